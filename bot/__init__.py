@@ -1,0 +1,1 @@
+"""The Slack side: listeners, answers, the command line and the composition root."""

@@ -1,0 +1,85 @@
+"""What goes into an answer and what comes out of it, for whoever shows it: Slack, the command line, a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier turn of the same conversation, oldest first in a history."""
+
+    question: str = field(repr=False)
+    answer: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person asks, with what was said before and who will see the answer."""
+
+    text: str = field(repr=False)
+    history: tuple[Exchange, ...] = ()
+    readers: frozenset[str] = frozenset({"*"})
+    """Who will see the answer; a passage is used only if every one of them may read it."""
+    id: str = ""
+    """Names this turn in logs and at the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage that the answer may cite, numbered from 1 as it is cited."""
+
+    n: int
+    source: str
+    document: str
+    title: str
+    heading: str
+    url: str | None
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was looked at, best first; comes before any text."""
+
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The model is thinking: its text since the last one."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Checked Markdown to append to the answer: whole sentences, with markers ``[n]`` that name a passage."""
+
+    markdown: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line about the answer itself (the engine is still loading; nothing was found; it was cut)."""
+
+    text: str
+
+
+Route = Literal["engine", "passages", "unknown"]
+"""Who made the answer: the model, the quoted passages alone, or nobody because nothing was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of an answer; always the last event, and the only one that is sure to come."""
+
+    route: Route
+    cited: tuple[Passage, ...]
+    """The passages that the text names, in the order of their numbers."""
+    timings: dict[str, float]
+    """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
+
+
+AnswerEvent = Sources | Thinking | Text | Notice | Finished

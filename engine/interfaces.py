@@ -1,0 +1,112 @@
+"""Every seam of the engine room on one page: what is asked of a model, what it streams, what state it is in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. R1 takes no system prompt: instructions go into the first user turn."""
+
+    role: Literal["user", "assistant"]
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is drawn; the defaults are what DeepSeek publishes for R1."""
+
+    temperature: float = 0.6
+    top_p: float = 0.95
+    max_tokens: int = 4096
+    """Of thinking and answer together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of the model's thinking, as it comes."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A piece of the answer, as it comes."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a request cost, in tokens; None where the server does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a stream that ended well; always the last delta."""
+
+    finish_reason: Literal["stop", "length", "abort"]
+    usage: Usage = Usage()
+
+
+Delta = Reasoning | Content | Done
+
+
+class State(StrEnum):
+    """Where the engine is in its life."""
+
+    ABSENT = "absent"
+    INSTALLING = "installing"
+    DOWNLOADING = "downloading"
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The engine as a person is told of it."""
+
+    state: State
+    progress: float | None = None
+    """0 to 1 towards READY, None where it cannot be said."""
+    detail: str = ""
+    """One line: what is being done, or why it failed and the next step."""
+    url: str | None = None
+    model: str | None = None
+    """The name that is served."""
+    stand_in: bool = False
+    """True for the small CPU model that only shows the plumbing."""
+
+
+class ChatEngine(Protocol):
+    """What an answer needs of an engine; ``engine.service.Engine`` is the real one."""
+
+    def status(self) -> Status:
+        """Return the state now, without I/O."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Return the length of the context window in tokens, prompt and answer together."""
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens with the served model's own vocabulary."""
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+        """Stream an answer; closing the iterator cancels it in the engine.
+
+        Raises:
+            EngineError: a subclass for each way to fail; before the first delta nothing was generated.
+
+        """

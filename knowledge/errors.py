@@ -1,0 +1,78 @@
+"""Everything that can go wrong with knowledge, each with the next step for a person.
+
+KnowledgeError
+├── SourceError              a source cannot be listed or read
+│   └── UnknownSource        no source of that name is configured
+├── ParseError               a document cannot be read as its format
+│   ├── DocumentTooLarge
+│   ├── DocumentEncrypted
+│   └── UnsupportedFormat
+├── StoreError               the store refused or failed
+│   ├── StoreUnavailable     … because it cannot be reached in time
+│   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
+│   └── StoreMisconfigured   … because the key or the schema is wrong
+├── ManifestError            the manifest's database failed (locked, full, gone)
+├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
+└── SyncRunning              another sync holds this state directory
+"""
+
+from __future__ import annotations
+
+
+class KnowledgeError(Exception):
+    """An error whose text is for a person: what happened, then the next step.
+
+    ``str(error)`` is one or two sentences and never holds a secret or a document's text.
+    """
+
+
+class SourceError(KnowledgeError):
+    """A source cannot be listed or read."""
+
+
+class UnknownSource(SourceError):
+    """No source of that name is configured."""
+
+
+class ParseError(KnowledgeError):
+    """A document cannot be read as its format."""
+
+
+class DocumentTooLarge(ParseError):
+    """A document is over the size that is read."""
+
+
+class DocumentEncrypted(ParseError):
+    """A document needs a password."""
+
+
+class UnsupportedFormat(ParseError):
+    """No parser takes this kind of file."""
+
+
+class StoreError(KnowledgeError):
+    """The store refused or failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, or did not answer within its deadline."""
+
+
+class StoreReadOnly(StoreError):
+    """The store takes no writes."""
+
+
+class StoreMisconfigured(StoreError):
+    """The key, the address or the schema is wrong; trying again will not help."""
+
+
+class ManifestError(KnowledgeError):
+    """The manifest's database failed."""
+
+
+class EmbedderError(KnowledgeError):
+    """The embedder's artefact is missing, damaged or cannot run."""
+
+
+class SyncRunning(KnowledgeError):
+    """Another sync holds this state directory; a result rather than a fault."""

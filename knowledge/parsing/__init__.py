@@ -1,0 +1,1 @@
+"""Bytes to documents, by libraries made for each format."""

@@ -1,0 +1,1 @@
+"""Hybrid search: two legs, one measured fusion, and the manifest's last word."""

@@ -1,0 +1,1 @@
+"""Two stores behind one interface: LanceDB (embedded) and Weaviate."""
