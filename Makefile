@@ -1,0 +1,60 @@
+# make run    sets everything up and opens Kvasir: a Slack workspace on this machine, or yours with tokens in .env
+# make test   sets everything up, starts every service and passes all tests
+# make check  a developer's inner loop: lint, types, the fast tests
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench eval services format requirements
+
+PYTHON ?= python3
+DOCS ?=
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+	@echo 'make run DOCS=/path   answers from that folder'
+	@echo 'make setup | bench | eval | format | requirements'
+
+setup:
+	@PYTHON="$(PYTHON)" scripts/setup.sh kvasir
+	@.venv/bin/python -m bot.prepare embedder
+
+dev:
+	@PYTHON="$(PYTHON)" scripts/setup.sh dev
+
+run: setup
+	@exec .venv/bin/kvasir run --make $(if $(DOCS),--docs "$(DOCS)")
+
+services: dev
+	@scripts/test-services.sh
+	@.venv/bin/python -m bot.prepare embedder engine-cpu
+
+test: services lint
+	@.venv/bin/python -m pytest -q tests
+
+lint: dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+check: lint
+	@.venv/bin/python -m bot.prepare embedder
+	@.venv/bin/python -m pytest -q -m 'not slow' tests
+
+bench: dev
+	@.venv/bin/python -m bot.prepare embedder
+	@.venv/bin/python scripts/bench.py
+
+eval: dev
+	@.venv/bin/python -m bot.prepare embedder
+	@.venv/bin/python scripts/evaluate.py
+
+format: dev
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+# Compile the pinned requirements anew (no index addresses in them).
+UVC = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header
+requirements: dev
+	$(UVC) requirements/uv.in -o requirements/uv.txt
+	$(UVC) requirements/build.in -o requirements/build.txt
+	$(UVC) requirements/go.in -o requirements/go.txt
+	$(UVC) pyproject.toml -o requirements/kvasir.txt
+	$(UVC) pyproject.toml --group dev -o requirements/dev.txt

