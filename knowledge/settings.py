@@ -1,0 +1,41 @@
+"""What the knowledge room is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from knowledge.interfaces import EVERYONE
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One ``[[source]]`` of ``kvasir.toml``; the registry checks its kind and the kind's own keys."""
+
+    name: str
+    kind: str
+    options: Mapping[str, object]
+    """The kind's own keys, as written."""
+    base_dir: Path
+    """Where relative paths start."""
+    schedule: str | None = None
+    """A cron line of its own, None for the nightly run alone."""
+    readers: frozenset[str] = EVERYONE
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSettings:
+    """Where knowledge is kept and where it comes from."""
+
+    home: Path
+    cache: Path
+    database_url: str = field(repr=False)
+    """A SQLAlchemy URL for an async driver."""
+    sources: tuple[SourceSpec, ...] = ()
+    weaviate_url: str | None = None
+    """None: the embedded store."""
+    weaviate_grpc_url: str | None = None
+    weaviate_api_key: str | None = field(default=None, repr=False)
+    nightly: str | None = "30 2 * * *"
+    """A cron line for the run over every source, local time; None for never."""
