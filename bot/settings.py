@@ -16,6 +16,7 @@ from typing import Any
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from engine.settings import EngineSettings
 from knowledge.settings import KnowledgeSettings, SourceSpec
@@ -24,10 +25,6 @@ RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
 
 _NIGHTLY = "30 2 * * *"
-
-
-class SettingsError(Exception):
-    """The configuration is wrong or missing; the text names what and the next step. Never holds a value of a secret."""
 
 
 class Environment(BaseModel):
@@ -91,18 +88,19 @@ def load(
     cwd: Path,
     *,
     config: Path | None = None,
-    run_docs: Path | None = None,
+    docs: Path | None = None,
+    default_docs: Path | None = None,
 ) -> Settings:
     """Read ``kvasir.toml``, the ``.env`` beside it and the environment, the last of which wins.
 
-    ``run_docs`` is for ``kvasir run`` started by ``make run``: the folder to answer from where no configuration is
-    found; it is written to ``.kvasir-run.toml``, which becomes the configuration.
+    ``docs`` and ``default_docs`` are for ``kvasir run`` started by ``make run``: a folder to answer from instead of
+    any configuration, or where none is found. It is written to ``.kvasir-run.toml``, which becomes the configuration.
 
     Raises:
         SettingsError: with the sentence for a person.
 
     """
-    path = _find_config(environ, cwd, config, run_docs)
+    path = _find_config(environ, cwd, config, docs, default_docs)
     environment = read_environment(_merged(environ, path.parent / ".env"))
     home = _absolute(environment.KVASIR_HOME, path.parent)
     cache = _absolute(environment.KVASIR_CACHE, path.parent)
@@ -238,7 +236,11 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 # ── kvasir.toml ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _find_config(environ: Mapping[str, str], cwd: Path, config: Path | None, run_docs: Path | None) -> Path:
+def _find_config(
+    environ: Mapping[str, str], cwd: Path, config: Path | None, docs: Path | None, default_docs: Path | None
+) -> Path:
+    if config is None and docs is not None:
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(docs, cwd))
     named = config or (Path(environ["KVASIR_CONFIG"]) if environ.get("KVASIR_CONFIG") else None)
     if named is not None:
         path = _absolute(named, cwd)
@@ -246,13 +248,11 @@ def _find_config(environ: Mapping[str, str], cwd: Path, config: Path | None, run
             raise SettingsError(f"{path} does not exist. Name a kvasir.toml with --config or KVASIR_CONFIG.")
         return path
     path = cwd / "kvasir.toml"
-    if run_docs is None and path.is_file():
+    if path.is_file():
         return path.resolve()
-    if run_docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _absolute(run_docs, cwd))
-    hint = ""
-    if (cwd / RUN_CONFIG).is_file():
-        hint = f" To look at what `make run` made here: --config {RUN_CONFIG}."
+    if default_docs is not None:
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd))
+    hint = f" To look at what `make run` made here: --config {RUN_CONFIG}." if (cwd / RUN_CONFIG).is_file() else ""
     raise SettingsError(
         f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "
         f"KVASIR_CONFIG.{hint}"

@@ -16,11 +16,9 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from bot.errors import WheelError
+
 _DEADLINE_S = 900.0
-
-
-class WheelError(Exception):
-    """A pinned wheel could not be had; the text says why and what to do next."""
 
 
 class WheelCache:

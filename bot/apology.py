@@ -1,0 +1,19 @@
+"""Any error becomes one sentence and the next step."""
+
+from __future__ import annotations
+
+from bot.errors import BotError
+from engine.errors import EngineError
+from knowledge.errors import KnowledgeError
+
+
+def apology(error: BaseException) -> str:
+    """Return what a person is told of ``error``: never a traceback, a secret, or the words of a foreign library."""
+    if isinstance(error, (BotError, EngineError, KnowledgeError)) and str(error):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "It took too long and was stopped. Please try again."
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The machine says: {error.strerror}{where}. Mend that and try again."
+    return f"Something went wrong inside Kvasir ({type(error).__name__}). The log has the details; please try again."

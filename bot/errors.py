@@ -1,0 +1,20 @@
+"""The bot's own errors, each with the next step for a person.
+
+BotError
+├── SettingsError     the configuration is wrong or missing
+└── WheelError        a pinned package could not be fetched
+"""
+
+from __future__ import annotations
+
+
+class BotError(Exception):
+    """An error whose text is for a person: what happened, then the next step. It never holds a secret's value."""
+
+
+class SettingsError(BotError):
+    """The configuration is wrong or missing."""
+
+
+class WheelError(BotError):
+    """A pinned package could not be fetched."""

@@ -1,0 +1,74 @@
+"""Logs: one line an event on stderr, with every secret masked whoever logs it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Collection, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+_TOKEN = re.compile(
+    r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
+_SHORTEST_SECRET = 6
+"""Masking something shorter would blank ordinary words."""
+_QUIET = {"slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
+          "apscheduler": logging.WARNING, "weaviate-client": logging.CRITICAL, "httpx": logging.WARNING}  # fmt: skip
+
+
+def configure(stream: TextIO = sys.stderr, *, secrets: Collection[str] = (), level: int = logging.INFO) -> None:
+    """Send every log of this process, ours and the libraries', to ``stream`` as ``key=value`` lines.
+
+    Whatever looks like a token, and every one of ``secrets``, is shown as ``***``.
+    """
+    mask = _Mask(secrets)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                mask,
+                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(max(quiet, level))
+
+
+class _Mask:
+    """A structlog processor that masks secrets in every value."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        known = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for key, value in event.items():
+            if not isinstance(value, (int, float, bool, type(None))):
+                event[key] = self.text(str(value))
+        return event
+
+    def text(self, value: str) -> str:
+        if self._known is not None:
+            value = self._known.sub("***", value)
+        return _TOKEN.sub("***", value)
