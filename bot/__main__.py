@@ -1,0 +1,99 @@
+"""The ``kvasir`` command. Nothing heavy is imported here: ``--help`` should come at once."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.errors import SettingsError
+
+OK, FAILED, WRONG_USE = 0, 1, 2
+
+_SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(prog="kvasir", description=_SUMMARY)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, summary: str, *, configured: bool = True, json: bool = False) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary)
+        if configured:
+            command.add_argument("--config", type=Path, metavar="FILE", help="the configuration (./kvasir.toml)")
+        if json:
+            command.add_argument("--json", action="store_true", help="one JSON object on stdout; logs go to stderr")
+        return command
+
+    run = add("run", "Run the bot: in your Slack workspace, or in one on this machine without tokens.")
+    run.add_argument("--docs", type=Path, metavar="DIR", help="answer from this folder instead of kvasir.toml")
+    run.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
+    run.add_argument("--no-sandbox", action="store_true", help="never open a workspace on this machine")
+    ask = add("ask", "Answer one question here, without Slack.", json=True)
+    ask.add_argument("question")
+    search = add("search", "Show the passages that a question finds.", json=True)
+    search.add_argument("query", help="the question, or - for one question a line of standard input")
+    search.add_argument("--limit", type=_positive, default=8, metavar="N", help="at most this many passages (8)")
+    sync = add("sync", "Bring the knowledge up to date with its sources.", json=True)
+    sync.add_argument("source", nargs="?", help="one source by name; all of them without it")
+    add("status", "Show the engine, the store and how fresh each source is.", json=True)
+    add("doctor", "Check what Kvasir needs, and say what to do about what is missing.")
+    manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
+    manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 it failed, 2 it was used wrongly."""
+    arguments = parser().parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments))
+    except SettingsError as error:
+        print(f"kvasir: {error}", file=sys.stderr)  # noqa: T201
+        return WRONG_USE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone; leave nothing for the interpreter to flush into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    command = importlib.import_module(f"bot.commands.{arguments.command}")
+    _stop_on_sigterm()
+    try:
+        status: int = await command.main(arguments)
+    except (SettingsError, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a sentence instead of a traceback
+        from bot.apology import apology  # noqa: PLC0415
+        from bot.commands.output import complain  # noqa: PLC0415
+
+        complain(apology(error), error)
+        return FAILED
+    return status
+
+
+def _stop_on_sigterm() -> None:
+    """Make SIGTERM cancel the command, as Ctrl-C does, so that everything is closed in order."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("should be 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Logs never show a secret, whoever logs it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.logs import _Mask, configure
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    out = io.StringIO()
+    configure(out, secrets=["s3cret-of-ours"])
+    yield out
+    root.handlers, root.level = before
+    structlog.reset_defaults()
+
+
+def test_ours_and_the_libraries_lines_are_masked(stream: io.StringIO) -> None:
+    structlog.get_logger().info("opened", token="xoxb-12345678-abcdef", url="postgresql://kvasir:pw123456@db/k")
+    logging.getLogger("some.library").warning("Authorization: Bearer abcdefgh12345678 and %s", "s3cret-of-ours")
+    told = stream.getvalue()
+    assert "opened" in told
+    assert "some.library" not in told or "Authorization" in told
+    for secret in ("xoxb-1234", "pw123456", "abcdefgh1234", "s3cret"):
+        assert secret not in told
+    assert told.count("***") == 4
+
+
+def test_an_exception_s_text_is_masked_too(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("refused xapp-1-ABCDEFGH-12")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    assert "ABCDEFGH" not in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+
+
+@given(st.text(st.characters(exclude_characters="*"), min_size=6), st.text(), st.text())
+def test_a_known_secret_never_comes_through(secret: str, before: str, after: str) -> None:
+    assert secret not in _Mask([secret]).text(f"{before}{secret}{after}")

@@ -1,0 +1,160 @@
+"""The configuration: what is read, what wins, and what a person is told when it is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.errors import SettingsError
+from bot.settings import RUN_CONFIG, Environment, load
+
+ROOT = Path(__file__).parents[2]
+TOML = '[[source]]\nname = "handbook"\nkind = "folder"\npath = "docs"\n'
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "kvasir.toml").write_text(TOML)
+    return tmp_path
+
+
+def complaint(place: Path, environ: dict[str, str] | None = None, **options: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(environ or {}, place, **options)
+    return str(caught.value)
+
+
+def test_the_example_lists_every_variable() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    listed = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    assert listed == set(Environment.model_fields)
+
+
+def test_the_example_as_it_stands_opens_the_workspace_on_this_machine(place: Path) -> None:
+    (place / ".env").write_text((ROOT / ".env.example").read_text(encoding="utf-8"))
+    assert load({}, place).slack is None
+
+
+def test_a_source_and_the_defaults(place: Path) -> None:
+    settings = load({"HOME": str(place)}, place)
+    (source,) = settings.knowledge.sources
+    assert (source.name, source.kind, source.options) == ("handbook", "folder", {"path": "docs"})
+    assert source.base_dir == place
+    assert settings.home.parts[-3:] == (".local", "share", "kvasir")
+    assert settings.database_url.startswith("sqlite+aiosqlite:///")
+    assert settings.sandbox_port == 3000
+
+
+def test_the_environment_wins_over_the_file_beside_the_configuration(place: Path) -> None:
+    (place / ".env").write_text("KVASIR_MODEL=R1-Distill-Qwen-7B\nKVASIR_SANDBOX_PORT=4000\n")
+    settings = load({"KVASIR_SANDBOX_PORT": "5000", "KVASIR_HOME": "state"}, place)
+    assert settings.engine.model == "R1-Distill-Qwen-7B"
+    assert settings.sandbox_port == 5000
+    assert settings.home == place / "state", "relative paths start at the configuration"
+
+
+def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
+    assert "docs/sources.md" in complaint(tmp_path)
+    assert "does not exist" in complaint(tmp_path, config=Path("elsewhere.toml"))
+    assert "does not exist" in complaint(tmp_path, {"KVASIR_CONFIG": "elsewhere.toml"})
+
+
+def test_a_first_run_answers_from_a_folder_and_says_where_it_is_configured(tmp_path: Path) -> None:
+    (tmp_path / 'my "docs"').mkdir()
+    settings = load({}, tmp_path, default_docs=tmp_path / 'my "docs"')
+    (source,) = settings.knowledge.sources
+    assert source.options == {"path": str(tmp_path / 'my "docs"')}
+    assert RUN_CONFIG in complaint(tmp_path)
+    assert load({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
+
+
+def test_a_folder_named_at_the_start_wins_over_the_configuration(place: Path) -> None:
+    (place / "other").mkdir()
+    assert load({}, place, docs=place / "other").knowledge.sources[0].name == "other"
+    assert load({}, place, default_docs=place / "other").knowledge.sources[0].name == "handbook"
+    assert "not a folder" in complaint(place, docs=place / "absent")
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, ("SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET")),
+        ({"SLACK_APP_TOKEN": "xapp-1"}, ("SLACK_BOT_TOKEN",)),
+        ({"SLACK_SIGNING_SECRET": "s"}, ("SLACK_BOT_TOKEN",)),
+        ({"SLACK_API_URL": "http://127.0.0.1:1/api/"}, ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")),
+        ({"SLACK_TEAM": "T1"}, ("SLACK_BOT_TOKEN",)),
+        ({"SLACK_BOT_TOKEN": "xapp-1", "SLACK_APP_TOKEN": "xapp-1"}, ("SLACK_BOT_TOKEN", "xoxb-")),
+    ],
+)
+def test_a_partial_set_of_slack_variables_names_what_is_missing(
+    place: Path, environ: dict[str, str], names: tuple[str, ...]
+) -> None:
+    told = complaint(place, environ)
+    assert all(name in told for name in names)
+
+
+def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
+    socket = load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}, place).slack
+    http = load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "PORT": "8080"}, place).slack
+    assert socket is not None
+    assert socket.app_token == "xapp-1"
+    assert http is not None
+    assert (http.app_token, http.port) == (None, 8080)
+
+
+@pytest.mark.parametrize(
+    ("toml", "names"),
+    [
+        (TOML.replace("[[source]]", "[[sources]]"), ("sources", "Did you mean source?")),
+        (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean nightly?")),
+        (TOML + TOML, ("two sources", "handbook")),
+        ('[[source]]\nname = "a"\n', ("no kind",)),
+        ("", ("names no source",)),
+        ("[[source]\n", ("not valid TOML",)),
+        (TOML.replace('"folder"', "3"), ("kind", "text")),
+    ],
+)
+def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tuple[str, ...]) -> None:
+    (place / "kvasir.toml").write_text(toml)
+    told = complaint(place)
+    assert all(name in told for name in names)
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({"KVASIR_HOMES": "x"}, ("KVASIR_HOMES", "Did you mean KVASIR_HOME?")),
+        ({"KVASIR_SANDBOX_PORT": "many"}, ("KVASIR_SANDBOX_PORT", "port number")),
+        ({"WEAVIATE_URL": "localhost"}, ("WEAVIATE_URL", "http://")),
+        ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
+    ],
+)
+def test_a_wrong_variable_names_itself_and_its_form(
+    place: Path, environ: dict[str, str], names: tuple[str, ...]
+) -> None:
+    told = complaint(place, environ)
+    assert all(name in told for name in names)
+
+
+def test_no_secret_is_shown() -> None:
+    secret = "hush-hush-hush"
+    with pytest.raises(SettingsError) as caught:
+        load({"SLACK_APP_TOKEN": f"xapp-{secret}", "SLACK_BOT_TOKEN": secret}, ROOT, config=ROOT / "pyproject.toml")
+    assert secret not in str(caught.value)
+
+
+def test_settings_do_not_show_their_secrets(place: Path) -> None:
+    secret = "hush-hush-hush"
+    environ = {
+        "SLACK_BOT_TOKEN": f"xoxb-{secret}",
+        "SLACK_APP_TOKEN": f"xapp-{secret}",
+        "KVASIR_ENGINE_API_KEY": secret,
+        "WEAVIATE_API_KEY": secret,
+        "KVASIR_DATABASE_URL": f"postgresql://kvasir:{secret}@db/kvasir",
+    }
+    settings = load(environ, place)
+    shown = f"{settings!r} {settings.slack!r} {settings.engine!r} {settings.knowledge!r}"
+    assert secret not in shown
+    assert secret in settings.database_url
