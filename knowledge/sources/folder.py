@@ -1,0 +1,276 @@
+"""A folder of files as a source."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import unicodedata
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from knowledge.errors import SourceError
+from knowledge.interfaces import EVERYONE, Content, Listed, SourceKey
+
+SUFFIXES = (
+    ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
+    ".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".tsv",
+)  # fmt: skip
+"""What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
+
+_SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
+_BATCH = 2000
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOptions:
+    """The keys of a ``[[source]]`` of kind ``folder``."""
+
+    path: str
+    """Relative to the configuration file; ``~`` is the home directory."""
+    url: str | None = None
+    """Where a person opens a document: ``{path}`` is its path, ``{stem}`` the path without its suffix.
+
+    Without it, a document's link is its ``file:`` URI.
+    """
+    suffixes: tuple[str, ...] = SUFFIXES
+    max_mb: float = 64.0
+    """A larger file is not read."""
+
+    def root(self, base: Path) -> str:
+        """Return the absolute path, symbolic links left as they are: another root is another source."""
+        return os.path.abspath(base / Path(self.path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
+
+
+class FolderSource:
+    """Lists and reads the supported files under a folder.
+
+    Hidden files, version control's folders and other files than ``suffixes`` are left out. A symbolic link is followed
+    where it leads to something inside the folder that is not listed already. A document's id is the path in NFC, so
+    that a file keeps it when it moves between systems that write accents differently.
+    """
+
+    def __init__(self, key: SourceKey, options: FolderOptions, *, readers: frozenset[str] = EVERYONE) -> None:
+        self.key = key
+        self._root = key.root
+        self._max_bytes = int(options.max_mb * 1_000_000)
+        self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
+        self._template = options.url or f"{Path(key.root).as_uri()}/{{path}}"
+        self._readers = readers
+        self._paths: dict[str, str] = {}
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files in batches, in no particular order.
+
+        Raises:
+            SourceError: the folder, or a folder in it, cannot be read; raised after everything else was listed.
+
+        """
+        batches = self._walk()
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            yield batch
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one file whole.
+
+        Raises:
+            SourceError: it is gone, cannot be read, is too large, left the folder, or keeps changing.
+
+        """
+        return await asyncio.to_thread(self._read, listed.document)
+
+    def _walk(self) -> Iterator[Sequence[Listed]]:
+        walk = _Walk(self._root, self._suffixes)
+        paths: dict[str, str] = {}
+        batch: list[Listed] = []
+        for document, path, status in walk.files():
+            if document != path:
+                paths[document] = path
+            batch.append(self._listed(document, status))
+            if len(batch) >= _BATCH:
+                yield batch
+                batch = []
+        self._paths = paths
+        yield batch
+        if walk.unread:
+            raise SourceError(_unlisted(self._root, walk.unread))
+
+    def _listed(self, document: str, status: os.stat_result) -> Listed:
+        return Listed(
+            document=document,
+            version=_version(status),
+            size_bytes=status.st_size,
+            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+            url=self._url(document),
+            readers=self._readers,
+        )
+
+    def _url(self, document: str) -> str:
+        if "{stem}" in self._template:
+            return self._template.replace("{stem}", quote(os.path.splitext(document)[0]))  # noqa: PTH122 - one of 10,000
+        return self._template.replace("{path}", quote(document))
+
+    def _read(self, document: str) -> Content:
+        path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not restart it
+        try:
+            for _ in range(_TRIES):
+                content = self._attempt(path, document)
+                if content is not None:
+                    return content
+        except FileNotFoundError as error:
+            raise SourceError(f"{document} is gone. It was deleted or renamed after it was listed.") from error
+        except OSError as error:
+            raise SourceError(
+                f"{document} cannot be read: {error.strerror}. Give Kvasir the right to read it, or move it away."
+            ) from error
+        raise SourceError(f"{document} keeps changing while it is read. The next sync tries again.")
+
+    def _attempt(self, path: str, document: str) -> Content | None:
+        """Read the file once; None when it changed meanwhile."""
+        if not _inside(path, self._root):
+            raise SourceError(f"{document} leads out of the folder. Put a copy into the folder instead of the link.")
+        # A pipe must not block, and what is a file now may be something else by the time it is opened.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - the descriptor is what was checked
+            before = os.fstat(file.fileno())
+            self._check(before, document)
+            data = _read_up_to(file.fileno(), before.st_size + 1)
+            after = os.fstat(file.fileno())
+        settled = _version(before) == _version(after) and len(data) == before.st_size
+        return Content(data, None, _version(after)) if settled else None
+
+    def _check(self, status: os.stat_result, document: str) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{document} is no ordinary file any more. The next sync looks again.")
+        if status.st_size > self._max_bytes:
+            raise SourceError(
+                f"{document} has {status.st_size / 1e6:.0f} MB, more than the {self._max_bytes / 1e6:.0f} MB that are "
+                "read. Split it, or raise the source's max_mb."
+            )
+
+
+def build(name: str, options: FolderOptions, base: Path, readers: frozenset[str]) -> FolderSource:
+    """Build the source that a ``[[source]]`` table describes."""
+    return FolderSource(SourceKey(name, "folder", options.root(base)), options, readers=readers)
+
+
+class _Walk:
+    """One walk through a folder. Links are looked at last, when everything that is really there is known."""
+
+    def __init__(self, root: str, suffixes: tuple[str, ...]) -> None:
+        self._root = root
+        self._suffixes = suffixes
+        self._links: list[tuple[str, str]] = []
+        self._folders: set[tuple[int, int]] = set()
+        self._seen: set[tuple[int, int]] = set()
+        self.unread: list[tuple[str, OSError]] = []
+        """Folders that could not be read, with the reason."""
+
+    def files(self) -> Iterator[tuple[str, str, os.stat_result]]:
+        """Yield ``(document, path, status)``, both relative to the root; the path as the system spells it."""
+        yield from self._under([("", "")])
+        while self._links:
+            document, path = self._links.pop(0)
+            if _inside(os.path.join(self._root, path), self._root):  # noqa: PTH118 - as above
+                yield from self._linked(document, path)
+
+    def _under(self, folders: list[tuple[str, str]]) -> Iterator[tuple[str, str, os.stat_result]]:
+        while folders:
+            document, path = folders.pop()
+            try:
+                status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
+                if (status.st_dev, status.st_ino) in self._folders:
+                    continue
+                self._folders.add((status.st_dev, status.st_ino))
+                with os.scandir(f"{self._root}/{path}") as entries:
+                    named = _named(entries)
+            except OSError as error:
+                self.unread.append((path, error))
+                continue
+            yield from self._entries(named, document, path, folders)
+
+    def _entries(
+        self, named: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
+    ) -> Iterator[tuple[str, str, os.stat_result]]:
+        for name, entry in named:
+            inner = (f"{document}/{name}", f"{path}/{entry.name}") if path else (name, entry.name)
+            if entry.is_symlink():
+                self._links.append(inner)
+            elif entry.is_dir(follow_symlinks=False):
+                if name not in _SKIPPED_FOLDERS:
+                    folders.append(inner)
+            elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                self._seen.add((status.st_dev, status.st_ino))
+                yield (*inner, status)
+
+    def _linked(self, document: str, path: str) -> Iterator[tuple[str, str, os.stat_result]]:
+        try:
+            status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
+        except OSError:
+            return  # A link that leads nowhere is no document.
+        if stat.S_ISDIR(status.st_mode):
+            yield from self._under([(document, path)])
+        elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
+            self._seen.add((status.st_dev, status.st_ino))
+            yield document, path, status
+
+    def _is_document(self, document: str, status: os.stat_result) -> bool:
+        return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)
+
+
+def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return the visible entries with the names that their ids use, in a steady order.
+
+    Two names that are one in NFC keep their own spelling, except the one that is NFC already.
+    """
+    visible = sorted((e for e in entries if not e.name.startswith((".", "~$"))), key=lambda e: e.name)
+    names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
+    named: list[tuple[str, os.DirEntry[str]]] = []
+    for entry in visible:
+        name = entry.name
+        if name not in names:
+            composed = unicodedata.normalize("NFC", name)
+            name = name if composed in names else composed
+            names.add(name)
+        named.append((name if name.isascii() else _valid(name), entry))
+    return named
+
+
+def _valid(name: str) -> str:
+    r"""Spell bytes of a name that are no UTF-8 as ``\xNN``: an id must be text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _inside(path: str, root: str) -> bool:
+    real = os.path.realpath(root)
+    return os.path.realpath(path).startswith(real if real.endswith("/") else f"{real}/")
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+
+
+def _read_up_to(descriptor: int, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    while limit > 0 and (piece := os.read(descriptor, min(limit, 1 << 24))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
+
+
+def _unlisted(root: str, unread: Sequence[tuple[str, OSError]]) -> str:
+    path, error = unread[0]
+    where = f"{root}/{path}" if path else root
+    more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+    return (
+        f"The folder {where}{more} cannot be read: {error.strerror}. Look whether it is mounted and Kvasir may "
+        "read it; until then nothing of this source is deleted."
+    )

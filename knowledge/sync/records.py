@@ -1,0 +1,143 @@
+"""What the manifest and the runner hand each other: plain data, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from knowledge.interfaces import EVERYONE, Chunk, Listed
+
+
+class Known(NamedTuple):
+    """A document as the manifest has it; a plain tuple, because a sync reads one for every document."""
+
+    row: int
+    document: str
+    version: str
+    sha256: str
+    """Of the bytes whose chunks answer now; "" when none ever did."""
+    title: str
+    url: str | None
+    readers: str
+    """As ``encode_readers`` writes them."""
+    read_at: float
+    """When the bytes were read, seconds since the epoch; 0.0 when they never were."""
+    held: bool
+    """Gone from the listing, kept until somebody agrees."""
+    reason: str | None
+    """Why the last attempt to take it in failed, or None."""
+    attempts: int
+    """Failed attempts in a row."""
+    retry_at: float
+    """When a failed document is tried again although nothing changed, seconds since the epoch."""
+
+
+class CurrentRow(NamedTuple):
+    """What the manifest knows of one current chunk."""
+
+    id: str
+    document: str
+    place: int
+    readers: str
+    confirmed_at: float
+    """When this version was last seen in its source, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an index was made with; another identity is another index."""
+
+    store: str
+    embedder: str
+    chunker: str
+    terms: str
+
+    @property
+    def name(self) -> str:
+        """Return the index's name, good for a table and for a collection."""
+        text = f"{self.store}\x1f{self.embedder}\x1f{self.chunker}\x1f{self.terms}"
+        return f"Kvasir_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A document whose chunks the store has acknowledged: what the manifest flips to."""
+
+    listed: Listed
+    version: str
+    sha256: str
+    title: str
+    read_at: float
+    chunks: tuple[Chunk, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A document that was read again and had not changed."""
+
+    row: int
+    version: str
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A document that could not be taken in."""
+
+    listed: Listed
+    reason: str
+    attempts: int
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A document in quarantine as a person is told of it."""
+
+    document: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """What the manifest holds of one source."""
+
+    documents: int = 0
+    """With chunks or found empty; those that never could be taken in are not among them."""
+    chunks: int = 0
+    failed: int = 0
+    held: int = 0
+    listed_at: float | None = None
+    """Start of the last complete listing that was worked off, seconds since the epoch."""
+    error: str | None = None
+    """Why the last sync of this source stopped, or None."""
+
+
+Heading = tuple[str, str, str, str]
+"""``(source key, document, title, heading)`` of a current passage."""
+
+Headings = Mapping[Heading, frozenset[str]]
+"""Each heading with the ids of its chunks, in the documents' order."""
+
+
+@lru_cache(maxsize=1024)
+def encode_readers(readers: frozenset[str]) -> str:
+    """Write an audience as the manifest keeps it."""
+    return json.dumps(sorted(readers), ensure_ascii=False)
+
+
+@lru_cache(maxsize=1024)
+def decode_readers(text: str) -> frozenset[str]:
+    """Read an audience as ``encode_readers`` wrote it."""
+    return frozenset(json.loads(text))
+
+
+def both(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """Return the readers whom both audiences admit."""
+    if one >= EVERYONE:
+        return other
+    return one if other >= EVERYONE else one & other
