@@ -1,0 +1,480 @@
+"""What must survive a restart: one row for each question asked in Slack, and the threads the bot takes part in.
+
+The states of a turn, and who may move it on::
+
+    received ──begin──▶ answering ──finish──▶ done | failed
+        │                   │
+        └────supersede──────┴──────────────▶ superseded          (the question was deleted)
+
+A row belongs to the process that claimed it for as long as that process renews its lease. A row whose owner is dead
+(a process of this machine that is gone, or any whose lease ran out) is taken over with one conditional UPDATE, so two
+processes never answer the same question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import psutil
+import sqlalchemy as sa
+from sqlalchemy import exc, pool
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.errors import BotError
+
+LEASE_S = 30.0
+"""How long a claim is believed without a heartbeat; only matters between machines (a dead local process is seen)."""
+
+
+class LedgerError(BotError):
+    """The ledger's database failed; the text says what happened and the next step, and holds no password."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database is locked, down or out of connections; the same call may succeed soon."""
+
+
+class LedgerFull(LedgerError):
+    """The disk under the database is full, or the database may not be written."""
+
+
+class TurnState(StrEnum):
+    """Where a question is in its life."""
+
+    RECEIVED = "received"
+    ANSWERING = "answering"
+    DONE = "done"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+UNFINISHED = (TurnState.RECEIVED, TurnState.ANSWERING)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a question is known by, whatever event ids it arrives under."""
+
+    team: str
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it was asked."""
+
+    key: Key
+    thread_ts: str
+    """The root of its thread; its own ``ts`` where it opens one."""
+    user: str
+    text: str = field(repr=False)
+    direct: bool = False
+    """Whether it was asked in a direct message."""
+    files: int = 0
+    """How many files hang on it."""
+
+    @property
+    def thread(self) -> tuple[str, str, str]:
+        """Return the conversation it belongs to: team, channel, root."""
+        return (self.key.team, self.key.channel, self.thread_ts)
+
+    @property
+    def opens_thread(self) -> bool:
+        """Tell whether nothing was said in this thread before."""
+        return self.thread_ts == self.key.ts
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A row of the ledger."""
+
+    asked: Asked
+    state: TurnState
+    revision: int
+    """Grows with each edit of the question."""
+    replies: tuple[str, ...]
+    """Timestamps of the messages that hold its answer, in order."""
+    attempts: int
+    """How often it was begun."""
+    received_at: float
+    """Seconds since the epoch."""
+
+
+_metadata = sa.MetaData()
+
+_turns = sa.Table(
+    "bot_turns",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("ts", sa.String(32), nullable=False),
+    sa.Column("thread_ts", sa.String(32), nullable=False),
+    sa.Column("user", sa.String(32), nullable=False),
+    sa.Column("direct", sa.Boolean, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("replies", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
+    sa.Column("error", sa.String(200), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
+    sa.Index("bot_turns_state", "state", "owner"),
+    sa.Index("bot_turns_thread", "team", "channel", "thread_ts"),
+)
+
+_threads = sa.Table(
+    "bot_threads",
+    _metadata,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("thread_ts", sa.String(32), primary_key=True),
+    sa.Column("last_at", sa.Float, nullable=False),
+)
+
+
+def database_url(url: str) -> URL:
+    """Return the URL with the asynchronous driver that it needs: aiosqlite or asyncpg.
+
+    Raises:
+        LedgerError: it is no URL, or of another database.
+
+    """
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise LedgerError(
+            "The database URL cannot be read. Write it as postgresql://user:password@host/name."
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+asyncpg")
+    raise LedgerError(f"The ledger does not keep its rows in {backend}. Give a PostgreSQL or SQLite URL.")
+
+
+def this_process() -> str:
+    """Return a name for the owner of rows: machine, process, its start, and a nonce."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}|{pid}|{psutil.Process(pid).create_time():.2f}|{uuid.uuid4().hex[:8]}"
+
+
+def is_dead(owner: str) -> bool:
+    """Tell whether the owner is a process of this machine that has ended; another machine's is never known dead."""
+    host, _, rest = owner.partition("|")
+    pid, _, rest = rest.partition("|")
+    started = rest.partition("|")[0]
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
+
+
+class Ledger:
+    """The rows. Every method raises ``LedgerError`` or a subclass within a few seconds, and may be cancelled."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
+    ) -> None:
+        self._engine = engine
+        self._owner = owner
+        self._lease_s = lease_s
+        self._now = now
+        self._insert: Callable[[sa.Table], Any] = (
+            postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        )
+
+    @property
+    def lease_s(self) -> float:
+        """Return how long a claim is believed without a heartbeat, in seconds."""
+        return self._lease_s
+
+    async def claim(self, asked: Asked) -> bool:
+        """Write the question down; False if it is there already, whoever wrote it."""
+        now = self._now()
+        key = asked.key
+        row = {
+            "team": key.team,
+            "channel": key.channel,
+            "ts": key.ts,
+            "thread_ts": asked.thread_ts,
+            "user": asked.user,
+            "direct": asked.direct,
+            "files": asked.files,
+            "text": _storable(asked.text),
+            "state": TurnState.RECEIVED,
+            "revision": 0,
+            "replies": "[]",
+            "attempts": 0,
+            "owner": self._owner,
+            "lease_until": now + self._lease_s,
+            "error": "",
+            "created_at": now,
+            "updated_at": now,
+        }
+        thread = {"team": key.team, "channel": key.channel, "thread_ts": asked.thread_ts, "last_at": now}
+        place = [_threads.c.team, _threads.c.channel, _threads.c.thread_ts]
+        async with self._transaction() as connection:
+            claimed = await connection.execute(
+                self._insert(_turns).values(row).on_conflict_do_nothing().returning(_turns.c.id)
+            )
+            if claimed.first() is None:
+                return False
+            await connection.execute(
+                self._insert(_threads).values(thread).on_conflict_do_update(index_elements=place, set_={"last_at": now})
+            )
+            return True
+
+    async def begin(self, key: Key) -> Turn | None:
+        """Move a question of ours on to ``answering`` and return it as it now reads; None if it is no longer open."""
+        rows = await self._update(
+            _is(key) & _open() & (_turns.c.owner == self._owner),
+            state=TurnState.ANSWERING,
+            attempts=_turns.c.attempts + 1,
+            lease_until=self._now() + self._lease_s,
+        )
+        return _turn(rows[0]) if rows else None
+
+    async def note_replies(self, key: Key, replies: Sequence[str]) -> None:
+        """Record which messages hold the answer so far."""
+        await self._update(_is(key), replies=json.dumps(list(replies)))
+
+    async def finish(self, key: Key, revision: int, state: TurnState, error: str = "") -> bool:
+        """Close a turn of ours; False if the question was edited or deleted meanwhile, and then nothing changed."""
+        mine = _is(key) & _open() & (_turns.c.revision == revision) & (_turns.c.owner == self._owner)
+        return bool(await self._update(mine, state=state, error=error[:200], lease_until=0.0))
+
+    async def edit(self, key: Key, text: str) -> TurnState | None:
+        """Give a question that is not answered yet a new text; returns its state, None if nothing changed."""
+        changed = _is(key) & _open() & (_turns.c.text != _storable(text))
+        rows = await self._update(changed, text=_storable(text), revision=_turns.c.revision + 1)
+        return TurnState(rows[0].state) if rows else None
+
+    async def supersede(self, key: Key) -> bool:
+        """Close a question that was deleted before its answer was complete; False if there is nothing to close."""
+        return bool(await self._update(_is(key) & _open(), state=TurnState.SUPERSEDED, lease_until=0.0))
+
+    async def find(self, key: Key) -> Turn | None:
+        """Return a question's row, or None."""
+        async with self._transaction() as connection:
+            row = (await connection.execute(sa.select(_turns).where(_is(key)))).first()
+        return _turn(row) if row is not None else None
+
+    async def open_turns(self, team: str, channel: str, thread_ts: str) -> list[Turn]:
+        """Return the unfinished questions of a thread, whoever answers them, oldest first."""
+        return await self._select(_in(_turns, team, channel, thread_ts) & _open())
+
+    async def unfinished(self) -> list[Turn]:
+        """Take over what dead processes left open, and return it in the order in which it was asked."""
+        async with self._transaction() as connection:
+            found = await connection.execute(
+                sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until)
+                .where(_open() & (_turns.c.owner != self._owner))
+                .order_by(_turns.c.id)
+            )
+            candidates = found.all()
+        taken: list[sa.Row[Any]] = []
+        for row in candidates:
+            if row.lease_until < self._now() or is_dead(row.owner):
+                still = (_turns.c.id == row.id) & (_turns.c.owner == row.owner) & _open()
+                still &= _turns.c.lease_until == row.lease_until
+                taken += await self._update(still, owner=self._owner, lease_until=self._now() + self._lease_s)
+        return [_turn(row) for row in taken]
+
+    async def heartbeat(self) -> Mapping[Key, int]:
+        """Renew the lease on all that is ours, and return it with its revisions; what others closed is missing."""
+        rows = await self._update(_open() & (_turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
+        return {_key(row): int(row.revision) for row in rows}
+
+    async def release(self) -> None:
+        """Give up the lease on all that is ours, so that whoever starts next takes it over at once."""
+        await self._update(_open() & (_turns.c.owner == self._owner), lease_until=0.0)
+
+    async def takes_part(self, team: str, channel: str, thread_ts: str) -> bool:
+        """Tell whether the bot was asked anything in this thread."""
+        query = sa.select(_threads.c.last_at).where(_in(_threads, team, channel, thread_ts))
+        async with self._transaction() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def replies_in(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
+        """Return the timestamps of every message that the ledger knows to be part of an answer in this thread."""
+        turns = await self._select(_in(_turns, team, channel, thread_ts))
+        return frozenset(ts for turn in turns for ts in turn.replies)
+
+    async def purge(self, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
+        """Delete closed turns and silent threads past their retention; returns how many turns went."""
+        now = self._now()
+        old = ~_open() & (_turns.c.updated_at < now - turns_older_than_s)
+        async with self._transaction() as connection:
+            gone = await connection.execute(sa.delete(_turns).where(old))
+            await connection.execute(sa.delete(_threads).where(_threads.c.last_at < now - threads_older_than_s))
+        return max(int(gone.rowcount), 0)
+
+    async def _select(self, where: sa.ColumnElement[bool]) -> list[Turn]:
+        async with self._transaction() as connection:
+            rows = (await connection.execute(sa.select(_turns).where(where).order_by(_turns.c.id))).all()
+        return [_turn(row) for row in rows]
+
+    async def _update(self, where: sa.ColumnElement[bool], **values: object) -> Sequence[sa.Row[Any]]:
+        statement = sa.update(_turns).where(where).values(updated_at=self._now(), **values).returning(*_turns.c)
+        async with self._transaction() as connection:
+            rows: Sequence[sa.Row[Any]] = (await connection.execute(statement)).all()
+        return rows
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Any]:
+        with _told(self._engine.url):
+            async with self._engine.begin() as connection:
+                yield connection
+
+
+@contextlib.asynccontextmanager
+async def open_ledger(
+    url: str,
+    *,
+    owner: str | None = None,
+    patience_s: float = 2.0,
+    lease_s: float = LEASE_S,
+    now: Callable[[], float] = time.time,
+) -> AsyncIterator[Ledger]:
+    """Open the ledger, making its tables where they are missing; what is ours is released at the end.
+
+    ``patience_s`` bounds the wait for a lock, a free connection and an answer; it stays under Slack's three seconds.
+
+    Raises:
+        LedgerError: the database cannot be opened.
+
+    """
+    parsed = database_url(url)
+    engine = _engine(parsed, patience_s)
+    try:
+        with _told(parsed):
+            await _create(engine)
+        ledger = Ledger(engine, owner=owner or this_process(), lease_s=lease_s, now=now)
+        try:
+            yield ledger
+        finally:
+            with contextlib.suppress(LedgerError):
+                await asyncio.shield(ledger.release())
+    finally:
+        await asyncio.shield(engine.dispose())
+
+
+def _engine(url: URL, patience_s: float) -> AsyncEngine:
+    if url.get_backend_name() == "postgresql":
+        return create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=patience_s,
+            hide_parameters=True,
+            connect_args={"timeout": patience_s, "command_timeout": patience_s},
+        )
+    # One connection: writers of one process wait in line here, first come first served, and never lock each other out.
+    engine = create_async_engine(
+        url,
+        poolclass=pool.AsyncAdaptedQueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=max(patience_s, 2.0) * 5,
+        hide_parameters=True,
+        connect_args={"timeout": patience_s},
+    )
+    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (the driver's own type)
+    cursor = connection.cursor()
+    # WAL with NORMAL survives a killed process; a power cut may cost the last question, which Slack sends again.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+async def _create(engine: AsyncEngine) -> None:
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_metadata.create_all)
+    except (exc.IntegrityError, exc.ProgrammingError):
+        # Another process made the tables between our look and our CREATE: now they are there.
+        async with engine.begin() as connection:
+            await connection.run_sync(_metadata.create_all)
+
+
+@contextlib.contextmanager
+def _told(url: URL) -> Iterator[None]:
+    try:
+        yield
+    except (exc.DBAPIError, exc.TimeoutError, OSError, TimeoutError) as error:
+        raise _error(error, _where(url)) from error
+
+
+def _where(url: URL) -> str:
+    return str(url.database) if url.get_backend_name() == "sqlite" else f"PostgreSQL at {url.host or 'localhost'}"
+
+
+def _error(error: Exception, where: str) -> LedgerError:
+    text = str(getattr(error, "orig", None) or error).lower()
+    if "disk is full" in text or "no space left" in text or "could not extend" in text:
+        return LedgerFull(f"The disk under the ledger ({where}) is full. Free some space; the question comes again.")
+    if "readonly" in text or "read-only" in text or "permission denied" in text:
+        return LedgerFull(f"The ledger ({where}) may not be written. Give Kvasir's user the right to write there.")
+    if "locked" in text or "busy" in text:
+        return LedgerUnavailable(
+            f"The ledger ({where}) is locked by another program. Close what holds it; the question comes again."
+        )
+    if "unable to open" in text:
+        return LedgerUnavailable(f"The ledger ({where}) cannot be opened. Check that its folder exists.")
+    if "password" in text or "role" in text:
+        return LedgerError(f"{where} refused the ledger's login. Check KVASIR_DATABASE_URL.")
+    return LedgerUnavailable(f"The ledger ({where}) does not answer. Check that the database runs and is reachable.")
+
+
+def _is(key: Key) -> sa.ColumnElement[bool]:
+    return sa.and_(_turns.c.team == key.team, _turns.c.channel == key.channel, _turns.c.ts == key.ts)
+
+
+def _in(table: sa.Table, team: str, channel: str, thread_ts: str) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.team == team, table.c.channel == channel, table.c.thread_ts == thread_ts)
+
+
+def _open() -> sa.ColumnElement[bool]:
+    return _turns.c.state.in_(UNFINISHED)
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    return Key(row.team, row.channel, row.ts)
+
+
+def _turn(row: sa.Row[Any]) -> Turn:
+    asked = Asked(_key(row), row.thread_ts, row.user, row.text, direct=bool(row.direct), files=row.files)
+    replies = tuple(json.loads(row.replies))
+    return Turn(asked, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
+
+
+def _storable(text: str) -> str:
+    """Return the text without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

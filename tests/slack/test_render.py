@@ -1,0 +1,190 @@
+"""Markdown from a model, as Slack may show it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.events import Passage
+from bot.slack import render
+
+PING = re.compile(r"<[!@]|@(?:channel|here|everyone)\b|<!subteam", re.IGNORECASE)
+TOKENS = [
+    "<!channel>",
+    "<!here|here>",
+    "<!everyone>",
+    "<@U012AB3CD>",
+    "<!subteam^S1>",
+    "@channel",
+    "@HERE",
+    "@everyone",
+]
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *TOKENS,
+            "```",
+            "~~~~\n",
+            "\n",
+            "`",
+            "``",
+            "<",
+            "!",
+            "@",
+            "here",
+            "chan",
+            "nel",
+            "&lt;",
+            "[1]",
+            "段落。",
+            "a ",
+            "\u2028",
+        ]
+    ),
+    max_size=40,
+)
+PROSE = st.text(alphabet=st.sampled_from("ab。 \n`~<![](1).，😀"), max_size=900)
+
+
+def passage(n: int, url: str | None = "https://kb/a") -> Passage:
+    return Passage(n, "docs", f"{n}.md", f"Title {n}", "Part", url, "text")
+
+
+def shown(markdown: str, links: dict[int, str | None] | None = None) -> str:
+    return render.Renderer(links or {}).feed(markdown)
+
+
+@given(PIECES)
+def test_no_ping_survives_however_it_is_cut(pieces: list[str]) -> None:
+    """Whatever arrives in whatever pieces, what is shown holds no control sequence."""
+    renderer = render.Renderer({1: "https://kb/1"})
+    text = "".join(renderer.feed(piece) for piece in pieces)
+    assert not PING.search(text)
+    assert not PING.search(render.escape("".join(pieces)))
+    assert not PING.search(render.fallback(text))
+    assert not PING.search(render.plain("".join(pieces)))
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_stays_readable(token: str) -> None:
+    """What would ping is shown as it was written, but for an invisible joiner."""
+    seen = shown(f"call {token} now").replace(render.JOINER, "").replace("&lt;", "<")
+    assert seen == f"call {token} now"
+
+
+@given(PROSE, st.integers(1, 80))
+def test_a_cut_loses_nothing(text: str, limit: int) -> None:
+    head, rest = render.cut(text, limit)
+    assert head + rest == text
+    assert len(head) <= limit
+    assert head or not text or (limit == 1)
+
+
+@given(PROSE, st.integers(200, 400))
+def test_a_split_stays_within_the_limit_and_balances_fences(text: str, limit: int) -> None:
+    """Each piece fits, no piece but the last leaves a fence open, and taking the glue away gives the text back."""
+    pieces = render.split(text, limit)
+    assert all(len(piece) <= limit for piece in pieces)
+    assert all(render.open_fence(piece) is None for piece in pieces[:-1])
+    assert _unglued(pieces) == text
+
+
+def _unglued(pieces: list[str]) -> str:
+    """Undo what a split adds, by following the fences as a reader would."""
+    text = pieces[0]
+    for before, piece in itertools.pairwise(pieces):
+        for end in (len(text), *range(len(text) - 1, len(text) - render.CLOSING - 1, -1)):
+            fence = render.open_fence(before[: len(before) - (len(text) - end)])
+            if (
+                fence is not None
+                and before[: len(before) - (len(text) - end)]
+                + render.close_fence(fence, before[: len(before) - (len(text) - end)])
+                == before
+                and piece.startswith(f"{fence}\n")
+            ):
+                text = text[:end] + piece[len(fence) + 1 :]
+                break
+        else:
+            text += piece
+    return text
+
+
+def test_a_fence_is_closed_and_reopened() -> None:
+    code = "```python\n" + "x = 1\n" * 100 + "```\nafter"
+    pieces = render.split(code, 300)
+    assert len(pieces) > 1
+    assert pieces[0].endswith("\n```")
+    assert all(piece.startswith("```python\n") for piece in pieces[1:-1])
+    assert pieces[-1].endswith("after")
+
+
+def test_a_cut_prefers_the_end_of_a_paragraph_then_of_a_sentence() -> None:
+    assert render.cut("a" * 8 + "\n\n" + "b b" * 30, 14)[0] == "a" * 8 + "\n\n"
+    assert render.cut("第一句很长很长。第二句也很长很长很长。", 12)[0] == "第一句很长很长。"
+    assert render.cut("The first one. And the second", 20)[0] == "The first one."
+
+
+def test_citations_become_links_outside_code() -> None:
+    text = shown("It is so [1], and [2]. `[1]` stays.\n```\n[1]\n```\n", {1: "https://kb/a(1)", 2: None})
+    assert "[\\[1\\]](https://kb/a%281%29)" in text
+    assert "and [2]." in text
+    assert "`[1]`" in text
+    assert "\n[1]\n" in text
+
+
+def test_a_citation_may_follow_its_word_directly() -> None:
+    assert shown("如此[1]。", {1: "https://kb"}) == "如此[\\[1\\]](https://kb)。"
+
+
+def test_a_footnote_or_a_link_is_no_citation() -> None:
+    assert shown("[1](https://x) [12]: y", {1: "https://kb"}) == "[1](https://x) [12]: y"
+
+
+def test_only_web_addresses_are_linked() -> None:
+    assert shown("So [1].", {1: "javascript:alert(1)"}) == "So [1]."
+
+
+def test_html_is_shown_not_run_and_images_become_links() -> None:
+    assert shown("a <script>x</script> b") == "a &lt;script>x&lt;/script> b"
+    assert shown("a<br>b <https://kb.example/x> c") == "a b <https://kb.example/x> c"
+    assert (
+        shown("![plan](https://kb/p.png) ![](https://kb/q.png)") == "[plan](https://kb/p.png) [image](https://kb/q.png)"
+    )
+
+
+def test_a_fence_stays_open_across_pieces() -> None:
+    renderer = render.Renderer({1: "https://kb"})
+    assert renderer.feed("```\na[1]\n") + renderer.feed("b[1] <x>\n```\n") == "```\na[1]\nb[1] <x>\n```\n"
+    assert renderer.feed("c[1]") == "c[\\[1\\]](https://kb)"
+
+
+def test_a_footer_lists_what_is_cited_else_what_was_looked_at() -> None:
+    cited, other = passage(2), passage(1, None)
+    assert render.sources_footer([cited], [other, cited], chinese=False) == (
+        "*Sources*\n<https://kb/a|[2] Title 2 › Part>"
+    )
+    assert render.sources_footer([], [other], chinese=True) == "*查阅过*\n[1] Title 1 › Part"
+    assert render.sources_footer([], [], chinese=False) == ""
+
+
+def test_a_footer_stays_within_its_block() -> None:
+    passages = [Passage(n, "s", "d", "长" * 500, "&<>" * 200, "https://kb/" + "a" * 600, "") for n in range(1, 40)]
+    assert len(render.sources_footer(passages, [], chinese=True)) <= render.CONTEXT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [("如何添加来源?", True), ("How do I add a 来源?", False), ("Kvasir 怎么用", True), ("", False)],
+)
+def test_the_language_of_a_text(text: str, chinese: bool) -> None:  # noqa: FBT001
+    assert render.is_chinese(text) is chinese
+
+
+def test_a_notification_is_plain_and_bounded() -> None:
+    markdown = "## Head\n**Bold** [\\[1\\]](https://kb) [docs](https://x) & more"
+    assert render.fallback(markdown) == "Head\n*Bold* [1] docs &amp; more"
+    assert len(render.fallback("&" * 4_000)) <= 3_000
