@@ -1,0 +1,84 @@
+"""The engine's log as it comes: cut into lines, rid of secrets, and the few lines that say why it died."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+_LONGEST_LINE = 2000
+_KEPT_LINES = 200
+_TOLD_LINES = 3
+_TOLD_CHARACTERS = 500
+_BREAK = re.compile(r"[\r\n]")
+_STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Failure|NotFound)\b")
+_NOISE = re.compile(
+    r"UserWarning|DeprecationWarning|FutureWarning|warnings\.warn|Ignore import error|^\s*$|^INFO: |it/s\]|"
+    r"^\s*File \"|^\s*[\^~]+\s*$|^Traceback |server_args=|resource_tracker|leaked semaphore|^Killed\s*$|^\s+\S.*\($"
+)
+
+MILESTONES: Sequence[tuple[str, float, str]] = (
+    ("server_args=", 0.30, "reading the model's configuration"),
+    ("Init parallel begin", 0.55, "starting the workers"),
+    ("Load weight begin", 0.65, "loading the weights"),
+    ("Load weight end", 0.80, "making room for the context"),
+    ("Capture", 0.85, "capturing graphs"),
+    ("max_total_num_tokens=", 0.90, "warming up"),
+    ("Application startup complete", 0.95, "warming up"),
+)
+"""What SGLang 0.5.23 logs on its way up, how far that is (by the time it takes on a CPU), and what comes next."""
+
+READY_LINE = "The server is fired up and ready to roll!"
+
+
+class LogTail:
+    """The last lines of one process's output, decoded from its bytes; never awaits."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """Strike out every occurrence of ``secrets``; the engine prints its key among its arguments."""
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._pending = ""
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return the lines that are kept, the oldest first."""
+        return tuple(self._lines)
+
+    def decode(self, chunk: bytes) -> list[str]:
+        """Return the lines that ``chunk`` completes, secrets struck out, each of bounded length."""
+        return self._take(self._decoder.decode(chunk), last=False)
+
+    def flush(self) -> list[str]:
+        """Return what is left after the last byte."""
+        return self._take(self._decoder.decode(b"", final=True), last=True)
+
+    def _take(self, text: str, *, last: bool) -> list[str]:
+        *whole, self._pending = _BREAK.split(self._pending + text)
+        if last or len(self._pending) > 50 * _LONGEST_LINE:
+            whole, self._pending = [*whole, self._pending], ""
+        lines = [self._clean(line) for line in whole if line.strip()]
+        self._lines.extend(lines)
+        return lines
+
+    def _clean(self, line: str) -> str:
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
+        return line[:_LONGEST_LINE]
+
+
+def reason(lines: Sequence[str]) -> str:
+    """Return the few lines that say why a process died, joined; "it logged nothing" where there are none."""
+    plain = [_STAMP.sub("", line).rstrip() for line in lines]
+    telling = [line.strip() for line in plain if not _NOISE.search(line)]
+    errors = [line for line in telling if _EXCEPTION.match(line)]
+    chosen = (errors or telling)[-1:] if errors else telling[-_TOLD_LINES:]
+    return " | ".join(chosen)[-_TOLD_CHARACTERS:] or "it logged nothing"
+
+
+def milestone(line: str) -> tuple[float, str] | None:
+    """Return how far a line of the log says that the start is, and what comes next; None for any other line."""
+    return next(((share, doing) for mark, share, doing in MILESTONES if mark in line), None)

@@ -1,0 +1,113 @@
+"""Thinking and answer apart, whatever the server already did about it; never awaits.
+
+SGLang's parser splits the two, yet leaves newlines before the answer, stray tags in odd outputs, and everything in the
+thinking where the closing tag never came. A server without a parser splits nothing. Both end here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from engine.interfaces import Content, Reasoning
+
+_TAGS = ("<think>", "</think>")
+_LONGEST_TAG = max(map(len, _TAGS))
+
+Piece = Reasoning | Content
+
+
+class ReasoningDecoder:
+    """Turns the pieces of one answer into thinking and content."""
+
+    def __init__(self, *, thinks: bool, opens_think: bool = False, split_by_server: bool = True) -> None:
+        """Say what the model does.
+
+        A model that does not think has its text left as it is, tags and all. ``opens_think``: the template ends in the
+        opening tag, so text starts inside the thinking where the server does not split it.
+        """
+        self._thinks = thinks
+        self._thinking = _Scanner()
+        self._content = _Scanner(inside=thinks and opens_think and not split_by_server)
+        self._reasoned: list[str] = []
+        self._answered = False
+        self._began_thinking = False
+
+    def decode(self, reasoning: str, content: str) -> list[Piece]:
+        """Return the pieces that one delta of the server brings; tags that may still come whole are held back."""
+        pieces: list[Piece] = []
+        if reasoning:
+            pieces += self._emit([(True, text) for _, text in self._thinking.feed(reasoning)])
+        if content:
+            pieces += self._emit(self._content.feed(content) if self._thinks else [(False, content)])
+        return pieces
+
+    def flush(self, finish_reason: Literal["stop", "length", "abort"]) -> list[Piece]:
+        """Return what was held back; if all was thinking and the model ended by itself, the thinking as the answer."""
+        pieces = self._emit([(True, text) for _, text in self._thinking.flush()])
+        pieces += self._emit(self._content.flush())
+        if not self._answered and finish_reason == "stop" and (answer := "".join(self._reasoned).strip()):
+            pieces.append(Content(answer))
+            self._answered = True
+        return pieces
+
+    def _emit(self, parts: list[tuple[bool, str]]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for inside, text in parts:
+            piece = self._reason(text) if inside else self._answer(text)
+            if piece is not None:
+                pieces.append(piece)
+        return pieces
+
+    def _reason(self, text: str) -> Reasoning | None:
+        text = text if self._began_thinking else text.lstrip("\r\n")
+        if not text:
+            return None
+        self._began_thinking = True
+        if not self._answered:
+            self._reasoned.append(text)
+        return Reasoning(text)
+
+    def _answer(self, text: str) -> Content | None:
+        text = text if self._answered else text.lstrip("\r\n")
+        if not text:
+            return None
+        self._answered = True
+        self._reasoned.clear()
+        return Content(text)
+
+
+class _Scanner:
+    """Cuts tags out of a text that comes in pieces and says for each stretch whether it is inside of them."""
+
+    def __init__(self, *, inside: bool = False) -> None:
+        self._inside = inside
+        self._held = ""
+
+    def feed(self, text: str) -> list[tuple[bool, str]]:
+        text = self._held + text
+        parts: list[tuple[bool, str]] = []
+        while (found := _first_tag(text)) is not None:
+            at, tag = found
+            parts.append((self._inside, text[:at]))
+            self._inside = tag == "<think>"
+            text = text[at + len(tag) :]
+        keep = _open_end(text)
+        self._held = text[len(text) - keep :]
+        return [*parts, (self._inside, text[: len(text) - keep])]
+
+    def flush(self) -> list[tuple[bool, str]]:
+        text, self._held = self._held, ""
+        return [(self._inside, text)] if text else []
+
+
+def _first_tag(text: str) -> tuple[int, str] | None:
+    found = [(at, tag) for tag in _TAGS if (at := text.find(tag)) >= 0]
+    return min(found, default=None)
+
+
+def _open_end(text: str) -> int:
+    """Return the length of the longest end of ``text`` that a tag begins with."""
+    for length in range(min(len(text), _LONGEST_TAG - 1), 0, -1):
+        if any(tag.startswith(text[-length:]) for tag in _TAGS):
+            return length
+    return 0

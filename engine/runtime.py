@@ -1,0 +1,118 @@
+"""What one process tells the others of the engine that it runs: a small file, believed only while its owner lives.
+
+The owner holds a lock on ``<home>/engine/owner.lock`` for as long as it lives, so a file left by a process that was
+killed is recognised without guessing by process ids.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from engine.interfaces import State, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """An engine as its owner publishes it."""
+
+    pid: int
+    state: str
+    progress: float | None = None
+    detail: str = ""
+    url: str | None = None
+    model: str | None = None
+    stand_in: bool = False
+    api_key: str | None = field(default=None, repr=False)
+    context_tokens: int | None = None
+    model_path: str | None = None
+    """A folder with the model's tokenizer, None where it is a hub's repository."""
+    thinks: bool = False
+    opens_think: bool = False
+
+    @property
+    def status(self) -> Status:
+        """Return the published status."""
+        return Status(State(self.state), self.progress, self.detail, self.url, self.model, self.stand_in)
+
+
+class RuntimeFile:
+    """The file of one state directory, from either side."""
+
+    def __init__(self, home: Path) -> None:
+        """Look at ``home``; nothing is made before ``claim``."""
+        self.folder = home / "engine"
+        self._path = self.folder / "runtime.json"
+        self._lock_path = self.folder / "owner.lock"
+        self._descriptor: int | None = None
+
+    def claim(self) -> bool:
+        """Become the owner; False while another process is."""
+        if self._descriptor is not None:
+            return True
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _try_lock(descriptor, fcntl.LOCK_EX):
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Stop being the owner; the file goes first."""
+        if self._descriptor is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def write(self, runtime: Runtime) -> None:
+        """Publish; whoever reads sees the old or the new content, never half of one."""
+        descriptor, name = tempfile.mkstemp(prefix=".runtime-", dir=self.folder)  # 0600 from its first byte on
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(runtime), file)
+        Path(name).replace(self._path)
+
+    def read(self) -> Runtime | None:
+        """Return what a living owner published; None without one."""
+        if self._descriptor is None and not self._owner_lives():
+            return None
+        try:
+            return _parse(self._path.read_text(encoding="utf-8"))
+        except OSError:
+            return None
+
+    def _owner_lives(self) -> bool:
+        try:
+            descriptor = os.open(self._lock_path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return not _try_lock(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _parse(text: str) -> Runtime | None:
+    """Return the published runtime; None for a file that another release wrote otherwise."""
+    try:
+        values = json.loads(text)
+        runtime = Runtime(**{name: values[name] for name in _NAMES if name in values})
+        State(runtime.state)
+    except (ValueError, TypeError):
+        return None
+    return runtime
+
+
+_NAMES = tuple(item.name for item in fields(Runtime))

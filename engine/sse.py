@@ -1,0 +1,71 @@
+"""Server-sent events out of bytes, in any pieces; never awaits, and breaks lines where the standard does.
+
+A line iterator of Python would also break at U+2028 and others, which may stand inside a JSON text.
+"""
+
+from __future__ import annotations
+
+import re
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+class EventTooLong(ValueError):
+    """An event, or a line of one, is over the bound."""
+
+
+class SseDecoder:
+    """Collects the ``data`` of each event; other fields and comments are not used here."""
+
+    def __init__(self, longest_bytes: int = 1 << 20) -> None:
+        """Bound a line, and an event's data, to ``longest_bytes``."""
+        self._longest_bytes = longest_bytes
+        self._buffer = bytearray()
+        self._after_cr = False
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def decode(self, chunk: bytes) -> list[str]:
+        """Return the data of each event that ``chunk`` completes.
+
+        Raises:
+            EventTooLong: a line or an event is over the bound.
+
+        """
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        searched_from = max(0, len(self._buffer) - 1)
+        self._buffer += chunk
+        self._after_cr = self._buffer.endswith(b"\r")
+        events, start = [], 0
+        for end in _LINE_END.finditer(self._buffer, searched_from):
+            events += self._line(bytes(self._buffer[start : end.start()]))
+            start = end.end()
+        del self._buffer[:start]
+        if len(self._buffer) > self._longest_bytes:
+            raise EventTooLong
+        return events
+
+    def flush(self) -> list[str]:
+        """Return the data of an event that the stream ended in without its blank line."""
+        line, self._buffer = bytes(self._buffer), bytearray()
+        return [*self._line(line), *self._dispatch()]
+
+    def _line(self, line: bytes) -> list[str]:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+            self._size += len(value) + 1
+            if self._size > self._longest_bytes:
+                raise EventTooLong
+        return []
+
+    def _dispatch(self) -> list[str]:
+        if not self._data:
+            return []
+        text = b"\n".join(self._data).decode("utf-8", errors="replace")
+        self._data, self._size = [], 0
+        return [text]

@@ -1,0 +1,199 @@
+"""SGLang's HTTP interface as data: the request that is sent, the events and refusals that come back. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+from engine.errors import (
+    EngineError,
+    EngineInterrupted,
+    EngineOverloaded,
+    EngineRefused,
+    EngineStarting,
+    EngineUnauthorized,
+    EngineUnavailable,
+    PromptTooLong,
+)
+from engine.interfaces import Message, Sampling, Usage
+
+Finish = Literal["stop", "length", "abort"]
+_TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds the maximum", re.IGNORECASE)
+_COUNT = re.compile(r"(\d+)(?: input)? tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatEvent:
+    """One event of a streamed answer."""
+
+    reasoning: str = field(default="", repr=False)
+    content: str = field(default="", repr=False)
+    finish: Finish | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a server says of itself."""
+
+    model: str
+    context_tokens: int | None
+    split_by_server: bool | None
+    """None where the server is not SGLang, or a router that does not tell."""
+
+
+def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
+    """Return the body of a streamed chat completion."""
+    return {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "separate_reasoning": True,
+        "rid": request_id,
+    }
+
+
+def chat_event(data: str, *, began: bool) -> ChatEvent:
+    """Read the data of one event.
+
+    Raises:
+        EngineError: the event carries an error (a router sends one when a worker dies), or is no event of a chat.
+
+    """
+    try:
+        event = json.loads(data)
+    except ValueError as error:
+        raise EngineInterrupted("The engine sent something that is no answer. Ask again.") from error
+    if not isinstance(event, dict):
+        raise EngineInterrupted("The engine sent something that is no answer. Ask again.")
+    if "error" in event:
+        raise _streamed_error(event["error"], began=began)
+    choices = event.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    delta = _mapping(choice.get("delta"))
+    return ChatEvent(
+        reasoning=_string(delta.get("reasoning_content")),
+        content=_string(delta.get("content")),
+        finish=_finish(choice.get("finish_reason")),
+        usage=_usage(event.get("usage")),
+    )
+
+
+def refusal(status: int, body: str) -> EngineError:
+    """Return the error that an answer with this status means; the body's own words are not passed on."""
+    message = _message(body)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return EngineUnavailable(f"The engine failed inside (HTTP {status}). Ask again; its log says why.")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and "queue" not in message.lower():
+        return EngineStarting("The engine is still loading its model. Ask again in a moment; `kvasir status` shows it.")
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return EngineOverloaded("The engine's queue is full. Ask again in a moment.")
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return EngineUnauthorized("The engine refused the key. Set KVASIR_ENGINE_API_KEY to the one that it expects.")
+    return _refused(status, message)
+
+
+def _refused(status: int, message: str) -> EngineRefused:
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LONG.search(message):
+        return PromptTooLong(_too_long(message))
+    if status == HTTPStatus.NOT_FOUND:
+        return EngineRefused(
+            "What answers at the engine's address knows no chat. Check that KVASIR_ENGINE_URL is an SGLang server."
+        )
+    return EngineRefused(f"The engine refused the request (HTTP {status}). Its log says why.")
+
+
+def served(models: Mapping[str, Any], info: Mapping[str, Any]) -> Served:
+    """Return what ``/v1/models`` and SGLang's ``/model_info`` (may be empty) say together.
+
+    Raises:
+        EngineRefused: no model is served.
+
+    """
+    data = models.get("data")
+    first = _mapping(data[0]) if isinstance(data, list) and data else {}
+    name = _string(first.get("id")) or _string(info.get("served_model_name"))
+    if not name:
+        raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
+    split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
+    return Served(name, _count(first.get("max_model_len")), split)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read an answer that must be a JSON object.
+
+    Raises:
+        EngineRefused: it is none.
+
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise EngineRefused("What answers at the engine's address is no SGLang server. Check KVASIR_ENGINE_URL.")
+    return value
+
+
+def _streamed_error(error: object, *, began: bool) -> EngineError:
+    details = _mapping(error) or {"message": error}
+    code = _count(details.get("code")) or 500
+    if began and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return EngineInterrupted("The engine failed in the middle of the answer. Ask again.")
+    return refusal(code, json.dumps(details, default=str))
+
+
+def _message(body: str) -> str:
+    """Return the sentence in an error's body, in any of the shapes that SGLang and its routers use."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body
+    inner = value.get("error") if isinstance(value, dict) else None
+    source = inner if isinstance(inner, dict) else _mapping(value)
+    return _string(source.get("message")) or _string(inner) or _string(source.get("detail"))
+
+
+def _too_long(message: str) -> str:
+    counts = [int(number) for number in _COUNT.findall(message)]
+    figures = f" ({max(counts)} tokens where {min(counts)} fit)" if len(counts) == 2 else ""  # noqa: PLR2004
+    return f"The question with its passages is too long for the model{figures}. Ask a shorter question."
+
+
+def _finish(value: object) -> Finish | None:
+    if not isinstance(value, str):
+        return None
+    return value if value in {"length", "abort"} else "stop"  # type: ignore[return-value]
+
+
+def _usage(value: object) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    prompt, completion = _mapping(value.get("prompt_tokens_details")), _mapping(value.get("completion_tokens_details"))
+    reasoning = _count(value.get("reasoning_tokens"))
+    return Usage(
+        prompt_tokens=_count(value.get("prompt_tokens")),
+        completion_tokens=_count(value.get("completion_tokens")),
+        reasoning_tokens=reasoning if reasoning is not None else _count(completion.get("reasoning_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")),
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
