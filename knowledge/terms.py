@@ -1,0 +1,153 @@
+"""BM25 terms, made here so that both stores find alike: pure text to text, terms apart by a blank.
+
+English words become Snowball stems; Chinese and Japanese become single characters and pairs; Korean, and the scripts
+that write without blanks (Thai, Lao, Khmer, Burmese), become pairs. Identifiers, numbers and file names are kept
+whole *and* in parts: ``KVASIR_ENGINE_URL`` gives ``kvasir_engine_url kvasir engin url``. A term holds letters, digits,
+marks and ``_`` alone, so nothing in it is an operator to any store.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice, pairwise
+from typing import Final
+
+from snowballstemmer.english_stemmer import EnglishStemmer
+
+MAX_INDEX_TERMS: Final = 20_000
+"""Of one text; a chunk has some hundreds."""
+
+MAX_QUERY_TERMS: Final = 256
+"""Distinct terms of a question: of a longer one the first and the last, where what is asked mostly stands."""
+
+MAX_TERM_CHARACTERS: Final = 128
+"""A longer word (a key, a blob) is cut, on both sides alike."""
+
+_HAN_KANA = (
+    "々〇\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3"
+_UNSPACED = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u1000-\u1049\u1780-\u17d3"
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1-\u05c2\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
+    "\u0900-\u0963\u0966-\u0df3\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
+)
+_LETTER = f"(?:[^\\W_{_HAN_KANA}{_HANGUL}{_UNSPACED}]|[{_MARKS}])"
+
+_TOKEN = re.compile(
+    f"(?P<han>[{_HAN_KANA}]+)"
+    f"|(?P<hangul>[{_HANGUL}]+)"
+    f"|(?P<unspaced>[{_UNSPACED}]+)"
+    f"|(?P<sharp>(?<![^\\W_])[A-Za-z](?:\\+\\+|#)(?![^\\W_]))"
+    f"|(?P<word>{_LETTER}+(?:[_.,:@/\\\\'&=+-]{{1,2}}{_LETTER}+)*)"
+)
+_OUTER = re.compile(r"[:@/\\&=,]+")
+"""Parts a path, an address or a list into names."""
+_INNER = re.compile(r"[_.+-]+")
+"""Parts a name into words."""
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+_APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'"})
+_ACCENTS = re.compile("([a-z])[\u0300-\u036f]+")
+_NOT_A_TERM = re.compile(f"(?:[^\\w{_MARKS}{_UNSPACED}]|_)+")
+_STEM_CACHE_WORDS = 1 << 15
+_MAX_QUERY_CHARACTERS = 100_000
+
+
+def index_terms(text: str) -> str:
+    """Return the terms of a passage, repetitions included, at most ``MAX_INDEX_TERMS``."""
+    return " ".join(islice(_terms(text), MAX_INDEX_TERMS))
+
+
+def query_terms(text: str) -> str:
+    """Return the distinct terms of a question, at most ``MAX_QUERY_TERMS``."""
+    if len(text) > _MAX_QUERY_CHARACTERS:
+        text = f"{text[: _MAX_QUERY_CHARACTERS // 2]} {text[-_MAX_QUERY_CHARACTERS // 2 :]}"
+    distinct = list(dict.fromkeys(_terms(text)))
+    if len(distinct) > MAX_QUERY_TERMS:
+        half = MAX_QUERY_TERMS // 2
+        distinct = distinct[:half] + distinct[-half:]
+    return " ".join(distinct)
+
+
+def _terms(text: str) -> Iterator[str]:
+    for match in _TOKEN.finditer(unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)):
+        token = match.group()
+        match match.lastgroup:
+            case "han":
+                yield from token
+                yield from map("".join, pairwise(token))
+            case "hangul":
+                yield from _whole_and_pairs(token)
+            case "unspaced":
+                yield from _pairs(token)
+            case "sharp":
+                yield from (f"{token[0].lower()}_{'sharp' if token[1] == '#' else 'plus'}", token[0].lower())
+            case _:
+                yield from _identifier(token)
+
+
+def _pairs(token: str) -> Iterator[str]:
+    return map("".join, pairwise(token)) if len(token) > 1 else iter(token)
+
+
+def _whole_and_pairs(word: str) -> Iterator[str]:
+    """Korean words carry their particles: the pairs find the stem, the whole word finds itself."""
+    if len(word) != 2:  # noqa: PLR2004 - a word of two is its own pair
+        yield word[:MAX_TERM_CHARACTERS]
+    if len(word) > 1:
+        yield from _pairs(word)
+
+
+def _identifier(token: str) -> Iterator[str]:
+    if _THOUSANDS.fullmatch(token):
+        yield from _name(token.replace(",", ""))
+        return
+    names = [name for name in _OUTER.split(token) if name]
+    if len(names) > 1 and "," not in token:
+        yield from _term(token)
+    for name in names:
+        yield from _name(name)
+
+
+def _name(name: str) -> Iterator[str]:
+    words = [word for part in _INNER.split(name) for word in _CAMEL.split(part) if word]
+    if len(words) < 2:  # noqa: PLR2004 - one word is no identifier
+        yield from _word(name)
+        return
+    yield from _term(name)
+    for word in words:
+        if len(word) > 1 or word.isdigit():
+            yield from _word(word)
+
+
+def _term(token: str) -> Iterator[str]:
+    """Return an identifier in the one spelling that all its spellings share."""
+    joined = _NOT_A_TERM.sub("_", _folded(token)).strip("_")
+    if joined:
+        yield joined[:MAX_TERM_CHARACTERS]
+
+
+def _word(word: str) -> Iterator[str]:
+    folded = _folded(word[: 2 * MAX_TERM_CHARACTERS])
+    stem = _stem(folded) if folded.isascii() else folded
+    yield from _term(stem.replace("'", ""))
+
+
+def _folded(token: str) -> str:
+    """Lower the case and take the accents off Latin letters."""
+    lowered = token.casefold()
+    if lowered.isascii():
+        return lowered
+    return unicodedata.normalize("NFC", _ACCENTS.sub(r"\1", unicodedata.normalize("NFD", lowered)))
+
+
+@lru_cache(maxsize=_STEM_CACHE_WORDS)
+def _stem(word: str) -> str:
+    # A stemmer keeps the word in itself, so each call takes its own: it is cheap, and threads cannot mix.
+    stem: str = EnglishStemmer().stemWord(word)
+    return stem
