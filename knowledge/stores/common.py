@@ -1,0 +1,118 @@
+"""What both stores share: a deadline for every call, two legs at once, one union of what they found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk, Vector
+
+T = TypeVar("T")
+
+INDEX_PREFIX = "kvasir_"
+"""Every index of ours begins with it, so that a shared server's other collections are never listed or dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row as one leg found it; ``bm25`` is 0.0 when it was the dense leg."""
+
+    chunk: Chunk
+    vector: Vector = field(repr=False)
+    bm25: float = 0.0
+
+
+@asynccontextmanager
+async def deadline(seconds: float, message: str) -> AsyncIterator[None]:
+    """Bound a block.
+
+    Raises:
+        StoreUnavailable: with ``message``, when ``seconds`` have passed; a cancellation from outside stays one.
+
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable(message) from error
+
+
+async def both(first: Coroutine[None, None, T], second: Coroutine[None, None, T]) -> tuple[T, T]:
+    """Run two calls at once; when one fails or we are cancelled, the other is cancelled and waited for."""
+    tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second))
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def union(query: Vector, lexical: Sequence[Found], dense: Sequence[Found]) -> tuple[Candidate, ...]:
+    """Join what the legs found, one candidate an id, with the exact cosine of each (vectors are of unit length)."""
+    found = {row.chunk.id: row for row in (*dense, *lexical)}
+    if not found:
+        return ()
+    cosines = np.stack([row.vector for row in found.values()]) @ query
+    return tuple(
+        Candidate(row.chunk, row.bm25, float(cosine)) for row, cosine in zip(found.values(), cosines, strict=True)
+    )
+
+
+def newest(rows: Sequence[StoredChunk]) -> list[StoredChunk]:
+    """Keep the last row of each id: writing a batch means the same as writing its rows one after the other."""
+    return list({row.chunk.id: row for row in rows}.values())
+
+
+def slices(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut values into lists of at most ``size``."""
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def audience(readers: Collection[str]) -> list[str]:
+    """Return the readers to look for, in a stable order: these, and the mark of what everybody may read."""
+    return sorted({*readers, *EVERYONE})
+
+
+def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
+    """Refuse rows that the index cannot hold, before any is written.
+
+    Raises:
+        StoreMisconfigured: a vector has another length, or holds NaN or infinity.
+        StoreError: a text is no Unicode (half a surrogate pair, as broken documents yield).
+
+    """
+    for row in rows:
+        if row.vector.shape != (dimensions,):
+            raise StoreMisconfigured(
+                f"A passage's vector has shape {row.vector.shape}, the index holds {dimensions} dimensions: "
+                "the embedder changed, so run `kvasir sync` to build a new index."
+            )
+        if not np.isfinite(row.vector).all():
+            raise StoreMisconfigured(
+                "The embedder returned a vector that is not finite: remove its cached model, start Kvasir again "
+                "(the model is made anew), then run `kvasir sync`."
+            )
+        chunk = row.chunk
+        if not _is_unicode(chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, row.terms):
+            raise StoreError(
+                f"The document {chunk.document!a} yields text that is no Unicode: export it again from what made "
+                "it, or leave it out."
+            )
+
+
+def _is_unicode(*texts: str) -> bool:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""Rows for store tests, with plain values for what a test does not speak of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from knowledge.interfaces import EVERYONE, Chunk, StoredChunk, Vector
+
+DIMENSIONS = 8
+
+
+def unit(*values: float, dimensions: int = DIMENSIONS) -> Vector:
+    """Return a unit vector that begins with these values."""
+    vector = np.zeros(dimensions, np.float32)
+    vector[: len(values)] = values
+    return vector / np.float32(np.linalg.norm(vector))
+
+
+def some_unit(seed: int, dimensions: int = DIMENSIONS) -> Vector:
+    """Return one of many unit vectors."""
+    return unit(*np.random.default_rng(seed).normal(size=dimensions), dimensions=dimensions)
+
+
+def row(
+    id_: str,
+    terms: str = "term",
+    vector: Vector | None = None,
+    *,
+    source: str = "docs",
+    text: str = "A passage.",
+    readers: frozenset[str] = EVERYONE,
+    document: str = "guide.md",
+) -> StoredChunk:
+    """Return a row with plain values for what a test does not speak of."""
+    chunk = Chunk(id_, source, document, "Guide", "Start › Here", text, "https://docs.example/guide#start", readers)
+    return StoredChunk(chunk, unit(1) if vector is None else vector, terms)

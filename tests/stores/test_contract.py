@@ -1,0 +1,356 @@
+"""What every store must do, run over each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from knowledge.errors import StoreError, StoreMisconfigured
+from knowledge.interfaces import EVERYONE, Candidate, Chunk, Store, StoredChunk
+from tests.stores.conftest import Bench
+from tests.stores.rows import DIMENSIONS, row, some_unit, unit
+
+DOCS = ("docs",)
+CHILD = Path(__file__).parent / "child.py"
+
+
+async def found(
+    store: Store,
+    terms: str = "",
+    *,
+    pool: int = 50,
+    sources: Collection[str] = DOCS,
+    readers: Collection[str] = EVERYONE,
+) -> dict[str, Candidate]:
+    candidates = await store.candidates(unit(1), terms, pool=pool, sources=sources, readers=readers)
+    ids = [candidate.chunk.id for candidate in candidates]
+    assert len(ids) == len(set(ids))
+    return {candidate.chunk.id: candidate for candidate in candidates}
+
+
+async def all_ids(store: Store) -> list[str]:
+    return sorted([id_ async for batch in store.ids() for id_ in batch])
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_row_is_found_by_the_very_next_search_in_either_leg(store: Store) -> None:
+    await store.write([row("a", "alpha", unit(0, 1))])
+    assert (await found(store, "alpha", pool=1))["a"].bm25 > 0
+    await store.write([row("b", "beta", unit(1, 0))])
+    assert set(await found(store, "alpha", pool=1)) == {"a", "b"}
+    await store.maintain()
+    await store.write([row("c", "gamma", unit(1, 0.01))])
+    assert "c" in await found(store, "gamma", pool=1)
+
+
+async def test_a_row_comes_back_as_it_was_written(store: Store) -> None:
+    chunk = Chunk(
+        "x'1", "名\x1ffolder\x1f/a b", 'dir/o\'clock "x".md', "標題", "甲 › 乙", "一\n\n| a\\b |\n'; --", None, EVERYONE
+    )
+    await store.write([StoredChunk(chunk, unit(1), "標題")])
+    assert (await found(store, "標題", sources=[chunk.source]))["x'1"].chunk == chunk
+
+
+async def test_writing_an_id_again_replaces_its_row(store: Store) -> None:
+    await store.write([row("a", "old", unit(1), text="Old."), row("b", "other", unit(0, 1))])
+    await store.write([row("a", "new", unit(0, 0, 1), text="New.", readers=frozenset({"C1"}))])
+    assert await store.count() == 2
+    assert set(await found(store, "old new")) == {"b"}
+    after = await found(store, "old new", readers=["C1"])
+    assert after["a"].chunk.text == "New."
+    assert after["a"].cosine == pytest.approx(0, abs=1e-6)
+    assert "a" not in {c.chunk.id for c in (await found(store, "old", readers=["C1"])).values() if c.bm25 > 0}
+
+
+async def test_the_last_row_of_an_id_in_a_batch_counts(store: Store) -> None:
+    await store.write([row("a", text="First."), row("a", text="Second.")])
+    assert await store.count() == 1
+    assert (await found(store))["a"].chunk.text == "Second."
+
+
+async def test_writing_nothing_is_no_error(store: Store) -> None:
+    await store.write([])
+    assert await store.count() == 0
+
+
+async def test_deleting(store: Store) -> None:
+    await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(2500)])
+    await store.delete([f"r{n}" for n in range(2400)] + ["never there", "o'clock"])
+    await store.delete([])
+    assert await store.count() == 100
+    assert await all_ids(store) == sorted(f"r{n}" for n in range(2400, 2500))
+    assert set(await found(store, "term", pool=200)) == {f"r{n}" for n in range(2400, 2500)}
+
+
+@pytest.mark.parametrize("bad", [np.ones(DIMENSIONS + 1, np.float32), np.full(DIMENSIONS, np.nan, np.float32)])
+async def test_a_vector_that_does_not_fit_is_refused_and_nothing_is_written(store: Store, bad: np.ndarray) -> None:
+    with pytest.raises(StoreMisconfigured, match="kvasir sync"):
+        await store.write([row("a"), row("b", vector=bad)])
+    assert await store.count() == 0
+
+
+async def test_text_that_is_no_unicode_is_refused_in_our_words(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"guide\.md"):
+        await store.write([row("a", text="half a pair \ud800")])
+
+
+async def test_many_writers_at_once_leave_one_row_an_id(bench: Bench) -> None:
+    stores = [await bench.open(), await bench.open()]
+    batches = [[row(f"r{(7 * k + n) % 60}", vector=some_unit(n)) for n in range(20)] for k in range(12)]
+    await asyncio.gather(*(stores[k % 2].write(batch) for k, batch in enumerate(batches)))
+    written = {row.chunk.id for batch in batches for row in batch}
+    assert await all_ids(stores[0]) == sorted(written)
+    assert await stores[1].count() == len(written)
+
+
+# ── Searching ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_cosines_are_exact_for_both_legs_and_bm25_is_of_the_lexical_leg_alone(store: Store) -> None:
+    near, far = unit(1, 0.2, -0.1), unit(-1, 0.5)
+    await store.write([row("near", "beta", near), row("far", "alpha", far)])
+    for _ in range(2):
+        hits = await found(store, "alpha", pool=1)
+        assert hits["near"].bm25 == 0
+        assert hits["far"].bm25 > 0
+        assert hits["near"].cosine == pytest.approx(float(near @ unit(1)), abs=1e-6)
+        assert hits["far"].cosine == pytest.approx(float(far @ unit(1)), abs=1e-6)
+        await store.maintain()
+
+
+async def test_a_rarer_term_and_more_terms_score_higher(store: Store) -> None:
+    await store.write(
+        [row(f"r{n}", "common x") for n in range(20)] + [row("rare", "rare y"), row("two", "common rare")]
+    )
+    hits = await found(store, "common rare")
+    assert hits["two"].bm25 > hits["rare"].bm25 > hits["r0"].bm25 > 0
+
+
+async def test_terms_are_taken_as_they_are(store: Store) -> None:
+    """No stemming, no stop words, no folding, no cutting: what ``terms`` made is what is searched."""
+    terms = {
+        "running": "run",
+        "the": "th",
+        "Upper": "upper",
+        "café": "cafe",
+        "c++": "c",
+        "中文": "中",
+        "x" * 300: "x" * 299,
+        "a.b": "a",
+        '"q"': "q",
+        "(p)": "p",
+        "-m": "m",
+        "f*": "f",
+    }
+    await store.write([row(f"r{n}", term, some_unit(n)) for n, term in enumerate(terms)])
+    for n, (term, other) in enumerate(terms.items()):
+        assert {id_ for id_, c in (await found(store, term)).items() if c.bm25 > 0} == {f"r{n}"}
+        assert not any(c.bm25 > 0 for c in (await found(store, other)).values())
+
+
+@pytest.mark.parametrize("terms", ["", "  ", "\n"])
+async def test_without_terms_the_dense_leg_answers_alone(store: Store, terms: str) -> None:
+    await store.write([row("a")])
+    assert (await found(store, terms))["a"].bm25 == 0
+
+
+async def test_the_pool_bounds_each_leg_and_takes_the_best(store: Store) -> None:
+    rows = [row(f"r{n:02}", "term " * (n + 1), unit(1, n / 10)) for n in range(40)]
+    await store.write(rows)
+    hits = await found(store, "term", pool=5)
+    assert {f"r{n:02}" for n in range(5)} <= set(hits)
+    assert len(hits) <= 10
+    assert len(await found(store, "term", pool=500)) == 40
+
+
+async def test_an_empty_index_finds_nothing(store: Store) -> None:
+    assert await found(store, "alpha 中文") == {}
+
+
+async def test_long_queries_and_long_filters_are_answered(store: Store) -> None:
+    await store.write([row("a", "t7")])
+    sources = ["docs", *(f"source {n}" for n in range(2000))]
+    readers = [f"U{n}" for n in range(2000)]
+    terms = " ".join(f"t{n}" for n in range(2000))
+    assert (await found(store, terms, sources=sources, readers=readers))["a"].bm25 > 0
+
+
+# ── Filters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_only_the_named_sources_are_searched_by_their_exact_names(store: Store) -> None:
+    names = ["docs", "Docs", "docs2", "docs ", " docs", "do", "docs wiki", "d'ocs", "docs\x1ffolder\x1f/x"]
+    await store.write([row(name, source=name) for name in names])
+    for name in names:
+        assert set(await found(store, "term", sources=[name])) == {name}
+    assert set(await found(store, "term", sources=names[:2])) == set(names[:2])
+    assert await found(store, "term", sources=[]) == {}
+    assert await found(store, "term", sources=["absent"]) == {}
+
+
+async def test_nobody_sees_what_others_may_read(store: Store) -> None:
+    tokens = ["C1", "C12", "c1", "C1 x", "C1 ", "1", "C", "*x", "C1,C2", "C'1", "用户"]
+    await store.write([row(f"of {token}", readers=frozenset({token})) for token in tokens])
+    await store.write(
+        [row("open"), row("of two", readers=frozenset({"C1", "C7"})), row("of nobody", readers=frozenset())]
+    )
+    for token in tokens:
+        expected = {"open", f"of {token}"} | ({"of two"} if token == "C1" else set())
+        assert set(await found(store, "term", readers=[token])) == expected
+    assert set(await found(store, "term")) == {"open"}
+    assert set(await found(store, "term", readers=[])) == {"open"}
+    assert set(await found(store, "term", readers=["C7", "用户"])) == {"open", "of two", "of 用户"}
+
+
+async def test_the_filter_comes_before_the_pool(store: Store) -> None:
+    """A hundred better rows of others must not push out the one that may be seen."""
+    await store.write([row(f"r{n}", "term term", unit(1), readers=frozenset({"C9"})) for n in range(100)])
+    await store.write([row("mine", "term other words", unit(0.1, 1), readers=frozenset({"C1"}))])
+    assert set(await found(store, "term", pool=3, readers=["C1"])) == {"mine"}
+
+
+anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=12)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(anything, min_size=2, max_size=4, unique=True))
+async def test_any_text_is_an_id_a_source_and_a_reader(bench: Bench, texts: list[str]) -> None:
+    store = bench.made[0] if bench.made else await bench.open()
+    rows = [row(text, source=text, text=text, document=text, readers=frozenset({text})) for text in texts]
+    await store.write(rows)
+    for one, other in itertools.permutations(rows, 2):
+        seen = await found(store, "term", sources=[one.chunk.source], readers=one.chunk.readers)
+        assert {id_: hit.chunk for id_, hit in seen.items()} == {one.chunk.id: one.chunk}
+        if "*" not in other.chunk.readers and one.chunk.readers != EVERYONE:
+            assert await found(store, "term", sources=[one.chunk.source], readers=other.chunk.readers) == {}
+    assert await all_ids(store) == sorted(texts)
+    await store.delete(texts)
+    assert await store.count() == 0
+
+
+# ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_index_keeps_its_rows_when_opened_again(bench: Bench) -> None:
+    first = await bench.open()
+    await first.write([row("a", "alpha")])
+    await first.close()
+    again = await bench.open()
+    assert (await found(again, "alpha"))["a"].bm25 > 0
+
+
+async def test_two_open_at_once_and_see_each_other_at_once(bench: Bench) -> None:
+    one, other = await asyncio.gather(bench.open(), bench.open())
+    await one.write([row("a", "alpha")])
+    assert set(await found(other, "alpha")) == {"a"}
+    await other.delete(["a"])
+    assert await found(one, "alpha") == {}
+    assert await one.count() == 0
+
+
+async def test_an_index_of_other_dimensions_is_refused(bench: Bench) -> None:
+    await bench.open()
+    with pytest.raises(StoreMisconfigured, match="kvasir sync"):
+        await bench.open(DIMENSIONS * 2)
+
+
+async def test_indexes_are_named_and_dropped(bench: Bench) -> None:
+    store = await bench.open()
+    await store.write([row("a")])
+    assert bench.index in await store.indexes()
+    await store.drop(bench.index)
+    await store.drop(bench.index)
+    assert bench.index not in await store.indexes()
+    with pytest.raises(StoreError, match="is gone"):
+        await store.write([row("b")])
+    with pytest.raises(StoreError, match="is gone"):
+        await found(store, "term")
+    await store.open(bench.index, DIMENSIONS)
+    assert await store.count() == 0
+
+
+async def test_indexes_can_be_named_before_one_is_open(bench: Bench) -> None:
+    store = bench.make()
+    bench.made.append(store)
+    assert bench.index not in await store.indexes()
+
+
+async def test_a_store_that_is_not_open_says_so(bench: Bench) -> None:
+    store = bench.make()
+    for call in (store.count, lambda: store.write([row("a")]), lambda: store.delete(["a"]), lambda: found(store)):
+        with pytest.raises(StoreError, match="not open"):
+            await call()
+    await store.close()
+    await store.close()
+
+
+async def test_ids_come_in_batches_and_each_once(store: Store) -> None:
+    await store.write([row(f"r{n}") for n in range(1500)])
+    await store.delete([f"r{n}" for n in range(100)])
+    batches = [batch async for batch in store.ids()]
+    assert len(batches) > 1
+    assert sorted(itertools.chain.from_iterable(batches)) == sorted(f"r{n}" for n in range(100, 1500))
+
+
+async def test_a_cancelled_call_is_cancelled_and_leaves_the_store_usable(store: Store) -> None:
+    await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(200)])
+    calls = (
+        lambda: store.candidates(unit(1), "term", pool=50, sources=DOCS),
+        lambda: store.write([row(f"w{n}", vector=some_unit(n)) for n in range(200)]),
+        lambda: store.delete(["r1"]),
+        store.count,
+        store.maintain,
+    )
+    for call in calls:
+        for turns in range(4):
+            task = asyncio.ensure_future(call())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError | None)
+    await store.write([row("last", "last")])
+    assert (await found(store, "last"))["last"].bm25 > 0
+
+
+@pytest.mark.slow
+async def test_another_process_writes_and_is_seen_at_once(bench: Bench) -> None:
+    store = await bench.open()
+    await store.write([row("mine", "alpha")])
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        CHILD,
+        bench.index,
+        *arguments(bench),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert child.stdin
+    assert child.stdout
+    try:
+        for n in range(3):
+            child.stdin.write(f"theirs {n}\n".encode())
+            assert (await child.stdout.readline()).decode().split() == [str(n + 2)]
+            assert f"theirs {n}" in await found(store, "term alpha")
+    finally:
+        child.stdin.close()
+        await asyncio.wait_for(child.wait(), 20)
+    assert await store.count() == 4
+
+
+def arguments(bench: Bench) -> list[str]:
+    store = bench.make()
+    match bench.kind:
+        case "lancedb":
+            return ["lancedb", str(store._directory)]  # type: ignore[attr-defined]
+        case _:
+            return ["weaviate", str(store._http), str(store._grpc), str(store._key)]  # type: ignore[attr-defined]
