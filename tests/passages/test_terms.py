@@ -1,0 +1,114 @@
+"""BM25 terms: what must find what, and what no text may produce."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.terms import MAX_INDEX_TERMS, MAX_QUERY_TERMS, MAX_TERM_CHARACTERS, _stem, index_terms, query_terms
+
+MIXED = st.text(
+    st.one_of(
+        st.sampled_from("aB1_-./:@'’#+&=,  \n\t中文かなカ한ไทé\u0301\u200b\"*()|!^~?\\{}[]"),
+        st.characters(),
+    ),
+    max_size=200,
+)
+
+
+@pytest.mark.parametrize(
+    ("passage", "question"),
+    [
+        ("Set KVASIR_ENGINE_URL first.", "kvasir_engine_url"),
+        ("Set KVASIR_ENGINE_URL first.", "what is the engine url"),
+        ("Released as v1.2.3 in May", "v1.2.3"),
+        ("It fails with ERR-4012.", "err_4012"),
+        ("It fails with ERR4012.", "4012"),
+        ("Edit /etc/nginx/nginx.conf now", "nginx.conf"),
+        ("calls getUserName() twice", "user name"),
+        ("1,000,000 rows", "1000000"),
+        ("two companies were indexed", "company index"),
+        ("the company’s handbook", "the company's handbook"),
+        ("Zürich café", "zurich cafe"),
+        ("written in C++ and C#", "c++ c#"),
+        ("使用SGLang部署模型", "部署 sglang"),
+        ("東京タワーへ行く", "タワー"),
+        ("문서를 검색한다", "문서"),
+        ("ＫＶＡＳＩＲ", "kvasir"),
+        ("ask ops@example.com", "ops@example.com"),
+    ],
+)
+def test_question_finds_passage(passage: str, question: str) -> None:
+    """Every term of the question, or its pairs where the script has no words, is among the passage's."""
+    asked, held = set(query_terms(question).split()), set(index_terms(passage).split())
+    stop = {"what", "is", "the"}
+    assert asked - stop <= held
+
+
+def test_identifiers_are_whole_and_in_parts() -> None:
+    assert index_terms("KVASIR_ENGINE_URL") == "kvasir_engine_url kvasir engin url"
+    assert index_terms("v1.2.3") == "v1_2_3 1 2 3"
+
+
+def test_chinese_gives_characters_and_pairs() -> None:
+    assert index_terms("知识库") == "知 识 库 知识 识库"
+
+
+def test_different_versions_differ() -> None:
+    assert "v1_2_4" not in index_terms("v1.2.3").split()
+
+
+@given(MIXED)
+def test_terms_are_plain(text: str) -> None:
+    """A term is bounded and holds nothing that a store's query parser could take for an operator."""
+    for term in index_terms(text).split(" ") if index_terms(text) else []:
+        assert 0 < len(term) <= MAX_TERM_CHARACTERS
+        assert not any(character in "\"'*()|!^~?\\{}[]:/+-&,.#@= \n\t" for character in term)
+
+
+@given(MIXED)
+def test_a_text_asks_for_what_it_holds(text: str) -> None:
+    assert set(query_terms(text).split()) <= set(index_terms(text).split())
+
+
+@given(MIXED)
+def test_case_and_width_do_not_matter_to_words(text: str) -> None:
+    """Splitting at capitals aside, an upper-cased text holds the whole words of the lower-cased one."""
+    words = [word for word in text.lower().split() if word.isascii() and word.isalpha()]
+    assert set(index_terms(" ".join(words)).split()) == set(index_terms(" ".join(words).upper()).split())
+
+
+@pytest.mark.parametrize("unit", ["a", "a-", "中", "a'", "aB", "1,", "a1", "e\u0301", " ", "_", ".", "ก", "한", "a/"])
+def test_a_line_of_a_million_characters_is_bounded(unit: str) -> None:
+    line = unit * (1_000_000 // len(unit))
+    assert len(index_terms(line).split()) <= MAX_INDEX_TERMS
+    assert len(query_terms(line).split()) <= MAX_QUERY_TERMS
+
+
+def test_a_long_question_keeps_its_first_and_last_terms() -> None:
+    words = [f"word{number}x" for number in range(8_000)]
+    kept = query_terms(" ".join(["first", *words, "last"])).split()
+    assert len(kept) == MAX_QUERY_TERMS
+    assert (kept[0], kept[-1]) == ("first", "last")
+
+
+def test_threads_do_not_mix() -> None:
+    """The stemmer is called from the event loop and from worker threads at once."""
+    words = [f"{stem}{ending}" for stem in ("connect", "relate", "nation") for ending in ("ing", "ed", "s", "ional")]
+    texts = [" ".join([*words[start:], f"q{start}ations"]) for start in range(len(words))] * 50
+    expected = [index_terms(text) for text in texts]
+    wrong: list[str] = []
+    _stem.cache_clear()
+
+    def check() -> None:
+        wrong.extend(text for text, terms in zip(texts, expected, strict=True) if index_terms(text) != terms)
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
