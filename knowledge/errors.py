@@ -2,7 +2,8 @@
 
 KnowledgeError
 ├── SourceError              a source cannot be listed or read
-│   └── UnknownSource        no source of that name is configured
+│   ├── UnknownSource        no source of that name is configured
+│   └── SourceMisconfigured  its table in the configuration is wrong
 ├── ParseError               a document cannot be read as its format
 │   ├── DocumentTooLarge
 │   ├── DocumentEncrypted
@@ -32,6 +33,10 @@ class SourceError(KnowledgeError):
 
 class UnknownSource(SourceError):
     """No source of that name is configured."""
+
+
+class SourceMisconfigured(SourceError):
+    """A source's table in the configuration is wrong: an unknown kind or key, a missing or wrong value."""
 
 
 class ParseError(KnowledgeError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,7 +18,7 @@ class Known(NamedTuple):
     document: str
     version: str
     sha256: str
-    """Of the bytes whose chunks answer now; "" when none ever did."""
+    """Of the bytes whose chunks answer now; "" when none ever did, or when the store lost some of them."""
     title: str
     url: str | None
     readers: str
@@ -34,6 +33,13 @@ class Known(NamedTuple):
     """Failed attempts in a row."""
     retry_at: float
     """When a failed document is tried again although nothing changed, seconds since the epoch."""
+    chunks: int
+    """How many of its chunks are current."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether some version of it was ever taken in."""
+        return self.read_at > 0.0
 
 
 class CurrentRow(NamedTuple):
@@ -60,7 +66,7 @@ class Identity:
     def name(self) -> str:
         """Return the index's name, good for a table and for a collection."""
         text = f"{self.store}\x1f{self.embedder}\x1f{self.chunker}\x1f{self.terms}"
-        return f"Kvasir_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return f"kvasir_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +123,13 @@ class SourceCounts:
     """Why the last sync of this source stopped, or None."""
 
 
-Heading = tuple[str, str, str, str]
-"""``(source key, document, title, heading)`` of a current passage."""
+class Heading(NamedTuple):
+    """A place in a current document, and the chunk that begins there."""
 
-Headings = Mapping[Heading, frozenset[str]]
-"""Each heading with the ids of its chunks, in the documents' order."""
+    document: str
+    title: str
+    heading: str
+    chunk: str
 
 
 @lru_cache(maxsize=1024)

@@ -110,6 +110,7 @@ _documents = Table(
     Column("reason", Text),
     Column("attempts", Integer, nullable=False, default=0),
     Column("retry_at", Double, nullable=False, default=0.0),
+    Column("chunks", Integer, nullable=False, default=0),
     UniqueConstraint("source_id", "document"),
     sqlite_autoincrement=True,
 )
@@ -145,6 +146,7 @@ _KNOWN = select(
     _documents.c.reason,
     _documents.c.attempts,
     _documents.c.retry_at,
+    _documents.c.chunks,
 )
 _CURRENT = (
     select(
@@ -290,19 +292,21 @@ class IndexManifest:
             for id_, document, place, readers, read_at, held, reason, listed_at in rows
         ]
 
-    async def headings(self, keys: Collection[str], limit: int) -> list[tuple[Heading, str]]:
-        """Return the headings of current chunks with the chunks' ids, by document and place, at most ``limit``."""
+    async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
+        """Return where each heading's first chunk is, by document and place, at most ``limit``."""
         query = (
-            select(_sources.c.key, _documents.c.document, _documents.c.title, _chunks.c.heading, _chunks.c.id)
+            select(_documents.c.document, _documents.c.title, _chunks.c.heading, _chunks.c.id)
             .join(_documents, _documents.c.id == _chunks.c.document_id)
             .join(_sources, _sources.c.id == _documents.c.source_id)
             .where(_chunks.c.index_id == self._index, _sources.c.key.in_(keys))
             .order_by(_sources.c.key, _documents.c.document, _chunks.c.place)
             .limit(limit)
         )
-        return [
-            ((key, document, title, heading), id_) for key, document, title, heading, id_ in await self._rows(query)
-        ]
+        first: dict[tuple[str, str], Heading] = {}
+        for row in await self._rows(query):
+            heading = Heading(*tuple(row))
+            first.setdefault((heading.document, heading.heading), heading)
+        return list(first.values())
 
     # ── A sync, in the order of its steps ────────────────────────────────────────────────────────────────────────────
 
@@ -351,6 +355,8 @@ class IndexManifest:
                     update(_documents).where(_documents.c.id.in_(theirs)).values(version="", sha256="")
                 )
                 await connection.execute(delete(_chunks).where(self._these(_chunks, some)))
+            remaining = select(func.count()).where(_chunks.c.document_id == _documents.c.id).scalar_subquery()
+            await connection.execute(update(_documents).where(_documents.c.sha256 == "").values(chunks=remaining))
 
     async def known(self, key: SourceKey) -> list[Known]:
         """Return every document of a source."""
@@ -425,15 +431,14 @@ class IndexManifest:
         source, listed_at, error = rows[0]
         counted = await self._rows(
             select(
-                func.count().filter(_documents.c.sha256 != ""),
+                func.count().filter(_documents.c.read_at > 0.0),
+                func.coalesce(func.sum(_documents.c.chunks), 0),
                 func.count().filter(_documents.c.reason.is_not(None)),
                 func.count().filter(_documents.c.held),
             ).where(_documents.c.source_id == source)
         )
-        of_source = select(_documents.c.id).where(_documents.c.source_id == source)
-        chunks = await self._rows(select(func.count(_chunks.c.id)).where(_chunks.c.document_id.in_(of_source)))
-        documents, failed, held = counted[0]
-        return SourceCounts(documents, int(chunks[0][0]), failed, held, listed_at, error)
+        documents, chunks, failed, held = counted[0]
+        return SourceCounts(documents, chunks, failed, held, listed_at, error)
 
     async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
         """Return the first documents in quarantine with their reasons."""
@@ -611,6 +616,7 @@ async def _upsert(connection: AsyncConnection, source: int, document: Taken) -> 
         "held": False,
         "reason": None,
         "attempts": 0,
+        "chunks": len(document.chunks),
     }
     return await _put(connection, source, document.listed.document, values, fresh={})
 

@@ -1,0 +1,85 @@
+"""Nightly runs and per-source cron lines; each run joins ``library.refresh``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from apscheduler.executors.asyncio import AsyncIOExecutor
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from knowledge.errors import SourceMisconfigured
+
+Refresh = Callable[[str | None], Awaitable[None]]
+"""Syncs one source, or every source for None; raises nothing, because nobody waits for it."""
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_LATE_S = 6 * 3600
+"""A run that was missed (the machine slept) is made up for this long."""
+
+
+class Schedule:
+    """Runs ``refresh`` by the clock between ``start`` and ``stop``; one run of each line at a time."""
+
+    def __init__(
+        self, refresh: Refresh, *, nightly: str | None, sources: Mapping[str, str], timezone: str | None = None
+    ) -> None:
+        """Read the cron lines: ``nightly`` for every source, ``sources`` for each that has a line of its own.
+
+        ``timezone`` is an IANA name, None for the machine's.
+
+        Raises:
+            SourceMisconfigured: a line is no cron line.
+
+        """
+        self._scheduler = AsyncIOScheduler(executors={"default": AsyncIOExecutor()})
+        lines: list[tuple[str | None, str]] = [*sources.items()]
+        if nightly is not None:
+            lines.append((None, nightly))
+        for source, line in lines:
+            self._scheduler.add_job(
+                refresh,
+                _trigger(source, line, timezone),
+                args=[source],
+                id=f"source {source}" if source is not None else "nightly",
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=_LATE_S,
+            )
+
+    def start(self) -> None:
+        """Begin; needs the running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End; a run under way is cancelled, and the next sync goes on from there."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+
+def _trigger(source: str | None, line: str, timezone: str | None) -> CronTrigger:
+    try:
+        minute, hour, day, month, weekday = line.split()
+        return CronTrigger(
+            minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=timezone
+        )
+    except ValueError as error:
+        where = f"The schedule of source {source}" if source is not None else "The nightly schedule"
+        raise SourceMisconfigured(
+            f"{where}, “{line}”, is no cron line: {error}. Write five fields, such as 30 2 * * * for 02:30."
+        ) from error
+
+
+def _weekdays(field: str) -> str:
+    """Return cron's weekday field by names: cron counts from Sunday (0, and 7), APScheduler 3 from Monday."""
+    return ",".join(_by_name(part) for part in field.split(","))
+
+
+def _by_name(part: str) -> str:
+    numbers = re.fullmatch(r"([0-7])(?:-([0-7]))?(?:/([1-9]))?", part)
+    if numbers is None:
+        return part
+    first, last, step = numbers.groups()
+    end = int(last) if last is not None else (6 if step else int(first))
+    return ",".join(_WEEKDAYS[day] for day in range(int(first), end + 1, int(step or 1)))

@@ -1,0 +1,311 @@
+"""The runner over stand-ins: what is read, embedded, written, counted and kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from knowledge.errors import KnowledgeError, SourceError
+from knowledge.sync.pipeline import Stages
+
+
+async def test_a_first_sync_takes_everything_in(rig: Any, expected: Callable[..., Any]) -> None:
+    rig.source.put("a.md", "one\n\ntwo")
+    rig.source.put("b.md", "three")
+    report = await rig.report()
+    assert (report.listed, report.added, report.updated, report.unchanged) == (2, 2, 0, 0)
+    assert (report.chunks_written, report.chunks_kept, report.ok) == (3, 0, True)
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
+
+
+async def test_an_unchanged_source_is_neither_read_nor_embedded(rig: Any) -> None:
+    rig.source.put("a.md", "one\n\ntwo")
+    await rig.sync()
+    embedded, reads, calls = len(rig.embedder.embedded), len(rig.source.reads), len(rig.store.calls)
+    report = await rig.report()
+    assert (report.listed, report.unchanged, report.chunks_written, report.chunks_kept) == (1, 1, 0, 2)
+    assert (len(rig.embedder.embedded), len(rig.source.reads)) == (embedded, reads)
+    assert rig.store.calls[calls:] == ["count"]
+
+
+async def test_the_same_bytes_under_a_new_version_are_read_and_left(rig: Any) -> None:
+    rig.source.put("a.md", "one\n\ntwo")
+    await rig.sync()
+    rig.source.put("a.md", "one\n\ntwo")
+    report = await rig.report()
+    assert (report.unchanged, report.updated, report.chunks_kept, len(rig.embedder.embedded)) == (1, 0, 2, 2)
+    await rig.sync()
+    assert rig.source.reads == ["a.md", "a.md"]
+
+
+async def test_only_the_changed_passage_is_embedded_and_written(rig: Any) -> None:
+    rig.source.put("a.md", "one\n\ntwo\n\nthree")
+    await rig.sync()
+    rig.source.put("a.md", "one\n\nTWO\n\nthree")
+    report = await rig.report()
+    assert (report.updated, report.chunks_written, report.chunks_kept) == (1, 1, 2)
+    assert rig.embedder.embedded[3:] == ["a.md\nTWO"]
+    assert await rig.answers() == {"a.md": ["one", "TWO", "three"]}
+    assert await rig.agree()
+
+
+async def test_a_new_title_makes_every_passage_anew(rig: Any) -> None:
+    rig.source.put("a.md", "# Old\none\n\ntwo")
+    await rig.sync()
+    rig.source.put("a.md", "# New\none\n\ntwo")
+    report = await rig.report()
+    assert (report.chunks_written, report.chunks_kept) == (2, 0)
+    assert {row.chunk.title for row in rig.store.rows.values()} == {"New"}
+    assert await rig.agree()
+
+
+async def test_a_deleted_document_goes(rig: Any) -> None:
+    for n in range(5):
+        rig.source.put(f"{n}.md", f"text {n}")
+    await rig.sync()
+    del rig.source.texts["3.md"]
+    report = await rig.report()
+    assert (report.deleted, report.held, report.listed, report.chunks_kept) == (1, 0, 4, 4)
+    assert "3.md" not in await rig.answers()
+    assert await rig.agree()
+
+
+async def test_a_listing_of_nothing_deletes_nothing(rig: Any, expected: Callable[..., Any]) -> None:
+    for n in range(3):
+        rig.source.put(f"{n}.md", f"text {n}")
+    await rig.sync()
+    before, texts = expected(rig.source), dict(rig.source.texts)
+    rig.source.texts.clear()
+    report = await rig.report()
+    assert (report.deleted, report.held) == (0, 3)
+    assert await rig.answers() == before
+    assert (await rig.index.counts(rig.source.key)).held == 3
+    rig.source.texts.update(texts)
+    assert (await rig.report()).held == 0
+    assert (await rig.index.counts(rig.source.key)).held == 0
+
+
+async def test_a_much_shorter_listing_is_held_and_new_documents_still_come_in(rig: Any) -> None:
+    for n in range(60):
+        rig.source.put(f"{n}.md", f"text {n}")
+    await rig.sync()
+    for n in range(20):
+        del rig.source.texts[f"{n}.md"]
+    rig.source.put("new.md", "new")
+    report = await rig.report()
+    assert (report.deleted, report.held, report.added) == (0, 20, 1)
+    assert len(await rig.answers()) == 61
+
+
+async def test_a_listing_that_breaks_off_deletes_nothing_and_is_told(rig: Any) -> None:
+    for n in range(4):
+        rig.source.put(f"{n}.md", f"text {n}")
+    await rig.sync()
+    del rig.source.texts["3.md"]
+    rig.source.put("1.md", "changed")
+    rig.source.plan("list on", SourceError("Page 2 failed. Try again."), after=1)
+    report = await rig.report()
+    assert (report.error, report.ok, report.deleted, report.updated) == ("Page 2 failed. Try again.", False, 0, 1)
+    assert await rig.answers() == {"0.md": ["text 0"], "1.md": ["changed"], "2.md": ["text 2"], "3.md": ["text 3"]}
+    assert (await rig.index.counts(rig.source.key)).error == "Page 2 failed. Try again."
+    assert (await rig.report()).deleted == 1
+    assert (await rig.index.counts(rig.source.key)).error is None
+
+
+async def test_a_broken_document_is_quarantined_and_the_rest_goes_on(rig: Any) -> None:
+    rig.source.put("a.md", "fine")
+    rig.source.put("b.md", "broken")
+    report = await rig.report()
+    assert (report.added, report.failed, report.ok) == (1, 1, False)
+    assert [(f.document, f.reason) for f in report.failures] == [("b.md", "b.md is broken. Mend it.")]
+    assert await rig.answers() == {"a.md": ["fine"]}
+
+
+async def test_a_quarantined_document_rests_until_its_time_or_its_change(rig: Any) -> None:
+    rig.source.put("b.md", "broken")
+    await rig.sync()
+    report = await rig.report()
+    assert (report.failed, rig.source.reads) == (1, ["b.md"])
+    rig.clock_s += 301
+    assert (await rig.report()).failed == 1
+    assert rig.source.reads == ["b.md"] * 2
+    rig.clock_s += 301
+    await rig.sync()
+    assert rig.source.reads == ["b.md"] * 2, "the second rest is longer"
+    rig.source.put("b.md", "mended")
+    report = await rig.report()
+    assert (report.failed, report.added, await rig.answers()) == (0, 1, {"b.md": ["mended"]})
+
+
+async def test_what_answered_before_it_broke_still_answers_and_is_told(rig: Any) -> None:
+    rig.source.put("a.md", "good")
+    await rig.sync()
+    rig.source.put("a.md", "broken")
+    report = await rig.report()
+    assert (report.failed, report.chunks_kept, await rig.answers()) == (1, 1, {"a.md": ["good"]})
+    rig.source.put("a.md", "good")
+    report = await rig.report()
+    assert (report.failed, report.unchanged) == (0, 1)
+
+
+@pytest.mark.parametrize("call", ["write", "delete"])
+async def test_a_store_that_fails_stops_the_source_and_loses_nothing(
+    rig: Any, call: str, store_down: KnowledgeError, expected: Callable[..., Any]
+) -> None:
+    for n in range(9):
+        rig.source.put(f"{n}.md", f"text {n}\n\nsame")
+    await rig.sync()
+    for n in range(9):
+        rig.source.put(f"{n}.md", f"other {n}\n\nsame")
+    rig.limits = replace(rig.limits, stages=Stages(batch=2))
+    rig.store.partly = 1
+    rig.store.plan(call, store_down, after=2)
+    report = await rig.report()
+    assert report.error == str(store_down)
+    answers = await rig.answers()
+    assert all(answers[f"{n}.md"] in ([f"text {n}", "same"], [f"other {n}", "same"]) for n in range(9))
+    assert (await rig.sync()).ok
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
+
+
+async def test_an_embedder_that_fails_stops_the_source(rig: Any, embedder_down: KnowledgeError) -> None:
+    rig.source.put("a.md", "one")
+    rig.embedder.plan("embed", embedder_down)
+    assert (await rig.report()).error == str(embedder_down)
+    assert await rig.answers() == {}
+    assert (await rig.report()).added == 1
+
+
+async def test_one_source_that_fails_does_not_stop_another(rig: Any, new_source: Callable[..., Any]) -> None:
+    other = new_source("wiki", "/wiki")
+    other.put("w.md", "wiki")
+    rig.source.plan("list", SourceError("The handbook is away. Mount it."))
+    report = await rig.sync(rig.source, other)
+    assert report.sources["handbook"].error == "The handbook is away. Mount it."
+    assert (report.sources["wiki"].added, report.ok) == (1, False)
+
+
+async def test_a_removed_source_stops_answering_at_once_and_is_purged_by_the_next_sync(
+    rig: Any, new_source: Callable[..., Any]
+) -> None:
+    moved = new_source("handbook", "/elsewhere")
+    rig.source.put("a.md", "old root")
+    await rig.sync()
+    assert await rig.answers(moved) == {}, "another root is another source"
+    moved.put("a.md", "new root")
+    report = await rig.sync(moved)
+    assert (report.sources["handbook"].added, report.sources["handbook"].held) == (1, 0)
+    assert await rig.answers(moved) == {"a.md": ["new root"]}
+    assert await rig.agree()
+
+
+async def test_a_sync_of_one_source_leaves_the_other_configured_ones(rig: Any, new_source: Callable[..., Any]) -> None:
+    other = new_source("wiki", "/wiki")
+    other.put("w.md", "wiki")
+    rig.source.put("a.md", "one")
+    keys = [rig.source.key.id, other.key.id]
+    await rig.sync(rig.source, other)
+    await rig.sync(rig.source, configured=keys)
+    assert await rig.answers(rig.source, other) == {"a.md": ["one"], "w.md": ["wiki"]}
+
+
+async def test_fewer_readers_count_at_once_and_more_only_when_written(rig: Any, store_down: KnowledgeError) -> None:
+    rig.source.put("a.md", "one")
+    await rig.sync()
+    rig.source.readers = frozenset({"U1"})
+    rig.store.plan("write", store_down)
+    await rig.sync()
+    [row] = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    assert row.readers == '["U1"]'
+    rig.source.readers = frozenset({"U1", "U2"})
+    rig.store.plan("write", store_down)
+    await rig.sync()
+    [row] = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    assert row.readers == '["U1"]'
+    report = await rig.report()
+    [row] = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    assert (row.readers, report.chunks_written) == ('["U1", "U2"]', 1)
+    assert [stored.chunk.readers for stored in rig.store.rows.values()] == [frozenset({"U1", "U2"})]
+
+
+async def test_a_document_read_within_its_clock_tick_is_read_again(rig: Any, utc: Callable[..., Any]) -> None:
+    rig.source.modified_at = utc(rig.clock_s - 1)
+    rig.source.put("a.md", "one")
+    await rig.sync()
+    rig.source.texts["a.md"] = "two"
+    rig.clock_s += 10
+    assert (await rig.report()).updated == 1
+    rig.clock_s += 10
+    await rig.sync()
+    assert rig.source.reads == ["a.md"] * 2, "read once more, and settled"
+
+
+async def test_rows_that_the_store_lost_come_back_and_strangers_go(rig: Any, expected: Callable[..., Any]) -> None:
+    rig.source.put("a.md", "one\n\ntwo")
+    rig.source.put("b.md", "three")
+    await rig.sync()
+    kept = rig.store.rows.copy()
+    lost = next(id_ for id_, row in kept.items() if row.chunk.text == "one")
+    del rig.store.rows[lost]
+    report = await rig.sync()
+    assert (report.repaired, report.sources["handbook"].chunks_written) == (1, 1)
+    rig.store.rows["stranger"] = kept[lost]
+    assert (await rig.sync()).repaired == 1
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
+
+
+async def test_documents_without_text_count_and_are_not_read_twice(rig: Any) -> None:
+    rig.source.put("empty.md", "")
+    report = await rig.report()
+    assert (report.added, report.chunks_written) == (1, 0)
+    assert (await rig.report()).unchanged == 1
+
+
+async def test_a_source_that_hangs_is_cut_by_its_deadline(rig: Any, new_source: Callable[..., Any]) -> None:
+    class Hanging(type(rig.source)):  # type: ignore[misc]
+        async def read(self, _listed: object) -> None:
+            await asyncio.Event().wait()
+
+    hanging = Hanging("slow", "/slow")
+    hanging.put("a.md", "never")
+    other = new_source("wiki", "/wiki")
+    other.put("w.md", "wiki")
+    rig.limits = replace(rig.limits, source_s=0.05)
+    report = await rig.sync(hanging, other)
+    assert "was stopped" in report.sources["slow"].error
+    assert report.sources["wiki"].added == 1
+    rig.limits = replace(rig.limits, source_s=60.0, document_s=0.02)
+    report = await rig.sync(hanging, other)
+    assert "took over" in report.sources["slow"].failures[0].reason
+
+
+async def test_progress_counts_up_to_the_total(rig: Any) -> None:
+    rig.limits = replace(rig.limits, progress_s=0.0)
+    for n in range(6):
+        rig.source.put(f"{n}.md", "broken" if n == 2 else f"text {n}")
+    await rig.sync()
+    last = rig.progress[-1]
+    assert (last.source, last.listed, last.done, last.failed, last.total, last.eta_s) == ("handbook", 6, 6, 1, 6, 0.0)
+    assert [p.done for p in rig.progress] == sorted(p.done for p in rig.progress)
+
+
+@pytest.mark.parametrize("step", range(1, 40, 3))
+async def test_a_sync_cancelled_anywhere_goes_on_next_time(rig: Any, step: int, expected: Callable[..., Any]) -> None:
+    for n in range(6):
+        rig.source.put(f"{n}.md", f"text {n}\n\nsame")
+    rig.limits = replace(rig.limits, stages=Stages(batch=2, waiting=4))
+    task = asyncio.create_task(rig.sync())
+    for _ in range(step * 4):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (await rig.sync()).ok
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
