@@ -1,0 +1,71 @@
+"""``python -m bot.sandbox``: serve a workspace until the process is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.sandbox import limits
+from bot.sandbox.server import Options, serving
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(prog="python -m bot.sandbox", description="A Slack workspace on this machine.")
+    made.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1, 0 for a free one (default 3000)")
+    made.add_argument("--state", type=Path, required=True, help="folder that keeps messages and credentials")
+    made.add_argument("--events-url", help="send events to this URL as signed requests instead of Socket Mode")
+    made.add_argument("--pace", choices=("exact", "generous", "off"), default="generous", help="rate limits")
+    made.add_argument("--stream-ttl", type=float, default=limits.STREAM_TTL_S, help="seconds that a stream lives")
+    made.add_argument("--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to acknowledge within")
+    delays = ",".join(f"{delay:g}" for delay in limits.RETRY_DELAYS_S)
+    made.add_argument("--retry-delays", default=delays, help=f"seconds before each retry (default {delays})")
+    return made
+
+
+def options(argv: Sequence[str]) -> Options:
+    """Read the command line."""
+    given = parser().parse_args(argv)
+    return Options(
+        state=given.state,
+        port=given.port,
+        events_url=given.events_url,
+        pace=given.pace,
+        stream_ttl_s=given.stream_ttl,
+        ack_deadline_s=given.ack_deadline,
+        retry_delays_s=[float(delay) for delay in given.retry_delays.split(",") if delay],
+    )
+
+
+async def run(chosen: Options) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with serving(chosen) as running:
+        print(f"Sandbox workspace at {running.base_url}", flush=True)  # noqa: T201 - the launcher waits for this line
+        await stopping.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    chosen = options(sys.argv[1:] if argv is None else argv)
+    try:
+        asyncio.run(run(chosen))
+    except OSError as error:
+        print(f"The sandbox cannot start on port {chosen.port}: {error}. Choose another with --port.", file=sys.stderr)  # noqa: T201
+        return 1
+    except (ValueError, sqlite3.Error) as error:
+        print(f"The sandbox cannot read its state in {chosen.state}: {error}.", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The workspace's secrets: made once, kept in a file that only its owner reads, printed nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an app needs to talk to the workspace, and what the launcher needs to steer it."""
+
+    bot_token: str = field(repr=False)
+    app_token: str = field(repr=False)
+    signing_secret: str = field(repr=False)
+    verification_token: str = field(repr=False)
+    control_token: str = field(repr=False)
+
+
+def _made() -> Credentials:
+    team, bot = secrets.randbelow(10**12), secrets.randbelow(10**12)
+    return Credentials(
+        bot_token=f"xoxb-{team:012}-{bot:012}-{secrets.token_hex(12)}",
+        app_token=f"xapp-1-A0KVASIR01-{team:012}-{secrets.token_hex(32)}",
+        signing_secret=secrets.token_hex(16),
+        verification_token=secrets.token_urlsafe(18),
+        control_token=secrets.token_urlsafe(32),
+    )
+
+
+def credentials_in(folder: Path) -> Credentials:
+    """Return the credentials of a state folder, making ``credentials.json`` (mode 0600) if it is not there.
+
+    Raises:
+        OSError: the file can be neither read nor written.
+        ValueError: it is damaged; delete it to get new credentials.
+
+    """
+    path = folder / "credentials.json"
+    try:
+        kept = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        made = _made()
+        _write(path, json.dumps(asdict(made), indent=2))
+        return made
+    try:
+        return Credentials(**json.loads(kept))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; delete it and start again to get new credentials") from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all, readable by its owner only from the first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".credentials-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,148 @@
+"""Where the workspace meets the world: rows to the storage, events to the app, news to the pages."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from bot.sandbox import wire
+from bot.sandbox.changes import News
+from bot.sandbox.clock import Clock
+from bot.sandbox.credentials import Credentials
+from bot.sandbox.faults import Faults
+from bot.sandbox.limits import RateLimiter
+from bot.sandbox.model import Json
+from bot.sandbox.outbox import Carrier, Outbox
+from bot.sandbox.storage import Storage
+from bot.sandbox.workspace import Workspace
+
+SCOPES = (
+    "app_mentions:read",
+    "assistant:write",
+    "channels:history",
+    "channels:join",
+    "channels:read",
+    "chat:write",
+    "commands",
+    "groups:history",
+    "groups:read",
+    "im:history",
+    "im:read",
+    "im:write",
+    "reactions:read",
+    "reactions:write",
+    "team:read",
+    "users:read",
+)
+"""What the app is granted on installation."""
+
+TRIGGER_LIFETIME_S = 3.0
+
+
+@dataclass(slots=True)
+class Grants:
+    """What the app may do now; the control API changes it."""
+
+    scopes: frozenset[str] = frozenset(SCOPES)
+    revoked: set[str] = field(default_factory=set)
+    """``bot``, ``app``: whose token was revoked."""
+
+
+class Hub:
+    """Everything that the endpoints share."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        workspace: Workspace,
+        storage: Storage,
+        outbox: Outbox,
+        carrier: Carrier,
+        faults: Faults,
+        limiter: RateLimiter,
+        credentials: Credentials,
+    ) -> None:
+        self.clock = clock
+        self.workspace = workspace
+        self.storage = storage
+        self.outbox = outbox
+        self.carrier = carrier
+        self.faults = faults
+        self.limiter = limiter
+        self.credentials = credentials
+        self.grants = Grants()
+        self.status: Json = {}
+        """What the launcher tells of engine and knowledge."""
+        self._listeners: list[Callable[[News], None]] = []
+        self._triggers: dict[str, tuple[str, float]] = {}
+
+    def settle(self) -> None:
+        """Hand on what the last operation on the workspace left to be done; does not wait."""
+        changes = self.workspace.take()
+        if changes.kept:
+            self.storage.put(changes.kept)
+        for event, shared in changes.events:
+            self._send(event, ext_shared=shared)
+        for news in changes.news:
+            self.publish(news)
+
+    async def settled(self) -> None:
+        """Hand on, and wait until it is on disk."""
+        self.settle()
+        await self.storage.settled()
+
+    def _send(self, event: Json, *, ext_shared: bool) -> None:
+        for _ in range(1 + self.faults.take_duplicates()):
+            token = self.credentials.verification_token
+            body = wire.event_callback(event, now=self.clock.now(), token=token, ext_shared=ext_shared)
+            self.outbox.put_event(body)
+
+    def publish(self, news: News) -> None:
+        """Tell the open pages."""
+        for listener in list(self._listeners):
+            listener(news)
+
+    @contextlib.contextmanager
+    def listening(self, listener: Callable[[News], None]) -> Iterator[None]:
+        """Get news while inside."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
+    def set_status(self, status: Json) -> None:
+        """Take what the launcher tells of engine and knowledge, and show it."""
+        self.status = status
+        self.publish_status()
+
+    def publish_status(self) -> None:
+        """Show engine, knowledge and whether the app is connected."""
+        self.publish(News("status", self.status_frame()))
+
+    def status_frame(self) -> Json:
+        """Return the status as pages get it."""
+        return {"type": "status", "status": self.status, "connected": self.carrier.connected()}
+
+    def new_trigger(self, person: str) -> str:
+        """Return a trigger id for something that somebody did."""
+        trigger = f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
+        self._triggers[trigger] = (person, self.clock.now() + TRIGGER_LIFETIME_S)
+        return trigger
+
+    def take_trigger(self, trigger: str) -> str | None:
+        """Return who caused a trigger, once, within its lifetime."""
+        person, ends = self._triggers.pop(trigger, ("", 0.0))
+        now = self.clock.now()
+        self._triggers = {name: found for name, found in self._triggers.items() if found[1] >= now}
+        return person if ends >= now else None
+
+    def grant(self, *, scopes: Iterable[str] | None = None, revoked: Iterable[str] | None = None) -> None:
+        """Change what the app may do."""
+        if scopes is not None:
+            self.grants = replace(self.grants, scopes=frozenset(scopes))
+        if revoked is not None:
+            self.grants = replace(self.grants, revoked=set(revoked))

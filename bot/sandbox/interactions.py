@@ -1,0 +1,293 @@
+"""What people do besides talking: slash commands, buttons, modals; and what the app answers to a response_url."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bot.sandbox import limits, wire
+from bot.sandbox.blocks import checked
+from bot.sandbox.hub import Hub
+from bot.sandbox.model import BOT_USER, Json, Message, Person, View
+from bot.sandbox.outbox import Delivered, Failed
+from bot.sandbox.refusals import Refused
+from bot.sandbox.streams import text_of
+from bot.sandbox.workspace import INVITE_ACTION, app_message
+
+APP_COMMANDS = ("/kb",)
+"""The slash commands of the installed app."""
+
+
+@dataclass(slots=True)
+class ResponseUrl:
+    """Where the app may answer for a while."""
+
+    person: str
+    channel: str
+    thread_ts: str | None
+    message: Message | None
+    """The message that was acted on, for ``replace_original``."""
+    ends: float
+    uses_left: int = limits.RESPONSE_URL_USES
+
+
+class Interactions:
+    """Commands, presses and submissions, and the answers to them."""
+
+    def __init__(self, hub: Hub, base_url: str) -> None:
+        self._hub = hub
+        self._base_url = base_url
+        self._urls: dict[str, ResponseUrl] = {}
+
+    # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def command(self, person: str, channel: str, text: str) -> None:
+        """Run a slash command that somebody typed; the app's answer comes later.
+
+        Raises:
+            Refused: ``channel_not_found``, ``user_not_found``, ``not_in_channel``.
+
+        """
+        workspace = self._hub.workspace
+        author, room = workspace.person(person), workspace.room(channel)
+        if author.id not in room.members:
+            raise Refused("not_in_channel")
+        name = text.strip().partition(" ")[0]
+        if name == "/invite":
+            workspace.join(BOT_USER, room.id, author.id)
+        elif name in APP_COMMANDS:
+            self._send_command(author, room.id, text)
+        else:
+            workspace.notice(author.id, room.id, f"`{name}` is not a command here. Try `/kb help`.")
+        self._hub.settle()
+
+    def _send_command(self, author: Person, channel: str, text: str) -> None:
+        token = self._new_url(ResponseUrl(author.id, channel, None, None, 0.0))
+        payload = wire.command(
+            self._hub.workspace.channels[channel],
+            author,
+            text,
+            token=self._hub.credentials.verification_token,
+            response_url=f"{self._base_url}/commands/{token}",
+            trigger_id=self._hub.new_trigger(author.id),
+        )
+
+        async def answered(outcome: Delivered | Failed | None) -> None:
+            self._after(outcome, payload["command"], self._urls[token])
+            await self._hub.settled()
+
+        self._hub.outbox.put_once("slash_commands", payload, answered)
+
+    def _after(self, outcome: Delivered | Failed | None, name: str, url: ResponseUrl) -> None:
+        """Show what the app answered with its acknowledgement, or what Slack shows where it did not."""
+        if isinstance(outcome, Delivered):
+            if outcome.payload:
+                self.respond(url, outcome.payload)
+            return
+        error = "dispatch_failed" if outcome is None else "operation_timeout"
+        words = f"`{name}` failed with the error `{error}`: "
+        words += (
+            "the app is not connected. Try again in a moment." if outcome is None else "the app did not answer in time."
+        )
+        self._hub.workspace.notice(url.person, url.channel, words, thread_ts=url.thread_ts)
+
+    # ── Buttons ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def press(self, person: str, channel: str, ts: str, action: Json) -> None:
+        """Press a button of a message. ``action`` has ``action_id``, ``block_id``, and what the element itself holds.
+
+        Raises:
+            Refused: ``message_not_found``, ``user_not_found``, ``action_not_found``.
+
+        """
+        workspace = self._hub.workspace
+        author, room = workspace.person(person), workspace.room(channel)
+        message = workspace.find(room.id, ts) or workspace.ephemerals.get((room.id, ts))
+        if message is None:
+            raise Refused("message_not_found")
+        if action.get("action_id") == INVITE_ACTION:
+            workspace.join(BOT_USER, room.id, author.id)
+            workspace.hide_ephemeral(message)
+        else:
+            self._send_press(author, message, _pressed(message.blocks, action, workspace.next_ts()))
+        self._hub.settle()
+
+    def _send_press(self, author: Person, message: Message, action: Json) -> None:
+        url = ResponseUrl(author.id, message.channel, message.thread_ts, message, 0.0)
+        token = self._new_url(url)
+        room = self._hub.workspace.channels[message.channel]
+        payload = self._interaction("block_actions", author) | {
+            "container": {
+                "type": "message",
+                "message_ts": message.ts,
+                "channel_id": message.channel,
+                "is_ephemeral": message.ephemeral_to is not None,
+            }
+            | ({"thread_ts": message.thread_ts} if message.thread_ts else {}),
+            "channel": {"id": room.id, "name": room.name or "directmessage"},
+            "message": wire.message(self._hub.workspace, message),
+            "state": {"values": {}},
+            "response_url": f"{self._base_url}/actions/{token}",
+            "actions": [action],
+        }
+        self._send(payload, "The button", url)
+
+    def press_in_view(self, person: str, view_id: str, action: Json) -> None:
+        """Press a button of a Home tab or a modal.
+
+        Raises:
+            Refused: ``not_found``, ``action_not_found``.
+
+        """
+        author, view = self._hub.workspace.person(person), self._view(view_id)
+        payload = self._interaction("block_actions", author) | {
+            "container": {"type": "view", "view_id": view.id},
+            "view": view.body,
+            "actions": [_pressed(view.body["blocks"], action, self._hub.workspace.next_ts())],
+        }
+        self._send(payload, "The button", self._home_url(author))
+
+    def submit(self, person: str, view_id: str, values: Mapping[str, Json]) -> None:
+        """Submit a modal.
+
+        Raises:
+            Refused: ``not_found``.
+
+        """
+        author, view = self._hub.workspace.person(person), self._view(view_id)
+        payload = self._interaction("view_submission", author) | {
+            "view": view.body | {"state": {"values": values}},
+            "response_urls": [],
+        }
+
+        async def answered(outcome: Delivered | Failed | None) -> None:
+            if isinstance(outcome, Delivered):
+                self._submitted(view, outcome.payload or {})
+            else:
+                self._after(outcome, "The form", self._home_url(author))
+            await self._hub.settled()
+
+        self._hub.outbox.put_once("interactive", payload, answered)
+
+    def _submitted(self, view: View, answer: Json) -> None:
+        """Do what the app's answer to a submission says: show errors, another view, or close."""
+        match answer.get("response_action"):
+            case "errors":
+                self._hub.workspace.set_view(replace(view, body=view.body | {"errors": answer.get("errors", {})}))
+            case "update" if isinstance(answer.get("view"), dict):
+                self._hub.workspace.set_view(replace(view, body=view.body | answer["view"]))
+            case _:
+                self._hub.workspace.close_view(view)
+
+    def close(self, person: str, view_id: str) -> None:
+        """Close a modal; the app is told if it asked for that."""
+        author, view = self._hub.workspace.person(person), self._view(view_id)
+        self._hub.workspace.close_view(view)
+        if view.body.get("notify_on_close"):
+            payload = self._interaction("view_closed", author) | {"view": view.body, "is_cleared": False}
+            self._send(payload, "The form", self._home_url(author))
+        self._hub.settle()
+
+    def _view(self, view_id: str) -> View:
+        view = self._hub.workspace.views.get(view_id)
+        if view is None:
+            raise Refused("not_found")
+        return view
+
+    def _home_url(self, author: Person) -> ResponseUrl:
+        room = self._hub.workspace.direct(author.id, BOT_USER)
+        return ResponseUrl(author.id, room.id if room else "", None, None, 0.0)
+
+    def _interaction(self, kind: str, author: Person) -> Json:
+        token = self._hub.credentials.verification_token
+        return wire.interaction(kind, author, token=token, trigger_id=self._hub.new_trigger(author.id))
+
+    def _send(self, payload: Json, name: str, url: ResponseUrl) -> None:
+        async def answered(outcome: Delivered | Failed | None) -> None:
+            if not isinstance(outcome, Delivered):
+                self._after(outcome, name, url)
+            await self._hub.settled()
+
+        self._hub.outbox.put_once("interactive", payload, answered)
+
+    # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _new_url(self, url: ResponseUrl) -> str:
+        now = self._hub.clock.now()
+        self._urls = {token: found for token, found in self._urls.items() if found.ends >= now}
+        url.ends = now + limits.RESPONSE_URL_LIFETIME_S
+        token = secrets.token_urlsafe(24)
+        self._urls[token] = url
+        return token
+
+    def take_url(self, token: str) -> ResponseUrl:
+        """Return where an answer goes, counting the use.
+
+        Raises:
+            Refused: ``expired_url``, ``used_url``.
+
+        """
+        url = self._urls.get(token)
+        if url is None or url.ends < self._hub.clock.now():
+            raise Refused("expired_url")
+        if url.uses_left == 0:
+            raise Refused("used_url")
+        url.uses_left -= 1
+        return url
+
+    def respond(self, url: ResponseUrl, answer: Json) -> None:
+        """Post what the app answered: to the one person unless it says ``in_channel``, or in place of the original.
+
+        Raises:
+            Refused: ``no_text``, ``invalid_blocks``.
+
+        """
+        workspace = self._hub.workspace
+        if answer.get("delete_original") and url.message:
+            self._remove(url.message)
+            return
+        blocks = checked(answer["blocks"]) if answer.get("blocks") else []
+        text = str(answer.get("text") or text_of(blocks))
+        if not text.strip() and not blocks:
+            raise Refused("no_text")
+        if answer.get("replace_original") and url.message:
+            url.message = workspace.change(url.message, replace(url.message, text=text, blocks=blocks))
+            return
+        root = answer.get("thread_ts") or url.thread_ts
+        message = replace(app_message(url.channel, workspace.next_ts(), text, blocks), thread_ts=root)
+        if answer.get("response_type") == "in_channel":
+            workspace.post(message)
+        else:
+            workspace.post_ephemeral(replace(message, ephemeral_to=url.person))
+
+    def _remove(self, message: Message) -> None:
+        if message.ephemeral_to:
+            self._hub.workspace.hide_ephemeral(message)
+        else:
+            self._hub.workspace.delete(message.user, message.channel, message.ts)
+
+
+def _pressed(blocks: object, action: Json, ts: str) -> Json:
+    """Return the ``actions`` entry of a press: what the element holds, as Slack sends it.
+
+    Raises:
+        Refused: ``action_not_found``: no such element is in the blocks.
+
+    """
+    for block in blocks if isinstance(blocks, list | tuple) else ():
+        held = [*block.get("elements", ()), block.get("accessory")]
+        elements = [element for element in held if isinstance(element, dict)]
+        for element in elements:
+            same_id = element.get("action_id") == action["action_id"]
+            if same_id and action.get("block_id") in {None, block.get("block_id")}:
+                return _acted(element, action) | {"block_id": block.get("block_id"), "action_ts": ts}
+    raise Refused("action_not_found")
+
+
+def _acted(element: Json, action: Json) -> Json:
+    entry: Json = {"type": element["type"], "action_id": element["action_id"]}
+    if element["type"] == "feedback_buttons":
+        chosen = element.get(f"{action.get('value', 'positive')}_button") or {}
+        return entry | {"value": chosen.get("value", action.get("value", "")), "text": chosen.get("text")}
+    return entry | {name: element[name] for name in ("text", "value", "style", "url") if name in element}

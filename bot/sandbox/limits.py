@@ -1,0 +1,104 @@
+"""What Slack refuses by size and by pace, as data, and the counter that refuses it.
+
+The figures are those of Slack's documentation: https://docs.slack.dev/apis/web-api/rate-limits (a tier's number of
+calls a minute is a lower bound there; here it is the limit) and https://docs.slack.dev/reference/block-kit/blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+BLOCKS_PER_MESSAGE = 50
+BLOCKS_PER_VIEW = 100
+SECTION_TEXT = 3_000
+SECTION_FIELDS = 10
+FIELD_TEXT = 2_000
+HEADER_TEXT = 150
+MARKDOWN_TEXT = 12_000
+"""Of all markdown blocks of one message together, and of one call's ``markdown_text``."""
+CONTEXT_ELEMENTS = 10
+ACTIONS_ELEMENTS = 25
+CONTEXT_ACTIONS_ELEMENTS = 5
+BUTTON_TEXT = 75
+BUTTON_VALUE = 2_000
+BUTTON_URL = 3_000
+ID_LENGTH = 255
+TABLE_ROWS = 100
+TABLE_COLUMNS = 20
+TASK_TEXT = 256
+"""Of a streamed task's title, details and output."""
+
+POST_TEXT = 40_000
+"""``chat.postMessage`` cuts a longer text here."""
+UPDATE_TEXT = 4_000
+STREAM_TEXT = 40_000
+"""Of a whole streamed message."""
+STREAM_TTL_S = 300.0
+SESSION_TITLE = 200
+
+SOCKETS_PER_APP = 10
+ACK_DEADLINE_S = 3.0
+RETRY_DELAYS_S = (0.0, 60.0, 300.0)
+EVENT_LIFETIME_S = 3_600.0
+"""How long an event waits for an app that is not connected at all."""
+RESPONSE_URL_USES = 5
+RESPONSE_URL_LIFETIME_S = 1_800.0
+PAGE_LIMIT = 1_000
+"""The most items of one page of a cursored answer."""
+
+Pace = Literal["exact", "generous", "off"]
+_FACTOR: dict[Pace, int] = {"exact": 1, "generous": 20}
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """How often a method may be called."""
+
+    calls: int
+    per_s: float = 60.0
+    by_channel: bool = False
+    """Counted for each channel instead of for the workspace."""
+
+
+TIER_1 = Tier(1)
+TIER_2 = Tier(20)
+TIER_3 = Tier(50)
+TIER_4 = Tier(100)
+POSTING = Tier(1, per_s=1.0, by_channel=True)
+"""One message a second and channel; Slack lets short bursts pass, so ``BURST`` of them are let pass here."""
+BURST = 5
+SPECIAL = Tier(600)
+"""Methods without a tier (``auth.test``): hundreds of calls a minute."""
+
+
+class RateLimiter:
+    """Counts calls in a sliding window for each (method, scope)."""
+
+    def __init__(self, now: Callable[[], float], pace: Pace = "generous") -> None:
+        self._now = now
+        self.pace: Pace = pace
+        self._calls: dict[tuple[str, str], deque[float]] = {}
+
+    def refuse(self, method: str, tier: Tier, channel: str) -> int | None:
+        """Count a call; return the seconds to wait if it is one too many, else None."""
+        if self.pace == "off":
+            return None
+        allowed, window_s = self._window(tier)
+        calls = self._calls.setdefault((method, channel if tier.by_channel else ""), deque())
+        now = self._now()
+        while calls and calls[0] <= now - window_s:
+            calls.popleft()
+        if len(calls) >= allowed:
+            return max(1, math.ceil(calls[0] + window_s - now))
+        calls.append(now)
+        return None
+
+    def _window(self, tier: Tier) -> tuple[int, float]:
+        factor = _FACTOR[self.pace]
+        if tier.by_channel:
+            return tier.calls * BURST * factor, tier.per_s * BURST
+        return tier.calls * factor, tier.per_s

@@ -1,0 +1,108 @@
+"""``agents.sessions.*``, and the legacy ``assistant.threads.*`` that they replace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from bot.sandbox import limits
+from bot.sandbox.limits import TIER_3
+from bot.sandbox.methods.call import Call, Method
+from bot.sandbox.model import Json, Session, SessionStatus
+from bot.sandbox.refusals import Refused
+
+_STATUSES = {name: name for name in get_args(SessionStatus)}
+
+
+def _thread(call: Call) -> tuple[str, str]:
+    """Return the channel and the thread's root.
+
+    Raises:
+        Refused: ``channel_not_found``, ``not_in_channel``, ``invalid_arguments``, ``thread_not_found``.
+
+    """
+    room = call.joined_room("channel_id")
+    root = call.workspace.root_of(room.id, call.args.required("thread_ts"))
+    return room.id, root or ""
+
+
+def _session(call: Call, channel: str, root: str) -> Session:
+    return call.workspace.sessions.get(f"{channel}/{root}") or Session(channel, root, "active")
+
+
+def set_status_of(call: Call, channel: str, root: str, status: str) -> Session:
+    """Set a session's status.
+
+    Raises:
+        Refused: ``invalid_status``.
+
+    """
+    if status not in _STATUSES:
+        raise Refused("invalid_status")
+    session = replace(_session(call, channel, root), status=_STATUSES[status], text="")
+    call.workspace.set_session(session)
+    return session
+
+
+def set_status(call: Call) -> Json:
+    """Set an agent session's status, making the session if there is none."""
+    channel, root = _thread(call)
+    title = call.args.text("title")
+    if len(title) > limits.SESSION_TITLE:
+        raise Refused("title_too_long")
+    known = f"{channel}/{root}" in call.workspace.sessions
+    session = set_status_of(call, channel, root, call.args.required("status"))
+    if title and not known:
+        session = replace(session, title=title)
+        call.workspace.set_session(session)
+    return {"status": session.status, "agent_status": session.status, "title": session.title}
+
+
+def rename(call: Call) -> Json:
+    """Rename an agent session."""
+    channel, root = _thread(call)
+    title = call.args.required("title")
+    if f"{channel}/{root}" not in call.workspace.sessions:
+        raise Refused("session_not_found")
+    if len(title) > limits.SESSION_TITLE:
+        raise Refused("title_too_long")
+    call.workspace.set_session(replace(_session(call, channel, root), title=title))
+    return {"title": title}
+
+
+def legacy_set_status(call: Call) -> Json:
+    """Set the free text that is shown while the app works; an empty one clears it."""
+    channel, root = _thread(call)
+    text = call.args.text("status")
+    status: SessionStatus = "processing" if text else "active"
+    call.workspace.set_session(replace(_session(call, channel, root), status=status, text=text))
+    return {}
+
+
+def legacy_set_title(call: Call) -> Json:
+    """Name a thread."""
+    channel, root = _thread(call)
+    call.workspace.set_session(replace(_session(call, channel, root), title=call.args.required("title")))
+    return {}
+
+
+def legacy_set_prompts(call: Call) -> Json:
+    """Suggest up to four prompts; without a thread they stand in the empty conversation."""
+    room = call.joined_room("channel_id")
+    prompts = call.args.structure("prompts")
+    if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):
+        raise Refused("invalid_arguments")
+    root = call.args.text("thread_ts")
+    call.workspace.set_session(replace(_session(call, room.id, root), prompts=prompts[:4]))
+    return {}
+
+
+_SCOPES = ("chat:write",)
+_LEGACY = ("assistant:write", "chat:write")
+METHODS = (
+    Method("agents.sessions.setStatus", set_status, TIER_3, _SCOPES),
+    Method("agents.sessions.rename", rename, TIER_3, _SCOPES),
+    Method("assistant.threads.setStatus", legacy_set_status, TIER_3, _LEGACY),
+    Method("assistant.threads.setTitle", legacy_set_title, TIER_3, ("assistant:write",)),
+    Method("assistant.threads.setSuggestedPrompts", legacy_set_prompts, TIER_3, ("assistant:write",)),
+)

@@ -1,0 +1,88 @@
+"""A sandbox for each test, and the real slack_sdk clients against it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from tests.slack_sandbox import Box, sandbox
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    """Serve a workspace."""
+    async with sandbox(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def client(box: Box) -> AsyncWebClient:
+    """Return the app's Web API client."""
+    return AsyncWebClient(token=box.bot_token, base_url=box.api_url)
+
+
+class Listener:
+    """The real Socket Mode client, keeping what it gets; ``answers`` decides what is acknowledged, and with what."""
+
+    def __init__(self, box: Box) -> None:
+        web = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
+        self.client = SocketModeClient(app_token=box.app_token, web_client=web, ping_interval=0.5)
+        self.client.socket_mode_request_listeners.append(self._take)
+        self.got: list[SocketModeRequest] = []
+        self.answers: Callable[[SocketModeRequest], dict[str, Any] | bool | None] = lambda _request: None
+        self._news = asyncio.Condition()
+
+    async def _take(self, client: Any, request: SocketModeRequest) -> None:
+        answer = self.answers(request)
+        if answer is not False:
+            payload = answer if isinstance(answer, dict) else None
+            await client.send_socket_mode_response(SocketModeResponse(request.envelope_id, payload))
+        async with self._news:
+            self.got.append(request)
+            self._news.notify_all()
+
+    async def wait(self, predicate: Callable[[SocketModeRequest], object], count: int = 1) -> list[SocketModeRequest]:
+        """Return the first requests that satisfy a predicate, once there are so many."""
+
+        def found() -> list[SocketModeRequest]:
+            return [request for request in self.got if predicate(request)]
+
+        async with self._news:
+            await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), 10)
+        return found()
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Return the events of a type that came so far."""
+        events = [request.payload["event"] for request in self.got if request.type == "events_api"]
+        return [event for event in events if event["type"] == kind]
+
+
+@pytest.fixture
+async def listen() -> AsyncIterator[Callable[[Box], Awaitable[Listener]]]:
+    """Connect the app over Socket Mode."""
+    listeners: list[Listener] = []
+
+    async def connect(box: Box) -> Listener:
+        listener = Listener(box)
+        listeners.append(listener)
+        await listener.client.connect()
+        await box.wait_connected()
+        return listener
+
+    yield connect
+    for listener in listeners:
+        await listener.client.close()
+
+
+@pytest.fixture
+async def listener(box: Box, listen: Callable[[Box], Awaitable[Listener]]) -> Listener:
+    """Return a connected app."""
+    return await listen(box)

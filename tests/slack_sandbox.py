@@ -1,0 +1,210 @@
+"""A sandbox workspace for tests: the real server on a free port, and a hand to steer it with.
+
+async with sandbox(tmp_path) as box:
+    ts = await box.say("ada", "#general", "@Kvasir how do I add a source?")
+    reply = await box.wait_for_message(lambda m: m["root"] == ts and m.get("bot_id"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bot.sandbox.credentials import Credentials, credentials_in
+from bot.sandbox.hub import Hub
+from bot.sandbox.server import Options, serving
+
+Json = dict[str, Any]
+BOT_USER = "U0KVASIR01"
+BOT_ID = "B0KVASIR01"
+TEAM_ID = "T0SANDBOX1"
+_POLL_S = 0.02
+
+
+class Box:
+    """A running sandbox, from outside: what an app needs, and the control API."""
+
+    def __init__(self, base_url: str, credentials: Credentials, session: aiohttp.ClientSession) -> None:
+        self.base_url = base_url
+        self.api_url = f"{base_url}/api/"
+        self.bot_token = credentials.bot_token
+        self.app_token = credentials.app_token
+        self.signing_secret = credentials.signing_secret
+        self.control_token = credentials.control_token
+        self.session = session
+        self.hub: Hub | None = None
+        """The insides, where the server runs in this process; for looking at, never for asserting on behaviour."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the variables that make the real bot join this workspace over Socket Mode."""
+        return {
+            "SLACK_BOT_TOKEN": self.bot_token,
+            "SLACK_APP_TOKEN": self.app_token,
+            "SLACK_API_URL": self.api_url,
+        }
+
+    async def control(self, verb: str, path: str, body: Json | None = None, **query: str) -> Json:
+        """Call the control API; a refusal raises AssertionError with its name."""
+        headers = {"Authorization": f"Bearer {self.control_token}"}
+        url = f"{self.base_url}/sandbox/{path}"
+        async with self.session.request(verb, url, json=body, params=query, headers=headers) as answer:
+            told: Json = await answer.json()
+        if not told["ok"]:
+            raise AssertionError(f"{path}: {told['error']} {told.get('detail', '')}")
+        return told
+
+    async def api(self, method: str, token: str | None = None, **args: Any) -> Json:
+        """Call a Web API method raw, as the app; returns the answer, refused or not."""
+        headers = {"Authorization": f"Bearer {self.bot_token if token is None else token}"}
+        async with self.session.post(self.api_url + method, json=args, headers=headers) as answer:
+            told: Json = await answer.json()
+            return told
+
+    # ── Acting as a person ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def say(self, person: str, channel: str, text: str, thread_ts: str | None = None) -> str:
+        """Say something in ``#name``, an id, or ``@kvasir`` for the direct conversation; returns the ts."""
+        body = {"person": person, "channel": channel, "text": text, "thread_ts": thread_ts}
+        return str((await self.control("POST", "say", body))["ts"])
+
+    async def say_as_bot(self, bot: str, channel: str, text: str, **more: Any) -> str:
+        """Post as another app's bot."""
+        return str((await self.control("POST", "say", {"bot": bot, "channel": channel, "text": text, **more}))["ts"])
+
+    async def edit(self, person: str, channel: str, ts: str, text: str) -> None:
+        """Edit what a person said."""
+        await self.control("POST", "edit", {"person": person, "channel": channel, "ts": ts, "text": text})
+
+    async def delete(self, person: str, channel: str, ts: str) -> None:
+        """Delete what a person said."""
+        await self.control("POST", "delete", {"person": person, "channel": channel, "ts": ts})
+
+    async def command(self, person: str, channel: str, text: str) -> None:
+        """Type a slash command."""
+        await self.control("POST", "command", {"person": person, "channel": channel, "text": text})
+
+    async def press(self, person: str, channel: str, ts: str, action_id: str, **more: Any) -> None:
+        """Press a button of a message."""
+        body = {"person": person, "channel": channel, "ts": ts, "action_id": action_id, **more}
+        await self.control("POST", "press", body)
+
+    async def stop(self, person: str, channel: str, thread_ts: str) -> None:
+        """Press Stop under a thread."""
+        await self.control("POST", "stop", {"person": person, "channel": channel, "thread_ts": thread_ts})
+
+    async def home(self, person: str) -> Json | None:
+        """Open the app's Home; returns the view that is published there now."""
+        view: Json | None = (await self.control("POST", "home", {"person": person}))["view"]
+        return view
+
+    # ── Looking and steering ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def messages(self, channel: str = "#general", person: str = "ada") -> list[Json]:
+        """Return all messages of a channel, replies and the person's ephemeral ones too, oldest first."""
+        told = await self.control("GET", "messages", channel=channel, person=person)
+        return list(told["messages"])
+
+    async def wait_for_message(
+        self,
+        predicate: Callable[[Json], object],
+        deadline_s: float = 10.0,
+        *,
+        channel: str = "#general",
+        person: str = "ada",
+    ) -> Json:
+        """Return the first message that satisfies a predicate, once there is one."""
+        found: list[Json] = []
+
+        async def there() -> bool:
+            found[:] = [message for message in await self.messages(channel, person) if predicate(message)]
+            return bool(found)
+
+        await self.wait_until(there, deadline_s, f"message in {channel}")
+        return found[0]
+
+    async def wait_until(self, there: Callable[[], Any], deadline_s: float = 10.0, what: str = "condition") -> None:
+        """Wait until an (async) predicate holds."""
+        ends = time.monotonic() + deadline_s
+        while True:
+            held = there()
+            if await held if asyncio.iscoroutine(held) else held:
+                return
+            if time.monotonic() > ends:
+                raise AssertionError(f"no {what} within {deadline_s} s; state: {await self.control('GET', 'state')}")
+            await asyncio.sleep(_POLL_S)
+
+    async def wait_connected(self, deadline_s: float = 15.0) -> None:
+        """Wait until the app is connected."""
+
+        async def there() -> bool:
+            return bool((await self.state())["connected"])
+
+        await self.wait_until(there, deadline_s, "connected app")
+
+    async def wait_delivered(self, deadline_s: float = 15.0) -> None:
+        """Wait until no event is under way any more."""
+
+        async def there() -> bool:
+            return not (await self.state())["pending"]
+
+        await self.wait_until(there, deadline_s, "end of deliveries")
+
+    async def state(self) -> Json:
+        """Return connections, envelopes under way and sessions."""
+        return await self.control("GET", "state")
+
+    async def requests(self, method: str | None = None) -> list[Json]:
+        """Return the app's API calls, oldest first."""
+        query = {"method": method} if method else {}
+        return list((await self.control("GET", "requests", **query))["requests"])
+
+    async def faults(self, *calls: Json, **more: Any) -> None:
+        """Make things go wrong: ``faults({"method": "chat.*Stream", "error": "unknown_method", "times": -1})``."""
+        await self.control("POST", "faults", {"calls": list(calls), **more})
+
+    async def advance(self, seconds: float) -> None:
+        """Move the workspace's time on."""
+        await self.control("POST", "clock", {"advance_s": seconds})
+
+    async def put_status(self, **status: Any) -> None:
+        """Do what the launcher does: show engine, knowledge and suggestions on the page."""
+        await self.control("PUT", "status", status)
+
+
+@contextlib.asynccontextmanager
+async def sandbox(state: Path, **options: Any) -> AsyncIterator[Box]:
+    """Serve a workspace in this process; ``options`` are those of ``bot.sandbox.server.Options``."""
+    chosen = replace(Options(state=state / "sandbox", port=0), **options)
+    async with serving(chosen) as running, aiohttp.ClientSession() as session:
+        box = Box(running.base_url, running.credentials, session)
+        box.hub = running.hub
+        yield box
+
+
+@contextlib.asynccontextmanager
+async def sandbox_process(state: Path, *arguments: str) -> AsyncIterator[Box]:
+    """Serve a workspace in a process of its own, as the launcher does; leaving kills it with SIGKILL."""
+    folder = state / "sandbox"
+    argv = [sys.executable, "-m", "bot.sandbox", "--state", str(folder), "--port", "0", *arguments]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        base_url = line.split()[-1]
+        async with aiohttp.ClientSession() as session:
+            yield Box(base_url, credentials_in(folder), session)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
