@@ -133,6 +133,12 @@ def load(
     )
 
 
+def cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return ``KVASIR_CACHE`` for what is prepared before there is a configuration."""
+    variables = _merged(environ, cwd / ".env")
+    return _absolute(read_environment(variables).KVASIR_CACHE, cwd)
+
+
 # ── The environment ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,0 +1,101 @@
+"""How Kvasir reaches production: no container engine is needed to see that its files hold together."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.settings import Environment, load
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+PINNED = re.compile(r":v?\d+\.\d+[\w.-]*$")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_every_service_is_pinned_and_has_a_health_check(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"kvasir", "weaviate", "postgres", "engine"}
+    for name, service in compose["services"].items():
+        if "build" not in service:
+            assert PINNED.search(service["image"]), f"{name}: {service['image']}"
+            assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}, name
+    assert "HEALTHCHECK" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_services_and_the_code_agree_on_versions(compose: dict[str, Any]) -> None:
+    services = (ROOT / "scripts" / "test-services.sh").read_text(encoding="utf-8")
+    weaviate = compose["services"]["weaviate"]["image"].rpartition(":")[2]
+    assert f"weaviate_version={weaviate}\n" in services
+    sglang = compose["services"]["engine"]["image"].rpartition(":v")[2]
+    assert f"sglang=={sglang}" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> None:
+    given = compose["services"]["kvasir"]["environment"]
+    assert set(given) <= set(Environment.model_fields)
+    for value in given.values():
+        for variable in re.findall(r"\$\{(\w+)", value):
+            assert f"${{{variable}:?" in value, f"{variable} has neither a value nor a complaint"
+
+
+def test_every_volume_is_declared(compose: dict[str, Any]) -> None:
+    used = {
+        mount.partition(":")[0]
+        for service in compose["services"].values()
+        for mount in service.get("volumes", [])
+        if not mount.startswith(("$", ".", "/"))
+    }
+    assert used == set(compose["volumes"])
+
+
+def test_the_image_never_opens_a_workspace_of_its_own() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert 'ENTRYPOINT ["kvasir"]' in lines
+    assert 'CMD ["run", "--no-sandbox"]' in lines
+    for image in (line.split()[1] for line in lines if line.startswith("FROM")):
+        assert PINNED.search(image), image
+    copied = [part for line in lines if line.startswith("COPY") and "--from" not in line for part in line.split()[1:-1]]
+    for part in copied:
+        assert (ROOT / part).exists(), part
+
+
+def test_the_example_configuration_loads(tmp_path: Path) -> None:
+    (tmp_path / "kvasir.toml").write_text((DEPLOY / "kvasir.example.toml").read_text(encoding="utf-8"))
+    assert [source.name for source in load({}, tmp_path).knowledge.sources] == ["handbook"]
+
+
+def test_yaml_is_tidy() -> None:
+    rules = "{extends: relaxed, rules: {line-length: {max: 120}}}"
+    subprocess.run([sys.executable, "-m", "yamllint", "-s", "-d", rules, str(DEPLOY)], check=True, cwd=ROOT, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "script", [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run"], ids=lambda p: p.name
+)
+def test_scripts_are_plain_sh(script: Path) -> None:
+    subprocess.run(["sh", "-n", str(script)], check=True, timeout=10)
+
+
+@pytest.mark.parametrize(
+    "requirements",
+    sorted(ROOT.glob("*/requirements/*.txt")) + sorted(ROOT.glob("requirements/*.txt")),
+    ids=lambda p: p.name,
+)
+def test_requirements_are_pinned_by_hash_and_name_no_host(requirements: Path) -> None:
+    text = requirements.read_text(encoding="utf-8")
+    assert "--index-url" not in text
+    assert not re.search(r"https?://", text)
+    for block in re.split(r"\n(?=[A-Za-z0-9])", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)):
+        if "==" in block:
+            assert "--hash=sha256:" in block, block[:80]
