@@ -5,6 +5,7 @@ Run by ``engine.install`` with the engine's own Python, which has torch and tran
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -25,6 +26,16 @@ def convert(gguf: Path, folder: Path) -> None:
     model.load_state_dict(loaded.state_dict())
     model.to(torch.bfloat16).save_pretrained(folder)
     AutoTokenizer.from_pretrained(source, gguf_file=gguf.name).save_pretrained(folder)
+    _split_digits(folder / "tokenizer.json")
+
+
+def _split_digits(tokenizer: Path) -> None:
+    """Restore what the GGUF reader loses: SmolLM2 splits each digit off before anything else."""
+    data = json.loads(tokenizer.read_text(encoding="utf-8"))
+    digits = {"type": "Digits", "individual_digits": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, byte_level]}
+    tokenizer.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

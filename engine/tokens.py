@@ -1,0 +1,247 @@
+"""Tokens as the served model counts them: exact tiktoken encodings made of the model's own vocabulary files.
+
+A vocabulary is recognised by the pre-tokenizer that its ``tokenizer.json`` declares (DeepSeek-R1, Qwen2 and Qwen3,
+Llama 3, SmolLM2, GPT-2); any other is refused, because a nearly right pattern counts wrongly without a sound.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import tiktoken
+
+_LONGEST_STRETCH = 50_000
+"""Characters that are encoded at once; the regular expression engine fails on runs of about a million."""
+_SAFE_BREAK = re.compile(r"(?<=[a-z]) (?=[A-Za-z])|(?<=\S\n)(?=[A-Za-z\u4e00-\u9fa5])")
+"""Where every pattern below begins a new piece whatever stands on either side."""
+
+_CJK = "一-龥぀-ゟ゠-ヿ"
+_DEEPSEEK = "|".join(
+    (
+        r"\p{N}{1,3}",
+        # Inside a run of Chinese or kana, which DeepSeek splits off first.
+        rf"[[{_CJK}]&&[^\p{{L}}\p{{P}}\p{{S}}]]?[[{_CJK}]&&[\p{{L}}\p{{M}}]]+",
+        rf"[[{_CJK}]&&[\p{{P}}\p{{S}}]]+",
+        rf"[[{_CJK}]&&[^\p{{L}}\p{{M}}\p{{P}}\p{{S}}]]+",
+        r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+""",
+        rf"[^\r\n\p{{L}}\p{{P}}\p{{S}}\p{{N}}{_CJK}]?[[\p{{L}}\p{{M}}]&&[^{_CJK}]]+",
+        rf" ?[[\p{{P}}\p{{S}}]&&[^{_CJK}]]+[\r\n]*",
+        r"\s*[\r\n]+",
+        rf"\s+(?![^\s\p{{N}}{_CJK}])",
+        r"\s+",
+        rf"[^\s\p{{L}}\p{{M}}\p{{P}}\p{{S}}\p{{N}}{_CJK}]+(?![[\p{{L}}\p{{M}}]&&[^{_CJK}]])",
+        rf"[^\s\p{{L}}\p{{M}}\p{{P}}\p{{S}}\p{{N}}{_CJK}]+",
+    )
+)
+"""DeepSeek's three splits, one after the other in its own files, as one expression."""
+
+_GPT2 = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_SMOLLM2 = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"
+"""GPT-2's, after each digit was split off."""
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+class UnknownTokenizer(ValueError):
+    """A tokenizer file of a kind that is not known here; the text names the file and the kind."""
+
+
+class Vocabulary(Protocol):
+    """Counts tokens."""
+
+    @property
+    def name(self) -> str:
+        """Return what it counts in."""
+
+    @property
+    def exact(self) -> bool:
+        """Say whether counts are the served model's own; otherwise they are never too low."""
+
+    def count(self, text: str) -> int:
+        """Count the tokens of ``text`` as ordinary text."""
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Return the beginning of ``text`` that has at most ``max_tokens``."""
+
+
+class Utf8Bytes:
+    """Counts bytes: no byte-level vocabulary ever makes more tokens of a text than it has bytes."""
+
+    name = "UTF-8 bytes, an upper bound"
+    exact = False
+
+    def count(self, text: str) -> int:
+        """Return the length in UTF-8, which is at least the number of tokens."""
+        return len(whole(text).encode())
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Return the beginning that has at most ``max_tokens`` bytes."""
+        return whole(text).encode()[: max(max_tokens, 0)].decode("utf-8", errors="ignore")
+
+
+class Encoding:
+    """A model's own vocabulary."""
+
+    exact = True
+
+    def __init__(
+        self,
+        name: str,
+        pattern: str,
+        ranks: dict[bytes, int],
+        *,
+        special: dict[str, int] | None = None,
+        normalize: Callable[[str], str] | None = None,
+    ) -> None:
+        """Take the vocabulary's parts, and what the model's tokenizer does to a text first.
+
+        A byte that the vocabulary lacks (a few control characters in SmolLM2's) is no token for the model either; here
+        it gets one of its own, which is taken out again.
+        """
+        above = max((*ranks.values(), *(special or {}).values())) + 1
+        lacking = [bytes([byte]) for byte in range(256) if bytes([byte]) not in ranks]
+        self._first_lacking = above if lacking else None
+        self._encoding = tiktoken.Encoding(
+            name,
+            pat_str=pattern,
+            mergeable_ranks=ranks | {byte: above + n for n, byte in enumerate(lacking)},
+            special_tokens=special or {},
+        )
+        self._normalize = normalize
+
+    @property
+    def name(self) -> str:
+        """Return the encoding's name."""
+        return self._encoding.name
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of ``text`` as ordinary text: what looks like a control token is none.
+
+        Exact for any text; in one with a stretch of over 50,000 characters without a space between two words or a
+        line's end, the tokens at the cut may differ.
+        """
+        text = whole(text)
+        if self._normalize is not None:
+            text = self._normalize(text)
+        tokens = [token for stretch in _stretches(text) for token in self._encoding.encode_ordinary(stretch)]
+        if self._first_lacking is None:
+            return tokens
+        return [token for token in tokens if token < self._first_lacking]
+
+    def count(self, text: str) -> int:
+        """Count the tokens of ``text`` as ordinary text."""
+        return len(self.encode(text))
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Return the beginning of ``text`` (normalised as the model sees it) that has at most ``max_tokens``."""
+        tokens = self.encode(text)
+        if len(tokens) <= max_tokens:
+            return text
+        for kept in range(max_tokens, 0, -1):
+            beginning = self._encoding.decode_bytes(tokens[:kept]).decode("utf-8", errors="ignore")
+            if self.count(beginning) <= max_tokens:  # cut off, the last piece may be encoded in more tokens
+                return beginning
+        return ""
+
+
+def whole(text: str) -> str:
+    """Return ``text`` with each lone surrogate, which no encoding can carry, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def from_tokenizer_json(path: Path) -> Encoding:
+    """Build the vocabulary of a ``tokenizer.json``; takes about a second for 130,000 tokens.
+
+    Raises:
+        UnknownTokenizer: its kind is not known here, or it is no tokenizer file.
+
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        model, special = data["model"], {item["content"]: item["id"] for item in data.get("added_tokens", ())}
+        ranks = {_bytes(token): rank for token, rank in model["vocab"].items() if token not in special}
+        pattern = _pattern(data["pre_tokenizer"])
+        normalize = _normalizer(data.get("normalizer"))
+        return Encoding(path.parent.name, pattern, ranks, special=special, normalize=normalize)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnknownTokenizer(f"{path} is no tokenizer of a known kind: {error!r}") from error
+
+
+def from_tiktoken_ranks(path: Path, pattern: str = QWEN2) -> Encoding:
+    """Build the vocabulary of a file with one base64 token and its rank a line, as Qwen publishes it.
+
+    Raises:
+        UnknownTokenizer: the file is not of that kind.
+
+    """
+    try:
+        lines = (line.split() for line in path.read_bytes().splitlines() if line)
+        ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
+        return Encoding(path.stem, pattern, ranks, normalize=_nfc())
+    except (OSError, ValueError) as error:
+        raise UnknownTokenizer(f"{path} is no list of tokens: {error!r}") from error
+
+
+def _stretches(text: str) -> Iterator[str]:
+    start = 0
+    while len(text) - start > _LONGEST_STRETCH:
+        end = start + _LONGEST_STRETCH
+        breaks = [found.start() for found in _SAFE_BREAK.finditer(text, start + _LONGEST_STRETCH * 9 // 10, end)]
+        end = breaks[-1] if breaks else end
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _pattern(declared: dict[str, Any]) -> str:
+    """Return the one expression that splits as the declared pre-tokenizer does."""
+    steps = declared["pretokenizers"] if declared["type"] == "Sequence" else [declared]
+    kinds = tuple(step["type"] for step in steps)
+    if kinds == ("Split", "Split", "Split", "ByteLevel") and steps[0]["pattern"].get("Regex") == r"\p{N}{1,3}":
+        return _DEEPSEEK
+    if kinds == ("Split", "ByteLevel") and not steps[1]["use_regex"] and steps[0]["behavior"] == "Isolated":
+        return str(steps[0]["pattern"]["Regex"])
+    if kinds == ("Digits", "ByteLevel") and steps[0]["individual_digits"] and steps[1]["use_regex"]:
+        return _SMOLLM2
+    if kinds == ("ByteLevel",) and steps[0]["use_regex"] and not steps[0]["add_prefix_space"]:
+        return _GPT2
+    raise UnknownTokenizer(f"pre-tokenizer {' + '.join(kinds)}")
+
+
+def _normalizer(declared: dict[str, Any] | None) -> Callable[[str], str] | None:
+    if declared is None or (declared["type"] == "Sequence" and not declared["normalizers"]):
+        return None
+    if declared["type"] == "NFC":
+        return _nfc()
+    raise UnknownTokenizer(f"normalizer {declared['type']}")
+
+
+def _nfc() -> Callable[[str], str]:
+    """Return the NFC of ``tokenizers``, which follows another Unicode version than Python's own."""
+    from tokenizers import normalizers  # noqa: PLC0415  # only these vocabularies need it
+
+    return normalizers.NFC().normalize_str
+
+
+def _letters() -> dict[str, int]:
+    """Return GPT-2's table of the visible characters that stand for bytes in vocabulary files."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
+
+
+_BYTE_OF_LETTER = _letters()
+
+
+def _bytes(token: str) -> bytes:
+    return bytes(_BYTE_OF_LETTER[letter] for letter in token)

