@@ -107,7 +107,6 @@ class LocalStore:
         self._connection: Any = None
         self._table: Any = None
         self._dimensions = 0
-        self._vector_index = False
 
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -129,7 +128,6 @@ class LocalStore:
                     f"{dimensions}: run `kvasir sync` to build a new index."
                 )
             self._table, self._dimensions = table, dimensions
-            self._vector_index = "vector" in await _indexed_columns(table)
 
     async def _open_or_create(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
         connection = await self._connected()
@@ -147,6 +145,7 @@ class LocalStore:
 
     async def _connected(self) -> Any:  # noqa: ANN401 - lancedb is untyped
         if self._connection is None:
+            await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
             # Zero: each read looks for a newer version first (a directory listing), so what any process wrote is seen.
             self._connection = await lancedb.connect_async(str(self._directory), read_consistency_interval=timedelta(0))
         return self._connection
@@ -233,10 +232,9 @@ class LocalStore:
         return _found(await query.select([*_PASSAGE, "_score"]).to_arrow())
 
     async def _dense(self, table: Any, vector: Vector, pool: int, where: str) -> list[Found]:  # noqa: ANN401
-        query = table.query().nearest_to(vector).distance_type("cosine").where(where).limit(pool)
-        if self._vector_index:
-            # The index holds rounded vectors: three times the pool is compared again with the exact ones.
-            query = query.refine_factor(3).ef(max(150, 3 * pool))
+        # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
+        query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
+        query = query.where(where).limit(pool)
         return _found(await query.select([*_PASSAGE, "_distance"]).to_arrow())
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,7 +276,6 @@ class LocalStore:
                 # One graph: more partitions save memory in building and cost recall.
                 config = HnswSq(distance_type="cosine", num_partitions=1)
                 await self._unless_busy(lambda: table.create_index("vector", config=config))
-            self._vector_index = "vector" in await _indexed_columns(table)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,13 +1,20 @@
-"""A second process on the same index: writes one row for each line of standard input, then prints the count."""
+# ruff: noqa: T201 - the parent reads what is printed
+"""A second process on the same index: writes one row for each line of standard input, then prints the count.
+
+With ``--file-limit BYTES`` no file may grow beyond that, as on a full disk; a refusal is printed by its class.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import resource
+import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from knowledge.errors import StoreError
 from knowledge.interfaces import Store
 from tests.stores.rows import DIMENSIONS, row
 
@@ -24,11 +31,20 @@ def store_of(kind: str, *where: str) -> Store:
 
 async def main(index: str, *store_arguments: str) -> None:
     store = store_of(*store_arguments)
-    await store.open(index, DIMENSIONS)
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        await store.write([row(line.strip())])
-        print(await store.count(), flush=True)  # noqa: T201 - the parent reads it
-    await store.close()
+    try:
+        await store.open(index, DIMENSIONS)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            await store.write([row(line.strip(), terms=f"term {line * 500}")])
+            print(await store.count(), flush=True)
+    except StoreError as error:
+        print(type(error).__name__, error)
+    finally:
+        await store.close()
 
 
-asyncio.run(main(*sys.argv[1:]))
+arguments = sys.argv[1:]
+if arguments[0] == "--file-limit":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(arguments[1]), int(arguments[1])))
+    arguments = arguments[2:]
+asyncio.run(main(*arguments))

@@ -1,0 +1,315 @@
+"""What belongs to the embedded store alone: upkeep, damage, full and read-only disks, several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
+from knowledge.interfaces import EVERYONE, Store
+from knowledge.stores.local import Limits, LocalStore, Upkeep
+from knowledge.stores.local_errors import sentence
+from tests.stores.rows import DIMENSIONS, row, some_unit, unit
+
+INDEX = "kvasir_0a1b2c3d"
+CHILD = Path(__file__).parent / "child.py"
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[LocalStore]:
+    store = LocalStore(tmp_path / "store")
+    await store.open(INDEX, DIMENSIONS)
+    yield store
+    await store.close()
+
+
+async def ids(store: Store) -> set[str]:
+    return {id_ async for batch in store.ids() for id_ in batch}
+
+
+async def search(store: Store, terms: str = "term") -> set[str]:
+    found = await store.candidates(unit(1), terms, pool=50, sources=["docs"])
+    return {candidate.chunk.id for candidate in found}
+
+
+# ── Upkeep ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("state", "optimize", "index"),
+    [
+        (Upkeep(rows=0, unindexed=0, fragments=0, vector_index=False), False, False),
+        (Upkeep(rows=10, unindexed=10, fragments=1, vector_index=False), True, False),
+        (Upkeep(rows=1000, unindexed=99, fragments=3, vector_index=False), False, False),
+        (Upkeep(rows=1000, unindexed=100, fragments=3, vector_index=False), True, False),
+        (Upkeep(rows=90_000, unindexed=1999, fragments=19, vector_index=True), False, False),
+        (Upkeep(rows=90_000, unindexed=2000, fragments=3, vector_index=True), True, False),
+        (Upkeep(rows=90_000, unindexed=0, fragments=20, vector_index=False), True, True),
+    ],
+)
+def test_upkeep_is_due_by_what_has_gathered(state: Upkeep, *, optimize: bool, index: bool) -> None:
+    assert (state.optimize(Limits()), state.index_vectors(Limits())) == (optimize, index)
+
+
+async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, limits=Limits(vector_index_rows=500))
+    await store.open(INDEX, 32)
+    vectors = {f"r{n}": some_unit(n, 32) for n in range(900)}
+    audience = {id_: frozenset({f"C{n % 20}"}) for n, id_ in enumerate(vectors)}
+    await store.write([row(id_, vector=v, readers=audience[id_]) for id_, v in vectors.items()])
+    await store.maintain()
+    vectors |= {f"late{n}": some_unit(5000 + n, 32) for n in range(50)}
+    audience |= {id_: EVERYONE for id_ in vectors if id_.startswith("late")}
+    await store.write([row(id_, vector=v) for id_, v in vectors.items() if id_.startswith("late")])
+    gone = [f"r{n}" for n in range(100)]
+    await store.delete(gone)
+    hits = overlap = 0
+    for seed in range(20):
+        query = some_unit(9000 + seed, 32)
+        seen = [i for i in vectors if i not in gone and audience[i] & {"*", "C3"}]
+        best = sorted(seen, key=lambda i: -float(vectors[i] @ query))[:10]
+        found = await store.candidates(query, "", pool=10, sources=["docs"], readers=["C3"])
+        assert all(c.cosine == pytest.approx(float(vectors[c.chunk.id] @ query), abs=1e-5) for c in found)
+        hits, overlap = hits + len(best), overlap + len({c.chunk.id for c in found} & set(best))
+    assert overlap >= 0.98 * hits
+    assert "vector" in {column for index in await store._table.list_indices() for column in index.columns}
+    await store.close()
+
+
+async def test_another_that_is_open_uses_the_vector_index_once_it_is_there(tmp_path: Path) -> None:
+    one = LocalStore(tmp_path, limits=Limits(vector_index_rows=300))
+    other = LocalStore(tmp_path)
+    await one.open(INDEX, DIMENSIONS)
+    await other.open(INDEX, DIMENSIONS)
+    await one.write([row(f"r{n}", vector=some_unit(n)) for n in range(400)])
+    await one.maintain()
+    best = sorted(range(400), key=lambda n: -float(some_unit(n) @ unit(1)))[:5]
+    found = await other.candidates(unit(1), "", pool=5, sources=["docs"])
+    assert {c.chunk.id for c in found} == {f"r{n}" for n in best}
+    await one.close()
+    await other.close()
+
+
+async def test_upkeep_goes_on_beside_writers_and_loses_nothing(tmp_path: Path) -> None:
+    store, other = LocalStore(tmp_path), LocalStore(tmp_path)
+    await store.open(INDEX, DIMENSIONS)
+    await other.open(INDEX, DIMENSIONS)
+
+    async def write(writer: LocalStore, name: str) -> None:
+        for n in range(12):
+            await writer.write([row(f"{name}{n}", vector=some_unit(n))])
+            await writer.delete([f"{name}{n - 1}"] if n % 3 == 0 else [])
+
+    async def upkeep() -> None:
+        for _ in range(6):
+            await other.maintain()
+
+    await asyncio.gather(write(store, "a"), write(other, "b"), upkeep())
+    left = {f"{name}{n}" for name in "ab" for n in range(12) if n not in {2, 5, 8}}
+    assert await ids(store) == await ids(other) == left
+    await other.maintain()
+    assert await search(store) == left
+    await store.close()
+    await other.close()
+
+
+async def test_old_versions_go_with_upkeep(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, limits=Limits(history_s=0.001))
+    await store.open(INDEX, DIMENSIONS)
+    for n in range(40):
+        await store.write([row("always the same", vector=some_unit(n))])
+    await store.maintain()
+    versions = list((tmp_path / f"{INDEX}.lance" / "_versions").iterdir())
+    assert len(versions) < 10
+    assert await search(store) == {"always the same"}
+    await store.close()
+
+
+# ── Damage and full disks ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """Mount a disk of its own size; the function it yields mounts it again with other options."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a disk needs root; the child with a file-size limit covers the same refusal")
+    directory.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
+    if subprocess.run(argv, check=False, capture_output=True).returncode:
+        pytest.skip("this machine mounts no tmpfs; the child with a file-size limit covers the same refusal")
+    try:
+        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", str(directory)], check=True) and None
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "2m") as remount:
+        store = LocalStore(tmp_path / "disk" / "store")
+        await store.open(INDEX, 384)
+        written: set[str] = set()
+
+        async def fill() -> None:
+            for n in range(100):
+                batch = [row(f"r{n}.{k}", vector=some_unit(100 * n + k, 384)) for k in range(50)]
+                await store.write(batch)
+                written.update(one.chunk.id for one in batch)
+
+        with pytest.raises(StoreReadOnly, match="full"):
+            await fill()
+        assert written
+        assert await ids(store) >= written
+        assert (await store.candidates(some_unit(0, 384), "term", pool=3, sources=["docs"]))[0].chunk.id in written
+        remount("size=20m")
+        await store.write([row("after", vector=some_unit(1, 384))])
+        assert "after" in await ids(store)
+        await store.close()
+
+
+async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "20m") as remount:
+        store = LocalStore(tmp_path / "disk" / "store")
+        await store.open(INDEX, DIMENSIONS)
+        await store.write([row("a")])
+        remount("ro")
+        await store.close()
+        await store.open(INDEX, DIMENSIONS)
+        assert await search(store) == {"a"}
+        for call in (
+            lambda: store.write([row("b")]),
+            lambda: store.delete(["a"]),
+            lambda: store.open("kvasir_11111111", DIMENSIONS),
+            lambda: store.drop(INDEX),
+        ):
+            with pytest.raises(StoreReadOnly, match="takes no writes"):
+                await call()
+        assert await search(store) == {"a"}
+        await store.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; the read-only disk covers it")
+async def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)  # noqa: ASYNC240 - a test's own setting
+    with pytest.raises(StoreReadOnly, match="takes no writes"):
+        await LocalStore(tmp_path / "store").open(INDEX, DIMENSIONS)
+
+
+@pytest.mark.slow
+def test_a_file_size_limit_is_told_as_a_full_disk(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, CHILD, "--file-limit", "4096", INDEX, "lancedb", str(tmp_path)],
+        input="one row\n" * 3, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "StoreReadOnly" in child.stdout
+
+
+@pytest.mark.parametrize("part", ["data", "_versions", "_indices"])
+async def test_damaged_files_are_told_with_the_next_step(opened: LocalStore, tmp_path: Path, part: str) -> None:
+    await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(50)])
+    await opened.maintain()
+    await opened.close()
+    for path in (tmp_path / "store" / f"{INDEX}.lance" / part).rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"not what was written")
+
+    async def open_and_search() -> None:
+        await opened.open(INDEX, DIMENSIONS)
+        await search(opened)
+
+    with pytest.raises(StoreError, match=r"move that directory away.*kvasir sync") as caught:
+        await open_and_search()
+    assert "not what was written" not in str(caught.value)
+
+
+async def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file")
+    with pytest.raises(StoreError, match="store"):
+        await LocalStore(tmp_path / "store").open(INDEX, DIMENSIONS)
+
+
+async def test_a_table_that_was_deleted_underneath_is_told_and_made_again(opened: LocalStore, tmp_path: Path) -> None:
+    await opened.write([row("a")])
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(StoreError, match="is gone"):
+        await opened.count()
+    await opened.open(INDEX, DIMENSIONS)
+    assert await opened.count() == 0
+
+
+async def test_a_deadline_that_passes_is_told(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, limits=Limits(read_s=0))
+    await store.open(INDEX, DIMENSIONS)
+    with pytest.raises(StoreUnavailable, match="within 0 s"):
+        await store.count()
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("IO: No space left on device (os error 28) at path", StoreReadOnly),
+        ("Permission denied (os error 13)", StoreReadOnly),
+        ("Too many open files (os error 24)", StoreUnavailable),
+        ("Retryable commit conflict for version 3", StoreUnavailable),
+        ("anything else: secret words", StoreError),
+    ],
+)
+def test_no_text_of_the_library_reaches_a_person(text: str, kind: type[StoreError]) -> None:
+    told = sentence(RuntimeError(text), Path("/srv/store"))
+    assert type(told) is kind
+    assert "/srv/store" in str(told)
+    assert "os error" not in str(told)
+    assert "secret" not in str(told)
+
+
+# ── Several processes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def child(directory: Path) -> subprocess.Popen[str]:
+    argv = [sys.executable, str(CHILD), INDEX, "lancedb", str(directory)]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+async def test_two_processes_that_write_the_same_ids_leave_one_row_each(opened: LocalStore, tmp_path: Path) -> None:
+    lines = "".join(f"r{n}\n" for n in range(30))
+    children = [child(tmp_path / "store") for _ in range(2)]
+    await asyncio.gather(*(asyncio.to_thread(one.communicate, lines, 60) for one in children))
+    assert [one.returncode for one in children] == [0, 0]
+    assert await opened.count() == 30
+    assert await ids(opened) == {f"r{n}" for n in range(30)}
+
+
+@pytest.mark.slow
+async def test_kill_9_of_a_writer_loses_no_acknowledged_row(opened: LocalStore, tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    acknowledged: set[str] = set()
+    for turn in range(4):
+        writer = child(tmp_path / "store")
+        assert writer.stdin
+        assert writer.stdout
+        last = int(rng.integers(1, 25))
+        for n in range(last):
+            writer.stdin.write(f"t{turn}.{n}\n")
+            writer.stdin.flush()
+            assert await asyncio.to_thread(writer.stdout.readline)
+            acknowledged.add(f"t{turn}.{n}")
+        writer.stdin.write("".join(f"t{turn}.late{n}\n" for n in range(200)))
+        writer.stdin.flush()
+        writer.kill()
+        with contextlib.suppress(BrokenPipeError):
+            writer.communicate()
+        assert await ids(opened) >= acknowledged
+    await opened.maintain()
+    assert await ids(opened) >= acknowledged
+    await opened.write([row("after", "after")])
+    assert "after" in await search(opened, "after")

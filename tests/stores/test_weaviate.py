@@ -1,0 +1,244 @@
+"""What belongs to Weaviate alone: a server that is down, dies, comes back, refuses, or holds another's collection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import weaviate as client_library
+from weaviate.classes.init import Auth
+
+from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
+from knowledge.stores.address import address, collection_name, index_name
+from knowledge.stores.weaviate import Limits, WeaviateStore
+from tests.services import WeaviateServer, free_ports, weaviate_server
+from tests.stores.rows import DIMENSIONS, row, some_unit, unit
+
+INDEX = "kvasir_0a1b2c3d"
+QUICK = Limits(open_s=2, read_s=1, write_s=1)
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
+    """Run a server of this file's own, since it is killed."""
+    with weaviate_server(tmp_path_factory.mktemp("mortal")) as server:
+        yield server
+
+
+@pytest.fixture
+async def opened(weaviate: WeaviateServer) -> AsyncIterator[WeaviateStore]:
+    store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key)
+    await store.open(INDEX, DIMENSIONS)
+    yield store
+    await store.drop(INDEX)
+    await store.close()
+
+
+@pytest.fixture
+async def client(weaviate: WeaviateServer) -> AsyncIterator[client_library.WeaviateAsyncClient]:
+    """Connect as an administrator would, past our store."""
+    http, grpc = address(weaviate.url, 0), address(weaviate.grpc_url, 0)
+    async with client_library.use_async_with_custom(
+        http.host, http.port, http_secure=False, grpc_host=grpc.host, grpc_port=grpc.port, grpc_secure=False,
+        auth_credentials=Auth.api_key(weaviate.api_key), skip_init_checks=True,
+    ) as connected:  # fmt: skip
+        yield connected
+
+
+# ── Down ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_server_that_is_down_is_told_at_once() -> None:
+    http, grpc = free_ports(2)
+    store = WeaviateStore(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{grpc}", "key", limits=QUICK)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable, match=f"http://127.0.0.1:{http}.*WEAVIATE_URL"):
+            await store.open(INDEX, DIMENSIONS)
+    await store.close()
+
+
+async def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None:
+    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    store = WeaviateStore(f"http://127.0.0.1:{port}", limits=QUICK)
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailable, match="WEAVIATE_URL"):
+            await store.open(INDEX, DIMENSIONS)
+    await store.close()
+    silent.close()
+
+
+@pytest.mark.slow
+async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> None:
+    store = WeaviateStore(mortal.url, mortal.grpc_url, mortal.api_key, limits=QUICK)
+    await store.open(INDEX, DIMENSIONS)
+    await store.write([row("a")])
+    mortal.kill()
+    calls = (
+        lambda: store.candidates(unit(1), "term", pool=3, sources=["docs"]),
+        lambda: store.write([row("b")]),
+        lambda: store.delete(["a"]),
+        store.count,
+        store.indexes,
+        lambda: anext(aiter(store.ids())),
+    )
+    for call in calls:
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL"):
+                await call()
+    await asyncio.to_thread(mortal.start)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await store.write([row("b")])
+                break
+            except StoreUnavailable:  # the channel waits before it connects again
+                await asyncio.sleep(0.1)
+    found = await store.candidates(unit(1), "term", pool=3, sources=["docs"])
+    assert {candidate.chunk.id for candidate in found} == {"a", "b"}
+    await store.close()
+
+
+@pytest.mark.slow
+async def test_only_the_grpc_side_unreachable_is_told_at_opening(weaviate: WeaviateServer) -> None:
+    store = WeaviateStore(weaviate.url, f"127.0.0.1:{free_ports(1)[0]}", weaviate.api_key, limits=QUICK)
+    with pytest.raises(StoreUnavailable, match="WEAVIATE_GRPC_URL"):
+        await store.open(INDEX, DIMENSIONS)
+    await store.close()
+
+
+# ── Refused ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["not-a-key-of-theirs", None])
+async def test_a_wrong_key_is_told_and_not_repeated(weaviate: WeaviateServer, key: str | None) -> None:
+    store = WeaviateStore(weaviate.url, weaviate.grpc_url, key)
+    with pytest.raises(StoreMisconfigured, match="WEAVIATE_API_KEY") as caught:
+        await store.open(INDEX, DIMENSIONS)
+    assert "not-a-key-of-theirs" not in str(caught.value)
+    await store.close()
+
+
+@pytest.mark.slow
+async def test_a_key_that_may_only_read_reads_and_is_told_so_when_it_writes(
+    opened: WeaviateStore, weaviate: WeaviateServer
+) -> None:
+    await opened.write([row("a")])
+    reader = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.reader_key)
+    await reader.open(INDEX, DIMENSIONS)
+    assert len(await reader.candidates(unit(1), "term", pool=3, sources=["docs"])) == 1
+    for call in (lambda: reader.write([row("b")]), lambda: reader.delete(["a"]), lambda: reader.drop(INDEX)):
+        with pytest.raises(StoreReadOnly, match="WEAVIATE_API_KEY"):
+            await call()
+    with pytest.raises(StoreReadOnly, match="WEAVIATE_API_KEY"):
+        await reader.open("kvasir_22222222", DIMENSIONS)
+    assert await opened.count() == 1
+    await reader.close()
+
+
+@pytest.mark.slow
+async def test_a_shard_that_turned_read_only_is_told(
+    opened: WeaviateStore, client: client_library.WeaviateAsyncClient
+) -> None:
+    await opened.write([row("a")])
+    config = client.collections.use(collection_name(INDEX)).config
+    await config.update_shards(status="READONLY")
+    with pytest.raises(StoreReadOnly, match="takes no writes"):
+        await opened.write([row("b")])
+    with pytest.raises(StoreReadOnly, match="takes no writes"):
+        await opened.delete(["a"])
+    await config.update_shards(status="READY")
+    await opened.delete(["a"])
+    assert await opened.count() == 0
+
+
+@pytest.mark.slow
+async def test_a_collection_of_another_schema_is_refused(
+    client: client_library.WeaviateAsyncClient, weaviate: WeaviateServer
+) -> None:
+    await client.collections.create("Kvasir_33333333")
+    store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key)
+    with pytest.raises(StoreMisconfigured, match="Kvasir_33333333"):
+        await store.open("kvasir_33333333", DIMENSIONS)
+    await store.drop("kvasir_33333333")
+    await store.close()
+
+
+@pytest.mark.slow
+async def test_other_collections_of_the_server_are_not_ours(
+    opened: WeaviateStore, client: client_library.WeaviateAsyncClient
+) -> None:
+    await client.collections.create("Invoices")
+    assert await opened.indexes() == [INDEX]
+    await client.collections.delete("Invoices")
+
+
+@pytest.mark.slow
+async def test_a_batch_is_cut_and_every_row_counted(weaviate: WeaviateServer) -> None:
+    store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key, limits=Limits(batch_rows=7))
+    await store.open("kvasir_44444444", DIMENSIONS)
+    await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(30)])
+    assert await store.count() == 30
+    await store.drop("kvasir_44444444")
+    await store.close()
+
+
+@pytest.mark.slow
+async def test_no_text_reaches_a_log_when_rows_are_refused(
+    opened: WeaviateStore, client: client_library.WeaviateAsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client logs whole objects on a failure; a vector index of other dimensions makes one."""
+    caplog.set_level(logging.DEBUG)
+    await opened.write([row("a", text="known words")])
+    opened._dimensions = 3
+    with pytest.raises(StoreError) as caught:
+        await opened.write([row(f"r{n}", text="secret words", vector=unit(1, dimensions=3)) for n in range(3)])
+    assert "secret words" not in caplog.text + str(caught.value)
+    assert await client.collections.exists(collection_name(INDEX))
+
+
+# ── Names ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("localhost:9", "http://localhost:9"),
+        ("https://user:secret@db.example", "https://db.example:443"),
+        ("grpcs://db.example:50", "https://db.example:50"),
+        ("http://[::1]", "http://[::1]:8080"),
+    ],
+)
+def test_addresses(url: str, told: str) -> None:
+    assert str(address(url, 8080)) == told
+
+
+@pytest.mark.parametrize("url", ["", "http://", "ftp://host", "http://host:port"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(StoreMisconfigured, match="WEAVIATE_URL"):
+        address(url, 8080)
+
+
+def test_collections_are_named_as_the_server_wants() -> None:
+    assert collection_name("kvasir_0a1b2c3d") == "Kvasir_0a1b2c3d"
+    assert index_name("Kvasir_0a1b2c3d") == "kvasir_0a1b2c3d"
+    for bad in ("kvasir-1", "1kvasir", "_kvasir", "知识", ""):
+        with pytest.raises(StoreMisconfigured):
+            collection_name(bad)
+
+
+def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
+    code = (
+        "import knowledge.stores.weaviate, warnings\n"
+        "print([f for f in warnings.filters if f[0] == 'default' and f[1] is None and f[2] is Warning])"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert done.stdout.strip() == "[]"
