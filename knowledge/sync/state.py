@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import (
     BindParameter,
@@ -62,6 +63,7 @@ from knowledge.sync.records import (
 )
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
 SCHEMA_VERSION = 1
@@ -169,6 +171,29 @@ _CURRENT = (
 )
 
 
+def _whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Let a transaction come to its end although its caller is cancelled; the cancellation goes on after it.
+
+    The driver's thread cannot be stopped in the middle: cancelled there, a connection would be given up with its
+    transaction open and the write lock held. Every transaction is short, and bounded by ``_DEADLINE_S``.
+    """
+
+    @functools.wraps(method)
+    async def until_its_end(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        task = asyncio.create_task(method(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # Taken note of: the caller has gone.
+            raise
+
+    return until_its_end
+
+
 @dataclass(frozen=True, slots=True)
 class IndexRow:
     """An index that the manifest knows."""
@@ -201,11 +226,13 @@ class Database:
             async with asyncio.timeout(_DEADLINE_S), self._writer.begin() as connection:
                 yield connection
 
+    @_whole
     async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Rows:
         """Return every row that a query finds."""
         async with self.reading() as connection:
             return (await connection.execute(statement, values)).all()
 
+    @_whole
     async def prepare(self) -> None:
         """Make the tables where there are none.
 
@@ -232,6 +259,7 @@ class Manifest:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @_whole
     async def index(self, identity: Identity) -> IndexRow:
         """Return the index of this identity, noting it when it is new; the first of all is active at once."""
         found = [row for row in await self.indexes() if row.name == identity.name]
@@ -253,11 +281,13 @@ class Manifest:
         rows = await self._database.rows(select(_indexes).order_by(_indexes.c.id))
         return [IndexRow(*tuple(row)) for row in rows]
 
+    @_whole
     async def activate(self, index: IndexRow) -> None:
         """Let searches use this index and no other."""
         async with self._database.writing() as connection:
             await connection.execute(update(_indexes).values(active=_indexes.c.id == index.id))
 
+    @_whole
     async def forget(self, index: IndexRow) -> None:
         """Remove an index and all that lies in it from the manifest."""
         async with self._database.writing() as connection:
@@ -310,6 +340,7 @@ class IndexManifest:
 
     # ── A sync, in the order of its steps ────────────────────────────────────────────────────────────────────────────
 
+    @_whole
     async def purge(self, keys: Collection[str]) -> int:
         """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped."""
         stale = select(_sources.c.id).where(_sources.c.index_id == self._index, _sources.c.key.not_in(keys))
@@ -326,11 +357,13 @@ class IndexManifest:
         query = select(_pending.c.id).where(_pending.c.index_id == self._index).limit(limit)
         return [id_ for (id_,) in await self._rows(query)]
 
+    @_whole
     async def note_pending(self, ids: Collection[str]) -> None:
         """Note ids that are about to be written."""
         async with self._database.writing() as connection:
             await self._note(connection, ids)
 
+    @_whole
     async def settle(self, ids: Collection[str]) -> None:
         """Forget pending ids: the store holds them no longer."""
         async with self._database.writing() as connection:
@@ -346,6 +379,7 @@ class IndexManifest:
         query = select(_chunks.c.id).where(_chunks.c.index_id == self._index)
         return {id_ for (id_,) in await self._rows(query)}
 
+    @_whole
     async def lose(self, ids: Collection[str]) -> None:
         """Note that the store lost chunks: their documents are read again by the next plan."""
         async with self._database.writing() as connection:
@@ -381,6 +415,7 @@ class IndexManifest:
             [{"row": t.row, "version": t.version, "read_at": t.read_at, "reason": None, "attempts": 0} for t in touched]
         )
 
+    @_whole
     async def flip(self, key: SourceKey, taken: Sequence[Taken]) -> list[str]:
         """Make the chunks of documents current, all in one transaction; returns the ids that no longer are."""
         if not taken:
@@ -393,6 +428,7 @@ class IndexManifest:
                 old += await self._replace(connection, row, document)
             return old
 
+    @_whole
     async def fail(self, key: SourceKey, failed: Sequence[Failed]) -> None:
         """Put documents into quarantine; what they held before keeps answering."""
         if not failed:
@@ -402,6 +438,7 @@ class IndexManifest:
             for document in failed:
                 await _quarantine(connection, source, document)
 
+    @_whole
     async def remove(self, rows: Collection[int]) -> list[str]:
         """Remove documents; returns the ids of their chunks, which are pending now."""
         old: list[str] = []
@@ -411,6 +448,7 @@ class IndexManifest:
                 await connection.execute(delete(_documents).where(_documents.c.id.in_(some)))
         return old
 
+    @_whole
     async def finish(self, key: SourceKey, *, listed_at: float | None, error: str | None) -> None:
         """Note how a source's sync ended; ``listed_at`` is None when its listing was not worked off."""
         values: dict[str, object] = {"error": error}
@@ -500,6 +538,7 @@ class IndexManifest:
     def _these(self, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
         return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
 
+    @_whole
     async def _update_each(self, values: list[dict[str, object]]) -> None:
         if values:
             changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in values[0] if name != "row"}

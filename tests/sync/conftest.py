@@ -281,3 +281,8 @@ def embedder_down() -> KnowledgeError:
 @pytest.fixture
 def utc() -> Callable[[float], datetime]:
     return lambda seconds: datetime.fromtimestamp(seconds, UTC)
+
+
+@pytest.fixture
+def kinds() -> tuple[type[Rig], type[DictSource], Callable[[DictSource], dict[str, list[str]]], Identity]:
+    return Rig, DictSource, parts, IDENTITY
