@@ -71,6 +71,12 @@ class Box:
             told: Json = await answer.json()
             return told
 
+    def view(self, view_id: str) -> Json:
+        """Return a Home or a modal as it stands (empty if it is gone); only where the server runs in this process."""
+        assert self.hub is not None
+        view = self.hub.workspace.views.get(view_id)
+        return view.body if view else {}
+
     # ── Acting as a person ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def say(self, person: str, channel: str, text: str, thread_ts: str | None = None) -> str:
@@ -98,6 +104,10 @@ class Box:
         """Press a button of a message."""
         body = {"person": person, "channel": channel, "ts": ts, "action_id": action_id, **more}
         await self.control("POST", "press", body)
+
+    async def submit(self, person: str, view_id: str, values: Json) -> None:
+        """Submit a modal."""
+        await self.control("POST", "submit", {"person": person, "view_id": view_id, "values": values})
 
     async def stop(self, person: str, channel: str, thread_ts: str) -> None:
         """Press Stop under a thread."""

@@ -41,6 +41,7 @@ class Control:
             "react": self.react,
             "command": self.command,
             "press": self.press,
+            "submit": self.submit,
             "stop": self.stop,
             "home": self.home,
             "join": self.join,
@@ -144,6 +145,11 @@ class Control:
             self._interactions.press_in_view(body["person"], body["view_id"], body)
         else:
             self._interactions.press(body["person"], self._room(body), body["ts"], body)
+        return {}
+
+    async def submit(self, body: Json) -> Json:
+        """Submit the modal ``view_id`` as ``person`` with ``values``."""
+        self._interactions.submit(body["person"], body["view_id"], body["values"])
         return {}
 
     async def stop(self, body: Json) -> Json:

@@ -10,8 +10,10 @@ from bot.sandbox.model import Channel, Json, Person
 _KEPT = re.compile(r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone)|https?://[^\s<>]+)>")
 """What is already in Slack's own form and is not escaped again."""
 _TYPED = re.compile(
-    r"(?<![\w@])@(?P<person>[A-Za-z][\w.-]*)|(?P<url>https?://[^\s<>|]+)|(?<!\w)#(?P<channel>[a-z][\w-]*)"
+    r"(?<![\w@])@(?P<person>[A-Z][\w.-]*)|(?P<url>https?://[^\s<>|\u3000-\u303f\uff00-\uffef]+)|(?<!\w)#(?P<channel>[a-z][\w-]*)",
+    re.ASCII | re.IGNORECASE,
 )
+"""Names end where other scripts begin (``@Kvasir请问``), links at full-width punctuation."""
 _TOKEN = re.compile(r"<(?P<mark>[@#!]?)(?P<body>[^<>|]+)(?:\|(?P<label>[^<>]*))?>")
 
 
@@ -52,7 +54,8 @@ def _linked(typed: str, names: dict[str, str], rooms: dict[str, str]) -> str:
 def _token(found: re.Match[str], names: dict[str, str], rooms: dict[str, str]) -> str:
     person, url, channel = found["person"], found["url"], found["channel"]
     if url:
-        return f"<{escape(url)}>"
+        bare = url.rstrip(".,;:!?)'\"")
+        return f"<{escape(bare)}>{escape(url[len(bare) :])}"
     if person:
         plain = person.rstrip(".-")
         tail = person[len(plain) :]

@@ -1,0 +1,272 @@
+"""The Web API with the real client: what is answered and what is refused, by Slack's names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, Box, sandbox
+
+
+async def refusal(call: Awaitable[Any]) -> str:
+    """Return the name of the error that a call meets."""
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return str(caught.value.response["error"])
+
+
+async def channel(client: AsyncWebClient, name: str) -> str:
+    """Return a channel's id."""
+    rooms = (await client.conversations_list())["channels"]
+    return next(room["id"] for room in rooms if room["name"] == name)
+
+
+async def direct(client: AsyncWebClient, box: Box, person: str = "ada") -> str:
+    """Return the direct conversation of the app with somebody."""
+    people = (await client.users_list())["members"]
+    user = next(user["id"] for user in people if user["name"] == person)
+    opened = await client.conversations_open(users=[user])
+    assert box
+    return str(opened["channel"]["id"])
+
+
+async def test_who_am_i(box: Box, client: AsyncWebClient) -> None:
+    """``auth.test`` names the bot; its scopes stand in a header, as on Slack."""
+    told = await client.auth_test()
+    assert (told["user_id"], told["bot_id"], told["team_id"]) == (BOT_USER, BOT_ID, TEAM_ID)
+    assert "chat:write" in told.headers["x-oauth-scopes"]
+    assert (await client.bots_info(bot=BOT_ID))["bot"]["user_id"] == BOT_USER
+    assert (await client.team_info())["team"]["id"] == TEAM_ID
+    assert box.base_url in told["url"]
+
+
+@pytest.mark.parametrize(
+    ("token", "error"), [("", "not_authed"), ("xoxb-wrong", "invalid_auth"), ("app", "not_allowed_token_type")]
+)
+async def test_a_wrong_token_is_refused(box: Box, token: str, error: str) -> None:
+    """No token, an unknown one, one of the wrong kind."""
+    told = await box.api("auth.test", token=box.app_token if token == "app" else token)
+    assert (told["ok"], told["error"]) == (False, error)
+
+
+async def test_revoked_and_without_scope(box: Box, client: AsyncWebClient) -> None:
+    """A revoked token and a missing scope are told apart, the scope by name."""
+    room = await channel(client, "general")
+    await box.faults(scopes=["users:read"])
+    told = await box.api("chat.postMessage", channel=room, text="hi")
+    assert (told["error"], told["needed"], told["provided"]) == ("missing_scope", "chat:write", "users:read")
+    await box.faults(revoke=["bot"])
+    assert await refusal(client.auth_test()) == "token_revoked"
+
+
+async def test_an_unknown_method(client: AsyncWebClient) -> None:
+    """Files and everything else that is not here answer as Slack does."""
+    assert await refusal(client.api_call("files.getUploadURLExternal")) == "unknown_method"
+
+
+async def test_post_update_delete(box: Box, client: AsyncWebClient) -> None:
+    """A message of the app lives in a thread, is changed and goes."""
+    ts = await box.say("ada", "#general", "hello")
+    room = await channel(client, "general")
+    posted = await client.chat_postMessage(channel=room, text="hi *there*", thread_ts=ts)
+    assert posted["message"]["thread_ts"] == ts
+    await client.chat_update(channel=room, ts=posted["ts"], text="changed")
+    thread = (await client.conversations_replies(channel=room, ts=ts))["messages"]
+    assert [message["text"] for message in thread] == ["hello", "changed"]
+    assert thread[0]["reply_count"] == 1
+    assert thread[1]["parent_user_id"] == thread[0]["user"]
+    assert len((await client.conversations_history(channel=room))["messages"]) == 1
+    assert await refusal(client.chat_update(channel=room, ts=ts, text="not mine")) == "cant_update_message"
+    await client.chat_delete(channel=room, ts=posted["ts"])
+    assert await refusal(client.chat_update(channel=room, ts=posted["ts"], text="x")) == "message_not_found"
+
+
+REFUSED_POSTS = {
+    "no_text": {"text": "  "},
+    "channel_not_found": {"channel": "C0NOWHERE", "text": "x"},
+    "not_in_channel": {"channel": "#random", "text": "x"},
+    "thread_not_found": {"text": "x", "thread_ts": "1.000001"},
+    "msg_too_long": {"markdown_text": "x" * 12_001},
+    "markdown_text_conflict": {"markdown_text": "x", "text": "x"},
+    "invalid_blocks_format": {"text": "x", "blocks": "[{"},
+}
+
+
+@pytest.mark.parametrize("error", REFUSED_POSTS)
+async def test_a_post_is_refused(box: Box, error: str) -> None:
+    """Each by the name that Slack gives it."""
+    told = await box.api("chat.postMessage", **{"channel": "#general", **REFUSED_POSTS[error]})
+    assert told["error"] == error
+
+
+def _section(length: int) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": "x" * length}}
+
+
+def _buttons(count: int) -> list[dict[str, Any]]:
+    label = {"type": "plain_text", "text": "go"}
+    return [{"type": "button", "action_id": f"a{n}", "text": label} for n in range(count)]
+
+
+BAD_BLOCKS = {
+    "section of 3,001": [_section(3_001)],
+    "empty section": [_section(0)],
+    "51 blocks": [{"type": "divider"}] * 51,
+    "header of 151": [{"type": "header", "text": {"type": "plain_text", "text": "x" * 151}}],
+    "mrkdwn header": [{"type": "header", "text": {"type": "mrkdwn", "text": "x"}}],
+    "table of 101 rows": [{"type": "table", "rows": [[]] * 101}],
+    "table of 21 columns": [{"type": "table", "rows": [[{"type": "raw_text", "text": "x"}] * 21]}],
+    "two tables": [{"type": "table", "rows": [[]]}] * 2,
+    "26 actions": [{"type": "actions", "elements": _buttons(26)}],
+    "same action twice": [{"type": "actions", "elements": [_buttons(1)[0]] * 2}],
+    "6 context actions": [{"type": "context_actions", "elements": [{"type": "icon_button"}] * 6}],
+    "button in context actions": [{"type": "context_actions", "elements": _buttons(1)}],
+    "11 context elements": [{"type": "context", "elements": [{"type": "mrkdwn", "text": "x"}] * 11}],
+    "markdown of 12,001": [{"type": "markdown", "text": "x" * 12_001}],
+    "unknown type": [{"type": "poem"}],
+    "same block_id": [{"type": "divider", "block_id": "x"}] * 2,
+}
+
+
+@pytest.mark.parametrize("case", BAD_BLOCKS)
+async def test_blocks_are_refused_with_their_place(box: Box, case: str) -> None:
+    """Limits of the block kit, each with a pointer to where it hurts."""
+    told = await box.api("chat.postMessage", channel="#general", text="x", blocks=BAD_BLOCKS[case])
+    assert told["error"] == "invalid_blocks"
+    assert "/blocks" in told["response_metadata"]["messages"][0]
+
+
+async def test_blocks_at_the_limit_pass(box: Box) -> None:
+    """What just fits is taken; two markdown blocks over 12,000 together are not."""
+    fits = [_section(3_000), {"type": "markdown", "text": "x" * 12_000}, {"type": "actions", "elements": _buttons(25)}]
+    assert (await box.api("chat.postMessage", channel="#general", text="x", blocks=fits))["ok"]
+    halves = [{"type": "markdown", "text": "x" * 6_001}] * 2
+    told = await box.api("chat.postMessage", channel="#general", text="x", blocks=halves)
+    assert told["error"] == "msg_too_long"
+
+
+async def test_long_texts(box: Box, client: AsyncWebClient) -> None:
+    """A post is cut at 40,000; an update over 4,000 is refused."""
+    posted = await client.chat_postMessage(channel="#general", text="x" * 40_001)
+    assert len(posted["message"]["text"]) == 40_000
+    told = await box.api("chat.update", channel=posted["channel"], ts=posted["ts"], text="x" * 4_001)
+    assert told["error"] == "msg_too_long"
+
+
+async def test_forms_and_json_are_alike(box: Box) -> None:
+    """Slack takes blocks as a string in a form, too."""
+    form = {"channel": "#general", "text": "x", "blocks": '[{"type": "divider"}]', "token": box.bot_token}
+    async with box.session.post(box.api_url + "chat.postMessage", data=form) as answer:
+        told = await answer.json()
+    assert told["message"]["blocks"][0]["type"] == "divider"
+
+
+async def test_pages_of_a_thread(box: Box, client: AsyncWebClient) -> None:
+    """A cursor leads through a thread; its root stands on each page."""
+    ts = await box.say("ada", "#general", "root")
+    for n in range(5):
+        await box.say("bo", "#general", f"reply {n}", ts)
+    room = await channel(client, "general")
+    texts: list[str] = []
+    async for page in await client.conversations_replies(channel=room, ts=ts, limit=2):
+        assert page["messages"][0]["text"] == "root"
+        texts += [message["text"] for message in page["messages"][1:]]
+    assert texts == [f"reply {n}" for n in range(5)]
+    assert await refusal(client.conversations_replies(channel=room, ts=ts, cursor="?")) == "invalid_cursor"
+
+
+async def test_people_channels_and_members(box: Box, client: AsyncWebClient) -> None:
+    """The app sees public channels and its own direct conversations, not those of others."""
+    mine = (await client.users_conversations(types="public_channel,im"))["channels"]
+    assert {room.get("name") for room in mine} == {"general", "handbook", None}
+    assert len([room for room in mine if room["is_im"]]) == 4
+    others = box.hub.workspace.direct("U0ADA00001", "U0BO000002") if box.hub else None
+    assert others
+    assert await refusal(client.conversations_info(channel=others.id)) == "channel_not_found"
+    members = (await client.conversations_members(channel=await channel(client, "general")))["members"]
+    assert BOT_USER in members
+    assert (await client.users_info(user="U0CHEN0003"))["user"]["real_name"] == "陈静 Chen Jing"
+    assert (await client.conversations_join(channel=await channel(client, "random")))["channel"]["is_member"]
+
+
+async def test_reactions(box: Box, client: AsyncWebClient) -> None:
+    """Added once, removed once."""
+    ts = await box.say("ada", "#general", "hi")
+    room = await channel(client, "general")
+    await client.reactions_add(channel=room, timestamp=ts, name="eyes")
+    assert await refusal(client.reactions_add(channel=room, timestamp=ts, name="eyes")) == "already_reacted"
+    assert (await box.messages())[0]["reactions"] == [{"name": "eyes", "users": [BOT_USER], "count": 1}]
+    await client.reactions_remove(channel=room, timestamp=ts, name="eyes")
+    assert await refusal(client.reactions_remove(channel=room, timestamp=ts, name="eyes")) == "no_reaction"
+
+
+async def test_ephemeral_messages_are_for_one(box: Box, client: AsyncWebClient) -> None:
+    """Nobody else sees them and no history has them."""
+    room = await channel(client, "general")
+    await client.chat_postEphemeral(channel=room, user="U0ADA00001", text="psst")
+    assert [message["text"] for message in await box.messages(person="ada")] == ["psst"]
+    assert not await box.messages(person="bo")
+    assert not (await client.conversations_history(channel=room))["messages"]
+
+
+async def test_exact_tiers(tmp_path: Path) -> None:
+    """With the pace of Slack's tiers, one call too many is a 429 that says when to come again."""
+    async with sandbox(tmp_path, pace="exact") as box:
+        client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
+        for _ in range(20):
+            await client.users_list()
+        with pytest.raises(SlackApiError) as caught:
+            await client.users_list()
+        response = caught.value.response
+        assert (response.status_code, response["error"]) == (429, "ratelimited")
+        assert 0 < int(response.headers["Retry-After"]) <= 60
+        await client.auth_test()
+        await box.advance(61)
+        await client.users_list()
+
+
+async def test_faults(box: Box, client: AsyncWebClient) -> None:
+    """Errors, 429, 500 and lost replies can be had to order."""
+    await box.faults({"method": "chat.postMessage", "error": "internal_error", "times": 1, "skip": 1})
+    await client.chat_postMessage(channel="#general", text="one")
+    assert await refusal(client.chat_postMessage(channel="#general", text="two")) == "internal_error"
+    await client.chat_postMessage(channel="#general", text="three")
+    await box.faults({"method": "chat.*", "status": 429, "retry_after_s": 7})
+    assert await refusal(client.chat_postMessage(channel="#general", text="four")) == "ratelimited"
+    await box.faults({"method": "chat.*", "status": 500})
+    with pytest.raises(SlackApiError):
+        await client.chat_postMessage(channel="#general", text="five")
+    await box.faults({"method": "chat.postMessage", "lose_reply": True})
+    await client.chat_postMessage(channel="#general", text="six")
+    texts = [message["text"] for message in await box.messages()]
+    assert texts == ["one", "three", "six", "six"], "the client tries again after a connection was lost"
+    methods = [(call["method"], call["error"]) for call in await box.requests("chat.postMessage")]
+    assert methods[1] == ("chat.postMessage", "internal_error")
+    assert box.bot_token not in str(await box.requests())
+
+
+async def test_home_and_modal(box: Box, client: AsyncWebClient) -> None:
+    """A published Home is shown to its person; a modal needs a fresh trigger."""
+    view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "Welcome"}}]}
+    published = await client.views_publish(user_id="U0ADA00001", view=view)
+    home = await box.home("ada")
+    assert home
+    assert home["id"] == published["view"]["id"]
+    assert await box.home("bo") is None
+    stale = client.views_publish(user_id="U0ADA00001", view=view, hash="0.old")
+    assert await refusal(stale) == "hash_conflict"
+    modal = {"type": "modal", "title": {"type": "plain_text", "text": "Ask"}, "blocks": []}
+    assert await refusal(client.views_open(trigger_id="1.2.3", view=modal)) == "expired_trigger_id"
+
+
+async def test_permalinks(box: Box, client: AsyncWebClient) -> None:
+    """A message has an address on the page."""
+    ts = await box.say("ada", "#general", "hi")
+    room = await channel(client, "general")
+    link = (await client.chat_getPermalink(channel=room, message_ts=ts))["permalink"]
+    assert link == f"{box.base_url}/archives/{room}/p{ts.replace('.', '')}"
