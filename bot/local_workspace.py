@@ -1,0 +1,107 @@
+"""Open the Slack workspace on this machine: start its process, read its tokens, tell its page how Kvasir is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from bot.errors import BotError
+from bot.slack.settings import SlackSettings
+
+_READY_S = 20.0
+_STOP_S = 5.0
+_PUBLISH_S = 5.0
+
+_log = structlog.get_logger("kvasir.workspace")
+
+
+class WorkspaceError(BotError):
+    """The workspace on this machine could not be opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWorkspace:
+    """A running workspace: how the bot reaches it, and how its launcher does."""
+
+    url: str
+    slack: SlackSettings
+    _control: aiohttp.ClientSession
+
+    async def publish(self, status: Mapping[str, object]) -> None:
+        """Show ``status`` on the page; a page that cannot be told is logged and changes nothing."""
+        try:
+            async with self._control.put(f"{self.url}/sandbox/status", json=status) as response:
+                response.raise_for_status()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _log.warning("status not shown on the page", error=type(error).__name__)
+
+
+@contextlib.asynccontextmanager
+async def local_workspace(state: Path, port: int) -> AsyncIterator[LocalWorkspace]:
+    """Open the workspace kept in ``state`` on ``127.0.0.1:port``; its process ends with the block, or with ours.
+
+    Raises:
+        WorkspaceError: it does not start; the text says why.
+
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    log = state / "workspace.log"
+    with log.open("wb") as errors:
+        # Its standard input is our pipe: when this process ends, however it ends, the workspace reads its end.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot.sandbox", "--port", str(port), "--state", str(state), "--with-parent",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
+    try:
+        url = await _ready(process, port, log)
+        credentials = json.loads((state / "credentials.json").read_text(encoding="utf-8"))
+        async with aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {credentials['control_token']}"},
+            timeout=aiohttp.ClientTimeout(total=_PUBLISH_S),
+        ) as control:
+            slack = SlackSettings(
+                bot_token=credentials["bot_token"],
+                app_token=credentials["app_token"],
+                signing_secret=credentials["signing_secret"],
+                api_url=f"{url}/api/",
+            )
+            yield LocalWorkspace(url, slack, control)
+    finally:
+        await _stop(process)
+
+
+async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> str:
+    try:
+        async with asyncio.timeout(_READY_S):
+            line = (await process.stdout.readline()).decode() if process.stdout else ""
+    except TimeoutError:
+        raise WorkspaceError(f"The workspace did not open within {_READY_S:.0f} s. Start Kvasir again.") from None
+    if "http://" in line:
+        return line[line.index("http://") :].strip()
+    reason = log.read_text(encoding="utf-8", errors="replace").strip()
+    if "address already in use" in reason.lower():
+        raise WorkspaceError(
+            f"Port {port} is taken, perhaps by another Kvasir. Stop that, or choose another: KVASIR_SANDBOX_PORT=3001."
+        )
+    raise WorkspaceError(f"The workspace did not open: {reason.splitlines()[-1] if reason else 'no reason given'}")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
