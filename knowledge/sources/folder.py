@@ -17,7 +17,7 @@ from knowledge.interfaces import EVERYONE, Content, Listed, SourceKey
 
 SUFFIXES = (
     ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
-    ".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".tsv",
+    ".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".csv", ".tsv", ".tab",
 )  # fmt: skip
 """What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
 

@@ -5,6 +5,7 @@ Each can be told to fail at its next calls, which no real store does on request.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import uuid
@@ -249,13 +250,24 @@ def database_url(tmp_path: Path) -> str:
     return sqlite_url(tmp_path / "kvasir.db")
 
 
-@pytest.fixture
-async def rig(database_url: str) -> AsyncIterator[Rig]:
-    manifest = await open_manifest(database_url)
+@contextlib.asynccontextmanager
+async def open_rig(url: str, *, lock_wait_s: float = 5.0) -> AsyncIterator[Rig]:
+    manifest = await open_manifest(url, lock_wait_s=lock_wait_s)
     try:
         yield Rig(manifest, manifest.at(await manifest.index(IDENTITY)))
     finally:
         await manifest.close()
+
+
+@pytest.fixture
+async def rig(database_url: str) -> AsyncIterator[Rig]:
+    async with open_rig(database_url) as rig:
+        yield rig
+
+
+@pytest.fixture
+def rig_on() -> Callable[..., contextlib.AbstractAsyncContextManager[Rig]]:
+    return open_rig
 
 
 @pytest.fixture

@@ -1,0 +1,183 @@
+"""The connections to the manifest's database: short transactions, come to their end, and failures told for a person."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Executable, event, func, insert, inspect, select, text
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from knowledge.errors import ManifestError
+from knowledge.sync.tables import SCHEMA_VERSION, schema, tables
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+Rows = Sequence[Row[*tuple[Any, ...]]]
+
+_DEADLINE_S = 60.0
+_CREATE_LOCK = 0x4B76617369
+"""PostgreSQL's advisory lock under which the tables are made."""
+
+
+def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Let a transaction come to its end although its caller is cancelled; the cancellation goes on after it.
+
+    The driver's thread cannot be stopped in the middle: cancelled there, a connection would be given up with its
+    transaction open and the write lock held. Every transaction is short, and bounded by ``_DEADLINE_S``.
+    """
+
+    @functools.wraps(method)
+    async def until_its_end(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        task = asyncio.create_task(method(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # Taken note of: the caller has gone.
+            raise
+
+    return until_its_end
+
+
+class Database:
+    """The connections to the manifest's database, with every failure told as a ``ManifestError``."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(kvasir_write=True)
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection that only reads."""
+        with _explained():
+            async with asyncio.timeout(_DEADLINE_S), self._engine.connect() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a transaction that is committed at the end, or rolled back."""
+        with _explained():
+            async with asyncio.timeout(_DEADLINE_S), self._writer.begin() as connection:
+                yield connection
+
+    @whole
+    async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Rows:
+        """Return every row that a query finds."""
+        async with self.reading() as connection:
+            return (await connection.execute(statement, values)).all()
+
+    @whole
+    async def prepare(self) -> None:
+        """Make the tables where there are none.
+
+        Raises:
+            ManifestError: the tables are of a newer Kvasir, or the database cannot be used.
+
+        """
+        async with self.writing() as connection:
+            version = await connection.run_sync(_create)
+        if version != SCHEMA_VERSION:
+            raise ManifestError(
+                f"The manifest's database was written by another Kvasir (its tables are version {version}, this one "
+                f"knows version {SCHEMA_VERSION}). Run that Kvasir, or name another KVASIR_HOME or KVASIR_DATABASE_URL."
+            )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+async def open_database(url: str, lock_wait_s: float) -> Database:
+    """Connect and make the tables; see ``state.open_manifest``."""
+    database = Database(_engine(url, lock_wait_s))
+    try:
+        await database.prepare()
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _engine(url: str, lock_wait_s: float) -> AsyncEngine:
+    scheme, separator, rest = url.partition("://")
+    kind = scheme.partition("+")[0]
+    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+    if not separator or kind not in driver:
+        raise ManifestError(
+            "KVASIR_DATABASE_URL is not a database that Kvasir knows. Write sqlite:///PATH or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE."
+        )
+    waits = {"timeout": lock_wait_s}
+    try:
+        engine = create_async_engine(f"{driver[kind]}://{rest}", connect_args=waits, hide_parameters=True)
+    except (ArgumentError, ValueError):
+        # Not chained: SQLAlchemy's text quotes the URL, password and all.
+        raise ManifestError("KVASIR_DATABASE_URL cannot be read. Check its port, and escape odd characters.") from None
+    if kind == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Tell whatever the database does wrong as a ``ManifestError``."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ManifestError(
+            f"The manifest's database did not answer within {_DEADLINE_S:.0f} s. Look whether it is overloaded."
+        ) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise ManifestError(_sentence(str(getattr(error, "orig", error)))) from error
+
+
+def _sentence(reason: str) -> str:
+    known = {
+        "database is locked": "Another program holds the manifest's database. End it, or wait and try again.",
+        "database or disk is full": "The disk that holds the manifest is full. Free some space and try again.",
+        "readonly database": "The manifest's database cannot be written. Give Kvasir the right to write KVASIR_HOME.",
+        "unable to open": "The manifest's database cannot be opened. Look whether KVASIR_HOME exists and is writable.",
+        "malformed": "The manifest's database is damaged. Move it away; the next sync makes a new one.",
+        "not a database": "The manifest's file is no SQLite database. Move it away; the next sync makes a new one.",
+    }
+    for sign, sentence in known.items():
+        if sign in reason:
+            return sentence
+    first = (reason.strip().splitlines() or ["no reason given"])[0][:200]
+    return f"The manifest's database failed: {first}. Look whether it runs and KVASIR_DATABASE_URL is right."
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    """Take the transactions out of the driver's hands; keep readers and the writer out of each other's way."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Ask for the write lock at once: a transaction that reads first and writes later fails instead of waiting."""
+    write = connection.get_execution_options().get("kvasir_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _create(connection: Connection) -> int:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATE_LOCK})
+    if not inspect(connection).has_table(schema.name):
+        tables.create_all(connection)
+        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+    return int(connection.execute(select(func.max(schema.c.version))).scalar_one())

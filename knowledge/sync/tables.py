@@ -1,0 +1,121 @@
+"""The manifest's tables, over SQLite and PostgreSQL, and the two queries that have to be quick.
+
+A source row belongs to one index, its documents to it, their chunks to them; forgetting an index forgets all of it.
+``pending`` names the ids that the store may hold although no document lists them (written and not yet flipped, or
+flipped away and not yet deleted), so that a sync that died is cleaned up without reading the whole store.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    select,
+)
+
+SCHEMA_VERSION = 1
+
+tables = MetaData()
+schema = Table("knowledge_schema", tables, Column("version", Integer, primary_key=True))
+indexes = Table(
+    "knowledge_indexes",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("store", Text, nullable=False),
+    Column("embedder", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+sources = Table(
+    "knowledge_sources",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("index_id", ForeignKey(indexes.c.id, ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("listed_at", Double),
+    Column("error", Text),
+    UniqueConstraint("index_id", "key"),
+    sqlite_autoincrement=True,
+)
+documents = Table(
+    "knowledge_documents",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", ForeignKey(sources.c.id, ondelete="CASCADE"), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("url", Text),
+    Column("readers", Text, nullable=False),
+    Column("read_at", Double, nullable=False),
+    Column("held", Boolean, nullable=False, default=False),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("retry_at", Double, nullable=False, default=0.0),
+    Column("chunks", Integer, nullable=False, default=0),
+    UniqueConstraint("source_id", "document"),
+    sqlite_autoincrement=True,
+)
+chunks = Table(
+    "knowledge_chunks",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("index_id", ForeignKey(indexes.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("document_id", ForeignKey(documents.c.id, ondelete="CASCADE"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("heading", Text, nullable=False),
+    Index("knowledge_chunks_document", "document_id"),
+    sqlite_with_rowid=False,
+)
+pending = Table(
+    "knowledge_pending",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("index_id", ForeignKey(indexes.c.id, ondelete="CASCADE"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+KNOWN = select(
+    documents.c.id,
+    documents.c.document,
+    documents.c.version,
+    documents.c.sha256,
+    documents.c.title,
+    documents.c.url,
+    documents.c.readers,
+    documents.c.read_at,
+    documents.c.held,
+    documents.c.reason,
+    documents.c.attempts,
+    documents.c.retry_at,
+    documents.c.chunks,
+)
+CURRENT = (
+    select(
+        chunks.c.id,
+        documents.c.document,
+        chunks.c.place,
+        documents.c.readers,
+        documents.c.read_at,
+        documents.c.held,
+        documents.c.reason,
+        sources.c.listed_at,
+    )
+    .join(documents, documents.c.id == chunks.c.document_id)
+    .join(sources, sources.c.id == documents.c.source_id)
+    .where(
+        chunks.c.id.in_(bindparam("ids", expanding=True)),
+        chunks.c.index_id == bindparam("index"),
+        sources.c.key.in_(bindparam("keys", expanding=True)),
+    )
+)

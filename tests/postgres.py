@@ -1,0 +1,83 @@
+"""A throwaway PostgreSQL for tests: a cluster of its own in a temporary folder, on a free port of the loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_START_S = 60
+
+
+def binaries() -> Path | None:
+    """Return the folder of PostgreSQL's server programs, None where it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).parent if on_path else None
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """Run a server and give its URL, ``postgresql://kvasir:secret@127.0.0.1:PORT/kvasir``; it is gone afterwards.
+
+    As root it runs under the user ``postgres``, because it refuses to run as root. Its data are not synced to disk.
+    """
+    programs = binaries()
+    if programs is None:
+        raise RuntimeError("PostgreSQL is not installed. On Debian: apt-get install postgresql.")
+    folder = Path(tempfile.mkdtemp(prefix="kvasir-postgres-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        (secret := folder / "secret").write_text("secret")
+        secret.chmod(0o644)
+        data = str(folder / "data")
+        _run(
+            programs / "initdb", "--pgdata", data, "--username", "kvasir", "--pwfile", str(secret), "--auth",
+            "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
+        )  # fmt: skip
+        port = _free_port()
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        control = [programs / "pg_ctl", "--pgdata", data, "--wait", "--timeout", str(_START_S)]
+        _run(*control, "--log", str(folder / "log"), "--options", options, "start")
+        try:
+            _run(
+                programs / "psql", f"postgresql://kvasir:secret@127.0.0.1:{port}/postgres", "--command",
+                "CREATE DATABASE kvasir",
+            )  # fmt: skip
+            yield f"postgresql://kvasir:secret@127.0.0.1:{port}/kvasir"
+        finally:
+            _run(*control, "--mode", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(program: Path, *arguments: str) -> None:
+    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    done = subprocess.run(
+        [str(program), *arguments],
+        user=user if os.geteuid() == 0 else None,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        # The server inherits what its starter has: a pipe would stay open as long as it runs.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if "start" in arguments else subprocess.PIPE,
+        timeout=_START_S + 10,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{program.name} failed: {(done.stderr or b'see its log').decode(errors='replace')}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,176 @@
+"""The manifest on real databases: every way in which one fails, and two processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knowledge.errors import ManifestError
+from knowledge.sync.records import Identity
+from knowledge.sync.state import open_manifest, sqlite_url
+
+IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")
+
+
+async def test_a_locked_database_is_told_and_nothing_is_lost(rig_on: Any, tmp_path: Path) -> None:
+    async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.2) as rig:
+        await _locked_and_free_again(rig, tmp_path)
+
+
+async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
+    rig.source.put("a.md", "one")
+    await rig.sync()
+    rig.source.put("b.md", "two")
+    holder = sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    report = await rig.report()
+    assert "Another program holds" in report.error
+    assert await rig.answers() == {"a.md": ["one"]}, "searches go on"
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert (await rig.report()).added == 1
+    assert await rig.agree()
+
+
+async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "kvasir.db")
+    await (await open_manifest(url)).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
+        connection.execute("UPDATE knowledge_schema SET version = 99")
+        connection.commit()
+    with pytest.raises(ManifestError, match="version 99"):
+        await open_manifest(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://x", "is not a database that Kvasir knows"),
+        ("nonsense", "is not a database that Kvasir knows"),
+        ("postgresql://kvasir:hunter2@127.0.0.1:port/x", "cannot be read"),
+        ("postgresql://kvasir:hunter2@127.0.0.1:1/x", "Look whether it runs"),
+        ("sqlite:////nowhere/at/all/kvasir.db", "cannot be opened"),
+    ],
+)
+async def test_a_url_that_leads_nowhere_is_told_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        await open_manifest(url)
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "kvasir.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(ManifestError, match="no SQLite database"):
+        await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
+
+
+async def test_the_first_index_is_active_and_a_second_waits(tmp_path: Path) -> None:
+    manifest = await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
+    first = await manifest.index(IDENTITY)
+    second = await manifest.index(Identity("memory", "another", "blank lines", "words"))
+    assert (first.active, second.active) == (True, False)
+    assert await manifest.index(IDENTITY) == first
+    await manifest.activate(second)
+    await manifest.forget(first)
+    assert [(row.name, row.active) for row in await manifest.indexes()] == [(second.name, True)]
+    await manifest.close()
+
+
+async def test_what_is_forgotten_takes_its_documents_along(rig: Any, tmp_path: Path) -> None:
+    rig.source.put("a.md", "one")
+    await rig.sync()
+    await rig.manifest.forget((await rig.manifest.indexes())[0])
+    with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
+        for table in ("sources", "documents", "chunks", "pending"):
+            assert connection.execute(f"SELECT count(*) FROM knowledge_{table}").fetchone() == (0,)
+
+
+async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from knowledge.sync.records import Identity\n"
+        "from knowledge.sync.state import open_manifest\n"
+        "async def main():\n"
+        "    manifest = await open_manifest(sys.argv[1])\n"
+        "    print((await manifest.index(Identity('memory', 'e', 'c', 't'))).id)\n"
+        "    await manifest.close()\n"
+        "asyncio.run(main())\n"
+    )
+    argv = [sys.executable, "-c", script, sqlite_url(tmp_path / "kvasir.db")]
+    started = [await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE) for _ in range(3)]
+    printed = [(await process.communicate())[0] for process in started]
+    assert printed == [b"1\n"] * 3
+
+
+async def test_current_is_one_moment_of_many_chunks(rig: Any) -> None:
+    for n in range(30):
+        rig.source.put(f"{n}.md", "\n\n".join(f"part {n} {m}" for m in range(40)))
+    await rig.sync()
+    ids = [*rig.store.rows, "unknown"]
+    rows = await rig.index.current(ids, [rig.source.key.id])
+    assert {row.id for row in rows} == set(rig.store.rows)
+    assert await rig.index.current(ids, []) == []
+    assert await rig.index.current([], [rig.source.key.id]) == []
+
+
+async def test_a_complete_listing_confirms_what_it_did_not_doubt(rig: Any) -> None:
+    for name in ("kept.md", "held.md"):
+        rig.source.put(name, "text")
+    await rig.sync()
+    first = rig.clock_s
+    rig.clock_s += 1000
+    await rig.sync()
+    rows = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    assert {row.confirmed_at for row in rows} == {rig.clock_s}
+    rig.source.texts.clear()
+    rig.clock_s += 1000
+    await rig.sync()
+    rows = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    assert {row.confirmed_at for row in rows} == {first}
+
+
+def _mount(folder: Path) -> int:
+    return subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False).returncode
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or _mount(folder):
+        pytest.skip("a small file system can only be mounted by root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+async def test_a_full_disk_is_told_and_nothing_is_lost(rig_on: Any, small_disk: Path) -> None:
+    async with rig_on(sqlite_url(small_disk / "kvasir.db")) as rig:
+        rig.source.put("a.md", "one")
+        await rig.sync()
+        ballast = small_disk / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        for n in range(200):
+            rig.source.put(f"{n}.md", "\n\n".join(f"part {n} {m}" for m in range(20)))
+        report = await rig.report()
+        assert "disk that holds the manifest is full" in report.error
+        assert (await rig.answers())["a.md"] == ["one"]
+        ballast.unlink()
+        rig.source.texts = {name: rig.source.texts[name] for name in ["a.md", *map("{}.md".format, range(20))]}
+        assert (await rig.report()).error is None
+        assert len(await rig.answers()) >= 21
+        assert await rig.agree()

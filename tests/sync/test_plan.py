@@ -1,0 +1,88 @@
+"""The plan alone: every document gets exactly one action, and a short listing deletes nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.interfaces import Listed
+from knowledge.sync.plan import Add, Retry, Update, plan, retry_delay_s
+from knowledge.sync.records import Known
+
+NOW = 1_800_000_000.0
+
+
+def known(document: str, version: str = "1", **changes: object) -> Known:
+    row = Known(0, document, version, "sha", "T", None, '["*"]', NOW - 100, False, None, 0, 0.0, 1)
+    return row._replace(**changes)
+
+
+def listing(*documents: str, version: str = "1") -> dict[str, Listed]:
+    return {document: Listed(document, version) for document in documents}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        (5, 0, True), (1, 0, True), (5, 1, False), (10, 1, False), (11, 1, False), (12, 1, True), (50, 40, False),
+        (51, 40, True), (100, 80, False), (100, 79, True), (1000, 800, False), (1000, 799, True),
+    ],
+)  # fmt: skip
+def test_the_guard(before: int, after: int, *, held: bool) -> None:
+    rows = [known(str(n)) for n in range(before)]
+    made = plan(listing(*(str(n) for n in range(after))), rows, now=NOW)
+    assert (len(made.holds), len(made.deletes)) == ((before - after, 0) if held else (0, before - after))
+
+
+def test_a_broken_listing_neither_deletes_nor_holds() -> None:
+    made = plan(listing("a"), [known("a"), known("b")], now=NOW, complete=False)
+    assert (made.deletes, made.holds, made.kept) == ((), (), 1)
+
+
+def test_a_link_or_readers_that_changed_make_an_update() -> None:
+    for listed in (Listed("a", "1", url="https://x.test"), Listed("a", "1", readers=frozenset({"U1"}))):
+        assert plan({"a": listed}, [known("a")], now=NOW).reads == (Update(listed, known("a")),)
+
+
+@pytest.mark.parametrize(("age_s", "again"), [(-5.0, True), (0.0, True), (1.9, True), (2.1, False), (500.0, False)])
+def test_a_document_modified_just_before_it_was_read_is_read_again(age_s: float, *, again: bool) -> None:
+    row = known("a")
+    listed = Listed("a", "1", modified_at=datetime.fromtimestamp(row.read_at - age_s, UTC))
+    assert bool(plan({"a": listed}, [row], now=NOW).reads) is again
+
+
+def test_a_failed_document_rests_then_is_retried() -> None:
+    resting = known("a", reason="broken", retry_at=NOW + 1)
+    assert plan(listing("a"), [resting], now=NOW).waiting == 1
+    assert plan(listing("a"), [resting], now=NOW + 1).reads == (Retry(Listed("a", "1"), resting),)
+    assert plan(listing("a", version="2"), [resting], now=NOW).reads == (Update(Listed("a", "2"), resting),)
+
+
+def test_rests_grow_to_a_day() -> None:
+    assert [retry_delay_s(n) for n in (1, 2, 3, 50, 10_000)] == [300.0, 1200.0, 4800.0, 86400.0, 86400.0]
+
+
+def test_a_held_document_that_is_listed_again_is_released() -> None:
+    row = known("a", held=True)
+    made = plan(listing("a"), [row], now=NOW)
+    assert (made.releases, made.kept) == ((row,), 1)
+
+
+NAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.sampled_from("12"), max_size=30)
+
+
+@given(before=NAMES, after=NAMES, complete=st.booleans())
+def test_every_document_gets_one_action(before: dict[str, str], after: dict[str, str], *, complete: bool) -> None:
+    rows = [known(document, version) for document, version in before.items()]
+    made = plan({d: Listed(d, v) for d, v in after.items()}, rows, now=NOW, complete=complete)
+    added = {read.listed.document for read in made.reads if isinstance(read, Add)}
+    updated = {read.listed.document for read in made.reads if isinstance(read, Update)}
+    gone = {row.document for row in (*made.deletes, *made.holds)}
+    assert added == after.keys() - before.keys()
+    assert updated == {d for d in after.keys() & before.keys() if after[d] != before[d]}
+    assert gone == (before.keys() - after.keys() if complete else set())
+    assert made.kept == len(after.keys() & before.keys()) - len(updated)
+    assert not (made.deletes and made.holds)

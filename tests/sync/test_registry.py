@@ -1,0 +1,48 @@
+"""What is wrong with a ``[[source]]`` table is said by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from knowledge.errors import SourceMisconfigured
+from knowledge.settings import SourceSpec
+from knowledge.sources import registry
+
+
+def build(kind: str, **options: object) -> None:
+    registry.build(SourceSpec("docs", kind, options, Path("/base")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("foldr", {"path": "x"}, "Did you mean “folder”?"),
+        ("folder", {"paht": "x"}, "Did you mean “path”?"),
+        ("folder", {"path": "x", "suffix": []}, "Did you mean “suffixes”?"),
+        ("folder", {"path": "x", "shedule": "* * * * *"}, "Did you mean “schedule”?"),
+        ("folder", {"path": "x", "zzz": 1}, "Its keys are: path, url, suffixes, max_mb, name, kind, schedule."),
+        ("folder", {}, "needs the key “path”"),
+        ("folder", {"path": 3}, "path must be a text in quotes"),
+        ("folder", {"path": "x", "suffixes": "md"}, "suffixes must be a list of strings"),
+        ("folder", {"path": "x", "max_mb": "big"}, "max_mb must be a number"),
+        ("folder", {"path": "x", "max_mb": True}, "max_mb must be a number"),
+    ],
+)
+def test_a_mistake_is_named(kind: str, options: dict[str, object], says: str) -> None:
+    with pytest.raises(SourceMisconfigured) as caught:
+        build(kind, **options)
+    assert says in str(caught.value)
+    assert "docs" in str(caught.value)
+
+
+def test_a_relative_path_starts_at_the_configuration(tmp_path: Path) -> None:
+    source = registry.build(SourceSpec("docs", "folder", {"path": "../x", "max_mb": 3}, tmp_path / "conf"))
+    assert source.key.root == str(tmp_path / "x")
+
+
+def test_a_path_in_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    source = registry.build(SourceSpec("docs", "folder", {"path": "~/x"}, Path("/conf")))
+    assert source.key.root == "/home/somebody/x"

@@ -1,0 +1,55 @@
+"""Cron lines: what is read, when it runs, and that runs of one line do not overlap."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from knowledge.errors import SourceMisconfigured
+from knowledge.sync.schedule import Schedule
+
+
+async def nothing(_source: str | None) -> None: ...
+
+
+def due(line: str, after: datetime) -> datetime:
+    schedule = Schedule(nothing, nightly=line, sources={}, timezone="UTC")
+    found = schedule._scheduler.get_job("nightly").trigger.get_next_fire_time(None, after)
+    assert isinstance(found, datetime)
+    return found
+
+
+@pytest.mark.parametrize("line", ["", "30 2 * *", "61 2 * * *", "now", "30 2 * * mon-funday", "0 0 31 13 *"])
+def test_a_line_that_is_no_cron_line_is_named(line: str) -> None:
+    with pytest.raises(SourceMisconfigured, match="nightly schedule"):
+        Schedule(nothing, nightly=line, sources={})
+    with pytest.raises(SourceMisconfigured, match="source wiki"):
+        Schedule(nothing, nightly=None, sources={"wiki": line})
+
+
+@pytest.mark.parametrize(
+    ("line", "day"),
+    [
+        ("30 2 * * *", 25), ("30 2 * * 0", 29), ("30 2 * * 7", 29), ("30 2 * * 1", 30), ("30 2 * * 5-7", 27),
+        ("30 2 * * 6,0", 28), ("30 2 * * fri", 27), ("30 2 * * 1-5/2", 25), ("30 2 * * 4/2", 26),
+    ],
+)  # fmt: skip
+def test_weekdays_are_cron_s_own(line: str, day: int) -> None:
+    tuesday = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert due(line, tuesday) == datetime(2026, 11, day, 2, 30, tzinfo=UTC)
+
+
+async def test_a_due_job_refreshes_its_source() -> None:
+    ran: asyncio.Queue[str | None] = asyncio.Queue()
+    schedule = Schedule(ran.put, nightly="30 2 * * *", sources={"wiki": "*/5 * * * *"})
+    schedule.start()
+    try:
+        for job in ("source wiki", "nightly"):
+            schedule._scheduler.modify_job(job, next_run_time=datetime.now(UTC))
+        async with asyncio.timeout(10):
+            assert {await ran.get(), await ran.get()} == {"wiki", None}
+    finally:
+        schedule.stop()
+    schedule.stop()
