@@ -235,6 +235,17 @@ class Store(Protocol):
         """Release everything; safe to call twice."""
 
 
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What the manifest says of a chunk that is current; a chunk that it does not list may not be shown."""
+
+    source_name: str
+    readers: frozenset[str]
+    """As the manifest has them now; a store's row may be older."""
+    synced_at: datetime
+    """When this version of the document was last seen in its source; aware, UTC."""
+
+
 # ── What the bot sees ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
