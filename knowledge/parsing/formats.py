@@ -1,0 +1,128 @@
+"""What kind of file this is: by what it holds, then by what its source calls it, then by its name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Final
+
+from knowledge.errors import DocumentEncrypted, ParseError, UnsupportedFormat
+from knowledge.parsing.decoding import has_unicode_mark, looks_binary
+
+
+class Format(StrEnum):
+    """The formats that are read."""
+
+    MARKDOWN = "markdown"
+    HTML = "html"
+    TEXT = "text"
+    TABLE = "table"
+    PDF = "pdf"
+    DOCX = "docx"
+    PPTX = "pptx"
+    XLSX = "xlsx"
+
+
+_BY_SUFFIX: Final = {
+    ".md": Format.MARKDOWN,
+    ".mdx": Format.MARKDOWN,
+    ".markdown": Format.MARKDOWN,
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
+    ".xhtml": Format.HTML,
+    ".csv": Format.TABLE,
+    ".tsv": Format.TABLE,
+    ".tab": Format.TABLE,
+    ".pdf": Format.PDF,
+    ".docx": Format.DOCX,
+    ".docm": Format.DOCX,
+    ".pptx": Format.PPTX,
+    ".pptm": Format.PPTX,
+    ".xlsx": Format.XLSX,
+    ".xlsm": Format.XLSX,
+}
+
+_OFFICE: Final = "application/vnd.openxmlformats-officedocument."
+_BY_MEDIA_TYPE: Final = {
+    "text/markdown": Format.MARKDOWN,
+    "text/x-markdown": Format.MARKDOWN,
+    "text/html": Format.HTML,
+    "application/xhtml+xml": Format.HTML,
+    "text/csv": Format.TABLE,
+    "text/tab-separated-values": Format.TABLE,
+    "application/pdf": Format.PDF,
+    f"{_OFFICE}wordprocessingml.document": Format.DOCX,
+    f"{_OFFICE}presentationml.presentation": Format.PPTX,
+    f"{_OFFICE}spreadsheetml.sheet": Format.XLSX,
+}
+
+_PACKAGES: Final = {Format.DOCX, Format.PPTX, Format.XLSX}
+_BY_PACKAGE_PART: Final = (
+    (b"word/document", Format.DOCX),
+    (b"ppt/presentation", Format.PPTX),
+    (b"xl/workbook", Format.XLSX),
+)
+
+_PDF_MAGIC, _PDF_MAGIC_WITHIN = b"%PDF-", 1024
+_ZIP_MAGIC = b"PK\x03\x04"
+_OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
+_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
+_HTML_STARTS = (b"<!doctype html", b"<html")
+_SNIFFED_BYTES = 4096
+
+
+def format_of(document: str, media_type: str | None, data: bytes) -> Format:
+    """Return the format of a document.
+
+    Raises:
+        UnsupportedFormat: it is none that is read.
+        DocumentEncrypted: an Office file behind a password.
+        ParseError: it is not what its name says.
+
+    """
+    named = _named(document, media_type)
+    if _PDF_MAGIC in data[:_PDF_MAGIC_WITHIN]:
+        return Format.PDF
+    if data.startswith(_ZIP_MAGIC):
+        return _package(document, named, data)
+    if data.startswith(_OLE_MAGIC):
+        raise _ole(document, data)
+    if named in _PACKAGES or named is Format.PDF:
+        raise ParseError(
+            f"{document} is not a {named.value.upper()} file, though it is called one. "
+            "Open it, save it again, and sync the source once more."
+        )
+    return _textual(document, named, data)
+
+
+def _named(document: str, media_type: str | None) -> Format | None:
+    by_type = _BY_MEDIA_TYPE.get((media_type or "").partition(";")[0].strip().lower())
+    return by_type or _BY_SUFFIX.get(PurePosixPath(document).suffix.lower())
+
+
+def _package(document: str, named: Format | None, data: bytes) -> Format:
+    for part, held in _BY_PACKAGE_PART:
+        if part in data:
+            return held
+    if named in _PACKAGES:
+        return named
+    raise UnsupportedFormat(f"{document} is an archive. Unpack it, or leave it out of the source.")
+
+
+def _ole(document: str, data: bytes) -> ParseError:
+    if _ENCRYPTED_PACKAGE in data:
+        return DocumentEncrypted(f"{document} needs a password. Save a copy without one, or leave it out.")
+    return UnsupportedFormat(
+        f"{document} is in an Office format from before 2007. Save it as DOCX, PPTX, XLSX or PDF, then sync again."
+    )
+
+
+def _textual(document: str, named: Format | None, data: bytes) -> Format:
+    if looks_binary(data):
+        raise UnsupportedFormat(
+            f"{document} is a binary file of a kind that is not read. Save it as PDF or text, or leave it out."
+        )
+    if named is None and not has_unicode_mark(data):
+        start = data[:_SNIFFED_BYTES].lstrip().lower()
+        return Format.HTML if start.startswith(_HTML_STARTS) else Format.TEXT
+    return named or Format.TEXT

@@ -1,0 +1,91 @@
+"""Collects blocks of text under headings into sections: what every parser writes into."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from knowledge.interfaces import Document, Section
+
+MAX_HEADING_CHARACTERS = 300
+"""A longer heading is a paragraph in disguise; it is cut in the path and kept whole in the text."""
+
+_BLANKS = re.compile(r"\s+")
+_SEPARATORS = re.compile(r"[-_\s]+")
+
+
+class Outline:
+    """Headings, blocks and pages in reading order; ``sections()`` once at the end."""
+
+    def __init__(self) -> None:
+        self._sections: list[Section] = []
+        self._path: list[tuple[int, str]] = []
+        self._blocks: list[str] = []
+        self._page: int | None = None
+        self._anchor: str | None = None
+        self._bare: str | None = None
+        """A heading that has nothing under it yet."""
+
+    def heading(self, level: int, title: str, anchor: str | None = None) -> None:
+        """Begin a section under the nearest heading of a smaller level."""
+        title = one_line(title)
+        if not title:
+            return
+        # A heading whose only content is deeper headings lives on in their paths; one with none is text itself.
+        self._close(keep_bare=bool(self._path) and level <= self._path[-1][0])
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
+        self._path.append((level, title[:MAX_HEADING_CHARACTERS]))
+        self._anchor = anchor
+        self._bare = title
+        if len(title) > MAX_HEADING_CHARACTERS:
+            self.block(title)
+
+    def block(self, text: str) -> None:
+        """Add a paragraph, list, table or code block."""
+        text = text.strip("\n").rstrip()
+        if text.strip():
+            self._blocks.append(text)
+            self._bare = None
+
+    def page(self, number: int) -> None:
+        """Begin a page; the headings go on."""
+        self._close(keep_bare=False)
+        self._page = number
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return what was collected."""
+        self._close(keep_bare=True)
+        return tuple(self._sections)
+
+    def _close(self, *, keep_bare: bool) -> None:
+        if keep_bare and self._bare:
+            self._blocks.append(self._bare)
+        if self._blocks:
+            headings = tuple(title for _, title in self._path)
+            self._sections.append(Section(headings, "\n\n".join(self._blocks), self._page, self._anchor))
+            self._blocks = []
+        if keep_bare:
+            self._bare = None
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line, blanks collapsed."""
+    return _BLANKS.sub(" ", text).strip()
+
+
+def name_title(document: str) -> str:
+    """Make a title of a document's file name."""
+    stem = PurePosixPath(document).stem
+    return _SEPARATORS.sub(" ", stem).strip() or document
+
+
+def titled(title: str, sections: tuple[Section, ...]) -> Document:
+    """Return the document, its title taken off the heading paths that begin with it."""
+    return Document(title, tuple(_without_title(title, section) for section in sections))
+
+
+def _without_title(title: str, section: Section) -> Section:
+    if section.headings and section.headings[0].casefold() == title.casefold():
+        return Section(section.headings[1:], section.text, section.page, section.anchor)
+    return section

@@ -1,0 +1,101 @@
+"""Tables: rows that are understandable alone, each value with its column's name. CSV and TSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from knowledge.errors import ParseError
+from knowledge.interfaces import Document
+from knowledge.parsing.decoding import decode
+from knowledge.parsing.outline import Outline, name_title, one_line
+
+_SAMPLE_CHARACTERS = 16_384
+_DELIMITERS = ",;\t|"
+_NUMBER = re.compile(r"[\s\d.,:/%+\-$€£¥]+")
+_MAX_HEADER_CHARACTERS = 120
+_MAX_CELL_CHARACTERS = 10_000_000
+
+Row = Sequence[str]
+
+
+def parse_table(data: bytes, document: str, media_type: str | None = None) -> Document:
+    """Parse comma- or tab-separated values of any encoding; the title is the file's name.
+
+    Raises:
+        ParseError: a cell never ends.
+
+    """
+    text = decode(data, media_type=media_type)
+    csv.field_size_limit(_MAX_CELL_CHARACTERS)
+    outline = Outline()
+    try:
+        outline.block("\n".join(describe_rows(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))))
+    except csv.Error as error:
+        raise ParseError(
+            f"{document} is not a readable table ({error}). Check its quotation marks, then sync again."
+        ) from error
+    return Document(name_title(document), outline.sections())
+
+
+def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a line for each row: ``Name: Ada; Born: 1815``.
+
+    Rows of one cell before the first with more are captions. Where the first row is no header, values stand alone.
+    """
+    header: Row | None = None
+    for row in rows:
+        cells = [one_line(cell) for cell in row]
+        filled = sum(1 for cell in cells if cell)
+        if not filled:
+            continue
+        if header is None:
+            header = _header(cells, filled)
+            if header is None or header:
+                yield "; ".join(cell for cell in cells if cell)
+                continue
+        yield _described(header, cells)
+
+
+def _header(cells: Row, filled: int) -> Row | None:
+    """Return the columns' names, no names if the row is data already, None if it is a caption."""
+    if filled == 1 and len(cells) > 1:
+        return None
+    names = [cell for cell in cells if cell]
+    plain = all(len(name) <= _MAX_HEADER_CHARACTERS and not _NUMBER.fullmatch(name) for name in names)
+    return cells if plain and len(set(names)) == len(names) else []
+
+
+def _described(header: Row, cells: Row) -> str:
+    named = [*header[: len(cells)], *[""] * (len(cells) - len(header))]
+    pairs = zip(named, cells, strict=True)
+    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table whose first row is the header; short rows are filled up."""
+    width = max((len(row) for row in rows), default=0)
+    if not width:
+        return ""
+    lines = [_markdown_row([*row, *[""] * (width - len(row))]) for row in rows]
+    return "\n".join([lines[0], _markdown_row(["---"] * width), *lines[1:]])
+
+
+def _markdown_row(cells: Row) -> str:
+    return "| " + " | ".join(one_line(cell).replace("|", r"\|") for cell in cells) + " |"
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that occurs alike often in the first lines."""
+    lines = [line for line in text[:_SAMPLE_CHARACTERS].split("\n")[:50] if line.strip()]
+    counts = {mark: [line.count(mark) for line in lines] for mark in _DELIMITERS}
+    return max(_DELIMITERS, key=lambda mark: _steadiness(counts[mark]))
+
+
+def _steadiness(counts: Sequence[int]) -> tuple[int, int]:
+    """Rate a delimiter: in how many lines it occurs as often as in the first, then how often."""
+    if not counts or not counts[0]:
+        return (0, sum(counts))
+    return (sum(1 for count in counts if count == counts[0]), counts[0])
