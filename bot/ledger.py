@@ -270,12 +270,16 @@ class Ledger:
     async def edit(self, key: Key, text: str) -> TurnState | None:
         """Give a question that is not answered yet a new text; returns its state, None if nothing changed."""
         changed = _is(key) & _open() & (_turns.c.text != _storable(text))
-        rows = await self._update(changed, text=_storable(text), revision=_turns.c.revision + 1)
+        rows = await self._update(changed, text=_storable(text), revision=_turns.c.revision + 1, attempts=1)
         return TurnState(rows[0].state) if rows else None
 
     async def supersede(self, key: Key) -> bool:
         """Close a question that was deleted before its answer was complete; False if there is nothing to close."""
         return bool(await self._update(_is(key) & _open(), state=TurnState.SUPERSEDED, lease_until=0.0))
+
+    async def forgive(self, key: Key) -> None:
+        """Count the last attempt as none: something outside interrupted it."""
+        await self._update(_is(key) & _open() & (_turns.c.attempts > 1), attempts=_turns.c.attempts - 1)
 
     async def find(self, key: Key) -> Turn | None:
         """Return a question's row, or None."""

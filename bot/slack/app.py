@@ -1,0 +1,285 @@
+"""The Slack side as one thing that is opened, run and closed: over Socket Mode or signed HTTP, the same listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
+
+import aiohttp
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.ledger import Ledger
+from bot.slack.calls import CALL_TIMEOUT_S, Calls
+from bot.slack.errors import SlackMissingScope, SlackUnavailable
+from bot.slack.events import Me
+from bot.slack.http import HttpRunner
+from bot.slack.kb import Kb, Library
+from bot.slack.listeners import Desk
+from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
+from bot.slack.settings import SlackSettings
+from bot.slack.sheet import Abilities
+from bot.slack.socket_mode import SocketRunner
+from bot.slack.tasks import Tasks
+from bot.slack.turns import Answerer, Turns, TurnSettings
+from engine.interfaces import Status as EngineStatus
+
+_log = structlog.get_logger(__name__)
+
+SLACK_API_URL = "https://slack.com/api/"
+_START_S = 30.0
+_POOL = 64
+"""Connections to Slack at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlackDeps:
+    """What the Slack side is given."""
+
+    ledger: Ledger
+    answerer: Answerer
+    library: Library
+    engine_status: Callable[[], EngineStatus]
+    apology: Callable[[BaseException], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What Slack tells about the token: who the bot is, and what it may do."""
+
+    me: Me
+    team_name: str
+    scopes: frozenset[str]
+
+
+class SlackApp:
+    """A bot that is connected once ``run`` is awaited."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        turns: Turns,
+        runner: SocketRunner | HttpRunner,
+        calls: Calls,
+        suspected: asyncio.Event,
+    ) -> None:
+        self.identity = identity
+        self._turns = turns
+        self._runner = runner
+        self._calls = calls
+        self._suspected = suspected
+        """Set where the token may not be good any more; ``run`` looks into it."""
+
+    @property
+    def address(self) -> str:
+        """Return where it is reached, for a person: the workspace's name, or the HTTP address."""
+        return self._runner.address or self.identity.team_name
+
+    async def connect(self) -> None:
+        """Connect, and answer what a former process left open; returns once events arrive.
+
+        Raises:
+            SlackError: Slack refuses the connection; the text names the next step.
+            LedgerError: the ledger cannot be read.
+
+        """
+        await self._turns.start()
+        await self._runner.start()
+        _log.info("slack connected", transport=self._runner.transport, team=self.identity.me.team)
+
+    async def run(self) -> None:
+        """Connect and run until cancelled.
+
+        Raises:
+            SlackUnauthorized: the token was revoked or the app removed while it ran.
+            SlackError: Slack refuses the connection.
+
+        """
+        await self.connect()
+        await self.run_until_revoked()
+
+    async def run_until_revoked(self) -> None:
+        """Run on, once connected.
+
+        Raises:
+            SlackUnauthorized: the token was revoked or the app removed while it ran.
+
+        """
+        while True:
+            await self._suspected.wait()
+            self._suspected.clear()
+            try:
+                await identify(self._calls)
+            except (SlackUnavailable, TimeoutError):
+                continue  # nothing is known; the next refusal asks again
+
+
+async def identify(calls: Calls) -> Identity:
+    """Ask Slack whose token this is.
+
+    Raises:
+        SlackUnauthorized: the token is wrong or revoked.
+        SlackMissingScope: the app lacks a right without which nothing works.
+        SlackError: Slack cannot be asked.
+
+    """
+    async with asyncio.timeout(_START_S):
+        answer, headers = await calls.call_with_headers("auth.test")
+    granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
+    me = Me(team=str(answer.get("team_id", "")), user=str(answer.get("user_id", "")), bot=str(answer.get("bot_id", "")))
+    _check_scopes(granted)
+    return Identity(me, str(answer.get("team", "")), granted)
+
+
+def _check_scopes(granted: frozenset[str]) -> None:
+    if not granted:
+        return  # a server that does not tell
+    for scope in REQUIRED_SCOPES:
+        if scope not in granted:
+            raise SlackMissingScope(
+                f"The Slack app lacks the scope {scope} (to {SCOPES[scope]}). Add it under OAuth & Permissions at "
+                "api.slack.com/apps (`kvasir manifest` prints all of them) and reinstall the app.",
+                scope,
+            )
+    for scope in SCOPES.keys() - granted:
+        _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {SCOPES[scope]}")
+
+
+@contextlib.asynccontextmanager
+async def slack_app(
+    settings: SlackSettings,
+    deps: SlackDeps,
+    *,
+    turn_settings: TurnSettings | None = None,
+    abilities: Abilities | None = None,
+    answer_in_shared: bool = False,
+) -> AsyncIterator[SlackApp]:
+    """Open the Slack side; ``run`` connects it. Leaving lets running answers end for a while, then closes everything.
+
+    Raises:
+        SlackError: the token, its scopes or the address is wrong; the text names the next step.
+
+    """
+    turn_settings = turn_settings or TurnSettings()
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(_session())
+        client = web_client(settings.api_url, settings.bot_token, session)
+        calls = Calls(client)
+        identity = await identify(calls)
+
+        suspected = asyncio.Event()
+
+        async def respond(url: str, payload: Mapping[str, Any]) -> bool:
+            return await _respond(client, url, payload)
+
+        turns = Turns(
+            deps.ledger,
+            deps.answerer,
+            calls,
+            identity.me,
+            apology=deps.apology,
+            settings=turn_settings,
+            abilities=abilities,
+            on_unauthorized=lambda _error: suspected.set(),
+        )
+        kb = Kb(deps.library, deps.engine_status, calls, respond, apology=deps.apology)
+        tasks = Tasks()
+        desk = Desk(
+            identity.me,
+            turns,
+            kb,
+            calls,
+            tasks,
+            deps.apology,
+            on_removed=suspected.set,
+            answer_in_shared=answer_in_shared,
+        )
+        bolt = build_app(settings, client, identity, desk)
+        runner = _runner(settings, bolt, client)
+        app = SlackApp(identity, turns, runner, calls, suspected)
+        stack.push_async_callback(tasks.close, 2.0)
+        stack.push_async_callback(turns.close)
+        stack.push_async_callback(runner.close)
+        yield app
+
+
+def build_app(settings: SlackSettings, client: AsyncWebClient, identity: Identity, desk: Desk) -> AsyncApp:
+    """Return the Bolt app with every listener; the token was asked for its owner once, and is not asked again."""
+    me = identity.me
+
+    async def authorize(**_: object) -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=settings.bot_token
+        )
+
+    bolt = AsyncApp(
+        name="kvasir",
+        logger=logging.getLogger("slack_bolt"),
+        client=_unbound(client),
+        authorize=authorize,
+        signing_secret=settings.signing_secret or "",
+        request_verification_enabled=True,
+        process_before_response=False,
+    )
+    desk.register(bolt)
+    return bolt
+
+
+def _unbound(client: AsyncWebClient) -> AsyncWebClient:
+    """Return the same client without its token: Bolt takes the one that ``authorize`` gives."""
+    return AsyncWebClient(base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[])
+
+
+def _runner(settings: SlackSettings, bolt: AsyncApp, client: AsyncWebClient) -> SocketRunner | HttpRunner:
+    if settings.app_token is not None:
+        return SocketRunner(bolt, settings.app_token, client)
+    return HttpRunner(bolt, settings.port)
+
+
+@contextlib.asynccontextmanager
+async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+    timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, connect=5.0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=_POOL)) as session:
+        yield session
+
+
+def web_client(api_url: str | None, token: str | None, session: aiohttp.ClientSession) -> AsyncWebClient:
+    """Return a Web API client on a shared session, without retries of its own."""
+    base_url = api_url or SLACK_API_URL
+    client = AsyncWebClient(
+        token=token, base_url=base_url, session=session, logger=logging.getLogger("slack_sdk"), retry_handlers=[]
+    )
+    if is_direct(base_url):
+        client.proxy = None
+    return client
+
+
+def is_direct(url: str) -> bool:
+    """Tell whether an address is reached without the proxy that the environment names."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or proxy_bypass(host):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _respond(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
+    if client.session is None:
+        return False
+    try:
+        async with client.session.post(url, json=dict(payload), proxy=client.proxy) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        _log.info("response_url not reached", error=type(error).__name__)
+        return False

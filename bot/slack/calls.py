@@ -1,0 +1,150 @@
+"""The Web API as the rest of the room needs it: limits waited out, failures told apart by what to do about them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.errors import SlackLimited, SlackUnavailable, from_slack
+
+CALL_TIMEOUT_S = 15.0
+"""For one HTTP exchange with Slack, connecting included; waits for rate limits come on top."""
+
+_READS = {"conversations.replies", "conversations.history", "users.info", "conversations.info", "auth.test"}
+"""Methods that take their arguments from the query alone."""
+_REPEATABLE = _READS | {
+    "chat.update", "chat.delete", "chat.stopStream", "agents.sessions.setStatus", "assistant.threads.setStatus",
+    "views.publish", "apps.connections.open", "conversations.open",
+}  # fmt: skip
+"""Methods that may be called twice without harm; of the others, only a call that never left is repeated."""
+_PAUSES_S = (0.3, 1.5)
+_DEFAULT_RETRY_AFTER_S = 1.0
+
+_Json = Mapping[str, Any]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Bucket:
+    """A tier's allowance: ``burst`` calls at once, ``per_s`` calls a second in the long run."""
+
+    def __init__(self, burst: float, per_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._burst = burst
+        self._per_s = per_s
+        self._now = now
+        self._level = burst
+        self._at = now()
+
+    def take(self) -> float:
+        """Take one call and return how long to wait before making it, in seconds."""
+        now = self._now()
+        self._level = min(self._burst, self._level + (now - self._at) * self._per_s) - 1.0
+        self._at = now
+        return max(0.0, -self._level / self._per_s)
+
+
+class Calls:
+    """Calls Slack by method name. Raises ``SlackError`` subclasses only; may be cancelled at any point.
+
+    A rate limit is waited out for as long as Slack says and however often: the caller's own deadline bounds it, and
+    while a method is limited its other callers wait too instead of asking in vain.
+    """
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
+        on_call: Callable[[str], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._sleep = sleep
+        self._now = now
+        self._on_call = on_call
+        self._closed_until: dict[str, float] = {}
+
+    def limited_for_s(self, method: str) -> float:
+        """Return for how many seconds Slack still limits a method; 0.0 if it does not."""
+        return max(0.0, self._closed_until.get(method, 0.0) - self._now())
+
+    async def call(self, method: str, *, wait: bool = True, **arguments: Any) -> _Json:  # noqa: ANN401
+        """Call a method and return what Slack answered; without ``wait``, a rate limit raises ``SlackLimited``."""
+        return (await self._call(method, arguments, wait=wait))[0]
+
+    async def call_with_headers(self, method: str, **arguments: Any) -> tuple[_Json, Mapping[str, str]]:  # noqa: ANN401
+        """Call a method and return what Slack answered, and the headers, their names in lower case."""
+        return await self._call(method, arguments, wait=True)
+
+    async def _call(self, method: str, arguments: _Json, *, wait: bool) -> tuple[_Json, Mapping[str, str]]:
+        gate = f"{method} {arguments.get('channel')}" if method == "chat.postMessage" else method
+        tries = 0
+        while True:
+            await self._pass(gate, wait=wait)
+            try:
+                return await self._once(method, arguments)
+            except _Limited as limited:
+                self._closed_until[gate] = self._now() + limited.seconds
+            except SlackUnavailable as error:
+                if tries >= len(_PAUSES_S) or (error.maybe_done and method not in _REPEATABLE):
+                    raise
+                await self._sleep(_PAUSES_S[tries])
+                tries += 1
+
+    async def _pass(self, gate: str, *, wait: bool) -> None:
+        while (wait_s := self.limited_for_s(gate)) > 0:
+            if not wait:
+                raise SlackLimited(f"Slack asks to wait {wait_s:.0f} s before the next call. Try again then.")
+            await self._sleep(wait_s)
+        self._closed_until.pop(gate, None)
+
+    async def _once(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
+        given = {name: value for name, value in arguments.items() if value is not None}
+        if self._on_call is not None:
+            self._on_call(method)
+        try:
+            if method in _READS:
+                response = await self._client.api_call(method, http_verb="GET", params=given)
+            else:
+                response = await self._client.api_call(method, json=given)
+        except SlackApiError as error:
+            raise _told(method, error) from error
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            raise SlackUnavailable(_UNREACHABLE, maybe_done=False) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            raise SlackUnavailable(_UNREACHABLE, maybe_done=True) from error
+        headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+        return response.data if isinstance(response.data, dict) else {}, headers
+
+
+_UNREACHABLE = "Slack cannot be reached. Check the machine's network and SLACK_API_URL; Kvasir tries again."
+
+
+class _Limited(Exception):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+def _told(method: str, error: SlackApiError) -> Exception:
+    response = error.response
+    data = getattr(response, "data", None)
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)
+    code = str(data.get("error", "")) if isinstance(data, dict) else ""
+    needed = str(data.get("needed", "")) if isinstance(data, dict) else ""
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
+        return _Limited(_retry_after(response.headers))
+    return from_slack(method, code, needed, status or 500)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    for name, value in headers.items():
+        if name.lower() == "retry-after" and str(value).strip().isdecimal():
+            return max(float(value), 0.05)
+    return _DEFAULT_RETRY_AFTER_S

@@ -1,0 +1,97 @@
+"""``/kb …`` → what is wanted. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+
+COMMAND = "/kb"
+
+_WORDS = {
+    "refresh": "refresh", "sync": "refresh", "刷新": "refresh", "更新": "refresh", "同步": "refresh",
+    "status": "status", "状态": "status",
+    "sources": "sources", "source": "sources", "来源": "sources",
+    "search": "search", "find": "search", "搜索": "search", "查找": "search",
+    "help": "help", "帮助": "help",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Bring one source, or all of them (None), up to date."""
+
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Tell how the engine and the sources are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSources:
+    """Name the sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Show the best passages for a query."""
+
+    query: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Show what there is; ``unknown`` is the word that was not understood, ``nearest`` what may have been meant."""
+
+    unknown: str | None = None
+    nearest: str | None = None
+
+
+Command = Refresh | Status | ListSources | Search | Help
+
+
+def parse(text: str) -> Command:
+    """Read what follows ``/kb``."""
+    word, _, rest = text.strip().partition(" ")
+    rest = rest.strip()
+    match _WORDS.get(word.lower()):
+        case "refresh":
+            return Refresh(_unquoted(rest) or None)
+        case "status":
+            return Status()
+        case "sources":
+            return ListSources()
+        case "search":
+            return Search(rest) if rest else Help(unknown=word, nearest="search …")
+        case "help":
+            return Help()
+        case _:
+            return Help(unknown=word, nearest=nearest(word.lower(), list(_WORDS))) if word else Help()
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """Return the known word that looks most like this one, or None if none does."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return _WORDS.get(close[0], close[0]) if close else None
+
+
+def _unquoted(text: str) -> str:
+    return text.strip("\"'`“”‘’")
+
+
+HELP = """\
+*/kb refresh* `[source]` — bring the documents up to date now
+*/kb status* — how the engine and the sources are
+*/kb sources* — what Kvasir answers from
+*/kb search* `words` — the best passages, without an answer
+*/kb help* — this list
+Ask a question by mentioning Kvasir in a channel, or in a direct message. In a thread it takes part in, just go on."""
+
+HELP_CHINESE = """\
+*/kb 刷新* `[来源]`：立即更新文档
+*/kb 状态*：引擎与各来源的状况
+*/kb 来源*：Kvasir 依据哪些文档回答
+*/kb 搜索* `关键词`：只看最相关的段落
+*/kb 帮助*：显示本列表
+在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。"""

@@ -1,0 +1,67 @@
+"""Signed HTTP: ``POST /slack/events`` for everything that Slack sends, ``GET /healthz`` for whoever watches us."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.app.async_app import AsyncApp
+
+from bot.errors import BotError
+
+EVENTS_PATH = "/slack/events"
+_MAX_BODY_BYTES = 1024 * 1024
+"""Slack's events are far smaller; more is nobody's business to send."""
+
+
+class PortTaken(BotError):
+    """The port cannot be listened on."""
+
+
+class HttpRunner:
+    """Serves a Bolt app over HTTP; Bolt answers 401 where the signature is wrong or older than five minutes."""
+
+    transport = "http"
+
+    def __init__(self, bolt: AsyncApp, port: int, host: str = "0.0.0.0") -> None:  # noqa: S104 (a server's purpose)
+        self._bolt = bolt
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self.address = ""
+        """Where events go, once started."""
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            PortTaken: somebody else listens there.
+
+        """
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
+        app.add_routes([web.post(EVENTS_PATH, self._events), web.get("/healthz", self._healthy)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            raise PortTaken(
+                f"Port {self._port} cannot be listened on ({error.strerror}). Set PORT to a free one."
+            ) from error
+        port = self._runner.addresses[0][1]
+        self.address = f"http://{self._host}:{port}{EVENTS_PATH}"
+
+    async def _events(self, request: web.Request) -> web.Response:
+        try:
+            bolt_request = await to_bolt_request(request)
+        except (UnicodeDecodeError, LookupError):
+            return web.Response(status=400, text="not UTF-8")
+        response = await self._bolt.async_dispatch(bolt_request)
+        return await to_aiohttp_response(response)
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    async def close(self) -> None:
+        """Stop listening; requests under way are answered first."""
+        if self._runner is not None:
+            await self._runner.cleanup()

@@ -1,0 +1,148 @@
+"""Payload → call: what Slack sends is read, written down, acknowledged, and handed on.
+
+A question is acknowledged once it is in the ledger, not before: what could not be written down is answered with 503
+(over Socket Mode: not at all), so that Slack sends it again. Every event, command, action and view that is not ours is
+acknowledged too, or Slack would retry it and in the end switch the subscription off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
+
+from bot.ledger import Key, LedgerError
+from bot.slack import render
+from bot.slack.calls import Calls
+from bot.slack.command import COMMAND
+from bot.slack.errors import SlackError
+from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
+from bot.slack.home import home_view
+from bot.slack.kb import Kb, Typed
+from bot.slack.tasks import Tasks
+from bot.slack.turns import Turns
+
+_log = structlog.get_logger(__name__)
+
+_ALL = re.compile(".*", re.DOTALL)
+_TOLD = 1_000
+
+Ack = Callable[..., Awaitable[BoltResponse]]
+Next = Callable[[], Awaitable[BoltResponse]]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Takes in what happens in Slack."""
+
+    me: Me
+    turns: Turns
+    kb: Kb
+    calls: Calls
+    tasks: Tasks
+    apology: Callable[[BaseException], str]
+    on_removed: Callable[[], None]
+    answer_in_shared: bool = False
+    """Whether questions from this workspace are answered in channels that another company reads too."""
+    _told: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def register(self, app: AsyncApp) -> None:
+        """Register on a Bolt app."""
+        app.event(_ALL, middleware=[self._event])(_nothing)
+        app.command(_ALL)(self._command)
+        for listener in (app.action, app.shortcut, app.view, app.options):
+            listener(_ALL)(_acknowledge)
+
+    async def _event(self, body: Mapping[str, Any], next_: Next) -> BoltResponse | None:
+        """Write an event down before Bolt acknowledges it."""
+        try:
+            await self.take(body)
+        except LedgerError as error:
+            _log.error("event not taken", error=str(error), event_id=str(body.get("event_id", "")))
+            self._excuse(body, error)
+            return BoltResponse(status=503, body="")
+        return await next_()
+
+    async def take(self, body: Mapping[str, Any]) -> None:
+        """Do what an event asks for.
+
+        Raises:
+            LedgerError: it could not be written down; it has to come again.
+
+        """
+        match parse(body, self.me):
+            case Said() as said:
+                await self._said(said)
+            case Edited(said, newly_addressed):
+                if not await self.turns.edited(said.asked.key, said.asked.text) and newly_addressed:
+                    await self._said(said)
+            case Deleted(key):
+                await self.turns.deleted(key)
+            case Stopped(channel, thread_ts):
+                self.turns.stopped(channel, thread_ts)
+            case HomeOpened(user):
+                self.tasks.start(self._home(user), "home")
+            case Removed():
+                self.on_removed()
+            case None:
+                pass
+
+    async def _said(self, said: Said) -> None:
+        if not said.addressed and not await self.turns.takes_part(said.asked):
+            return
+        if said.stranger:
+            return  # another company's people are not answered from ours
+        if said.shared and not self.answer_in_shared:
+            self._whisper(said.asked.key, said.asked.user, _shared(said.asked.text))
+            return
+        await self.turns.ask(said.asked)
+
+    def _excuse(self, body: Mapping[str, Any], error: LedgerError) -> None:
+        said = parse(body, self.me)
+        if isinstance(said, Said) and said.addressed and not said.stranger:
+            self._whisper(said.asked.key, said.asked.user, self.apology(error))
+
+    def _whisper(self, key: Key, user: str, text: str) -> None:
+        """Tell one person something about one message, once."""
+        if (key.channel, key.ts) in self._told:
+            return
+        self._told[key.channel, key.ts] = None
+        if len(self._told) > _TOLD:
+            del self._told[next(iter(self._told))]
+        self.tasks.start(self._ephemeral(key.channel, user, render.escape(text)), "whisper")
+
+    async def _ephemeral(self, channel: str, user: str, text: str) -> None:
+        try:
+            await self.calls.call("chat.postEphemeral", channel=channel, user=user, text=text)
+        except SlackError as error:
+            _log.warning("whisper not shown", channel=channel, error=str(error))
+
+    async def _home(self, user: str) -> None:
+        try:
+            await self.calls.call("views.publish", user_id=user, view=home_view(await self.kb.status()))
+        except Exception as error:  # noqa: BLE001 (a Home that cannot be shown is logged and nothing else)
+            _log.warning("home not shown", error=type(error).__name__, exc_info=error)
+
+    async def _command(self, ack: Ack, command: Mapping[str, Any]) -> None:
+        await ack()
+        if command.get("command") == COMMAND:
+            self.tasks.start(self.kb.run(Typed.of(command)), "kb")
+
+
+def _shared(text: str) -> str:
+    if render.is_chinese(text):
+        return "此频道与其他公司共享，我不在这里作答。请在内部频道或私信中问我。"
+    return "This channel is shared with another company, so I do not answer here. Ask me in a direct message."
+
+
+async def _nothing() -> None:
+    """Stand behind the middleware, which has done the work."""
+
+
+async def _acknowledge(ack: Ack) -> None:
+    await ack()

@@ -1,0 +1,115 @@
+"""The Slack app as data: what ``kvasir manifest`` prints and what Slack's "create from a manifest" takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.slack.command import COMMAND
+
+SCOPES = {
+    "app_mentions:read": "see where it is mentioned",
+    "assistant:write": "show that it is at work, with a Stop button",
+    "channels:history": "read a thread of a public channel before it answers in it",
+    "channels:read": "tell a channel that is shared with another company",
+    "chat:write": "answer",
+    "commands": "take /kb",
+    "groups:history": "read a thread of a private channel that it was invited to",
+    "groups:read": "tell a private channel that is shared with another company",
+    "im:history": "read direct messages to it",
+    "mpim:history": "read group messages that it is in",
+    "users:read": "read names in place of user ids",
+}
+"""Each right that the bot asks for, and what for."""
+
+REQUIRED_SCOPES = ("app_mentions:read", "chat:write")
+"""Without these nothing works; without another, what it is for does not."""
+
+EVENTS = (
+    "agent_session_stopped",
+    "app_context_changed",
+    "app_home_opened",
+    "app_mention",
+    "app_uninstalled",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+    "tokens_revoked",
+)
+
+
+def manifest(*, events_url: str | None = None) -> dict[str, Any]:
+    """Return the manifest: for Socket Mode, or for HTTP where ``events_url`` is the public ``…/slack/events``."""
+    command: dict[str, Any] = {
+        "command": COMMAND,
+        "description": "Search, refresh and inspect the documents that Kvasir answers from",
+        "usage_hint": "refresh [source] | status | sources | search … | help",
+        "should_escape": False,
+    }
+    events: dict[str, Any] = {"bot_events": list(EVENTS)}
+    interactivity: dict[str, Any] = {"is_enabled": True}
+    if events_url is not None:
+        command["url"] = events["request_url"] = interactivity["request_url"] = events_url
+    return {
+        "display_information": {
+            "name": "Kvasir",
+            "description": "Answers questions from our own documents, with sources",
+            "background_color": "#1f3a5f",
+        },
+        "features": {
+            "agent_view": {
+                "agent_description": "Ask about anything in our documents; every answer names its sources.",
+                "suggested_prompts": [
+                    {"title": "What can you answer?", "message": "Which documents do you answer from?"},
+                    {"title": "你能回答什么？", "message": "你根据哪些文档回答问题？"},
+                ],
+            },
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": "Kvasir", "always_online": True},
+            "slash_commands": [command],
+        },
+        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "settings": {
+            "event_subscriptions": events,
+            "interactivity": interactivity,
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": events_url is None,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def manifest_yaml(*, events_url: str | None = None) -> str:
+    """Return the manifest as YAML, strings quoted where YAML would read them as something else."""
+    return "\n".join(_lines(manifest(events_url=events_url), "")) + "\n"
+
+
+def _lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
+    lines: list[str] = []
+    if isinstance(value, dict):
+        for name, child in value.items():
+            lines += _entry(f"{indent}{name}:", child, indent + "  ")
+    else:
+        for child in value:
+            if isinstance(child, dict):
+                first, *rest = _lines(child, indent + "  ")
+                lines += [f"{indent}- {first.strip()}", *rest]
+            else:
+                lines.append(f"{indent}- {_scalar(child)}")
+    return lines
+
+
+def _entry(head: str, child: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
+    return [head, *_lines(child, indent)] if isinstance(child, (dict, list)) else [f"{head} {_scalar(child)}"]
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    plain = text.replace("_", "").replace(".", "").isalnum() and text.isascii() and not text[0].isdigit()
+    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

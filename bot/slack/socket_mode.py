@@ -1,0 +1,118 @@
+"""Socket Mode: a websocket that stays up, is seen when it goes quiet, and is closed without losing an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.calls import Calls
+from bot.slack.errors import SlackMissingScope
+
+_log = structlog.get_logger(__name__)
+
+_PING_S = 5.0
+_START_S = 30.0
+_LOOK_S = 5.0
+"""Between two looks at the connection."""
+
+
+class SocketRunner:
+    """Keeps a Bolt app connected over Socket Mode.
+
+    The SDK pings, and reconnects when four pongs in a row are missing; a watchdog of our own reconnects where its
+    tasks have ended or the socket stays closed, which is how connections have gone quiet for good.
+    """
+
+    transport = "socket mode"
+    address = ""
+
+    def __init__(
+        self,
+        bolt: AsyncApp,
+        app_token: str,
+        client: AsyncWebClient,
+        *,
+        ping_s: float = _PING_S,
+        look_s: float = _LOOK_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bolt = bolt
+        self._app_token = app_token
+        self._client = client
+        self._ping_s = ping_s
+        self._look_s = look_s
+        self._now = now
+        self._handler: AsyncSocketModeHandler | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect; returns once the websocket is open.
+
+        Raises:
+            SlackError: the app token is wrong or lacks ``connections:write``, or Slack cannot be reached.
+
+        """
+        calls = Calls(_with_token(self._client, self._app_token))
+        try:
+            opened = await calls.call("apps.connections.open")
+        except SlackMissingScope as error:
+            raise SlackMissingScope(
+                "SLACK_APP_TOKEN lacks connections:write. Make an app-level token with that scope under Basic "
+                "Information at api.slack.com/apps and put it into .env.",
+                error.scope,
+            ) from error
+        self._handler = handler = AsyncSocketModeHandler(
+            self._bolt, self._app_token, web_client=self._client, ping_interval=self._ping_s, proxy=None
+        )
+        handler.client.proxy = self._client.proxy
+        handler.client.wss_uri = str(opened["url"])
+        async with asyncio.timeout(_START_S):
+            await handler.client.connect()  # type: ignore[no-untyped-call]
+        self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
+
+    async def _watch(self, handler: AsyncSocketModeHandler) -> None:
+        client = handler.client
+        quiet_since: float | None = None
+        while True:
+            await asyncio.sleep(self._look_s)
+            ended = [task for task in (client.current_session_monitor, client.message_receiver) if task and task.done()]
+            if not ended and await client.is_connected():
+                quiet_since = None
+                continue
+            quiet_since = quiet_since or self._now()
+            if ended or self._now() - quiet_since > self._ping_s * 4:
+                _log.warning("socket mode went quiet", seconds=round(self._now() - quiet_since, 1))
+                await self._reconnect(handler)
+                quiet_since = None
+
+    async def _reconnect(self, handler: AsyncSocketModeHandler) -> None:
+        try:
+            async with asyncio.timeout(_START_S):
+                await handler.client.connect_to_new_endpoint(force=True)
+        except Exception as error:  # noqa: BLE001 (the SDK raises whatever its parts do; the next look tries again)
+            _log.warning("socket mode not reconnected", error=type(error).__name__)
+
+    async def close(self) -> None:
+        """Disconnect; what Slack sends from now on goes to another process, or comes again."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            await asyncio.gather(self._watchdog, return_exceptions=True)
+        if self._handler is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._handler.client.close()  # type: ignore[no-untyped-call]
+
+
+def _with_token(client: AsyncWebClient, token: str) -> AsyncWebClient:
+    other = AsyncWebClient(
+        token=token, base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[]
+    )
+    other.proxy = client.proxy
+    return other

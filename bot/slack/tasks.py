@@ -1,0 +1,38 @@
+"""Work that was started for somebody and is owned until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+class Tasks:
+    """Keeps the tasks it starts, logs those that break, and ends them all at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Start some work."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("task broke", task=task.get_name(), error=type(error).__name__, exc_info=error)
+
+    async def close(self, drain_s: float) -> None:
+        """Let running work end for so many seconds, then cancel it and wait for that."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -1,0 +1,496 @@
+"""Questions → answers: who is answered when, what a restart finds, and that nobody is answered twice.
+
+The life of a turn: ``ask`` writes it into the ledger (that is what Slack's acknowledgement waits for) and puts it in
+its thread's lane; when its time comes, ``begin`` takes it, what an earlier attempt left in the thread is tidied up,
+the answer is shown as it comes, and ``finish`` closes the row. A turn that Slack, the ledger or a killed process
+interrupted stays open in the ledger and is begun again, here or by whichever process lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+
+from bot.answering.events import AnswerEvent, Exchange, Finished, Question
+from bot.ledger import UNFINISHED, Asked, Key, Ledger, LedgerError, Turn, TurnState
+from bot.slack import render
+from bot.slack.calls import Calls
+from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped, SlackUnauthorized
+from bot.slack.events import Me, readable
+from bot.slack.lanes import Lanes
+from bot.slack.reply import Reply
+from bot.slack.sheet import Abilities, Place
+from bot.slack.thread import Line, Threads
+
+_log = structlog.get_logger("kvasir.turns")
+
+_LONGEST_PAUSE_S = 60.0
+"""Between two attempts at a turn that Slack or the ledger interrupts."""
+
+Thread = tuple[str, str, str]
+
+
+class Answerer(Protocol):
+    """What makes the answers; ``bot.answering`` holds the real one."""
+
+    def answer(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        """Answer a question; closing the iterator cancels the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """How turns are run."""
+
+    concurrent: int = 12
+    """Answers at once; the others wait in the order in which they were asked."""
+    deadline_s: float = 900.0
+    """For one answer, from its turn to its last word; a reasoning model may think for minutes."""
+    drain_s: float = 20.0
+    """How long answers may go on once the process is told to end."""
+    heartbeat_s: float = 5.0
+    """Between two renewals of the lease; what was left open is looked for just as often."""
+    attempts: int = 3
+    """How often a question may break the process before it is given up with a sentence."""
+    give_up_s: float = 3_600.0
+    """How long a question waits for a Slack or a ledger that is down."""
+    keep_turns_s: float = 30 * 86_400
+    keep_threads_s: float = 365 * 86_400
+    """How long a silent thread is remembered as one that the bot takes part in."""
+
+
+class _Why(StrEnum):
+    EDITED = "edited"
+    DELETED = "deleted"
+    STOPPED = "stopped"
+    ENDING = "ending"
+
+
+class _Running:
+    """A turn that is being answered."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+        self.why: _Why | None = None
+        self.reply: Reply | None = None
+        self.revision = -1
+
+    def cancel(self, why: _Why) -> None:
+        if self.why is None:
+            self.why = why
+            self.task.cancel()
+
+
+@dataclass(slots=True)
+class _Account:
+    """What the canonical log line tells of a turn."""
+
+    outcome: str = "done"
+    route: str = ""
+    attempts: int = 0
+    wait_s: float = 0.0
+    begun_s: float = 0.0
+    first_call_s: float | None = None
+    error: str = ""
+
+
+class Turns:
+    """Owns every question from its claim to its answer."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        answerer: Answerer,
+        calls: Calls,
+        me: Me,
+        *,
+        apology: Callable[[BaseException], str],
+        settings: TurnSettings | None = None,
+        abilities: Abilities | None = None,
+        on_unauthorized: Callable[[SlackUnauthorized], None] | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._answerer = answerer
+        self._calls = calls
+        self._me = me
+        self._apology = apology
+        self._settings = settings or TurnSettings()
+        self._abilities = abilities or Abilities()
+        self._on_unauthorized = on_unauthorized
+        self._threads = Threads(calls, me)
+        self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
+        self._running: dict[Key, _Running] = {}
+        self._claimed_at: dict[Key, float] = {}
+        self._rests_until: dict[Key, tuple[float, float]] = {}
+        """When an interrupted turn may be begun again, and the pause that led there, in seconds."""
+        self._keeper: asyncio.Task[None] | None = None
+        self._ending = False
+
+    # ── What happens in Slack ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def ask(self, asked: Asked) -> bool:
+        """Take a question on; False if it was taken on before, whoever did.
+
+        Raises:
+            LedgerError: it could not be written down, so Slack should send it again.
+
+        """
+        at = time.perf_counter()
+        if not await self._ledger.claim(asked):
+            return False
+        self._claimed_at[asked.key] = at
+        self._queue(asked)
+        return True
+
+    async def takes_part(self, asked: Asked) -> bool:
+        """Tell whether the bot was asked anything in this question's thread before.
+
+        Raises:
+            LedgerError: the ledger cannot be asked.
+
+        """
+        return not asked.opens_thread and await self._ledger.takes_part(*asked.thread)
+
+    async def edited(self, key: Key, text: str) -> bool:
+        """Answer the new text if the old one is not answered yet; False if there was nothing to change.
+
+        Raises:
+            LedgerError: the edit could not be written down.
+
+        """
+        changed = await self._ledger.edit(key, text)
+        if changed is TurnState.ANSWERING and key in self._running:
+            self._running[key].cancel(_Why.EDITED)
+        return changed is not None
+
+    async def deleted(self, key: Key) -> bool:
+        """Stop answering a question that is gone; what was said already stays.
+
+        Raises:
+            LedgerError: the deletion could not be written down.
+
+        """
+        closed = await self._ledger.supersede(key)
+        if closed and key in self._running:
+            self._running[key].cancel(_Why.DELETED)
+        return closed
+
+    def stopped(self, channel: str, thread_ts: str) -> bool:
+        """Stop the answer in a thread; False if there is none here."""
+        for key, running in self._running.items():
+            if key.channel == channel and running.reply is not None and running.reply.thread_ts == thread_ts:
+                running.cancel(_Why.STOPPED)
+                return True
+        return False
+
+    # ── The process's life ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Take over what dead processes left open, and keep the leases from now on.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+
+        """
+        await self._adopt()
+        await self._ledger.purge(
+            turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
+        )
+        self._keeper = asyncio.create_task(self._keep(), name="ledger keeper")
+
+    async def close(self) -> None:
+        """Begin nothing more, let running answers end for a while, then stop them; the next start finds them open."""
+        self._ending = True
+        tasks = [running.task for running in self._running.values()]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=self._settings.drain_s)
+        finally:
+            if self._keeper is not None:
+                self._keeper.cancel()
+            for running in list(self._running.values()):
+                running.cancel(_Why.ENDING)
+            await asyncio.gather(*tasks, *([self._keeper] if self._keeper else []), return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_s)
+            try:
+                await self._beat()
+                await self._adopt()
+            except LedgerError as error:
+                _log.warning("ledger", error=str(error))
+
+    async def _beat(self) -> None:
+        """Renew the leases; see to what others edited or deleted meanwhile, and to what was left open here."""
+        ours = await self._ledger.heartbeat()
+        for key, running in list(self._running.items()):
+            if key not in ours:
+                await self._lost(key, running)
+            elif running.revision not in {-1, ours[key]}:
+                running.cancel(_Why.EDITED)
+        for key in ours:
+            rests_until, _ = self._rests_until.get(key, (0.0, 0.0))
+            if key in self._lanes or rests_until > time.monotonic():
+                continue
+            if (turn := await self._ledger.find(key)) is not None:
+                self._queue(turn.asked)
+
+    async def _lost(self, key: Key, running: _Running) -> None:
+        """See to a running turn that is not open in our name any more: deleted, or taken by a process that lives."""
+        turn = await self._ledger.find(key)
+        if turn is not None and turn.state is TurnState.SUPERSEDED:
+            running.cancel(_Why.DELETED)
+        elif turn is not None and turn.state in UNFINISHED and running.revision >= 0:
+            running.cancel(_Why.ENDING)
+
+    async def _adopt(self) -> None:
+        for turn in await self._ledger.unfinished():
+            self._queue(turn.asked)
+
+    def _queue(self, asked: Asked) -> None:
+        self._lanes.add(asked.thread, asked.key)
+        self._move()
+
+    def _move(self) -> None:
+        while not self._ending and (taken := self._lanes.take()) is not None:
+            thread, key = taken
+            task = asyncio.create_task(self._run(key, thread), name=f"turn {key.channel} {key.ts}")
+            self._running[key] = _Running(task)
+
+    # ── One turn ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, key: Key, thread: Thread) -> None:
+        account = _Account()
+        started = time.perf_counter()
+        account.wait_s = started - self._claimed_at.pop(key, started)
+        again: Asked | None = None
+        try:
+            again = await self._turn(key, account, started)
+        except (SlackError, LedgerError) as error:
+            account.outcome, account.error = "open", str(error)
+            await self._interrupted(key, error)
+        except Exception as error:  # noqa: BLE001 (the owner of the task: a bug is logged, and the turn stays open)
+            account.outcome, account.error = "open", type(error).__name__
+            _log.exception("turn broke", channel=key.channel, ts=key.ts)
+        finally:
+            del self._running[key]
+            self._lanes.done(thread)
+            _tell(key, account, time.perf_counter() - started)
+            if again is not None:
+                self._queue(again)
+            self._move()
+
+    async def _interrupted(self, key: Key, error: SlackError | LedgerError) -> None:
+        """Leave a turn open for the keeper; that Slack or the ledger failed does not count against it."""
+        _, pause_s = self._rests_until.get(key, (0.0, self._settings.heartbeat_s / 2))
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        self._rests_until[key] = (time.monotonic() + pause_s, pause_s)
+        if isinstance(error, SlackUnauthorized) and self._on_unauthorized is not None:
+            self._on_unauthorized(error)
+        with contextlib.suppress(LedgerError):
+            await self._ledger.forgive(key)
+
+    async def _turn(self, key: Key, account: _Account, started: float) -> Asked | None:
+        """Answer one question; returns it where it has to be answered anew."""
+        running = self._running[key]
+        try:
+            turn = await self._ledger.begin(key)
+            if turn is None:
+                account.outcome = "superseded"
+                return None
+            running.revision, account.attempts = turn.revision, turn.attempts
+            running.reply = self._reply(turn)
+            state = await self._answered(turn, running.reply, account, started)
+        except asyncio.CancelledError:
+            if running.why is None:
+                raise
+            return await self._cancelled(key, running, account)
+        self._rests_until.pop(key, None)
+        if await self._ledger.finish(key, turn.revision, state, account.error):
+            return None
+        account.outcome = "edited"
+        return await self._anew(key, running.reply)
+
+    async def _cancelled(self, key: Key, running: _Running, account: _Account) -> Asked | None:
+        asyncio.current_task().uncancel()  # type: ignore[union-attr]
+        account.outcome = running.why or ""
+        reply = running.reply
+        match running.why:
+            case _Why.EDITED:
+                return await self._anew(key, reply)
+            case _Why.STOPPED if reply is not None:
+                await reply.conclude("已停止。" if reply.chinese else "Stopped.", at_once=True)
+                await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
+            case _Why.DELETED if reply is not None and reply.replies:
+                await reply.conclude(_DELETED_CHINESE if reply.chinese else _DELETED, at_once=True)
+            case _ if reply is not None:
+                await reply.halt()
+        return None
+
+    async def _anew(self, key: Key, reply: Reply | None) -> Asked | None:
+        """Take back what was shown, and return the question as it reads now; None if it was deleted instead."""
+        turn = await self._ledger.find(key)
+        if turn is None or turn.state not in UNFINISHED:
+            return None
+        if reply is not None:
+            await reply.retract()
+            await self._ledger.note_replies(key, ())
+        return turn.asked
+
+    async def _answered(self, turn: Turn, reply: Reply, account: _Account, started: float) -> TurnState:
+        if turn.attempts > 1 and await self._tidy(turn, reply):
+            account.outcome = "found"
+            return TurnState.DONE
+        if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
+            account.outcome = account.error = "given up"
+            await reply.say(_GIVEN_UP_CHINESE if reply.chinese else _GIVEN_UP)
+            return TurnState.FAILED
+        try:
+            return await self._shown(turn, reply, account, started)
+        except SlackStopped:
+            account.outcome = "stopped"
+            await reply.conclude("已停止。" if reply.chinese else "Stopped.", at_once=True)
+            return TurnState.DONE
+        except SlackGone as error:
+            account.outcome, account.error = "gone", str(error)
+            await reply.rest()
+            return TurnState.FAILED
+        except TimeoutError as error:
+            account.outcome, account.error = "late", "deadline"
+            await reply.conclude(self._apology(error))
+            return TurnState.FAILED
+
+    async def _shown(self, turn: Turn, reply: Reply, account: _Account, started: float) -> TurnState:
+        async with asyncio.timeout(self._settings.deadline_s):
+            reply.start_status()
+            question = await self._question(turn.asked, reply)
+            if not question.text:
+                await reply.say(_EMPTY_CHINESE if reply.chinese else _EMPTY)
+                account.route = "help"
+                return TurnState.DONE
+            account.begun_s = time.perf_counter() - started
+            finished = await reply.show(self._answerer.answer(question))
+        account.first_call_s = reply.first_call_s
+        return self._outcome(finished, reply, account)
+
+    def _outcome(self, finished: Finished | None, reply: Reply, account: _Account) -> TurnState:
+        if reply.failure is not None:
+            account.outcome, account.error = "failed", type(reply.failure).__name__
+            return TurnState.FAILED
+        account.route = finished.route if finished is not None else ""
+        return TurnState.DONE
+
+    async def _question(self, asked: Asked, reply: Reply) -> Question:
+        text = await self._threads.question(asked)
+        history: tuple[Exchange, ...] = ()
+        if not asked.opens_thread:
+            try:
+                history = await self._threads.before(asked)
+            except SlackGone:
+                raise
+            except SlackError as error:
+                reply.notice(_NO_HISTORY_CHINESE if reply.chinese else _NO_HISTORY)
+                _log.warning("thread not read", channel=asked.key.channel, error=str(error))
+        if not text and history and not history[-1].answer:
+            # "@Kvasir" alone under what people said: that is the question.
+            text, history = history[-1].question, history[:-1]
+        if asked.files:
+            reply.notice(_FILES_CHINESE if reply.chinese else _FILES)
+        return Question(text=text, history=history, id=f"{asked.key.channel}-{asked.key.ts}")
+
+    def _reply(self, turn: Turn) -> Reply:
+        asked = turn.asked
+        place = Place(asked.key.team, asked.key.channel, asked.thread_ts, asked.key.ts, asked.user)
+
+        async def note(replies: Sequence[str]) -> None:
+            try:
+                await self._ledger.note_replies(asked.key, replies)
+            except LedgerError as error:  # the thread itself tells a restart what was said
+                _log.warning("reply not noted", channel=asked.key.channel, ts=asked.key.ts, error=str(error))
+
+        return Reply(
+            place,
+            self._calls,
+            self._abilities,
+            note=note,
+            apology=self._apology,
+            chinese=render.is_chinese(readable(asked.text, {}, me=self._me.user)),
+        )
+
+    # ── What an earlier attempt left ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _tidy(self, turn: Turn, reply: Reply) -> bool:
+        """Find what an earlier attempt left in the thread; True if that is the whole answer.
+
+        A half answer becomes one line of apology: its stream is stopped, its first message says so, others are deleted.
+        """
+        try:
+            lines = await self._threads.lines(turn.asked)
+        except SlackGone:
+            return False
+        key = turn.asked.key
+        if any(line.ours and line.answers == key.ts for line in lines):
+            return True
+        known = await self._ledger.replies_in(*turn.asked.thread)
+        left = [line for line in lines if _is_left(line, key, turn.replies, known)]
+        for number, line in enumerate(left):
+            await self._take_back(key.channel, line, reply, apologise=number == 0)
+        return False
+
+    async def _take_back(self, channel: str, line: Line, reply: Reply, *, apologise: bool) -> None:
+        with contextlib.suppress(SlackRefused, SlackStopped):
+            await self._calls.call("chat.stopStream", channel=channel, ts=line.ts)
+        with contextlib.suppress(SlackRefused, SlackGone):
+            if not apologise:
+                await self._calls.call("chat.delete", channel=channel, ts=line.ts)
+                return
+            sentence = _INTERRUPTED_CHINESE if reply.chinese else _INTERRUPTED
+            block = {"type": "markdown", "text": sentence}
+            await self._calls.call("chat.update", channel=channel, ts=line.ts, text=sentence, blocks=[block])
+            reply.replies.append(line.ts)
+
+
+def _is_left(line: Line, key: Key, replies: Sequence[str], known: frozenset[str]) -> bool:
+    """Tell whether a message is a part of this question's answer: noted as such, or ours and noted nowhere."""
+    return line.ours and float(line.ts) > float(key.ts) and (line.ts in replies or line.ts not in known)
+
+
+def _tell(key: Key, account: _Account, seconds: float) -> None:
+    """Write the one line of a turn: ids and figures, no texts."""
+    _log.info(
+        "turn",
+        team=key.team,
+        channel=key.channel,
+        ts=key.ts,
+        outcome=account.outcome,
+        route=account.route,
+        attempts=account.attempts,
+        wait_s=round(account.wait_s, 4),
+        begun_s=round(account.begun_s, 4),
+        first_call_s=None if account.first_call_s is None else round(account.first_call_s, 4),
+        seconds=round(seconds, 3),
+        error=account.error,
+    )
+
+
+_EMPTY = (
+    "Ask me something after my name, for example: “@Kvasir how do I add a source?” `/kb help` lists what else I do."
+)
+_EMPTY_CHINESE = "请在提及我之后写下问题，例如：“@Kvasir 如何添加来源？” 输入 `/kb 帮助` 可查看其他功能。"
+_INTERRUPTED = f"_{render.NOTICE_MARK} I was interrupted here; the answer follows below._"
+_INTERRUPTED_CHINESE = f"_{render.NOTICE_MARK} 回答在此中断，完整的回答见下方。_"
+_GIVEN_UP = "I was interrupted again and again and could not answer this. Please ask again; the log says why."
+_GIVEN_UP_CHINESE = "我多次被中断，没能回答这个问题。请再问一次；原因见日志。"
+_DELETED = "The question was deleted, so I stopped here."
+_DELETED_CHINESE = "问题已被删除，回答到此为止。"
+_FILES = "I cannot read attached files; this answers the text alone."
+_FILES_CHINESE = "我无法读取附件，以下仅根据文字回答。"
+_NO_HISTORY = "I could not read this thread, so this answers the last message alone."
+_NO_HISTORY_CHINESE = "我无法读取此消息列，以下仅根据最后一条消息回答。"

@@ -1,0 +1,232 @@
+"""The real Bolt app in a sandbox workspace, with answers that a test scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
+from bot.apology import apology
+from bot.ledger import Ledger, open_ledger
+from bot.slack.app import SlackApp, SlackDeps, slack_app
+from bot.slack.settings import SlackSettings
+from bot.slack.sheet import Abilities
+from bot.slack.turns import TurnSettings
+from engine.interfaces import State, Status
+from knowledge.interfaces import Hit, SearchResult
+from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
+from tests.slack_sandbox import Box, sandbox
+
+Transport = Literal["socket", "http"]
+Script = Callable[[Question], AsyncIterator[AnswerEvent]]
+
+PASSAGE = Passage(1, "docs", "sources.md", "Adding a source", "kvasir.toml", "https://kb.example/sources", "Add it.")
+
+
+def finished(*cited: Passage) -> Finished:
+    return Finished("engine", cited, {"total": 0.1})
+
+
+async def echo(question: Question) -> AsyncGenerator[AnswerEvent]:
+    """Answer with the question itself, cited."""
+    yield Sources((PASSAGE,))
+    yield Text(f"You asked: {question.text} [1]. ")
+    yield Text("That is all.")
+    yield finished(PASSAGE)
+
+
+def saying(*texts: str) -> Script:
+    """Return a script that says these texts."""
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        for text in texts:
+            yield Text(text)
+        yield finished()
+
+    return script
+
+
+@dataclass
+class Scripted:
+    """An answerer whose answers a test writes; it keeps the questions."""
+
+    script: Script = echo
+    asked: list[Question] = field(default_factory=list)
+    closed: int = 0
+    """Answers that came to an end, whichever."""
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent]:
+        self.asked.append(question)
+        try:
+            events = self.script(question)
+            async for event in events:
+                yield event
+        finally:
+            self.closed += 1
+
+
+class Held:
+    """A script that says something, then waits until it is told to go on."""
+
+    def __init__(self, first: str = "The first half. ", second: str = "The second half.") -> None:
+        self.first, self.second = first, second
+        self.go = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    async def __call__(self, _question: Question) -> AsyncGenerator[AnswerEvent]:
+        if self.first:
+            yield Text(self.first)
+        self.reached.set()
+        await self.go.wait()
+        yield Text(self.second)
+        yield finished()
+
+
+@dataclass(frozen=True)
+class Source:
+    kind: str = "folder"
+    root: str = "/srv/docs"
+    documents: int = 7
+    failed: int = 0
+    held: int = 0
+    synced_at: datetime | None = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=3))
+    error: str | None = None
+
+
+@dataclass
+class Shelf:
+    """A library of one document."""
+
+    hits: tuple[Hit, ...] = ()
+    refreshed: list[str | None] = field(default_factory=list)
+    failure: Exception | None = None
+    progress: tuple[Progress, ...] = ()
+    go: asyncio.Event | None = None
+
+    async def search(self, query: str, *, limit: int) -> SearchResult:
+        if self.failure:
+            raise self.failure
+        return SearchResult(query, self.hits[:limit], 0.01, answerable=True)
+
+    async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
+        self.refreshed.append(source)
+        if self.failure:
+            raise self.failure
+        for progress in self.progress:
+            on_progress(progress)
+            await asyncio.sleep(0)
+        if self.go is not None:
+            await self.go.wait()
+        return SyncReport({"docs": SourceReport(listed=7, unchanged=5, added=2)}, 1.5)
+
+    async def status(self) -> Mapping[str, Source]:
+        return {"docs": Source()}
+
+
+@dataclass
+class Bot:
+    """A bot that runs in a sandbox."""
+
+    box: Box
+    app: SlackApp
+    answerer: Scripted
+    shelf: Shelf
+    ledger: Ledger
+    running: asyncio.Task[None]
+
+    async def ask(self, text: str = "@Kvasir how?", channel: str = "#general", **more: Any) -> str:
+        return await self.box.say("ada", channel, text, **more)
+
+    async def answers(self, root: str, channel: str = "#general") -> list[dict[str, Any]]:
+        """Return the bot's messages in a thread."""
+        return [
+            m for m in await self.box.messages(channel) if m["root"] == root and m.get("bot_id") and m["ts"] != root
+        ]
+
+    async def answer(self, root: str, contains: str = "That is all.", channel: str = "#general") -> dict[str, Any]:
+        """Return the bot's message that holds some text and is complete, once it is there."""
+        return await self.box.wait_for_message(
+            lambda m: m["root"] == root and m.get("bot_id") and contains in shown(m) and m.get("metadata"),
+            channel=channel,
+        )
+
+    async def settled(self) -> None:
+        """Wait until everything that Slack sent was taken and answered."""
+        await self.box.wait_delivered()
+        await self.box.wait_until(lambda: not self.app._turns._running, what="end of the turns")
+
+
+def shown(message: Mapping[str, Any]) -> str:
+    """Return all that a message shows, as one text."""
+    parts = [str(message.get("text") or "")]
+    for block in message.get("blocks") or ():
+        text = block.get("text")
+        parts.append(text if isinstance(text, str) else str((text or {}).get("text", "")))
+        parts += [str(element.get("text", "")) for element in block.get("elements") or () if isinstance(element, dict)]
+    return "\n".join(parts)
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+QUICK = TurnSettings(drain_s=0.2, heartbeat_s=0.1)
+
+
+@contextlib.asynccontextmanager
+async def bot_in(
+    box: Box,
+    state: Path,
+    *,
+    script: Script = echo,
+    port: int | None = None,
+    settings: TurnSettings = QUICK,
+    abilities: Abilities | None = None,
+    database: str | None = None,
+    shelf: Shelf | None = None,
+    owner: str | None = None,
+    **options: Any,
+) -> AsyncIterator[Bot]:
+    """Run the bot in a workspace, over Socket Mode, or over HTTP on a port."""
+    slack = SlackSettings(
+        bot_token=box.bot_token,
+        app_token=box.app_token if port is None else None,
+        signing_secret=box.signing_secret,
+        api_url=box.api_url,
+        port=port or 0,
+    )
+    answerer, shelf = Scripted(script), shelf or Shelf()
+    url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
+    async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
+        deps = SlackDeps(ledger, answerer, shelf, lambda: Status(State.READY, model="r1"), apology)
+        async with slack_app(slack, deps, turn_settings=settings, abilities=abilities, **options) as app:
+            await app.connect()
+            running = asyncio.create_task(app.run_until_revoked())
+            await box.wait_connected()
+            try:
+                yield Bot(box, app, answerer, shelf, ledger, running)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def house(
+    state: Path, transport: Transport, *, box_options: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Bot]:
+    """Run a workspace and the bot in it."""
+    port = free_port() if transport == "http" else None
+    events_url = f"http://127.0.0.1:{port}/slack/events" if port else None
+    async with (
+        sandbox(state, events_url=events_url, **(box_options or {})) as box,
+        bot_in(box, state, port=port, **options) as bot,
+    ):
+        yield bot
