@@ -63,6 +63,9 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
 _SCHEMA = 1
 """Raised when the properties change: another schema is another collection, never a migration in place."""
 
+_K1, _B = 1.2, 0.75
+"""BM25's usual constants, as the embedded store has them."""
+
 _GONE = "The index in Weaviate is gone: start Kvasir again, then run `kvasir sync`."
 
 _UNREACHABLE = (
@@ -176,7 +179,9 @@ class WeaviateStore:
                 name,
                 description=_description(dimensions),
                 properties=_properties(),
-                inverted_index_config=Configure.inverted_index(stopwords_preset=StopwordsPreset.NONE),
+                inverted_index_config=Configure.inverted_index(
+                    bm25_k1=_K1, bm25_b=_B, stopwords_preset=StopwordsPreset.NONE
+                ),
                 vector_config=Configure.Vectors.self_provided(
                     quantizer=Configure.VectorIndex.Quantizer.rq(bits=8),
                     vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE),
@@ -410,7 +415,8 @@ async def _lexical(query: Any, terms: str, pool: int, where: Any) -> list[Found]
         return_properties=list(RETURNED),
         return_metadata=MetadataQuery(score=True),
     )
-    return [_found(found, found.metadata.score or 0.0) for found in answer.objects]
+    # The server leaves out the formula's constant factor; with it both stores score alike.
+    return [_found(found, (_K1 + 1) * (found.metadata.score or 0.0)) for found in answer.objects]
 
 
 async def _dense(query: Any, vector: Vector, pool: int, where: Any) -> list[Found]:  # noqa: ANN401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -134,6 +135,13 @@ async def test_a_rarer_term_and_more_terms_score_higher(store: Store) -> None:
     )
     hits = await found(store, "common rare")
     assert hits["two"].bm25 > hits["rare"].bm25 > hits["r0"].bm25 > 0
+
+
+async def test_both_stores_score_by_the_textbook(store: Store) -> None:
+    """Okapi BM25 with k1 1.2 and b 0.75, so that one threshold serves every store."""
+    await store.write([row(f"r{n}", f"other{n}", some_unit(n)) for n in range(9)] + [row("a", "rare")])
+    await store.maintain()
+    assert (await found(store, "rare"))["a"].bm25 == pytest.approx(math.log(1 + (10 - 1 + 0.5) / (1 + 0.5)), rel=1e-3)
 
 
 async def test_terms_are_taken_as_they_are(store: Store) -> None:

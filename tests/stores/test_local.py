@@ -198,7 +198,7 @@ async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; the read-only disk covers it")
 async def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)  # noqa: ASYNC240 - a test's own setting
+    tmp_path.chmod(0o500)
     with pytest.raises(StoreReadOnly, match="takes no writes"):
         await LocalStore(tmp_path / "store").open(INDEX, DIMENSIONS)
 
