@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 from engine.interfaces import State, Status
@@ -45,7 +45,7 @@ class StatusBoard:
         changed.set()
         self._publish(status)
 
-    async def watch(self) -> AsyncIterator[Status]:
+    async def watch(self) -> AsyncGenerator[Status, None]:
         """Yield the status now and then each later one; a slow reader skips what was overtaken."""
         seen: Status | None = None
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -85,7 +85,9 @@ class EngineClient:
             session, self._session = self._session, None
             await session.close()
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+    ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
         body = wire.chat_request(self._endpoint.model, messages, sampling, request_id)
         answer = _Answer(self._endpoint, deadline=time.monotonic() + self._deadlines.answer_s)

@@ -49,6 +49,8 @@ def plan(wanted: Variant | None, machine: Machine) -> Plan:
         EngineRefused: it does not fit, or no engine runs on such a machine; the text has the numbers and the next step.
 
     """
+    if (why := why_no_engine(machine)) is not None:
+        raise EngineRefused(why)
     if wanted is None:
         note = (
             f"Set KVASIR_MODEL to an R1 variant, such as {VARIANTS[-1].name}, to use the GPU." if machine.cards else ""
@@ -59,12 +61,17 @@ def plan(wanted: Variant | None, machine: Machine) -> Plan:
     return _on_cards(wanted, machine)
 
 
+def why_no_engine(machine: Machine) -> str | None:
+    """Return the sentence for a kind of machine that no engine runs on, None for one where it may."""
+    if machine.system == "linux" and machine.architecture in {"x86_64", "AMD64"}:
+        return None
+    return (
+        f"No engine runs on this kind of machine ({machine.system}, {machine.architecture}). "
+        "Set KVASIR_ENGINE_URL to an SGLang server that runs elsewhere."
+    )
+
+
 def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
-    if machine.system != "linux" or machine.architecture not in {"x86_64", "AMD64"}:
-        raise EngineRefused(
-            f"No engine runs on this kind of machine ({machine.system}, {machine.architecture}). "
-            "Set KVASIR_ENGINE_URL to an SGLang server that runs elsewhere."
-        )
     if not (variant.stand_in or variant.is_directory):
         raise EngineRefused(
             f"{variant.name} has {variant.weights_gib:.2f} GiB of weights and needs NVIDIA GPUs; none is seen here. "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 _LONGEST_LINE = 2000
 _KEPT_LINES = 200
@@ -68,6 +70,23 @@ class LogTail:
         for secret in self._secrets:
             line = line.replace(secret, "***")
         return line[:_LONGEST_LINE]
+
+
+class LogFile:
+    """The log as a file for people, of bounded size: what is over it goes to a second file, and then is dropped."""
+
+    def __init__(self, path: Path, longest_bytes: int = 5 << 20) -> None:
+        """Write to ``path``, and to the same name with ``.1`` for what came before."""
+        self._path = path
+        self._longest_bytes = longest_bytes
+
+    def write(self, line: str) -> None:
+        """Append a line; a disk that takes none loses the line, not the engine."""
+        with contextlib.suppress(OSError):
+            if self._path.exists() and self._path.stat().st_size > self._longest_bytes:
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
 
 
 def reason(lines: Sequence[str]) -> str:

@@ -23,7 +23,8 @@ class ReasoningDecoder:
         """Say what the model does.
 
         A model that does not think has its text left as it is, tags and all. ``opens_think``: the template ends in the
-        opening tag, so text starts inside the thinking where the server does not split it.
+        opening tag, so text starts inside the thinking where the server does not split it (a server that sends thinking
+        apart does, whatever was said of it).
         """
         self._thinks = thinks
         self._thinking = _Scanner()
@@ -36,6 +37,7 @@ class ReasoningDecoder:
         """Return the pieces that one delta of the server brings; tags that may still come whole are held back."""
         pieces: list[Piece] = []
         if reasoning:
+            self._content.leave()
             pieces += self._emit([(True, text) for _, text in self._thinking.feed(reasoning)])
         if content:
             pieces += self._emit(self._content.feed(content) if self._thinks else [(False, content)])
@@ -82,6 +84,9 @@ class _Scanner:
     def __init__(self, *, inside: bool = False) -> None:
         self._inside = inside
         self._held = ""
+
+    def leave(self) -> None:
+        self._inside = False
 
     def feed(self, text: str) -> list[tuple[bool, str]]:
         text = self._held + text

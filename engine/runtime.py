@@ -50,6 +50,11 @@ class RuntimeFile:
         self._lock_path = self.folder / "owner.lock"
         self._descriptor: int | None = None
 
+    @property
+    def owned(self) -> bool:
+        """Say whether this process is the owner."""
+        return self._descriptor is not None
+
     def claim(self) -> bool:
         """Become the owner; False while another process is."""
         if self._descriptor is not None:

@@ -1,21 +1,31 @@
-"""What the engine room is told."""
+"""What the engine room is told: folders, the wanted model or somebody's server, deadlines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.client import Deadlines
+from engine.supervisor import Policy
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Where the engine lives and what it hosts."""
+    """The engine's slice of the configuration."""
 
     home: Path
-    """State; the engine's own is in ``home/engine``."""
+    """The state directory (``KVASIR_HOME``)."""
     cache: Path
-    """Environments and models, shared by every state folder."""
+    """Environments and models (``KVASIR_CACHE``)."""
     model: str | None = None
-    """A variant's name or a directory; None lets Kvasir choose."""
+    """A variant's name or a folder (``KVASIR_MODEL``); None for the stand-in."""
     url: str | None = None
-    """An engine that someone else runs; then no process is started."""
+    """An engine that someone else runs (``KVASIR_ENGINE_URL``); nothing is started here then."""
     api_key: str | None = field(default=None, repr=False)
+    """The key of that engine (``KVASIR_ENGINE_API_KEY``)."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    policy: Policy = field(default_factory=Policy)
+    remote_poll_s: float = 15.0
+    """Between two looks at somebody's engine that is up; a third of it while it is not."""
+    follow_poll_s: float = 0.5
+    """Between two looks at the file of another process that runs the engine."""

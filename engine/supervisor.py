@@ -66,7 +66,7 @@ class Crashes:
 class Job:
     """What is kept running."""
 
-    launch: Callable[[int], Launch]
+    launch: Callable[[int], Awaitable[Launch]]
     """Turns a port into a start."""
     healthy: Healthy
     ready: Callable[[Launch], Awaitable[None]]
@@ -77,6 +77,8 @@ class Job:
     """Struck out of the log."""
     on_line: Callable[[str], None] = lambda _: None
     """Given each line of the log."""
+    progress_from: float = 0.0
+    """How far things were before the first start, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Supervisor:
     async def run(self) -> None:
         """Keep it running; returns when it is given up (the board then says FAILED), ends it when cancelled."""
         while True:
-            launch = self._job.launch(self._around.port())
+            launch = await self._job.launch(self._around.port())
             tail = LogTail(self._job.secrets)
             try:
                 why = await self._once(launch, tail)
@@ -117,8 +119,9 @@ class Supervisor:
                     Event.GAVE_UP, f"The engine does not stay up: {why}. See engine.log, then start again."
                 )
                 return
-            self._board.move(Event.DIED, f"Restarting in {delay_s:.0f} s: {why}")
+            self._board.move(Event.DIED, f"Restarting in {delay_s:.0f} s: {why}", progress=self._job.progress_from)
             await self._around.sleep(delay_s)
+            self._board.note(f"The engine is starting again: {why}", progress=self._job.progress_from)
 
     async def _once(self, launch: Launch, tail: LogTail) -> str:
         """Run it once and return why it ended."""
@@ -145,7 +148,8 @@ class Supervisor:
             up.set()
         elif not up.is_set() and (step := milestone(line)):
             share, doing = step
-            self._board.note(f"The engine is {doing}.", progress=share)
+            done = self._job.progress_from
+            self._board.note(f"The engine is {doing}.", progress=done + (1 - done) * share)
 
     async def _watch(self, launch: Launch, up: asyncio.Event) -> str:
         """Wait until it is ready, then look after its health; return once it has been silent for too long."""
@@ -155,7 +159,7 @@ class Supervisor:
                 await self._job.ready(launch)
         except TimeoutError:
             return f"it was not ready within {self._policy.start_deadline_s:.0f} s"
-        self._board.move(Event.CAME_UP)
+        self._board.move(Event.CAME_UP, progress=1.0)
         return await self._while_healthy(launch)
 
     async def _until_up(self, launch: Launch, up: asyncio.Event) -> None:
@@ -174,7 +178,7 @@ class Supervisor:
             await self._around.sleep(self._policy.health_every_s)
             if await self._job.healthy(launch.url):
                 if silent:
-                    self._board.move(Event.CAME_UP)
+                    self._board.move(Event.CAME_UP, progress=1.0)
                 silent = 0
             else:
                 if not silent:

@@ -44,6 +44,8 @@ class Served:
     context_tokens: int | None
     split_by_server: bool | None
     """None where the server is not SGLang, or a router that does not tell."""
+    tokenizer_path: str | None = None
+    """A folder or a hub's id, as the server names it."""
 
 
 def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def served(models: Mapping[str, Any], info: Mapping[str, Any]) -> Served:
     if not name:
         raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
     split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
-    return Served(name, _count(first.get("max_model_len")), split)
+    return Served(name, _count(first.get("max_model_len")), split, _string(info.get("tokenizer_path")) or None)
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -1,0 +1,188 @@
+"""The engine as the bot sees it: started in the background, asked at any time, stopped with nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from engine.board import StatusBoard
+from engine.connection import COMING, Connection
+from engine.elsewhere import follow, look, watch_url
+from engine.errors import InstallError
+from engine.hardware import Machine, probe
+from engine.install import Installer, UnpackWheel
+from engine.interfaces import Delta, Message, Sampling, State, Status
+from engine.lifecycle import Event
+from engine.local import LocalEngine
+from engine.runtime import Runtime, RuntimeFile
+from engine.settings import EngineSettings
+
+_log = logging.getLogger("kvasir.engine")
+
+
+class Engine:
+    """Implements ``engine.interfaces.ChatEngine`` over a local engine, another process's, or somebody's server."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        unpack_wheel: UnpackWheel,
+        *,
+        wheel_error: type[Exception] = OSError,
+        machine: Callable[[Path], Machine] = probe,
+    ) -> None:
+        """Take what it needs; nothing is started, claimed or read before ``start``.
+
+        ``wheel_error`` is what ``unpack_wheel`` raises; its text becomes an ``InstallError``.
+        """
+
+        async def unpack(name: str, version: str, sha256: str) -> Path:
+            try:
+                return await unpack_wheel(name, version, sha256)
+            except wheel_error as error:
+                raise InstallError(str(error)) from error
+
+        self._settings = settings
+        self._board = StatusBoard(self._publish)
+        self._runtime = RuntimeFile(settings.home)
+        self._connection = Connection(self._board, unpack)
+        self._local = LocalEngine(settings, Installer(settings.cache, unpack), self._connection, self._runtime, machine)
+        self._life: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def peek(home: Path) -> Status:
+        """Return what a living process of this state directory says of its engine; starts nothing."""
+        told = RuntimeFile(home).read()
+        return told.status if told is not None else Status(State.ABSENT, detail="No engine is running.")
+
+    @staticmethod
+    async def look(settings: EngineSettings) -> Status:
+        """As ``peek``; an engine at somebody's address is asked once."""
+        return Engine.peek(settings.home) if settings.url is None else await look(settings.url, settings)
+
+    async def start(self, *, install: bool = True) -> None:
+        """Begin to bring the engine up, in a task of its own, and return at once; a second call does nothing.
+
+        An engine that another process of this state directory runs is used, and taken over when that process ends.
+        """
+        if self._life is None:
+            self._life = asyncio.create_task(self._live(install=install), name="engine")
+            self._life.add_done_callback(self._ended)
+
+    async def ensure(self, *, install: bool = False) -> Status:
+        """Use a running engine, else start it; return its first settled status.
+
+        With ``install=False`` nothing is installed: the status is then ABSENT and says so.
+        """
+        await self.start(install=install)
+        return await self._until(lambda _: True)
+
+    async def wait_ready(self, deadline_s: float) -> Status:
+        """Wait until answers can be asked for, or it is sure that they cannot, or the deadline; return the status."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._until(lambda state: state not in COMING)
+        return self.status()
+
+    async def stop(self) -> None:
+        """End what was started and return when nothing of it is left; safe to call twice."""
+        if self._life is None:
+            return
+        life, self._life = self._life, None
+        if self._runtime.owned and self._board.status.state is not State.STOPPING:
+            self._board.move(Event.STOP, "The engine is stopping.")
+        life.cancel()
+        try:
+            await asyncio.wait([life])
+        finally:
+            await self._connection.disconnect()
+            self._board.show(Status(State.ABSENT, detail="The engine is stopped."))
+            self._runtime.release()
+
+    def status(self) -> Status:
+        """Return the state now, without I/O."""
+        return self._board.status
+
+    def watch(self) -> AsyncGenerator[Status, None]:
+        """Yield the status now, then each later one; never ends by itself."""
+        return self._board.watch()
+
+    @property
+    def context_tokens(self) -> int:
+        """Return the context of the model that is up, prompt and answer together; 4096 before one is."""
+        return self._connection.context_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens of the model that is up; before one is, and for one without known files, never too few."""
+        return self._connection.vocabulary.count(text)
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Return the beginning of ``text`` that ``count_tokens`` counts at most ``max_tokens`` of."""
+        return self._connection.vocabulary.truncate(text, max_tokens)
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+    ) -> AsyncGenerator[Delta, None]:
+        """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
+        client = self._connection.client()
+        async with aclosing(client.stream(messages, sampling, request_id=request_id)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _until(self, wanted: Callable[[State], bool]) -> Status:
+        """Wait for a state that is wanted; one that was never looked into does not count."""
+        async with aclosing(self.watch()) as changes:
+            async for status in changes:
+                known = status.state is not State.ABSENT or bool(status.detail)
+                if wanted(status.state) and (known or self._life is None):
+                    break
+        return self.status()
+
+    async def _live(self, *, install: bool) -> None:
+        if self._settings.url is not None:
+            await watch_url(self._settings.url, self._connection, self._settings)
+        try:
+            while not self._runtime.claim():
+                await follow(self._runtime, self._connection, self._settings)
+        except OSError as error:
+            self._board.move(
+                Event.GAVE_UP, f"{self._settings.home} cannot be written: {error.strerror}. Set KVASIR_HOME."
+            )
+            return
+        await self._local.run(install=install)
+
+    def _ended(self, life: asyncio.Task[None]) -> None:
+        """Show a fault of our own, which nobody awaits the task to see."""
+        if not life.cancelled() and (error := life.exception()) is not None:
+            _log.error("the engine's task failed", exc_info=error)
+            self._board.show(Status(State.FAILED, detail="Kvasir's own care of the engine failed; its log says where."))
+
+    def _publish(self, status: Status) -> None:
+        """Tell other processes, while the engine is this one's."""
+        if not self._runtime.owned:
+            return
+        endpoint = self._local.published
+        try:
+            self._runtime.write(
+                Runtime(
+                    pid=os.getpid(),
+                    state=status.state.value,
+                    progress=status.progress,
+                    detail=status.detail,
+                    url=status.url,
+                    model=status.model,
+                    stand_in=status.stand_in,
+                    api_key=endpoint.api_key if endpoint else None,
+                    context_tokens=self._connection.context_tokens,
+                    model_path=self._local.model_path,
+                    thinks=endpoint.thinks if endpoint else False,
+                    opens_think=endpoint.opens_think if endpoint else False,
+                )
+            )
+        except OSError as error:
+            _log.warning("the engine's status cannot be written for others: %s", error.strerror)
