@@ -1,0 +1,61 @@
+"""One sync at a time, across processes, and never a lock that outlives its holder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from knowledge.errors import KnowledgeError, SyncRunning
+from knowledge.sync.lock import sync_lock
+
+HOLDER = (
+    "import sys, pathlib\n"
+    "from knowledge.sync.lock import sync_lock\n"
+    "with sync_lock(pathlib.Path(sys.argv[1])):\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
+
+
+def test_a_second_sync_in_this_process_is_told_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "sync.lock"
+    says = rf"process {os.getpid()}, since \d\d:\d\d:\d\d UTC"
+    with sync_lock(path), pytest.raises(SyncRunning, match=says), sync_lock(path):
+        pass
+    with sync_lock(path):
+        pass
+
+
+async def test_another_process_holds_it_until_it_dies(tmp_path: Path) -> None:
+    path = tmp_path / "sync.lock"
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, str(path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    with pytest.raises(SyncRunning, match=f"process {holder.pid}"), sync_lock(path):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    await holder.wait()
+    with sync_lock(path):
+        pass
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff", b"[]", b'{"pid": "x"}'])
+def test_a_lock_without_a_readable_signature_is_still_a_lock(tmp_path: Path, written: bytes) -> None:
+    path = tmp_path / "sync.lock"
+    with sync_lock(path):
+        path.write_bytes(written)
+        with pytest.raises(SyncRunning, match=r"running already\. Wait"), sync_lock(path):
+            pass
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KnowledgeError, match="KVASIR_HOME"), sync_lock(tmp_path / "none" / "sync.lock"):
+        pass

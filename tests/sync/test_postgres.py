@@ -1,0 +1,76 @@
+"""The manifest on a real PostgreSQL: the same syncs, and the ways in which a server fails."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from knowledge.errors import ManifestError
+from knowledge.sync.records import Identity
+from knowledge.sync.state import open_manifest
+
+pytestmark = pytest.mark.slow
+
+
+def _servers() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("kvasir_tests_postgres", Path(__file__).parent.parent / "postgres.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with _servers().postgres_server() as url:
+        yield url
+
+
+async def test_syncs_converge_on_postgresql(rig_on: Any, server: str, expected: Any, store_down: Exception) -> None:
+    async with rig_on(server) as rig:
+        for n in range(40):
+            rig.source.put(f"{n}.md", f"text {n}\n\nsame" if n != 7 else "broken")
+        report = await rig.report()
+        assert (report.added, report.failed, report.chunks_written) == (39, 1, 78)
+        rig.source.put("3.md", "changed\n\nsame")
+        del rig.source.texts["4.md"]
+        rig.store.plan("write", store_down)
+        assert (await rig.report()).error == str(store_down)
+        report = await rig.report()
+        assert (report.updated, report.chunks_written, report.failed) == (1, 1, 1)
+        assert await rig.answers() == expected(rig.source)
+        assert await rig.agree()
+        rig.store.rows.pop(next(iter(rig.store.rows)))
+        assert (await rig.sync()).repaired == 1
+        assert await rig.answers() == expected(rig.source)
+        await rig.manifest.forget((await rig.manifest.indexes())[0])
+
+
+async def test_two_processes_make_the_tables_at_once(server: str) -> None:
+    manifests = await asyncio.gather(*(open_manifest(server) for _ in range(4)))
+    identity = Identity("memory", "e", "c", "t")
+    rows = [await manifest.index(identity) for manifest in manifests]
+    assert len({row.id for row in rows}) == 1
+    for manifest in manifests:
+        await manifest.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("secret@", "hunter2@"), ("/kvasir", "/missing"), ("kvasir:", "nobody:"), ("127.0.0.1", "nohost.invalid")],
+)
+async def test_a_refusal_is_told_without_the_password(server: str, old: str, new: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        await open_manifest(new.join(server.rsplit(old, 1)))
+    assert "KVASIR_DATABASE_URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "secret" not in str(caught.value)
