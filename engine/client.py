@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -183,16 +183,17 @@ class _Answer:
     def waits_for(self) -> str:
         return "no next token" if self.began else "no first token"
 
-    def take(self, chunk: bytes) -> list[Delta]:
-        """Return the deltas that ``chunk`` brings; an empty one is the end of the stream."""
+    def take(self, chunk: bytes) -> Iterator[Delta]:
+        """Yield the deltas that ``chunk`` brings, an error only after what came before it; an empty one is the end."""
         self._bytes += len(chunk)
         if self._bytes > _ANSWER_BYTES:
             raise EventTooLong
-        deltas: list[Delta] = []
         for data in self._sse.decode(chunk) if chunk else self._sse.flush():
-            deltas += self._event(data)
+            yield from self._begun(self._event(data))
         if not chunk and not self.ended:
-            deltas += self._end()
+            yield from self._begun(self._end())
+
+    def _begun(self, deltas: list[Delta]) -> list[Delta]:
         self.began = self.began or bool(deltas)
         return deltas
 

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import tiktoken
 
+from engine.text import whole
+
 _LONGEST_STRETCH = 50_000
 """Characters that are encoded at once; the regular expression engine fails on runs of about a million."""
 _SAFE_BREAK = re.compile(r"(?<=[a-z]) (?=[A-Za-z])|(?<=\S\n)(?=[A-Za-z\u4e00-\u9fa5])")
@@ -148,15 +150,6 @@ class Encoding:
             if self.count(beginning) <= max_tokens:  # cut off, the last piece may be encoded in more tokens
                 return beginning
         return ""
-
-
-def whole(text: str) -> str:
-    """Return ``text`` with each lone surrogate, which no encoding can carry, replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def from_tokenizer_json(path: Path) -> Encoding:

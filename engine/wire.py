@@ -20,6 +20,7 @@ from engine.errors import (
     PromptTooLong,
 )
 from engine.interfaces import Message, Sampling, Usage
+from engine.text import whole
 
 Finish = Literal["stop", "length", "abort"]
 _TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds the maximum", re.IGNORECASE)
@@ -52,7 +53,7 @@ def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, re
     """Return the body of a streamed chat completion."""
     return {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "messages": [{"role": message.role, "content": whole(message.content)} for message in messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,

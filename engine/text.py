@@ -1,0 +1,12 @@
+"""Text that every encoding can carry."""
+
+from __future__ import annotations
+
+
+def whole(text: str) -> str:
+    """Return ``text`` with each lone surrogate, which no encoding can carry, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

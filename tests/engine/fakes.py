@@ -1,0 +1,144 @@
+"""What the engine's tests share: a server that speaks SGLang's wire on loopback, and patience with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
+KEY = "key-that-nobody-may-see"
+
+
+def delta(*, content: str | None = None, reasoning: str | None = None, finish: str | None = None) -> bytes:
+    """Return one event as SGLang 0.5.23 writes it."""
+    choice = {"index": 0, "delta": {"reasoning_content": reasoning, "content": content}, "finish_reason": finish}
+    return event({"id": "x", "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def event(value: object) -> bytes:
+    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+
+
+USAGE = event(
+    {
+        "choices": [],
+        "usage": {
+            "prompt_tokens": 32,
+            "completion_tokens": 8,
+            "total_tokens": 40,
+            "prompt_tokens_details": {"cached_tokens": 30},
+            "reasoning_tokens": 5,
+            "completion_tokens_details": None,
+        },
+    }
+)
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass
+class FakeSglang:
+    """An SGLang server's outside; ``chat`` is what a test makes of ``/v1/chat/completions``."""
+
+    url: str = ""
+    chat: Chat | None = None
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    key: str | None = None
+    models_status: int = 200
+    model: str = "SmolLM2-135M-Instruct"
+    max_model_len: int | None = 8192
+    info: dict[str, Any] | None = field(default_factory=lambda: {"reasoning_parser": None})
+    health_status: int = 200
+    disconnected: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stream(self, *chunks: bytes | asyncio.Event, cut: bool = False) -> None:
+        """Answer chats with these chunks; wait at an event; ``cut`` breaks the connection after the last."""
+
+        async def chat(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            try:
+                for chunk in chunks:
+                    if isinstance(chunk, asyncio.Event):
+                        await chunk.wait()
+                    else:
+                        await response.write(chunk)
+                if cut and request.transport is not None:
+                    request.transport.abort()
+            except (asyncio.CancelledError, ConnectionError):
+                self.disconnected.set()
+                raise
+            return response
+
+        self.chat = chat
+
+    def refuse(self, status: int, body: object) -> None:
+        async def chat(_: web.Request) -> web.StreamResponse:
+            return web.json_response(body, status=status)
+
+        self.chat = chat
+
+
+@contextlib.asynccontextmanager
+async def fake_sglang() -> AsyncIterator[FakeSglang]:
+    """Serve on a free port of the loopback until the block ends."""
+    fake = FakeSglang()
+
+    def allowed(request: web.Request) -> bool:
+        return fake.key is None or request.headers.get("Authorization") == f"Bearer {fake.key}"
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if not allowed(request):
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        fake.bodies.append(await request.json())
+        assert fake.chat is not None
+        return await fake.chat(request)
+
+    async def models(request: web.Request) -> web.StreamResponse:
+        if not allowed(request):
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        if fake.models_status != 200:
+            return web.Response(status=fake.models_status)
+        return web.json_response({"data": [{"id": fake.model, "max_model_len": fake.max_model_len}]})
+
+    async def info(_: web.Request) -> web.StreamResponse:
+        return web.json_response(fake.info) if fake.info is not None else web.Response(status=404)
+
+    async def health(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=fake.health_status)
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_get("/v1/models", models)
+    app.router.add_get("/model_info", info)
+    app.router.add_get("/health", health)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield fake
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
+    """Wait until something is so; a test that waits in vain fails here."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110  # what is waited for is another process
+            await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process runs; one that ended and was not collected yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
