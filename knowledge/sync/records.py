@@ -46,8 +46,11 @@ class CurrentRow(NamedTuple):
     """What the manifest knows of one current chunk."""
 
     id: str
+    source: str
+    """``SourceKey.id``."""
     document: str
     place: int
+    """Its order in the document, from 0."""
     readers: str
     confirmed_at: float
     """When this version was last seen in its source, seconds since the epoch."""

@@ -120,10 +120,8 @@ class IndexManifest:
         values = {"ids": list(ids), "keys": list(keys), "index": self._index}
         rows = await self._database.rows(tables.CURRENT, values)
         return [
-            CurrentRow(
-                id_, document, place, readers, _confirmed(read_at, listed_at, doubted=held or reason is not None)
-            )
-            for id_, document, place, readers, read_at, held, reason, listed_at in rows
+            CurrentRow(id_, key, document, place, readers, _confirmed(read, listed, doubted=held or reason is not None))
+            for id_, key, document, place, readers, read, held, reason, listed in rows
         ]
 
     async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
@@ -238,11 +236,8 @@ class IndexManifest:
             return []
         async with self._database.writing() as connection:
             source = await self._source(connection, key)
-            old: list[str] = []
-            for document in taken:
-                row = await _upsert(connection, source, document)
-                old += await self._replace(connection, row, document)
-            return old
+            rows = await _put(connection, source, {one.listed.document: _taken(one) for one in taken})
+            return await self._replace(connection, {rows[one.listed.document]: one for one in taken})
 
     @whole
     async def fail(self, key: SourceKey, failed: Sequence[Failed]) -> None:
@@ -251,8 +246,8 @@ class IndexManifest:
             return
         async with self._database.writing() as connection:
             source = await self._source(connection, key)
-            for document in failed:
-                await _quarantine(connection, source, document)
+            new = {one.listed.document: _never_taken(one) for one in failed}
+            await _put(connection, source, {one.listed.document: _failed(one) for one in failed}, new)
 
     @whole
     async def remove(self, rows: Collection[int]) -> list[str]:
@@ -327,18 +322,21 @@ class IndexManifest:
             found = _made(made)
         return int(found)
 
-    async def _replace(self, connection: AsyncConnection, row: int, document: Taken) -> list[str]:
-        before = set(
-            (await connection.execute(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))).scalars()
-        )
-        await connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id == row))
+    async def _replace(self, connection: AsyncConnection, taken: Mapping[int, Taken]) -> list[str]:
+        """Exchange the chunks of documents, given by their rows; returns the ids that are current no longer."""
+        before: set[str] = set()
+        for rows in _portions(taken):
+            theirs = tables.chunks.c.document_id.in_(rows)
+            before.update((await connection.execute(select(tables.chunks.c.id).where(theirs))).scalars())
+            await connection.execute(delete(tables.chunks).where(theirs))
         values = [
             {"id": chunk.id, "index_id": self._index, "document_id": row, "place": place, "heading": chunk.heading}
+            for row, document in taken.items()
             for place, chunk in enumerate(document.chunks)
         ]
         if values:
             await connection.execute(insert(tables.chunks), values)
-        now = {chunk.id for chunk in document.chunks}
+        now = {chunk.id for document in taken.values() for chunk in document.chunks}
         await self._unnote(connection, now)
         old = sorted(before - now)
         await self._note(connection, old)
@@ -391,48 +389,67 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-async def _upsert(connection: AsyncConnection, source: int, document: Taken) -> int:
-    values: dict[str, object] = {
-        "version": document.version,
-        "sha256": document.sha256,
-        "title": document.title,
-        "url": document.listed.url,
-        "readers": encode_readers(document.listed.readers),
-        "read_at": document.read_at,
-        "held": False,
-        "reason": None,
-        "attempts": 0,
-        "chunks": len(document.chunks),
-    }
-    return await _put(connection, source, document.listed.document, values, fresh={})
-
-
-async def _quarantine(connection: AsyncConnection, source: int, failed: Failed) -> None:
-    listed = failed.listed
-    values: dict[str, object] = {
-        "version": listed.version,
-        "reason": failed.reason,
-        "attempts": failed.attempts,
-        "retry_at": failed.retry_at,
-        "held": False,
-    }
-    readers = encode_readers(listed.readers)
-    fresh = {"sha256": "", "title": "", "url": listed.url, "readers": readers, "read_at": 0.0}
-    await _put(connection, source, listed.document, values, fresh)
+Values = dict[str, object]
 
 
 async def _put(
-    connection: AsyncConnection, source: int, document: str, values: Mapping[str, object], fresh: Mapping[str, object]
-) -> int:
-    """Update a document's row, or insert it with ``fresh`` added; returns its id."""
-    mine = (tables.documents.c.source_id == source, tables.documents.c.document == document)
-    row = (await connection.execute(select(tables.documents.c.id).where(*mine))).scalar()
-    if row is None:
-        new = {"source_id": source, "document": document, **values, **fresh}
-        made = await connection.execute(insert(tables.documents).values(new))
-        return _made(made)
-    await connection.execute(update(tables.documents).where(tables.documents.c.id == row).values(values))
-    return int(row)
+    connection: AsyncConnection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
+) -> dict[str, int]:
+    """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Returns their rows."""
+    rows = await _rows_of(connection, source, values)
+    present = [{"row": row, **values[document]} for document, row in rows.items()]
+    if present:
+        changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
+        ours = tables.documents.c.id == bindparam("row")
+        await connection.execute(update(tables.documents).where(ours).values(changed), present)
+    absent = [document for document in values if document not in rows]
+    if absent:
+        inserted = [
+            {"source_id": source, "document": document, **values[document], **(new or {}).get(document, {})}
+            for document in absent
+        ]
+        await connection.execute(insert(tables.documents), inserted)
+        rows |= await _rows_of(connection, source, absent)
+    return rows
+
+
+async def _rows_of(connection: AsyncConnection, source: int, documents: Collection[str]) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for some in _portions(documents):
+        theirs = (tables.documents.c.source_id == source) & tables.documents.c.document.in_(some)
+        found = await connection.execute(select(tables.documents.c.document, tables.documents.c.id).where(theirs))
+        rows.update((document, row) for document, row in found.all())
+    return rows
+
+
+def _taken(one: Taken) -> Values:
+    return {
+        "version": one.version,
+        "sha256": one.sha256,
+        "title": one.title,
+        "url": one.listed.url,
+        "readers": encode_readers(one.listed.readers),
+        "read_at": one.read_at,
+        "held": False,
+        "reason": None,
+        "attempts": 0,
+        "chunks": len(one.chunks),
+    }
+
+
+def _failed(one: Failed) -> Values:
+    return {
+        "version": one.listed.version,
+        "reason": one.reason,
+        "attempts": one.attempts,
+        "retry_at": one.retry_at,
+        "held": False,
+    }
+
+
+def _never_taken(one: Failed) -> Values:
+    readers = encode_readers(one.listed.readers)
+    return {"sha256": "", "title": "", "url": one.listed.url, "readers": readers, "read_at": 0.0}
 
 
 def _made(result: CursorResult[Any]) -> int:

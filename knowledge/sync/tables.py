@@ -103,6 +103,7 @@ KNOWN = select(
 CURRENT = (
     select(
         chunks.c.id,
+        sources.c.key,
         documents.c.document,
         chunks.c.place,
         documents.c.readers,
