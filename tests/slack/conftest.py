@@ -10,7 +10,7 @@ import pytest
 from tests.slack.room import Bot, house
 
 
-@pytest.fixture(params=["socket", "http"])
+@pytest.fixture(params=["socket", pytest.param("http", marks=pytest.mark.slow)])
 async def bot(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bot]:
     """Run the same bot over either transport."""
     async with house(tmp_path, request.param) as served:
