@@ -1,0 +1,319 @@
+// The page as a whole: what is open, what is drawn when, and what a person can do.
+
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { fill, h, icon, iconButton, redraw } from "./dom.js";
+import { gist } from "./blocks.js";
+import { MessageList } from "./messages.js";
+import { sidebar } from "./sidebar.js";
+import { strip } from "./status.js";
+import { Store } from "./store.js";
+import { home, modal } from "./views.js";
+
+const FIRST_PERSON = "U0ADA00001";
+const at = (id) => document.getElementById(id);
+
+class Page {
+  store = new Store();
+  channel = null;
+  thread = null;
+  tab = "messages";
+  #link = new Connection();
+  #lost = false;
+  #drawing = false;
+  #main = new MessageList(at("log"), this, false);
+  #side = new MessageList(at("thread-log"), this, true);
+  #composer = new Composer(at("composer"), this, "composer");
+  #threadComposer = new Composer(at("thread-composer"), this, "thread-composer");
+
+  start() {
+    this.#link.addEventListener("open", () => this.#opened());
+    this.#link.addEventListener("lost", () => this.#setLost(true));
+    this.#link.addEventListener("news", ({ detail }) => this.#take(detail));
+    document.addEventListener("keydown", (event) => this.#key(event));
+    window.addEventListener("hashchange", () => this.#goToHash());
+    this.#link.open();
+  }
+
+  // ── Who and where ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #opened() {
+    this.#setLost(false);
+    await this.be(sessionStorage.getItem("person") ?? FIRST_PERSON);
+  }
+
+  #setLost(lost) {
+    this.#lost = lost;
+    this.refresh();
+  }
+
+  async be(person) {
+    let answer;
+    try {
+      answer = await this.#link.ask("be", { person });
+    } catch (error) {
+      if (person === FIRST_PERSON) throw error;
+      return this.be(FIRST_PERSON);
+    }
+    sessionStorage.setItem("person", person);
+    this.store.load(answer.snapshot);
+    document.querySelectorAll("dialog.modal").forEach((dialog) => dialog.remove());
+    this.store.modals.forEach((view) => modal(view, this));
+    this.#goToHash();
+    return undefined;
+  }
+
+  #goToHash() {
+    const [, channel, message] = /^\/archives\/(\w+)\/p(\d{10}\d{6})$/.exec(location.pathname) ?? [];
+    const [wanted, thread] = location.hash ? location.hash.slice(1).split("/") : [channel, message && `${message.slice(0, 10)}.${message.slice(10)}`];
+    const known = this.store.channels.get(wanted) ? wanted : [...this.store.channels.keys()][0];
+    const target = thread && this.store.get(known, thread);
+    const same = known === this.channel;
+    this.channel = known;
+    this.thread = target ? target.root : null;
+    if (!same) this.tab = "messages";
+    this.store.unread.delete(known);
+    this.refresh();
+  }
+
+  open(channel) {
+    at("workspace").classList.remove("menu-open");
+    this.#go(channel, null);
+    this.#composer.focus();
+  }
+
+  openThread(channel, root, focus = false) {
+    this.#go(channel, root);
+    if (focus) this.#threadComposer.focus();
+  }
+
+  closeThread() {
+    this.#go(this.channel, null);
+    this.#composer.focus();
+  }
+
+  #go(channel, thread) {
+    const hash = thread ? `#${channel}/${thread}` : `#${channel}`;
+    if (location.hash === hash) this.#goToHash();
+    else location.hash = hash;
+    this.#goToHash();
+  }
+
+  toggleMenu() {
+    at("workspace").classList.toggle("menu-open");
+  }
+
+  showTab(tab) {
+    this.tab = tab;
+    this.#link.ask("home", { tab }).catch(() => {});
+    this.refresh();
+  }
+
+  // ── What people do ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async send(channel, text, thread) {
+    if (text.startsWith("/")) {
+      await this.#link.ask("command", { channel, text: text.trim() });
+      return;
+    }
+    const { ts } = await this.#link.ask("say", { channel, text, thread_ts: thread });
+    const room = this.store.channels.get(channel);
+    if (!thread && (this.store.isWithBot(room) || (/@kvasir/i.test(text) && room.members.includes(this.store.bot)))) {
+      if (this.channel === channel) this.openThread(channel, ts);
+    }
+  }
+
+  edit(message, text) {
+    return this.#link.ask("edit", { channel: message.channel, ts: message.ts, text });
+  }
+
+  remove(message) {
+    return this.#link.ask("delete", { channel: message.channel, ts: message.ts });
+  }
+
+  react(message, name, add) {
+    return this.#link.ask("react", { channel: message.channel, ts: message.ts, name, add }).catch(() => {});
+  }
+
+  press(message, action) {
+    return this.#link.ask("press", { channel: message.channel, ts: message.ts, ...action });
+  }
+
+  pressInView(view, action) {
+    return this.#link.ask("press", { view_id: view.id, ...action });
+  }
+
+  submit(view, values) {
+    return this.#link.ask("submit", { view_id: view.id, values });
+  }
+
+  closeView(view) {
+    return this.#link.ask("close", { view_id: view.id });
+  }
+
+  dismiss(message) {
+    this.store.dismissed.add(message.ts);
+    this.refresh();
+  }
+
+  editLast(channel, thread) {
+    const shown = thread ? [this.store.get(channel, thread), ...this.store.replies(channel, thread)] : this.store.roots(channel);
+    const mine = shown.filter((message) => message?.user === this.store.me && !message.ephemeral && message.subtype !== "tombstone");
+    if (mine.length) (thread ? this.#side : this.#main).edit(mine.at(-1));
+  }
+
+  #key(event) {
+    if (event.key === "Escape" && this.thread) this.closeThread();
+    else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      const order = [...document.querySelectorAll("[data-channel]")].map((button) => button.dataset.channel);
+      const step = event.key === "ArrowDown" ? 1 : order.length - 1;
+      this.open(order[(order.indexOf(this.channel) + step) % order.length]);
+    } else return;
+    event.preventDefault();
+  }
+
+  // ── News ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #take(news) {
+    const { store } = this;
+    if (news.type === "message") this.#message(news.message);
+    else if (news.type === "gone") store.remove(news.channel, news.ts);
+    else if (news.type === "session") store.sessions.set(`${news.session.channel}/${news.session.thread_ts}`, news.session);
+    else if (news.type === "status") store.status = news;
+    else if (news.type === "channel") store.channels.set(news.channel.id, { ...news.channel, members: news.members });
+    else if (news.type === "view_closed") this.#closed(news.id);
+    else if (news.type === "view") this.#view(news.view);
+    this.refresh();
+  }
+
+  #message(message) {
+    const before = this.store.get(message.channel, message.ts);
+    const isNew = this.store.put(message);
+    const elsewhere = message.channel !== this.channel || document.hidden;
+    if (isNew && elsewhere && message.user !== this.store.me) {
+      this.store.unread.set(message.channel, (this.store.unread.get(message.channel) ?? 0) + 1);
+    }
+    const ended = before?.stream === "streaming" && message.stream !== "streaming";
+    const said = (isNew && !message.stream) || ended;
+    if (said && message.user !== this.store.me && message.channel === this.channel) this.#announce(message);
+  }
+
+  #announce(message) {
+    at("announcer").textContent = `${this.store.author(message)?.real_name ?? ""}: ${gist(message, this.store)}`;
+  }
+
+  #view(view) {
+    if (view.type === "home") this.store.home = view;
+    else {
+      this.store.modals.set(view.id, view);
+      modal(view, this);
+    }
+  }
+
+  #closed(id) {
+    this.store.modals.delete(id);
+    document.getElementById(id)?.remove();
+  }
+
+  // ── Drawing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Draw again, once, when the browser is next idle enough to show it. */
+  refresh() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    queueMicrotask(() => {
+      this.#drawing = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const { store } = this;
+    redraw(at("strip"), store.status, () => strip(at("strip"), this));
+    if (!store.me) return;
+    redraw(at("sidebar"), [store.me, this.channel, [...store.channels], [...store.unread], store.people.size], () => sidebar(at("sidebar"), this));
+    const room = this.store.channels.get(this.channel);
+    redraw(at("room-header"), [room, this.tab, store.me], () => this.#drawHeader(room));
+    this.#drawRoom(room);
+    this.#drawThread(room);
+    document.title = `${room.is_im ? "" : "#"}${this.store.nameOf(room)} · Kvasir sandbox`;
+  }
+
+  #drawHeader(room) {
+    const name = `${room.is_im ? "" : "# "}${this.store.nameOf(room)}`;
+    const topic = room.is_im ? this.store.person(room.user)?.profile.title : room.topic?.value;
+    const tab = (id, label) => h("button", { type: "button", role: "tab", "aria-selected": String(this.tab === id), onclick: () => this.showTab(id) }, label);
+    const tabs = this.store.isWithBot(room) ? h("div", { class: "tabs", role: "tablist" }, tab("messages", "Messages"), tab("home", "Home")) : null;
+    const count = room.is_im ? null : h("span", { class: "topic" }, `${room.members.length} members`);
+    fill(at("room-header"), h("h1", {}, name), tabs, h("span", { class: "topic" }, topic), h("span", { class: "grow" }), count);
+  }
+
+  #drawRoom(room) {
+    const isHome = this.tab === "home" && this.store.isWithBot(room);
+    at("composer").hidden = isHome;
+    at("log").classList.toggle("home", isHome);
+    if (isHome) {
+      this.#main.show("home", []);
+      fill(at("log"), home(this));
+      return;
+    }
+    const messages = this.store.roots(room.id);
+    const lost = this.#lost ? h("div", { class: "lost", role: "status" }, "The connection was lost. Trying again…") : null;
+    const older = room.more ? h("button", { type: "button", class: "button older", onclick: () => this.#older(room, messages) }, "Older messages") : null;
+    this.#main.show(room.id, messages, { top: messages.length ? older : this.#welcome(room), bottom: lost });
+    this.#composer.at(room.id, null, this.#invitation(room));
+  }
+
+  #invitation(room) {
+    const name = this.store.nameOf(room);
+    if (this.store.isWithBot(room)) return "Ask Kvasir";
+    if (room.is_im) return `Message ${name}`;
+    return room.members.includes(this.store.bot) ? `Message #${name}, or ask @Kvasir` : `Message #${name}`;
+  }
+
+  async #older(room, messages) {
+    const { messages: found, more } = await this.#link.ask("history", { channel: room.id, before: messages[0].ts });
+    found.forEach((message) => this.store.put(message));
+    room.more = more;
+    this.refresh();
+  }
+
+  #welcome(room) {
+    const here = room.members.includes(this.store.bot);
+    const suggestions = here ? this.store.status.status?.suggestions ?? [] : [];
+    const chip = (question) => h("button", { type: "button", class: "chip", onclick: () => this.send(room.id, `@Kvasir ${question}`, null) },
+      h("span", { class: "at" }, "@Kvasir"), question);
+    const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : room.is_im ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;
+    const hint = !here ? "Nothing has been said here yet."
+      : suggestions.length ? "It answers from the documents and says where it found what it says. Try one of these:"
+      : "Mention @Kvasir with a question; it answers in a thread, from the documents.";
+    return h("div", { class: "welcome" }, h("img", { src: "/page/kvasir.svg", alt: "" }), h("h2", {}, title), h("p", {}, hint),
+      h("div", { class: "chips" }, suggestions.map(chip)));
+  }
+
+  #drawThread(room) {
+    const root = this.thread && this.store.get(room.id, this.thread);
+    at("thread").hidden = !root;
+    at("workspace").classList.toggle("with-thread", Boolean(root));
+    if (!root) return;
+    const session = this.store.session(room.id, root.ts);
+    const title = this.store.sessions.get(`${room.id}/${root.ts}`)?.title || (room.is_im ? this.store.nameOf(room) : `# ${room.name}`);
+    redraw(at("thread-header"), title, () => fill(at("thread-header"), h("h1", {}, "Thread"), h("span", { class: "topic" }, title),
+      h("span", { class: "grow" }), iconButton("close", "Close thread", () => this.closeThread())));
+    const replies = this.store.replies(room.id, root.ts);
+    const line = replies.length ? h("div", { class: "thread-line" }, replies.length === 1 ? "1 reply" : `${replies.length} replies`) : null;
+    this.#side.show(`${room.id}/${root.ts}`, [root, ...replies], { line, bottom: session ? this.working(session) : null });
+    const inside = room.members.includes(this.store.bot);
+    this.#threadComposer.at(room.id, root.ts, inside ? "Reply, or ask a follow-up" : "Reply");
+  }
+
+  /** The line that says that the app is at work, with its Stop button. */
+  working(session) {
+    const words = session.text ? `Kvasir ${session.text}` : "Kvasir is working…";
+    const stop = () => this.#link.ask("stop", { channel: session.channel, thread_ts: session.thread_ts });
+    return h("div", { class: "working", role: "status" }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), words,
+      h("button", { type: "button", class: "button", onclick: stop }, icon("stop", 12), " Stop"));
+  }
+}
+
+new Page().start();

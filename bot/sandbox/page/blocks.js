@@ -1,0 +1,184 @@
+// Block Kit as nodes. `context` has the store and `press(action)`, called with what the press of an element tells.
+
+import { h, icon } from "./dom.js";
+import { emoji, link, unescape } from "./inline.js";
+import { markdown, mrkdwn } from "./prose.js";
+
+export function blocks(all, context) {
+  return h("div", { class: "blocks" }, all.map((block) => render(block, context)));
+}
+
+function render(block, context) {
+  return (RENDERERS[block.type] ?? unknown)(block, context);
+}
+
+function unknown(block) {
+  return h("p", { class: "block-context" }, `[${block.type}]`);
+}
+
+function text(object, context) {
+  if (!object) return null;
+  return object.type === "mrkdwn" ? mrkdwn(object.text, context.store) : h("div", { class: "plain" }, object.text);
+}
+
+function section(block, context) {
+  const fields = block.fields?.length ? h("div", { class: "block-fields" }, block.fields.map((field) => text(field, context))) : null;
+  const accessory = block.accessory ? element(block.accessory, block, context) : null;
+  return h("div", { class: "block-section" }, h("div", {}, text(block.text, context), fields), accessory);
+}
+
+function contextBlock(block, context) {
+  return h("div", { class: "block-context" }, block.elements.map((item) => text(item, context)));
+}
+
+function actions(block, context) {
+  return h("div", { class: "block-actions" }, block.elements.map((item) => element(item, block, context)));
+}
+
+function contextActions(block, context) {
+  return h("div", { class: "block-context-actions" }, block.elements.map((item) => element(item, block, context)));
+}
+
+function element(item, block, context) {
+  const press = (more = {}) => context.press({ action_id: item.action_id, block_id: block.block_id, ...more });
+  if (item.type === "button") {
+    if (item.url) return link(item.url, [item.text.text], "button");
+    return h("button", { type: "button", class: `button ${item.style ?? ""}`, onclick: () => press() }, item.text.text);
+  }
+  if (item.type === "feedback_buttons") return feedback(item, press);
+  if (item.type === "icon_button") {
+    const label = item.text?.text ?? "Button";
+    const shown = item.icon === "trash" ? icon("bin") : label;
+    return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick: () => press() }, shown);
+  }
+  return unknown(item);
+}
+
+function feedback(item, press) {
+  const half = (value, name) => {
+    const label = item[`${value}_button`]?.text?.text ?? (value === "positive" ? "Good answer" : "Bad answer");
+    const button = h("button", { type: "button", class: "icon", title: label, "aria-label": label, "aria-pressed": "false" }, icon(name));
+    button.addEventListener("click", () => {
+      button.parentElement.querySelectorAll("button").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+      press({ value });
+    });
+    return button;
+  };
+  return h("span", {}, half("positive", "up"), half("negative", "down"));
+}
+
+function table(block, context) {
+  const [head, ...rows] = block.rows;
+  const cell = (tag) => (item) => h(tag, {}, item.type === "rich_text" ? richText(item, context) : item.text ?? "");
+  return h("div", { class: "scroll" }, h("table", {},
+    h("thead", {}, h("tr", {}, (head ?? []).map(cell("th")))),
+    h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell("td")))))));
+}
+
+const STATES = { pending: "○", in_progress: "◐", complete: "✓", error: "!" };
+
+function task(block, context) {
+  const state = block.status ?? "pending";
+  const more = [block.details, block.output].filter(Boolean).map((item) => h("div", { class: "more" },
+    typeof item === "string" ? item : richText(item, context)));
+  const sources = block.sources?.length
+    ? h("div", { class: "more" }, block.sources.flatMap((source, n) => [n ? " · " : "", link(source.url, [source.text ?? source.url])]))
+    : null;
+  return h("div", { class: "task" }, h("span", { class: `state ${state}`, role: "img", "aria-label": state.replace("_", " ") }, STATES[state]),
+    h("span", {}, block.title), more, sources);
+}
+
+function plan(block, context) {
+  return h("div", { class: "card" }, block.title ? h("div", { class: "card-title" }, block.title) : null,
+    (block.tasks ?? []).map((item) => task(item, context)));
+}
+
+function richText(block, context) {
+  return h("div", { class: "prose rich" }, block.elements.map((item) => richElement(item, context)));
+}
+
+function richElement(item, context) {
+  const inner = () => item.elements.map((child) => richLeaf(child, context));
+  switch (item.type) {
+    case "rich_text_preformatted":
+      return h("pre", {}, h("code", {}, inner()));
+    case "rich_text_quote":
+      return h("blockquote", {}, inner());
+    case "rich_text_list":
+      return h(item.style === "ordered" ? "ol" : "ul", {}, item.elements.map((child) => h("li", {}, richElement(child, context))));
+    default:
+      return h("div", {}, inner());
+  }
+}
+
+function richLeaf(item, context) {
+  const styled = (node) => {
+    const tags = { bold: "strong", italic: "em", strike: "s", code: "code" };
+    return Object.entries(tags).reduce((made, [name, tag]) => (item.style?.[name] ? h(tag, {}, made) : made), node);
+  };
+  switch (item.type) {
+    case "text":
+      return styled(h("span", {}, item.text.split("\n").flatMap((line, n) => (n ? [h("br"), line] : [line]))));
+    case "link":
+      return styled(link(item.url, item.text ? [item.text] : []));
+    case "user": {
+      const you = item.user_id === context.store.me ? " you" : "";
+      return h("span", { class: `mention${you}` }, `@${context.store.person(item.user_id)?.real_name ?? item.user_id}`);
+    }
+    case "channel":
+      return h("span", { class: "mention" }, `#${context.store.channels.get(item.channel_id)?.name ?? item.channel_id}`);
+    case "broadcast":
+      return h("span", { class: "mention you" }, `@${item.range}`);
+    case "emoji":
+      return emoji(item.name);
+    default:
+      return item.text ?? "";
+  }
+}
+
+const INPUTS = {
+  plain_text_input: (item) => h(item.multiline ? "textarea" : "input", { value: item.initial_value ?? "", placeholder: item.placeholder?.text ?? "" }),
+  static_select: (item) => h("select", {}, (item.options ?? []).map((option) => h("option", { value: option.value }, option.text.text))),
+};
+
+function input(block) {
+  const make = INPUTS[block.element.type];
+  if (!make) return unknown(block.element);
+  const field = make(block.element);
+  field.name = block.block_id;
+  field.required = !block.optional;
+  field.dataset.action = block.element.action_id;
+  field.dataset.kind = block.element.type;
+  return h("label", { class: "field" }, h("strong", {}, block.label.text), field, block.hint ? h("span", { class: "block-context" }, block.hint.text) : null);
+}
+
+const RENDERERS = {
+  section,
+  actions,
+  table,
+  plan,
+  input,
+  context: contextBlock,
+  context_actions: contextActions,
+  task_card: (block, context) => h("div", { class: "card" }, task(block, context)),
+  rich_text: richText,
+  header: (block) => h("h3", { class: "block-header" }, block.text.text),
+  divider: () => h("hr", { class: "block-divider" }),
+  markdown: (block, context) => markdown(block.text, context.store),
+  image: (block) => h("p", { class: "block-context" }, `[image: ${block.alt_text}]`),
+  alert: (block, context) => h("div", { class: "card" }, text(block.text, context) ?? ""),
+  container: (block, context) => h("details", { class: "card", open: true },
+    h("summary", { class: "card-title" }, block.title?.text ?? ""), blocks(block.child_blocks ?? block.blocks ?? [], context)),
+};
+
+/** All the text of a message, as one line, for previews and announcements. */
+export function gist(message, store) {
+  const plain = unescape(message.text ?? "")
+    .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (_, id) => `@${store.person(id)?.real_name ?? id}`)
+    .replace(/<#[A-Z0-9]+\|([^>]*)>/g, "#$1")
+    .replace(/<(?:!)?([^|>]+)\|([^>]*)>/g, "$2")
+    .replace(/<!?([^>]+)>/g, "$1")
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/[*_~`#>]+/g, "");
+  return plain.replace(/\s+/g, " ").trim();
+}

@@ -1,0 +1,151 @@
+// Where people write: Enter sends, "@" and "/" offer what can be named.
+
+import { avatar, fill, h, icon } from "./dom.js";
+
+const COMMANDS = [
+  ["/kb help", "What Kvasir can do"],
+  ["/kb status", "How engine, knowledge and sources are"],
+  ["/kb sources", "Where the documents come from"],
+  ["/kb search ", "Find passages, without an answer"],
+  ["/kb refresh", "Read the sources again, all or one"],
+  ["/invite @kvasir", "Bring Kvasir into this channel"],
+];
+const DRAFTS = new Map();
+
+export class Composer {
+  #page;
+  #input;
+  #list;
+  #send;
+  #choices = [];
+  #chosen = 0;
+  #place = null;
+  #start = 0;
+
+  constructor(element, page, id) {
+    this.#page = page;
+    this.#input = h("textarea", {
+      id: `${id}-input`, rows: 1, autocomplete: "off", role: "combobox",
+      "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-choices`,
+    });
+    this.#list = h("ul", { class: "choices", id: `${id}-choices`, role: "listbox", "aria-label": "Suggestions", hidden: true });
+    this.#send = h("button", { class: "send", type: "submit", title: "Send (Enter)", "aria-label": "Send", disabled: true }, icon("send"));
+    const form = h("form", {}, this.#input, this.#send);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#input.addEventListener("input", () => this.#changed());
+    this.#input.addEventListener("keydown", (event) => this.#key(event));
+    this.#input.addEventListener("blur", () => setTimeout(() => this.#offer([]), 120));
+    element.append(this.#list, form);
+  }
+
+  /** Write to another place; each place keeps its own draft. */
+  at(channel, thread, label) {
+    const place = `${channel}/${thread ?? ""}`;
+    this.#input.placeholder = label;
+    this.#input.setAttribute("aria-label", label);
+    if (this.#place?.key === place) return;
+    if (this.#place) DRAFTS.set(this.#place.key, this.#input.value);
+    this.#place = { key: place, channel, thread };
+    this.#input.value = DRAFTS.get(place) ?? "";
+    this.#changed();
+    this.#offer([]);
+  }
+
+  focus() {
+    this.#input.focus();
+  }
+
+  async #submit() {
+    const text = this.#input.value;
+    if (!text.trim()) return;
+    this.#input.value = "";
+    this.#changed();
+    try {
+      await this.#page.send(this.#place.channel, text, this.#place.thread);
+    } catch {
+      if (!this.#input.value) this.#input.value = text;
+      this.#changed();
+    }
+  }
+
+  #changed() {
+    this.#input.style.height = "auto";
+    this.#input.style.height = `${Math.min(this.#input.scrollHeight, 180)}px`;
+    this.#send.disabled = !this.#input.value.trim();
+    const before = this.#input.value.slice(0, this.#input.selectionStart);
+    const mention = /(?:^|[^\w@])@([\w.-]*)$/.exec(before);
+    const command = /^\/[^\n]*$/.exec(before);
+    if (mention) this.#offer(this.#people(mention[1]), before.length - mention[1].length - 1);
+    else if (command) this.#offer(this.#commands(before), 0);
+    else this.#offer([]);
+  }
+
+  #people(begun) {
+    const { store } = this.#page;
+    const wanted = begun.toLowerCase();
+    const people = [...store.people.values()].filter((person) => person.id !== "USLACKBOT" && person.id !== store.me);
+    const fits = (person) => person.name.startsWith(wanted) || person.real_name.toLowerCase().includes(wanted);
+    return people.filter(fits).sort((a, b) => b.is_bot - a.is_bot).slice(0, 6).map((person) => ({
+      text: `@${person.id === store.bot ? person.real_name : person.name} `,
+      nodes: [avatar(person, true), h("strong", {}, person.real_name), h("span", { class: "hint" }, `@${person.name}`)],
+    }));
+  }
+
+  #commands(begun) {
+    const fits = COMMANDS.filter(([text]) => text.startsWith(begun) && text.trim() !== begun.trim());
+    return fits.map(([text, hint]) => ({ text, nodes: [h("code", {}, text.trim()), h("span", { class: "hint" }, hint)] }));
+  }
+
+  #offer(choices, start = 0) {
+    this.#choices = choices;
+    this.#chosen = 0;
+    this.#start = start;
+    this.#list.hidden = choices.length === 0;
+    this.#input.setAttribute("aria-expanded", String(choices.length > 0));
+    fill(this.#list, choices.map((choice, n) => h("li", {
+      role: "option", id: `${this.#list.id}-${n}`, onmousedown: (event) => {
+        event.preventDefault();
+        this.#take(n);
+      },
+    }, choice.nodes)));
+    this.#mark();
+  }
+
+  #mark() {
+    [...this.#list.children].forEach((item, n) => item.setAttribute("aria-selected", String(n === this.#chosen)));
+    if (this.#choices.length) this.#input.setAttribute("aria-activedescendant", `${this.#list.id}-${this.#chosen}`);
+    else this.#input.removeAttribute("aria-activedescendant");
+  }
+
+  #take(n) {
+    const { text } = this.#choices[n];
+    const after = this.#input.value.slice(this.#input.selectionStart).replace(/^ /, "");
+    this.#input.value = this.#input.value.slice(0, this.#start) + text + after;
+    const at = this.#start + text.length;
+    this.#input.setSelectionRange(at, at);
+    this.#changed();
+  }
+
+  #key(event) {
+    if (event.isComposing) return;
+    const offered = this.#choices.length;
+    if (offered && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      this.#chosen = (this.#chosen + (event.key === "ArrowDown" ? 1 : offered - 1)) % offered;
+      this.#mark();
+    } else if (offered && (event.key === "Tab" || (event.key === "Enter" && !this.#exact()))) this.#take(this.#chosen);
+    else if (offered && event.key === "Escape") this.#offer([]);
+    else if (event.key === "Enter" && !event.shiftKey) this.#submit();
+    else if (event.key === "ArrowUp" && !this.#input.value) this.#page.editLast(this.#place.channel, this.#place.thread);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  // A command that is complete as it stands is sent by Enter, whatever longer ones there are.
+  #exact() {
+    return COMMANDS.some(([text]) => text.trim() === this.#input.value.trim());
+  }
+}

@@ -1,0 +1,213 @@
+// A list of messages: days, groups of one author, and what can be done with each message.
+
+import { avatar, fill, h, iconButton } from "./dom.js";
+import { blocks, gist } from "./blocks.js";
+import { REACTIONS, emoji, unescape } from "./inline.js";
+import { mrkdwn } from "./prose.js";
+import { clock, day, moment } from "./store.js";
+
+const GROUP_MS = 5 * 60 * 1000;
+const ENDINGS = {
+  expired: "This answer was cut off: a stream ends after five minutes.",
+  stopped_by_user: "Stopped.",
+};
+
+export class MessageList {
+  #element;
+  #page;
+  #inThread;
+  #shown = new Map();
+  #editing = null;
+  #key = "";
+
+  constructor(element, page, inThread) {
+    this.#element = element;
+    this.#page = page;
+    this.#inThread = inThread;
+    element.addEventListener("scroll", () => (this.#pinned = this.#atEnd()), { passive: true });
+    new ResizeObserver(() => this.#pinned && this.toEnd()).observe(element);
+  }
+
+  #pinned = true;
+
+  #atEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#element;
+    return scrollHeight - scrollTop - clientHeight < 40;
+  }
+
+  toEnd() {
+    this.#element.scrollTop = this.#element.scrollHeight;
+  }
+
+  /** Show messages; what did not change keeps its element. `key` names the conversation: another one begins at its end. */
+  show(key, messages, { top = null, bottom = null, line = null } = {}) {
+    if (key !== this.#key) {
+      this.#key = key;
+      this.#shown.clear();
+      this.#pinned = true;
+      this.#editing = null;
+    }
+    const rows = [top];
+    let before = null;
+    for (const [n, message] of messages.entries()) {
+      if (!before || day(before.ts) !== day(message.ts)) rows.push(h("div", { class: "day" }, day(message.ts)));
+      rows.push(this.#row(message, follows(before, message)));
+      if (line && n === 0) rows.push(line);
+      before = message;
+    }
+    fill(this.#element, rows, bottom);
+    if (this.#pinned) this.toEnd();
+  }
+
+  #row(message, isFollowing) {
+    const { store } = this.#page;
+    const session = this.#inThread ? null : store.session(message.channel, message.ts);
+    const last = store.replies(message.channel, message.ts).at(-1);
+    const mark = JSON.stringify([message, isFollowing, session, this.#editing === message.ts, this.#inThread ? null : last]);
+    const known = this.#shown.get(message.ts);
+    if (known?.mark === mark) return known.element;
+    const element = this.#make(message, isFollowing);
+    if (known?.element.contains(document.activeElement)) queueMicrotask(() => element.querySelector(".tools button, textarea")?.focus());
+    this.#shown.set(message.ts, { mark, element });
+    return element;
+  }
+
+  #make(message, isFollowing) {
+    const { store } = this.#page;
+    const author = store.author(message);
+    const classes = ["message", isFollowing && "follows", message.ephemeral && "ephemeral", message.subtype === "tombstone" && "deleted"];
+    return h("article", { class: classes.filter(Boolean).join(" "), data: { ts: message.ts, by: message.user }, "aria-label": `${author?.real_name ?? "?"}, ${clock(message.ts)}` },
+      message.ephemeral ? this.#onlyYou(message) : null,
+      isFollowing ? h("span", { class: "gutter" }, clock(message.ts)) : avatar(author),
+      h("div", {},
+        isFollowing ? null : this.#by(message, author),
+        this.#editing === message.ts ? this.#editor(message) : this.#body(message),
+        this.#reactions(message),
+        this.#inThread ? null : this.#replies(message)),
+      this.#tools(message));
+  }
+
+  #by(message, author) {
+    return h("div", { class: "by" },
+      h("span", { class: "author" }, author?.real_name ?? message.user),
+      author?.is_bot ? h("span", { class: "tag" }, "APP") : null,
+      h("time", { datetime: moment(message.ts).toISOString(), title: moment(message.ts).toLocaleString() }, clock(message.ts)));
+  }
+
+  #onlyYou(message) {
+    const dismiss = h("button", { type: "button", onclick: () => this.#page.dismiss(message) }, "Dismiss");
+    return h("div", { class: "only-you" }, "Only visible to you · ", dismiss);
+  }
+
+  #body(message) {
+    const { store } = this.#page;
+    const context = { store, press: (action) => this.#page.press(message, action) };
+    const said = message.blocks?.length ? blocks(message.blocks, context) : mrkdwn(message.text, store);
+    const streaming = message.stream === "streaming";
+    const ending = ENDINGS[message.stream];
+    return h("div", { class: streaming ? "body streaming" : "body" }, said,
+      streaming ? h("span", { class: "caret", role: "img", "aria-label": "still writing" }) : null,
+      message.edited && !message.bot_id ? h("span", { class: "edited" }, " (edited)") : null,
+      ending ? h("div", {}, h("span", { class: "ended" }, ending)) : null);
+  }
+
+  #reactions(message) {
+    if (!message.reactions?.length) return null;
+    const { store } = this.#page;
+    return h("div", { class: "reactions" }, message.reactions.map(({ name, users, count }) => {
+      const mine = users.includes(store.me);
+      const names = users.map((id) => store.person(id)?.real_name ?? id).join(", ");
+      return h("button", {
+        type: "button", class: "reaction", "aria-pressed": String(mine), title: `${names}: :${name}:`,
+        onclick: () => this.#page.react(message, name, !mine),
+      }, `${emoji(name)} ${count}`);
+    }));
+  }
+
+  #replies(message) {
+    const { store } = this.#page;
+    const replies = store.replies(message.channel, message.ts);
+    const session = store.session(message.channel, message.ts);
+    const parts = [];
+    if (replies.length) {
+      const last = replies.at(-1);
+      const who = [...new Set(replies.map((reply) => reply.user))].slice(0, 3);
+      const peek = last.stream === "streaming" ? "is answering…" : gist(last, store);
+      parts.push(h("button", { type: "button", class: "replies", onclick: () => this.#page.openThread(message.channel, message.ts) },
+        who.map((id) => avatar(store.person(id), true)),
+        h("span", { class: "count" }, replies.length === 1 ? "1 reply" : `${replies.length} replies`),
+        h("span", { class: "peek" }, `${store.author(last)?.real_name ?? ""}: ${peek}`)));
+    }
+    if (session) parts.push(this.#page.working(session));
+    return parts;
+  }
+
+  #tools(message) {
+    if (message.ephemeral || message.subtype === "tombstone") return null;
+    const mine = message.user === this.#page.store.me;
+    const react = iconButton("smile", "Add a reaction", (event) => this.#pick(event.currentTarget, message));
+    return h("div", { class: "tools", role: "toolbar", "aria-label": "Message actions" }, react,
+      this.#inThread ? null : iconButton("reply", "Reply in thread", () => this.#page.openThread(message.channel, message.root, true)),
+      mine ? iconButton("edit", "Edit message", () => this.edit(message)) : null,
+      mine ? iconButton("bin", "Delete message", () => this.#delete(message)) : null);
+  }
+
+  #pick(button, message) {
+    const choose = (name) => {
+      const mine = message.reactions?.find((reaction) => reaction.name === name)?.users.includes(this.#page.store.me);
+      this.#page.react(message, name, !mine);
+    };
+    const choices = REACTIONS.map((name) => h("button", { type: "button", class: "icon", title: `:${name}:`, "aria-label": name, onclick: () => choose(name) }, emoji(name)));
+    button.replaceWith(...choices);
+    choices[0].focus();
+  }
+
+  #delete(message) {
+    if (confirm("Delete this message?")) this.#page.remove(message);
+  }
+
+  /** Put a message into an editor in its place. */
+  edit(message) {
+    this.#editing = message.ts;
+    this.#page.refresh();
+    this.#element.querySelector(".edit textarea")?.focus();
+  }
+
+  #editor(message) {
+    const field = h("textarea", { value: typed(message.text, this.#page.store), "aria-label": "Edit message" });
+    const close = () => {
+      this.#editing = null;
+      this.#page.refresh();
+    };
+    const save = async () => {
+      await this.#page.edit(message, field.value);
+      close();
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") close();
+      else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+        event.preventDefault();
+        save();
+      } else return;
+      event.stopPropagation();
+    });
+    return h("div", { class: "edit" }, field, h("div", { class: "row" },
+      h("button", { type: "button", class: "button primary", onclick: save }, "Save"),
+      h("button", { type: "button", class: "button", onclick: close }, "Cancel")));
+  }
+}
+
+function follows(before, message) {
+  if (!before || before.user !== message.user || before.username !== message.username) return false;
+  if (message.ephemeral || before.ephemeral || before.subtype === "tombstone") return false;
+  return moment(message.ts) - moment(before.ts) < GROUP_MS && day(before.ts) === day(message.ts);
+}
+
+/** A kept text as it was typed. */
+export function typed(text, store) {
+  return unescape(text
+    .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (whole, id) => (store.person(id) ? `@${store.person(id).name}` : whole))
+    .replace(/<#[A-Z0-9]+\|([^>]*)>/g, "#$1")
+    .replace(/<!(here|channel|everyone)>/g, "@$1")
+    .replace(/<(https?:[^|>]+)(?:\|[^>]*)?>/g, "$1"));
+}

@@ -1,0 +1,45 @@
+// The strip at the top: is the app connected, how far is the engine, what does it know.
+
+import { fill, h, iconButton } from "./dom.js";
+
+const WAITING = new Set(["absent", "installing", "downloading", "starting", "stopping"]);
+const WORDS = {
+  absent: "not installed", installing: "being installed", downloading: "being downloaded", starting: "starting",
+  ready: "ready", degraded: "degraded", stopping: "stopping", failed: "failed",
+};
+const DOTS = { ready: "good", degraded: "busy", failed: "bad" };
+
+export function strip(element, page) {
+  const { status, connected } = page.store.status;
+  fill(element,
+    iconButton("menu", "Conversations", () => page.toggleMenu(), { class: "icon menu-toggle" }),
+    h("span", { class: "brand" }, h("img", { src: "/page/kvasir.svg", alt: "" }), "Kvasir sandbox"),
+    fact(connected ? "good" : "bad", connected ? "Bot connected" : "Bot not connected"),
+    status?.engine ? engine(status.engine) : null,
+    h("span", { class: "grow" }),
+    status?.knowledge ? knowledge(status.knowledge) : null);
+}
+
+function fact(dot, ...parts) {
+  return h("span", { class: "fact" }, h("span", { class: `dot ${dot}`, "aria-hidden": "true" }), parts);
+}
+
+function engine(told) {
+  const words = WORDS[told.state] ?? told.state;
+  const waiting = WAITING.has(told.state);
+  const known = typeof told.progress === "number";
+  const bar = waiting && told.state !== "absent"
+    ? h("progress", { "aria-label": "Engine progress", max: 1, ...(known ? { value: told.progress } : {}) })
+    : null;
+  return fact(DOTS[told.state] ?? "busy", h("span", {}, "Engine ", h("strong", {}, words)), bar,
+    bar && known ? h("span", {}, `${Math.round(told.progress * 100)} %`) : null,
+    told.state === "ready" && told.model ? h("span", { class: "detail", title: told.model }, told.model) : null,
+    told.stand_in ? h("span", { class: "pill", title: "A small model on the CPU that shows how it works" }, "stand-in") : null,
+    told.detail && told.state !== "ready" ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
+}
+
+function knowledge(told) {
+  const count = (n, one, many) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
+  const words = `${count(told.documents ?? 0, "document", "documents")} · ${count(told.chunks ?? 0, "passage", "passages")}`;
+  return fact(told.running ? "busy" : "good", h("span", {}, words), told.running ? h("span", {}, "reading…") : null);
+}
