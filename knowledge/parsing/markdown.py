@@ -89,7 +89,7 @@ class _Writer:
     def write(self, root: SyntaxTreeNode) -> None:
         for node in root.children:
             if node.type == "heading":
-                self._heading(int(node.tag[1:]), _inline(node.children))
+                self._heading(int(node.tag[1:]), _plain(node.children))
             else:
                 self._block(_block(node))
 
@@ -192,6 +192,16 @@ _RENDERERS: Final[dict[str, Callable[[SyntaxTreeNode], str]]] = {
 
 def _inline(nodes: Sequence[SyntaxTreeNode]) -> str:
     return "".join(piece for node in nodes for piece in _pieces(node))
+
+
+def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
+    """Return the text of a heading: no addresses, no marks of code."""
+    return "".join(
+        "\n" if each.type in {"softbreak", "hardbreak"} else "" if each.type == "html_inline" else each.content
+        for node in nodes
+        for each in node.walk()
+        if not each.children or each.type == "image"
+    )
 
 
 def _pieces(node: SyntaxTreeNode) -> Iterator[str]:

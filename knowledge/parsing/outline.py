@@ -22,6 +22,7 @@ class Outline:
         self._path: list[tuple[int, str]] = []
         self._blocks: list[str] = []
         self._page: int | None = None
+        self._page_anchor: str | None = None
         self._anchor: str | None = None
         self._bare: str | None = None
         """A heading that has nothing under it yet."""
@@ -48,10 +49,10 @@ class Outline:
             self._blocks.append(text)
             self._bare = None
 
-    def page(self, number: int) -> None:
-        """Begin a page; the headings go on."""
+    def page(self, number: int, anchor: str | None = None) -> None:
+        """Begin a page; the headings go on, their anchors do not."""
         self._close(keep_bare=False)
-        self._page = number
+        self._page, self._page_anchor, self._anchor = number, anchor, None
 
     def sections(self) -> tuple[Section, ...]:
         """Return what was collected."""
@@ -63,7 +64,9 @@ class Outline:
             self._blocks.append(self._bare)
         if self._blocks:
             headings = tuple(title for _, title in self._path)
-            self._sections.append(Section(headings, "\n\n".join(self._blocks), self._page, self._anchor))
+            self._sections.append(
+                Section(headings, "\n\n".join(self._blocks), self._page, self._anchor or self._page_anchor)
+            )
             self._blocks = []
         if keep_bare:
             self._bare = None

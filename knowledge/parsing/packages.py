@@ -1,0 +1,41 @@
+"""Office files are archives: what is checked before any of their parts is read."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+from knowledge.errors import DocumentTooLarge, ParseError
+
+MAX_UNPACKED_BYTES = 400_000_000
+"""Of all parts of an Office file together."""
+
+MAX_PART_BYTES = 150_000_000
+"""Of its largest part."""
+
+
+def check_package(data: bytes, document: str) -> None:
+    """Refuse an archive that is broken or would unpack to more than is read; its own directory tells.
+
+    A directory that lies is found out later: no more is unpacked of a part than it says.
+
+    Raises:
+        DocumentTooLarge: it would unpack to too much (a "zip bomb").
+        ParseError: it is broken.
+
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            sizes = [part.file_size for part in archive.infolist()]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
+        raise broken(document) from error
+    if sum(sizes) > MAX_UNPACKED_BYTES or max(sizes, default=0) > MAX_PART_BYTES:
+        raise DocumentTooLarge(
+            f"{document} unpacks to {sum(sizes) / 1e6:,.0f} MB, more than the {MAX_UNPACKED_BYTES / 1e6:,.0f} MB "
+            "that are read. Split it, or leave it out."
+        )
+
+
+def broken(document: str) -> ParseError:
+    """Return the error for an Office file that cannot be opened."""
+    return ParseError(f"{document} is a broken Office file. Open it, save it again, and sync the source once more.")

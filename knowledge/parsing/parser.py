@@ -1,0 +1,184 @@
+"""Parse documents in a process of their own, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Final
+
+from knowledge.errors import DocumentTooLarge, ParseError
+from knowledge.interfaces import Content, Document
+from knowledge.parsing.formats import format_of
+from knowledge.parsing.wire import HEADER, Task, decode_result, encode_task
+
+MAX_DOCUMENT_BYTES: Final = 50_000_000
+"""The size up to which a document is read, unless told otherwise."""
+
+_DEADLINE_S = 120.0
+_RECYCLE_AFTER = 500
+"""Documents after which the process is replaced, as its libraries may leak."""
+_MEMORY_BYTES = 2_000_000_000
+"""Address space of the process; a document that needs more is refused."""
+_ANSWER_LIMIT_BYTES = 1_000_000_000
+_END_S = 2.0
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+def check_size(document: str, size_bytes: int, limit_bytes: int = MAX_DOCUMENT_BYTES) -> None:
+    """Refuse a document by its size, if possible before it is read.
+
+    Raises:
+        DocumentTooLarge: it is over the limit.
+
+    """
+    if size_bytes > limit_bytes:
+        raise DocumentTooLarge(
+            f"{document} has {size_bytes / 1e6:,.0f} MB, more than the {limit_bytes / 1e6:,.0f} MB that are read. "
+            "Split it, or leave it out of the source."
+        )
+
+
+class Parser:
+    """Bytes to documents. The process starts with the first document and is killed when one takes too long.
+
+    Safe from several tasks of one loop: they wait for each other. A cancelled call kills the process too, and the
+    next call starts another.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int = MAX_DOCUMENT_BYTES,
+        deadline_s: float = _DEADLINE_S,
+        recycle_after: int = _RECYCLE_AFTER,
+        memory_bytes: int = _MEMORY_BYTES,
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._deadline_s = deadline_s
+        self._recycle_after = recycle_after
+        self._memory_bytes = memory_bytes
+        self._turn = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._served = 0
+
+    async def parse(self, document: str, content: Content) -> Document:
+        """Parse one document; ``document`` is its id, whose ending helps to tell the format.
+
+        Raises:
+            DocumentTooLarge: it is over the size, memory or unpacked size that is read.
+            DocumentEncrypted: it needs a password.
+            UnsupportedFormat: it is of a kind that is not read.
+            ParseError: it is broken, has no text, or took too long.
+
+        """
+        check_size(document, len(content.data), self._max_bytes)
+        kind = format_of(document, content.media_type, content.data)
+        task = Task(kind, document, content.media_type, self._deadline_s)
+        async with self._turn:
+            return await self._ask(task, content.data)
+
+    async def close(self) -> None:
+        """End the process; safe to call twice."""
+        async with self._turn:
+            await self._end()
+
+    async def _ask(self, task: Task, data: bytes) -> Document:
+        process = self._process or await self._start(task.document)
+        finished = False
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                answer = await _exchange(process, encode_task(task, data))
+            finished = True
+        except TimeoutError as error:
+            raise ParseError(
+                f"{task.document} took over {self._deadline_s:.0f} s to read. Split it, or leave it out of the source."
+            ) from error
+        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
+            raise ParseError(await _crash(task.document, process)) from error
+        finally:
+            if not finished:
+                await self._kill()
+        self._served += 1
+        if self._served >= self._recycle_after:
+            await self._end()
+        return _decoded(answer, task.document)
+
+    async def _start(self, document: str) -> asyncio.subprocess.Process:
+        argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", str(self._memory_bytes))
+        pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=_environment()
+            )
+        except OSError as error:
+            raise ParseError(
+                f"{document} cannot be read: no process can be started ({error.strerror or error}). "
+                "Free memory on this machine, then sync again."
+            ) from error
+        self._process, self._served = process, 0
+        return process
+
+    async def _end(self) -> None:
+        """Let the process end by closing its pipe; kill it if it does not."""
+        process = self._process
+        if process is None:
+            return
+        try:
+            _pipes(process)[0].close()
+            async with asyncio.timeout(_END_S):
+                await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await self._kill()
+
+    async def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        await asyncio.shield(process.wait())
+
+
+def _environment() -> dict[str, str]:
+    """Return what the process needs of our environment: no secret is among it."""
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+
+
+async def _exchange(process: asyncio.subprocess.Process, frame: bytes) -> bytes:
+    writer, reader = _pipes(process)
+    writer.write(frame)
+    await writer.drain()
+    _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
+    if size_bytes > _ANSWER_LIMIT_BYTES:
+        raise asyncio.IncompleteReadError(b"", size_bytes)
+    return await reader.readexactly(size_bytes)
+
+
+def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the process was started with pipes")
+    return process.stdin, process.stdout
+
+
+async def _crash(document: str, process: asyncio.subprocess.Process) -> str:
+    try:
+        async with asyncio.timeout(_END_S):
+            status = await process.wait()
+    except TimeoutError:
+        status = 0
+    why = f" ({signal.Signals(-status).name})" if -status in signal.valid_signals() else ""
+    return (
+        f"{document} made its parser crash{why}. Open it, save it again or export it as PDF or text, "
+        "or leave it out of the source."
+    )
+
+
+def _decoded(answer: bytes, document: str) -> Document:
+    try:
+        return decode_result(answer)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ParseError(f"{document} made its parser misbehave. Export it anew, or leave it out.") from error

@@ -1,0 +1,241 @@
+"""PDF: the text page by page under the outline's headings; lines that were broken for the page are joined again."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from unicodedata import east_asian_width
+
+from pypdfium2 import PdfDocument, PdfiumError
+from pypdfium2.raw import FPDF_ERR_PASSWORD
+
+from knowledge.errors import DocumentEncrypted, ParseError
+from knowledge.interfaces import Document, Section
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+
+_FULL_LINE = 0.75
+"""Of the page's usual line: a shorter line ends its paragraph."""
+_USUAL = 0.9
+"""The quantile of line widths that counts as usual."""
+_MIN_USUAL_WIDTH = 40
+_HYPHENS = ("\ufffe", "\u00ad", "\x02")
+"""What PDFium puts for a hyphen that only the line's end needed."""
+_LIST_MARK = re.compile(
+    r"\s*(?:[•◦▪‣●○■□–·\-*]|\(?\d{1,3}[.)、]|[（(][一二三四五六七八九十\d]+[)）]|[一二三四五六七八九十]+、)\s*"
+)
+_ENDS = tuple(".!?:;。！？：；…")
+_EDGE_LINES = 2
+"""Lines at a page's top and bottom that may be running headers and page numbers."""
+_RUNNING_PAGES = 0.6
+"""Share of the pages on which such a line must occur."""
+_MIN_RUNNING_PAGES = 4
+_DIGITS = re.compile(r"\d+")
+_MAX_OUTLINE = 5_000
+_MAX_TITLE_CHARACTERS = 120
+_NO_TITLE = re.compile(
+    r"untitled.*|microsoft \w+ -.*|\(anonymous\)|无标题|.*\.(?:docx?|pdf|pptx?|xlsx?|indd|tex)", re.IGNORECASE
+)
+_BLANKS = re.compile(r"[ \t\xa0]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """An entry of the document's outline."""
+
+    level: int
+    title: str
+    page: int
+
+
+def parse_pdf(data: bytes, document: str) -> Document:
+    """Parse a PDF; the title is its metadata's, else a short first line, else the file's name.
+
+    Raises:
+        DocumentEncrypted: it needs a password.
+        ParseError: it is broken, or holds only images of text.
+
+    """
+    with _open(data, document) as pdf:
+        pages = _without_running_lines([_lines(pdf, index, document) for index in range(len(pdf))])
+        if not any(pages):
+            raise ParseError(
+                f"{document} holds only images of its text, as a scanner makes them. "
+                "Run text recognition (OCR) over it and sync again."
+            )
+        marks = _marks(pdf)
+        title = _title(pdf.get_metadata_value("Title"), pages) or name_title(document)
+    return titled(title, _sections(pages, marks))
+
+
+def _open(data: bytes, document: str) -> PdfDocument:
+    try:
+        return PdfDocument(data)
+    except PdfiumError as error:
+        if error.err_code == FPDF_ERR_PASSWORD:
+            raise DocumentEncrypted(
+                f"{document} needs a password. Save a copy without one, or leave it out."
+            ) from error
+        raise ParseError(
+            f"{document} is a broken PDF. Open it in a PDF reader and export it anew, or leave it out."
+        ) from error
+
+
+def _lines(pdf: PdfDocument, index: int, document: str) -> list[str]:
+    """Return a page's lines; a page that cannot be read is an error, lest it vanish unnoticed."""
+    try:
+        page = pdf[index]
+        text_page = page.get_textpage()
+        text: str = text_page.get_text_bounded()
+    except PdfiumError as error:
+        raise ParseError(
+            f"Page {index + 1} of {document} cannot be read. Export the document anew, or leave it out."
+        ) from error
+    text_page.close()
+    page.close()
+    lines = (_BLANKS.sub(" ", line).strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return [line for line in lines if line]
+
+
+def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
+    """Drop headers, footers and page numbers: lines at the edges that recur, numbers aside, on most pages."""
+    written = sum(1 for page in pages if page)
+    if written < _MIN_RUNNING_PAGES:
+        return pages
+    seen = Counter(key for page in pages for key in {_running(line) for line in _edges(page)})
+    running = {key for key, count in seen.items() if count >= _RUNNING_PAGES * written}
+    return [_trimmed(page, running) for page in pages]
+
+
+def _edges(page: list[str]) -> list[str]:
+    return page if len(page) <= 2 * _EDGE_LINES else page[:_EDGE_LINES] + page[-_EDGE_LINES:]
+
+
+def _running(line: str) -> str:
+    return _DIGITS.sub("#", line)
+
+
+def _trimmed(page: list[str], running: set[str]) -> list[str]:
+    last = len(page) - _EDGE_LINES
+    return [
+        line
+        for place, line in enumerate(page)
+        if not ((place < _EDGE_LINES or place >= last) and _running(line) in running)
+    ]
+
+
+def _marks(pdf: PdfDocument) -> list[_Mark]:
+    marks: list[_Mark] = []
+    for bookmark in pdf.get_toc():
+        target = bookmark.get_dest()
+        page = target.get_index() if target else None
+        title = one_line(bookmark.get_title())
+        if page is not None and title:
+            marks.append(_Mark(bookmark.level, title, page))
+        if len(marks) >= _MAX_OUTLINE:
+            break
+    return sorted(marks, key=lambda mark: mark.page)
+
+
+def _sections(pages: Sequence[Sequence[str]], marks: Sequence[_Mark]) -> tuple[Section, ...]:
+    outline = Outline()
+    usual = _usual_width(pages)
+    waiting = list(reversed(marks))
+    for number, lines in enumerate(pages):
+        outline.page(number + 1, f"page={number + 1}")
+        here: list[_Mark] = []
+        while waiting and waiting[-1].page <= number:
+            here.append(waiting.pop())
+        for mark, part in _split_at(lines, here):
+            if mark:
+                outline.heading(mark.level, mark.title)
+            for block in paragraphs(part, usual):
+                outline.block(block)
+    return outline.sections()
+
+
+def _split_at(lines: Sequence[str], marks: Sequence[_Mark]) -> Iterator[tuple[_Mark | None, Sequence[str]]]:
+    """Split a page at the lines that are its headings; a heading that is no line begins where the one before does."""
+    start, current = 0, None
+    for mark in marks:
+        place = _find(lines, mark.title, start)
+        if place is None:
+            place = start
+        yield current, lines[start:place]
+        # The heading's own line is carried by the path.
+        start, current = place + int(_find(lines, mark.title, place) == place), mark
+    yield current, lines[start:]
+
+
+def _find(lines: Sequence[str], title: str, start: int) -> int | None:
+    wanted = _letters(title)
+    for place in range(start, len(lines)):
+        if _letters(lines[place]) == wanted:
+            return place
+    return None
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _usual_width(pages: Sequence[Sequence[str]]) -> int:
+    widths = sorted(_width(line) for page in pages for line in page)
+    return max(_MIN_USUAL_WIDTH, widths[int(_USUAL * (len(widths) - 1))] if widths else 0)
+
+
+def _width(text: str) -> int:
+    """Return the columns that a text takes, a wide character taking two."""
+    return len(text) if text.isascii() else sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
+    """Join lines into paragraphs; short lines that follow each other (a table, a list) stay lines of one block."""
+    short: list[str] = []
+    for text, joined in _sentences(lines, usual_width):
+        if not joined and not (text.endswith(_ENDS) and _width(text) >= _FULL_LINE * usual_width):
+            short.append(text)
+            continue
+        if short:
+            yield "\n".join(short)
+            short = []
+        yield text
+    if short:
+        yield "\n".join(short)
+
+
+def _sentences(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bool]]:
+    """Yield what was one line before the page's width broke it, and whether it was broken."""
+    parts: list[str] = []
+    for line in lines:
+        if parts and (_LIST_MARK.match(line) or not _goes_on(parts[-1], usual_width)):
+            yield _joined(parts), len(parts) > 1
+            parts = []
+        parts.append(line)
+    if parts:
+        yield _joined(parts), len(parts) > 1
+
+
+def _goes_on(line: str, usual_width: int) -> bool:
+    return line.endswith(_HYPHENS) or _width(line) >= _FULL_LINE * usual_width
+
+
+def _joined(parts: Sequence[str]) -> str:
+    text = parts[0]
+    for part in parts[1:]:
+        if text.endswith(_HYPHENS):
+            text = text[:-1] + part
+        elif text[-1:] > "\u2e80" and part[:1] > "\u2e80":
+            text += part
+        else:
+            text = f"{text} {part}"
+    return text.translate(dict.fromkeys(map(ord, _HYPHENS)))
+
+
+def _title(told: str, pages: Sequence[Sequence[str]]) -> str | None:
+    told = one_line(told)
+    if told and not _NO_TITLE.fullmatch(told):
+        return told[:_MAX_TITLE_CHARACTERS]
+    first = next((page[0] for page in pages if page), "")
+    return first if first and len(first) <= _MAX_TITLE_CHARACTERS and not first.endswith(_ENDS) else None

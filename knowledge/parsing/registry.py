@@ -1,0 +1,34 @@
+"""Which function parses which format. The libraries behind them are imported when first needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from knowledge.interfaces import Document
+from knowledge.parsing.formats import Format
+
+_TEXTUAL = {
+    Format.MARKDOWN: ("markdown", "parse_markdown"),
+    Format.HTML: ("web_page", "parse_html"),
+    Format.TEXT: ("text", "parse_text"),
+    Format.TABLE: ("tables", "parse_table"),
+}
+_BINARY = {
+    Format.PDF: ("pdf", "parse_pdf"),
+    Format.DOCX: ("word", "parse_docx"),
+    Format.PPTX: ("slides", "parse_pptx"),
+    Format.XLSX: ("sheets", "parse_xlsx"),
+}
+
+
+def parse_as(kind: Format, data: bytes, document: str, media_type: str | None) -> Document:
+    """Parse a document as the format that it is; synchronous, for as long as the format's library takes.
+
+    Raises:
+        ParseError: it cannot be read.
+
+    """
+    module, function = _TEXTUAL.get(kind) or _BINARY[kind]
+    parse = getattr(import_module(f"knowledge.parsing.{module}"), function)
+    parsed: Document = parse(data, document, media_type) if kind in _TEXTUAL else parse(data, document)
+    return parsed

@@ -1,0 +1,75 @@
+"""What passes between Kvasir and its parsing process: frames of JSON and bytes, never pickles.
+
+The process may have been taken over by a hostile document; what it sends can only ever become text.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
+from knowledge.interfaces import Document, Section
+from knowledge.parsing.formats import Format
+
+HEADER: Final = struct.Struct(">II")
+"""Lengths of the JSON and of the bytes that follow it."""
+
+_ERRORS: Final = {
+    error.__name__: error for error in (ParseError, DocumentTooLarge, DocumentEncrypted, UnsupportedFormat)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A document to parse."""
+
+    kind: Format
+    document: str
+    media_type: str | None
+    deadline_s: float
+
+
+def encode_task(task: Task, data: bytes) -> bytes:
+    """Return the frame that asks for a document to be parsed."""
+    head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s]).encode()
+    return HEADER.pack(len(head), len(data)) + head + data
+
+
+def decode_task(head: bytes) -> Task:
+    """Return the task in a frame's JSON."""
+    kind, document, media_type, deadline_s = json.loads(head)
+    return Task(Format(kind), document, media_type, deadline_s)
+
+
+def encode_result(result: Document | ParseError) -> bytes:
+    """Return the frame that answers a task."""
+    if isinstance(result, ParseError):
+        body: object = {"error": type(result).__name__, "text": str(result)}
+    else:
+        sections = [[part.headings, part.text, part.page, part.anchor] for part in result.sections]
+        body = {"title": result.title, "sections": sections}
+    encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    return HEADER.pack(0, len(encoded)) + encoded
+
+
+def decode_result(body: bytes) -> Document:
+    """Return the parsed document.
+
+    Raises:
+        ParseError: that is what the process answered, as the class that it named.
+        ValueError: it answered something else.
+
+    """
+    answer = json.loads(body)
+    if not isinstance(answer, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer
+    if "error" in answer:
+        raise _ERRORS.get(str(answer["error"]), ParseError)(str(answer.get("text")))
+    return Document(str(answer["title"]), tuple(_section(*fields) for fields in answer["sections"]))
+
+
+def _section(headings: list[str], text: str, page: int | None, anchor: str | None) -> Section:
+    return Section(tuple(map(str, headings)), str(text), page if isinstance(page, int) else None, anchor)

@@ -1,0 +1,160 @@
+"""DOCX: paragraphs, lists and tables under the headings, in reading order."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any, Final
+
+import docx
+from docx.opc.exceptions import OpcError
+from docx.oxml.ns import qn
+from lxml import etree
+
+from knowledge.interfaces import Document
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.packages import broken, check_package
+from knowledge.parsing.tables import markdown_table
+
+Element = Any
+"""An lxml element; python-docx has no types for them."""
+
+_PARAGRAPH, _TABLE, _ROW, _CELL = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
+_TEXT, _TAB = qn("w:t"), qn("w:tab")
+_BREAKS: Final = {qn("w:br"), qn("w:cr")}
+_GONE: Final = {
+    qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), qn("w:instrText"),
+    "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
+}  # fmt: skip
+"""Deleted text, properties, field codes, and the second copy of drawings for old programs."""
+_HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
+_GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
+_PACKAGE_ERRORS = (OpcError, zipfile.BadZipFile, etree.XMLSyntaxError, KeyError, ValueError, AttributeError, TypeError)
+"""What python-docx raises on files that break its assumptions."""
+
+
+def parse_docx(data: bytes, document: str) -> Document:
+    """Parse a Word document; the title is its properties', else its title or first heading, else the file's name.
+
+    Raises:
+        DocumentTooLarge: it unpacks to too much.
+        ParseError: it is broken.
+
+    """
+    check_package(data, document)
+    try:
+        opened = docx.Document(io.BytesIO(data))
+        writer = _Writer(_levels(opened))
+        writer.write(opened.element.body)
+        told = one_line(opened.core_properties.title or "")
+    except _PACKAGE_ERRORS as error:
+        raise broken(document) from error
+    title = "" if _GENERIC_TITLE.fullmatch(told) else told
+    return titled(title or writer.title or name_title(document), writer.outline.sections())
+
+
+def _levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
+    """Return each heading style's level, 0 for the document's title; localised styles keep the English names inside."""
+    levels: dict[str, int] = {}
+    for style in opened.styles.element.iter(qn("w:style")):
+        name = style.find(qn("w:name"))
+        label = name.get(qn("w:val"), "") if name is not None else ""
+        heading = _HEADING_NAME.fullmatch(label)
+        own = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
+        level = 0 if label.lower() == "title" else int(heading.group(1)) if heading else _outline_level(own)
+        if level is not None:
+            levels[style.get(qn("w:styleId"), "")] = level
+    return levels
+
+
+def _outline_level(node: Element | None) -> int | None:
+    value = node.get(qn("w:val"), "9") if node is not None else "9"
+    return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # noqa: PLR2004 - 9 is body text
+
+
+class _Writer:
+    """Walks the body and writes its blocks into an outline."""
+
+    def __init__(self, levels: dict[str, int]) -> None:
+        self.outline = Outline()
+        self.title: str | None = None
+        self._levels = levels
+        self._began = False
+
+    def write(self, body: Element) -> None:
+        for element in _blocks(body):
+            if element.tag == _TABLE:
+                self._block(markdown_table(list(_rows(element))))
+            else:
+                self._paragraph(element)
+
+    def _paragraph(self, element: Element) -> None:
+        text = _text(element).strip()
+        level = self._level(element)
+        if not text:
+            return
+        if level is None:
+            self._block(f"- {text}" if element.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None else text)
+            return
+        if level <= 1 and not self._began:
+            self.title = one_line(text)
+        self._began = True
+        self.outline.heading(level, text)
+
+    def _level(self, element: Element) -> int | None:
+        properties = element.find(qn("w:pPr"))
+        if properties is None:
+            return None
+        style = properties.find(qn("w:pStyle"))
+        named = self._levels.get(style.get(qn("w:val"), "")) if style is not None else None
+        return named if named is not None else _outline_level(properties.find(qn("w:outlineLvl")))
+
+    def _block(self, text: str) -> None:
+        if text:
+            self._began = True
+            self.outline.block(text)
+
+
+def _blocks(parent: Element) -> Iterator[Element]:
+    """Yield paragraphs and tables in order, through content controls and tracked insertions."""
+    waiting = list(reversed(parent))
+    while waiting:
+        element = waiting.pop()
+        if element.tag in {_PARAGRAPH, _TABLE}:
+            yield element
+        elif element.tag not in _GONE:
+            waiting.extend(reversed(element))
+
+
+def _rows(table: Element) -> Iterator[list[str]]:
+    for row in table.iter(_ROW):
+        cells = [" ".join(filter(None, map(_text, _blocks(cell)))) for cell in row.iter(_CELL) if _owner(cell) is row]
+        if any(cells) and _owner_table(row) is table:
+            yield cells
+
+
+def _owner(cell: Element) -> Element:
+    return next(cell.iterancestors(_ROW), None)
+
+
+def _owner_table(row: Element) -> Element:
+    return next(row.iterancestors(_TABLE), None)
+
+
+def _text(element: Element) -> str:
+    """Return all text of a paragraph or table, in order, text boxes and insertions included."""
+    pieces: list[str] = []
+    waiting = list(reversed(element))
+    while waiting:
+        node = waiting.pop()
+        if node.tag == _TEXT:
+            pieces.append(node.text or "")
+        elif node.tag in _BREAKS or (node.tag == _PARAGRAPH and pieces):
+            pieces.append("\n")
+        elif node.tag == _TAB:
+            pieces.append("\t")
+        if node.tag not in _GONE:
+            waiting.extend(reversed(node))
+    return "".join(pieces)
