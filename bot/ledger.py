@@ -20,19 +20,21 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import BotError
+
+Result = TypeVar("Result")
 
 LEASE_S = 30.0
 """How long a claim is believed without a heartbeat; only matters between machines (a dead local process is seen)."""
@@ -203,6 +205,7 @@ class Ledger:
         self._owner = owner
         self._lease_s = lease_s
         self._now = now
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._insert: Callable[[sa.Table], Any] = (
             postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         )
@@ -237,16 +240,19 @@ class Ledger:
         }
         thread = {"team": key.team, "channel": key.channel, "thread_ts": asked.thread_ts, "last_at": now}
         place = [_threads.c.team, _threads.c.channel, _threads.c.thread_ts]
-        async with self._transaction() as connection:
-            claimed = await connection.execute(
+
+        async def claimed(connection: AsyncConnection) -> bool:
+            made = await connection.execute(
                 self._insert(_turns).values(row).on_conflict_do_nothing().returning(_turns.c.id)
             )
-            if claimed.first() is None:
+            if made.first() is None:
                 return False
             await connection.execute(
                 self._insert(_threads).values(thread).on_conflict_do_update(index_elements=place, set_={"last_at": now})
             )
             return True
+
+        return await self._transaction(claimed)
 
     async def begin(self, key: Key) -> Turn | None:
         """Move a question of ours on to ``answering`` and return it as it now reads; None if it is no longer open."""
@@ -283,9 +289,8 @@ class Ledger:
 
     async def find(self, key: Key) -> Turn | None:
         """Return a question's row, or None."""
-        async with self._transaction() as connection:
-            row = (await connection.execute(sa.select(_turns).where(_is(key)))).first()
-        return _turn(row) if row is not None else None
+        turns = await self._select(_is(key))
+        return turns[0] if turns else None
 
     async def open_turns(self, team: str, channel: str, thread_ts: str) -> list[Turn]:
         """Return the unfinished questions of a thread, whoever answers them, oldest first."""
@@ -293,13 +298,8 @@ class Ledger:
 
     async def unfinished(self) -> list[Turn]:
         """Take over what dead processes left open, and return it in the order in which it was asked."""
-        async with self._transaction() as connection:
-            found = await connection.execute(
-                sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until)
-                .where(_open() & (_turns.c.owner != self._owner))
-                .order_by(_turns.c.id)
-            )
-            candidates = found.all()
+        query = sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until).order_by(_turns.c.id)
+        candidates = await self._rows(query.where(_open() & (_turns.c.owner != self._owner)))
         taken: list[sa.Row[Any]] = []
         for row in candidates:
             if row.lease_until < self._now() or is_dead(row.owner):
@@ -320,8 +320,7 @@ class Ledger:
     async def takes_part(self, team: str, channel: str, thread_ts: str) -> bool:
         """Tell whether the bot was asked anything in this thread."""
         query = sa.select(_threads.c.last_at).where(_in(_threads, team, channel, thread_ts))
-        async with self._transaction() as connection:
-            return (await connection.execute(query)).first() is not None
+        return bool(await self._rows(query))
 
     async def replies_in(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of every message that the ledger knows to be part of an answer in this thread."""
@@ -332,27 +331,45 @@ class Ledger:
         """Delete closed turns and silent threads past their retention; returns how many turns went."""
         now = self._now()
         old = ~_open() & (_turns.c.updated_at < now - turns_older_than_s)
-        async with self._transaction() as connection:
-            gone = await connection.execute(sa.delete(_turns).where(old))
-            await connection.execute(sa.delete(_threads).where(_threads.c.last_at < now - threads_older_than_s))
-        return max(int(gone.rowcount), 0)
+        silent = _threads.c.last_at < now - threads_older_than_s
+        gone = await self._rows(sa.delete(_turns).where(old).returning(_turns.c.id))
+        await self._rows(sa.delete(_threads).where(silent).returning(_threads.c.last_at))
+        return len(gone)
+
+    async def close(self) -> None:
+        """Give up what is ours and let transactions under way end; nothing may be called afterwards."""
+        with contextlib.suppress(LedgerError):
+            await self.release()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _select(self, where: sa.ColumnElement[bool]) -> list[Turn]:
-        async with self._transaction() as connection:
-            rows = (await connection.execute(sa.select(_turns).where(where).order_by(_turns.c.id))).all()
-        return [_turn(row) for row in rows]
+        return [_turn(row) for row in await self._rows(sa.select(_turns).where(where).order_by(_turns.c.id))]
 
     async def _update(self, where: sa.ColumnElement[bool], **values: object) -> Sequence[sa.Row[Any]]:
-        statement = sa.update(_turns).where(where).values(updated_at=self._now(), **values).returning(*_turns.c)
-        async with self._transaction() as connection:
-            rows: Sequence[sa.Row[Any]] = (await connection.execute(statement)).all()
-        return rows
+        statement = sa.update(_turns).where(where).values(updated_at=self._now(), **values)
+        return await self._rows(statement.returning(*_turns.c))
 
-    @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Any]:
+    async def _rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        async def rows(connection: AsyncConnection) -> Sequence[sa.Row[Any]]:
+            return (await connection.execute(statement)).all()
+
+        return await self._transaction(rows)
+
+    async def _transaction(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Do some work in a transaction that ends well or ill even if the caller is cancelled.
+
+        A transaction that is cancelled in the middle would leave its connection, and with it SQLite's lock, to the
+        garbage collector.
+        """
+        task = asyncio.ensure_future(self._worked(work))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _worked(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         with _told(self._engine.url):
             async with self._engine.begin() as connection:
-                yield connection
+                return await work(connection)
 
 
 @contextlib.asynccontextmanager
@@ -381,8 +398,7 @@ async def open_ledger(
         try:
             yield ledger
         finally:
-            with contextlib.suppress(LedgerError):
-                await asyncio.shield(ledger.release())
+            await asyncio.shield(ledger.close())
     finally:
         await asyncio.shield(engine.dispose())
 

@@ -172,6 +172,12 @@ def shown(message: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def body(message: Mapping[str, Any]) -> str:
+    """Return a message's Markdown."""
+    blocks = [block["text"] for block in message.get("blocks") or () if block["type"] == "markdown"]
+    return "\n".join(blocks) or str(message.get("text") or "")
+
+
 def free_port() -> int:
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
