@@ -95,7 +95,9 @@ def update(call: Call) -> Json:
     if not blocks and "blocks" not in call.args and before.blocks and before.stream is None:
         blocks = list(before.blocks) if not call.args.text("text") else []
     edited = {"user": BOT_USER, "ts": call.workspace.next_ts()}
-    after = call.workspace.change(before, replace(before, text=text, blocks=blocks, edited=edited, stream=None))
+    metadata = call.args.structure("metadata", "invalid_metadata_format") or before.metadata
+    after = replace(before, text=text, blocks=blocks, edited=edited, stream=None, metadata=metadata)
+    after = call.workspace.change(before, after)
     body = wire.message(call.workspace, after)
     return {"channel": after.channel, "ts": after.ts, "text": text, "message": body}
 
