@@ -1,0 +1,383 @@
+"""A question becomes a stream of answer events: search, prompt, engine, check, and what to do when one of them fails.
+
+Each step is one generator; whoever closes the outermost closes them all, down to the engine's stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Route, Sources, Text, Thinking
+from bot.answering.followup import searchable
+from bot.answering.language import Tongue, tongue_for
+from bot.answering.notices import Say, progress_text, say
+from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
+from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
+from bot.answering.release import Release
+from bot.answering.support import Embed, Support
+from engine.errors import EngineError
+from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Hit, SearchResult
+
+
+class Search(Protocol):
+    """What an answer needs of the knowledge room; ``Library.search`` is the real one."""
+
+    async def __call__(self, query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
+        """Find passages that every one of ``readers`` may see, best first.
+
+        Raises:
+            KnowledgeError: they cannot be searched.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an answer may take."""
+
+    question_chars: int = 6000
+    hits: int = 8
+    search_s: float = 20.0
+    first_token_s: float = 120.0
+    """From the request to the engine's first delta, waiting in its queue included."""
+    answer_s: float = 600.0
+    """From the request to the engine's last delta."""
+    answer_chars: int = 24_000
+    """Of what the model writes, before the check."""
+    thinking_chars: int = 200_000
+    quote_s: float = 5.0
+    """For choosing what to quote by meaning; afterwards shared words decide."""
+    little_chars: int = 200
+    """An answer that was cut before this much was shown gets the best passages as well."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One question on its way; everything that becomes known about it."""
+
+    question: str
+    asked: Question
+    tongue: Tongue
+    began: float
+    passages: tuple[Passage, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+    route: Route = "unknown"
+    cited: set[int] = field(default_factory=set)
+    shown: bool = False
+    support: Support | None = None
+
+    def finished(self, now: float) -> Finished:
+        self.timings["total"] = now - self.began
+        cited = tuple(passage for passage in self.passages if passage.n in self.cited)
+        return Finished(self.route, cited, dict(self.timings))
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What the engine has said so far in one turn."""
+
+    release: Release
+    begun: bool = False
+    content: bool = False
+    reasoning: list[str] = field(default_factory=list)
+    reasoning_chars: int = 0
+    done: Done | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether the model was stopped in the middle."""
+        return self.done is None or self.done.finish_reason != "stop"
+
+    def think(self, text: str, limit_chars: int) -> bool:
+        """Note a piece of thinking; tell whether there was not too much of it yet."""
+        self.reasoning_chars += len(text)
+        within = self.reasoning_chars <= limit_chars
+        if within:
+            self.reasoning.append(text)
+        return within
+
+
+class Answerer:
+    """Answers questions. One object serves all turns at once; it keeps nothing between them."""
+
+    def __init__(
+        self,
+        search: Search,
+        engine: ChatEngine,
+        embed: Embed,
+        *,
+        limits: Limits | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._search = search
+        self._engine = engine
+        self._embed = embed
+        self._limits = limits or Limits()
+        self._now = now
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the events of an answer: Sources, Thinking, Text and Notice as they come, Finished last.
+
+        Never raises for what can go wrong with documents, engine or embedder; each becomes a Notice and the best answer
+        that is left. Closing the iterator, or cancelling whoever waits for it, closes the engine's stream.
+        """
+        text = question.text.strip()
+        turn = _Turn(text[: self._limits.question_chars], question, tongue_for(text), self._now())
+        async with aclosing(self._events(turn)) as events:
+            async for event in events:
+                if isinstance(event, Text) and "first_text" not in turn.timings:
+                    turn.timings["first_text"] = self._now() - turn.began
+                yield event
+        yield turn.finished(self._now())
+
+    async def _events(self, turn: _Turn) -> AsyncGenerator[AnswerEvent, None]:
+        if not any(char.isalnum() for char in turn.question):
+            yield Notice(say(Say.EMPTY_QUESTION, turn.tongue))
+            return
+        if len(turn.asked.text.strip()) > len(turn.question):
+            yield Notice(say(Say.QUESTION_CUT, turn.tongue, kept=len(turn.question)))
+        result = await self._found(turn)
+        if isinstance(result, Notice):
+            yield result
+            return
+        yield Sources(turn.passages)
+        if not result.answerable or not turn.passages:
+            yield _unknown(turn)
+            return
+        obstacle = _obstacle(self._engine.status(), turn.tongue)
+        events = self._quoted(turn, obstacle) if obstacle else self._from_engine(turn)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _found(self, turn: _Turn) -> SearchResult | Notice:
+        """Search; on success ``turn.passages`` is filled."""
+        query = searchable(turn.question, turn.asked.history)
+        try:
+            async with asyncio.timeout(self._limits.search_s):
+                result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers)
+        except KnowledgeError as error:
+            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
+        except TimeoutError:
+            return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{self._limits.search_s:g}"))
+        turn.timings["search"] = self._now() - turn.began
+        turn.passages = tuple(_passage(n, hit) for n, hit in enumerate(result.hits[: self._limits.hits], 1))
+        return result
+
+    async def _quoted(self, turn: _Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield a notice and the best passages in their own words."""
+        if why:
+            yield Notice(why)
+        likeness = None
+        support = turn.support or Support(turn.passages, self._embed)
+        # Without the embedder, shared words still tell which sentences to quote.
+        with suppress(KnowledgeError, TimeoutError):
+            async with asyncio.timeout(self._limits.quote_s):
+                likeness = await support.likeness(turn.question)
+        text, chosen = quoted(turn.question, turn.passages, likeness)
+        turn.cited.update(passage.n for passage in chosen)
+        if not turn.shown:
+            turn.route = "passages"
+        yield Text(f"\n\n{text}" if turn.shown else text)
+
+    async def _from_engine(self, turn: _Turn) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the model's answer, checked; what is missing of it is made up for by passages."""
+        status = self._engine.status()
+        try:
+            budget = budget_for(self._engine.context_tokens, stand_in=status.stand_in)
+            prompt = build_prompt(
+                turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
+            )
+        except ContextTooSmall as error:
+            prompt, why = None, say(Say.ENGINE_FAILED, turn.tongue, reason=error)
+        if prompt is None:
+            events = self._quoted(turn, why)
+        else:
+            events = self._checked(turn, prompt, budget, stand_in=status.stand_in)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _checked(
+        self, turn: _Turn, prompt: Prompt, budget: Budget, *, stand_in: bool
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        support = turn.support = Support(turn.passages, self._embed)
+        said = _Stream(Release(turn.passages, support, limit_chars=self._limits.answer_chars))
+        preparing = asyncio.create_task(support.prepare())
+        failure: Exception | None = None
+        events = self._streamed(turn, said, prompt, _sampling(budget, stand_in=stand_in), preparing)
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, Text) and not turn.shown:
+                        turn.shown, turn.route = True, "engine"
+                    yield event
+        except (EngineError, KnowledgeError, TimeoutError) as error:
+            failure = error
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+        turn.cited |= said.release.cited
+        ending = self._ending(turn, said, failure, stand_in=stand_in)
+        async with aclosing(ending):
+            async for event in ending:
+                yield event
+
+    async def _streamed(
+        self, turn: _Turn, said: _Stream, prompt: Prompt, sampling: Sampling, preparing: asyncio.Task[None]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the engine's stream as thinking and checked text.
+
+        Raises:
+            EngineError: the engine failed.
+            KnowledgeError: the embedder failed.
+            TimeoutError: no first delta, or no end, within its deadline.
+
+        """
+        ends_at = self._now() + self._limits.answer_s
+        deltas = self._engine.stream(prompt.messages, sampling, request_id=turn.asked.id or uuid.uuid4().hex)
+        try:
+            while not said.release.ended and not said.done:
+                left = ends_at - self._now()
+                delta = await _next(deltas, left if said.begun else min(left, self._limits.first_token_s))
+                if delta is None:
+                    break
+                if not said.begun:
+                    said.begun = True
+                    turn.timings["first_token"] = self._now() - turn.began
+                if isinstance(delta, Done):
+                    said.done = delta
+                elif isinstance(delta, Reasoning):
+                    if said.think(delta.text, self._limits.thinking_chars):
+                        yield Thinking(delta.text)
+                else:
+                    said.content = said.content or bool(delta.text.strip())
+                    for text in await self._let_out(said, delta.text, preparing, ends_at):
+                        yield Text(text)
+        finally:
+            await _close(deltas)
+        # R1 that never closes its thought has answered in it, unless it was cut.
+        rest = "" if said.content or said.cut else "".join(said.reasoning)
+        for text in await self._let_out(said, rest, preparing, ends_at):
+            yield Text(text)
+        for text in await said.release.flush(cut=said.cut):
+            yield Text(text)
+
+    async def _let_out(self, said: _Stream, text: str, preparing: asyncio.Task[None], ends_at: float) -> list[str]:
+        """Check what the model wrote next and return what may be shown."""
+        async with asyncio.timeout(max(1.0, ends_at - self._now())):
+            if not preparing.done():
+                await asyncio.shield(preparing)
+            preparing.result()
+            return await said.release.feed(text)
+
+    async def _ending(
+        self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield what is left to say once the engine's stream has ended, one way or another."""
+        if isinstance(failure, EngineError | TimeoutError) and turn.shown:
+            with suppress(KnowledgeError):
+                for text in await said.release.flush(cut=True):
+                    yield Text(text)
+        if not turn.shown:
+            why = self._why_nothing(turn, said, failure, stand_in=stand_in)
+            async with aclosing(self._quoted(turn, why)) as events:
+                async for event in events:
+                    yield event
+            return
+        for notice in self._remarks(turn, said, failure, stand_in=stand_in):
+            yield notice
+        if failure and said.release.shown_chars < self._limits.little_chars:
+            async with aclosing(self._quoted(turn, None)) as events:
+                async for event in events:
+                    yield event
+        elif said.release.declined and not said.release.kept:
+            turn.cited.update(passage.n for passage in turn.passages[:QUOTED_PASSAGES])
+            yield Text(f"\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(turn.passages[:QUOTED_PASSAGES])}")
+
+    def _why_nothing(self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool) -> str:
+        """Say why no sentence of the model is shown."""
+        if isinstance(failure, TimeoutError):
+            seconds = self._limits.answer_s if said.begun else self._limits.first_token_s
+            return say(Say.ENGINE_SLOW if said.begun else Say.NO_FIRST_TOKEN, turn.tongue, seconds=f"{seconds:g}")
+        if isinstance(failure, KnowledgeError):
+            return say(Say.CHECK_FAILED, turn.tongue, reason=failure)
+        if failure:
+            return say(Say.ENGINE_FAILED, turn.tongue, reason=failure)
+        if said.release.dropped or said.release.ended:
+            return say(Say.STAND_IN_UNSUPPORTED if stand_in else Say.NOTHING_SUPPORTED, turn.tongue)
+        return say(Say.NO_ANSWER, turn.tongue)
+
+    def _remarks(self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool) -> Iterator[Notice]:
+        """Say what there is to know about an answer that is shown."""
+        tongue, release = turn.tongue, said.release
+        if isinstance(failure, TimeoutError):
+            yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{self._limits.answer_s:g}"))
+        elif failure:
+            yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
+        elif release.ended == "repetition":
+            yield Notice(say(Say.CUT_BY_REPETITION, tongue))
+        elif release.ended == "length" or said.cut:
+            yield Notice(say(Say.CUT_BY_LENGTH, tongue))
+        if release.dropped:
+            total = release.kept + release.dropped
+            yield Notice(say(Say.PARTLY_UNSUPPORTED, tongue, count=release.dropped, total=total))
+        if stand_in:
+            yield Notice(say(Say.STAND_IN, tongue))
+
+
+async def _next(deltas: AsyncIterator[Delta], within_s: float) -> Delta | None:
+    """Return the next delta, None at the end of the stream."""
+    async with asyncio.timeout(within_s):
+        return await anext(deltas, None)
+
+
+async def _close(deltas: AsyncIterator[Delta]) -> None:
+    """Close a stream, which cancels it in the engine; a stream that has ended does not mind."""
+    close = getattr(deltas, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _passage(n: int, hit: Hit) -> Passage:
+    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, hit.text)
+
+
+def _sampling(budget: Budget, *, stand_in: bool) -> Sampling:
+    """Return DeepSeek's own settings for R1, and cooler ones for the stand-in, which wanders."""
+    if stand_in:
+        return Sampling(temperature=0.2, top_p=0.9, max_tokens=budget.answer_tokens)
+    return Sampling(max_tokens=budget.answer_tokens)
+
+
+def _obstacle(status: Status, tongue: Tongue) -> str | None:
+    """Say why the engine cannot be asked now, or None if it can."""
+    progress = progress_text(status.progress, tongue)
+    match status.state:
+        case State.READY | State.DEGRADED:
+            return None
+        case State.STARTING:
+            return say(Say.ENGINE_LOADING, tongue, progress=progress)
+        case State.INSTALLING | State.DOWNLOADING:
+            return say(Say.ENGINE_PREPARING, tongue, progress=progress)
+        case State.FAILED:
+            return say(Say.ENGINE_FAILED, tongue, reason=status.detail)
+        case State.ABSENT | State.STOPPING:
+            return say(Say.ENGINE_ABSENT, tongue, detail=f" {status.detail}" if status.detail else "")
+
+
+def _unknown(turn: _Turn) -> Text:
+    """Say that the documents do not answer, and what was looked at."""
+    looked_at = turn.passages[:QUOTED_PASSAGES]
+    if not looked_at:
+        return Text(say(Say.FOUND_NOTHING, turn.tongue))
+    turn.cited.update(passage.n for passage in looked_at)
+    return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(looked_at)}")

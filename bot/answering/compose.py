@@ -1,0 +1,90 @@
+"""Put an answer together from the pieces that are kept, so that what is dropped leaves no hole. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from bot.answering.sentences import Piece
+
+
+_NUMBERED = re.compile(r"(\s*)(\d{1,3})([.)、]\s*)")
+
+
+class Composer:
+    """Gives the text to append for each kept piece: its white space, list marker and what led to it included."""
+
+    def __init__(self) -> None:
+        self._gap = ""
+        self._lead = ""
+        self._held: list[Piece] = []
+        self._numbers: dict[str, int] = {}
+        """The last number shown in the list at hand, by its indentation."""
+        self._placed = False
+        self.shown_chars = 0
+
+    def keep(self, piece: Piece, text: str) -> str:
+        """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
+        out = "".join(self._place(held, held.text) for held in self._held)
+        self._held = []
+        out += self._place(piece, text)
+        self.shown_chars += len(out)
+        return out
+
+    def hold(self, piece: Piece) -> None:
+        """Keep back what only leads to something: a heading, an introduction, the head of a table."""
+        if piece.kind == "heading":
+            level = _level(piece)
+            while self._held and not (self._held[-1].kind == "heading" and _level(self._held[-1]) < level):
+                self._held.pop()
+        self._held.append(piece)
+
+    def space(self, piece: Piece) -> None:
+        """Pass over an empty line."""
+        if self._held:
+            self._held.append(piece)
+            # An introduction that leads to nothing within its paragraph and the next is no introduction.
+            if sum(held.kind == "blank" for held in self._held) > 1 and self._held[0].kind != "heading":
+                self._held.clear()
+                self._widen("\n\n")
+        else:
+            self._widen("\n\n" if piece.kind == "blank" else piece.tail)
+
+    def drop(self, piece: Piece) -> None:
+        """Pass over a piece that is not shown; a list marker goes to the next sentence of its line."""
+        self._lead = "" if piece.ends_line else self._lead or piece.lead
+        self._widen(piece.tail)
+
+    def _place(self, piece: Piece, text: str) -> str:
+        if piece.kind == "blank":
+            self._widen("\n\n")
+            return ""
+        lead = self._renumbered(piece.lead or self._lead)
+        if piece.kind in {"heading", "prose"} and not lead.strip():
+            self._numbers.clear()
+        starts_line = bool(lead.strip()) or piece.kind in {"heading", "table", "code"}
+        gap = self._gap if self.shown_chars or self._placed else ""
+        if starts_line and gap and "\n" not in gap:
+            gap = "\n"
+        self._placed = True
+        self._lead, self._gap = "", piece.tail
+        return gap + lead + text
+
+    def _renumbered(self, lead: str) -> str:
+        """Close the gap that a dropped item leaves in a numbered list."""
+        match = _NUMBERED.fullmatch(lead)
+        if not match:
+            return lead
+        number = int(match[2])
+        last = self._numbers.get(match[1], 0)
+        number = last + 1 if number > last else number
+        self._numbers[match[1]] = number
+        return f"{match[1]}{number}{match[3]}"
+
+    def _widen(self, gap: str) -> None:
+        """Let the gap before the next piece be the wider of two: a paragraph, a line, a space."""
+        breaks = min(2, max(self._gap.count("\n"), gap.count("\n")))
+        self._gap = "\n" * breaks or self._gap or gap
+
+
+def _level(heading: Piece) -> int:
+    return len(heading.text) - len(heading.text.lstrip("#"))

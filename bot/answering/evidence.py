@@ -1,0 +1,348 @@
+"""How well a passage bears out a sentence, as a few numbers that each say one thing.
+
+Pure. Overlap and likeness speak for a sentence; a number, a name or a condition that the passage does not have speaks
+against it, however alike the two are. ``support`` weighs them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.answering.claims import Claims, claims, content_sequence
+from bot.answering.language import language_of
+from bot.answering.lexicon import Concept, concepts
+from bot.answering.quantities import Mention, normal
+from bot.answering.sentences import sentences, unwrap
+
+FEATURES = (
+    "cosine",
+    "overlap",
+    "shared_names",
+    "number",
+    "identifier",
+    "name",
+    "rival",
+    "stranger",
+    "elsewhere",
+    "binding",
+    "binding_wide",
+    "denied",
+    "undenied",
+    "negation",
+    "new_negation",
+    "side",
+    "new_side",
+    "scope",
+    "rate",
+    "each",
+    "order",
+    "count",
+)
+"""What ``weigh`` returns, in order; the first three speak for a sentence, the others against it.
+
+cosine        likeness to the passage's best stretch (one sentence or two together), 0 to 1
+overlap       share of the sentence's words, numbers and names found in that stretch
+shared_names  share of the things it names (``lexicon``) that the passage names
+number        it states a number that the passage does not
+identifier    it has a code, version or address that the passage has not
+name          it has a brand, acronym or quoted name that the passage has not
+rival         it names one of several that exclude each other, and the passage only another
+stranger      it names such a thing, and the passage none of its kind
+elsewhere     it names such a thing where the stretch names another, though the passage has both
+binding       its number or code stands with other words in the passage than here: share of the words, by clause
+binding_wide  the same, by whole sentences and semicolons
+denied        it denies what the stretch affirms
+undenied      it affirms what the stretch denies
+negation      one of the two has a negation and the other has not
+new_negation  it has a negation and the whole passage has none
+side          it is on the other side of a scale (before, after) than the stretch
+new_side      … and the passage is never on its side
+scope         it says all, only, any time or automatically, and the passage does not
+rate          per second instead of per minute
+each          every year instead of every two years
+order         nearly all of its words are the stretch's, in another order
+count         "one approval" where the passage counts another number of them
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A text with what it claims and names."""
+
+    text: str
+    claims: Claims
+    names: frozenset[Concept]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence or a stretch of one or two, with its parts."""
+
+    whole: Part
+    clauses: tuple[Part, ...]
+    segments: tuple[Part, ...]
+    chinese: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A passage, ready for comparing: its stretches in the order of their vectors."""
+
+    whole: Part
+    stretches: tuple[Statement, ...]
+    single: tuple[bool, ...]
+    """Whether each stretch is one sentence, not two together."""
+    chinese: bool
+
+    def __add__(self, other: Reference) -> Reference:
+        """Return what both say together; the order of stretches is this one's, then the other's."""
+        whole = part(f"{self.whole.text}\n{other.whole.text}")
+        return Reference(whole, self.stretches + other.stretches, self.single + other.single, self.chinese)
+
+
+_CLAUSE_END = re.compile(
+    r"(?<=[,;:，；。：])\s*|(?<=[.!?])\s+|\s(?=(?:and|but|while|unless|except|until)\s)|(?=而(?!且)|但是?|否则)"
+)
+_SEGMENT_END = re.compile(r"(?<=[;；。])\s*|(?<=[.!?])\s+")
+_BARE = " ,;:，；。：、.!?"
+_IDEOGRAPH = re.compile(r"[㐀-鿿]")
+_ONE_OF = re.compile(r"\b(?:one|a single|single) ([a-z]+)")
+_SOME_OF = re.compile(r"\b(?:two|three|four|five|six|both|[2-9]|\d\d+) (?:[a-z]+ )?([a-z]+?)s\b")
+
+
+@lru_cache(maxsize=8192)
+def part(text: str) -> Part:
+    """Take a text apart."""
+    return Part(text, claims(text), concepts(normal(text)))
+
+
+@lru_cache(maxsize=4096)
+def statement(text: str) -> Statement:
+    """Take a sentence or stretch apart, clause by clause."""
+    clauses, segments = _parts(text, _CLAUSE_END), _parts(text, _SEGMENT_END)
+    return Statement(part(text), clauses, segments, language_of(text) == "zh")
+
+
+def stretches(passage: str) -> tuple[list[str], int]:
+    """Return a passage's sentences, then its neighbouring sentences two by two, and the number of the former."""
+    singles = sentences(unwrap(passage))
+    glue = "" if _IDEOGRAPH.search(passage) else " "
+    pairs = [glue.join(pair) for pair in pairwise(singles)]
+    return singles + pairs, len(singles)
+
+
+def reference(passage: str, path: str = "") -> Reference:
+    """Prepare a passage; ``path`` (its title and heading) counts as said by it."""
+    texts, singles = stretches(passage)
+    whole = part(f"{path}\n{passage}" if path else passage)
+    single = tuple(number < singles for number in range(len(texts)))
+    return Reference(whole, tuple(statement(text) for text in texts), single, language_of(passage) == "zh")
+
+
+def weigh(sentence: Statement, passage: Reference, cosines: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the features of ``FEATURES`` for a sentence and a passage.
+
+    Args:
+        sentence: what is to be borne out.
+        passage: what may bear it out; it has at least one stretch.
+        cosines: the sentence's likeness to each stretch, shape ``(stretches,)``.
+
+    """
+    across = sentence.chinese != passage.chinese
+    index, overlap = _best_stretch(sentence, passage, cosines, across=across)
+    stretch, here, there = passage.stretches[index], sentence.whole, passage.whole
+    values = {
+        "cosine": float(cosines[index]),
+        "overlap": overlap,
+        "shared_names": len(here.names & there.names) / len(here.names) if here.names else 0.7,
+        **_missing(here, there),
+        **_exclusion(here.names, there.names, stretch.whole.names),
+        "binding": _binding(sentence.clauses, _clauses(passage), there, across=across),
+        "binding_wide": _binding(sentence.segments, _segments(passage), there, across=across),
+        **_polarity(here.claims, there.claims, stretch.whole.claims, across=across),
+        "scope": bool(here.claims.scope - there.claims.scope),
+        "rate": bool(here.claims.rates - there.claims.rates) and bool(there.claims.rates),
+        "each": _each(here.claims.numbers, stretch.whole.claims.numbers),
+        "order": 0.0 if across else _disorder(here.text, stretch.whole.text),
+        "count": bool(_counted(_ONE_OF, here) & _counted(_SOME_OF, there) - _counted(_ONE_OF, there)),
+    }
+    return np.array([float(values[name]) for name in FEATURES])
+
+
+def says_it_literally(sentence: str, passage: str) -> bool:
+    """Tell whether a passage holds a sentence word for word, white space and final stops aside."""
+    return _letters(sentence) in _letters(passage)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\s+", "", normal(text)).strip(_BARE)
+
+
+def _parts(text: str, end: re.Pattern[str]) -> tuple[Part, ...]:
+    """Cut a text; what carries no meaning of its own stays with what comes before it."""
+    merged: list[str] = []
+    for piece in end.split(text):
+        if not piece or not piece.strip(_BARE):
+            continue
+        bare = part(piece)
+        if merged and not bare.claims.words and not bare.names:
+            merged[-1] += f" {piece}"
+        else:
+            merged.append(piece)
+    return tuple(part(piece) for piece in merged)
+
+
+def _singles(passage: Reference) -> Iterable[Statement]:
+    return (stretch for stretch, single in zip(passage.stretches, passage.single, strict=True) if single)
+
+
+def _clauses(passage: Reference) -> list[Part]:
+    return [clause for stretch in _singles(passage) for clause in stretch.clauses]
+
+
+def _segments(passage: Reference) -> list[Part]:
+    return [segment for stretch in _singles(passage) for segment in stretch.segments]
+
+
+def figures(found: Iterable[Mention]) -> list[Mention]:
+    """Return the numbers that are figures by themselves, without "a month"."""
+    return [mention for mention in found if not mention.each]
+
+
+def _meets(mention: Mention, others: Iterable[Mention]) -> bool:
+    return any(mention.meets(other) for other in others)
+
+
+def _best_stretch(
+    sentence: Statement, passage: Reference, cosines: NDArray[np.float32], *, across: bool
+) -> tuple[int, float]:
+    """Return the stretch that speaks of the same most likely, and the overlap with it."""
+    overlaps = [_overlap(sentence.whole, stretch.whole, across=across) for stretch in passage.stretches]
+    # A pair of sentences has to be the better by a little, since it holds whatever its halves hold.
+    handicap = np.where(passage.single, 0.0, 0.03)
+    index = int(np.argmax(5.0 * cosines + np.array(overlaps) - handicap))
+    return index, overlaps[index]
+
+
+def _overlap(one: Part, other: Part, *, across: bool) -> float:
+    here, there = one.claims, other.claims
+    numbers, literal = figures(here.numbers), here.identifiers | here.names
+    shared = len(one.names & other.names) + sum(_meets(number, there.numbers) for number in numbers)
+    shared += sum(name in there.text for name in literal)
+    total = len(one.names) + len(numbers) + len(literal)
+    if not across:
+        shared, total = shared + len(here.words & there.words), total + len(here.words)
+    return shared / max(1, total)
+
+
+def _missing(here: Part, there: Part) -> dict[str, bool]:
+    numbers = figures(here.claims.numbers)
+    return {
+        "number": any(not _meets(number, there.claims.numbers) for number in numbers),
+        "identifier": any(name not in there.claims.text for name in here.claims.identifiers),
+        "name": any(name not in there.claims.text for name in here.claims.names),
+    }
+
+
+def _exclusion(here: Collection[Concept], there: Collection[Concept], stretch: Collection[Concept]) -> dict[str, bool]:
+    mine = {concept for concept in here if concept.exclusive}
+    strange = {concept for concept in mine if concept not in there}
+    shared_groups = {concept.group for concept in mine if concept in there}
+    groups = {concept.group for concept in there}
+    rival = any(concept.group in groups - shared_groups for concept in strange)
+    local = {concept.group for concept in stretch}
+    return {
+        "rival": rival,
+        "stranger": bool(strange) and not rival,
+        "elsewhere": any(c in there and c not in stretch and c.group in local for c in mine),
+    }
+
+
+def _common(one: Part, other: Part, *, across: bool) -> int:
+    words = 0 if across else len(one.claims.words & other.claims.words)
+    return words + len(one.names & other.names)
+
+
+def _binding(mine: Sequence[Part], theirs: Sequence[Part], passage: Part, *, across: bool) -> float:
+    """Return how much better a number's or code's surroundings fit a part of the passage that has another one.
+
+    This is what shows that two figures were swapped: each is in the passage, but not with these words.
+    """
+    worst = 0.0
+    for piece in mine:
+        size = (0 if across else len(piece.claims.words)) + len(piece.names)
+        if not size:
+            continue
+        common = [_common(piece, other, across=across) for other in theirs]
+        for number in figures(piece.claims.numbers):
+            if _meets(number, passage.claims.numbers):
+                own = [_meets(number, other.claims.numbers) for other in theirs]
+                worst = max(worst, _gap(common, own, [bool(figures(o.claims.numbers)) for o in theirs]) / size)
+        for code in piece.claims.identifiers & passage.claims.identifiers:
+            own = [code in other.claims.identifiers for other in theirs]
+            worst = max(worst, _gap(common, own, [bool(o.claims.identifiers) for o in theirs]) / size)
+    return worst
+
+
+def _gap(common: Sequence[int], own: Sequence[bool], has_any: Sequence[bool]) -> float:
+    with_it = max((n for n, mine in zip(common, own, strict=True) if mine), default=0)
+    rival = max((n for n, mine, some in zip(common, own, has_any, strict=True) if some and not mine), default=0)
+    return float(max(0, rival - with_it))
+
+
+def _polarity(here: Claims, there: Claims, stretch: Claims, *, across: bool) -> dict[str, bool]:
+    turned = [
+        (name, side)
+        for name, side in here.sides
+        if (name, 1 - side) in stretch.sides and (name, 1 - side) not in here.sides
+    ]
+    return {
+        "denied": not across and bool((here.denied & stretch.affirmed) - there.denied),
+        "undenied": not across and bool(((here.affirmed - here.denied) & stretch.denied) - stretch.affirmed),
+        "negation": bool(here.negations) != bool(stretch.negations),
+        "new_negation": bool(here.negations) and not there.negations,
+        "side": any(side not in stretch.sides for side in turned),
+        "new_side": any(side not in there.sides for side in turned),
+    }
+
+
+def _each(mine: Iterable[Mention], theirs: Sequence[Mention]) -> bool:
+    """Tell whether "every year" stands where the stretch has another number of years."""
+    figures_there = figures(theirs)
+    return any(
+        mention.each
+        and not _meets(mention, theirs)
+        and any({r.kind for r in mention.readings} & {r.kind for r in other.readings} for other in figures_there)
+        for mention in mine
+    )
+
+
+def _disorder(sentence: str, stretch: str) -> float:
+    """Return the share of words out of order, if nearly all of the sentence's words are the stretch's; else 0."""
+    mine, theirs = content_sequence(sentence), content_sequence(stretch)
+    place = {word: position for position, word in reversed(list(enumerate(theirs)))}
+    found = [place[word] for word in mine if word in place]
+    if len(found) < 3 or len(found) < 0.7 * len(mine):  # noqa: PLR2004 - too few to have an order
+        return 0.0
+    return 1.0 - _longest_rise(found) / len(found)
+
+
+def _longest_rise(values: Sequence[int]) -> int:
+    """Return the length of the longest strictly rising subsequence (patience sorting)."""
+    tops: list[int] = []
+    for value in values:
+        index = bisect.bisect_left(tops, value)
+        tops[index : index + 1] = [value]
+    return len(tops)
+
+
+def _counted(pattern: re.Pattern[str], text: Part) -> set[str]:
+    return {word.rstrip("s") for word in pattern.findall(text.claims.text)}

@@ -1,0 +1,108 @@
+"""Everything that an answer says about itself, in both languages. Nothing here is an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from bot.answering.language import Tongue
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One text in both languages, with the same fields in braces."""
+
+    en: str
+    zh: str
+
+
+class Say(Enum):
+    """The texts."""
+
+    EMPTY_QUESTION = Phrase(
+        "There was no question. Write what you would like to know after my name, for example: how do I add a source?",
+        "没有看到问题。请在我的名字后面写下想问的内容，例如：怎样添加一个资料来源？",
+    )
+    QUESTION_CUT = Phrase(
+        "The question was very long; only its first {kept} characters were read.",
+        "问题太长，只读取了前 {kept} 个字符。",
+    )
+    SEARCH_FAILED = Phrase("The documents could not be searched. {reason}", "无法检索文档。{reason}")
+    SEARCH_SLOW = Phrase(
+        "The documents could not be searched within {seconds} s. Please ask again in a moment.",
+        "文档检索在 {seconds} 秒内没有完成，请稍后再问。",
+    )
+    UNKNOWN = Phrase(
+        "I do not know: the documents do not seem to answer this.", "我不知道：文档中似乎没有这个问题的答案。"
+    )
+    LOOKED_AT = Phrase("This is what I looked at:", "我查看了以下内容：")
+    FOUND_NOTHING = Phrase("I found nothing in the documents about this.", "文档中没有找到相关内容。")
+    ENGINE_LOADING = Phrase(
+        "The engine is still loading{progress}; these are the best passages until then.",
+        "引擎仍在加载{progress}，先给出最相关的段落。",
+    )
+    ENGINE_PREPARING = Phrase(
+        "The engine is still being installed{progress}; these are the best passages until then.",
+        "引擎仍在安装{progress}，先给出最相关的段落。",
+    )
+    ENGINE_ABSENT = Phrase(
+        "No engine is running, so these are the best passages.{detail}", "引擎没有运行，以下是最相关的段落。{detail}"
+    )
+    ENGINE_FAILED = Phrase(
+        "The engine could not answer, so these are the best passages. {reason}",
+        "引擎无法回答，以下是最相关的段落。{reason}",
+    )
+    NO_FIRST_TOKEN = Phrase(
+        "The engine did not begin to answer within {seconds} s, so these are the best passages.",
+        "引擎在 {seconds} 秒内没有开始回答，以下是最相关的段落。",
+    )
+    CUT_BY_ERROR = Phrase("The answer was cut off. {reason}", "回答中断了。{reason}")
+    CUT_BY_TIME = Phrase("The answer was cut off after {seconds} s.", "回答在 {seconds} 秒后被截断。")
+    CUT_BY_LENGTH = Phrase(
+        "The answer was cut off because it reached its greatest length.", "回答达到长度上限，已被截断。"
+    )
+    CUT_BY_REPETITION = Phrase(
+        "The answer was ended because the model began to repeat itself.", "模型开始重复，回答已提前结束。"
+    )
+    CHECK_FAILED = Phrase(
+        "The answer could not be checked against the documents, so these are the best passages. {reason}",
+        "无法用文档核对回答，以下是最相关的段落。{reason}",
+    )
+    NOTHING_SUPPORTED = Phrase(
+        "What the model wrote was not borne out by the documents and is not shown; these are the best passages.",
+        "模型写的内容没有文档依据，因此不显示；以下是最相关的段落。",
+    )
+    PARTLY_UNSUPPORTED = Phrase(
+        "Left out because no passage supports it: {count} of {total} sentences.",
+        "有 {count} 句（共 {total} 句）没有文档依据，未显示。",
+    )
+    ENGINE_SLOW = Phrase(
+        "The engine did not finish within {seconds} s, so these are the best passages.",
+        "引擎在 {seconds} 秒内没有完成回答，以下是最相关的段落。",
+    )
+    NO_ANSWER = Phrase(
+        "The model gave no answer within its greatest length, so these are the best passages.",
+        "模型在长度上限内没有给出回答，以下是最相关的段落。",
+    )
+    STAND_IN_UNSUPPORTED = Phrase(
+        "What the small stand-in model wrote was not borne out by the documents; these are the best passages instead.",
+        "小型替代模型写的内容没有文档依据，改为给出最相关的段落。",
+    )
+    STAND_IN = Phrase(
+        "A small stand-in model wrote this on the CPU; it shows how things work, not how well an R1 answers.",
+        "这是由 CPU 上的小型替代模型写的，只演示流程，不代表 R1 的水平。",
+    )
+
+
+def say(phrase: Say, tongue: Tongue, **fields: object) -> str:
+    """Return a text in a language, its fields filled in."""
+    text = phrase.value.zh if tongue == "zh" else phrase.value.en
+    return text.format(**fields).strip()
+
+
+def progress_text(progress: float | None, tongue: Tongue) -> str:
+    """Return how far loading is, to be put behind "loading": "" where it cannot be said."""
+    if progress is None:
+        return ""
+    percent = f"{max(0.0, min(1.0, progress)):.0%}".replace("%", " %")
+    return f"（{percent}）" if tongue == "zh" else f" ({percent})"

@@ -1,0 +1,319 @@
+"""Numbers as a text states them, in English or Chinese, made comparable: 三十天 is "30 days", "2 pm" is 14:00.
+
+A mention has one or more readings, because ``14:00`` may be told as "14" and a bare "30" may be of any unit. A mention
+is stated by another text if any of its readings meets any reading there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+PLAIN = "plain"
+"""The kind of a number without a unit that is known; it meets a number of any kind."""
+
+_SECONDS, _MONTHS = "s", "month"
+
+_UNITS: dict[str, tuple[str, float]] = {
+    # time that has a fixed length, in seconds
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "秒", "秒钟"), (_SECONDS, 1.0)),
+    **dict.fromkeys(("min", "mins", "minute", "minutes", "分钟"), (_SECONDS, 60.0)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "小时", "个小时", "钟头", "个钟头"), (_SECONDS, 3600.0)),
+    **dict.fromkeys(("day", "days", "calendar days", "天", "日", "个自然日", "自然日"), (_SECONDS, 86400.0)),
+    **dict.fromkeys(("week", "weeks", "周", "个星期", "星期", "个礼拜"), (_SECONDS, 604800.0)),
+    # time that has not, in months
+    **dict.fromkeys(("month", "months", "个月"), (_MONTHS, 1.0)),
+    **dict.fromkeys(("quarter", "quarters", "个季度", "季度"), (_MONTHS, 3.0)),
+    **dict.fromkeys(("year", "years", "年", "周年"), (_MONTHS, 12.0)),
+    **dict.fromkeys(
+        ("working day", "working days", "business day", "business days", "工作日", "个工作日"), ("workday", 1.0)
+    ),
+    # money
+    **dict.fromkeys(("€", "euro", "euros", "eur", "欧元"), ("eur", 1.0)),
+    **dict.fromkeys(("$", "us$", "dollar", "dollars", "usd", "美元", "美金"), ("usd", 1.0)),
+    **dict.fromkeys(("£", "pound", "pounds", "gbp", "英镑"), ("gbp", 1.0)),
+    **dict.fromkeys(("¥", "yuan", "rmb", "cny", "元", "块", "块钱", "元人民币"), ("cny", 1.0)),
+    **dict.fromkeys(("franc", "francs", "chf", "法郎", "瑞士法郎"), ("chf", 1.0)),
+    # the rest
+    **dict.fromkeys(("%", "percent", "per cent", "个百分点"), ("%", 1.0)),
+    **dict.fromkeys(("°c", "°", "degrees", "degree", "degrees celsius", "度", "摄氏度"), ("°", 1.0)),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers", "公里", "千米"), ("m", 1000.0)),
+    **dict.fromkeys(("m", "metre", "metres", "meter", "meters", "米"), ("m", 1.0)),
+    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeters", "厘米"), ("m", 0.01)),
+    **dict.fromkeys(("mm", "millimetres", "millimeters", "毫米"), ("m", 0.001)),
+    **dict.fromkeys(("kg", "kilogram", "kilograms", "kilos", "公斤", "千克"), ("g", 1000.0)),
+    **dict.fromkeys(("g", "gram", "grams", "克"), ("g", 1.0)),
+    **dict.fromkeys(("mg", "milligrams", "毫克"), ("g", 0.001)),
+    **dict.fromkeys(("l", "litre", "litres", "liter", "liters", "升"), ("l", 1.0)),
+    **dict.fromkeys(("ml", "millilitre", "millilitres", "milliliters", "毫升"), ("l", 0.001)),
+    **dict.fromkeys(("kb",), ("byte", 1e3)),
+    **dict.fromkeys(("mb", "兆"), ("byte", 1e6)),
+    **dict.fromkeys(("gb",), ("byte", 1e9)),
+    **dict.fromkeys(("tb",), ("byte", 1e12)),
+    **dict.fromkeys(("times", "fold", "倍"), ("×", 1.0)),
+}
+_COUNTERS = (
+    "个|名|位|次|层|楼|级|家|台|份|岁|周岁|条|种|项|页|人|件|间|枚|颗|晚|档|类|套|剂|组|批|张|部|款|篇|轮|期|步|章|把|"
+    "根|只|支|处|点|分"
+)
+
+
+def _numbered(names: str, first: int = 0) -> dict[str, int]:
+    """Return words with the numbers that they stand for, from ``first`` on; "|" joins names of one number."""
+    return {name: n for n, group in enumerate(names.split(), first) for name in group.split("|")}
+
+
+_SMALL = _numbered(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = {word: 10 * n for word, n in _numbered("twenty thirty forty fifty sixty seventy eighty ninety", 2).items()}
+_WORDS = _SMALL | _TENS
+_SCALES = {"hundred": 100.0, "thousand": 1e3, "million": 1e6, "billion": 1e9}
+_ORDINALS = _numbered("second third fourth fifth sixth seventh eighth ninth tenth", 2)
+_MONTH_NAMES = _numbered(
+    "january|jan february|feb march|mar april|apr may june|jun july|jul august|aug september|sept|sep october|oct "
+    "november|nov december|dec",
+    1,
+)
+_ZH_DIGITS = {**{c: n for n, c in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2}
+_ZH_SCALES = {"十": 10, "百": 100, "千": 1000}
+
+_MONTH = "|".join(sorted(_MONTH_NAMES, key=len, reverse=True))
+_UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit not in "€$£¥us$")
+_LATIN_UNIT_END = r"(?![a-z])"
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+_WORD_NUMBER = (
+    r"\b(?:" + "|".join((*_WORDS, *_SCALES)) + r")(?:(?:[\s-]+|\sand\s)(?:" + "|".join((*_WORDS, *_SCALES)) + r"))*\b"
+)
+_ZH_NUMBER = "[零〇一二两三四五六七八九十百千]+(?:[万亿][零〇一二两三四五六七八九十百千]*)*"
+
+_DATES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})\b(?:,? (?P<year>\d{{4}}))?",
+        rf"\b(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,? (?P<year>\d{{4}}))?",
+        rf"\b(?P<month>{_MONTH})\.?,? (?P<year>\d{{4}})\b",
+        r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
+        r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
+        rf"(?P<month>{_ZH_NUMBER})月(?P<day>{_ZH_NUMBER})[日号]",
+        r"(?P<year>\d{4})年",
+    )
+)
+_DAY_OF_MONTH = re.compile(r"(?<=月)(?P<n>\d{1,2})[日号]")
+_CLOCK = re.compile(
+    r"(?P<before>凌晨|早上|上午|中午|下午|傍晚|晚上|夜里)?\s*(?:"
+    r"(?P<h>\d{1,2}):(?P<m>\d{2})(?:\s*(?P<ampm>a\.?m\b\.?|p\.?m\b\.?))?"
+    r"|(?P<h2>\d{1,2})\s*(?P<ampm2>a\.?m\b\.?|p\.?m\b\.?|o'clock)"
+    rf"|(?P<h3>\d{{1,2}}|{_ZH_NUMBER})(?:点钟?|时(?!间|候|长))(?P<half>半)?)"
+)
+_PHONE = re.compile(r"(?<![\w.,])\+?\d(?:[ -]?\d){6,14}(?![\w]|[.,]\d)")
+_MENTION = re.compile(
+    rf"(?P<money>us\$|[€$£¥])?\s?(?P<ordinal>第)?"
+    rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?P<wan>[万亿千百])?(?P<th>(?:st|nd|rd|th)\b)?"
+    rf"|(?P<word>{_WORD_NUMBER})|(?P<zh>(?!十分(?!钟|之))(?!万一|千万(?!元)){_ZH_NUMBER}))"
+    rf"(?:[\s-]?(?P<unit>(?:{_UNIT})){_LATIN_UNIT_END})?(?P<counter>{_COUNTERS})?"
+)
+_HALF = re.compile(r"半(?P<unit>年|个?小时|天|个月)|half an? (?P<en>hour|year|day|month)")
+_PERCENT_ZH = re.compile(rf"百分之(?P<n>{_NUMBER}|{_ZH_NUMBER})")
+_TWICE = re.compile(r"\b(?P<n>twice|thrice)\b")
+_EACH = re.compile(
+    r"(?:\b(?:per|each|every) |/)(?P<sec>second)\b"
+    r"|\b(?:an?|per|each|every) (?P<en>minute|hour|day|week|month|quarter|year)\b"
+    r"|每个?(?P<zh>秒|分钟|小时|天|日|周|星期|月|季度|年)"
+)
+_ORDINAL_WORD = re.compile(r"(?<!per )\b(?P<n>" + "|".join(_ORDINALS) + r")\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One reading of a number: its value in the base unit of its kind."""
+
+    value: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A number where it stands in a text, with all its readings."""
+
+    start: int
+    end: int
+    readings: frozenset[Quantity]
+    each: bool = False
+    """Whether it is "a month", "每月": one of them if another text says so, no figure by itself."""
+
+    def meets(self, other: Mention) -> bool:
+        """Tell whether both can mean the same."""
+        return any(_same(a, b) for a in self.readings for b in other.readings)
+
+
+def normal(text: str) -> str:
+    """Return the text as the patterns here and in ``claims`` expect it: NFKC, lower case, plain quotes and dashes."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    return folded.replace("’", "'").replace("–", "-").replace("—", "-").replace("−", "-")
+
+
+def mentions(text: str) -> tuple[Mention, ...]:
+    """Return the numbers that a text states, in order; ``text`` has passed through ``normal``."""
+    found: list[Mention] = []
+    for mention in _candidates(text):
+        if not any(mention.start < other.end and other.start < mention.end for other in found):
+            found.append(mention)
+    return tuple(sorted(found, key=lambda mention: mention.start))
+
+
+def _candidates(text: str) -> Iterator[Mention]:
+    """Yield readings, the most specific patterns first."""
+    for pattern, read in _READERS:
+        for match in pattern.finditer(text):
+            yield from read(match)
+
+
+def _phone(match: re.Match[str]) -> Iterator[Mention]:
+    digits = re.sub(r"\D", "", match[0])
+    if match[0].startswith(("0", "+")) or len(digits) > 8:  # noqa: PLR2004 - 12 345 678 may be a count
+        yield _mention(match, Quantity(float(digits), "phone"))
+
+
+def _half(match: re.Match[str]) -> Iterator[Mention]:
+    kind, factor = _UNITS[match["unit"] or match["en"]]
+    yield _mention(match, Quantity(0.5 * factor, kind))
+
+
+def _each(match: re.Match[str]) -> Iterator[Mention]:
+    kind, factor = _UNITS[match["sec"] or match["en"] or match["zh"].replace("月", "个月")]
+    yield Mention(match.start(), match.end(), frozenset({Quantity(factor, kind)}), each=True)
+
+
+def _plainly(kind: str, values: Mapping[str, float] | None = None) -> Callable[[re.Match[str]], Iterator[Mention]]:
+    """Return a reader of a number that is the match's group ``n``."""
+
+    def read(match: re.Match[str]) -> Iterator[Mention]:
+        yield _mention(match, Quantity(float((values or {}).get(match["n"]) or _value(match["n"])), kind))
+
+    return read
+
+
+def _mention(match: re.Match[str], *readings: Quantity) -> Mention:
+    return Mention(match.start(), match.end(), frozenset(readings))
+
+
+def _same(a: Quantity, b: Quantity) -> bool:
+    if abs(a.value - b.value) > 1e-9 * max(1.0, abs(a.value)):
+        return False
+    return a.kind == b.kind or PLAIN in {a.kind, b.kind}
+
+
+def _date(match: re.Match[str]) -> Iterator[Mention]:
+    yield _mention(match, *_dates_read(match))
+
+
+def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
+    """Yield one number for what is known of a date: year, month and day each as two or four digits."""
+    parts = match.groupdict()
+    month = parts.get("month") or "0"
+    number = _MONTH_NAMES.get(month) or int(_value(month))
+    day = int(_value(parts.get("day") or "0"))
+    year = int(parts.get("year") or 0)
+    if number and not day and not year:
+        yield Quantity(number, "month-name")
+    else:
+        yield Quantity(number * 100 + day, "date")
+    if year:
+        yield Quantity(year * 10000 + number * 100 + day, "full-date")
+
+
+def _clock(match: re.Match[str]) -> Iterator[Mention]:
+    hour = _value(match["h"] or match["h2"] or match["h3"])
+    minute = float(match["m"] or (30 if match["half"] else 0))
+    if hour > 24 or minute > 59:  # noqa: PLR2004 - a clock's
+        return
+    half_day = (match["ampm"] or match["ampm2"] or "")[:1]
+    late = half_day == "p" or (match["before"] in {"下午", "傍晚", "晚上", "夜里"})
+    if late and hour < 12:  # noqa: PLR2004
+        hour += 12
+    if half_day == "a" and hour == 12:  # noqa: PLR2004
+        hour = 0
+    readings = [Quantity(hour * 60 + minute, "clock")]
+    if hour < 12 and not half_day and not match["before"] and not match["h"]:  # noqa: PLR2004 - "from 2 pm to 7"
+        readings.append(Quantity((hour + 12) * 60 + minute, "clock"))
+    if not minute:
+        readings.append(Quantity(hour, "hour-of-day"))
+    yield _mention(match, *readings)
+
+
+def _number(match: re.Match[str]) -> Iterator[Mention]:
+    written = match["num"] or match["word"] or match["zh"]
+    value = _value(written) * {"万": 1e4, "亿": 1e8, "千": 1e3, "百": 1e2}.get(match["wan"] or "", 1.0)
+    unit = match["unit"] or match["money"]
+    if match["ordinal"] or match["th"]:
+        if value > 1:  # "first" mostly is no figure: the first time, at first
+            yield _mention(match, Quantity(value, "ordinal"))
+    elif unit:
+        kind, factor = _UNITS[unit]
+        # What it is still called where the unit is not repeated ("between 2 and 8 °C"): meets plain numbers only.
+        yield _mention(match, Quantity(value * factor, kind), Quantity(value, f"bare {kind} {factor}"))
+    elif match["num"] or _counts(match, value):
+        readings = [Quantity(value, PLAIN)]
+        if match["num"] and value <= 24:  # noqa: PLR2004 - "from 10 to 12" may be hours of a day
+            readings.append(Quantity(value, "hour-of-day"))
+        yield _mention(match, *readings)
+
+
+def _counts(match: re.Match[str], value: float) -> bool:
+    """Tell whether a number in words is meant as one: "one" and 一 mostly are not, and 十分 is "very"."""
+    if match["word"]:
+        return value > 1
+    return value > 1 and (match["counter"] is not None or value >= 10)  # noqa: PLR2004
+
+
+def _value(written: str) -> float:
+    if written[0].isascii() and written[0].isdigit():
+        return float(written.replace(",", ""))
+    if written[0] in _ZH_DIGITS or written[0] in _ZH_SCALES:
+        return _chinese(written)
+    return _english(written)
+
+
+def _english(written: str) -> float:
+    total = current = 0.0
+    for word in re.split(r"[\s-]+", written):
+        if word in _WORDS:
+            current += _WORDS[word]
+        elif word == "hundred":
+            current = (current or 1.0) * 100.0
+        elif word in _SCALES:
+            total += (current or 1.0) * _SCALES[word]
+            current = 0.0
+    return total + current
+
+
+def _chinese(written: str) -> float:
+    total = section = digit = 0
+    for char in written:
+        if char in _ZH_DIGITS:
+            digit = _ZH_DIGITS[char] if digit == 0 else digit * 10 + _ZH_DIGITS[char]
+        elif char in _ZH_SCALES:
+            section += (digit or 1) * _ZH_SCALES[char]
+            digit = 0
+        else:
+            total = (total + section + digit) * (10_000 if char == "万" else 100_000_000)
+            section = digit = 0
+    return float(total + section + digit)
+
+
+_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
+    (_PHONE, _phone),
+    *((pattern, _date) for pattern in _DATES),
+    (_DAY_OF_MONTH, _plainly("ordinal")),
+    (_CLOCK, _clock),
+    (_PERCENT_ZH, _plainly("%")),
+    (_HALF, _half),
+    (_MENTION, _number),
+    (_TWICE, _plainly(PLAIN, {"twice": 2.0, "thrice": 3.0})),
+    (_EACH, _each),
+    (_ORDINAL_WORD, _plainly("ordinal", _ORDINALS)),
+)

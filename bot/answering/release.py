@@ -1,0 +1,174 @@
+"""Let a model's text out sentence by sentence, each once it is checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from bot.answering import citations
+from bot.answering.compose import Composer
+from bot.answering.events import Passage
+from bot.answering.roles import code_is_quoted, role_of
+from bot.answering.sentences import Piece, Splitter
+from bot.answering.support import Support
+
+End = Literal["repetition", "length"]
+
+REPEATS = 3
+"""So many sentences said again end the answer: a small model that loops does not stop by itself."""
+_LOOP_CHARS = 240
+_LOOP_TIMES = 4
+_LOOP_PERIOD_MAX = 160
+
+_EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
+_LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
+_TAG = re.compile(r"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>", re.IGNORECASE)
+_LETTER = re.compile(r"\w")
+_FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
+
+
+class Release:
+    """What a model writes goes in, checked Markdown comes out.
+
+    After each call, ``ended`` says whether the answer should not go on, and why.
+    """
+
+    def __init__(self, passages: Sequence[Passage], support: Support, *, limit_chars: int) -> None:
+        self._passages = {passage.n: passage for passage in passages}
+        self._hosts = citations.hosts(passages)
+        self._all_text = "\n".join(passage.text for passage in passages)
+        self._support = support
+        self._limit_chars = limit_chars
+        self._splitter = Splitter()
+        self._composer = Composer()
+        self._said: set[str] = set()
+        self._repeats = 0
+        self._read_chars = 0
+        self._recent = ""
+        self._in_table = False
+        self.ended: End | None = None
+        self.cited: set[int] = set()
+        self.kept = 0
+        self.dropped = 0
+        self.declined = False
+
+    @property
+    def shown_chars(self) -> int:
+        """Return the length of what was let out."""
+        return self._composer.shown_chars
+
+    async def feed(self, text: str) -> list[str]:
+        """Take what the model wrote next; return what may be shown now.
+
+        Raises:
+            KnowledgeError: the embedder failed.
+
+        """
+        if self.ended:
+            return []
+        text = text[: max(0, self._limit_chars - self._read_chars)]
+        self._read_chars += len(text)
+        shown = await self._through(self._splitter.feed(text))
+        self._recent = (self._recent + text)[-_LOOP_CHARS * 2 :]
+        if self.ended is None and loops(self._recent):
+            self.ended = "repetition"
+        elif self.ended is None and self._read_chars >= self._limit_chars:
+            self.ended = "length"
+        return shown
+
+    async def flush(self, *, cut: bool = False) -> list[str]:
+        """Take the text's end; ``cut`` says that the model did not get to finish its last sentence."""
+        if self.ended == "repetition":
+            return []
+        left = self._splitter.flush()
+        if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
+            left.pop()
+        return await self._through(left)
+
+    async def _through(self, pieces: Iterable[Piece]) -> list[str]:
+        shown = []
+        for piece in pieces:
+            if self.ended:
+                break
+            if text := await self._piece(piece):
+                shown.append(text)
+        return shown
+
+    async def _piece(self, piece: Piece) -> str:
+        """Return what to append for a piece, "" if nothing."""
+        bare = citations.without_foreign_links(_TAG.sub("", citations.strip(piece.text)), self._hosts)
+        piece_bare = Piece(piece.kind, piece.lead, bare, piece.tail)
+        role = role_of(piece_bare, table_open=self._in_table)
+        self._in_table = piece.kind == "table"
+        if role == "space":
+            self._composer.space(piece)
+            return ""
+        if role == "empty" or not _LETTER.search(bare) or self._again(bare):
+            self._composer.drop(piece)
+            return ""
+        if role == "bridge":
+            self._composer.hold(piece_bare)
+            return ""
+        if role == "code":
+            return self._code(piece)
+        if role == "decline":
+            self.declined = True
+            return self._composer.keep(piece_bare, bare)
+        return await self._claim(piece_bare, citations.numbers(piece.text))
+
+    async def _claim(self, piece: Piece, cited: Sequence[int]) -> str:
+        known = [n for n in cited if n in self._passages]
+        verdict = await self._support.check(plain(piece.text), known)
+        if not verdict.supported:
+            self.dropped += 1
+            self._composer.drop(piece)
+            return ""
+        self.kept += 1
+        self.cited.update(verdict.passages)
+        text = citations.mark(piece.text, verdict.passages, table_row=piece.kind == "table")
+        return self._composer.keep(piece, text)
+
+    def _code(self, piece: Piece) -> str:
+        if not code_is_quoted(piece.text, self._all_text):
+            self.dropped += 1
+            self._composer.drop(piece)
+            return ""
+        self.kept += 1
+        fence = piece.text.lstrip()[:3]
+        closed = piece.text.rstrip().endswith(fence) and piece.text.count("\n") > 0
+        return self._composer.keep(piece, piece.text if closed else f"{piece.text.rstrip()}\n{fence}")
+
+    def _again(self, text: str) -> bool:
+        """Tell whether this was said before, and count it."""
+        key = re.sub(r"[\W_]+", "", text.lower())
+        if len(key) < 4:  # noqa: PLR2004 - "Yes", 第一 may well come twice
+            return False
+        if key not in self._said:
+            self._said.add(key)
+            return False
+        self._repeats += 1
+        if self._repeats >= REPEATS:
+            self.ended = "repetition"
+        return True
+
+
+def plain(text: str) -> str:
+    """Return a sentence without Markdown's marks, for comparing."""
+    text = _LINK.sub(r"\1", text)
+    for _ in range(2):
+        text = _EMPHASIS.sub(r"\2", text)
+    if text.lstrip().startswith("|"):
+        text = ", ".join(cell.strip() for cell in text.strip().strip("|").split("|") if cell.strip())
+    return text.strip().lstrip("#").strip()
+
+
+def loops(text: str) -> bool:
+    """Tell whether a text ends in the same few words over and over, without a full stop to tell them apart."""
+    tail = text[-_LOOP_CHARS:]
+    if len(tail) < _LOOP_CHARS or not _LETTER.search(tail):
+        return False
+    return any(
+        tail[-period:] * (_LOOP_CHARS // period) == tail[-(period * (_LOOP_CHARS // period)) :]
+        for period in range(1, min(_LOOP_PERIOD_MAX, _LOOP_CHARS // _LOOP_TIMES) + 1)
+    )

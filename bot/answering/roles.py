@@ -1,0 +1,87 @@
+"""What part a piece of an answer plays: does it claim something that has to be borne out? Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from bot.answering.claims import claims
+from bot.answering.evidence import figures
+from bot.answering.sentences import Piece
+
+Role = Literal["claim", "bridge", "decline", "code", "space", "empty"]
+"""A ``bridge`` leads to something (a heading, "Here is how:", the head of a table) and is shown only if that is shown;
+a ``decline`` says that the passages do not hold the answer."""
+
+_DECLINE = re.compile(
+    r"\b(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]*"
+    r"\b(?:do(?:es)? not|don't|doesn't|no)\b[^.!?]*"
+    r"\b(?:contain|say|mention|include|hold|answer|specify|state|provide|cover|give|information|describe|address)"
+    r"|\bI (?:do not|don't) know\b|\b(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
+    r"|\bno information\b"
+    r"|(?:资料|文档|段落|文中|文章|内容|信息|来源)[^。！？]*(?:没有|未|并未|不)[^。！？]*"
+    r"(?:提到|提及|说明|包含|涉及|给出|提供|找到|答案|信息|记载)"
+    r"|(?:我)?不知道|无法(?:回答|确定|找到)|没有(?:相关|找到)",
+    re.IGNORECASE,
+)
+_INTRO_END = re.compile(r"[:：]\s*[*_]*$")
+_QUESTION_END = re.compile(r"[?？][\"'”’」*_)）]*$")
+_CONNECTIVES = re.compile(
+    r"^(?:in (?:summary|short|conclusion|other words)|to (?:summari[sz]e|sum up)|here(?:'s| is| are)|sure|of course|"
+    r"certainly|great|ok(?:ay)?|for example|for instance|please note|note that|according to|based on|as follows|"
+    r"steps?|answer|summary|总之|综上|总的来说|简而言之|当然|好的?|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\b",
+    re.IGNORECASE,
+)
+_BARE_VERDICT = re.compile(
+    r"^\W*(?:yes|no|yep|nope|correct|right|true|false|是的?|不是|对|不对|没错|可以|不可以|不能)\W*$", re.IGNORECASE
+)
+_EMPHASIS_LINE = re.compile(r"^\s*(\*\*|__)[^*_\n]{1,80}\1\s*[:：]?\s*$")
+_INTRO_WORDS = 18
+_SEPARATOR = re.compile(r"[|\s:-]+")
+
+
+def role_of(piece: Piece, *, table_open: bool) -> Role:
+    """Return what part a piece plays.
+
+    Args:
+        piece: its text is without markers.
+        table_open: whether the piece before it was a row of a table too.
+
+    """
+    if piece.kind in {"blank", "rule"}:
+        return "space"
+    if piece.kind == "code":
+        return "code"
+    if piece.kind == "heading" or _EMPHASIS_LINE.match(piece.text):
+        return "bridge"
+    if piece.kind == "table":
+        return "bridge" if not table_open or _SEPARATOR.fullmatch(piece.text) else "claim"
+    return _of_prose(piece.text)
+
+
+def _of_prose(text: str) -> Role:
+    if not text.strip() or _BARE_VERDICT.match(text):
+        return "empty"
+    taken = claims(text)
+    plain = not figures(taken.numbers) and not taken.identifiers
+    if _DECLINE.search(text) and plain:
+        return "decline"
+    if _INTRO_END.search(text) and plain and len(taken.words) <= _INTRO_WORDS and not taken.negations:
+        return "bridge"
+    if _QUESTION_END.search(text) and plain:
+        return "bridge"
+    if not taken.words and plain and not taken.names:
+        return "bridge" if _CONNECTIVES.match(text.strip()) else "empty"
+    return "claim"
+
+
+def code_is_quoted(code: str, passages: str) -> bool:
+    """Tell whether a block of code is the passages' own: nearly all of its tokens stand there."""
+    body = [line for line in code.splitlines() if not line.lstrip().startswith(("```", "~~~"))]
+    tokens = _TOKEN.findall("\n".join(body))
+    known = set(_TOKEN.findall(passages))
+    # A placeholder may differ.
+    return bool(tokens) and sum(token in known for token in tokens) >= 0.9 * len(tokens)
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@=-]*|[㐀-鿿]+")
