@@ -10,6 +10,9 @@ from typing import Any, TextIO
 
 import structlog
 
+WARNING = logging.WARNING
+"""For commands whose output is their result."""
+
 _TOKEN = re.compile(
     r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
@@ -19,8 +22,10 @@ _QUIET = {"slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.acce
           "apscheduler": logging.WARNING, "weaviate-client": logging.CRITICAL, "httpx": logging.WARNING}  # fmt: skip
 
 
-def configure(stream: TextIO = sys.stderr, *, secrets: Collection[str] = (), level: int = logging.INFO) -> None:
-    """Send every log of this process, ours and the libraries', to ``stream`` as ``key=value`` lines.
+def configure(
+    to: TextIO | logging.Handler = sys.stderr, *, secrets: Collection[str] = (), level: int = logging.INFO
+) -> None:
+    """Send every log of this process, ours and the libraries', to a stream or a handler as ``key=value`` lines.
 
     Whatever looks like a token, and every one of ``secrets``, is shown as ``***``.
     """
@@ -37,7 +42,7 @@ def configure(stream: TextIO = sys.stderr, *, secrets: Collection[str] = (), lev
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = to if isinstance(to, logging.Handler) else logging.StreamHandler(to)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -78,6 +78,14 @@ class Settings:
     engine: EngineSettings
     knowledge: KnowledgeSettings
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no log may show."""
+        slack = self.slack
+        found = [self.engine.api_key, self.knowledge.weaviate_api_key, self.database_url]
+        found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
+        return tuple(secret for secret in found if secret)
+
     def __repr__(self) -> str:
         """Leave the database's URL out: it may hold a password."""
         return f"Settings(config={self.config}, home={self.home})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sqlite3
 import sys
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to acknowledge within")
     delays = ",".join(f"{delay:g}" for delay in limits.RETRY_DELAYS_S)
     made.add_argument("--retry-delays", default=delays, help=f"seconds before each retry (default {delays})")
+    made.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     return made
 
 
@@ -42,10 +44,12 @@ def options(argv: Sequence[str]) -> Options:
     )
 
 
-async def run(chosen: Options) -> None:
-    """Serve until SIGINT or SIGTERM."""
+async def run(chosen: Options, *, with_parent: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM, or until standard input ends because the parent has."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if with_parent:
+        loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 1024) or stopping.set())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with serving(chosen) as running:
@@ -55,9 +59,10 @@ async def run(chosen: Options) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    chosen = options(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    chosen = options(argv)
     try:
-        asyncio.run(run(chosen))
+        asyncio.run(run(chosen, with_parent=parser().parse_args(argv).with_parent))
     except OSError as error:
         print(f"The sandbox cannot start on port {chosen.port}: {error}. Choose another with --port.", file=sys.stderr)  # noqa: T201
         return 1

