@@ -72,7 +72,7 @@ def _decode(data: bytes, declared: str | None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
-    for candidate in (declared, "utf-8"):
+    for candidate in (declared, _unmarked_utf16(data) if b"\0" in data else None, "utf-8"):
         text = _strictly(data, candidate)
         if text is not None:
             return text
@@ -87,9 +87,6 @@ def _strictly(data: bytes, encoding: str | None) -> str | None:
 
 
 def _guess(data: bytes) -> str:
-    utf16 = _unmarked_utf16(data)
-    if utf16:
-        return utf16
     sample = data[:_SAMPLE_BYTES]
     if _damaged_utf8(sample):
         return "utf-8"

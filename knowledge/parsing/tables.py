@@ -46,6 +46,7 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
     Rows of one cell before the first with more are captions. Where the first row is no header, values stand alone.
     """
     header: Row | None = None
+    described = False
     for row in rows:
         cells = [one_line(cell) for cell in row]
         filled = sum(1 for cell in cells if cell)
@@ -53,10 +54,12 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
             continue
         if header is None:
             header = _header(cells, filled)
-            if header is None or header:
-                yield "; ".join(cell for cell in cells if cell)
+            if header:
                 continue
-        yield _described(header, cells)
+        yield _described(header or [], cells)
+        described = True
+    if header and not described:
+        yield _described([], header)
 
 
 def _header(cells: Row, filled: int) -> Row | None:

@@ -28,7 +28,8 @@ _INLINE: Final = frozenset({
 _MARKED: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_BLANKS = re.compile(r"[^\S\n]*\n\s*|[^\S\n]+")
+_BLANKS = re.compile(r"\s+")
+_DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
 _PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
 _MIN_MAIN_CHARACTERS = 200
 """A ``main`` or lone ``article`` with less text than this beside a larger body is not the main text."""
@@ -112,7 +113,7 @@ class _Writer:
         """Write what a node itself says; return whether its children are walked."""
         tag = node.tag or ""
         if tag == "-text":
-            self._line.append(node.text_content or "")
+            self._line.append(_BLANKS.sub(" ", node.text_content or ""))
             return False
         if self._is_dropped(node, tag):
             return False
@@ -141,7 +142,7 @@ class _Writer:
             self._prefix = ""
 
     def _flush(self) -> None:
-        text = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks.group() else " ", "".join(self._line)).strip()
+        text = _DOUBLE.sub(lambda blanks: "\n" if "\n" in blanks.group() else " ", "".join(self._line)).strip()
         self._line = []
         if text:
             self._outline.block(self._prefix + text)
