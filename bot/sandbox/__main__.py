@@ -48,8 +48,13 @@ async def run(chosen: Options, *, with_parent: bool = False) -> None:
     """Serve until SIGINT or SIGTERM, or until standard input ends because the parent has."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def from_parent() -> None:
+        if not os.read(sys.stdin.fileno(), 1024):
+            stopping.set()
+
     if with_parent:
-        loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 1024) or stopping.set())
+        loop.add_reader(sys.stdin.fileno(), from_parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with serving(chosen) as running:
