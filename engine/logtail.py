@@ -95,7 +95,7 @@ def reason(lines: Sequence[str]) -> str:
     telling = [line.strip() for line in plain if not _NOISE.search(line)]
     errors = [line for line in telling if _EXCEPTION.match(line)]
     chosen = (errors or telling)[-1:] if errors else telling[-_TOLD_LINES:]
-    return " | ".join(chosen)[-_TOLD_CHARACTERS:] or "it logged nothing"
+    return " | ".join(line[: _TOLD_CHARACTERS // len(chosen)] for line in chosen) or "it logged nothing"
 
 
 def milestone(line: str) -> tuple[float, str] | None:

@@ -15,8 +15,6 @@ from engine import warden
 from engine.launch import HOST, Launch
 from engine.logtail import LogTail
 
-_GRACE_S = 10.0
-"""SGLang takes up to 8 s to end on SIGTERM."""
 _WARDEN_SLACK_S = 10.0
 _CHUNK_BYTES = 65536
 
@@ -51,7 +49,7 @@ class EngineProcess:
         lock: Path,
         tail: LogTail,
         on_line: Callable[[str], None],
-        grace_s: float = _GRACE_S,
+        grace_s: float,
     ) -> EngineProcess:
         """Write the launch's configuration and start it; ``on_line`` is given each line of its log.
 

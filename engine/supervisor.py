@@ -79,6 +79,8 @@ class Job:
     """Given each line of the log."""
     progress_from: float = 0.0
     """How far things were before the first start, 0 to 1."""
+    grace_s: float = 10.0
+    """From asking the process to end to killing it; SGLang takes up to 8 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Supervisor:
         """Run it once and return why it ended."""
         up = asyncio.Event()
         process = await EngineProcess.start(
-            launch, lock=self._job.lock, tail=tail, on_line=lambda line: self._line(line, up)
+            launch, lock=self._job.lock, tail=tail, on_line=lambda line: self._line(line, up), grace_s=self._job.grace_s
         )
         ended = asyncio.create_task(process.wait(), name="engine-process")
         watching = asyncio.create_task(self._watch(launch, up), name="engine-health")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.wheels import WheelCache
 from engine.client import Deadlines, Endpoint, EngineClient
 from tests.engine.fakes import KEY, FakeSglang, fake_sglang
 
@@ -30,3 +33,14 @@ async def connect(sglang: FakeSglang) -> AsyncIterator[Callable[..., EngineClien
     yield make
     for client in made:
         await client.close()
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Return the cache that the product and the tests share: what is in it is made once."""
+    return Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+
+
+@pytest.fixture(scope="session")
+def unpack_wheel(cache: Path) -> Callable[[str, str, str], Awaitable[Path]]:
+    return WheelCache(cache / "wheels").unpack

@@ -1,0 +1,168 @@
+"""The engine's environment: whole or not at all, once, with room for it; by the real uv, offline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InstallError
+from engine.install import Installer, UvProgress
+from tests.engine.fakes import until
+
+GIB = 1024**3
+UV = """\
+Using Python 3.11.7 environment at: t1
+Resolved 120 packages in 245ms
+Downloading jedi (512.0KiB)
+Downloading torch (502.5MiB)
+Downloading nvidia-cublas (1.5GiB)
+ Downloaded jedi
+ Downloaded torch
+ Downloaded nvidia-cublas
+Prepared 81 packages in 19.31s
+Installed 120 packages in 530ms
+ + accelerate==1.15.0
+"""
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise AssertionError((name, version, sha256))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Installer]:
+    """Make installers of an environment without a package, which needs no registry."""
+    requirements = tmp_path / "requirements"
+    requirements.mkdir()
+    (requirements / "cpu.txt").write_text("# nothing\n")
+    (requirements / "cuda.txt").write_text("# nothing else\n")
+
+    def installer(free: int = 100 * GIB) -> Installer:
+        return Installer(tmp_path / "cache", _no_wheel, requirements=requirements, free_bytes=lambda _: free)
+
+    return installer
+
+
+async def test_made_once_and_whole(make: Callable[..., Installer], tmp_path: Path) -> None:
+    """The second call does nothing; nothing is left beside it; the platform is found by its entry point."""
+    told: list[tuple[float | None, str]] = []
+    installer = make()
+    assert not installer.installed("cpu")
+    python = await installer.install("cpu", lambda share, line: told.append((share, line)))
+    assert installer.installed("cpu")
+    assert told
+    told.clear()
+    assert await installer.install("cpu", lambda share, line: told.append((share, line))) == python
+    assert not told
+    assert {path.name for path in (tmp_path / "cache" / "engine").iterdir()} == {
+        installer.environment("cpu").name,
+        f"{installer.environment('cpu').name}.lock",
+    }
+    asked = (
+        "from importlib.metadata import entry_points as e; print([x.load()() for x in e(group='sglang.srt.platforms')])"
+    )
+    found = await asyncio.to_thread(subprocess.check_output, [python, "-I", "-c", asked], text=True)
+    assert found.strip() == "['kvasir_plain_cpu.platform:PlainCpuPlatform']"
+
+
+def test_other_requirements_are_another_environment(make: Callable[..., Installer], tmp_path: Path) -> None:
+    installer = make()
+    before = {installer.environment("cpu"), installer.environment("cuda")}
+    (tmp_path / "requirements" / "cpu.txt").write_text("# changed\n")
+    assert len(before | {installer.environment("cpu")}) == 3
+
+
+async def test_no_room_is_said_before_anything_is_fetched(make: Callable[..., Installer], tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"needs 6 GiB.*1\.0 GiB are free.*KVASIR_CACHE"):
+        await make(free=GIB).install("cpu", lambda *_: None)
+    assert not (tmp_path / "cache").exists()
+
+
+async def test_two_at_once_make_it_once(make: Callable[..., Installer]) -> None:
+    """Two processes' worth of installers: one builds, the other waits and uses it."""
+    told: list[str] = []
+    first, second = make(), make()
+    pythons = await asyncio.gather(
+        *(each.install("cpu", lambda _, line: told.append(line)) for each in (first, second))
+    )
+    assert pythons[0] == pythons[1]
+    assert "Another Kvasir is making it." in told
+
+
+async def test_what_a_killed_attempt_left_is_cleared_away(make: Callable[..., Installer]) -> None:
+    installer = make()
+    folder = installer.environment("cpu")
+    left = folder.parent / f".{folder.name}-left"
+    (left / "lib").mkdir(parents=True)
+    await installer.install("cpu", lambda *_: None)
+    assert not left.exists()
+
+
+async def test_a_package_without_its_hash_is_refused(make: Callable[..., Installer], tmp_path: Path) -> None:
+    """Nothing is left of it, and the sentence names the next step and no registry's password."""
+    (tmp_path / "requirements" / "cpu.txt").write_text("idna==3.20\n")
+    installer = make()
+    with pytest.raises(InstallError, match=r"could not be made: .*hash.* then start again"):
+        await installer.install("cpu", lambda *_: None)
+    assert not installer.installed("cpu")
+    assert [path.suffix for path in installer.environment("cpu").parent.iterdir()] == [".lock"]
+
+
+async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> None:
+    """A converter that would take for ever is killed with whatever waits for it."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    python.chmod(0o755)
+
+    class Slow(Installer):
+        def python(self, kind: object) -> Path:  # noqa: ARG002
+            return python
+
+    async def wheel(*_: str) -> Path:
+        return tmp_path
+
+    installer = Slow(tmp_path / "cache", wheel, free_bytes=lambda _: 100 * GIB)
+    task = asyncio.create_task(installer.install_stand_in(lambda *_: None))
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert [path.suffix for path in (tmp_path / "cache" / "models").iterdir()] == [".lock"]
+
+
+async def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    installer = Installer(tmp_path / "file", _no_wheel, free_bytes=lambda _: 100 * GIB)
+    with pytest.raises(OSError, match="file"):
+        await installer.install("cpu", lambda *_: None)
+
+
+def test_progress_by_what_uv_prints() -> None:
+    """By bytes, never backwards, whole at the end."""
+    progress = UvProgress()
+    shares = [share for line in UV.splitlines() if (share := progress.read(line)) is not None]
+    assert shares == sorted(shares)
+    assert 0.2 < shares[4] < 0.25
+    assert shares[-2:] == [0.9, 1.0]
+    warm = UvProgress()
+    assert [warm.read(line) for line in ("Resolved 1 package in 1ms", "Installed 1 package in 2ms")] == [None, 1.0]
+
+
+def test_the_committed_requirements_are_hashed_and_name_no_registry() -> None:
+    """Every package has a version and hashes; no index is named, so that anybody's mirror works."""
+    folder = Path(sys.modules[Installer.__module__].__file__ or "").parent / "requirements"
+    for name in ("cpu.txt", "cuda.txt"):
+        lines = (folder / name).read_text().splitlines()
+        pins = [line for line in lines if line and not line.startswith((" ", "#"))]
+        assert len(pins) > 100
+        assert all("==" in pin and pin.endswith("\\") for pin in pins)
+        assert "sglang==0.5.23 \\" in pins
+        assert not any("://" in line or line.startswith("-") for line in lines)

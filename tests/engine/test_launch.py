@@ -1,0 +1,65 @@
+"""The command line: full names, the key nowhere in it, nothing in the environment that is not the engine's business."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from engine.catalogue import resolve
+from engine.fit import Plan
+from engine.launch import Launch, launch
+
+GROUND = {
+    "PATH": "/bin",
+    "HF_ENDPOINT": "http://mirror",
+    "SLACK_BOT_TOKEN": "xoxb",
+    "KVASIR_DATABASE_URL": "postgresql://u:p@h/d",
+    "WEAVIATE_API_KEY": "w",
+    "PYTHONPATH": "/x",
+    "VIRTUAL_ENV": "/y",
+}
+
+
+def _launch(plan: Plan, model_path: str) -> Launch:
+    return launch(
+        plan,
+        python=Path("/env/bin/python"),
+        model_path=model_path,
+        port=31000,
+        config_file=Path("/home/engine/launch.yaml"),
+        api_key="sekret",
+        environment=GROUND,
+    )
+
+
+def test_the_stand_in_on_a_cpu() -> None:
+    made = _launch(Plan(resolve("smollm2"), "cpu", 1, 8192, 16384, 300), "/models/smol")
+    argv = " ".join(made.argv)
+    assert argv.startswith("/env/bin/python -I -m sglang.launch_server --config /home/engine/launch.yaml --model-path")
+    assert "--served-model-name SmolLM2-135M-Instruct --host 127.0.0.1 --port 31000" in argv
+    assert "--max-total-tokens 16384" in argv
+    assert "--sleep-on-idle" in argv
+    assert "--reasoning-parser" not in argv
+    assert made.environment["SGLANG_PLATFORM"] == "kvasir_plain_cpu"
+    assert made.environment["OMP_NUM_THREADS"] == made.environment["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_distill_on_two_cards() -> None:
+    made = _launch(Plan(resolve("32B"), "cuda", 2, 65536, 285_000, 3600), "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B")
+    argv = " ".join(made.argv)
+    assert "--tp-size 2 --context-length 65536" in argv
+    assert argv.endswith("--reasoning-parser deepseek-r1")
+    assert "HF_HUB_OFFLINE" not in made.environment
+    assert "SGLANG_PLATFORM" not in made.environment
+    assert made.environment["HF_ENDPOINT"] == "http://mirror"
+
+
+def test_secrets_stay_where_they_belong() -> None:
+    """The key is in the private file alone; the bot's own secrets and interpreter are not passed on."""
+    made = _launch(Plan(resolve("smollm2"), "cpu", 1, 8192, 16384, 300), "/models/smol")
+    assert "sekret" not in " ".join(made.argv)
+    assert "sekret" not in repr(made)
+    assert json.loads(made.config) == {"api-key": "sekret"}
+    assert not {"SLACK_BOT_TOKEN", "KVASIR_DATABASE_URL", "WEAVIATE_API_KEY", "PYTHONPATH", "VIRTUAL_ENV"} & set(
+        made.environment
+    )

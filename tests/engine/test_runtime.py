@@ -1,0 +1,80 @@
+"""The file that tells other processes: private, whole, and believed only while its owner lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.interfaces import State
+from engine.runtime import Runtime, RuntimeFile
+from engine.service import Engine
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from engine.runtime import Runtime, RuntimeFile
+file = RuntimeFile(Path(sys.argv[1]))
+assert file.claim()
+file.write(Runtime(pid=1, state="installing", progress=0.4, detail="Fetching.", api_key="sekret"))
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> None:
+    """Status and progress are read from outside; after kill -9 the file is stale and the place is free."""
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"up\n"
+        status = Engine.peek(tmp_path)
+        assert (status.state, status.progress, status.detail) == (State.INSTALLING, 0.4, "Fetching.")
+        mine = RuntimeFile(tmp_path)
+        assert not mine.claim()
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        assert (tmp_path / "engine" / "runtime.json").exists()
+        assert Engine.peek(tmp_path).state is State.ABSENT
+        assert mine.claim()
+        mine.release()
+    finally:
+        owner.kill()
+        owner.wait()
+
+
+def test_the_file_is_private_and_goes_with_its_owner(tmp_path: Path) -> None:
+    file = RuntimeFile(tmp_path)
+    assert file.claim()
+    assert file.claim()
+    file.write(Runtime(pid=os.getpid(), state="ready", api_key="sekret"))
+    path = tmp_path / "engine" / "runtime.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "sekret" not in repr(file.read())
+    assert not RuntimeFile(tmp_path).claim()
+    file.release()
+    file.release()
+    assert not path.exists()
+    assert RuntimeFile(tmp_path).read() is None
+
+
+def test_a_file_of_another_release_is_borne(tmp_path: Path) -> None:
+    """Unknown fields are passed over; what cannot be understood is no engine."""
+    file = RuntimeFile(tmp_path)
+    assert file.claim()
+    path = tmp_path / "engine" / "runtime.json"
+    path.write_text(json.dumps({"pid": 1, "state": "ready", "colour": "red"}))
+    assert file.read() == Runtime(pid=1, state="ready")
+    for text in ("{", "[]", "{}", '{"pid": 1, "state": "dancing"}', ""):
+        path.write_text(text)
+        assert file.read() is None
+    file.release()
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    assert Engine.peek(tmp_path / "never").state is State.ABSENT
+    assert not (tmp_path / "never").exists()

@@ -1,0 +1,191 @@
+"""The facade: somebody's engine by URL, another process's by its file, and what it says where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.errors import EngineStarting, EngineUnavailable
+from engine.hardware import Machine
+from engine.interfaces import ChatEngine, Content, Done, Message, Reasoning, Sampling, State
+from engine.runtime import Runtime, RuntimeFile
+from engine.service import Engine
+from engine.settings import EngineSettings
+from tests.engine.fakes import DONE, KEY, FakeSglang, delta, until
+
+ASK = [Message("user", "hello")]
+LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]} cannot be fetched. Check the network.")
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
+    async with AsyncExitStack() as stack:
+
+        def make(machine: Machine = LINUX, **settings: object) -> Engine:
+            told = EngineSettings(tmp_path / "home", tmp_path / "cache", remote_poll_s=0.06, follow_poll_s=0.02)
+            made = Engine(replace(told, **settings), _no_wheel, machine=lambda _: machine)  # type: ignore[arg-type]
+            stack.push_async_callback(made.stop)
+            return made
+
+        yield make
+
+
+async def test_somebodys_engine(sglang: FakeSglang, engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """Its name, its context and its answers; nothing is written in the state directory."""
+    sglang.key, sglang.model, sglang.max_model_len = KEY, "org/some-model", 16384
+    sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
+    used: ChatEngine = (made := engine(url=f"{sglang.url}/v1/", api_key=KEY))
+    await made.start()
+    status = await made.wait_ready(5)
+    assert (status.state, status.model, status.url) == (State.READY, "org/some-model", sglang.url)
+    assert made.context_tokens == 16384
+    assert made.count_tokens("héllo") == 6  # bytes: its vocabulary is not known
+    assert made.truncate("héllo", 3) == "hé"
+    assert [d async for d in used.stream(ASK, Sampling(), request_id="r")] == [Content("hi"), Done("stop")]
+    assert sglang.bodies[0]["model"] == "org/some-model"
+    assert not (tmp_path / "home").exists()
+    assert (await Engine.look(EngineSettings(tmp_path, tmp_path, url=sglang.url, api_key=KEY))).state is State.READY
+
+
+async def test_an_r1_behind_a_server_without_a_parser(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """Its thinking comes apart all the same."""
+    sglang.model, sglang.info = "casperhansen/deepseek-r1-distill-llama-8b-awq", None
+    sglang.stream(
+        delta(content="I th"), delta(content="ink.</th"), delta(content="ink>\n\nYes."), delta(finish="stop"), DONE
+    )
+    made = engine(url=sglang.url)
+    await made.start()
+    await made.wait_ready(5)
+    deltas = [d async for d in made.stream(ASK, Sampling(), request_id="r")]
+    assert "".join(d.text for d in deltas if isinstance(d, Reasoning)) == "I think."
+    assert "".join(d.text for d in deltas if isinstance(d, Content)) == "Yes."
+
+
+async def test_somebodys_engine_comes_and_goes(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """Loading, refusing the key, up, renamed: each is seen without a restart of ours."""
+    sglang.models_status = 503
+    made = engine(url=sglang.url, api_key=KEY)
+    await made.start()
+    await until(lambda: made.status().state is State.STARTING)
+    with pytest.raises(EngineStarting, match="loading"):
+        await anext(made.stream(ASK, Sampling(), request_id="r"))
+    sglang.models_status, sglang.key = 200, "another"
+    await until(lambda: made.status().state is State.FAILED)
+    assert "KVASIR_ENGINE_API_KEY" in made.status().detail
+    assert KEY not in repr(made.status())
+    sglang.key = KEY
+    await until(lambda: made.status().state is State.READY)
+    sglang.model = "another-model"
+    await until(lambda: made.status().model == "another-model")
+
+
+async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
+    made = engine(url="http://127.0.0.1:9")
+    await made.start()
+    status = await made.wait_ready(5)
+    assert (status.state, status.url) == (State.FAILED, "http://127.0.0.1:9")
+    with pytest.raises(EngineUnavailable, match="Nothing answers"):
+        await anext(made.stream(ASK, Sampling(), request_id="r"))
+
+
+async def test_nothing_is_installed_unasked(engine: Callable[..., Engine], tmp_path: Path) -> None:
+    made = engine()
+    status = await made.ensure(install=False)
+    assert status.state is State.ABSENT
+    assert "kvasir run" in status.detail
+    assert (await made.wait_ready(5)) == status
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(EngineUnavailable, match="kvasir run"):
+        await anext(made.stream(ASK, Sampling(), request_id="r"))
+
+
+@pytest.mark.parametrize(("system", "architecture"), [("darwin", "arm64"), ("linux", "aarch64")])
+async def test_a_machine_that_no_engine_runs_on(engine: Callable[..., Engine], system: str, architecture: str) -> None:
+    made = engine(replace(LINUX, system=system, architecture=architecture))
+    await made.start()
+    status = await made.wait_ready(5)
+    assert status.state is State.ABSENT
+    assert "KVASIR_ENGINE_URL" in status.detail
+
+
+@pytest.mark.parametrize("model", ["no-such-model", "33B"])
+async def test_a_model_that_cannot_be_had_fails_with_the_reason(engine: Callable[..., Engine], model: str) -> None:
+    made = engine(model=model)
+    await made.start()
+    status = await made.wait_ready(5)
+    assert status.state is State.FAILED
+    assert "KVASIR_MODEL" in status.detail
+
+
+async def test_no_room_fails_with_the_reason(engine: Callable[..., Engine], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file in the way")
+    made = engine()
+    await made.start()
+    assert (await made.wait_ready(5)).state is State.FAILED
+
+
+async def test_a_state_directory_that_cannot_be_written(engine: Callable[..., Engine], tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file in the way")
+    made = engine()
+    await made.start()
+    status = await made.wait_ready(5)
+    assert status.state is State.FAILED
+    assert "KVASIR_HOME" in status.detail
+
+
+async def test_another_process_runs_it(sglang: FakeSglang, engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """Its progress is shown, its engine used, and when it goes its place is taken."""
+    sglang.key = KEY
+    sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
+    other = RuntimeFile(tmp_path / "home")
+    assert other.claim()
+    other.write(Runtime(pid=1, state="installing", progress=0.4, detail="Fetching."))
+    made = engine()
+    status = await made.ensure()
+    assert (status.state, status.progress) == (State.INSTALLING, 0.4)
+    assert (await made.wait_ready(0.05)).state is State.INSTALLING
+    with pytest.raises(EngineStarting, match="Fetching"):
+        await anext(made.stream(ASK, Sampling(), request_id="r"))
+    up = Runtime(1, "ready", 1.0, "", sglang.url, "a-model", api_key=KEY, context_tokens=2048)
+    other.write(up)
+    assert (await made.wait_ready(5)).state is State.READY
+    assert made.context_tokens == 2048
+    assert [d async for d in made.stream(ASK, Sampling(), request_id="r")] == [Content("hi"), Done("stop")]
+    other.release()
+    await until(lambda: "kvasir run" in made.status().detail)
+    assert made.status().state is State.ABSENT
+
+
+async def test_stopping_twice_and_before_starting(engine: Callable[..., Engine], tmp_path: Path) -> None:
+    made = engine()
+    await made.stop()
+    await made.start()
+    await made.start()
+    await made.stop()
+    await made.stop()
+    assert made.status().state is State.ABSENT
+    assert Engine.peek(tmp_path / "home").state is State.ABSENT
+    assert RuntimeFile(tmp_path / "home").claim()
+
+
+async def test_a_stop_while_it_is_waited_for(engine: Callable[..., Engine], sglang: FakeSglang) -> None:
+    sglang.models_status = 503
+    made = engine(url=sglang.url)
+    await made.start()
+    waiting = asyncio.create_task(made.wait_ready(30))
+    await until(lambda: made.status().state is State.STARTING)
+    await made.stop()
+    assert (await waiting).state is State.ABSENT
+
+
+def test_the_key_is_in_no_representation(tmp_path: Path) -> None:
+    assert KEY not in repr(EngineSettings(tmp_path, tmp_path, url="http://x", api_key=KEY))

@@ -1,0 +1,238 @@
+"""Real processes under a real warden: what comes up, what dies, and that nothing is ever left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.board import StatusBoard
+from engine.interfaces import State, Status
+from engine.lifecycle import Event
+from engine.supervisor import Crashes, Policy, Supervisor, Surroundings
+from tests.engine.fakes import alive, until
+from tests.engine.owner import FAST, KEY, supervisor
+
+
+def _pids(folder: Path) -> list[int]:
+    """Return every process that the fake engine recorded: itself, a stubborn child, and one in another session."""
+    return [int(line) for line in (folder / "pids").read_text().split()] if (folder / "pids").exists() else []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(tmp_path: Path) -> Iterator[None]:
+    yield
+    left = [pid for pid in _pids(tmp_path) if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+@asynccontextmanager
+async def _running(made: Supervisor) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(made.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _board(seen: list[Status] | None = None) -> StatusBoard:
+    board = StatusBoard(seen.append if seen is not None else lambda _: None)
+    board.move(Event.LAUNCH)
+    return board
+
+
+async def test_up_and_down(tmp_path: Path) -> None:
+    """It becomes ready by its log's line, with progress on the way, and ends with all its processes."""
+    seen: list[Status] = []
+    board = _board(seen)
+    async with _running(supervisor(tmp_path, board)):
+        await until(lambda: board.status.state is State.READY)
+        pids = _pids(tmp_path)
+        assert len(pids) == 3
+        assert all(alive(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
+    assert 0.65 in [status.progress for status in seen]
+
+
+async def test_the_key_is_struck_out_of_the_log(tmp_path: Path) -> None:
+    board = _board()
+    async with _running(supervisor(tmp_path, board)):
+        await until(lambda: board.status.state is State.READY)
+    log = (tmp_path / "log").read_text()
+    assert "server_args={'api_key': '***'}" in log
+    assert KEY not in log
+
+
+@pytest.mark.slow
+async def test_ready_by_its_health_where_the_line_is_worded_otherwise(tmp_path: Path) -> None:
+    board = _board()
+    async with _running(supervisor(tmp_path, board, "wordless")):
+        await until(lambda: board.status.state is State.READY)
+
+
+@pytest.mark.slow
+async def test_one_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+    board = _board()
+    async with _running(supervisor(tmp_path, board, "stubborn")):
+        await until(lambda: board.status.state is State.READY)
+
+
+async def test_a_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
+    seen: list[Status] = []
+    board = _board(seen)
+    async with asyncio.timeout(20):
+        await supervisor(tmp_path, board, "crash").run()
+    assert board.status.state is State.FAILED
+    assert "status 1: RuntimeError: Not enough memory." in board.status.detail
+    assert "noise" not in board.status.detail
+    assert sum("starting again" in status.detail for status in seen) == FAST.crashes - 1
+
+
+@pytest.mark.slow
+async def test_it_comes_up_again_after_crashes_and_after_a_kill(tmp_path: Path) -> None:
+    """Two bad starts, a good one; kill -9 of the server; another good one."""
+    (tmp_path / "behaviours").write_text("crash crash well well")
+    board = _board()
+    policy = Policy(start_deadline_s=15, health_every_s=0.05, first_delay_s=0.01, crashes=5)
+    async with _running(supervisor(tmp_path, board, policy=policy)):
+        await until(lambda: board.status.state is State.READY)
+        first = _pids(tmp_path)
+        os.kill(first[0], signal.SIGKILL)
+        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+        assert not any(alive(pid) for pid in first)
+
+
+@pytest.mark.slow
+async def test_a_start_that_hangs_counts_as_a_crash(tmp_path: Path) -> None:
+    board = _board()
+    policy = Policy(start_deadline_s=0.6, ready_poll_s=0.05, first_delay_s=0.01, crashes=2)
+    async with asyncio.timeout(20):
+        await supervisor(tmp_path, board, "stuck", policy=policy).run()
+    assert board.status.state is State.FAILED
+    assert "was not ready within" in board.status.detail
+
+
+@pytest.mark.slow
+async def test_silence_degrades_then_restarts(tmp_path: Path) -> None:
+    """Health refused: degraded at once, ready again if it comes back, restarted if it does not."""
+    seen: list[Status] = []
+    board = _board(seen)
+    policy = Policy(start_deadline_s=15, health_every_s=0.1, silent_looks=8, first_delay_s=0.01)
+    sick = tmp_path / "sick"
+    async with _running(supervisor(tmp_path, board, policy=policy)):
+        await until(lambda: board.status.state is State.READY)
+        sick.touch()
+        await until(lambda: board.status.state is State.DEGRADED)
+        sick.unlink()
+        await until(lambda: board.status.state is State.READY)
+        sick.touch()
+        await until(lambda: len(_pids(tmp_path)) == 6)
+        sick.unlink()
+        await until(lambda: board.status.state is State.READY)
+    assert any("no sign of life 8 times" in status.detail for status in seen)
+
+
+@pytest.mark.slow
+async def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
+    """SIGSTOP: the port still takes connections, nothing answers, and SIGTERM waits for ever."""
+    board = _board()
+    policy = Policy(start_deadline_s=15, health_every_s=0.02, silent_looks=2, first_delay_s=0.01)
+    async with _running(supervisor(tmp_path, board, policy=policy)):
+        await until(lambda: board.status.state is State.READY)
+        os.kill(_pids(tmp_path)[0], signal.SIGSTOP)
+        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+
+
+@pytest.mark.slow
+async def test_a_port_taken_meanwhile(tmp_path: Path) -> None:
+    """The start fails on the taken port and the next one takes another."""
+    board = _board()
+    with socket.socket() as taken, socket.socket() as free:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free.bind(("127.0.0.1", 0))
+        ports = iter([taken.getsockname()[1], free.getsockname()[1]])
+        free.close()
+        async with _running(supervisor(tmp_path, board, surroundings=Surroundings(port=lambda: next(ports)))):
+            await until(lambda: board.status.state is State.READY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", ["nothing", "launch.yaml", "process.lock", "pids"])
+async def test_cancelled_at_any_time_nothing_is_left(tmp_path: Path, after: str) -> None:
+    """Before anything, with the warden started, with the server started, with all its processes there."""
+    board = _board()
+    task = asyncio.create_task(supervisor(tmp_path, board).run())
+    await until(lambda: after == "nothing" or (tmp_path / after).exists())
+    task.cancel()
+    async with asyncio.timeout(20):
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+@pytest.mark.slow
+async def test_a_killed_warden_leaves_nothing(tmp_path: Path) -> None:
+    """The kernel kills the server with its warden, Kvasir the rest, and starts anew."""
+    board = _board()
+    async with _running(supervisor(tmp_path, board)):
+        await until(lambda: board.status.state is State.READY)
+        server, child, _ = _pids(tmp_path)
+        os.kill(_parent(server), signal.SIGKILL)
+        await until(lambda: not alive(server) and not alive(child))
+        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+        os.kill(_pids(tmp_path)[2], signal.SIGKILL)  # in a session of its own: only the warden would have found it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("behaviour", ["well", "stubborn", "stuck"])
+async def test_a_killed_owner_leaves_nothing(tmp_path: Path, behaviour: str) -> None:
+    """Kvasir is killed with -9, with the engine up, deaf, or still loading."""
+    owner = subprocess.Popen(  # noqa: ASYNC220  # as fast as a fork
+        [sys.executable, "-m", "tests.engine.owner", str(tmp_path), behaviour],
+        stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    try:
+        await until(lambda: len(_pids(tmp_path)) == 3)
+        owner.kill()
+        owner.wait()
+        await until(lambda: not any(alive(pid) for pid in _pids(tmp_path)))
+    finally:
+        owner.kill()
+        owner.wait()
+
+
+@pytest.mark.slow
+async def test_two_engines_never_load_at_once(tmp_path: Path) -> None:
+    """A second one waits until the first one's processes are gone."""
+    first, second = _board(), _board()
+    async with _running(supervisor(tmp_path, first, "stubborn")) as task:
+        await until(lambda: first.status.state is State.READY)
+        before = _pids(tmp_path)
+        task.cancel()
+        async with _running(supervisor(tmp_path, second)):
+            await until(lambda: len(_pids(tmp_path)) > 3)
+            assert not alive(before[0])
+            await until(lambda: second.status.state is State.READY)
+
+
+def test_back_off_doubles_is_bounded_and_forgets() -> None:
+    crashes = Crashes(Policy(first_delay_s=1, longest_delay_s=5, crashes=6, window_s=100), jitter=lambda: 1.0)
+    assert [crashes.record(now) for now in range(6)] == [1, 2, 4, 5, 5, None]
+    assert crashes.record(1000) == 1
+    half = Crashes(Policy(first_delay_s=1), jitter=lambda: 0.0)
+    assert half.record(0) == 0.5
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

