@@ -38,7 +38,7 @@ class FolderOptions:
     Without it, a document's link is its ``file:`` URI.
     """
     suffixes: tuple[str, ...] = SUFFIXES
-    max_mb: float = 64.0
+    max_mb: float = 50.0
     """A larger file is not read."""
 
     def root(self, base: Path) -> str:

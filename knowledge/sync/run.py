@@ -33,8 +33,8 @@ class Limits:
 
     listing_s: float = 600.0
     """The gap between two batches of a listing."""
-    document_s: float = 300.0
-    """Reading, parsing and cutting one document."""
+    document_s: float = 900.0
+    """Reading, parsing and cutting one document, the wait for the parser's turn included."""
     source_s: float = 86_400.0
     """One source, from its listing to its last chunk."""
     sources: int = 4

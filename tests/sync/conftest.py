@@ -31,7 +31,7 @@ from knowledge.interfaces import (
 )
 from knowledge.sync.records import Identity
 from knowledge.sync.report import Progress, SourceReport, SyncReport
-from knowledge.sync.run import Limits, Tools, sync
+from knowledge.sync.run import Limits, Passages, Tools, sync
 from knowledge.sync.state import IndexManifest, Manifest, open_manifest, sqlite_url
 
 IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")
@@ -273,6 +273,11 @@ def rig_on() -> Callable[..., contextlib.AbstractAsyncContextManager[Rig]]:
 @pytest.fixture
 def new_source() -> Callable[[str, str], DictSource]:
     return DictSource
+
+
+@pytest.fixture
+def dict_passages() -> Passages:
+    return passages
 
 
 @pytest.fixture

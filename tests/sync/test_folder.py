@@ -147,7 +147,7 @@ async def test_a_folder_that_cannot_be_read_fails_after_the_rest_was_listed(root
 
 async def test_a_file_that_keeps_changing_is_an_error_and_never_half_of_two(root: Path) -> None:
     path = root / "a.md"
-    path.write_bytes(b"0" * 60_000_000)
+    path.write_bytes(b"0" * 40_000_000)
     source = folder(root)
     listed = (await listing(source))["a.md"]
     stop = threading.Event()
@@ -165,7 +165,7 @@ async def test_a_file_that_keeps_changing_is_an_error_and_never_half_of_two(root
     finally:
         stop.set()
         writer.join()
-    assert len((await source.read(listed)).data) == 60_000_000
+    assert len((await source.read(listed)).data) == 40_000_000
 
 
 async def test_a_huge_file_is_refused_unread(root: Path) -> None:
@@ -173,7 +173,7 @@ async def test_a_huge_file_is_refused_unread(root: Path) -> None:
         file.truncate(200_000_000)
     source = folder(root)
     listed = (await listing(source))["huge.pdf"]
-    with pytest.raises(SourceError, match="200 MB, more than the 64 MB"):
+    with pytest.raises(SourceError, match="200 MB, more than the 50 MB"):
         await source.read(listed)
 
 

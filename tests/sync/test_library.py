@@ -1,0 +1,266 @@
+"""The library over the embedded store: what is searched while a sync replaces, removes, or re-indexes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from knowledge.errors import SyncRunning, UnknownSource
+from knowledge.interfaces import Matrix
+from knowledge.library import Library
+from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.stores.local import LocalStore
+from knowledge.sync.indexes import Indexes
+from knowledge.sync.lock import sync_lock
+from knowledge.sync.records import Identity
+from knowledge.sync.state import open_manifest, sqlite_url
+
+WORDS = 64
+
+
+class Words:
+    """An embedder whose texts are near when they share words; ``identity`` says which model it plays."""
+
+    dimensions = WORDS
+
+    def __init__(self, identity: str = "words-1") -> None:
+        self.identity = identity
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def embed_query(self, text: str) -> Any:
+        return (await self._vectors([text]))[0]
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        await self.gate.wait()
+        return await self._vectors(texts)
+
+    async def _vectors(self, texts: Sequence[str]) -> Matrix:
+        rows = np.full((len(texts), WORDS), 0.01, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.lower().split():
+                row[sum(word.encode()) % WORDS] += 1.0
+        result: Matrix = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return result
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+class Bench:
+    """A state directory; ``library`` opens it as a process would."""
+
+    def __init__(self, home: Path, passages: Any) -> None:
+        self.home = home
+        self.passages = passages
+        self.embedder = Words()
+        self.chunker = "1"
+
+    @contextlib.asynccontextmanager
+    async def library(self, *sources: Any) -> AsyncIterator[Library]:
+        specs = tuple(SourceSpec(source.key.name, "dict", {}, self.home) for source in sources)
+        url = sqlite_url(self.home / "kvasir.db")
+        settings = KnowledgeSettings(self.home, self.home, url, specs)
+        async with contextlib.AsyncExitStack() as stack:
+            manifest = await open_manifest(url)
+            stack.push_async_callback(manifest.close)
+            indexes = Indexes(manifest, lambda: LocalStore(self.home / "lancedb"), WORDS)
+            stack.push_async_callback(indexes.close)
+            await indexes.open(Identity("lancedb", self.embedder.identity, self.chunker, "1"))
+            yield Library(settings, sources=sources, indexes=indexes, embedder=self.embedder, passages=self.passages)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, dict_passages: Any) -> Bench:
+    return Bench(tmp_path, dict_passages)
+
+
+@pytest.fixture
+def handbook(new_source: Any) -> Any:
+    source = new_source("handbook", "/handbook")
+    source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
+    source.put("expenses.md", "# Expenses\nSend receipts within a month.")
+    return source
+
+
+async def texts(library: Library, query: str, **options: Any) -> list[str]:
+    return [hit.text for hit in (await library.search(query, **options)).hits]
+
+
+async def test_what_is_synced_is_found_and_cited(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        assert (await library.search("holiday")).hits == ()
+        report = await library.refresh()
+        assert report.ok
+        hit = (await library.search("how many days of holiday")).hits[0]
+        assert (hit.source, hit.document, hit.title) == ("handbook", "holiday.md", "Holidays")
+        assert (hit.text, hit.url) == ("Thirty days of holiday a year.", "https://handbook.test/holiday.md")
+        [status] = (await library.status()).sources
+        assert (status.documents, status.chunks, status.failed, status.error) == (2, 3, 0, None)
+        assert status.synced_at is not None
+        assert hit.synced_at >= status.synced_at
+
+
+async def test_a_removed_source_stops_answering_at_once(bench: Bench, handbook: Any, new_source: Any) -> None:
+    wiki = new_source("wiki", "/wiki")
+    wiki.put("w.md", "The wiki knows the holiday too.")
+    async with bench.library(handbook, wiki) as library:
+        await library.refresh()
+        assert "The wiki knows the holiday too." in await texts(library, "holiday")
+    async with bench.library(handbook) as library:
+        assert "The wiki knows the holiday too." not in await texts(library, "holiday")
+        report = await library.refresh("handbook")
+        assert report.sources["handbook"].chunks_written == 0
+    async with bench.library(handbook, wiki) as library:
+        assert "The wiki knows the holiday too." not in await texts(library, "holiday"), "purged, not hidden"
+
+
+async def test_sources_can_be_chosen_and_an_unknown_one_is_named(bench: Bench, handbook: Any, new_source: Any) -> None:
+    wiki = new_source("wiki", "/wiki")
+    wiki.put("w.md", "The wiki on holiday")
+    async with bench.library(handbook, wiki) as library:
+        await library.refresh("wiki")
+        assert await texts(library, "holiday") == ["The wiki on holiday"]
+        assert await texts(library, "holiday", sources=["handbook"]) == []
+        with pytest.raises(UnknownSource, match="Did you mean “wiki”"):
+            await library.search("x", sources=["wikki"])
+        with pytest.raises(UnknownSource, match="Sources are: handbook, wiki"):
+            await library.refresh("nothing like it")
+
+
+async def test_only_readers_who_may_see_it_find_it(bench: Bench, handbook: Any) -> None:
+    handbook.readers = frozenset({"U1", "U2"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        assert await texts(library, "holiday") == []
+        assert await texts(library, "holiday", readers={"U3"}) == []
+        assert await texts(library, "holiday", readers={"U1", "U3"}) == []
+        assert len(await texts(library, "holiday", readers={"U1", "U2"})) == 3
+
+
+async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        bench.embedder.gate.clear()
+        begun = asyncio.Event()
+        first = asyncio.create_task(library.refresh(on_progress=lambda _progress: begun.set()))
+        await begun.wait()
+        assert (await library.status()).sources[0].syncing is not None
+        with pytest.raises(SyncRunning):
+            await library.refresh()
+        bench.embedder.gate.set()
+        assert (await first).ok
+        assert (await library.status()).sources[0].syncing is None
+        with sync_lock(bench.home / "sync.lock"), pytest.raises(SyncRunning):
+            await library.refresh()
+
+
+async def test_a_scheduled_run_waits_for_the_one_that_runs(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        lock = contextlib.ExitStack()
+        lock.enter_context(sync_lock(bench.home / "sync.lock"))
+        waited: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            lock.close()
+
+        library._sleep = sleep
+        await library._by_the_clock(None)
+        assert waited == [60.0]
+        assert await texts(library, "holiday") != []
+
+
+@pytest.mark.parametrize("changed", ["chunker", "embedder"])
+async def test_what_an_index_is_made_with_changes(bench: Bench, handbook: Any, changed: str) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        before = await texts(library, "holiday")
+    if changed == "chunker":
+        bench.chunker = "2"
+    else:
+        bench.embedder = Words("words-2")
+    async with bench.library(handbook) as library, bench.library(handbook) as other_process:
+        assert (await library.status()).indexing
+        assert await texts(library, "holiday") == (before if changed == "chunker" else [])
+        bench.embedder.gate.clear()
+        refresh = asyncio.create_task(library.refresh())
+        await asyncio.sleep(0.05)
+        assert await texts(library, "holiday") == (before if changed == "chunker" else [])
+        bench.embedder.gate.set()
+        assert (await refresh).sources["handbook"].chunks_written == 3
+        assert not (await library.status()).indexing
+        assert await texts(library, "holiday") == before
+        assert await texts(other_process, "holiday") == before, "another process follows the switch"
+        store = LocalStore(bench.home / "lancedb")
+        assert len(await store.indexes()) == 1
+        await store.close()
+
+
+async def test_a_source_that_is_away_keeps_the_old_index_answering(
+    bench: Bench, handbook: Any, new_source: Any
+) -> None:
+    wiki = new_source("wiki", "/wiki")
+    wiki.put("w.md", "The wiki")
+    async with bench.library(handbook, wiki) as library:
+        await library.refresh()
+    bench.chunker = "2"
+    async with bench.library(handbook, wiki) as library:
+        await library.refresh("handbook")
+        assert (await library.status()).indexing
+        assert "The wiki" in await texts(library, "wiki")
+        await library.refresh("wiki")
+        assert not (await library.status()).indexing
+
+
+async def test_a_search_during_replacements_finds_the_old_or_the_new_and_no_mix(bench: Bench, handbook: Any) -> None:
+    """Each version of a document is three passages; a search that finds some of them finds them of one version."""
+
+    def version(n: int) -> str:
+        return "\n\n".join(f"alpha part {part} of version {n}" for part in ("one", "two", "three"))
+
+    handbook.put("changing.md", version(0))
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        done = asyncio.Event()
+
+        async def replace_it() -> None:
+            for n in range(1, 25):
+                handbook.put("changing.md", version(n))
+                assert (await library.refresh()).sources["handbook"].updated == 1
+            done.set()
+
+        writer = asyncio.create_task(replace_it())
+        searches = 0
+        while not done.is_set():
+            found = [text for text in await texts(library, "alpha part one of version") if text.startswith("alpha")]
+            assert len(found) == 3, "neither version was found whole"
+            assert len({text.rpartition(" ")[2] for text in found}) == 1, f"a mix: {found}"
+            searches += 1
+            if writer.done():
+                break
+        await writer
+        assert searches > 24
+
+
+async def test_suggestions_are_answered_by_their_passage(bench: Bench, new_source: Any) -> None:
+    docs = new_source("docs", "/docs")
+    for title, text in {
+        "Add a source": "Write a table source into the file to add a source.",
+        "Approve holidays": "A manager approves holidays in the calendar.",
+        "如何提交报销": "把 收据 交给 财务 如何提交报销？",
+        "Security": "Nothing leaves the house, the documents say about security?",
+    }.items():
+        docs.put(f"{title}.md", f"# {title}\n{text}")
+    async with bench.library(docs) as library:
+        assert await library.suggestions() == []
+        await library.refresh()
+        suggestions = await library.suggestions()
+        assert suggestions == await library.suggestions()
+        assert set(suggestions) <= {"How do I add a source?", "How do I approve holidays?", "如何提交报销？"}
+        assert len(suggestions) >= 2
