@@ -12,7 +12,7 @@ from bot.ledger import Asked, Key
 
 Payload = Mapping[str, Any]
 
-_OURS_TO_ANSWER = {None, "", "file_share", "thread_broadcast", "me_message"}
+_OURS_TO_ANSWER = {"", "file_share", "thread_broadcast", "me_message"}
 """Subtypes of a message that a person wrote as such; everything else is news about the channel."""
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
 _LINK = re.compile(r"<(https?://[^|>]+|mailto:[^|>]+)(?:\|([^>]*))?>")
@@ -94,7 +94,7 @@ def parse(body: Payload, me: Me) -> Incoming | None:
 def _message(body: Payload, event: Payload, me: Me) -> Incoming | None:
     match event.get("subtype"):
         case "message_deleted":
-            return Deleted(_key(body, event, str(event.get("deleted_ts", ""))))
+            return Deleted(_key(body, event, _text(event, "deleted_ts")))
         case "message_changed":
             return _edited(body, event, me)
         case _:
@@ -102,46 +102,47 @@ def _message(body: Payload, event: Payload, me: Me) -> Incoming | None:
 
 
 def _stopped(_body: Payload, event: Payload, _me: Me) -> Stopped:
-    return Stopped(str(event.get("channel", "")), str(event.get("thread_ts") or event.get("event_ts") or ""))
+    return Stopped(_text(event, "channel"), _text(event, "thread_ts") or _text(event, "event_ts"))
 
 
 def _home(_body: Payload, event: Payload, _me: Me) -> HomeOpened | None:
-    return HomeOpened(str(event["user"])) if event.get("tab") == "home" and event.get("user") else None
+    user = _text(event, "user")
+    return HomeOpened(user) if event.get("tab") == "home" and user else None
 
 
 def _removed(_body: Payload, event: Payload, _me: Me) -> Removed | None:
-    return Removed() if event.get("type") == "app_uninstalled" or (event.get("tokens") or {}).get("bot") else None
+    return Removed() if event.get("type") == "app_uninstalled" or _object(event, "tokens").get("bot") else None
 
 
 def _edited(body: Payload, event: Payload, me: Me) -> Incoming | None:
-    message, before = event.get("message") or {}, event.get("previous_message") or {}
+    message, before = _object(event, "message"), _object(event, "previous_message")
     if message.get("subtype") == "tombstone":
-        return Deleted(_key(body, event, str(message.get("ts", ""))))
+        return Deleted(_key(body, event, _text(message, "ts")))
     if message.get("text") == before.get("text"):
         return None  # a link was unfolded, a reply was counted, a stream went on
     said = _said(body, {**message, "channel": event.get("channel"), "channel_type": event.get("channel_type")}, me)
     if said is None:
         return None
-    return Edited(said, newly_addressed=said.addressed and not mentions(str(before.get("text") or ""), me.user))
+    return Edited(said, newly_addressed=said.addressed and not mentions(_text(before, "text"), me.user))
 
 
 def _said(body: Payload, event: Payload, me: Me) -> Said | None:
-    user, text = event.get("user"), str(event.get("text") or "")
-    if event.get("subtype") not in _OURS_TO_ANSWER or not user or user in {me.user, "USLACKBOT"} or event.get("bot_id"):
+    user, text = _text(event, "user"), _text(event, "text")
+    if _text(event, "subtype") not in _OURS_TO_ANSWER or user in {"", me.user, "USLACKBOT"} or event.get("bot_id"):
         return None
-    direct = event.get("channel_type") in {"im", "mpim"}
+    direct = _text(event, "channel_type") in {"im", "mpim"}
     mentioned = event.get("type") == "app_mention" or mentions(text, me.user)
     if not mentioned and event.get("channel_type") != "im" and mentions_anybody(text):
         return None  # said to somebody else
-    ts = str(event.get("ts", ""))
-    home = str(event.get("user_team") or event.get("source_team") or body.get("team_id") or me.team)
+    ts, files = _text(event, "ts"), event.get("files")
+    home = _text(event, "user_team") or _text(event, "source_team") or _text(body, "team_id") or me.team
     asked = Asked(
         key=_key(body, event, ts),
-        thread_ts=str(event.get("thread_ts") or ts),
-        user=str(user),
+        thread_ts=_text(event, "thread_ts") or ts,
+        user=user,
         text=text,
         direct=direct,
-        files=len(event.get("files") or ()),
+        files=len(files) if isinstance(files, list) else 0,
     )
     return Said(
         asked,
@@ -162,7 +163,17 @@ _READERS: dict[str, Callable[[Payload, Payload, Me], Incoming | None]] = {
 
 
 def _key(body: Payload, event: Payload, ts: str) -> Key:
-    return Key(str(body.get("team_id") or event.get("team") or ""), str(event.get("channel", "")), ts)
+    return Key(_text(body, "team_id") or _text(event, "team"), _text(event, "channel"), ts)
+
+
+def _text(payload: Payload, name: str) -> str:
+    value = payload.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _object(payload: Payload, name: str) -> Payload:
+    value = payload.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def mentions(text: str, user: str) -> bool:

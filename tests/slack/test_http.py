@@ -1,0 +1,107 @@
+"""The HTTP side: who may speak to it, and how much."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.slack.http import HttpRunner, PortTaken
+from tests.slack.room import Bot, bot_in, free_port, house
+from tests.slack_sandbox import TEAM_ID, sandbox
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[tuple[Bot, str]]:
+    """Run a bot that listens, in a workspace that sends it nothing by itself."""
+    port = free_port()
+    async with sandbox(tmp_path) as box:
+        box.wait_connected = _at_once  # type: ignore[method-assign]
+        async with bot_in(box, tmp_path, port=port) as bot:
+            yield bot, f"http://127.0.0.1:{port}"
+
+
+async def _at_once(deadline_s: float = 0) -> None:
+    """Stand in for a wait: nothing connects."""
+
+
+def event(text: str = "<@U0KVASIR01> how?") -> bytes:
+    said = {"type": "app_mention", "user": "U0ADA00001", "channel": "C0GENERAL1", "ts": "1.000001", "text": text}
+    return json.dumps({"type": "event_callback", "team_id": TEAM_ID, "event": said}).encode()
+
+
+def signed(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
+    stamp = str(int(time.time() if at is None else at))
+    mac = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "Content-Type": "application/json",
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": f"v0={mac}",
+    }
+
+
+async def post(bot: Bot, url: str, body: bytes, headers: dict[str, str]) -> int:
+    async with bot.box.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
+        return answer.status
+
+
+async def test_signatures(http: tuple[Bot, str]) -> None:
+    """Right: 200. Wrong, stale, of the future, of another body, or none: 401, and nothing is asked."""
+    bot, url = http
+    secret, body = bot.box.signing_secret, event()
+    now = time.time()
+    refused = [
+        signed("another secret", body),
+        signed(secret, body, now - 301),
+        signed(secret, body, now + 3_600),
+        signed(secret, b"another body"),
+        {"Content-Type": "application/json"},
+        signed(secret, body) | {"X-Slack-Signature": "v0=é".encode().decode("latin-1")},
+        signed(secret, body) | {"X-Slack-Request-Timestamp": "yesterday"},
+    ]
+    assert [await post(bot, url, body, headers) for headers in refused] == [401] * len(refused)
+    assert not bot.answerer.asked
+    assert await post(bot, url, body, signed(secret, body)) == 200
+
+
+async def test_the_url_is_verified(http: tuple[Bot, str]) -> None:
+    bot, url = http
+    body = json.dumps({"type": "url_verification", "challenge": "xyz", "token": "t"}).encode()
+    headers = signed(bot.box.signing_secret, body)
+    async with bot.box.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
+        assert (answer.status, json.loads(await answer.text())) == (200, {"challenge": "xyz"})
+
+
+async def test_what_is_no_event_is_refused(http: tuple[Bot, str]) -> None:
+    bot, url = http
+    secret = bot.box.signing_secret
+    huge = b"x" * (1024 * 1024 + 1)
+    assert await post(bot, url, huge, signed(secret, huge)) == 413
+    assert await post(bot, url, b"\xff\xfe", signed(secret, b"\xff\xfe")) == 400
+    async with bot.box.session.get(f"{url}/slack/events") as answer:
+        assert answer.status == 405
+
+
+async def test_health(http: tuple[Bot, str]) -> None:
+    bot, url = http
+    async with bot.box.session.get(f"{url}/healthz") as answer:
+        assert (answer.status, await answer.json()) == (200, {"ok": True})
+
+
+async def test_a_port_that_is_taken_is_told(http: tuple[Bot, str]) -> None:
+    bot, url = http
+    other = HttpRunner(bot.app._runner._bolt, int(url.rpartition(":")[2]))
+    with pytest.raises(PortTaken, match="Set PORT"):
+        await other.start()
+    await other.close()
+
+
+async def test_the_whole_way_over_http(tmp_path: Path) -> None:
+    """One scene over HTTP in the fast suite; the slow one plays all of them."""
+    async with house(tmp_path, "http") as bot:
+        await bot.answer(await bot.ask())

@@ -1,0 +1,256 @@
+"""The ledger's promises, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bot.ledger import (
+    Asked,
+    Key,
+    Ledger,
+    LedgerError,
+    LedgerFull,
+    LedgerUnavailable,
+    TurnState,
+    is_dead,
+    open_ledger,
+    this_process,
+)
+from tests.postgres import postgres_server
+
+DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"
+
+
+def asked(ts: str = "100.1", thread_ts: str = "", text: str = "how? 怎么?") -> Asked:
+    return Asked(Key("T1", "C1", ts), thread_ts or ts, "U1", text)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return an empty database's URL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    server: str = request.getfixturevalue("postgres")
+    async with open_ledger(server) as ledger, ledger._engine.begin() as connection:
+        await connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads")
+    return server
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    async with open_ledger(url) as opened:
+        yield opened
+
+
+async def test_a_question_is_claimed_once_however_many_ask(ledger: Ledger) -> None:
+    claims = await asyncio.gather(*(ledger.claim(asked()) for _ in range(20)))
+    assert sorted(claims) == [False] * 19 + [True]
+
+
+async def test_two_processes_claim_a_question_once(url: str) -> None:
+    async with open_ledger(url) as one, open_ledger(url) as other:
+        questions = [asked(f"{n}.0") for n in range(30)]
+        claims = await asyncio.gather(*(side.claim(question) for question in questions for side in (one, other)))
+        assert sum(claims) == 30
+
+
+async def test_a_turn_goes_its_way(ledger: Ledger) -> None:
+    question = Asked(Key("T1", "C1", "5.5"), "1.1", "U1", "how\x00 \ud800?", direct=True, files=2)
+    await ledger.claim(question)
+    turn = await ledger.begin(question.key)
+    assert turn is not None
+    assert (turn.state, turn.attempts, turn.revision, turn.replies) == (TurnState.ANSWERING, 1, 0, ())
+    assert turn.asked == Asked(question.key, "1.1", "U1", "how ??", direct=True, files=2)
+    await ledger.note_replies(question.key, ["6.1", "6.2"])
+    assert await ledger.replies_in("T1", "C1", "1.1") == {"6.1", "6.2"}
+    assert await ledger.finish(question.key, 0, TurnState.DONE)
+    assert not await ledger.finish(question.key, 0, TurnState.FAILED)
+    done = await ledger.find(question.key)
+    assert done is not None
+    assert done.state is TurnState.DONE
+    assert await ledger.begin(question.key) is None
+    assert await ledger.find(Key("T1", "C1", "nowhere")) is None
+
+
+async def test_an_edit_counts_until_the_answer_is_complete(ledger: Ledger) -> None:
+    question = asked()
+    await ledger.claim(question)
+    assert await ledger.edit(question.key, "new?") is TurnState.RECEIVED
+    assert await ledger.edit(question.key, "new?") is None
+    turn = await ledger.begin(question.key)
+    assert turn is not None
+    assert (turn.asked.text, turn.revision) == ("new?", 1)
+    assert await ledger.edit(question.key, "newer?") is TurnState.ANSWERING
+    assert not await ledger.finish(question.key, 1, TurnState.DONE)
+    assert await ledger.finish(question.key, 2, TurnState.DONE)
+    assert await ledger.edit(question.key, "too late") is None
+    assert await ledger.edit(Key("T", "C", "1"), "unknown") is None
+
+
+async def test_a_deleted_question_is_closed(ledger: Ledger) -> None:
+    question = asked()
+    await ledger.claim(question)
+    await ledger.begin(question.key)
+    assert await ledger.supersede(question.key)
+    assert not await ledger.supersede(question.key)
+    assert not await ledger.finish(question.key, 0, TurnState.DONE)
+    assert question.key not in await ledger.heartbeat()
+    assert not await ledger.claim(question)
+
+
+async def test_threads_are_remembered_across_restarts(url: str) -> None:
+    async with open_ledger(url) as ledger:
+        await ledger.claim(asked("2.0", "1.0"))
+    async with open_ledger(url) as ledger:
+        assert await ledger.takes_part("T1", "C1", "1.0")
+        assert not await ledger.takes_part("T1", "C1", "2.0")
+        assert not await ledger.takes_part("T2", "C1", "1.0")
+
+
+async def test_what_a_dead_process_left_is_taken_over_at_once_and_in_order(url: str) -> None:
+    async with open_ledger(url, owner=DEAD) as dead:
+        for n in (3, 1, 2):
+            await dead.claim(asked(f"{n}.0"))
+        await dead.begin(asked("1.0").key)
+        async with open_ledger(url) as one, open_ledger(url) as other:
+            both = await asyncio.gather(one.unfinished(), other.unfinished())
+            taken = [turn.asked.key.ts for turns in both for turn in turns]
+            assert sorted(taken) == ["1.0", "2.0", "3.0"]
+            if both[0] and not both[1]:
+                assert taken == ["3.0", "1.0", "2.0"]
+            assert await dead.begin(asked("2.0").key) is None
+            assert await one.unfinished() == []
+
+
+async def test_what_a_living_process_answers_is_left_to_it_until_its_lease_ends(url: str) -> None:
+    now = [1_000.0]
+    async with open_ledger(url, now=lambda: now[0], lease_s=30) as one, open_ledger(url, now=lambda: now[0]) as other:
+        await one.claim(asked())
+        now[0] += 25
+        assert await other.unfinished() == []
+        await one.heartbeat()
+        now[0] += 25
+        assert await other.unfinished() == []
+        now[0] += 10
+        [turn] = await other.unfinished()
+        assert turn.asked == asked()
+        assert await one.heartbeat() == {}
+
+
+async def test_closing_gives_up_the_lease(url: str) -> None:
+    async with open_ledger(url) as one:
+        await one.claim(asked())
+    async with open_ledger(url) as other:
+        assert len(await other.unfinished()) == 1
+
+
+async def test_what_is_old_is_purged_and_what_is_open_is_not(url: str) -> None:
+    now = [1_000.0]
+    async with open_ledger(url, now=lambda: now[0]) as ledger:
+        for ts in ("1.0", "2.0"):
+            await ledger.claim(asked(ts))
+        await ledger.begin(asked("1.0").key)
+        await ledger.finish(asked("1.0").key, 0, TurnState.DONE)
+        now[0] += 100
+        assert await ledger.purge(turns_older_than_s=200, threads_older_than_s=200) == 0
+        assert await ledger.purge(turns_older_than_s=50, threads_older_than_s=50) == 1
+        assert await ledger.find(asked("2.0").key) is not None
+        assert not await ledger.takes_part("T1", "C1", "1.0")
+
+
+async def test_attempts_are_counted_and_forgiven(ledger: Ledger) -> None:
+    await ledger.claim(asked())
+    for _ in range(3):
+        turn = await ledger.begin(asked().key)
+    assert turn is not None
+    assert turn.attempts == 3
+    await ledger.forgive(asked().key)
+    turn = await ledger.begin(asked().key)
+    assert turn is not None
+    assert turn.attempts == 3
+
+
+async def test_a_cancelled_call_leaves_no_lock(url: str) -> None:
+    """However early or late the cancellation comes."""
+    async with open_ledger(url, patience_s=0.5) as ledger:
+        for turns in range(1, 40):
+            task = asyncio.ensure_future(ledger.claim(asked(f"{turns}.0")))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await ledger.claim(asked(f"{turns}.5"))
+        assert await ledger.begin(asked("39.5").key) is not None
+
+
+async def test_a_lock_is_told_with_the_next_step(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    async with open_ledger(f"sqlite:///{path}", patience_s=0.05) as ledger:
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerUnavailable, match=r"ledger\.sqlite3\) is locked .* Close what holds it"):
+                await ledger.claim(asked())
+        assert await ledger.claim(asked())
+
+
+async def test_a_full_disk_is_told_with_the_next_step(tmp_path: Path) -> None:
+    async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
+        async with ledger._engine.begin() as connection:
+            await connection.exec_driver_sql("PRAGMA max_page_count = 12")
+        with pytest.raises(LedgerFull, match=r"is full\. Free some space"):
+            await asyncio.gather(*(ledger.claim(asked(f"{n}.0", text="x" * 4_000)) for n in range(50)))
+
+
+async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        async with open_ledger(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'l.sqlite3'}"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://root:hunter2@h/db", "::not a url with hunter2::", "postgresql://kvasir:hunter2@127.0.0.1:9/kvasir"]
+)
+async def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(LedgerError) as caught:
+        async with open_ledger(url, patience_s=1):
+            pass
+    told: BaseException | None = caught.value
+    assert "hunter2" not in str(told)
+
+
+@pytest.mark.slow
+async def test_a_wrong_password_is_told(postgres: str) -> None:
+    with pytest.raises(LedgerError, match="refused the ledger's login") as caught:
+        async with open_ledger(postgres.replace(":secret@", ":hunter2@")):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_process_is_known_dead_only_when_it_is() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = psutil.Process(child.pid).create_time()
+    owner = f"{socket.gethostname()}|{child.pid}|{started:.2f}|x"
+    assert not is_dead(owner)
+    assert is_dead(owner.replace(f"{started:.2f}", "1.00"))
+    child.communicate(b"\n")
+    assert is_dead(owner)
+    assert not is_dead(this_process())
+    assert not is_dead(f"elsewhere|{os.getpid()}|1.00|x")
+    assert not is_dead("nonsense")

@@ -1,0 +1,204 @@
+"""The small pure parts: threads into history, commands, lanes, allowances, the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.events import Exchange
+from bot.slack.calls import Bucket
+from bot.slack.command import Help, ListSources, Refresh, Search, Status, parse
+from bot.slack.errors import SlackGone, SlackMissingScope, SlackRefused, SlackUnauthorized, SlackUnavailable, from_slack
+from bot.slack.events import Me
+from bot.slack.lanes import Lanes
+from bot.slack.manifest import EVENTS, SCOPES, manifest, manifest_yaml
+from bot.slack.thread import Line, history, line
+
+ME = Me("T1", "U0KVASIR", "B0KVASIR")
+ROOT = Path(__file__).parents[2]
+
+
+def they(text: str, user: str = "U1") -> Line:
+    return Line("1.0", user, text, ours=False)
+
+
+def we(text: str) -> Line:
+    return Line("1.0", "U0KVASIR", text, ours=True)
+
+
+# ── Threads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_exchanges_join_what_was_said_in_a_row() -> None:
+    found = history([they("one"), they("two"), we("a [1]."), we("b"), they("three"), we("c")], {}, ME)
+    assert found == (Exchange("one\ntwo", "a.\n\nb"), Exchange("three", "c"))
+
+
+def test_what_nobody_answered_has_an_empty_answer() -> None:
+    assert history([they("<@U0KVASIR> look")], {}, ME) == (Exchange("look", ""),)
+
+
+def test_notices_apologies_and_citation_numbers_are_left_out() -> None:
+    answer = "_ℹ️ The engine is still loading._\n\nSo it is [\\[1\\]](https://kb/a) and <https://kb/b|[2]> so[3]."
+    assert history([they("q"), we("_ℹ️ I was interrupted here; the answer follows below._"), we(answer)], {}, ME) == (
+        Exchange("q", "So it is and so."),
+    )
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text("ab\n ", max_size=30)), max_size=40), st.integers(0, 200))
+def test_history_is_bounded_and_keeps_the_newest(said: list[tuple[bool, str]], characters: int) -> None:
+    lines = [we(text) if ours else they(text) for ours, text in said]
+    whole = history(lines, {}, ME, exchanges=100, characters=10_000)
+    found = history(lines, {}, ME, exchanges=3, characters=characters)
+    assert len(found) <= 3
+    assert sum(len(exchange.question) + len(exchange.answer) for exchange in found) <= characters
+    assert found == whole[len(whole) - len(found) :]
+
+
+def test_a_message_of_ours_is_read_from_its_markdown() -> None:
+    read = line(
+        {
+            "ts": "2.0",
+            "bot_id": "B0KVASIR",
+            "text": "short…",
+            "blocks": [{"type": "markdown", "text": "whole"}, {"type": "context", "elements": []}],
+            "metadata": {"event_type": "kvasir_answer", "event_payload": {"question": "1.0"}},
+        },
+        ME,
+    )
+    assert read == Line("2.0", "", "whole", ours=True, answers="1.0")
+
+
+# ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("", Help()),
+        ("help", Help()),
+        ("帮助", Help()),
+        ("refresh", Refresh(None)),
+        ("  Refresh  'team wiki' ", Refresh("team wiki")),
+        ("刷新 文档", Refresh("文档")),
+        ("status", Status()),
+        ("状态", Status()),
+        ("sources", ListSources()),
+        ("search how do logs rotate", Search("how do logs rotate")),
+        ("search", Help("search", "search …")),
+        ("refrsh docs", Help("refrsh", "refresh")),
+        ("statsu", Help("statsu", "status")),
+        ("xyzzy", Help("xyzzy", None)),
+    ],
+)
+def test_commands(text: str, command: object) -> None:
+    assert parse(text) == command
+
+
+@given(st.text(max_size=60))
+def test_every_text_is_some_command(text: str) -> None:
+    parse(text)
+
+
+# ── Lanes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_lanes(items: list[int], width: int, random: object) -> None:
+    """One at a time in a lane, in order; never more than fit; all of them in the end."""
+    lanes: Lanes[int, tuple[int, int]] = Lanes(width)
+    for number, lane in enumerate(items):
+        lanes.add(lane, (lane, number))
+        lanes.add(lane, (lane, number))
+    begun: list[tuple[int, int]] = []
+    moving: list[int] = []
+    while True:
+        while (taken := lanes.take()) is not None:
+            lane, item = taken
+            assert lane not in moving
+            moving.append(lane)
+            begun.append(item)
+        assert len(moving) <= width
+        if not moving:
+            break
+        done = random.choice(moving)  # type: ignore[attr-defined]
+        moving.remove(done)
+        lanes.done(done)
+    assert sorted(begun, key=lambda item: item[1]) == [(lane, number) for number, lane in enumerate(items)]
+    for lane in set(items):
+        mine = [number for at, number in begun if at == lane]
+        assert mine == sorted(mine)
+    assert len(lanes) == 0
+
+
+def test_lanes_are_served_in_the_order_of_arrival() -> None:
+    lanes: Lanes[str, str] = Lanes(2)
+    for item in ("a1", "a2", "b1", "c1"):
+        lanes.add(item[0], item)
+    assert [lanes.take(), lanes.take(), lanes.take()] == [("a", "a1"), ("b", "b1"), None]
+    lanes.done("a")
+    assert lanes.take() == ("c", "c1")
+    lanes.done("b")
+    assert lanes.take() == ("a", "a2")
+    assert "a2" in lanes
+    assert "a1" not in lanes
+
+
+# ── Allowances, errors ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_bucket_lets_bursts_pass_and_holds_the_pace() -> None:
+    now = [0.0]
+    bucket = Bucket(burst=3, per_s=2, now=lambda: now[0])
+    assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    now[0] = 10.0
+    assert bucket.take() == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("invalid_auth", SlackUnauthorized, "SLACK_BOT_TOKEN"),
+        ("token_revoked", SlackUnauthorized, "reinstall"),
+        ("missing_scope", SlackMissingScope, "lacks users:read"),
+        ("is_archived", SlackGone, "is_archived"),
+        ("internal_error", SlackUnavailable, "Try again"),
+        ("invalid_blocks", SlackRefused, "invalid_blocks"),
+    ],
+)
+def test_errors_name_the_next_step(code: str, kind: type[Exception], words: str) -> None:
+    error = from_slack("chat.postMessage", code, needed="users:read")
+    assert type(error) is kind
+    assert words in str(error)
+
+
+# ── The manifest ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_committed_manifest_is_what_the_code_says() -> None:
+    assert (ROOT / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8") == manifest_yaml()
+
+
+@pytest.mark.parametrize("events_url", [None, "https://kvasir.example/slack/events"])
+def test_the_manifest_is_yaml_that_says_the_same(events_url: str | None) -> None:
+    assert yaml.safe_load(manifest_yaml(events_url=events_url)) == manifest(events_url=events_url)
+
+
+def test_the_manifest_serves_either_transport() -> None:
+    socket, http = manifest(), manifest(events_url="https://kvasir.example/slack/events")
+    assert socket["settings"]["socket_mode_enabled"]
+    assert not http["settings"]["socket_mode_enabled"]
+    assert http["settings"]["event_subscriptions"]["request_url"].endswith("/slack/events")
+    assert http["features"]["slash_commands"][0]["url"] == http["settings"]["interactivity"]["request_url"]
+
+
+def test_every_event_has_its_scope() -> None:
+    """Slack refuses a manifest whose events need scopes that it does not ask for."""
+    needs = {"app_mention": "app_mentions:read", "message.channels": "channels:history"}
+    needs |= {"message.groups": "groups:history", "message.im": "im:history", "message.mpim": "mpim:history"}
+    assert set(needs.values()) <= SCOPES.keys()
+    assert set(needs) <= set(EVENTS)
