@@ -145,7 +145,8 @@ class Parser:
 
 def _environment() -> dict[str, str]:
     """Return what the process needs of our environment: no secret is among it."""
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    # numpy comes in with the interfaces: without this it reserves address space for a thread on every core.
+    return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
 async def _exchange(process: asyncio.subprocess.Process, frame: bytes) -> bytes:

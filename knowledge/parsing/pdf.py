@@ -20,7 +20,8 @@ _FULL_LINE = 0.75
 _USUAL = 0.9
 """The quantile of line widths that counts as usual."""
 _MIN_USUAL_WIDTH = 40
-_HYPHENS = ("\ufffe", "\u00ad", "\x02")
+_JOINT = "\x02"
+_HYPHENS = (_JOINT, "\ufffe", "\u00ad")
 """What PDFium puts for a hyphen that only the line's end needed."""
 _LIST_MARK = re.compile(
     r"\s*(?:[•◦▪‣●○■□–·\-*]|\(?\d{1,3}[.)、]|[（(][一二三四五六七八九十\d]+[)）]|[一二三四五六七八九十]+、)\s*"
@@ -28,6 +29,9 @@ _LIST_MARK = re.compile(
 _ENDS = tuple(".!?:;。！？：；…")
 _EDGE_LINES = 2
 """Lines at a page's top and bottom that may be running headers and page numbers."""
+_MIN_BODY_LINES = 6
+"""Of a page with fewer lines, one at the top and one at the bottom."""
+_MAX_PAGE_NUMBER_CHARACTERS = 24
 _RUNNING_PAGES = 0.6
 """Share of the pages on which such a line must occur."""
 _MIN_RUNNING_PAGES = 4
@@ -109,20 +113,24 @@ def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
 
 
 def _edges(page: list[str]) -> list[str]:
-    return page if len(page) <= 2 * _EDGE_LINES else page[:_EDGE_LINES] + page[-_EDGE_LINES:]
+    depth = _edge_depth(page)
+    return page[:depth] + page[-depth:]
+
+
+def _edge_depth(page: list[str]) -> int:
+    return _EDGE_LINES if len(page) > _MIN_BODY_LINES else 1
 
 
 def _running(line: str) -> str:
-    return _DIGITS.sub("#", line)
+    """Return what a running line has in common on all pages; numbers are page numbers only in short lines."""
+    return _DIGITS.sub("#", line) if len(line) <= _MAX_PAGE_NUMBER_CHARACTERS else line
 
 
 def _trimmed(page: list[str], running: set[str]) -> list[str]:
-    last = len(page) - _EDGE_LINES
-    return [
-        line
-        for place, line in enumerate(page)
-        if not ((place < _EDGE_LINES or place >= last) and _running(line) in running)
-    ]
+    depth = _edge_depth(page)
+    last = len(page) - depth
+    kept = [line for place, line in enumerate(page) if depth <= place < last or _running(line) not in running]
+    return kept or page
 
 
 def _marks(pdf: PdfDocument) -> list[_Mark]:
@@ -218,7 +226,8 @@ def _sentences(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bo
 
 
 def _goes_on(line: str, usual_width: int) -> bool:
-    return line.endswith(_HYPHENS) or _width(line) >= _FULL_LINE * usual_width
+    # PDFium joins what a hyphen parted: what counts is the part after it.
+    return line.endswith(_HYPHENS) or _width(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from typing import Any
-from xml.etree.ElementTree import ParseError as XmlError
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
@@ -23,9 +22,9 @@ MAX_CELLS = 3_000_000
 """Cells that are read of one workbook, empty ones in the midst included."""
 
 _PACKAGE_ERRORS = (
-    InvalidFileException, zipfile.BadZipFile, XmlError, KeyError, ValueError, AttributeError, TypeError, IndexError,
+    InvalidFileException, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError, IndexError,
 )  # fmt: skip
-"""What openpyxl raises on files that break its assumptions."""
+"""What openpyxl raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
 
 
 def parse_xlsx(data: bytes, document: str) -> Document:

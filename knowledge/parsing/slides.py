@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pptx
-from lxml import etree
 from pptx.exc import PythonPptxError
 
 from knowledge.interfaces import Document
@@ -22,10 +21,10 @@ Shape = Any
 
 _GENERIC_TITLE = re.compile(r"powerpoint[- ]pr\w+|untitled.*|演示文稿\d*|slide 1", re.IGNORECASE)
 _PACKAGE_ERRORS = (
-    PythonPptxError, zipfile.BadZipFile, etree.XMLSyntaxError, KeyError, ValueError, AttributeError, TypeError,
+    PythonPptxError, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError,
     IndexError,
 )  # fmt: skip
-"""What python-pptx raises on files that break its assumptions."""
+"""What python-pptx raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
 
 
 def parse_pptx(data: bytes, document: str) -> Document:

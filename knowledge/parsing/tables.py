@@ -64,7 +64,7 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
 
 def _header(cells: Row, filled: int) -> Row | None:
     """Return the columns' names, no names if the row is data already, None if it is a caption."""
-    if filled == 1 and len(cells) > 1:
+    if filled == 1:
         return None
     names = [cell for cell in cells if cell]
     plain = all(len(name) <= _MAX_HEADER_CHARACTERS and not _NUMBER.fullmatch(name) for name in names)

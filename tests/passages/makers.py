@@ -1,0 +1,96 @@
+"""Files of every binary format, made by the libraries that make them for people."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import docx
+import openpyxl
+import pptx
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
+
+LINE_POINTS = 14
+CHINESE_FONT = "STSong-Light"
+
+
+def pdf(
+    pages: Sequence[Sequence[str]],
+    *,
+    title: str | None = None,
+    outline: Sequence[tuple[str, int, int]] = (),
+    password: str | None = None,
+    font: str = "Helvetica",
+) -> bytes:
+    """Make a PDF of lines; ``outline`` has titles, levels and 0-based pages."""
+    if font == CHINESE_FONT:
+        pdfmetrics.registerFont(UnicodeCIDFont(CHINESE_FONT))
+    target = io.BytesIO()
+    encrypt = StandardEncryption(password, canPrint=0) if password else None
+    canvas = Canvas(target, pagesize=A4, encrypt=encrypt)
+    if title:
+        canvas.setTitle(title)
+    for number, lines in enumerate(pages):
+        canvas.setFont(font, 11)
+        for row, line in enumerate(lines):
+            canvas.drawString(60, 780 - row * LINE_POINTS, line)
+        for entry, level, page in outline:
+            if page == number:
+                canvas.bookmarkPage(entry)
+                canvas.addOutlineEntry(entry, entry, level)
+        canvas.showPage()
+    canvas.save()
+    return target.getvalue()
+
+
+def scanned_pdf() -> bytes:
+    """Make a PDF that has a drawing where text should be."""
+    target = io.BytesIO()
+    canvas = Canvas(target)
+    canvas.rect(100, 100, 200, 200, fill=1)
+    canvas.showPage()
+    canvas.save()
+    return target.getvalue()
+
+
+def _saved(document: Any) -> bytes:
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
+def word(fill: Callable[[Any], None]) -> bytes:
+    document = docx.Document()
+    fill(document)
+    return _saved(document)
+
+
+def slides(fill: Callable[[Any], None]) -> bytes:
+    deck = pptx.Presentation()
+    fill(deck)
+    return _saved(deck)
+
+
+def workbook(fill: Callable[[Any], None]) -> bytes:
+    book = openpyxl.Workbook()
+    fill(book)
+    return _saved(book)
+
+
+def zip_bomb(part: str, unpacked_bytes: int) -> bytes:
+    """Make an archive of zeros that claims, truly, to unpack to much."""
+    target = io.BytesIO()
+    with (
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(part, "w", force_zip64=True) as member,
+    ):
+        block = bytes(1 << 20)
+        for _ in range(unpacked_bytes >> 20):
+            member.write(block)
+    return target.getvalue()

@@ -1,0 +1,140 @@
+"""The parsing process: what a document does to it costs that document alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
+from knowledge.interfaces import Content
+from knowledge.parsing import MAX_DOCUMENT_BYTES, Parser, check_size
+
+ENDLESS = b"<div>" * 400_000
+"""HTML whose nesting takes minutes to parse."""
+
+
+def content(data: bytes, media_type: str | None = None) -> Content:
+    return Content(data, media_type, "1")
+
+
+@pytest.fixture
+async def parser() -> AsyncIterator[Parser]:
+    opened = Parser()
+    yield opened
+    await opened.close()
+
+
+async def test_parses_in_another_process(parser: Parser) -> None:
+    document = await parser.parse("docs/a.md", content("# 标题\n\n## Part\n\ntext ½".encode()))
+    assert document.title == "标题"
+    assert [(part.headings, part.text, part.anchor) for part in document.sections] == [(("Part",), "text ½", "part")]
+    assert parser._process is not None
+    assert parser._process.pid != os.getpid()
+
+
+async def test_errors_arrive_as_what_they_are(parser: Parser, make_pdf_with_password: bytes) -> None:
+    with pytest.raises(DocumentEncrypted, match="needs a password"):
+        await parser.parse("a.pdf", content(make_pdf_with_password))
+    with pytest.raises(UnsupportedFormat):
+        await parser.parse("a.png", content(b"\x89PNG\0\0"))
+    assert (await parser.parse("a.txt", content(b"goes on"))).sections[0].text == "goes on"
+
+
+async def test_the_process_knows_no_secret(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret")
+    await parser.parse("a.txt", content(b"x"))
+    assert parser._process is not None
+    environment = await asyncio.to_thread(Path(f"/proc/{parser._process.pid}/environ").read_bytes)
+    assert b"xoxb" not in environment
+
+
+async def test_a_document_that_takes_too_long_is_named_and_the_next_is_read() -> None:
+    parser = Parser(deadline_s=1.0)
+    with pytest.raises(ParseError, match=r"deep\.html took over 1 s to read\. Split it"):
+        await parser.parse("deep.html", content(ENDLESS))
+    assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
+    await parser.close()
+
+
+async def test_a_crash_costs_one_document(parser: Parser) -> None:
+    await parser.parse("a.txt", content(b"start"))
+    assert parser._process is not None
+    busy = asyncio.create_task(parser.parse("deep.html", content(ENDLESS)))
+    waiting = asyncio.create_task(parser.parse("b.txt", content(b"next")))
+    await asyncio.sleep(0)
+    os.kill(parser._process.pid, signal.SIGSEGV)
+    with pytest.raises(ParseError, match=r"deep\.html made its parser crash \(SIGSEGV\)"):
+        await busy
+    assert (await waiting).sections[0].text == "next"
+
+
+async def test_a_document_that_needs_too_much_memory_is_refused() -> None:
+    parser = Parser(memory_bytes=400_000_000)
+    with pytest.raises(ParseError, match=r"big\.html (needs too much memory|made its parser crash)"):
+        await parser.parse("big.html", content(b"<p>a</p>" * 5_000_000))
+    assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
+    await parser.close()
+
+
+async def test_cancelling_ends_the_process(parser: Parser) -> None:
+    await parser.parse("a.txt", content(b"start"))
+    process = parser._process
+    assert process is not None
+    busy = asyncio.create_task(parser.parse("deep.html", content(ENDLESS)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    busy.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await busy
+    assert process.returncode == -signal.SIGKILL
+    assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
+
+
+async def test_the_process_is_replaced_now_and_then() -> None:
+    parser = Parser(recycle_after=2)
+    seen = []
+    for _ in range(4):
+        await parser.parse("a.txt", content(b"x"))
+        seen.append(parser._process.pid if parser._process else None)
+    assert seen[0] is not None
+    assert seen[1] is None
+    assert seen[2] not in {None, seen[0]}
+    await parser.close()
+
+
+async def test_closing_ends_the_process_and_may_be_repeated() -> None:
+    parser = Parser()
+    await parser.close()
+    await parser.parse("a.txt", content(b"x"))
+    process = parser._process
+    assert process is not None
+    await parser.close()
+    await parser.close()
+    assert process.returncode == 0
+
+
+async def test_a_document_over_the_limit_is_refused_by_its_size(tmp_path: Path) -> None:
+    """A file of 200 MB is refused before anything of it is read."""
+    path = tmp_path / "huge.pdf"
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+    with pytest.raises(DocumentTooLarge, match=r"huge\.pdf has 200 MB, more than the 50 MB that are read\. Split it"):
+        check_size("huge.pdf", path.stat().st_size)
+    parser = Parser(max_bytes=10)
+    with pytest.raises(DocumentTooLarge):
+        await parser.parse("a.txt", content(b"x" * 11))
+    assert parser._process is None
+    check_size("fits.pdf", MAX_DOCUMENT_BYTES)
+
+
+@pytest.mark.slow
+async def test_twenty_megabytes_on_one_line(parser: Parser) -> None:
+    document = await parser.parse("line.html", content(b"<p>" + b"word " * 4_000_000 + b"</p>"))
+    assert len(document.sections[0].text) == 20_000_000 - 1
+    document = await parser.parse("line.md", content(b"*word " * 3_000_000))
+    assert document.sections[0].text.count("word") == 3_000_000

@@ -1,0 +1,230 @@
+"""PDF and Office files as real libraries write them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from pptx.util import Inches
+
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
+from knowledge.interfaces import Document, Section
+from knowledge.parsing.packages import MAX_PART_BYTES
+from knowledge.parsing.pdf import paragraphs, parse_pdf
+from knowledge.parsing.sheets import parse_xlsx
+from knowledge.parsing.slides import parse_pptx
+from knowledge.parsing.word import parse_docx
+from tests.passages.makers import CHINESE_FONT, pdf, scanned_pdf, slides, word, workbook, zip_bomb
+
+
+def everything(document: Document) -> str:
+    return "\n".join(section.text for section in document.sections)
+
+
+# ── PDF ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WRAPPED = [
+    "Employees may book trains in second class. Flights over six hours may be booked",
+    "in premium economy when the manager approves. Everything else needs an excep-",
+    "tion from finance.",
+    "City Limit",
+    "Berlin 120",
+]
+
+
+def test_pdf_has_title_headings_and_a_link_to_each_page() -> None:
+    data = pdf(
+        [["Travel policy", *WRAPPED], ["Expenses", "Receipts are needed.", "Deadlines", "Within a month."]],
+        title="Travel policy",
+        outline=[("Travel policy", 0, 0), ("Expenses", 0, 1), ("Deadlines", 1, 1)],
+    )
+    document = parse_pdf(data, "policies/travel.pdf")
+    assert document.title == "Travel policy"
+    assert [(part.headings, part.page, part.anchor) for part in document.sections] == [
+        ((), 1, "page=1"),
+        (("Expenses",), 2, "page=2"),
+        (("Expenses", "Deadlines"), 2, "page=2"),
+    ]
+    assert document.sections[1].text == "Receipts are needed."
+    assert document.sections[2].text == "Within a month."
+
+
+def test_pdf_joins_lines_that_the_page_broke() -> None:
+    text = everything(parse_pdf(pdf([WRAPPED]), "a.pdf"))
+    assert "may be booked in premium economy" in text
+    assert "an exception from finance." in text
+    assert "City Limit\nBerlin 120" in text
+
+
+def test_pdf_paragraphs_in_chinese_are_joined_without_blanks() -> None:
+    lines = ["员工每年有二十五天带薪休假，其中至少十天必须连续使用，具体安排由部门经理", "批准。", "第二段。"]
+    assert list(paragraphs(lines, 70)) == [
+        "员工每年有二十五天带薪休假，其中至少十天必须连续使用，具体安排由部门经理批准。",
+        "第二段。",
+    ]
+
+
+def test_pdf_reads_chinese() -> None:
+    document = parse_pdf(pdf([["服务器每天凌晨两点自动备份。"]], font=CHINESE_FONT), "备份.pdf")
+    assert "服务器每天凌晨两点自动备份" in everything(document)
+
+
+def test_pdf_running_headers_and_page_numbers_are_dropped() -> None:
+    pages = [["ACME handbook", f"Chapter text number {page} stands here.", f"Page {page} of 6"] for page in range(1, 7)]
+    text = everything(parse_pdf(pdf(pages, title="Handbook"), "a.pdf"))
+    assert "ACME" not in text
+    assert "Page 3" not in text
+    for page in range(1, 7):
+        assert f"Chapter text number {page} stands here." in text
+
+
+@pytest.mark.parametrize("told", [None, "Untitled", "Microsoft Word - final_v2.docx"])
+def test_pdf_title_is_not_what_a_program_left_there(told: str | None) -> None:
+    assert parse_pdf(pdf([["Leave policy", "Text."]], title=told), "a.pdf").title == "Leave policy"
+
+
+def test_pdf_with_a_password_says_so() -> None:
+    with pytest.raises(DocumentEncrypted, match=r"plans\.pdf needs a password\. Save a copy"):
+        parse_pdf(pdf([["x"]], password="geheim"), "plans.pdf")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5])
+def test_a_broken_pdf_says_so(keep: float) -> None:
+    whole = pdf([["x"]])
+    with pytest.raises(ParseError, match=r"cut\.pdf .*(broken|images)"):
+        parse_pdf(whole[: int(len(whole) * keep)] or b"%PDF-1.4", "cut.pdf")
+
+
+def test_a_scanned_pdf_asks_for_text_recognition() -> None:
+    with pytest.raises(ParseError, match=r"scan\.pdf holds only images .*OCR"):
+        parse_pdf(scanned_pdf(), "scan.pdf")
+
+
+@pytest.mark.slow
+def test_a_pdf_of_5000_pages() -> None:
+    document = parse_pdf(
+        pdf([[f"This is page {page + 1}.", "Same"] for page in range(5_000)], title="Long"), "long.pdf"
+    )
+    assert len(document.sections) == 5_000
+    assert document.sections[4_999] == Section((), "This is page 5000.\nSame", 5_000, "page=5000")
+
+
+# ── DOCX ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_docx_keeps_headings_lists_and_tables() -> None:
+    def fill(document: Any) -> None:
+        document.add_heading("Leave policy", 0)
+        document.add_paragraph("Everybody has 25 days.")
+        document.add_heading("Parents", 1)
+        document.add_paragraph("Six months", style="List Bullet")
+        table = document.add_table(rows=2, cols=2)
+        for cell, text in zip(
+            [cell for row in table.rows for cell in row.cells], ["Kind", "Days", "病假", "10"], strict=True
+        ):
+            cell.text = text
+        document.add_heading("Details", 2)
+        document.add_paragraph("Ask HR.")
+
+    document = parse_docx(word(fill), "hr/leave.docx")
+    assert document.title == "Leave policy"
+    assert [section.headings for section in document.sections] == [(), ("Parents",), ("Parents", "Details")]
+    assert document.sections[0].text == "Everybody has 25 days."
+    assert "Six months" in document.sections[1].text
+    assert "| Kind | Days |\n| --- | --- |\n| 病假 | 10 |" in document.sections[1].text
+
+
+def test_docx_reads_insertions_links_and_text_boxes_but_nothing_deleted() -> None:
+    from docx.oxml import parse_xml  # noqa: PLC0415
+    from docx.oxml.ns import nsdecls  # noqa: PLC0415
+
+    body = (
+        "<w:p {ns}><w:r><w:t>kept </w:t></w:r><w:ins><w:r><w:t>inserted </w:t></w:r></w:ins>"
+        "<w:del><w:r><w:delText>deleted</w:delText></w:r></w:del>"
+        "<w:hyperlink><w:r><w:t>linked</w:t></w:r></w:hyperlink>"
+        "<w:r><w:pict><w:txbxContent><w:p><w:r><w:t>boxed</w:t></w:r></w:p></w:txbxContent></w:pict></w:r></w:p>"
+    )
+    control = "<w:sdt {ns}><w:sdtContent><w:p><w:r><w:t>controlled</w:t></w:r></w:p></w:sdtContent></w:sdt>"
+
+    def fill(document: Any) -> None:
+        for xml in (body, control):
+            document.element.body.insert(0, parse_xml(xml.format(ns=nsdecls("w"))))
+
+    text = everything(parse_docx(word(fill), "a.docx"))
+    assert text == "controlled\n\nkept inserted linked\nboxed"
+
+
+@pytest.mark.parametrize("parse", [parse_docx, parse_pptx, parse_xlsx])
+def test_a_broken_office_file_says_so(parse: Any) -> None:
+    for data in (b"PK\x03\x04 and then nothing", zip_bomb("[Content_Types].xml", 0), b""):
+        with pytest.raises(ParseError, match=r"cut\.office is a broken Office file"):
+            parse(data, "cut.office")
+
+
+def test_a_zip_bomb_is_not_unpacked() -> None:
+    bomb = zip_bomb("word/document.xml", MAX_PART_BYTES + (2 << 20))
+    assert len(bomb) < 1_000_000
+    with pytest.raises(DocumentTooLarge, match=r"bomb\.docx unpacks to 15\d MB"):
+        parse_docx(bomb, "bomb.docx")
+
+
+# ── PPTX ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_pptx_has_a_section_for_each_slide() -> None:
+    def fill(deck: Any) -> None:
+        first = deck.slides.add_slide(deck.slide_layouts[1])
+        first.shapes.title.text = "Roadmap 2027"
+        first.placeholders[1].text = "Search\nAnswers"
+        first.notes_slide.notes_text_frame.text = "Say this slowly."
+        second = deck.slides.add_slide(deck.slide_layouts[6])
+        table = second.shapes.add_table(2, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table
+        for place, text in enumerate(["Quarter", "Goal", "Q1", "上线"]):
+            table.cell(place // 2, place % 2).text = text
+        group = second.shapes.add_group_shape()
+        group.shapes.add_textbox(0, 0, Inches(1), Inches(1)).text_frame.text = "in a group"
+
+    document = parse_pptx(slides(fill), "roadmap.pptx")
+    assert document.title == "Roadmap 2027"
+    assert document.sections[0] == Section((), "Search\nAnswers\n\nSay this slowly.", 1)
+    assert document.sections[1].headings == ("Slide 2",)
+    assert document.sections[1].page == 2
+    assert "| Quarter | Goal |\n| --- | --- |\n| Q1 | 上线 |" in document.sections[1].text
+    assert "in a group" in document.sections[1].text
+
+
+# ── XLSX ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_xlsx_rows_are_understandable_alone() -> None:
+    def fill(book: Any) -> None:
+        sheet = book.active
+        sheet.title = "Offices"
+        for row in (["Offices in 2026"], [], ["City", "Seats", "Opened", "Rent"], ["Berlin", 120, None, 10.5]):
+            sheet.append(row)
+        sheet.append(["上海", 80.0, dt.datetime(2020, 5, 1), 9.25])  # noqa: DTZ001 - cells have no zone
+        hidden = book.create_sheet("Hidden")
+        hidden.append(["secret"])
+        hidden.sheet_state = "hidden"
+
+    document = parse_xlsx(workbook(fill), "offices.xlsx")
+    assert document.title == "offices"
+    assert document.sections == (
+        Section(
+            (),
+            "Offices in 2026\nCity: Berlin; Seats: 120; Rent: 10.5\n"
+            "City: 上海; Seats: 80; Opened: 2020-05-01; Rent: 9.25",
+            1,
+        ),
+    )
+
+
+def test_xlsx_with_too_many_cells_is_refused() -> None:
+    def fill(book: Any) -> None:
+        # One cell in the last column makes a row of 16,384.
+        for row in range(1, 200):
+            book.active.cell(row, 16_384, "x")
+
+    with pytest.raises(DocumentTooLarge, match=r"wide\.xlsx has more than 3,000,000 cells"):
+        parse_xlsx(workbook(fill), "wide.xlsx")
