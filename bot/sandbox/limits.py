@@ -93,7 +93,7 @@ class RateLimiter:
         while calls and calls[0] <= now - window_s:
             calls.popleft()
         if len(calls) >= allowed:
-            return max(1, math.ceil(calls[0] + window_s - now))
+            return math.floor(calls[0] + window_s - now) + 1
         calls.append(now)
         return None
 

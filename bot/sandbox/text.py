@@ -14,7 +14,9 @@ _TYPED = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """Names end where other scripts begin (``@Kvasir请问``), links at full-width punctuation."""
-_TOKEN = re.compile(r"<(?P<mark>[@#!]?)(?P<body>[^<>|]+)(?:\|(?P<label>[^<>]*))?>")
+_TOKEN = re.compile(
+    r"<(?P<mark>[@#!]?)(?P<body>[^<>|]+)(?:\|(?P<label>[^<>]*))?>|(?<!\w):(?P<emoji>[a-z0-9_+-]+):(?!\w)"
+)
 
 
 def escape(text: str) -> str:
@@ -80,13 +82,16 @@ def _elements(text: str) -> Iterator[Json]:
     for token in _TOKEN.finditer(text):
         if token.start() > at:
             yield {"type": "text", "text": unescape(text[at : token.start()])}
-        yield _element(token["mark"], token["body"])
+        yield _element(token)
         at = token.end()
     if at < len(text):
         yield {"type": "text", "text": unescape(text[at:])}
 
 
-def _element(mark: str, body: str) -> Json:
+def _element(token: re.Match[str]) -> Json:
+    if token["emoji"]:
+        return {"type": "emoji", "name": token["emoji"]}
+    mark, body = token["mark"], token["body"]
     if mark == "@":
         return {"type": "user", "user_id": body}
     if mark == "#":

@@ -31,6 +31,7 @@ class Page {
     this.#link.addEventListener("lost", () => this.#setLost(true));
     this.#link.addEventListener("news", ({ detail }) => this.#take(detail));
     document.addEventListener("keydown", (event) => this.#key(event));
+    at("main").addEventListener("click", () => at("workspace").classList.remove("menu-open"));
     window.addEventListener("hashchange", () => this.#goToHash());
     this.#link.open();
   }
@@ -280,7 +281,8 @@ class Page {
 
   #welcome(room) {
     const here = room.members.includes(this.store.bot);
-    const suggestions = here ? this.store.status.status?.suggestions ?? [] : [];
+    const prompts = this.store.sessions.get(`${room.id}/`)?.prompts ?? [];
+    const suggestions = !here ? [] : prompts.length ? prompts.map((prompt) => prompt.message) : this.store.status.status?.suggestions ?? [];
     const chip = (question) => h("button", { type: "button", class: "chip", onclick: () => this.send(room.id, `@Kvasir ${question}`, null) },
       h("span", { class: "at" }, "@Kvasir"), question);
     const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : room.is_im ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;

@@ -28,7 +28,7 @@ const PATHS = {
   eye: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
   up: "M7 11v9H4v-9zM7 12l4-8a2 2 0 0 1 2 2v4h5a2 2 0 0 1 2 2l-1.500 6a2 2 0 0 1-2 2H7",
   down: "M17 13V4h3v9zM17 12l-4 8a2 2 0 0 1-2-2v-4H6a2 2 0 0 1-2-2l1.500-6a2 2 0 0 1 2-2H17",
-  stop: "M7 7h10v10H7z",
+  stop: "M8 8h8v8H8z",
 };
 
 /** Make an icon. */
@@ -85,6 +85,6 @@ export function avatar(person, small = false) {
   const initials = /^\p{Script=Han}/u.test(name)
     ? name.slice(0, 1)
     : name.split(/\s+/).map((part) => part[0]).slice(0, 2).join("").toUpperCase();
-  const tone = [...(person?.id ?? "?")].reduce((sum, char) => sum + char.codePointAt(0), 0) % 6;
+  const tone = [...(person?.id ?? "?")].reduce((sum, char) => (sum * 3 + char.codePointAt(0)) % 9973, 0) % 6;
   return h("span", { class: `avatar tone-${tone}${size}`, "aria-hidden": "true" }, initials);
 }

@@ -105,8 +105,8 @@ export class MessageList {
     const said = message.blocks?.length ? blocks(message.blocks, context) : mrkdwn(message.text, store);
     const streaming = message.stream === "streaming";
     const ending = ENDINGS[message.stream];
+    if (streaming) endOf(said).append(h("span", { class: "caret", role: "img", "aria-label": "still writing" }));
     return h("div", { class: streaming ? "body streaming" : "body" }, said,
-      streaming ? h("span", { class: "caret", role: "img", "aria-label": "still writing" }) : null,
       message.edited && !message.bot_id ? h("span", { class: "edited" }, " (edited)") : null,
       ending ? h("div", {}, h("span", { class: "ended" }, ending)) : null);
   }
@@ -138,7 +138,7 @@ export class MessageList {
         h("span", { class: "count" }, replies.length === 1 ? "1 reply" : `${replies.length} replies`),
         h("span", { class: "peek" }, `${store.author(last)?.real_name ?? ""}: ${peek}`)));
     }
-    if (session) parts.push(this.#page.working(session));
+    if (session && replies.at(-1)?.stream !== "streaming") parts.push(this.#page.working(session));
     return parts;
   }
 
@@ -195,6 +195,13 @@ export class MessageList {
       h("button", { type: "button", class: "button primary", onclick: save }, "Save"),
       h("button", { type: "button", class: "button", onclick: close }, "Cancel")));
   }
+}
+
+/** Where the writing goes on: the last line of the last text. */
+function endOf(said) {
+  const text = [...said.children].at(-1);
+  const lines = text?.classList.contains("prose") ? [...text.querySelectorAll("p, li, h1, h2, h3, h4, td, pre code")] : [];
+  return lines.at(-1) ?? said;
 }
 
 function follows(before, message) {

@@ -105,14 +105,20 @@ function table([head, , ...rows], inline) {
     h("tbody", {}, rows.map((row) => h("tr", {}, cells(row).map((cell) => h("td", {}, inline(cell))))))));
 }
 
-// A list goes on over blank lines as long as another item or an indented line follows.
+// A list goes on over blank lines as long as another item of its kind or an indented line follows.
 function endOfList(all, at) {
+  const [, indent, mark] = ITEM.exec(all[at]);
+  const goesOn = (line) => {
+    const item = ITEM.exec(line);
+    if (item && item[1].length <= indent.length + 1) return /\d/.test(item[2]) === /\d/.test(mark);
+    return Boolean(item) || /^\s{2,}\S/.test(line);
+  };
   let end = at + 1;
   while (end < all.length) {
-    const next = all[end].trim() ? all[end] : all[end + 1];
-    if (next === undefined || !(ITEM.test(next) || /^\s{2,}\S/.test(next))) {
-      if (!all[end].trim() || HEADING.test(all[end]) || FENCE.test(all[end]) || QUOTE.test(all[end])) break;
-    }
+    const isBlank = !all[end].trim();
+    const next = isBlank ? all.slice(end).find((line) => line.trim()) : all[end];
+    const lazy = !isBlank && !(ITEM.test(next) || HEADING.test(next) || FENCE.test(next) || QUOTE.test(next));
+    if (next === undefined || !(goesOn(next) || lazy)) break;
     end += 1;
   }
   return end;

@@ -1,0 +1,209 @@
+"""Other sites, other hosts and other programs are kept out; the state folder keeps its secrets to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.credentials import credentials_in
+from tests.slack_sandbox import Box, sandbox, sandbox_process
+
+
+async def status(box: Box, path: str, **headers: str) -> int:
+    """Return the HTTP status of a GET."""
+    async with box.session.get(box.base_url + path, headers=headers) as answer:
+        return answer.status
+
+
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/page-socket", "/sandbox/messages", "/api/auth.test", "/link/"])
+async def test_another_host_or_origin_is_refused(box: Box, path: str) -> None:
+    """A name that was rebound to this machine, and a page of another site, get nothing."""
+    assert await status(box, path, Host="evil.example") == 403
+    assert await status(box, path, Host="127.0.0.1:1") == 403
+    assert await status(box, path, Origin="http://evil.example") == 403
+    assert await status(box, path, Origin="null") == 403
+
+
+async def test_the_page_brings_nothing_from_elsewhere(box: Box) -> None:
+    """The policy forbids other sources, inline code, frames; the session's cookie is out of reach of scripts."""
+    async with box.session.get(box.base_url) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        cookie = answer.headers["Set-Cookie"]
+        page = await answer.text()
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "://" not in page
+    folder = Path(__file__).parents[2] / "bot/sandbox/page"
+    sources = {file.name: file.read_text(encoding="utf-8") for file in folder.glob("*.js")}
+    assert sources
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
+        assert not [name for name, text in sources.items() if word in text], word
+
+
+async def test_the_socket_of_the_page_needs_its_session(box: Box) -> None:
+    """Without the cookie of the page, or without an origin, there is no websocket."""
+    origin = {"Origin": box.base_url}
+    for headers in ({}, origin, {**origin, "Cookie": "kvasir_sandbox=guess"}):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await box.session.ws_connect(box.base_url + "/page-socket", headers=headers)
+        assert caught.value.status == 403
+
+
+async def page_socket(box: Box, person: str) -> aiohttp.ClientWebSocketResponse:
+    """Open a page's websocket as a person."""
+    async with box.session.get(box.base_url) as answer:
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    headers = {"Origin": box.base_url, "Cookie": cookie}
+    socket = await box.session.ws_connect(box.base_url + "/page-socket", headers=headers)
+    await socket.send_json({"do": "be", "id": 1, "person": person})
+    snapshot = (await socket.receive_json(timeout=5))[0]
+    assert snapshot["ok"]
+    return socket
+
+
+async def asked(socket: aiohttp.ClientWebSocketResponse, **what: Any) -> Any:
+    """Ask over a page's websocket and return the answer."""
+    await socket.send_json({"id": 7, **what})
+    while True:
+        for item in await socket.receive_json(timeout=5):
+            if item["type"] == "reply" and item["id"] == 7:
+                return item
+
+
+async def test_a_page_sees_only_what_its_person_sees(box: Box) -> None:
+    """The direct conversation of two others is not there, neither in a snapshot nor in the news nor for the asking."""
+    await box.say("ada", "@bo", "between us")
+    socket = await page_socket(box, "chen")
+    await box.say("bo", "@ada", "yes, between us")
+    await box.say("bo", "#general", "for all")
+    news = await socket.receive_json(timeout=5)
+    assert [item["message"]["text"] for item in news if item["type"] == "message"] == ["for all"]
+    assert box.hub
+    room = box.hub.workspace.direct("U0ADA00001", "U0BO000002")
+    assert room
+    assert (await asked(socket, do="history", channel=room.id, before="9"))["error"] == "channel_not_found"
+    assert (await asked(socket, do="say", channel=room.id, text="hello"))["error"] == "channel_not_found"
+    await socket.close()
+
+
+@pytest.mark.parametrize("frame", ["", "[]", "{", '{"do": 1}', '{"do": "fly"}', '{"do": "say"}', "null", '"be"'])
+async def test_nonsense_from_a_page_is_answered(box: Box, frame: str) -> None:
+    """Whatever comes, the websocket lives on."""
+    socket = await page_socket(box, "ada")
+    await socket.send_str(frame)
+    assert (await socket.receive_json(timeout=5))[0]["error"] == "invalid_arguments"
+    assert (await asked(socket, do="say", channel="C0GENERAL1", text="still here"))["ok"]
+    await socket.close()
+
+
+@pytest.mark.parametrize("frame", ["", "[]", "{", "null", '{"envelope_id": 1}', '{"envelope_id": "unknown"}'])
+async def test_nonsense_from_the_app_is_ignored(box: Box, frame: str) -> None:
+    """A frame that acknowledges nothing leaves the connection as it is."""
+    told = await box.api("apps.connections.open", token=box.app_token)
+    socket = await box.session.ws_connect(told["url"])
+    assert (await socket.receive_json(timeout=5))["type"] == "hello"
+    await socket.send_str(frame)
+    await box.say("ada", "@kvasir", "hi")
+    envelope = await socket.receive_json(timeout=5)
+    await socket.send_json({"envelope_id": envelope["envelope_id"]})
+    await box.wait_delivered()
+    await socket.close()
+
+
+async def test_control_and_socket_need_their_tokens(box: Box) -> None:
+    """The control API takes the control token alone, the app's websocket a ticket of ours that is not too old."""
+    async with box.session.get(box.base_url + "/sandbox/messages", headers={"Authorization": "Bearer x"}) as answer:
+        assert answer.status == 401
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await box.session.ws_connect(box.base_url + "/link/?ticket=9999999999-abc")
+    told = await box.api("apps.connections.open", token=box.app_token)
+    await box.advance(601)
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await box.session.ws_connect(told["url"])
+
+
+async def test_the_eleventh_connection_is_turned_away(box: Box) -> None:
+    """An app has up to ten."""
+    sockets = []
+    for _ in range(11):
+        told = await box.api("apps.connections.open", token=box.app_token)
+        sockets.append(await box.session.ws_connect(told["url"]))
+    first = [await socket.receive_json(timeout=5) for socket in sockets]
+    assert [frame["type"] for frame in first] == ["hello"] * 10 + ["disconnect"]
+    assert first[-1]["reason"] == "too_many_websockets"
+    for socket in sockets:
+        await socket.close()
+
+
+def test_credentials_are_made_once_and_kept_private(tmp_path: Path) -> None:
+    """Mode 0600 from the start, the same ones the next time, nothing shown by accident, damage told with a remedy."""
+    made = credentials_in(tmp_path)
+    file = tmp_path / "credentials.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert credentials_in(tmp_path) == made
+    assert made.bot_token not in repr(made)
+    assert [path.name for path in tmp_path.iterdir()] == ["credentials.json"]
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="delete it"):
+        credentials_in(tmp_path)
+
+
+@pytest.mark.slow
+async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    """After kill -9 the messages, the open stream and the undelivered event are there."""
+    async with sandbox_process(tmp_path) as box:
+        ts = await box.say("ada", "@kvasir", "are you there?")
+        client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
+        room = (await client.conversations_open(users=["U0ADA00001"]))["channel"]["id"]
+        stream = (await client.chat_startStream(channel=room, thread_ts=ts, markdown_text="one"))["ts"]
+    async with sandbox_process(tmp_path) as box:
+        texts = [message["text"] for message in await box.messages("@kvasir")]
+        assert texts == ["are you there?", "one"]
+        pending = (await box.state())["pending"]
+        assert ts in {envelope["payload"]["event"]["ts"] for envelope in pending}
+        told = await box.api("chat.appendStream", channel=room, ts=stream, markdown_text=" two")
+        assert told["ok"]
+
+
+@pytest.mark.slow
+async def test_the_command_prints_no_secret_and_ends_when_told(tmp_path: Path) -> None:
+    """Standard output has the address alone; SIGTERM ends it with status 0; a taken port is told with the next step."""
+    argv = [sys.executable, "-m", "bot.sandbox", "--state", str(tmp_path)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, "--port", "0", stdout=pipe, stderr=pipe)
+    assert process.stdout
+    line = await asyncio.wait_for(process.stdout.readline(), 20)
+    port = line.decode().strip().rpartition(":")[2]
+    second = await asyncio.create_subprocess_exec(*argv, "--port", port, stdout=pipe, stderr=pipe)
+    _, told = await asyncio.wait_for(second.communicate(), 20)
+    assert second.returncode == 1
+    assert "--port" in told.decode()
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
+    assert (out, err) == (b"", b"")
+    secrets = json.loads((tmp_path / "credentials.json").read_text()).values()
+    assert not [secret for secret in secrets if secret in line.decode() + told.decode()]
+
+
+async def test_two_pages_of_one_session(tmp_path: Path) -> None:
+    """A restarted workspace knows no session of before: the page must be fetched again."""
+    async with sandbox(tmp_path) as box:
+        await (await page_socket(box, "ada")).close()
+    async with sandbox(tmp_path) as box:
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await box.session.ws_connect(box.base_url + "/page-socket", headers={"Origin": box.base_url})
+        await (await page_socket(box, "ada")).close()

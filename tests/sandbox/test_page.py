@@ -1,0 +1,318 @@
+"""The page in a real browser: what a newcomer sees and does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from slack_sdk.web.async_client import AsyncWebClient
+
+from tests.slack_sandbox import TEAM_ID, Box, sandbox
+
+pytestmark = pytest.mark.slow
+
+GENERAL = "C0GENERAL1"
+ADA = "U0ADA00001"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+Listener = Any
+Open = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Start Chromium."""
+    async with async_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
+        started = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield started
+        await started.close()
+
+
+@pytest.fixture
+async def look(browser: Browser, box: Box) -> AsyncIterator[Open]:
+    """Open the page; a script error, a refused policy or a request to anywhere else fails the test."""
+    wrong: list[str] = []
+
+    async def only_here(route: Route) -> None:
+        if not route.request.url.startswith(box.base_url):
+            wrong.append(route.request.url)
+        await route.continue_()
+
+    async def opened(width: int = 1200, height: int = 800) -> Page:
+        context = await browser.new_context(viewport={"width": width, "height": height})
+        page = await context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+        await page.route("**/*", only_here)
+        await page.goto(box.base_url)
+        await expect(page.locator("#composer-input")).to_be_visible()
+        await expect(page.locator(".room").first).to_be_attached()
+        return page
+
+    yield opened
+    assert not wrong
+
+
+async def write(page: Page, text: str, *, thread: bool = False) -> None:
+    """Type into a message box and press Enter."""
+    field = page.locator("#thread-composer-input" if thread else "#composer-input")
+    await field.fill(text)
+    await field.press("Enter")
+
+
+async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWebClient, look: Open) -> None:
+    """One click asks; the thread opens; status, text and citation appear as they come."""
+    await box.put_status(engine={"state": "starting", "progress": 0.4}, suggestions=["How?", "为什么？", "When?"])
+    page = await look()
+    await expect(page.locator(".strip progress")).to_have_js_property("value", 0.4)
+    await expect(page.locator(".chip")).to_have_count(3)
+    await page.locator(".chip").nth(1).click()
+    asked = await box.wait_for_message(lambda m: "为什么" in m["text"])
+    root = asked["ts"]
+    await client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=root, status="processing")
+    await expect(page.locator("#thread .working")).to_contain_text("Kvasir is working")
+    recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
+    stream = await client.chat_startStream(channel=GENERAL, thread_ts=root, markdown_text="因为**这样**", **recipient)
+    answer = page.locator(f"#thread [data-ts='{stream['ts']}']")
+    await expect(answer).to_contain_text("因为这样")
+    await expect(answer.locator(".caret")).to_be_attached()
+    more = " [[1]](https://example.com/a) and [[2]](file:///srv/b%20c.md)."
+    await client.chat_appendStream(channel=GENERAL, ts=stream["ts"], markdown_text=more)
+    await expect(answer.locator("a.cite")).to_have_text("1")
+    await expect(answer.locator("a.cite")).to_have_attribute("rel", re.compile("noopener"))
+    await expect(answer.locator(".path")).to_have_attribute("title", "/srv/b c.md")
+    await client.chat_stopStream(channel=GENERAL, ts=stream["ts"], session_status="active")
+    await expect(answer.locator(".caret")).to_have_count(0)
+    await expect(page.locator("#thread .working")).to_have_count(0)
+    await expect(page.locator("#announcer")).to_contain_text("Kvasir: 因为这样")
+    await box.put_status(engine={"state": "ready", "model": "R1", "stand_in": True}, suggestions=[])
+    await expect(page.locator(".strip")).to_contain_text("Engine ready")
+    await expect(page.locator(".strip progress")).to_have_count(0)
+
+
+async def test_talking_editing_deleting_by_keyboard(box: Box, look: Open) -> None:
+    """Mention from the list, line break, edit the last one with the up arrow, delete."""
+    page = await look()
+    field = page.locator("#composer-input")
+    await field.press_sequentially("hi @ch")
+    await expect(page.locator(".choices li")).to_have_count(1)
+    await field.press("Enter")
+    await expect(field).to_have_value("hi @chen ")
+    await field.press_sequentially("one")
+    await field.press("Shift+Enter")
+    await field.press_sequentially("two")
+    await field.press("Enter")
+    said = await box.wait_for_message(lambda m: "two" in m["text"])
+    assert said["text"] == "hi <@U0CHEN0003> one\ntwo"
+    await expect(page.locator(".message .mention")).to_have_text("@陈静 Chen Jing")
+    await field.press("ArrowUp")
+    editor = page.locator(".edit textarea")
+    await expect(editor).to_have_value("hi @chen one\ntwo")
+    await editor.fill("changed")
+    await editor.press("Enter")
+    await expect(page.locator(".message .edited")).to_be_attached()
+    assert (await box.messages())[0]["text"] == "changed"
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.locator(".message").hover()
+    await page.get_by_label("Delete message").click()
+    await expect(page.locator(".message")).to_have_count(0)
+
+
+async def test_markup_in_a_message_is_text(client: AsyncWebClient, look: Open) -> None:
+    """Nothing that is said becomes an element, a script or a link of another kind."""
+    evil = "<img src=x onerror=alert(1)> <b>bold</b> [x](javascript:alert(1)) javascript:alert(1)"
+    page = await look()
+    await write(page, evil)
+    await client.chat_postMessage(channel=GENERAL, markdown_text=evil)
+    text = {"type": "mrkdwn", "text": "<javascript:alert(1)|click> &lt;script&gt;alert(1)&lt;/script&gt;"}
+    await client.chat_postMessage(channel=GENERAL, text="x", blocks=[{"type": "section", "text": text}])
+    await expect(page.locator(".message")).to_have_count(3)
+    await expect(page.locator("#log img:not(.avatar img), #log b, #log script, #log a")).to_have_count(0)
+    await expect(page.locator(".message").first).to_contain_text("<img src=x onerror=alert(1)>")
+    await expect(page.locator(".message").last).to_contain_text("<script>alert(1)</script>")
+
+
+async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: Listener) -> None:
+    """A command's answer is for the one who typed; a button reaches the app with who pressed it."""
+    button = {"type": "button", "action_id": "go", "text": {"type": "plain_text", "text": "Go"}, "value": "1"}
+    answer = {"text": "Sources", "blocks": [{"type": "actions", "elements": [button]}]}
+    listener.answers = lambda request: answer if request.type == "slash_commands" else None
+    page = await look()
+    await page.locator("#composer-input").press_sequentially("/kb so")
+    await expect(page.locator(".choices li")).to_contain_text(["/kb sources"])
+    await write(page, "/kb sources")
+    shown = page.locator(".message.ephemeral")
+    await expect(shown).to_contain_text("Only visible to you")
+    await shown.get_by_role("button", name="Go").click()
+    pressed = await listener.wait(lambda request: request.type == "interactive")
+    payload = pressed[0].payload
+    assert (payload["user"]["username"], payload["actions"][0]["value"]) == ("ada", "1")
+    await shown.get_by_role("button", name="Dismiss").click()
+    await expect(shown).to_have_count(0)
+    await expect(page.locator(".strip")).to_contain_text("Bot connected")
+
+
+async def test_another_person_sees_another_workspace(box: Box, client: AsyncWebClient, look: Open) -> None:
+    """Switching the person switches what is visible; unread messages are counted; the Home is one's own."""
+    await box.say("ada", "@bo", "between us")
+    view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "你好, Chen"}}]}
+    await client.views_publish(user_id="U0CHEN0003", view=view)
+    page = await look()
+    await page.locator("#you-are").select_option(label="陈静 Chen Jing")
+    await expect(page.locator("#you-are")).to_have_value("U0CHEN0003")
+    await expect(page.get_by_text("between us")).to_have_count(0)
+    await box.say("bo", "@chen", "lunch?")
+    row = page.locator(".room", has_text="Bo Okafor")
+    await expect(row.locator(".badge")).to_have_text("1")
+    await row.click()
+    await expect(row.locator(".badge")).to_have_count(0)
+    await expect(page.locator(".message")).to_contain_text("lunch?")
+    await page.locator(".room", has_text="Kvasir").click()
+    await page.get_by_role("tab", name="Home").click()
+    await expect(page.locator(".block-header")).to_have_text("你好, Chen")
+    await page.reload()
+    await expect(page.locator("#you-are")).to_have_value("U0CHEN0003")
+
+
+async def test_reactions_threads_and_the_stop_button(
+    box: Box, client: AsyncWebClient, look: Open, listener: Listener
+) -> None:
+    """A follow-up goes to its thread; Stop tells the app which thread; a stopped stream says so."""
+    page = await look()
+    await write(page, "@Kvasir tell me a story")
+    root = (await box.wait_for_message(lambda m: "story" in m["text"]))["ts"]
+    await client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=root, status="processing")
+    recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
+    await client.chat_startStream(channel=GENERAL, thread_ts=root, markdown_text="Once", **recipient)
+    await page.locator("#thread").get_by_role("button", name="Stop").click()
+    await listener.wait(lambda request: request.payload.get("event", {}).get("type") == "agent_session_stopped")
+    await expect(page.locator("#thread .ended")).to_have_text("Stopped.")
+    await write(page, "and then?", thread=True)
+    reply = await box.wait_for_message(lambda m: m["text"] == "and then?")
+    assert reply["thread_ts"] == root
+    await expect(page.locator("#log .replies .count")).to_have_text("2 replies")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#thread")).to_be_hidden()
+    await client.reactions_add(channel=GENERAL, timestamp=root, name="eyes")
+    await page.locator("#log .reaction").click()
+    await expect(page.locator("#log .reaction")).to_have_attribute("aria-pressed", "true")
+    assert len((await box.messages())[0]["reactions"][0]["users"]) == 2
+
+
+async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener: Listener) -> None:
+    """The hint is for the one who mentioned it; one click invites."""
+    page = await look()
+    await page.locator(".room", has_text="random").click()
+    await write(page, "@Kvasir hello?")
+    await page.get_by_role("button", name="Invite Kvasir").click()
+    await listener.wait(lambda request: request.payload["event"]["type"] == "member_joined_channel")
+    await expect(page.locator(".message.ephemeral")).to_have_count(0)
+    assert not listener.events("message")
+
+
+async def test_a_modal_is_filled_in(client: AsyncWebClient, look: Open, listener: Listener) -> None:
+    """It opens over the page, and what is put in reaches the app."""
+    page = await look()
+    await write(page, "/kb help")
+    trigger = (await listener.wait(lambda request: request.type == "slash_commands"))[0].payload["trigger_id"]
+    title = {"type": "plain_text", "text": "Ask"}
+    field = {
+        "type": "input",
+        "block_id": "q",
+        "label": title,
+        "element": {"type": "plain_text_input", "action_id": "t"},
+    }
+    view = {"type": "modal", "callback_id": "ask", "title": title, "submit": title, "blocks": [field]}
+    await client.views_open(trigger_id=trigger, view=view)
+    await page.locator("dialog input").fill("为什么？")
+    await page.locator("dialog").get_by_role("button", name="Ask").click()
+    sent = await listener.wait(lambda request: request.payload.get("type") == "view_submission")
+    assert sent[0].payload["view"]["state"]["values"]["q"]["t"]["value"] == "为什么？"
+    await expect(page.locator("dialog")).to_have_count(0)
+
+
+async def test_on_a_narrow_screen(box: Box, look: Open) -> None:
+    """The conversations are behind a button, a thread covers the channel, nothing needs sideways scrolling."""
+    ts = await box.say("bo", "#general", "root")
+    await box.say("ada", "#general", "reply " + "x" * 300, ts)
+    page = await look(380, 700)
+    await expect(page.locator(".sidebar")).not_to_be_in_viewport()
+    await page.get_by_label("Conversations", exact=True).first.click()
+    await expect(page.locator(".sidebar")).to_be_in_viewport()
+    await page.locator(".room", has_text="general").click()
+    await expect(page.locator(".sidebar")).not_to_be_in_viewport()
+    await page.locator(".replies").click()
+    await expect(page.locator("#thread")).to_be_in_viewport(ratio=1)
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
+    """Whatever the app may post has its form on the page."""
+    plain = {"type": "plain_text", "text": "Plain"}
+    section = {"type": "rich_text_section", "elements": [{"type": "text", "text": "rich", "style": {"bold": True}}]}
+    cell = {"type": "raw_text", "text": "cell"}
+    task = {"type": "task_card", "task_id": "1", "title": "Task", "status": "in_progress", "output": "Output"}
+    blocks = [
+        {"type": "header", "text": plain},
+        {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": "*strong* _em_ ~gone~ `code` <https://a.b|link>\n>quote"},
+        },
+        {"type": "section", "fields": [plain, plain]},
+        {"type": "divider"},
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "context"}]},
+        {
+            "type": "markdown",
+            "text": "# Title\n\n- a\n  - b\n\n1. c\n\n> q\n\n```py\nx = 1\n```\n\n|h|\n|-|\n|d|\n\n---",
+        },
+        {"type": "table", "rows": [[cell, cell], [cell, {"type": "rich_text", "elements": [section]}]]},
+        {
+            "type": "rich_text",
+            "elements": [section, {"type": "rich_text_list", "style": "bullet", "elements": [section]}],
+        },
+        task,
+        {"type": "plan", "title": "Plan", "tasks": [task | {"task_id": "2", "status": "error"}]},
+        {"type": "context_actions", "elements": [{"type": "feedback_buttons", "action_id": "f"}]},
+    ]
+    page = await look()
+    await client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)
+    message = page.locator(".message")
+    places = [
+        "h3.block-header",
+        "strong",
+        "em",
+        "s",
+        "code",
+        "a",
+        "blockquote",
+        ".block-fields > *",
+        "hr.block-divider",
+    ]
+    places += [".block-context", ".markdown h1", "ul ul", "ol", "pre code", "table", ".card .task", ".card-title"]
+    places += [".rich strong", ".state.error", ".block-context-actions button"]
+    for place in places:
+        await expect(message.locator(place).first, place).to_be_visible()
+    await expect(message.locator("pre code")).to_have_text("x = 1")
+    await expect(message.locator("table")).to_have_count(2)
+
+
+async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path, browser: Browser) -> None:
+    """It connects again by itself, with a session anew, and goes on."""
+    async with sandbox(tmp_path) as box:
+        page = await browser.new_page()
+        await page.goto(box.base_url)
+        await expect(page.locator(".room").first).to_be_visible()
+        port = urlsplit(box.base_url).port
+    await expect(page.locator(".lost")).to_be_visible()
+    async with sandbox(tmp_path, port=port) as box:
+        await box.say("bo", "#general", "meanwhile")
+        await expect(page.locator(".message")).to_contain_text("meanwhile")
+        await expect(page.locator(".lost")).to_have_count(0)
+        await write(page, "and on")
+        await box.wait_for_message(lambda m: m["text"] == "and on")

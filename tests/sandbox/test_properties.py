@@ -1,0 +1,78 @@
+"""Whatever is typed or streamed: nothing is lost, nothing gets through unescaped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.sandbox import text
+from bot.sandbox.clock import Clock
+from bot.sandbox.limits import RateLimiter, Tier
+from bot.sandbox.model import BOT, KINDS, PEOPLE, Channel, Envelope, Message, Person, dump, first_channels, load
+from bot.sandbox.streams import chunks_of, grown, text_of
+
+PARTS = st.text(alphabet="ab <>&@#:/.你好`*\n", max_size=40)
+
+
+@given(PARTS)
+def test_what_is_typed_stays_readable(typed: str) -> None:
+    """Tokens are the only angle brackets that are kept, and the text comes back from its rich_text block."""
+    kept = text.compose(typed, (*PEOPLE, BOT), first_channels(0))
+    bare = text._TOKEN.sub("", kept)
+    assert "<" not in bare
+    assert ">" not in bare
+    elements = text.rich_text(kept)["elements"][0]["elements"]
+    if all(element["type"] == "text" for element in elements):
+        assert "".join(element["text"] for element in elements) == typed
+
+
+@given(st.lists(PARTS, max_size=12), st.booleans())
+def test_a_stream_loses_no_text(parts: list[str], plan: bool) -> None:  # noqa: FBT001 - drawn, not passed
+    """However the text is cut into chunks, and wherever tasks are put, it is the text that was sent."""
+    blocks: list[dict[str, Any]] = []
+    for n, part in enumerate(parts):
+        task = {"type": "task_update", "id": str(n % 2), "title": "t", "status": "pending"}
+        blocks = grown(blocks, chunks_of(part or None, [task] if n % 3 == 0 else None), plan=plan)
+    assert text_of(blocks).replace("\n", "") == "".join(parts).replace("\n", "")
+    tasks = [block for block in blocks if block["type"] == "task_card"]
+    assert len({block["task_id"] for block in tasks}) == len(tasks)
+    if plan and parts:
+        assert blocks[0]["type"] == "plan"
+
+
+@given(st.lists(st.floats(min_value=0, max_value=30), max_size=60))
+def test_no_window_holds_more_calls_than_its_tier(pauses: list[float]) -> None:
+    """In any 60 s at most so many calls pass, and waiting as long as told is enough."""
+    now = 1000.0
+    limiter = RateLimiter(lambda: now, "exact")
+    passed: list[float] = []
+    for pause in pauses:
+        now += pause
+        wait_s = limiter.refuse("m", Tier(5), "")
+        if wait_s is not None:
+            now += wait_s
+            assert limiter.refuse("m", Tier(5), "") is None
+        passed.append(now)
+        assert sum(moment > now - 60 for moment in passed) <= 5
+
+
+def test_records_come_back_as_they_were() -> None:
+    """Every kind of record survives being kept."""
+    records = [
+        PEOPLE[2],
+        Message("C1", "1.000001", "U1", "你好", blocks=[{"type": "divider"}], reactions={"eyes": ["U1"]}),
+        Envelope("e", "events_api", {"a": 1}, 1.5),
+    ]
+    assert isinstance(records[0], Person)
+    assert [load(type(record).__name__.lower(), dump(record)) for record in records] == records
+    assert KINDS["channel"] is Channel
+
+
+async def test_time_can_be_moved_on() -> None:
+    """A wait ends when the time is moved past its end, and not before."""
+    clock = Clock(lambda: 100.0)
+    clock.advance(50)
+    assert clock.now() == 150
+    await clock.sleep_until(150)
