@@ -26,7 +26,9 @@ _LAST_CELL = re.compile(r"\s*\|\s*$")
 
 def numbers(text: str) -> tuple[int, ...]:
     """Return the passage numbers that a text cites, each once, in order; code is left aside."""
-    return tuple(dict.fromkeys(n for match in _MARKER.finditer(_blank_code(text)) for n in _listed(match)))
+    bare = _blank_code(text)
+    found = [match for match in _MARKER.finditer(bare) if not (match["tight"] and _is_index(bare, match))]
+    return tuple(dict.fromkeys(n for match in found for n in _listed(match)))
 
 
 def strip(text: str) -> str:

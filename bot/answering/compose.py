@@ -6,7 +6,6 @@ import re
 
 from bot.answering.sentences import Piece
 
-
 _NUMBERED = re.compile(r"(\s*)(\d{1,3})([.)、]\s*)")
 
 
@@ -33,9 +32,7 @@ class Composer:
     def hold(self, piece: Piece) -> None:
         """Keep back what only leads to something: a heading, an introduction, the head of a table."""
         if piece.kind == "heading":
-            level = _level(piece)
-            while self._held and not (self._held[-1].kind == "heading" and _level(self._held[-1]) < level):
-                self._held.pop()
+            self._forget(_level(piece))
         self._held.append(piece)
 
     def space(self, piece: Piece) -> None:
@@ -53,6 +50,15 @@ class Composer:
         """Pass over a piece that is not shown; a list marker goes to the next sentence of its line."""
         self._lead = "" if piece.ends_line else self._lead or piece.lead
         self._widen(piece.tail)
+
+    def _forget(self, level: int) -> None:
+        """Drop the headings that this one ends, with what stands under them; an empty line between stays."""
+        blank: Piece | None = None
+        while self._held and not (self._held[-1].kind == "heading" and _level(self._held[-1]) < level):
+            popped = self._held.pop()
+            blank = popped if popped.kind == "blank" else blank
+        if blank and self._held:
+            self._held.append(blank)
 
     def _place(self, piece: Piece, text: str) -> str:
         if piece.kind == "blank":

@@ -71,6 +71,7 @@ _SMALL = _numbered(
 )
 _TENS = {word: 10 * n for word, n in _numbered("twenty thirty forty fifty sixty seventy eighty ninety", 2).items()}
 _WORDS = _SMALL | _TENS
+_BIG = {"万": 1e4, "亿": 1e8, "千": 1e3, "百": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9}
 _SCALES = {"hundred": 100.0, "thousand": 1e3, "million": 1e6, "billion": 1e9}
 _ORDINALS = _numbered("second third fourth fifth sixth seventh eighth ninth tenth", 2)
 _MONTH_NAMES = _numbered(
@@ -112,7 +113,7 @@ _CLOCK = re.compile(
 _PHONE = re.compile(r"(?<![\w.,])\+?\d(?:[ -]?\d){6,14}(?![\w]|[.,]\d)")
 _MENTION = re.compile(
     rf"(?P<money>us\$|[€$£¥])?\s?(?P<ordinal>第)?"
-    rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?P<wan>[万亿千百])?(?P<th>(?:st|nd|rd|th)\b)?"
+    rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?:(?P<wan>[万亿千百])|\s(?P<scale>thousand|million|billion)\b)?(?P<th>(?:st|nd|rd|th)\b)?"
     rf"|(?P<word>{_WORD_NUMBER})|(?P<zh>(?!十分(?!钟|之))(?!万一|千万(?!元)){_ZH_NUMBER}))"
     rf"(?:[\s-]?(?P<unit>(?:{_UNIT})){_LATIN_UNIT_END})?(?P<counter>{_COUNTERS})?"
 )
@@ -247,7 +248,7 @@ def _clock(match: re.Match[str]) -> Iterator[Mention]:
 
 def _number(match: re.Match[str]) -> Iterator[Mention]:
     written = match["num"] or match["word"] or match["zh"]
-    value = _value(written) * {"万": 1e4, "亿": 1e8, "千": 1e3, "百": 1e2}.get(match["wan"] or "", 1.0)
+    value = _value(written) * _BIG.get(match["wan"] or match["scale"] or "", 1.0)
     unit = match["unit"] or match["money"]
     if match["ordinal"] or match["th"]:
         if value > 1:  # "first" mostly is no figure: the first time, at first

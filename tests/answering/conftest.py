@@ -1,0 +1,174 @@
+"""What stands in for the other rooms: a scripted engine, a search over given passages, a bag of words as embedder."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.answering.answer import Answerer, Limits
+from bot.answering.claims import content_words
+from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Question, Sources, Text, Thinking
+from bot.answering.quantities import normal
+from engine.interfaces import Content, Delta, Done, Message, Sampling, State, Status
+from knowledge.interfaces import Hit, SearchResult
+
+LEAVE = (
+    "Employees receive 25 days of paid annual leave per calendar year. Requests must be entered in the HR portal at "
+    "least ten working days before the first day off and need the approval of the line manager. Up to five unused days "
+    "may be carried over, but they expire on 31 March of the following year."
+)
+EXPENSES = (
+    "Expense claims are submitted through Ledgerly within 30 days of the purchase. Receipts are required for every "
+    "item above 20 euros. Alcohol is not reimbursed."
+)
+CHINESE_LEAVE = "员工每年享有十五天带薪年假。请假须至少提前五个工作日在系统中申请，由部门经理审批。试用期内不得休年假。"
+
+
+async def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors whose likeness grows with shared words, in the range of the real embedder's (0.75 to 1)."""
+    out = np.zeros((len(texts), 513), np.float32)
+    for row, text in enumerate(texts):
+        for word in content_words(normal(text)) or {"nothing"}:
+            digest = hashlib.sha256(word.encode()).digest()
+            out[row, 1 + int.from_bytes(digest[:2], "big") % 512] += 1.0
+        out[row] *= 0.5 / max(1e-6, float(np.linalg.norm(out[row])))
+        out[row, 0] = 0.75**0.5
+    return out
+
+
+class ScriptedEngine:
+    """A ``ChatEngine`` that streams what it is given; an exception among the deltas is raised in its place."""
+
+    def __init__(
+        self,
+        script: Sequence[Delta | Exception] | Callable[[], AsyncIterator[Delta]] = (),
+        *,
+        status: Status | None = None,
+        context_tokens: int = 32_768,
+    ) -> None:
+        self.script = script
+        self._status = status or Status(State.READY, model="scripted")
+        self.context_tokens = context_tokens
+        self.asked: list[tuple[tuple[Message, ...], Sampling, str]] = []
+        self.streams_open = 0
+        self.streams_closed = 0
+        self.sent = 0
+
+    def status(self) -> Status:
+        return self._status
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.encode()) // 4 + 1
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+        self.asked.append((tuple(messages), sampling, request_id))
+        self.streams_open += 1
+        try:
+            if callable(self.script):
+                async for delta in self.script():
+                    self.sent += 1
+                    yield delta
+                return
+            for item in self.script:
+                await asyncio.sleep(0)
+                if isinstance(item, Exception):
+                    raise item
+                self.sent += 1
+                yield item
+        finally:
+            self.streams_open -= 1
+            self.streams_closed += 1
+
+
+def words(text: str, *, finish: Any = "stop", size: int = 4) -> list[Delta]:
+    """Chop a model's answer up."""
+    return [*(Content(text[i : i + size]) for i in range(0, len(text), size)), Done(finish)]
+
+
+def hit(text: str, name: str = "leave", **kwargs: Any) -> Hit:
+    values: dict[str, Any] = {
+        "id": name, "source": "docs", "document": f"{name}.md", "title": name.capitalize(), "heading": "",
+        "url": f"https://docs.example/{name}", "text": text, "score": 0.9, "confidence": 0.9,
+        "synced_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    return Hit(**(values | kwargs))
+
+
+class FoundSearch:
+    """A search that finds what it is given, or fails as it is told."""
+
+    def __init__(self, hits: Sequence[Hit], *, answerable: bool = True, error: Exception | None = None) -> None:
+        self.hits, self.answerable, self.error = tuple(hits), answerable, error
+        self.queries: list[tuple[str, frozenset[str]]] = []
+
+    async def __call__(self, query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
+        self.queries.append((query, frozenset(readers)))
+        if self.error:
+            raise self.error
+        return SearchResult(query, self.hits[:limit], 0.01, self.answerable)
+
+
+class Heard:
+    """The events of one answer, sorted out."""
+
+    def __init__(self, events: Sequence[AnswerEvent]) -> None:
+        self.events = list(events)
+        self.text = "".join(event.markdown for event in events if isinstance(event, Text))
+        self.thinking = "".join(event.text for event in events if isinstance(event, Thinking))
+        self.notices = [event.text for event in events if isinstance(event, Notice)]
+        self.sources = [event for event in events if isinstance(event, Sources)]
+        self.finished = [event for event in events if isinstance(event, Finished)]
+
+    @property
+    def route(self) -> str:
+        return self.finished[0].route
+
+    @property
+    def cited(self) -> list[int]:
+        return [passage.n for passage in self.finished[0].cited]
+
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """Answer a question with scripted rooms and return what was heard."""
+
+    async def run(
+        engine: ScriptedEngine | None = None,
+        *,
+        question: str = "How many days of annual leave do I get?",
+        search: FoundSearch | None = None,
+        history: Sequence[Exchange] = (),
+        limits: Limits | None = None,
+        embed: Any = bag_of_words,
+    ) -> Heard:
+        search = search or FoundSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
+        answerer = Answerer(search, engine or ScriptedEngine(), embed, limits=limits)
+        asked = Question(question, history=tuple(history), id="turn-1")
+        return Heard([event async for event in answerer.answer(asked)])
+
+    return run
+
+
+@pytest.fixture
+def room() -> Any:
+    """Give tests that build their own what is defined here."""
+
+    class Room:
+        engine = ScriptedEngine
+        search = FoundSearch
+        embed = staticmethod(bag_of_words)
+        words = staticmethod(words)
+        hit = staticmethod(hit)
+        leave, expenses, chinese_leave = LEAVE, EXPENSES, CHINESE_LEAVE
+
+    return Room

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from bot.answering.answer import Answerer, Limits
+from bot.answering.events import Exchange, Finished, Question, Sources, Text, Thinking
+from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
+from engine.interfaces import Content, Delta, Done, Reasoning, State, Status
+from knowledge.errors import EmbedderError, StoreUnavailable
+
+GOOD = "Employees receive 25 days of paid annual leave per calendar year."
+ALSO = "Up to five unused days may be carried over, but they expire on 31 March of the following year."
+BAD = "Employees receive 35 days of paid annual leave per calendar year."
+
+
+async def test_an_answer_is_sources_thinking_text_finished(ask: Any, room: Any) -> None:
+    engine = room.engine([Reasoning("Let me "), Reasoning("see."), *room.words(f"{GOOD} [1] {ALSO}")])
+    heard = await ask(engine)
+    kinds = [type(event) for event in heard.events]
+    assert kinds[0] is Sources
+    assert kinds[-1] is Finished
+    assert kinds.index(Thinking) < kinds.index(Text)
+    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
+    assert heard.thinking == "Let me see."
+    assert (heard.route, heard.cited, heard.notices) == ("engine", [1], [])
+    assert [p.title for p in heard.sources[0].passages] == ["Leave", "Expenses"]
+    timings = heard.finished[0].timings
+    assert 0 <= timings["search"] <= timings["first_token"] <= timings["first_text"] <= timings["total"]
+    assert engine.asked[0][2] == "turn-1"
+    assert engine.streams_open == 0
+
+
+async def test_a_sentence_that_no_passage_supports_is_not_shown(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine(room.words(f"{GOOD} {BAD} Bob decides. {ALSO}")))
+    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
+    assert heard.notices == ["Left out because no passage supports it: 2 of 4 sentences."]
+
+
+async def test_sentences_come_before_the_answer_has_ended(room: Any) -> None:
+    """The first sentence is out while the model still writes the second."""
+    more = asyncio.Event()
+
+    async def script() -> AsyncIterator[Delta]:
+        yield Content(f"{GOOD} Up")
+        await more.wait()
+        yield Content(ALSO[2:])
+        yield Done("stop")
+
+    answerer = Answerer(room.search([room.hit(room.leave)]), room.engine(script), room.embed)
+    texts = []
+    async with aclosing(answerer.answer(Question("How many days of leave?"))) as events:
+        async for event in events:
+            if isinstance(event, Text):
+                texts.append(event.markdown)
+                more.set()
+    assert texts == [f"{GOOD} [1]", f" {ALSO} [1]"]
+
+
+async def test_chinese_is_answered_in_chinese(ask: Any, room: Any) -> None:
+    search = room.search([room.hit(room.chinese_leave)])
+    engine = room.engine(room.words("员工每年享有十五天带薪年假。【1】试用期内可以休年假。"))
+    heard = await ask(engine, question="年假有几天？", search=search)
+    assert heard.text == "员工每年享有十五天带薪年假。[1]"
+    assert heard.notices == ["有 1 句（共 2 句）没有文档依据，未显示。"]
+    assert "问题：年假有几天？" in engine.asked[0][0][-1].content
+
+
+async def test_a_follow_up_is_searched_and_asked_with_what_was_said(ask: Any, room: Any) -> None:
+    search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
+    history = [Exchange("How much leave do I get?", "25 days. [1]")]
+    await ask(engine, question="And when do they expire?", search=search, history=history)
+    assert search.queries == [("How much leave do I get? And when do they expire?", frozenset({"*"}))]
+    messages = engine.asked[0][0]
+    assert [message.role for message in messages] == ["user", "assistant", "user"]
+    assert messages[2].content.endswith("Question: And when do they expire?")
+
+
+async def test_readers_reach_the_search(room: Any) -> None:
+    search = room.search([])
+    answerer = Answerer(search, room.engine(), room.embed)
+    _ = [event async for event in answerer.answer(Question("Secret?", readers=frozenset({"U1", "U2"})))]
+    assert search.queries[0][1] == {"U1", "U2"}
+
+
+# ── Nothing to answer from ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("question", ["", "   \n", "???", "…"])
+async def test_an_empty_question_is_told_what_to_do(ask: Any, room: Any, question: str) -> None:
+    search = room.search([])
+    heard = await ask(question=question, search=search)
+    assert "how do I add a source?" in heard.notices[0]
+    assert heard.route == "unknown"
+    assert search.queries == []
+
+
+async def test_what_is_not_in_the_documents_is_not_answered(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(GOOD))
+    heard = await ask(engine, search=room.search([room.hit(room.leave)], answerable=False))
+    assert heard.text.startswith("I do not know")
+    assert "- Leave [1]" in heard.text
+    assert (heard.route, heard.cited, engine.asked) == ("unknown", [1], [])
+
+
+async def test_nothing_found_is_said_in_the_language_of_the_question(ask: Any, room: Any) -> None:
+    heard = await ask(question="法国国王是谁？", search=room.search([], answerable=True))
+    assert heard.text == "文档中没有找到相关内容。"
+    assert heard.sources[0].passages == ()
+    assert (heard.route, heard.cited) == ("unknown", [])
+
+
+async def test_a_model_that_finds_no_answer_shows_what_it_looked_at(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine(room.words("The passages do not say how many cats there are.")))
+    assert heard.text.startswith("The passages do not say how many cats there are.")
+    assert "- Leave [1]" in heard.text
+    assert heard.cited == [1, 2]
+
+
+async def test_a_store_that_is_down_is_told_with_the_next_step(ask: Any, room: Any) -> None:
+    error = StoreUnavailable("Weaviate does not answer. Start it.")
+    heard = await ask(search=room.search([], error=error))
+    assert heard.notices == ["The documents could not be searched. Weaviate does not answer. Start it."]
+    assert (heard.route, heard.text) == ("unknown", "")
+
+
+async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
+    async def never(query: str, **_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    answerer = Answerer(never, room.engine(), room.embed, limits=Limits(search_s=0.01))
+    events = [event async for event in answerer.answer(Question("How long?"))]
+    assert "within 0.01 s" in events[0].text  # type: ignore[union-attr]
+    assert isinstance(events[-1], Finished)
+
+
+async def test_a_very_long_question_is_cut_and_told(ask: Any, room: Any) -> None:
+    search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
+    heard = await ask(engine, question="leave " * 7000, search=search)
+    assert heard.notices[0] == "The question was very long; only its first 6000 characters were read."
+    assert len(search.queries[0][0]) <= 6000
+    assert heard.text.startswith(GOOD)
+
+
+# ── No engine, or one that fails ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (Status(State.STARTING, progress=0.4), "The engine is still loading (40 %)"),
+        (Status(State.DOWNLOADING), "The engine is still being installed;"),
+        (
+            Status(State.ABSENT, detail="Run make run."),
+            "No engine is running, so these are the best passages. Run make",
+        ),
+        (Status(State.FAILED, detail="Out of memory."), "passages. Out of memory."),
+        (Status(State.STOPPING), "No engine is running"),
+    ],
+)
+async def test_without_an_engine_the_best_passages_are_quoted(ask: Any, room: Any, status: Status, says: str) -> None:
+    engine = room.engine(status=status)
+    heard = await ask(engine)
+    assert says in heard.notices[0]
+    assert f"> {GOOD}" in heard.text
+    assert heard.text.startswith("**Leave** [1]")
+    assert (heard.route, heard.cited[0], engine.asked) == ("passages", 1, [])
+
+
+@pytest.mark.parametrize("error", [EngineOverloaded("Its queue is full. Ask again."), EngineTimeout("Too slow.")])
+@pytest.mark.parametrize("before", [[], [Reasoning("Hm.")], [Content("Employees")]])
+async def test_an_engine_that_fails_before_any_text(ask: Any, room: Any, error: Exception, before: list[Delta]) -> None:
+    heard = await ask(room.engine([*before, error]))
+    assert heard.notices == [f"The engine could not answer, so these are the best passages. {error}"]
+    assert f"> {GOOD}" in heard.text
+    assert heard.route == "passages"
+
+
+async def test_an_engine_that_dies_in_the_middle_leaves_what_was_shown(ask: Any, room: Any) -> None:
+    engine = room.engine([Content(f"{GOOD} {ALSO} And then"), EngineInterrupted("The stream broke. Ask again.")])
+    heard = await ask(engine, limits=Limits(little_chars=100))
+    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
+    assert heard.notices == ["The answer was cut off. The stream broke. Ask again."]
+    assert heard.route == "engine"
+
+
+async def test_little_is_made_up_for_by_passages(ask: Any, room: Any) -> None:
+    engine = room.engine([Content(f"{GOOD} Up to fi"), EngineInterrupted("The stream broke.")])
+    heard = await ask(engine, search=room.search([room.hit(room.leave), room.hit(room.leave, "leave2")]))
+    assert heard.text.startswith(f"{GOOD} [1]\n\n**Leave** [1]\n> ")
+    assert heard.route == "engine"
+
+
+async def test_an_engine_dies_at_every_point(ask: Any, room: Any) -> None:
+    whole = [Reasoning("Hm."), *room.words(f"# Leave\n\n- {GOOD} [1]\n- {BAD}\n", size=16)]
+    for point in range(len(whole)):
+        heard = await ask(room.engine([*whole[:point], EngineInterrupted("It broke.")]))
+        assert isinstance(heard.events[-1], Finished)
+        assert len(heard.finished) == 1
+        assert any("It broke." in notice for notice in heard.notices)
+        assert GOOD in heard.text
+        assert BAD not in heard.text
+
+
+async def test_no_first_token_in_time(ask: Any, room: Any) -> None:
+    async def script() -> AsyncIterator[Delta]:
+        await asyncio.Event().wait()
+        yield Done("stop")
+
+    engine = room.engine(script)
+    heard = await ask(engine, limits=Limits(first_token_s=0.01))
+    assert "did not begin to answer within 0.01 s" in heard.notices[0]
+    assert heard.route == "passages"
+    assert engine.streams_open == 0
+
+
+async def test_an_answer_that_never_ends_is_ended(ask: Any, room: Any) -> None:
+    async def script() -> AsyncIterator[Delta]:
+        yield Content(f"{GOOD} Up")
+        await asyncio.Event().wait()
+
+    engine = room.engine(script)
+    heard = await ask(engine, limits=Limits(answer_s=0.2, little_chars=10))
+    assert heard.text == f"{GOOD} [1]"
+    assert heard.notices == ["The answer was cut off after 0.2 s."]
+    assert engine.streams_open == 0
+
+
+async def test_an_embedder_that_fails_lets_nothing_unchecked_out(ask: Any, room: Any) -> None:
+    async def broken(_: Any) -> Any:
+        raise EmbedderError("The embedder's file is damaged. Run setup.")
+
+    heard = await ask(room.engine(room.words(f"{BAD} {GOOD}")), embed=broken)
+    assert BAD not in heard.text
+    assert "could not be checked" in heard.notices[0]
+    assert "Run setup." in heard.notices[0]
+    assert f"> {GOOD}" in heard.text
+    assert heard.route == "passages"
+
+
+async def test_a_context_that_is_too_small_is_told(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine(context_tokens=100))
+    assert "too small" in heard.notices[0]
+    assert heard.route == "passages"
+
+
+# ── What models do ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_nothing_supported_is_replaced_by_passages(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine(room.words("The Eiffel Tower is in Paris. It was built in 1889.")))
+    assert "not borne out" in heard.notices[0]
+    assert f"> {GOOD}" in heard.text
+    assert (heard.route, "Eiffel" in heard.text) == ("passages", False)
+
+
+async def test_a_stand_in_is_announced_once_and_asked_for_little(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(GOOD), status=Status(State.READY, stand_in=True))
+    heard = await ask(engine)
+    assert [notice for notice in heard.notices if "stand-in" in notice] == heard.notices
+    assert len(heard.notices) == 1
+    assert engine.asked[0][1].max_tokens <= 160
+
+
+async def test_a_loop_of_sentences_is_shown_once_and_stopped(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(f"{GOOD} " * 500))
+    heard = await ask(engine)
+    assert heard.text == f"{GOOD} [1]"
+    assert heard.notices == ["The answer was ended because the model began to repeat itself."]
+    assert engine.sent < 200
+    assert engine.streams_open == 0
+
+
+async def test_a_loop_without_full_stops_is_stopped(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words("the days of the " * 5000))
+    heard = await ask(engine)
+    assert engine.sent < 200
+    assert heard.route == "passages"
+
+
+async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
+    """128k tokens that never repeat and never end a sentence."""
+    engine = room.engine([*(Content(f"word{n} ") for n in range(128_000)), Done("length")])
+    heard = await ask(engine, limits=Limits(answer_chars=8000))
+    assert engine.sent < 2000
+    assert heard.route == "passages"
+    assert sum(len(event.text) for event in heard.events if isinstance(event, Thinking)) == 0
+
+
+async def test_a_flood_of_thinking_is_bounded(ask: Any, room: Any) -> None:
+    engine = room.engine([*(Reasoning("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
+    heard = await ask(engine, limits=Limits(thinking_chars=5000))
+    assert len(heard.thinking) <= 5000
+    assert heard.text == f"{GOOD} [1]"
+
+
+async def test_a_thought_that_never_closed_is_the_answer(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine([Reasoning(GOOD), Done("stop")]))
+    assert heard.text == f"{GOOD} [1]"
+    assert heard.route == "engine"
+
+
+async def test_a_thought_that_was_cut_is_not(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine([Reasoning(GOOD), Done("length")]))
+    assert "no answer within its greatest length" in heard.notices[0]
+    assert heard.route == "passages"
+
+
+async def test_an_answer_cut_by_length_loses_its_half_sentence(ask: Any, room: Any) -> None:
+    heard = await ask(room.engine(room.words(f"{GOOD} Up to five unused days", finish="length")))
+    assert heard.text == f"{GOOD} [1]"
+    assert heard.notices == ["The answer was cut off because it reached its greatest length."]
+
+
+async def test_wrong_markers_and_foreign_links_do_not_get_through(ask: Any, room: Any) -> None:
+    text = f"Employees receive [25 days](https://evil.example/x) of paid annual leave per calendar year [7]. {ALSO} [2]"
+    heard = await ask(room.engine(room.words(text)))
+    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
+
+
+# ── Closing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_closing_after_any_event_closes_the_stream(room: Any) -> None:
+    script = [Reasoning("Hm."), *room.words(f"{GOOD} {ALSO}")]
+    for stop_after in range(1, 6):
+        engine = room.engine(script)
+        answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed)
+        seen = 0
+        async with aclosing(answerer.answer(Question("How many days?"))) as events:
+            async for _ in events:
+                seen += 1
+                if seen == stop_after:
+                    break
+        assert engine.streams_open == 0
+
+
+async def test_cancelling_at_any_step_closes_the_stream_and_leaves_no_task(room: Any) -> None:
+    """Let the answer run for N turns of the loop, cancel it, and look for what is left."""
+    for turns in range(60):
+        engine = room.engine([Reasoning("Hm."), *room.words(f"{GOOD} {ALSO}")])
+        answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed)
+
+        async def consume(answerer: Answerer = answerer) -> None:
+            async with aclosing(answerer.answer(Question("How many days?"))) as events:
+                async for _ in events:
+                    await asyncio.sleep(0)
+
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(consume())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert engine.streams_open == 0
+        assert asyncio.all_tasks() == before

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.language import language_of, tongue_for
+from bot.answering.notices import Say, progress_text, say
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("How many days?", "en"),
+        ("年假有几天？", "zh"),
+        ("VPN 怎么连接？", "zh"),
+        ("What does 年假 mean?", "en"),
+        ("如何在 Kubernetes 里执行 kubectl rollout restart？", "zh"),
+        ("`SELECT * FROM t` 报错", "zh"),
+        ("Why does `年假` fail in the parser?", "en"),
+        ("请看 https://a.example/how/do/i/do/this", "zh"),
+        ("年假は何日ですか", "other"),
+        ("Сколько дней?", "other"),
+        ("Wie viele Urlaubstage gibt es?", "en"),
+        ("", "other"),
+        ("42?", "other"),
+        ("報銷需要幾天？", "zh"),
+    ],
+)
+def test_language(text: str, language: str) -> None:
+    assert language_of(text) == language
+
+
+@given(st.text(alphabet=string.ascii_letters + " .,?", min_size=1).filter(str.strip))
+def test_latin_text_is_answered_in_english(text: str) -> None:
+    assert tongue_for(text) == "en"
+
+
+@pytest.mark.parametrize("phrase", list(Say))
+def test_both_languages_say_the_same(phrase: Say) -> None:
+    def fields(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    assert fields(phrase.value.en) == fields(phrase.value.zh)
+    assert language_of(phrase.value.en) == "en"
+    assert language_of(phrase.value.zh) == "zh"
+
+
+def test_progress_is_told_where_it_is_known() -> None:
+    assert say(Say.ENGINE_LOADING, "en", progress=progress_text(0.4, "en")).startswith(
+        "The engine is still loading (40 %);"
+    )
+    assert progress_text(None, "zh") == ""
+    assert "（100 %）" in say(Say.ENGINE_LOADING, "zh", progress=progress_text(1.7, "zh"))

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.events import Exchange, Passage
+from bot.answering.prompt import INSTRUCTIONS, Budget, ContextTooSmall, Prompt, budget_for, build_prompt, cut, neutral
+
+CONTROL = [
+    "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜tool▁calls▁begin｜>", "<think>", "</think>", "<|im_start|>",
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<|fim_prefix|>", "<|EOT|>", "<s>", "</s>", "[INST]",
+    "[/INST]", "<<SYS>>", "<tool_call>", "<repo_name>", "</passage>", "<passage 2: Fake>",
+]  # fmt: skip
+
+
+def by_words(text: str) -> int:
+    """Count as a vocabulary with a token for each word or sign does."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def by_bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def passage(n: int, text: str, document: str = "a.md") -> Passage:
+    return Passage(n, "docs", document, "Title", "Part", None, text)
+
+
+def built(
+    question: str = "How many days?",
+    history: list[Exchange] | None = None,
+    passages: list[Passage] | None = None,
+    *,
+    context: int = 8192,
+    stand_in: bool = False,
+) -> Prompt:
+    budget = budget_for(context, stand_in=stand_in)
+    return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=by_words)
+
+
+def test_the_order_serves_the_prefix_cache() -> None:
+    """Instructions, earlier turns, passages by their place and not by their rank, question."""
+    passages = [passage(1, "Bread.", "z.md"), passage(2, "Wine.", "a.md")]
+    history = [Exchange("First question?", "First answer.")]
+    messages = built("Second question?", history, passages).messages
+    assert [message.role for message in messages] == ["user", "assistant", "user"]
+    assert messages[0].content == f"{INSTRUCTIONS['en']}\n\nFirst question?"
+    assert messages[1].content == "First answer."
+    last = messages[2].content
+    assert last.index("<passage 2: Title › Part>\nWine.\n</passage>") < last.index("<passage 1:")
+    assert last.endswith("Question: Second question?")
+
+
+def test_the_instructions_are_in_the_language_of_the_question() -> None:
+    assert built("年假有几天？").messages[0].content.startswith(INSTRUCTIONS["zh"])
+    assert built("年假有几天？").messages[-1].content.endswith("问题：年假有几天？")
+
+
+@pytest.mark.parametrize("token", CONTROL)
+def test_control_tokens_lose_their_effect_wherever_they_stand(token: str) -> None:
+    prompt = built(f"Say {token} now", [Exchange(f"a{token}", f"b{token}")], [passage(1, f"Text {token} text")])
+    text = "\n".join(message.content for message in prompt.messages)
+    own = "</passage>" if token == "</passage>" else ""
+    assert text.count(token) == (1 if own else 0)
+
+
+@given(st.lists(st.sampled_from([*CONTROL, "<", "|", ">", "｜", "a", " "]), max_size=12).map("".join))
+def test_no_control_token_survives_or_arises(text: str) -> None:
+    safe = neutral(text)
+    assert not [token for token in CONTROL if token in safe]
+    assert neutral(safe) == safe
+
+
+short_texts = st.text(max_size=400) | st.text(alphabet="ab c.\n中文", max_size=1500)
+
+
+@given(
+    short_texts,
+    st.lists(st.builds(Exchange, short_texts, short_texts), max_size=4),
+    st.lists(short_texts, max_size=6),
+    st.integers(512, 6000),
+    st.booleans(),
+    st.sampled_from([by_words, by_bytes]),
+)
+def test_a_prompt_is_never_above_its_budget(
+    question: str, history: list[Exchange], found: list[str], context: int, stand_in: bool, count: object
+) -> None:
+    budget = budget_for(context, stand_in=stand_in)
+    passages = [passage(n, text) for n, text in enumerate(found, 1)]
+    counter = by_bytes if count is by_bytes else by_words
+    try:
+        prompt = build_prompt(question, history, passages, budget=budget, count_tokens=counter)
+    except ContextTooSmall:
+        assert counter is by_bytes
+        return
+    assert sum(counter(message.content) for message in prompt.messages) < prompt.tokens <= budget.prompt_tokens
+    assert budget.prompt_tokens + budget.answer_tokens <= context
+    assert prompt.messages[-1].role == "user"
+    assert prompt.shown <= {p.n for p in passages}
+
+
+def test_old_turns_go_first() -> None:
+    history = [Exchange(f"question {n} " + "word " * 200, f"answer {n}") for n in range(9)]
+    text = "\n".join(m.content for m in built("Now?", history, [passage(1, "Short.")], context=4096).messages)
+    assert "question 8" in text
+    assert "question 0" not in text
+    assert "Short." in text
+
+
+def test_last_passages_go_first() -> None:
+    passages = [passage(n, f"text{n} " * 700) for n in range(1, 9)]
+    prompt = built("Now?", [], passages, context=4096)
+    assert 1 in prompt.shown
+    assert prompt.shown == set(range(1, len(prompt.shown) + 1))
+    assert len(prompt.shown) < 8
+
+
+def test_the_stand_in_gets_little_to_read_and_to_write() -> None:
+    budget = budget_for(8192, stand_in=True)
+    passages = [passage(n, "word " * 900) for n in range(1, 9)]
+    prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=by_words)
+    assert prompt.tokens <= 900
+    assert budget.answer_tokens <= 160
+    assert prompt.shown == {1, 2, 3}
+
+
+def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
+    with pytest.raises(ContextTooSmall, match="needs 512"):
+        budget_for(256, stand_in=False)
+    tiny = Budget(40, 10, 3, 10, 10, brief=False)
+    with pytest.raises(ContextTooSmall, match="too small"):
+        build_prompt("Why?", [], [passage(1, "Text.")], budget=tiny, count_tokens=by_words)
+
+
+@given(st.text(max_size=300), st.integers(0, 60))
+def test_cut_texts_fit(text: str, tokens: int) -> None:
+    shorter = cut(text, tokens, by_words)
+    assert by_words(shorter) <= tokens or shorter == text
+    assert shorter == text or shorter.endswith(" …") or shorter == ""

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.quantities import mentions, normal
+
+
+def stated(sentence: str, passage: str) -> bool:
+    """Tell whether every figure of the sentence is in the passage."""
+    there = mentions(normal(passage))
+    found = [mention for mention in mentions(normal(sentence)) if not mention.each]
+    assert found, sentence
+    return all(any(mention.meets(other) for other in there) for mention in found)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("三十天", "30 days"),
+        ("十五天", "15天"),
+        ("two weeks", "14 days"),
+        ("three years", "36 months"),
+        ("半年", "six months"),
+        ("half an hour", "30分钟"),
+        ("20万元", "200,000 yuan"),
+        ("十万元", "100,000元"),
+        ("1.5 million dollars", "$1,500,000"),
+        ("百分之二十", "20 %"),
+        ("20 percent", "20%"),
+        ("2 pm", "14:00"),
+        ("下午两点", "14:00"),
+        ("凌晨2点", "2 a.m."),
+        ("from 10 to 12", "between 10:00 and 12:00"),
+        ("31 March", "March 31"),
+        ("3月31日", "31 March"),
+        ("2024年1月", "January 2024"),
+        ("between 2 and 8 °C", "2至8摄氏度"),
+        ("10公里", "10,000 metres"),
+        ("45 euros", "€45"),
+        ("0.5毫升", "0.5 ml"),
+        ("two approvals", "2 approvals"),
+        ("二楼", "the second floor"),
+        ("the 15th of the month", "每月15日"),
+        ("0800 555 019", "0800555019"),
+        ("a hundred and twenty metres of 120", "120 m"),
+        ("two hundred and fifty", "250"),
+        ("两名", "2 people"),
+    ],
+)
+def test_the_same_number_in_another_form(sentence: str, passage: str) -> None:
+    assert stated(sentence, passage)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("30 days", "30 hours"),
+        ("15 days", "25 days"),
+        ("三天", "三十天"),
+        ("€45", "$45"),
+        ("1,500 euros", "15,000 euros"),
+        ("14:00", "14:30"),
+        ("2 pm", "2 am"),
+        ("20 %", "20 euros"),
+        ("31 March", "30 March"),
+        ("第三次", "第二次"),
+        ("6.9 %", "69 %"),
+        ("10 km", "10 m"),
+        ("0800 555 019", "0800 555 018"),
+    ],
+)
+def test_another_number(sentence: str, passage: str) -> None:
+    assert not stated(sentence, passage)
+
+
+@pytest.mark.parametrize(
+    "text", ["one of them", "十分重要", "一般来说", "万一出错", "AES-256", "first of all", "a month", "每月"]
+)
+def test_no_figure(text: str) -> None:
+    masked = normal(text).replace("aes-256", "")
+    assert [mention for mention in mentions(masked) if not mention.each] == []
+
+
+@given(st.integers(0, 99_999))
+def test_chinese_numerals_are_read_back(number: int) -> None:
+    digits = "零一二三四五六七八九"
+    out, rest = "", number
+    for scale, name in ((10_000, "万"), (1000, "千"), (100, "百"), (10, "十"), (1, "")):
+        digit, rest = divmod(rest, scale)
+        if digit:
+            out += digits[digit] + name
+        elif out and rest and not out.endswith("零"):
+            out += "零"
+    text = f"{out or '零'}元"
+    (mention,) = mentions(text)
+    assert float(number) in {reading.value for reading in mention.readings}
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read(text: str) -> None:
+    folded = normal(text)
+    for mention in mentions(folded):
+        assert 0 <= mention.start < mention.end <= len(folded)

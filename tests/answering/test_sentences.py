@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.sentences import LINE_MAX_CHARS, Piece, Splitter, sentences, split, unwrap
+
+FRAGMENTS = [
+    "a", "B ", "word ", ". ", ".", "! ", "?", "…", "...", "。", "！", "中文", "e.g. ", "Dr. ", "3.5", "[1]", "[1", "【2】",
+    "[1, 2]",
+    " ", "\n", "\n\n", "\r\n", "- ", "1. ", "2、", "# ", "| a | b |\n", "`", "```", "\n```\n", "~~~\n", "> ", "*", "**", "---\n", '"', "”",
+    ")",
+    "https://a.example/b.c?d=e ", "(", "](", "://",
+]  # fmt: skip
+texts = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join) | st.text(max_size=80)
+
+
+def chopped(text: str, cuts: list[int]) -> list[Piece]:
+    splitter, pieces, start = Splitter(), [], 0
+    for end in sorted({min(cut, len(text)) for cut in cuts} | {len(text)}):
+        pieces += splitter.feed(text[start:end])
+        start = end
+    return pieces + splitter.flush()
+
+
+@given(texts, st.lists(st.integers(0, 120), max_size=30))
+def test_pieces_do_not_depend_on_how_the_text_arrives(text: str, cuts: list[int]) -> None:
+    assert chopped(text, cuts) == split(text)
+
+
+@given(texts)
+def test_pieces_put_together_are_the_text(text: str) -> None:
+    assert "".join(piece.lead + piece.text + piece.tail for piece in split(text)) == text
+
+
+@given(st.text(alphabet="ab ,中", min_size=LINE_MAX_CHARS, max_size=3 * LINE_MAX_CHARS))
+def test_a_text_without_full_stops_is_still_released(text: str) -> None:
+    assert all(len(piece.text) <= LINE_MAX_CHARS for piece in split(text))
+    assert chopped(text, list(range(0, len(text), 97))) == split(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("It costs 3.5 %. Pay now.", ["It costs 3.5 %.", "Pay now."]),
+        ("See e.g. Dr. Smith. He knows.", ["See e.g. Dr. Smith.", "He knows."]),
+        ("Open at 8 a.m. on Mondays. Closed at noon.", ["Open at 8 a.m. on Mondays.", "Closed at noon."]),
+        ("Bring pens, paper etc. Then wait.", ["Bring pens, paper etc.", "Then wait."]),
+        ("Go to https://a.example/b.html?x=1. Click.", ["Go to https://a.example/b.html?x=1.", "Click."]),
+        ("Wait... then go. Done", ["Wait... then go.", "Done"]),
+        ('He said "stop." Then left.', ['He said "stop."', "Then left."]),
+        ("Keep it cold.[1][2] Shake it. [3]", ["Keep it cold.[1][2]", "Shake it. [3]"]),
+        ("Keep it. [1, 2] Shake.【3】Use it", ["Keep it. [1, 2]", "Shake.【3】", "Use it"]),
+        ("Linked. [1](https://a.example) Next.", ["Linked. [1](https://a.example)", "Next."]),
+        ("Run `a. b` twice. End.", ["Run `a. b` twice.", "End."]),
+        ("员工有15天年假。[1]试用期不得休假！可以吗？", ["员工有15天年假。[1]", "试用期不得休假！", "可以吗？"]),
+        ("他说：“好的。”然后走了。", ["他说：“好的。”", "然后走了。"]),
+        ("水温为2.5度。升级到v2.0版本……可以", ["水温为2.5度。", "升级到v2.0版本……可以"]),
+        ("Version 1.2.3 is out. Get it.", ["Version 1.2.3 is out.", "Get it."]),
+    ],
+)  # fmt: skip
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert sentences(text) == expected
+
+
+def test_lines_are_told_apart() -> None:
+    text = "# Head\nIntro:\n\n- One. Two.\n2. Three\n| a |\n|---|\n> said\n```sh\nx. y\n```\n---\n"
+    found = [(piece.kind, piece.lead, piece.text) for piece in split(text)]
+    assert found == [
+        ("heading", "", "# Head"),
+        ("prose", "", "Intro:"),
+        ("blank", "", ""),
+        ("item", "- ", "One."),
+        ("item", "", "Two."),
+        ("item", "2. ", "Three"),
+        ("table", "", "| a |"),
+        ("table", "", "|---|"),
+        ("item", "> ", "said"),
+        ("code", "", "```sh\nx. y\n```"),
+        ("rule", "", "---"),
+    ]
+
+
+def test_a_code_block_is_one_piece_however_late_it_closes() -> None:
+    splitter = Splitter()
+    assert splitter.feed("```\nfirst. line\n") == []
+    assert splitter.feed("second!\n```\nAfter") == [Piece("code", "", "```\nfirst. line\nsecond!\n```", "\n")]
+
+
+def test_an_open_code_block_comes_out_at_the_end() -> None:
+    assert [piece.kind for piece in split("```\nx = 1")] == ["code"]
+
+
+def test_a_sentence_is_released_as_soon_as_the_next_begins() -> None:
+    splitter = Splitter()
+    assert splitter.feed("First one. ") == []
+    assert [piece.text for piece in splitter.feed("S")] == ["First one."]
+
+
+def test_lines_broken_for_width_are_joined() -> None:
+    text = "A line that\ngoes on here.\n\n- item that\n  goes on\n- other\n\n中文一行\n接着写。\n```\nkeep\nthis\n```\n"
+    assert unwrap(text) == (
+        "A line that goes on here.\n\n- item that goes on\n- other\n\n中文一行接着写。\n```\nkeep\nthis\n```"
+    )
