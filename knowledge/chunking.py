@@ -18,6 +18,9 @@ from urllib.parse import quote
 from knowledge.blocks import Block, CountTokens, Kind, blocks_of, break_after
 from knowledge.interfaces import Chunk, Document, Section
 
+VERSION: Final = 1
+"""Raise it when the same bytes become other chunks (here or in a parser): every document is then cut anew."""
+
 TARGET_TOKENS: Final = 320
 """Up to which blocks are packed into one chunk."""
 

@@ -17,6 +17,9 @@ from typing import Final
 
 from snowballstemmer.english_stemmer import EnglishStemmer
 
+VERSION: Final = 1
+"""Raise it when the same text gets other terms: every passage is then indexed anew."""
+
 MAX_INDEX_TERMS: Final = 20_000
 """Of one text; a chunk has some hundreds."""
 

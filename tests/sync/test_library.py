@@ -37,6 +37,9 @@ class Words:
     async def embed_query(self, text: str) -> Any:
         return (await self._vectors([text]))[0]
 
+    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        return await self._vectors(texts)
+
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         await self.gate.wait()
         return await self._vectors(texts)
