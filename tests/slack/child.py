@@ -1,0 +1,45 @@
+"""A bot as a process of its own, for tests that kill it: ``child.py STATE``, Slack's address in the environment.
+
+It answers slowly: "Part 0. ", "Part 1. " … with ``PAUSE_S`` between, twenty of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from bot.answering.events import AnswerEvent, Question, Text
+from bot.apology import apology
+from bot.ledger import open_ledger
+from bot.slack.app import SlackDeps, slack_app
+from bot.slack.settings import SlackSettings
+from engine.interfaces import State, Status
+from tests.slack.room import QUICK, Shelf, finished
+
+
+class Slow:
+    async def answer(self, _question: Question) -> AsyncGenerator[AnswerEvent]:
+        for n in range(20):
+            yield Text(f"Part {n}. ")
+            await asyncio.sleep(float(os.environ["PAUSE_S"]))
+        yield finished()
+
+
+async def main(state: Path) -> None:
+    settings = SlackSettings(
+        bot_token=os.environ["SLACK_BOT_TOKEN"],
+        app_token=os.environ["SLACK_APP_TOKEN"],
+        api_url=os.environ["SLACK_API_URL"],
+    )
+    url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
+    async with open_ledger(url) as ledger:
+        deps = SlackDeps(ledger, Slow(), Shelf(), lambda: Status(State.READY), apology)
+        async with slack_app(settings, deps, turn_settings=QUICK) as app:
+            await app.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,259 @@
+"""What a restart finds: one answer, or one visible apology with the answer after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.ledger import Asked, Key, TurnState, open_ledger
+from tests.postgres import postgres_server
+from tests.slack.room import QUICK, Bot, Held, body, bot_in, house, saying, shown
+from tests.slack.test_ledger import DEAD
+from tests.slack_sandbox import TEAM_ID, Box, sandbox, sandbox_process
+
+ROOT = Path(__file__).parents[2]
+APOLOGY = "I was interrupted here; the answer follows below."
+
+
+async def dead_turn(url: str, ts: str, *, replies: tuple[str, ...] = (), begun: bool = True) -> None:
+    """Leave a turn in the ledger as a process does that is killed."""
+    question = Asked(Key(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
+    async with open_ledger(url, owner=DEAD) as ledger:
+        await ledger.claim(question)
+        if begun:
+            await ledger.begin(question.key)
+        await ledger.note_replies(question.key, replies)
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    async with sandbox(tmp_path) as served:
+        yield served
+
+
+def ledger_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+
+
+async def said_while_away(box: Box, tmp_path: Path) -> str:
+    """Have a question asked and taken, by a bot that is gone before it answers."""
+    ts = await box.say("ada", "#general", "@Kvasir how?")
+    await dead_turn(ledger_url(tmp_path), ts)
+    return ts
+
+
+async def post_half(box: Box, ts: str, *, how: str) -> str:
+    """Leave half an answer in the thread."""
+    more = {"recipient_user_id": "U0ADA00001", "recipient_team_id": TEAM_ID, "markdown_text": "Half of"}
+    if how == "post":
+        told = await box.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="Half of")
+    else:
+        told = await box.api("chat.startStream", channel="C0GENERAL1", thread_ts=ts, **more)
+    assert told["ok"]
+    return str(told["ts"])
+
+
+async def test_what_was_taken_but_not_begun_is_answered(box: Box, tmp_path: Path) -> None:
+    ts = await said_while_away(box, tmp_path)
+    async with bot_in(box, tmp_path) as bot:
+        await bot.answer(ts)
+        await bot.settled()
+        assert len(await bot.answers(ts)) == 1
+
+
+@pytest.mark.parametrize("how", ["stream", "post"])
+@pytest.mark.parametrize("noted", [True, False])
+async def test_half_an_answer_becomes_one_line_and_the_answer_follows(
+    box: Box, tmp_path: Path, how: str, *, noted: bool
+) -> None:
+    """Whether its timestamp was noted, or the process was killed between Slack's answer and the note."""
+    ts = await said_while_away(box, tmp_path)
+    half = await post_half(box, ts, how=how)
+    if noted:
+        async with open_ledger(ledger_url(tmp_path)) as ledger:
+            await ledger.note_replies(Key(TEAM_ID, "C0GENERAL1", ts), [half])
+    async with bot_in(box, tmp_path) as bot:
+        await bot.answer(ts)
+        await bot.settled()
+        first, second = await bot.answers(ts)
+        assert body(first) == f"_ℹ️ {APOLOGY}_"
+        assert "You asked: how?" in body(second)
+
+
+async def test_several_half_messages_leave_one_apology(box: Box, tmp_path: Path) -> None:
+    ts = await said_while_away(box, tmp_path)
+    for how in ("post", "post", "stream"):
+        await post_half(box, ts, how=how)
+    async with bot_in(box, tmp_path) as bot:
+        await bot.answer(ts)
+        await bot.settled()
+        assert [APOLOGY in shown(m) for m in await bot.answers(ts)] == [True, False]
+
+
+async def test_a_complete_answer_is_found_and_not_repeated(box: Box, tmp_path: Path) -> None:
+    """The process was killed between Slack's last answer and the ledger's last line."""
+    ts = await said_while_away(box, tmp_path)
+    mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts}}
+    await box.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="The whole of it.", metadata=mark)
+    async with bot_in(box, tmp_path) as bot:
+        key = Key(TEAM_ID, "C0GENERAL1", ts)
+        await box.wait_until(lambda: _is(bot, key, TurnState.DONE))
+        assert not bot.answerer.asked
+        assert [m["text"] for m in await bot.answers(ts)] == ["The whole of it."]
+
+
+async def test_an_earlier_answer_in_the_thread_is_left_alone(box: Box, tmp_path: Path) -> None:
+    async with bot_in(box, tmp_path) as bot:
+        root = await bot.ask("@Kvasir first")
+        await bot.answer(root)
+        await bot.settled()
+    ts = await box.say("ada", "#general", "@Kvasir how?", root)
+    question = Asked(Key(TEAM_ID, "C0GENERAL1", ts), root, "U0ADA00001", "<@U0KVASIR01> how?")
+    async with open_ledger(ledger_url(tmp_path), owner=DEAD) as ledger:
+        await ledger.claim(question)
+        await ledger.begin(question.key)
+    async with bot_in(box, tmp_path) as bot:
+        await bot.answer(root, "You asked: how?")
+        await bot.settled()
+        assert ["You asked: first" in body(m) for m in await bot.answers(root)] == [True, False]
+
+
+async def test_a_redelivery_after_the_restart_is_not_answered_again(tmp_path: Path) -> None:
+    """Slack did not get the acknowledgement and sends the event to the new process."""
+    async with sandbox(tmp_path, ack_deadline_s=0.3, retry_delays_s=(0.5, 60.0, 300.0)) as box:
+        async with bot_in(box, tmp_path) as bot:
+            await box.faults(drop_acks=2)
+            ts = await bot.ask()
+            await bot.answer(ts)
+        async with bot_in(box, tmp_path) as bot:
+            await bot.settled()
+            assert not bot.answerer.asked
+            assert len(await bot.answers(ts)) == 1
+
+
+async def test_a_question_that_breaks_the_process_again_and_again_is_given_up_aloud(box: Box, tmp_path: Path) -> None:
+    ts = await said_while_away(box, tmp_path)
+    for _ in range(3):
+        async with open_ledger(ledger_url(tmp_path), owner=DEAD) as ledger:
+            await ledger.unfinished()
+            await ledger.begin(Key(TEAM_ID, "C0GENERAL1", ts))
+    async with bot_in(box, tmp_path) as bot:
+        await bot.answer(ts, "I was interrupted again and again")
+        await bot.settled()
+        assert not bot.answerer.asked
+
+
+async def test_leaving_lets_an_answer_end(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as box:
+        held = Held()
+        async with bot_in(box, tmp_path, script=held, settings=_patient()) as bot:
+            ts = await bot.ask()
+            await held.reached.wait()
+            asyncio.get_running_loop().call_later(0.1, held.go.set)
+        assert "The second half." in shown((await bot.answers(ts))[-1])
+
+
+async def test_leaving_does_not_wait_for_ever_and_the_next_start_answers(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as box:
+        held = Held()
+        async with bot_in(box, tmp_path, script=held) as bot:
+            ts = await bot.ask()
+            await box.wait_for_message(lambda m: "The first half." in shown(m))
+        assert bot.answerer.closed == 1
+        async with bot_in(box, tmp_path, script=saying("All of it.")) as bot:
+            await bot.answer(ts, "All of it.")
+            await bot.settled()
+            assert [APOLOGY in shown(m) for m in await bot.answers(ts)] == [True, False]
+
+
+def _patient() -> object:
+    return type(QUICK)(drain_s=10, heartbeat_s=0.1)
+
+
+async def _is(bot: Bot, key: Key, state: TurnState) -> bool:
+    turn = await bot.ledger.find(key)
+    return turn is not None and turn.state is state
+
+
+# ── Real processes, really killed ────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.asynccontextmanager
+async def child(box: Box, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the bot as a process of its own; leaving kills it with SIGKILL."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).parent / "child.py"),
+        str(state),
+        env={**os.environ, **box.env, "PYTHONPATH": str(ROOT), "PAUSE_S": "0.05", **env},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [0, 3])
+async def test_kill_9_in_mid_answer(tmp_path: Path, parts: int) -> None:
+    async with sandbox_process(tmp_path, "--pace", "off") as box:
+        async with child(box, tmp_path, PAUSE_S="0.3"):
+            await box.wait_connected()
+            ts = await box.say("ada", "#general", "@Kvasir how?")
+            await box.wait_for_message(lambda m: f"Part {parts}." in shown(m))
+        async with child(box, tmp_path):
+            message = await box.wait_for_message(lambda m: m["root"] == ts and "Part 19." in shown(m), 20)
+            await box.wait_delivered()
+        answers = [m for m in await box.messages() if m["root"] == ts and m.get("bot_id")]
+        assert [APOLOGY in shown(m) for m in answers] == [True, False]
+        assert body(message).split() == " ".join(f"Part {n}." for n in range(20)).split()
+
+
+@pytest.mark.slow
+async def test_two_processes_on_postgresql_answer_once_and_take_over_from_each_other(tmp_path: Path) -> None:
+    """Slack gives an event to one of two connections; the ledger, and not Slack, makes it one answer."""
+    with postgres_server() as url:
+        async with (
+            sandbox_process(tmp_path, "--pace", "off") as box,
+            child(box, tmp_path, DATABASE_URL=url, PAUSE_S="0.2") as one,
+            child(box, tmp_path, DATABASE_URL=url, PAUSE_S="0.2"),
+        ):
+            await box.wait_until(lambda: _connections(box, 2))
+            await box.faults(duplicate_events=3)
+            asked = [await box.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
+            await box.wait_for_message(lambda m: m["root"] in asked and "Part 2." in shown(m))
+            one.send_signal(signal.SIGKILL)
+            for ts in asked:
+                await box.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 19." in shown(m), 60)
+            messages = [m for m in await box.messages() if m.get("bot_id")]
+            for ts in asked:
+                mine = [APOLOGY in shown(m) for m in messages if m["root"] == ts]
+                assert mine in ([False], [True, False])
+            assert any(APOLOGY in shown(m) for m in messages)
+
+
+async def _connections(box: Box, count: int) -> bool:
+    return int((await box.state())["connections"]) == count
+
+
+@pytest.mark.slow
+async def test_five_hundred_mentions_at_once_are_all_answered_in_order(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", box_options={"pace": "off"}) as bot:
+        asked = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
+        await bot.box.wait_until(lambda: len(bot.answerer.asked) == 500, 100)
+        await bot.settled()
+        answers = [m for m in await bot.box.messages() if m.get("bot_id")]
+        assert sorted(m["root"] for m in answers) == sorted(asked)
+        order = [question.id.partition("-")[2] for question in bot.answerer.asked]
+        assert sum(one > other for one, other in itertools.pairwise(order)) < 25
