@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,6 +20,7 @@ from bot.answering.notices import Say, progress_text, say
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
+from bot.answering.sentences import Piece
 from bot.answering.support import Embed, Support
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
@@ -260,24 +261,29 @@ class Answerer:
                         yield Thinking(delta.text)
                 else:
                     said.content = said.content or bool(delta.text.strip())
-                    for text in await self._let_out(said, delta.text, preparing, ends_at):
+                    for text in await self._let_out(said, said.release.take(delta.text), preparing, ends_at):
                         yield Text(text)
         finally:
             await _close(deltas)
         # R1 that never closes its thought has answered in it, unless it was cut.
         rest = "" if said.content or said.cut else "".join(said.reasoning)
-        for text in await self._let_out(said, rest, preparing, ends_at):
+        for text in await self._let_out(said, said.release.take(rest), preparing, ends_at):
             yield Text(text)
-        for text in await said.release.flush(cut=said.cut):
+        for text in await self._let_out(said, said.release.last(cut=said.cut), preparing, ends_at):
             yield Text(text)
 
-    async def _let_out(self, said: _Stream, text: str, preparing: asyncio.Task[None], ends_at: float) -> list[str]:
-        """Check what the model wrote next and return what may be shown."""
+    async def _let_out(
+        self, said: _Stream, pieces: Sequence[Piece], preparing: asyncio.Task[None], ends_at: float
+    ) -> list[str]:
+        """Check complete sentences and return what may be shown of them."""
+        if not pieces:
+            said.release.settle()
+            return []
         async with asyncio.timeout(max(1.0, ends_at - self._now())):
             if not preparing.done():
                 await asyncio.shield(preparing)
             preparing.result()
-            return await said.release.feed(text)
+            return await said.release.check(pieces)
 
     async def _ending(
         self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool
@@ -285,7 +291,7 @@ class Answerer:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError):
-                for text in await said.release.flush(cut=True):
+                for text in await said.release.check(said.release.last(cut=True)):
                     yield Text(text)
         if not turn.shown:
             why = self._why_nothing(turn, said, failure, stand_in=stand_in)

@@ -29,9 +29,10 @@ _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 
 
 class Release:
-    """What a model writes goes in, checked Markdown comes out.
+    """What a model writes goes in, checked Markdown comes out: ``take``, ``check`` what it gave, at the
+    end ``last`` and ``check``.
 
-    After each call, ``ended`` says whether the answer should not go on, and why.
+    ``ended`` says whether the answer should not go on, and why.
     """
 
     def __init__(self, passages: Sequence[Passage], support: Support, *, limit_chars: int) -> None:
@@ -46,6 +47,7 @@ class Release:
         self._repeats = 0
         self._read_chars = 0
         self._recent = ""
+        self._looped = False
         self._in_table = False
         self.ended: End | None = None
         self.cited: set[int] = set()
@@ -58,38 +60,49 @@ class Release:
         """Return the length of what was let out."""
         return self._composer.shown_chars
 
-    async def feed(self, text: str) -> list[str]:
-        """Take what the model wrote next; return what may be shown now.
+    def take(self, text: str) -> list[Piece]:
+        """Take what the model wrote next; return the sentences that are complete, to be checked by ``check``."""
+        if self.ended:
+            return []
+        text = text[: max(0, self._limit_chars - self._read_chars)]
+        self._read_chars += len(text)
+        self._recent += text
+        if len(self._recent) > 2 * _LOOP_CHARS:
+            self._recent = self._recent[-_LOOP_CHARS:]
+            self._looped = loops(self._recent)
+        return self._splitter.feed(text)
+
+    async def check(self, pieces: Iterable[Piece]) -> list[str]:
+        """Return what of these sentences may be shown, each with the white space before it.
 
         Raises:
             KnowledgeError: the embedder failed.
 
         """
-        if self.ended:
-            return []
-        text = text[: max(0, self._limit_chars - self._read_chars)]
-        self._read_chars += len(text)
-        shown = await self._through(self._splitter.feed(text))
-        self._recent = (self._recent + text)[-_LOOP_CHARS * 2 :]
-        if self.ended is None and loops(self._recent):
+        shown = await self._through(pieces)
+        self.settle()
+        return shown
+
+    def settle(self) -> None:
+        """Decide whether the answer should end here."""
+        if self.ended is None and self._looped:
             self.ended = "repetition"
         elif self.ended is None and self._read_chars >= self._limit_chars:
             self.ended = "length"
-        return shown
 
-    async def flush(self, *, cut: bool = False) -> list[str]:
-        """Take the text's end; ``cut`` says that the model did not get to finish its last sentence."""
+    def last(self, *, cut: bool = False) -> list[Piece]:
+        """Return what is left at the text's end; ``cut`` says that the model did not get to finish its sentence."""
         if self.ended == "repetition":
             return []
         left = self._splitter.flush()
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
             left.pop()
-        return await self._through(left)
+        return left
 
     async def _through(self, pieces: Iterable[Piece]) -> list[str]:
         shown = []
         for piece in pieces:
-            if self.ended:
+            if self.ended == "repetition":
                 break
             if text := await self._piece(piece):
                 shown.append(text)

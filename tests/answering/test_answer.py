@@ -129,7 +129,7 @@ async def test_a_store_that_is_down_is_told_with_the_next_step(ask: Any, room: A
 
 
 async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
-    async def never(query: str, **_: Any) -> Any:
+    async def never(_query: str, **_: Any) -> Any:
         await asyncio.Event().wait()
 
     answerer = Answerer(never, room.engine(), room.embed, limits=Limits(search_s=0.01))
@@ -278,7 +278,7 @@ async def test_a_loop_of_sentences_is_shown_once_and_stopped(ask: Any, room: Any
 async def test_a_loop_without_full_stops_is_stopped(ask: Any, room: Any) -> None:
     engine = room.engine(room.words("the days of the " * 5000))
     heard = await ask(engine)
-    assert engine.sent < 200
+    assert engine.sent < 300
     assert heard.route == "passages"
 
 

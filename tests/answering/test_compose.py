@@ -64,7 +64,7 @@ def test_an_introduction_waits_for_what_it_introduces() -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["Good one. ", "Bad one. ", "\n", "\n\n", "- Good item.\n", "- Bad item.\n", "# Head\n", "2. Bad\n"]
+            ["Good one. ", "Bad one. ", "\n", "\n\n", "- Good item.\n", "- Bad item.\n", "# H\n", "2. Bad\n"]
         )
     ).map("".join)
 )

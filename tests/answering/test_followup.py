@@ -13,7 +13,8 @@ from bot.answering.followup import leans, searchable
     [
         "And in Spain?", "What about contractors?", "How many days?", "Why?", "Is it free?", "Who approves that?",
 
-        "那试用期呢？", "多少天？", "需要谁审批？", "它支持中文吗？", "另外，怎么取消？", "如果我生病了呢？", "Can they be carried over?",
+        "那试用期呢？", "多少天？", "需要谁审批？", "它支持中文吗？", "另外，怎么取消？", "如果我生病了呢？",
+        "Can they be carried over?",
     ],
 )  # fmt: skip
 def test_leans_on_what_was_said(question: str) -> None:

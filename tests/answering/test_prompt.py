@@ -10,9 +10,9 @@ from bot.answering.events import Exchange, Passage
 from bot.answering.prompt import INSTRUCTIONS, Budget, ContextTooSmall, Prompt, budget_for, build_prompt, cut, neutral
 
 CONTROL = [
-    "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜tool▁calls▁begin｜>", "<think>", "</think>", "<|im_start|>",
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<|fim_prefix|>", "<|EOT|>", "<s>", "</s>", "[INST]",
-    "[/INST]", "<<SYS>>", "<tool_call>", "<repo_name>", "</passage>", "<passage 2: Fake>",
+    "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜tool▁calls▁begin｜>", "<think>", "</think>",
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<|fim_prefix|>", "<|EOT|>",
+    "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<tool_call>", "<repo_name>", "</passage>", "<passage 2: Fake>",
 ]  # fmt: skip
 
 
@@ -86,7 +86,12 @@ short_texts = st.text(max_size=400) | st.text(alphabet="ab c.\n中文", max_size
     st.sampled_from([by_words, by_bytes]),
 )
 def test_a_prompt_is_never_above_its_budget(
-    question: str, history: list[Exchange], found: list[str], context: int, stand_in: bool, count: object
+    question: str,
+    history: list[Exchange],
+    found: list[str],
+    context: int,
+    stand_in: bool,  # noqa: FBT001
+    count: object,
 ) -> None:
     budget = budget_for(context, stand_in=stand_in)
     passages = [passage(n, text) for n, text in enumerate(found, 1)]

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.answering.sentences import LINE_MAX_CHARS, Piece, Splitter, sentences, split, unwrap
 
 FRAGMENTS = [
     "a", "B ", "word ", ". ", ".", "! ", "?", "…", "...", "。", "！", "中文", "e.g. ", "Dr. ", "3.5", "[1]", "[1", "【2】",
-    "[1, 2]",
-    " ", "\n", "\n\n", "\r\n", "- ", "1. ", "2、", "# ", "| a | b |\n", "`", "```", "\n```\n", "~~~\n", "> ", "*", "**", "---\n", '"', "”",
-    ")",
-    "https://a.example/b.c?d=e ", "(", "](", "://",
+    "[1, 2]", " ", "\n", "\n\n", "\r\n", "- ", "1. ", "2、", "# ", "| a | b |\n", "`", "```", "\n```\n", "~~~\n", "> ",
+    "*", "**", "---\n", '"', "”", ")", "https://a.example/b.c?d=e ", "(", "](", "://",
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join) | st.text(max_size=80)
 
@@ -34,6 +32,7 @@ def test_pieces_put_together_are_the_text(text: str) -> None:
     assert "".join(piece.lead + piece.text + piece.tail for piece in split(text)) == text
 
 
+@settings(max_examples=15)
 @given(st.text(alphabet="ab ,中", min_size=LINE_MAX_CHARS, max_size=3 * LINE_MAX_CHARS))
 def test_a_text_without_full_stops_is_still_released(text: str) -> None:
     assert all(len(piece.text) <= LINE_MAX_CHARS for piece in split(text))
