@@ -93,7 +93,8 @@ class RateLimiter:
         while calls and calls[0] <= now - window_s:
             calls.popleft()
         if len(calls) >= allowed:
-            return math.floor(calls[0] + window_s - now) + 1
+            wait_s = max(1, math.ceil(calls[0] + window_s - now))
+            return wait_s if calls[0] <= now + wait_s - window_s else wait_s + 1  # a sum of floats may fall just short
         calls.append(now)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from typing import Any, Protocol
 from bot.sandbox import limits
 from bot.sandbox.clock import Clock
 from bot.sandbox.model import Envelope, Json, Record, Transport, kind_of
+
+_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Outbox:
         self.schedule = schedule
         self._tasks: set[asyncio.Task[None]] = set()
         self.pending: dict[str, Envelope] = {}
-        self.given_up: list[Envelope] = []
+        self.given_up: deque[Envelope] = deque(maxlen=_REMEMBERED)
 
     def put_event(self, payload: Json) -> Envelope:
         """Send an event until it is acknowledged or its last retry failed."""

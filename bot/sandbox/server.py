@@ -97,7 +97,7 @@ async def serving(options: Options) -> AsyncIterator[Running]:
             limiter=limiter,
             credentials=credentials,
         )
-        socket_mode.on_change = hub.publish_status
+        (webhook or socket_mode).on_change = hub.publish_status
         interactions = Interactions(hub, base_url)
 
         def new_socket_url() -> str:

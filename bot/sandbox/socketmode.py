@@ -140,8 +140,9 @@ class SocketMode:
         waiting: asyncio.Future[Delivered | Failed] = asyncio.get_running_loop().create_future()
         self._waiting[envelope.id] = (socket, waiting)
         try:
-            await socket.send_json(_frame(envelope))
-            return await asyncio.wait_for(waiting, deadline_s)
+            async with asyncio.timeout(deadline_s):
+                await socket.send_json(_frame(envelope))
+                return await waiting
         except TimeoutError:
             return Failed("timeout")
         except ConnectionError:

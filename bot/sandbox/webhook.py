@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import aiohttp
@@ -39,6 +40,8 @@ class Webhook:
         self._session: aiohttp.ClientSession | None = None
         self._verified = asyncio.Event()
         self._verifying: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        """Called once the URL is verified."""
 
     def start(self) -> None:
         """Begin to verify the URL; it is tried again until it answers."""
@@ -68,6 +71,7 @@ class Webhook:
             outcome = await self._post(json.dumps(body), "application/json", {}, 3.0)
             if isinstance(outcome, str) and challenge in outcome:
                 self._verified.set()
+                self.on_change()
                 return
             await asyncio.sleep(_VERIFY_EVERY_S)
 

@@ -30,6 +30,8 @@ from bot.sandbox.model import (
 from bot.sandbox.records import Records
 from bot.sandbox.refusals import Refused
 
+EPHEMERALS = 1_000
+"""How many ephemeral messages are remembered until a restart."""
 _MESSAGE_SUBSCRIPTION = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
 
 
@@ -111,6 +113,8 @@ class Workspace(Records):
     def post_ephemeral(self, message: Message) -> Message:
         """Show a message to one person; it is in no history and the app gets no event."""
         self.ephemerals[message.channel, message.ts] = message
+        while len(self.ephemerals) > EPHEMERALS:
+            self.ephemerals.pop(next(iter(self.ephemerals)))
         self._show(message)
         return message
 

@@ -150,6 +150,17 @@ async def test_blocks_at_the_limit_pass(box: Box) -> None:
     assert told["error"] == "msg_too_long"
 
 
+async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: Box, client: AsyncWebClient) -> None:
+    """Slack's trap: a text alone leaves the old blocks on show; an empty list takes them away."""
+    blocks = [{"type": "markdown", "text": "old"}]
+    posted = await client.chat_postMessage(channel="#general", text="old", blocks=blocks)
+    where = {"channel": posted["channel"], "ts": posted["ts"]}
+    kept = await box.api("chat.update", **where, text="new")
+    assert kept["message"]["blocks"][0]["text"] == "old"
+    gone = await box.api("chat.update", **where, text="new", blocks=[])
+    assert "blocks" not in gone["message"]
+
+
 async def test_long_texts(box: Box, client: AsyncWebClient) -> None:
     """A post is cut at 40,000; an update over 4,000 is refused."""
     posted = await client.chat_postMessage(channel="#general", text="x" * 40_001)
@@ -172,11 +183,12 @@ async def test_pages_of_a_thread(box: Box, client: AsyncWebClient) -> None:
     for n in range(5):
         await box.say("bo", "#general", f"reply {n}", ts)
     room = await channel(client, "general")
-    texts: list[str] = []
-    async for page in await client.conversations_replies(channel=room, ts=ts, limit=2):
-        assert page["messages"][0]["text"] == "root"
-        texts += [message["text"] for message in page["messages"][1:]]
-    assert texts == [f"reply {n}" for n in range(5)]
+    for limit in (1, 2, 100):
+        texts: list[str] = []
+        async for page in await client.conversations_replies(channel=room, ts=ts, limit=limit):
+            assert page["messages"][0]["text"] == "root"
+            texts += [message["text"] for message in page["messages"][1:]]
+        assert texts == [f"reply {n}" for n in range(5)]
     assert await refusal(client.conversations_replies(channel=room, ts=ts, cursor="?")) == "invalid_cursor"
 
 

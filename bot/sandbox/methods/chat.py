@@ -85,15 +85,15 @@ def own_message(call: Call, otherwise: str) -> Message:
 
 
 def update(call: Call) -> Json:
-    """Put other content in the place of a message of the app."""
+    """Put other content in the place of a message of the app; blocks that are not given stay, as on Slack."""
     before = own_message(call, "cant_update_message")
     if before.stream == "streaming":
         raise Refused("streaming_state_conflict")
     text, blocks = _content(call.args)
     if len(text) > limits.UPDATE_TEXT and not call.args.text("markdown_text"):
         raise Refused("msg_too_long")
-    if not blocks and "blocks" not in call.args and before.blocks and before.stream is None:
-        blocks = list(before.blocks) if not call.args.text("text") else []
+    if "blocks" not in call.args and not call.args.text("markdown_text"):
+        blocks = list(before.blocks)
     edited = {"user": BOT_USER, "ts": call.workspace.next_ts()}
     metadata = call.args.structure("metadata", "invalid_metadata_format") or before.metadata
     after = replace(before, text=text, blocks=blocks, edited=edited, stream=None, metadata=metadata)

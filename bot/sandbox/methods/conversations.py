@@ -121,7 +121,7 @@ def replies(call: Call) -> Json:
         raise Refused("invalid_limit")
     start = cursor_start(call.args.text("cursor"))
     found = _between(call, call.workspace.replies(room.id, root.ts))
-    page = [root, *found[start : start + size]] if size > 1 or start else [root]
+    page = [root, *found[start : start + size]]
     more = start + size < len(found)
     return {
         "messages": [wire.message(call.workspace, message) for message in page],

@@ -153,7 +153,7 @@ class Page {
   }
 
   dismiss(message) {
-    this.store.dismissed.add(message.ts);
+    this.store.dismiss(message);
     this.refresh();
   }
 

@@ -14,6 +14,7 @@ export class Store {
     this.modals = new Map();
     this.status = { status: {}, connected: false };
     this.dismissed = new Set();
+    this.index = new Map();
   }
 
   /** Take a snapshot: everything that there is for this person. */
@@ -25,6 +26,7 @@ export class Store {
     this.channels = new Map(snapshot.channels.map((channel) => [channel.id, channel]));
     this.sessions = new Map(snapshot.sessions.map((session) => [`${session.channel}/${session.thread_ts}`, session]));
     this.messages = new Map();
+    this.index = new Map();
     this.unread = new Map();
     this.home = snapshot.home;
     this.modals = new Map(snapshot.modals.map((view) => [view.id, view]));
@@ -37,11 +39,13 @@ export class Store {
     if (!this.messages.has(message.channel)) this.messages.set(message.channel, new Map());
     const known = this.messages.get(message.channel);
     const isNew = !known.has(message.ts);
+    this.index.delete(message.channel);
     known.set(message.ts, message);
     return isNew;
   }
 
   remove(channel, ts) {
+    this.index.delete(channel);
     this.messages.get(channel)?.delete(ts);
   }
 
@@ -49,19 +53,34 @@ export class Store {
     return this.messages.get(channel)?.get(ts);
   }
 
-  #all(channel) {
-    const found = [...(this.messages.get(channel)?.values() ?? [])];
-    return found.filter((message) => !this.dismissed.has(message.ts)).sort((a, b) => (a.ts < b.ts ? -1 : 1));
+  dismiss(message) {
+    this.index.delete(message.channel);
+    this.dismissed.add(message.ts);
+  }
+
+  // A channel's threads by their root, oldest first, made again after something changed.
+  #threads(channel) {
+    if (!this.index.has(channel)) {
+      const found = [...(this.messages.get(channel)?.values() ?? [])].filter((message) => !this.dismissed.has(message.ts));
+      const threads = new Map();
+      for (const message of found.sort((a, b) => (a.ts < b.ts ? -1 : 1))) {
+        if (!threads.has(message.root)) threads.set(message.root, { root: null, replies: [] });
+        if (message.ts === message.root) threads.get(message.root).root = message;
+        else threads.get(message.root).replies.push(message);
+      }
+      this.index.set(channel, threads);
+    }
+    return this.index.get(channel);
   }
 
   /** The messages at the top level of a channel, oldest first. */
   roots(channel) {
-    return this.#all(channel).filter((message) => message.root === message.ts);
+    return [...this.#threads(channel).values()].map(({ root }) => root).filter(Boolean);
   }
 
   /** The replies of a thread, oldest first. */
   replies(channel, root) {
-    return this.#all(channel).filter((message) => message.root === root && message.ts !== root);
+    return this.#threads(channel).get(root)?.replies ?? [];
   }
 
   session(channel, root) {
