@@ -46,7 +46,7 @@ _TOKEN = re.compile(
     f"|(?P<hangul>[{_HANGUL}]+)"
     f"|(?P<unspaced>[{_UNSPACED}]+)"
     f"|(?P<sharp>(?<![^\\W_])[A-Za-z](?:\\+\\+|#)(?![^\\W_]))"
-    f"|(?P<word>{_LETTER}+(?:[_.,:@/\\\\'&=+-]{{1,2}}{_LETTER}+)*)"
+    f"|(?P<word>{_LETTER}+(?:[_.,:@/\\\\'&=+-]{{1,2}}{_LETTER}+){{0,63}})"
 )
 _OUTER = re.compile(r"[:@/\\&=,]+")
 """Parts a path, an address or a list into names."""

@@ -22,6 +22,8 @@ _RECYCLE_AFTER = 500
 _MEMORY_BYTES = 2_000_000_000
 """Address space of the process; a document that needs more is refused."""
 _ANSWER_LIMIT_BYTES = 1_000_000_000
+_START_S = 60.0
+"""For the process to say that it is ready; a document's own time begins after it."""
 _END_S = 2.0
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR")
 
@@ -118,6 +120,18 @@ class Parser:
                 "Free memory on this machine, then sync again."
             ) from error
         self._process, self._served = process, 0
+        try:
+            async with asyncio.timeout(_START_S):
+                await _pipes(process)[1].readexactly(HEADER.size)
+        except (TimeoutError, asyncio.IncompleteReadError) as error:
+            await self._kill()
+            raise ParseError(
+                f"{document} cannot be read: the parsing process does not start. "
+                "Free memory on this machine, then sync again."
+            ) from error
+        except BaseException:
+            await self._kill()
+            raise
         return process
 
     async def _end(self) -> None:

@@ -23,7 +23,9 @@ _GRACE_S = 10
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer tasks until the source ends."""
+    """Say that all is ready, then answer tasks until the source ends."""
+    sink.write(HEADER.pack(0, 0))
+    sink.flush()
     while len(header := source.read(HEADER.size)) == HEADER.size:
         head_bytes, data_bytes = HEADER.unpack(header)
         task = decode_task(source.read(head_bytes))

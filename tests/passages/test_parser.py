@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Content
 from knowledge.parsing import MAX_DOCUMENT_BYTES, Parser, check_size
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDLESS = b"<div>" * 400_000
 """HTML whose nesting takes minutes to parse."""
@@ -22,7 +25,7 @@ def content(data: bytes, media_type: str | None = None) -> Content:
     return Content(data, media_type, "1")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def parser() -> AsyncIterator[Parser]:
     opened = Parser()
     yield opened
@@ -45,14 +48,17 @@ async def test_errors_arrive_as_what_they_are(parser: Parser, make_pdf_with_pass
     assert (await parser.parse("a.txt", content(b"goes on"))).sections[0].text == "goes on"
 
 
-async def test_the_process_knows_no_secret(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret")
+    parser = Parser()
     await parser.parse("a.txt", content(b"x"))
     assert parser._process is not None
     environment = await asyncio.to_thread(Path(f"/proc/{parser._process.pid}/environ").read_bytes)
     assert b"xoxb" not in environment
+    await parser.close()
 
 
+@pytest.mark.slow
 async def test_a_document_that_takes_too_long_is_named_and_the_next_is_read() -> None:
     parser = Parser(deadline_s=1.0)
     with pytest.raises(ParseError, match=r"deep\.html took over 1 s to read\. Split it"):
@@ -73,6 +79,7 @@ async def test_a_crash_costs_one_document(parser: Parser) -> None:
     assert (await waiting).sections[0].text == "next"
 
 
+@pytest.mark.slow
 async def test_a_document_that_needs_too_much_memory_is_refused() -> None:
     parser = Parser(memory_bytes=400_000_000)
     with pytest.raises(ParseError, match=r"big\.html (needs too much memory|made its parser crash)"):
@@ -95,6 +102,7 @@ async def test_cancelling_ends_the_process(parser: Parser) -> None:
     assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
 
 
+@pytest.mark.slow
 async def test_the_process_is_replaced_now_and_then() -> None:
     parser = Parser(recycle_after=2)
     seen = []
