@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.sandbox import limits
-from bot.sandbox.server import Options, serving
+from bot.sandbox.server import Options, StateInUse, serving
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,9 +30,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def options(argv: Sequence[str]) -> Options:
-    """Read the command line."""
-    given = parser().parse_args(argv)
+def options(given: argparse.Namespace) -> Options:
+    """Return what the command line asks for."""
     return Options(
         state=given.state,
         port=given.port,
@@ -51,6 +50,7 @@ async def run(chosen: Options, *, with_parent: bool = False) -> None:
 
     def from_parent() -> None:
         if not os.read(sys.stdin.fileno(), 1024):
+            loop.remove_reader(sys.stdin.fileno())
             stopping.set()
 
     if with_parent:
@@ -64,10 +64,13 @@ async def run(chosen: Options, *, with_parent: bool = False) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    chosen = options(argv)
+    given = parser().parse_args(argv)
+    chosen = options(given)
     try:
-        asyncio.run(run(chosen, with_parent=parser().parse_args(argv).with_parent))
+        asyncio.run(run(chosen, with_parent=given.with_parent))
+    except StateInUse as error:
+        print(f"The sandbox cannot start: {error}.", file=sys.stderr)  # noqa: T201
+        return 1
     except OSError as error:
         print(f"The sandbox cannot start on port {chosen.port}: {error}. Choose another with --port.", file=sys.stderr)  # noqa: T201
         return 1

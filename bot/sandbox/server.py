@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket as sockets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ from bot.sandbox.workspace import Workspace
 HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _SWEEP_S = 1.0
+
+
+class StateInUse(OSError):
+    """Another process serves from this state folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,14 @@ async def serving(options: Options) -> AsyncIterator[Running]:
     """Serve while inside.
 
     Raises:
-        OSError: the port is taken, or the state folder cannot be used.
+        OSError: the port is taken, or the state folder cannot be used (``StateInUse``: by another sandbox).
         ValueError: the credentials file is damaged.
         sqlite3.Error: the state file is damaged.
 
     """
     async with contextlib.AsyncExitStack() as stack:
         credentials = await asyncio.to_thread(credentials_in, options.state)
+        stack.enter_context(_holding(options.state))
         listening = stack.enter_context(_listening(options.port))
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         storage = Storage(options.state / "workspace.sqlite3")
@@ -126,6 +132,17 @@ async def serving(options: Options) -> AsyncIterator[Running]:
         sweeper = asyncio.create_task(_sweep(hub))
         stack.push_async_callback(_cancelled, sweeper)
         yield Running(base_url, credentials, hub)
+
+
+@contextlib.contextmanager
+def _holding(state: Path) -> Iterator[None]:
+    """Hold the state folder for this process alone; the lock goes with the process, however it ends."""
+    with (state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateInUse(f"another sandbox is running with the state in {state}; stop it first") from error
+        yield
 
 
 @contextlib.contextmanager

@@ -187,16 +187,32 @@ async def test_the_command_prints_no_secret_and_ends_when_told(tmp_path: Path) -
     assert process.stdout
     line = await asyncio.wait_for(process.stdout.readline(), 20)
     port = line.decode().strip().rpartition(":")[2]
-    second = await asyncio.create_subprocess_exec(*argv, "--port", port, stdout=pipe, stderr=pipe)
-    _, told = await asyncio.wait_for(second.communicate(), 20)
-    assert second.returncode == 1
-    assert "--port" in told.decode()
+    told = b""
+    for state, remedy in ((tmp_path, "stop it first"), (tmp_path / "other", "--port")):
+        other = [sys.executable, "-m", "bot.sandbox", "--state", str(state), "--port", port]
+        second = await asyncio.create_subprocess_exec(*other, stdout=pipe, stderr=pipe)
+        told = (await asyncio.wait_for(second.communicate(), 20))[1]
+        assert second.returncode == 1
+        assert remedy in told.decode()
     os.kill(process.pid, signal.SIGTERM)
     out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     assert (out, err) == (b"", b"")
     secrets = json.loads((tmp_path / "credentials.json").read_text()).values()
     assert not [secret for secret in secrets if secret in line.decode() + told.decode()]
+
+
+@pytest.mark.slow
+async def test_it_ends_with_the_one_who_started_it(tmp_path: Path) -> None:
+    """When standard input closes, because its parent is gone, it ends."""
+    argv = [sys.executable, "-m", "bot.sandbox", "--state", str(tmp_path), "--port", "0", "--with-parent"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
+    assert process.stdout
+    assert process.stdin
+    await asyncio.wait_for(process.stdout.readline(), 20)
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
 async def test_two_pages_of_one_session(tmp_path: Path) -> None:

@@ -119,8 +119,13 @@ async def test_talking_editing_deleting_by_keyboard(box: Box, look: Open) -> Non
     await expect(page.locator(".message .edited")).to_be_attached()
     assert (await box.messages())[0]["text"] == "changed"
     page.on("dialog", lambda dialog: dialog.accept())
-    await page.locator(".message").hover()
-    await page.get_by_label("Delete message").click()
+    await page.locator("#log").focus()
+    await page.keyboard.press("ArrowUp")
+    await expect(page.locator(".message")).to_be_focused()
+    for _ in range(4):
+        await page.keyboard.press("Tab")
+    await expect(page.get_by_label("Delete message")).to_be_focused()
+    await page.keyboard.press("Enter")
     await expect(page.locator(".message")).to_have_count(0)
 
 

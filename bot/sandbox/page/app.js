@@ -100,6 +100,10 @@ class Page {
     this.#goToHash();
   }
 
+  focusComposer(inThread) {
+    (inThread ? this.#threadComposer : this.#composer).focus();
+  }
+
   toggleMenu() {
     at("workspace").classList.toggle("menu-open");
   }

@@ -25,10 +25,25 @@ export class MessageList {
     this.#page = page;
     this.#inThread = inThread;
     element.addEventListener("scroll", () => (this.#pinned = this.#atEnd()), { passive: true });
+    element.addEventListener("keydown", (event) => this.#walk(event));
+    element.addEventListener("focusin", (event) => reach(event.target.closest(".message"), 0));
+    element.addEventListener("focusout", (event) => reach(event.target.closest(".message"), -1));
     new ResizeObserver(() => this.#pinned && this.toEnd()).observe(element);
   }
 
   #pinned = true;
+
+  // Arrows go from message to message; Tab goes on into the actions of the one that has the focus.
+  #walk(event) {
+    const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+    const current = event.target.closest(".message");
+    if (!(event.key in steps) || event.altKey || !(event.target === this.#element || event.target === current)) return;
+    const all = [...this.#element.querySelectorAll(".message")];
+    const from = current ? all.indexOf(current) : all.length;
+    const to = Math.max(0, Math.min(all.length - 1, from + steps[event.key]));
+    all[to]?.focus();
+    event.preventDefault();
+  }
 
   #atEnd() {
     const { scrollHeight, scrollTop, clientHeight } = this.#element;
@@ -76,7 +91,7 @@ export class MessageList {
     const { store } = this.#page;
     const author = store.author(message);
     const classes = ["message", isFollowing && "follows", message.ephemeral && "ephemeral", message.subtype === "tombstone" && "deleted"];
-    return h("article", { class: classes.filter(Boolean).join(" "), data: { ts: message.ts, by: message.user }, "aria-label": `${author?.real_name ?? "?"}, ${clock(message.ts)}` },
+    return h("article", { class: classes.filter(Boolean).join(" "), tabIndex: -1, data: { ts: message.ts, by: message.user }, "aria-label": `${author?.real_name ?? "?"}, ${clock(message.ts)}` },
       message.ephemeral ? this.#onlyYou(message) : null,
       isFollowing ? h("span", { class: "gutter" }, clock(message.ts)) : avatar(author),
       h("div", {},
@@ -146,10 +161,12 @@ export class MessageList {
     if (message.ephemeral || message.subtype === "tombstone") return null;
     const mine = message.user === this.#page.store.me;
     const react = iconButton("smile", "Add a reaction", (event) => this.#pick(event.currentTarget, message));
-    return h("div", { class: "tools", role: "toolbar", "aria-label": "Message actions" }, react,
+    const tools = h("div", { class: "tools", role: "toolbar", "aria-label": "Message actions" }, react,
       this.#inThread ? null : iconButton("reply", "Reply in thread", () => this.#page.openThread(message.channel, message.root, true)),
       mine ? iconButton("edit", "Edit message", () => this.edit(message)) : null,
       mine ? iconButton("bin", "Delete message", () => this.#delete(message)) : null);
+    tools.querySelectorAll("button").forEach((button) => (button.tabIndex = -1));
+    return tools;
   }
 
   #pick(button, message) {
@@ -178,6 +195,7 @@ export class MessageList {
     const close = () => {
       this.#editing = null;
       this.#page.refresh();
+      this.#page.focusComposer(this.#inThread);
     };
     const save = async () => {
       await this.#page.edit(message, field.value);
@@ -195,6 +213,10 @@ export class MessageList {
       h("button", { type: "button", class: "button primary", onclick: save }, "Save"),
       h("button", { type: "button", class: "button", onclick: close }, "Cancel")));
   }
+}
+
+function reach(message, tabIndex) {
+  message?.querySelectorAll(".tools button").forEach((button) => (button.tabIndex = tabIndex));
 }
 
 /** Where the writing goes on: the last line of the last text. */
