@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretches, weigh
 from bot.answering.support import WEIGHTS_ACROSS, WEIGHTS_SAME, Embed, Weights
 from bot.wheels import WheelCache
-from knowledge.embedding.e5 import open_embedder
+from knowledge.embedding import open_embedder
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 

@@ -186,7 +186,8 @@ def content_sequence(text: str) -> tuple[str, ...]:
     """Return the words that carry meaning, numbers and names among them, in order."""
     stop, chinese_stop = _stop_words()
     folded = normal(text)
-    latin = [_stem(token) for token in _SEQUENCE.findall(folded) if token not in stop]
+    tokens = (token.rstrip("./'-") for token in _SEQUENCE.findall(folded))
+    latin = [_stem(token) for token in tokens if token not in stop]
     bigrams = [run[i : i + 2] for run in _ZH_RUN.findall(folded) for i in range(len(run) - 1)]
     return (*latin, *(bigram for bigram in bigrams if not chinese_stop.fullmatch(bigram)))
 

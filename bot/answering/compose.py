@@ -23,7 +23,8 @@ class Composer:
 
     def keep(self, piece: Piece, text: str) -> str:
         """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
-        out = "".join(self._place(held, held.text) for held in self._held)
+        held_back = [held for held in self._held if held.kind != "table" or piece.kind == "table"]
+        out = "".join(self._place(held, held.text) for held in held_back)
         self._held = []
         out += self._place(piece, text)
         self.shown_chars += len(out)

@@ -228,6 +228,8 @@ def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
 
 
 def _clock(match: re.Match[str]) -> Iterator[Mention]:
+    if match["h3"] in {"一", "1"} and not match["before"]:
+        return  # 这一点, 一时: no hour
     hour = _value(match["h"] or match["h2"] or match["h3"])
     minute = float(match["m"] or (30 if match["half"] else 0))
     if hour > 24 or minute > 59:  # noqa: PLR2004 - a clock's

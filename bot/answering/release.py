@@ -29,8 +29,9 @@ _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 
 
 class Release:
-    """What a model writes goes in, checked Markdown comes out: ``take``, ``check`` what it gave, at the
-    end ``last`` and ``check``.
+    """What a model writes goes in, checked Markdown comes out.
+
+    ``take`` it as it comes and ``check`` what that gives; at the end, ``check`` what ``last`` gives.
 
     ``ended`` says whether the answer should not go on, and why.
     """
@@ -117,11 +118,11 @@ class Release:
         if role == "space":
             self._composer.space(piece)
             return ""
-        if role == "empty" or not _LETTER.search(bare) or self._again(bare):
-            self._composer.drop(piece)
-            return ""
         if role == "bridge":
             self._composer.hold(piece_bare)
+            return ""
+        if role == "empty" or not _LETTER.search(bare) or self._again(bare):
+            self._composer.drop(piece)
             return ""
         if role == "code":
             return self._code(piece)

@@ -27,13 +27,15 @@ _DECLINE = re.compile(
 _INTRO_END = re.compile(r"[:：]\s*[*_]*$")
 _QUESTION_END = re.compile(r"[?？][\"'”’」*_)）]*$")
 _CONNECTIVES = re.compile(
-    r"^(?:in (?:summary|short|conclusion|other words)|to (?:summari[sz]e|sum up)|here(?:'s| is| are)|sure|of course|"
-    r"certainly|great|ok(?:ay)?|for example|for instance|please note|note that|according to|based on|as follows|"
-    r"steps?|answer|summary|总之|综上|总的来说|简而言之|当然|好的?|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\b",
+    r"^(?:in (?:summary|short|conclusion|other words)|to (?:summari[sz]e|sum up)|here(?:'s| is| are)|for example|"
+    r"for instance|please note|note that|according to|based on|as follows|steps?|answer|summary|"
+    r"总之|综上|总的来说|简而言之|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\W*$",
     re.IGNORECASE,
 )
 _BARE_VERDICT = re.compile(
-    r"^\W*(?:yes|no|yep|nope|correct|right|true|false|是的?|不是|对|不对|没错|可以|不可以|不能)\W*$", re.IGNORECASE
+    r"^\W*(?:yes|no|yep|nope|correct|right|true|false|sure|of course|certainly|great(?: question)?|ok(?:ay)?|"
+    r"是的?|不是|对|不对|没错|可以|不可以|不能|当然(?:可以)?|好的?)\W*$",
+    re.IGNORECASE,
 )
 _EMPHASIS_LINE = re.compile(r"^\s*(\*\*|__)[^*_\n]{1,80}\1\s*[:：]?\s*$")
 _INTRO_WORDS = 18
@@ -62,17 +64,17 @@ def role_of(piece: Piece, *, table_open: bool) -> Role:
 def _of_prose(text: str) -> Role:
     if not text.strip() or _BARE_VERDICT.match(text):
         return "empty"
+    if _CONNECTIVES.match(text.strip()):
+        return "bridge"
     taken = claims(text)
-    plain = not figures(taken.numbers) and not taken.identifiers
-    if _DECLINE.search(text) and plain:
+    if figures(taken.numbers) or taken.identifiers:
+        return "claim"
+    if _DECLINE.search(text):
         return "decline"
-    if _INTRO_END.search(text) and plain and len(taken.words) <= _INTRO_WORDS and not taken.negations:
+    introduces = _INTRO_END.search(text) and len(taken.words) <= _INTRO_WORDS and not taken.negations
+    if introduces or _QUESTION_END.search(text):
         return "bridge"
-    if _QUESTION_END.search(text) and plain:
-        return "bridge"
-    if not taken.words and plain and not taken.names:
-        return "bridge" if _CONNECTIVES.match(text.strip()) else "empty"
-    return "claim"
+    return "claim" if taken.words or taken.names else "empty"
 
 
 def code_is_quoted(code: str, passages: str) -> bool:

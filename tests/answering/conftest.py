@@ -159,7 +159,7 @@ def ask() -> Ask:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def room() -> Any:
     """Give tests that build their own what is defined here."""
 

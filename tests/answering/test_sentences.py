@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from bot.answering.sentences import LINE_MAX_CHARS, Piece, Splitter, sentences, split, unwrap
 
 FRAGMENTS = [
-    "a", "B ", "word ", ". ", ".", "! ", "?", "…", "...", "。", "！", "中文", "e.g. ", "Dr. ", "3.5", "[1]", "[1", "【2】",
-    "[1, 2]", " ", "\n", "\n\n", "\r\n", "- ", "1. ", "2、", "# ", "| a | b |\n", "`", "```", "\n```\n", "~~~\n", "> ",
-    "*", "**", "---\n", '"', "”", ")", "https://a.example/b.c?d=e ", "(", "](", "://",
+    "a", "B ", "word ", ". ", ".", "! ", "?", "…", "...", "。", "！", "中文", "e.g. ", "Dr. ", "3.5", "[1]", "[1",
+    "【2】", "[1, 2]", " ", "\n", "\n\n", "\r\n", "- ", "1. ", "2、", "# ", "| a | b |\n", "`", "```", "\n```\n",
+    "~~~\n", "> ", "*", "**", "---\n", '"', "”", ")", "https://a.example/b.c?d=e ", "(", "](", "://",
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join) | st.text(max_size=80)
 
