@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class Found:
     """A row as one leg found it; ``bm25`` is 0.0 when it was the dense leg."""
 
     chunk: Chunk
-    vector: Vector = field(repr=False)
+    cosine: float
     bm25: float = 0.0
 
 
@@ -55,15 +55,10 @@ async def both(first: Coroutine[None, None, T], second: Coroutine[None, None, T]
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def union(query: Vector, lexical: Sequence[Found], dense: Sequence[Found]) -> tuple[Candidate, ...]:
-    """Join what the legs found, one candidate an id, with the exact cosine of each (vectors are of unit length)."""
-    found = {row.chunk.id: row for row in (*dense, *lexical)}
-    if not found:
-        return ()
-    cosines = np.stack([row.vector for row in found.values()]) @ query
-    return tuple(
-        Candidate(row.chunk, row.bm25, float(cosine)) for row, cosine in zip(found.values(), cosines, strict=True)
-    )
+def union(lexical: Sequence[Found], dense: Sequence[Found]) -> tuple[Candidate, ...]:
+    """Join what the legs found, one candidate an id."""
+    found = {row.chunk.id: row for row in (*dense, *lexical)}  # the lexical row last: it knows both scores
+    return tuple(Candidate(row.chunk, row.bm25, row.cosine) for row in found.values())
 
 
 def newest(rows: Sequence[StoredChunk]) -> list[StoredChunk]:

@@ -30,7 +30,7 @@ from knowledge.stores.local_errors import is_conflict, is_missing, sentence
 
 T = TypeVar("T")
 
-_PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers", "vector")
+_PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers")
 _LANCE_FAILURES = (RuntimeError, ValueError, OSError)
 """What the native library raises; it has no error types of its own."""
 
@@ -219,23 +219,28 @@ class LocalStore:
         async with self._bounded(self._limits.read_s):
             table = self._opened()
             lexical, dense = await both(
-                self._lexical(table, terms, pool, where), self._dense(table, vector, pool, where)
+                self._lexical(table, terms, vector, pool, where), self._dense(table, vector, pool, where)
             )
-        return union(vector, lexical, dense)
+        return union(lexical, dense)
 
-    async def _lexical(self, table: Any, terms: str, pool: int, where: str) -> list[Found]:  # noqa: ANN401
+    async def _lexical(self, table: Any, terms: str, vector: Vector, pool: int, where: str) -> list[Found]:  # noqa: ANN401
         if not terms.strip():
             return []
         # A query object: a plain string in double quotes would be taken as a phrase.
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]  # its defaults are lost on the type checker
         query = table.query().nearest_to_text(match).where(where).limit(pool)
-        return _found(await query.select([*_PASSAGE, "_score"]).to_arrow())
+        found = await query.select([*_PASSAGE, "vector", "_score"]).to_arrow()
+        if not found.num_rows:
+            return []
+        vectors = found.column("vector").combine_chunks().flatten().to_numpy().reshape(found.num_rows, -1)
+        return _found(found, (vectors @ vector).tolist(), found.column("_score").to_pylist())
 
     async def _dense(self, table: Any, vector: Vector, pool: int, where: str) -> list[Found]:  # noqa: ANN401
         # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(where).limit(pool)
-        return _found(await query.select([*_PASSAGE, "_distance"]).to_arrow())
+        found = await query.select([*_PASSAGE, "_distance"]).to_arrow()
+        return _found(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -325,7 +330,7 @@ def _schema(dimensions: int) -> pa.Schema:
             pa.field("id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"}),
             *(pa.field(name, pa.string(), nullable=False) for name in text),
             pa.field("url", pa.string()),
-            pa.field("readers", pa.list_(pa.string())),
+            pa.field("readers", pa.list_(pa.string()), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
         ]
     )
@@ -344,14 +349,13 @@ def _batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
     return pa.table({**plain, **columns}, schema=schema)
 
 
-def _found(table: pa.Table) -> list[Found]:
-    count = table.num_rows
-    vectors = table.column("vector").combine_chunks().flatten().to_numpy().reshape(count, -1) if count else ()
-    scores = table.column("_score").to_pylist() if "_score" in table.column_names else [0.0] * count
-    rows = table.select([name for name in _PASSAGE if name != "vector"]).to_pylist()
+def _found(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[Found]:
+    columns = [table.column(name).to_pylist() for name in _PASSAGE]
     return [
-        Found(Chunk(**{**row, "readers": frozenset(row["readers"] or ())}), vector, score)
-        for row, vector, score in zip(rows, vectors, scores, strict=True)
+        Found(Chunk(id_, source, document, title, heading, text, url, frozenset(readers)), cosine, score)
+        for id_, source, document, title, heading, text, url, readers, cosine, score in zip(
+            *columns, cosines, scores, strict=True
+        )
     ]
 
 

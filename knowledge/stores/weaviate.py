@@ -304,8 +304,8 @@ class WeaviateStore:
         )
         async with self._bounded(self._limits.read_s):
             query = self._opened().query
-            lexical, dense = await both(_lexical(query, terms, pool, where), _dense(query, vector, pool, where))
-        return union(vector, lexical, dense)
+            lexical, dense = await both(_lexical(query, terms, vector, pool, where), _dense(query, vector, pool, where))
+        return union(lexical, dense)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -403,7 +403,7 @@ def _object(row: StoredChunk) -> DataObject[Any, None]:
     return DataObject(properties=properties(row), uuid=object_id(row.chunk.id), vector=row.vector.tolist())
 
 
-async def _lexical(query: Any, terms: str, pool: int, where: Any) -> list[Found]:  # noqa: ANN401
+async def _lexical(query: Any, terms: str, vector: Vector, pool: int, where: Any) -> list[Found]:  # noqa: ANN401
     if not terms.strip():
         return []
     answer = await query.bm25(
@@ -416,18 +416,20 @@ async def _lexical(query: Any, terms: str, pool: int, where: Any) -> list[Found]
         return_metadata=MetadataQuery(score=True),
     )
     # The server leaves out the formula's constant factor; with it both stores score alike.
-    return [_found(found, (_K1 + 1) * (found.metadata.score or 0.0)) for found in answer.objects]
+    return [_found(found, vector, (_K1 + 1) * (found.metadata.score or 0.0)) for found in answer.objects]
 
 
 async def _dense(query: Any, vector: Vector, pool: int, where: Any) -> list[Found]:  # noqa: ANN401
     answer = await query.near_vector(
         vector.tolist(), limit=pool, filters=where, include_vector=True, return_properties=list(RETURNED)
     )
-    return [_found(found) for found in answer.objects]
+    return [_found(found, vector) for found in answer.objects]
 
 
-def _found(found: Any, bm25: float = 0.0) -> Found:  # noqa: ANN401 - generic in the client
-    return Found(chunk_of(found.properties), np.asarray(found.vector["default"], dtype=np.float32), bm25)
+def _found(found: Any, vector: Vector, bm25: float = 0.0) -> Found:  # noqa: ANN401 - generic in the client
+    # From the full vector that is kept with the row: the index's own distance is of the rounded one.
+    cosine = float(np.asarray(found.vector["default"], dtype=np.float32) @ vector)
+    return Found(chunk_of(found.properties), cosine, bm25)
 
 
 def _says_unknown_key(error: WeaviateBaseError) -> bool:

@@ -1,0 +1,130 @@
+"""Two legs become one order, and one absolute score that says whether there is an answer at all. Pure.
+
+The constants belong to multilingual-e5-small and to BM25 with k1 = 1.2 and b = 0.75 over the terms of
+``knowledge.terms``; ``scripts/eval_retrieval.py`` measures them, and another embedder needs them measured again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from knowledge.interfaces import Candidate
+
+FLOOR = 0.70
+"""The cosine of texts that have nothing to do with each other."""
+
+LEXICAL_WEIGHT = 0.2
+"""Of 0.1 to 0.4: more helps a little within one language and ruins the search across languages."""
+
+ANSWERABLE = 0.3
+"""The confidence from which on a passage is taken to answer: see ``confidence``."""
+
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
+_LETTER = re.compile(r"[^\W\d_]")
+_READ_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the scores must know of a question."""
+
+    ideal_bm25: float
+    """What a passage would score that alone in the store holds every term of the question, each once."""
+    cjk: bool
+    """Whether it is written in Chinese, Japanese or Korean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A candidate with its place in the order."""
+
+    candidate: Candidate
+    score: float
+    """0 to 1, comparable within one query."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """A logistic regression's: per 0.1 of cosine over the expected one, per share of the ideal BM25, and alone."""
+
+    cosine: float
+    bm25: float
+    bias: float
+
+
+_ONE_LANGUAGE = _Weights(cosine=5.94, bm25=4.72, bias=-6.14)
+_ACROSS = _Weights(cosine=6.63, bm25=3.84, bias=-2.87)
+
+_EXPECTED = {False: 0.78, True: 0.82}
+"""The cosine of a question with a passage of its language that does not answer it, by whether that is CJK."""
+
+_EXPECTED_ACROSS = 0.75
+_PRIOR_PASSAGES = 10
+_BEST_PASSAGES = 10
+_POOL_PASSAGES = 40
+
+
+def asked(query: str, terms: str, rows: int) -> Asked:
+    """Describe a question to a store of ``rows`` passages.
+
+    The ideal is ``terms · ln(1 + (rows - 0.5) / 1.5)``: the largest inverse document frequency for each term. It needs
+    no statistics from the store, and told answerable questions from others as well as the exact one did.
+    """
+    distinct = len(set(terms.split()))
+    return Asked(ideal_bm25=distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5), cjk=is_cjk(query))
+
+
+def is_cjk(text: str) -> bool:
+    """Whether a text is Chinese, Japanese or Korean; a fifth of its letters is enough, names and code being Latin."""
+    beginning = text[:_READ_CHARACTERS]
+    return 5 * len(_CJK.findall(beginning)) >= max(1, len(_LETTER.findall(beginning)))
+
+
+def fuse(candidates: Sequence[Candidate]) -> tuple[Scored, ...]:
+    """Order candidates, best first; equal scores by cosine, then by id, so that one input has one order.
+
+    The score is ``0.2 · bm25 / max bm25 + 0.8 · (cosine - 0.70) / (max cosine - 0.70)``; a leg in which nothing stands
+    out (no lexical hit, no cosine over 0.70) adds nothing.
+    """
+    best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)
+    best_cosine = max((candidate.cosine for candidate in candidates), default=0.0)
+
+    def score(candidate: Candidate) -> float:
+        lexical = candidate.bm25 / best_bm25 if best_bm25 > 0 else 0.0
+        dense = (candidate.cosine - FLOOR) / (best_cosine - FLOOR) if best_cosine > FLOOR else 0.0
+        return LEXICAL_WEIGHT * lexical + (1 - LEXICAL_WEIGHT) * dense
+
+    ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _order(*pair))
+    return tuple(Scored(one, min(1.0, max(0.0, value))) for value, one in ordered)
+
+
+def _order(score: float, candidate: Candidate) -> tuple[float, float, str]:
+    return -score, -candidate.cosine, candidate.chunk.id
+
+
+def background(cosines: Sequence[float]) -> float:
+    """Return the cosine that passages of another language have with this question whether they answer it or not.
+
+    The mean of what comes after the ten best of a pool, held towards 0.75 while there are few.
+    """
+    behind = sorted(cosines, reverse=True)[_BEST_PASSAGES:_POOL_PASSAGES]
+    return fmean([*behind, *[_EXPECTED_ACROSS] * _PRIOR_PASSAGES])
+
+
+def confidence(candidate: Candidate, question: Asked, behind: float) -> float:
+    """Return how sure it is that a passage answers a question, 0 to 1; one half is even odds.
+
+    A logistic regression on the cosine over the expected one and on BM25's share of the ideal. What is expected depends
+    on the languages: English cosines lie lower than Chinese ones, and across languages they move with each question, so
+    there the pool's own ``background`` is taken, given as ``behind``.
+    """
+    cjk = is_cjk(candidate.chunk.text)
+    across = cjk != question.cjk
+    weights, expected = (_ACROSS, behind) if across else (_ONE_LANGUAGE, _EXPECTED[cjk])
+    share = min(1.0, candidate.bm25 / question.ideal_bm25) if question.ideal_bm25 > 0 else 0.0
+    over = (candidate.cosine - expected) / 0.1
+    return 1 / (1 + math.exp(-(weights.cosine * over + weights.bm25 * share + weights.bias)))

@@ -1,0 +1,178 @@
+"""A question becomes passages: embed, ask the store for candidates, let the manifest decide, fuse, pick."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from knowledge.interfaces import EVERYONE, Candidate, Current, Embedder, Hit, SearchResult, Store, Vector
+from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse
+from knowledge.terms import query_terms
+
+CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, Current]]]
+"""Ask the manifest which of these chunk ids are current; ids that it does not return may not be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breadth:
+    """How widely a search looks."""
+
+    pool: int = 30
+    """Rows of each leg at first, and three times the limit at least: from 20 to 50 measured the same."""
+    widest_pool: int = 800
+    """Where doubling the pool ends, when the manifest keeps dropping what the store proposes."""
+    per_document: int = 3
+    """Passages of one document before others get their turn; more only where others do not fill the limit."""
+    query_characters: int = 8192
+    """Of a longer question the first and the last half of this many; the embedder reads its first 512 tokens."""
+    count_for_s: float = 60.0
+    """How long the number of rows is taken as known; only its logarithm matters."""
+
+
+class HybridSearch:
+    """Search over one open store; it holds no state but the number of rows, and may be used by many tasks at once.
+
+    Args:
+        embedder: of the identity that the index was built with.
+        store: open.
+        current: the manifest's word, see ``CurrentChunks``.
+        breadth: how widely to look.
+        now: seconds of a monotonic clock.
+
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        store: Store,
+        current: CurrentChunks,
+        *,
+        breadth: Breadth | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._embedder = embedder
+        self._store = store
+        self._current = current
+        self._breadth = breadth or Breadth()
+        self._now = now
+        self._rows = 0
+        self._rows_counted_at: float | None = None
+
+    async def search(
+        self, query: str, *, sources: Collection[str], limit: int = 8, readers: Collection[str] = EVERYONE
+    ) -> SearchResult:
+        """Return the passages that answer a question and that every one of ``readers`` may see, best first.
+
+        Args:
+            query: of any length; an empty one finds nothing.
+            sources: ``SourceKey.id`` of those to search in.
+            limit: how many passages at most; fewer when there are no more.
+            readers: who will see the answer; ``{"*"}`` is anybody, nobody is taken as anybody.
+
+        Raises:
+            KnowledgeError: the embedder, the store or the manifest failed.
+
+        """
+        started = self._now()
+        text = bounded(query.strip(), self._breadth.query_characters)
+        hits: tuple[Hit, ...] = ()
+        if text and sources and limit > 0:
+            vector = await self._embedder.embed_query(text)
+            terms = query_terms(text)
+            question = asked(text, terms, await self._count())
+            hits = await self._hits(question, vector, terms, limit, sources, frozenset(readers) or EVERYONE)
+        answerable = any(hit.confidence >= ANSWERABLE for hit in hits)
+        return SearchResult(query, hits, self._now() - started, answerable)
+
+    async def _hits(
+        self,
+        question: Asked,
+        vector: Vector,
+        terms: str,
+        limit: int,
+        sources: Collection[str],
+        readers: frozenset[str],
+    ) -> tuple[Hit, ...]:
+        """Widen until the manifest leaves enough, or the store has no more."""
+        pool = max(self._breadth.pool, 3 * limit)
+        while True:
+            proposed = await self._store.candidates(vector, terms, pool=pool, sources=sources, readers=readers)
+            current = await self._current([candidate.chunk.id for candidate in proposed])
+            usable = [one for one in proposed if _may_be_shown(one, current, readers)]
+            picked = pick(fuse(usable), limit, self._breadth.per_document)
+            exhausted = len(proposed) < pool  # the dense leg alone returns a full pool while there are more
+            if len(picked) >= limit or exhausted or pool >= self._breadth.widest_pool:
+                behind = background([one.cosine for one in usable])
+                return tuple(
+                    _hit(one, confidence(one.candidate, question, behind), current[one.candidate.chunk.id])
+                    for one in picked
+                )
+            pool = min(2 * pool, self._breadth.widest_pool)
+
+    async def _count(self) -> int:
+        now = self._now()
+        if self._rows_counted_at is None or now - self._rows_counted_at > self._breadth.count_for_s:
+            self._rows = await self._store.count()
+            self._rows_counted_at = now
+        return self._rows
+
+
+def bounded(text: str, characters: int) -> str:
+    """Return a text of at most about ``characters``: of a longer one its beginning and its end."""
+    half = characters // 2
+    return text if len(text) <= characters else f"{text[:half]} {text[-half:]}"
+
+
+def may_see(readers: frozenset[str], document_readers: frozenset[str]) -> bool:
+    """Whether every reader may see a document; one that is open to everybody is open to all of them."""
+    return document_readers >= EVERYONE or (bool(readers) and readers <= document_readers)
+
+
+def pick(ranked: Sequence[Scored], limit: int, per_document: int) -> list[Scored]:
+    """Take the best: no text twice, and no more than ``per_document`` of one document while others have some.
+
+    Passages that differ at all are kept: near twins differ just in the number or the name that was asked for.
+    """
+    taken: dict[tuple[str, str], int] = {}
+    first: list[Scored] = []
+    rest: list[Scored] = []
+    for one in _without_twins(ranked):
+        document = (one.candidate.chunk.source, one.candidate.chunk.document)
+        taken[document] = taken.get(document, 0) + 1
+        (first if taken[document] <= per_document else rest).append(one)
+        if len(first) == limit:
+            break
+    chosen = {one.candidate.chunk.id for one in (*first, *rest)[:limit]}
+    return [one for one in ranked if one.candidate.chunk.id in chosen]
+
+
+def _without_twins(ranked: Iterable[Scored]) -> Iterator[Scored]:
+    seen: set[str] = set()
+    for one in ranked:
+        text = " ".join(unicodedata.normalize("NFKC", one.candidate.chunk.text).casefold().split())
+        if text not in seen:
+            seen.add(text)
+            yield one
+
+
+def _may_be_shown(candidate: Candidate, current: Mapping[str, Current], readers: frozenset[str]) -> bool:
+    listed = current.get(candidate.chunk.id)
+    return listed is not None and may_see(readers, listed.readers)
+
+
+def _hit(scored: Scored, sure: float, current: Current) -> Hit:
+    chunk = scored.candidate.chunk
+    return Hit(
+        id=chunk.id,
+        source=current.source_name,
+        document=chunk.document,
+        title=chunk.title,
+        heading=chunk.heading,
+        url=chunk.url,
+        text=chunk.text,
+        score=scored.score,
+        confidence=sure,
+        synced_at=current.synced_at,
+    )

@@ -1,0 +1,127 @@
+"""The public question sets that quality is measured on: read from KVASIR_EVAL_DIR, checked, embedded once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from knowledge.interfaces import Matrix
+
+PUBLISHED = {
+    "xquad/xquad.en.json": (
+        "https://github.com/google-deepmind/xquad",
+        "e4c57d1c9143aaa1c5d265ba5987a65f4e69528d2a98f29d6e75019b10344f29",
+    ),
+    "xquad/xquad.zh.json": (
+        "https://github.com/google-deepmind/xquad",
+        "691d0b3359bc6b8faa8de931dfdfe21d50a65861ae348e32a0d1a0190b0c8835",
+    ),
+    "cmrc2018/cmrc2018_dev.json": (
+        "https://github.com/ymcui/cmrc2018 (squad-style-data)",
+        "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",
+    ),
+}
+"""File below KVASIR_EVAL_DIR: where it is published, and its SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with the one passage that answers it."""
+
+    id: str
+    text: str
+    passage: str
+
+    @property
+    def even(self) -> bool:
+        """Whether it belongs to the half that may be tuned on."""
+        return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """Questions and the passages they are asked of; ``passages`` maps ids to texts."""
+
+    name: str
+    questions: tuple[Question, ...]
+    passages: dict[str, str]
+
+
+def folder_or_exit() -> Path:
+    """Return KVASIR_EVAL_DIR; without it, or with other files in it, say where they are published and exit with 2."""
+    given = os.environ.get("KVASIR_EVAL_DIR")
+    if given and all(_is_published(Path(given) / name, checksum) for name, (_, checksum) in PUBLISHED.items()):
+        return Path(given)
+    reason = f"KVASIR_EVAL_DIR ({given}) lacks them or holds others" if given else "KVASIR_EVAL_DIR is not set"
+    print(f"This needs the public question sets, and {reason}. Put them into one folder and name it:", file=sys.stderr)
+    for name, (where, checksum) in PUBLISHED.items():
+        print(f"  {name}  from {where}\n    sha256 {checksum}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _is_published(path: Path, checksum: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+
+
+def question_sets(folder: Path) -> list[QuestionSet]:
+    """Return the five sets: English, Chinese, both ways across, and Chinese Wikipedia."""
+    english = _squad("xquad_en", folder / "xquad/xquad.en.json")
+    chinese = _squad("xquad_zh", folder / "xquad/xquad.zh.json")
+    return [
+        english,
+        chinese,
+        QuestionSet("xquad_zh_en", chinese.questions, english.passages),
+        QuestionSet("xquad_en_zh", english.questions, chinese.passages),
+        _squad("cmrc2018", folder / "cmrc2018/cmrc2018_dev.json"),
+    ]
+
+
+def _squad(name: str, path: Path) -> QuestionSet:
+    """Read SQuAD's format; one paragraph is one passage, numbered in the file's order."""
+    questions: list[Question] = []
+    passages: dict[str, str] = {}
+    for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            passage = f"p{len(passages):04}"
+            passages[passage] = paragraph["context"]
+            questions += [Question(qa["id"], qa["question"], passage) for qa in paragraph["qas"]]
+    return QuestionSet(name, tuple(questions), passages)
+
+
+class Embedding(Protocol):
+    """What is needed of ``knowledge.embedding``'s embedder."""
+
+    @property
+    def identity(self) -> str:
+        """Return what the vectors depend on."""
+
+    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        """Embed questions."""
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        """Embed passages."""
+
+
+async def embedded(embedder: Embedding, texts: Sequence[str], *, questions: bool, scratch: Path) -> Matrix:
+    """Embed texts, or take their vectors from ``scratch`` where the same ones were embedded before."""
+    digest = hashlib.sha256("\x1f".join([embedder.identity, str(questions), *texts]).encode()).hexdigest()
+    cached = scratch / f"{digest[:32]}.npy"
+    if cached.is_file():
+        vectors: Matrix = np.load(cached)
+        return vectors
+    embed = embedder.embed_queries if questions else embedder.embed_passages
+    batches = [await embed(texts[start : start + 256]) for start in range(0, len(texts), 256)]
+    vectors = np.concatenate(batches)
+    scratch.mkdir(parents=True, exist_ok=True)
+    partial = cached.with_suffix(f".{os.getpid()}.npy")
+    np.save(partial, vectors)
+    partial.replace(cached)
+    return vectors
