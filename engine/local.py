@@ -149,6 +149,7 @@ class LocalEngine:
             secrets=(key,),
             on_line=LogFile(self._folder / "engine.log").write,
             progress_from=share.starting,
+            note=plan.note,
         )
 
     async def _point_to(self, endpoint: Endpoint) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import signal
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +19,8 @@ from engine.launch import Launch
 from engine.lifecycle import Event
 from engine.logtail import READY_LINE, LogTail, milestone, reason
 from engine.process import EngineProcess, free_port
+
+_KILLED = 128 + signal.SIGKILL
 
 Healthy = Callable[[str], Awaitable[bool]]
 """Asks the engine at a URL whether it is well, within a deadline of its own; False for any failure."""
@@ -79,6 +82,8 @@ class Job:
     """Given each line of the log."""
     progress_from: float = 0.0
     """How far things were before the first start, 0 to 1."""
+    note: str = ""
+    """Shown while it is ready, "" where there is nothing to say."""
     grace_s: float = 10.0
     """From asking the process to end to killing it; SGLang takes up to 8 s."""
 
@@ -137,7 +142,7 @@ class Supervisor:
             await asyncio.wait([ended, watching], return_when=asyncio.FIRST_COMPLETED)
             if watching.done() and not ended.done():
                 return watching.result()
-            return f"it ended with status {process.returncode}: {reason(tail.lines)}"
+            return f"{_ended(process.returncode)}: {reason(tail.lines)}"
         except EngineError as error:
             return str(error)
         finally:
@@ -161,7 +166,7 @@ class Supervisor:
                 await self._job.ready(launch)
         except TimeoutError:
             return f"it was not ready within {self._policy.start_deadline_s:.0f} s"
-        self._board.move(Event.CAME_UP, progress=1.0)
+        self._board.move(Event.CAME_UP, self._job.note, progress=1.0)
         return await self._while_healthy(launch)
 
     async def _until_up(self, launch: Launch, up: asyncio.Event) -> None:
@@ -180,13 +185,19 @@ class Supervisor:
             await self._around.sleep(self._policy.health_every_s)
             if await self._job.healthy(launch.url):
                 if silent:
-                    self._board.move(Event.CAME_UP, progress=1.0)
+                    self._board.move(Event.CAME_UP, self._job.note, progress=1.0)
                 silent = 0
             else:
                 if not silent:
                     self._board.move(Event.WENT_SILENT, "The engine does not answer; waiting for it.")
                 silent += 1
         return f"it gave no sign of life {silent} times in a row"
+
+
+def _ended(status: int | None) -> str:
+    if status == _KILLED:
+        return "it was killed, by hand or by the system for lack of memory"
+    return f"it ended with status {status}"
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -141,15 +142,20 @@ class Encoding:
         return len(self.encode(text))
 
     def truncate(self, text: str, max_tokens: int) -> str:
-        """Return the beginning of ``text`` (normalised as the model sees it) that has at most ``max_tokens``."""
+        """Return the beginning of ``text`` that has at most ``max_tokens``."""
+        text = whole(text)
         tokens = self.encode(text)
         if len(tokens) <= max_tokens:
             return text
-        for kept in range(max_tokens, 0, -1):
-            beginning = self._encoding.decode_bytes(tokens[:kept]).decode("utf-8", errors="ignore")
-            if self.count(beginning) <= max_tokens:  # cut off, the last piece may be encoded in more tokens
-                return beginning
-        return ""
+        kept = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
+        length = len(kept) if text.startswith(kept) else self._length(text, max_tokens)
+        while length and self.count(text[:length]) > max_tokens:  # cut, the last piece may take more tokens
+            length -= 1
+        return text[:length]
+
+    def _length(self, text: str, max_tokens: int) -> int:
+        """Return about how many characters fit, where the model's tokens are not of the text as it stands."""
+        return bisect_right(range(1, len(text) + 1), max_tokens, key=lambda length: self.count(text[:length]))
 
 
 def from_tokenizer_json(path: Path) -> Encoding:

@@ -25,6 +25,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOCK_DEADLINE_S = 60.0
 _TICK_S = 0.1
+_NICENESS = 5
+"""Loading takes minutes of all cores; whoever answers meanwhile goes first."""
 
 
 def main(argv: list[str]) -> int:
@@ -36,6 +38,7 @@ def main(argv: list[str]) -> int:
         sys.stdout.write("Another engine of this state directory is still shutting down.\n")
         return 75
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    os.nice(_NICENESS)
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -270,6 +270,30 @@ async def test_a_key_that_is_refused_is_told_from_a_server_that_loads(sglang: Fa
         await connect().served()
 
 
+async def test_the_key_does_not_follow_a_redirect(sglang: FakeSglang, connect: Connect) -> None:
+    followed = asyncio.Event()
+
+    async def elsewhere(_: web.Request) -> web.StreamResponse:
+        followed.set()
+        return web.Response()
+
+    async def chat(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", elsewhere)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    sglang.chat = chat
+    try:
+        with pytest.raises(EngineRefused, match="307"):
+            await _all(connect())
+        assert not followed.is_set()
+    finally:
+        await runner.cleanup()
+
+
 async def test_something_else_at_the_address(connect: Connect) -> None:
     async def page(_: web.Request) -> web.StreamResponse:
         return web.Response(text="<html>a page</html>")

@@ -1,0 +1,277 @@
+"""A real SGLang on this machine's CPU: answered, cancelled, killed, restarted, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+import pytest_asyncio
+
+from bot.wheels import WheelError
+from engine.catalogue import resolve
+from engine.client import Endpoint, EngineClient
+from engine.errors import EngineUnauthorized, PromptTooLong
+from engine.fit import Plan
+from engine.install import Installer
+from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, State
+from engine.launch import launch
+from engine.runtime import RuntimeFile
+from engine.service import Engine
+from engine.settings import EngineSettings
+from engine.supervisor import Policy
+from tests.engine.fakes import alive, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+Unpack = Callable[[str, str, str], Awaitable[Path]]
+START_S = 300
+ROOT = Path(__file__).parents[2]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installer(cache: Path, unpack_wheel: Unpack) -> Installer:
+    """Install SGLang and the stand-in into the shared cache, once for all runs."""
+    made = Installer(cache, unpack_wheel)
+    await made.install("cpu", lambda *_: None)
+    await made.install_stand_in(lambda *_: None)
+    return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(installer: Installer, home: Path, cache: Path, unpack_wheel: Unpack) -> AsyncIterator[Engine]:
+    """Run the stand-in for the whole module."""
+    assert installer.installed("cpu")
+    settings = EngineSettings(home, cache, policy=Policy(health_every_s=2))
+    made = Engine(settings, unpack_wheel, wheel_error=WheelError)
+    try:
+        await made.start()
+        status = await made.wait_ready(START_S)
+        assert status.state is State.READY, status.detail
+        yield made
+    finally:
+        before = _sglang(home)
+        await made.stop()
+        assert not any(alive(pid) for pid in before)
+
+
+def _sglang(home: Path) -> list[int]:
+    """Return the processes of the engine of one state directory: those whose start names it, and what came of them."""
+    found: list[int] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if "sglang.launch_server" in line and str(home) in " ".join(line):
+                found += [process.pid, *(child.pid for child in process.children(recursive=True))]
+    return list(dict.fromkeys(found))
+
+
+async def _ask(engine: Engine | EngineClient, text: str, max_tokens: int = 40, temperature: float = 0.0) -> list[Delta]:
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature)
+    return [d async for d in engine.stream([Message("user", text)], sampling, request_id=os.urandom(8).hex())]
+
+
+def _said(deltas: list[Delta], kind: type[Content | Reasoning]) -> str:
+    return "".join(delta.text for delta in deltas if isinstance(delta, kind))
+
+
+async def test_it_answers(engine: Engine) -> None:
+    """In pieces, with what it cost; the second time the prompt comes from the prefix cache."""
+    first = await _ask(engine, "What is the capital of France?")
+    assert "Paris" in _said(first, Content)
+    assert len(first) > 3
+    done = (await _ask(engine, "What is the capital of France?"))[-1]
+    assert isinstance(done, Done)
+    assert done.usage.cached_tokens is not None
+    assert done.usage.cached_tokens > 20
+    assert engine.status().stand_in
+    assert engine.status().model == "SmolLM2-135M-Instruct"
+    assert engine.context_tokens == 8192
+
+
+async def test_an_answer_that_is_cut(engine: Engine) -> None:
+    done = (await _ask(engine, "Tell me a long story.", max_tokens=5))[-1]
+    assert isinstance(done, Done)
+    assert (done.finish_reason, done.usage.completion_tokens) == ("length", 5)
+
+
+async def test_tokens_are_counted_as_the_engine_counts(engine: Engine) -> None:
+    """The prompt's tokens grow by exactly what the added text counts, digits and Chinese included."""
+    added = " Room 2026, 第3号楼，下午  12:30。"
+    plain = (await _ask(engine, "Where?" + " x", max_tokens=1))[-1]
+    longer = (await _ask(engine, "Where?" + added + " x", max_tokens=1))[-1]
+    assert isinstance(plain, Done)
+    assert isinstance(longer, Done)
+    assert (longer.usage.prompt_tokens or 0) - (plain.usage.prompt_tokens or 0) == engine.count_tokens(added)
+
+
+async def test_closing_frees_the_engine(engine: Engine, home: Path) -> None:
+    """A reader that goes away stops the generation: nothing runs any more long before 4,000 tokens could."""
+    told = RuntimeFile(home).read()
+    assert told is not None
+    headers = {"Authorization": f"Bearer {told.api_key}"}
+    async with aiohttp.ClientSession(told.url, headers=headers) as session:
+        asked = [Message("user", "Write a very long story about a dragon who counts all of the stars in the sky.")]
+        async with aclosing(engine.stream(asked, Sampling(0.0, max_tokens=4000), request_id="left")) as deltas:
+            for _ in range(50):  # SGLang counts anew at every fortieth token
+                await anext(deltas)
+            assert await _running(session) == 1
+        async with asyncio.timeout(10):
+            while await _running(session):
+                pass
+
+
+async def _running(session: aiohttp.ClientSession) -> int:
+    async with session.get("/v1/loads") as response:
+        return sum(load["num_running_reqs"] for load in (await response.json())["loads"])
+
+
+async def test_a_question_that_is_too_long(engine: Engine) -> None:
+    with pytest.raises(PromptTooLong, match="fit"):
+        await _ask(engine, "word " * 9000)
+
+
+async def test_a_wrong_key(engine: Engine) -> None:
+    url = engine.status().url
+    assert url is not None
+    client = EngineClient(Endpoint(url, "wrong", "x"))
+    with pytest.raises(EngineUnauthorized):
+        await client.served()
+    with pytest.raises(EngineUnauthorized):
+        await _ask(client, "Hi")
+    await client.close()
+
+
+async def test_the_key_is_nowhere_to_be_read(engine: Engine, home: Path) -> None:
+    """Neither on a command line, nor in an environment, nor in the log; the files that hold it are private."""
+    assert engine.status().state is State.READY
+    told = RuntimeFile(home).read()
+    assert told is not None
+    assert told.api_key
+    for pid in _sglang(home):
+        process = psutil.Process(pid)
+        assert told.api_key not in " ".join(process.cmdline())
+        assert told.api_key not in str(process.environ())
+    assert told.api_key not in (home / "engine" / "engine.log").read_text()
+    for name in ("runtime.json", "launch.yaml"):
+        assert (home / "engine" / name).stat().st_mode & 0o077 == 0
+
+
+async def test_another_process_uses_it(engine: Engine, home: Path) -> None:
+    """It sees the state in the file, and streams from the same engine without starting one."""
+    code = (
+        "import asyncio, sys; from pathlib import Path; from engine.service import Engine;"
+        "from engine.settings import EngineSettings; from engine.interfaces import *\n"
+        "async def wheel(*_): raise OSError\n"
+        "async def main():\n"
+        "    home = Path(sys.argv[1]); print(Engine.peek(home).state.value)\n"
+        "    engine = Engine(EngineSettings(home, home), wheel); print((await engine.ensure()).state.value)\n"
+        "    async for d in engine.stream([Message('user', 'hi')], Sampling(max_tokens=3), request_id='r'): last = d\n"
+        "    print(type(last).__name__, engine.context_tokens); await engine.stop()\n"
+        "asyncio.run(main())"
+    )
+    before = _sglang(home)
+    argv = (sys.executable, "-c", code, str(home))
+    said = await asyncio.to_thread(subprocess.check_output, argv, text=True, cwd=ROOT)
+    assert said.split() == ["ready", "ready", "Done", "8192"]
+    assert _sglang(home) == before
+    assert engine.status().state is State.READY
+
+
+async def test_it_comes_back_after_kill_9(engine: Engine, home: Path) -> None:
+    """The server is killed: its children go, another one is started, and it answers."""
+    before = _sglang(home)
+    assert len(before) >= 3
+    os.kill(before[0], signal.SIGKILL)
+    await until(lambda: engine.status().state is State.STARTING, 30)
+    assert (await engine.wait_ready(START_S)).state is State.READY
+    assert not any(alive(pid) for pid in before)
+    assert "Paris" in _said(await _ask(engine, "What is the capital of France?"), Content)
+
+
+async def test_every_flag_that_is_ever_given_is_known_to_this_release(installer: Installer) -> None:
+    """Also those for cards, which this machine may not have."""
+    listing = (
+        "import argparse; from sglang.srt.server_args import ServerArgs; p = argparse.ArgumentParser();"
+        "ServerArgs.add_cli_args(p); print(*[o for a in p._actions for o in a.option_strings])"
+    )
+    python = installer.python("cpu")
+    known = await asyncio.to_thread(subprocess.check_output, (python, "-I", "-c", listing), text=True)
+    for device in ("cpu", "cuda"):
+        plan = Plan(resolve("7B"), device, 2, 4096, 8192, 60)
+        made = launch(
+            plan, python=python, model_path="x", port=1, config_file=Path("/x.yaml"), api_key="k", environment={}
+        )
+        flags = {word for word in made.argv[4:] if word.startswith("--")}
+        assert flags <= set(known.split())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tiny_r1(installer: Installer, cache: Path) -> Path:
+    """Train the tiny R1-shaped model, once for each version of its script."""
+    script = Path(__file__).with_name("tiny_r1.py")
+    folder = cache / "test-models" / f"tiny-r1-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        argv = (installer.python("cpu"), "-I", script, installer.stand_in(), scratch)
+        await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True)
+        with contextlib.suppress(OSError):  # another run was first
+            scratch.rename(folder)
+    return folder
+
+
+@pytest.fixture
+def owner(tmp_path: Path, cache: Path, tiny_r1: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.engine.real_owner", str(tmp_path), str(cache), str(tiny_r1)],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def test_a_model_that_thinks_and_a_killed_owner(
+    owner: subprocess.Popen[str], tmp_path: Path, cache: Path, unpack_wheel: Unpack
+) -> None:
+    """Thinking and answer come apart without a tag, also when it is cut; then kill -9 of its owner leaves nothing."""
+    assert owner.stdout is not None
+    assert (await asyncio.to_thread(owner.stdout.readline)).startswith("http://127.0.0.1:")
+    engine = Engine(EngineSettings(tmp_path, cache), unpack_wheel, wheel_error=WheelError)
+    assert (await engine.ensure()).state is State.READY
+    deltas = await _ask(engine, "what is the price of bread", max_tokens=200)
+    assert _said(deltas, Reasoning) == "First I look at the question. Then I check what is known."
+    assert _said(deltas, Content) == "The answer is forty-two."
+    cut = await _ask(engine, "what is the price of bread", max_tokens=6)
+    assert _said(cut, Reasoning).startswith("First I look")
+    assert _said(cut, Content) == ""
+    assert isinstance(cut[-1], Done)
+    assert cut[-1].finish_reason == "length"
+    client = engine._connection.client()
+    unsplit = EngineClient(replace(client.endpoint, split_by_server=False))
+    assert _said(await _ask(unsplit, "who wrote this book", max_tokens=200), Content) == "The answer is forty-two."
+    await unsplit.close()
+    running = _sglang(tmp_path)
+    assert len(running) >= 3
+    owner.kill()
+    await until(lambda: not any(alive(pid) for pid in running), 20)
+    await until(lambda: engine.status().state is not State.READY)
+    await engine.stop()
+    assert Engine.peek(tmp_path).state is State.ABSENT
