@@ -1,0 +1,122 @@
+"""The order and the confidence, as pure functions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.interfaces import Candidate, Chunk
+from knowledge.search.fusion import ANSWERABLE, Asked, asked, background, confidence, fuse, is_cjk
+
+ENGLISH, CHINESE = "The office opens at nine.", "办公室九点开门。"
+
+
+def candidate(id_: str, bm25: float, cosine: float, text: str = ENGLISH) -> Candidate:
+    return Candidate(Chunk(id_, "docs", f"{id_}.md", "", "", text, None), bm25, cosine)
+
+
+def test_the_score_is_the_measured_formula() -> None:
+    fused = fuse([candidate("a", 8, 0.85), candidate("b", 10, 0.80), candidate("c", 0, 0.90)])
+    assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [
+        ("c", 0.8),
+        ("a", round(0.2 * 0.8 + 0.8 * 0.15 / 0.2, 4)),
+        ("b", round(0.2 + 0.8 * 0.1 / 0.2, 4)),
+    ]
+
+
+def test_nothing_is_fused_to_nothing() -> None:
+    assert fuse([]) == ()
+
+
+def test_without_lexical_hits_the_cosine_decides() -> None:
+    fused = fuse([candidate("a", 0, 0.75), candidate("b", 0, 0.8)])
+    assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [("b", 0.8), ("a", 0.4)]
+
+
+def test_without_any_cosine_over_the_floor_the_terms_decide_then_the_cosine() -> None:
+    fused = fuse([candidate("a", 0, 0.1), candidate("b", 0, 0.7), candidate("c", 5, -0.2)])
+    assert [one.candidate.chunk.id for one in fused] == ["c", "b", "a"]
+    assert [one.score for one in fused] == [0.2, 0, 0]
+
+
+candidates = st.lists(
+    st.builds(candidate, st.uuids().map(str), st.floats(0, 60), st.floats(-1, 1)),
+    max_size=30,
+    unique_by=lambda one: one.chunk.id,
+)
+
+
+@given(candidates, st.randoms(use_true_random=False))
+def test_one_input_has_one_order_whatever_order_it_comes_in(some: list[Candidate], random: object) -> None:
+    shuffled = list(some)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert fuse(some) == fuse(shuffled)
+    assert sorted(one.candidate.chunk.id for one in fuse(some)) == sorted(one.chunk.id for one in some)
+    assert all(0 <= one.score <= 1 for one in fuse(some))
+
+
+def test_equal_scores_are_ordered_by_id() -> None:
+    fused = fuse([candidate(id_, 1, 0.8) for id_ in "cab"])
+    assert [one.candidate.chunk.id for one in fused] == ["a", "b", "c"]
+
+
+@given(
+    st.builds(candidate, st.just("a"), st.floats(0, 60), st.floats(-1, 1), st.sampled_from([ENGLISH, CHINESE])),
+    st.builds(Asked, ideal_bm25=st.floats(0, 60), cjk=st.booleans()),
+    st.floats(-1, 1),
+)
+def test_confidence_is_a_share_and_grows_with_the_evidence(one: Candidate, question: Asked, behind: float) -> None:
+    sure = confidence(one, question, behind)
+    assert 0 <= sure <= 1
+    assert confidence(Candidate(one.chunk, one.bm25 + 1, one.cosine), question, behind) >= sure
+    assert confidence(Candidate(one.chunk, one.bm25, one.cosine + 0.01), question, behind) >= sure
+
+
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE])
+def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> None:
+    """The medians measured on xquad: questions with their passage, and with it taken away."""
+    question = Asked(ideal_bm25=10, cjk=text == CHINESE)
+    with_it, without = ((0.869, 4.4), (0.819, 1.8)) if text == ENGLISH else ((0.903, 4.3), (0.871, 1.9))
+    assert confidence(candidate("a", with_it[1], with_it[0], text), question, 0.75) > 0.6
+    assert confidence(candidate("a", without[1], without[0], text), question, 0.75) < 0.4
+    assert confidence(candidate("a", 0, 0.80, text), question, 0.75) < ANSWERABLE
+
+
+def test_across_languages_the_pool_is_the_measure() -> None:
+    question = Asked(ideal_bm25=10, cjk=True)
+    outstanding = candidate("a", 0, 0.83, ENGLISH)
+    assert confidence(outstanding, question, 0.76) > 0.6
+    assert confidence(outstanding, question, 0.82) < ANSWERABLE
+
+
+def test_the_background_is_what_comes_after_the_best() -> None:
+    assert background([]) == pytest.approx(0.75)
+    assert background([0.99] * 10) == pytest.approx(0.75)
+    assert background([0.99] * 10 + [0.81] * 30) == pytest.approx((30 * 0.81 + 10 * 0.75) / 40)
+
+
+def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
+    assert asked("a b a", "a b a", 100).ideal_bm25 == pytest.approx(2 * math.log(1 + 99.5 / 1.5))
+    assert asked("", "", 100).ideal_bm25 == 0
+    assert asked("a", "a", 0).ideal_bm25 > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "cjk"),
+    [
+        ("", False),
+        ("How do I add a source?", False),
+        ("如何添加来源？", True),
+        ("如何配置 limit-req", True),
+        ("Apache APISIX 安装", False),
+        ("ソースを追加する", True),
+        ("소스를 추가", True),
+        ("123 !?", False),
+        ("what does 中 mean in this long English question", False),
+    ],
+)
+def test_the_language_is_told_by_its_letters(text: str, *, cjk: bool) -> None:
+    assert is_cjk(text) is cjk

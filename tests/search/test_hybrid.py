@@ -1,0 +1,282 @@
+"""The whole search over a real embedded store, with an embedder and a manifest made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
+from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, StoredChunk, Vector
+from knowledge.search.hybrid import Breadth, HybridSearch, bounded, may_see
+from knowledge.stores.local import LocalStore
+from knowledge.terms import index_terms
+
+SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
+SOURCE = "docs\x1ffolder\x1f/srv"
+DIMENSIONS = 64
+
+
+class WordEmbedder:
+    """Vectors out of words: texts that share words are near, deterministically."""
+
+    identity = "words"
+    dimensions = DIMENSIONS
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.broken = False
+
+    async def embed_query(self, text: str) -> Vector:
+        self.asked.append(text)
+        if self.broken:
+            raise EmbedderError("The embedder is broken: repair it.")
+        return self._vector(text)
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        return np.stack([self._vector(text) for text in texts])
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def _vector(self, text: str) -> Vector:
+        vector = np.full(DIMENSIONS, 0.2, np.float32)
+        for word in set(index_terms(text).split()):
+            seed = int(hashlib.sha256(word.encode()).hexdigest()[:8], 16)
+            vector += np.random.default_rng(seed).normal(size=DIMENSIONS).astype(np.float32)
+        return vector / np.float32(np.linalg.norm(vector))
+
+
+@dataclass
+class House:
+    """A store, its manifest, and the search over both."""
+
+    store: LocalStore
+    embedder: WordEmbedder = field(default_factory=WordEmbedder)
+    manifest: dict[str, Current] = field(default_factory=dict)
+    asked_manifest: list[int] = field(default_factory=list)
+
+    async def current(self, ids: Collection[str]) -> Mapping[str, Current]:
+        self.asked_manifest.append(len(ids))
+        return {id_: self.manifest[id_] for id_ in ids if id_ in self.manifest}
+
+    def search(self, **breadth: int) -> HybridSearch:
+        return HybridSearch(self.embedder, self.store, self.current, breadth=Breadth(**breadth))
+
+    async def add(
+        self, texts: Mapping[str, str], *, document: str | None = None, readers: frozenset[str] = EVERYONE
+    ) -> None:
+        chunks = [Chunk(i, SOURCE, document or f"{i}.md", "T", "H", t, f"u/{i}", readers) for i, t in texts.items()]
+        vectors = await self.embedder.embed_passages([chunk.text for chunk in chunks])
+        await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
+        self.manifest |= {chunk.id: Current("docs", readers, SYNCED) for chunk in chunks}
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    store = LocalStore(tmp_path)
+    await store.open("kvasir_0a1b2c3d", DIMENSIONS)
+    yield House(store)
+    await store.close()
+
+
+async def ids(search: HybridSearch, query: str, *, limit: int = 8, readers: Collection[str] = EVERYONE) -> list[str]:
+    return [hit.id for hit in (await search.search(query, sources=[SOURCE], limit=limit, readers=readers)).hits]
+
+
+async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
+    await house.add({"a": "The office opens at nine.", "b": "Bread needs flour."})
+    result = await house.search().search("when does the office open", sources=[SOURCE])
+    first = result.hits[0]
+    assert (first.id, first.source, first.document, first.title, first.heading, first.url, first.text) == (
+        "a", "docs", "a.md", "T", "H", "u/a", "The office opens at nine.",
+    )  # fmt: skip
+    assert first.synced_at == SYNCED
+    assert 0 < first.confidence <= 1
+    assert first.score == max(hit.score for hit in result.hits)
+    assert result.seconds > 0
+    assert result.query == "when does the office open"
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\n\t"])
+async def test_an_empty_question_finds_nothing_and_embeds_nothing(house: House, query: str) -> None:
+    await house.add({"a": "Words."})
+    result = await house.search().search(query, sources=[SOURCE])
+    assert (result.hits, result.answerable, house.embedder.asked) == ((), False, [])
+
+
+@pytest.mark.parametrize("query", ["!?", "🦙", "'; DROP TABLE x; --", "\x00", '"quoted" (and) -more*'])
+async def test_a_question_without_words_is_no_error(house: House, query: str) -> None:
+    await house.add({"a": "Words."})
+    assert await ids(house.search(), query) == ["a"]
+
+
+async def test_a_very_long_question_is_bounded(house: House) -> None:
+    await house.add({"a": "The office opens at nine.", "b": "Bread needs flour."})
+    query = "when does the office open " + "x y z " * 7000
+    assert len(query) > 40_000
+    assert (await ids(house.search(), query))[0] == "a"
+    assert len(house.embedder.asked[0]) <= 8193
+
+
+async def test_no_sources_or_no_places_is_nothing(house: House) -> None:
+    await house.add({"a": "Words."})
+    assert (await house.search().search("words", sources=[])).hits == ()
+    assert (await house.search().search("words", sources=[SOURCE], limit=0)).hits == ()
+
+
+async def test_answerable_is_what_the_confidence_says(house: House) -> None:
+    await house.add({f"r{n}": f"Topic number {n} about something else." for n in range(30)})
+    await house.add({"a": "The quick brown fox jumps over the lazy dog."})
+    assert (await house.search().search("quick brown fox jumps over the lazy dog", sources=[SOURCE])).answerable
+    assert not (await house.search().search("parental leave policy", sources=[SOURCE])).answerable
+    assert not (await house.search().search("", sources=[SOURCE])).answerable
+
+
+# ── The manifest decides ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_the_manifest_does_not_list_is_dropped_and_the_search_widens(house: House) -> None:
+    texts = {f"old{n:03}": f"office opens at nine version {n}" for n in range(300)}
+    await house.add(texts)
+    await house.add({f"new{n}": f"office closes late, remark {n} of the porter" for n in range(4)})
+    for id_ in texts:
+        del house.manifest[id_]
+    assert set(await ids(house.search(pool=10), "office opens at nine", limit=4)) == {f"new{n}" for n in range(4)}
+    assert house.asked_manifest[-1] > house.asked_manifest[0]
+
+
+async def test_widening_ends(house: House) -> None:
+    await house.add({f"old{n:03}": f"office opens at nine version {n}" for n in range(300)})
+    house.manifest.clear()
+    assert await ids(house.search(pool=10, widest_pool=40), "office opens at nine", limit=2) == []
+    assert len(house.asked_manifest) == 3
+    house.asked_manifest.clear()
+    assert await ids(house.search(), "office opens at nine") == []
+    assert len(house.asked_manifest) < 8
+
+
+async def test_a_store_with_few_rows_is_asked_once(house: House) -> None:
+    await house.add({"a": "The office opens at nine."})
+    assert await ids(house.search(), "office") == ["a"]
+    assert house.asked_manifest == [1]
+
+
+async def test_readers_are_the_manifests_not_the_stores(house: House) -> None:
+    """The store's row still says everybody; the manifest has been told otherwise, and the other way round."""
+    await house.add({"revoked": "office hours of the board"})
+    await house.add({"board": "office hours of the board, minutes"}, readers=frozenset({"C1"}))
+    house.manifest["revoked"] = Current("docs", frozenset({"C9"}), SYNCED)
+    assert await ids(house.search(), "office hours") == []
+    assert await ids(house.search(), "office hours", readers=["C1"]) == ["board"]
+    assert await ids(house.search(), "office hours", readers=["C9"]) == ["revoked"]
+
+
+async def test_every_reader_must_be_allowed(house: House) -> None:
+    await house.add({"one": "office hours, first"}, readers=frozenset({"U1"}))
+    await house.add({"both": "office hours, second"}, readers=frozenset({"U1", "U2"}))
+    await house.add({"all": "office hours, third"})
+    search = house.search()
+    assert set(await ids(search, "office hours", readers=["U1"])) == {"one", "both", "all"}
+    assert set(await ids(search, "office hours", readers=["U1", "U2"])) == {"both", "all"}
+    assert set(await ids(search, "office hours", readers=["U1", "U2", "U3"])) == {"all"}
+    assert set(await ids(search, "office hours", readers=["U1", "*"])) == {"all"}
+    assert set(await ids(search, "office hours", readers=[])) == {"all"}
+
+
+names = st.frozensets(st.sampled_from(["*", "U1", "U2", "C1"]))
+
+
+@given(names, names)
+def test_may_see(readers: frozenset[str], document: frozenset[str]) -> None:
+    everybody_listed = bool(readers) and all(reader in document for reader in readers)
+    assert may_see(readers, document) == ("*" in document or everybody_listed)
+
+
+# ── Which are picked ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_same_text_is_shown_once(house: House) -> None:
+    await house.add(
+        {"a": "The office opens at nine.", "b": "the  OFFICE opens\nat nine.", "c": "The office opens at ten."}
+    )
+    assert set(await ids(house.search(), "office opens")) - {"c"} in ({"a"}, {"b"})
+    assert len(await ids(house.search(), "office opens")) == 2
+
+
+async def test_one_document_does_not_take_every_place(house: House) -> None:
+    await house.add({f"m{n}": f"office opens at nine, part {n}" for n in range(10)}, document="manual.md")
+    await house.add({f"o{n}": f"office and garden and other things {n} far away" for n in range(3)})
+    found = await ids(house.search(), "office opens at nine", limit=5)
+    assert sum(id_.startswith("m") for id_ in found) == 3
+    assert found[0].startswith("m")
+
+
+async def test_one_document_takes_what_others_leave(house: House) -> None:
+    await house.add({f"m{n}": f"office opens at nine, part {n}" for n in range(10)}, document="manual.md")
+    await house.add({"o": "office and garden"})
+    assert len(await ids(house.search(), "office opens at nine", limit=6)) == 6
+
+
+async def test_the_order_is_the_same_every_time(house: House) -> None:
+    await house.add({f"r{n}": f"office opens at nine {n}" for n in range(60)})
+    search = house.search()
+    first = await ids(search, "office opens")
+    assert all([await ids(search, "office opens") == first for _ in range(5)])
+
+
+# ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_fails_is_raised_as_it_is(house: House) -> None:
+    house.embedder.broken = True
+    with pytest.raises(EmbedderError):
+        await house.search().search("office", sources=[SOURCE])
+    house.embedder.broken = False
+    await house.store.close()
+    with pytest.raises(StoreError):
+        await house.search().search("office", sources=[SOURCE])
+
+
+async def test_cancelling_a_search_leaves_it_usable(house: House) -> None:
+    await house.add({"a": "The office opens at nine."})
+    search = house.search()
+    for turns in range(12):
+        task = asyncio.ensure_future(ids(search, "office"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done = (await asyncio.gather(task, return_exceptions=True))[0]
+        assert done == ["a"] or isinstance(done, asyncio.CancelledError)
+    assert await ids(search, "office") == ["a"]
+
+
+async def test_the_manifests_failure_is_the_searchs(house: House) -> None:
+    async def broken(_ids: Collection[str]) -> Mapping[str, Current]:
+        raise StoreUnavailable("gone: try again")
+
+    await house.add({"a": "Words."})
+    with pytest.raises(StoreUnavailable):
+        await HybridSearch(house.embedder, house.store, broken).search("words", sources=[SOURCE])
+
+
+async def test_fifty_at_once(house: House) -> None:
+    await house.add({f"r{n}": f"office opens at nine {n}" for n in range(60)})
+    search = house.search()
+    answers = await asyncio.gather(*(ids(search, "office opens") for _ in range(50)))
+    assert all(answer == answers[0] for answer in answers)
+
+
+@given(st.text(max_size=300), st.integers(2, 100))
+def test_bounded(text: str, characters: int) -> None:
+    short = bounded(text, characters)
+    assert len(short) <= characters + 1
+    assert short == text if len(text) <= characters else text.startswith(short[: characters // 2])
