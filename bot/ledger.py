@@ -18,23 +18,27 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psutil
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import BotError
 
 Result = TypeVar("Result")
+Work = Callable[[sa.Connection], Result]
+"""What is done in one transaction."""
 
 LEASE_S = 30.0
 """How long a claim is believed without a heartbeat; only matters between machines (a dead local process is seen)."""
@@ -154,7 +158,7 @@ _threads = sa.Table(
 
 
 def database_url(url: str) -> URL:
-    """Return the URL with the asynchronous driver that it needs: aiosqlite or asyncpg.
+    """Return the URL with the driver that is used here: sqlite3 or asyncpg.
 
     Raises:
         LedgerError: it is no URL, or of another database.
@@ -168,7 +172,7 @@ def database_url(url: str) -> URL:
         ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        return parsed.set(drivername="sqlite+aiosqlite")
+        return parsed.set(drivername="sqlite+pysqlite")
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+asyncpg")
     raise LedgerError(f"The ledger does not keep its rows in {backend}. Give a PostgreSQL or SQLite URL.")
@@ -199,15 +203,15 @@ class Ledger:
     """The rows. Every method raises ``LedgerError`` or a subclass within a few seconds, and may be cancelled."""
 
     def __init__(
-        self, engine: AsyncEngine, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
+        self, database: _Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._owner = owner
         self._lease_s = lease_s
         self._now = now
         self._under_way: set[asyncio.Future[Any]] = set()
         self._insert: Callable[[sa.Table], Any] = (
-            postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+            postgresql.insert if database.url.get_backend_name() == "postgresql" else sqlite.insert
         )
 
     @property
@@ -241,13 +245,11 @@ class Ledger:
         thread = {"team": key.team, "channel": key.channel, "thread_ts": asked.thread_ts, "last_at": now}
         place = [_threads.c.team, _threads.c.channel, _threads.c.thread_ts]
 
-        async def claimed(connection: AsyncConnection) -> bool:
-            made = await connection.execute(
-                self._insert(_turns).values(row).on_conflict_do_nothing().returning(_turns.c.id)
-            )
+        def claimed(connection: sa.Connection) -> bool:
+            made = connection.execute(self._insert(_turns).values(row).on_conflict_do_nothing().returning(_turns.c.id))
             if made.first() is None:
                 return False
-            await connection.execute(
+            connection.execute(
                 self._insert(_threads).values(thread).on_conflict_do_update(index_elements=place, set_={"last_at": now})
             )
             return True
@@ -350,12 +352,12 @@ class Ledger:
         return await self._rows(statement.returning(*_turns.c))
 
     async def _rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
-        async def rows(connection: AsyncConnection) -> Sequence[sa.Row[Any]]:
-            return (await connection.execute(statement)).all()
+        def rows(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+            return connection.execute(statement).all()
 
         return await self._transaction(rows)
 
-    async def _transaction(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    async def _transaction(self, work: Work[Result]) -> Result:
         """Do some work in a transaction that ends well or ill even if the caller is cancelled.
 
         A transaction that is cancelled in the middle would leave its connection, and with it SQLite's lock, to the
@@ -366,10 +368,9 @@ class Ledger:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def _worked(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        with _told(self._engine.url):
-            async with self._engine.begin() as connection:
-                return await work(connection)
+    async def _worked(self, work: Work[Result]) -> Result:
+        with _told(self._database.url):
+            return await self._database.transact(work)
 
 
 @contextlib.asynccontextmanager
@@ -383,6 +384,8 @@ async def open_ledger(
 ) -> AsyncIterator[Ledger]:
     """Open the ledger, making its tables where they are missing; what is ours is released at the end.
 
+    ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite, whichever driver it names.
+
     ``patience_s`` bounds the wait for a lock, a free connection and an answer; it stays under Slack's three seconds.
 
     Raises:
@@ -390,58 +393,104 @@ async def open_ledger(
 
     """
     parsed = database_url(url)
-    engine = _engine(parsed, patience_s)
+    database = (
+        _Networked(parsed, patience_s) if parsed.get_backend_name() == "postgresql" else _File(parsed, patience_s)
+    )
     try:
         with _told(parsed):
-            await _create(engine)
-        ledger = Ledger(engine, owner=owner or this_process(), lease_s=lease_s, now=now)
+            await _create(database)
+        ledger = Ledger(database, owner=owner or this_process(), lease_s=lease_s, now=now)
         try:
             yield ledger
         finally:
             await asyncio.shield(ledger.close())
     finally:
-        await asyncio.shield(engine.dispose())
+        await asyncio.shield(database.close())
 
 
-def _engine(url: URL, patience_s: float) -> AsyncEngine:
-    if url.get_backend_name() == "postgresql":
-        return create_async_engine(
+class _Database(Protocol):
+    """Where transactions are made. The work is written once, for SQLAlchemy's synchronous connection."""
+
+    @property
+    def url(self) -> URL:
+        """Return the database's URL."""
+
+    async def transact(self, work: Work[Result]) -> Result:
+        """Do some work in a transaction."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class _Networked:
+    """PostgreSQL, through the event loop."""
+
+    def __init__(self, url: URL, patience_s: float) -> None:
+        self.url = url
+        self._engine = create_async_engine(
             url,
             pool_pre_ping=True,
             pool_timeout=patience_s,
             hide_parameters=True,
             connect_args={"timeout": patience_s, "command_timeout": patience_s},
         )
-    # One connection: writers of one process wait in line here, first come first served, and never lock each other out.
-    engine = create_async_engine(
-        url,
-        poolclass=pool.AsyncAdaptedQueuePool,
-        pool_size=1,
-        max_overflow=0,
-        pool_timeout=max(patience_s, 2.0) * 5,
-        hide_parameters=True,
-        connect_args={"timeout": patience_s},
-    )
-    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
+
+    async def transact(self, work: Work[Result]) -> Result:
+        """Do some work in a transaction."""
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (the driver's own type)
-    cursor = connection.cursor()
+class _File:
+    """SQLite, on one thread with one connection: writers of a process wait in line and never lock each other out.
+
+    A whole transaction is one trip to the thread. Through an asynchronous driver it would be ten, each of them a wait
+    for the interpreter's lock: several milliseconds between a question and its answer's begin.
+    """
+
+    def __init__(self, url: URL, patience_s: float) -> None:
+        self.url = url
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._engine = sa.create_engine(
+            url,
+            poolclass=pool.QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            hide_parameters=True,
+            connect_args={"timeout": patience_s, "check_same_thread": False},
+        )
+        sa.event.listen(self._engine, "connect", _prepare_sqlite)
+
+    async def transact(self, work: Work[Result]) -> Result:
+        """Do some work in a transaction."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Work[Result]) -> Result:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown(wait=False)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # WAL with NORMAL survives a killed process; a power cut may cost the last question, which Slack sends again.
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
-async def _create(engine: AsyncEngine) -> None:
+async def _create(database: _Database) -> None:
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_metadata.create_all)
+        await database.transact(_metadata.create_all)
     except (exc.IntegrityError, exc.ProgrammingError):
         # Another process made the tables between our look and our CREATE: now they are there.
-        async with engine.begin() as connection:
-            await connection.run_sync(_metadata.create_all)
+        await database.transact(_metadata.create_all)
 
 
 @contextlib.contextmanager

@@ -48,8 +48,8 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
     server: str = request.getfixturevalue("postgres")
-    async with open_ledger(server) as ledger, ledger._engine.begin() as connection:
-        await connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads")
+    async with open_ledger(server) as ledger:
+        await ledger._transaction(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
     return server
 
 
@@ -212,8 +212,7 @@ async def test_a_lock_is_told_with_the_next_step(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_told_with_the_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
-        async with ledger._engine.begin() as connection:
-            await connection.exec_driver_sql("PRAGMA max_page_count = 12")
+        await ledger._transaction(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
         with pytest.raises(LedgerFull, match=r"is full\. Free some space"):
             await asyncio.gather(*(ledger.claim(asked(f"{n}.0", text="x" * 4_000)) for n in range(50)))
 
