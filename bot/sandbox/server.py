@@ -31,6 +31,8 @@ from bot.sandbox.workspace import Workspace
 HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _SWEEP_S = 1.0
+_LOCK_TRIES = 50
+_LOCK_EVERY_S = 0.1
 
 
 class StateInUse(OSError):
@@ -74,7 +76,7 @@ async def serving(options: Options) -> AsyncIterator[Running]:
     """
     async with contextlib.AsyncExitStack() as stack:
         credentials = await asyncio.to_thread(credentials_in, options.state)
-        stack.enter_context(_holding(options.state))
+        await stack.enter_async_context(_holding(options.state))
         listening = stack.enter_context(_listening(options.port))
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         storage = Storage(options.state / "workspace.sqlite3")
@@ -134,14 +136,22 @@ async def serving(options: Options) -> AsyncIterator[Running]:
         yield Running(base_url, credentials, hub)
 
 
-@contextlib.contextmanager
-def _holding(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process alone; the lock goes with the process, however it ends."""
+@contextlib.asynccontextmanager
+async def _holding(state: Path) -> AsyncIterator[None]:
+    """Hold the state folder for this process alone; one that is just ending is waited for.
+
+    Raises:
+        StateInUse: another process keeps holding it.
+
+    """
     with (state / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StateInUse(f"another sandbox is running with the state in {state}; stop it first") from error
+        for _ in range(_LOCK_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            await asyncio.sleep(_LOCK_EVERY_S)
+        else:
+            raise StateInUse(f"another sandbox is running with the state in {state}; stop it first")
         yield
 
 

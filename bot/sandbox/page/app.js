@@ -6,7 +6,7 @@ import { fill, h, icon, iconButton, redraw } from "./dom.js";
 import { gist } from "./blocks.js";
 import { MessageList } from "./messages.js";
 import { sidebar } from "./sidebar.js";
-import { strip } from "./status.js";
+import { WAITING, strip } from "./status.js";
 import { Store } from "./store.js";
 import { home, modal } from "./views.js";
 
@@ -294,7 +294,12 @@ class Page {
       : suggestions.length ? "It answers from the documents and says where it found what it says. Try one of these:"
       : "Mention @Kvasir with a question; it answers in a thread, from the documents.";
     return h("div", { class: "welcome" }, h("img", { src: "/page/kvasir.svg", alt: "" }), h("h2", {}, title), h("p", {}, hint),
-      h("div", { class: "chips" }, suggestions.map(chip)));
+      h("div", { class: "chips" }, suggestions.map(chip)), this.#meanwhile(here));
+  }
+
+  #meanwhile(here) {
+    const waiting = here && WAITING.has(this.store.status.status?.engine?.state);
+    return waiting ? h("p", { class: "meanwhile" }, "The engine is not ready yet: until then, answers are the best passages, quoted.") : null;
   }
 
   #drawThread(room) {

@@ -2,7 +2,7 @@
 
 import { fill, h, iconButton } from "./dom.js";
 
-const WAITING = new Set(["absent", "installing", "downloading", "starting", "stopping"]);
+export const WAITING = new Set(["absent", "installing", "downloading", "starting", "stopping"]);
 const WORDS = {
   absent: "not installed", installing: "being installed", downloading: "being downloaded", starting: "starting",
   ready: "ready", degraded: "degraded", stopping: "stopping", failed: "failed",
@@ -11,13 +11,16 @@ const DOTS = { ready: "good", degraded: "busy", failed: "bad" };
 
 export function strip(element, page) {
   const { status, connected } = page.store.status;
+  const trouble = ["failed", "degraded"].includes(status?.engine?.state) ? status.engine.detail : "";
+  element.classList.toggle("with-note", Boolean(trouble));
   fill(element,
     iconButton("menu", "Conversations", () => page.toggleMenu(), { class: "icon menu-toggle" }),
     h("span", { class: "brand" }, h("img", { src: "/page/kvasir.svg", alt: "" }), "Kvasir sandbox"),
     fact(connected ? "good" : "bad", connected ? "Bot connected" : "Bot not connected"),
     status?.engine ? engine(status.engine) : null,
     h("span", { class: "grow" }),
-    status?.knowledge ? knowledge(status.knowledge) : null);
+    status?.knowledge ? knowledge(status.knowledge) : null,
+    trouble ? h("span", { class: "note", role: "alert" }, trouble) : null);
 }
 
 function fact(dot, ...parts) {
@@ -35,7 +38,7 @@ function engine(told) {
     bar && known ? h("span", {}, `${Math.round(told.progress * 100)} %`) : null,
     told.state === "ready" && told.model ? h("span", { class: "detail", title: told.model }, told.model) : null,
     told.stand_in ? h("span", { class: "pill", title: "A small model on the CPU that shows how it works" }, "stand-in") : null,
-    told.detail && told.state !== "ready" ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
+    told.detail && waiting ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
 }
 
 function knowledge(told) {
