@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import difflib
 import functools
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -331,12 +332,16 @@ async def open_library(
         await indexes.open(Identity(new_store().kind, embedder.identity, str(chunking.VERSION), str(terms.VERSION)))
         parser = Parser()
         stack.push_async_callback(parser.close)
+        # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
+        gc.freeze()
         yield Library(
-            settings, sources=sources, indexes=indexes, embedder=embedder, passages=_passages(parser, embedder)
+            settings, sources=sources, indexes=indexes, embedder=embedder, passages=passages_of(parser, embedder)
         )
 
 
-def _passages(parser: Parser, embedder: Embedder) -> Passages:
+def passages_of(parser: Parser, embedder: Embedder) -> Passages:
+    """Return what parses a document and cuts it for this embedder."""
+
     async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
         document = await parser.parse(listed.document, content)
         cut = functools.partial(

@@ -29,6 +29,7 @@ _HOW_ZH = re.compile(rf"^(?:{_CHINESE_VERBS})\s*\S")
 _ASKS_ZH = re.compile(r"^(?:如何|怎么|怎样|为什么|什么是|是否|能否|可以|哪些|何时)")
 _HOW_TO = re.compile(r"^how\s+to\s+", re.IGNORECASE)
 _ASKS = re.compile(r"^(?:how|what|why|when|where|which|who|can|do|does|is|are|should)\b.*\?$", re.IGNORECASE)
+_PARTICLE = re.compile(r"^(?:Up|Out|Down|In|On|Off|Back|To|With|From|A|An|The)\b")
 _NUMBER = re.compile(r"^(?:step\s+)?\d+(?:\.\d+)*[.):、]?\s+", re.IGNORECASE)
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _SHORTEST, _LONGEST = 2, 80
@@ -82,7 +83,7 @@ def _english(text: str) -> tuple[str, bool] | None:
         return None
     verb = _verb(first.lower())
     if verb is not None and rest:
-        return f"How do I {verb} {rest}?", True
+        return f"How do I {verb} {_PARTICLE.sub(lambda found: found.group().lower(), rest)}?", True
     return f"What do the documents say about {_lower(text)}?", False
 
 

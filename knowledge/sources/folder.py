@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,7 +23,11 @@ SUFFIXES = (
 )  # fmt: skip
 """What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
 
+_File = tuple[str, str, os.stat_result]
+"""``(document, path, status)``: the id, and the path under the root as the system spells it."""
+
 _SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
+_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 _BATCH = 2000
 _TRIES = 3
 
@@ -59,7 +65,8 @@ class FolderSource:
         self._root = key.root
         self._max_bytes = int(options.max_mb * 1_000_000)
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
-        self._template = options.url or f"{Path(key.root).as_uri()}/{{path}}"
+        template = options.url or f"{Path(key.root).as_uri()}/{{path}}"
+        self._template = template.partition("{stem}" if "{stem}" in template else "{path}")
         self._readers = readers
         self._paths: dict[str, str] = {}
 
@@ -87,10 +94,9 @@ class FolderSource:
         walk = _Walk(self._root, self._suffixes)
         paths: dict[str, str] = {}
         batch: list[Listed] = []
-        for document, path, status in walk.files():
-            if document != path:
-                paths[document] = path
-            batch.append(self._listed(document, status))
+        for folder in walk.folders():
+            paths.update((document, path) for document, path, _ in folder if document != path)
+            batch += [self._listed(document, status) for document, _, status in folder]
             if len(batch) >= _BATCH:
                 yield batch
                 batch = []
@@ -110,9 +116,9 @@ class FolderSource:
         )
 
     def _url(self, document: str) -> str:
-        if "{stem}" in self._template:
-            return self._template.replace("{stem}", quote(os.path.splitext(document)[0]))  # noqa: PTH122 - one of 10,000
-        return self._template.replace("{path}", quote(document))
+        before, field, after = self._template
+        path = os.path.splitext(document)[0] if field == "{stem}" else document  # noqa: PTH122 - one of many
+        return f"{before}{path if _plain(path) else quote(path)}{after}" if field else before
 
     def _read(self, document: str) -> Content:
         path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not restart it
@@ -170,15 +176,15 @@ class _Walk:
         self.unread: list[tuple[str, OSError]] = []
         """Folders that could not be read, with the reason."""
 
-    def files(self) -> Iterator[tuple[str, str, os.stat_result]]:
-        """Yield ``(document, path, status)``, both relative to the root; the path as the system spells it."""
+    def folders(self) -> Iterator[list[_File]]:
+        """Yield the files, a folder's at a time."""
         yield from self._under([("", "")])
         while self._links:
             document, path = self._links.pop(0)
             if _inside(os.path.join(self._root, path), self._root):  # noqa: PTH118 - as above
                 yield from self._linked(document, path)
 
-    def _under(self, folders: list[tuple[str, str]]) -> Iterator[tuple[str, str, os.stat_result]]:
+    def _under(self, folders: list[tuple[str, str]]) -> Iterator[list[_File]]:
         while folders:
             document, path = folders.pop()
             try:
@@ -188,30 +194,28 @@ class _Walk:
                 self._folders.add((status.st_dev, status.st_ino))
                 with os.scandir(f"{self._root}/{path}") as entries:
                     named = _named(entries)
+                yield self._files(named, f"{document}/" if document else "", f"{path}/" if path else "", folders)
             except OSError as error:
                 self.unread.append((path, error))
-                continue
-            yield from self._entries(named, document, path, folders)
 
-    def _entries(
+    def _files(
         self, named: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
-    ) -> Iterator[tuple[str, str, os.stat_result]]:
+    ) -> list[_File]:
+        """Return a folder's files; its folders are added to ``folders``, its links to the links."""
+        files: list[_File] = []
         for name, entry in named:
-            inner = (f"{document}/{name}", f"{path}/{entry.name}") if path else (name, entry.name)
             if entry.is_symlink():
-                self._links.append(inner)
+                self._links.append((document + name, path + entry.name))
             elif entry.is_dir(follow_symlinks=False):
                 if name not in _SKIPPED_FOLDERS:
-                    folders.append(inner)
+                    folders.append((document + name, path + entry.name))
             elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                self._seen.add((status.st_dev, status.st_ino))
-                yield (*inner, status)
+                with contextlib.suppress(FileNotFoundError):  # deleted since
+                    files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
+        self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
+        return files
 
-    def _linked(self, document: str, path: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    def _linked(self, document: str, path: str) -> Iterator[list[_File]]:
         try:
             status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
         except OSError:
@@ -220,7 +224,7 @@ class _Walk:
             yield from self._under([(document, path)])
         elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
             self._seen.add((status.st_dev, status.st_ino))
-            yield document, path, status
+            yield [(document, path, status)]
 
     def _is_document(self, document: str, status: os.stat_result) -> bool:
         return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)

