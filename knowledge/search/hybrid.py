@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from knowledge.interfaces import EVERYONE, Candidate, Current, Embedder, Hit, SearchResult, Store, Vector
 from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse
+from knowledge.stores.common import both
 from knowledge.terms import query_terms
 
 CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, Current]]]
@@ -79,9 +80,9 @@ class HybridSearch:
         text = bounded(query.strip(), self._breadth.query_characters)
         hits: tuple[Hit, ...] = ()
         if text and sources and limit > 0:
-            vector = await self._embedder.embed_query(text)
+            vector, rows = await both(self._embedder.embed_query(text), self._count())
             terms = query_terms(text)
-            question = asked(text, terms, await self._count())
+            question = asked(text, terms, rows)
             hits = await self._hits(question, vector, terms, limit, sources, frozenset(readers) or EVERYONE)
         answerable = any(hit.confidence >= ANSWERABLE for hit in hits)
         return SearchResult(query, hits, self._now() - started, answerable)

@@ -15,6 +15,7 @@ from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 INDEX_PREFIX = "kvasir_"
 """Every index of ours begins with it, so that a shared server's other collections are never listed or dropped."""
@@ -44,15 +45,15 @@ async def deadline(seconds: float, message: str) -> AsyncIterator[None]:
         raise StoreUnavailable(message) from error
 
 
-async def both(first: Coroutine[None, None, T], second: Coroutine[None, None, T]) -> tuple[T, T]:
+async def both(first: Coroutine[None, None, T], second: Coroutine[None, None, U]) -> tuple[T, U]:
     """Run two calls at once; when one fails or we are cancelled, the other is cancelled and waited for."""
-    tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second))
+    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:
-        return await asyncio.gather(*tasks)
+        return await asyncio.gather(one, other)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        one.cancel()
+        other.cancel()
+        await asyncio.gather(one, other, return_exceptions=True)
 
 
 def union(lexical: Sequence[Found], dense: Sequence[Found]) -> tuple[Candidate, ...]:

