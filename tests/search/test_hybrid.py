@@ -215,7 +215,7 @@ async def test_the_same_text_is_shown_once(house: House) -> None:
 async def test_one_document_does_not_take_every_place(house: House) -> None:
     await house.add({f"m{n}": f"office opens at nine, part {n}" for n in range(10)}, document="manual.md")
     await house.add({f"o{n}": f"office and garden and other things {n} far away" for n in range(3)})
-    found = await ids(house.search(), "office opens at nine", limit=5)
+    found = await ids(house.search(per_document=3), "office opens at nine", limit=5)
     assert sum(id_.startswith("m") for id_ in found) == 3
     assert found[0].startswith("m")
 
