@@ -16,18 +16,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import socket
 import sqlite3
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
-import psutil
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +29,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import BotError
+from bot.processes import is_dead, this_process
+from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
 
 Result = TypeVar("Result")
 Work = Callable[[sa.Connection], Result]
@@ -54,69 +50,6 @@ class LedgerUnavailable(LedgerError):
 
 class LedgerFull(LedgerError):
     """The disk under the database is full, or the database may not be written."""
-
-
-class TurnState(StrEnum):
-    """Where a question is in its life."""
-
-    RECEIVED = "received"
-    ANSWERING = "answering"
-    DONE = "done"
-    FAILED = "failed"
-    SUPERSEDED = "superseded"
-
-
-UNFINISHED = (TurnState.RECEIVED, TurnState.ANSWERING)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a question is known by, whatever event ids it arrives under."""
-
-    team: str
-    channel: str
-    ts: str
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question as it was asked."""
-
-    key: Key
-    thread_ts: str
-    """The root of its thread; its own ``ts`` where it opens one."""
-    user: str
-    text: str = field(repr=False)
-    direct: bool = False
-    """Whether it was asked in a direct message."""
-    files: int = 0
-    """How many files hang on it."""
-
-    @property
-    def thread(self) -> tuple[str, str, str]:
-        """Return the conversation it belongs to: team, channel, root."""
-        return (self.key.team, self.key.channel, self.thread_ts)
-
-    @property
-    def opens_thread(self) -> bool:
-        """Tell whether nothing was said in this thread before."""
-        return self.thread_ts == self.key.ts
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A row of the ledger."""
-
-    asked: Asked
-    state: TurnState
-    revision: int
-    """Grows with each edit of the question."""
-    replies: tuple[str, ...]
-    """Timestamps of the messages that hold its answer, in order."""
-    attempts: int
-    """How often it was begun."""
-    received_at: float
-    """Seconds since the epoch."""
 
 
 _metadata = sa.MetaData()
@@ -176,27 +109,6 @@ def database_url(url: str) -> URL:
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+asyncpg")
     raise LedgerError(f"The ledger does not keep its rows in {backend}. Give a PostgreSQL or SQLite URL.")
-
-
-def this_process() -> str:
-    """Return a name for the owner of rows: machine, process, its start, and a nonce."""
-    pid = os.getpid()
-    return f"{socket.gethostname()}|{pid}|{psutil.Process(pid).create_time():.2f}|{uuid.uuid4().hex[:8]}"
-
-
-def is_dead(owner: str) -> bool:
-    """Tell whether the owner is a process of this machine that has ended; another machine's is never known dead."""
-    host, _, rest = owner.partition("|")
-    pid, _, rest = rest.partition("|")
-    started = rest.partition("|")[0]
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
-        return False
 
 
 class Ledger:

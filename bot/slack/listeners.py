@@ -16,7 +16,8 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
-from bot.ledger import Key, LedgerError
+from bot.ledger import LedgerError
+from bot.questions import Key
 from bot.slack import render
 from bot.slack.calls import Calls
 from bot.slack.command import COMMAND

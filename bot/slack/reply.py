@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Sources, Text, Thinking
-from bot.slack import render
+from bot.slack import render, words
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
 from bot.slack.sheet import Abilities, Block, Closing, Place, StatusLine
@@ -145,7 +145,7 @@ class Reply:
             self._end_with(self._apology(error))
         else:
             if not self._writer.has_written:
-                self._writer.write("没有可显示的回答。" if self.chinese else "There is no answer to show.")
+                self._writer.write(words.NOTHING.to(self))
             self._writer.end(self._closing)
         finally:
             if isinstance(events, AsyncGenerator):

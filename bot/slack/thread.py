@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.answering.events import Exchange
-from bot.ledger import Asked
+from bot.questions import Asked
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
 from bot.slack.events import Me, mentioned_users, readable

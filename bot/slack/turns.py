@@ -19,15 +19,18 @@ from typing import Protocol
 import structlog
 
 from bot.answering.events import AnswerEvent, Exchange, Finished, Question
-from bot.ledger import UNFINISHED, Asked, Key, Ledger, LedgerError, Turn, TurnState
-from bot.slack import render
+from bot.ledger import Ledger, LedgerError
+from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
+from bot.slack import render, words
+from bot.slack.account import Account
 from bot.slack.calls import Calls
-from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped, SlackUnauthorized
+from bot.slack.errors import SlackError, SlackGone, SlackStopped, SlackUnauthorized
 from bot.slack.events import Me, readable
 from bot.slack.lanes import Lanes
+from bot.slack.leftovers import Leftovers
 from bot.slack.reply import Reply
 from bot.slack.sheet import Abilities, Place
-from bot.slack.thread import Line, Threads
+from bot.slack.thread import Threads
 
 _log = structlog.get_logger("kvasir.turns")
 
@@ -87,19 +90,6 @@ class _Running:
             self.task.cancel()
 
 
-@dataclass(slots=True)
-class _Account:
-    """What the canonical log line tells of a turn."""
-
-    outcome: str = "done"
-    route: str = ""
-    attempts: int = 0
-    wait_s: float = 0.0
-    begun_s: float = 0.0
-    first_call_s: float | None = None
-    error: str = ""
-
-
 class Turns:
     """Owns every question from its claim to its answer."""
 
@@ -124,6 +114,7 @@ class Turns:
         self._abilities = abilities or Abilities()
         self._on_unauthorized = on_unauthorized
         self._threads = Threads(calls, me)
+        self._left = Leftovers(ledger, self._threads, calls)
         self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
         self._running: dict[Key, _Running] = {}
         self._claimed_at: dict[Key, float] = {}
@@ -267,7 +258,7 @@ class Turns:
     # ── One turn ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self, key: Key, thread: Thread) -> None:
-        account = _Account()
+        account = Account()
         started = time.perf_counter()
         account.wait_s = started - self._claimed_at.pop(key, started)
         again: Asked | None = None
@@ -282,7 +273,7 @@ class Turns:
         finally:
             del self._running[key]
             self._lanes.done(thread)
-            _tell(key, account, time.perf_counter() - started)
+            account.tell(key, time.perf_counter() - started)
             if again is not None:
                 self._queue(again)
             self._move()
@@ -297,7 +288,7 @@ class Turns:
         with contextlib.suppress(LedgerError):
             await self._ledger.forgive(key)
 
-    async def _turn(self, key: Key, account: _Account, started: float) -> Asked | None:
+    async def _turn(self, key: Key, account: Account, started: float) -> Asked | None:
         """Answer one question; returns it where it has to be answered anew."""
         running = self._running[key]
         try:
@@ -318,7 +309,7 @@ class Turns:
         account.outcome = "edited"
         return await self._anew(key, running.reply)
 
-    async def _cancelled(self, key: Key, running: _Running, account: _Account) -> Asked | None:
+    async def _cancelled(self, key: Key, running: _Running, account: Account) -> Asked | None:
         asyncio.current_task().uncancel()  # type: ignore[union-attr]
         account.outcome = running.why or ""
         reply = running.reply
@@ -326,10 +317,10 @@ class Turns:
             case _Why.EDITED:
                 return await self._anew(key, reply)
             case _Why.STOPPED if reply is not None:
-                await reply.conclude("已停止。" if reply.chinese else "Stopped.", at_once=True)
+                await reply.conclude(words.STOPPED.to(reply), at_once=True)
                 await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
             case _Why.DELETED if reply is not None and reply.replies:
-                await reply.conclude(_DELETED_CHINESE if reply.chinese else _DELETED, at_once=True)
+                await reply.conclude(words.DELETED.to(reply), at_once=True)
             case _ if reply is not None:
                 await reply.halt()
         return None
@@ -344,19 +335,19 @@ class Turns:
             await self._ledger.note_replies(key, ())
         return turn.asked
 
-    async def _answered(self, turn: Turn, reply: Reply, account: _Account, started: float) -> TurnState:
-        if turn.attempts > 1 and await self._tidy(turn, reply):
+    async def _answered(self, turn: Turn, reply: Reply, account: Account, started: float) -> TurnState:
+        if turn.attempts > 1 and await self._left.tidy(turn, reply):
             account.outcome = "found"
             return TurnState.DONE
         if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
             account.outcome = account.error = "given up"
-            await reply.say(_GIVEN_UP_CHINESE if reply.chinese else _GIVEN_UP)
+            await reply.say(words.GIVEN_UP.to(reply))
             return TurnState.FAILED
         try:
             return await self._shown(turn, reply, account, started)
         except SlackStopped:
             account.outcome = "stopped"
-            await reply.conclude("已停止。" if reply.chinese else "Stopped.", at_once=True)
+            await reply.conclude(words.STOPPED.to(reply), at_once=True)
             return TurnState.DONE
         except SlackGone as error:
             account.outcome, account.error = "gone", str(error)
@@ -367,12 +358,12 @@ class Turns:
             await reply.conclude(self._apology(error))
             return TurnState.FAILED
 
-    async def _shown(self, turn: Turn, reply: Reply, account: _Account, started: float) -> TurnState:
+    async def _shown(self, turn: Turn, reply: Reply, account: Account, started: float) -> TurnState:
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
             question = await self._question(turn.asked, reply)
             if not question.text:
-                await reply.say(_EMPTY_CHINESE if reply.chinese else _EMPTY)
+                await reply.say(words.EMPTY.to(reply))
                 account.route = "help"
                 return TurnState.DONE
             account.begun_s = time.perf_counter() - started
@@ -380,7 +371,7 @@ class Turns:
         account.first_call_s = reply.first_call_s
         return self._outcome(finished, reply, account)
 
-    def _outcome(self, finished: Finished | None, reply: Reply, account: _Account) -> TurnState:
+    def _outcome(self, finished: Finished | None, reply: Reply, account: Account) -> TurnState:
         if reply.failure is not None:
             account.outcome, account.error = "failed", type(reply.failure).__name__
             return TurnState.FAILED
@@ -396,13 +387,13 @@ class Turns:
             except SlackGone:
                 raise
             except SlackError as error:
-                reply.notice(_NO_HISTORY_CHINESE if reply.chinese else _NO_HISTORY)
+                reply.notice(words.NO_HISTORY.to(reply))
                 _log.warning("thread not read", channel=asked.key.channel, error=str(error))
         if not text and history and not history[-1].answer:
             # "@Kvasir" alone under what people said: that is the question.
             text, history = history[-1].question, history[:-1]
         if asked.files:
-            reply.notice(_FILES_CHINESE if reply.chinese else _FILES)
+            reply.notice(words.FILES.to(reply))
         return Question(text=text, history=history, id=f"{asked.key.channel}-{asked.key.ts}")
 
     def _reply(self, turn: Turn) -> Reply:
@@ -423,74 +414,3 @@ class Turns:
             apology=self._apology,
             chinese=render.is_chinese(readable(asked.text, {}, me=self._me.user)),
         )
-
-    # ── What an earlier attempt left ─────────────────────────────────────────────────────────────────────────────────
-
-    async def _tidy(self, turn: Turn, reply: Reply) -> bool:
-        """Find what an earlier attempt left in the thread; True if that is the whole answer.
-
-        A half answer becomes one line of apology: its stream is stopped, its first message says so, others are deleted.
-        """
-        try:
-            lines = await self._threads.lines(turn.asked)
-        except SlackGone:
-            return False
-        key = turn.asked.key
-        if any(line.ours and line.answers == key.ts for line in lines):
-            return True
-        known = await self._ledger.replies_in(*turn.asked.thread)
-        left = [line for line in lines if _is_left(line, key, turn.replies, known)]
-        for number, line in enumerate(left):
-            await self._take_back(key.channel, line, reply, apologise=number == 0)
-        return False
-
-    async def _take_back(self, channel: str, line: Line, reply: Reply, *, apologise: bool) -> None:
-        with contextlib.suppress(SlackRefused, SlackStopped):
-            await self._calls.call("chat.stopStream", channel=channel, ts=line.ts)
-        with contextlib.suppress(SlackRefused, SlackGone):
-            if not apologise:
-                await self._calls.call("chat.delete", channel=channel, ts=line.ts)
-                return
-            sentence = _INTERRUPTED_CHINESE if reply.chinese else _INTERRUPTED
-            block = {"type": "markdown", "text": sentence}
-            await self._calls.call("chat.update", channel=channel, ts=line.ts, text=sentence, blocks=[block])
-            reply.replies.append(line.ts)
-
-
-def _is_left(line: Line, key: Key, replies: Sequence[str], known: frozenset[str]) -> bool:
-    """Tell whether a message is a part of this question's answer: noted as such, or ours and noted nowhere."""
-    return line.ours and float(line.ts) > float(key.ts) and (line.ts in replies or line.ts not in known)
-
-
-def _tell(key: Key, account: _Account, seconds: float) -> None:
-    """Write the one line of a turn: ids and figures, no texts."""
-    _log.info(
-        "turn",
-        team=key.team,
-        channel=key.channel,
-        ts=key.ts,
-        outcome=account.outcome,
-        route=account.route,
-        attempts=account.attempts,
-        wait_s=round(account.wait_s, 4),
-        begun_s=round(account.begun_s, 4),
-        first_call_s=None if account.first_call_s is None else round(account.first_call_s, 4),
-        seconds=round(seconds, 3),
-        error=account.error,
-    )
-
-
-_EMPTY = (
-    "Ask me something after my name, for example: “@Kvasir how do I add a source?” `/kb help` lists what else I do."
-)
-_EMPTY_CHINESE = "请在提及我之后写下问题，例如：“@Kvasir 如何添加来源？” 输入 `/kb 帮助` 可查看其他功能。"
-_INTERRUPTED = f"_{render.NOTICE_MARK} I was interrupted here; the answer follows below._"
-_INTERRUPTED_CHINESE = f"_{render.NOTICE_MARK} 回答在此中断，完整的回答见下方。_"
-_GIVEN_UP = "I was interrupted again and again and could not answer this. Please ask again; the log says why."
-_GIVEN_UP_CHINESE = "我多次被中断，没能回答这个问题。请再问一次；原因见日志。"
-_DELETED = "The question was deleted, so I stopped here."
-_DELETED_CHINESE = "问题已被删除，回答到此为止。"
-_FILES = "I cannot read attached files; this answers the text alone."
-_FILES_CHINESE = "我无法读取附件，以下仅根据文字回答。"
-_NO_HISTORY = "I could not read this thread, so this answers the last message alone."
-_NO_HISTORY_CHINESE = "我无法读取此消息列，以下仅根据最后一条消息回答。"

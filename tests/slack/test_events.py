@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ledger import Asked, Key
+from bot.questions import Asked, Key
 from bot.slack import events
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped
 

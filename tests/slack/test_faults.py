@@ -62,6 +62,7 @@ async def test_the_legacy_status_stands_in_for_sessions(socket_bot: Bot) -> None
     assert status["args"]["status"] == "is thinking…"
 
 
+@pytest.mark.slow
 async def test_a_rate_limit_is_waited_out_and_no_text_is_lost(socket_bot: Bot) -> None:
     bot = socket_bot
     await bot.box.faults({"method": "chat.stopStream", "status": 429, "retry_after_s": 1, "times": 1})
@@ -145,6 +146,7 @@ async def test_a_call_whose_answer_is_lost_is_neither_lost_nor_doubled(socket_bo
     assert texts.split() == ["One.", "Two.", "Three."]
 
 
+@pytest.mark.slow
 async def test_when_slack_fails_for_a_while_the_answer_comes_later_once(socket_bot: Bot) -> None:
     """Whether the first message was made or not."""
     bot = socket_bot
@@ -273,6 +275,7 @@ async def test_a_thread_that_may_not_be_read_is_answered_with_a_notice(socket_bo
     assert "could not read this thread" in shown(await bot.answer(ts, "You asked: why?"))
 
 
+@pytest.mark.slow
 async def test_a_locked_ledger_lets_slack_send_again_and_tells_the_person(tmp_path: Path) -> None:
     """Not acknowledged, so nothing is lost; the person sees why it takes a while."""
     async with house(tmp_path, "socket", box_options={"ack_deadline_s": 0.8, "retry_delays_s": (0.0, 0.0, 0.0)}) as bot:
@@ -287,6 +290,7 @@ async def test_a_locked_ledger_lets_slack_send_again_and_tells_the_person(tmp_pa
         assert len(await bot.answers(ts)) == 1
 
 
+@pytest.mark.slow
 async def test_a_ledger_that_locks_during_an_answer_does_not_stop_it(tmp_path: Path) -> None:
     """The answer is shown; that it is complete is found in the thread once the ledger is back."""
     async with house(tmp_path, "socket") as bot:

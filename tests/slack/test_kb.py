@@ -67,6 +67,7 @@ async def test_status_and_sources(desk: Bot) -> None:
     await told(desk, "*docs* · folder · /srv/docs")
 
 
+@pytest.mark.slow
 async def test_refresh_reports_in_one_direct_message(desk: Bot, shelf: Shelf) -> None:
     """Typed in a channel: a line there for the person alone, the progress in their direct messages."""
     shelf.progress, shelf.go = (progress(3, 10), progress(7, 10)), asyncio.Event()

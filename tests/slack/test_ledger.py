@@ -15,18 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.ledger import (
-    Asked,
-    Key,
-    Ledger,
-    LedgerError,
-    LedgerFull,
-    LedgerUnavailable,
-    TurnState,
-    is_dead,
-    open_ledger,
-    this_process,
-)
+from bot.ledger import Ledger, LedgerError, LedgerFull, LedgerUnavailable, open_ledger
+from bot.processes import is_dead, this_process
+from bot.questions import Asked, Key, TurnState
 from tests.postgres import postgres_server
 
 DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"

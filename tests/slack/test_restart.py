@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.ledger import Asked, Key, TurnState, open_ledger
+from bot.ledger import open_ledger
+from bot.questions import Asked, Key, TurnState
 from tests.postgres import postgres_server
 from tests.slack.room import QUICK, Bot, Held, body, bot_in, house, saying, shown
 from tests.slack.test_ledger import DEAD
@@ -126,6 +127,7 @@ async def test_an_earlier_answer_in_the_thread_is_left_alone(box: Box, tmp_path:
         assert ["You asked: first" in body(m) for m in await bot.answers(root)] == [True, False]
 
 
+@pytest.mark.slow
 async def test_a_redelivery_after_the_restart_is_not_answered_again(tmp_path: Path) -> None:
     """Slack did not get the acknowledgement and sends the event to the new process."""
     async with sandbox(tmp_path, ack_deadline_s=0.3, retry_delays_s=(0.5, 60.0, 300.0)) as box:

@@ -1,0 +1,30 @@
+"""Which process this is, and whether another one still lives: who owns a row of the ledger."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+
+import psutil
+
+
+def this_process() -> str:
+    """Return a name for the owner of rows: machine, process, its start, and a nonce."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}|{pid}|{psutil.Process(pid).create_time():.2f}|{uuid.uuid4().hex[:8]}"
+
+
+def is_dead(owner: str) -> bool:
+    """Tell whether the owner is a process of this machine that has ended; another machine's is never known dead."""
+    host, _, rest = owner.partition("|")
+    pid, _, rest = rest.partition("|")
+    started = rest.partition("|")[0]
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
