@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.answering.answer import Answerer
 from bot.apology import apology
 from bot.errors import WheelError
-from bot.ledger import open_ledger
-from bot.local_workspace import LocalWorkspace, local_workspace
 from bot.settings import Settings
-from bot.slack.app import SlackApp, SlackDeps, slack_app
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.interfaces import State, Status
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import SearchResult
+from knowledge.interfaces import EVERYONE, Hit, SearchResult
 from knowledge.library import Library, SourceStatus, open_library
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 
+if TYPE_CHECKING:
+    from bot.local_workspace import LocalWorkspace
+    from bot.slack.app import SlackApp
+
 _log = structlog.get_logger("kvasir.app")
 
+_SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
 _PAGE_STATUS_S = 2.0
 """Between two looks at the knowledge for the workspace's page."""
 
@@ -63,36 +68,51 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         BotError, EngineError, KnowledgeError, SlackError: something could not be opened; the text names the next step.
 
     """
+    # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
+    from bot.ledger import open_ledger  # noqa: PLC0415
+    from bot.local_workspace import local_workspace  # noqa: PLC0415
+    from bot.slack.app import SlackDeps, slack_app  # noqa: PLC0415
+
     async with contextlib.AsyncExitStack() as stack:
         workspace, slack = None, settings.slack
         if slack is None:
             workspace = await stack.enter_async_context(
-                local_workspace(settings.home / "sandbox", settings.sandbox_port)
+                local_workspace(settings.home / "sandbox", settings.sandbox_port, _folders(settings))
             )
             slack = workspace.slack
         engine = engine_of(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
         library = await stack.enter_async_context(library_of(settings))
+        shelf = Shelf(library, workspace)
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         deps = SlackDeps(
             ledger=ledger,
-            answerer=answerer_of(library, engine),
-            library=Shelf(library),
+            answerer=Answerer(shelf.search, engine, library.embed_passages),
+            library=shelf,
             engine_status=engine.status,
             apology=apology,
         )
         app = await stack.enter_async_context(slack_app(slack, deps))
         await stack.enter_async_context(library.scheduled())
         await app.connect()
+        where = workspace.url if workspace is not None else app.address
+        terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run(app, engine, library, workspace, terminal)
+
+
+def _folders(settings: Settings) -> dict[str, Path]:
+    """Return the folder sources' folders, whose documents the workspace on this machine may open."""
+    return {
+        spec.name: spec.base_dir / str(spec.options["path"])
+        for spec in settings.knowledge.sources
+        if spec.kind == "folder" and "path" in spec.options
+    }
 
 
 async def _run(
     app: SlackApp, engine: Engine, library: Library, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
-    where = workspace.url if workspace is not None else app.address
-    terminal.say(f"Kvasir answers at {where} · stop it with Ctrl-C")
     async with asyncio.TaskGroup() as group:
         group.create_task(_show_engine(engine, terminal), name="show engine")
         group.create_task(_first_sync(library, terminal), name="first sync")
@@ -115,7 +135,7 @@ async def _first_sync(library: Library, terminal: Terminal) -> None:
 async def _show_engine(engine: Engine, terminal: Terminal) -> None:
     async with aclosing(engine.watch()) as changes:
         async for status in changes:
-            if status.state in {State.READY, State.FAILED, State.ABSENT, State.DEGRADED} and status.detail:
+            if status.state is State.READY or (status.state in _SETTLED and status.detail):
                 terminal.done("engine", engine_line(status))
             elif status.detail:
                 terminal.set("engine", status.progress, status.detail)
@@ -198,14 +218,21 @@ def report_lines(report: SyncReport) -> list[str]:
 
 
 class Shelf:
-    """The library as ``/kb`` sees it."""
+    """The library as Slack sees it: its documents open where a person can reach them."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
         self._library = library
+        self._workspace = workspace
 
-    async def search(self, query: str, *, limit: int) -> SearchResult:
-        """Return the best passages."""
-        return await self._library.search(query, limit=limit)
+    async def search(self, query: str, *, limit: int, readers: Collection[str] = EVERYONE) -> SearchResult:
+        """Return the best passages; those of local folders link to the workspace's page, where there is one."""
+        found = await self._library.search(query, limit=limit, readers=readers)
+        return replace(found, hits=tuple(self._reachable(hit) for hit in found.hits))
+
+    def _reachable(self, hit: Hit) -> Hit:
+        if self._workspace is None or hit.url is None or not hit.url.startswith("file:"):
+            return hit
+        return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
 
     async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
         """Bring one source, or all, up to date."""

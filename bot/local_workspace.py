@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import structlog
@@ -35,6 +36,11 @@ class LocalWorkspace:
     slack: SlackSettings
     _control: aiohttp.ClientSession
 
+    def link(self, source: str, document: str, url: str) -> str:
+        """Return where a person opens a document of a folder: the workspace shows it, at the same anchor."""
+        anchor = url.partition("#")[2]
+        return f"{self.url}/files/{quote(source, safe='')}/{quote(document)}" + (f"#{anchor}" if anchor else "")
+
     async def publish(self, status: Mapping[str, object]) -> None:
         """Show ``status`` on the page; a page that cannot be told is logged and changes nothing."""
         try:
@@ -45,8 +51,12 @@ class LocalWorkspace:
 
 
 @contextlib.asynccontextmanager
-async def local_workspace(state: Path, port: int) -> AsyncIterator[LocalWorkspace]:
+async def local_workspace(
+    state: Path, port: int, files: Mapping[str, Path] | None = None
+) -> AsyncIterator[LocalWorkspace]:
     """Open the workspace kept in ``state`` on ``127.0.0.1:port``; its process ends with the block, or with ours.
+
+    ``files`` are folders, by the name of their source, whose documents its page may open.
 
     Raises:
         WorkspaceError: it does not start; the text says why.
@@ -58,6 +68,7 @@ async def local_workspace(state: Path, port: int) -> AsyncIterator[LocalWorkspac
         # Its standard input is our pipe: when this process ends, however it ends, the workspace reads its end.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot.sandbox", "--port", str(port), "--state", str(state), "--with-parent",
+            *(f"--files={name}={folder}" for name, folder in (files or {}).items()),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     try:

@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to acknowledge within")
     delays = ",".join(f"{delay:g}" for delay in limits.RETRY_DELAYS_S)
     made.add_argument("--retry-delays", default=delays, help=f"seconds before each retry (default {delays})")
+    made.add_argument("--files", action="append", default=[], metavar="NAME=DIR", help="documents that links may open")
     made.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     return made
 
@@ -40,6 +41,7 @@ def options(given: argparse.Namespace) -> Options:
         stream_ttl_s=given.stream_ttl,
         ack_deadline_s=given.ack_deadline,
         retry_delays_s=[float(delay) for delay in given.retry_delays.split(",") if delay],
+        files={name: Path(folder) for name, _, folder in (pair.partition("=") for pair in given.files)},
     )
 
 

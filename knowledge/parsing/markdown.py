@@ -50,6 +50,24 @@ def slug(heading: str) -> str:
     return _NOT_IN_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
 
 
+class Anchors:
+    """The anchors of one document's headings, in their order."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def of(self, heading: str) -> str:
+        """Return the next heading's anchor, numbered as GitHub does when it occurs again: ``setup``, ``setup-1``."""
+        anchor = slug(heading)
+        seen = self._seen.get(anchor)
+        self._seen[anchor] = 0 if seen is None else seen + 1
+        if seen is None:
+            return anchor
+        numbered = f"{anchor}-{seen + 1}"
+        self._seen.setdefault(numbered, 0)
+        return numbered
+
+
 def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"maxNesting": 40}).enable("table").enable("strikethrough")
 
@@ -83,7 +101,7 @@ class _Writer:
     def __init__(self) -> None:
         self.outline = Outline()
         self.title: str | None = None
-        self._slugs: dict[str, int] = {}
+        self._anchors = Anchors()
         self._began = False
 
     def write(self, root: SyntaxTreeNode) -> None:
@@ -116,21 +134,11 @@ class _Writer:
     def _heading(self, level: int, text: str) -> None:
         own = _OWN_ANCHOR.search(text)
         title = one_line(_OWN_ANCHOR.sub("", text))
-        anchor = own.group(1) if own else self._numbered(slug(title))
+        anchor = own.group(1) if own else self._anchors.of(title)
         if level == 1 and not self._began:
             self.title = title
         self._began = True
         self.outline.heading(level, title, anchor or None)
-
-    def _numbered(self, anchor: str) -> str:
-        """Return the anchor, numbered as GitHub does when it occurs again: ``setup``, ``setup-1``."""
-        seen = self._slugs.get(anchor)
-        self._slugs[anchor] = 0 if seen is None else seen + 1
-        if seen is None:
-            return anchor
-        numbered = f"{anchor}-{seen + 1}"
-        self._slugs.setdefault(numbered, 0)
-        return numbered
 
     def _block(self, text: str) -> None:
         if text.strip():

@@ -1,0 +1,88 @@
+"""The documents behind citations, so that a link in an answer opens something on this machine too."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import web
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from knowledge.parsing.markdown import Anchors
+
+_MAX_BYTES = 20 * 1024 * 1024
+_MARKDOWN = {".md", ".markdown"}
+_PLAIN = {".txt", ".csv", ".tsv", ".html", ".htm", ".rst", ".adoc"}
+"""HTML is shown as its source: a document's scripts have no business on this page's origin."""
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<title>{title}</title><link rel="stylesheet" href="/document.css"><main>{body}</main></html>'
+)
+
+
+class Documents:
+    """Reads files of the folders that are known by a name; nothing outside them, nothing hidden."""
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = {name: folder.resolve() for name, folder in folders.items()}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the one route."""
+        return [web.get("/files/{source}/{path:.+}", self.show)]
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a document: Markdown as a page, other text as text, PDF as it is, the rest as a download."""
+        path = self.find(request.match_info["source"], request.match_info["path"])
+        if path is None:
+            return web.Response(status=404, text="There is no such document.")
+        kind = path.suffix.lower()
+        if kind in _MARKDOWN:
+            page = await asyncio.to_thread(lambda: rendered(path.name, path.read_text("utf-8", errors="replace")))
+            return web.Response(text=page, content_type="text/html", charset="utf-8")
+        data = await asyncio.to_thread(path.read_bytes)
+        if kind in _PLAIN:
+            return web.Response(text=data.decode("utf-8", errors="replace"), content_type="text/plain", charset="utf-8")
+        if kind == ".pdf":
+            return web.Response(body=data, content_type="application/pdf")
+        return web.Response(
+            body=data, content_type="application/octet-stream", headers={"Content-Disposition": "attachment"}
+        )
+
+    def find(self, source: str, path: str) -> Path | None:
+        """Return the file, or None where it is not one of the folder's, is hidden, or is too large to show."""
+        folder = self._folders.get(source)
+        if folder is None or "\0" in path or any(part.startswith(".") for part in path.split("/")):
+            return None
+        try:
+            found = (folder / path).resolve()
+            if found.is_relative_to(folder) and found.is_file() and found.stat().st_size <= _MAX_BYTES:
+                return found
+        except OSError:
+            pass
+        return None
+
+
+def rendered(name: str, text: str) -> str:
+    """Return Markdown as a page of its own: raw HTML is shown as text, headings carry the anchors of citations."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").enable("strikethrough")
+    tokens = parser.parse(_without_front_matter(text))
+    _anchor(tokens)
+    return _PAGE.format(title=html.escape(name), body=parser.renderer.render(tokens, parser.options, {}))
+
+
+def _anchor(tokens: list[Token]) -> None:
+    anchors = Anchors()
+    for opening, inline in itertools.pairwise(tokens):
+        if opening.type == "heading_open":
+            words = [part.content for part in inline.children or () if part.type in {"text", "code_inline"}]
+            opening.attrSet("id", anchors.of("".join(words)))
+
+
+def _without_front_matter(text: str) -> str:
+    if text.startswith("---\n") and (end := text.find("\n---\n", 4)) > 0:
+        return text[end + 5 :]
+    return text
