@@ -1,0 +1,124 @@
+"""``kvasir doctor``: look at what Kvasir needs, and say what to do about each finding."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from bot import logs
+from bot.apology import apology
+from bot.app import library_of
+from bot.commands.output import result
+from bot.ledger import open_ledger
+from bot.settings import Settings, load
+from bot.slack.app import identify, web_client
+from bot.slack.calls import Calls
+from engine.catalogue import resolve
+from engine.fit import plan
+from engine.hardware import probe
+from engine.interfaces import State
+from engine.service import Engine
+
+_GIB = 1024**3
+_LITTLE_DISK_BYTES = 2 * _GIB
+_CALL_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    told: str
+
+
+Check = Callable[[Settings], Awaitable[str]]
+"""Returns what is well; raises what is not."""
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Print a line a finding; exit status 1 if any is not well."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    well = True
+    async for finding in examine(settings):
+        result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
+        well = well and finding.ok
+    return 0 if well else 1
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at one thing after another."""
+    checks: dict[str, Check] = {
+        "Python": _python,
+        "configuration": _configuration,
+        "disk": _disk,
+        "database": _database,
+        "knowledge": _knowledge,
+        "engine": _engine,
+        "Slack": _slack,
+    }
+    for what, check in checks.items():
+        try:
+            finding = Finding(what, ok=True, told=await check(settings))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong is a finding, and the next check goes on
+            finding = Finding(what, ok=False, told=apology(error))
+        yield finding
+
+
+async def _python(_: Settings) -> str:
+    return f"{sys.version.split()[0]} at {sys.executable}"
+
+
+async def _configuration(settings: Settings) -> str:
+    names = ", ".join(source.name for source in settings.knowledge.sources)
+    return f"{settings.config} with {names}; state in {settings.home}, cache in {settings.cache}"
+
+
+async def _disk(settings: Settings) -> str:
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    free = shutil.disk_usage(settings.home).free
+    if free < _LITTLE_DISK_BYTES:
+        raise OSError(28, f"only {free / _GIB:.1f} GiB are free, a sync needs room", str(settings.home))
+    return f"{free / _GIB:.0f} GiB free"
+
+
+async def _database(settings: Settings) -> str:
+    async with open_ledger(settings.database_url):
+        return "the ledger opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
+
+
+async def _knowledge(settings: Settings) -> str:
+    async with library_of(settings) as library:
+        state = await library.status()
+    unread = [source.name for source in state.sources if source.synced_at is None]
+    told = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
+    return told + (f"; not read yet: {', '.join(unread)} (kvasir sync)" if unread else "")
+
+
+async def _engine(settings: Settings) -> str:
+    status = await Engine.look(settings.engine)
+    if settings.engine.url is not None or status.state is not State.ABSENT:
+        return f"{status.state.value} {status.model or ''} {status.detail}".strip()
+    model = settings.engine.model
+    fitted = plan(None if model is None else resolve(model), probe(settings.cache))
+    return (
+        f"not running; `kvasir run` hosts {fitted.variant.name} on the {fitted.device.upper()}. {fitted.note}".strip()
+    )
+
+
+async def _slack(settings: Settings) -> str:
+    if settings.slack is None:
+        return f"no tokens: `kvasir run` opens a workspace on this machine, port {settings.sandbox_port}"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:
+        identity = await identify(Calls(web_client(settings.slack.api_url, settings.slack.bot_token, session)))
+    how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
+    return f"the token is good for {identity.team_name}, over {how}"
