@@ -66,14 +66,16 @@ _NEGATION = re.compile(
 )
 _NEGATION_SCOPE = re.compile(rf"(?:{_NEGATION.pattern})\s?(?:[^\s,;:，；：。、.!?]+ ?){{0,5}}")
 _SCOPE = re.compile(
-    r"\ball\b|\balways\b|\bonly\b|\bany(?:thing|where|time)?\b(?! longer| more)|\bentire\b|\bworldwide\b|"
-    r"\beverywhere\b|\bautomatically\b|\bwhenever\b|\bat any time\b|"
-    r"所有|全部|任何|一律|随时|总是|始终|仅|只有|只能|自动"
+    r"\ball\b|\balways\b|\bonly(?: one)?\b|\bany(?:thing|where|time)?\b(?! longer| more)|\bentire\b|\bworldwide\b|"
+    r"\beverywhere\b|\bautomatically\b|\bwhenever\b|\bat any time\b|\bimmediately\b|\bat once\b|\ba single\b|"
+    r"所有|全部|任何|一律|随时|总是|始终|仅|只有|只能|自动|立即|马上|单独|唯一"
 )
 _SCOPE_NAMES: Mapping[str, tuple[str, ...]] = {
     "only": ("only", "仅", "只有", "只能"),
     "any time": ("anytime", "at any time", "whenever", "随时"),
     "automatic": ("automatically", "自动"),
+    "at once": ("immediately", "at once", "立即", "马上"),
+    "single": ("a single", "only one", "单独", "唯一"),
 }
 _SCOPE_OF = {word: name for name, words in _SCOPE_NAMES.items() for word in words}
 
@@ -112,6 +114,18 @@ class Claims:
     scope: frozenset[str]
     text: str
     """The text as ``normal`` makes it, for looking up what it holds literally."""
+    bare: str
+    """``text`` with names and numbers blanked out."""
+
+    def holds(self, name: str) -> bool:
+        """Tell whether the text has a name as a word of its own (``http`` is not in ``https``)."""
+        start = self.text.find(name)
+        while start != -1:
+            before, after = self.text[start - 1 : start], self.text[start + len(name) : start + len(name) + 1]
+            if not (_joins(before, name[:1]) or _joins(name[-1:], after)):
+                return True
+            start = self.text.find(name, start + 1)
+        return False
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +149,13 @@ def claims(text: str) -> Claims:
         sides=_sides(masked),
         scope=frozenset(_SCOPE_OF.get(found, "all") for found in _SCOPE.findall(masked)),
         text=folded,
+        bare=wordy,
     )
+
+
+def _joins(left: str, right: str) -> bool:
+    """Tell whether two neighbouring characters are of one Latin word."""
+    return bool(left and right) and left.isascii() and right.isascii() and left.isalnum() and right.isalnum()
 
 
 def _named(text: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -10,6 +10,7 @@ import bisect
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
 
@@ -44,6 +45,7 @@ FEATURES = (
     "rate",
     "each",
     "order",
+    "swapped",
     "count",
 )
 """What ``weigh`` returns, in order; the first three speak for a sentence, the others against it.
@@ -69,6 +71,7 @@ scope         it says all, only, any time or automatically, and the passage does
 rate          per second instead of per minute
 each          every year instead of every two years
 order         nearly all of its words are the stretch's, in another order
+swapped       word for word the stretch, but for two that changed places
 count         "one approval" where the passage counts another number of them
 """
 
@@ -114,6 +117,8 @@ _CLAUSE_END = re.compile(
 _SEGMENT_END = re.compile(r"(?<=[;；。])\s*|(?<=[.!?])\s+")
 _BARE = " ,;:，；。：、.!?"
 _IDEOGRAPH = re.compile(r"[㐀-鿿]")
+_TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")
+_ALIKE = 0.6
 _ONE_OF = re.compile(r"\b(?:one|a single|single) ([a-z]+)")
 _SOME_OF = re.compile(r"\b(?:two|three|four|five|six|both|[2-9]|\d\d+) (?:[a-z]+ )?([a-z]+?)s\b")
 
@@ -121,7 +126,8 @@ _SOME_OF = re.compile(r"\b(?:two|three|four|five|six|both|[2-9]|\d\d+) (?:[a-z]+
 @lru_cache(maxsize=8192)
 def part(text: str) -> Part:
     """Take a text apart."""
-    return Part(text, claims(text), concepts(normal(text)))
+    taken = claims(text)
+    return Part(text, taken, concepts(taken.bare))
 
 
 @lru_cache(maxsize=4096)
@@ -169,9 +175,10 @@ def weigh(sentence: Statement, passage: Reference, cosines: NDArray[np.float32])
         "binding_wide": _binding(sentence.segments, _segments(passage), there, across=across),
         **_polarity(here.claims, there.claims, stretch.whole.claims, across=across),
         "scope": bool(here.claims.scope - there.claims.scope),
-        "rate": bool(here.claims.rates - there.claims.rates) and bool(there.claims.rates),
+        "rate": _other_rate(here.claims.rates, there.claims.rates),
         "each": _each(here.claims.numbers, stretch.whole.claims.numbers),
         "order": 0.0 if across else _disorder(here.text, stretch.whole.text),
+        "swapped": not across and _swapped(here.text, stretch.whole.text),
         "count": bool(_counted(_ONE_OF, here) & _counted(_SOME_OF, there) - _counted(_ONE_OF, there)),
     }
     return np.array([float(values[name]) for name in FEATURES])
@@ -236,7 +243,7 @@ def _overlap(one: Part, other: Part, *, across: bool) -> float:
     here, there = one.claims, other.claims
     numbers, literal = figures(here.numbers), here.identifiers | here.names
     shared = len(one.names & other.names) + sum(_meets(number, there.numbers) for number in numbers)
-    shared += sum(name in there.text for name in literal)
+    shared += sum(there.holds(name) for name in literal)
     total = len(one.names) + len(numbers) + len(literal)
     if not across:
         shared, total = shared + len(here.words & there.words), total + len(here.words)
@@ -247,8 +254,8 @@ def _missing(here: Part, there: Part) -> dict[str, bool]:
     numbers = figures(here.claims.numbers)
     return {
         "number": any(not _meets(number, there.claims.numbers) for number in numbers),
-        "identifier": any(name not in there.claims.text for name in here.claims.identifiers),
-        "name": any(name not in there.claims.text for name in here.claims.names),
+        "identifier": not all(there.claims.holds(name) for name in here.claims.identifiers),
+        "name": not all(there.claims.holds(name) for name in here.claims.names),
     }
 
 
@@ -304,10 +311,11 @@ def _polarity(here: Claims, there: Claims, stretch: Claims, *, across: bool) -> 
         for name, side in here.sides
         if (name, 1 - side) in stretch.sides and (name, 1 - side) not in here.sides
     ]
+    unlike = bool(here.negations) != bool(stretch.negations)
     return {
-        "denied": not across and bool((here.denied & stretch.affirmed) - there.denied),
-        "undenied": not across and bool(((here.affirmed - here.denied) & stretch.denied) - stretch.affirmed),
-        "negation": bool(here.negations) != bool(stretch.negations),
+        "denied": not across and unlike and bool((here.denied & stretch.affirmed) - there.denied),
+        "undenied": not across and unlike and bool(((here.affirmed - here.denied) & stretch.denied) - stretch.affirmed),
+        "negation": unlike,
         "new_negation": bool(here.negations) and not there.negations,
         "side": any(side not in stretch.sides for side in turned),
         "new_side": any(side not in there.sides for side in turned),
@@ -342,6 +350,23 @@ def _longest_rise(values: Sequence[int]) -> int:
         index = bisect.bisect_left(tops, value)
         tops[index : index + 1] = [value]
     return len(tops)
+
+
+def _other_rate(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    mine, theirs = mine - {"person"}, theirs - {"person"}
+    return bool(mine - theirs) and bool(theirs - mine)
+
+
+def _swapped(sentence: str, stretch: str) -> bool:
+    """Tell whether the sentence is the stretch with two stretches of words in each other's place."""
+    mine, theirs = _TOKEN.findall(normal(sentence)), _TOKEN.findall(normal(stretch))
+    matcher = SequenceMatcher(None, theirs, mine, autojunk=False)
+    if matcher.real_quick_ratio() < _ALIKE or matcher.ratio() < _ALIKE:
+        return False
+    changed = {
+        (tuple(theirs[a:b]), tuple(mine[c:d])) for kind, a, b, c, d in matcher.get_opcodes() if kind == "replace"
+    }
+    return any((new, old) in changed for old, new in changed)
 
 
 def _counted(pattern: re.Pattern[str], text: Part) -> set[str]:

@@ -60,6 +60,9 @@ _COUNTERS = (
 )
 
 
+_COUNTER_KINDS = {"次": "×", "名": "head", "位": "head", "人": "head"}
+
+
 def _numbered(names: str, first: int = 0) -> dict[str, int]:
     """Return words with the numbers that they stand for, from ``first`` on; "|" joins names of one number."""
     return {name: n for n, group in enumerate(names.split(), first) for name in group.split("|")}
@@ -120,9 +123,14 @@ _MENTION = re.compile(
 _HALF = re.compile(r"半(?P<unit>年|个?小时|天|个月)|half an? (?P<en>hour|year|day|month)")
 _PERCENT_ZH = re.compile(rf"百分之(?P<n>{_NUMBER}|{_ZH_NUMBER})")
 _TWICE = re.compile(r"\b(?P<n>twice|thrice)\b")
+_ADVERBS = {
+    "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
+    "annual": "year", "annually": "year",
+}  # fmt: skip
 _EACH = re.compile(
     r"(?:\b(?:per|each|every) |/)(?P<sec>second)\b"
     r"|\b(?:an?|per|each|every) (?P<en>minute|hour|day|week|month|quarter|year)\b"
+    r"|\b(?P<ly>daily|hourly|weekly|monthly|quarterly|yearly|annual(?:ly)?)\b"
     r"|每个?(?P<zh>秒|分钟|小时|天|日|周|星期|月|季度|年)"
 )
 _ORDINAL_WORD = re.compile(r"(?<!per )\b(?P<n>" + "|".join(_ORDINALS) + r")\b")
@@ -185,7 +193,8 @@ def _half(match: re.Match[str]) -> Iterator[Mention]:
 
 
 def _each(match: re.Match[str]) -> Iterator[Mention]:
-    kind, factor = _UNITS[match["sec"] or match["en"] or match["zh"].replace("月", "个月")]
+    unit = match["sec"] or match["en"] or _ADVERBS.get(match["ly"] or "") or match["zh"].replace("月", "个月")
+    kind, factor = _UNITS[unit]
     yield Mention(match.start(), match.end(), frozenset({Quantity(factor, kind)}), each=True)
 
 
@@ -260,8 +269,8 @@ def _number(match: re.Match[str]) -> Iterator[Mention]:
         # What it is still called where the unit is not repeated ("between 2 and 8 °C"): meets plain numbers only.
         yield _mention(match, Quantity(value * factor, kind), Quantity(value, f"bare {kind} {factor}"))
     elif match["num"] or _counts(match, value):
-        readings = [Quantity(value, PLAIN)]
-        if match["num"] and value <= 24:  # noqa: PLR2004 - "from 10 to 12" may be hours of a day
+        readings = [Quantity(value, _COUNTER_KINDS.get(match["counter"] or "", PLAIN))]
+        if match["num"] and not match["counter"] and value <= 24:  # noqa: PLR2004 - "from 10 to 12" may be hours of a day
             readings.append(Quantity(value, "hour-of-day"))
         yield _mention(match, *readings)
 
