@@ -12,7 +12,8 @@ from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background
 from knowledge.stores.common import both
 from knowledge.terms import query_terms
 
-_LOOKS = 4
+_LOOKS = 8
+"""At the store, before a search is content with what it has: four widen the pool to its widest."""
 
 CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, Current]]]
 """Ask the manifest which of these chunk ids are current; ids that it does not return may not be shown."""
@@ -100,37 +101,31 @@ class HybridSearch:
         sources: Collection[str],
         readers: frozenset[str],
     ) -> tuple[Hit, ...]:
-        """Widen until the manifest leaves enough, or the store has no more."""
+        """Widen until the manifest leaves enough, or the store has no more.
+
+        Rows that the manifest does not list may have been replaced between the two answers; then both are asked again,
+        or neither the old version nor the new one would be found. Rows that a dead sync left look alike, and cost one
+        more look until the next sync removes them.
+        """
         pool = max(self._breadth.pool, 3 * limit)
+        unlisted: set[str] = set()
+        looks = 0
         while True:
-            proposed, current = await self._agreed(vector, terms, pool, sources, readers)
+            looks += 1
+            proposed = await self._store.candidates(vector, terms, pool=pool, sources=sources, readers=readers)
+            current = await self._current([candidate.chunk.id for candidate in proposed])
+            before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
             usable = [one for one in proposed if _may_be_shown(one, current, readers)]
             picked = pick(fuse(usable), limit, self._breadth.per_document)
             exhausted = len(proposed) < pool  # the dense leg alone returns a full pool while there are more
-            if len(picked) >= limit or exhausted or pool >= self._breadth.widest_pool:
+            if len(picked) < limit and not exhausted and pool < self._breadth.widest_pool:
+                pool = min(2 * pool, self._breadth.widest_pool)
+            elif unlisted <= before or looks >= _LOOKS:
                 behind = background([one.cosine for one in usable])
                 return tuple(
                     _hit(one, confidence(one.candidate, question, behind), current[one.candidate.chunk.id])
                     for one in picked
                 )
-            pool = min(2 * pool, self._breadth.widest_pool)
-
-    async def _agreed(
-        self, vector: Vector, terms: str, pool: int, sources: Collection[str], readers: frozenset[str]
-    ) -> tuple[Sequence[Candidate], Mapping[str, Current]]:
-        """Ask the store, then the manifest; ask both again when a document was replaced between their answers.
-
-        Otherwise neither its old version nor its new one would be found. Rows that a dead sync left look alike, and
-        cost one more look until the next sync removes them.
-        """
-        unlisted: set[str] = set()
-        for _ in range(_LOOKS):
-            proposed = await self._store.candidates(vector, terms, pool=pool, sources=sources, readers=readers)
-            current = await self._current([candidate.chunk.id for candidate in proposed])
-            before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
-            if unlisted <= before:
-                break
-        return proposed, current
 
     async def _count(self) -> int:
         now = self._now()

@@ -158,7 +158,7 @@ async def test_widening_ends(house: House) -> None:
     await house.add({f"old{n:03}": f"office opens at nine version {n}" for n in range(300)})
     house.manifest.clear()
     assert await ids(house.search(pool=10, widest_pool=40), "office opens at nine", limit=2) == []
-    assert len(house.asked_manifest) == 3
+    assert len(house.asked_manifest) == 4, "the widest is looked at twice: a sync may have come between"
     house.asked_manifest.clear()
     assert await ids(house.search(), "office opens at nine") == []
     assert len(house.asked_manifest) < 8
