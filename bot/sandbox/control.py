@@ -230,7 +230,8 @@ class Control:
 
         ``calls``: list of ``Fault`` bodies; ``drop_acks``: how many; ``duplicate_events``: how many more times the next
         event comes; ``scopes``: what the app is granted; ``revoke``: list of ``bot``, ``app``; ``disconnect``: a reason
-        (``warning`` keeps the connection); ``pace``: ``exact``, ``generous``, ``off``.
+        (``warning`` keeps the connection); ``pace``: ``exact``, ``generous``, ``off``;
+        ``subscriptions``: the events that the app gets.
         """
         faults = self._hub.faults
         if body.get("clear"):
@@ -240,6 +241,7 @@ class Control:
         faults.acks_to_drop = int(body.get("drop_acks", faults.acks_to_drop))
         faults.duplicates = int(body.get("duplicate_events", faults.duplicates))
         self._limiter.pace = body.get("pace", self._limiter.pace)
+        self._hub.workspace.subscriptions = body.get("subscriptions", self._hub.workspace.subscriptions)
         self._hub.grant(scopes=body.get("scopes"), revoked=body.get("revoke"))
         if "app" in body.get("revoke", ()):
             await self._sockets.disconnect("link_disabled")

@@ -20,20 +20,19 @@ from bot.sandbox.model import (
 )
 from bot.sandbox.refusals import Refused
 
-SUBSCRIPTIONS = frozenset(
-    {
-        "app_mention",
-        "message.channels",
-        "message.groups",
-        "message.im",
-        "app_home_opened",
-        "member_joined_channel",
-        "agent_session_stopped",
-        "reaction_added",
-        "reaction_removed",
-    }
+SUBSCRIPTIONS = (
+    "agent_session_stopped",
+    "app_context_changed",
+    "app_home_opened",
+    "app_mention",
+    "app_uninstalled",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+    "tokens_revoked",
 )
-"""The events that the app gets; ``message.…`` by the kind of conversation."""
+"""The events that the app gets, those of its manifest; ``message.…`` by the kind of conversation."""
 
 
 class Records:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import socket as sockets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from bot.sandbox.browser import Browser, guard
 from bot.sandbox.clock import Clock
 from bot.sandbox.control import Control
 from bot.sandbox.credentials import Credentials, credentials_in
+from bot.sandbox.documents import Documents
 from bot.sandbox.faults import Faults
-from bot.sandbox.hub import Hub
+from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
 from bot.sandbox.model import APP_ID, Envelope
 from bot.sandbox.outbox import Outbox, Schedule
+from bot.sandbox.records import SUBSCRIPTIONS
 from bot.sandbox.storage import Storage
 from bot.sandbox.webhook import Webhook
 from bot.sandbox.workspace import Workspace
@@ -52,7 +54,11 @@ class Options:
     stream_ttl_s: float = limits.STREAM_TTL_S
     ack_deadline_s: float = limits.ACK_DEADLINE_S
     retry_delays_s: Sequence[float] = limits.RETRY_DELAYS_S
+    scopes: Sequence[str] = SCOPES
+    subscriptions: Sequence[str] = SUBSCRIPTIONS
     clock: Clock = field(default_factory=Clock)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Folders whose documents the page may open, by the name of their source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ async def serving(options: Options) -> AsyncIterator[Running]:
         records = await storage.open()
 
         clock, faults = options.clock, Faults()
-        workspace = Workspace(clock.now, stream_ttl_s=options.stream_ttl_s)
+        workspace = Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s)
         workspace.restore(records)
         socket_mode = socketmode.SocketMode(clock, faults, lambda: credentials.app_token)
         webhook = None
@@ -105,6 +111,7 @@ async def serving(options: Options) -> AsyncIterator[Running]:
             limiter=limiter,
             credentials=credentials,
         )
+        hub.grant(scopes=options.scopes)
         (webhook or socket_mode).on_change = hub.publish_status
         interactions = Interactions(hub, base_url)
 
@@ -118,7 +125,7 @@ async def serving(options: Options) -> AsyncIterator[Running]:
         app.add_routes(
             [*api.routes(), *Control(hub, interactions, api, socket_mode, limiter).routes(), *browser.routes()]
         )
-        app.add_routes([web.get("/link/", socket_mode.handle)])
+        app.add_routes([web.get("/link/", socket_mode.handle), *Documents(options.files).routes()])
 
         await hub.settled()
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

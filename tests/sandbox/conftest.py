@@ -13,13 +13,18 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.hub import SCOPES
+from bot.sandbox.methods.registry import METHODS
+from bot.sandbox.records import SUBSCRIPTIONS
 from tests.slack_sandbox import Box, sandbox
 
 
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    """Serve a workspace."""
-    async with sandbox(tmp_path) as served:
+    """Serve a workspace where the app may do everything and hears of everything."""
+    scopes = sorted({scope for method in METHODS.values() for scope in method.scopes} | set(SCOPES))
+    events = [*SUBSCRIPTIONS, "member_joined_channel", "reaction_added", "reaction_removed"]
+    async with sandbox(tmp_path, scopes=scopes, subscriptions=events) as served:
         yield served
 
 

@@ -9,7 +9,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.sandbox import text
+from bot.sandbox.hub import SCOPES
+from bot.sandbox.interactions import APP_COMMANDS
 from bot.sandbox.model import BOT, PEOPLE, first_channels
+from bot.sandbox.records import SUBSCRIPTIONS
+from bot.slack.manifest import manifest
 from tests.slack_sandbox import BOT_USER, Box
 
 ADA = "U0ADA00001"
@@ -129,6 +133,14 @@ async def test_the_apps_own_message_comes_back(client: AsyncWebClient, listener:
     await listener.wait(lambda request: request.payload["event"]["type"] == "message")
     assert listener.events("message")[0]["user"] == BOT_USER
     assert not listener.events("app_mention")
+
+
+def test_the_app_is_installed_from_its_manifest() -> None:
+    """The workspace grants what the manifest asks for, no more and no less."""
+    asked = manifest()
+    assert sorted(SCOPES) == asked["oauth_config"]["scopes"]["bot"]
+    assert sorted(SUBSCRIPTIONS) == asked["settings"]["event_subscriptions"]["bot_events"]
+    assert list(APP_COMMANDS) == [command["command"] for command in asked["features"]["slash_commands"]]
 
 
 async def test_home_is_told(box: Box, listener: Listener) -> None:

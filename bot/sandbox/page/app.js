@@ -291,7 +291,7 @@ class Page {
       h("span", { class: "at" }, "@Kvasir"), question);
     const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : room.is_im ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;
     const hint = !here ? "Nothing has been said here yet."
-      : suggestions.length ? "It answers from the documents and says where it found what it says. Try one of these:"
+      : suggestions.length ? "Kvasir answers from the documents and says where it found what it says. Try one of these:"
       : "Mention @Kvasir with a question; it answers in a thread, from the documents.";
     return h("div", { class: "welcome" }, h("img", { src: "/page/kvasir.svg", alt: "" }), h("h2", {}, title), h("p", {}, hint),
       h("div", { class: "chips" }, suggestions.map(chip)), this.#meanwhile(here));

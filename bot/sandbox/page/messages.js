@@ -46,12 +46,18 @@ export class MessageList {
   }
 
   #atEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#element;
-    return scrollHeight - scrollTop - clientHeight < 40;
+    return this.#element.scrollTop > this.#end() - 40;
+  }
+
+  // The end, or where the last message begins if that is longer than what can be seen: answers are read from the top.
+  #end() {
+    const { scrollHeight, clientHeight } = this.#element;
+    const last = [...this.#element.querySelectorAll(".message")].at(-1);
+    return Math.min(scrollHeight - clientHeight, last ? last.offsetTop - this.#element.offsetTop - 14 : Infinity);
   }
 
   toEnd() {
-    this.#element.scrollTop = this.#element.scrollHeight;
+    this.#element.scrollTop = this.#end();
   }
 
   /** Show messages; what did not change keeps its element. `key` names the conversation: another one begins at its end. */
