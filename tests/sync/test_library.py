@@ -56,6 +56,19 @@ class Words:
         return len(text.split())
 
 
+class Overtaken(LocalStore):
+    """A store whose answer is overtaken by a whole sync before the manifest is asked; ``meanwhile`` runs it, once."""
+
+    meanwhile: Any = None
+
+    async def candidates(self, *args: Any, **kwargs: Any) -> Any:
+        found = await super().candidates(*args, **kwargs)
+        meanwhile, Overtaken.meanwhile = Overtaken.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return found
+
+
 class Bench:
     """A state directory; ``library`` opens it as a process would."""
 
@@ -64,6 +77,7 @@ class Bench:
         self.passages = passages
         self.embedder = Words()
         self.chunker = "1"
+        self.store = LocalStore
 
     @contextlib.asynccontextmanager
     async def library(self, *sources: Any) -> AsyncIterator[Library]:
@@ -73,7 +87,7 @@ class Bench:
         async with contextlib.AsyncExitStack() as stack:
             manifest = await open_manifest(url)
             stack.push_async_callback(manifest.close)
-            indexes = Indexes(manifest, lambda: LocalStore(self.home / "lancedb"), WORDS)
+            indexes = Indexes(manifest, lambda: self.store(self.home / "lancedb"), WORDS)
             stack.push_async_callback(indexes.close)
             await indexes.open(Identity("lancedb", self.embedder.identity, self.chunker, "1"))
             yield Library(settings, sources=sources, indexes=indexes, embedder=self.embedder, passages=self.passages)
@@ -249,6 +263,16 @@ async def test_a_search_during_replacements_finds_the_old_or_the_new_and_no_mix(
                 break
         await writer
         assert searches > 24
+
+
+async def test_a_search_that_a_sync_overtakes_finds_the_new_version(bench: Bench, handbook: Any) -> None:
+    bench.store = Overtaken
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        handbook.put("holiday.md", "# Holidays\nThirty-one days of holiday a year.\n\nTell your manager of a holiday.")
+        Overtaken.meanwhile = library.refresh
+        found = await texts(library, "days of holiday a year", limit=2)
+        assert found == ["Thirty-one days of holiday a year.", "Tell your manager of a holiday."]
 
 
 async def test_suggestions_are_answered_by_their_passage(bench: Bench, new_source: Any) -> None:
