@@ -164,6 +164,23 @@ async def test_widening_ends(house: House) -> None:
     assert len(house.asked_manifest) < 8
 
 
+async def test_a_document_replaced_between_store_and_manifest_is_found_in_one_version(house: House) -> None:
+    """The store proposes the old passage, then the switch happens, and the manifest knows only the new one."""
+    await house.add({"old": "The office opens at nine."})
+    switched = False
+
+    async def current(asked_ids: Collection[str]) -> Mapping[str, Current]:
+        nonlocal switched
+        if not switched:
+            switched = True
+            await house.add({"new": "The office opens at ten."})
+            del house.manifest["old"]
+        return await house.current(asked_ids)
+
+    search = HybridSearch(house.embedder, house.store, current)
+    assert await ids(search, "when does the office open") == ["new"]
+
+
 async def test_a_store_with_few_rows_is_asked_once(house: House) -> None:
     await house.add({"a": "The office opens at nine."})
     assert await ids(house.search(), "office") == ["a"]
