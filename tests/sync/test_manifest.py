@@ -95,6 +95,7 @@ async def test_what_is_forgotten_takes_its_documents_along(rig: Any, tmp_path: P
             assert connection.execute(f"SELECT count(*) FROM knowledge_{table}").fetchone() == (0,)
 
 
+@pytest.mark.slow
 async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys\n"
