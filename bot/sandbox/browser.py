@@ -22,8 +22,6 @@ from bot.sandbox.model import BOT_USER, TEAM_NAME, Channel, Json
 from bot.sandbox.refusals import Refused
 from bot.sandbox.workspace import message_frame, session_frame
 
-_COOKIE = "kvasir_sandbox"
-_FILES = resources.files("bot.sandbox") / "page"
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _SECURITY = {
     "Content-Security-Policy": (
@@ -96,10 +94,12 @@ class Page:
 class Browser:
     """The page and its websocket."""
 
-    def __init__(self, hub: Hub, interactions: Interactions) -> None:
+    def __init__(self, hub: Hub, interactions: Interactions, base_url: str) -> None:
         self._hub = hub
         self._interactions = interactions
-        self._sessions: set[str] = set()
+        self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies do not tell ports apart by themselves
+        self._session = secrets.token_urlsafe(32)
+        self._files = _files()
         self._pages: set[Page] = set()
         self._does: dict[str, Callable[[Page, Json], Json]] = {
             "be": self._be,
@@ -134,20 +134,22 @@ class Browser:
 
     async def index(self, request: web.Request) -> web.Response:
         """Return the page, with a session."""
-        response = _file("index.html")
+        response = self._file("index.html")
         if not self._known(request):
-            session = secrets.token_urlsafe(32)
-            self._sessions.add(session)
-            response.set_cookie(_COOKIE, session, httponly=True, samesite="Strict", path="/")
+            response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
         return response
 
     async def file(self, request: web.Request) -> web.Response:
         """Return one of the page's files."""
-        return _file(request.match_info["name"])
+        return self._file(request.match_info["name"])
+
+    def _file(self, name: str) -> web.Response:
+        if name not in self._files:
+            raise web.HTTPNotFound
+        return web.Response(body=self._files[name], content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8")
 
     def _known(self, request: web.Request) -> bool:
-        presented = request.cookies.get(_COOKIE, "").encode()
-        return any(hmac.compare_digest(session.encode(), presented) for session in self._sessions)
+        return hmac.compare_digest(self._session.encode(), request.cookies.get(self._cookie, "").encode())
 
     # ── Websocket ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -281,15 +283,7 @@ class Browser:
         return {}
 
 
-def _file(name: str) -> web.Response:
-    """Return one of the page's files, by its bare name.
-
-    Raises:
-        HTTPNotFound: there is none.
-
-    """
-    kind = _TYPES.get(name.rpartition(".")[2])
-    file = _FILES / name
-    if kind is None or "/" in name or not file.is_file():
-        raise web.HTTPNotFound
-    return web.Response(body=file.read_bytes(), content_type=kind, charset="utf-8")
+def _files() -> dict[str, bytes]:
+    """Return the page's files by name."""
+    folder = resources.files("bot.sandbox") / "page"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES}

@@ -120,7 +120,7 @@ async def serving(options: Options) -> AsyncIterator[Running]:
             return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={APP_ID}"
 
         api = Api(hub, interactions, base_url, new_socket_url)
-        browser = Browser(hub, interactions)
+        browser = Browser(hub, interactions, base_url)
         app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard(base_url)])
         app.add_routes(
             [*api.routes(), *Control(hub, interactions, api, socket_mode, limiter).routes(), *browser.routes()]

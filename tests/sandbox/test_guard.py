@@ -56,7 +56,7 @@ async def test_the_page_brings_nothing_from_elsewhere(box: Box) -> None:
 async def test_the_socket_of_the_page_needs_its_session(box: Box) -> None:
     """Without the cookie of the page, or without an origin, there is no websocket."""
     origin = {"Origin": box.base_url}
-    for headers in ({}, origin, {**origin, "Cookie": "kvasir_sandbox=guess"}):
+    for headers in ({}, origin, {**origin, "Cookie": f"kvasir_sandbox_{box.base_url[-5:].lstrip(':')}=guess"}):
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await box.session.ws_connect(box.base_url + "/page-socket", headers=headers)
         assert caught.value.status == 403
@@ -167,7 +167,7 @@ async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     async with sandbox_process(tmp_path) as box:
         ts = await box.say("ada", "@kvasir", "are you there?")
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
-        room = (await client.conversations_open(users=["U0ADA00001"]))["channel"]["id"]
+        room = (await box.messages("@kvasir"))[0]["channel"]
         stream = (await client.chat_startStream(channel=room, thread_ts=ts, markdown_text="one"))["ts"]
     async with sandbox_process(tmp_path) as box:
         texts = [message["text"] for message in await box.messages("@kvasir")]

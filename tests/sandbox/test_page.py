@@ -257,6 +257,21 @@ async def test_on_a_narrow_screen(box: Box, look: Open) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+async def test_a_long_answer_is_read_from_its_top(box: Box, client: AsyncWebClient, look: Open) -> None:
+    """What is longer than the pane stays at its beginning while more comes; the reader's own scrolling is respected."""
+    page = await look()
+    await write(page, "@Kvasir a long one")
+    root = (await box.wait_for_message(lambda m: "long" in m["text"]))["ts"]
+    recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
+    stream = await client.chat_startStream(channel=GENERAL, thread_ts=root, markdown_text="# Top\n\n", **recipient)
+    for n in range(60):
+        await client.chat_appendStream(channel=GENERAL, ts=stream["ts"], markdown_text=f"Line {n}.\n\n")
+    await expect(page.locator("#thread")).to_contain_text("Line 59.")
+    await expect(page.locator("#thread h1", has_text="Top")).to_be_in_viewport()
+    await page.locator("#thread-log").evaluate("element => (element.scrollTop = element.scrollHeight)")
+    await expect(page.get_by_text("Line 59.")).to_be_in_viewport()
+
+
 async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
     """Whatever the app may post has its form on the page."""
     plain = {"type": "plain_text", "text": "Plain"}
