@@ -64,6 +64,7 @@ class RuntimeFile:
         if not _try_lock(descriptor, fcntl.LOCK_EX):
             os.close(descriptor)
             return False
+        self._path.unlink(missing_ok=True)  # of an owner that was killed
         self._descriptor = descriptor
         return True
 

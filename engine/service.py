@@ -149,6 +149,7 @@ class Engine:
         try:
             while not self._runtime.claim():
                 await follow(self._runtime, self._connection, self._settings)
+                await asyncio.sleep(self._settings.follow_poll_s)
         except OSError as error:
             self._board.move(
                 Event.GAVE_UP, f"{self._settings.home} cannot be written: {error.strerror}. Set KVASIR_HOME."

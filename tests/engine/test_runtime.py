@@ -41,6 +41,7 @@ def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> No
         assert (tmp_path / "engine" / "runtime.json").exists()
         assert Engine.peek(tmp_path).state is State.ABSENT
         assert mine.claim()
+        assert mine.read() is None  # what the dead one said is not taken for the new owner's word
         mine.release()
     finally:
         owner.kill()

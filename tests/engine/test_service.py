@@ -165,6 +165,18 @@ async def test_another_process_runs_it(sglang: FakeSglang, engine: Callable[...,
     assert made.status().state is State.ABSENT
 
 
+async def test_an_owner_that_has_said_nothing_yet(engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """It is waited for without keeping everybody else waiting."""
+    other = RuntimeFile(tmp_path / "home")
+    assert other.claim()
+    made = engine()
+    await made.start(install=False)
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0.05)
+    other.release()
+    await until(lambda: made.status().detail != "")
+
+
 async def test_stopping_twice_and_before_starting(engine: Callable[..., Engine], tmp_path: Path) -> None:
     made = engine()
     await made.stop()
