@@ -59,6 +59,8 @@ _ACCENTS = re.compile("([a-z])[\u0300-\u036f]+")
 _NOT_A_TERM = re.compile(f"(?:[^\\w{_MARKS}{_UNSPACED}]|_)+")
 _STEM_CACHE_WORDS = 1 << 15
 _MAX_QUERY_CHARACTERS = 100_000
+_MAX_NAME_CHARACTERS = 2_048
+"""Of a name whose parts become terms."""
 
 
 def index_terms(text: str) -> str:
@@ -118,6 +120,7 @@ def _identifier(token: str) -> Iterator[str]:
 
 
 def _name(name: str) -> Iterator[str]:
+    name = name[:_MAX_NAME_CHARACTERS]
     words = [word for part in _INNER.split(name) for word in _CAMEL.split(part) if word]
     if len(words) < 2:  # noqa: PLR2004 - one word is no identifier
         yield from _word(name)

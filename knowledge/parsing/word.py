@@ -45,7 +45,7 @@ def parse_docx(data: bytes, document: str) -> Document:
     check_package(data, document)
     try:
         opened = docx.Document(io.BytesIO(data))
-        writer = _Writer(_levels(opened))
+        writer = _Writer(_levels(opened), _item_styles(opened))
         writer.write(opened.element.body)
         told = one_line(opened.core_properties.title or "")
     except _PACKAGE_ERRORS as error:
@@ -68,6 +68,14 @@ def _levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no
     return levels
 
 
+def _item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx has no types
+    """Return the ids of the styles that number or mark their paragraphs."""
+    styles = opened.styles.element.iter(qn("w:style"))
+    return frozenset(
+        style.get(qn("w:styleId"), "") for style in styles if style.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
+    )
+
+
 def _outline_level(node: Element | None) -> int | None:
     value = node.get(qn("w:val"), "9") if node is not None else "9"
     return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # noqa: PLR2004 - 9 is body text
@@ -76,10 +84,11 @@ def _outline_level(node: Element | None) -> int | None:
 class _Writer:
     """Walks the body and writes its blocks into an outline."""
 
-    def __init__(self, levels: dict[str, int]) -> None:
+    def __init__(self, levels: dict[str, int], item_styles: frozenset[str]) -> None:
         self.outline = Outline()
         self.title: str | None = None
         self._levels = levels
+        self._item_styles = item_styles
         self._began = False
 
     def write(self, body: Element) -> None:
@@ -94,13 +103,26 @@ class _Writer:
         level = self._level(element)
         if not text:
             return
+        if level is None and self._is_item(element):
+            self._began = True
+            self.outline.item(f"- {text}")
+            return
         if level is None:
-            self._block(f"- {text}" if element.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None else text)
+            self._block(text)
             return
         if level <= 1 and not self._began:
             self.title = one_line(text)
         self._began = True
         self.outline.heading(level, text)
+
+    def _is_item(self, element: Element) -> bool:
+        """Say whether a paragraph is numbered or marked, by itself or by its style."""
+        properties = element.find(qn("w:pPr"))
+        if properties is None:
+            return False
+        style = properties.find(qn("w:pStyle"))
+        by_style = style is not None and style.get(qn("w:val"), "") in self._item_styles
+        return by_style or properties.find(qn("w:numPr")) is not None
 
     def _level(self, element: Element) -> int | None:
         properties = element.find(qn("w:pPr"))

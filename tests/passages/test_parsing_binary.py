@@ -119,6 +119,7 @@ def test_docx_keeps_headings_lists_and_tables() -> None:
         document.add_paragraph("Everybody has 25 days.")
         document.add_heading("Parents", 1)
         document.add_paragraph("Six months", style="List Bullet")
+        document.add_paragraph("Part time", style="List Number")
         table = document.add_table(rows=2, cols=2)
         for cell, text in zip(
             [cell for row in table.rows for cell in row.cells], ["Kind", "Days", "病假", "10"], strict=True
@@ -131,7 +132,7 @@ def test_docx_keeps_headings_lists_and_tables() -> None:
     assert document.title == "Leave policy"
     assert [section.headings for section in document.sections] == [(), ("Parents",), ("Parents", "Details")]
     assert document.sections[0].text == "Everybody has 25 days."
-    assert "Six months" in document.sections[1].text
+    assert document.sections[1].text.startswith("- Six months\n- Part time\n\n| Kind")
     assert "| Kind | Days |\n| --- | --- |\n| 病假 | 10 |" in document.sections[1].text
 
 
