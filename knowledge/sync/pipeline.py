@@ -50,10 +50,12 @@ class _Batch:
     chunks: list[Chunk] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
     ends: list[Prepared] = field(default_factory=list)
-    rows: list[StoredChunk] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.chunks or self.ends)
+
+
+_Embedding = tuple[_Batch, asyncio.Task[list[StoredChunk]]]
 
 
 class Pipeline:
@@ -79,7 +81,9 @@ class Pipeline:
         self._on_taken = on_taken
         self._room = _Room(stages.waiting)
         self._prepared: asyncio.Queue[Prepared | None] = asyncio.Queue()
-        self._embedded: asyncio.Queue[_Batch | None] = asyncio.Queue(2)
+        self._embedding: asyncio.Queue[_Embedding | None] = asyncio.Queue(2)
+        # Two: the embedder never waits for the next batch to be made ready.
+        self._flying = asyncio.Semaphore(2)
         self._loose = 0
 
     async def put(self, prepared: Prepared) -> None:
@@ -100,12 +104,12 @@ class Pipeline:
 
         """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._embed())
+            group.create_task(self._embed(group))
             group.create_task(self._write())
         if self._loose:
             await self._store.maintain()
 
-    async def _embed(self) -> None:
+    async def _embed(self, group: asyncio.TaskGroup) -> None:
         batch = _Batch()
         while (prepared := await self._prepared.get()) is not None:
             for chunk in prepared.fresh:
@@ -113,46 +117,47 @@ class Pipeline:
                 if chunk.id not in prepared.before:
                     batch.new.append(chunk.id)
                 if len(batch.chunks) >= self._stages.batch:
-                    batch = await self._passed_on(batch)
+                    batch = await self._passed_on(batch, group)
             batch.ends.append(prepared)
             if self._prepared.empty():
                 # Nothing waits: a small batch now is quicker than a full one later.
-                batch = await self._passed_on(batch)
+                batch = await self._passed_on(batch, group)
         if batch:
-            await self._passed_on(batch)
-        await self._embedded.put(None)
+            await self._passed_on(batch, group)
+        await self._embedding.put(None)
 
-    async def _passed_on(self, batch: _Batch) -> _Batch:
-        if batch.chunks:
-            texts = [chunk.searchable for chunk in batch.chunks]
+    async def _passed_on(self, batch: _Batch, group: asyncio.TaskGroup) -> _Batch:
+        await self._flying.acquire()
+        await self._embedding.put((batch, group.create_task(self._rows(batch.chunks))))
+        return _Batch()
+
+    async def _rows(self, chunks: Sequence[Chunk]) -> list[StoredChunk]:
+        try:
+            if not chunks:
+                return []
+            texts = [chunk.searchable for chunk in chunks]
             vectors, terms = await asyncio.gather(
                 self._embedder.embed_passages(texts), asyncio.to_thread(self._terms, texts)
             )
             await self._room.leave(len(texts))
-            batch.rows = [StoredChunk(*row) for row in zip(batch.chunks, vectors, terms, strict=True)]
-        await self._embedded.put(batch)
-        return _Batch()
+            return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
+        finally:
+            self._flying.release()
 
     def _terms(self, texts: Sequence[str]) -> list[str]:
         return [self._index_terms(text) for text in texts]
 
     async def _write(self) -> None:
-        ended = False
-        while not ended:
-            batches = [await self._embedded.get()]
-            while not self._embedded.empty():
-                batches.append(self._embedded.get_nowait())
-            ended = batches[-1] is None
-            await self._store_and_flip([batch for batch in batches if batch is not None])
+        while (embedding := await self._embedding.get()) is not None:
+            batch, rows = embedding
+            await self._store_and_flip(batch, await rows)
 
-    async def _store_and_flip(self, batches: Sequence[_Batch]) -> None:
-        rows = [row for batch in batches for row in batch.rows]
-        ends = [prepared for batch in batches for prepared in batch.ends]
+    async def _store_and_flip(self, batch: _Batch, rows: Sequence[StoredChunk]) -> None:
         if rows:
-            await self._manifest.note_pending([id_ for batch in batches for id_ in batch.new])
+            await self._manifest.note_pending(batch.new)
             await self._store.write(rows)
-        old = await self._manifest.flip(self._key, [prepared.taken for prepared in ends])
-        for prepared in ends:
+        old = await self._manifest.flip(self._key, [prepared.taken for prepared in batch.ends])
+        for prepared in batch.ends:
             self._on_taken(prepared)
         await discard(self._store, self._manifest, old)
         self._loose += len(rows) + len(old)
