@@ -151,13 +151,11 @@ class LocalStore:
         return self._connection
 
     async def close(self) -> None:
-        """Release the table and the connection."""
-        table, self._table = self._table, None
-        connection, self._connection = self._connection, None
-        if table is not None:
-            table.close()
-        if connection is not None:
-            connection.close()
+        """Let go of the table and the connection; searches that run end as they would.
+
+        Not by the library's own ``close``: a query on a closed table panics, and what it holds goes with the last user.
+        """
+        self._table = self._connection = None
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

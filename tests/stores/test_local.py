@@ -271,6 +271,15 @@ def test_no_text_of_the_library_reaches_a_person(text: str, kind: type[StoreErro
     assert "secret" not in str(told)
 
 
+async def test_closing_while_searches_run_lets_them_end(opened: LocalStore) -> None:
+    await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(200)])
+    searches = [asyncio.ensure_future(search(opened)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await opened.close()
+    for done in await asyncio.gather(*searches, return_exceptions=True):
+        assert isinstance(done, set) or "not open" in str(done)
+
+
 # ── Several processes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
