@@ -21,7 +21,7 @@ _LEAST_KV_TOKENS = 8192
 _CPU_OVERHEAD_GIB = 2.5
 """SGLang's three processes without weights and context, measured; shared pages counted once."""
 _CPU_KV_TOKENS = 16384
-_CPU_START_DEADLINE_S = 300.0
+_CPU_START_DEADLINE_S = 600.0
 _GPU_START_DEADLINE_S = 5400.0
 """SGLang fetches the weights itself on the first start; 600 GiB take their time."""
 

@@ -83,12 +83,16 @@ class EngineProcess:
 
     async def stop(self) -> None:
         """End the process and all that came of it; returns when nothing is left, even if the caller is cancelled."""
-        ending = asyncio.ensure_future(self._end())
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending
-            raise
+        ending = asyncio.create_task(self._end(), name="engine-end")
+        cancelled = False
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                cancelled = True
+        ending.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _end(self) -> None:
         if self._child.stdin is not None:

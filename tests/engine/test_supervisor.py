@@ -182,6 +182,20 @@ async def test_cancelled_at_any_time_nothing_is_left(tmp_path: Path, after: str)
 
 
 @pytest.mark.slow
+async def test_an_impatient_second_cancel_does_not_leave_anything(tmp_path: Path) -> None:
+    """A second Ctrl-C while the engine is being ended: the end is still waited for."""
+    board = _board()
+    task = asyncio.create_task(supervisor(tmp_path, board, "stubborn").run())
+    await until(lambda: board.status.state is State.READY)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.02)
+    async with asyncio.timeout(20):
+        await asyncio.wait([task])
+    assert not any(alive(pid) for pid in _pids(tmp_path))
+
+
+@pytest.mark.slow
 async def test_a_killed_warden_leaves_nothing(tmp_path: Path) -> None:
     """The kernel kills the server with its warden, Kvasir the rest, and starts anew."""
     board = _board()
