@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from math import hypot
 from unicodedata import east_asian_width
 
-from pypdfium2 import PdfDocument, PdfiumError
-from pypdfium2.raw import FPDF_ERR_PASSWORD
+from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
+from pypdfium2.raw import (
+    FPDF_ERR_PASSWORD,
+    FS_MATRIX,
+    FPDFText_GetCharIndexFromTextIndex,
+    FPDFText_GetFontSize,
+    FPDFText_GetMatrix,
+)
 
 from knowledge.errors import DocumentEncrypted, ParseError
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.pdf_headings import Mark, SizedLine, marks_by_size
 
 _FULL_LINE = 0.75
 """Of the page's usual line: a shorter line ends its paragraph."""
@@ -41,16 +48,8 @@ _MAX_TITLE_CHARACTERS = 120
 _NO_TITLE = re.compile(
     r"untitled.*|microsoft \w+ -.*|\(anonymous\)|无标题|.*\.(?:docx?|pdf|pptx?|xlsx?|indd|tex)", re.IGNORECASE
 )
+_LINE_END = re.compile(r"\r\n|[\r\n]")
 _BLANKS = re.compile(r"[ \t\xa0]+")
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """An entry of the document's outline."""
-
-    level: int
-    title: str
-    page: int
 
 
 def parse_pdf(data: bytes, document: str) -> Document:
@@ -62,15 +61,17 @@ def parse_pdf(data: bytes, document: str) -> Document:
 
     """
     with _open(data, document) as pdf:
-        pages = _without_running_lines([_lines(pdf, index, document) for index in range(len(pdf))])
+        marks = _outline_marks(pdf)
+        sized = [_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
+        pages = _without_running_lines([[line for line, _ in page] for page in sized])
         if not any(pages):
             raise ParseError(
                 f"{document} holds only images of its text, as a scanner makes them. "
                 "Run text recognition (OCR) over it and sync again."
             )
-        marks = _marks(pdf)
-        title = _title(pdf.get_metadata_value("Title"), pages) or name_title(document)
-    return titled(title, _sections(pages, marks))
+        told = pdf.get_metadata_value("Title")
+    marks = marks or marks_by_size(_kept(sized, pages))
+    return titled(_title(told, pages, marks) or name_title(document), _sections(pages, marks))
 
 
 def _open(data: bytes, document: str) -> PdfDocument:
@@ -86,20 +87,46 @@ def _open(data: bytes, document: str) -> PdfDocument:
         ) from error
 
 
-def _lines(pdf: PdfDocument, index: int, document: str) -> list[str]:
+def _lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bool) -> list[SizedLine]:
     """Return a page's lines; a page that cannot be read is an error, lest it vanish unnoticed."""
     try:
         page = pdf[index]
         text_page = page.get_textpage()
         text: str = text_page.get_text_bounded()
+        heights = _heights(text_page) if with_heights else {}
     except PdfiumError as error:
         raise ParseError(
             f"Page {index + 1} of {document} cannot be read. Export the document anew, or leave it out."
         ) from error
     text_page.close()
     page.close()
-    lines = (_BLANKS.sub(" ", line).strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
-    return [line for line in lines if line]
+    return [(line, heights.get(line, 0.0)) for line in map(_clean, _LINE_END.split(text)) if line]
+
+
+def _clean(line: str) -> str:
+    return _BLANKS.sub(" ", line).strip()
+
+
+def _heights(text_page: PdfTextPage) -> dict[str, float]:
+    """Return the size of type in points that each line's first character has."""
+    heights: dict[str, float] = {}
+    offset = 0
+    matrix = FS_MATRIX()
+    for line in text_page.get_text_range().split("\r\n"):
+        first = FPDFText_GetCharIndexFromTextIndex(text_page, offset + len(line) - len(line.lstrip()))
+        if first >= 0 and FPDFText_GetMatrix(text_page, first, matrix):
+            # Some programs set type of size 1 and enlarge it by the matrix.
+            heights.setdefault(_clean(line), FPDFText_GetFontSize(text_page, first) * hypot(matrix.c, matrix.d))
+        offset += len(line) + 2
+    return heights
+
+
+def _kept(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) -> list[list[SizedLine]]:
+    """Return the lines that are no running headers, with their heights."""
+    return [
+        [(line, height) for line, height in page if line in kept]
+        for page, kept in zip(sized, map(set, pages), strict=True)
+    ]
 
 
 def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
@@ -133,26 +160,26 @@ def _trimmed(page: list[str], running: set[str]) -> list[str]:
     return kept or page
 
 
-def _marks(pdf: PdfDocument) -> list[_Mark]:
-    marks: list[_Mark] = []
+def _outline_marks(pdf: PdfDocument) -> list[Mark]:
+    marks: list[Mark] = []
     for bookmark in pdf.get_toc():
         target = bookmark.get_dest()
         page = target.get_index() if target else None
         title = one_line(bookmark.get_title())
         if page is not None and title:
-            marks.append(_Mark(bookmark.level, title, page))
+            marks.append(Mark(bookmark.level, title, page, title))
         if len(marks) >= _MAX_OUTLINE:
             break
     return sorted(marks, key=lambda mark: mark.page)
 
 
-def _sections(pages: Sequence[Sequence[str]], marks: Sequence[_Mark]) -> tuple[Section, ...]:
+def _sections(pages: Sequence[Sequence[str]], marks: Sequence[Mark]) -> tuple[Section, ...]:
     outline = Outline()
     usual = _usual_width(pages)
     waiting = list(reversed(marks))
     for number, lines in enumerate(pages):
         outline.page(number + 1, f"page={number + 1}")
-        here: list[_Mark] = []
+        here: list[Mark] = []
         while waiting and waiting[-1].page <= number:
             here.append(waiting.pop())
         for mark, part in _split_at(lines, here):
@@ -163,16 +190,15 @@ def _sections(pages: Sequence[Sequence[str]], marks: Sequence[_Mark]) -> tuple[S
     return outline.sections()
 
 
-def _split_at(lines: Sequence[str], marks: Sequence[_Mark]) -> Iterator[tuple[_Mark | None, Sequence[str]]]:
+def _split_at(lines: Sequence[str], marks: Sequence[Mark]) -> Iterator[tuple[Mark | None, Sequence[str]]]:
     """Split a page at the lines that are its headings; a heading that is no line begins where the one before does."""
     start, current = 0, None
     for mark in marks:
-        place = _find(lines, mark.title, start)
-        if place is None:
-            place = start
-        yield current, lines[start:place]
-        # The heading's own line is carried by the path.
-        start, current = place + int(_find(lines, mark.title, place) == place), mark
+        place = _find(lines, mark.line, start)
+        end = start if place is None else place
+        yield current, lines[start:end]
+        # The heading's own lines are carried by the path.
+        start, current = end if place is None else end + mark.lines, mark
     yield current, lines[start:]
 
 
@@ -242,9 +268,13 @@ def _joined(parts: Sequence[str]) -> str:
     return text.translate(dict.fromkeys(map(ord, _HYPHENS)))
 
 
-def _title(told: str, pages: Sequence[Sequence[str]]) -> str | None:
+def _title(told: str, pages: Sequence[Sequence[str]], marks: Sequence[Mark]) -> str | None:
+    """Return the metadata's title unless a program left it there, the first page's top heading, or its first line."""
     told = one_line(told)
     if told and not _NO_TITLE.fullmatch(told):
         return told[:_MAX_TITLE_CHARACTERS]
+    headings = [mark for mark in marks if mark.page == 0]
+    if headings:
+        return min(headings, key=lambda mark: mark.level).title
     first = next((page[0] for page in pages if page), "")
     return first if first and len(first) <= _MAX_TITLE_CHARACTERS and not first.endswith(_ENDS) else None

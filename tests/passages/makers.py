@@ -49,6 +49,22 @@ def pdf(
     return target.getvalue()
 
 
+def typeset(pages: Sequence[Sequence[tuple[str, float]]]) -> bytes:
+    """Make a PDF without outline, of lines with their sizes in points."""
+    pdfmetrics.registerFont(UnicodeCIDFont(CHINESE_FONT))
+    target = io.BytesIO()
+    canvas = Canvas(target, pagesize=A4)
+    for lines in pages:
+        y = 800.0
+        for line, size in lines:
+            y -= 1.5 * size
+            canvas.setFont("Helvetica" if line.isascii() else CHINESE_FONT, size)
+            canvas.drawString(60, y, line)
+        canvas.showPage()
+    canvas.save()
+    return target.getvalue()
+
+
 def scanned_pdf() -> bytes:
     """Make a PDF that has a drawing where text should be."""
     target = io.BytesIO()

@@ -15,7 +15,7 @@ from knowledge.parsing.pdf import paragraphs, parse_pdf
 from knowledge.parsing.sheets import parse_xlsx
 from knowledge.parsing.slides import parse_pptx
 from knowledge.parsing.word import parse_docx
-from tests.passages.makers import CHINESE_FONT, pdf, scanned_pdf, slides, word, workbook, zip_bomb
+from tests.passages.makers import CHINESE_FONT, pdf, scanned_pdf, slides, typeset, word, workbook, zip_bomb
 
 
 def everything(document: Document) -> str:
@@ -82,6 +82,31 @@ def test_pdf_running_headers_and_page_numbers_are_dropped() -> None:
 @pytest.mark.parametrize("told", [None, "Untitled", "Microsoft Word - final_v2.docx"])
 def test_pdf_title_is_not_what_a_program_left_there(told: str | None) -> None:
     assert parse_pdf(pdf([["Leave policy", "Text."]], title=told), "a.pdf").title == "Leave policy"
+
+
+def test_pdf_without_outline_takes_large_type_for_headings() -> None:
+    body = [("Employees may book trains in second class, and flights over six hours in premium.", 10)] * 4
+    pages = [
+        [("Travel", 24), ("policy", 24), *body, ("Booking", 16), *body],
+        [*body, ("费用", 16), ("Receipts are needed.", 10), ("Late receipts", 13), ("Ask finance.", 10)],
+    ]
+    document = parse_pdf(typeset(pages), "a.pdf")
+    assert document.title == "Travel policy"
+    assert [(part.headings, part.page) for part in document.sections] == [
+        ((), 1),
+        (("Booking",), 1),
+        (("Booking",), 2),
+        (("费用",), 2),
+        (("费用", "Late receipts"), 2),
+    ]
+    assert document.sections[-1].text == "Ask finance."
+
+
+def test_pdf_in_which_all_is_large_has_no_headings() -> None:
+    pages = [[("A slide in large type", 30), ("with a small note", 10)] for _ in range(3)]
+    document = parse_pdf(typeset(pages), "a.pdf")
+    assert {part.headings for part in document.sections} == {()}
+    assert everything(document).count("A slide in large type") == 3
 
 
 def test_pdf_with_a_password_says_so() -> None:

@@ -1,0 +1,78 @@
+"""Headings of a PDF: its outline's entries, or, where it has none, the lines in larger type. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+_LARGER = 1.15
+"""Of the body's height, from which on a line may be a heading."""
+_MAX_HEADING_CHARACTERS = 150
+_MAX_HEADING_LINES = 3
+_MAX_SHARE = 0.25
+"""Of the text; where more than this is large, size says nothing."""
+_LEVELS = 5
+_STEP_POINTS = 0.5
+
+SizedLine = tuple[str, float]
+"""A line and the height of its type in points, 0 where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A heading and where it stands."""
+
+    level: int
+    title: str
+    page: int
+    """0-based."""
+    line: str
+    """The line on that page that begins it."""
+    lines: int = 1
+    """How many lines it takes, where that line is found."""
+
+
+def marks_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[Mark]:
+    """Return the lines in larger type as headings, the largest being of the first level; none if that says nothing."""
+    body = _body_height(pages)
+    groups = [
+        (number, height, lines)
+        for number, page in enumerate(pages)
+        for height, lines in _runs(page)
+        if body and height >= _LARGER * body and _could_be_heading(lines)
+    ]
+    large = sum(len(line) for _, _, lines in groups for line in lines)
+    if large > _MAX_SHARE * sum(len(line) for page in pages for line, _ in page):
+        return []
+    ranks = {height: rank for rank, height in enumerate(sorted({height for _, height, _ in groups}, reverse=True))}
+    return [
+        Mark(min(ranks[height], _LEVELS) + 1, " ".join(lines), number, lines[0], len(lines))
+        for number, height, lines in groups
+    ]
+
+
+def _body_height(pages: Sequence[Sequence[SizedLine]]) -> float:
+    """Return the height that most characters have."""
+    weights: Counter[float] = Counter()
+    for page in pages:
+        for line, height in page:
+            weights[_rounded(height)] += len(line)
+    return weights.most_common(1)[0][0] if weights else 0.0
+
+
+def _runs(page: Sequence[SizedLine]) -> Iterator[tuple[float, list[str]]]:
+    """Yield lines that follow each other in one height."""
+    for height, run in groupby(page, key=lambda sized: _rounded(sized[1])):
+        yield height, [line for line, _ in run]
+
+
+def _rounded(height: float) -> float:
+    return round(height / _STEP_POINTS) * _STEP_POINTS
+
+
+def _could_be_heading(lines: Sequence[str]) -> bool:
+    text = "".join(lines)
+    wordy = any(character.isalpha() for character in text)
+    return wordy and len(lines) <= _MAX_HEADING_LINES and len(text) <= _MAX_HEADING_CHARACTERS
