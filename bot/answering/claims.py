@@ -47,31 +47,33 @@ _CALENDAR = re.compile(
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)"
 )
+_WORD_AND_FIGURE = re.compile(r"[A-Za-z][a-z]+-\d+[a-z]{0,2}")
 _UNIT_TAIL = re.compile(
     r"\d[\d.,]*(?:st|nd|rd|th|[a-z]{1,5})?(?:-\d[\d.,]*[a-z]{0,5})?|\d+(?::\d\d)?(?:-\d+(?::\d\d)?)?"
 )
 
 
 _BOUND_PHRASES = re.compile(
-    r"\b(?:not|no) (?:more|less|later|fewer|earlier|longer) than\b|\bnot only\b|"
+    r"\b(?:not|no|never) (?:more|less|later|fewer|earlier|longer) than\b|\bnot only\b|"
     r"\b(?:must|may|can|should|does|do|shall) ?not (?:exceed|be (?:more|less|lower|higher|older|younger) than)\b|"
     r"不(?:少|低|小|多|高|大)于|不[得能准可允许]*(?:超过|低于|少于|高于|多于)|不仅|不同|不过|不足|不满|未满|不到|不管|不论|"
     r"无论|未来|非常|不断|不久"
 )
 _NEGATION = re.compile(
     r"\bnot\b|n't\b|\bno\b(?! later)|\bnever\b|\bwithout\b|\bcannot\b|\bneither\b|\bnor\b|\bnobody\b|\bnone\b|"
-    r"\bnothing\b|\bunless\b|\bforbidden\b|\bprohibit|\bexclud|\brefus|\breject|\binstead of\b|\brather than\b|"
+    r"\bnothing\b|\bforbidden\b|\bprohibit|\bexclud|\brefus|\breject|\binstead of\b|\brather than\b|"
     r"\bswitch(?:ed)? off\b|\bdisabled?\b|\bsuspend|\bfree(?: of charge)?\b|\bwaived\b|\bexcept\b|"
-    r"不|没有|没|无(?=需|须|法|权|人|理)|未(?=经|能|收|开|被|获)|勿|禁止|严禁|拒绝|除外|除非|而非|停用|禁用|暂停|免费|免除"
+    r"不|没有|没|无(?=需|须|法|权|人|理)|未(?!来|满|必|免)|勿|禁止|严禁|拒绝|除外|而非|停用|禁用|暂停|免费|免除"
 )
 _NEGATION_SCOPE = re.compile(rf"(?:{_NEGATION.pattern})\s?(?:[^\s,;:，；：。、.!?]+ ?){{0,5}}")
 _SCOPE = re.compile(
-    r"\ball\b|\balways\b|\bonly(?: one)?\b|\bany(?:thing|where|time)?\b(?! longer| more)|\bentire\b|\bworldwide\b|"
+    r"\ball\b|\balways\b|\bonly(?: one)?\b|\breserved (?:to|for)\b|\bexclusively\b|\bsolely\b|"
+    r"\bany(?:thing|where|time)?\b(?! longer| more)|\bentire\b|\bworldwide\b|"
     r"\beverywhere\b|\bautomatically\b|\bwhenever\b|\bat any time\b|\bimmediately\b|\bat once\b|\ba single\b|"
     r"所有|全部|任何|一律|随时|总是|始终|仅|只有|只能|自动|立即|马上|单独|唯一"
 )
 _SCOPE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "only": ("only", "仅", "只有", "只能"),
+    "only": ("only", "reserved to", "reserved for", "exclusively", "solely", "仅", "只有", "只能"),
     "any time": ("anytime", "at any time", "whenever", "随时"),
     "automatic": ("automatically", "自动"),
     "at once": ("immediately", "at once", "立即", "马上"),
@@ -80,15 +82,16 @@ _SCOPE_NAMES: Mapping[str, tuple[str, ...]] = {
 _SCOPE_OF = {word: name for name, words in _SCOPE_NAMES.items() for word in words}
 
 _RATE = re.compile(
-    r"(?:\bper|\ba|\ban|\beach|\bevery|/) ?(second|minute|hour|day|night|week|month|quarter|year|person)s?\b"
+    r"(?:\bper|\beach|\bevery|/) ?(second|minute|hour|day|night|week|month|quarter|year)s?\b"
     r"|\b(daily|nightly|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b"
-    r"|每(?:个)?(秒|分钟|小时|天|日|晚|周|星期|月|季度|年|人)"
+    r"|每(?:个)?(秒|分钟|小时|天|日|晚|周|星期|月|季度|年)"
 )
+_LOOSE_RATE = re.compile(r"\ban? (second|minute|hour|day|night|week|month|quarter|year)\b")
 _RATE_NAMES = {
     "daily": "day", "nightly": "night", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
     "annual": "year", "annually": "year", "hourly": "hour", "秒": "second", "分钟": "minute", "小时": "hour",
     "天": "day", "日": "day", "晚": "night", "周": "week", "星期": "week", "月": "month", "季度": "quarter",
-    "年": "year", "人": "person",
+    "年": "year",
 }  # fmt: skip
 
 
@@ -104,6 +107,9 @@ class Claims:
     names: frozenset[str]
     """Names without figures in them (a brand, an acronym, something quoted), which may be translated."""
     rates: frozenset[str]
+    """Per what: "per minute", 每天."""
+    loose_rates: frozenset[str]
+    """Per what perhaps: "a minute"."""
     negations: int
     denied: frozenset[str]
     """Those of ``words`` that stand right behind a negation."""
@@ -143,6 +149,7 @@ def claims(text: str) -> Claims:
         identifiers=identifiers,
         names=names,
         rates=frozenset(_rates(masked)),
+        loose_rates=frozenset(_LOOSE_RATE.findall(masked)),
         negations=len(_NEGATION.findall(_BOUND_PHRASES.sub(" ", masked))),
         denied=denied,
         affirmed=affirmed,
@@ -179,7 +186,7 @@ def _is_code(token: str) -> bool:
         return False
     if not any(char.isalpha() for char in token):
         return token.count(".") > 1  # a version or an address; other figures are quantities
-    return any(char.isdigit() or char in "_./:@#=\\" for char in token)
+    return any(char.isdigit() or char in "_./:@#=\\" for char in token) and not _WORD_AND_FIGURE.fullmatch(token)
 
 
 def _is_name(token: str, *, in_chinese: bool) -> bool:

@@ -38,6 +38,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("franc", "francs", "chf", "法郎", "瑞士法郎"), ("chf", 1.0)),
     # the rest
     **dict.fromkeys(("%", "percent", "per cent", "个百分点"), ("%", 1.0)),
+    **dict.fromkeys(("成",), ("%", 10.0)),
     **dict.fromkeys(("°c", "°", "degrees", "degree", "degrees celsius", "度", "摄氏度"), ("°", 1.0)),
     **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers", "公里", "千米"), ("m", 1000.0)),
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters", "米"), ("m", 1.0)),
@@ -155,8 +156,18 @@ class Mention:
     """Whether it is "a month", "每月": one of them if another text says so, no figure by itself."""
 
     def meets(self, other: Mention) -> bool:
-        """Tell whether both can mean the same."""
+        """Tell whether both can mean the same; two dates agree in all that both tell of year, month and day."""
+        shared = self._kinds() & other._kinds()
+        for kind in ("day-of-year", "month-of-year"):
+            if kind in shared:
+                return self._of(kind) == other._of(kind)
         return any(_same(a, b) for a in self.readings for b in other.readings)
+
+    def _kinds(self) -> set[str]:
+        return {reading.kind for reading in self.readings}
+
+    def _of(self, kind: str) -> set[float]:
+        return {reading.value for reading in self.readings if reading.kind == kind}
 
 
 def normal(text: str) -> str:
@@ -232,8 +243,10 @@ def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
         yield Quantity(number, "month-name")
     else:
         yield Quantity(number * 100 + day, "date")
+    if year and day:
+        yield Quantity(year * 10000 + number * 100 + day, "day-of-year")
     if year:
-        yield Quantity(year * 10000 + number * 100 + day, "full-date")
+        yield Quantity(year * 100 + number, "month-of-year")
 
 
 def _clock(match: re.Match[str]) -> Iterator[Mention]:

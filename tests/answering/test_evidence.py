@@ -27,6 +27,9 @@ def against(sentence: str, passage: str) -> set[str]:
         ("财务部批准。", "It is approved by the finance department."),
         ("At most five days can be taken.", "Up to five days can be taken."),
         ("It is due within 36 months.", "It is due within three years."),
+        ("SSO is set up by an owner.", "Single sign-on is set up by an owner."),
+        ("A year costs 25 euros.", "It costs 25 euros annually."),
+        ("Never more than 5 are kept.", "At most 5 are kept."),
     ],
 )
 def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) -> None:
@@ -53,6 +56,10 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
         ("Close it before the test.", "Close it after the test.", "new_side"),
         ("It can be cancelled at any time.", "It can be cancelled until May.", "scope"),
         ("It takes 5 calls per second.", "It takes 5 calls per minute.", "rate"),
+        ("Pour water into acid, never acid into water.", "Pour acid into water, never water into acid.", "swapped"),
+        ("男性不低于45公斤，女性不低于50公斤。", "男性不低于50公斤，女性不低于45公斤。", "swapped"),
+        ("It uses HTTP.", "It uses HTTPS.", "name"),
+        ("A single person may do it.", "Two people together may do it.", "scope"),
         ("Glasses are paid every year.", "Glasses are paid every two years.", "each"),
         ("Pour the water into the acid.", "Pour the acid into the water slowly.", "order"),
         ("It needs one approval.", "It needs two approvals.", "count"),
