@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
@@ -72,6 +73,8 @@ class Api:
             body, headers = {"ok": False, "error": refusal.error, **refusal.extra}, {}
             if refusal.retry_after_s is not None:
                 headers["Retry-After"] = str(refusal.retry_after_s)
+        except sqlite3.Error:
+            body, headers = {"ok": False, "error": "internal_error"}, {}
         error = body.get("error")
         self.recorded.append(Recorded(name, Args(values).shown(), at, time.perf_counter() - started, error))
         if fault and fault.lose_reply and request.transport:

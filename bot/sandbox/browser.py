@@ -96,7 +96,7 @@ class Browser:
 
     def __init__(self, hub: Hub, interactions: Interactions, base_url: str) -> None:
         self._hub = hub
-        self._interactions = interactions
+        self.interactions = interactions
         self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies do not tell ports apart by themselves
         self._session = secrets.token_urlsafe(32)
         self._files = _files()
@@ -256,22 +256,22 @@ class Browser:
         return {}
 
     def _command(self, page: Page, asked: Json) -> Json:
-        self._interactions.command(page.person, self._seen(page, asked), asked["text"])
+        self.interactions.command(page.person, self._seen(page, asked), asked["text"])
         return {}
 
     def _press(self, page: Page, asked: Json) -> Json:
         if "view_id" in asked:
-            self._interactions.press_in_view(page.person, asked["view_id"], asked)
+            self.interactions.press_in_view(page.person, asked["view_id"], asked)
         else:
-            self._interactions.press(page.person, self._seen(page, asked), asked["ts"], asked)
+            self.interactions.press(page.person, self._seen(page, asked), asked["ts"], asked)
         return {}
 
     def _submit(self, page: Page, asked: Json) -> Json:
-        self._interactions.submit(page.person, asked["view_id"], asked["values"])
+        self.interactions.submit(page.person, asked["view_id"], asked["values"])
         return {}
 
     def _close_view(self, page: Page, asked: Json) -> Json:
-        self._interactions.close(page.person, asked["view_id"])
+        self.interactions.close(page.person, asked["view_id"])
         return {}
 
     def _home(self, page: Page, asked: Json) -> Json:

@@ -11,7 +11,6 @@ from aiohttp import web
 from bot.sandbox.api import Api
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.limits import RateLimiter
 from bot.sandbox.model import Json, Message, Person
 from bot.sandbox.refusals import Refused
 from bot.sandbox.socketmode import SocketMode
@@ -23,14 +22,11 @@ _Do = Callable[[Json], Awaitable[Json]]
 class Control:
     """Endpoints under ``/sandbox/``, each behind the control token."""
 
-    def __init__(
-        self, hub: Hub, interactions: Interactions, api: Api, sockets: SocketMode, limiter: RateLimiter
-    ) -> None:
+    def __init__(self, hub: Hub, interactions: Interactions, api: Api, sockets: SocketMode) -> None:
         self._hub = hub
         self._interactions = interactions
         self._api = api
         self._sockets = sockets
-        self._limiter = limiter
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -240,7 +236,7 @@ class Control:
             faults.add(call)
         faults.acks_to_drop = int(body.get("drop_acks", faults.acks_to_drop))
         faults.duplicates = int(body.get("duplicate_events", faults.duplicates))
-        self._limiter.pace = body.get("pace", self._limiter.pace)
+        self._hub.limiter.pace = body.get("pace", self._hub.limiter.pace)
         self._hub.workspace.subscriptions = body.get("subscriptions", self._hub.workspace.subscriptions)
         self._hub.grant(scopes=body.get("scopes"), revoked=body.get("revoke"))
         if "app" in body.get("revoke", ()):

@@ -20,7 +20,7 @@ _PLAIN = {".txt", ".csv", ".tsv", ".html", ".htm", ".rst", ".adoc"}
 """HTML is shown as its source: a document's scripts have no business on this page's origin."""
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    '<title>{title}</title><link rel="stylesheet" href="/document.css"><main>{body}</main></html>'
+    '<title>{title}</title><link rel="stylesheet" href="/page/document.css"><main>{body}</main></html>'
 )
 
 

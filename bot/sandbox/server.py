@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import socket as sockets
+import socket
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
-from bot.sandbox import limits, socketmode
+from bot.sandbox import limits
 from bot.sandbox.api import Api
 from bot.sandbox.browser import Browser, guard
 from bot.sandbox.clock import Clock
@@ -23,9 +24,10 @@ from bot.sandbox.faults import Faults
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
-from bot.sandbox.model import APP_ID, Envelope
-from bot.sandbox.outbox import Outbox, Schedule
+from bot.sandbox.model import Envelope
+from bot.sandbox.outbox import Carrier, Outbox, Schedule
 from bot.sandbox.records import SUBSCRIPTIONS
+from bot.sandbox.socketmode import SocketMode
 from bot.sandbox.storage import Storage
 from bot.sandbox.webhook import Webhook
 from bot.sandbox.workspace import Workspace
@@ -89,58 +91,63 @@ async def serving(options: Options) -> AsyncIterator[Running]:
         stack.push_async_callback(storage.close)
         records = await storage.open()
 
-        clock, faults = options.clock, Faults()
-        workspace = Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s)
-        workspace.restore(records)
-        socket_mode = socketmode.SocketMode(clock, faults, lambda: credentials.app_token)
-        webhook = None
-        if options.events_url:
-            webhook = Webhook(clock, options.events_url, credentials.signing_secret, credentials.verification_token)
-            stack.push_async_callback(webhook.close)
-        carrier = webhook or socket_mode
-        schedule = Schedule(options.ack_deadline_s, options.retry_delays_s)
-        outbox = Outbox(clock, carrier, storage.put, schedule)
-        limiter = RateLimiter(clock.now, options.pace)
-        hub = Hub(
-            clock=clock,
-            workspace=workspace,
-            storage=storage,
-            outbox=outbox,
-            carrier=carrier,
-            faults=faults,
-            limiter=limiter,
-            credentials=credentials,
-        )
-        hub.grant(scopes=options.scopes)
-        (webhook or socket_mode).on_change = hub.publish_status
-        interactions = Interactions(hub, base_url)
-
-        def new_socket_url() -> str:
-            ticket = socketmode.ticket(credentials.app_token, clock.now())
-            return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={APP_ID}"
-
-        api = Api(hub, interactions, base_url, new_socket_url)
-        browser = Browser(hub, interactions, base_url)
-        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard(base_url)])
-        app.add_routes(
-            [*api.routes(), *Control(hub, interactions, api, socket_mode, limiter).routes(), *browser.routes()]
-        )
-        app.add_routes([web.get("/link/", socket_mode.handle), *Documents(options.files).routes()])
-
+        faults = Faults()
+        sockets = SocketMode(options.clock, faults, lambda: credentials.app_token)
+        webhook = _webhook(options, credentials)
+        hub = _hub(options, credentials, storage, webhook or sockets, faults)
+        (webhook or sockets).on_change = hub.publish_status
+        hub.workspace.restore(records)
         await hub.settled()
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+        browser = Browser(hub, Interactions(hub, base_url), base_url)
+        runner = web.AppRunner(
+            _application(options, hub, sockets, browser, base_url), access_log=None, shutdown_timeout=1.0
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
-        stack.push_async_callback(outbox.close)
+        if webhook:
+            stack.push_async_callback(webhook.close)
+        stack.push_async_callback(hub.outbox.close)
         stack.push_async_callback(browser.close)
-        stack.push_async_callback(socket_mode.close)
-        outbox.resume([record for record in records if isinstance(record, Envelope)])
+        stack.push_async_callback(sockets.close)
+        hub.outbox.resume([record for record in records if isinstance(record, Envelope)])
         if webhook:
             webhook.start()
-        sweeper = asyncio.create_task(_sweep(hub))
-        stack.push_async_callback(_cancelled, sweeper)
+        stack.push_async_callback(_cancelled, asyncio.create_task(_sweep(hub)))
         yield Running(base_url, credentials, hub)
+
+
+def _webhook(options: Options, credentials: Credentials) -> Webhook | None:
+    if options.events_url is None:
+        return None
+    return Webhook(options.clock, options.events_url, credentials.signing_secret, credentials.verification_token)
+
+
+def _hub(options: Options, credentials: Credentials, storage: Storage, carrier: Carrier, faults: Faults) -> Hub:
+    clock = options.clock
+    hub = Hub(
+        clock=clock,
+        workspace=Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s),
+        storage=storage,
+        outbox=Outbox(clock, carrier, storage.put, Schedule(options.ack_deadline_s, options.retry_delays_s)),
+        carrier=carrier,
+        faults=faults,
+        limiter=RateLimiter(clock.now, options.pace),
+        credentials=credentials,
+    )
+    hub.grant(scopes=options.scopes)
+    return hub
+
+
+def _application(options: Options, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str) -> web.Application:
+    """Put all endpoints together behind the guard."""
+    api = Api(hub, browser.interactions, base_url, lambda: sockets.address(base_url))
+    control = Control(hub, browser.interactions, api, sockets)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard(base_url)])
+    app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *Documents(options.files).routes()])
+    app.add_routes([web.get("/link/", sockets.handle)])
+    return app
 
 
 @contextlib.asynccontextmanager
@@ -163,10 +170,10 @@ async def _holding(state: Path) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def _listening(port: int) -> Iterator[sockets.socket]:
-    listening = sockets.socket(sockets.AF_INET, sockets.SOCK_STREAM)
+def _listening(port: int) -> Iterator[socket.socket]:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
         yield listening
     finally:
@@ -178,7 +185,8 @@ async def _sweep(hub: Hub) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
         hub.workspace.expire_streams()
-        await hub.settled()
+        with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
+            await hub.settled()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

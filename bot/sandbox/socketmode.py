@@ -57,6 +57,11 @@ class SocketMode:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the app comes or goes."""
 
+    def address(self, base_url: str) -> str:
+        """Return the address of a new connection, good for a while."""
+        presented = ticket(self._secret(), self._clock.now())
+        return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={presented}&app_id={APP_ID}"
+
     @property
     def connections(self) -> int:
         """Return how many websockets are open."""

@@ -28,8 +28,9 @@ class Storage:
     ``put`` returns at once and ``settled`` waits until all that was put is on disk, so many callers share a commit.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, locked_s: float = 2.0) -> None:
         self._path = path
+        self._locked_s = locked_s  # how long a commit waits for another program that has the file
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-storage")
         self._waiting: dict[tuple[str, str], Record | None] = {}
         self._writing: asyncio.Task[None] | None = None
@@ -73,6 +74,9 @@ class Storage:
         rows = [(kind, key, _body(record)) for (kind, key), record in batch.items()]
         try:
             await self._in_thread(self._commit, rows)
+        except BaseException:
+            self._waiting = {**batch, **self._waiting}  # what is not on disk waits for the next try
+            raise
         finally:
             self._writing = None
 
@@ -81,7 +85,9 @@ class Storage:
 
     def _open(self) -> list[Record]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(
+            self._path, timeout=self._locked_s, isolation_level=None, check_same_thread=False
+        )
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute(_SCHEMA)

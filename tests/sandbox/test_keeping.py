@@ -1,0 +1,127 @@
+"""What is kept, what is shown of the documents, and what many at once do."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.sandbox.model import PEOPLE, Message, Record
+from bot.sandbox.storage import Storage
+from tests.slack_sandbox import Box, sandbox
+
+Listener = Any
+
+
+def message(ts: str, text: str = "x") -> Message:
+    """Return a message to keep."""
+    return Message("C1", ts, "U1", text, blocks=[])
+
+
+def kept(*records: Record) -> dict[tuple[str, str], Record | None]:
+    """Return records as they are handed over."""
+    return {(type(record).__name__.lower(), record.key): record for record in records}
+
+
+async def test_the_last_version_is_what_is_kept(tmp_path: Path) -> None:
+    """Several puts before a commit are one row; None takes it away."""
+    storage = Storage(tmp_path / "w.sqlite3")
+    assert await storage.open() == []
+    storage.put(kept(message("1.000001", "old"), message("1.000002")))
+    storage.put(kept(message("1.000001", "new")))
+    storage.put({("message", "C1/1.000002"): None})
+    await asyncio.gather(storage.settled(), storage.settled())
+    await storage.close()
+    again = Storage(tmp_path / "w.sqlite3")
+    assert await again.open() == [message("1.000001", "new")]
+    await again.close()
+    await again.close()
+
+
+async def test_what_cannot_be_written_now_is_written_later(tmp_path: Path) -> None:
+    """A locked file is an error to whoever waits, and nothing is lost."""
+    path = tmp_path / "w.sqlite3"
+    storage = Storage(path, locked_s=0.05)
+    await storage.open()
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        storage.put(kept(PEOPLE[0], message("1.000001", "old")))
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await storage.settled()
+        storage.put(kept(message("1.000001", "new")))
+        other.execute("ROLLBACK")
+    await storage.settled()
+    await storage.close()
+    again = Storage(path)
+    assert await again.open() == [message("1.000001", "new"), PEOPLE[0]]
+    await again.close()
+
+
+async def test_a_cancelled_waiter_leaves_the_others(tmp_path: Path) -> None:
+    """The commit that several wait for goes on without the one who left."""
+    storage = Storage(tmp_path / "w.sqlite3")
+    await storage.open()
+    storage.put(kept(message("1.000001")))
+    leaver, waiter = asyncio.create_task(storage.settled()), asyncio.create_task(storage.settled())
+    await asyncio.sleep(0)
+    leaver.cancel()
+    await waiter
+    assert leaver.cancelled() or leaver.done()
+    with sqlite3.connect(tmp_path / "w.sqlite3") as other:
+        assert other.execute("SELECT count(*) FROM record").fetchone() == (1,)
+    await storage.close()
+
+
+async def test_a_damaged_state_is_told(tmp_path: Path) -> None:
+    """A file that is no database is an error at once."""
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox/workspace.sqlite3").write_bytes(b"no database" * 200)
+    with pytest.raises(sqlite3.DatabaseError):
+        async with sandbox(tmp_path):
+            pass
+
+
+async def test_five_hundred_mentions_at_once(box: Box, listener: Listener) -> None:
+    """Each arrives once as a mention and once as a message."""
+    await asyncio.gather(*(box.say("ada", "#general", f"@Kvasir {n}") for n in range(500)))
+    await listener.wait(lambda _request: True, count=1000)
+    await box.wait_delivered()
+    seen = Counter(
+        (event["type"], event["ts"]) for kind in ("app_mention", "message") for event in listener.events(kind)
+    )
+    assert len(seen) == 1000
+    assert set(seen.values()) == {1}
+
+
+async def test_documents_open_and_nothing_else_does(tmp_path: Path) -> None:
+    """Markdown as a page with anchors and its own style; no way out of the folder; markup in it stays text."""
+    folder = tmp_path / "docs"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub/怎么.md").write_text("# 标题 One\n\n<script>alert(1)</script>\n", encoding="utf-8")
+    (folder / ".hidden.md").write_text("secret", encoding="utf-8")
+    (tmp_path / "outside.md").write_text("secret", encoding="utf-8")
+    (folder / "link.md").symlink_to(tmp_path / "outside.md")
+    async with sandbox(tmp_path, files={"docs": folder}) as box:
+        async with box.session.get(f"{box.base_url}/files/docs/sub/怎么.md") as answer:
+            page = await answer.text()
+            assert answer.status == 200
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "<h1 id=" in page
+        assert "<script>" not in page
+        style = page.partition('rel="stylesheet" href="')[2].partition('"')[0]
+        async with box.session.get(box.base_url + style) as answer:
+            assert (answer.status, answer.content_type) == (200, "text/css")
+        for path in (
+            "docs/.hidden.md",
+            "docs/..%2Foutside.md",
+            "docs/link.md",
+            "docs/none.md",
+            "other/x.md",
+            "docs/%00",
+        ):
+            async with box.session.get(f"{box.base_url}/files/{path}") as answer:
+                assert answer.status == 404, path
