@@ -231,7 +231,8 @@ async def tiny_r1(installer: Installer, cache: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         argv = (installer.python("cpu"), "-I", script, installer.stand_in(), scratch)
-        await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True)
+        single = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads collapse when anything else runs
+        await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True, env=single)
         with contextlib.suppress(OSError):  # another run was first
             scratch.rename(folder)
     return folder
