@@ -206,10 +206,6 @@ class Ledger:
         turns = await self._select(_is(key))
         return turns[0] if turns else None
 
-    async def open_turns(self, team: str, channel: str, thread_ts: str) -> list[Turn]:
-        """Return the unfinished questions of a thread, whoever answers them, oldest first."""
-        return await self._select(_in(_turns, team, channel, thread_ts) & _open())
-
     async def unfinished(self) -> list[Turn]:
         """Take over what dead processes left open, and return it in the order in which it was asked."""
         query = sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until).order_by(_turns.c.id)

@@ -56,7 +56,7 @@ class Desk:
         """Register on a Bolt app."""
         app.event(_ALL, middleware=[self._event])(_nothing)
         app.command(_ALL)(self._command)
-        for listener in (app.action, app.shortcut, app.view, app.options):
+        for listener in (app.action, app.shortcut, app.view, app.view_closed, app.options):
             listener(_ALL)(_acknowledge)
 
     async def _event(self, body: Mapping[str, Any], next_: Next) -> BoltResponse | None:

@@ -177,8 +177,9 @@ class Reply:
         return Closing(tuple(self._tail()), self._metadata(), rests_session=self._rests_session)
 
     def _tail(self) -> list[Block]:
-        cited = self._finished.cited if self._finished is not None else ()
-        footer = render.sources_footer(cited, self._passages, chinese=self.chinese) if self._finished else ""
+        done = self._finished
+        looked_at = self._passages if done is not None and done.route == "engine" else ()
+        footer = render.sources_footer(done.cited if done is not None else (), looked_at, chinese=self.chinese)
         return [render.context(text) for text in (footer, "\n".join(self._notices)) if text]
 
     def _metadata(self) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _log = structlog.get_logger("kvasir.turns")
 _LONGEST_PAUSE_S = 60.0
 """Between two attempts at a turn that Slack or the ledger interrupts."""
 
+_PURGE_EVERY_S = 86_400.0
+
 Thread = tuple[str, str, str]
 
 
@@ -122,6 +124,7 @@ class Turns:
         """When an interrupted turn may be begun again, and the pause that led there, in seconds."""
         self._keeper: asyncio.Task[None] | None = None
         self._ending = False
+        self._purged_at = 0.0
 
     # ── What happens in Slack ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,9 +193,7 @@ class Turns:
 
         """
         await self._adopt()
-        await self._ledger.purge(
-            turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
-        )
+        await self._purge()
         self._keeper = asyncio.create_task(self._keep(), name="ledger keeper")
 
     async def close(self) -> None:
@@ -209,12 +210,20 @@ class Turns:
                 running.cancel(_Why.ENDING)
             await asyncio.gather(*tasks, *([self._keeper] if self._keeper else []), return_exceptions=True)
 
+    async def _purge(self) -> None:
+        self._purged_at = time.monotonic()
+        await self._ledger.purge(
+            turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
+        )
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(self._settings.heartbeat_s)
             try:
                 await self._beat()
                 await self._adopt()
+                if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
+                    await self._purge()
             except LedgerError as error:
                 _log.warning("ledger", error=str(error))
 
@@ -294,6 +303,7 @@ class Turns:
         try:
             turn = await self._ledger.begin(key)
             if turn is None:
+                self._rests_until.pop(key, None)
                 account.outcome = "superseded"
                 return None
             running.revision, account.attempts = turn.revision, turn.attempts
@@ -384,9 +394,7 @@ class Turns:
         if not asked.opens_thread:
             try:
                 history = await self._threads.before(asked)
-            except SlackGone:
-                raise
-            except SlackError as error:
+            except SlackError as error:  # if the thread itself is gone, the answer's first call will tell
                 reply.notice(words.NO_HISTORY.to(reply))
                 _log.warning("thread not read", channel=asked.key.channel, error=str(error))
         if not text and history and not history[-1].answer:

@@ -213,9 +213,10 @@ class Writer:
             sheet = await asyncio.shield(task)
         except asyncio.CancelledError:
             with contextlib.suppress(SlackError, TimeoutError):
-                self._sheet = await asyncio.wait_for(task, TIDY_S)
-                self._in_doubt = False
-                await self._record(self._sheet)
+                async with asyncio.timeout(TIDY_S):
+                    self._sheet = await task
+                    self._in_doubt = False
+                    await self._record(self._sheet)
             raise
         await self._record(sheet)
         return sheet
@@ -231,10 +232,11 @@ class Writer:
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for an event for at most so many seconds; tells whether it came."""
-    if within_s == float("inf"):
-        await event.wait()
-        return True
+    """Wait for an event for at most so many seconds; tells whether it came.
+
+    Not with ``asyncio.wait_for``, which loses a cancellation that comes together with the event (Python 3.11).
+    """
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), max(within_s, 0.0))
+        async with asyncio.timeout(None if within_s == float("inf") else max(within_s, 0.0)):
+            await event.wait()
     return event.is_set()

@@ -1,0 +1,86 @@
+"""Whenever an answer is cut short: no stream stays open, nothing is doubled, the answer's source is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Question, Text
+from bot.questions import Key
+from bot.slack.socket_mode import SocketRunner
+from tests.slack.room import Bot, body, finished, house
+from tests.slack_sandbox import TEAM_ID
+
+
+async def steps(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def talking(_question: Question) -> AsyncGenerator[AnswerEvent]:
+    for n in range(12):
+        yield Text(f"Word {n}. ")
+        await asyncio.sleep(0.004)
+    yield finished()
+
+
+async def _open_streams(bot: Bot) -> list[str]:
+    return [m["ts"] for m in await bot.box.messages() if m.get("streaming") or m.get("stream") == "streaming"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["deleted", "stopped", "edited"])
+async def test_cut_short_at_any_moment(tmp_path: Path, how: str) -> None:
+    """Twenty answers, each cut a little later than the one before, from before its first call to after its last."""
+    async with house(tmp_path, "socket", box_options={"pace": "off"}) as bot:
+        bot.answerer.script = talking
+        turns = bot.app._turns
+        asked = []
+        for number in range(20):
+            ts = await bot.ask(f"@Kvasir question {number}")
+            asked.append(ts)
+            key = Key(TEAM_ID, "C0GENERAL1", ts)
+            await bot.box.wait_until(lambda ts=ts: bot.answerer.asked and bot.answerer.asked[-1].id.endswith(ts))
+            await asyncio.sleep(0.003 * number)
+            await steps(number % 5)
+            if how == "deleted":
+                await turns.deleted(key)
+            elif how == "edited":
+                await turns.edited(key, f"<@U0KVASIR01> edited {number}")
+            else:
+                turns.stopped("C0GENERAL1", ts)
+            await bot.settled()
+        assert bot.answerer.closed == len(bot.answerer.asked)
+        assert not await _open_streams(bot)
+        sessions = (await bot.box.state())["sessions"]
+        assert {session["status"] for session in sessions} <= {"active"}
+        for ts in asked:
+            words = " ".join(body(m) for m in await bot.answers(ts)).replace("_", " ").split()
+            numbers = [int(word.rstrip(".")) for before, word in itertools.pairwise(words) if before == "Word"]
+            assert numbers == list(range(len(numbers)))
+            if how == "edited":
+                assert len(numbers) == 12
+
+
+async def test_socket_mode_that_went_quiet_comes_back(tmp_path: Path) -> None:
+    """Its tasks ended, or its socket closed without anybody noticing."""
+    async with house(tmp_path, "socket") as bot:
+        first = bot.app._runner
+        assert isinstance(first, SocketRunner)
+        await first.close()
+        runner = SocketRunner(first._bolt, bot.box.app_token, first._client, ping_s=0.1, look_s=0.05)
+        await runner.start()
+        try:
+            client = runner._handler.client  # type: ignore[union-attr]
+            for task in (client.current_session_monitor, client.message_receiver):
+                assert task is not None
+                task.cancel()
+            await bot.answer(await bot.ask("@Kvasir one"))
+            await bot.box.faults(disconnect="refresh_requested")
+            await bot.answer(await bot.ask("@Kvasir two"))
+        finally:
+            await runner.close()
