@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -60,7 +61,7 @@ def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, re
         "stream": True,
         "stream_options": {"include_usage": True},
         "separate_reasoning": True,
-        "rid": request_id,
+        "rid": f"{request_id}-{uuid.uuid4().hex}",  # SGLang refuses a name that it is still answering under
     }
 
 

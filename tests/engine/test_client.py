@@ -52,9 +52,18 @@ async def test_an_answer(sglang: FakeSglang, connect: Connect) -> None:
     ]
     (body,) = sglang.bodies
     assert body["messages"] == [{"role": "user", "content": ASK[0].content}]
-    assert (body["rid"], body["max_tokens"], body["temperature"], body["top_p"]) == ("turn-1", 64, 0.6, 0.95)
+    assert body["rid"].startswith("turn-1-")
+    assert (body["max_tokens"], body["temperature"], body["top_p"]) == (64, 0.6, 0.95)
     assert body["stream"] is True
     assert body["separate_reasoning"] is True
+
+
+async def test_two_requests_never_share_a_name(sglang: FakeSglang, connect: Connect) -> None:
+    """SGLang takes a second request of the same name for a mistake."""
+    sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)
+    client = connect()
+    await asyncio.gather(_all(client), _all(client))
+    assert len({body["rid"] for body in sglang.bodies}) == 2
 
 
 async def test_thinking_and_answer_come_apart(sglang: FakeSglang, connect: Connect) -> None:
