@@ -3,8 +3,8 @@
 
 Reads the committed pairs, embeds them with the embedder that Kvasir uses, and prints what share of the true sentences
 is shown and what share of the false ones, by languages and by the kind of pair. The weights were fitted on the pairs
-whose id's SHA-256 is even ("tuned"), and the features were chosen with an eye on the others ("held out"); nothing was changed for the
-"fresh" ones.
+whose id's SHA-256 is even ("tuned"); the features were chosen with an eye on the others ("held out"). The "fresh" ones
+came later, of other fields, and changed features but no weight.
 """
 
 from __future__ import annotations

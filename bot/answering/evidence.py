@@ -342,5 +342,15 @@ def _each(mine: Iterable[Mention], theirs: Sequence[Mention]) -> bool:
     )
 
 
+def _missing_scope(mine: Claims, theirs: Claims) -> frozenset[str]:
+    missing = mine.scope - theirs.scope
+    return missing - {"single"} if _ONE.search(theirs.text) else missing
+
+
+def _other_rate(mine: Claims, theirs: Claims) -> bool:
+    """Tell whether there is a "per second" where the passage only has others; its "a day" counts as one."""
+    return bool(mine.rates - theirs.rates - theirs.loose_rates) and bool(theirs.rates - mine.rates - mine.loose_rates)
+
+
 def _counted(pattern: re.Pattern[str], text: Part) -> set[str]:
     return {word.rstrip("s") for word in pattern.findall(text.claims.text)}

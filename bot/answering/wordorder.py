@@ -33,16 +33,6 @@ def _longest_rise(values: Sequence[int]) -> int:
     return len(tops)
 
 
-def _missing_scope(mine: Claims, theirs: Claims) -> frozenset[str]:
-    missing = mine.scope - theirs.scope
-    return missing - {"single"} if _ONE.search(theirs.text) else missing
-
-
-def _other_rate(mine: Claims, theirs: Claims) -> bool:
-    """Tell whether there is a "per second" where the passage only has others; its "a day" counts as one."""
-    return bool(mine.rates - theirs.rates - theirs.loose_rates) and bool(theirs.rates - mine.rates - mine.loose_rates)
-
-
 def swapped(sentence: str, stretch: str) -> bool:
     """Tell whether the sentence is nearly the stretch, with two of its words in each other's place."""
     mine, theirs = _TOKEN.findall(normal(sentence)), _TOKEN.findall(normal(stretch))
