@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import hypot
 from unicodedata import east_asian_width
@@ -42,12 +41,18 @@ _MAX_PAGE_NUMBER_CHARACTERS = 24
 _RUNNING_PAGES = 0.6
 """Share of the pages on which such a line must occur."""
 _MIN_RUNNING_PAGES = 4
-_DIGITS = re.compile(r"\d+")
+_RUN = 3
+"""Consecutive pages on which a line with a page number must occur."""
+_DIGITS = re.compile(r"\d+|^[ivxl]+$")
+_END_DIGITS = re.compile(r"^\d+(?=\s)|(?<=\s)\d+$")
+_NUMBERING = re.compile(r"(?:[\dA-Z]{1,3}[.)]?(?:\d{1,3}\.?)*\s+|第.{1,4}[章节]\s*)(?=\S)")
 _MAX_OUTLINE = 5_000
 _MAX_TITLE_CHARACTERS = 120
 _NO_TITLE = re.compile(
-    r"untitled.*|microsoft \w+ -.*|\(anonymous\)|无标题|.*\.(?:docx?|pdf|pptx?|xlsx?|indd|tex)", re.IGNORECASE
+    r"untitled.*|microsoft \w+ -.*|\(anonymous\)|无标题|.*\\.*|.*\.(?:docx?|pdf|pptx?|xlsx?|indd|tex|wpd|qxd)",
+    re.IGNORECASE,
 )
+_LEADERS = re.compile(r"(?:\s?\.){5,}")
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 _BLANKS = re.compile(r"[ \t\xa0]+")
 
@@ -104,7 +109,7 @@ def _lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bool) -
 
 
 def _clean(line: str) -> str:
-    return _BLANKS.sub(" ", line).strip()
+    return _BLANKS.sub(" ", _LEADERS.sub(" … ", line)).strip()
 
 
 def _heights(text_page: PdfTextPage) -> dict[str, float]:
@@ -130,13 +135,24 @@ def _kept(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) 
 
 
 def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
-    """Drop headers, footers and page numbers: lines at the edges that recur, numbers aside, on most pages."""
-    written = sum(1 for page in pages if page)
-    if written < _MIN_RUNNING_PAGES:
+    """Drop headers, footers and page numbers: lines at the edges that recur, numbers aside, from page to page."""
+    if sum(1 for page in pages if page) < _MIN_RUNNING_PAGES:
         return pages
-    seen = Counter(key for page in pages for key in {_running(line) for line in _edges(page)})
-    running = {key for key, count in seen.items() if count >= _RUNNING_PAGES * written}
+    seen: dict[str, list[int]] = {}
+    for number, page in enumerate(pages):
+        for key in {_running(line) for line in _edges(page)}:
+            seen.setdefault(key, []).append(number)
+    running = {key for key, places in seen.items() if _recurs(key, places, len(pages))}
     return [_trimmed(page, running) for page in pages]
+
+
+def _recurs(key: str, places: Sequence[int], pages: int) -> bool:
+    """Say whether a line runs through the document, or, with a page number in it, through a chapter."""
+    if len(places) >= _RUNNING_PAGES * pages:
+        return True
+    return "#" in key and any(
+        later - earlier == _RUN - 1 for earlier, later in zip(places, places[_RUN - 1 :], strict=False)
+    )
 
 
 def _edges(page: list[str]) -> list[str]:
@@ -149,8 +165,9 @@ def _edge_depth(page: list[str]) -> int:
 
 
 def _running(line: str) -> str:
-    """Return what a running line has in common on all pages; numbers are page numbers only in short lines."""
-    return _DIGITS.sub("#", line) if len(line) <= _MAX_PAGE_NUMBER_CHARACTERS else line
+    """Return what a running line has in common on all pages: in a long one numbers at its ends alone may differ."""
+    pattern = _DIGITS if len(line) <= _MAX_PAGE_NUMBER_CHARACTERS else _END_DIGITS
+    return pattern.sub("#", line)
 
 
 def _trimmed(page: list[str], running: set[str]) -> list[str]:
@@ -203,9 +220,12 @@ def _split_at(lines: Sequence[str], marks: Sequence[Mark]) -> Iterator[tuple[Mar
 
 
 def _find(lines: Sequence[str], title: str, start: int) -> int | None:
-    wanted = _letters(title)
+    wanted = {_letters(title), _letters(_NUMBERING.sub("", title, count=1))}
     for place in range(start, len(lines)):
-        if _letters(lines[place]) == wanted:
+        line = lines[place]
+        if _letters(line) in wanted or (
+            _NUMBERING.match(line) and _letters(_NUMBERING.sub("", line, count=1)) in wanted
+        ):
             return place
     return None
 

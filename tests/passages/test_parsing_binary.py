@@ -79,7 +79,30 @@ def test_pdf_running_headers_and_page_numbers_are_dropped() -> None:
         assert f"Chapter text number {page} stands here." in text
 
 
-@pytest.mark.parametrize("told", [None, "Untitled", "Microsoft Word - final_v2.docx"])
+def test_pdf_running_headers_of_a_chapter_are_dropped() -> None:
+    pages = [
+        [f"{2 if page < 5 else 7} Setting up the servers {page}", f"Text of page {page} as it stands."]
+        for page in range(10)
+    ]
+    pages[4] = ["Chapter 2", "Text of page 4 as it stands."]
+    text = everything(parse_pdf(pdf(pages, title="Handbook"), "a.pdf"))
+    assert "Setting up" not in text
+    assert "Chapter 2" in text
+
+
+def test_pdf_outline_finds_its_numbered_headings() -> None:
+    data = pdf(
+        [["1.2 Booking trains", "Second class.", "A. Flights", "Economy."]],
+        title="T",
+        outline=[("Booking trains", 0, 0), ("Flights", 0, 0)],
+    )
+    assert [(part.headings, part.text) for part in parse_pdf(data, "a.pdf").sections] == [
+        (("Booking trains",), "Second class."),
+        (("Flights",), "Economy."),
+    ]
+
+
+@pytest.mark.parametrize("told", [None, r"C:\wp\policy.wpd [PFP#11]", "Untitled", "Microsoft Word - final_v2.docx"])
 def test_pdf_title_is_not_what_a_program_left_there(told: str | None) -> None:
     assert parse_pdf(pdf([["Leave policy", "Text."]], title=told), "a.pdf").title == "Leave policy"
 
