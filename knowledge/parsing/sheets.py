@@ -27,11 +27,11 @@ _PACKAGE_ERRORS = (
 """What openpyxl raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
 
 
-def parse_xlsx(data: bytes, document: str) -> Document:
+def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Document:
     """Parse a workbook; the title is its properties', else the file's name. Formulas give their last values.
 
     Raises:
-        DocumentTooLarge: it unpacks to too much, or holds more than ``MAX_CELLS`` cells.
+        DocumentTooLarge: it unpacks to too much, or holds more than ``max_cells`` cells.
         ParseError: it is broken.
 
     """
@@ -39,15 +39,14 @@ def parse_xlsx(data: bytes, document: str) -> Document:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _parse(data, document)
+            return _parse(data, document, _Allowance(document, max_cells))
     except _PACKAGE_ERRORS as error:
         raise broken(document) from error
 
 
-def _parse(data: bytes, document: str) -> Document:
+def _parse(data: bytes, document: str, cells: _Allowance) -> Document:
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
     outline = Outline()
-    cells = _Allowance(document)
     try:
         for number, sheet in enumerate(book.worksheets, start=1):
             if sheet.sheet_state != "visible":
@@ -64,15 +63,15 @@ def _parse(data: bytes, document: str) -> Document:
 class _Allowance:
     """Counts cells over all sheets."""
 
-    def __init__(self, document: str) -> None:
-        self._left = MAX_CELLS
+    def __init__(self, document: str, most: int) -> None:
+        self._left = self._most = most
         self._document = document
 
     def take(self, cells: int) -> None:
         self._left -= cells
         if self._left < 0:
             raise DocumentTooLarge(
-                f"{self._document} has more than {MAX_CELLS:,} cells. Split it, or export what matters as CSV."
+                f"{self._document} has more than {self._most:,} cells. Split it, or export what matters as CSV."
             )
 
 

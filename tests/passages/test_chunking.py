@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowledge.chunking import MAX_TOKENS, TARGET_TOKENS, chunk
@@ -66,6 +66,7 @@ DOCUMENTS = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS)
 def test_nothing_is_lost_and_nothing_too_long(document: Document) -> None:
     chunks = cut(document)
@@ -76,6 +77,7 @@ def test_nothing_is_lost_and_nothing_too_long(document: Document) -> None:
         assert count(each.searchable) <= MAX_TOKENS + 2
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS)
 def test_ids_are_unique_uuids_and_come_again(document: Document) -> None:
     chunks = cut(document)
@@ -85,6 +87,7 @@ def test_ids_are_unique_uuids_and_come_again(document: Document) -> None:
         assert str(uuid.UUID(each.id)) == each.id
 
 
+@settings(max_examples=50)
 @given(st.lists(TEXTS.map(lambda text: f"{text}\n\n{FILLER}"), min_size=2, max_size=6), st.data())
 def test_a_change_in_one_section_leaves_the_others_ids(texts: list[str], data: st.DataObject) -> None:
     sections = [Section((f"Part {number}",), text) for number, text in enumerate(texts)]
@@ -280,7 +283,7 @@ def test_time_is_linear_in_the_length(unit: str) -> None:
         seen += len(text)
         return len(text) // 4 + 1
 
-    text = unit * (400_000 // len(unit))
+    text = unit * (100_000 // len(unit))
     document = Document("T", (Section((), text),))
     chunk(document, source="s", document_id="a", url=None, readers=EVERYONE, count_tokens=counting)
     assert seen <= 8 * len(text) + 10_000
