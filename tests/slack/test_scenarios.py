@@ -146,6 +146,7 @@ async def test_an_edit_meanwhile_answers_the_new_text_alone(bot: Bot) -> None:
 async def test_an_edit_after_the_answer_changes_nothing(bot: Bot) -> None:
     ts = await bot.ask()
     await bot.answer(ts)
+    await bot.settled()
     await bot.box.edit("ada", "#general", ts, "@Kvasir other words")
     await bot.settled()
     assert len(bot.answerer.asked) == 1
