@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("kvasir.app")
 
 _SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
+_FIRST_SYNC_S = 12.0
+"""How long a question waits for the first sync: a small folder is through by then."""
 _PAGE_STATUS_S = 2.0
 """Between two looks at the knowledge for the workspace's page."""
 
@@ -85,6 +87,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await engine.start()
         library = await stack.enter_async_context(library_of(settings))
         shelf = Shelf(library, workspace)
+        if any(source.synced_at for source in (await library.status()).sources):
+            shelf.read.set()
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         deps = SlackDeps(
             ledger=ledger,
@@ -98,7 +102,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
-        await _run(app, engine, library, workspace, terminal)
+        await _run(app, engine, shelf, workspace, terminal)
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
@@ -111,23 +115,25 @@ def _folders(settings: Settings) -> dict[str, Path]:
 
 
 async def _run(
-    app: SlackApp, engine: Engine, library: Library, workspace: LocalWorkspace | None, terminal: Terminal
+    app: SlackApp, engine: Engine, shelf: Shelf, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_show_engine(engine, terminal), name="show engine")
-        group.create_task(_first_sync(library, terminal), name="first sync")
+        group.create_task(_first_sync(shelf, terminal), name="first sync")
         if workspace is not None:
-            group.create_task(_show_page(workspace, engine, library), name="show page")
+            group.create_task(_show_page(workspace, engine, shelf.library), name="show page")
         await app.run_until_revoked()
 
 
-async def _first_sync(library: Library, terminal: Terminal) -> None:
+async def _first_sync(shelf: Shelf, terminal: Terminal) -> None:
     """Read every source once at the start; what fails is said, and the bot runs on what it has."""
     try:
-        report = await library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
+        report = await shelf.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
     except KnowledgeError as error:
         terminal.done("knowledge", str(error))
         return
+    finally:
+        shelf.read.set()
     for line in report_lines(report):
         terminal.done("knowledge", line)
 
@@ -217,16 +223,32 @@ def report_lines(report: SyncReport) -> list[str]:
     return lines
 
 
+class StillReading(KnowledgeError):
+    """The documents are being read for the first time, and nothing was found among those read so far."""
+
+
 class Shelf:
     """The library as Slack sees it: its documents open where a person can reach them."""
 
     def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
-        self._library = library
+        self.library = library
+        self.read = asyncio.Event()
+        """Set once the documents were read for the first time, now or in an earlier run."""
         self._workspace = workspace
 
     async def search(self, query: str, *, limit: int, readers: Collection[str] = EVERYONE) -> SearchResult:
-        """Return the best passages; those of local folders link to the workspace's page, where there is one."""
-        found = await self._library.search(query, limit=limit, readers=readers)
+        """Return the best passages; those of local folders link to the workspace's page, where there is one.
+
+        Raises:
+            StillReading: nothing was found, but the first sync is not through yet.
+            KnowledgeError: the search failed.
+
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.read.wait(), _FIRST_SYNC_S)
+        found = await self.library.search(query, limit=limit, readers=readers)
+        if not found.answerable and not self.read.is_set():
+            raise StillReading("The documents are being read for the first time. Please ask again in a moment.")
         return replace(found, hits=tuple(self._reachable(hit) for hit in found.hits))
 
     def _reachable(self, hit: Hit) -> Hit:
@@ -236,8 +258,8 @@ class Shelf:
 
     async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
         """Bring one source, or all, up to date."""
-        return await self._library.refresh(source, on_progress)
+        return await self.library.refresh(source, on_progress)
 
     async def status(self) -> Mapping[str, SourceStatus]:
         """Return how each source is, by its name."""
-        return {source.name: source for source in (await self._library.status()).sources}
+        return {source.name: source for source in (await self.library.status()).sources}

@@ -1,0 +1,137 @@
+"""Kvasir as a person starts it: the command itself, in a folder of its own, with what it needs really there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+
+from bot.sandbox.credentials import credentials_in
+from tests.slack_sandbox import Box
+
+ROOT = Path(__file__).parents[2]
+_ADDRESS = re.compile(r"answers at (http://\S+)")
+
+
+@dataclass
+class Running:
+    """A ``kvasir run`` that serves."""
+
+    process: asyncio.subprocess.Process
+    box: Box
+    lines: list[str]
+
+    def family(self) -> list[psutil.Process]:
+        """Return the process and everything below it, now."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    async def line(self, contains: str, deadline_s: float = 120.0) -> str:
+        """Wait for a line on the terminal."""
+        async with asyncio.timeout(deadline_s):
+            while True:
+                for line in self.lines:
+                    if contains in line:
+                        return line
+                await asyncio.sleep(0.05)
+
+
+@dataclass
+class Place:
+    """A folder with a kvasir.toml, as somebody has who follows the documentation."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def environ(self, **more: str) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "KVASIR_"))}
+        if "KVASIR_CACHE" in os.environ:
+            ours["KVASIR_CACHE"] = os.environ["KVASIR_CACHE"]
+        return {**ours, "KVASIR_HOME": str(self.home), "KVASIR_SANDBOX_PORT": "0", **more}
+
+    @contextlib.asynccontextmanager
+    async def run(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:
+        """Start ``kvasir run``; it is stopped at the end as Ctrl-C would."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "run", *arguments,
+            cwd=self.folder, env=self.environ(PYTHONPATH=str(ROOT), **environ),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        lines: list[str] = []
+        reader = asyncio.create_task(_read(process, lines))
+        session = aiohttp.ClientSession()
+        try:
+            url = await _address(process, lines)
+            yield Running(process, Box(url, credentials_in(self.home / "sandbox"), session), lines)
+        finally:
+            await session.close()
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), 40.0)
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            reader.cancel()
+
+    async def command(self, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str, str]:
+        """Run a command to its end; returns its exit status, standard output and standard error."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *arguments,
+            cwd=self.folder, env=self.environ(PYTHONPATH=str(ROOT), **environ),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            out, err = await asyncio.wait_for(process.communicate(stdin), 110.0)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def json(self, *arguments: str, **environ: str) -> dict[str, Any]:
+        """Run a command with --json and return its one object."""
+        status, out, err = await self.command(*arguments, "--json", **environ)
+        assert status == 0, err
+        told: dict[str, Any] = json.loads(out)
+        return told
+
+
+async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        lines.append(line.decode(errors="replace").rstrip())
+
+
+async def _address(process: asyncio.subprocess.Process, lines: list[str]) -> str:
+    async with asyncio.timeout(60.0):
+        while True:
+            for line in lines:
+                if found := _ADDRESS.search(line):
+                    return found.group(1)
+            assert process.returncode is None, "\n".join(lines)
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Return a folder whose one source is this repository's documentation."""
+    (tmp_path / "kvasir.toml").write_text(
+        f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{ROOT / "docs"}"\n', encoding="utf-8"
+    )
+    return Place(tmp_path)

@@ -1,0 +1,107 @@
+"""The whole product, as a newcomer meets it: the page in a browser, a real SGLang, and what a kill -9 leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from scripts.page_tour import Tour, chromium
+from tests.e2e.conftest import Place, Running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ENGINE_S = 240.0
+
+
+def body(message: dict[str, object]) -> str:
+    blocks = message.get("blocks")
+    found = [str(block["text"]) for block in blocks if block["type"] == "markdown"] if isinstance(blocks, list) else []
+    return "\n".join(found) or str(message.get("text"))
+
+
+async def answered(run: Running, ts: str, deadline_s: float = 60.0) -> str:
+    """Return the text of the complete answer in a thread."""
+    message = await run.box.wait_for_message(
+        lambda m: m["root"] == ts and m.get("bot_id") and m.get("stream") != "live" and m.get("metadata"),
+        deadline_s=deadline_s,
+    )
+    return body(message)
+
+
+async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
+    """Passages while the engine loads, then answers of the engine, walked through in a real browser."""
+    async with place.run() as run, async_playwright() as playwright:
+        ts = await run.box.say("ada", "#general", "@Kvasir how do I add a source?")
+        early = await answered(run, ts)
+        assert "kvasir.toml" in early
+        status = await place.json("status")
+        assert status["engine"]["state"] in {"installing", "starting", "ready"}
+        assert status["sources"]["docs"]["documents"] >= 4
+
+        await run.line("engine: ready", ENGINE_S)
+        status = await place.json("status")
+        assert status["engine"]["state"] == "ready"
+        assert status["engine"]["stand_in"] is True
+
+        browser = await chromium(playwright)
+        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        await page.goto(run.box.base_url)
+        tour = Tour(page, tmp_path)
+        answer = await tour.mention("how do I connect Kvasir to my Slack workspace?")
+        await expect(answer).to_contain_text("Sources")
+        await expect(answer.locator("a.cite").first).to_be_visible()
+        link = await answer.locator("a.cite").first.get_attribute("href")
+        assert link is not None
+        assert link.startswith(f"{run.box.base_url}/files/docs/operating.md#")
+
+        answer = await tour.follow_up("and over HTTP?")
+        await expect(answer).to_contain_text("Sources")
+        answer = await tour.direct("怎样添加一个来源？")
+        await expect(answer).to_contain_text("来源")
+        await tour.refresh()
+        answer = await tour.mention("who painted the ceiling of the Sistine Chapel?")
+        await expect(answer).to_contain_text("do not")
+        await expect(answer).to_contain_text("looked at")
+
+        document = await browser.new_page()
+        await document.goto(link)
+        await expect(document.locator("h2:target")).to_be_visible()
+        assert wrong == []
+        assert (tmp_path / "kvasir.toml").exists()
+        await browser.close()
+
+        asked = await place.json("ask", "how do I add a source?")
+        assert asked["route"] == "engine" or any("stand-in" in notice for notice in asked["notices"])
+        assert asked["sources"]
+        family = run.family()
+    assert run.process.returncode == 0
+    assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+async def test_kill_9_in_mid_answer_and_a_restart(place: Place) -> None:
+    """Nothing is left running, and the question is answered once, or once more after an apology."""
+    async with place.run() as run:
+        await run.line("engine: ready", ENGINE_S)
+        ts = await run.box.say("ada", "#general", "@Kvasir how do I add a source?")
+        await run.box.wait_for_message(lambda m: m["root"] == ts and m.get("bot_id"), deadline_s=60.0)
+        family = run.family()
+        os.kill(run.process.pid, signal.SIGKILL)
+        await run.process.wait()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, 20.0)
+        assert alive == []
+
+    async with place.run(KVASIR_ENGINE_URL="http://127.0.0.1:9") as run:
+        await answered(run, ts)
+        await run.box.wait_delivered()
+        mine = [m for m in await run.box.messages("#general") if m["root"] == ts and m.get("bot_id") and m["ts"] != ts]
+        whole = [m for m in mine if m.get("metadata")]
+        apologies = [m for m in mine if "interrupted" in body(m).lower()]
+        assert len(mine) - len(apologies) == 1 or len(whole) == 1, [body(m) for m in mine]
