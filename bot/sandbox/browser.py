@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import json
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -76,6 +77,11 @@ class Page:
             self._waiting.pop(news.key, None)
             self._waiting[news.key] = news.body
             self._news.set()
+
+    def answer(self, number: object, answer: Json) -> None:
+        """Take an answer; it is sent in its turn, so that a snapshot never overtakes or falls behind the news."""
+        self._waiting[f"answer/{number}"] = {"type": "reply", "id": number, **answer}
+        self._news.set()
 
     def forget(self) -> None:
         """Drop what is waiting: a snapshot that follows has it all."""
@@ -183,10 +189,10 @@ class Browser:
             answer = {"ok": False, "error": refusal.error}
         except (KeyError, TypeError, ValueError, AttributeError):
             answer = {"ok": False, "error": "invalid_arguments"}
-        await self._hub.settled()
-        number = asked.get("id") if isinstance(asked, dict) else None
-        with contextlib.suppress(ConnectionError):
-            await page.socket.send_json([{"type": "reply", "id": number, **answer}])
+        self._hub.settle()
+        page.answer(asked.get("id") if isinstance(asked, dict) else None, answer)
+        with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
+            await self._hub.storage.settled()
 
     def _be(self, page: Page, asked: Json) -> Json:
         """Become a person: the answer is all that they see."""

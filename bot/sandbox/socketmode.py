@@ -22,6 +22,7 @@ from bot.sandbox.model import APP_ID, Envelope, Json
 from bot.sandbox.outbox import Delivered, Failed
 
 TICKET_LIFETIME_S = 600.0
+_PING_S = 30.0
 HOST = "sandbox-applink"
 DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too_many_websockets"]
 
@@ -79,7 +80,7 @@ class SocketMode:
         """Serve one connection of the app."""
         if not ticket_holds(self._secret(), self._clock.now(), request.query.get("ticket", "")):
             raise web.HTTPUnauthorized(text="invalid ticket")
-        socket = web.WebSocketResponse(autoping=True)
+        socket = web.WebSocketResponse(heartbeat=_PING_S)
         await socket.prepare(request)
         if len(self._sockets) >= limits.SOCKETS_PER_APP:
             await socket.send_json(_disconnect("too_many_websockets"))

@@ -63,6 +63,8 @@ class Storage:
 
     async def close(self) -> None:
         """Write what is waiting and close the file; safe to call twice."""
+        if self._database is None:
+            return
         try:
             await self.settled()
         finally:

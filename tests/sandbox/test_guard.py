@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import stat
 import sys
 from pathlib import Path
@@ -96,6 +97,35 @@ async def test_a_page_sees_only_what_its_person_sees(box: Box) -> None:
     assert room
     assert (await asked(socket, do="history", channel=room.id, before="9"))["error"] == "channel_not_found"
     assert (await asked(socket, do="say", channel=room.id, text="hello"))["error"] == "channel_not_found"
+    await socket.close()
+
+
+async def test_no_news_is_lost_while_a_page_becomes_somebody(box: Box, tmp_path: Path) -> None:
+    """What is said between the making of a snapshot and its arrival comes after it, even while the disk is slow."""
+    assert box.hub
+    workspace = box.hub.workspace
+    socket = await page_socket(box, "ada")
+    with sqlite3.connect(tmp_path / "sandbox/workspace.sqlite3", isolation_level=None) as slow:
+        slow.execute("BEGIN EXCLUSIVE")
+        first = asyncio.create_task(box.say("bo", "#general", "one"))
+        await box.wait_until(lambda: len(workspace.history("C0GENERAL1")) == 1)
+        await socket.send_json({"do": "be", "id": 2, "person": "ada"})
+        for _ in range(3):
+            await status(box, "/")
+        second = asyncio.create_task(box.say("bo", "#general", "two"))
+        await box.wait_until(lambda: len(workspace.history("C0GENERAL1")) == 2)
+        await status(box, "/")
+        slow.execute("ROLLBACK")
+    said = {await first, await second}
+    shown: set[str] = set()
+    snapshots = 0
+    while shown != said or not snapshots:
+        for item in await socket.receive_json(timeout=5):
+            if item["type"] == "reply":
+                snapshots += 1
+                shown = {message["ts"] for message in item["snapshot"]["messages"]}
+            elif item["type"] == "message":
+                shown.add(item["message"]["ts"])
     await socket.close()
 
 
