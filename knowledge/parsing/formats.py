@@ -65,6 +65,7 @@ _BY_PACKAGE_PART: Final = (
 
 _PDF_MAGIC, _PDF_MAGIC_WITHIN = b"%PDF-", 1024
 _ZIP_MAGIC = b"PK\x03\x04"
+_RTF_MAGIC = b"{\\rtf"
 _OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML_STARTS = (b"<!doctype html", b"<html")
@@ -106,7 +107,15 @@ def _package(document: str, named: Format | None, data: bytes) -> Format:
             return held
     if named in _PACKAGES:
         return named
-    raise UnsupportedFormat(f"{document} is an archive. Unpack it, or leave it out of the source.")
+    if PurePosixPath(document).suffix.lower() in {"", ".zip"}:
+        raise UnsupportedFormat(f"{document} is an archive. Unpack it, or leave it out of the source.")
+    raise _unread(document)
+
+
+def _unread(document: str) -> UnsupportedFormat:
+    return UnsupportedFormat(
+        f"{document} is of a kind that is not read. Save it as PDF, DOCX or text, or leave it out of the source."
+    )
 
 
 def _ole(document: str, data: bytes) -> ParseError:
@@ -118,10 +127,8 @@ def _ole(document: str, data: bytes) -> ParseError:
 
 
 def _textual(document: str, named: Format | None, data: bytes) -> Format:
-    if looks_binary(data):
-        raise UnsupportedFormat(
-            f"{document} is a binary file of a kind that is not read. Save it as PDF or text, or leave it out."
-        )
+    if data.startswith(_RTF_MAGIC) or looks_binary(data):
+        raise _unread(document)
     if named is None and not has_unicode_mark(data):
         start = data[:_SNIFFED_BYTES].lstrip().lower()
         return Format.HTML if start.startswith(_HTML_STARTS) else Format.TEXT

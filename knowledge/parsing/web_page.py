@@ -25,6 +25,7 @@ _INLINE: Final = frozenset({
     "kbd", "label", "mark", "output", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub",
     "sup", "time", "tt", "u", "var", "wbr", "-text", "img", "br", "button", "input",
 })  # fmt: skip
+_INLINE_MARKS: Final = {"br": "\n", "code": "`"}
 _MARKED: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -118,7 +119,7 @@ class _Writer:
         if self._is_dropped(node, tag):
             return False
         if tag in _INLINE:
-            self._line.append("\n" if tag == "br" else (node.attributes.get("alt") or "") if tag == "img" else "")
+            self._line.append((node.attributes.get("alt") or "") if tag == "img" else _INLINE_MARKS.get(tag, ""))
             return tag not in {"br", "img"}
         return self._enter_block(node, tag)
 
@@ -136,7 +137,9 @@ class _Writer:
         return False
 
     def _leave(self, node: LexborNode) -> None:
-        if node.tag not in _INLINE:
+        if node.tag == "code":
+            self._line.append("`")
+        elif node.tag not in _INLINE:
             self._flush()
         if node.tag in _MARKED:
             self._prefix = ""

