@@ -20,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.ledger import Ledger
 from bot.slack.calls import CALL_TIMEOUT_S, Calls
-from bot.slack.errors import SlackMissingScope, SlackUnavailable
+from bot.slack.errors import SlackError, SlackMissingScope, SlackUnavailable
 from bot.slack.events import Me
 from bot.slack.http import HttpRunner
 from bot.slack.kb import Kb, Library
@@ -61,6 +61,35 @@ class Identity:
     scopes: frozenset[str]
 
 
+class Doubts:
+    """Whether Slack still takes us: raised wherever it is noticed, looked into by whoever runs the app."""
+
+    def __init__(self) -> None:
+        self._raised = asyncio.Event()
+        self._refusal: SlackError | None = None
+
+    def suspect(self, _error: SlackError | None = None) -> None:
+        """Note that the token may not be good any more."""
+        self._raised.set()
+
+    def refuse(self, error: SlackError) -> None:
+        """Note that Slack has refused the connection itself."""
+        self._refusal = error
+        self._raised.set()
+
+    async def wait(self) -> None:
+        """Wait for a doubt.
+
+        Raises:
+            SlackError: it is no doubt any more.
+
+        """
+        await self._raised.wait()
+        self._raised.clear()
+        if self._refusal is not None:
+            raise self._refusal
+
+
 class SlackApp:
     """A bot that is connected once ``run`` is awaited."""
 
@@ -70,14 +99,13 @@ class SlackApp:
         turns: Turns,
         runner: SocketRunner | HttpRunner,
         calls: Calls,
-        suspected: asyncio.Event,
+        doubts: Doubts,
     ) -> None:
         self.identity = identity
         self._turns = turns
         self._runner = runner
         self._calls = calls
-        self._suspected = suspected
-        """Set where the token may not be good any more; ``run`` looks into it."""
+        self._doubts = doubts
 
     @property
     def address(self) -> str:
@@ -115,8 +143,7 @@ class SlackApp:
 
         """
         while True:
-            await self._suspected.wait()
-            self._suspected.clear()
+            await self._doubts.wait()
             try:
                 await identify(self._calls)
             except (SlackUnavailable, TimeoutError):
@@ -176,7 +203,7 @@ async def slack_app(
         calls = Calls(client)
         identity = await identify(calls)
 
-        suspected = asyncio.Event()
+        doubts = Doubts()
 
         async def respond(url: str, payload: Mapping[str, Any]) -> bool:
             return await _respond(client, url, payload)
@@ -189,7 +216,7 @@ async def slack_app(
             apology=deps.apology,
             settings=turn_settings,
             abilities=abilities,
-            on_unauthorized=lambda _error: suspected.set(),
+            on_unauthorized=doubts.suspect,
         )
         kb = Kb(deps.library, deps.engine_status, calls, respond, apology=deps.apology)
         tasks = Tasks()
@@ -200,12 +227,12 @@ async def slack_app(
             calls,
             tasks,
             deps.apology,
-            on_removed=suspected.set,
+            on_removed=doubts.suspect,
             answer_in_shared=answer_in_shared,
         )
         bolt = build_app(settings, client, identity, desk)
-        runner = _runner(settings, bolt, client)
-        app = SlackApp(identity, turns, runner, calls, suspected)
+        runner = _runner(settings, bolt, client, doubts)
+        app = SlackApp(identity, turns, runner, calls, doubts)
         stack.push_async_callback(tasks.close, 2.0)
         stack.push_async_callback(turns.close)
         stack.push_async_callback(runner.close)
@@ -240,9 +267,11 @@ def _unbound(client: AsyncWebClient) -> AsyncWebClient:
     return AsyncWebClient(base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[])
 
 
-def _runner(settings: SlackSettings, bolt: AsyncApp, client: AsyncWebClient) -> SocketRunner | HttpRunner:
+def _runner(
+    settings: SlackSettings, bolt: AsyncApp, client: AsyncWebClient, doubts: Doubts
+) -> SocketRunner | HttpRunner:
     if settings.app_token is not None:
-        return SocketRunner(bolt, settings.app_token, client)
+        return SocketRunner(bolt, settings.app_token, client, on_refused=doubts.refuse)
     return HttpRunner(bolt, settings.port)
 
 

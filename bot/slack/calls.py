@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,9 @@ _REPEATABLE = _READS | {
     "views.publish", "apps.connections.open", "conversations.open",
 }  # fmt: skip
 """Methods that may be called twice without harm; of the others, only a call that never left is repeated."""
+_SPACING_S = {"chat.postMessage": 1.0, "chat.startStream": 3.0, "chat.stopStream": 3.0, "chat.appendStream": 0.6}
+_USUAL_SPACING_S = 1.2
+"""Between two calls of a method that Slack has limited: what its tier allows in the long run."""
 _PAUSES_S = (0.3, 1.5)
 _DEFAULT_RETRY_AFTER_S = 1.0
 
@@ -69,6 +73,7 @@ class Calls:
         self._now = now
         self._on_call = on_call
         self._closed_until: dict[str, float] = {}
+        self._waiting: Counter[str] = Counter()
 
     def limited_for_s(self, method: str) -> float:
         """Return for how many seconds Slack still limits a method; 0.0 if it does not."""
@@ -98,11 +103,22 @@ class Calls:
                 tries += 1
 
     async def _pass(self, gate: str, *, wait: bool) -> None:
-        while (wait_s := self.limited_for_s(gate)) > 0:
-            if not wait:
-                raise SlackLimited(f"Slack asks to wait {wait_s:.0f} s before the next call. Try again then.")
-            await self._sleep(wait_s)
-        self._closed_until.pop(gate, None)
+        """Wait until Slack takes the method again; those who waited go one by one, at the tier's pace."""
+        if self.limited_for_s(gate) <= 0:
+            return
+        if not wait:
+            raise SlackLimited(f"Slack asks to wait {self.limited_for_s(gate):.0f} s. Try again then.")
+        self._waiting[gate] += 1
+        try:
+            while (wait_s := self.limited_for_s(gate)) > 0:
+                await self._sleep(wait_s)
+        finally:
+            self._waiting[gate] -= 1
+        if self._waiting[gate] > 0:
+            self._closed_until[gate] = self._now() + _SPACING_S.get(gate.partition(" ")[0], _USUAL_SPACING_S)
+        else:
+            self._closed_until.pop(gate, None)
+            del self._waiting[gate]
 
     async def _once(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
         given = {name: value for name, value in arguments.items() if value is not None}

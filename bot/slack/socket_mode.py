@@ -13,7 +13,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.calls import Calls
-from bot.slack.errors import SlackMissingScope
+from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +39,7 @@ class SocketRunner:
         app_token: str,
         client: AsyncWebClient,
         *,
+        on_refused: Callable[[SlackError], None],
         ping_s: float = _PING_S,
         look_s: float = _LOOK_S,
         now: Callable[[], float] = time.monotonic,
@@ -46,6 +47,7 @@ class SocketRunner:
         self._bolt = bolt
         self._app_token = app_token
         self._client = client
+        self._on_refused = on_refused
         self._ping_s = ping_s
         self._look_s = look_s
         self._now = now
@@ -53,29 +55,33 @@ class SocketRunner:
         self._watchdog: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect; returns once the websocket is open.
+        """Connect; returns once the websocket is open. A refusal later on is told to ``on_refused``.
 
         Raises:
             SlackError: the app token is wrong or lacks ``connections:write``, or Slack cannot be reached.
 
         """
+        opened = await self._opened()
+        self._handler = handler = AsyncSocketModeHandler(
+            self._bolt, self._app_token, web_client=self._client, ping_interval=self._ping_s, proxy=None
+        )
+        handler.client.proxy = self._client.proxy
+        handler.client.wss_uri = opened
+        async with asyncio.timeout(_START_S):
+            await handler.client.connect()  # type: ignore[no-untyped-call]
+        self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
+
+    async def _opened(self) -> str:
+        """Ask Slack for a websocket's address."""
         calls = Calls(_with_token(self._client, self._app_token))
         try:
-            opened = await calls.call("apps.connections.open")
+            return str((await calls.call("apps.connections.open"))["url"])
         except SlackMissingScope as error:
             raise SlackMissingScope(
                 "SLACK_APP_TOKEN lacks connections:write. Make an app-level token with that scope under Basic "
                 "Information at api.slack.com/apps and put it into .env.",
                 error.scope,
             ) from error
-        self._handler = handler = AsyncSocketModeHandler(
-            self._bolt, self._app_token, web_client=self._client, ping_interval=self._ping_s, proxy=None
-        )
-        handler.client.proxy = self._client.proxy
-        handler.client.wss_uri = str(opened["url"])
-        async with asyncio.timeout(_START_S):
-            await handler.client.connect()  # type: ignore[no-untyped-call]
-        self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
 
     async def _watch(self, handler: AsyncSocketModeHandler) -> None:
         client = handler.client
@@ -94,10 +100,13 @@ class SocketRunner:
 
     async def _reconnect(self, handler: AsyncSocketModeHandler) -> None:
         try:
+            handler.client.wss_uri = await self._opened()
             async with asyncio.timeout(_START_S):
-                await handler.client.connect_to_new_endpoint(force=True)
-        except Exception as error:  # noqa: BLE001 (the SDK raises whatever its parts do; the next look tries again)
-            _log.warning("socket mode not reconnected", error=type(error).__name__)
+                await handler.client.connect()  # type: ignore[no-untyped-call]
+        except (SlackUnauthorized, SlackMissingScope) as error:
+            self._on_refused(error)
+        except (SlackError, TimeoutError) as error:
+            _log.warning("socket mode not reconnected", error=str(error) or type(error).__name__)
 
     async def close(self) -> None:
         """Disconnect; what Slack sends from now on goes to another process, or comes again."""

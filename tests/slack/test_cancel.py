@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.questions import Key
+from bot.slack.errors import SlackError
 from bot.slack.socket_mode import SocketRunner
 from tests.slack.room import Bot, body, finished, house
 from tests.slack_sandbox import TEAM_ID
@@ -66,21 +68,37 @@ async def test_cut_short_at_any_moment(tmp_path: Path, how: str) -> None:
                 assert len(numbers) == 12
 
 
+@contextlib.asynccontextmanager
+async def quick_runner(bot: Bot, refused: list[SlackError]) -> AsyncIterator[SocketRunner]:
+    """Connect a bot by a runner that looks often."""
+    first = bot.app._runner
+    assert isinstance(first, SocketRunner)
+    await first.close()
+    runner = SocketRunner(
+        first._bolt, bot.box.app_token, first._client, on_refused=refused.append, ping_s=0.1, look_s=0.05
+    )
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.close()
+
+
 async def test_socket_mode_that_went_quiet_comes_back(tmp_path: Path) -> None:
     """Its tasks ended, or its socket closed without anybody noticing."""
-    async with house(tmp_path, "socket") as bot:
-        first = bot.app._runner
-        assert isinstance(first, SocketRunner)
-        await first.close()
-        runner = SocketRunner(first._bolt, bot.box.app_token, first._client, ping_s=0.1, look_s=0.05)
-        await runner.start()
-        try:
-            client = runner._handler.client  # type: ignore[union-attr]
-            for task in (client.current_session_monitor, client.message_receiver):
-                assert task is not None
-                task.cancel()
-            await bot.answer(await bot.ask("@Kvasir one"))
-            await bot.box.faults(disconnect="refresh_requested")
-            await bot.answer(await bot.ask("@Kvasir two"))
-        finally:
-            await runner.close()
+    async with house(tmp_path, "socket") as bot, quick_runner(bot, []) as runner:
+        client = runner._handler.client  # type: ignore[union-attr]
+        for task in (client.current_session_monitor, client.message_receiver):
+            assert task is not None
+            task.cancel()
+        await bot.answer(await bot.ask("@Kvasir one"))
+        await bot.box.faults(disconnect="refresh_requested")
+        await bot.answer(await bot.ask("@Kvasir two"))
+
+
+async def test_an_app_token_that_is_revoked_meanwhile_is_told(tmp_path: Path) -> None:
+    refused: list[SlackError] = []
+    async with house(tmp_path, "socket") as bot, quick_runner(bot, refused):
+        await bot.box.faults(revoke=["app"])
+        await bot.box.wait_until(lambda: refused)
+        assert "SLACK_APP_TOKEN" in str(refused[0])

@@ -74,6 +74,17 @@ async def test_a_rate_limit_is_waited_out_and_no_text_is_lost(socket_bot: Bot) -
     assert message["text"].count("The second half.") == 1
 
 
+@pytest.mark.slow
+async def test_at_slacks_own_pace_a_rush_is_answered_without_hammering(tmp_path: Path) -> None:
+    """Those who wait for a limit go one by one when it opens, instead of all at once against it."""
+    async with house(tmp_path, "socket", box_options={"pace": "exact"}) as bot:
+        asked = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
+        for ts in asked:
+            await bot.box.wait_for_message(lambda m, ts=ts: m["root"] == ts and "That is all." in shown(m), 60)
+        refused = [call for call in await bot.box.requests("chat.postMessage") if call["error"] == "ratelimited"]
+        assert len(refused) <= 14
+
+
 async def test_where_streams_are_limited_it_posts_instead_of_waiting(socket_bot: Bot) -> None:
     await socket_bot.box.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30, "times": -1})
     for _ in range(2):
@@ -93,6 +104,28 @@ async def test_text_that_comes_while_a_call_is_out_goes_out_together(socket_bot:
     message = await socket_bot.answer(ts, "Piece 299.")
     assert body(message).strip() == "".join(pieces).strip()
     assert len(await calls(socket_bot, "chat.startStream", "chat.appendStream", "chat.stopStream")) <= 6
+
+
+async def test_long_code_goes_on_in_further_messages_each_with_its_fence(socket_bot: Bot) -> None:
+    """Streamed, so that each message is filled piece by piece."""
+    lines = [f"line_{n} = {n}" for n in range(2_500)]
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("```python\n")
+        for line in lines:
+            yield Text(f"{line}\n")
+            if line.endswith("00"):
+                await asyncio.sleep(0.002)
+        yield Text("```\nDone.")
+        yield finished()
+
+    socket_bot.answerer.script = script
+    ts = await socket_bot.ask()
+    await socket_bot.answer(ts, "Done.")
+    bodies = [body(m) for m in await socket_bot.answers(ts)]
+    assert len(bodies) > 3
+    assert all(text.startswith("```python\n") and text.count("```") == 2 for text in bodies)
+    assert [line for text in bodies for line in text.splitlines() if line.startswith("line_")] == lines
 
 
 async def test_an_answer_moves_to_a_fresh_message_before_its_stream_dies(tmp_path: Path) -> None:
