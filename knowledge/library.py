@@ -255,7 +255,7 @@ class Library:
                 _log.warning("The scheduled sync of %s failed: %s", source or "every source", error)
                 return
             else:
-                _log.info("The scheduled sync of %s took %.1f s", source or "every source", report.seconds)
+                _tell(report)
                 return
 
     def _chosen(self, names: Collection[str] | None) -> list[Source]:
@@ -291,6 +291,18 @@ class Library:
     def _tools(self) -> Tools:
         written = self._indexes.written
         return Tools(self._embedder, written.store, written.manifest, self._passages, terms.index_terms)
+
+
+def _tell(report: SyncReport) -> None:
+    """Log how a scheduled sync ended, a line for each source."""
+    for name, source in report.sources.items():
+        counts = f"{source.added} added, {source.updated} updated, {source.deleted} deleted"
+        if source.error is not None:
+            _log.warning("The scheduled sync of %s stopped: %s", name, source.error)
+        elif source.failed or source.held:
+            _log.warning("Synced %s: %s, %d failed, %d held", name, counts, source.failed, source.held)
+        else:
+            _log.info("Synced %s in %.1f s: %s", name, source.seconds, counts)
 
 
 def _current(row: CurrentRow) -> Current:

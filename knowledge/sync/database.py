@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Executable, event, func, insert, inspect, select, text
+from sqlalchemy import Connection, Executable, event, func, insert, inspect, select
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -22,8 +22,8 @@ _P = ParamSpec("_P")
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
 _DEADLINE_S = 60.0
-_CREATE_LOCK = 0x4B76617369
-"""PostgreSQL's advisory lock under which the tables are made."""
+_WRITE_LOCK = 0x4B76617369
+"""PostgreSQL's advisory lock that a writer holds until its transaction ends."""
 
 
 def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
@@ -65,9 +65,12 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection in a transaction that is committed at the end, or rolled back."""
+        """Give a connection in a transaction that is committed at the end, or rolled back; one writer at a time."""
         with _explained():
             async with asyncio.timeout(_DEADLINE_S), self._writer.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
+                    await connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
                 yield connection
 
     @whole
@@ -84,8 +87,11 @@ class Database:
             ManifestError: the tables are of a newer Kvasir, or the database cannot be used.
 
         """
-        async with self.writing() as connection:
-            version = await connection.run_sync(_create)
+        async with self.reading() as connection:
+            version = await connection.run_sync(_version)
+        if version is None:
+            async with self.writing() as connection:
+                version = await connection.run_sync(_create)
         if version != SCHEMA_VERSION:
             raise ManifestError(
                 f"The manifest's database was written by another Kvasir (its tables are version {version}, this one "
@@ -174,10 +180,15 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _create(connection: Connection) -> int:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATE_LOCK})
-    if not inspect(connection).has_table(schema.name):
+def _create(connection: Connection) -> int | None:
+    if _version(connection) is None:
         tables.create_all(connection)
         connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+    return _version(connection)
+
+
+def _version(connection: Connection) -> int | None:
+    """Return the version of the tables, None when there are none."""
+    if not inspect(connection).has_table(schema.name):
+        return None
     return int(connection.execute(select(func.max(schema.c.version))).scalar_one())

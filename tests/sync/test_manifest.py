@@ -41,6 +41,16 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
     assert await rig.agree()
 
 
+async def test_a_database_that_another_program_writes_can_be_opened(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "kvasir.db")
+    await (await open_manifest(url)).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        manifest = await open_manifest(url, lock_wait_s=0.1)
+        assert await manifest.indexes() == []
+        await manifest.close()
+
+
 async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "kvasir.db")
     await (await open_manifest(url)).close()

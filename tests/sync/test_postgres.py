@@ -40,6 +40,7 @@ async def test_syncs_converge_on_postgresql(rig_on: Any, server: str, expected: 
         for n in range(40):
             rig.source.put(f"{n}.md", f"text {n}\n\nsame" if n != 7 else "broken")
         report = await rig.report()
+        assert report.error is None
         assert (report.added, report.failed, report.chunks_written) == (39, 1, 78)
         rig.source.put("3.md", "changed\n\nsame")
         del rig.source.texts["4.md"]
