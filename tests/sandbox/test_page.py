@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
+from tests.slack_page import chromium, open_page, write
 from tests.slack_sandbox import TEAM_ID, Box, sandbox
 
 pytestmark = pytest.mark.slow
 
 GENERAL = "C0GENERAL1"
 ADA = "U0ADA00001"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 Listener = Any
 Open = Callable[..., Awaitable[Page]]
 
@@ -27,11 +26,8 @@ Open = Callable[..., Awaitable[Page]]
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Start Chromium."""
-    async with async_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
-        started = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    async with chromium() as started:
         yield started
-        await started.close()
 
 
 @pytest.fixture
@@ -39,31 +35,11 @@ async def look(browser: Browser, box: Box) -> AsyncIterator[Open]:
     """Open the page; a script error, a refused policy or a request to anywhere else fails the test."""
     wrong: list[str] = []
 
-    async def only_here(route: Route) -> None:
-        if not route.request.url.startswith(box.base_url):
-            wrong.append(route.request.url)
-        await route.continue_()
-
     async def opened(width: int = 1200, height: int = 800) -> Page:
-        context = await browser.new_context(viewport={"width": width, "height": height})
-        page = await context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
-        await page.route("**/*", only_here)
-        await page.goto(box.base_url)
-        await expect(page.locator("#composer-input")).to_be_visible()
-        await expect(page.locator(".room").first).to_be_attached()
-        return page
+        return await open_page(browser, box.base_url, wrong=wrong, width=width, height=height)
 
     yield opened
     assert not wrong
-
-
-async def write(page: Page, text: str, *, thread: bool = False) -> None:
-    """Type into a message box and press Enter."""
-    field = page.locator("#thread-composer-input" if thread else "#composer-input")
-    await field.fill(text)
-    await field.press("Enter")
 
 
 async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWebClient, look: Open) -> None:

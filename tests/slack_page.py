@@ -1,0 +1,86 @@
+"""The sandbox's page in headless Chromium, for tests.
+
+async with chromium() as browser, sandbox(tmp_path) as box:
+page = await open_page(browser, box.base_url)
+await write(page, "@Kvasir how do I add a source?")
+print(await answer(page))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+
+from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
+
+from tests.slack_sandbox import BOT_USER
+
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Start Chromium; it ends with the block."""
+    async with async_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
+        browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def open_page(
+    browser: Browser, url: str, *, wrong: list[str] | None = None, width: int = 1200, height: int = 800
+) -> Page:
+    """Open the page and wait until it is drawn; what goes wrong in it is added to ``wrong``.
+
+    Wrong are a script error, what the policy refuses, and a request to anywhere else.
+    """
+    context = await browser.new_context(viewport={"width": width, "height": height})
+    page = await context.new_page()
+    if wrong is not None:
+        await _watch(page, url, wrong)
+    await page.goto(url)
+    await expect(page.locator("#composer-input")).to_be_visible()
+    await expect(page.locator(".room").first).to_be_attached()
+    return page
+
+
+async def _watch(page: Page, url: str, wrong: list[str]) -> None:
+    async def only_here(route: Route) -> None:
+        if not route.request.url.startswith(url):
+            wrong.append(route.request.url)
+        await route.continue_()
+
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+    await page.route("**/*", only_here)
+
+
+async def write(page: Page, text: str, *, thread: bool = False) -> None:
+    """Type into a message box and press Enter."""
+    field = page.locator("#thread-composer-input" if thread else "#composer-input")
+    await field.fill(text)
+    await field.press("Enter")
+
+
+async def be(page: Page, name: str) -> None:
+    """Become another person, by the name that is shown."""
+    await page.locator("#you-are").select_option(label=name)
+    await expect(page.locator("#you-are option:checked")).to_have_text(name)
+
+
+async def go(page: Page, conversation: str) -> None:
+    """Open a conversation of the sidebar."""
+    await page.locator(".room", has_text=conversation).click()
+
+
+async def answer(page: Page, number: int = 1, *, deadline_s: float = 30.0) -> Locator:
+    """Return the app's ``number``-th message of the open thread, once it is complete."""
+    shown = page.locator(f"#thread .message[data-by='{BOT_USER}']").nth(number - 1)
+    await expect(shown).to_be_visible(timeout=deadline_s * 1000)
+    await expect(shown.locator(".caret")).to_have_count(0, timeout=deadline_s * 1000)
+    await expect(page.locator("#thread .working")).to_have_count(0, timeout=deadline_s * 1000)
+    return shown
