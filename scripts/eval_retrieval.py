@@ -80,10 +80,10 @@ class Asking:
         return {id_: LISTED for id_ in ids if id_ not in self.hidden}
 
     async def ask(self, text: str, hidden: Iterable[str] = ()) -> tuple[list[str], float]:
-        """Return the ten best ids, and the confidence of the surest."""
+        """Return the ten best ids, and the confidence of the first."""
         self.hidden = set(hidden)
         hits = (await self._search.search(text, sources=[self.source], limit=10)).hits
-        return [hit.id for hit in hits], max((hit.confidence for hit in hits), default=0.0)
+        return [hit.id for hit in hits], hits[0].confidence if hits else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,12 @@ LEXICAL_WEIGHT = 0.2
 """Of 0.1 to 0.4: more helps a little within one language and ruins the search across languages."""
 
 ANSWERABLE = 0.3
-"""The confidence from which on a passage is taken to answer: see ``confidence``."""
+"""The best hit's confidence from which on there is taken to be an answer.
+
+Where both errors are equal on the hardest kind (the answer taken away, the rest of its article left): 16 % of xquad's
+questions wrongly rejected and 16 to 19 % wrongly accepted, 8 and 14 % on cmrc2018; of short questions to a real
+documentation 2 % and 4 %. Across languages it tells little: 15 to 30 % and 36 to 60 %.
+"""
 
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -122,7 +127,7 @@ def confidence(candidate: Candidate, question: Asked, behind: float) -> float:
     on the languages: English cosines lie lower than Chinese ones, and across languages they move with each question, so
     there the pool's own ``background`` is taken, given as ``behind``.
     """
-    cjk = is_cjk(candidate.chunk.text)
+    cjk = is_cjk(candidate.chunk.searchable)  # with the title: code alone looks English
     across = cjk != question.cjk
     weights, expected = (_ACROSS, behind) if across else (_ONE_LANGUAGE, _EXPECTED[cjk])
     share = min(1.0, candidate.bm25 / question.ideal_bm25) if question.ideal_bm25 > 0 else 0.0

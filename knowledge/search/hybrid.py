@@ -89,7 +89,7 @@ class HybridSearch:
             terms = query_terms(text)
             question = asked(text, terms, rows)
             hits = await self._hits(question, vector, terms, limit, sources, frozenset(readers) or EVERYONE)
-        answerable = any(hit.confidence >= ANSWERABLE for hit in hits)
+        answerable = bool(hits) and hits[0].confidence >= ANSWERABLE
         return SearchResult(query, hits, self._now() - started, answerable)
 
     async def _hits(
