@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
@@ -37,13 +37,8 @@ from knowledge.sync.records import (
     SourceCounts,
     Taken,
     Touched,
-    encode_readers,
 )
-
-_T = TypeVar("_T")
-
-_AT_ONCE = 500
-"""Ids in one statement: far below what any database takes."""
+from knowledge.sync.rows import failed_values, never_taken_values, portions, put, taken_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +184,7 @@ class IndexManifest:
     async def lose(self, ids: Collection[str]) -> None:
         """Note that the store lost chunks: their documents are read again by the next plan."""
         async with self._database.writing() as connection:
-            for some in _portions(ids):
+            for some in portions(ids):
                 theirs = select(tables.chunks.c.document_id).where(self._these(tables.chunks, some))
                 await connection.execute(
                     update(tables.documents).where(tables.documents.c.id.in_(theirs)).values(version="", sha256="")
@@ -236,7 +231,7 @@ class IndexManifest:
             return []
         async with self._database.writing() as connection:
             source = await self._source(connection, key)
-            rows = await _put(connection, source, {one.listed.document: _taken(one) for one in taken})
+            rows = await put(connection, source, {one.listed.document: taken_values(one) for one in taken})
             return await self._replace(connection, {rows[one.listed.document]: one for one in taken})
 
     @whole
@@ -246,15 +241,15 @@ class IndexManifest:
             return
         async with self._database.writing() as connection:
             source = await self._source(connection, key)
-            new = {one.listed.document: _never_taken(one) for one in failed}
-            await _put(connection, source, {one.listed.document: _failed(one) for one in failed}, new)
+            new = {one.listed.document: never_taken_values(one) for one in failed}
+            await put(connection, source, {one.listed.document: failed_values(one) for one in failed}, new)
 
     @whole
     async def remove(self, rows: Collection[int]) -> list[str]:
         """Remove documents; returns the ids of their chunks, which are pending now."""
         old: list[str] = []
         async with self._database.writing() as connection:
-            for some in _portions(rows):
+            for some in portions(rows):
                 old += await self._retire(connection, some)
                 await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
         return old
@@ -325,7 +320,7 @@ class IndexManifest:
     async def _replace(self, connection: AsyncConnection, taken: Mapping[int, Taken]) -> list[str]:
         """Exchange the chunks of documents, given by their rows; returns the ids that are current no longer."""
         before: set[str] = set()
-        for rows in _portions(taken):
+        for rows in portions(taken):
             theirs = tables.chunks.c.document_id.in_(rows)
             before.update((await connection.execute(select(tables.chunks.c.id).where(theirs))).scalars())
             await connection.execute(delete(tables.chunks).where(theirs))
@@ -356,7 +351,7 @@ class IndexManifest:
             await connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
 
     async def _unnote(self, connection: AsyncConnection, ids: Collection[str]) -> None:
-        for some in _portions(ids):
+        for some in portions(ids):
             await connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
 
     def _these(self, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
@@ -389,69 +384,6 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-Values = dict[str, object]
-
-
-async def _put(
-    connection: AsyncConnection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
-) -> dict[str, int]:
-    """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Returns their rows."""
-    rows = await _rows_of(connection, source, values)
-    present = [{"row": row, **values[document]} for document, row in rows.items()]
-    if present:
-        changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
-        ours = tables.documents.c.id == bindparam("row")
-        await connection.execute(update(tables.documents).where(ours).values(changed), present)
-    absent = [document for document in values if document not in rows]
-    if absent:
-        inserted = [
-            {"source_id": source, "document": document, **values[document], **(new or {}).get(document, {})}
-            for document in absent
-        ]
-        await connection.execute(insert(tables.documents), inserted)
-        rows |= await _rows_of(connection, source, absent)
-    return rows
-
-
-async def _rows_of(connection: AsyncConnection, source: int, documents: Collection[str]) -> dict[str, int]:
-    rows: dict[str, int] = {}
-    for some in _portions(documents):
-        theirs = (tables.documents.c.source_id == source) & tables.documents.c.document.in_(some)
-        found = await connection.execute(select(tables.documents.c.document, tables.documents.c.id).where(theirs))
-        rows.update((document, row) for document, row in found.all())
-    return rows
-
-
-def _taken(one: Taken) -> Values:
-    return {
-        "version": one.version,
-        "sha256": one.sha256,
-        "title": one.title,
-        "url": one.listed.url,
-        "readers": encode_readers(one.listed.readers),
-        "read_at": one.read_at,
-        "held": False,
-        "reason": None,
-        "attempts": 0,
-        "chunks": len(one.chunks),
-    }
-
-
-def _failed(one: Failed) -> Values:
-    return {
-        "version": one.listed.version,
-        "reason": one.reason,
-        "attempts": one.attempts,
-        "retry_at": one.retry_at,
-        "held": False,
-    }
-
-
-def _never_taken(one: Failed) -> Values:
-    readers = encode_readers(one.listed.readers)
-    return {"sha256": "", "title": "", "url": one.listed.url, "readers": readers, "read_at": 0.0}
-
-
 def _made(result: CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     assert key is not None  # noqa: S101 - an INSERT of one row always has one
@@ -461,8 +393,3 @@ def _made(result: CursorResult[Any]) -> int:
 def _confirmed(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
     """Return when a version was last seen: a complete listing confirms every document that it did not doubt."""
     return read_at if doubted or listed_at is None else max(read_at, listed_at)
-
-
-def _portions(items: Collection[_T]) -> Iterable[list[_T]]:
-    every = list(items)
-    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))
