@@ -1,0 +1,53 @@
+"""Stands in for the engine's Python: takes SGLang's command line, serves its wire with its key."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+from aiohttp import web
+
+
+def main(argv: list[str]) -> None:
+    assert argv[:3] == ["-I", "-m", "sglang.launch_server"]
+    told = dict(pairwise(argv))
+    key = json.loads(Path(told["--config"]).read_text())["api-key"]
+    with Path(told["--model-path"], "starts").open("a") as starts:
+        starts.write(f"{os.getpid()}\n")
+    sys.stderr.write(
+        f"[2026-01-01 00:00:00] server_args={{'api_key': '{key}'}}\n[2026-01-01 00:00:00] Load weight begin.\n"
+    )
+
+    async def models(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {key}":
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        return web.json_response({"data": [{"id": told["--served-model-name"], "max_model_len": 8192}]})
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {key}":
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        choices = [{"index": 0, "delta": {"content": "pong"}, "finish_reason": "stop"}]
+        return web.Response(body=b"data: " + json.dumps({"choices": choices}).encode() + b"\n\ndata: [DONE]\n\n")
+
+    async def health(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    async def info(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"reasoning_parser": None})
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/models", models), web.get("/model_info", info), web.get("/health", health)])
+    app.router.add_post("/v1/chat/completions", chat)
+
+    def up(*_: object) -> None:
+        sys.stderr.write("[2026-01-01 00:00:00] The server is fired up and ready to roll!\n")
+        sys.stderr.flush()
+
+    web.run_app(app, host="127.0.0.1", port=int(told["--port"]), print=up)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

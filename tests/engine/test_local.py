@@ -1,0 +1,140 @@
+"""The whole line on this machine, with a stand-in for SGLang's own program: plan, launch, answer, crash, stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+import pytest
+
+from engine.hardware import Machine
+from engine.install import Installer
+from engine.interfaces import Content, Done, Message, Sampling, State, Status
+from engine.local import spans
+from engine.runtime import RuntimeFile
+from engine.service import Engine
+from engine.settings import EngineSettings
+from engine.supervisor import Policy
+from tests.engine.fakes import alive, until
+
+ASK = [Message("user", "ping")]
+FAST = Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01)
+LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Put a program that speaks SGLang's wire where the engine's Python is looked for; returns the model's folder."""
+    installer = Installer(tmp_path / "cache", _no_wheel)
+    python = installer.python("cpu")
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
+    python.chmod(0o755)
+    installer.stand_in().mkdir(parents=True)
+    (installer.stand_in() / "model.safetensors").touch()
+    return installer.stand_in()
+
+
+@pytest.fixture
+async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., Engine]]:
+    assert installed.is_dir()
+    async with AsyncExitStack() as stack:
+
+        def engine() -> Engine:
+            settings = EngineSettings(tmp_path / "home", tmp_path / "cache", policy=FAST, follow_poll_s=0.02)
+            made = Engine(settings, _no_wheel, machine=lambda _: LINUX)
+            stack.push_async_callback(made.stop)
+            return made
+
+        yield engine
+
+
+def _starts(installed: Path) -> list[int]:
+    return [int(line) for line in (installed / "starts").read_text().split()]
+
+
+async def _answer(engine: Engine) -> list[object]:
+    return [delta async for delta in engine.stream(ASK, Sampling(), request_id="r")]
+
+
+async def test_up_answered_and_down(make: Callable[..., Engine], installed: Path, tmp_path: Path) -> None:
+    """Nothing to install: it starts, says how far it is, answers, and is gone after the stop, files and all."""
+    engine = make()
+    seen: list[Status] = []
+    await engine.start(install=False)
+    async with aclosing(engine.watch()) as changes:
+        async for status in changes:
+            seen.append(status)
+            if status.state is State.READY:
+                break
+    assert [status.state for status in seen][-1] is State.READY
+    assert {status.state for status in seen} <= {State.ABSENT, State.STARTING, State.READY}
+    assert (engine.status().model, engine.status().stand_in, engine.status().progress) == (
+        "SmolLM2-135M-Instruct",
+        True,
+        1.0,
+    )
+    assert engine.context_tokens == 8192
+    assert await _answer(engine) == [Content("pong"), Done("stop")]
+    told = RuntimeFile(tmp_path / "home").read()
+    assert told is not None
+    assert told.api_key
+    assert told.api_key not in (tmp_path / "home" / "engine" / "engine.log").read_text()
+    await engine.stop()
+    assert not alive(_starts(installed)[0])
+    assert Engine.peek(tmp_path / "home").state is State.ABSENT
+    assert (engine.status().state, engine.status().url) == (State.ABSENT, None)
+
+
+@pytest.mark.slow
+async def test_a_second_process_uses_it_then_takes_over(make: Callable[..., Engine], installed: Path) -> None:
+    """One engine for two; when the first one stops, the second one starts its own."""
+    first, second = make(), make()
+    await first.start()
+    assert (await first.wait_ready(30)).state is State.READY
+    assert (await second.ensure()).state is State.READY
+    assert await _answer(second) == [Content("pong"), Done("stop")]
+    assert len(_starts(installed)) == 1
+    await first.stop()
+    await until(lambda: second.status().state is State.READY and len(_starts(installed)) == 2)
+    assert await _answer(second) == [Content("pong"), Done("stop")]
+
+
+@pytest.mark.slow
+async def test_another_engine_after_a_crash_has_another_address(make: Callable[..., Engine], installed: Path) -> None:
+    engine, other = make(), make()
+    await engine.start()
+    before = await engine.wait_ready(30)
+    await other.ensure()
+    os.kill(_starts(installed)[0], signal.SIGKILL)
+    await until(lambda: len(_starts(installed)) == 2)
+    await until(lambda: engine.status().state is State.READY and engine.status().url != before.url)
+    assert await _answer(engine) == [Content("pong"), Done("stop")]
+    await until(lambda: other.status() == engine.status())
+    assert await _answer(other) == [Content("pong"), Done("stop")]
+
+
+@pytest.mark.slow
+async def test_no_state_directory_can_be_shared_by_two_engines(make: Callable[..., Engine], installed: Path) -> None:
+    engines = [make() for _ in range(4)]
+    for engine in engines:
+        await engine.start()
+    for engine in engines:
+        assert (await engine.wait_ready(30)).state is State.READY
+    assert len(_starts(installed)) == 1
+
+
+def test_the_way_to_ready_is_shared_out_among_what_is_left_to_do() -> None:
+    assert spans(install=False, convert=False).starting == 0
+    whole = spans(install=True, convert=True)
+    assert 0 < whole.installed < whole.starting < 1
+    only = spans(install=False, convert=True)
+    assert 0 == only.installed < only.starting < 1
