@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import docx
 from docx.opc.exceptions import OpcError
+from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from knowledge.interfaces import Document
@@ -20,6 +21,9 @@ from knowledge.parsing.tables import markdown_table
 Element = Any
 """An lxml element; python-docx has no types for them."""
 
+Notes = dict[tuple[str, str], str]
+"""The text of notes, by kind and id."""
+
 _PARAGRAPH, _TABLE, _ROW, _CELL = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
 _TEXT, _TAB = qn("w:t"), qn("w:tab")
 _BREAKS: Final = {qn("w:br"), qn("w:cr")}
@@ -28,6 +32,8 @@ _GONE: Final = {
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }  # fmt: skip
 """Deleted text, properties, field codes, and the second copy of drawings for old programs."""
+_NOTES: Final = {"footnotes": "footnote", "endnotes": "endnote"}
+_REFERENCES: Final = {qn(f"w:{kind}Reference"): kind for kind in _NOTES.values()}
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
 _PACKAGE_ERRORS = (OpcError, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError)
@@ -45,7 +51,7 @@ def parse_docx(data: bytes, document: str) -> Document:
     check_package(data, document)
     try:
         opened = docx.Document(io.BytesIO(data))
-        writer = _Writer(_levels(opened), _item_styles(opened))
+        writer = _Writer(_levels(opened), _item_styles(opened), _notes(opened))
         writer.write(opened.element.body)
         told = one_line(opened.core_properties.title or "")
     except _PACKAGE_ERRORS as error:
@@ -76,6 +82,18 @@ def _item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx h
     )
 
 
+def _notes(opened: Any) -> Notes:  # noqa: ANN401 - python-docx has no types
+    """Return the text of footnotes and endnotes."""
+    notes: Notes = {}
+    for relation in opened.part.rels.values():
+        kind = relation.reltype.rpartition("/")[2]
+        if kind in _NOTES and not relation.is_external:
+            for note in parse_xml(relation.target_part.blob).iter(qn(f"w:{_NOTES[kind]}")):
+                text = " ".join(_text(block, {}).strip() for block in _blocks(note)).strip()
+                notes[_NOTES[kind], note.get(qn("w:id"), "")] = text
+    return notes
+
+
 def _outline_level(node: Element | None) -> int | None:
     value = node.get(qn("w:val"), "9") if node is not None else "9"
     return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # noqa: PLR2004 - 9 is body text
@@ -84,22 +102,23 @@ def _outline_level(node: Element | None) -> int | None:
 class _Writer:
     """Walks the body and writes its blocks into an outline."""
 
-    def __init__(self, levels: dict[str, int], item_styles: frozenset[str]) -> None:
+    def __init__(self, levels: dict[str, int], item_styles: frozenset[str], notes: Notes) -> None:
         self.outline = Outline()
         self.title: str | None = None
         self._levels = levels
         self._item_styles = item_styles
+        self._notes = notes
         self._began = False
 
     def write(self, body: Element) -> None:
         for element in _blocks(body):
             if element.tag == _TABLE:
-                self._block(markdown_table(list(_rows(element))))
+                self._block(markdown_table(list(_rows(element, self._notes))))
             else:
                 self._paragraph(element)
 
     def _paragraph(self, element: Element) -> None:
-        text = _text(element).strip()
+        text = _text(element, self._notes).strip()
         level = self._level(element)
         if not text:
             return
@@ -149,9 +168,13 @@ def _blocks(parent: Element) -> Iterator[Element]:
             waiting.extend(reversed(element))
 
 
-def _rows(table: Element) -> Iterator[list[str]]:
+def _rows(table: Element, notes: Notes) -> Iterator[list[str]]:
     for row in table.iter(_ROW):
-        cells = [" ".join(filter(None, map(_text, _blocks(cell)))) for cell in row.iter(_CELL) if _owner(cell) is row]
+        cells = [
+            " ".join(filter(None, (_text(block, notes) for block in _blocks(cell))))
+            for cell in row.iter(_CELL)
+            if _owner(cell) is row
+        ]
         if any(cells) and _owner_table(row) is table:
             yield cells
 
@@ -164,8 +187,8 @@ def _owner_table(row: Element) -> Element:
     return next(row.iterancestors(_TABLE), None)
 
 
-def _text(element: Element) -> str:
-    """Return all text of a paragraph or table, in order, text boxes and insertions included."""
+def _text(element: Element, notes: Notes) -> str:
+    """Return all text of a paragraph or table, in order: text boxes and insertions too, notes in parentheses."""
     pieces: list[str] = []
     waiting = list(reversed(element))
     while waiting:
@@ -176,6 +199,9 @@ def _text(element: Element) -> str:
             pieces.append("\n")
         elif node.tag == _TAB:
             pieces.append("\t")
+        elif node.tag in _REFERENCES:
+            note = notes.get((_REFERENCES[node.tag], node.get(qn("w:id"), "")))
+            pieces.append(f" ({note})" if note else "")
         if node.tag not in _GONE:
             waiting.extend(reversed(node))
     return "".join(pieces)

@@ -204,6 +204,27 @@ def test_docx_reads_insertions_links_and_text_boxes_but_nothing_deleted() -> Non
     assert text == "controlled\n\nkept inserted linked\nboxed"
 
 
+def test_docx_footnotes_stand_where_they_are_referred_to() -> None:
+    from docx.opc.packuri import PackURI  # noqa: PLC0415
+    from docx.opc.part import Part  # noqa: PLC0415
+    from docx.oxml import parse_xml  # noqa: PLC0415
+    from docx.oxml.ns import nsdecls  # noqa: PLC0415
+
+    paragraph = '<w:p {ns}><w:r><w:t>Five days</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r><w:r><w:t>.</w:t></w:r></w:p>'
+    notes = (
+        '<w:footnotes {ns}><w:footnote w:id="2"><w:p><w:r><w:t>ten in 上海</w:t></w:r></w:p></w:footnote></w:footnotes>'
+    )
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+
+    def fill(document: Any) -> None:
+        document.element.body.insert(0, parse_xml(paragraph.format(ns=nsdecls("w"))))
+        blob = notes.format(ns=nsdecls("w")).encode()
+        part = Part(PackURI("/word/footnotes.xml"), "application/xml", blob, document.part.package)
+        document.part.relate_to(part, relation)
+
+    assert everything(parse_docx(word(fill), "a.docx")) == "Five days (ten in 上海)."
+
+
 @pytest.mark.parametrize("parse", [parse_docx, parse_pptx, parse_xlsx])
 def test_a_broken_office_file_says_so(parse: Any) -> None:
     for data in (b"PK\x03\x04 and then nothing", zip_bomb("[Content_Types].xml", 0), b""):
