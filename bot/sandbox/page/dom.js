@@ -40,6 +40,7 @@ export function icon(name, size = 17) {
   })) svg.setAttribute(key, value);
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", PATHS[name]);
+  if (name === "stop") path.setAttribute("fill", "currentColor");
   svg.append(path);
   return svg;
 }

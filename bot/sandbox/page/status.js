@@ -4,7 +4,7 @@ import { fill, h, iconButton } from "./dom.js";
 
 export const WAITING = new Set(["absent", "installing", "downloading", "starting", "stopping"]);
 const WORDS = {
-  absent: "not installed", installing: "being installed", downloading: "being downloaded", starting: "starting",
+  absent: "not installed", installing: "installing", downloading: "downloading", starting: "starting",
   ready: "ready", degraded: "degraded", stopping: "stopping", failed: "failed",
 };
 const DOTS = { ready: "good", degraded: "busy", failed: "bad" };
@@ -34,11 +34,13 @@ function engine(told) {
   const bar = waiting && told.state !== "absent"
     ? h("progress", { "aria-label": "Engine progress", max: 1, ...(known ? { value: told.progress } : {}) })
     : null;
-  return fact(DOTS[told.state] ?? "busy", h("span", {}, "Engine ", h("strong", {}, words)), bar,
+  const shown = fact(DOTS[told.state] ?? "busy", h("span", {}, "Engine ", h("strong", {}, words)), bar,
     bar && known ? h("span", {}, `${Math.round(told.progress * 100)} %`) : null,
     told.state === "ready" && told.model ? h("span", { class: "detail", title: told.model }, told.model) : null,
     told.stand_in ? h("span", { class: "pill", title: "A small model on the CPU that shows how it works" }, "stand-in") : null,
     told.detail && waiting ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
+  shown.classList.add("engine");
+  return shown;
 }
 
 function knowledge(told) {
