@@ -1,0 +1,150 @@
+"""The commands as scripts use them: shapes, exit statuses, one sync at a time, no Slack and no engine needed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from knowledge.sync.lock import sync_lock
+from tests.e2e.conftest import Place
+
+PAGES = {
+    "leave.md": "# Leave\n\n## Days\n\nEvery member of staff has thirty days of leave a year.\n",
+    "pay.md": "# Pay\n\nSalaries are paid on the last working day of a month.\n",
+    "报销.md": "# 报销\n\n差旅费应在出差结束后三十天内报销。\n",
+}
+HIT = {"source", "document", "title", "heading", "url", "text", "score"}
+SOURCE = {
+    "listed", "unchanged", "added", "updated", "deleted", "held", "failed", "chunks_written", "chunks_kept", "seconds",
+}  # fmt: skip
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "docs").mkdir()
+    for name, text in PAGES.items():
+        (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
+    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def cache_without_engine(tmp_path: Path) -> str:
+    """Return a cache that has the embedder and no engine."""
+    real = Path(os.environ.get("KVASIR_CACHE", "~/.cache/kvasir")).expanduser()
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for part in ("models", "wheels"):
+        (cache / part).symlink_to(real / part)
+    return str(cache)
+
+
+async def test_sync_search_status_in_their_shapes(place: Place) -> None:
+    synced = await place.json("sync")
+    assert set(synced) == {"sources", "seconds"}
+    assert set(synced["sources"]["hr"]) == SOURCE
+    assert synced["sources"]["hr"]["added"] == 3
+    again = (await place.json("sync", "hr"))["sources"]["hr"]
+    assert (again["unchanged"], again["chunks_written"], again["chunks_kept"]) == (3, 0, 3)
+
+    found = await place.json("search", "how many days off do I get?", "--limit", "2")
+    assert set(found) == {"query", "hits", "seconds"}
+    assert len(found["hits"]) == 2
+    assert set(found["hits"][0]) == HIT
+    assert found["hits"][0]["document"] == "leave.md"
+    assert (found["hits"][0]["title"], found["hits"][0]["heading"]) == ("Leave", "Days")
+    assert (await place.json("search", "出差费用多久内报销？"))["hits"][0]["document"] == "报销.md"
+    assert (await place.json("search", "When do I have to hand in travel expenses?"))["hits"][0][
+        "document"
+    ] == "报销.md"
+
+    status = await place.json("status")
+    assert set(status) >= {"engine", "store", "sources"}
+    assert set(status["engine"]) >= {"state", "progress", "url"}
+    assert status["engine"]["state"] == "absent"
+    assert status["store"] == "lancedb"
+    assert status["sources"]["hr"]["documents"] == 3
+
+
+async def test_search_answers_line_by_line(place: Place) -> None:
+    await place.json("sync")
+    questions = "when are salaries paid?\n\n\udcff broken\n几天内报销？".encode("utf-8", errors="surrogateescape")
+    status, out, err = await place.command("search", "-", "--limit", "1", stdin=questions)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [bool(line["hits"]) for line in lines] == [True, False, False, True]
+    assert lines[0]["hits"][0]["document"] == "pay.md"
+    assert lines[3]["hits"][0]["document"] == "报销.md"
+    assert all("error" in line for line in lines[1:3])
+    assert status == 1
+    assert "2 line(s)" in err
+
+
+async def test_ask_without_an_engine_quotes_and_says_so(place: Place, cache_without_engine: str) -> None:
+    await place.json("sync")
+    asked = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
+    assert set(asked) == {"answer", "sources", "notices", "route", "timings"}
+    assert asked["route"] == "passages"
+    assert "thirty days" in asked["answer"]
+    assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url"}
+    assert asked["notices"]
+    assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
+
+
+async def test_wrong_use_is_2_and_failure_is_1(place: Place, tmp_path: Path) -> None:
+    assert (await place.command("search"))[0] == 2
+    assert (await place.command("search", "x", "--limit", "0"))[0] == 2
+    assert (await place.command("dance"))[0] == 2
+    empty = Place(tmp_path / "docs")
+    status, _, err = await empty.command("status")
+    assert (status, "kvasir.toml" in err) == (2, True)
+    status, _, err = await place.command("sync", "hrr")
+    assert (status, "hr" in err, "Traceback" in err) == (1, True, False)
+    status, _, err = await place.command("run", SLACK_BOT_TOKEN="xoxb-1")
+    assert (status, "SLACK_APP_TOKEN" in err) == (2, True)
+    status, _, err = await place.command("run", "--no-sandbox")
+    assert (status, "SLACK_BOT_TOKEN" in err) == (2, True)
+
+
+async def test_a_broken_document_fails_the_sync_and_hides_nothing_else(place: Place) -> None:
+    (place.folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing more")
+    status, out, err = await place.command("sync", "--json")
+    assert status == 1
+    told = json.loads(out)["sources"]["hr"]
+    assert (told["added"], told["failed"]) == (3, 1)
+    assert "broken.pdf" in err
+
+
+async def test_one_sync_at_a_time(place: Place) -> None:
+    place.home.mkdir()
+    with sync_lock(place.home / "sync.lock"):
+        status, out, err = await place.command("sync", "--json")
+    assert (status, out) == (1, "")
+    assert "running" in err
+    assert (await place.json("sync"))["sources"]["hr"]["added"] == 3
+
+
+async def test_a_removed_source_stops_answering_at_once(place: Place) -> None:
+    await place.json("sync")
+    (place.folder / "other").mkdir()
+    (place.folder / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "other"\n')
+    assert (await place.json("search", "how many days of leave?"))["hits"] == []
+
+
+async def test_doctor_finds_what_is_wrong(place: Place) -> None:
+    status, out, _ = await place.command("doctor")
+    assert status == 0, out
+    assert "not read yet: hr" in out
+    status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
+    assert status == 1
+    assert "FAIL knowledge" in out
+
+
+async def test_manifest_is_what_the_repository_ships(place: Place) -> None:
+    status, out, _ = await place.command("manifest")
+    assert status == 0
+    assert out == (Path(__file__).parents[2] / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8")
