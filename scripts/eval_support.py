@@ -33,7 +33,7 @@ PRIOR = {
     "cosine": 20.0, "overlap": 2.0, "shared_names": 1.0, "number": -3.0, "identifier": -3.0, "name": -1.2,
     "rival": -2.0, "stranger": -0.7, "elsewhere": -0.7, "binding": -2.0, "binding_wide": -2.5, "denied": -1.2,
     "undenied": -1.2, "negation": -0.8, "new_negation": -1.0, "side": -1.0, "new_side": -1.0, "scope": -1.2,
-    "rate": -2.0, "each": -1.5, "order": -1.5, "swapped": -5.0, "count": -2.0,
+    "rate": -2.0, "each": -1.5, "order": -1.5, "swapped": -5.0, "substituted": -2.0, "count": -2.0,
 }  # fmt: skip
 """What each feature weighs before any pair is seen: too few pairs show the rare ones."""
 _SPREAD = {"cosine": 0.03}

@@ -49,7 +49,7 @@ _CALENDAR = re.compile(
 )
 _WORD_AND_FIGURE = re.compile(r"[A-Za-z][a-z]+-\d+[a-z]{0,2}")
 _UNIT_TAIL = re.compile(
-    r"\d[\d.,]*(?:st|nd|rd|th|[a-z]{1,5})?(?:-\d[\d.,]*[a-z]{0,5})?|\d+(?::\d\d)?(?:-\d+(?::\d\d)?)?"
+    r"\d[\d.,]*-[a-z]+|\d[\d.,]*(?:st|nd|rd|th|[a-z]{1,5})?(?:-\d[\d.,]*[a-z]{0,5})?|\d+(?::\d\d)?(?:-\d+(?::\d\d)?)?"
 )
 
 
@@ -70,10 +70,10 @@ _SCOPE = re.compile(
     r"\ball\b|\balways\b|\bonly(?: one)?\b|\breserved (?:to|for)\b|\bexclusively\b|\bsolely\b|"
     r"\bany(?:thing|where|time)?\b(?! longer| more)|\bentire\b|\bworldwide\b|"
     r"\beverywhere\b|\bautomatically\b|\bwhenever\b|\bat any time\b|\bimmediately\b|\bat once\b|\ba single\b|"
-    r"所有|全部|任何|一律|随时|总是|始终|仅|只有|只能|自动|立即|马上|单独|唯一"
+    r"所有|全部|任何|一律|随时|总是|始终|仅|只有|只能|限(?=[一二两三\d于])|自动|立即|马上|单独|唯一"
 )
 _SCOPE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "only": ("only", "reserved to", "reserved for", "exclusively", "solely", "仅", "只有", "只能"),
+    "only": ("only", "reserved to", "reserved for", "exclusively", "solely", "仅", "只有", "只能", "限"),
     "any time": ("anytime", "at any time", "whenever", "随时"),
     "automatic": ("automatically", "自动"),
     "at once": ("immediately", "at once", "立即", "马上"),
@@ -203,9 +203,15 @@ def _inner_capitals(text: str) -> frozenset[str]:
 def content_words(text: str) -> frozenset[str]:
     """Return English stems and Chinese bigrams, without words that carry no meaning of their own."""
     stop, chinese_stop = _stop_words()
-    english = {_stem(word) for word in _WORD.findall(text) if word not in stop and len(word) > 1}
+    english = {stem(word) for word in _WORD.findall(text) if word not in stop and len(word) > 1}
     chinese = {run[i : i + 2] for run in _ZH_RUN.findall(text) for i in range(max(1, len(run) - 1))}
     return frozenset(english | {bigram for bigram in chinese if not chinese_stop.fullmatch(bigram)})
+
+
+def carries_meaning(token: str) -> bool:
+    """Tell whether a word, or a Chinese character, is more than grammar; figures are compared as quantities."""
+    stop, chinese_stop = _stop_words()
+    return token not in stop and not token[0].isdigit() and not chinese_stop.fullmatch(token)
 
 
 @lru_cache(maxsize=4096)
@@ -214,13 +220,14 @@ def content_sequence(text: str) -> tuple[str, ...]:
     stop, chinese_stop = _stop_words()
     folded = normal(text)
     tokens = (token.rstrip("./'-") for token in _SEQUENCE.findall(folded))
-    latin = [_stem(token) for token in tokens if token not in stop]
+    latin = [stem(token) for token in tokens if token not in stop]
     bigrams = [run[i : i + 2] for run in _ZH_RUN.findall(folded) for i in range(len(run) - 1)]
     return (*latin, *(bigram for bigram in bigrams if not chinese_stop.fullmatch(bigram)))
 
 
 @lru_cache(maxsize=16384)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """Return an English word's stem; other words as they are."""
     return str(_STEMMER.stemWord(word))
 
 

@@ -20,7 +20,7 @@ from bot.answering.language import language_of
 from bot.answering.lexicon import Concept, concepts
 from bot.answering.quantities import Mention, normal
 from bot.answering.sentences import sentences, unwrap
-from bot.answering.wordorder import disorder, swapped
+from bot.answering.wordorder import alignment, disorder, known_words, substituted, swapped
 
 FEATURES = (
     "cosine",
@@ -45,6 +45,7 @@ FEATURES = (
     "each",
     "order",
     "swapped",
+    "substituted",
     "count",
 )
 """What ``weigh`` returns, in order; the first three speak for a sentence, the others against it.
@@ -71,6 +72,7 @@ rate          per second instead of per minute
 each          every year instead of every two years
 order         nearly all of its words are the stretch's, in another order
 swapped       word for word the stretch, but for two that changed places
+substituted   word for word the stretch, but for one that the passage does not know
 count         "one approval" where the passage counts another number of them
 """
 
@@ -167,6 +169,7 @@ def weigh(sentence: Statement, passage: Reference, cosines: NDArray[np.float32])
     across = sentence.chinese != passage.chinese
     index, overlap = _best_stretch(sentence, passage, cosines, across=across)
     stretch, here, there = passage.stretches[index], sentence.whole, passage.whole
+    aligned = None if across else alignment(here.text, stretch.whole.text)
     values = {
         "cosine": min(float(cosines[index]), _COSINE_ENOUGH_ACROSS if across else _COSINE_ENOUGH),
         "overlap": overlap if across else min(overlap, _OVERLAP_ENOUGH),
@@ -180,7 +183,9 @@ def weigh(sentence: Statement, passage: Reference, cosines: NDArray[np.float32])
         "rate": _other_rate(here.claims, there.claims),
         "each": _each(here.claims.numbers, stretch.whole.claims.numbers),
         "order": 0.0 if across else disorder(here.text, stretch.whole.text),
-        "swapped": not across and swapped(here.text, stretch.whole.text),
+        "swapped": swapped(aligned),
+        "substituted": bool(aligned)
+        and substituted(aligned, known_words(there.text) | known_words(" ".join(here.claims.names))),
         "count": bool(_counted(_ONE_OF, here) & _counted(_SOME_OF, there) - _counted(_ONE_OF, there)),
     }
     return np.array([float(values[name]) for name in FEATURES])

@@ -24,6 +24,7 @@ _LOOP_PERIOD_MAX = 160
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
 _TAG = re.compile(r"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>", re.IGNORECASE)
+_FENCE = re.compile(r"`{3,}|~{3,}")
 _LETTER = re.compile(r"\w")
 _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 
@@ -112,6 +113,7 @@ class Release:
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
         bare = citations.without_foreign_links(_TAG.sub("", citations.strip(piece.text)), self._hosts)
+        bare = bare if piece.kind == "code" else _even_ticks(bare)
         piece_bare = Piece(piece.kind, piece.lead, bare, piece.tail)
         role = role_of(piece_bare, table_open=self._in_table)
         self._in_table = piece.kind == "table"
@@ -165,6 +167,15 @@ class Release:
         if self._repeats >= REPEATS:
             self.ended = "repetition"
         return True
+
+
+def _even_ticks(text: str) -> str:
+    """Take out the backticks that open code and never close it: they would swallow the text behind, markers and all."""
+    text = _FENCE.sub("", text)
+    if text.count("`") % 2:
+        last = text.rindex("`")
+        text = text[:last] + text[last + 1 :]
+    return text
 
 
 def plain(text: str) -> str:
