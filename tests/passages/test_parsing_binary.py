@@ -210,7 +210,10 @@ def test_docx_footnotes_stand_where_they_are_referred_to() -> None:
     from docx.oxml import parse_xml  # noqa: PLC0415
     from docx.oxml.ns import nsdecls  # noqa: PLC0415
 
-    paragraph = '<w:p {ns}><w:r><w:t>Five days</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r><w:r><w:t>.</w:t></w:r></w:p>'
+    paragraph = (
+        "<w:p {ns}><w:r><w:t>Five days</w:t></w:r>"
+        '<w:r><w:footnoteReference w:id="2"/></w:r><w:r><w:t>.</w:t></w:r></w:p>'
+    )
     notes = (
         '<w:footnotes {ns}><w:footnote w:id="2"><w:p><w:r><w:t>ten in 上海</w:t></w:r></w:p></w:footnote></w:footnotes>'
     )
