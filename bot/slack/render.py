@@ -22,6 +22,8 @@ _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
 _CITATION = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
 _AUTOLINK = re.compile(r"<(?=https?://[^\s<>]+>)")
+_TELLING = re.compile(r"[<\[@&]")
+"""What any rule of prose begins with."""
 _PINGS = ("channel", "here", "everyone")
 _AT = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
 _AT_TAIL = re.compile(r"@(\w{0,8})\Z")
@@ -84,6 +86,8 @@ class Renderer:
         return "".join(parts)
 
     def _inline(self, text: str) -> str:
+        if _TELLING.search(text) is None:
+            return text
         text = _IMAGE.sub(lambda image: f"[{image[1] or 'image'}]", text)
         text = _escape_html(text)
         text = _CITATION.sub(self._citation, text)

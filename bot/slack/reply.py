@@ -38,9 +38,9 @@ class Reply:
         self._apology = apology
         self.chinese = chinese
         """Whether to speak Chinese with whoever asked."""
-        self._writer = Writer(place, calls, abilities, note)
-        self._status = StatusLine(place, calls, abilities, chinese=chinese)
         self._renderer = render.Renderer({})
+        self._writer = Writer(place, calls, abilities, note, self._renderer.feed)
+        self._status = StatusLine(place, calls, abilities, chinese=chinese)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
@@ -155,7 +155,7 @@ class Reply:
         match event:
             case Text(markdown):
                 self._spoken = True
-                self._writer.write(self._renderer.feed(markdown))
+                self._writer.write_raw(markdown)
             case Sources(passages):
                 self._passages = passages
                 self._renderer.links = {passage.n: passage.url for passage in passages}

@@ -29,11 +29,16 @@ Note = Callable[[Sequence[str]], Awaitable[None]]
 class Writer:
     """Writes one text into one thread."""
 
-    def __init__(self, place: Place, calls: Calls, abilities: Abilities, note: Note) -> None:
+    def __init__(
+        self, place: Place, calls: Calls, abilities: Abilities, note: Note, rendered: Callable[[str], str]
+    ) -> None:
         self._place = place
         self._calls = calls
         self._abilities = abilities
         self._note = note
+        self._rendered = rendered
+        self._raw: list[str] = []
+        """Markdown as the model wrote it, rendered when its call is due: all that has come by then, in one go."""
         self._pending = ""
         self._opening = ""
         """What the next message begins with: the reopened fence."""
@@ -56,22 +61,39 @@ class Writer:
     @property
     def has_written(self) -> bool:
         """Tell whether anything was written, or is about to be."""
+        self._render()
         return bool(self._pending.strip()) or bool(self.replies)
 
     def write(self, text: str) -> None:
-        """Append rendered Markdown."""
+        """Append Markdown that is rendered already."""
+        self._render()
+        self._pending += text
+        self._come(text)
+
+    def write_raw(self, markdown: str) -> None:
+        """Append Markdown as the model wrote it."""
+        self._raw.append(markdown)
+        self._come(markdown)
+
+    def _come(self, text: str) -> None:
         if text and not self._first_text_at:
             self._first_text_at = time.perf_counter()
-        self._pending += text
         self._wake.set()
+
+    def _render(self) -> None:
+        if self._raw:
+            self._pending += self._rendered("".join(self._raw))
+            self._raw.clear()
 
     def drop(self) -> None:
         """Forget what is not sent yet, and take it that the person may have stopped the stream."""
+        self._raw.clear()
         self._pending = ""
         self._dropped = True
 
     def leave_code(self) -> None:
         """Close a code fence that is open at the end of the text so far."""
+        self._render()
         shown = self._sheet.text if self._sheet is not None else self._opening
         fence = render.open_fence(shown + self._pending)
         if fence is not None:
@@ -106,7 +128,7 @@ class Writer:
         """Wait until there is something to send and the tier allows it, or until the message has grown old."""
         sheet = self._sheet
         left_s = sheet.expires_in_s if sheet is not None else float("inf")
-        while not (self._pending or self._ended.is_set()):
+        while not (self._pending or self._raw or self._ended.is_set()):
             self._wake.clear()
             if not await _happens(self._wake, left_s):
                 return
@@ -118,6 +140,7 @@ class Writer:
         """Make the one call that is due."""
         if self._in_doubt:
             await self._settle()
+        self._render()
         sheet = self._sheet
         room = (sheet.limit - len(sheet.text) if sheet else POST_CHARACTERS - len(self._opening)) - render.CLOSING
         if sheet is not None and (sheet.expires_in_s <= 0 or (self._pending and room < _LEAST_ROOM)):
