@@ -87,6 +87,9 @@ class Parser:
             await self._end()
 
     async def _ask(self, task: Task, data: bytes) -> Document:
+        if self._process is not None and self._process.returncode is not None:
+            # It died between two documents (out of memory, say): neither of them is to blame.
+            self._process = None
         process = self._process or await self._start(task.document)
         finished = False
         try:

@@ -79,6 +79,14 @@ async def test_a_crash_costs_one_document(parser: Parser) -> None:
     assert (await waiting).sections[0].text == "next"
 
 
+async def test_a_process_that_died_in_between_is_nobodys_fault(parser: Parser) -> None:
+    await parser.parse("a.txt", content(b"start"))
+    assert parser._process is not None
+    parser._process.kill()
+    await parser._process.wait()
+    assert (await parser.parse("b.txt", content(b"next"))).sections[0].text == "next"
+
+
 @pytest.mark.slow
 async def test_a_document_that_needs_too_much_memory_is_refused() -> None:
     parser = Parser(memory_bytes=400_000_000)
