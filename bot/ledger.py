@@ -131,8 +131,8 @@ class Ledger:
         """Return how long a claim is believed without a heartbeat, in seconds."""
         return self._lease_s
 
-    async def claim(self, asked: Asked) -> bool:
-        """Write the question down; False if it is there already, whoever wrote it."""
+    async def claim(self, asked: Asked, *, begun: bool = False) -> bool:
+        """Write the question down, as ``begun`` already if its turn is now; False if it is there, whoever wrote it."""
         now = self._now()
         key = asked.key
         row = {
@@ -144,10 +144,10 @@ class Ledger:
             "direct": asked.direct,
             "files": asked.files,
             "text": _storable(asked.text),
-            "state": TurnState.RECEIVED,
+            "state": TurnState.ANSWERING if begun else TurnState.RECEIVED,
             "revision": 0,
             "replies": "[]",
-            "attempts": 0,
+            "attempts": int(begun),
             "owner": self._owner,
             "lease_until": now + self._lease_s,
             "error": "",

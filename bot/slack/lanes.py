@@ -33,6 +33,11 @@ class Lanes(Generic[Lane, Item]):
         """Return how many items move."""
         return len(self._moving)
 
+    def is_free(self, lane: Lane) -> bool:
+        """Tell whether an item that is put into this lane now would be the next to move, at once."""
+        crowded = lane in self._moving or lane in self._waiting or bool(self._ready)
+        return not crowded and len(self._moving) < self._width
+
     def add(self, lane: Lane, item: Item) -> None:
         """Put an item at its lane's end; one that waits or moves already is not put twice."""
         if item in self._known:

@@ -120,6 +120,8 @@ class Turns:
         self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
         self._running: dict[Key, _Running] = {}
         self._claimed_at: dict[Key, float] = {}
+        self._begun: dict[Key, Turn] = {}
+        """Turns that the ledger has as begun although their task has not run yet."""
         self._rests_until: dict[Key, tuple[float, float]] = {}
         """When an interrupted turn may be begun again, and the pause that led there, in seconds."""
         self._keeper: asyncio.Task[None] | None = None
@@ -136,9 +138,13 @@ class Turns:
 
         """
         at = time.perf_counter()
-        if not await self._ledger.claim(asked):
+        # Written down as begun where it will be: one trip to the ledger less before its answer.
+        begun = not self._ending and self._lanes.is_free(asked.thread)
+        if not await self._ledger.claim(asked, begun=begun):
             return False
         self._claimed_at[asked.key] = at
+        if begun and not self._ending and self._lanes.is_free(asked.thread):
+            self._begun[asked.key] = Turn(asked, TurnState.ANSWERING, 0, (), 1, time.time())
         self._queue(asked)
         return True
 
@@ -301,7 +307,7 @@ class Turns:
         """Answer one question; returns it where it has to be answered anew."""
         running = self._running[key]
         try:
-            turn = await self._ledger.begin(key)
+            turn = self._begun.pop(key, None) or await self._ledger.begin(key)
             if turn is None:
                 self._rests_until.pop(key, None)
                 account.outcome = "superseded"

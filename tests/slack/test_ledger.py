@@ -80,6 +80,14 @@ async def test_a_turn_goes_its_way(ledger: Ledger) -> None:
     assert await ledger.find(Key("T1", "C1", "nowhere")) is None
 
 
+async def test_a_question_may_be_begun_as_it_is_claimed(ledger: Ledger) -> None:
+    await ledger.claim(asked(), begun=True)
+    assert await ledger.edit(asked().key, "new?") is TurnState.ANSWERING
+    turn = await ledger.begin(asked().key)
+    assert turn is not None
+    assert turn.attempts == 2
+
+
 async def test_an_edit_counts_until_the_answer_is_complete(ledger: Ledger) -> None:
     question = asked()
     await ledger.claim(question)

@@ -141,9 +141,13 @@ def test_lanes_are_served_in_the_order_of_arrival() -> None:
         lanes.add(item[0], item)
     assert [lanes.take(), lanes.take(), lanes.take()] == [("a", "a1"), ("b", "b1"), None]
     lanes.done("a")
+    assert not lanes.is_free("d")
     assert lanes.take() == ("c", "c1")
     lanes.done("b")
     assert lanes.take() == ("a", "a2")
+    lanes.done("c")
+    assert lanes.is_free("d")
+    assert not lanes.is_free("a")
     assert "a2" in lanes
     assert "a1" not in lanes
 
