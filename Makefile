@@ -38,13 +38,18 @@ check: lint
 	@.venv/bin/python -m bot.prepare embedder
 	@.venv/bin/python -m pytest -q -m 'not slow' tests
 
+# Each figure stands beside its baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python scripts/bench.py
+	.venv/bin/python scripts/bench_startup.py
+	.venv/bin/python scripts/bench_turns.py
+	.venv/bin/python scripts/bench_search.py
+	.venv/bin/python scripts/bench_sync.py $(if $(KVASIR_EVAL_DIR),"$(KVASIR_EVAL_DIR)/apisix-docs",docs)
 
 eval: dev
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python scripts/evaluate.py
+	.venv/bin/python scripts/eval_support.py
+	.venv/bin/python scripts/eval_retrieval.py
 
 format: dev
 	@.venv/bin/ruff check --fix .
