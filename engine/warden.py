@@ -85,6 +85,7 @@ def _wait(child: subprocess.Popen[bytes], wake: int) -> None:
             return
         if wake in ready and any(number != signal.SIGCHLD for number in os.read(wake, 64)):
             return
+        _reap(child)
 
 
 def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
