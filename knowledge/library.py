@@ -163,14 +163,16 @@ class Library:
         """
         chosen = self._chosen(None if source is None else [source])
         with sync_lock(self._settings.home / "sync.lock"):
-            try:
-                await self._indexes.follow()
-                report = await sync(
-                    self._tools(), chosen, configured=self._keys(), on_progress=self._noted(on_progress)
-                )
-                await self._indexes.switch([source.key for source in self._sources.values()])
-            finally:
-                self._running.clear()
+            async with self._indexes.alone():
+                return await self._refresh(chosen, on_progress)
+
+    async def _refresh(self, chosen: Sequence[Source], on_progress: OnProgress | None) -> SyncReport:
+        try:
+            await self._indexes.follow()
+            report = await sync(self._tools(), chosen, configured=self._keys(), on_progress=self._noted(on_progress))
+            await self._indexes.switch([source.key for source in self._sources.values()])
+        finally:
+            self._running.clear()
         return report
 
     async def status(self) -> LibraryStatus:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from knowledge.errors import ManifestError
+from knowledge.errors import ManifestError, SyncRunning
 from knowledge.sync.tables import SCHEMA_VERSION, schema, tables
 
 _T = TypeVar("_T")
@@ -24,6 +24,8 @@ Rows = Sequence[Row[*tuple[Any, ...]]]
 _DEADLINE_S = 60.0
 _WRITE_LOCK = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+_SYNC_LOCK = _WRITE_LOCK + 1
+"""The one that a sync holds."""
 
 
 def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
@@ -72,6 +74,44 @@ class Database:
                     # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
                     await connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
                 yield connection
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Hold PostgreSQL's lock for syncs: several machines may share one server, and no lock file reaches across.
+
+        Raises:
+            SyncRunning: another machine syncs into this database.
+
+        """
+        if self._engine.dialect.name != "postgresql":
+            yield
+            return
+        connection = await self._locked()
+        try:
+            yield
+        finally:
+            await self._given_up(connection)
+
+    async def _locked(self) -> AsyncConnection:
+        with _explained():
+            connection = await self._engine.connect()
+        try:
+            with _explained():
+                taken = (await connection.execute(select(func.pg_try_advisory_lock(_SYNC_LOCK)))).scalar()
+                await connection.commit()
+            if not taken:
+                raise SyncRunning("A sync into this database is running already. Wait until it has ended.")
+        except BaseException:
+            await self._given_up(connection)
+            raise
+        return connection
+
+    @whole
+    async def _given_up(self, connection: AsyncConnection) -> None:
+        """Close the session, and with it its lock."""
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await connection.invalidate()
+            await connection.close()
 
     @whole
     async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Rows:
@@ -166,12 +206,15 @@ def _sentence(reason: str) -> str:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     """Take the transactions out of the driver's hands; keep readers and the writer out of each other's way."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+    try:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()  # Nobody else does, and its thread would outlive the loop.
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -7,6 +7,7 @@ question can be compared with its own; afterwards one row of the manifest switch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from knowledge.interfaces import SourceKey, Store
@@ -51,6 +52,10 @@ class Indexes:
     def settled(self) -> bool:
         """Whether what is searched is what is written, and is the active one."""
         return self.written.row.active
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Keep the syncs of other machines out; see ``Manifest.alone``."""
+        return self._manifest.alone()
 
     async def follow(self) -> None:
         """Search the written index once another process has made it the active one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ class Manifest:
         """Remove an index and all that lies in it from the manifest."""
         async with self._database.writing() as connection:
             await connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Keep the syncs of other machines out, where several may share the database.
+
+        Raises:
+            SyncRunning: one of them is running.
+
+        """
+        return self._database.alone()
 
     def at(self, index: IndexRow) -> IndexManifest:
         """Return what the manifest holds of one index."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import ManifestError
+from knowledge.errors import ManifestError, SyncRunning
 from knowledge.sync.records import Identity
 from knowledge.sync.state import open_manifest
 
@@ -63,6 +63,23 @@ async def test_two_processes_make_the_tables_at_once(server: str) -> None:
     assert len({row.id for row in rows}) == 1
     for manifest in manifests:
         await manifest.close()
+
+
+async def test_one_sync_at_a_time_whatever_the_machine(server: str) -> None:
+    ours, theirs = await open_manifest(server), await open_manifest(server)
+    async with ours.alone():
+        with pytest.raises(SyncRunning):
+            async with theirs.alone():
+                pass
+    async with theirs.alone():
+        pass
+    with pytest.raises(ZeroDivisionError):
+        async with ours.alone():
+            raise ZeroDivisionError
+    async with theirs.alone():
+        pass
+    await ours.close()
+    await theirs.close()
 
 
 @pytest.mark.parametrize(
