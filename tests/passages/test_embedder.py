@@ -12,6 +12,7 @@ import pytest
 
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding.queue import Lane, Request
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Embedder
 
@@ -94,12 +95,14 @@ async def test_counts_tokens_of_its_vocabulary(embedder: E5Embedder) -> None:
 
 
 async def test_a_question_overtakes_passages(embedder: E5Embedder) -> None:
-    bulk = asyncio.create_task(embedder.embed_passages(["a passage of some length " * 20] * 16))
-    small = asyncio.create_task(embedder.embed_passages(["one passage"]))
+    """The passages would take minutes; a question and a single passage of another call do not wait for them."""
+    bulk = asyncio.create_task(embedder.embed_passages(["a passage of some length " * 80] * 2_000))
     await embedder.embed_query("A question?")
-    await small
+    await embedder.embed_passages(["one passage"])
     assert not bulk.done()
-    assert (await bulk).shape == (16, 384)
+    bulk.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await bulk
 
 
 async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
@@ -115,11 +118,11 @@ async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
 
 async def test_close_finishes_what_waits_and_then_refuses(embedder: E5Embedder) -> None:
     second = E5Embedder(embedder._model)
-    waiting = asyncio.create_task(second.embed_passages(["text"] * 8))
-    await second.embed_query("in the line by now")
+    texts = second._tokenise("passage: ", ["text"] * 8)
+    waiting = second._worker.submit(Request(Lane.PASSAGES, texts, np.empty((8, 384), np.float32)))
     await second.close()
     await second.close()
-    assert (await waiting).shape == (8, 384)
+    assert waiting.result(0).shape == (8, 384)
     with pytest.raises(EmbedderError, match="stopping"):
         await second.embed_query("too late")
 
