@@ -94,8 +94,9 @@ def test_across_languages_the_pool_is_the_measure() -> None:
 
 def test_the_background_is_what_comes_after_the_best() -> None:
     assert background([]) == pytest.approx(0.75)
-    assert background([0.99] * 10) == pytest.approx(0.75)
+    assert background([0.99]) == pytest.approx(0.75)
     assert background([0.99] * 10 + [0.81] * 30) == pytest.approx((30 * 0.81 + 10 * 0.75) / 40)
+    assert background([0.99] * 2 + [0.81] * 6) == pytest.approx((6 * 0.81 + 10 * 0.75) / 16)
 
 
 def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
