@@ -86,25 +86,16 @@ class Database:
         if self._engine.dialect.name != "postgresql":
             yield
             return
-        connection = await self._locked()
-        try:
-            yield
-        finally:
-            await self._given_up(connection)
-
-    async def _locked(self) -> AsyncConnection:
         with _explained():
             connection = await self._engine.connect()
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._given_up, connection)
             with _explained():
                 taken = (await connection.execute(select(func.pg_try_advisory_lock(_SYNC_LOCK)))).scalar()
                 await connection.commit()
             if not taken:
                 raise SyncRunning("A sync into this database is running already. Wait until it has ended.")
-        except BaseException:
-            await self._given_up(connection)
-            raise
-        return connection
+            yield
 
     @whole
     async def _given_up(self, connection: AsyncConnection) -> None:
