@@ -173,7 +173,7 @@ const RENDERERS = {
 
 /** All the text of a message, as one line, for previews and announcements. */
 export function gist(message, store) {
-  const plain = unescape(message.text ?? "")
+  const plain = unescape((message.text ?? "").slice(0, 600))
     .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (_, id) => `@${store.person(id)?.real_name ?? id}`)
     .replace(/<#[A-Z0-9]+\|([^>]*)>/g, "#$1")
     .replace(/<(?:!)?([^|>]+)\|([^>]*)>/g, "$2")

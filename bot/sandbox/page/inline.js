@@ -45,9 +45,15 @@ function path(url, label, extra) {
   return h("span", { class: `path ${extra}`, title: plain }, h("span", {}, label), copy);
 }
 
-// <@U1>, <#C1|name>, <!channel>, <https://…|label>
-const ENTITY = /<([@#!]?)([^<>|]+)(?:\|([^<>]*))?>/;
+// A rule begins at one of its characters and matches there, over a bounded stretch without ambiguity: whatever is
+// written, a line is read in a time that grows with its length.
 
+const ENTITY = /<([@#!]?)([^<>|\n]{1,2000})(?:\|([^<>\n]{0,2000}))?>/y;
+const EMOJI_NAME = /:([a-z0-9_+-]{1,40}):/y;
+const URL = /https?:\/\/[^\s<>()\u3000-\u303f\uff00-\uffef]{1,2000}/y;
+const DEEPEST = 12;
+
+// <@U1>, <#C1|name>, <!channel>, <https://…|label>
 function entity(found, context) {
   const [, mark, body, label] = found;
   if (mark === "@") {
@@ -57,84 +63,120 @@ function entity(found, context) {
   }
   if (mark === "#") return h("span", { class: "mention" }, `#${label || (context.store.channels.get(body)?.name ?? body)}`);
   if (mark === "!") {
-    const said = body.startsWith("date^") ? label : body.startsWith("subteam") ? label : `@${body}`;
+    const said = body.startsWith("date^") || body.startsWith("subteam") ? label : `@${body}`;
     return h("span", { class: "mention you" }, unescape(said ?? body));
   }
   return link(unescape(body), label ? [unescape(label)] : []);
 }
 
-const CODE = /`([^`\n]+)`/;
-const EMOJI_NAME = /:([a-z0-9_+-]+):/;
-const BEFORE = String.raw`(?<![\p{L}\p{N}])`;
-const AFTER = String.raw`(?![\p{L}\p{N}])`;
-
-function styled(mark, tag) {
-  const one = mark === "*" ? "\\*" : mark;
-  const pattern = new RegExp(`${BEFORE}${one}(?=\\S)([^${one}\\n]*?\\S)${one}${AFTER}`, "u");
-  return [pattern, (found, context) => h(tag, {}, run(found[1], context))];
+function emojiNamed(found) {
+  return EMOJI[found[1]] ?? found[0];
 }
 
-const MRKDWN = [
-  [CODE, (found) => h("code", {}, unescape(found[1]))],
-  [ENTITY, entity],
-  styled("*", "strong"),
-  styled("_", "em"),
-  styled("~", "s"),
-  [EMOJI_NAME, (found) => (EMOJI[found[1]] ? EMOJI[found[1]] : null)],
-];
-
-const CITATION = /^\[?\d{1,3}\]?$/;
-
-function reference(found, context) {
-  const [, label, url] = found;
-  const plain = label.replace(/^\\?\[|\\?\]$/g, "");
-  if (CITATION.test(plain)) return link(url, [plain], "cite");
-  return link(url, run(label, context));
+function bare(found) {
+  const url = found[0].replace(/[.,;:!?'"]{1,20}$/, "");
+  return [link(url, []), found[0].slice(url.length)];
 }
 
-const MARKDOWN = [
-  [/(`+)(.+?)\1(?!`)/, (found) => h("code", {}, found[2].trim() || found[2])],
-  [/\\([\\`*_{}[\]()#+\-.!~|>])/, (found) => found[1]],
-  [/!?\[((?:\\?\[[^\]\n]*\\?\]|[^\]\n])*)\]\(\s*<?((?:[^()\s<>]|\([^()\s]*\))+)>?(?:\s+"[^"]*")?\s*\)/, reference],
-  [ENTITY, entity],
-  [/\*\*(?=\S)(.+?\S|\S)\*\*/, (found, context) => h("strong", {}, run(found[1], context))],
-  [/(?<![\p{L}\p{N}_])__(?=\S)(.+?\S|\S)__(?![\p{L}\p{N}_])/u, (found, context) => h("strong", {}, run(found[1], context))],
-  [/~~(?=\S)(.+?\S|\S)~~/, (found, context) => h("s", {}, run(found[1], context))],
-  [/\*(?=[^\s*])([^*\n]*[^\s*])\*/, (found, context) => h("em", {}, run(found[1], context))],
-  [/(?<![\p{L}\p{N}_])_(?=\S)([^_\n]*\S)_(?![\p{L}\p{N}_])/u, (found, context) => h("em", {}, run(found[1], context))],
-  [/https?:\/\/[^\s<>()\u3000-\u303f\uff00-\uffef]+[^\s<>().,;:!?'"\u3000-\u303f\uff00-\uffef]/, (found) => link(found[0], [])],
-  [EMOJI_NAME, (found) => (EMOJI[found[1]] ? EMOJI[found[1]] : null)],
-];
+function styled(pattern, tag) {
+  return [pattern, (found, context) => h(tag, {}, run(found.at(-1), context))];
+}
 
-/** Split a text at the first thing that a rule finds, and go on behind it. */
-function run(text, context) {
-  const nodes = [];
-  let rest = text;
-  while (rest) {
-    let best = null;
-    for (const [pattern, make] of context.rules) {
-      const found = pattern.exec(rest);
-      if (found && (!best || found.index < best.found.index)) best = { found, make };
-      if (best?.found.index === 0) break;
+const CITATION = /^\d{1,3}$/;
+
+// [label](url "title"), where the label may hold brackets of its own: found by counting them.
+function reference(text, at, context) {
+  const start = text[at] === "!" ? at + 1 : at;
+  if (text[start] !== "[") return null;
+  const end = closing(text, start, "[", "]", 600);
+  if (end < 0 || text[end + 1] !== "(") return null;
+  const close = closing(text, end + 1, "(", ")", 2000);
+  if (close < 0) return null;
+  const [, url] = /^\s*<?([^\s<>]*)>?/.exec(text.slice(end + 2, close));
+  if (!url) return null;
+  const label = text.slice(start + 1, end);
+  const number = label.replace(/^\\?\[/, "").replace(/\\?\]$/, "");
+  const node = CITATION.test(number) ? link(url, [number], "cite") : link(url, run(label, context));
+  return { node, end: close + 1 };
+}
+
+function closing(text, at, open, close, farthest) {
+  let depth = 0;
+  for (let n = at; n < Math.min(text.length, at + farthest); n += 1) {
+    if (text[n] === "\\" && text[n + 1] !== close) n += 1;
+    else if (text[n] === open) depth += 1;
+    else if (text[n] === close) {
+      depth -= 1;
+      if (!depth) return n;
     }
-    if (!best) break;
-    const { found, make } = best;
-    const node = make(found, context);
-    const before = rest.slice(0, found.index);
-    if (before) nodes.push(context.plain(before));
-    nodes.push(node ?? context.plain(found[0]));
-    rest = rest.slice(found.index + found[0].length);
   }
-  if (rest) nodes.push(context.plain(rest));
-  return nodes;
+  return -1;
+}
+
+const MRKDWN = {
+  "`": [[/`([^`\n]{1,2000})`/y, (found) => h("code", {}, unescape(found[1]))]],
+  "<": [[ENTITY, entity]],
+  "*": [styled(/(?<![\p{L}\p{N}])\*(?=\S)([^*\n]{1,1500})(?<=\S)\*(?![\p{L}\p{N}])/uy, "strong")],
+  _: [styled(/(?<![\p{L}\p{N}])_(?=\S)([^_\n]{1,1500})(?<=\S)_(?![\p{L}\p{N}])/uy, "em")],
+  "~": [styled(/(?<![\p{L}\p{N}])~(?=\S)([^~\n]{1,1500})(?<=\S)~(?![\p{L}\p{N}])/uy, "s")],
+  ":": [[EMOJI_NAME, emojiNamed]],
+};
+
+const MARKDOWN = {
+  "`": [[/(`{1,3})(?!`)([^\n]{1,2000}?)(?<!`)\1(?!`)/y, (found) => h("code", {}, found[2].trim() || found[2])]],
+  "\\": [[/\\([\\`*_{}[\]()#+\-.!~|>])/y, (found) => found[1]]],
+  "[": [reference],
+  "!": [reference],
+  "<": [[ENTITY, entity]],
+  "*": [
+    [/\*\*\*(?=\S)([^*\n]{1,1500})(?<=\S)\*\*\*/y, (found, context) => h("strong", {}, h("em", {}, run(found[1], context)))],
+    styled(/\*\*(?=\S)((?:[^*\n]|\*(?!\*)){1,1500})(?<=\S)\*\*/y, "strong"),
+    styled(/\*(?=[^\s*])([^*\n]{1,1500})(?<=\S)\*/y, "em"),
+  ],
+  _: [
+    styled(/(?<![\p{L}\p{N}_])__(?=\S)((?:[^_\n]|_(?!_)){1,1500})(?<=\S)__(?![\p{L}\p{N}_])/uy, "strong"),
+    styled(/(?<![\p{L}\p{N}_])_(?=\S)([^_\n]{1,1500})(?<=\S)_(?![\p{L}\p{N}_])/uy, "em"),
+  ],
+  "~": [styled(/~~(?=\S)((?:[^~\n]|~(?!~)){1,1500})(?<=\S)~~/y, "s")],
+  h: [[URL, bare]],
+  ":": [[EMOJI_NAME, emojiNamed]],
+};
+
+function applied(rule, text, at, context) {
+  if (typeof rule === "function") return rule(text, at, context);
+  const [pattern, make] = rule;
+  pattern.lastIndex = at;
+  const found = pattern.exec(text);
+  return found && { node: make(found, context), end: at + found[0].length };
+}
+
+/** Read a line from its beginning to its end: where a rule matches, its node; the rest as text. */
+function run(text, context) {
+  if (context.depth >= DEEPEST) return [context.plain(text)];
+  const inner = { ...context, depth: context.depth + 1 };
+  const nodes = [];
+  let from = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    for (const rule of context.rules[text[at]] ?? []) {
+      const match = applied(rule, text, at, inner);
+      if (!match) continue;
+      if (at > from) nodes.push(context.plain(text.slice(from, at)));
+      nodes.push(match.node);
+      from = match.end;
+      at = from - 1;
+      break;
+    }
+  }
+  if (from < text.length) nodes.push(context.plain(text.slice(from)));
+  return nodes.flat();
 }
 
 /** A line of mrkdwn as nodes; its text is escaped as Slack escapes it. */
 export function mrkdwnLine(text, store) {
-  return run(text, { store, rules: MRKDWN, plain: unescape });
+  return run(text, { store, rules: MRKDWN, plain: unescape, depth: 0 });
 }
 
 /** A line of Markdown as nodes. */
 export function markdownLine(text, store) {
-  return run(text, { store, rules: MARKDOWN, plain: unescape });
+  return run(text, { store, rules: MARKDOWN, plain: unescape, depth: 0 });
 }

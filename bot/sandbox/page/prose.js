@@ -30,21 +30,23 @@ function broken(all, inline) {
 }
 
 const FENCE = /^\s{0,3}(`{3,}|~{3,})\s*([\w+-]*).*$/;
-const HEADING = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+const HEADING = /^\s{0,3}(#{1,6})\s(.*)$/;
 const RULE = /^\s{0,3}([-*_])(?:\s*\1){2,}\s*$/;
 const ITEM = /^(\s*)([-*+•]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^\s{0,3}>\s?/;
-const DIVIDER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
+const DIVIDER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
+const DEEPEST = 8;
 
 /** Text in Markdown. */
 export function markdown(text, store) {
   return h("div", { class: "prose markdown" }, blocksOf(text.replaceAll("\r\n", "\n").split("\n"), store));
 }
 
-function blocksOf(all, store) {
+function blocksOf(all, store, depth = 0) {
+  const inline = (line) => markdownLine(line, store);
+  if (depth >= DEEPEST) return [h("p", {}, broken(all, inline))];
   const nodes = [];
   let at = 0;
-  const inline = (line) => markdownLine(line, store);
   while (at < all.length) {
     const line = all[at];
     const fence = FENCE.exec(line);
@@ -55,7 +57,7 @@ function blocksOf(all, store) {
       nodes.push(code(all.slice(at + 1, end).join("\n")));
       at = end + 1;
     } else if (heading) {
-      nodes.push(h(`h${Math.min(heading[1].length, 4)}`, {}, inline(heading[2])));
+      nodes.push(h(`h${Math.min(heading[1].length, 4)}`, {}, inline(heading[2].trim().replace(/\s#+$/, ""))));
       at += 1;
     } else if (RULE.test(line)) {
       nodes.push(h("hr"));
@@ -66,11 +68,11 @@ function blocksOf(all, store) {
       at = end;
     } else if (QUOTE.test(line)) {
       const end = firstAfter(all, at, (row) => !QUOTE.test(row));
-      nodes.push(h("blockquote", {}, blocksOf(all.slice(at, end).map((row) => row.replace(QUOTE, "")), store)));
+      nodes.push(h("blockquote", {}, blocksOf(all.slice(at, end).map((row) => row.replace(QUOTE, "")), store, depth + 1)));
       at = end;
     } else if (ITEM.test(line)) {
       const end = endOfList(all, at);
-      nodes.push(list(all.slice(at, end), store));
+      nodes.push(list(all.slice(at, end), store, depth));
       at = end;
     } else {
       const end = firstAfter(all, at, (row, n) => !row.trim() || FENCE.test(row) || HEADING.test(row) || QUOTE.test(row) || ITEM.test(row) || isTable(all, n));
@@ -92,7 +94,7 @@ function endOfFence(all, at, mark) {
 }
 
 function isTable(all, at) {
-  return all[at].includes("|") && at + 1 < all.length && all[at + 1].includes("-") && DIVIDER.test(all[at + 1]) && all[at + 1].includes("|");
+  return all[at].includes("|") && at + 1 < all.length && all[at + 1].includes("-") && DIVIDER.test(all[at + 1].trim()) && all[at + 1].includes("|");
 }
 
 function cells(row) {
@@ -116,7 +118,7 @@ function endOfList(all, at) {
   let end = at + 1;
   while (end < all.length) {
     const isBlank = !all[end].trim();
-    const next = isBlank ? all.slice(end).find((line) => line.trim()) : all[end];
+    const next = isBlank ? all[firstAfter(all, end, (line) => line.trim())] : all[end];
     const lazy = !isBlank && !(ITEM.test(next) || HEADING.test(next) || FENCE.test(next) || QUOTE.test(next));
     if (next === undefined || !(goesOn(next) || lazy)) break;
     end += 1;
@@ -124,7 +126,7 @@ function endOfList(all, at) {
   return end;
 }
 
-function list(all, store) {
+function list(all, store, depth) {
   const [, indent, mark] = ITEM.exec(all[0]);
   const ordered = /\d/.test(mark);
   const items = [];
@@ -133,7 +135,7 @@ function list(all, store) {
     if (item && item[1].length <= indent.length + 1) items.push([item[3]]);
     else items.at(-1).push(line.replace(/^\s{1,4}/, ""));
   }
-  const made = items.map((item) => h("li", {}, item.length === 1 ? markdownLine(item[0], store) : unwrapped(blocksOf(item, store))));
+  const made = items.map((item) => h("li", {}, item.length === 1 ? markdownLine(item[0], store) : unwrapped(blocksOf(item, store, depth + 1))));
   return h(ordered ? "ol" : "ul", ordered ? { start: Number.parseInt(mark, 10) } : {}, made);
 }
 
