@@ -44,6 +44,8 @@ class Writer:
         """What the next message begins with: the reopened fence."""
         self._sheet: Sheet | None = None
         self._closing: Callable[[], Closing] | None = None
+        self._offered = 0
+        """How many of the pending characters are in the call under way."""
         self._in_doubt = False
         """Whether the last call may have been taken although we do not know."""
         self._dropped = False
@@ -156,8 +158,14 @@ class Writer:
         else:
             call = sheet.add(piece)
         self._note_first_call(piece)
+        self._offered = len(piece)
         if await self._certainly(call):
-            self._pending = self._pending[len(piece) :]
+            self._take_off()
+
+    def _take_off(self) -> None:
+        """Take what Slack has taken out of the buffer."""
+        self._pending = self._pending[self._offered :]
+        self._offered = 0
 
     async def _certainly(self, call: Coroutine[Any, Any, None]) -> bool:
         """Make a call; False if it was not taken and the text must go out another way."""
@@ -203,15 +211,14 @@ class Writer:
         self._sheet = Posted.instead_of(sheet, self._place, self._calls, self._abilities)
 
     async def _open(self, text: str) -> None:
-        self._sheet = await self._known(first_sheet(self._place, self._calls, self._abilities, text))
-        self._opening = ""
+        await self._known(first_sheet(self._place, self._calls, self._abilities, text))
 
     async def _finish(self, sheet: Sheet | None, piece: str, closing: Closing) -> None:
         if sheet is not None:
             await sheet.end(piece, closing)
             self.closed_by_stream = isinstance(sheet, Streamed)
         elif (self._opening + piece).strip() or closing.tail:
-            self._sheet = await self._known(self._post(self._opening + piece, closing))
+            await self._known(self._post(self._opening + piece, closing))
         self.closed = True
 
     async def _post(self, text: str, closing: Closing) -> Sheet:
@@ -229,25 +236,25 @@ class Writer:
         self._sheet = None
         self._opening = f"{fence}\n" if fence else ""
 
-    async def _known(self, opening: Coroutine[Any, Any, Sheet]) -> Sheet:
+    async def _known(self, opening: Coroutine[Any, Any, Sheet]) -> None:
         """Open a message and record it; a cancelled opening is seen through, for what Slack has made must be known."""
         task = asyncio.ensure_future(opening)
         try:
-            sheet = await asyncio.shield(task)
+            self._opened(await asyncio.shield(task))
         except asyncio.CancelledError:
             with contextlib.suppress(SlackError, TimeoutError):
                 async with asyncio.timeout(TIDY_S):
-                    self._sheet = await task
-                    self._in_doubt = False
-                    await self._record(self._sheet)
+                    self._opened(await task)
             raise
-        await self._record(sheet)
-        return sheet
+        await self._note(self.replies)
 
-    async def _record(self, sheet: Sheet) -> None:
-        if sheet.ts and sheet.ts not in self.replies:
+    def _opened(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._opening = ""
+        self._in_doubt = False
+        self._take_off()
+        if sheet.ts:
             self.replies.append(sheet.ts)
-            await self._note(self.replies)
 
     def _note_first_call(self, piece: str) -> None:
         if piece and self.first_call_s is None:

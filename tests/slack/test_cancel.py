@@ -14,6 +14,7 @@ from bot.answering.events import AnswerEvent, Question, Text
 from bot.questions import Key
 from bot.slack.errors import SlackError
 from bot.slack.socket_mode import SocketRunner
+from bot.slack.turns import TurnSettings
 from tests.slack.room import Bot, body, finished, house
 from tests.slack_sandbox import TEAM_ID
 
@@ -66,6 +67,22 @@ async def test_cut_short_at_any_moment(tmp_path: Path, how: str) -> None:
             assert numbers == list(range(len(numbers)))
             if how == "edited":
                 assert len(numbers) == 12
+
+
+@pytest.mark.slow
+async def test_a_deadline_at_any_moment_doubles_nothing(tmp_path: Path) -> None:
+    settings = TurnSettings(deadline_s=0.03, drain_s=0.2, heartbeat_s=0.1)
+    async with house(tmp_path, "socket", settings=settings, box_options={"pace": "off"}) as bot:
+        bot.answerer.script = talking
+        asked = [await bot.ask(f"@Kvasir question {number}") for number in range(40)]
+        for ts in asked:
+            await bot.answer(ts, "")
+        await bot.settled()
+        assert not await _open_streams(bot)
+        for ts in asked:
+            words = " ".join(body(m) for m in await bot.answers(ts)).replace("_", " ").split()
+            numbers = [int(word.rstrip(".")) for before, word in itertools.pairwise(words) if before == "Word"]
+            assert numbers == list(range(len(numbers)))
 
 
 @contextlib.asynccontextmanager

@@ -231,7 +231,7 @@ async def test_two_processes_on_postgresql_answer_once_and_take_over_from_each_o
             child(box, tmp_path, DATABASE_URL=url, PAUSE_S="0.2") as one,
             child(box, tmp_path, DATABASE_URL=url, PAUSE_S="0.2"),
         ):
-            await box.wait_until(lambda: _connections(box, 2))
+            await box.wait_until(lambda: _connections(box, 2), 60)
             await box.faults(duplicate_events=3)
             asked = [await box.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
             await box.wait_for_message(lambda m: m["root"] in asked and "Part 2." in shown(m))
