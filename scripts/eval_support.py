@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretches, weigh
+from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretch_cosines, weigh
+from bot.answering.sentences import sentences, unwrap
 from bot.answering.support import WEIGHTS_ACROSS, WEIGHTS_SAME, Embed, Weights
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
@@ -93,14 +94,14 @@ def strangers(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def measure(rows: Sequence[dict[str, Any]], embed: Embed) -> list[Pair]:
     """Return the pairs with their features."""
-    texts = sorted({t for row in rows for t in (*stretches(row["passage"])[0], row["sentence"])})
+    texts = sorted({t for row in rows for t in (*sentences(unwrap(row["passage"])), row["sentence"])})
     vector = dict(zip(texts, await embed(texts), strict=True))
     return [_pair(row, vector) for row in rows]
 
 
 def _pair(row: dict[str, Any], vector: dict[str, NDArray[np.float32]]) -> Pair:
-    parts, _ = stretches(row["passage"])
-    cosines = np.stack([vector[text] for text in parts]) @ vector[row["sentence"]]
+    singles = np.stack([vector[text] for text in sentences(unwrap(row["passage"]))])
+    cosines = stretch_cosines(singles @ vector[row["sentence"]])
     features = weigh(statement(row["sentence"]), reference(row["passage"]), cosines)
     literal = says_it_literally(row["sentence"], row["passage"])
     languages = row["passage_lang"], row["sentence_lang"]
@@ -207,7 +208,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     try:
         rows = read()
         rows += strangers(rows)
-        texts = sorted({t for row in rows for t in (*stretches(row["passage"])[0], row["sentence"])})
+        texts = sorted({t for row in rows for t in (*sentences(unwrap(row["passage"])), row["sentence"])})
         vectors = dict(zip(texts, await embedder.embed_queries(texts), strict=True))
         began = time.perf_counter()
         pairs = [_pair(row, vectors) for row in rows]

@@ -141,19 +141,26 @@ def statement(text: str) -> Statement:
     return Statement(part(text), clauses, segments, language_of(text) == "zh")
 
 
-def stretches(passage: str) -> tuple[list[str], int]:
-    """Return a passage's sentences, then its neighbouring sentences two by two, and the number of the former."""
+def stretches(passage: str) -> list[str]:
+    """Return a passage's sentences, then its neighbouring sentences two by two."""
     singles = sentences(unwrap(passage))
     glue = "" if _IDEOGRAPH.search(passage) else " "
-    pairs = [glue.join(pair) for pair in pairwise(singles)]
-    return singles + pairs, len(singles)
+    return singles + [glue.join(pair) for pair in pairwise(singles)]
+
+
+def stretch_cosines(singles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the likeness of a sentence to each stretch of a passage, from that to its single sentences.
+
+    Two sentences together count as the more alike of the two: embedding them as well would double the time.
+    """
+    return np.concatenate([singles, np.maximum(singles[:-1], singles[1:])])
 
 
 def reference(passage: str, path: str = "") -> Reference:
     """Prepare a passage; ``path`` (its title and heading) counts as said by it."""
-    texts, singles = stretches(passage)
+    texts = stretches(passage)
     whole = part(f"{path}\n{passage}" if path else passage)
-    single = tuple(number < singles for number in range(len(texts)))
+    single = tuple(2 * number <= len(texts) for number in range(len(texts)))
     return Reference(whole, tuple(statement(text) for text in texts), single, language_of(passage) == "zh")
 
 

@@ -23,9 +23,10 @@ from bot.answering.evidence import (
     reference,
     says_it_literally,
     statement,
-    stretches,
+    stretch_cosines,
     weigh,
 )
+from bot.answering.sentences import sentences, unwrap
 from bot.answering.support_weights import ACROSS, SAME
 
 Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
@@ -67,12 +68,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A passage whose stretches are embedded."""
+    """A passage whose sentences are embedded."""
 
     n: int
     text: str
     reference: Reference
     vectors: NDArray[np.float32]
+    """Of its sentences, shape ``(sentences, dimensions)``."""
 
 
 def judge(sentence: Statement, passage: Reference, cosines: NDArray[np.float32]) -> float:
@@ -91,13 +93,13 @@ class Support:
         self._ready: tuple[_Ready, ...] = ()
 
     async def prepare(self) -> None:
-        """Take the passages apart and embed their stretches; done while the engine reads the prompt.
+        """Take the passages apart and embed their sentences; done while the engine reads the prompt.
 
         Raises:
             KnowledgeError: the embedder failed.
 
         """
-        texts = [stretches(passage.text)[0] for passage in self._passages]
+        texts = [sentences(unwrap(passage.text)) for passage in self._passages]
         vectors = await self._embed([text for found in texts for text in found])
         references = await asyncio.to_thread(self._references)
         ready, start = [], 0
@@ -124,7 +126,9 @@ class Support:
         vector = (await self._embed([sentence]))[0]
         stated = statement(sentence)
         candidates = self._candidates(vector, cited)
-        scores = {ready.n: judge(stated, ready.reference, ready.vectors @ vector) for ready in candidates}
+        scores = {
+            ready.n: judge(stated, ready.reference, stretch_cosines(ready.vectors @ vector)) for ready in candidates
+        }
         enough = sorted((n for n, score in scores.items() if score >= 1.0), key=lambda n: -scores[n])
         if enough:
             return Verdict(supported=True, passages=_preferring(enough, cited), score=scores[enough[0]])
@@ -140,7 +144,7 @@ class Support:
         if not self._ready:
             await self.prepare()
         vector = (await self._embed([text]))[0]
-        return {ready.n: ready.vectors[np.array(ready.reference.single)] @ vector for ready in self._ready}
+        return {ready.n: ready.vectors @ vector for ready in self._ready}
 
     def _references(self) -> list[Reference]:
         return [
@@ -162,7 +166,7 @@ class Support:
             merged = named[0].reference
             for other in named[1:]:
                 merged = merged + other.reference
-            cosines = np.concatenate([ready.vectors @ vector for ready in named])
+            cosines = np.concatenate([stretch_cosines(ready.vectors @ vector) for ready in named])
             score = judge(sentence, merged, cosines)
             if score >= 1.0:
                 return Verdict(supported=True, passages=tuple(ready.n for ready in named), score=score)

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretches, weigh
+from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretch_cosines, stretches, weigh
 from bot.answering.lexicon import concepts
 from bot.answering.quantities import normal
 
 
 def against(sentence: str, passage: str) -> set[str]:
     """Return the names of the features that speak against a sentence."""
-    likeness = np.full(len(stretches(passage)[0]), 0.9, np.float32)
+    likeness = np.full(len(stretches(passage)), 0.9, np.float32)
     values = weigh(statement(sentence), reference(passage), likeness)
     return {name for name, value in zip(FEATURES[3:], values[3:], strict=True) if value}
 
@@ -75,6 +77,15 @@ def test_the_title_counts_as_said() -> None:
     assert values[FEATURES.index("name")] == 0.0
 
 
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=9))
+def test_each_stretch_is_as_alike_as_its_more_alike_half(singles: list[float]) -> None:
+    passage = " ".join(f"Sentence number {n}." for n in range(len(singles)))
+    cosines = stretch_cosines(np.array(singles, np.float32))
+    assert len(cosines) == len(stretches(passage)) == 2 * len(singles) - 1
+    assert sum(reference(passage).single) == len(singles)
+    assert list(cosines[len(singles) :]) == [max(pair) for pair in pairwise(cosines[: len(singles)])]
+
+
 def test_two_passages_bear_out_together_what_neither_does_alone() -> None:
     one, other = reference("Tea costs 2 euros."), reference("Coffee costs 3 euros.")
     sentence = statement("Tea costs 2 euros and coffee 3 euros.")
@@ -97,7 +108,7 @@ def test_the_lexicon_meets_across_languages() -> None:
 
 @given(st.text(max_size=120), st.text(min_size=1, max_size=300))
 def test_any_texts_can_be_compared(sentence: str, passage: str) -> None:
-    found, _ = stretches(passage)
+    found = stretches(passage)
     if found:
         values = weigh(statement(sentence), reference(passage), np.full(len(found), 0.8, np.float32))
         assert values.shape == (len(FEATURES),)

@@ -1,0 +1,83 @@
+"""The answering room with the engine's own client, against a server that speaks SGLang's wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from bot.answering.answer import Answerer
+from bot.answering.events import Question, Text
+from engine.client import Endpoint, EngineClient
+from engine.interfaces import Delta, Message, Sampling, State, Status
+from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
+
+GOOD = "Employees receive 25 days of paid annual leave per calendar year."
+
+
+class Connected:
+    """The engine's client with what the rest of the engine adds to it."""
+
+    context_tokens = 8192
+
+    def __init__(self, client: EngineClient) -> None:
+        self._client = client
+
+    def status(self) -> Status:
+        return Status(State.READY)
+
+    def count_tokens(self, text: str) -> int:
+        return len(text) // 3 + 1
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+        return self._client.stream(messages, sampling, request_id=request_id)
+
+
+@pytest.fixture
+async def wire(room: Any) -> AsyncIterator[tuple[FakeSglang, Answerer]]:
+    async with fake_sglang() as fake:
+        client = EngineClient(Endpoint(url=fake.url, api_key=None, model=fake.model, thinks=True))
+        yield fake, Answerer(room.search([room.hit(room.leave)]), Connected(client), room.embed)
+        await client.close()
+
+
+async def test_a_thought_and_an_answer_come_over_the_wire(wire: tuple[FakeSglang, Answerer]) -> None:
+    fake, answerer = wire
+    fake.stream(delta(reasoning="Let me see."), delta(content=f"\n\n{GOOD} [1]"), delta(finish="stop"), USAGE, DONE)
+    events = [event async for event in answerer.answer(Question("How many days?", id="t1"))]
+    assert [type(event).__name__ for event in events] == ["Sources", "Thinking", "Text", "Finished"]
+    assert events[2] == Text(f"{GOOD} [1]")
+    assert fake.bodies[0]["messages"][-1]["role"] == "user"
+    assert fake.bodies[0]["rid"].startswith("t1-")
+
+
+async def test_a_connection_that_breaks_leaves_what_was_shown(wire: tuple[FakeSglang, Answerer]) -> None:
+    fake, answerer = wire
+    fake.stream(delta(content=f"{GOOD} Up to"), cut=True)
+    events = [event async for event in answerer.answer(Question("How many days?"))]
+    texts = "".join(event.markdown for event in events if isinstance(event, Text))
+    assert texts.startswith(f"{GOOD} [1]")
+    assert any("cut off" in getattr(event, "text", "") for event in events)
+
+
+async def test_a_refusal_becomes_passages(wire: tuple[FakeSglang, Answerer]) -> None:
+    fake, answerer = wire
+    fake.refuse(503, {"object": "error", "message": "The request queue is full.", "code": 503})
+    events = [event async for event in answerer.answer(Question("How many days?"))]
+    assert events[-1].route == "passages"  # type: ignore[union-attr]
+    assert any(isinstance(event, Text) and GOOD in event.markdown for event in events)
+
+
+async def test_closing_the_answer_disconnects_from_the_engine(wire: tuple[FakeSglang, Answerer]) -> None:
+    fake, answerer = wire
+    never = asyncio.Event()
+    fake.stream(delta(content=f"{GOOD} Up to"), never)
+    async with aclosing(answerer.answer(Question("How many days?"))) as events:
+        async for event in events:
+            if isinstance(event, Text):
+                break
+    async with asyncio.timeout(10):
+        await fake.disconnected.wait()
