@@ -21,7 +21,7 @@ from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, bu
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
 from bot.answering.sentences import Piece
-from bot.answering.support import Embed, Support
+from bot.answering.support import Embed, Remembered, Support
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
 from knowledge.errors import KnowledgeError
@@ -107,7 +107,7 @@ class _Stream:
 
 
 class Answerer:
-    """Answers questions. One object serves all turns at once; it keeps nothing between them."""
+    """Answers questions. One object serves all turns at once; between them it keeps vectors of passages only."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Answerer:
     ) -> None:
         self._search = search
         self._engine = engine
-        self._embed = embed
+        self._embed = Remembered(embed)
         self._limits = limits or Limits()
         self._now = now
 
@@ -178,7 +178,7 @@ class Answerer:
         if why:
             yield Notice(why)
         likeness = None
-        support = turn.support or Support(turn.passages, self._embed)
+        support = turn.support or Support(turn.passages[:QUOTED_PASSAGES], self._embed)
         # Without the embedder, shared words still tell which sentences to quote.
         with suppress(KnowledgeError, TimeoutError):
             async with asyncio.timeout(self._limits.quote_s):
@@ -210,8 +210,9 @@ class Answerer:
     async def _checked(
         self, turn: _Turn, prompt: Prompt, budget: Budget, *, stand_in: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
-        support = turn.support = Support(turn.passages, self._embed)
-        said = _Stream(Release(turn.passages, support, limit_chars=self._limits.answer_chars))
+        shown = [passage for passage in turn.passages if passage.n in prompt.shown]
+        support = turn.support = Support(shown, self._embed)
+        said = _Stream(Release(shown, support, limit_chars=self._limits.answer_chars))
         preparing = asyncio.create_task(support.prepare())
         failure: Exception | None = None
         events = self._streamed(turn, said, prompt, _sampling(budget, stand_in=stand_in), preparing)

@@ -14,7 +14,7 @@ import pytest
 
 from bot.answering.events import Passage
 from bot.answering.evidence import FEATURES
-from bot.answering.support import WEIGHTS_ACROSS, WEIGHTS_SAME, Support
+from bot.answering.support import WEIGHTS_ACROSS, WEIGHTS_SAME, Remembered, Support
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 
@@ -63,6 +63,23 @@ async def test_a_wrong_number_is_not_supported(room: Any) -> None:
     verdict = await support.check("Employees receive 35 days of paid annual leave per calendar year.")
     assert not verdict.supported
     assert verdict.passages == ()
+
+
+async def test_vectors_are_remembered_and_the_oldest_forgotten(room: Any) -> None:
+    asked: list[list[str]] = []
+
+    async def embed(texts: Any) -> Any:
+        asked.append(list(texts))
+        return await room.embed(texts)
+
+    remembered = Remembered(embed, texts=3)
+    first = await remembered(["one", "two", "one"])
+    assert (first == await room.embed(["one", "two", "one"])).all()
+    await remembered(["two", "three"])
+    await remembered(["four"])
+    await remembered(["two", "one"])
+    assert asked == [["one", "two"], ["three"], ["four"], ["one"]]
+    assert (await remembered([])).shape[0] == 0
 
 
 async def test_empty_passages_support_nothing(room: Any) -> None:
