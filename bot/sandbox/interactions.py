@@ -240,7 +240,7 @@ class Interactions:
         """Post what the app answered: to the one person unless it says ``in_channel``, or in place of the original.
 
         Raises:
-            Refused: ``no_text``, ``invalid_blocks``.
+            Refused: ``no_text``, ``invalid_blocks``, ``thread_not_found``.
 
         """
         workspace = self._hub.workspace
@@ -254,7 +254,7 @@ class Interactions:
         if answer.get("replace_original") and url.message:
             url.message = workspace.change(url.message, replace(url.message, text=text, blocks=blocks))
             return
-        root = answer.get("thread_ts") or url.thread_ts
+        root = workspace.root_of(url.channel, answer.get("thread_ts") or url.thread_ts)
         message = replace(app_message(url.channel, workspace.next_ts(), text, blocks), thread_ts=root)
         if answer.get("response_type") == "in_channel":
             workspace.post(message)

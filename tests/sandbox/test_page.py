@@ -139,7 +139,9 @@ async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: List
     await expect(page.locator(".strip")).to_contain_text("Bot connected")
 
 
-async def test_another_person_sees_another_workspace(box: Box, client: AsyncWebClient, look: Open) -> None:
+async def test_another_person_sees_another_workspace(
+    box: Box, client: AsyncWebClient, look: Open, listener: Listener
+) -> None:
     """Switching the person switches what is visible; unread messages are counted; the Home is one's own."""
     await box.say("ada", "@bo", "between us")
     view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "你好, Chen"}}]}
@@ -155,6 +157,8 @@ async def test_another_person_sees_another_workspace(box: Box, client: AsyncWebC
     await expect(row.locator(".badge")).to_have_count(0)
     await expect(page.locator(".message")).to_contain_text("lunch?")
     await page.locator(".room", has_text="Kvasir").click()
+    opened = await listener.wait(lambda request: request.payload["event"]["type"] == "app_home_opened")
+    assert opened[0].payload["event"]["tab"] == "messages"
     await page.get_by_role("tab", name="Home").click()
     await expect(page.locator(".block-header")).to_have_text("你好, Chen")
     await page.reload()

@@ -81,6 +81,7 @@ class Page {
     at("workspace").classList.remove("menu-open");
     this.#go(channel, null);
     this.#composer.focus();
+    if (this.store.isWithBot(this.store.channels.get(channel))) this.#link.ask("home", { tab: this.tab }).catch(() => {});
   }
 
   openThread(channel, root, focus = false) {
