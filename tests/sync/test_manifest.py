@@ -41,6 +41,18 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
     assert await rig.agree()
 
 
+async def test_a_write_cancelled_at_any_moment_leaves_no_transaction_behind(rig: Any, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", timeout=2.0, isolation_level=None)) as other:
+        for step in range(40):
+            write = asyncio.create_task(rig.index.note_pending([f"id {n}" for n in range(300)]))
+            # The driver works in a thread of its own: only time brings it on.
+            await asyncio.sleep(step / 5000)
+            write.cancel()
+            await asyncio.wait([write])
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+
+
 async def test_a_database_that_another_program_writes_can_be_opened(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "kvasir.db")
     await (await open_manifest(url)).close()
