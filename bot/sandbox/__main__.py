@@ -25,10 +25,24 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--stream-ttl", type=float, default=limits.STREAM_TTL_S, help="seconds that a stream lives")
     made.add_argument("--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to acknowledge within")
     delays = ",".join(f"{delay:g}" for delay in limits.RETRY_DELAYS_S)
-    made.add_argument("--retry-delays", default=delays, help=f"seconds before each retry (default {delays})")
-    made.add_argument("--files", action="append", default=[], metavar="NAME=DIR", help="documents that links may open")
+    told = f"seconds before each retry (default {delays})"
+    made.add_argument("--retry-delays", type=_delays, default=delays, metavar="S,S,…", help=told)
+    made.add_argument(
+        "--files", type=_folder, action="append", default=[], metavar="NAME=DIR", help="documents that links may open"
+    )
     made.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     return made
+
+
+def _delays(text: str) -> list[float]:
+    return [float(delay) for delay in text.split(",") if delay]
+
+
+def _folder(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if not (name and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DIR")
+    return name, Path(folder)
 
 
 def options(given: argparse.Namespace) -> Options:
@@ -40,8 +54,8 @@ def options(given: argparse.Namespace) -> Options:
         pace=given.pace,
         stream_ttl_s=given.stream_ttl,
         ack_deadline_s=given.ack_deadline,
-        retry_delays_s=[float(delay) for delay in given.retry_delays.split(",") if delay],
-        files={name: Path(folder) for name, _, folder in (pair.partition("=") for pair in given.files)},
+        retry_delays_s=given.retry_delays,
+        files=dict(given.files),
     )
 
 
