@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,7 @@ from bot.questions import Asked
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
 from bot.slack.events import Me, mentioned_users, readable
-from bot.slack.render import NOTICE_MARK
+from bot.slack.render import JOINER, NOTICE_MARK
 
 ANSWER_EVENT = "kvasir_answer"
 """The metadata's event type on the last message of an answer; its payload names the question's ``ts``."""
@@ -88,7 +89,7 @@ def history(
 
 
 def _answer_text(text: str) -> str:
-    return _CITED.sub("", _MARK.sub("", text)).strip()
+    return html.unescape(_CITED.sub("", _MARK.sub("", text))).replace(JOINER, "").strip()
 
 
 def _newest(found: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:

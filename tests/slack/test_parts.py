@@ -16,6 +16,7 @@ from bot.slack.errors import SlackGone, SlackMissingScope, SlackRefused, SlackUn
 from bot.slack.events import Me
 from bot.slack.lanes import Lanes
 from bot.slack.manifest import EVENTS, SCOPES, manifest, manifest_yaml
+from bot.slack.render import Renderer
 from bot.slack.thread import Line, history, line
 
 ME = Me("T1", "U0KVASIR", "B0KVASIR")
@@ -47,6 +48,11 @@ def test_notices_apologies_and_citation_numbers_are_left_out() -> None:
     assert history([they("q"), we("_ℹ️ I was interrupted here; the answer follows below._"), we(answer)], {}, ME) == (
         Exchange("q", "So it is and so."),
     )
+
+
+def test_what_was_defused_for_slack_reads_as_it_was_meant() -> None:
+    answer = Renderer({}).feed("Write <b>, never @channel.")
+    assert history([they("q"), we(answer)], {}, ME) == (Exchange("q", "Write <b>, never @channel."),)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.text("ab\n ", max_size=30)), max_size=40), st.integers(0, 200))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from bot.answering.events import AnswerEvent, Exchange, Notice, Question, Sources, Text, Thinking
+from bot.questions import Asked, Key
 from tests.slack.room import PASSAGE, Bot, Held, finished, saying, shown
-from tests.slack_sandbox import BOT_USER
+from tests.slack_sandbox import BOT_USER, TEAM_ID
 
 DM = "@kvasir"
 
@@ -325,4 +325,24 @@ async def test_the_home_shows_how_the_sources_are(bot: Bot) -> None:
     view = await bot.box.home("ada")
     assert view is not None
     assert "7 documents · synced 3 h ago" in str(view)
-    await asyncio.sleep(0)
+
+
+async def test_attachments_are_not_dropped_in_silence(socket_bot: Bot) -> None:
+    bot = socket_bot
+    ts = await bot.ask("see the file")
+    asked = Asked(Key(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
+    await bot.app._turns.ask(asked)
+    assert "I cannot read attached files" in shown(await bot.answer(ts))
+
+
+@pytest.mark.slow
+async def test_a_thread_of_several_pages_is_read_to_its_end(socket_bot: Bot) -> None:
+    """Slack begins each page with the root; it is read once."""
+    bot = socket_bot
+    ts = await bot.ask("root")
+    for number in range(230):
+        await bot.ask(f"line {number}", thread_ts=ts)
+    await bot.ask("@Kvasir well?", thread_ts=ts)
+    await bot.answer(ts)
+    [exchange] = bot.answerer.asked[0].history
+    assert exchange.question.split("\n") == ["root", *(f"line {number}" for number in range(230))]
