@@ -157,7 +157,11 @@ async def serve_slack() -> None:
 @contextlib.asynccontextmanager
 async def slack() -> AsyncIterator[str]:
     child = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).resolve()), "--slack", stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+        sys.executable,
+        str(Path(__file__).resolve()),
+        "--slack",
+        stdout=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
     )
     try:
         assert child.stdout is not None

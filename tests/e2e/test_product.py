@@ -28,7 +28,7 @@ def body(message: dict[str, object]) -> str:
 async def answered(run: Running, ts: str, deadline_s: float = 60.0) -> str:
     """Return the text of the complete answer in a thread."""
     message = await run.box.wait_for_message(
-        lambda m: m["root"] == ts and m.get("bot_id") and m.get("stream") != "live" and m.get("metadata"),
+        lambda m: m["root"] == ts and m.get("bot_id") and m.get("stream") != "streaming" and m.get("metadata"),
         deadline_s=deadline_s,
     )
     return body(message)
