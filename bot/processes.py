@@ -8,6 +8,9 @@ import uuid
 
 import psutil
 
+_SAME_START_S = 2.0
+"""A process's start is told by the clock, and the clock may be set meanwhile."""
+
 
 def this_process() -> str:
     """Return a name for the owner of rows: machine, process, its start, and a nonce."""
@@ -23,8 +26,8 @@ def is_dead(owner: str) -> bool:
     if host != socket.gethostname() or not pid.isdecimal():
         return False
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) > _SAME_START_S
     except psutil.NoSuchProcess:
         return True
-    except psutil.AccessDenied:
+    except (psutil.AccessDenied, ValueError):
         return False
