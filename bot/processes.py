@@ -26,7 +26,9 @@ def is_dead(owner: str) -> bool:
     if host != socket.gethostname() or not pid.isdecimal():
         return False
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) > _SAME_START_S
+        process = psutil.Process(int(pid))
+        ended = process.status() == psutil.STATUS_ZOMBIE  # killed, and nobody has asked how
+        return ended or abs(process.create_time() - float(started)) > _SAME_START_S
     except psutil.NoSuchProcess:
         return True
     except (psutil.AccessDenied, ValueError):

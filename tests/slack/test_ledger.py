@@ -247,7 +247,10 @@ def test_a_process_is_known_dead_only_when_it_is() -> None:
     owner = f"{socket.gethostname()}|{child.pid}|{started:.2f}|x"
     assert not is_dead(owner)
     assert is_dead(owner.replace(f"{started:.2f}", "1.00"))
-    child.communicate(b"\n")
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_dead(owner)  # a zombie
+    child.communicate()
     assert is_dead(owner)
     assert not is_dead(this_process())
     assert not is_dead(f"elsewhere|{os.getpid()}|1.00|x")
