@@ -10,10 +10,10 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Route, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources, Text, Thinking
 from bot.answering.followup import searchable
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.notices import Say, progress_text, say
@@ -22,6 +22,7 @@ from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
 from bot.answering.sentences import Piece
 from bot.answering.support import Embed, Remembered, Support
+from bot.answering.turn import Stream, Turn
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
 from knowledge.errors import KnowledgeError
@@ -51,6 +52,8 @@ class Limits:
     """From the request to the engine's first delta, waiting in its queue included."""
     answer_s: float = 600.0
     """From the request to the engine's last delta."""
+    stand_in_s: float = 20.0
+    """The same for the stand-in, whose best comes first."""
     answer_chars: int = 24_000
     """Of what the model writes, before the check."""
     thinking_chars: int = 200_000
@@ -58,52 +61,6 @@ class Limits:
     """For choosing what to quote by meaning; afterwards shared words decide."""
     little_chars: int = 200
     """An answer that was cut before this much was shown gets the best passages as well."""
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One question on its way; everything that becomes known about it."""
-
-    question: str
-    asked: Question
-    tongue: Tongue
-    began: float
-    passages: tuple[Passage, ...] = ()
-    timings: dict[str, float] = field(default_factory=dict)
-    route: Route = "unknown"
-    cited: set[int] = field(default_factory=set)
-    shown: bool = False
-    support: Support | None = None
-
-    def finished(self, now: float) -> Finished:
-        self.timings["total"] = now - self.began
-        cited = tuple(passage for passage in self.passages if passage.n in self.cited)
-        return Finished(self.route, cited, dict(self.timings))
-
-
-@dataclass(slots=True)
-class _Stream:
-    """What the engine has said so far in one turn."""
-
-    release: Release
-    begun: bool = False
-    content: bool = False
-    reasoning: list[str] = field(default_factory=list)
-    reasoning_chars: int = 0
-    done: Done | None = None
-
-    @property
-    def cut(self) -> bool:
-        """Whether the model was stopped in the middle."""
-        return self.done is None or self.done.finish_reason != "stop"
-
-    def think(self, text: str, limit_chars: int) -> bool:
-        """Note a piece of thinking; tell whether there was not too much of it yet."""
-        self.reasoning_chars += len(text)
-        within = self.reasoning_chars <= limit_chars
-        if within:
-            self.reasoning.append(text)
-        return within
 
 
 class Answerer:
@@ -131,7 +88,7 @@ class Answerer:
         that is left. Closing the iterator, or cancelling whoever waits for it, closes the engine's stream.
         """
         text = question.text.strip()
-        turn = _Turn(text[: self._limits.question_chars], question, tongue_for(text), self._now())
+        turn = Turn(text[: self._limits.question_chars], question, tongue_for(text), self._now())
         async with aclosing(self._events(turn)) as events:
             async for event in events:
                 if isinstance(event, Text) and "first_text" not in turn.timings:
@@ -139,7 +96,7 @@ class Answerer:
                 yield event
         yield turn.finished(self._now())
 
-    async def _events(self, turn: _Turn) -> AsyncGenerator[AnswerEvent, None]:
+    async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
             yield Notice(say(Say.EMPTY_QUESTION, turn.tongue))
             return
@@ -159,7 +116,7 @@ class Answerer:
             async for event in events:
                 yield event
 
-    async def _found(self, turn: _Turn) -> SearchResult | Notice:
+    async def _found(self, turn: Turn) -> SearchResult | Notice:
         """Search; on success ``turn.passages`` is filled."""
         query = searchable(turn.question, turn.asked.history)
         try:
@@ -173,7 +130,7 @@ class Answerer:
         turn.passages = tuple(_passage(n, hit) for n, hit in enumerate(result.hits[: self._limits.hits], 1))
         return result
 
-    async def _quoted(self, turn: _Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
+    async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield a notice and the best passages in their own words."""
         if why:
             yield Notice(why)
@@ -189,17 +146,19 @@ class Answerer:
             turn.route = "passages"
         yield Text(f"\n\n{text}" if turn.shown else text)
 
-    async def _from_engine(self, turn: _Turn) -> AsyncGenerator[AnswerEvent, None]:
+    async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the model's answer, checked; what is missing of it is made up for by passages."""
         status = self._engine.status()
+        why = say(Say.STAND_IN_NO_CHINESE, turn.tongue)
+        prompt = None
         try:
             budget = budget_for(self._engine.context_tokens, stand_in=status.stand_in)
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
         except ContextTooSmall as error:
-            prompt, why = None, say(Say.ENGINE_FAILED, turn.tongue, reason=error)
-        if prompt is None:
+            why = say(Say.ENGINE_FAILED, turn.tongue, reason=error)
+        if prompt is None or (status.stand_in and turn.tongue == "zh"):
             events = self._quoted(turn, why)
         else:
             events = self._checked(turn, prompt, budget, stand_in=status.stand_in)
@@ -208,14 +167,16 @@ class Answerer:
                 yield event
 
     async def _checked(
-        self, turn: _Turn, prompt: Prompt, budget: Budget, *, stand_in: bool
+        self, turn: Turn, prompt: Prompt, budget: Budget, *, stand_in: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         support = turn.support = Support(shown, self._embed)
-        said = _Stream(Release(shown, support, limit_chars=self._limits.answer_chars))
+        copies = turn.question if stand_in else None
+        said = Stream(Release(shown, support, limit_chars=self._limits.answer_chars, copies=copies))
         preparing = asyncio.create_task(support.prepare())
         failure: Exception | None = None
-        events = self._streamed(turn, said, prompt, _sampling(budget, stand_in=stand_in), preparing)
+        within_s = self._limits.stand_in_s if stand_in else self._limits.answer_s
+        events = self._streamed(turn, said, prompt, _sampling(budget, stand_in=stand_in), preparing, within_s)
         try:
             async with aclosing(events):
                 async for event in events:
@@ -234,7 +195,13 @@ class Answerer:
                 yield event
 
     async def _streamed(
-        self, turn: _Turn, said: _Stream, prompt: Prompt, sampling: Sampling, preparing: asyncio.Task[None]
+        self,
+        turn: Turn,
+        said: Stream,
+        prompt: Prompt,
+        sampling: Sampling,
+        preparing: asyncio.Task[None],
+        within_s: float,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the engine's stream as thinking and checked text.
 
@@ -244,7 +211,8 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        ends_at = self._now() + self._limits.answer_s
+        said.within_s = within_s
+        ends_at = self._now() + within_s
         deltas = self._engine.stream(prompt.messages, sampling, request_id=turn.asked.id or uuid.uuid4().hex)
         try:
             while not said.release.ended and not said.done:
@@ -274,7 +242,7 @@ class Answerer:
             yield Text(text)
 
     async def _let_out(
-        self, said: _Stream, pieces: Sequence[Piece], preparing: asyncio.Task[None], ends_at: float
+        self, said: Stream, pieces: Sequence[Piece], preparing: asyncio.Task[None], ends_at: float
     ) -> list[str]:
         """Check complete sentences and return what may be shown of them."""
         if not pieces:
@@ -287,7 +255,7 @@ class Answerer:
             return await said.release.check(pieces)
 
     async def _ending(
-        self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool
+        self, turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
@@ -310,10 +278,10 @@ class Answerer:
             turn.cited.update(passage.n for passage in turn.passages[:QUOTED_PASSAGES])
             yield Text(f"\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(turn.passages[:QUOTED_PASSAGES])}")
 
-    def _why_nothing(self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool) -> str:
+    def _why_nothing(self, turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool) -> str:
         """Say why no sentence of the model is shown."""
         if isinstance(failure, TimeoutError):
-            seconds = self._limits.answer_s if said.begun else self._limits.first_token_s
+            seconds = said.within_s if said.begun else min(said.within_s, self._limits.first_token_s)
             return say(Say.ENGINE_SLOW if said.begun else Say.NO_FIRST_TOKEN, turn.tongue, seconds=f"{seconds:g}")
         if isinstance(failure, KnowledgeError):
             return say(Say.CHECK_FAILED, turn.tongue, reason=failure)
@@ -323,18 +291,18 @@ class Answerer:
             return say(Say.STAND_IN_UNSUPPORTED if stand_in else Say.NOTHING_SUPPORTED, turn.tongue)
         return say(Say.NO_ANSWER, turn.tongue)
 
-    def _remarks(self, turn: _Turn, said: _Stream, failure: Exception | None, *, stand_in: bool) -> Iterator[Notice]:
+    def _remarks(self, turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool) -> Iterator[Notice]:
         """Say what there is to know about an answer that is shown."""
         tongue, release = turn.tongue, said.release
         if isinstance(failure, TimeoutError):
-            yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{self._limits.answer_s:g}"))
+            yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{said.within_s:g}"))
         elif failure:
             yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
-        elif release.ended == "repetition":
+        elif release.ended == "repetition" and not stand_in:
             yield Notice(say(Say.CUT_BY_REPETITION, tongue))
         elif release.ended == "length" or said.cut:
             yield Notice(say(Say.CUT_BY_LENGTH, tongue))
-        if release.dropped:
+        if release.dropped and not stand_in:
             total = release.kept + release.dropped
             yield Notice(say(Say.PARTLY_UNSUPPORTED, tongue, count=release.dropped, total=total))
         if stand_in:
@@ -381,7 +349,7 @@ def _obstacle(status: Status, tongue: Tongue) -> str | None:
             return say(Say.ENGINE_ABSENT, tongue, detail=f" {status.detail}" if status.detail else "")
 
 
-def _unknown(turn: _Turn) -> Text:
+def _unknown(turn: Turn) -> Text:
     """Say that the documents do not answer, and what was looked at."""
     looked_at = turn.passages[:QUOTED_PASSAGES]
     if not looked_at:

@@ -84,6 +84,10 @@ class Say(Enum):
         "The model gave no answer within its greatest length, so these are the best passages.",
         "模型在长度上限内没有给出回答，以下是最相关的段落。",
     )
+    STAND_IN_NO_CHINESE = Phrase(
+        "The small stand-in model writes English only, so these are the best passages.",
+        "小型替代模型只会写英文，以下是最相关的段落。",
+    )
     STAND_IN_UNSUPPORTED = Phrase(
         "What the small stand-in model wrote was not borne out by the documents; these are the best passages instead.",
         "小型替代模型写的内容没有文档依据，改为给出最相关的段落。",

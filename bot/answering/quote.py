@@ -61,7 +61,7 @@ def excerpt(question: str, passage: Passage, likeness: NDArray[np.float32] | Non
 
 
 def _around(pieces: Sequence[Piece], first: int) -> str:
-    """Return whole pieces from ``first`` on, up to a few; a heading or introduction just before it comes along."""
+    """Return a few whole pieces, from ``first`` on as far as there are any; what introduces it comes along."""
     start = first
     while start > 0 and (pieces[start - 1].text.endswith((":", "：")) or pieces[start - 1].kind == "table"):
         start -= 1
@@ -72,6 +72,10 @@ def _around(pieces: Sequence[Piece], first: int) -> str:
         size += len(pieces[end].text)
         spoken += bool(pieces[end].text)
         end += 1
+    while start > 0 and spoken < _QUOTE_PIECES and size < _QUOTE_CHARS and pieces[start - 1].kind != "heading":
+        start -= 1
+        size += len(pieces[start].text)
+        spoken += bool(pieces[start].text)
     text = "".join(piece.lead + piece.text + piece.tail for piece in pieces[start:end])
     return _BREAKS.sub("\n", text).strip()
 

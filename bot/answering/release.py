@@ -7,16 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from bot.answering import citations
+from bot.answering.claims import content_words
 from bot.answering.compose import Composer
 from bot.answering.events import Passage
+from bot.answering.quantities import normal
 from bot.answering.roles import code_is_quoted, role_of
 from bot.answering.sentences import Piece, Splitter
 from bot.answering.support import Support
 
-End = Literal["repetition", "length"]
+End = Literal["repetition", "length", "unsupported"]
 
 REPEATS = 3
 """So many sentences said again end the answer: a small model that loops does not stop by itself."""
+_HOPELESS = 3
+_IN_ITS_WORDS = 0.8
 _LOOP_CHARS = 240
 _LOOP_TIMES = 4
 _LOOP_PERIOD_MAX = 160
@@ -37,7 +41,20 @@ class Release:
     ``ended`` says whether the answer should not go on, and why.
     """
 
-    def __init__(self, passages: Sequence[Passage], support: Support, *, limit_chars: int) -> None:
+    def __init__(
+        self, passages: Sequence[Passage], support: Support, *, limit_chars: int, copies: str | None = None
+    ) -> None:
+        """Make one for an answer.
+
+        Args:
+            passages: what may be cited.
+            support: the same passages, for checking.
+            limit_chars: of what the model writes.
+            copies: the question, if the model is too small to say things in words of its own: then only sentences in
+                the passages' words are let out that say more than the question, and the first few that do not end it.
+
+        """
+        self._copies = content_words(normal(copies)) if copies is not None else None
         self._passages = {passage.n: passage for passage in passages}
         self._hosts = citations.hosts(passages)
         self._all_text = "\n".join(passage.text for passage in passages)
@@ -94,7 +111,7 @@ class Release:
 
     def last(self, *, cut: bool = False) -> list[Piece]:
         """Return what is left at the text's end; ``cut`` says that the model did not get to finish its sentence."""
-        if self.ended == "repetition":
+        if self.ended in {"repetition", "unsupported"}:
             return []
         left = self._splitter.flush()
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
@@ -104,7 +121,7 @@ class Release:
     async def _through(self, pieces: Iterable[Piece]) -> list[str]:
         shown = []
         for piece in pieces:
-            if self.ended == "repetition":
+            if self.ended in {"repetition", "unsupported"}:
                 break
             if text := await self._piece(piece):
                 shown.append(text)
@@ -136,14 +153,24 @@ class Release:
     async def _claim(self, piece: Piece, cited: Sequence[int]) -> str:
         known = [n for n in cited if n in self._passages]
         verdict = await self._support.check(plain(piece.text), known)
-        if not verdict.supported:
+        if not verdict.supported or not self._copied(plain(piece.text), verdict.passages):
             self.dropped += 1
             self._composer.drop(piece)
+            if self._copies is not None and not self.kept and self.dropped >= _HOPELESS:
+                self.ended = "unsupported"
             return ""
         self.kept += 1
         self.cited.update(verdict.passages)
         text = citations.mark(piece.text, verdict.passages, table_row=piece.kind == "table")
         return self._composer.keep(piece, text)
+
+    def _copied(self, text: str, passages: Sequence[int]) -> bool:
+        """Tell whether a sentence of a very small model is in the words of its passages and adds to the question."""
+        if self._copies is None:
+            return True
+        words = content_words(normal(text))
+        known = {word for n in passages for word in content_words(normal(self._passages[n].text))}
+        return len(words & known) >= _IN_ITS_WORDS * len(words) and not words <= self._copies
 
     def _code(self, piece: Piece) -> str:
         if not code_is_quoted(piece.text, self._all_text):

@@ -266,6 +266,32 @@ async def test_a_stand_in_is_announced_once_and_asked_for_little(ask: Any, room:
     assert engine.asked[0][1].max_tokens <= 160
 
 
+async def test_a_stand_in_says_nothing_in_words_of_its_own(ask: Any, room: Any) -> None:
+    """It may copy; what it makes up, and the question said again, is left out without a count."""
+    made_up = "Days of annual leave are what you get. Paid calendar years of leave bring employees joy. "
+    engine = room.engine(room.words(f"{made_up}{GOOD}"), status=Status(State.READY, stand_in=True))
+    heard = await ask(engine)
+    assert heard.text == f"{GOOD} [1]"
+    assert len(heard.notices) == 1
+
+
+async def test_a_stand_in_that_makes_everything_up_is_stopped_early(ask: Any, room: Any) -> None:
+    script = room.words(" ".join(f"Number {n} is a fine number." for n in range(500)))
+    engine = room.engine(script, status=Status(State.READY, stand_in=True))
+    heard = await ask(engine)
+    assert engine.sent < 60
+    assert "stand-in" in heard.notices[0]
+    assert heard.route == "passages"
+
+
+async def test_a_stand_in_is_not_asked_in_chinese(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(GOOD), status=Status(State.READY, stand_in=True))
+    heard = await ask(engine, question="年假有几天？", search=room.search([room.hit(room.chinese_leave)]))
+    assert heard.notices == ["小型替代模型只会写英文，以下是最相关的段落。"]
+    assert "> 员工每年享有十五天带薪年假。" in heard.text
+    assert engine.asked == []
+
+
 async def test_a_loop_of_sentences_is_shown_once_and_stopped(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(f"{GOOD} " * 500))
     heard = await ask(engine)

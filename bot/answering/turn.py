@@ -1,0 +1,59 @@
+"""What becomes known of a question while it is being answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.answering.events import Finished, Passage, Question, Route
+from bot.answering.language import Tongue
+from bot.answering.release import Release
+from bot.answering.support import Support
+from engine.interfaces import Done
+
+
+@dataclass(slots=True)
+class Turn:
+    """One question on its way; everything that becomes known about it."""
+
+    question: str
+    asked: Question
+    tongue: Tongue
+    began: float
+    passages: tuple[Passage, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+    route: Route = "unknown"
+    cited: set[int] = field(default_factory=set)
+    shown: bool = False
+    support: Support | None = None
+
+    def finished(self, now: float) -> Finished:
+        """Return the last event."""
+        self.timings["total"] = now - self.began
+        cited = tuple(passage for passage in self.passages if passage.n in self.cited)
+        return Finished(self.route, cited, dict(self.timings))
+
+
+@dataclass(slots=True)
+class Stream:
+    """What the engine has said so far in one turn."""
+
+    release: Release
+    within_s: float = 0.0
+    begun: bool = False
+    content: bool = False
+    reasoning: list[str] = field(default_factory=list)
+    reasoning_chars: int = 0
+    done: Done | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether the model was stopped in the middle."""
+        return self.done is None or self.done.finish_reason != "stop"
+
+    def think(self, text: str, limit_chars: int) -> bool:
+        """Note a piece of thinking; tell whether there was not too much of it yet."""
+        self.reasoning_chars += len(text)
+        within = self.reasoning_chars <= limit_chars
+        if within:
+            self.reasoning.append(text)
+        return within
