@@ -81,8 +81,7 @@ class Say(Enum):
         "引擎在 {seconds} 秒内没有完成回答，以下是最相关的段落。",
     )
     NO_ANSWER = Phrase(
-        "The model gave no answer within its greatest length, so these are the best passages.",
-        "模型在长度上限内没有给出回答，以下是最相关的段落。",
+        "The model gave no answer, so these are the best passages.", "模型没有给出回答，以下是最相关的段落。"
     )
     STAND_IN_NO_CHINESE = Phrase(
         "The small stand-in model writes English only, so these are the best passages.",

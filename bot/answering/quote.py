@@ -16,7 +16,7 @@ from bot.answering.sentences import Piece, split, unwrap
 QUOTED_PASSAGES = 3
 _QUOTE_CHARS = 320
 _QUOTE_PIECES = 3
-_NEARLY = 0.05
+_NEARLY = 0.03
 """In likeness to the question; the embedder's likenesses lie between 0.75 and 0.95."""
 _BREAKS = re.compile(r"\n{2,}")
 
