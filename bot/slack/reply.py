@@ -95,6 +95,7 @@ class Reply:
 
     async def say(self, sentence: str) -> None:
         """Show one sentence of our own as the whole answer."""
+        self._writer.streams = False
         self._end_with(sentence)
         await self._writer.run()
         await self.rest()

@@ -51,6 +51,8 @@ class Writer:
         self._dropped = False
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
+        self.streams = True
+        """Whether a new message may be streamed; one sentence of our own needs no stream."""
         self.closed = False
         self.closed_by_stream = False
         """Whether the last message was a stream, whose end also set the session at rest."""
@@ -149,7 +151,7 @@ class Writer:
             await self._certainly(self._turn_over(sheet, ""))
             return
         piece, rest = render.cut(self._pending, room)
-        if self._closing is not None and not rest:
+        if self._closing is not None and not rest and (sheet is not None or not self._streams_now()):
             call = self._finish(sheet, piece, self._closing())
         elif sheet is None:
             call = self._open(self._opening + piece)
@@ -161,6 +163,9 @@ class Writer:
         self._offered = len(piece)
         if await self._certainly(call):
             self._take_off()
+
+    def _streams_now(self) -> bool:
+        return self.streams and self._abilities.streams and not self._calls.limited_for_s("chat.startStream")
 
     def _take_off(self) -> None:
         """Take what Slack has taken out of the buffer."""

@@ -23,6 +23,12 @@ async def test_a_mention_is_answered_in_its_thread_with_sources(bot: Bot) -> Non
     assert message["thread_ts"] == ts
 
 
+async def test_an_answer_is_streamed_however_short(bot: Bot) -> None:
+    await bot.answer(await bot.ask())
+    called = [call["method"] for call in await bot.box.requests() if call["method"].startswith("chat.")]
+    assert called == ["chat.startStream", "chat.stopStream"]
+
+
 async def test_a_mention_is_answered_once_though_it_arrives_as_two_events(bot: Bot) -> None:
     """In a channel that the app is in, a mention is both ``app_mention`` and ``message``."""
     ts = await bot.ask()
@@ -107,8 +113,8 @@ async def test_another_bot_is_never_answered(bot: Bot) -> None:
 
 async def test_a_long_question_arrives_whole(bot: Bot) -> None:
     text = "长" * 39_980 + " why?"
-    ts = await bot.ask(f"@Kvasir {text}")
     bot.answerer.script = saying("Because.")
+    ts = await bot.ask(f"@Kvasir {text}")
     await bot.answer(ts, "Because.")
     assert bot.answerer.asked[0].text == text
 
