@@ -60,7 +60,7 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
 
 def answerer_of(library: Library, engine: Engine) -> Answerer:
     """Return what makes the answers."""
-    return Answerer(library.search, engine, library.embed_passages)
+    return Answerer(library.search, engine, library.embed_queries)
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:
@@ -92,7 +92,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         deps = SlackDeps(
             ledger=ledger,
-            answerer=Answerer(shelf.search, engine, library.embed_passages),
+            answerer=Answerer(shelf.search, engine, library.embed_queries),
             library=shelf,
             engine_status=engine.status,
             apology=apology,

@@ -368,7 +368,7 @@ async def with_knowledge(turns: int) -> dict[str, Any]:
         environ = {**os.environ, "KVASIR_HOME": f"{folder}/home"}
         async with library_of(load(environ, Path(folder))) as library, slack() as url:
             await library.refresh()
-            async with kvasir(url, Answerer(library.search, ZeroLatency(), library.embed_passages)):
+            async with kvasir(url, Answerer(library.search, ZeroLatency(), library.embed_queries)):
                 await bench(url, 2)
                 told = await bench(url, turns)
     return {"turns_per_s": round(turns / told["seconds"], 2), "chunks": CHUNKS}
