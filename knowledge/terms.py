@@ -17,7 +17,7 @@ from typing import Final
 
 from snowballstemmer.english_stemmer import EnglishStemmer
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raise it when the same text gets other terms: every passage is then indexed anew."""
 
 MAX_INDEX_TERMS: Final = 20_000
@@ -39,13 +39,14 @@ _MARKS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1-\u05c2\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
     "\u0900-\u0963\u0966-\u0df3\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
 )
-_LETTER = f"(?:[^\\W_{_HAN_KANA}{_HANGUL}{_UNSPACED}]|[{_MARKS}])"
+_SPACED = f"[^\\W_{_HAN_KANA}{_HANGUL}{_UNSPACED}]"
+_LETTER = f"(?:{_SPACED}|[{_MARKS}])"
 
 _TOKEN = re.compile(
     f"(?P<han>[{_HAN_KANA}]+)"
     f"|(?P<hangul>[{_HANGUL}]+)"
     f"|(?P<unspaced>[{_UNSPACED}]+)"
-    f"|(?P<sharp>(?<![^\\W_])[A-Za-z](?:\\+\\+|#)(?![^\\W_]))"
+    f"|(?P<sharp>(?<!{_SPACED})[A-Za-z](?:\\+\\+|#)(?!{_SPACED}))"
     f"|(?P<word>{_LETTER}+(?:[_.,:@/\\\\'&=+-]{{1,2}}{_LETTER}+){{0,63}})"
 )
 _OUTER = re.compile(r"[:@/\\&=,]+")
@@ -125,7 +126,8 @@ def _name(name: str) -> Iterator[str]:
     if len(words) < 2:  # noqa: PLR2004 - one word is no identifier
         yield from _word(name)
         return
-    yield from _term(name)
+    # Written without capitals, a name of letters alone is one word: both take the same stem.
+    yield from _term(name) if _INNER.search(name) else _word(name)
     for word in words:
         if len(word) > 1 or word.isdigit():
             yield from _word(word)
