@@ -35,11 +35,11 @@ _WINDOW_CHARACTERS = 256
 _MIN_RUN = 0.5
 """Of the target: a run of units may end between this much and all of it."""
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
-_TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*\|?\s*")
+_TABLE_RULE = re.compile(r"[\s:|]*-[\s:|-]*")
 
 # Each pattern ends a unit and stays with it, so that nothing between units is lost.
 _LINE_END = re.compile(r"\n+")
-_SENTENCE_END = re.compile(r"""[.!?…]+["'”’)\]]*\s+|[。！？；…]+[”’」』）】]*\s*""")
+_SENTENCE_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’)\]]*+\s+|[。！？；…]+[”’」』）】]*\s*""")
 _CLAUSE_END = re.compile(r"[,;:，、：；]+\s*")
 _WORD_END = re.compile(r"\s+")
 _UNIT_ENDS = (_LINE_END, _SENTENCE_END, _CLAUSE_END, _WORD_END)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from knowledge.blocks import blocks_of
 from knowledge.chunking import MAX_TOKENS, TARGET_TOKENS, chunk
 from knowledge.embedding import E5Embedder
 from knowledge.interfaces import EVERYONE, Chunk, Document, Section
@@ -298,3 +299,12 @@ async def test_the_embedders_own_tokens_are_kept_to(embedder: E5Embedder) -> Non
         document, source="s", document_id="a", url=None, readers=EVERYONE, count_tokens=embedder.count_tokens
     )
     assert max(embedder.count_tokens(each.searchable) for each in chunks) <= MAX_TOKENS
+
+
+@pytest.mark.parametrize(
+    "text", ["." * 200_000, ".…" * 100_000, f"|a|\n|{'-' * 200_000}x"], ids=["dots", "mixed dots", "almost a rule"]
+)
+def test_runs_of_marks_take_no_longer_than_words(text: str) -> None:
+    """At once, where a pattern that searches anew from each mark takes minutes."""
+    blocks = blocks_of(text, 400, 300, len)
+    assert "".join(block.text for block in blocks).replace("\n", "") == text.replace("\n", "")
