@@ -102,11 +102,11 @@ def _named(document: str, media_type: str | None) -> Format | None:
 
 
 def _package(document: str, named: Format | None, data: bytes) -> Format:
-    for part, held in _BY_PACKAGE_PART:
-        if part in data:
-            return held
-    if named in _PACKAGES:
-        return named
+    found = [held for part, held in _BY_PACKAGE_PART if part in data]
+    if named in _PACKAGES and (named in found or not found):
+        return named  # the parts of a file that is put into another are found too
+    if found:
+        return found[0]
     if PurePosixPath(document).suffix.lower() in {"", ".zip"}:
         raise UnsupportedFormat(f"{document} is an archive. Unpack it, or leave it out of the source.")
     raise _unread(document)

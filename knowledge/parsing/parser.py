@@ -21,7 +21,8 @@ _RECYCLE_AFTER = 500
 """Documents after which the process is replaced, as its libraries may leak."""
 _MEMORY_BYTES = 2_000_000_000
 """Address space of the process; a document that needs more is refused."""
-_ANSWER_LIMIT_BYTES = 1_000_000_000
+_MAX_TEXT_BYTES = 100_000_000
+"""Of what a document unfolds to (a table repeats its columns' names in each row)."""
 _START_S = 60.0
 """For the process to say that it is ready; a document's own time begins after it."""
 _END_S = 2.0
@@ -94,7 +95,7 @@ class Parser:
         finished = False
         try:
             async with asyncio.timeout(self._deadline_s):
-                answer = await _exchange(process, encode_task(task, data))
+                answer = await _exchange(process, task.document, encode_task(task, data))
             finished = True
         except TimeoutError as error:
             raise ParseError(
@@ -166,13 +167,13 @@ def _environment() -> dict[str, str]:
     return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-async def _exchange(process: asyncio.subprocess.Process, frame: bytes) -> bytes:
+async def _exchange(process: asyncio.subprocess.Process, document: str, frame: bytes) -> bytes:
     writer, reader = _pipes(process)
     writer.write(frame)
     await writer.drain()
     _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
-    if size_bytes > _ANSWER_LIMIT_BYTES:
-        raise asyncio.IncompleteReadError(b"", size_bytes)
+    if size_bytes > _MAX_TEXT_BYTES:
+        raise DocumentTooLarge(f"{document} unfolds to more text than is read. Split it, or leave it out.")
     return await reader.readexactly(size_bytes)
 
 

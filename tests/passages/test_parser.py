@@ -154,3 +154,12 @@ async def test_twenty_megabytes_on_one_line(parser: Parser) -> None:
     assert len(document.sections[0].text) == 20_000_000 - 1
     document = await parser.parse("line.md", content(b"*word " * 3_000_000))
     assert document.sections[0].text.count("word") == 3_000_000
+
+
+@pytest.mark.slow
+async def test_a_document_that_unfolds_to_more_text_than_is_read_is_refused(parser: Parser) -> None:
+    """Small bytes, much text: a table of one wide row above many narrow ones is filled up."""
+    rows = b"<tr>" + b"<td>a" * 9000 + b"</tr>" + b"<tr><td>b</tr>" * 9000
+    with pytest.raises(DocumentTooLarge, match=r"wide\.html .* more text than is read\. Split it"):
+        await parser.parse("wide.html", content(b"<table>" + rows + b"</table>"))
+    assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import zipfile
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from pptx.util import Inches
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, Section
+from knowledge.parsing.formats import Format, format_of
 from knowledge.parsing.packages import MAX_PART_BYTES
 from knowledge.parsing.pdf import paragraphs, parse_pdf
 from knowledge.parsing.sheets import parse_xlsx
@@ -301,3 +304,13 @@ def test_xlsx_with_too_many_cells_is_refused() -> None:
 
     with pytest.raises(DocumentTooLarge, match=r"wide\.xlsx has more than 40,000 cells"):
         parse_xlsx(workbook(fill), "wide.xlsx", max_cells=40_000)
+
+
+@pytest.mark.parametrize(("name", "held"), [("talk.pptx", Format.PPTX), ("table.xlsx", Format.XLSX)])
+def test_an_office_file_within_an_office_file_does_not_hide_it(name: str, held: Format) -> None:
+    """A Word document put into slides lies there as it is, the names of its parts included."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("ppt/presentation.xml" if held is Format.PPTX else "xl/workbook.xml", "<x/>")
+        archive.writestr("embeddings/Document.docx", word(lambda made: made.add_paragraph("inner")))
+    assert format_of(name, None, target.getvalue()) is held
