@@ -100,14 +100,13 @@ class EngineClient:
                     response = await self._http().post(url, json=body, allow_redirects=False)  # the key stays here
                     if response.status != HTTPStatus.OK:
                         raise wire.refusal(response.status, await _text(response))
+                next_delta = first
                 while not answer.ended:
-                    waiting_for = min(
-                        time.monotonic() + self._deadlines.read_s if answer.began else first, answer.deadline
-                    )
-                    async with _until(waiting_for, answer.waits_for, self._deadlines):
+                    async with _until(min(next_delta, answer.deadline), answer.waits_for, self._deadlines):
                         chunk = await response.content.readany()
                     for delta in answer.take(chunk):
                         yield delta
+                        next_delta = time.monotonic() + self._deadlines.read_s  # the reader's own time is not counted
         finally:
             if response is not None:
                 response.close()  # not released: an answer that nobody reads must not be generated any further

@@ -25,6 +25,8 @@ from engine.text import whole
 
 Finish = Literal["stop", "length", "abort"]
 _TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds the maximum", re.IGNORECASE)
+_NO_JSON = (ValueError, RecursionError)
+"""What ``json.loads`` raises, the second on what nests without end."""
 _COUNT = re.compile(r"(\d+)(?: input)? tokens")
 
 
@@ -74,7 +76,7 @@ def chat_event(data: str, *, began: bool) -> ChatEvent:
     """
     try:
         event = json.loads(data)
-    except ValueError as error:
+    except _NO_JSON as error:
         raise EngineInterrupted("The engine sent something that is no answer. Ask again.") from error
     if not isinstance(event, dict):
         raise EngineInterrupted("The engine sent something that is no answer. Ask again.")
@@ -84,8 +86,8 @@ def chat_event(data: str, *, began: bool) -> ChatEvent:
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     delta = _mapping(choice.get("delta"))
     return ChatEvent(
-        reasoning=_string(delta.get("reasoning_content")),
-        content=_string(delta.get("content")),
+        reasoning=whole(_string(delta.get("reasoning_content"))),
+        content=whole(_string(delta.get("content"))),
         finish=_finish(choice.get("finish_reason")),
         usage=_usage(event.get("usage")),
     )
@@ -140,7 +142,7 @@ def json_object(text: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(text)
-    except ValueError:
+    except _NO_JSON:
         value = None
     if not isinstance(value, dict):
         raise EngineRefused("What answers at the engine's address is no SGLang server. Check KVASIR_ENGINE_URL.")
@@ -159,7 +161,7 @@ def _message(body: str) -> str:
     """Return the sentence in an error's body, in any of the shapes that SGLang and its routers use."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except _NO_JSON:
         return body
     inner = value.get("error") if isinstance(value, dict) else None
     source = inner if isinstance(inner, dict) else _mapping(value)

@@ -334,3 +334,42 @@ async def test_closing_twice_is_fine(connect: Connect) -> None:
     client = connect()
     await client.close()
     await client.close()
+
+
+async def test_a_lone_surrogate_in_an_answer_is_replaced(sglang: FakeSglang, connect: Connect) -> None:
+    """No encoding can carry it, so that nobody further on could store or send the answer."""
+    sglang.stream(b'data: {"choices": [{"delta": {"content": "a\\ud800b"}}]}\n\n', delta(finish="stop"), DONE)
+    assert await _all(connect()) == [Content("a\ufffdb"), Done("stop")]
+
+
+async def test_events_and_bodies_that_nest_without_end(sglang: FakeSglang, connect: Connect) -> None:
+    """They are no answer; they are not a fault of ours either."""
+    sglang.stream(b"data: " + b"[" * 100_000 + b"\n\n")
+    with pytest.raises(EngineInterrupted, match="no answer"):
+        await _all(connect())
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=400, body=b"[" * 100_000)
+
+    sglang.chat = refuse
+    with pytest.raises(EngineRefused):
+        await _all(connect())
+
+
+async def test_signs_of_life_are_no_tokens(sglang: FakeSglang, connect: Connect) -> None:
+    """Comments that keep a connection open do not put the deadline of the next token off."""
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(delta(content="first"))
+        while True:
+            await response.write(b": still here\n\n")
+            await asyncio.sleep(0.02)
+
+    sglang.chat = chat
+    got: list[Delta] = []
+    with pytest.raises(EngineTimeout, match="no next token"):
+        async with asyncio.timeout(10):
+            await _read_into(got, connect(Deadlines(read_s=0.3)))
+    assert got == [Content("first")]
