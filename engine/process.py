@@ -103,7 +103,8 @@ class EngineProcess:
         except TimeoutError:
             self._child.kill()
             await self._child.wait()
-        self._kill_group()  # a warden that was killed left it
+        if (self._child.returncode or 0) < 0:  # a warden that was killed left it; otherwise its id may be another's now
+            self._kill_group()
         await asyncio.wait([self._reader], timeout=1.0)
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -78,9 +78,13 @@ class RuntimeFile:
     def write(self, runtime: Runtime) -> None:
         """Publish; whoever reads sees the old or the new content, never half of one."""
         descriptor, name = tempfile.mkstemp(prefix=".runtime-", dir=self.folder)  # 0600 from its first byte on
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(runtime), file)
-        Path(name).replace(self._path)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(runtime), file)
+            Path(name).replace(self._path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
     def read(self) -> Runtime | None:
         """Return what a living owner published; None without one."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from engine.interfaces import State
 from engine.runtime import Runtime, RuntimeFile
@@ -24,6 +27,21 @@ file.write(Runtime(pid=1, state="installing", progress=0.4, detail="Fetching.", 
 print("up", flush=True)
 time.sleep(600)
 """
+
+
+def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
+    """What could not be written is not left beside the old content."""
+    file = RuntimeFile(tmp_path)
+    assert file.claim()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            file.write(Runtime(pid=1, state="ready"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in file.folder.iterdir()] == ["owner.lock"]
+    file.release()
 
 
 def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> None:
