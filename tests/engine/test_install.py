@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 
 from engine.errors import InstallError
 from engine.install import Installer, UvProgress
-from tests.engine.fakes import until
+from tests.engine.fakes import alive, until
 
 GIB = 1024**3
 UV = """\
@@ -81,7 +83,7 @@ def test_other_requirements_are_another_environment(make: Callable[..., Installe
 async def test_no_room_is_said_before_anything_is_fetched(make: Callable[..., Installer], tmp_path: Path) -> None:
     with pytest.raises(InstallError, match=r"needs 6 GiB.*1\.0 GiB are free.*KVASIR_CACHE"):
         await make(free=GIB).install("cpu", lambda *_: None)
-    assert not (tmp_path / "cache").exists()
+    assert [path.suffix for path in (tmp_path / "cache" / "engine").iterdir()] == [".lock"]
 
 
 async def test_two_at_once_make_it_once(make: Callable[..., Installer]) -> None:
@@ -147,6 +149,50 @@ async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> 
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
     assert [path.suffix for path in (tmp_path / "cache" / "models").iterdir()] == [".lock"]
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from engine.install import Installer
+
+class Slow(Installer):
+    def python(self, kind):
+        return Path(sys.argv[1]) / "python"
+
+async def wheel(*_):
+    return Path(sys.argv[1])
+
+asyncio.run(Slow(Path(sys.argv[1]) / "cache", wheel, free_bytes=lambda _: 1 << 40).install_stand_in(lambda *_: None))
+"""
+
+
+async def test_killed_it_leaves_no_process_that_goes_on_writing(tmp_path: Path) -> None:
+    """What a next attempt clears away is not written to by the last one; none of our secrets went to it."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nenv > {tmp_path}/env\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    python.chmod(0o755)
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(tmp_path), env={**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret"}
+    )
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+    pid = int((tmp_path / "pid").read_text())
+    owner.kill()
+    await owner.wait()
+    try:
+        await until(lambda: not alive(pid), 5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert "xoxb-secret" not in (tmp_path / "env").read_text()
+
+
+async def test_who_waits_for_another_needs_no_room(make: Callable[..., Installer]) -> None:
+    """The other one's files are what fills the disk."""
+    first, second = make(), make(free=GIB)
+    one = asyncio.create_task(first.install("cpu", lambda *_: None))
+    await until(first.environment("cpu").parent.exists)
+    assert await second.install("cpu", lambda *_: None) == await one
 
 
 async def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
