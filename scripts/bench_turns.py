@@ -33,6 +33,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.apology import apology
@@ -395,4 +396,5 @@ if __name__ == "__main__":
     if given.slack:
         asyncio.run(serve_slack())
     else:
+        logs.configure(sys.stderr)
         print(json.dumps(asyncio.run(main(given)), indent=None if given.json else 2))
