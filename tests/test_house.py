@@ -53,8 +53,7 @@ def test_each_library_lives_in_its_room() -> None:
         for room in ROOMS
         for path in modules(room)
         for name in imports(path)
-        if (homes := LIVES_IN.get(name.partition(".")[0]))
-        and not str(path.relative_to(ROOT)).startswith(homes)
+        if (homes := LIVES_IN.get(name.partition(".")[0])) and not str(path.relative_to(ROOT)).startswith(homes)
     ]
     assert wrong == []
 
