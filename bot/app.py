@@ -245,7 +245,8 @@ class Shelf:
 
         """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.read.wait(), _FIRST_SYNC_S)
+            async with asyncio.timeout(_FIRST_SYNC_S):
+                await self.read.wait()
         found = await self.library.search(query, limit=limit, readers=readers)
         if not found.answerable and not self.read.is_set():
             raise StillReading("The documents are being read for the first time. Please ask again in a moment.")

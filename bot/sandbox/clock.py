@@ -30,4 +30,5 @@ class Clock:
         """Wait for a time."""
         while (left := due - self.now()) > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._moved.wait()
