@@ -205,9 +205,13 @@ def _messages(
     instructions: str, turns: Sequence[tuple[str, str]], blocks: Sequence[str], question: str
 ) -> tuple[Message, ...]:
     said: list[Message] = []
+    asking: list[str] = []
     for asked, answered in turns:
-        said += [Message("user", asked), Message("assistant", answered)]
-    said.append(Message("user", "\n\n".join((*blocks, question))))
+        asking += [asked] if asked.strip() else []
+        if answered.strip():  # what nobody answered is asked together with what came next: no turn is empty
+            said += [Message("user", "\n\n".join(asking)), Message("assistant", answered)]
+            asking = []
+    said.append(Message("user", "\n\n".join((*asking, *blocks, question))))
     return (Message("user", f"{instructions}\n\n{said[0].content}"), *said[1:])
 
 

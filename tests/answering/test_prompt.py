@@ -54,6 +54,16 @@ def test_the_order_serves_the_prefix_cache() -> None:
     assert last.endswith("Question: Second question?")
 
 
+@pytest.mark.parametrize("unanswered", ["", " \n"])
+def test_what_nobody_answered_is_no_empty_turn(unanswered: str) -> None:
+    history = [Exchange("First?", "Yes."), Exchange("Second?", unanswered), Exchange("", "Third.")]
+    messages = built("Fourth?", [*history, Exchange("Fifth?", unanswered)]).messages
+    assert [message.role for message in messages] == ["user", "assistant", "user", "assistant", "user"]
+    assert messages[2].content == "Second?"
+    assert messages[4].content == "Fifth?\n\nQuestion: Fourth?"
+    assert all(message.content.strip() for message in messages)
+
+
 def test_the_instructions_are_in_the_language_of_the_question() -> None:
     assert built("年假有几天？").messages[0].content.startswith(INSTRUCTIONS["zh"])
     assert built("年假有几天？").messages[-1].content.endswith("问题：年假有几天？")
