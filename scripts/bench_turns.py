@@ -41,6 +41,7 @@ from bot.ledger import open_ledger
 from bot.settings import load
 from bot.slack.app import SlackDeps, slack_app
 from bot.slack.settings import SlackSettings
+from bot.slack.thread import ANSWER_EVENT
 from engine.interfaces import Content, Delta, Done, Message, Sampling, State, Status
 from knowledge.interfaces import EVERYONE, Hit, Matrix, SearchResult
 
@@ -66,6 +67,9 @@ class Slack:
         self.calls: list[tuple[float, str, str]] = []
         self.ended = asyncio.Event()
         self.open_turns = 0
+        self.ending = b""
+        """What the call that completes an answer says; an answer may take several messages, streamed or posted."""
+        self.ends: list[float] = []
         self.ids = itertools.count(1)
 
     def app(self) -> web.Application:
@@ -86,9 +90,10 @@ class Slack:
         body = await request.read()
         if method in {"chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update"}:
             self.calls.append((at, method, body.decode(errors="replace")))
-        if method == "chat.stopStream":
+        if self.ending in body if self.ending else method == "chat.stopStream":
             self.ended.set()
             self.open_turns -= 1
+            self.ends.append(at)
         return web.json_response({"ok": True, "ts": f"{time.time():.6f}", "channel": "C1", "messages": []})
 
     async def link(self, request: web.Request) -> web.WebSocketResponse:
@@ -106,7 +111,9 @@ class Slack:
         asked = await request.json()
         self.sent.clear()
         self.calls.clear()
+        self.ends.clear()
         self.open_turns = 0
+        self.ending = asked["ending"].encode()
         begun = time.perf_counter()
         for _ in range(asked["turns"]):
             while self.open_turns >= asked["window"]:
@@ -121,7 +128,7 @@ class Slack:
         seconds = time.perf_counter() - begun
         told = {"seconds": seconds, "calls": len(self.calls), "sent": self.sent}
         if asked.get("bodies"):
-            told["bodies"] = self.calls
+            told |= {"bodies": self.calls, "ends": self.ends}
         return web.json_response(told)
 
     async def ask(self, number: int) -> None:
@@ -288,11 +295,14 @@ async def minimal_bot(url: str) -> AsyncIterator[None]:
 # ── Measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def bench(url: str, turns: int, *, window: int = WINDOW, **options: Any) -> dict[str, Any]:
+async def bench(
+    url: str, turns: int, *, window: int = WINDOW, ending: str = ANSWER_EVENT, **options: Any
+) -> dict[str, Any]:
+    """Have ``turns`` questions asked; ``ending`` is in the call that completes an answer, "" for a stream's stop."""
     timeout = aiohttp.ClientTimeout(total=1800)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(f"{url}/bench", json={"turns": turns, "window": window, **options}) as answer,
+        session.post(f"{url}/bench", json={"turns": turns, "window": window, "ending": ending, **options}) as answer,
     ):
         told: dict[str, Any] = await answer.json()
         return told
@@ -319,8 +329,7 @@ async def paths(url: str) -> dict[str, Any]:
         if method == "chat.startStream":
             released = [moment for moment, _ in answerer.released if moment <= at]
             # The first sentence of this answer is the earliest one since the last answer's end.
-            ends = [moment for moment, name, _ in told["bodies"] if name == "chat.stopStream" and moment < at]
-            since = max(ends, default=0.0)
+            since = max((moment for moment in told["ends"] if moment < at), default=0.0)
             firsts.append(at - min(moment for moment in released if moment > since))
     return {"envelope_to_engine": percentiles(inward), "sentence_to_slack": percentiles(firsts)}
 
@@ -333,8 +342,8 @@ async def rates(turns: int, baseline_turns: int) -> dict[str, Any]:
             await bench(url, WINDOW)
             ours = await bench(url, turns)
     async with slack() as url, minimal_bot(url):
-        await bench(url, 2)
-        theirs = await bench(url, baseline_turns)
+        await bench(url, 2, ending="")
+        theirs = await bench(url, baseline_turns, ending="")
     ours_rate, their_rate = turns / ours["seconds"], baseline_turns / theirs["seconds"]
     return {
         "kvasir_turns_per_s": round(ours_rate, 2),
