@@ -16,7 +16,8 @@ LINE_MAX_CHARS = 2000
 """A sentence that is longer is cut, so that a text without any full stop is still released."""
 _LOOKAHEAD_CHARS = 200
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[^\n]*")
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[^\n]*")
+"""However deep: in a list, code is indented."""
 _ITEM = re.compile(
     r"[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+|\d{1,3}、[ \t]*|[（(][\d一二三四五六七八九十]{1,3}[）)][ \t]*)"
 )
@@ -126,7 +127,7 @@ class Splitter:
         opening = _FENCE.match(self._buffer)
         if opening is None:
             return None
-        closing = re.compile(rf"\n {{0,3}}{opening[1][0]}{{{len(opening[1])},}}[ \t]*(\r?\n|$)")
+        closing = re.compile(rf"\n[ \t]*{opening[1][0]}{{{len(opening[1])},}}[ \t]*(\r?\n|$)")
         match = closing.search(self._buffer, opening.end())
         if match and (match[1] or final):
             end = match.end() - len(match[1])

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from bot.answering.citations import numbers
 from bot.answering.events import Passage
-from bot.answering.quote import excerpt, quoted
 from bot.answering.release import Release, loops, plain
 from bot.answering.roles import code_is_quoted, role_of
-from bot.answering.sentences import Piece, split
+from bot.answering.sentences import Piece
 from bot.answering.support import Support
 
 GUIDE = (
@@ -136,26 +135,3 @@ def test_loops_are_found(unit: str) -> None:
 @given(st.lists(st.text(alphabet="abcdefghij ", min_size=12, max_size=30), min_size=30, max_size=40, unique=True))
 def test_ordinary_text_is_no_loop(words: list[str]) -> None:
     assert not loops("".join(sorted(words)) + "".join(words))
-
-
-# ── Quotes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_fitting_sentences_are_quoted_word_for_word() -> None:
-    passage = Passage(1, "docs", "g.md", "Guide", "Sources", None, GUIDE)
-    text, chosen = quoted("What do I run to sync?", [passage])
-    assert text.startswith("**Guide › Sources** [1]\n> Run `kvasir sync handbook` afterwards.")
-    assert chosen == (passage,)
-
-
-@given(st.text(max_size=400), st.text(max_size=40))
-def test_a_quote_is_the_passages_own(text: str, question: str) -> None:
-    passage = Passage(1, "docs", "g.md", "Guide", "", None, text)
-    letters = [char for char in excerpt(question, passage) if char.isalnum()]
-    assert "".join(letters) in "".join(char for char in text if char.isalnum())
-
-
-def test_titles_cannot_break_the_markup() -> None:
-    passage = Passage(1, "docs", "g.md", "**[x](y)** `z`", "", None, "Text.")
-    assert quoted("?", [passage])[0].splitlines()[0] == "**x(y) z** [1]"
-    assert [piece.kind for piece in split(quoted("?", [passage])[0])] == ["prose", "item"]

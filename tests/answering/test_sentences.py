@@ -103,3 +103,9 @@ def test_lines_broken_for_width_are_joined() -> None:
     assert unwrap(text) == (
         "A line that goes on here.\n\n- item that goes on\n- other\n\n中文一行接着写。\n```\nkeep\nthis\n```"
     )
+
+
+def test_code_deep_in_a_list_stays_as_it_is() -> None:
+    text = "10. Run:\n\n    ```sh\n    make setup\n\n    make run\n    ```\n\n11. Wait."
+    assert unwrap(text) == text
+    assert [piece.kind for piece in split(text) if piece.text] == ["item", "code", "item"]
