@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -16,6 +16,7 @@ from bot.answering.answer import Answerer
 from bot.apology import apology
 from bot.errors import WheelError
 from bot.settings import Settings
+from bot.slack.tasks import Tasks
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.interfaces import State, Status
@@ -117,12 +118,20 @@ def _folders(settings: Settings) -> dict[str, Path]:
 async def _run(
     app: SlackApp, engine: Engine, shelf: Shelf, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_show_engine(engine, terminal), name="show engine")
-        group.create_task(_first_sync(shelf, terminal), name="first sync")
-        if workspace is not None:
-            group.create_task(_show_page(workspace, engine, shelf.library), name="show page")
-        await app.run_until_revoked()
+    """Run until cancelled, revoked, or the workspace on this machine has ended; what is only shown may break."""
+    shown = Tasks()
+    shown.start(_show_engine(engine, terminal), "show engine")
+    shown.start(_first_sync(shelf, terminal), "first sync")
+    try:
+        if workspace is None:
+            await app.run_until_revoked()
+            return
+        shown.start(show_page(workspace, engine, shelf.library), "show page")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(workspace.ended(), name="workspace")
+            await app.run_until_revoked()
+    finally:
+        await shown.close(0.0)
 
 
 async def _first_sync(shelf: Shelf, terminal: Terminal) -> None:
@@ -147,25 +156,36 @@ async def _show_engine(engine: Engine, terminal: Terminal) -> None:
                 terminal.set("engine", status.progress, status.detail)
 
 
-async def _show_page(workspace: LocalWorkspace, engine: Engine, library: Library) -> None:
-    """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with."""
+class Page(Protocol):
+    """Where the page of the workspace on this machine is told things."""
+
+    async def publish(self, status: Mapping[str, object]) -> bool:
+        """Show ``status``; tell whether it is shown."""
+
+
+async def show_page(page: Page, engine: Engine, library: Library, *, every_s: float = _PAGE_STATUS_S) -> None:
+    """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with, for ever."""
     told: Mapping[str, object] = {}
+    suggested_for: tuple[int, int] | None = None
     suggestions: list[str] = []
-    documents = -1
+    sources: tuple[SourceStatus, ...] = ()
+    trouble = ""
     while True:
         try:
-            state = await library.status()
-            held = sum(source.documents for source in state.sources)
-            if held != documents and held:
-                suggestions, documents = await library.suggestions(3), held
-            status = page_status(engine.status(), state.sources, suggestions)
+            sources = (await library.status()).sources
+            held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
+            settled = suggested_for is None or all(source.syncing is None for source in sources)
+            if held[0] and held != suggested_for and settled:
+                suggestions, suggested_for = await library.suggestions(3), held
+            trouble = ""
         except KnowledgeError as error:
-            _log.warning("knowledge not shown on the page", error=str(error))
-        else:
-            if status != told:
-                await workspace.publish(status)
-                told = status
-        await asyncio.sleep(_PAGE_STATUS_S)
+            if str(error) != trouble:
+                trouble = str(error)
+                _log.warning("knowledge not shown on the page", error=trouble)
+        status = page_status(engine.status(), sources, suggestions)
+        if status != told and await page.publish(status):
+            told = status
+        await asyncio.sleep(every_s)
 
 
 # ── What people are shown ────────────────────────────────────────────────────────────────────────────────────────────

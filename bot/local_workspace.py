@@ -35,19 +35,33 @@ class LocalWorkspace:
     url: str
     slack: SlackSettings
     _control: aiohttp.ClientSession
+    _process: asyncio.subprocess.Process
 
     def link(self, source: str, document: str, url: str) -> str:
         """Return where a person opens a document of a folder: the workspace shows it, at the same anchor."""
         anchor = url.partition("#")[2]
         return f"{self.url}/files/{quote(source, safe='')}/{quote(document)}" + (f"#{anchor}" if anchor else "")
 
-    async def publish(self, status: Mapping[str, object]) -> None:
-        """Show ``status`` on the page; a page that cannot be told is logged and changes nothing."""
+    async def ended(self) -> None:
+        """Wait until its process has ended, which nobody asked it to.
+
+        Raises:
+            WorkspaceError: always, in the end.
+
+        """
+        status = await self._process.wait()
+        how = f"was killed (signal {-status})" if status < 0 else f"ended (status {status})"
+        raise WorkspaceError(f"The workspace on this machine {how}. Start Kvasir again: its messages are kept.")
+
+    async def publish(self, status: Mapping[str, object]) -> bool:
+        """Show ``status`` on the page and tell whether that worked; where not, it is logged and changes nothing."""
         try:
             async with self._control.put(f"{self.url}/sandbox/status", json=status) as response:
                 response.raise_for_status()
         except (aiohttp.ClientError, TimeoutError) as error:
             _log.warning("status not shown on the page", error=type(error).__name__)
+            return False
+        return True
 
 
 @contextlib.asynccontextmanager
@@ -84,7 +98,7 @@ async def local_workspace(
                 signing_secret=credentials["signing_secret"],
                 api_url=f"{url}/api/",
             )
-            yield LocalWorkspace(url, slack, control)
+            yield LocalWorkspace(url, slack, control, process)
     finally:
         await _stop(process)
 
@@ -101,6 +115,15 @@ async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> s
     if "address already in use" in reason.lower():
         raise WorkspaceError(
             f"Port {port} is taken, perhaps by another Kvasir. Stop that, or choose another: KVASIR_SANDBOX_PORT=3001."
+        )
+    if "another sandbox is running" in reason:
+        raise WorkspaceError(
+            f"Another Kvasir runs with the state in {log.parent.parent}. Stop that, or give this one its own folder: "
+            "KVASIR_HOME=/another/folder KVASIR_SANDBOX_PORT=3001."
+        )
+    if "cannot start on port" in reason:
+        raise WorkspaceError(
+            f"Port {port} cannot be opened on this machine. Choose one from 1024 to 65535: KVASIR_SANDBOX_PORT=3001."
         )
     raise WorkspaceError(f"The workspace did not open: {reason.splitlines()[-1] if reason else 'no reason given'}")
 

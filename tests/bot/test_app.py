@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from bot.app import Shelf
+from bot.app import Shelf, show_page
+from engine.interfaces import State, Status
+from knowledge.errors import ManifestError, StoreUnavailable
+from knowledge.library import LibraryStatus, SourceStatus
+from knowledge.sync.report import Progress
 
 
 class Endless:
@@ -31,3 +38,111 @@ async def test_a_search_is_cancelled_whatever_the_moment(turns: int) -> None:
     search.cancel()
     assert done
     assert search.cancelled()
+
+
+# ── What the page is told ────────────────────────────────────────────────────────────────────────────────────────────
+
+DOCS = SourceStatus("docs", "folder", "/docs", 3, 9, 0, (), 0, None, None, None, None)
+STARTING = Status(State.STARTING)
+SYNCING = Progress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
+
+
+@dataclass
+class Wire:
+    """A page, an engine and a library, as a test wants them."""
+
+    sources: tuple[SourceStatus, ...] = (DOCS,)
+    engine: Status = STARTING
+    status_fails: Exception | None = None
+    suggesting_fails: Exception | None = None
+    publishing_fails: bool = False
+    suggested: int = 0
+    looks: int = 0
+    shown: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def library(self) -> Any:
+        wire = self
+
+        class Books:
+            async def status(self) -> LibraryStatus:
+                wire.looks += 1
+                if wire.status_fails is not None:
+                    raise wire.status_fails
+                return LibraryStatus("local", indexing=False, sources=wire.sources)
+
+            async def suggestions(self, n: int) -> list[str]:
+                wire.suggested += 1
+                if wire.suggesting_fails is not None:
+                    raise wire.suggesting_fails
+                return [f"Question {wire.suggested}?"][:n]
+
+        return Books()
+
+    def running(self) -> Any:
+        wire = self
+
+        class Runs:
+            def status(self) -> Status:
+                return wire.engine
+
+        return Runs()
+
+    async def publish(self, status: Mapping[str, object]) -> bool:
+        if not self.publishing_fails:
+            self.shown.append(status)
+        return not self.publishing_fails
+
+    @contextlib.asynccontextmanager
+    async def page(self) -> Any:
+        task = asyncio.create_task(show_page(self, self.running(), self.library(), every_s=0.0))
+        try:
+            yield
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5.0):
+            while not happened():  # noqa: ASYNC110 - whatever a test waits for
+                await asyncio.sleep(0)
+
+
+async def test_the_page_shows_the_engine_though_the_store_is_down() -> None:
+    wire = Wire(suggesting_fails=StoreUnavailable("The store is down. Start it."))
+    async with wire.page():
+        await wire.until(lambda: bool(wire.shown))
+        assert wire.shown[0]["knowledge"]["documents"] == 3
+        wire.engine = Status(State.READY)
+        await wire.until(lambda: wire.shown[-1]["engine"]["state"] == "ready")
+        wire.suggesting_fails = None
+        await wire.until(lambda: bool(wire.shown[-1]["suggestions"]))
+
+
+async def test_the_page_shows_the_engine_though_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:
+    wire = Wire(status_fails=ManifestError("The database is locked. Wait."))
+    async with wire.page():
+        await wire.until(lambda: wire.looks > 5)
+        assert wire.shown[0]["engine"]["state"] == "starting"
+        assert wire.shown[0]["knowledge"]["documents"] == 0
+    told = "".join(capfd.readouterr())
+    assert told.count("not shown on the page") == 1, "said once, not at every look"
+
+
+async def test_a_page_that_was_not_told_is_told_again() -> None:
+    wire = Wire(publishing_fails=True)
+    async with wire.page():
+        await wire.until(lambda: wire.looks > 3)
+        wire.publishing_fails = False
+        await wire.until(lambda: bool(wire.shown))
+
+
+async def test_questions_are_suggested_early_and_then_once_a_sync_has_ended() -> None:
+    wire = Wire(sources=(replace(DOCS, syncing=SYNCING),))
+    async with wire.page():
+        await wire.until(lambda: wire.suggested == 1)
+        wire.sources = (replace(DOCS, documents=200, syncing=SYNCING),)
+        await wire.until(lambda: wire.shown[-1]["knowledge"]["documents"] == 200)
+        assert wire.suggested == 1
+        wire.sources = (replace(DOCS, documents=200),)
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 2?"])
