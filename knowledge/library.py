@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from knowledge import chunking, terms
-from knowledge.errors import KnowledgeError, SyncRunning, UnknownSource
+from knowledge.errors import KnowledgeError, StoreError, SyncRunning, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
     Chunk,
@@ -143,11 +143,19 @@ class Library:
 
         """
         keys = [source.key.id for source in self._chosen(sources)]
-        await self._indexes.follow()
-        index = self._indexes.searched
-        if self._hybrid is None or self._hybrid[0] is not index:
-            self._hybrid = index, self._search_of(index)
-        return await self._hybrid[1].search(query, limit=limit, readers=readers, sources=keys)
+        while True:
+            index = await self._searched()
+            if self._hybrid is None or self._hybrid[0] is not index:
+                self._hybrid = index, self._search_of(index)
+            try:
+                result = await self._hybrid[1].search(query, limit=limit, readers=readers, sources=keys)
+            except StoreError:
+                if await self._searched() is index:
+                    raise
+            else:
+                if await self._searched() is index:
+                    return result
+            # A switch dropped the index in mid-search: what it held is in the new one.
 
     async def refresh(self, source: str | None = None, on_progress: OnProgress | None = None) -> SyncReport:
         """Bring one source, or every source, up to date.
@@ -182,7 +190,8 @@ class Library:
             ManifestError: the manifest's database failed.
 
         """
-        manifest = self._indexes.searched.manifest
+        searched = await self._searched()
+        manifest = searched.manifest
         states: list[SourceStatus] = []
         for spec in self._settings.sources:
             key = self._sources[spec.name].key
@@ -203,14 +212,14 @@ class Library:
                     syncing=self._running.get(key.name),
                 )
             )
-        return LibraryStatus(self._indexes.searched.store.kind, not self._indexes.settled, tuple(states))
+        return LibraryStatus(searched.store.kind, not self._indexes.settled, tuple(states))
 
     async def suggestions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer, the same ones as long as the documents are the same.
 
         They are made of headings, and each was searched for: its best hit is the passage under that heading.
         """
-        headings = await self._indexes.searched.manifest.headings(self._keys(), _HEADINGS)
+        headings = await (await self._searched()).manifest.headings(self._keys(), _HEADINGS)
         found: list[str] = []
         for tries, (question, heading) in enumerate(questions(headings)):
             if len(found) == n or tries == _TRIES:
@@ -271,6 +280,11 @@ class Library:
                     f"There is no source “{name}”.{meant} Sources are: {', '.join(self._sources) or 'none'}."
                 )
         return [source for name, source in self._sources.items() if name in names]
+
+    async def _searched(self) -> OpenIndex:
+        """Return the index to search, after a switch of another process the new one."""
+        await self._indexes.follow()
+        return self._indexes.searched
 
     def _search_of(self, index: OpenIndex) -> HybridSearch:
         async def current(ids: Collection[str]) -> dict[str, Current]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.interfaces import EVERYONE, Candidate, Current, Embedder, Hit, SearchResult, Store, Vector
-from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse
+from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, surest
 from knowledge.stores.common import both
 from knowledge.terms import query_terms
 
@@ -34,7 +35,9 @@ class Breadth:
     query_characters: int = 8192
     """Of a longer question the first and the last half of this many; the embedder reads its first 512 tokens."""
     count_for_s: float = 60.0
-    """How long the number of rows is taken as known; only its logarithm matters."""
+    """How long the number of rows is taken as known at most; only its logarithm matters."""
+    growth_rows_s: float = 1000.0
+    """Rows a second that no sync outruns: a small number is known for as long only as it cannot have doubled."""
 
 
 class HybridSearch:
@@ -64,7 +67,7 @@ class HybridSearch:
         self._breadth = breadth or Breadth()
         self._now = now
         self._rows = 0
-        self._rows_counted_at: float | None = None
+        self._rows_counted_at = -math.inf
 
     async def search(
         self, query: str, *, sources: Collection[str], limit: int = 8, readers: Collection[str] = EVERYONE
@@ -89,8 +92,7 @@ class HybridSearch:
             terms = query_terms(text)
             question = asked(text, terms, rows)
             hits = await self._hits(question, vector, terms, limit, sources, frozenset(readers) or EVERYONE)
-        answerable = bool(hits) and hits[0].confidence >= ANSWERABLE
-        return SearchResult(query, hits, self._now() - started, answerable)
+        return SearchResult(query, hits, self._now() - started, surest(text, hits) >= ANSWERABLE)
 
     async def _hits(
         self,
@@ -129,7 +131,8 @@ class HybridSearch:
 
     async def _count(self) -> int:
         now = self._now()
-        if self._rows_counted_at is None or now - self._rows_counted_at > self._breadth.count_for_s:
+        known_for_s = min(self._breadth.count_for_s, self._rows / self._breadth.growth_rows_s)
+        if now - self._rows_counted_at > known_for_s:
             self._rows = await self._store.count()
             self._rows_counted_at = now
         return self._rows

@@ -145,7 +145,8 @@ class _SourceSync:
         listed_at = self._tools.now()
         listing, broken = await self._listing()
         known = await self._tools.manifest.known(self._key)
-        todo = plan(listing, known, now=listed_at, complete=broken is None)
+        # In a thread: over a hundred thousand documents it takes a third of a second.
+        todo = await asyncio.to_thread(plan, listing, known, now=listed_at, complete=broken is None)
         self._count(todo, known)
         await self._settle(todo)
         await self._take_in(todo.reads)

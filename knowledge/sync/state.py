@@ -156,8 +156,7 @@ class IndexManifest:
         if not await self._rows(stale):
             return 0
         async with self._database.writing() as connection:
-            documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(stale))
-            await self._retire(connection, documents)
+            await self._retire_all(connection, stale)
             gone = await connection.execute(
                 delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery()))
             )
@@ -347,7 +346,16 @@ class IndexManifest:
         await self._note(connection, old)
         return old
 
-    async def _retire(self, connection: AsyncConnection, documents: list[int] | Select[int]) -> list[str]:
+    async def _retire_all(self, connection: AsyncConnection, sources: Select[int]) -> None:
+        """Make the chunks of sources pending; within the database, because they may be millions."""
+        documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(sources))
+        ours = select(tables.chunks.c.id, tables.chunks.c.index_id).where(tables.chunks.c.document_id.in_(documents))
+        await connection.execute(
+            delete(tables.pending).where(self._these(tables.pending, ours.with_only_columns(tables.chunks.c.id)))
+        )
+        await connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
+
+    async def _retire(self, connection: AsyncConnection, documents: list[int]) -> list[str]:
         """Make the chunks of documents pending and current no longer."""
         theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
         old = list((await connection.execute(theirs)).scalars())
@@ -364,7 +372,7 @@ class IndexManifest:
         for some in portions(ids):
             await connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
 
-    def _these(self, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
+    def _these(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
         return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
 
     @whole

@@ -297,3 +297,15 @@ def test_bounded(text: str, characters: int) -> None:
     short = bounded(text, characters)
     assert len(short) <= characters + 1
     assert short == text if len(text) <= characters else text.startswith(short[: characters // 2])
+
+
+async def test_how_sure_it_is_follows_a_store_that_grows(house: House) -> None:
+    """The number of rows is part of the confidence: one that was counted before a sync makes anything look certain."""
+    search = house.search()
+    assert await ids(search, "when does the office open") == []
+    await house.add(
+        {f"n{n}": f"Paragraph {n} tells of the office, of nothing else, and of number {n}." for n in range(300)}
+    )
+    told = await search.search("when does the office open", sources=[SOURCE])
+    fresh = await house.search().search("when does the office open", sources=[SOURCE])
+    assert [hit.confidence for hit in told.hits] == [hit.confidence for hit in fresh.hits]

@@ -297,3 +297,30 @@ async def test_suggestions_are_answered_by_their_passage(bench: Bench, new_sourc
         assert suggestions == await library.suggestions()
         assert set(suggestions) <= {"How do I add a source?", "How do I approve holidays?", "如何提交报销？"}
         assert len(suggestions) >= 2
+
+
+async def test_status_and_suggestions_follow_another_process_that_switched(bench: Bench, new_source: Any) -> None:
+    docs = new_source("docs", "/docs")
+    docs.put("a.md", "# Add a source\nWrite a table source into the file to add a source.")
+    async with bench.library(docs) as library:
+        await library.refresh()
+    bench.chunker = "2"
+    async with bench.library(docs) as library, bench.library(docs) as other_process, bench.library(docs) as third:
+        await library.refresh()
+        status = await other_process.status()
+        assert (status.indexing, status.sources[0].documents) == (False, 1)
+        assert await third.suggestions() == ["How do I add a source?"]
+
+
+async def test_a_search_that_a_switch_overtakes_finds_what_it_would_have_found(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        before = await texts(library, "holiday")
+    bench.chunker, bench.store = "2", Overtaken
+    async with bench.library(handbook) as library, bench.library(handbook) as other_process:
+        Overtaken.meanwhile = library.refresh
+        assert await texts(other_process, "holiday") == before
+    bench.chunker = "3"
+    async with bench.library(handbook) as library:
+        Overtaken.meanwhile = library.refresh
+        assert await texts(library, "holiday") == before

@@ -1,0 +1,42 @@
+"""A sync as a process of its own, from the library's settings: a program for ``test_production.py``.
+
+``python syncer.py`` reads the settings as JSON from standard input, writes a line for each document that is worked off,
+then ``end`` and what the sync counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from bot.wheels import WheelCache
+from knowledge.library import open_library
+from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.sync.report import Progress
+
+
+def settings_of(fields: dict[str, object], roots: dict[str, str]) -> KnowledgeSettings:
+    """Return the settings that name these folders, each a source."""
+    sources = tuple(SourceSpec(name, "folder", {"path": path}, Path("/")) for name, path in roots.items())
+    paths = {name: Path(str(fields[name])) for name in ("home", "cache")}
+    return KnowledgeSettings(**{**fields, **paths}, sources=sources)  # type: ignore[arg-type]
+
+
+def tell(progress: Progress) -> None:
+    print(progress.source, progress.done, progress.total, flush=True)  # noqa: T201 - the tests read it
+
+
+async def main() -> None:
+    given = json.load(sys.stdin)
+    settings = settings_of(given["settings"], given["roots"])
+    async with open_library(settings, WheelCache(settings.cache / "wheels").unpack) as library:
+        report = await library.refresh(on_progress=tell)
+    sources = {name: dataclasses.asdict(source) for name, source in report.sources.items()}
+    print("end", json.dumps(sources), flush=True)  # noqa: T201 - as above
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,209 @@
+"""Knowledge as it runs in production, by its settings alone: a real Weaviate, a real PostgreSQL, several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.wheels import WheelCache
+from knowledge.library import Library, open_library
+from tests.postgres import postgres_server
+from tests.services import WeaviateServer, weaviate_server
+from tests.sync.syncer import settings_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SYNCER = Path(__file__).parent / "syncer.py"
+ANIMALS = ("zebra", "walrus", "ocelot", "tapir", "lemur", "heron")
+FILLER = "Whoever looks after the animals writes down what they ate, how they slept and who came to see them. " * 6
+
+
+@pytest.fixture(scope="module")
+def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
+    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@dataclass
+class House:
+    """Settings of one installation, opened here or synced in a process of its own."""
+
+    settings: dict[str, Any]
+    roots: dict[str, str]
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[Library]:
+        settings = settings_of(self.settings, self.roots)
+        async with open_library(settings, WheelCache(settings.cache / "wheels").unpack) as library:
+            yield library
+
+    async def begun(self) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(SYNCER), stdin=pipe, stdout=pipe, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"settings": self.settings, "roots": self.roots}).encode())
+        process.stdin.close()
+        return process
+
+    async def empty(self) -> None:
+        """Remove whatever there is, so that the next test begins with nothing."""
+        async with self.opened() as library:
+            for row in await library._indexes._manifest.indexes():
+                await library._indexes.written.store.drop(row.name)
+                await library._indexes._manifest.forget(row)
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path, weaviate: WeaviateServer) -> AsyncIterator[House]:
+    """Give an installation as deploy/compose.yaml has it, and one that keeps its manifest in a file."""
+    on_file = request.param == "sqlite"
+    settings = {
+        "home": str(tmp_path / "home"),
+        "cache": os.environ.get("KVASIR_CACHE") or str(Path.home() / ".cache" / "kvasir"),
+        "database_url": f"sqlite:///{tmp_path}/home/kvasir.db" if on_file else request.getfixturevalue("postgres"),
+        "weaviate_url": weaviate.url,
+        "weaviate_grpc_url": weaviate.grpc_url,
+        "weaviate_api_key": weaviate.api_key,
+    }
+    house = House(settings, {"docs": str(tmp_path / "docs")})
+    for name in ("docs", "wiki"):
+        (tmp_path / name).mkdir()
+    yield house
+    await house.empty()
+
+
+async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
+    assert process.stdout is not None
+    async with asyncio.timeout(300):
+        while line := await process.stdout.readline():
+            yield line.decode().rstrip()
+
+
+async def agree(library: Library) -> bool:
+    """Whether store and manifest hold the same ids, each once, and nothing is pending."""
+    written = library._indexes.written
+    stored = [id_ async for ids in written.store.ids() for id_ in ids]
+    listed = await written.manifest.chunk_ids()
+    return (
+        sorted(stored) == sorted(listed)
+        and await written.store.count() == len(listed)
+        and not (await written.manifest.pending(1))
+    )
+
+
+async def documents(library: Library, query: str) -> list[str]:
+    return [hit.document for hit in (await library.search(query)).hits]
+
+
+def write(root: Path, count: int, word: str) -> None:
+    """Write documents of two passages each, both of which end with the word."""
+    for n in range(count):
+        animal = ANIMALS[n % len(ANIMALS)]
+        parts = "".join(
+            f"## Part {part}\n\n{FILLER} Room {n} of the {animal}, shelf {part}, is {word}.\n\n"
+            for part in ("one", "two")
+        )
+        (root / f"{animal}-{n}.md").write_text(f"# The {animal} number {n}\n\n{parts}")
+
+
+async def test_what_changes_is_found_and_what_goes_is_not(house: House, tmp_path: Path) -> None:
+    write(docs := tmp_path / "docs", 12, "green")
+    (tmp_path / "wiki" / "w.md").write_text("# Wiki\n\nThe wiki knows the zebra too.\n")
+    house.roots["wiki"] = str(tmp_path / "wiki")
+    async with house.opened() as library:
+        assert await documents(library, "zebra") == []
+        first = await library.refresh()
+        assert first.ok
+        assert (first.sources["docs"].added, first.sources["wiki"].added, first.repaired) == (12, 1, 0)
+        assert await agree(library)
+        assert (await documents(library, "which shelf for the walrus number 7?"))[0] == "walrus-7.md"
+
+        (docs / "zebra-0.md").write_text("# The zebra number 0\n\nThe zebra lives in Nairobi now.\n")
+        (docs / "lemur-4.md").unlink()
+        (docs / "报销.md").write_text("# 报销指南\n\n出差回来以后，请在一个月内提交报销单。\n")
+        second = (await library.refresh()).sources["docs"]
+        assert (second.added, second.updated, second.deleted, second.unchanged) == (1, 1, 1, 10)
+        assert (second.error, second.failed) == (None, 0)
+        assert await agree(library)
+        hits = (await library.search("where does the zebra live?")).hits
+        assert hits[0].text.startswith("The zebra lives in Nairobi")
+        assert (await documents(library, "怎么提交报销单？"))[0] == "报销.md"
+        assert "lemur-4.md" not in await documents(library, "The lemur number 4")
+
+        third = await library.refresh()
+        assert (third.repaired, third.sources["docs"].chunks_written, third.sources["docs"].unchanged) == (0, 0, 12)
+
+    del house.roots["wiki"]
+    async with house.opened() as library:
+        assert "w.md" not in await documents(library, "The wiki knows the zebra too.")
+        assert (await library.refresh()).ok
+        assert await agree(library)
+    house.roots["wiki"] = str(tmp_path / "wiki")
+    async with house.opened() as library:
+        assert "w.md" not in await documents(library, "The wiki knows the zebra too."), "purged, not hidden"
+
+
+async def test_a_sync_killed_in_the_middle_is_mended_by_the_next(house: House, tmp_path: Path) -> None:
+    write(tmp_path / "docs", 60, "green")
+    async with house.opened() as library:
+        assert (await library.refresh()).ok
+        write(tmp_path / "docs", 80, "blue")
+        process = await house.begun()
+        async for line in lines(process):
+            if line.startswith("docs ") and int(line.split()[1]) >= 20:
+                process.send_signal(signal.SIGKILL)
+        assert await process.wait() == -signal.SIGKILL
+        for n in range(0, 60, 7):
+            hits = (await library.search(f"Room {n} of the {ANIMALS[n % 6]}", limit=100)).hits
+            shown = [hit.text.split(" is ")[-1] for hit in hits if hit.document.endswith(f"-{n}.md")]
+            assert (len(shown), len(set(shown))) == (2, 1), f"document {n} is not shown whole, or as a mix: {shown}"
+        report = await library.refresh()
+        assert report.ok
+        assert await agree(library)
+        status = (await library.status()).sources[0]
+        assert (status.documents, status.chunks) == (80, 160)
+        assert (await documents(library, "Room 77 of the heron, shelf one"))[0] == "heron-77.md"
+        assert (await library.refresh()).sources["docs"].chunks_written == 0
+
+
+async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it_has_ended(
+    house: House, tmp_path: Path
+) -> None:
+    write(tmp_path / "docs", 60, "green")
+    async with house.opened() as library:
+        assert await documents(library, "zebra") == []
+        process = await house.begun()
+        seen = 0
+        async for line in lines(process):
+            found = await documents(library, "Which shelf for the zebra?")
+            if line.startswith("end"):
+                assert json.loads(line.partition(" ")[2])["docs"]["added"] == 60
+            elif int(line.split()[1]) >= 30:
+                seen += bool(found)
+        assert await process.wait() == 0
+        assert seen
+        result = await library.search("Which shelf has the heron number 59, room 59?")
+        assert result.hits[0].document == "heron-59.md"
+        async with house.opened() as fresh:
+            again = await fresh.search("Which shelf has the heron number 59, room 59?")
+        assert [hit.confidence for hit in result.hits] == pytest.approx(
+            [hit.confidence for hit in again.hits], abs=0.01
+        )
