@@ -15,6 +15,7 @@ WARNING = logging.WARNING
 
 _TOKEN = re.compile(
     r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?<=[?&]ticket=)[^&\s'\"]+"  # of a Socket Mode address, which the SDK logs where it cannot connect
 )
 _SHORTEST_SECRET = 6
 """Masking something shorter would blank ordinary words."""

@@ -13,7 +13,7 @@ import structlog
 
 from bot.slack import render
 from bot.slack.calls import Calls
-from bot.slack.command import HELP, HELP_CHINESE, Command, Help, ListSources, Refresh, Search, Status, nearest, parse
+from bot.slack.command import HELP, HELP_CHINESE, Command, Help, ListSources, Refresh, Search, Status, parse
 from bot.slack.errors import SlackError
 from engine.interfaces import Status as EngineStatus
 from knowledge.errors import SyncRunning, UnknownSource
@@ -175,12 +175,10 @@ class Kb:
                     await self._library.refresh(command.source, on_progress=on_progress), chinese=chinese
                 )
         except SyncRunning as running:
-            return render.escape("更新已在进行中。" if chinese else f"A refresh is running already. {running}")
+            return render.escape("更新已在进行中，请等它结束。" if chinese else str(running))
         except UnknownSource as error:
-            names = list(await self._library.status())
-            close = nearest(command.source or "", names)
-            hint = f" {'您是指' if chinese else 'Did you mean'} “{close}”?" if close else ""
-            return render.escape(f"{error}{hint}")
+            unknown = f"没有名为“{command.source}”的来源。用 /kb 来源 查看所有来源。"
+            return render.escape(unknown if chinese else str(error))
         except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
             return render.escape(self._apology(error))

@@ -13,7 +13,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.calls import Calls
-from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized
+from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +40,7 @@ class SocketRunner:
         client: AsyncWebClient,
         *,
         on_refused: Callable[[SlackError], None],
+        start_s: float = _START_S,
         ping_s: float = _PING_S,
         look_s: float = _LOOK_S,
         now: Callable[[], float] = time.monotonic,
@@ -48,6 +49,7 @@ class SocketRunner:
         self._app_token = app_token
         self._client = client
         self._on_refused = on_refused
+        self._start_s = start_s
         self._ping_s = ping_s
         self._look_s = look_s
         self._now = now
@@ -67,8 +69,15 @@ class SocketRunner:
         )
         handler.client.proxy = self._client.proxy
         handler.client.wss_uri = opened
-        async with asyncio.timeout(_START_S):
-            await handler.client.connect()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(self._start_s):
+                await handler.client.connect()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            raise SlackUnavailable(
+                f"Slack's websocket did not open within {self._start_s:g} s. Check that this network (or its proxy) lets "
+                "wss:// through, and start Kvasir again.",
+                maybe_done=False,
+            ) from None
         self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
 
     async def _opened(self) -> str:
@@ -101,7 +110,7 @@ class SocketRunner:
     async def _reconnect(self, handler: AsyncSocketModeHandler) -> None:
         try:
             handler.client.wss_uri = await self._opened()
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(self._start_s):
                 await handler.client.connect()  # type: ignore[no-untyped-call]
         except (SlackUnauthorized, SlackMissingScope) as error:
             self._on_refused(error)

@@ -25,6 +25,7 @@ async def test_one_that_dies_is_told_with_the_next_step(tmp_path: Path) -> None:
         assert not await workspace.publish({"engine": {}})
 
 
+@pytest.mark.slow
 async def test_a_second_one_with_the_same_state_is_told_what_to_do(tmp_path: Path) -> None:
     async with local_workspace(tmp_path / "sandbox", 0):
         with pytest.raises(WorkspaceError, match=rf"Another Kvasir .* {re.escape(str(tmp_path))}\..*KVASIR_HOME"):

@@ -36,6 +36,12 @@ def test_ours_and_the_libraries_lines_are_masked(stream: io.StringIO) -> None:
     assert told.count("***") == 4
 
 
+def test_the_ticket_of_a_websocket_is_masked(stream: io.StringIO) -> None:
+    logging.getLogger("x").error("Failed to connect (403, url='wss://a.example/link/?ticket=abc-123&app_id=A1')")
+    assert "abc-123" not in stream.getvalue()
+    assert "app_id=A1" in stream.getvalue()
+
+
 def test_an_exception_s_text_is_masked_too(stream: io.StringIO) -> None:
     logging.getLogger("x").error("failed", exc_info=ValueError("refused xapp-1-ABCDEFGH-12"))
     assert "ABCDEFGH" not in stream.getvalue()

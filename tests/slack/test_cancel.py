@@ -8,11 +8,16 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slack_bolt.app.async_app import AsyncApp
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.questions import Key
-from bot.slack.errors import SlackError
+from bot.slack.app import web_client
+from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.socket_mode import SocketRunner
 from bot.slack.turns import TurnSettings
 from tests.slack.room import Bot, body, finished, house
@@ -119,3 +124,21 @@ async def test_an_app_token_that_is_revoked_meanwhile_is_told(tmp_path: Path) ->
         await bot.box.faults(revoke=["app"])
         await bot.box.wait_until(lambda: refused)
         assert "SLACK_APP_TOKEN" in str(refused[0])
+
+
+async def test_a_websocket_that_never_opens_is_told_at_the_start() -> None:
+    """A network that lets HTTPS through and wss not: Slack answers, and the address that it names is not reached."""
+
+    async def opened(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "url": "ws://127.0.0.1:9/link/?ticket=abc"})
+
+    app = web.Application()
+    app.router.add_post("/api/apps.connections.open", opened)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        client = web_client(str(server.make_url("/api/")), "xoxb-1", session)
+        runner = SocketRunner(AsyncApp(client=client), "xapp-1", client, on_refused=lambda _: None, start_s=0.3)
+        try:
+            with pytest.raises(SlackUnavailable, match=r"websocket did not open within 0\.3 s\. Check"):
+                await runner.start()
+        finally:
+            await runner.close()

@@ -94,8 +94,10 @@ async def test_refresh_in_the_direct_message_is_that_message(desk: Bot, shelf: S
 @pytest.mark.parametrize(
     ("failure", "typed", "words"),
     [
-        (SyncRunning("One began 3 s ago."), "refresh", "A refresh is running already. One began 3 s ago."),
-        (UnknownSource("No source is named “dosc”."), "refresh dosc", "Did you mean “docs”?"),
+        (SyncRunning("A sync is running already. Wait."), "refresh", "A sync is running already. Wait."),
+        (SyncRunning("A sync is running already. Wait."), "刷新", "更新已在进行中，请等它结束。"),
+        (UnknownSource("There is no source “dosc”. Did you mean “docs”?"), "refresh dosc", "Did you mean “docs”?"),
+        (UnknownSource("There is no source “文件”."), "刷新 文件", "没有名为“文件”的来源。用 /kb 来源 查看所有来源。"),
         (StoreUnavailable("The store is down. Start it."), "refresh", "The store is down. Start it."),
         (StoreUnavailable("The store is down. Start it."), "search logs", "The store is down. Start it."),
         (ZeroDivisionError("secret"), "search logs", "Something went wrong inside Kvasir"),
@@ -104,7 +106,10 @@ async def test_refresh_in_the_direct_message_is_that_message(desk: Bot, shelf: S
 async def test_what_goes_wrong_is_told(desk: Bot, shelf: Shelf, failure: Exception, typed: str, words: str) -> None:
     shelf.failure = failure
     await desk.box.command("ada", "#general", f"/kb {typed}")
-    assert "secret" not in await told(desk, words)
+    text = await told(desk, words)
+    assert "secret" not in text
+    for line in text.splitlines():
+        assert line.count("Did you mean") + line.count("running already") <= 1, "said once"
 
 
 async def test_a_response_url_that_is_used_up_is_no_end(desk: Bot) -> None:
