@@ -74,8 +74,8 @@ class SocketRunner:
                 await handler.client.connect()  # type: ignore[no-untyped-call]
         except TimeoutError:
             raise SlackUnavailable(
-                f"Slack's websocket did not open within {self._start_s:g} s. Check that this network (or its proxy) lets "
-                "wss:// through, and start Kvasir again.",
+                f"Slack's websocket did not open within {self._start_s:g} s. Check that this network (or its proxy) "
+                "lets wss:// through, and start Kvasir again.",
                 maybe_done=False,
             ) from None
         self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
