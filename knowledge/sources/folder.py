@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from knowledge.errors import SourceError
+from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceKey
 
 SUFFIXES = (
@@ -48,8 +49,20 @@ class FolderOptions:
     """A larger file is not read."""
 
     def root(self, base: Path) -> str:
-        """Return the absolute path, symbolic links left as they are: another root is another source."""
-        return os.path.abspath(base / Path(self.path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
+        """Return the absolute path, symbolic links left as they are: another root is another source.
+
+        Raises:
+            ValueError: it is no path, or no text that a manifest can hold.
+
+        """
+        try:
+            root = os.path.abspath(base / Path(self.path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
+        except RuntimeError as error:  # nobody of that name has a home directory
+            raise ValueError(str(error)) from error
+        if "\0" in root:
+            raise ValueError("it holds a NUL")
+        root.encode()
+        return root
 
 
 class FolderSource:
@@ -160,8 +173,22 @@ class FolderSource:
 
 
 def build(name: str, options: FolderOptions, base: Path, readers: frozenset[str]) -> FolderSource:
-    """Build the source that a ``[[source]]`` table describes."""
-    return FolderSource(SourceKey(name, "folder", options.root(base)), options, readers=readers)
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its path or its limit cannot be meant.
+
+    """
+    if not 0 < options.max_mb < math.inf:
+        raise SourceMisconfigured(f"Source {name}: max_mb must be a number above 0. Correct it in kvasir.toml.")
+    try:
+        root = options.root(base)
+    except ValueError as error:
+        raise SourceMisconfigured(
+            f"Source {name}: {options.path!a} in {str(base)!a} is no path in UTF-8 that Kvasir can take. "
+            "Correct it in kvasir.toml, or move the folder."
+        ) from error
+    return FolderSource(SourceKey(name, "folder", root), options, readers=readers)
 
 
 class _Walk:

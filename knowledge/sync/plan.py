@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.interfaces import Listed
-from knowledge.sync.records import Known, encode_readers
+from knowledge.sync.records import Known, both, decode_readers, encode_readers
 
 RACY_S = 2.0
 """A file may change again within its clock's tick (2 s on FAT) without a new version."""
@@ -98,12 +98,19 @@ def retry_delay_s(attempts: int) -> float:
 
 
 def _changed(listed: Listed, row: Known) -> bool:
+    if row.reason is not None:
+        # What answers keeps its link and readers until it can be read; only fewer readers count at once.
+        return listed.version != row.version or encode_readers(_allowed(listed, row)) != row.readers
     return (
         listed.version != row.version
         or listed.url != row.url
         or encode_readers(listed.readers) != row.readers
-        or (row.reason is None and _racy(listed, row))
+        or _racy(listed, row)
     )
+
+
+def _allowed(listed: Listed, row: Known) -> frozenset[str]:
+    return both(decode_readers(row.readers), listed.readers)
 
 
 def _racy(listed: Listed, row: Known) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _PORTION = 500
 """Manifest rows changed in one transaction."""
 _TOLD = 10
 """Failures named in a report."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,7 @@ class _SourceSync:
             self._touch(Touched(known.row, content.version, read_at), known)
             return None
         title, chunks = await self._tools.passages(self._key, read.listed, content)
+        _check_text(read.listed.document, title, chunks)
         before = frozenset(await self._tools.manifest.places(known.row)) if known and known.chunks else frozenset[str]()
         # A link, an audience or a title is part of a row: with a new one, every row is made anew.
         anew = moved or (known is not None and known.title != title)
@@ -332,6 +335,21 @@ class _SourceSync:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
+    """Refuse what a database would refuse, together with all the documents of the same transaction.
+
+    Raises:
+        ParseError: a text holds a NUL, or is no Unicode (half a surrogate pair).
+
+    """
+    for text in (title, *(part for chunk in chunks for part in (chunk.title, chunk.heading, chunk.text))):
+        if "\0" in text or (not text.isascii() and _SURROGATE.search(text)):
+            raise ParseError(
+                f"{document} yields text with characters that no database takes. Export it again from what made it, "
+                "or leave it out."
+            )
 
 
 def _known(reads: Sequence[Read]) -> Iterator[Known]:

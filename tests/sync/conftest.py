@@ -154,6 +154,8 @@ class DictSource(Failing):
         self.url = "https://handbook.test/{}"
         self.modified_at: datetime | None = None
         self.reads: list[str] = []
+        self.garbage: dict[str, str] = {}
+        """What each passage of a document holds besides, as some broken documents do."""
         self._serial = itertools.count(1)
 
     def put(self, document: str, text: str) -> None:
@@ -179,12 +181,13 @@ class DictSource(Failing):
         self.reads.append(listed.document)
         if listed.document not in self.texts:
             raise SourceError(f"{listed.document} is gone. Look again.")
-        return Content(self.texts[listed.document].encode(), None, str(self.versions[listed.document]))
+        text = self.texts[listed.document] + self.garbage.get(listed.document, "")
+        return Content(text.encode("utf-8", "surrogatepass"), None, str(self.versions[listed.document]))
 
 
 async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
     """Cut at blank lines; the first line that starts with "# " is the title."""
-    text = content.data.decode()
+    text = content.data.decode("utf-8", "surrogatepass")
     if text.startswith("broken"):
         raise ParseError(f"{listed.document} is broken. Mend it.")
     title = text.removeprefix("# ").splitlines()[0] if text.startswith("# ") else listed.document
@@ -193,7 +196,7 @@ async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[st
     chunks = []
     for part in filter(None, body.split("\n\n")):
         seen[part] = seen.get(part, 0) + 1
-        id_ = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part}|{seen[part]}"))
+        id_ = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part!a}|{seen[part]}"))
         chunks.append(Chunk(id_, key.id, listed.document, title, "", part, listed.url, listed.readers))
     return title, chunks
 

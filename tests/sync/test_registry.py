@@ -28,6 +28,12 @@ def build(kind: str, **options: object) -> None:
         ("folder", {"path": "x", "suffixes": "md"}, "suffixes must be a list of strings"),
         ("folder", {"path": "x", "max_mb": "big"}, "max_mb must be a number"),
         ("folder", {"path": "x", "max_mb": True}, "max_mb must be a number"),
+        ("folder", {"path": "x", "max_mb": float("nan")}, "max_mb must be a number above 0"),
+        ("folder", {"path": "x", "max_mb": float("inf")}, "max_mb must be a number above 0"),
+        ("folder", {"path": "x", "max_mb": 0}, "max_mb must be a number above 0"),
+        ("folder", {"path": "x\0y"}, "is no path"),
+        ("folder", {"path": "~nobody-of-this-name/x"}, "is no path"),
+        ("folder", {"path": "\udcff"}, "is no path"),
     ],
 )
 def test_a_mistake_is_named(kind: str, options: dict[str, object], says: str) -> None:

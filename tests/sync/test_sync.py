@@ -126,6 +126,34 @@ async def test_a_broken_document_is_quarantined_and_the_rest_goes_on(rig: Any) -
     assert await rig.answers() == {"a.md": ["fine"]}
 
 
+@pytest.mark.parametrize("mark", ["\ud800", "\0"])
+async def test_text_that_no_database_takes_is_quarantined_and_the_rest_goes_on(rig: Any, mark: str) -> None:
+    rig.source.put("a.md", "fine")
+    rig.source.put("b.md", "before")
+    await rig.sync()
+    rig.source.put("c.md", "new")
+    rig.source.garbage["b.md"] = mark
+    rig.source.put("b.md", "after")
+    report = await rig.report()
+    assert (report.error, report.added, report.failed) == (None, 1, 1)
+    assert "b.md" in report.failures[0].reason
+    assert await rig.answers() == {"a.md": ["fine"], "b.md": ["before"], "c.md": ["new"]}
+
+
+async def test_a_quarantined_document_rests_though_its_link_changes(rig: Any) -> None:
+    rig.source.put("a.md", "good")
+    await rig.sync()
+    rig.source.put("a.md", "broken")
+    await rig.sync()
+    rig.source.url = "https://elsewhere.test/{}"
+    await rig.sync()
+    await rig.sync()
+    assert rig.source.reads == ["a.md"] * 2
+    rig.source.put("a.md", "good")
+    assert (await rig.report()).updated == 1
+    assert {row.chunk.url for row in rig.store.rows.values()} == {"https://elsewhere.test/a.md"}
+
+
 async def test_a_quarantined_document_rests_until_its_time_or_its_change(rig: Any) -> None:
     rig.source.put("b.md", "broken")
     await rig.sync()
