@@ -2,7 +2,7 @@
 # make test   sets everything up, starts every service and passes all tests
 # make check  a developer's inner loop: lint, types, the fast tests
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench eval services format requirements
+.PHONY: help setup dev run services lint test check bench eval format requirements
 
 PYTHON ?= python3
 DOCS ?=
@@ -26,8 +26,10 @@ services: dev
 	@scripts/test-services.sh
 	@.venv/bin/python -m bot.prepare embedder engine-cpu
 
+# The fast tests share the cores; those with real servers, a browser or kill -9 take their turn.
 test: services lint
-	@.venv/bin/python -m pytest -q tests
+	@.venv/bin/python -m pytest -q -n 2 -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -m slow tests
 
 lint: dev
 	@.venv/bin/ruff check .
@@ -36,7 +38,7 @@ lint: dev
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python -m pytest -q -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -n 2 -m 'not slow' tests
 
 # Each figure stands beside its baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev

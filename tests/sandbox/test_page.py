@@ -58,7 +58,7 @@ async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWeb
     answer = page.locator(f"#thread [data-ts='{stream['ts']}']")
     await expect(answer).to_contain_text("因为这样")
     await expect(answer.locator(".caret")).to_be_attached()
-    more = " [[1]](https://example.com/a) and [[2]](file:///srv/b%20c.md)."
+    more = r" [\[1\]](https://example.com/a) and [[2]](file:///srv/b%20c.md)."
     await client.chat_appendStream(channel=GENERAL, ts=stream["ts"], markdown_text=more)
     await expect(answer.locator("a.cite")).to_have_text("1")
     await expect(answer.locator("a.cite")).to_have_attribute("rel", re.compile("noopener"))

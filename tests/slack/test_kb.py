@@ -130,10 +130,11 @@ def _kb_of(desk: Bot) -> kb.Kb:
 
 
 def test_texts_of_a_status() -> None:
+    now = datetime.now(UTC)
     sources = {
         "new": Source(synced_at=None),
-        "ill": Source(failed=2, held=3, error="It is away.", synced_at=NOW - timedelta(days=2, hours=3)),
-        "now": Source(synced_at=NOW + timedelta(seconds=5)),
+        "ill": Source(failed=2, held=3, error="It is away.", synced_at=now - timedelta(days=2, hours=3)),
+        "now": Source(synced_at=now + timedelta(seconds=5)),
     }
     engine = Status(State.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
     english = kb.status_text(engine, sources, chinese=False)

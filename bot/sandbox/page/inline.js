@@ -103,7 +103,7 @@ function reference(text, at, context) {
 function closing(text, at, open, close, farthest) {
   let depth = 0;
   for (let n = at; n < Math.min(text.length, at + farthest); n += 1) {
-    if (text[n] === "\\" && text[n + 1] !== close) n += 1;
+    if (text[n] === "\\") n += 1;
     else if (text[n] === open) depth += 1;
     else if (text[n] === close) {
       depth -= 1;
