@@ -278,4 +278,4 @@ class SearchResult:
     seconds: float
     """From the call to the return, embedding included."""
     answerable: bool
-    """Whether the best hit's confidence is over the measured "I do not know" threshold."""
+    """Whether the best hits' confidence (``fusion.surest``) is over the measured "I do not know" threshold."""

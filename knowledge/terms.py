@@ -4,13 +4,16 @@ English words become Snowball stems; Chinese and Japanese become single characte
 that write without blanks (Thai, Lao, Khmer, Burmese), become pairs. Identifiers, numbers and file names are kept
 whole *and* in parts: ``KVASIR_ENGINE_URL`` gives ``kvasir_engine_url kvasir engin url``. A term holds letters, digits,
 marks and ``_`` alone, so nothing in it is an operator to any store.
+
+A passage keeps all its terms; a question loses the words that only make it a sentence (``what is the``), which nothing
+is found by and which would make the best passage look far from holding all that was asked.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Final
@@ -58,6 +61,27 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'"})
 _ACCENTS = re.compile("([a-z])[\u0300-\u036f]+")
 _NOT_A_TERM = re.compile(f"(?:[^\\w{_MARKS}{_UNSPACED}]|_)+")
+_SENTENCE_WORDS = frozenset(
+    """
+    a an the and or but if then than as at by for from in into of on onto to with about
+    am is are was were be been being do does did doing have has had having
+    can could may might must shall should will would
+    what which who whom whose when where why how many much whats dont doesnt cant
+    i me my we us our you your he him his she her it its they them their
+    this that these those there here any some please
+    """.split()  # noqa: SIM905 - a list of a hundred strings is no easier to read
+)
+"""Not among them: what turns a meaning round or points somewhere (not, no, without, before, off, out)."""
+_CONTRACTED = re.compile(r"(?:'(?:s|re|ve|ll|d|m)|n't)$")
+_CONTRACTED_STEMS = frozenset({"ca", "wo", "sha"})
+"""Of can't, won't and shan't."""
+_SENTENCE_CHARACTERS = frozenset("的了吗呢吧么嘛啊是在和与及或这那哪什怎谁有被把个为我你他她它们")
+"""Of Chinese. The pairs that they are part of stay, so 目的, 和平 and 因为 are found as before."""
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+"""Tells Japanese, where 和 and 有 mean something else."""
+_QUOTES = frozenset("\"'`“”‘「」『』«»")
+_OPENING = " \t\"'`“‘「『«(["
+_LOOKED_BACK_CHARACTERS = 16
 _STEM_CACHE_WORDS = 1 << 15
 _MAX_QUERY_CHARACTERS = 100_000
 _MAX_NAME_CHARACTERS = 2_048
@@ -66,35 +90,82 @@ _MAX_NAME_CHARACTERS = 2_048
 
 def index_terms(text: str) -> str:
     """Return the terms of a passage, repetitions included, at most ``MAX_INDEX_TERMS``."""
-    return " ".join(islice(_terms(text), MAX_INDEX_TERMS))
+    terms = (term for token in _TOKEN.finditer(_normal(text)) for term in _terms(token))
+    return " ".join(islice(terms, MAX_INDEX_TERMS))
 
 
 def query_terms(text: str) -> str:
-    """Return the distinct terms of a question, at most ``MAX_QUERY_TERMS``."""
+    """Return the distinct terms of a question, at most ``MAX_QUERY_TERMS``.
+
+    Words that only make it a sentence are left out, unless nothing else is in it. A word is one of them as it stands in
+    running text: quoted, in capitals (``IT``, ``OR``) or capitalised within a sentence (``The Who``) it is a name.
+    """
     if len(text) > _MAX_QUERY_CHARACTERS:
         text = f"{text[: _MAX_QUERY_CHARACTERS // 2]} {text[-_MAX_QUERY_CHARACTERS // 2 :]}"
-    distinct = list(dict.fromkeys(_terms(text)))
+    tokens = list(_TOKEN.finditer(_normal(text)))
+    told = [term for token in _named(tokens) for term in _terms(token) if not _is_particle(term, token)]
+    distinct = list(dict.fromkeys(told or (term for token in tokens for term in _terms(token))))
     if len(distinct) > MAX_QUERY_TERMS:
         half = MAX_QUERY_TERMS // 2
         distinct = distinct[:half] + distinct[-half:]
     return " ".join(distinct)
 
 
-def _terms(text: str) -> Iterator[str]:
-    for match in _TOKEN.finditer(unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)):
-        token = match.group()
-        match match.lastgroup:
-            case "han":
-                yield from token
-                yield from map("".join, pairwise(token))
-            case "hangul":
-                yield from _whole_and_pairs(token)
-            case "unspaced":
-                yield from _pairs(token)
-            case "sharp":
-                yield from (f"{token[0].lower()}_{'sharp' if token[1] == '#' else 'plus'}", token[0].lower())
-            case _:
-                yield from _identifier(token)
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
+
+
+def _named(tokens: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
+    """Leave out the words that only make a sentence."""
+    after_one = False
+    for token in tokens:
+        only_sentence = _is_sentence_word(token, after_one=after_one)
+        if not only_sentence:
+            yield token
+        after_one = only_sentence
+
+
+def _is_sentence_word(token: re.Match[str], *, after_one: bool) -> bool:
+    """Whether a token only makes the sentence; ``after_one`` tells the I of ``do I`` from that of ``World War I``."""
+    word = token.group()
+    folded = word.lower()
+    bare = _CONTRACTED.sub("", folded)
+    if not (bare in _SENTENCE_WORDS or (bare in _CONTRACTED_STEMS and folded != bare)) or _is_quoted(token):
+        return False
+    if word == folded:
+        return True
+    capitalised = word == folded.capitalize()
+    return capitalised and (_begins_sentence(token) or (bare == "i" and after_one))
+
+
+def _is_quoted(token: re.Match[str]) -> bool:
+    text, start, end = token.string, token.start(), token.end()
+    return text[max(0, start - 1) : start] in _QUOTES and text[end : end + 1] in _QUOTES
+
+
+def _begins_sentence(token: re.Match[str]) -> bool:
+    before = token.string[max(0, token.start() - _LOOKED_BACK_CHARACTERS) : token.start()].rstrip(_OPENING)
+    return not before or not (before[-1].isalnum() or before[-1] == ",")
+
+
+def _is_particle(term: str, token: re.Match[str]) -> bool:
+    return term in _SENTENCE_CHARACTERS and term != token.group() and not _KANA.search(token.group())
+
+
+def _terms(match: re.Match[str]) -> Iterator[str]:
+    token = match.group()
+    match match.lastgroup:
+        case "han":
+            yield from token
+            yield from map("".join, pairwise(token))
+        case "hangul":
+            yield from _whole_and_pairs(token)
+        case "unspaced":
+            yield from _pairs(token)
+        case "sharp":
+            yield from (f"{token[0].lower()}_{'sharp' if token[1] == '#' else 'plus'}", token[0].lower())
+        case _:
+            yield from _identifier(token)
 
 
 def _pairs(token: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ from knowledge.chunking import chunk
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Matrix, Store, StoredChunk, Vector
 from knowledge.parsing import Parser
-from knowledge.search.fusion import ANSWERABLE
+from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.local import LocalStore
 from knowledge.stores.weaviate import WeaviateStore
@@ -80,10 +80,10 @@ class Asking:
         return {id_: LISTED for id_ in ids if id_ not in self.hidden}
 
     async def ask(self, text: str, hidden: Iterable[str] = ()) -> tuple[list[str], float]:
-        """Return the ten best ids, and the confidence of the first."""
+        """Return the ten best ids, and how sure it is that they answer."""
         self.hidden = set(hidden)
         hits = (await self._search.search(text, sources=[self.source], limit=10)).hits
-        return [hit.id for hit in hits], hits[0].confidence if hits else 0.0
+        return [hit.id for hit in hits], surest(text, hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Asked:
     rank: int | None
     confidence: float
     confidence_without: float
-    """The same question with its passage taken away."""
+    """Of the same question with its passage taken away."""
 
 
 # ── Stores ───────────────────────────────────────────────────────────────────────────────────────────────────────────

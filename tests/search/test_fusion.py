@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.interfaces import Candidate, Chunk
-from knowledge.search.fusion import ANSWERABLE, Asked, asked, background, confidence, fuse, is_cjk
+from knowledge.interfaces import Candidate, Chunk, Hit
+from knowledge.search.fusion import ANSWERABLE, Asked, asked, background, confidence, fuse, is_cjk, surest
 
 ENGLISH, CHINESE = "The office opens at nine.", "办公室九点开门。"
 
@@ -90,6 +91,26 @@ def test_across_languages_the_pool_is_the_measure() -> None:
     outstanding = candidate("a", 0, 0.83, ENGLISH)
     assert confidence(outstanding, question, 0.76) > 0.6
     assert confidence(outstanding, question, 0.82) < ANSWERABLE
+
+
+def hit(sure: float, text: str = ENGLISH) -> Hit:
+    return Hit("a", "docs", "a.md", "", "", None, text, 0.5, sure, datetime(2026, 11, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("hits", "sure"),
+    [
+        ([], 0.0),
+        ([hit(0.2)], 0.2),
+        ([hit(0.2), hit(0.7)], 0.7),
+        ([hit(0.8), hit(0.7)], 0.8),
+        ([hit(0.2), hit(0.1), hit(0.9)], 0.2),
+        ([hit(0.2), hit(0.7, CHINESE)], 0.2),
+        ([hit(0.2, CHINESE), hit(0.7)], 0.7),
+    ],
+)
+def test_the_second_passage_may_answer_too_in_the_language_of_the_question(hits: list[Hit], sure: float) -> None:
+    assert surest("when does the office open", hits) == sure
 
 
 def test_the_background_is_what_comes_after_the_best() -> None:
