@@ -60,7 +60,7 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await expect(answer.locator("a.cite").first).to_be_visible()
         link = await answer.locator("a.cite").first.get_attribute("href")
         assert link is not None
-        assert link.startswith(f"{run.box.base_url}/files/docs/operating.md#")
+        assert link.startswith(f"{run.box.base_url}/files/docs/")  # the stand-in chooses which
 
         answer = await tour.follow_up("and over HTTP?")
         await expect(answer).to_contain_text("Sources")
@@ -73,7 +73,7 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
 
         document = await browser.new_page()
         await document.goto(link)
-        await expect(document.locator("h2:target")).to_be_visible()
+        await expect(document.locator(":target")).to_be_visible()
         assert wrong == []
         assert (tmp_path / "kvasir.toml").exists()
         await browser.close()
