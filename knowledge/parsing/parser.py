@@ -23,6 +23,7 @@ _MEMORY_BYTES = 2_000_000_000
 """Address space of the process; a document that needs more is refused."""
 _MAX_TEXT_BYTES = 100_000_000
 """Of what a document unfolds to (a table repeats its columns' names in each row)."""
+_DISCARD_BYTES = 1 << 20
 _START_S = 60.0
 """For the process to say that it is ready; a document's own time begins after it."""
 _END_S = 2.0
@@ -158,7 +159,15 @@ class Parser:
             return
         if process.returncode is None:
             process.kill()
-        await asyncio.shield(process.wait())
+        await asyncio.shield(_gone(process))
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Wait for a killed process; what it still said is read off, for asyncio's wait ends only once its pipes have."""
+    _, reader = _pipes(process)
+    while await reader.read(_DISCARD_BYTES):
+        pass
+    await process.wait()
 
 
 def _environment() -> dict[str, str]:
