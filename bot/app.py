@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bot.answering.answer import Answerer
+from bot.answering.answer import Answerer, Search
 from bot.apology import apology
 from bot.errors import WheelError
 from bot.settings import Settings
@@ -59,9 +59,9 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
         yield library
 
 
-def answerer_of(library: Library, engine: Engine) -> Answerer:
-    """Return what makes the answers."""
-    return Answerer(library.search, engine, library.embed_queries)
+def answerer_of(library: Library, engine: Engine, search: Search | None = None) -> Answerer:
+    """Return what makes the answers; ``search`` stands in for the library's own."""
+    return Answerer(search or library.search, engine, library.embed_queries)
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:
@@ -93,7 +93,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         deps = SlackDeps(
             ledger=ledger,
-            answerer=Answerer(shelf.search, engine, library.embed_queries),
+            answerer=answerer_of(library, engine, shelf.search),
             library=shelf,
             engine_status=engine.status,
             apology=apology,
