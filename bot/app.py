@@ -23,7 +23,8 @@ from engine.interfaces import State, Status
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE, Hit, SearchResult
-from knowledge.library import Library, SourceStatus, open_library
+from knowledge.library import Library, SourceStatus
+from knowledge.opening import open_library
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ a test hands it all three.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from engine.settings import EngineSettings
+from knowledge.interfaces import EVERYONE
 from knowledge.settings import KnowledgeSettings, SourceSpec
 
 RUN_CONFIG = ".kvasir-run.toml"
@@ -84,6 +86,7 @@ class Settings:
         slack = self.slack
         found = [self.engine.api_key, self.knowledge.weaviate_api_key, self.database_url]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
+        found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         return tuple(secret for secret in found if secret)
 
     def __repr__(self) -> str:
@@ -109,17 +112,18 @@ def load(
 
     """
     path = _find_config(environ, cwd, config, docs, default_docs)
-    environment = read_environment(_merged(environ, path.parent / ".env"))
+    variables = _merged(environ, path.parent / ".env")
+    environment = read_environment(variables)
     home = _absolute(environment.KVASIR_HOME, path.parent)
     cache = _absolute(environment.KVASIR_CACHE, path.parent)
-    sources, nightly = _read_sources(path)
+    sources, nightly = _read_sources(path, variables)
     database = _secret(environment.KVASIR_DATABASE_URL)
     return Settings(
         config=path,
         home=home,
         cache=cache,
         database_url=_database_url(database, home),
-        slack=slack_settings(environment, _merged(environ, path.parent / ".env")),
+        slack=slack_settings(environment, variables),
         sandbox_port=environment.KVASIR_SANDBOX_PORT,
         engine=EngineSettings(
             home=home,
@@ -289,7 +293,7 @@ def _write_run_config(path: Path, docs: Path) -> Path:
     return path.resolve()
 
 
-def _read_sources(path: Path) -> tuple[tuple[SourceSpec, ...], str | None]:
+def _read_sources(path: Path, variables: Mapping[str, str]) -> tuple[tuple[SourceSpec, ...], str | None]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -305,7 +309,7 @@ def _read_sources(path: Path) -> tuple[tuple[SourceSpec, ...], str | None]:
     tables = data.get("source", [])
     if not isinstance(tables, list) or not tables:
         raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
-    specs = tuple(_source(_table(table, f"[[source]] in {path}"), path) for table in tables)
+    specs = tuple(_source(_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
@@ -313,7 +317,7 @@ def _read_sources(path: Path) -> tuple[tuple[SourceSpec, ...], str | None]:
     return specs, nightly or None
 
 
-def _source(table: Mapping[str, Any], path: Path) -> SourceSpec:
+def _source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> SourceSpec:
     options = dict(table)
     fields: dict[str, str | None] = {}
     for key in ("name", "kind", "schedule"):
@@ -324,13 +328,50 @@ def _source(table: Mapping[str, Any], path: Path) -> SourceSpec:
     if fields["name"] is None or fields["kind"] is None:
         lacks = "name" if fields["name"] is None else "kind"
         raise SettingsError(f"A [[source]] in {path} has no {lacks}. docs/sources.md shows one.")
+    where = f"Source {fields['name']} in {path}"
     return SourceSpec(
         name=fields["name"],
         kind=fields["kind"],
-        options=options,
         base_dir=path.parent,
         schedule=fields["schedule"],
+        readers=_readers(options.pop("readers", None), where),
+        max_age_s=_duration_s(options.pop("max_age", None), where),
+        secrets=_secrets(options, variables, where),
+        options=options,
     )
+
+
+def _readers(value: object, where: str) -> frozenset[str]:
+    """Return who may read a source's documents; everybody, unless it says otherwise."""
+    if value is None:
+        return EVERYONE
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one.strip() for one in value):
+        raise SettingsError(
+            f'{where}: readers should be a list of Slack ids such as ["U012AB3CD", "C034EF5GH"]. Leave it out for '
+            "everybody."
+        )
+    return frozenset(value)
+
+
+def _duration_s(value: object, where: str) -> float | None:
+    """Return a span such as "30m", "26h" or "7d" in seconds."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise SettingsError(f'{where}: max_age should be a span such as "30m", "26h" or "7d".')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[match[2]]
+
+
+def _secrets(options: Mapping[str, Any], variables: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return the values of the variables that keys ending in ``_env`` name: no secret stands in the file itself."""
+    secrets: dict[str, str] = {}
+    for key, name in options.items():
+        if key.endswith("_env") and isinstance(name, str):
+            if not variables.get(name):
+                raise SettingsError(f"{where}: {key} names the variable {name}, which is not set. Set it in .env.")
+            secrets[key.removesuffix("_env")] = variables[name]
+    return secrets
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:

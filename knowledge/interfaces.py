@@ -6,10 +6,13 @@ and ``query → Embedder, Store (two legs) → fusion → manifest → Hit`` on 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +68,16 @@ class Content:
     media_type: str | None
     """As the source tells it; None lets the parser judge by name and content."""
     version: str
+    title: str | None = None
+    """As the source tells it (a page's title, a thread's first words); it wins over what the text itself says."""
 
 
 class Source(Protocol):
-    """Where documents come from. Each kind is one file in ``knowledge/sources`` and is built by the registry."""
+    """Where documents come from. Each kind is one file in ``knowledge/sources`` and is built by the registry.
+
+    A listing is always whole: a source that can ask for changes alone keeps the last listing in its ``Memory`` and
+    applies the changes to it. So a cursor only saves time, and no failed run can lose a document behind it.
+    """
 
     @property
     def key(self) -> SourceKey:
@@ -89,6 +98,53 @@ class Source(Protocol):
             SourceError: it cannot be read (gone, no right, over the size limit).
 
         """
+
+    async def close(self) -> None:
+        """Let go of connections and what was kept for this sync; called after each sync, and used again later."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A source that can tell when something in it has changed."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yield after something has changed; a burst of changes may be one.
+
+        Ends, or raises ``SourceError``, when it cannot watch; the schedule goes on looking in any case.
+        """
+
+
+class Memory(Protocol):
+    """What one source remembers from one listing to the next; lost, the next listing is only slower.
+
+    It lies in the manifest's database, so that it is shared where that is shared.
+    """
+
+    async def load(self) -> bytes | None:
+        """Return what was saved last, None for nothing."""
+
+    async def save(self, data: bytes) -> None:
+        """Replace it, whole, once a listing is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source is built with beside its own keys."""
+
+    name: str
+    base_dir: Path
+    """Where relative paths start: the folder of ``kvasir.toml``."""
+    state_dir: Path
+    """A folder of this source's own, for files that outlive a sync (a clone); made by whoever first needs it."""
+    memory: Callable[[SourceKey], Memory]
+    """What this source remembers; another root remembers other things."""
+    readers: frozenset[str] = EVERYONE
+    """As configured; a source with rights of its own narrows them, never widens (``sources.common.narrowed``)."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values of the environment variables that keys ending in ``_env`` name: ``token_env`` brings ``token``."""
+    now: Callable[[], float] = time.time
+    """Seconds since the epoch."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 # ── Parsed ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,6 +188,10 @@ class Chunk:
     """As quoted to a person and to the model."""
     url: str | None
     readers: frozenset[str] = EVERYONE
+    kind: str = ""
+    """What ``type:`` looks for: the document's format, in lower case and without a dot (``pdf``, ``md``)."""
+    modified_at: datetime | None = None
+    """When the source says that this version was made; aware, UTC."""
 
     @property
     def searchable(self) -> str:
@@ -182,6 +242,22 @@ class Candidate:
     cosine: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a search looks. Every part narrows."""
+
+    sources: frozenset[str]
+    """``SourceKey.id`` of each; none finds nothing."""
+    readers: frozenset[str] = EVERYONE
+    """All who will see the answer. A store proposes rows that at least one of them may read; the manifest decides."""
+    kinds: frozenset[str] = frozenset()
+    """``Chunk.kind`` of each; none means any."""
+    after: datetime | None = None
+    """Only what was made at this moment or later; what has no date is left out."""
+    before: datetime | None = None
+    """Only what was made before this moment; what has no date is left out."""
+
+
 class Store(Protocol):
     """Rows by id, searched by two legs. It proposes; the manifest decides.
 
@@ -208,13 +284,15 @@ class Store(Protocol):
         terms: str,
         *,
         pool: int,
-        sources: Collection[str],
-        readers: Collection[str] = EVERYONE,
+        scope: Scope,
     ) -> Sequence[Candidate]:
-        """Return the union of the ``pool`` best rows of each leg, with exact cosines for all.
+        """Return the union of the ``pool`` best rows in ``scope`` of each leg, with exact cosines for all.
 
-        Only rows of ``sources`` that at least one of ``readers`` may read; the order says nothing.
+        The order says nothing.
         """
+
+    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        """Return the rows with these ids, in any order; ids that are not there are left out."""
 
     def ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids of all rows, in batches, for repair."""

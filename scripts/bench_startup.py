@@ -29,6 +29,7 @@ QUESTIONS = 20
 _STORE_ALONE = """
 import asyncio, sys, numpy as np, psutil
 from pathlib import Path
+from knowledge.interfaces import Scope
 from knowledge.stores.local import LocalStore
 async def main():
     folder = Path(sys.argv[1])
@@ -36,7 +37,9 @@ async def main():
     name = next(path.stem for path in folder.glob("*.lance"))
     await store.open(name, 384)
     for _ in range(20):
-        await store.candidates(np.full(384, 384**-0.5, np.float32), "sourc add", pool=100, sources=[sys.argv[2]])
+        await store.candidates(
+            np.full(384, 384**-0.5, np.float32), "sourc add", pool=100, scope=Scope(frozenset({sys.argv[2]}))
+        )
     print(psutil.Process().memory_info().rss)
 asyncio.run(main())
 """

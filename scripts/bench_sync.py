@@ -34,7 +34,7 @@ from bot.wheels import WheelCache
 from knowledge import chunking
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Chunk, Content, Embedder, Listed, Matrix, SourceKey, Vector
-from knowledge.library import passages_of
+from knowledge.opening import passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
@@ -103,9 +103,22 @@ def quiet(_progress: Progress) -> None:
     """Show nothing."""
 
 
+class NoMemory:
+    """``Memory`` that keeps nothing: a folder needs none."""
+
+    async def load(self) -> bytes | None:
+        return None
+
+    async def save(self, data: bytes) -> None: ...
+
+
+def no_memory(_key: SourceKey) -> NoMemory:
+    return NoMemory()
+
+
 async def sync_folder(kit: Tools, folder: Path) -> SourceReport:
     """Sync one folder."""
-    source = registry.build(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")))
+    source = registry.build(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
     report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
     return report.sources["bench"]
 

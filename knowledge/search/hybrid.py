@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.interfaces import EVERYONE, Candidate, Current, Embedder, Hit, SearchResult, Store, Vector
+from knowledge.interfaces import EVERYONE, Candidate, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
 from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, surest
 from knowledge.stores.common import both
 from knowledge.terms import query_terms
@@ -114,7 +114,7 @@ class HybridSearch:
         looks = 0
         while True:
             looks += 1
-            proposed = await self._store.candidates(vector, terms, pool=pool, sources=sources, readers=readers)
+            proposed = await self._store.candidates(vector, terms, pool=pool, scope=Scope(frozenset(sources), readers))
             current = await self._current([candidate.chunk.id for candidate in proposed])
             before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
             usable = [one for one in proposed if _may_be_shown(one, current, readers)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import re
 import stat
@@ -16,7 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Content, Listed, SourceKey
+from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, too_large
+from knowledge.sources.registry import Kind
 
 SUFFIXES = (
     ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
@@ -45,7 +46,7 @@ class FolderOptions:
     Without it, a document's link is its ``file:`` URI.
     """
     suffixes: tuple[str, ...] = SUFFIXES
-    max_mb: float = 50.0
+    max_mb: float = MAX_MB
     """A larger file is not read."""
 
     def root(self, base: Path) -> str:
@@ -73,10 +74,12 @@ class FolderSource:
     that a file keeps it when it moves between systems that write accents differently.
     """
 
-    def __init__(self, key: SourceKey, options: FolderOptions, *, readers: frozenset[str] = EVERYONE) -> None:
+    def __init__(
+        self, key: SourceKey, options: FolderOptions, *, max_bytes: int, readers: frozenset[str] = EVERYONE
+    ) -> None:
         self.key = key
         self._root = key.root
-        self._max_bytes = int(options.max_mb * 1_000_000)
+        self._max_bytes = max_bytes
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
         template = options.url or f"{Path(key.root).as_uri()}/{{path}}"
         self._template = template.partition("{stem}" if "{stem}" in template else "{path}")
@@ -102,6 +105,9 @@ class FolderSource:
 
         """
         return await asyncio.to_thread(self._read, listed.document)
+
+    async def close(self) -> None:
+        """Do nothing: no file stays open."""
 
     def _walk(self) -> Iterator[Sequence[Listed]]:
         walk = _Walk(self._root, self._suffixes)
@@ -166,29 +172,32 @@ class FolderSource:
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{document} is no ordinary file any more. The next sync looks again.")
         if status.st_size > self._max_bytes:
-            raise SourceError(
-                f"{document} has {status.st_size / 1e6:.0f} MB, more than the {self._max_bytes / 1e6:.0f} MB that are "
-                "read. Split it, or raise the source's max_mb."
-            )
+            raise too_large(document, status.st_size, self._max_bytes)
 
 
-def build(name: str, options: FolderOptions, base: Path, readers: frozenset[str]) -> FolderSource:
+def build(context: SourceContext, options: FolderOptions) -> FolderSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
         SourceMisconfigured: its path or its limit cannot be meant.
 
     """
-    if not 0 < options.max_mb < math.inf:
-        raise SourceMisconfigured(f"Source {name}: max_mb must be a number above 0. Correct it in kvasir.toml.")
     try:
-        root = options.root(base)
+        root = options.root(context.base_dir)
     except ValueError as error:
         raise SourceMisconfigured(
-            f"Source {name}: {options.path!a} in {str(base)!a} is no path in UTF-8 that Kvasir can take. "
-            "Correct it in kvasir.toml, or move the folder."
+            f"Source {context.name}: {options.path!a} in {str(context.base_dir)!a} is no path in "
+            "UTF-8 that Kvasir can take. Correct it in kvasir.toml, or move the folder."
         ) from error
-    return FolderSource(SourceKey(name, "folder", root), options, readers=readers)
+    return FolderSource(
+        SourceKey(context.name, "folder", root),
+        options,
+        max_bytes=limit_bytes(context.name, options.max_mb),
+        readers=context.readers,
+    )
+
+
+KIND = Kind(FolderOptions, build)
 
 
 class _Walk:

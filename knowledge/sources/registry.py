@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
@@ -10,13 +12,12 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from knowledge.errors import SourceMisconfigured
-from knowledge.interfaces import Source
+from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
-from knowledge.sources import folder
 
 _Options = TypeVar("_Options")
 
-COMMON_KEYS = ("name", "kind", "schedule")
+COMMON_KEYS = ("name", "kind", "schedule", "readers", "max_age")
 """The keys that every kind of source has."""
 
 
@@ -25,27 +26,58 @@ class Kind:
     """One kind of source: the dataclass of its own keys, and how it is built from them."""
 
     options: type[Any]
-    build: Callable[[str, Any, Path, frozenset[str]], Source]
-    """Takes the source's name, the options, the folder where relative paths start, and the readers."""
+    build: Callable[[SourceContext, Any], Source]
+    """Reads no document and opens no connection; raises ``SourceMisconfigured``."""
 
 
-KINDS: Mapping[str, Kind] = {"folder": Kind(folder.FolderOptions, folder.build)}
+KINDS: Mapping[str, str] = {
+    "confluence": "knowledge.sources.confluence",
+    "drive": "knowledge.sources.drive",
+    "feed": "knowledge.sources.feed",
+    "folder": "knowledge.sources.folder",
+    "git": "knowledge.sources.git",
+    "notion": "knowledge.sources.notion",
+    "objects": "knowledge.sources.objects",
+    "push": "knowledge.sources.push",
+    "sql": "knowledge.sources.sql",
+    "website": "knowledge.sources.website",
+}
+"""Each kind's module, whose ``KIND`` is the ``Kind``: loaded when a source of it is configured."""
 
 
-def build(spec: SourceSpec) -> Source:
+def build(
+    spec: SourceSpec, state: Path, memory: Callable[[SourceKey], Memory], others: Mapping[str, Kind] | None = None
+) -> Source:
     """Build the source that a table describes; reads no document and opens no connection.
+
+    ``state`` is the folder under which each source may keep files of its own; ``others`` are kinds that come from
+    elsewhere.
 
     Raises:
         SourceMisconfigured: its kind or one of its keys is unknown, missing, or of the wrong type.
 
     """
-    if spec.kind not in KINDS:
+    kinds = {*KINDS, *(others or {})}
+    if spec.kind not in kinds:
         raise SourceMisconfigured(
-            f"Source {spec.name}: there is no kind “{spec.kind}”.{nearest(spec.kind, KINDS)} "
-            f"Kinds are: {', '.join(sorted(KINDS))}."
+            f"Source {spec.name}: there is no kind “{spec.kind}”.{nearest(spec.kind, kinds)} "
+            f"Kinds are: {', '.join(sorted(kinds))}."
         )
-    kind = KINDS[spec.kind]
-    return kind.build(spec.name, read_options(kind.options, spec), spec.base_dir, spec.readers)
+    kind: Kind = (others or {}).get(spec.kind) or importlib.import_module(KINDS[spec.kind]).KIND
+    context = SourceContext(
+        name=spec.name,
+        base_dir=spec.base_dir,
+        state_dir=state / _folder_name(spec.name),
+        memory=memory,
+        readers=spec.readers,
+        secrets=spec.secrets,
+    )
+    return kind.build(context, read_options(kind.options, spec))
+
+
+def _folder_name(source: str) -> str:
+    """Return a name for a folder, another one for each source."""
+    return re.sub(r"[^\w-]", lambda letter: f"%{ord(letter[0]):x}", source)
 
 
 def read_options(options: type[_Options], spec: SourceSpec) -> _Options:

@@ -24,7 +24,7 @@ from lancedb.index import FTS, Bitmap, BTree, HnswSq, LabelList
 from lancedb.query import MatchQuery
 
 from knowledge.errors import StoreError, StoreMisconfigured
-from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk, Vector
+from knowledge.interfaces import Candidate, Chunk, Scope, StoredChunk, Vector
 from knowledge.stores.common import INDEX_PREFIX, Found, audience, both, check_rows, deadline, newest, slices, union
 from knowledge.stores.local_errors import is_conflict, is_missing, sentence
 
@@ -199,6 +199,20 @@ class LocalStore:
         async with self._bounded(self._limits.read_s):
             return int(await self._opened().count_rows())
 
+    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        """Return rows by id."""
+        found: list[StoredChunk] = []
+        for some in slices(ids, 1000):
+            async with self._bounded(self._limits.read_s):
+                query = self._opened().query().where(f"id IN ({_literals(some)})")
+                table = await query.select([*_PASSAGE, "vector", "terms"]).to_arrow()
+            if table.num_rows:
+                vectors = table.column("vector").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+                chunks = [row.chunk for row in _found(table, [0.0] * table.num_rows, [0.0] * table.num_rows)]
+                terms = table.column("terms").to_pylist()
+                found += [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
+        return found
+
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def candidates(
@@ -207,13 +221,15 @@ class LocalStore:
         terms: str,
         *,
         pool: int,
-        sources: Collection[str],
-        readers: Collection[str] = EVERYONE,
+        scope: Scope,
     ) -> Sequence[Candidate]:
         """Run both legs at once behind one filter; see ``Store.candidates``."""
-        if not sources:
+        if not scope.sources:
             return ()
-        where = f"source IN ({_literals(sorted(sources))}) AND array_has_any(readers, [{_literals(audience(readers))}])"
+        where = (
+            f"source IN ({_literals(sorted(scope.sources))}) "
+            f"AND array_has_any(readers, [{_literals(audience(scope.readers))}])"
+        )
         async with self._bounded(self._limits.read_s):
             table = self._opened()
             lexical, dense = await both(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Candidate, StoredChunk, Vector
+from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.stores.address import Address, address, collection_name, index_name
 from knowledge.stores.common import (
     INDEX_PREFIX,
@@ -278,6 +278,27 @@ class WeaviateStore:
         async with self._bounded(self._limits.read_s):
             return int((await self._opened().aggregate.over_all(total_count=True)).total_count)
 
+    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        """Return rows by id."""
+        found: list[StoredChunk] = []
+        for some in slices(sorted(set(ids)), 200):
+            async with self._bounded(self._limits.read_s):
+                page = await self._opened().query.fetch_objects(
+                    filters=Filter.by_id().contains_any([object_id(id_) for id_ in some]),
+                    limit=len(some),
+                    include_vector=True,
+                    return_properties=[*RETURNED, "terms"],
+                )
+            found += [
+                StoredChunk(
+                    chunk_of(one.properties),
+                    np.asarray(one.vector["default"], dtype=np.float32),
+                    one.properties["terms"] or "",
+                )
+                for one in page.objects
+            ]
+        return found
+
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def candidates(
@@ -286,16 +307,15 @@ class WeaviateStore:
         terms: str,
         *,
         pool: int,
-        sources: Collection[str],
-        readers: Collection[str] = EVERYONE,
+        scope: Scope,
     ) -> Sequence[Candidate]:
         """Run both legs at once behind one filter; see ``Store.candidates``."""
-        if not sources:
+        if not scope.sources:
             return ()
         where = Filter.all_of(
             [
-                Filter.by_property("source").contains_any([exact(source) for source in sorted(sources)]),
-                Filter.by_property("readers").contains_any([exact(reader) for reader in audience(readers)]),
+                Filter.by_property("source").contains_any([exact(source) for source in sorted(scope.sources)]),
+                Filter.by_property("readers").contains_any([exact(reader) for reader in audience(scope.readers)]),
             ]
         )
         async with self._bounded(self._limits.read_s):

@@ -126,7 +126,10 @@ class _SourceSync:
         error: str | None = None
         try:
             async with asyncio.timeout(self._tools.limits.source_s) as deadline:
-                await self._sync()
+                try:
+                    await self._sync()
+                finally:
+                    await self._source.close()
         except* KnowledgeError as group:
             error = str(_first(group))
         except* TimeoutError:

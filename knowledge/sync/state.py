@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from knowledge.interfaces import SourceKey
 from knowledge.sync import tables
 from knowledge.sync.database import Database, Rows, open_database, whole
+from knowledge.sync.memory import SourceMemory
 from knowledge.sync.records import (
     CurrentRow,
     Failed,
@@ -105,6 +106,10 @@ class Manifest:
     def at(self, index: IndexRow) -> IndexManifest:
         """Return what the manifest holds of one index."""
         return IndexManifest(self._database, index.id)
+
+    def memory(self, source: SourceKey) -> SourceMemory:
+        """Return what a source remembers between listings."""
+        return SourceMemory(self._database, source.id)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -3,6 +3,7 @@
 A source row belongs to one index, its documents to it, their chunks to them; forgetting an index forgets all of it.
 ``pending`` names the ids that the store may hold although no document lists them (written and not yet flipped, or
 flipped away and not yet deleted), so that a sync that died is cleaned up without reading the whole store.
+``memories`` hold what a source remembers between listings; losing one costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 tables = MetaData()
 schema = Table("knowledge_schema", tables, Column("version", Integer, primary_key=True))
@@ -83,6 +85,13 @@ pending = Table(
     Column("id", Text, primary_key=True),
     Column("index_id", ForeignKey(indexes.c.id, ondelete="CASCADE"), primary_key=True),
     sqlite_with_rowid=False,
+)
+
+memories = Table(
+    "knowledge_memories",
+    tables,
+    Column("source", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
 )
 
 KNOWN = select(

@@ -158,3 +158,34 @@ def test_settings_do_not_show_their_secrets(place: Path) -> None:
     shown = f"{settings!r} {settings.slack!r} {settings.engine!r} {settings.knowledge!r}"
     assert secret not in shown
     assert secret in settings.database_url
+
+
+def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_are(tmp_path: Path) -> None:
+    (tmp_path / "kvasir.toml").write_text(
+        '[[source]]\nname = "wiki"\nkind = "folder"\npath = "."\nreaders = ["C1", "U2"]\nmax_age = "26h"\n'
+        'token_env = "WIKI_TOKEN"\n',
+        encoding="utf-8",
+    )
+    settings = load({"WIKI_TOKEN": "s3cret"}, tmp_path)
+    [spec] = settings.knowledge.sources
+    assert (spec.readers, spec.max_age_s) == (frozenset({"C1", "U2"}), 93_600.0)
+    assert spec.secrets == {"token": "s3cret"}
+    assert "s3cret" in settings.secrets
+    assert "s3cret" not in repr(spec)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('readers = "U1"', "readers should be a list"),
+        ("readers = []", "readers should be a list"),
+        ('max_age = "soon"', "max_age should be a span"),
+        ("max_age = 3", "max_age should be a span"),
+        ('token_env = "WIKI_TOKEN"', "WIKI_TOKEN, which is not set"),
+    ],
+)
+def test_what_every_source_may_say_is_checked(tmp_path: Path, line: str, says: str) -> None:
+    text = f'[[source]]\nname = "wiki"\nkind = "folder"\npath = "."\n{line}\n'
+    (tmp_path / "kvasir.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=says):
+        load({}, tmp_path)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowledge.errors import StoreError, StoreMisconfigured
-from knowledge.interfaces import EVERYONE, Candidate, Chunk, Store, StoredChunk
+from knowledge.interfaces import EVERYONE, Candidate, Chunk, Scope, Store, StoredChunk
 from tests.stores.conftest import Bench
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
@@ -31,7 +31,7 @@ async def found(
     sources: Collection[str] = DOCS,
     readers: Collection[str] = EVERYONE,
 ) -> dict[str, Candidate]:
-    candidates = await store.candidates(unit(1), terms, pool=pool, sources=sources, readers=readers)
+    candidates = await store.candidates(unit(1), terms, pool=pool, scope=Scope(frozenset(sources), frozenset(readers)))
     ids = [candidate.chunk.id for candidate in candidates]
     assert len(ids) == len(set(ids))
     return {candidate.chunk.id: candidate for candidate in candidates}
@@ -313,7 +313,7 @@ async def test_ids_come_in_batches_and_each_once(store: Store) -> None:
 async def test_a_cancelled_call_is_cancelled_and_leaves_the_store_usable(store: Store) -> None:
     await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(200)])
     calls = (
-        lambda: store.candidates(unit(1), "term", pool=50, sources=DOCS),
+        lambda: store.candidates(unit(1), "term", pool=50, scope=Scope(frozenset(DOCS))),
         lambda: store.write([row(f"w{n}", vector=some_unit(n)) for n in range(200)]),
         lambda: store.delete(["r1"]),
         store.count,

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Store
+from knowledge.interfaces import EVERYONE, Scope, Store
 from knowledge.stores.local import Limits, LocalStore, Upkeep
 from knowledge.stores.local_errors import sentence
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
@@ -37,7 +37,7 @@ async def ids(store: Store) -> set[str]:
 
 
 async def search(store: Store, terms: str = "term") -> set[str]:
-    found = await store.candidates(unit(1), terms, pool=50, sources=["docs"])
+    found = await store.candidates(unit(1), terms, pool=50, scope=Scope(frozenset({"docs"})))
     return {candidate.chunk.id for candidate in found}
 
 
@@ -77,7 +77,7 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
         query = some_unit(9000 + seed, 32)
         seen = [i for i in vectors if i not in gone and audience[i] & {"*", "C3"}]
         best = sorted(seen, key=lambda i: -float(vectors[i] @ query))[:10]
-        found = await store.candidates(query, "", pool=10, sources=["docs"], readers=["C3"])
+        found = await store.candidates(query, "", pool=10, scope=Scope(frozenset({"docs"}), frozenset({"C3"})))
         assert all(c.cosine == pytest.approx(float(vectors[c.chunk.id] @ query), abs=1e-5) for c in found)
         hits, overlap = hits + len(best), overlap + len({c.chunk.id for c in found} & set(best))
     assert overlap >= 0.98 * hits
@@ -93,7 +93,7 @@ async def test_another_that_is_open_uses_the_vector_index_once_it_is_there(tmp_p
     await one.write([row(f"r{n}", vector=some_unit(n)) for n in range(400)])
     await one.maintain()
     best = sorted(range(400), key=lambda n: -float(some_unit(n) @ unit(1)))[:5]
-    found = await other.candidates(unit(1), "", pool=5, sources=["docs"])
+    found = await other.candidates(unit(1), "", pool=5, scope=Scope(frozenset({"docs"})))
     assert {c.chunk.id for c in found} == {f"r{n}" for n in best}
     await one.close()
     await other.close()
@@ -168,7 +168,9 @@ async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Pat
             await fill()
         assert written
         assert await ids(store) >= written
-        assert (await store.candidates(some_unit(0, 384), "term", pool=3, sources=["docs"]))[0].chunk.id in written
+        assert (await store.candidates(some_unit(0, 384), "term", pool=3, scope=Scope(frozenset({"docs"}))))[
+            0
+        ].chunk.id in written
         remount("size=20m")
         await store.write([row("after", vector=some_unit(1, 384))])
         assert "after" in await ids(store)

@@ -14,6 +14,7 @@ import weaviate as client_library
 from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
+from knowledge.interfaces import Scope
 from knowledge.stores.address import address, collection_name, index_name
 from knowledge.stores.weaviate import Limits, WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
@@ -80,7 +81,7 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
     await store.write([row("a")])
     mortal.kill()
     calls = (
-        lambda: store.candidates(unit(1), "term", pool=3, sources=["docs"]),
+        lambda: store.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"}))),
         lambda: store.write([row("b")]),
         lambda: store.delete(["a"]),
         store.count,
@@ -99,7 +100,7 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
                 break
             except StoreUnavailable:  # the channel waits before it connects again
                 await asyncio.sleep(0.1)
-    found = await store.candidates(unit(1), "term", pool=3, sources=["docs"])
+    found = await store.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))
     assert {candidate.chunk.id for candidate in found} == {"a", "b"}
     await store.close()
 
@@ -132,7 +133,7 @@ async def test_a_key_that_may_only_read_reads_and_is_told_so_when_it_writes(
     await opened.write([row("a")])
     reader = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.reader_key)
     await reader.open(INDEX, DIMENSIONS)
-    assert len(await reader.candidates(unit(1), "term", pool=3, sources=["docs"])) == 1
+    assert len(await reader.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))) == 1
     for call in (lambda: reader.write([row("b")]), lambda: reader.delete(["a"]), lambda: reader.drop(INDEX)):
         with pytest.raises(StoreReadOnly, match="WEAVIATE_API_KEY"):
             await call()

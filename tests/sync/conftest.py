@@ -25,6 +25,7 @@ from knowledge.interfaces import (
     Content,
     Listed,
     Matrix,
+    Scope,
     SourceKey,
     StoredChunk,
     Vector,
@@ -65,7 +66,7 @@ class MemoryStore(Failing):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: dict[str, StoredChunk] = {}
+        self.rows_by_id: dict[str, StoredChunk] = {}
         self.partly = 0
 
     async def open(self, index: str, dimensions: int) -> None: ...
@@ -74,14 +75,14 @@ class MemoryStore(Failing):
         try:
             self.check("write")
         except KnowledgeError:
-            self.rows.update((row.chunk.id, row) for row in rows[: self.partly])
+            self.rows_by_id.update((row.chunk.id, row) for row in rows[: self.partly])
             raise
-        self.rows.update((row.chunk.id, row) for row in rows)
+        self.rows_by_id.update((row.chunk.id, row) for row in rows)
 
     async def delete(self, ids: Collection[str]) -> None:
         self.check("delete")
         for id_ in ids:
-            self.rows.pop(id_, None)
+            self.rows_by_id.pop(id_, None)
 
     async def candidates(
         self,
@@ -89,22 +90,24 @@ class MemoryStore(Failing):
         terms: str,
         *,
         pool: int,
-        sources: Collection[str],
-        readers: Collection[str] = EVERYONE,
+        scope: Scope,
     ) -> Sequence[Candidate]:
-        del terms, pool, readers
+        del terms, pool
         return [
             Candidate(row.chunk, 0.0, float(row.vector @ vector))
-            for row in self.rows.values()
-            if row.chunk.source in sources
+            for row in self.rows_by_id.values()
+            if row.chunk.source in scope.sources
         ]
 
+    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        return [self.rows_by_id[id_] for id_ in ids if id_ in self.rows_by_id]
+
     async def ids(self) -> AsyncIterator[Sequence[str]]:
-        yield list(self.rows)
+        yield list(self.rows_by_id)
 
     async def count(self) -> int:
         self.check("count")
-        return len(self.rows)
+        return len(self.rows_by_id)
 
     async def indexes(self) -> Sequence[str]:
         return []
@@ -184,6 +187,8 @@ class DictSource(Failing):
         text = self.texts[listed.document] + self.garbage.get(listed.document, "")
         return Content(text.encode("utf-8", "surrogatepass"), None, str(self.versions[listed.document]))
 
+    async def close(self) -> None: ...
+
 
 async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
     """Cut at blank lines; the first line that starts with "# " is the title."""
@@ -228,15 +233,15 @@ class Rig:
     async def answers(self, *sources: DictSource) -> dict[str, list[str]]:
         """Return the texts of each document that a search could show now, in order."""
         keys = [source.key.id for source in (sources or (self.source,))]
-        rows = await self.index.current(list(self.store.rows), keys)
+        rows = await self.index.current(list(self.store.rows_by_id), keys)
         found: dict[str, list[str]] = {}
         for row in sorted(rows, key=lambda row: (row.document, row.place)):
-            found.setdefault(row.document, []).append(self.store.rows[row.id].chunk.text)
+            found.setdefault(row.document, []).append(self.store.rows_by_id[row.id].chunk.text)
         return found
 
     async def agree(self) -> bool:
         """Whether store and manifest hold the same ids and nothing is pending."""
-        return await self.index.chunk_ids() == set(self.store.rows) and not await self.index.pending(1)
+        return await self.index.chunk_ids() == set(self.store.rows_by_id) and not await self.index.pending(1)
 
 
 def parts(source: DictSource) -> dict[str, list[str]]:

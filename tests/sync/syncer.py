@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bot.wheels import WheelCache
-from knowledge.library import open_library
+from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sync.report import Progress
 

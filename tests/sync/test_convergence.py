@@ -84,8 +84,8 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
 
         @rule()
         def loses_rows(self) -> None:
-            for id_ in list(self.rig.store.rows)[::2]:
-                del self.rig.store.rows[id_]
+            for id_ in list(self.rig.store.rows_by_id)[::2]:
+                del self.rig.store.rows_by_id[id_]
             self.lost = True
 
         @rule()

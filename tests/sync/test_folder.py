@@ -14,10 +14,13 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import Listed, Source
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
+from tests.sources_bench import memories
 
 
 def folder(root: Path, **options: Any) -> Source:
-    return registry.build(SourceSpec("docs", "folder", {"path": root.name, **options}, root.parent))
+    return registry.build(
+        SourceSpec("docs", "folder", {"path": root.name, **options}, root.parent), Path("/nowhere"), memories()
+    )
 
 
 async def listing(source: Source) -> dict[str, Listed]:

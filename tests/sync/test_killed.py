@@ -17,6 +17,7 @@ from knowledge.sources import registry
 from knowledge.stores.local import LocalStore
 from knowledge.sync.records import Identity
 from knowledge.sync.state import open_manifest, sqlite_url
+from tests.sources_bench import memories
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -64,7 +65,9 @@ async def sides(home: Path, root: Path) -> tuple[dict[str, list[str]], set[str],
         texts = {}
         rows = await store._opened().query().select(["id", "text"]).to_list() if stored else []
         texts = {row["id"]: row["text"] for row in rows}
-        key = registry.build(SourceSpec("docs", "folder", {"path": str(root)}, Path("/"))).key
+        key = registry.build(
+            SourceSpec("docs", "folder", {"path": str(root)}, Path("/")), Path("/nowhere"), memories()
+        ).key
         answers: dict[str, list[str]] = {}
         current = await at.current(sorted(stored), [key.id])
         for row in sorted(current, key=lambda row: (row.document, row.place)):

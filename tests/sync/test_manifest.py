@@ -139,9 +139,9 @@ async def test_current_is_one_moment_of_many_chunks(rig: Any) -> None:
     for n in range(30):
         rig.source.put(f"{n}.md", "\n\n".join(f"part {n} {m}" for m in range(40)))
     await rig.sync()
-    ids = [*rig.store.rows, "unknown"]
+    ids = [*rig.store.rows_by_id, "unknown"]
     rows = await rig.index.current(ids, [rig.source.key.id])
-    assert {row.id for row in rows} == set(rig.store.rows)
+    assert {row.id for row in rows} == set(rig.store.rows_by_id)
     assert await rig.index.current(ids, []) == []
     assert await rig.index.current([], [rig.source.key.id]) == []
 
@@ -153,12 +153,12 @@ async def test_a_complete_listing_confirms_what_it_did_not_doubt(rig: Any) -> No
     first = rig.clock_s
     rig.clock_s += 1000
     await rig.sync()
-    rows = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    rows = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert {row.confirmed_at for row in rows} == {rig.clock_s}
     rig.source.texts.clear()
     rig.clock_s += 1000
     await rig.sync()
-    rows = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    rows = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert {row.confirmed_at for row in rows} == {first}
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from bot.wheels import WheelCache
 from knowledge.errors import KnowledgeError, SourceMisconfigured
-from knowledge.library import Library, open_library
+from knowledge.library import Library
+from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -50,7 +50,7 @@ async def test_syncs_converge_on_postgresql(rig_on: Any, server: str, expected: 
         assert (report.updated, report.chunks_written, report.failed) == (1, 1, 1)
         assert await rig.answers() == expected(rig.source)
         assert await rig.agree()
-        rig.store.rows.pop(next(iter(rig.store.rows)))
+        rig.store.rows_by_id.pop(next(iter(rig.store.rows_by_id)))
         assert (await rig.sync()).repaired == 1
         assert await rig.answers() == expected(rig.source)
         await rig.manifest.forget((await rig.manifest.indexes())[0])

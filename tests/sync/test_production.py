@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from bot.wheels import WheelCache
-from knowledge.library import Library, open_library
+from knowledge.library import Library
+from knowledge.opening import open_library
 from tests.postgres import postgres_server
 from tests.services import WeaviateServer, weaviate_server
 from tests.sync.syncer import settings_of

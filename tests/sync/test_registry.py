@@ -9,10 +9,11 @@ import pytest
 from knowledge.errors import SourceMisconfigured
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
+from tests.sources_bench import memories
 
 
 def build(kind: str, **options: object) -> None:
-    registry.build(SourceSpec("docs", kind, options, Path("/base")))
+    registry.build(SourceSpec("docs", kind, options, Path("/base")), Path("/nowhere"), memories())
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ def build(kind: str, **options: object) -> None:
         ("folder", {"paht": "x"}, "Did you mean “path”?"),
         ("folder", {"path": "x", "suffix": []}, "Did you mean “suffixes”?"),
         ("folder", {"path": "x", "shedule": "* * * * *"}, "Did you mean “schedule”?"),
-        ("folder", {"path": "x", "zzz": 1}, "Its keys are: path, url, suffixes, max_mb, name, kind, schedule."),
+        ("folder", {"path": "x", "zzz": 1}, "max_mb, name, kind, schedule, readers, max_age."),
         ("folder", {}, "needs the key “path”"),
         ("folder", {"path": 3}, "path must be a text in quotes"),
         ("folder", {"path": "x", "suffixes": "md"}, "suffixes must be a list of strings"),
@@ -44,11 +45,13 @@ def test_a_mistake_is_named(kind: str, options: dict[str, object], says: str) ->
 
 
 def test_a_relative_path_starts_at_the_configuration(tmp_path: Path) -> None:
-    source = registry.build(SourceSpec("docs", "folder", {"path": "../x", "max_mb": 3}, tmp_path / "conf"))
+    source = registry.build(
+        SourceSpec("docs", "folder", {"path": "../x", "max_mb": 3}, tmp_path / "conf"), Path("/nowhere"), memories()
+    )
     assert source.key.root == str(tmp_path / "x")
 
 
 def test_a_path_in_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    source = registry.build(SourceSpec("docs", "folder", {"path": "~/x"}, Path("/conf")))
+    source = registry.build(SourceSpec("docs", "folder", {"path": "~/x"}, Path("/conf")), Path("/nowhere"), memories())
     assert source.key.root == "/home/somebody/x"

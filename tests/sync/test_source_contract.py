@@ -12,6 +12,7 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import Listed, Source
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
+from tests.sources_bench import memories
 
 
 class Workbench(Protocol):
@@ -33,7 +34,9 @@ class FolderBench:
 
     def source(self, name: str = "bench", *, readers: frozenset[str] = frozenset({"*"})) -> Source:
         return registry.build(
-            SourceSpec(name, "folder", {"path": "root", "max_mb": 0.1}, self.root.parent, readers=readers)
+            SourceSpec(name, "folder", {"path": "root", "max_mb": 0.1}, self.root.parent, readers=readers),
+            Path("/nowhere"),
+            memories(),
         )
 
     def put(self, document: str, data: bytes) -> None:

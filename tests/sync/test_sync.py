@@ -60,7 +60,7 @@ async def test_a_new_title_makes_every_passage_anew(rig: Any) -> None:
     rig.source.put("a.md", "# New\none\n\ntwo")
     report = await rig.report()
     assert (report.chunks_written, report.chunks_kept) == (2, 0)
-    assert {row.chunk.title for row in rig.store.rows.values()} == {"New"}
+    assert {row.chunk.title for row in rig.store.rows_by_id.values()} == {"New"}
     assert await rig.agree()
 
 
@@ -151,7 +151,7 @@ async def test_a_quarantined_document_rests_though_its_link_changes(rig: Any) ->
     assert rig.source.reads == ["a.md"] * 2
     rig.source.put("a.md", "good")
     assert (await rig.report()).updated == 1
-    assert {row.chunk.url for row in rig.store.rows.values()} == {"https://elsewhere.test/a.md"}
+    assert {row.chunk.url for row in rig.store.rows_by_id.values()} == {"https://elsewhere.test/a.md"}
 
 
 async def test_a_quarantined_document_rests_until_its_time_or_its_change(rig: Any) -> None:
@@ -250,17 +250,17 @@ async def test_fewer_readers_count_at_once_and_more_only_when_written(rig: Any, 
     rig.source.readers = frozenset({"U1"})
     rig.store.plan("write", store_down)
     await rig.sync()
-    [row] = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert row.readers == '["U1"]'
     rig.source.readers = frozenset({"U1", "U2"})
     rig.store.plan("write", store_down)
     await rig.sync()
-    [row] = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert row.readers == '["U1"]'
     report = await rig.report()
-    [row] = await rig.index.current(list(rig.store.rows), [rig.source.key.id])
+    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert (row.readers, report.chunks_written) == ('["U1", "U2"]', 1)
-    assert [stored.chunk.readers for stored in rig.store.rows.values()] == [frozenset({"U1", "U2"})]
+    assert [stored.chunk.readers for stored in rig.store.rows_by_id.values()] == [frozenset({"U1", "U2"})]
 
 
 async def test_a_document_read_within_its_clock_tick_is_read_again(rig: Any, utc: Callable[..., Any]) -> None:
@@ -279,12 +279,12 @@ async def test_rows_that_the_store_lost_come_back_and_strangers_go(rig: Any, exp
     rig.source.put("a.md", "one\n\ntwo")
     rig.source.put("b.md", "three")
     await rig.sync()
-    kept = rig.store.rows.copy()
+    kept = rig.store.rows_by_id.copy()
     lost = next(id_ for id_, row in kept.items() if row.chunk.text == "one")
-    del rig.store.rows[lost]
+    del rig.store.rows_by_id[lost]
     report = await rig.sync()
     assert (report.repaired, report.sources["handbook"].chunks_written) == (1, 1)
-    rig.store.rows["stranger"] = kept[lost]
+    rig.store.rows_by_id["stranger"] = kept[lost]
     assert (await rig.sync()).repaired == 1
     assert await rig.answers() == expected(rig.source)
     assert await rig.agree()

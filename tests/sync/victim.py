@@ -28,6 +28,7 @@ from knowledge.sync.pipeline import Stages
 from knowledge.sync.records import Identity
 from knowledge.sync.run import Limits, Tools, sync
 from knowledge.sync.state import IndexManifest, open_manifest, sqlite_url
+from tests.sources_bench import memories
 
 IDENTITY = Identity("lancedb", "checksum", "blank lines", "words")
 DIMENSIONS = 8
@@ -130,7 +131,7 @@ class FusedManifest(IndexManifest):
 
 async def main(home: Path, root: Path, step: str, count: int) -> None:
     fuse = Fuse(step, count)
-    source = registry.build(SourceSpec("docs", "folder", {"path": str(root)}, Path("/")))
+    source = registry.build(SourceSpec("docs", "folder", {"path": str(root)}, Path("/")), Path("/nowhere"), memories())
     manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
     index = await manifest.index(IDENTITY)
     store = FusedStore(home / "lancedb", fuse)

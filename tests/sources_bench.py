@@ -1,0 +1,46 @@
+"""Sources as tests build them: the registry's way, with a memory that lies in a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from knowledge.interfaces import EVERYONE, Memory, Source, SourceKey
+from knowledge.settings import SourceSpec
+from knowledge.sources import registry
+
+
+class KeptMemory:
+    """``Memory`` in a dictionary that outlives the source."""
+
+    def __init__(self, kept: dict[str, bytes], key: str) -> None:
+        self._kept = kept
+        self._key = key
+
+    async def load(self) -> bytes | None:
+        return self._kept.get(self._key)
+
+    async def save(self, data: bytes) -> None:
+        self._kept[self._key] = data
+
+
+def memories(kept: dict[str, bytes] | None = None) -> Callable[[SourceKey], Memory]:
+    """Return what gives each source its memory."""
+    held = {} if kept is None else kept
+    return lambda key: KeptMemory(held, key.id)
+
+
+def build(
+    kind: str,
+    base_dir: Path,
+    *,
+    name: str = "bench",
+    readers: frozenset[str] = EVERYONE,
+    secrets: dict[str, str] | None = None,
+    kept: dict[str, bytes] | None = None,
+    others: dict[str, registry.Kind] | None = None,
+    **options: object,
+) -> Source:
+    """Build the source of a ``[[source]]`` table with these keys; ``kept`` holds its memory from build to build."""
+    spec = SourceSpec(name, kind, options, base_dir, readers=readers, secrets=secrets or {})
+    return registry.build(spec, base_dir / "state", memories(kept), others)
