@@ -47,10 +47,11 @@ async def recall(memory: Memory, version: int) -> dict[str, Any] | None:
     """Return what ``remember`` saved, None for nothing or for what another version of the source saved."""
     data = await memory.load()
     try:
-        held = json.loads(data) if data else None
+        saved = json.loads(data) if data else None
     except ValueError:
         return None
-    return held["held"] if isinstance(held, dict) and held.get("version") == version else None
+    held = saved.get("held") if isinstance(saved, dict) and saved.get("version") == version else None
+    return held if isinstance(held, dict) else None
 
 
 async def remember(memory: Memory, version: int, held: dict[str, Any]) -> None:

@@ -1,0 +1,28 @@
+"""The workbench of each kind of source, opened and closed around a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.sources.contract import Workbench, opened, workbenches
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test every kind of workbench that can do what it needs."""
+    if "make_bench" not in metafunc.fixturenames:
+        return
+    needed = getattr(metafunc.function, "needs", frozenset())
+    benches = [bench for bench in workbenches().values() if not needed & bench.cannot]
+    metafunc.parametrize(
+        "make_bench",
+        [pytest.param(b, id=b.__name__, marks=[pytest.mark.slow] if b.slow else []) for b in benches],
+    )
+
+
+@pytest.fixture
+async def bench(make_bench: type[Workbench], tmp_path: Path) -> AsyncIterator[Workbench]:
+    async with opened(make_bench(tmp_path)) as bench:
+        yield bench

@@ -1,0 +1,128 @@
+"""What a kind of source brings to be held to the contract: a workbench, where documents can be put and taken away.
+
+A kind joins by a file ``tests/sources/bench_KIND.py`` whose ``BENCHES`` names its workbenches; nothing else is edited.
+What the kind cannot do by its nature is said in ``cannot``, and the tests that need it leave the kind out.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from knowledge.interfaces import EVERYONE, Content, Listed, Source
+from tests.sources_bench import build
+
+_Test = TypeVar("_Test", bound=Callable[..., Any])
+
+
+class Ability(StrEnum):
+    """What most kinds can do, and some cannot."""
+
+    BYTES = "documents may hold any bytes, not text alone"
+    NAMES = "documents may have any name that a file can have"
+    REMOVE = "a document can be taken away"
+    MIDWAY = "a listing can fail after its first documents (``break_midway``)"
+    MANY = "a hundred documents are put within a second or two"
+    LIMIT = "a document over ``max_mb`` is refused"
+    LINK = "every document has a link"
+    EMPTY = "it may hold nothing at all"
+
+
+class Workbench:
+    """A place where documents can be put, and the source that looks at it.
+
+    ``source`` builds with ``max_mb = 0.1`` where the kind has a limit. A bench is used in ``async with opened(…)``.
+    """
+
+    kind: ClassVar[str]
+    cannot: ClassVar[frozenset[Ability]] = frozenset()
+    slow: ClassVar[bool] = False
+    """Whether it needs a real server, or more than about two seconds."""
+    examples: ClassVar[int] = 8
+    """How many series of random edits are tried."""
+    secrets: ClassVar[Mapping[str, str]] = {}
+    """Values of the keys that end in ``_env``; none of them may stand in an error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def open(self) -> None:
+        """Start what is looked at; ``close`` is called in any case."""
+
+    async def close(self) -> None:
+        """End it."""
+
+    def options(self) -> dict[str, object]:
+        """Return the keys of the ``[[source]]`` table, the limit among them."""
+        raise NotImplementedError
+
+    def source(
+        self, name: str = "bench", *, readers: frozenset[str] = EVERYONE, kept: dict[str, bytes] | None = None
+    ) -> Source:
+        """Build the source; another name has files of its own, another ``kept`` remembers other things."""
+        return build(
+            self.kind, self.folder, name=name, readers=readers, secrets=dict(self.secrets), kept=kept, **self.options()
+        )
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Make a document, or change it."""
+        raise NotImplementedError
+
+    async def remove(self, name: str) -> None:
+        """Take a document away."""
+        raise NotImplementedError
+
+    async def break_down(self) -> None:
+        """Put the whole source out of reach: unplugged, gone, its credentials withdrawn."""
+        raise NotImplementedError
+
+    async def break_midway(self) -> None:
+        """Let the next listing fail after its first documents."""
+        raise NotImplementedError
+
+    def document(self, name: str) -> str:
+        """Return the id under which the document that was put as ``name`` is listed."""
+        return name
+
+    def holds(self, content: Content, data: bytes) -> bool:
+        """Tell whether that is what was put; a kind that wraps what was put (a page, a record) looks for it."""
+        return content.data == data
+
+
+@asynccontextmanager
+async def opened(bench: Workbench) -> AsyncIterator[Workbench]:
+    """Open a workbench, and close it whatever happens."""
+    try:
+        await bench.open()
+        yield bench
+    finally:
+        await bench.close()
+
+
+def workbenches() -> Mapping[str, type[Workbench]]:
+    """Return every workbench by its class's name, in a steady order."""
+    return {bench.__name__: bench for bench in _found()}
+
+
+def _found() -> Iterator[type[Workbench]]:
+    for path in sorted(Path(__file__).parent.glob("bench_*.py")):
+        yield from importlib.import_module(f"tests.sources.{path.stem}").BENCHES
+
+
+def needs(*abilities: Ability) -> Callable[[_Test], _Test]:
+    """Leave out of a test the kinds that cannot do what it needs."""
+
+    def marked(test: _Test) -> _Test:
+        test.needs = frozenset(abilities)  # type: ignore[attr-defined]
+        return test
+
+    return marked
+
+
+async def listing(source: Source) -> dict[str, Listed]:
+    """Return what a source lists, by document."""
+    return {one.document: one async for batch in source.list() for one in batch}
