@@ -3,7 +3,9 @@
 KnowledgeError
 ├── SourceError              a source cannot be listed or read
 │   ├── UnknownSource        no source of that name is configured
-│   └── SourceMisconfigured  its table in the configuration is wrong
+│   ├── SourceMisconfigured  its table in the configuration is wrong
+│   ├── SourceUnavailable    the whole source is out of reach, not one document of it
+│   └── SourceDenied         the whole source refuses us: credentials that are wrong or have expired
 ├── ParseError               a document cannot be read as its format
 │   ├── DocumentTooLarge
 │   ├── DocumentEncrypted
@@ -37,6 +39,14 @@ class UnknownSource(SourceError):
 
 class SourceMisconfigured(SourceError):
     """A source's table in the configuration is wrong: an unknown kind or key, a missing or wrong value."""
+
+
+class SourceUnavailable(SourceError):
+    """The whole source is out of reach, not one document of it: going on with the next document is of no use."""
+
+
+class SourceDenied(SourceError):
+    """The whole source refuses us (credentials wrong or expired): going on with the next document is of no use."""
 
 
 class ParseError(KnowledgeError):
