@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+SCHEMA: Final = 2
+"""Raise it when a row's columns change: every store then gets a new index, grown beside the old one."""
 
 INDEX_PREFIX = "kvasir_"
 """Every index of ours begins with it, so that a shared server's other collections are never listed or dropped."""
@@ -79,6 +83,20 @@ def audience(readers: Collection[str]) -> list[str]:
     return sorted({*readers, *EVERYONE})
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an aware moment as microseconds since the epoch, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """Return the aware UTC moment that ``microseconds`` wrote."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
     """Refuse rows that the index cannot hold, before any is written.
 
@@ -99,7 +117,8 @@ def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
                 "(the model is made anew), then run `kvasir sync`."
             )
         chunk = row.chunk
-        if not _is_unicode(chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, row.terms):
+        texts = (chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, chunk.kind, row.terms)
+        if not _is_unicode(*texts):
             raise StoreError(
                 f"The document {chunk.document!a} yields text that is no Unicode: export it again from what made "
                 "it, or leave it out."

@@ -18,19 +18,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lancedb
-import numpy as np
-import pyarrow as pa
 from lancedb.index import FTS, Bitmap, BTree, HnswSq, LabelList
 from lancedb.query import MatchQuery
 
 from knowledge.errors import StoreError, StoreMisconfigured
-from knowledge.interfaces import Candidate, Chunk, Scope, StoredChunk, Vector
-from knowledge.stores.common import INDEX_PREFIX, Found, audience, both, check_rows, deadline, newest, slices, union
+from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
+from knowledge.stores.common import (
+    INDEX_PREFIX,
+    Found,
+    both,
+    check_rows,
+    deadline,
+    newest,
+    slices,
+    union,
+)
 from knowledge.stores.local_errors import is_conflict, is_missing, sentence
+from knowledge.stores.local_rows import ADDED_COLUMNS, PASSAGE, batch_of, found_in, literals, row_schema, where
 
 T = TypeVar("T")
 
-_PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers")
 _LANCE_FAILURES = (RuntimeError, ValueError, OSError)
 """What the native library raises; it has no error types of its own."""
 
@@ -47,6 +54,8 @@ _SCALAR_INDEXES = {
     ),
     "readers": LabelList(),
     "source": Bitmap(),
+    "kind": Bitmap(),
+    "modified_at": BTree(),
     "id": BTree(),
 }
 
@@ -136,7 +145,9 @@ class LocalStore:
         except _LANCE_FAILURES as error:
             if not is_missing(error):
                 raise
-            table = await connection.create_table(index, schema=_schema(dimensions), exist_ok=True)
+            table = await connection.create_table(index, schema=row_schema(dimensions), exist_ok=True)
+        if await _missing_columns(table):
+            await _add_columns(table)
         present = await _indexed_columns(table)
         for column, config in _SCALAR_INDEXES.items():
             if column not in present:
@@ -171,7 +182,7 @@ class LocalStore:
             return
         table = self._opened()
         check_rows(rows, self._dimensions)
-        batch = _batch(newest(rows), self._dimensions)
+        batch = batch_of(newest(rows), self._dimensions)
         async with self._bounded(self._limits.write_s):
             await self._retried(
                 lambda: table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(batch)
@@ -181,7 +192,7 @@ class LocalStore:
         """Delete rows by id."""
         for some in slices(ids, 1000):
             async with self._bounded(self._limits.write_s):
-                await self._retried(partial(self._opened().delete, f"id IN ({_literals(some)})"))
+                await self._retried(partial(self._opened().delete, f"id IN ({literals(some)})"))
 
     async def ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids of one version of the table, in batches."""
@@ -204,11 +215,11 @@ class LocalStore:
         found: list[StoredChunk] = []
         for some in slices(ids, 1000):
             async with self._bounded(self._limits.read_s):
-                query = self._opened().query().where(f"id IN ({_literals(some)})")
-                table = await query.select([*_PASSAGE, "vector", "terms"]).to_arrow()
+                query = self._opened().query().where(f"id IN ({literals(some)})")
+                table = await query.select([*PASSAGE, "vector", "terms"]).to_arrow()
             if table.num_rows:
                 vectors = table.column("vector").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
-                chunks = [row.chunk for row in _found(table, [0.0] * table.num_rows, [0.0] * table.num_rows)]
+                chunks = [row.chunk for row in found_in(table, [0.0] * table.num_rows, [0.0] * table.num_rows)]
                 terms = table.column("terms").to_pylist()
                 found += [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
         return found
@@ -226,35 +237,32 @@ class LocalStore:
         """Run both legs at once behind one filter; see ``Store.candidates``."""
         if not scope.sources:
             return ()
-        where = (
-            f"source IN ({_literals(sorted(scope.sources))}) "
-            f"AND array_has_any(readers, [{_literals(audience(scope.readers))}])"
-        )
+        condition = where(scope)
         async with self._bounded(self._limits.read_s):
             table = self._opened()
             lexical, dense = await both(
-                self._lexical(table, terms, vector, pool, where), self._dense(table, vector, pool, where)
+                self._lexical(table, terms, vector, pool, condition), self._dense(table, vector, pool, condition)
             )
         return union(lexical, dense)
 
-    async def _lexical(self, table: Any, terms: str, vector: Vector, pool: int, where: str) -> list[Found]:  # noqa: ANN401
+    async def _lexical(self, table: Any, terms: str, vector: Vector, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
         if not terms.strip():
             return []
         # A query object: a plain string in double quotes would be taken as a phrase.
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]  # its defaults are lost on the type checker
-        query = table.query().nearest_to_text(match).where(where).limit(pool)
-        found = await query.select([*_PASSAGE, "vector", "_score"]).to_arrow()
+        query = table.query().nearest_to_text(match).where(condition).limit(pool)
+        found = await query.select([*PASSAGE, "vector", "_score"]).to_arrow()
         if not found.num_rows:
             return []
         vectors = found.column("vector").combine_chunks().flatten().to_numpy().reshape(found.num_rows, -1)
-        return _found(found, (vectors @ vector).tolist(), found.column("_score").to_pylist())
+        return found_in(found, (vectors @ vector).tolist(), found.column("_score").to_pylist())
 
-    async def _dense(self, table: Any, vector: Vector, pool: int, where: str) -> list[Found]:  # noqa: ANN401
+    async def _dense(self, table: Any, vector: Vector, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
         # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
-        query = query.where(where).limit(pool)
-        found = await query.select([*_PASSAGE, "_distance"]).to_arrow()
-        return _found(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
+        query = query.where(condition).limit(pool)
+        found = await query.select([*PASSAGE, "_distance"]).to_arrow()
+        return found_in(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -336,41 +344,18 @@ class LocalStore:
                 raise
 
 
-def _schema(dimensions: int) -> pa.Schema:
-    text = ("source", "document", "title", "heading", "text", "terms")
-    return pa.schema(
-        [
-            # Two writers that insert the same new id at once are a conflict then, not two rows.
-            pa.field("id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"}),
-            *(pa.field(name, pa.string(), nullable=False) for name in text),
-            pa.field("url", pa.string()),
-            pa.field("readers", pa.list_(pa.string()), nullable=False),
-            pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
-        ]
-    )
+async def _missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 - lancedb is untyped
+    there = (await table.schema()).names
+    return {name: value for name, value in ADDED_COLUMNS.items() if name not in there}
 
 
-def _batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
-    chunks = [row.chunk for row in rows]
-    flat = pa.array(np.concatenate([row.vector for row in rows]).astype(np.float32, copy=False))
-    schema = _schema(dimensions)
-    columns = {
-        "terms": [row.terms for row in rows],
-        "readers": [sorted(chunk.readers) for chunk in chunks],
-        "vector": pa.FixedSizeListArray.from_arrays(flat, dimensions),
-    }
-    plain = {name: [getattr(chunk, name) for chunk in chunks] for name in schema.names if name not in columns}
-    return pa.table({**plain, **columns}, schema=schema)
-
-
-def _found(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[Found]:
-    columns = [table.column(name).to_pylist() for name in _PASSAGE]
-    return [
-        Found(Chunk(id_, source, document, title, heading, text, url, frozenset(readers)), cosine, score)
-        for id_, source, document, title, heading, text, url, readers, cosine, score in zip(
-            *columns, cosines, scores, strict=True
-        )
-    ]
+async def _add_columns(table: Any) -> None:  # noqa: ANN401 - lancedb is untyped
+    """Bring a table of an earlier version up to date; another process may be at it, too."""
+    try:
+        await table.add_columns(await _missing_columns(table))
+    except _LANCE_FAILURES:
+        if await _missing_columns(table):
+            raise
 
 
 async def _indexed_columns(table: Any) -> set[str]:  # noqa: ANN401 - lancedb is untyped
@@ -386,8 +371,3 @@ async def _upkeep(table: Any) -> Upkeep:  # noqa: ANN401 - lancedb is untyped
         fragments=whole["fragment_stats"]["num_small_fragments"],
         vector_index="vector" in await _indexed_columns(table),
     )
-
-
-def _literals(values: Collection[str]) -> str:
-    """Return SQL string literals, comma apart; in them only the quote means something, and is doubled."""
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 
 from knowledge.interfaces import EVERYONE, Chunk, StoredChunk, Vector
@@ -30,7 +32,10 @@ def row(
     text: str = "A passage.",
     readers: frozenset[str] = EVERYONE,
     document: str = "guide.md",
+    kind: str = "md",
+    modified_at: datetime | None = None,
 ) -> StoredChunk:
     """Return a row with plain values for what a test does not speak of."""
-    chunk = Chunk(id_, source, document, "Guide", "Start › Here", text, "https://docs.example/guide#start", readers)
+    url = "https://docs.example/guide#start"
+    chunk = Chunk(id_, source, document, "Guide", "Start › Here", text, url, readers, kind, modified_at)
     return StoredChunk(chunk, unit(1) if vector is None else vector, terms)

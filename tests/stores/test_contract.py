@@ -7,6 +7,8 @@ import itertools
 import math
 import sys
 from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 DOCS = ("docs",)
 CHILD = Path(__file__).parent / "child.py"
+MADE = datetime(2026, 3, 29, 1, 30, 0, 123_457, UTC)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 
 
 async def found(
@@ -30,8 +34,12 @@ async def found(
     pool: int = 50,
     sources: Collection[str] = DOCS,
     readers: Collection[str] = EVERYONE,
+    kinds: Collection[str] = (),
+    after: datetime | None = None,
+    before: datetime | None = None,
 ) -> dict[str, Candidate]:
-    candidates = await store.candidates(unit(1), terms, pool=pool, scope=Scope(frozenset(sources), frozenset(readers)))
+    scope = Scope(frozenset(sources), frozenset(readers), frozenset(kinds), after, before)
+    candidates = await store.candidates(unit(1), terms, pool=pool, scope=scope)
     ids = [candidate.chunk.id for candidate in candidates]
     assert len(ids) == len(set(ids))
     return {candidate.chunk.id: candidate for candidate in candidates}
@@ -58,8 +66,24 @@ async def test_a_row_comes_back_as_it_was_written(store: Store) -> None:
     chunk = Chunk(
         "x'1", "名\x1ffolder\x1f/a b", 'dir/o\'clock "x".md', "標題", "甲 › 乙", "一\n\n| a\\b |\n'; --", None, EVERYONE
     )
-    await store.write([StoredChunk(chunk, unit(1), "標題")])
-    assert (await found(store, "標題", sources=[chunk.source]))["x'1"].chunk == chunk
+    dated = replace(chunk, id="x'2", kind="md", modified_at=MADE)
+    await store.write([StoredChunk(chunk, unit(1), "標題"), StoredChunk(dated, unit(1), "標題")])
+    hits = await found(store, "標題", sources=[chunk.source])
+    assert (hits["x'1"].chunk, hits["x'2"].chunk) == (chunk, dated)
+    rows = {one.chunk.id: one for one in await store.rows(["x'1", "x'2", "absent"])}
+    assert {id_: one.chunk for id_, one in rows.items()} == {"x'1": chunk, "x'2": dated}
+    assert rows["x'1"].terms == "標題"
+    assert rows["x'1"].vector == pytest.approx(unit(1))
+
+
+@pytest.mark.parametrize(
+    "made", [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), MADE, LATEST]
+)
+async def test_a_date_comes_back_to_the_microsecond(store: Store, made: datetime) -> None:
+    await store.write([row("a", modified_at=made)])
+    assert (await found(store))["a"].chunk.modified_at == made
+    assert set(await found(store, after=made)) == {"a"}
+    assert await found(store, before=made) == {}
 
 
 async def test_writing_an_id_again_replaces_its_row(store: Store) -> None:
@@ -225,6 +249,92 @@ async def test_the_filter_comes_before_the_pool(store: Store) -> None:
     await store.write([row(f"r{n}", "term term", unit(1), readers=frozenset({"C9"})) for n in range(100)])
     await store.write([row("mine", "term other words", unit(0.1, 1), readers=frozenset({"C1"}))])
     assert set(await found(store, "term", pool=3, readers=["C1"])) == {"mine"}
+
+
+async def test_only_the_kinds_asked_for(store: Store) -> None:
+    kinds = ["md", "pdf", "", "PDF", "p", "m'd", "md ", "tar.gz", "页面"]
+    await store.write([row(f"of {kind}", kind=kind) for kind in kinds])
+    assert len(await found(store, "term")) == len(kinds)
+    for kind in kinds:
+        if kind:
+            assert set(await found(store, "term", kinds=[kind])) == {f"of {kind}"}
+    assert set(await found(store, "term", kinds=["md", "pdf", "absent"])) == {"of md", "of pdf"}
+    assert await found(store, "term", kinds=["absent"]) == {}
+
+
+async def test_from_a_moment_on_and_up_to_one_and_what_has_no_date_is_in_neither(store: Store) -> None:
+    step = timedelta(microseconds=1)
+    days = {"day before": MADE - timedelta(days=1), "just before": MADE - step, "then": MADE, "just after": MADE + step}
+    await store.write([row(name, modified_at=made) for name, made in days.items()] + [row("undated")])
+    assert set(await found(store, "term")) == {*days, "undated"}
+    assert set(await found(store, "term", after=MADE)) == {"then", "just after"}
+    assert set(await found(store, "term", before=MADE)) == {"day before", "just before"}
+    assert set(await found(store, "term", after=MADE - step, before=MADE + step)) == {"just before", "then"}
+    assert await found(store, "term", after=MADE, before=MADE) == {}
+
+
+async def test_a_filter_on_kind_and_date_comes_before_the_pool(store: Store) -> None:
+    await store.write([row(f"r{n}", "term term", unit(1), kind="md", modified_at=MADE) for n in range(100)])
+    await store.write([row("pdf", "term other words", unit(0.1, 1), kind="pdf", modified_at=MADE - timedelta(days=9))])
+    assert set(await found(store, "term", pool=3, kinds=["pdf"])) == {"pdf"}
+    assert set(await found(store, "term", pool=3, before=MADE)) == {"pdf"}
+    await store.maintain()
+    assert set(await found(store, "term", pool=3, kinds=["pdf"], before=MADE)) == {"pdf"}
+
+
+_KINDS = ("md", "pdf", "")
+_READERS = (EVERYONE, frozenset({"C1"}), frozenset({"C1", "U2"}), frozenset({"U2"}))
+moments = st.none() | st.datetimes(datetime(2025, 1, 1), datetime(2025, 1, 2), timezones=st.just(UTC))  # noqa: DTZ001
+_SHELF = [
+    row(
+        f"r{n}",
+        "common " + ("odd" if n % 2 else "even"),
+        some_unit(n),
+        source=f"s{n % 3}",
+        kind=_KINDS[n % 3],
+        readers=_READERS[n % 4],
+        modified_at=None if n % 5 == 0 else datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=17 * n),
+    )
+    for n in range(80)
+]
+scopes = st.builds(
+    Scope,
+    st.frozensets(st.sampled_from(["s0", "s1", "s2", "s9"])),
+    st.frozensets(st.sampled_from(["C1", "U2", "U9", "*"])),
+    st.frozensets(st.sampled_from(["md", "pdf", "xlsx"])),
+    moments,
+    moments,
+)
+
+
+def within(chunk: Chunk, scope: Scope) -> bool:
+    """Say once more and plainly what a scope means."""
+    dated = chunk.modified_at
+    return (
+        chunk.source in scope.sources
+        and bool(chunk.readers & {*scope.readers, "*"})
+        and (not scope.kinds or chunk.kind in scope.kinds)
+        and (scope.after is None or (dated is not None and dated >= scope.after))
+        and (scope.before is None or (dated is not None and dated < scope.before))
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scope=scopes, pool=st.integers(1, 100), terms=st.sampled_from(["", "odd", "even common"]))
+async def test_any_scope_finds_what_looking_at_every_row_finds(
+    bench: Bench, scope: Scope, pool: int, terms: str
+) -> None:
+    store = bench.made[0] if bench.made else await bench.open()
+    if not await store.count():
+        await store.write(_SHELF)
+        await store.maintain()
+    inside = sorted((one for one in _SHELF if within(one.chunk, scope)), key=lambda one: -float(one.vector @ unit(1)))
+    hits = {one.chunk.id: one for one in await store.candidates(unit(1), terms, pool=pool, scope=scope)}
+    assert set(hits) <= {one.chunk.id for one in inside}
+    assert {one.chunk.id for one in inside[:pool]} <= set(hits), "the dense leg is exact"
+    lexical = {id_ for id_, hit in hits.items() if hit.bm25 > 0}
+    matching = [one for one in inside if set(terms.split()) & set(one.terms.split())]
+    assert len(lexical) == min(pool, len(matching))
 
 
 anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=12)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,27 @@ async def ids(store: Store) -> set[str]:
 async def search(store: Store, terms: str = "term") -> set[str]:
     found = await store.candidates(unit(1), terms, pool=50, scope=Scope(frozenset({"docs"})))
     return {candidate.chunk.id for candidate in found}
+
+
+async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_path: Path) -> None:
+    """It is searched while the new index grows beside it: without kinds and dates, but whole."""
+    store = LocalStore(tmp_path)
+    await store.open(INDEX, DIMENSIONS)
+    await store.write([row("old", "alpha", unit(1), kind="", readers=frozenset({"C1"}))])
+    await store._table.drop_columns(["kind", "modified_at"])
+    assert {"kind", "modified_at"}.isdisjoint((await store._table.schema()).names)
+    await store.close()
+    again = LocalStore(tmp_path)
+    await asyncio.gather(again.open(INDEX, DIMENSIONS), store.open(INDEX, DIMENSIONS))
+    scope = Scope(frozenset({"docs"}), frozenset({"C1"}))
+    assert [one.chunk for one in await again.candidates(unit(1), "alpha", pool=5, scope=scope)] == [
+        row("old", kind="", readers=frozenset({"C1"})).chunk
+    ]
+    await again.write([row("new", "alpha", unit(1), kind="pdf")])
+    typed = replace(scope, kinds=frozenset({"pdf"}))
+    assert {one.chunk.id for one in await again.candidates(unit(1), "alpha", pool=5, scope=typed)} == {"new"}
+    await again.close()
+    await store.close()
 
 
 # ── Upkeep ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,81 @@
+"""A passage as a row of the embedded store's table, and a scope as its SQL condition: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from knowledge.interfaces import Chunk, Scope, StoredChunk
+from knowledge.stores.common import Found, audience, microseconds, moment
+
+PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers", "kind", "modified_at")
+"""The columns that make a ``Chunk``, in its fields' order."""
+
+ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)"}
+"""Columns that came later: a table without them, which still answers while a new one grows, is given them empty."""
+
+
+def row_schema(dimensions: int) -> pa.Schema:
+    """Return the table's columns."""
+    text = ("source", "document", "title", "heading", "text", "terms")
+    return pa.schema(
+        [
+            # Two writers that insert the same new id at once are a conflict then, not two rows.
+            pa.field("id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"}),
+            *(pa.field(name, pa.string(), nullable=False) for name in text),
+            pa.field("url", pa.string()),
+            pa.field("readers", pa.list_(pa.string()), nullable=False),
+            pa.field("kind", pa.string()),
+            pa.field("modified_at", pa.int64()),  # microseconds since the epoch: what compares needs no time zone
+            pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
+        ]
+    )
+
+
+def batch_of(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
+    """Return rows as they are written."""
+    chunks = [row.chunk for row in rows]
+    flat = pa.array(np.concatenate([row.vector for row in rows]).astype(np.float32, copy=False))
+    schema = row_schema(dimensions)
+    columns = {
+        "terms": [row.terms for row in rows],
+        "readers": [sorted(chunk.readers) for chunk in chunks],
+        "modified_at": [None if chunk.modified_at is None else microseconds(chunk.modified_at) for chunk in chunks],
+        "vector": pa.FixedSizeListArray.from_arrays(flat, dimensions),
+    }
+    plain = {name: [getattr(chunk, name) for chunk in chunks] for name in schema.names if name not in columns}
+    return pa.table({**plain, **columns}, schema=schema)
+
+
+def found_in(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[Found]:
+    """Read the rows that a query returned, each with its scores."""
+    columns = {name: table.column(name).to_pylist() for name in PASSAGE}
+    columns["readers"] = [frozenset(readers) for readers in columns["readers"]]
+    columns["kind"] = [kind or "" for kind in columns["kind"]]
+    columns["modified_at"] = [None if made is None else moment(made) for made in columns["modified_at"]]
+    return [
+        Found(Chunk(*values), cosine, score)
+        for *values, cosine, score in zip(*columns.values(), cosines, scores, strict=True)
+    ]
+
+
+def where(scope: Scope) -> str:
+    """Return a scope as one SQL condition, which both legs apply before they count."""
+    conditions = [
+        f"source IN ({literals(sorted(scope.sources))})",
+        f"array_has_any(readers, [{literals(audience(scope.readers))}])",
+    ]
+    if scope.kinds:
+        conditions.append(f"kind IN ({literals(sorted(scope.kinds))})")
+    if scope.after is not None:
+        conditions.append(f"modified_at >= {microseconds(scope.after)}")
+    if scope.before is not None:
+        conditions.append(f"modified_at < {microseconds(scope.before)}")
+    return " AND ".join(conditions)
+
+
+def literals(values: Collection[str]) -> str:
+    """Return SQL string literals, comma apart; in them only the quote means something, and is doubled."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
