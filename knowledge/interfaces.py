@@ -322,6 +322,14 @@ class Current:
     """As the manifest has them now; a store's row may be older."""
     synced_at: datetime
     """When this version of the document was last seen in its source; aware, UTC."""
+    row: int = 0
+    """The document's number: two chunks with the same one are of one document."""
+    place: int = 0
+    """The chunk's order in its document, from 0."""
+    kind: str = ""
+    """As ``Chunk.kind``; here it has the last word."""
+    modified_at: datetime | None = None
+    """When the version that answers was made; aware, UTC. Here it has the last word."""
 
 
 # ── What the bot sees ────────────────────────────────────────────────────────────────────────────────────────────────

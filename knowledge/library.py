@@ -309,5 +309,12 @@ def _tell(report: SyncReport) -> None:
 
 
 def _current(row: CurrentRow) -> Current:
-    seen = datetime.fromtimestamp(row.confirmed_at, UTC)
-    return Current(row.source.partition("\x1f")[0], decode_readers(row.readers), seen)
+    return Current(
+        source_name=row.source.partition("\x1f")[0],
+        readers=decode_readers(row.readers),
+        synced_at=datetime.fromtimestamp(row.confirmed_at, UTC),
+        row=row.row,
+        place=row.place,
+        kind=row.kind,
+        modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
+    )

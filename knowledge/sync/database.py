@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from knowledge.errors import ManifestError, SyncRunning
+from knowledge.sync.migrations import migrate
 from knowledge.sync.tables import SCHEMA_VERSION, schema, tables
 
 _T = TypeVar("_T")
@@ -112,7 +113,7 @@ class Database:
 
     @whole
     async def prepare(self) -> None:
-        """Make the tables where there are none.
+        """Make the tables where there are none, and bring those of an older Kvasir up to date.
 
         Raises:
             ManifestError: the tables are of a newer Kvasir, or the database cannot be used.
@@ -120,9 +121,9 @@ class Database:
         """
         async with self.reading() as connection:
             version = await connection.run_sync(_version)
-        if version is None:
+        if version is None or version < SCHEMA_VERSION:
             async with self.writing() as connection:
-                version = await connection.run_sync(_create)
+                version = await connection.run_sync(_up_to_date)
         if version != SCHEMA_VERSION:
             raise ManifestError(
                 f"The manifest's database was written by another Kvasir (its tables are version {version}, this one "
@@ -214,11 +215,12 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _create(connection: Connection) -> int | None:
+def _up_to_date(connection: Connection) -> int:
+    """Look again under the write lock: another process may have been first."""
     if _version(connection) is None:
         tables.create_all(connection)
         connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-    return _version(connection)
+    return migrate(connection)
 
 
 def _version(connection: Connection) -> int | None:

@@ -35,6 +35,10 @@ class Known(NamedTuple):
     """When a failed document is tried again although nothing changed, seconds since the epoch."""
     chunks: int
     """How many of its chunks are current."""
+    kind: str = ""
+    """Its format, as ``Chunk.kind``; "" when it was taken in before that was kept."""
+    modified_at: float | None = None
+    """When the version that answers was made, seconds since the epoch; None when the source does not say."""
 
     @property
     def answers(self) -> bool:
@@ -54,6 +58,17 @@ class CurrentRow(NamedTuple):
     readers: str
     confirmed_at: float
     """When this version was last seen in its source, seconds since the epoch."""
+    row: int
+    """Its document's row: two chunks of one document have the same."""
+    kind: str
+    modified_at: float | None
+
+
+class Neighbours(NamedTuple):
+    """The current chunks around one in its document, in the document's order."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +79,13 @@ class Identity:
     embedder: str
     chunker: str
     terms: str
+    schema: str = ""
+    """Of the store's rows: what a row holds beside vector and terms."""
 
     @property
     def name(self) -> str:
         """Return the index's name, good for a table and for a collection."""
-        text = f"{self.store}\x1f{self.embedder}\x1f{self.chunker}\x1f{self.terms}"
+        text = f"{self.store}\x1f{self.embedder}\x1f{self.chunker}\x1f{self.terms}\x1f{self.schema}"
         return f"kvasir_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -145,6 +162,11 @@ def encode_readers(readers: frozenset[str]) -> str:
 def decode_readers(text: str) -> frozenset[str]:
     """Read an audience as ``encode_readers`` wrote it."""
     return frozenset(json.loads(text))
+
+
+def text_hash(searchable: str) -> str:
+    """Return what tells copies: chunks whose searchable texts have the same hash have the same vector and terms."""
+    return hashlib.sha256(searchable.encode()).hexdigest()
 
 
 def both(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import BindParameter, bindparam, insert, select, update
@@ -63,7 +64,15 @@ def taken_values(one: Taken) -> Values:
         "reason": None,
         "attempts": 0,
         "chunks": len(one.chunks),
+        "kind": one.chunks[0].kind if one.chunks else "",
+        "modified_at": seconds(one.listed.modified_at),
+        "held_at": None,
     }
+
+
+def seconds(moment: datetime | None) -> float | None:
+    """Return a moment in seconds since the epoch, as the manifest keeps it."""
+    return None if moment is None else moment.timestamp()
 
 
 def failed_values(one: Failed) -> Values:
@@ -74,6 +83,7 @@ def failed_values(one: Failed) -> Values:
         "attempts": one.attempts,
         "retry_at": one.retry_at,
         "held": False,
+        "held_at": None,
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Executable,
     Select,
     Table,
     bindparam,
@@ -27,18 +26,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.interfaces import SourceKey
 from knowledge.sync import tables
-from knowledge.sync.database import Database, Rows, open_database, whole
+from knowledge.sync.database import Database, open_database, whole
+from knowledge.sync.lookups import Lookups
 from knowledge.sync.memory import SourceMemory
 from knowledge.sync.records import (
-    CurrentRow,
     Failed,
-    Failure,
-    Heading,
     Identity,
-    Known,
-    SourceCounts,
     Taken,
     Touched,
+    text_hash,
 )
 from knowledge.sync.rows import failed_values, never_taken_values, portions, put, taken_values
 
@@ -79,7 +75,7 @@ class Manifest:
 
     async def indexes(self) -> Sequence[IndexRow]:
         """Return every index."""
-        rows = await self._database.rows(select(tables.indexes).order_by(tables.indexes.c.id))
+        rows = await self._database.rows(tables.INDEXES)
         return [IndexRow(*tuple(row)) for row in rows]
 
     @whole
@@ -116,41 +112,8 @@ class Manifest:
         await self._database.close()
 
 
-class IndexManifest:
-    """The sources, documents and chunks of one index."""
-
-    def __init__(self, database: Database, index: int) -> None:
-        self._database = database
-        self._index = index
-
-    # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
-        """Return those of the chunks that are current in a source of ``keys`` (``SourceKey.id``), as of one moment."""
-        values = {"ids": list(ids), "keys": list(keys), "index": self._index}
-        rows = await self._database.rows(tables.CURRENT, values)
-        return [
-            CurrentRow(id_, key, document, place, readers, _confirmed(read, listed, doubted=held or reason is not None))
-            for id_, key, document, place, readers, read, held, reason, listed in rows
-        ]
-
-    async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
-        """Return where each heading's first chunk is, by document and place, at most ``limit``."""
-        query = (
-            select(tables.documents.c.document, tables.documents.c.title, tables.chunks.c.heading, tables.chunks.c.id)
-            .join(tables.documents, tables.documents.c.id == tables.chunks.c.document_id)
-            .join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
-            .where(tables.chunks.c.index_id == self._index, tables.sources.c.key.in_(keys))
-            .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
-            .limit(limit)
-        )
-        first: dict[tuple[str, str], Heading] = {}
-        for row in await self._rows(query):
-            heading = Heading(*tuple(row))
-            first.setdefault((heading.document, heading.heading), heading)
-        return list(first.values())
-
-    # ── A sync, in the order of its steps ────────────────────────────────────────────────────────────────────────────
+class IndexManifest(Lookups):
+    """The sources, documents and chunks of one index: what a sync does with them, in the order of its steps."""
 
     @whole
     async def purge(self, keys: Collection[str]) -> int:
@@ -167,11 +130,6 @@ class IndexManifest:
             )
             return int(gone.rowcount)
 
-    async def pending(self, limit: int) -> list[str]:
-        """Return ids that the store may hold although no document lists them."""
-        query = select(tables.pending.c.id).where(tables.pending.c.index_id == self._index).limit(limit)
-        return [id_ for (id_,) in await self._rows(query)]
-
     @whole
     async def note_pending(self, ids: Collection[str]) -> None:
         """Note ids that are about to be written."""
@@ -183,16 +141,6 @@ class IndexManifest:
         """Forget pending ids: the store holds them no longer."""
         async with self._database.writing() as connection:
             await self._unnote(connection, ids)
-
-    async def count_chunks(self) -> int:
-        """Count the current chunks of the whole index."""
-        query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
-        return int((await self._rows(query))[0][0])
-
-    async def chunk_ids(self) -> set[str]:
-        """Return the ids of all current chunks of the index, for repair."""
-        query = select(tables.chunks.c.id).where(tables.chunks.c.index_id == self._index)
-        return {id_ for (id_,) in await self._rows(query)}
 
     @whole
     async def lose(self, ids: Collection[str]) -> None:
@@ -210,19 +158,6 @@ class IndexManifest:
             await connection.execute(
                 update(tables.documents).where(tables.documents.c.sha256 == "").values(chunks=remaining)
             )
-
-    async def known(self, key: SourceKey) -> list[Known]:
-        """Return every document of a source."""
-        query = tables.KNOWN.join(tables.sources).where(
-            tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
-        )
-        return [Known._make(row) for row in await self._rows(query)]
-
-    async def places(self, row: int) -> set[str]:
-        """Return the ids of a document's current chunks."""
-        return {
-            id_ for (id_,) in await self._rows(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))
-        }
 
     async def restrict(self, readers: Mapping[int, str]) -> None:
         """Set documents' readers at once, before their chunks are written again."""
@@ -278,47 +213,7 @@ class IndexManifest:
             source = await self._source(connection, key)
             await connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
 
-    # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def counts(self, key: SourceKey) -> SourceCounts:
-        """Return what the manifest holds of a source."""
-        mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
-        rows = await self._rows(
-            select(tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error).where(*mine)
-        )
-        if not rows:
-            return SourceCounts()
-        source, listed_at, error = rows[0]
-        counted = await self._rows(
-            select(
-                func.count().filter(tables.documents.c.read_at > 0.0),
-                func.coalesce(func.sum(tables.documents.c.chunks), 0),
-                func.count().filter(tables.documents.c.reason.is_not(None)),
-                func.count().filter(tables.documents.c.held),
-            ).where(tables.documents.c.source_id == source)
-        )
-        documents, chunks, failed, held = counted[0]
-        return SourceCounts(documents, chunks, failed, held, listed_at, error)
-
-    async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
-        """Return the first documents in quarantine with their reasons."""
-        query = (
-            select(tables.documents.c.document, tables.documents.c.reason)
-            .join(tables.sources)
-            .where(
-                tables.sources.c.index_id == self._index,
-                tables.sources.c.key == key.id,
-                tables.documents.c.reason.is_not(None),
-            )
-            .order_by(tables.documents.c.document)
-            .limit(limit)
-        )
-        return tuple(Failure(document, reason) for document, reason in await self._rows(query))
-
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _rows(self, query: Executable) -> Rows:
-        return await self._database.rows(query)
 
     async def _source(self, connection: AsyncConnection, key: SourceKey) -> int:
         """Return the source's row, making it when it is new."""
@@ -339,7 +234,14 @@ class IndexManifest:
             before.update((await connection.execute(select(tables.chunks.c.id).where(theirs))).scalars())
             await connection.execute(delete(tables.chunks).where(theirs))
         values = [
-            {"id": chunk.id, "index_id": self._index, "document_id": row, "place": place, "heading": chunk.heading}
+            {
+                "id": chunk.id,
+                "index_id": self._index,
+                "document_id": row,
+                "place": place,
+                "heading": chunk.heading,
+                "text_hash": text_hash(chunk.searchable),
+            }
             for row, document in taken.items()
             for place, chunk in enumerate(document.chunks)
         ]
@@ -411,8 +313,3 @@ def _made(result: CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     assert key is not None  # noqa: S101 - an INSERT of one row always has one
     return int(key[0])
-
-
-def _confirmed(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
-    """Return when a version was last seen: a complete listing confirms every document that it did not doubt."""
-    return read_at if doubted or listed_at is None else max(read_at, listed_at)

@@ -1,9 +1,11 @@
-"""The manifest's tables, over SQLite and PostgreSQL, and the two queries that have to be quick.
+"""The manifest's tables, over SQLite and PostgreSQL, and the queries that have to be quick.
 
 A source row belongs to one index, its documents to it, their chunks to them; forgetting an index forgets all of it.
 ``pending`` names the ids that the store may hold although no document lists them (written and not yet flipped, or
 flipped away and not yet deleted), so that a sync that died is cleaned up without reading the whole store.
 ``memories`` hold what a source remembers between listings; losing one costs time and nothing else.
+
+Whoever changes a table raises ``SCHEMA_VERSION`` and writes the step that leads there into ``migrations.py``.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ indexes = Table(
     Column("store", Text, nullable=False),
     Column("embedder", Text, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("repaired_at", Double),
+    Column("drift", Integer),
+    Column("mended", Integer),
 )
 sources = Table(
     "knowledge_sources",
@@ -65,6 +70,9 @@ documents = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("retry_at", Double, nullable=False, default=0.0),
     Column("chunks", Integer, nullable=False, default=0),
+    Column("kind", Text, nullable=False, server_default=""),
+    Column("modified_at", Double),
+    Column("held_at", Double),
     UniqueConstraint("source_id", "document"),
     sqlite_autoincrement=True,
 )
@@ -76,7 +84,9 @@ chunks = Table(
     Column("document_id", ForeignKey(documents.c.id, ondelete="CASCADE"), nullable=False),
     Column("place", Integer, nullable=False),
     Column("heading", Text, nullable=False),
-    Index("knowledge_chunks_document", "document_id"),
+    Column("text_hash", Text, nullable=False, server_default=""),
+    Index("knowledge_chunks_place", "document_id", "place"),
+    Index("knowledge_chunks_text", "index_id", "text_hash"),
     sqlite_with_rowid=False,
 )
 pending = Table(
@@ -94,6 +104,9 @@ memories = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+INDEXES = select(indexes.c.id, indexes.c.name, indexes.c.store, indexes.c.embedder, indexes.c.active).order_by(
+    indexes.c.id
+)
 KNOWN = select(
     documents.c.id,
     documents.c.document,
@@ -108,6 +121,8 @@ KNOWN = select(
     documents.c.attempts,
     documents.c.retry_at,
     documents.c.chunks,
+    documents.c.kind,
+    documents.c.modified_at,
 )
 CURRENT = (
     select(
@@ -120,6 +135,9 @@ CURRENT = (
         documents.c.held,
         documents.c.reason,
         sources.c.listed_at,
+        documents.c.id,
+        documents.c.kind,
+        documents.c.modified_at,
     )
     .join(documents, documents.c.id == chunks.c.document_id)
     .join(sources, sources.c.id == documents.c.source_id)
@@ -128,4 +146,16 @@ CURRENT = (
         chunks.c.index_id == bindparam("index"),
         sources.c.key.in_(bindparam("keys", expanding=True)),
     )
+)
+
+_found, _near = chunks.alias("found"), chunks.alias("near")
+NEIGHBOURS = (
+    select(_found.c.id, _near.c.id, _near.c.place - _found.c.place)
+    .join(
+        _near,
+        (_near.c.document_id == _found.c.document_id)
+        & _near.c.place.between(_found.c.place - bindparam("reach"), _found.c.place + bindparam("reach")),
+    )
+    .where(_found.c.id.in_(bindparam("ids", expanding=True)), _found.c.index_id == bindparam("index"))
+    .order_by(_found.c.id, _near.c.place)
 )

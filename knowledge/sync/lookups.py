@@ -1,0 +1,169 @@
+"""What the manifest knows of one index: for searches, for a plan, and for status. Nothing in here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Executable, func, select
+
+from knowledge.interfaces import SourceKey
+from knowledge.sync import tables
+from knowledge.sync.database import Database, Rows
+from knowledge.sync.records import CurrentRow, Failure, Heading, Known, Neighbours, SourceCounts
+from knowledge.sync.rows import portions
+
+
+class Lookups:
+    """The sources, documents and chunks of one index, as they are at the moment of each question.
+
+    Every method raises ``ManifestError`` when the database fails.
+    """
+
+    def __init__(self, database: Database, index: int) -> None:
+        self._database = database
+        self._index = index
+
+    # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
+        """Return those of the chunks that are current in a source of ``keys`` (``SourceKey.id``), as of one moment."""
+        values = {"ids": list(ids), "keys": list(keys), "index": self._index}
+        rows = await self._database.rows(tables.CURRENT, values)
+        return [
+            CurrentRow(
+                id_,
+                key,
+                document,
+                place,
+                readers,
+                _confirmed(read, listed, doubted=held or reason is not None),
+                row,
+                kind,
+                modified,
+            )
+            for id_, key, document, place, readers, read, held, reason, listed, row, kind, modified in rows
+        ]
+
+    async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
+        """Return where each heading's first chunk is, by document and place, at most ``limit``."""
+        query = (
+            select(tables.documents.c.document, tables.documents.c.title, tables.chunks.c.heading, tables.chunks.c.id)
+            .join(tables.documents, tables.documents.c.id == tables.chunks.c.document_id)
+            .join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
+            .where(tables.chunks.c.index_id == self._index, tables.sources.c.key.in_(keys))
+            .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
+            .limit(limit)
+        )
+        first: dict[tuple[str, str], Heading] = {}
+        for row in await self._rows(query):
+            heading = Heading(*tuple(row))
+            first.setdefault((heading.document, heading.heading), heading)
+        return list(first.values())
+
+    async def neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:
+        """Return up to ``reach`` current chunks before and after each one in its document; one query.
+
+        Ids that are not current are left out. Whoever may read a chunk may read its neighbours: they are of the same
+        document, as it is at this moment.
+        """
+        values = {"ids": list(ids), "index": self._index, "reach": reach}
+        around: dict[str, tuple[list[str], list[str]]] = {}
+        for id_, near, distance in await self._database.rows(tables.NEIGHBOURS, values):
+            before, after = around.setdefault(id_, ([], []))
+            if distance:
+                (before if distance < 0 else after).append(near)
+        return {id_: Neighbours(tuple(before), tuple(after)) for id_, (before, after) in around.items()}
+
+    # ── For a sync ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def pending(self, limit: int) -> list[str]:
+        """Return ids that the store may hold although no document lists them."""
+        query = select(tables.pending.c.id).where(tables.pending.c.index_id == self._index).limit(limit)
+        return [id_ for (id_,) in await self._rows(query)]
+
+    async def count_chunks(self) -> int:
+        """Count the current chunks of the whole index."""
+        query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
+        return int((await self._rows(query))[0][0])
+
+    async def chunk_ids(self) -> set[str]:
+        """Return the ids of all current chunks of the index, for repair."""
+        query = select(tables.chunks.c.id).where(tables.chunks.c.index_id == self._index)
+        return {id_ for (id_,) in await self._rows(query)}
+
+    async def known(self, key: SourceKey) -> list[Known]:
+        """Return every document of a source."""
+        query = tables.KNOWN.join(tables.sources).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
+        )
+        return [Known._make(row) for row in await self._rows(query)]
+
+    async def places(self, row: int) -> set[str]:
+        """Return the ids of a document's current chunks."""
+        return {
+            id_ for (id_,) in await self._rows(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))
+        }
+
+    async def vectors_of(self, hashes: Collection[str]) -> dict[str, str]:
+        """Return, for each ``records.text_hash`` that some current chunk has, the id of one such chunk.
+
+        The store holds that chunk's vector, so a copy need not be embedded. It may go meanwhile: then ``Store.rows``
+        leaves it out.
+        """
+        found: dict[str, str] = {}
+        for some in portions([one for one in set(hashes) if one]):
+            theirs = (tables.chunks.c.index_id == self._index) & tables.chunks.c.text_hash.in_(some)
+            one_of_each = (
+                select(tables.chunks.c.text_hash, func.min(tables.chunks.c.id))
+                .where(theirs)
+                .group_by(tables.chunks.c.text_hash)
+            )
+            found.update((hash_, id_) for hash_, id_ in await self._rows(one_of_each))
+        return found
+
+    # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def counts(self, key: SourceKey) -> SourceCounts:
+        """Return what the manifest holds of a source."""
+        mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
+        rows = await self._rows(
+            select(tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error).where(*mine)
+        )
+        if not rows:
+            return SourceCounts()
+        source, listed_at, error = rows[0]
+        counted = await self._rows(
+            select(
+                func.count().filter(tables.documents.c.read_at > 0.0),
+                func.coalesce(func.sum(tables.documents.c.chunks), 0),
+                func.count().filter(tables.documents.c.reason.is_not(None)),
+                func.count().filter(tables.documents.c.held),
+            ).where(tables.documents.c.source_id == source)
+        )
+        documents, chunks, failed, held = counted[0]
+        return SourceCounts(documents, chunks, failed, held, listed_at, error)
+
+    async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
+        """Return the first documents in quarantine with their reasons."""
+        query = (
+            select(tables.documents.c.document, tables.documents.c.reason)
+            .join(tables.sources)
+            .where(
+                tables.sources.c.index_id == self._index,
+                tables.sources.c.key == key.id,
+                tables.documents.c.reason.is_not(None),
+            )
+            .order_by(tables.documents.c.document)
+            .limit(limit)
+        )
+        return tuple(Failure(document, reason) for document, reason in await self._rows(query))
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _rows(self, query: Executable) -> Rows:
+        return await self._database.rows(query)
+
+
+def _confirmed(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
+    """Return when a version was last seen: a complete listing confirms every document that it did not doubt."""
+    return read_at if doubted or listed_at is None else max(read_at, listed_at)

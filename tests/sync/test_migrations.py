@@ -1,0 +1,158 @@
+"""A manifest that version 1 wrote goes on, in place: its tables become the newest ones, and what it held answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import re
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from knowledge.sync import tables
+from knowledge.sync.records import decode_readers
+from knowledge.sync.state import Manifest, open_manifest, sqlite_url
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    spec = importlib.util.spec_from_file_location("kvasir_tests_postgres", HERE.parent / "postgres.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    with module.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+async def old(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Give the URL of a database as version 1 left it."""
+    kind = request.param
+    script = (HERE / f"manifest_1.{kind}.sql").read_text()
+    if kind == "sqlite":
+        with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
+            connection.executescript(script)
+        yield sqlite_url(tmp_path / "kvasir.db")
+        return
+    url = request.getfixturevalue("server")
+    await _run(url, "DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n" + script)
+    yield url
+
+
+async def _run(url: str, script: str) -> None:
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
+    async with engine.begin() as connection:
+        for statement in filter(None, (part.strip() for part in script.split(";\n"))):
+            await connection.execute(text(re.sub(r":", r"\\:", statement)))
+    await engine.dispose()
+
+
+async def _shape(manifest: Manifest) -> dict[str, Any]:
+    """Return every table's columns, keys and indexes."""
+
+    def look(connection: Connection) -> dict[str, Any]:
+        found = inspect(connection)
+        return {
+            name: (
+                sorted((c["name"], str(c["type"]), c["nullable"], _default(c)) for c in found.get_columns(name)),
+                found.get_pk_constraint(name)["constrained_columns"],
+                sorted((index["name"], index["column_names"]) for index in found.get_indexes(name)),
+            )
+            for name in found.get_table_names()
+        }
+
+    async with manifest._database.reading() as connection:
+        return await connection.run_sync(look)
+
+
+def _default(column: Any) -> str | None:
+    default = column["default"]
+    return None if default is None or "nextval" in default else default
+
+
+async def test_the_tables_become_what_a_new_database_has(old: str, tmp_path: Path, request: Any) -> None:
+    manifest = await open_manifest(old)
+    migrated = await _shape(manifest)
+    await manifest.close()
+    if old.startswith("postgresql"):
+        await _run(request.getfixturevalue("server"), "DROP SCHEMA public CASCADE;\nCREATE SCHEMA public")
+        fresh = await open_manifest(old)
+    else:
+        fresh = await open_manifest(sqlite_url(tmp_path / "fresh.db"))
+    assert migrated == await _shape(fresh)
+    await fresh.close()
+
+
+async def test_what_it_held_goes_on(old: str, kinds: Any, new_source: Callable[..., Any]) -> None:
+    rig_type, _, expected, _ = kinds
+    manifest = await open_manifest(old)
+    [row] = await manifest.indexes()
+    assert row.active
+    rig = rig_type(manifest, manifest.at(row))
+    source = rig.source = new_source("handbook", "/handbook")
+    known = {one.document: one for one in await rig.index.known(source.key)}
+    assert {name: (one.held, one.chunks, one.kind, one.modified_at) for name, one in known.items()} == {
+        "a.md": (True, 2, "", None),
+        "b.md": (True, 0, "", None),
+        "c.md": (True, 1, "", None),
+    }
+    assert await rig.index.pending(9) == ["0000"]
+    current = await rig.index.current(await rig.index.chunk_ids(), [source.key.id])
+    assert {decode_readers(one.readers) for one in current} == {frozenset({"*"})}
+    # The store of this rig is empty: the next sync finds that, and brings everything back.
+    for name, words in {"a.md": "one\n\ntwo", "b.md": "mended", "c.md": "three"}.items():
+        source.put(name, words)
+    rig.clock_s += 1000
+    assert (await rig.sync()).repaired == 3
+    assert await rig.answers() == expected(source)
+    assert await rig.agree()
+    await manifest.close()
+
+
+async def test_several_processes_migrate_at_once(old: str) -> None:
+    manifests = await asyncio.gather(*(open_manifest(old) for _ in range(4)))
+    for manifest in manifests:
+        assert len(await manifest.indexes()) == 1
+        await manifest.close()
+
+
+async def test_a_migration_that_dies_leaves_the_old_tables_whole(old: str) -> None:
+    """The last of its statements fails: none of them happened, and the next start migrates."""
+    sabotage, repair = (
+        "DROP INDEX knowledge_chunks_document",
+        "CREATE INDEX knowledge_chunks_document ON knowledge_chunks (document_id)",
+    )
+    await _either(old, sabotage)
+    with pytest.raises(Exception, match="knowledge_chunks_document"):
+        await open_manifest(old)
+    await _either(old, repair)
+    manifest = await open_manifest(old)
+    assert len(await manifest.indexes()) == 1
+    await manifest.close()
+
+
+async def _either(url: str, statement: str) -> None:
+    engine = create_async_engine(
+        url.replace("sqlite://", "sqlite+aiosqlite://").replace("postgresql://", "postgresql+asyncpg://")
+    )
+    async with engine.begin() as connection:
+        assert (await connection.execute(text("SELECT max(version) FROM knowledge_schema"))).scalar() == 1
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+def test_a_version_has_a_step_that_leads_to_it() -> None:
+    from knowledge.sync.migrations import _STEPS  # noqa: PLC0415
+
+    assert set(_STEPS) == set(range(1, tables.SCHEMA_VERSION))
