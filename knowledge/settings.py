@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from knowledge.interfaces import EVERYONE
 
@@ -28,6 +29,25 @@ class SourceSpec:
     """Values of the variables that keys ending in ``_env`` name: ``token_env`` brings ``token``."""
 
 
+Consistency = Literal["ONE", "QUORUM", "ALL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where on a Weaviate our rows lie, and how many copies of them have to agree."""
+
+    replicas: int = 1
+    """Copies of each row; fixed when a collection is made."""
+    shards: int | None = None
+    """Parts of a collection, None for the server's own choice (one a node); fixed, too."""
+    tenant: str | None = None
+    """Collections are shared with other tenants then, and hold only rows of this one for us."""
+    namespace: str = ""
+    """Part of our collections' names, so that two installations on one server have collections of their own."""
+    reads: Consistency = "ONE"
+    writes: Consistency = "ONE"
+
+
 @dataclass(frozen=True, slots=True)
 class KnowledgeSettings:
     """Where knowledge is kept and where it comes from."""
@@ -41,5 +61,6 @@ class KnowledgeSettings:
     """None: the embedded store."""
     weaviate_grpc_url: str | None = None
     weaviate_api_key: str | None = field(default=None, repr=False)
+    weaviate_placement: Placement = Placement()
     nightly: str | None = "30 2 * * *"
     """A cron line for the run over every source, local time; None for never."""
