@@ -10,11 +10,18 @@ KnowledgeError
 │   ├── DocumentTooLarge
 │   ├── DocumentEncrypted
 │   └── UnsupportedFormat
+├── FetchError               something on the web cannot be fetched; its ``reason`` is for the log alone
+│   ├── FetchRefused         … because the guard says no
+│   ├── FetchUnlisted        … because it is of a type that is not read
+│   ├── FetchTooLarge        … because it is larger than what is read
+│   ├── FetchTimeout         … because it took too long
+│   └── FetchFailed          … because it cannot be reached, or broke off
 ├── StoreError               the store refused or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
 │   └── StoreMisconfigured   … because the key or the schema is wrong
 ├── ManifestError            the manifest's database failed (locked, full, gone)
+├── BadFilter                a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
 └── SyncRunning              another sync holds this state directory
 """
@@ -65,6 +72,38 @@ class UnsupportedFormat(ParseError):
     """No parser takes this kind of file."""
 
 
+class FetchError(KnowledgeError):
+    """Something on the web cannot be fetched.
+
+    What is said is the same whatever the reason: who may have things fetched must not learn from it what there is in
+    the inner network. ``reason`` is a phrase of ours with the exact reason, for the log and the operator.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("This page cannot be read from here. Open it in a browser, or leave it out.")
+        self.reason = reason
+
+
+class FetchRefused(FetchError):
+    """The guard says no to the address."""
+
+
+class FetchUnlisted(FetchError):
+    """It is of a type that was not asked for."""
+
+
+class FetchTooLarge(FetchError):
+    """It is larger than what is read, as it comes or once unpacked."""
+
+
+class FetchTimeout(FetchError):
+    """It took too long."""
+
+
+class FetchFailed(FetchError):
+    """It cannot be reached, is not what HTTP and TLS ask for, or broke off."""
+
+
 class StoreError(KnowledgeError):
     """The store refused or failed."""
 
@@ -83,6 +122,10 @@ class StoreMisconfigured(StoreError):
 
 class ManifestError(KnowledgeError):
     """The manifest's database failed."""
+
+
+class BadFilter(KnowledgeError):
+    """A filter that was typed into a question cannot be read, or nothing is asked beside it."""
 
 
 class EmbedderError(KnowledgeError):
