@@ -6,27 +6,21 @@ a test hands it all three.
 
 from __future__ import annotations
 
-import difflib
-import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.configuration import Access, nearest, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from engine.settings import EngineSettings
-from knowledge.interfaces import EVERYONE
-from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.settings import KnowledgeSettings
 
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
-
-_NIGHTLY = "30 2 * * *"
 
 
 class Environment(BaseModel):
@@ -79,6 +73,9 @@ class Settings:
     sandbox_port: int
     engine: EngineSettings
     knowledge: KnowledgeSettings
+    access: Access = field(default_factory=Access)
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """What narrows every search of a channel, by the channel's id."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -116,7 +113,7 @@ def load(
     environment = read_environment(variables)
     home = _absolute(environment.KVASIR_HOME, path.parent)
     cache = _absolute(environment.KVASIR_CACHE, path.parent)
-    sources, nightly = _read_sources(path, variables)
+    configured = read_configuration(path, variables)
     database = _secret(environment.KVASIR_DATABASE_URL)
     return Settings(
         config=path,
@@ -139,9 +136,11 @@ def load(
             weaviate_url=environment.WEAVIATE_URL,
             weaviate_grpc_url=environment.WEAVIATE_GRPC_URL,
             weaviate_api_key=_secret(environment.WEAVIATE_API_KEY),
-            sources=sources,
-            nightly=nightly,
+            sources=configured.sources,
+            nightly=configured.nightly,
         ),
+        access=configured.access,
+        channels=configured.channels,
     )
 
 
@@ -164,7 +163,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     known = Environment.model_fields
     ours = {name: value for name, value in variables.items() if name in known or name.startswith(("KVASIR_",))}
     for name in ours.keys() - known.keys() - _DEVELOPER:
-        raise SettingsError(f"{name} is not a variable that Kvasir knows.{_nearest(name, known)} See .env.example.")
+        raise SettingsError(f"{name} is not a variable that Kvasir knows.{nearest(name, known)} See .env.example.")
     try:
         return Environment(**{name: value for name, value in ours.items() if name in known})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -217,7 +216,7 @@ def _merged(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
         ) from None
     for name in from_file:
         if name.startswith(_OURS) and name not in Environment.model_fields and name not in _DEVELOPER:
-            hint = _nearest(name, Environment.model_fields)
+            hint = nearest(name, Environment.model_fields)
             raise SettingsError(f"{env_file} sets {name}, which Kvasir does not know.{hint} See .env.example.")
     merged = {name: value for name, value in from_file.items() if value}
     merged.update({name: value for name, value in environ.items() if value})
@@ -244,11 +243,6 @@ def _database_url(url: str | None, home: Path) -> str:
 
 def _absolute(path: Path, base: Path) -> Path:
     return (base / path.expanduser()).resolve()
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
 
 
 # ── kvasir.toml ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,98 +285,3 @@ def _write_run_config(path: Path, docs: Path) -> Path:
     except OSError as error:
         raise SettingsError(f"{path} cannot be written ({error.strerror}). Run from a folder of your own.") from None
     return path.resolve()
-
-
-def _read_sources(path: Path, variables: Mapping[str, str]) -> tuple[tuple[SourceSpec, ...], str | None]:
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read ({error.__class__.__name__}). Check the file.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}.") from None
-    _no_others(data, ("source", "sync"), str(path))
-    sync = _table(data.get("sync", {}), f"[sync] in {path}")
-    _no_others(sync, ("nightly",), f"[sync] in {path}")
-    nightly = sync.get("nightly", _NIGHTLY)
-    if not isinstance(nightly, str):
-        raise SettingsError(f'nightly in {path} should be a cron line such as "{_NIGHTLY}", or "" for never.')
-    tables = data.get("source", [])
-    if not isinstance(tables, list) or not tables:
-        raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
-    specs = tuple(_source(_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
-    names = [spec.name for spec in specs]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(f"{path} has two sources named {name!r}. Give each a name of its own.")
-    return specs, nightly or None
-
-
-def _source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> SourceSpec:
-    options = dict(table)
-    fields: dict[str, str | None] = {}
-    for key in ("name", "kind", "schedule"):
-        value = options.pop(key, None)
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise SettingsError(f"{key} of a [[source]] in {path} should be a text.")
-        fields[key] = value
-    if fields["name"] is None or fields["kind"] is None:
-        lacks = "name" if fields["name"] is None else "kind"
-        raise SettingsError(f"A [[source]] in {path} has no {lacks}. docs/sources.md shows one.")
-    where = f"Source {fields['name']} in {path}"
-    return SourceSpec(
-        name=fields["name"],
-        kind=fields["kind"],
-        base_dir=path.parent,
-        schedule=fields["schedule"],
-        readers=_readers(options.pop("readers", None), where),
-        max_age_s=_duration_s(options.pop("max_age", None), where),
-        secrets=_secrets(options, variables, where),
-        options=options,
-    )
-
-
-def _readers(value: object, where: str) -> frozenset[str]:
-    """Return who may read a source's documents; everybody, unless it says otherwise."""
-    if value is None:
-        return EVERYONE
-    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one.strip() for one in value):
-        raise SettingsError(
-            f'{where}: readers should be a list of Slack ids such as ["U012AB3CD", "C034EF5GH"]. Leave it out for '
-            "everybody."
-        )
-    return frozenset(value)
-
-
-def _duration_s(value: object, where: str) -> float | None:
-    """Return a span such as "30m", "26h" or "7d" in seconds."""
-    if value is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d*)([smhd])", value) if isinstance(value, str) else None
-    if match is None:
-        raise SettingsError(f'{where}: max_age should be a span such as "30m", "26h" or "7d".')
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[match[2]]
-
-
-def _secrets(options: Mapping[str, Any], variables: Mapping[str, str], where: str) -> dict[str, str]:
-    """Return the values of the variables that keys ending in ``_env`` name: no secret stands in the file itself."""
-    secrets: dict[str, str] = {}
-    for key, name in options.items():
-        if key.endswith("_env") and isinstance(name, str):
-            if not variables.get(name):
-                raise SettingsError(f"{where}: {key} names the variable {name}, which is not set. Set it in .env.")
-            secrets[key.removesuffix("_env")] = variables[name]
-    return secrets
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where} should be a table.")
-    return value
-
-
-def _no_others(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise SettingsError(
-                f"{where} has the unknown key {key!r}.{_nearest(key, known)} Known: {', '.join(known)}."
-            )

@@ -67,7 +67,7 @@ def build(
     context = SourceContext(
         name=spec.name,
         base_dir=spec.base_dir,
-        state_dir=state / _folder_name(spec.name),
+        state_dir=state / folder_name(spec.name),
         memory=memory,
         readers=spec.readers,
         secrets=spec.secrets,
@@ -75,7 +75,7 @@ def build(
     return kind.build(context, read_options(kind.options, spec))
 
 
-def _folder_name(source: str) -> str:
+def folder_name(source: str) -> str:
     """Return a name for a folder, another one for each source."""
     return re.sub(r"[^\w-]", lambda letter: f"%{ord(letter[0]):x}", source)
 

@@ -1,0 +1,223 @@
+"""What ``kvasir.toml`` says, checked: sources, who may manage them, and what a channel searches."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.errors import SettingsError
+from knowledge.interfaces import EVERYONE
+from knowledge.settings import SourceSpec
+
+ADDED = "added"
+"""The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
+
+_NIGHTLY = "30 2 * * *"
+_TABLES = ("source", "sync", "access", "channel")
+_USER_ID = re.compile(r"[UW][A-Z0-9]{2,}")
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
+_IN = re.compile(r"(?<!\S)-?in:(?:\"([^\"]*)\"|(\S+))", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may manage the knowledge."""
+
+    owners: frozenset[str] = frozenset()
+    """Slack ids; none: everybody may refresh and approve, and nobody adds files from Slack."""
+
+    def may_manage(self, user: str) -> bool:
+        """Tell whether somebody may refresh sources and approve deletions."""
+        return not self.owners or user in self.owners
+
+    def may_add(self, user: str) -> bool:
+        """Tell whether files that somebody sends become documents; what everybody reads has a named owner."""
+        return user in self.owners
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """``kvasir.toml``."""
+
+    sources: tuple[SourceSpec, ...]
+    nightly: str | None
+    """A cron line for the run over every source; None for never."""
+    access: Access = Access()
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
+
+
+def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
+    """Read a ``kvasir.toml``; ``variables`` hold the secrets that its ``…_env`` keys name.
+
+    Raises:
+        SettingsError: with the sentence for a person.
+
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read ({error.__class__.__name__}). Check the file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.") from None
+    _no_others(data, _TABLES, str(path))
+    sources = _sources(data.get("source", []), path, variables)
+    return Configuration(
+        sources=sources,
+        nightly=_nightly(data.get("sync", {}), path),
+        access=_access(data.get("access", {}), path),
+        channels=_channels(data.get("channel", []), [spec.name for spec in sources], path),
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean …?" for the known name that looks most like this one, "" if none does."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+# ── [sync], [access] ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _nightly(value: object, path: Path) -> str | None:
+    sync = _table(value, f"[sync] in {path}")
+    _no_others(sync, ("nightly",), f"[sync] in {path}")
+    nightly = sync.get("nightly", _NIGHTLY)
+    if not isinstance(nightly, str):
+        raise SettingsError(f'nightly in {path} should be a cron line such as "{_NIGHTLY}", or "" for never.')
+    return nightly or None
+
+
+def _access(value: object, path: Path) -> Access:
+    where = f"[access] in {path}"
+    table = _table(value, where)
+    _no_others(table, ("owners",), where)
+    owners = table.get("owners", [])
+    if not isinstance(owners, list) or not all(isinstance(one, str) and _USER_ID.fullmatch(one) for one in owners):
+        raise SettingsError(f'{where}: owners should be a list of Slack user ids such as ["U012AB3CD"].')
+    if "owners" in table and not owners:
+        raise SettingsError(f"{where}: owners is empty, so nobody could manage anything. Name one, or leave it out.")
+    return Access(frozenset(owners))
+
+
+# ── [[channel]] ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[str, str]:
+    if not isinstance(value, list):
+        raise SettingsError(f"{path} has a [channel]; write it with two brackets: [[channel]].")
+    rules: dict[str, str] = {}
+    for table in value:
+        channel, rule = _channel(_table(table, f"[[channel]] in {path}"), sources, path)
+        if channel in rules:
+            raise SettingsError(f"{path} has two [[channel]] tables for {channel}. Join them.")
+        rules[channel] = rule
+    return rules
+
+
+def _channel(table: Mapping[str, Any], sources: Collection[str], path: Path) -> tuple[str, str]:
+    where = f"[[channel]] in {path}"
+    _no_others(table, ("id", "search"), where)
+    channel, rule = table.get("id"), table.get("search")
+    if not isinstance(channel, str) or not _CHANNEL_ID.fullmatch(channel):
+        raise SettingsError(f'{where}: id should be a channel\'s Slack id such as "C034EF5GH" (its details show it).')
+    if not isinstance(rule, str) or not rule.strip():
+        raise SettingsError(f'{where}: search of {channel} should be filters such as "in:handbook type:pdf".')
+    for quoted, plain in _IN.findall(rule):
+        for name in (quoted or plain).split(","):
+            if name not in sources:
+                raise SettingsError(
+                    f"{where}: search of {channel} names the source {name!r}, which is not configured."
+                    f"{nearest(name, sources)} Sources are: {', '.join(sources)}."
+                )
+    return channel, rule.strip()
+
+
+# ── [[source]] ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sources(tables: object, path: Path, variables: Mapping[str, str]) -> tuple[SourceSpec, ...]:
+    if not isinstance(tables, list) or not tables:
+        raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
+    specs = tuple(_source(_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{path} has two sources named {name!r}. Give each a name of its own.")
+    if ADDED in names or any(spec.kind == "push" for spec in specs):
+        return specs
+    return (*specs, SourceSpec(ADDED, "push", {}, path.parent))
+
+
+def _source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> SourceSpec:
+    options = dict(table)
+    fields: dict[str, str | None] = {}
+    for key in ("name", "kind", "schedule"):
+        value = options.pop(key, None)
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise SettingsError(f"{key} of a [[source]] in {path} should be a text.")
+        fields[key] = value
+    if fields["name"] is None or fields["kind"] is None:
+        lacks = "name" if fields["name"] is None else "kind"
+        raise SettingsError(f"A [[source]] in {path} has no {lacks}. docs/sources.md shows one.")
+    where = f"Source {fields['name']} in {path}"
+    return SourceSpec(
+        name=fields["name"],
+        kind=fields["kind"],
+        base_dir=path.parent,
+        schedule=fields["schedule"],
+        readers=_readers(options.pop("readers", None), where),
+        max_age_s=_duration_s(options.pop("max_age", None), where),
+        secrets=_secrets(options, variables, where),
+        options=options,
+    )
+
+
+def _readers(value: object, where: str) -> frozenset[str]:
+    """Return who may read a source's documents; everybody, unless it says otherwise."""
+    if value is None:
+        return EVERYONE
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one.strip() for one in value):
+        raise SettingsError(
+            f'{where}: readers should be a list of Slack ids such as ["U012AB3CD", "C034EF5GH"]. Leave it out for '
+            "everybody."
+        )
+    return frozenset(value)
+
+
+def _duration_s(value: object, where: str) -> float | None:
+    """Return a span such as "30m", "26h" or "7d" in seconds."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise SettingsError(f'{where}: max_age should be a span such as "30m", "26h" or "7d".')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[match[2]]
+
+
+def _secrets(options: Mapping[str, Any], variables: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return the values of the variables that keys ending in ``_env`` name: no secret stands in the file itself."""
+    secrets: dict[str, str] = {}
+    for key, name in options.items():
+        if key.endswith("_env") and isinstance(name, str):
+            if not variables.get(name):
+                raise SettingsError(f"{where}: {key} names the variable {name}, which is not set. Set it in .env.")
+            secrets[key.removesuffix("_env")] = variables[name]
+    return secrets
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where} should be a table.")
+    return value
+
+
+def _no_others(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise SettingsError(f"{where} has the unknown key {key!r}.{nearest(key, known)} Known: {', '.join(known)}.")

@@ -1,0 +1,40 @@
+"""Added documents as the contract sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from knowledge.settings import SourceSpec
+from knowledge.sources.push import tray_of
+from knowledge.sources.tray import Tray, document_name
+from tests.sources.contract import Ability, Workbench
+
+
+class PushBench(Workbench):
+    kind = "push"
+    cannot = frozenset({Ability.MIDWAY, Ability.LINK, Ability.LIMIT})  # too large is refused before it is taken
+
+    async def open(self) -> None:
+        (self.folder / "tray").mkdir()
+
+    def options(self) -> dict[str, object]:
+        return {"path": "tray", "max_mb": 0.1}
+
+    def tray(self) -> Tray:
+        return tray_of(SourceSpec("bench", "push", self.options(), self.folder), self.folder)
+
+    async def put(self, name: str, data: bytes) -> None:
+        await asyncio.to_thread(self.tray().put, self.document(name), data, by="ada")
+
+    async def remove(self, name: str) -> None:
+        assert await asyncio.to_thread(self.tray().remove, self.document(name))
+
+    async def break_down(self) -> None:
+        shutil.rmtree(self.folder / "tray")
+
+    def document(self, name: str) -> str:
+        return document_name(name.replace("/", " "))
+
+
+BENCHES = (PushBench,)
