@@ -1,0 +1,247 @@
+"""The filters that a person types into a question: ``in:handbook type:pdf after:2026-01-01``. Pure.
+
+Only what cannot be meant otherwise is taken: a key of ours at the beginning of a word, a value right behind its colon,
+outside of quotes and code. ``type:`` takes formats that are read and nothing else, so ``type:roundrobin`` stays a word
+that is searched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from knowledge.errors import BadFilter, UnknownSource
+
+_KEYS: Final = {
+    "in": "in",
+    "来源": "in",
+    "type": "type",
+    "类型": "type",
+    "after": "after",
+    "之后": "after",
+    "before": "before",
+    "之前": "before",
+}
+
+_SAME_FORMAT: Final = (
+    ("md", "markdown", "mdx"),
+    ("html", "htm", "xhtml", "网页"),
+    ("txt", "text", "文本"),
+    ("docx", "docm", "doc", "word"),
+    ("pptx", "pptm", "ppt", "powerpoint", "slides"),
+    ("xlsx", "xlsm", "xls", "excel"),
+    ("csv", "tsv", "tab", "table"),
+    ("pdf",),
+    ("rst",),
+    ("adoc", "asciidoc"),
+    ("json",),
+    ("yaml", "yml"),
+    ("xml",),
+    ("toml",),
+    ("log",),
+)
+_FORMATS: Final = {name: frozenset(names) for names in _SAME_FORMAT for name in names}
+
+# At a filter's place stands a word's beginning, so neither ``datatype:pdf`` nor an address nor ``{type:pdf}`` is one.
+_BEFORE = "\\s(（，。；！？,;、"
+_QUOTED = r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」|『[^』\n]*』|«[^»\n]*»'
+_SKIPPED = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|(?<!\w)(?:{_QUOTED})|(?<![^\s(])'[^'\n]*'(?!\w)", re.DOTALL)
+_FILTER = re.compile(
+    rf"(?<![^{_BEFORE}])(?P<key>in|type|after|before|来源|类型|之后|之前)[:：]"
+    rf"(?:(?P<quoted>{_QUOTED}|'[^'\n]*')|(?P<plain>[^\s\"“”「」『』«»'`，。；！？、]+))",
+    re.IGNORECASE,
+)
+_TRAILING = ".,;:!?)…：）"
+_CLOSING = ".,;:!?)，。；：！？、）"
+_CODE_CHARACTERS = frozenset("(){}[]<>=|$*\\")
+_FORMAT_NAME = re.compile(r"\.?([A-Za-z]{2,10}|网页|文本)(?=\Z|[\u3400-\u9fff])")
+_DATE = re.compile(
+    r"(?P<year>\d{4})(?:(?P<mark>[-/.年])(?P<month>\d{1,2})(?:(?:(?P=mark)|月)(?P<day>\d{1,2})日?)?)?[年月]?"
+    r"(?:T(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:Z|\+00:?00)?)?"
+)
+_DAYS: Final = {"today": 0, "今天": 0, "yesterday": 1, "昨天": 1}
+_MAX_FILTERS: Final = 64
+"""Of one question; what comes after is searched as words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question without its filters, and its filters."""
+
+    words: str
+    sources: frozenset[str] = frozenset()
+    """Names as typed; none means that none was named."""
+    kinds: frozenset[str] = frozenset()
+    """As ``Scope.kinds``."""
+    after: datetime | None = None
+    before: datetime | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether there is any filter."""
+        return bool(self.sources or self.kinds or self.after or self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A filter and where it stands in the question."""
+
+    start: int
+    end: int
+    key: str
+    values: tuple[str, ...]
+
+
+def parse(question: str, now: datetime) -> Query:
+    """Take the filters out of a question.
+
+    Of a filter that is repeated, or given several values with commas between them, any will do. Dates are UTC:
+    ``after:`` takes in the day, month or year that is named, ``before:`` leaves it out. ``now`` is aware.
+
+    Raises:
+        BadFilter: a date cannot be read, or nothing but filters is there.
+
+    """
+    taken = list(_filters(question))
+    if not taken:
+        return Query(question)
+    words = _without(question, taken)
+    if not any(char.isalnum() for char in words):
+        raise BadFilter(
+            f"There is nothing to look for beside {question[taken[0].start : taken[0].end]}: add what you want to know."
+        )
+    return Query(
+        words,
+        sources=frozenset(_values(taken, "in")),
+        kinds=frozenset().union(*(_FORMATS[value] for value in _values(taken, "type"))),
+        after=min((_moment(value, now) for value in _values(taken, "after")), default=None),
+        before=max((_moment(value, now) for value in _values(taken, "before")), default=None),
+    )
+
+
+def named(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
+    """Return the sources that were named, whatever their case.
+
+    Raises:
+        UnknownSource: one is not among ``known``; the nearest is offered.
+
+    """
+    return frozenset(_named(name, known) for name in names)
+
+
+def _named(name: str, known: Collection[str]) -> str:
+    if name in known:
+        return name
+    folded = {one.casefold(): one for one in known}
+    if name.casefold() in folded:
+        return folded[name.casefold()]
+    near = difflib.get_close_matches(name.casefold(), list(folded), n=1)
+    meant = f" Did you mean “{folded[near[0]]}”?" if near else ""
+    raise UnknownSource(
+        f"There is no source “{_shown(name)}”.{meant} Sources are: {', '.join(known) or 'none'}. "
+        "To search for the words themselves, put them in quotes."
+    )
+
+
+def _filters(question: str) -> Iterator[_Taken]:
+    """Yield the filters from left to right, past quotes and code."""
+    place = found = 0
+    while found < _MAX_FILTERS:
+        match = _FILTER.search(question, place)
+        if match is None:
+            return
+        skipped = _SKIPPED.search(question, place)
+        if skipped is not None and skipped.start() < match.start():
+            place = skipped.end()
+            continue
+        place = match.end()
+        taken = _taken(match)
+        if taken is not None:
+            found += 1
+            place = taken.end
+            yield taken
+
+
+def _taken(match: re.Match[str]) -> _Taken | None:
+    """Return the filter, None of what only looks like one."""
+    key = _KEYS[match["key"].lower()]
+    if match["quoted"] is not None:
+        values, end = [match["quoted"][1:-1].strip()], match.end()
+    else:
+        text = match["plain"].rstrip(_TRAILING)
+        values, end = text.split(","), match.start("plain") + len(text)
+    values = [value for value in values if value]
+    if key == "type" and values:
+        values, rest = _formats(values)
+        end -= rest
+    elif (key == "in" and _is_code(values)) or (not match["key"].isascii() and key != "in" and not _are_days(values)):
+        return None
+    return _Taken(match.start(), end, key, tuple(values)) if values else None
+
+
+def _formats(values: list[str]) -> tuple[list[str], int]:
+    """Return the formats' names and how much of the last value is no name; none unless each is one."""
+    found = [_FORMAT_NAME.match(value) for value in values]
+    names = [match[1].lower() for match in found if match and match[1].lower() in _FORMATS]
+    whole = all(match and match.end() == len(value) for match, value in zip(found[:-1], values, strict=False))
+    if len(names) < len(values) or not whole:
+        return [], 0
+    end = found[-1].end() if found[-1] else 0
+    return names, len(values[-1]) - end  # Chinese goes on without a blank
+
+
+def _is_code(values: Iterable[str]) -> bool:
+    return any(_CODE_CHARACTERS & set(value) for value in values)
+
+
+def _are_days(values: Iterable[str]) -> bool:
+    """Whether these can be dates at all: 之后： also begins a sentence."""
+    return all(value[0].isdigit() or value in _DAYS for value in values)
+
+
+def _without(question: str, taken: Iterable[_Taken]) -> str:
+    """Return the question without its filters, and without the gaps that they leave."""
+    words, place = "", 0
+    for one in taken:
+        words = _joined(words, question[place : one.start])
+        place = one.end
+    return _joined(words, question[place:])
+
+
+def _joined(before: str, after: str) -> str:
+    before, after = before.rstrip(), after.strip()
+    return f"{before} {after}".strip() if after[:1] not in _CLOSING else before + after
+
+
+def _values(taken: Iterable[_Taken], key: str) -> list[str]:
+    return [value for one in taken if one.key == key for value in one.values]
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    """Read a date as the moment at which it begins."""
+    days = _DAYS.get(text.lower())
+    if days is not None:
+        return datetime(now.year, now.month, now.day, tzinfo=UTC) - timedelta(days=days)
+    match = _DATE.fullmatch(unicodedata.normalize("NFKC", text))
+    try:
+        if match is None:
+            raise ValueError  # noqa: TRY301 - said in one place
+        parts = [int(match[name] or default) for name, default in _DATE_PARTS]
+        return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
+    except ValueError:
+        raise BadFilter(
+            f"“{_shown(text)}” is no date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words "
+            "themselves, put them in quotes."
+        ) from None
+
+
+_DATE_PARTS: Final = (("year", 1), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
+
+
+def _shown(text: str) -> str:
+    return "".join(char for char in text if char.isprintable())[:60]

@@ -1,0 +1,180 @@
+"""The filters in a question, as a pure function."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.errors import BadFilter, UnknownSource
+from knowledge.search.query import Query, named, parse
+
+NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
+
+
+def day(year: int, month: int = 1, date: int = 1, hour: int = 0) -> datetime:
+    return datetime(year, month, date, hour, tzinfo=UTC)
+
+
+def names(*texts: str) -> frozenset[str]:
+    return frozenset(texts)
+
+
+PDF, WORD, MARKDOWN = names("pdf"), names("docx", "docm", "doc", "word"), names("md", "markdown", "mdx")
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("leave days in:handbook", Query("leave days", names("handbook"))),
+        ("in:handbook leave days", Query("leave days", names("handbook"))),
+        ("leave in:handbook days?", Query("leave days?", names("handbook"))),
+        ("leave days in:handbook?", Query("leave days?", names("handbook"))),
+        ("leave days (in:handbook)", Query("leave days ()", names("handbook"))),
+        ("IN:Handbook Type:PDF leave", Query("leave", names("Handbook"), PDF)),
+        ('leave in:"staff handbook" days', Query("leave days", names("staff handbook"))),
+        ("leave in:“staff handbook” days", Query("leave days", names("staff handbook"))),
+        ("leave in:'staff handbook'", Query("leave", names("staff handbook"))),
+        ("leave in:handbook in:wiki", Query("leave", names("handbook", "wiki"))),
+        ("leave in:handbook,wiki, please", Query("leave, please", names("handbook", "wiki"))),
+        ("leave type:.pdf type:word", Query("leave", kinds=PDF | WORD)),
+        ("leave type:md,pdf", Query("leave", kinds=MARKDOWN | PDF)),
+        ("leave after:2026-01-31", Query("leave", after=day(2026, 1, 31))),
+        ("leave after:2026-01 before:2026/3/5", Query("leave", after=day(2026), before=day(2026, 3, 5))),
+        ("leave before:2026", Query("leave", before=day(2026))),
+        ("leave after:2026-05-01T07:00Z", Query("leave", after=day(2026, 5, 1, 7))),
+        ("leave after:2026-05-01 after:2026-02-01", Query("leave", after=day(2026, 2))),
+        ("leave before:2026-05-01 before:2026-02-01", Query("leave", before=day(2026, 5))),
+        ("leave after:yesterday before:TODAY", Query("leave", after=day(2026, 11, 23), before=day(2026, 11, 24))),
+        ("年假有几天 来源:员工手册", Query("年假有几天", names("员工手册"))),
+        ("来源：员工手册，年假有几天？", Query("，年假有几天？", names("员工手册"))),
+        ("类型：pdf 之后：2026年1月31日 年假", Query("年假", kinds=PDF, after=day(2026, 1, 31))),
+        ("类型：PDF的年假规定", Query("的年假规定", kinds=PDF)),
+        ("年假 之前：2026年3月 之后:昨天", Query("年假", before=day(2026, 3), after=day(2026, 11, 23))),
+        ("年假 in：handbook", Query("年假", names("handbook"))),
+        ("年假 来源：「员工 手册」", Query("年假", names("员工 手册"))),
+        ("年假 after:２０２６-０１-０１", Query("年假", after=day(2026))),
+    ],
+)
+def test_filters_are_taken_and_the_words_stay(question: str, expected: Query) -> None:
+    assert parse(question, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "what is type: pdf",
+        "what is in: the box",
+        "what does `type:pdf` mean",
+        'error "type:pdf in:foo" in the log',
+        "error 'type:pdf' in the log",
+        "error “in:handbook” 是什么",
+        "错误「类型：pdf」是什么",
+        "```\nin:handbook\ntype:pdf\n``` what is this",
+        "```\nin:handbook, a fence that never ends",
+        "why type:roundrobin and type:chash",
+        "what does datatype:pdf mean",
+        "see https://example.com/in:handbook?type:pdf&before:2026",
+        "{type:pdf}",
+        '{"type":"pdf"}',
+        "--in:handbook",
+        "builtin:handbook",
+        "数据来源：国家统计局的年报",
+        "部署之后：服务没有启动",
+        "之后：服务没有启动，怎么办",
+        "for x in:[1,2]",
+        "in:f(x) what is it",
+        "in: after: type:",
+        'in:""',
+        "type:pdf2",
+        "type:pdf-tools",
+        "it's type:roundrobin, isn't it",
+    ],
+)
+def test_what_only_looks_like_a_filter_stays_a_word(question: str) -> None:
+    assert parse(question, NOW) == Query(question)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        "2026-13-01",
+        "2026-02-30",
+        "01.02.2026",
+        "2026-1-1-1",
+        "0000-01-01",
+        "20260101",
+        "2026-01-01T25:00",
+        "99999",
+    ],
+)
+def test_a_date_that_cannot_be_read_is_told_with_the_way_out(value: str) -> None:
+    with pytest.raises(BadFilter, match=r"no date.*2026-01-31.*quotes") as told:
+        parse(f"leave after:{value}", NOW)
+    assert value in str(told.value)
+
+
+@pytest.mark.parametrize("question", ["in:handbook", " in:handbook type:pdf ?", "来源：手册"])
+def test_filters_alone_ask_nothing(question: str) -> None:
+    with pytest.raises(BadFilter, match="add what you want to know"):
+        parse(question, NOW)
+
+
+def test_a_source_is_named_whatever_its_case_and_the_nearest_is_offered() -> None:
+    known = ["Handbook", "wiki", "员工手册"]
+    assert named(["handbook", "WIKI", "员工手册"], known) == {"Handbook", "wiki", "员工手册"}
+    assert named([], known) == frozenset()
+    with pytest.raises(
+        UnknownSource, match=r"no source “handbok”. Did you mean “Handbook”\? Sources are: Handbook, wiki"
+    ):
+        named(["wiki", "handbok"], known)
+    with pytest.raises(UnknownSource, match="Sources are: none"):
+        named(["x"], [])
+
+
+def test_two_sources_that_differ_in_case_are_told_apart() -> None:
+    assert named(["docs"], ["Docs", "docs"]) == {"docs"}
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_parsed_or_refused_in_our_words(text: str) -> None:
+    with contextlib.suppress(BadFilter):
+        parsed = parse(text, NOW)
+        assert parsed.filtered or parsed.words == text
+        assert len(parsed.words) <= len(text)
+
+
+pieces = st.lists(
+    st.sampled_from(
+        ["leave", "in:a", "type:pdf", "after:2026-01-01", '"', "`", "'", "“", "”", "，", "天", 'in:"b c"', "\n"]
+    ),
+    max_size=14,
+).map(" ".join)
+
+
+@given(pieces)
+def test_what_is_in_quotes_or_backticks_is_never_taken(text: str) -> None:
+    quoted = 'what is "in:x type:pdf" and `before:2020`'
+    assert parse(quoted, NOW) == Query(quoted)
+    try:
+        parsed = parse(f"{quoted} {text}", NOW)
+    except BadFilter:
+        return
+    assert parsed.words.startswith(quoted)
+    assert "x" not in parsed.sources
+    assert parsed.before is None
+
+
+@given(
+    st.sampled_from(['"', "“", "`", "'", "in:", "in:'", "```", "type:", "before:2026", "、", " "]),
+    st.integers(1, 20_000),
+)
+def test_it_is_linear_in_the_length_of_a_question(piece: str, times: int) -> None:
+    """A quadratic scan of a pasted log would be seen as a test that hangs."""
+    with contextlib.suppress(BadFilter):
+        parse(piece * times, NOW)
