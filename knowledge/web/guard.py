@@ -24,7 +24,9 @@ PORTS = frozenset({80, 443})
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _LONGEST_URL = 8_000
 _LONGEST_HOST = 253
-_SHAPE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?", re.I)
+_SHAPE = re.compile(
+    r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?", re.IGNORECASE | re.ASCII
+)
 _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]")
 """Blanks, controls, the invisible, backslashes: programs disagree about every one of them."""
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -189,8 +191,8 @@ def _embedded(address: IPv6Address) -> Iterator[int]:
     value = int(address)
     if value > 1 and any(address in network for network in _EMBEDDED_LOW):
         yield value & _LOW_32
-    if address in _LOCAL_NAT64:  # RFC 6052 splits the address around bits 64 to 71
-        yield (value >> 64 & 0xFFFF) << 16 | value >> 40 & 0xFFFF
+    if address in _LOCAL_NAT64 and (high := value >> 64 & 0xFFFF):  # RFC 6052 splits it around bits 64 to 71
+        yield high << 16 | value >> 40 & 0xFFFF
     if address in _SIX_TO_FOUR:
         yield value >> 80 & _LOW_32
     if address in _TEREDO:

@@ -1,0 +1,146 @@
+"""Content-Encoding undone piece by piece, never more at once than a piece: a bomb is found while it is still small."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import brotli
+
+from knowledge.errors import FetchFailed, FetchTooLarge
+
+ACCEPTED = "gzip, deflate, br"
+"""What a request says it takes."""
+
+_PIECE_BYTES = 1 << 18
+_ZLIB_METHOD = 8
+_GZIP_MAGIC = b"\x1f\x8b"
+_RAW_WINDOW, _ZLIB_WINDOW, _GZIP_WINDOW = -15, 15, 31
+
+
+class _Decoder(Protocol):
+    def decode(self, data: bytes) -> Iterator[bytes]: ...
+
+    def whole(self) -> bool: ...
+
+
+class Unpacker:
+    """Undoes one body's encoding; pure, and never awaits."""
+
+    def __init__(self, encoding: str, limit_bytes: int) -> None:
+        """Take a Content-Encoding.
+
+        Raises:
+            FetchFailed: it is none that was accepted.
+
+        """
+        self._limit = limit_bytes
+        self._unpacked = 0
+        self._decoder = _decoder(encoding.strip().lower())
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what a part of the body unpacks to, in pieces.
+
+        Raises:
+            FetchTooLarge: the body unpacks to more than the limit.
+            FetchFailed: it is not of its encoding.
+
+        """
+        try:
+            for piece in self._decoder.decode(data):
+                self._unpacked += len(piece)
+                if self._unpacked > self._limit:
+                    raise FetchTooLarge(f"the body unpacks to more than {self._limit} bytes")
+                yield piece
+        except (zlib.error, brotli.error):
+            raise FetchFailed("the body is not of its encoding") from None
+
+    def end(self) -> None:
+        """Check that the body is whole.
+
+        Raises:
+            FetchFailed: it ends in the middle.
+
+        """
+        if not self._decoder.whole():
+            raise FetchFailed("the packed body ends in the middle")
+
+
+class _Plain:
+    @staticmethod
+    def decode(data: bytes) -> Iterator[bytes]:
+        yield data
+
+    @staticmethod
+    def whole() -> bool:
+        return True
+
+
+class _Zlib:
+    """Gzip, of several members too, and deflate with and without zlib's header."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._stream = zlib.decompressobj(window)
+        self._begun = False
+        self._between = True
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        if not self._begun and data:
+            self._begun = True
+            if self._window == _ZLIB_WINDOW and data[0] & 0xF != _ZLIB_METHOD:
+                self._stream = zlib.decompressobj(_RAW_WINDOW)
+        full = False
+        while (data or full) and not self._ended():
+            self._between = False
+            piece = self._stream.decompress(data, _PIECE_BYTES)
+            yield piece
+            data = self._stream.unconsumed_tail
+            full = len(piece) == _PIECE_BYTES  # more may wait inside, though all was taken in
+            if self._ended():
+                data, full = self._next_member(), False
+
+    def _ended(self) -> bool:
+        return self._stream.eof
+
+    def _next_member(self) -> bytes:
+        """Return what is left for another member; what is no member is ignored, as browsers do."""
+        rest = self._stream.unused_data
+        self._between = True
+        if self._window != _GZIP_WINDOW or not rest.startswith(_GZIP_MAGIC):
+            return b""
+        self._stream = zlib.decompressobj(self._window)
+        return rest
+
+    def whole(self) -> bool:
+        return self._between
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._stream = brotli.Decompressor()
+        self._begun = False
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        self._begun = self._begun or bool(data)
+        while data or not self._stream.can_accept_more_data():
+            if self._stream.is_finished():
+                return
+            yield self._stream.process(data, output_buffer_limit=_PIECE_BYTES)
+            data = b""
+
+    def whole(self) -> bool:
+        return not self._begun or self._stream.is_finished()
+
+
+def _decoder(encoding: str) -> _Decoder:
+    if encoding in {"", "identity"}:
+        return _Plain()
+    if encoding in {"gzip", "x-gzip"}:
+        return _Zlib(_GZIP_WINDOW)
+    if encoding == "deflate":
+        return _Zlib(_ZLIB_WINDOW)
+    if encoding == "br":
+        return _Brotli()
+    raise FetchFailed("the body is packed in a way that was not accepted")
