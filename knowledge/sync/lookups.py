@@ -9,7 +9,7 @@ from sqlalchemy import Executable, func, select
 from knowledge.interfaces import SourceKey
 from knowledge.sync import tables
 from knowledge.sync.database import Database, Rows
-from knowledge.sync.records import CurrentRow, Failure, Heading, Known, Neighbours, SourceCounts
+from knowledge.sync.records import CurrentRow, Failure, Heading, Held, Known, Neighbours, SourceCounts
 from knowledge.sync.rows import portions
 
 
@@ -157,6 +157,17 @@ class Lookups:
             .limit(limit)
         )
         return tuple(Failure(document, reason) for document, reason in await self._rows(query))
+
+    async def held(self, key: SourceKey, limit: int) -> tuple[Held, ...]:
+        """Return the first documents that are held, by name; ``counts`` says how many there are."""
+        query = (
+            select(tables.documents.c.document, tables.documents.c.title, tables.documents.c.held_at)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id, tables.documents.c.held)
+            .order_by(tables.documents.c.document)
+            .limit(limit)
+        )
+        return tuple(Held(*tuple(row)) for row in await self._rows(query))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

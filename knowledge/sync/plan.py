@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from knowledge.interfaces import Listed
 from knowledge.sync.records import Known, both, decode_readers, encode_readers
@@ -51,26 +51,55 @@ class Plan:
 
     reads: tuple[Read, ...]
     deletes: tuple[Known, ...]
-    """Gone from the source: their chunks go."""
+    """Gone from the source: their chunks go, after what is new was taken in (a rename looks like that)."""
     holds: tuple[Known, ...]
     """Gone from a listing that is not believed: they stay, and keep answering."""
+    approved: tuple[Known, ...]
+    """Held before, still gone, and a person agreed: they go too, and no guard asks again."""
     releases: tuple[Known, ...]
     """Held before, and listed again."""
     kept: int
     """Documents that stay as they are."""
     waiting: int
     """Failed documents whose next attempt has not come."""
+    before: int = 0
+    """Documents of which some version answers, but those that were approved."""
+    after: int = 0
+    """Documents of the listing, but those that could not be read so far and rest."""
+
+    @property
+    def brings_new(self) -> bool:
+        """Whether it reads documents of which no version answers: any of them may be one that is gone, renamed."""
+        return any(isinstance(read, Add) or not read.known.answers for read in self.reads)
+
+    def doubted(self, failed: int) -> Plan:
+        """Return the plan once so many new documents could not be read: it may delete less now, never more.
+
+        A source whose documents all have new names, none of which can be read, would lose everything otherwise.
+        """
+        if not failed or believed(self.before, self.after - failed):
+            return self
+        return replace(self, deletes=(), holds=self.holds + self.deletes)
 
 
-def plan(listing: Mapping[str, Listed], known: Sequence[Known], *, now: float, complete: bool = True) -> Plan:
+def plan(
+    listing: Mapping[str, Listed],
+    known: Sequence[Known],
+    *,
+    now: float,
+    complete: bool = True,
+    approve: bool = False,
+) -> Plan:
     """Decide what to do with each document.
 
     ``complete`` is False when the listing broke off: what it names is read, what it does not name is left alone.
+    ``approve`` says that a person agreed to what is held: of that, what is still gone is deleted. Whatever else is
+    gone is judged as ever, because nobody was shown it.
     """
     reads: list[Read] = []
     gone: list[Known] = []
     releases: list[Known] = []
-    waiting = 0
+    waiting = never_read = 0
     for row in known:
         listed = listing.get(row.document)
         if listed is None:
@@ -81,15 +110,25 @@ def plan(listing: Mapping[str, Listed], known: Sequence[Known], *, now: float, c
         if _changed(listed, row):
             reads.append(Update(listed, row))
         elif row.reason is not None:
-            if now >= row.retry_at:
+            if _rested(row, now):
                 reads.append(Retry(listed, row))
             else:
                 waiting += 1
+                never_read += not row.answers
     kept = len(known) - len(gone) - len(reads) - waiting
     seen = {row.document for row in known}
     reads.extend(Add(listed) for document, listed in listing.items() if document not in seen)
-    deletes, holds = _judge(gone, before=len(known), after=len(listing), complete=complete)
-    return Plan(tuple(reads), deletes, holds, tuple(releases), kept, waiting)
+    approved = tuple(row for row in gone if row.held) if approve and complete else ()
+    others = [row for row in gone if not row.held] if approved else gone
+    before = sum(row.answers for row in known) - sum(row.answers for row in approved)
+    after = len(listing) - never_read
+    deletes, holds = _judge(others, before=before, after=after, complete=complete)
+    return Plan(tuple(reads), deletes, holds, approved, tuple(releases), kept, waiting, before, after)
+
+
+def believed(before: int, after: int) -> bool:
+    """Whether a listing of so many documents may delete some of those that there were before."""
+    return after > 0 and before - after <= max(HELD_COUNT, HELD_SHARE * before)
 
 
 def retry_delay_s(attempts: int) -> float:
@@ -113,6 +152,11 @@ def _allowed(listed: Listed, row: Known) -> frozenset[str]:
     return both(decode_readers(row.readers), listed.readers)
 
 
+def _rested(row: Known, now: float) -> bool:
+    """Whether a failed document's time has come; a time that no delay reaches was set by a clock that was wrong."""
+    return not now < row.retry_at <= now + RETRY_LAST_S
+
+
 def _racy(listed: Listed, row: Known) -> bool:
     return listed.modified_at is not None and listed.modified_at.timestamp() > row.read_at - RACY_S
 
@@ -123,6 +167,4 @@ def _judge(
     """Split what is gone into what may be deleted and what is held."""
     if not complete:
         return (), ()
-    if gone and (after == 0 or before - after > max(HELD_COUNT, HELD_SHARE * before)):
-        return (), tuple(gone)
-    return tuple(gone), ()
+    return (tuple(gone), ()) if believed(before, after) else ((), tuple(gone))

@@ -129,6 +129,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A document that a listing which is not believed lacks; it answers until a person agrees that it is gone."""
+
+    document: str
+    title: str
+    since: float | None
+    """When it was first missing, seconds since the epoch; None where an older Kvasir held it."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCounts:
     """What the manifest holds of one source."""
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceError
+from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import Chunk, Content, Embedder, Listed, Source, SourceKey, Store
 from knowledge.sync.pipeline import IndexTerms, Pipeline, Prepared, Stages, discard
 from knowledge.sync.plan import Add, Plan, Read, plan, retry_delay_s
@@ -64,11 +64,17 @@ class Tools:
 
 
 async def sync(
-    tools: Tools, sources: Sequence[Source], *, configured: Collection[str], on_progress: OnProgress
+    tools: Tools,
+    sources: Sequence[Source],
+    *,
+    configured: Collection[str],
+    on_progress: OnProgress,
+    approve: bool = False,
 ) -> SyncReport:
     """Bring the store level with these sources, side by side; a source that fails does not stop the others.
 
-    ``configured`` names every source there is (``SourceKey.id``): what belongs to none of them is purged. The caller
+    ``configured`` names every source there is (``SourceKey.id``): what belongs to none of them is purged. ``approve``
+    deletes what was held before and is still gone now that these sources are listed again (``plan``). The caller
     holds the lock. What was taken in when this is cancelled stays; the next sync cleans up and goes on.
 
     Raises:
@@ -82,7 +88,7 @@ async def sync(
 
     async def one(source: Source) -> SourceReport:
         async with width:
-            return await _SourceSync(tools, source, on_progress).run()
+            return await _SourceSync(tools, source, on_progress, approve=approve).run()
 
     async with asyncio.TaskGroup() as group:
         tasks = {source.key.name: group.create_task(one(source)) for source in sources}
@@ -111,11 +117,14 @@ class _Tally:
 class _SourceSync:
     """One sync of one source."""
 
-    def __init__(self, tools: Tools, source: Source, on_progress: OnProgress) -> None:
+    def __init__(self, tools: Tools, source: Source, on_progress: OnProgress, *, approve: bool) -> None:
         self._tools = tools
         self._source = source
         self._key = source.key
         self._on_progress = on_progress
+        self._approve = approve
+        self._stopped: SourceError | None = None
+        self._never_read = 0
         self._tally = _Tally()
         self._touched: list[Touched] = []
         self._failed: list[Failed] = []
@@ -151,12 +160,19 @@ class _SourceSync:
         listing, broken = await self._listing()
         known = await self._tools.manifest.known(self._key)
         # In a thread: over a hundred thousand documents it takes a third of a second.
-        todo = await asyncio.to_thread(plan, listing, known, now=listed_at, complete=broken is None)
+        todo = await asyncio.to_thread(
+            plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
+        )
         self._count(todo, known)
-        await self._settle(todo)
+        await self._mark(todo, listed_at)
+        if not todo.brings_new:
+            await self._let_go(todo, listed_at)
         await self._take_in(todo.reads)
-        if broken is not None:
-            raise broken
+        stopped = broken or self._stopped
+        if stopped is not None:
+            raise stopped
+        if todo.brings_new:
+            await self._let_go(todo.doubted(self._never_read), listed_at)
         await self._tools.manifest.finish(self._key, listed_at=listed_at, error=None)
 
     async def _listing(self) -> tuple[dict[str, Listed], SourceError | None]:
@@ -189,18 +205,24 @@ class _SourceSync:
         tally.held = len(todo.holds)
         tally.resting = todo.waiting
         tally.total = len(todo.reads)
-        gone = sum(row.chunks for row in todo.deletes) + sum(row.chunks for row in _known(todo.reads))
-        tally.kept = sum(row.chunks for row in known) - gone
+        tally.kept = sum(row.chunks for row in known) - sum(row.chunks for row in _known(todo.reads))
 
-    async def _settle(self, todo: Plan) -> None:
-        """Do what needs no reading: mark, restrict, delete."""
+    async def _mark(self, todo: Plan, now: float) -> None:
+        """Do what needs no reading: hold, release, restrict."""
         manifest = self._tools.manifest
-        await manifest.hold([row.row for row in todo.holds if not row.held], held=True)
-        await manifest.hold([row.row for row in todo.releases], held=False)
+        await manifest.hold([row.row for row in todo.holds if not row.held], now)
+        await manifest.hold([row.row for row in todo.releases], None)
         await manifest.restrict(dict(_restricted(todo.reads)))
-        for rows in _portions(todo.deletes):
+
+    async def _let_go(self, todo: Plan, now: float) -> None:
+        """Delete what is gone; once what is new is there, because that may be the same under another name."""
+        manifest = self._tools.manifest
+        await manifest.hold([row.row for row in todo.holds if not row.held], now)
+        self._tally.held = len(todo.holds)
+        for rows in _portions((*todo.approved, *todo.deletes)):
             old = await manifest.remove([row.row for row in rows])
             self._tally.deleted += len(rows)
+            self._tally.kept -= sum(row.chunks for row in rows)
             await discard(self._tools.store, manifest, old)
 
     async def _take_in(self, reads: Sequence[Read]) -> None:
@@ -230,6 +252,8 @@ class _SourceSync:
 
     async def _prepare_some(self, reads: Iterator[Read], pipeline: Pipeline) -> None:
         for read in reads:
+            if self._stopped is not None:
+                return  # What was read already goes on into the store.
             prepared = await self._prepared(read)
             if prepared is not None:
                 await pipeline.put(prepared)
@@ -241,6 +265,9 @@ class _SourceSync:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
                 return await self._prepare(read)
+        except (SourceUnavailable, SourceDenied) as error:
+            # Of no use to try ten thousand documents one by one, or to let each of them rest.
+            self._stopped = error
         except (SourceError, ParseError) as error:
             self._fail(read, str(error))
         except TimeoutError:
@@ -289,6 +316,7 @@ class _SourceSync:
 
     def _fail(self, read: Read, reason: str) -> None:
         known = None if isinstance(read, Add) else read.known
+        self._never_read += known is None or not known.answers
         attempts = (known.attempts if known else 0) + 1
         retry_at = self._tools.now() + retry_delay_s(attempts)
         self._failed.append(Failed(read.listed, reason, attempts, retry_at))

@@ -163,9 +163,9 @@ class IndexManifest(Lookups):
         """Set documents' readers at once, before their chunks are written again."""
         await self._update_each([{"row": row, "readers": value} for row, value in readers.items()])
 
-    async def hold(self, rows: Collection[int], *, held: bool) -> None:
-        """Mark documents as missing from a listing that is not believed, or as back."""
-        await self._update_each([{"row": row, "held": held} for row in rows])
+    async def hold(self, rows: Collection[int], at: float | None) -> None:
+        """Mark documents as missing from a listing that is not believed, and since when; with None, as back."""
+        await self._update_each([{"row": row, "held": at is not None, "held_at": at} for row in rows])
 
     async def touch(self, touched: Iterable[Touched]) -> None:
         """Note that documents were read and had not changed."""

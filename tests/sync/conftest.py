@@ -219,16 +219,18 @@ class Rig:
     clock_s: float = 1_800_000_000.0
     progress: list[Progress] = field(default_factory=list)
 
-    async def sync(self, *sources: DictSource, configured: Collection[str] | None = None) -> SyncReport:
+    async def sync(
+        self, *sources: DictSource, configured: Collection[str] | None = None, approve: bool = False
+    ) -> SyncReport:
         every = sources or (self.source,)
         tools = Tools(
             self.embedder, self.store, self.index, passages, str.lower, limits=self.limits, now=lambda: self.clock_s
         )
         keys = [source.key.id for source in every] if configured is None else configured
-        return await sync(tools, every, configured=keys, on_progress=self.progress.append)
+        return await sync(tools, every, configured=keys, on_progress=self.progress.append, approve=approve)
 
-    async def report(self) -> SourceReport:
-        return (await self.sync()).sources[self.source.key.name]
+    async def report(self, *, approve: bool = False) -> SourceReport:
+        return (await self.sync(approve=approve)).sources[self.source.key.name]
 
     async def answers(self, *sources: DictSource) -> dict[str, list[str]]:
         """Return the texts of each document that a search could show now, in order."""

@@ -58,6 +58,7 @@ def test_a_failed_document_rests_then_is_retried() -> None:
     resting = known("a", reason="broken", retry_at=NOW + 1)
     assert plan(listing("a"), [resting], now=NOW).waiting == 1
     assert plan(listing("a"), [resting], now=NOW + 1).reads == (Retry(Listed("a", "1"), resting),)
+    assert plan(listing("a"), [resting], now=NOW - 90_000).reads != (), "the clock that said when was wrong"
     assert plan(listing("a", version="2"), [resting], now=NOW).reads == (Update(Listed("a", "2"), resting),)
 
 
@@ -86,3 +87,47 @@ def test_every_document_gets_one_action(before: dict[str, str], after: dict[str,
     assert gone == (before.keys() - after.keys() if complete else set())
     assert made.kept == len(after.keys() & before.keys()) - len(updated)
     assert not (made.deletes and made.holds)
+
+
+def test_what_is_held_and_approved_goes_and_what_nobody_was_shown_is_judged_anew() -> None:
+    held = [known(f"held {n}", held=True) for n in range(60)]
+    rest = [known(f"rest {n}") for n in range(100)]
+    listed = [f"rest {n}" for n in range(100)]
+    made = plan(listing(*listed[5:]), [*held, *rest], now=NOW, approve=True)
+    assert (len(made.approved), len(made.deletes), len(made.holds)) == (60, 5, 0)
+    made = plan(listing(*listed[30:]), [*held, *rest], now=NOW, approve=True)
+    assert (len(made.approved), len(made.deletes), len(made.holds)) == (60, 0, 30)
+    made = plan(listing(*listed[5:]), [*held, *rest], now=NOW)
+    assert (made.approved, made.deletes, len(made.holds)) == ((), (), 65)
+
+
+def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
+    made = plan(listing("a"), [known("a", held=True), known("b", held=True)], now=NOW, approve=True)
+    assert ([row.document for row in made.approved], [row.document for row in made.releases]) == (["b"], ["a"])
+
+
+def test_an_approval_of_an_empty_listing_deletes_only_what_was_held() -> None:
+    made = plan({}, [known("a", held=True), known("b")], now=NOW, approve=True)
+    assert ([row.document for row in made.approved], [row.document for row in made.holds]) == (["a"], ["b"])
+
+
+def test_an_approved_listing_that_breaks_off_deletes_nothing() -> None:
+    made = plan({}, [known("a", held=True), known("b")], now=NOW, complete=False, approve=True)
+    assert (made.approved, made.deletes, made.holds) == ((), (), ())
+
+
+def test_new_names_that_cannot_be_read_do_not_replace_the_old_ones() -> None:
+    rows = [known(f"old {n}") for n in range(50)]
+    made = plan(listing(*(f"new {n}" for n in range(50))), rows, now=NOW)
+    assert len(made.deletes) == 50
+    assert made.doubted(failed=10) == made
+    doubted = made.doubted(failed=11)
+    assert (doubted.deletes, len(doubted.holds)) == ((), 50)
+
+
+def test_documents_that_never_could_be_read_do_not_make_up_for_those_that_are_gone() -> None:
+    """The sync after the one above: the new names are known by now, and rest."""
+    old = [known(f"old {n}", held=True) for n in range(5)]
+    new = [known(f"new {n}", reason="broken", read_at=0.0, retry_at=NOW + 9) for n in range(5)]
+    made = plan(listing(*(row.document for row in new)), [*old, *new], now=NOW)
+    assert (made.deletes, len(made.holds), made.waiting) == ((), 5, 5)

@@ -1,0 +1,230 @@
+"""What is gone from a source: renamed, held, approved, or not gone at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from knowledge.errors import KnowledgeError, SourceDenied, SourceError, SourceUnavailable, StoreReadOnly
+from knowledge.sync.pipeline import Stages
+
+
+def _fill(source: Any, count: int, prefix: str = "") -> None:
+    for n in range(count):
+        source.put(f"{prefix}{n}.md", f"text {n}\n\nmore of {n}")
+
+
+async def test_what_is_held_is_named_and_goes_once_approved(rig: Any, expected: Callable[..., Any]) -> None:
+    _fill(rig.source, 60)
+    await rig.sync()
+    for n in range(30):
+        del rig.source.texts[f"{n}.md"]
+    assert (await rig.report()).held == 30
+    shown = await rig.index.held(rig.source.key, 3)
+    assert [(one.document, one.since) for one in shown] == [(f"{n}.md", rig.clock_s) for n in (0, 1, 10)]
+    first = rig.clock_s
+    rig.clock_s += 1000
+    await rig.sync()
+    assert {one.since for one in await rig.index.held(rig.source.key, 99)} == {first}
+    del rig.source.texts["59.md"]
+    rig.source.put("0.md", "back again")
+    report = await rig.report(approve=True)
+    assert (report.deleted, report.held, report.updated) == (30, 0, 1)
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.index.held(rig.source.key, 3) == ()
+    assert await rig.agree()
+
+
+async def test_an_approval_lists_again_and_a_listing_that_fails_deletes_nothing(rig: Any) -> None:
+    _fill(rig.source, 60)
+    await rig.sync()
+    before = await rig.answers()
+    rig.source.texts.clear()
+    await rig.sync()
+    rig.source.plan("list", SourceError("The share is not mounted. Mount it."))
+    assert (await rig.report(approve=True)).deleted == 0
+    assert await rig.answers() == before
+    _fill(rig.source, 5)
+    rig.source.plan("list on", SourceError("Page 2 failed. Try again."), after=3)
+    assert (await rig.report(approve=True)).deleted == 0
+    assert await rig.answers() == before
+    assert (await rig.report(approve=True)).deleted == 55
+    assert set(await rig.answers()) == {f"{n}.md" for n in range(5)}
+
+
+async def test_a_first_approval_deletes_nothing_that_nobody_was_shown(rig: Any) -> None:
+    _fill(rig.source, 60)
+    await rig.sync()
+    rig.source.texts.clear()
+    report = await rig.report(approve=True)
+    assert (report.deleted, report.held) == (0, 60)
+    assert (await rig.report(approve=True)).deleted == 60
+    assert await rig.answers() == {}
+    assert await rig.agree()
+
+
+async def test_a_source_that_renames_everything_is_never_without_an_answer(
+    rig: Any, expected: Callable[..., Any]
+) -> None:
+    _fill(rig.source, 12)
+    await rig.sync()
+    rig.limits = replace(rig.limits, stages=Stages(batch=2))
+    rig.source.texts.clear()
+    _fill(rig.source, 12, "renamed/")
+    held: list[set[str]] = []
+    delete = rig.store.delete
+
+    async def looked_at(ids: Any) -> None:
+        held.append(set(await rig.answers()))
+        await delete(ids)
+
+    rig.store.delete = looked_at
+    report = await rig.report()
+    assert (report.added, report.deleted, report.held) == (12, 12, 0)
+    assert held
+    assert all({f"renamed/{n}.md" for n in range(12)} <= names for names in held), "deleted before the new ones answer"
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
+
+
+async def test_new_names_that_cannot_be_read_leave_the_old_ones_answering(rig: Any) -> None:
+    _fill(rig.source, 5)
+    await rig.sync()
+    before = await rig.answers()
+    rig.source.texts.clear()
+    for n in range(5):
+        rig.source.put(f"renamed/{n}.md", "broken")
+    for _ in range(3):
+        report = await rig.report()
+        assert (report.deleted, report.held, report.failed) == (0, 5, 5)
+        assert await rig.answers() == before
+    _fill(rig.source, 5, "renamed/")
+    assert (await rig.report()).deleted == 5
+    assert set(await rig.answers()) == {f"renamed/{n}.md" for n in range(5)}
+
+
+@pytest.mark.parametrize("kind", [SourceDenied, SourceUnavailable])
+async def test_credentials_that_expire_in_mid_run_stop_the_source_and_lose_nothing(
+    rig: Any, kind: type[SourceError], expected: Callable[..., Any]
+) -> None:
+    _fill(rig.source, 40)
+    await rig.sync()
+    _fill(rig.source, 40)
+    for n in range(40):
+        rig.source.put(f"{n}.md", f"newer {n}")
+    del rig.source.texts["39.md"]
+    rig.source.put("new.md", "new")
+    expired = kind("The token has expired. Make a new one and set KVASIR_WIKI_TOKEN.")
+    for _ in range(4):  # Of four documents that are read side by side, each meets it.
+        rig.source.plan("read", expired, after=20)
+    report = await rig.report()
+    assert (report.error, report.ok, report.failed, report.deleted) == (str(expired), False, 0, 0)
+    assert 15 <= report.updated <= 24, "what was read stays"
+    assert len(rig.source.reads) <= 40 + 24, "nobody goes on asking"
+    answers = await rig.answers()
+    assert all(answers[f"{n}.md"] in ([f"newer {n}"], [f"text {n}", f"more of {n}"]) for n in range(39))
+    assert "39.md" in answers
+    rig.source.plans.clear()
+    assert (await rig.report()).ok
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
+
+
+async def test_a_store_that_turns_read_only_stops_the_run_and_loses_nothing(
+    rig: Any, expected: Callable[..., Any]
+) -> None:
+    _fill(rig.source, 20)
+    await rig.sync()
+    for n in range(20):
+        rig.source.put(f"{n}.md", f"newer {n}")
+    del rig.source.texts["3.md"]
+    rig.limits = replace(rig.limits, stages=Stages(batch=4))
+    full = StoreReadOnly("The store takes no writes: its disk is over 90 % full. Free some space.")
+    for _ in range(40):
+        rig.store.plan("write", full, after=2)
+        rig.store.plan("delete", full, after=2)
+    report = await rig.report()
+    assert (report.error, report.ok) == (str(full), False)
+    answers = await rig.answers()
+    assert all(answers[f"{n}.md"] in ([f"newer {n}"], [f"text {n}", f"more of {n}"]) for n in range(20) if n != 3)
+    with pytest.raises(KnowledgeError):
+        await rig.sync()  # What is pending cannot be deleted either, and is told before anything is begun.
+    rig.store.plans.clear()
+    assert (await rig.report()).ok
+    assert await rig.answers() == expected(rig.source)
+    assert await rig.agree()
+
+
+async def test_a_listing_that_fails_on_page_seven_takes_in_six_and_deletes_nothing(rig: Any) -> None:
+    _fill(rig.source, 10)
+    await rig.sync()
+    del rig.source.texts["9.md"]
+    for n in range(9):
+        rig.source.put(f"{n}.md", f"newer {n}")
+    rig.source.plan("list on", SourceError("Page 7 failed. Try again."), after=5)
+    report = await rig.report()
+    assert (report.error, report.updated, report.deleted, report.held) == ("Page 7 failed. Try again.", 6, 0, 0)
+    assert len(await rig.answers()) == 10
+
+
+async def test_two_sources_with_the_same_document_both_answer_and_one_going_leaves_the_other(
+    rig: Any, new_source: Callable[..., Any]
+) -> None:
+    copy = new_source("copy", "/copy")
+    for source in (rig.source, copy):
+        _fill(source, 3)
+        source.put("same.md", "the very same")
+    both = (rig.source, copy)
+    await rig.sync(*both)
+    assert len(rig.store.rows_by_id) == 14
+    rows = await rig.index.current(list(rig.store.rows_by_id), [source.key.id for source in both])
+    assert sum(row.document == "same.md" for row in rows) == 2
+    del copy.texts["same.md"]
+    await rig.sync(*both)
+    assert await rig.answers(copy) == {f"{n}.md": [f"text {n}", f"more of {n}"] for n in range(3)}
+    assert (await rig.answers(rig.source))["same.md"] == ["the very same"]
+    await rig.sync(rig.source)
+    assert (await rig.answers(rig.source))["same.md"] == ["the very same"]
+    assert await rig.agree()
+
+
+async def test_a_clock_that_jumps_back_loses_nothing_and_reads_nothing_for_ever(
+    rig: Any, utc: Callable[..., Any], expected: Callable[..., Any]
+) -> None:
+    rig.source.modified_at = utc(rig.clock_s - 50)
+    _fill(rig.source, 3)
+    rig.source.put("broken.md", "broken")
+    await rig.sync()
+    rig.clock_s -= 86_400 * 365
+    rig.source.put("1.md", "newer")
+    report = await rig.report()
+    assert report.error is None
+    assert await rig.answers() == expected(rig.source)
+    rig.source.put("broken.md", "mended")
+    assert (await rig.report()).failed == 0
+    rig.clock_s += 86_400 * 365 + 100
+    await rig.sync()
+    reads = len(rig.source.reads)
+    await rig.sync()
+    assert len(rig.source.reads) == reads, "once the clock is right again, nothing is read in vain"
+    assert await rig.agree()
+
+
+@pytest.mark.parametrize(
+    "name", ["line\nbreak.md", "🦊/🐻‍❄️.md", "cafe\u0301.md", "%20?#.md", "a'b\"c\\d.md", "x" * 900]
+)
+async def test_any_name_comes_in_is_found_and_goes(rig: Any, name: str) -> None:
+    rig.source.put("other.md", "other")
+    rig.source.put(name, "one")
+    await rig.sync()
+    assert (await rig.answers())[name] == ["one"]
+    rig.source.put(name, "two")
+    assert (await rig.report()).updated == 1
+    assert (await rig.answers())[name] == ["two"]
+    del rig.source.texts[name]
+    await rig.sync()
+    assert await rig.answers() == {"other.md": ["other"]}
+    assert await rig.agree()
