@@ -280,7 +280,7 @@ class Store(Protocol):
 
     async def candidates(
         self,
-        vector: Vector,
+        vector: Vector | None,
         terms: str,
         *,
         pool: int,
@@ -288,7 +288,7 @@ class Store(Protocol):
     ) -> Sequence[Candidate]:
         """Return the union of the ``pool`` best rows in ``scope`` of each leg, with exact cosines for all.
 
-        The order says nothing.
+        The order says nothing. Without a vector the lexical leg answers alone, and every cosine is 0.0.
         """
 
     async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
@@ -353,6 +353,10 @@ class Hit:
     """An absolute score, comparable across queries (``fusion.confidence``)."""
     synced_at: datetime
     """When this version of the document was last seen in its source; aware, UTC."""
+    around: str = field(default="", repr=False)
+    """``text`` with what stands before and after it, where it is short or its section was cut; "" where it is whole."""
+    chunks: tuple[str, ...] = ()
+    """The ids of what ``around`` is made of, in the document's order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,7 @@ class LocalStore:
 
     async def candidates(
         self,
-        vector: Vector,
+        vector: Vector | None,
         terms: str,
         *,
         pool: int,
@@ -245,19 +245,22 @@ class LocalStore:
             )
         return union(lexical, dense)
 
-    async def _lexical(self, table: Any, terms: str, vector: Vector, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
+    async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
         if not terms.strip():
             return []
         # A query object: a plain string in double quotes would be taken as a phrase.
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]  # its defaults are lost on the type checker
         query = table.query().nearest_to_text(match).where(condition).limit(pool)
-        found = await query.select([*PASSAGE, "vector", "_score"]).to_arrow()
-        if not found.num_rows:
-            return []
-        vectors = found.column("vector").combine_chunks().flatten().to_numpy().reshape(found.num_rows, -1)
-        return found_in(found, (vectors @ vector).tolist(), found.column("_score").to_pylist())
+        found = await query.select([*PASSAGE, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
+        cosines = [0.0] * found.num_rows
+        if found.num_rows and vector is not None:
+            vectors = found.column("vector").combine_chunks().flatten().to_numpy().reshape(found.num_rows, -1)
+            cosines = (vectors @ vector).tolist()
+        return found_in(found, cosines, found.column("_score").to_pylist())
 
-    async def _dense(self, table: Any, vector: Vector, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
+    async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
+        if vector is None:
+            return []
         # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(condition).limit(pool)

@@ -196,6 +196,17 @@ async def test_without_terms_the_dense_leg_answers_alone(store: Store, terms: st
     assert (await found(store, terms))["a"].bm25 == 0
 
 
+async def test_without_a_vector_the_lexical_leg_answers_alone(store: Store) -> None:
+    await store.write(
+        [row("a", "alpha", unit(1)), row("b", "beta", unit(1)), row("c", "alpha", readers=frozenset("x"))]
+    )
+    scope = Scope(frozenset(DOCS))
+    hits = await store.candidates(None, "alpha", pool=5, scope=scope)
+    assert [(hit.chunk.id, hit.cosine) for hit in hits] == [("a", 0.0)]
+    assert hits[0].bm25 == pytest.approx((await found(store, "alpha"))["a"].bm25)
+    assert not await store.candidates(None, " ", pool=5, scope=scope)
+
+
 async def test_the_pool_bounds_each_leg_and_takes_the_best(store: Store) -> None:
     rows = [row(f"r{n:02}", "term " * (n + 1), unit(1, n / 10)) for n in range(40)]
     await store.write(rows)
