@@ -16,7 +16,7 @@ MAY_IMPORT = {"bot": {"bot", "engine", "knowledge"}, "engine": {"engine"}, "know
 LIVES_IN = {
     "slack_bolt": ("bot/slack/", "bot/app.py"),
     "slack_sdk": ("bot/slack/", "bot/app.py"),
-    "weaviate": ("knowledge/stores/weaviate.py",),
+    "weaviate": ("knowledge/stores/weaviate",),
     "lancedb": ("knowledge/stores/local.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "sqlalchemy": ("knowledge/sync/", "bot/ledger.py"),

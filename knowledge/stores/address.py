@@ -1,16 +1,19 @@
-"""How a Weaviate server and its collections are named: addresses out of URLs, collections out of indexes."""
+"""How Weaviate's servers and collections are named: nodes out of URLs, collections out of indexes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from knowledge.errors import StoreMisconfigured
 
+_GRPC_PORT = 50051
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one side of the server (REST or gRPC) listens; as text it holds no password."""
+    """Where one side of a server (REST or gRPC) listens; as text it holds no password."""
 
     host: str
     port: int
@@ -19,6 +22,48 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """Both sides of one server."""
+
+    http: Address
+    grpc: Address
+
+    def __str__(self) -> str:
+        return f"{self.http} (gRPC at {self.grpc})"
+
+
+def node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeAddress, ...]:
+    """Parse WEAVIATE_URL and WEAVIATE_GRPC_URL: one URL, or as many as the cluster has nodes, comma apart.
+
+    Raises:
+        StoreMisconfigured: one is no URL of a host, a node is named twice, or the two lists differ in length.
+
+    """
+    https = [address(url, 8080) for url in _listed(urls)]
+    if grpc_urls is None:
+        grpcs = [Address(http.host, _GRPC_PORT, http.secure) for http in https]
+    else:
+        grpcs = [address(url, _GRPC_PORT) for url in _listed(grpc_urls)]
+    if len(https) != len(grpcs):
+        raise StoreMisconfigured(
+            f"WEAVIATE_URL names {len(https)} nodes and WEAVIATE_GRPC_URL {len(grpcs)}: name the same nodes in both, "
+            "in the same order."
+        )
+    _each_once("WEAVIATE_URL", https)
+    _each_once("WEAVIATE_GRPC_URL", grpcs)
+    return tuple(NodeAddress(http, grpc) for http, grpc in zip(https, grpcs, strict=True))
+
+
+def _listed(urls: str) -> list[str]:
+    return [url.strip() for url in urls.split(",")]
+
+
+def _each_once(variable: str, addresses: Sequence[Address]) -> None:
+    if len(set(addresses)) != len(addresses):
+        raise StoreMisconfigured(f"{variable} names a node twice: name each node once (without a URL, gRPC is 50051).")
 
 
 def address(url: str, default_port: int) -> Address:
@@ -34,18 +79,35 @@ def address(url: str, default_port: int) -> Address:
     except ValueError as error:
         raise StoreMisconfigured("WEAVIATE_URL or WEAVIATE_GRPC_URL has a port that is no number.") from error
     if not parts.hostname or parts.scheme not in {"http", "https", "grpc", "grpcs"}:
-        raise StoreMisconfigured("WEAVIATE_URL and WEAVIATE_GRPC_URL must look like http://host:8080.")
+        raise StoreMisconfigured(
+            "WEAVIATE_URL and WEAVIATE_GRPC_URL must look like http://host:8080, or several of them with commas."
+        )
     secure = parts.scheme in {"https", "grpcs"}
     return Address(parts.hostname, port or (443 if secure else default_port), secure)
 
 
-def collection_name(index: str) -> str:
-    """Weaviate's names begin with a capital."""
-    if not (index.isascii() and index.isidentifier() and index[0].isalpha()):
-        raise StoreMisconfigured("An index's name must be ASCII letters, digits and underscores: set a plain one.")
-    return index[0].upper() + index[1:]
+def collection_name(index: str, namespace: str = "") -> str:
+    """Return an index's collection: ``kvasir_1a2b`` is ``Kvasir_1a2b``, or ``Kvasir_acme_1a2b`` in a namespace.
+
+    Weaviate's names begin with a capital. No namespace and no index after its prefix has an underscore, so that two
+    installations on one server never take each other's collections for theirs.
+
+    Raises:
+        StoreMisconfigured: a part is no plain name.
+
+    """
+    prefix, _, rest = index.partition("_")
+    if not (index.isascii() and index.isidentifier() and prefix.isalpha() and "_" not in rest):
+        raise StoreMisconfigured("An index's name must be ASCII letters, digits and one underscore: set a plain one.")
+    if namespace and not (namespace.isascii() and namespace.isalnum() and namespace.islower()):
+        raise StoreMisconfigured("WEAVIATE_NAMESPACE must be small ASCII letters and digits, and begin with a letter.")
+    name = "_".join(part for part in (prefix, namespace, rest) if part)
+    return name[0].upper() + name[1:]
 
 
-def index_name(collection: str) -> str:
-    """Return the index of a collection's name."""
-    return collection[0].lower() + collection[1:]
+def index_name(collection: str, namespace: str = "") -> str | None:
+    """Return the index of a collection's name, None for one that is not of this namespace."""
+    prefix, *parts = collection.split("_")
+    if len(parts) != (2 if namespace else 1) or (namespace and parts[0] != namespace):
+        return None
+    return f"{prefix[:1].lower()}{prefix[1:]}_{parts[-1]}"

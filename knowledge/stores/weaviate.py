@@ -1,130 +1,53 @@
-"""The store of production: one Weaviate collection an index, searched by two plain queries at once.
+"""The store of production: one Weaviate collection an index, on one node or many, searched by two queries at once.
 
-Why not its built-in hybrid: the scores of the legs come back only as text, and our fusion needs them exact. Why RQ-8
-rather than uncompressed vectors: measured over 100,000 passages it halves the memory after a restart and the time to
-fill, at a recall of 0.98 to 0.99 within a pool; what is missed lies at the pool's edge, and the cosines that the fusion
-sees are computed here from the full vectors. Terms come ready-made, so every text is tokenised by whitespace or not at
-all. What identifies something (source, readers) is one FIELD token in brackets, since FIELD trims outer whitespace.
+A server that is down when the store is opened does not stop Kvasir: the collection is made and checked by the first
+call that reaches a node, and until then every call says what is wrong. What a server that answers refuses (the key,
+another schema, another placement) is told at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
-from knowledge.stores.address import Address, address, collection_name, index_name
-from knowledge.stores.common import (
-    INDEX_PREFIX,
-    Found,
-    audience,
-    both,
-    check_rows,
-    deadline,
-    newest,
-    slices,
-    union,
-)
-from knowledge.stores.weaviate_errors import Sentences, says_read_only
-from knowledge.stores.weaviate_rows import RETURNED, chunk_of, exact, object_id, properties
+from knowledge.settings import Consistency, Placement
+from knowledge.stores.address import collection_name, index_name, node_addresses
+from knowledge.stores.common import INDEX_PREFIX, both, check_rows, deadline, newest, slices, union
+from knowledge.stores.weaviate_errors import Sentences
+from knowledge.stores.weaviate_nodes import Limits, Nodes
+from knowledge.stores.weaviate_rows import RETURNED, chunk_of, object_id, properties, where
+from knowledge.stores.weaviate_schema import Wanted, prepare
+from knowledge.stores.weaviate_search import dense, lexical
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
-    import weaviate
-    from weaviate.classes.config import (
-        Configure,
-        DataType,
-        Property,
-        StopwordsPreset,
-        Tokenization,
-        VectorDistances,
-    )
+    from weaviate import WeaviateAsyncClient
+    from weaviate.classes.config import ConsistencyLevel
     from weaviate.classes.data import DataObject
-    from weaviate.classes.init import AdditionalConfig, Auth, Timeout
-    from weaviate.classes.query import Filter, MetadataQuery
-    from weaviate.exceptions import (
-        InsufficientPermissionsError,
-        UnexpectedStatusCodeError,
-        WeaviateBaseError,
-        WeaviateConnectionError,
-        WeaviateGRPCUnavailableError,
-        WeaviateRetryError,
-        WeaviateStartUpError,
-        WeaviateTimeoutError,
-    )
+    from weaviate.classes.query import Filter
 
-_SCHEMA = 1
-"""Raised when the properties change: another schema is another collection, never a migration in place."""
+__all__ = ["Limits", "WeaviateStore"]
 
-_K1, _B = 1.2, 0.75
-"""BM25's usual constants, as the embedded store has them."""
+T = TypeVar("T")
 
-_UNREACHABLE = (
-    WeaviateConnectionError,
-    WeaviateGRPCUnavailableError,
-    WeaviateRetryError,
-    WeaviateStartUpError,
-    WeaviateTimeoutError,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Deadlines, in seconds, and batch sizes."""
-
-    open_s: float = 10.0
-    read_s: float = 5.0
-    """Of a search: the client itself would go on trying for 63 s."""
-    write_s: float = 60.0
-    """Of one batch."""
-    batch_rows: int = 500
-
-
-def _properties() -> list[Property]:
-    plain = ("chunk_id", "document", "title", "heading", "text", "url")
-    return [
-        *(
-            Property(name=name, data_type=DataType.TEXT, index_filterable=False, index_searchable=False)
-            for name in plain
-        ),
-        _exact_property("source", DataType.TEXT),
-        _exact_property("readers", DataType.TEXT_ARRAY),
-        Property(
-            name="terms",
-            data_type=DataType.TEXT,
-            tokenization=Tokenization.WHITESPACE,
-            index_filterable=False,
-            index_searchable=True,
-        ),
-    ]
-
-
-def _exact_property(name: str, data_type: DataType) -> Property:
-    return Property(
-        name=name,
-        data_type=data_type,
-        tokenization=Tokenization.FIELD,
-        index_filterable=True,
-        index_searchable=False,
-    )
+_log = logging.getLogger(__name__)
 
 
 class WeaviateStore:
-    """``Store`` on a Weaviate server, 1.36 or newer.
+    """``Store`` on a Weaviate server or cluster, 1.36 or newer.
 
     Args:
-        url: of REST, ``http://host:8080``.
-        grpc_url: of gRPC, ``http://host:50051``; None means port 50051 of the same host.
+        url: of REST, ``http://host:8080``; of several nodes with commas between.
+        grpc_url: of gRPC, ``http://host:50051``, in the same order; None means port 50051 of the same hosts.
         api_key: or None where the server asks for none.
-        replicas: copies of each row, for clusters; fixed when the collection is created.
+        placement: copies, shards, tenant, namespace and consistency.
         limits: deadlines and batch sizes.
 
     """
@@ -137,90 +60,40 @@ class WeaviateStore:
         grpc_url: str | None = None,
         api_key: str | None = None,
         *,
-        replicas: int = 1,
+        placement: Placement | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._http = address(url, 8080)
-        self._grpc = address(grpc_url, 50051) if grpc_url else Address(self._http.host, 50051, self._http.secure)
-        self._told = Sentences(self._http, self._grpc)
-        self._key = api_key
-        self._replicas = replicas
+        addresses = node_addresses(url, grpc_url)
+        self._placement = placement or Placement()
         self._limits = limits or Limits()
-        self._client: Any = None
-        self._collection: Any = None
-        self._dimensions = 0
-        # On a partial failure the client logs whole objects, texts and vectors with them; we count errors ourselves.
-        logging.getLogger("weaviate-client").setLevel(logging.CRITICAL + 1)
+        self._told = Sentences(addresses)
+        self._nodes = Nodes(addresses, api_key, self._told, self._limits)
+        self._wanted: Wanted | None = None
+        self._prepared = False
+        self._preparing = asyncio.Lock()
 
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self, index: str, dimensions: int) -> None:
-        """Open the index's collection, creating it with our schema where it is missing.
+        """Open the index's collection, creating it with our schema where it is missing; later if no node answers yet.
 
         Raises:
-            StoreUnavailable: nothing answers at the addresses.
-            StoreMisconfigured: the key is refused, or the collection there is not of our schema.
+            StoreMisconfigured: the key is refused or lacks a right, or the collection there is not of our schema or
+                not placed as configured.
             StoreReadOnly: the key may not create the collection.
 
         """
-        name = collection_name(index)
-        async with self._bounded(self._limits.open_s):
-            client = await self._connected()
-            if not await client.collections.exists(name):
-                await self._create(client, name, dimensions)
-            collection = client.collections.use(name)
-            _check_schema(index, await collection.config.get(), dimensions)
-            await collection.query.fetch_objects(limit=1, return_properties=[])  # the gRPC side answers, too
-            self._collection, self._dimensions = collection, dimensions
-
-    async def _create(self, client: Any, name: str, dimensions: int) -> None:  # noqa: ANN401 - generic in the client
+        self._wanted = Wanted(self._name(index), dimensions, self._placement)
+        self._prepared = False
         try:
-            await client.collections.create(
-                name,
-                description=_description(dimensions),
-                properties=_properties(),
-                inverted_index_config=Configure.inverted_index(
-                    bm25_k1=_K1, bm25_b=_B, stopwords_preset=StopwordsPreset.NONE
-                ),
-                vector_config=Configure.Vectors.self_provided(
-                    quantizer=Configure.VectorIndex.Quantizer.rq(bits=8),
-                    vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE),
-                ),
-                replication_config=Configure.replication(factor=self._replicas),
-            )
-        except InsufficientPermissionsError:
-            raise
-        except UnexpectedStatusCodeError:
-            if not await client.collections.exists(name):  # else another process was quicker
-                raise
-
-    async def _connected(self) -> Any:  # noqa: ANN401 - generic in the client
-        if self._client is not None:
-            return self._client
-        client = weaviate.use_async_with_custom(
-            http_host=self._http.host,
-            http_port=self._http.port,
-            http_secure=self._http.secure,
-            grpc_host=self._grpc.host,
-            grpc_port=self._grpc.port,
-            grpc_secure=self._grpc.secure,
-            auth_credentials=Auth.api_key(self._key) if self._key else None,
-            additional_config=AdditionalConfig(timeout=Timeout(init=5, query=60, insert=120)),
-            skip_init_checks=True,  # they ask the Python package index for the newest client
-        )
-        try:
-            await client.connect()
-        except BaseException:
-            await client.close()
-            raise
-        self._client = client
-        return client
+            await self._prepare(self._limits.open_s)
+        except StoreUnavailable as error:
+            _log.warning("%s Kvasir goes on without it, and uses it as soon as it answers.", error)
 
     async def close(self) -> None:
         """Close the connections."""
-        client, self._client, self._collection = self._client, None, None
-        if client is not None:
-            await client.close()
+        self._wanted = None
+        await self._nodes.close()
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -233,41 +106,46 @@ class WeaviateStore:
             StoreError: the collection is gone, or the server refused some rows.
 
         """
-        self._opened()
-        check_rows(rows, self._dimensions)
+        check_rows(rows, self._opened().dimensions)
         for batch in slices(newest(rows), self._limits.batch_rows):
-            async with self._bounded(self._limits.write_s):
-                await self._check_there()
-                result = await self._opened().data.insert_many([_object(row) for row in batch])
-                if result.has_errors or len(result.uuids) != len(batch):
-                    raise self._refused(len(batch) - len(result.uuids), [e.message for e in result.errors.values()])
+            objects = [_object(row) for row in batch]
 
-    async def _check_there(self) -> None:
-        """Refuse to write into a collection that is gone: the server would make one of its own, without our schema."""
-        if not await self._opened().exists():
-            raise self._told.gone()
+            async def insert(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
+                # Into a collection that is gone, the server would write with a schema of its own.
+                if not await collection.exists():
+                    raise self._told.gone()
+                result = await collection.data.insert_many(objects)
+                if result.has_errors or len(result.uuids) != len(objects):
+                    messages = [error.message for error in result.errors.values()]
+                    raise self._told.of_rows(len(objects) - len(result.uuids), messages)
 
-    def _refused(self, count: int, messages: Sequence[str]) -> StoreError:
-        return self._told.read_only() if any(map(says_read_only, messages)) else self._told.refused(count)
+            await self._write(insert)
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id; the server may take several turns, and a turn that deletes nothing is an error."""
         for some in slices(sorted(set(ids)), 1000):
-            where = Filter.by_id().contains_any([object_id(id_) for id_ in some])
-            while True:
-                async with self._bounded(self._limits.write_s):
-                    result = await self._opened().data.delete_many(where=where)
-                if result.matches == result.successful:
-                    break
-                if not result.successful:
-                    raise self._told.read_only()
+            by_ids = Filter.by_id().contains_any([object_id(id_) for id_ in some])
+
+            async def delete(collection: Any, by_ids: Any = by_ids) -> None:  # noqa: ANN401
+                while True:
+                    result = await collection.data.delete_many(where=by_ids, verbose=True)
+                    if result.matches == result.successful:
+                        return
+                    if not result.successful:
+                        messages = [one.error for one in result.objects or () if one.error]
+                        raise self._told.of_rows(result.matches, messages) if messages else self._told.read_only()
+
+            await self._write(delete)
 
     async def ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids in batches, in the order of the objects' ids; rows written meanwhile may be missed."""
         after: uuid.UUID | None = None
         while True:
-            async with self._bounded(self._limits.read_s):
-                page = await self._opened().query.fetch_objects(limit=1000, after=after, return_properties=["chunk_id"])
+
+            async def fetch(collection: Any, after: uuid.UUID | None = after) -> Any:  # noqa: ANN401
+                return await collection.query.fetch_objects(limit=1000, after=after, return_properties=["chunk_id"])
+
+            page = await self._read(fetch)
             if not page.objects:
                 return
             yield [found.properties["chunk_id"] for found in page.objects]
@@ -275,162 +153,123 @@ class WeaviateStore:
 
     async def count(self) -> int:
         """Count the rows."""
-        async with self._bounded(self._limits.read_s):
-            return int((await self._opened().aggregate.over_all(total_count=True)).total_count)
+
+        async def total(collection: Any) -> int:  # noqa: ANN401
+            return int((await collection.aggregate.over_all(total_count=True)).total_count)
+
+        return await self._read(total)
 
     async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
         found: list[StoredChunk] = []
         for some in slices(sorted(set(ids)), 200):
-            async with self._bounded(self._limits.read_s):
-                page = await self._opened().query.fetch_objects(
+
+            async def fetch(collection: Any, some: Sequence[str] = some) -> Any:  # noqa: ANN401
+                return await collection.query.fetch_objects(
                     filters=Filter.by_id().contains_any([object_id(id_) for id_ in some]),
                     limit=len(some),
                     include_vector=True,
                     return_properties=[*RETURNED, "terms"],
                 )
-            found += [
-                StoredChunk(
-                    chunk_of(one.properties),
-                    np.asarray(one.vector["default"], dtype=np.float32),
-                    one.properties["terms"] or "",
-                )
-                for one in page.objects
-            ]
+
+            found += map(_stored, (await self._read(fetch)).objects)
         return found
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def candidates(
-        self,
-        vector: Vector,
-        terms: str,
-        *,
-        pool: int,
-        scope: Scope,
-    ) -> Sequence[Candidate]:
+    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
         """Run both legs at once behind one filter; see ``Store.candidates``."""
         if not scope.sources:
             return ()
-        where = Filter.all_of(
-            [
-                Filter.by_property("source").contains_any([exact(source) for source in sorted(scope.sources)]),
-                Filter.by_property("readers").contains_any([exact(reader) for reader in audience(scope.readers)]),
-            ]
-        )
-        async with self._bounded(self._limits.read_s):
-            query = self._opened().query
-            lexical, dense = await both(_lexical(query, terms, vector, pool, where), _dense(query, vector, pool, where))
-        return union(lexical, dense)
+        within = where(scope)
+
+        async def legs(collection: Any) -> Sequence[Candidate]:  # noqa: ANN401
+            query = collection.query
+            found = await both(lexical(query, terms, vector, pool, within), dense(query, vector, pool, within))
+            return union(*found)
+
+        return await self._read(legs)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def indexes(self) -> Sequence[str]:
-        """Name our collections on the server."""
-        async with self._bounded(self._limits.read_s):
-            client = await self._connected()
-            names = [index_name(name) for name in await client.collections.list_all(simple=True)]
-        return sorted(name for name in names if name.startswith(INDEX_PREFIX))
+        """Name our collections on the server, with a tenant those that hold it."""
+
+        async def ours(client: WeaviateAsyncClient) -> list[str]:
+            names = await client.collections.list_all(simple=True)
+            found = {name: index_name(name, self._placement.namespace) for name in names}
+            return [index for name, index in found.items() if index and await self._holds(client, name, index)]
+
+        return sorted(await self._nodes.call(ours, self._limits.read_s))
+
+    async def _holds(self, client: WeaviateAsyncClient, name: str, index: str) -> bool:
+        tenant = self._placement.tenant
+        if not index.startswith(INDEX_PREFIX):
+            return False
+        return tenant is None or await client.collections.use(name).tenants.exists(tenant)
 
     async def drop(self, index: str) -> None:
-        """Drop a collection."""
-        async with self._bounded(self._limits.write_s):
-            await (await self._connected()).collections.delete(collection_name(index))
+        """Drop a collection; of one that is divided by tenants, ours alone: others may lie in it."""
+        name, tenant = self._name(index), self._placement.tenant
+
+        async def remove(client: WeaviateAsyncClient) -> None:
+            if tenant is None:
+                await client.collections.delete(name)
+            elif await client.collections.exists(name):
+                await client.collections.use(name).tenants.remove(tenant)
+
+        await self._nodes.call(remove, self._limits.write_s)
 
     async def maintain(self) -> None:
         """Do nothing: the server compacts and indexes by itself."""
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _opened(self) -> Any:  # noqa: ANN401 - generic in the client
-        if self._collection is None:
+    def _name(self, index: str) -> str:
+        return collection_name(index, self._placement.namespace)
+
+    def _opened(self) -> Wanted:
+        if self._wanted is None:
             raise StoreError("The connection to Weaviate is not open: start Kvasir again.")
-        return self._collection
+        return self._wanted
 
-    @asynccontextmanager
-    async def _bounded(self, seconds: float) -> AsyncIterator[None]:
-        """Bound a block and turn what the client raises into our errors."""
-        late = self._told.late(seconds)
-        try:
-            async with deadline(seconds, late):
-                yield
-        except WeaviateBaseError as error:
-            raise self._ours(error, late) from error
+    async def _prepare(self, seconds: float) -> None:
+        """Make and check the collection, once; calls that come meanwhile wait for it."""
+        async with deadline(seconds, self._told.late(seconds)), self._preparing:
+            if not self._prepared:
+                wanted = self._opened()
 
-    def _ours(self, error: WeaviateBaseError, late: str) -> StoreError:
-        text = str(error)
-        if isinstance(error, _UNREACHABLE):
-            return self._told.unreachable()
-        if "Deadline Exceeded" in text or "UNAVAILABLE" in text:
-            return StoreUnavailable(late)
-        if isinstance(error, InsufficientPermissionsError) or says_read_only(text):
-            return self._told.read_only()
-        if _says_unknown_key(error):
-            return self._told.wrong_key()
-        if "could not find class" in text:
-            return self._told.gone()
-        return self._told.other(type(error).__name__)
+                async def make(client: WeaviateAsyncClient) -> None:
+                    await prepare(client, wanted)
+                    # The gRPC side answers, too.
+                    await self._collection(client, self._placement.reads).query.fetch_objects(limit=1)
 
+                await self._nodes.call(make, seconds)
+                self._prepared = True
 
-# ── Schema ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+    async def _read(self, what: Callable[[Any], Awaitable[T]]) -> T:
+        self._opened()
+        if not self._prepared:
+            await self._prepare(self._limits.read_s)
+        level = self._placement.reads
+        return await self._nodes.call(lambda client: what(self._collection(client, level)), self._limits.read_s)
 
+    async def _write(self, what: Callable[[Any], Awaitable[None]]) -> None:
+        self._opened()
+        if not self._prepared:
+            await self._prepare(self._limits.open_s)
+        level = self._placement.writes
+        await self._nodes.call(lambda client: what(self._collection(client, level)), self._limits.write_s, patient=True)
 
-def _description(dimensions: int) -> str:
-    return f"Passages of Kvasir (schema {_SCHEMA}, {dimensions} dimensions)"
-
-
-def _check_schema(index: str, config: Any, dimensions: int) -> None:  # noqa: ANN401 - the client's own class
-    """Refuse a collection that somebody else, or the server's automatic schema, has made or changed."""
-    wanted = {p.name: (p.dataType, p.tokenization) for p in _properties() if p.tokenization}
-    held = {p.name: (p.data_type, p.tokenization) for p in config.properties}
-    right = (
-        config.description == _description(dimensions)
-        and all(held.get(name) == kind for name, kind in wanted.items())
-        and config.inverted_index_config.stopwords.preset == StopwordsPreset.NONE
-    )
-    if not right:
-        raise StoreMisconfigured(
-            f"The Weaviate collection {collection_name(index)} is not as Kvasir makes it for {dimensions} dimensions: "
-            "delete it (or point WEAVIATE_URL elsewhere), then run `kvasir sync` to build it again."
-        )
-
-
-# ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
+        collection = client.collections.use(self._opened().name).with_consistency_level(ConsistencyLevel[level])
+        return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
 
 
 def _object(row: StoredChunk) -> DataObject[Any, None]:
     return DataObject(properties=properties(row), uuid=object_id(row.chunk.id), vector=row.vector.tolist())
 
 
-async def _lexical(query: Any, terms: str, vector: Vector, pool: int, where: Any) -> list[Found]:  # noqa: ANN401
-    if not terms.strip():
-        return []
-    answer = await query.bm25(
-        terms,
-        query_properties=["terms"],
-        limit=pool,
-        filters=where,
-        include_vector=True,
-        return_properties=list(RETURNED),
-        return_metadata=MetadataQuery(score=True),
-    )
-    # The server leaves out the formula's constant factor; with it both stores score alike.
-    return [_found(found, vector, (_K1 + 1) * (found.metadata.score or 0.0)) for found in answer.objects]
-
-
-async def _dense(query: Any, vector: Vector, pool: int, where: Any) -> list[Found]:  # noqa: ANN401
-    answer = await query.near_vector(
-        vector.tolist(), limit=pool, filters=where, include_vector=True, return_properties=list(RETURNED)
-    )
-    return [_found(found, vector) for found in answer.objects]
-
-
-def _found(found: Any, vector: Vector, bm25: float = 0.0) -> Found:  # noqa: ANN401 - generic in the client
-    # From the full vector that is kept with the row: the index's own distance is of the rounded one.
-    cosine = float(np.asarray(found.vector["default"], dtype=np.float32) @ vector)
-    return Found(chunk_of(found.properties), cosine, bm25)
-
-
-def _says_unknown_key(error: WeaviateBaseError) -> bool:
-    refused = isinstance(error, UnexpectedStatusCodeError) and error.status_code == HTTPStatus.UNAUTHORIZED
-    return refused or "unauthenticated" in str(error).lower()
+def _stored(found: Any) -> StoredChunk:  # noqa: ANN401 - generic in the client
+    held = found.properties
+    return StoredChunk(chunk_of(held), np.asarray(found.vector["default"], dtype=np.float32), held["terms"] or "")

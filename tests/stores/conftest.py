@@ -28,6 +28,8 @@ class Bench:
 
     make: Callable[[], Store]
     kind: str
+    where: tuple[str, ...]
+    """What the store is made with, as text, for a process of its own."""
     index: str = field(default_factory=lambda: f"kvasir_{uuid.uuid4().hex[:8]}")
     made: list[Store] = field(default_factory=list)
 
@@ -41,10 +43,11 @@ class Bench:
 @pytest.fixture(params=["lancedb", pytest.param("weaviate", marks=pytest.mark.slow)])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     if request.param == "lancedb":
-        bench = Bench(lambda: LocalStore(tmp_path / "store"), "lancedb")
+        bench = Bench(lambda: LocalStore(tmp_path / "store"), "lancedb", (str(tmp_path / "store"),))
     else:
         server: WeaviateServer = request.getfixturevalue("weaviate")
-        bench = Bench(lambda: WeaviateStore(server.url, server.grpc_url, server.api_key), "weaviate")
+        where = (server.url, server.grpc_url, server.api_key)
+        bench = Bench(lambda: WeaviateStore(*where), "weaviate", where)
     try:
         yield bench
     finally:

@@ -477,9 +477,4 @@ async def test_another_process_writes_and_is_seen_at_once(bench: Bench) -> None:
 
 
 def arguments(bench: Bench) -> list[str]:
-    store = bench.make()
-    match bench.kind:
-        case "lancedb":
-            return ["lancedb", str(store._directory)]  # type: ignore[attr-defined]
-        case _:
-            return ["weaviate", str(store._http), str(store._grpc), str(store._key)]  # type: ignore[attr-defined]
+    return [bench.kind, *bench.where]
