@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Memory
+from knowledge.interfaces import EVERYONE, Listed, Memory
 
 MAX_MB = 50.0
 """A larger document is not read, unless the source's ``max_mb`` says otherwise."""
@@ -57,3 +59,36 @@ async def recall(memory: Memory, version: int) -> dict[str, Any] | None:
 async def remember(memory: Memory, version: int, held: dict[str, Any]) -> None:
     """Save what a source wants to know at its next listing."""
     await memory.save(json.dumps({"version": version, "held": held}, ensure_ascii=False).encode())
+
+
+QUIET_S = 60.0
+"""After so long without a document, ``kept_alive`` says that its listing is still at work."""
+
+
+async def kept_alive(
+    batches: AsyncGenerator[Sequence[Listed], None], quiet_s: float = QUIET_S
+) -> AsyncIterator[Sequence[Listed]]:
+    """Yield what comes, and an empty batch whenever nothing came for a while.
+
+    For a listing whose beginning takes long and has a deadline of its own (the first fetch of a large repository): a
+    sync gives up a source that says nothing.
+    """
+    step: asyncio.Task[Sequence[Listed] | None] | None = None
+    try:
+        while True:
+            step = asyncio.create_task(_next(batches))
+            while not (await asyncio.wait({step}, timeout=quiet_s))[0]:
+                yield ()
+            batch = step.result()
+            if batch is None:
+                return
+            yield batch
+    finally:
+        if step is not None:
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+        await batches.aclose()
+
+
+async def _next(batches: AsyncIterator[Sequence[Listed]]) -> Sequence[Listed] | None:
+    return await anext(batches, None)

@@ -1,0 +1,123 @@
+"""Where a repository lies, and where a person opens one of its files: pure, by the form of the address."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+_SCHEMES = ("https", "http", "ssh", "file")
+_SCP_LIKE = re.compile(r"(?P<login>[\w.-]+@)?(?P<host>[\w-][\w.-]*):(?P<path>[^:]*)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BRANCH = re.compile(r"(?!-)(?!.*(\.\.|//|@\{|/\.|/$|\.lock$|\.$))[^\x00-\x20\x7f~^:?*\[\\]+")
+
+_FORMS = {
+    "github": "{origin}/{repository}/blob/{branch}/{path}",
+    "gitlab": "{origin}/{repository}/-/blob/{branch}/{path}",
+    "gitea": "{origin}/{repository}/src/branch/{branch}/{path}",
+    "forgejo": "{origin}/{repository}/src/branch/{branch}/{path}",
+    "bitbucket": "{origin}/{repository}/src/{branch}/{path}",
+    "bitbucket-server": "{origin}/projects/{project}/repos/{name}/browse/{path}?at={ref}",
+}
+HOSTS = tuple(_FORMS)
+"""What the key ``host`` may say."""
+_PUBLIC = {
+    "github.com": "github",
+    "gitlab.com": "gitlab",
+    "bitbucket.org": "bitbucket",
+    "codeberg.org": "forgejo",
+    "gitea.com": "gitea",
+}
+_TOKEN_USERS = {"gitlab": "oauth2", "bitbucket": "x-token-auth"}
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The address of a repository, checked; it holds no secret."""
+
+    url: str
+    """What git is given: a URL, or an absolute path."""
+    scheme: str
+    """The protocol, the only one that git may use."""
+    web_origin: str = ""
+    """``https://host:port`` of the web pages beside it, "" for a repository on this machine."""
+    path: str = ""
+    """``owner/name``, without ``.git``."""
+    host: str | None = None
+    """One of ``HOSTS``, None where its form is not known."""
+
+    @property
+    def token_user(self) -> str:
+        """Return the user name under which this kind of host takes a token."""
+        return _TOKEN_USERS.get(self.host or "", "x-access-token")
+
+    def link(self, branch: str, path: str) -> str | None:
+        """Return where a person opens a file, None where the host's form is not known."""
+        form = _FORMS.get(self.host or "")
+        if form is None or not self.web_origin:
+            return None
+        project, _, name = self.path.removeprefix("scm/").rpartition("/")
+        return form.format(
+            origin=self.web_origin,
+            repository=quote(self.path),
+            branch=quote(branch),
+            path=quote(path),
+            project=quote(project.upper()),
+            name=quote(name),
+            ref=quote(f"refs/heads/{branch}", safe=""),
+        )
+
+
+def remote(address: str, base: str, host: str | None = None) -> Remote:
+    """Read an address: ``https``, ``http``, ``ssh`` or ``file`` URL, ``git@host:path``, or a path from ``base``.
+
+    Raises:
+        ValueError: it is none of these, or holds a password; the text says which.
+
+    """
+    if not address.strip() or address.startswith("-") or _CONTROL.search(address):
+        raise ValueError("it is no address")
+    if "://" in address:
+        return _by_url(address, host)
+    scp = _SCP_LIKE.fullmatch(address)
+    if scp and not address.startswith(("/", ".", "~")):
+        return _hosted(address, "ssh", "https", scp["host"], scp["path"], host)
+    return Remote(os.path.abspath(Path(base) / Path(address).expanduser()), "file", host=host)  # noqa: PTH100 - links stay
+
+
+def _by_url(address: str, host: str | None) -> Remote:
+    parts = urlsplit(address)
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"git is not reached by {parts.scheme}:// here; use https, ssh or a path")
+    if parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
+        raise ValueError("a user or a password stands in it; put the token into the variable that token_env names")
+    if parts.query or parts.fragment:
+        raise ValueError("it has a ? or a #")
+    if parts.scheme == "file":
+        return Remote(address, "file", host=host)
+    if not parts.hostname or parts.hostname.startswith("-"):
+        raise ValueError("it has no host")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = f":{parts.port}" if parts.port and parts.scheme != "ssh" else ""
+    web = "http" if parts.scheme == "http" else "https"
+    return _hosted(address, parts.scheme, web, name + port, parts.path, host)
+
+
+def _hosted(address: str, scheme: str, web: str, where: str, path: str, host: str | None) -> Remote:
+    repository = path.strip("/").removesuffix(".git").strip("/")
+    if not repository:
+        raise ValueError("it names no repository")
+    return Remote(address, scheme, f"{web}://{where}", repository, host or _host_of(where))
+
+
+def _host_of(where: str) -> str | None:
+    """Return the kind of host by its name: a public one, or one whose first label says it (``gitlab.example.com``)."""
+    name = where.partition(":")[0].lower()
+    return _PUBLIC.get(name) or next((kind for kind in _FORMS if name.split(".")[0] == kind), None)
+
+
+def is_branch(name: str) -> bool:
+    """Tell whether git takes that as the name of a branch or a tag."""
+    return bool(_BRANCH.fullmatch(name))
