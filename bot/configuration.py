@@ -7,11 +7,14 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bot.errors import SettingsError
+from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
+from knowledge.search.query import named, parse
 from knowledge.settings import SourceSpec
 
 ADDED = "added"
@@ -21,7 +24,6 @@ _NIGHTLY = "30 2 * * *"
 _TABLES = ("source", "sync", "access", "channel")
 _USER_ID = re.compile(r"[UW][A-Z0-9]{2,}")
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
-_IN = re.compile(r"(?<!\S)-?in:(?:\"([^\"]*)\"|(\S+))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,19 @@ def _channel(table: Mapping[str, Any], sources: Collection[str], path: Path) -> 
         raise SettingsError(f'{where}: id should be a channel\'s Slack id such as "C034EF5GH" (its details show it).')
     if not isinstance(rule, str) or not rule.strip():
         raise SettingsError(f'{where}: search of {channel} should be filters such as "in:handbook type:pdf".')
-    for quoted, plain in _IN.findall(rule):
-        for name in (quoted or plain).split(","):
-            if name not in sources:
-                raise SettingsError(
-                    f"{where}: search of {channel} names the source {name!r}, which is not configured."
-                    f"{nearest(name, sources)} Sources are: {', '.join(sources)}."
-                )
+    _check_rule(rule, sources, f"{where}: search of {channel}")
     return channel, rule.strip()
+
+
+def _check_rule(rule: str, sources: Collection[str], where: str) -> None:
+    try:
+        query = parse(f"{rule} x", datetime.now(UTC))
+        named(query.sources, sources)
+    except KnowledgeError as error:
+        raise SettingsError(f"{where}: {error}") from None
+    words = query.words.removesuffix("x").strip()
+    if words or not query.filtered:
+        raise SettingsError(f'{where}: “{words}” is no filter. Write filters alone, such as "in:handbook type:pdf".')
 
 
 # ── [[source]] ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -72,7 +72,7 @@ def test_the_image_never_opens_a_workspace_of_its_own() -> None:
 
 def test_the_example_configuration_loads(tmp_path: Path) -> None:
     (tmp_path / "kvasir.toml").write_text((DEPLOY / "kvasir.example.toml").read_text(encoding="utf-8"))
-    assert [source.name for source in load({}, tmp_path).knowledge.sources] == ["handbook"]
+    assert [source.name for source in load({}, tmp_path).knowledge.sources] == ["handbook", "added"]
 
 
 def test_yaml_is_tidy() -> None:

@@ -39,7 +39,7 @@ def test_the_example_as_it_stands_opens_the_workspace_on_this_machine(place: Pat
 
 def test_a_source_and_the_defaults(place: Path) -> None:
     settings = load({"HOME": str(place)}, place)
-    (source,) = settings.knowledge.sources
+    source, _added = settings.knowledge.sources
     assert (source.name, source.kind, source.options) == ("handbook", "folder", {"path": "docs"})
     assert source.base_dir == place
     assert settings.home.parts[-3:] == (".local", "share", "kvasir")
@@ -64,7 +64,7 @@ def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
 def test_a_first_run_answers_from_a_folder_and_says_where_it_is_configured(tmp_path: Path) -> None:
     (tmp_path / 'my "docs"').mkdir()
     settings = load({}, tmp_path, default_docs=tmp_path / 'my "docs"')
-    (source,) = settings.knowledge.sources
+    source, _added = settings.knowledge.sources
     assert source.options == {"path": str(tmp_path / 'my "docs"')}
     assert RUN_CONFIG in complaint(tmp_path)
     assert load({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
@@ -167,7 +167,7 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
         encoding="utf-8",
     )
     settings = load({"WIKI_TOKEN": "s3cret"}, tmp_path)
-    [spec] = settings.knowledge.sources
+    spec, _added = settings.knowledge.sources
     assert (spec.readers, spec.max_age_s) == (frozenset({"C1", "U2"}), 93_600.0)
     assert spec.secrets == {"token": "s3cret"}
     assert "s3cret" in settings.secrets
@@ -189,3 +189,47 @@ def test_what_every_source_may_say_is_checked(tmp_path: Path, line: str, says: s
     (tmp_path / "kvasir.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError, match=says):
         load({}, tmp_path)
+
+
+def test_documents_can_be_added_wherever_no_source_takes_them(place: Path) -> None:
+    assert [(s.name, s.kind) for s in load({}, place).knowledge.sources] == [("handbook", "folder"), ("added", "push")]
+    (place / "kvasir.toml").write_text(TOML + '[[source]]\nname = "inbox"\nkind = "push"\n')
+    assert [s.name for s in load({}, place).knowledge.sources] == ["handbook", "inbox"]
+
+
+def test_owners_and_channels(place: Path) -> None:
+    assert load({}, place).access.may_manage("U1"), "without owners, as before"
+    assert not load({}, place).access.may_add("U1"), "what everybody reads has a named owner"
+    (place / "kvasir.toml").write_text(
+        TOML + '[access]\nowners = ["U012AB3CD"]\n[[channel]]\nid = "C034EF5GH"\nsearch = "in:handbook type:pdf"\n'
+    )
+    settings = load({}, place)
+    assert (settings.access.may_manage("U012AB3CD"), settings.access.may_manage("U1")) == (True, False)
+    assert settings.access.may_add("U012AB3CD")
+    assert settings.channels == {"C034EF5GH": "in:handbook type:pdf"}
+
+
+CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "names"),
+    [
+        ('[access]\nowner = ["U1AB"]\n', ("owner", "Did you mean owners?")),
+        ('[access]\nowners = "U1AB"\n', ("owners should be a list",)),
+        ('[access]\nowners = ["@ada"]\n', ("owners should be a list", "U012AB3CD")),
+        ("[access]\nowners = []\n", ("owners is empty", "leave it out")),
+        (CHANNEL, ("search of C034EF5GH",)),
+        ('[[channel]]\nid = "#help"\nsearch = "in:handbook"\n', ("Slack id",)),
+        (CHANNEL + 'search = "in:handbok"\n', ("“handbok”", "Did you mean “handbook”?")),
+        (CHANNEL + 'search = "in:handbook and more"\n', ("“and more”", "no filter")),
+        (CHANNEL + 'search = "type:films"\n', ("“type:films”", "no filter")),
+        (CHANNEL + 'search = "after:soon"\n', ("“soon” is no date",)),
+        (CHANNEL + 'search = "type:pdf"\n' + CHANNEL + 'search = "type:md"\n', ("two [[channel]]",)),
+        ('[channel]\nid = "C034EF5GH"\nsearch = "type:pdf"\n', ("[[channel]]",)),
+    ],
+)
+def test_what_is_wrong_with_owners_and_channels_is_said(place: Path, toml: str, names: tuple[str, ...]) -> None:
+    (place / "kvasir.toml").write_text(TOML + toml)
+    told = complaint(place)
+    assert all(name in told for name in names), told
