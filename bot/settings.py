@@ -17,7 +17,7 @@ from bot.configuration import Access, nearest, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from engine.settings import EngineSettings
-from knowledge.settings import KnowledgeSettings
+from knowledge.settings import Consistency, KnowledgeSettings, Placement
 
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
@@ -41,9 +41,17 @@ class Environment(BaseModel):
     KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://")
     KVASIR_ENGINE_API_KEY: SecretStr | None = None
     KVASIR_DATABASE_URL: SecretStr | None = None
-    WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://")
-    WEAVIATE_GRPC_URL: str | None = Field(default=None, pattern=r"^(https?|grpcs?)://")
+    WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
+    WEAVIATE_GRPC_URL: str | None = Field(
+        default=None, pattern=r"^(https?|grpcs?)://[^,]+(,\s*(https?|grpcs?)://[^,]+)*$"
+    )
     WEAVIATE_API_KEY: SecretStr | None = None
+    WEAVIATE_REPLICAS: int = Field(default=1, ge=1, le=15)
+    WEAVIATE_SHARDS: int | None = Field(default=None, ge=1, le=1000)
+    WEAVIATE_TENANT: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    WEAVIATE_NAMESPACE: str = Field(default="", pattern=r"^([a-z][a-z0-9]{0,31})?$")
+    WEAVIATE_READ_CONSISTENCY: Consistency | None = None
+    WEAVIATE_WRITE_CONSISTENCY: Consistency | None = None
 
 
 _MEANING = {
@@ -51,8 +59,14 @@ _MEANING = {
     "PORT": "a port number from 0 to 65535",
     "KVASIR_SANDBOX_PORT": "a port number from 0 to 65535",
     "KVASIR_ENGINE_URL": "an address that begins with http:// or https://",
-    "WEAVIATE_URL": "an address that begins with http:// or https://",
-    "WEAVIATE_GRPC_URL": "an address such as http://host:50051",
+    "WEAVIATE_URL": "an address that begins with http:// or https://, or several with commas between",
+    "WEAVIATE_GRPC_URL": "an address such as http://host:50051, or several with commas between",
+    "WEAVIATE_REPLICAS": "a number from 1 to 15",
+    "WEAVIATE_SHARDS": "a number from 1 to 1000",
+    "WEAVIATE_TENANT": "up to 64 letters, digits, hyphens and underscores",
+    "WEAVIATE_NAMESPACE": "up to 32 small letters and digits that begin with a letter",
+    "WEAVIATE_READ_CONSISTENCY": "ONE, QUORUM or ALL",
+    "WEAVIATE_WRITE_CONSISTENCY": "ONE, QUORUM or ALL",
 }
 _OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
 _DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_TEST_WEAVIATE"}
@@ -136,6 +150,7 @@ def load(
             weaviate_url=environment.WEAVIATE_URL,
             weaviate_grpc_url=environment.WEAVIATE_GRPC_URL,
             weaviate_api_key=_secret(environment.WEAVIATE_API_KEY),
+            weaviate_placement=_placement(environment),
             sources=configured.sources,
             nightly=configured.nightly,
         ),
@@ -169,6 +184,19 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
         raise SettingsError(f"{name} should be {_MEANING.get(name, 'of another form')}. See .env.example.") from None
+
+
+def _placement(environment: Environment) -> Placement:
+    if environment.WEAVIATE_TENANT is not None and environment.WEAVIATE_SHARDS is not None:
+        raise SettingsError("WEAVIATE_TENANT and WEAVIATE_SHARDS are both set, but a tenant is one shard. Unset one.")
+    return Placement(
+        replicas=environment.WEAVIATE_REPLICAS,
+        shards=environment.WEAVIATE_SHARDS,
+        tenant=environment.WEAVIATE_TENANT,
+        namespace=environment.WEAVIATE_NAMESPACE,
+        reads=environment.WEAVIATE_READ_CONSISTENCY,
+        writes=environment.WEAVIATE_WRITE_CONSISTENCY,
+    )
 
 
 def slack_settings(environment: Environment, variables: Mapping[str, str]) -> SlackSettings | None:

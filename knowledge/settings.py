@@ -44,8 +44,23 @@ class Placement:
     """Collections are shared with other tenants then, and hold only rows of this one for us."""
     namespace: str = ""
     """Part of our collections' names, so that two installations on one server have collections of their own."""
-    reads: Consistency = "ONE"
-    writes: Consistency = "ONE"
+    reads: Consistency | None = None
+    """None: QUORUM where there are several copies, else ONE."""
+    writes: Consistency | None = None
+
+    @property
+    def read_level(self) -> Consistency:
+        """Return how many copies have to agree on a read."""
+        return self.reads or self._usual
+
+    @property
+    def write_level(self) -> Consistency:
+        """Return how many copies have to take a write."""
+        return self.writes or self._usual
+
+    @property
+    def _usual(self) -> Consistency:
+        return "QUORUM" if self.replicas > 1 else "ONE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ class WeaviateStore:
                 async def make(client: WeaviateAsyncClient) -> None:
                     await prepare(client, wanted)
                     # The gRPC side answers, too.
-                    await self._collection(client, self._placement.reads).query.fetch_objects(limit=1)
+                    await self._collection(client, self._placement.read_level).query.fetch_objects(limit=1)
 
                 await self._nodes.call(make, seconds)
                 self._prepared = True
@@ -251,14 +251,14 @@ class WeaviateStore:
         self._opened()
         if not self._prepared:
             await self._prepare(self._limits.read_s)
-        level = self._placement.reads
+        level = self._placement.read_level
         return await self._nodes.call(lambda client: what(self._collection(client, level)), self._limits.read_s)
 
     async def _write(self, what: Callable[[Any], Awaitable[None]]) -> None:
         self._opened()
         if not self._prepared:
             await self._prepare(self._limits.open_s)
-        level = self._placement.writes
+        level = self._placement.write_level
         await self._nodes.call(lambda client: what(self._collection(client, level)), self._limits.write_s, patient=True)
 
     def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
