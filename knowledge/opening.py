@@ -16,6 +16,7 @@ from knowledge.interfaces import Chunk, Content, Embedder, Listed, SourceKey, St
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
+from knowledge.stores.common import SCHEMA
 from knowledge.sync.indexes import Indexes
 from knowledge.sync.records import Identity
 from knowledge.sync.run import Passages
@@ -61,7 +62,9 @@ async def open_library(
         new_store = _stores(settings)
         indexes = Indexes(manifest, new_store, embedder.dimensions)
         stack.push_async_callback(indexes.close)
-        await indexes.open(Identity(new_store().kind, embedder.identity, str(chunking.VERSION), str(terms.VERSION)))
+        await indexes.open(
+            Identity(new_store().kind, embedder.identity, str(chunking.VERSION), str(terms.VERSION), schema=str(SCHEMA))
+        )
         parser = Parser()
         stack.push_async_callback(parser.close)
         # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
@@ -99,7 +102,11 @@ def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
     from knowledge.stores.weaviate import WeaviateStore  # noqa: PLC0415
 
     return functools.partial(
-        WeaviateStore, settings.weaviate_url, settings.weaviate_grpc_url, settings.weaviate_api_key
+        WeaviateStore,
+        settings.weaviate_url,
+        settings.weaviate_grpc_url,
+        settings.weaviate_api_key,
+        placement=settings.weaviate_placement,
     )
 
 
