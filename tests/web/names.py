@@ -1,0 +1,94 @@
+"""A DNS server on UDP whose names say what they resolve to, and the client that asks it: rebinding at the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from tests.web.vectors import PUBLIC
+
+A, AAAA = 1, 28
+
+
+class DnsServer(asyncio.DatagramProtocol):
+    """Answers with a TTL of 0.
+
+    ``v4-10-0-0-1.*`` and ``v6-HEX.*`` are what they say; ``rebindN.*`` is public when first asked and inner after;
+    ``mixedN.*`` is both at once; everything else is at ``elsewhere``.
+    """
+
+    def __init__(self, inner: str = "127.0.0.1", elsewhere: str = PUBLIC) -> None:
+        self.inner = inner
+        self.elsewhere = elsewhere
+        self.asked: Counter[str] = Counter()
+
+    async def start(self) -> int:
+        """Listen, and return the port."""
+        loop = asyncio.get_running_loop()
+        self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        port: int = self.transport.get_extra_info("sockname")[1]
+        return port
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        labels, at = [], 12
+        while data[at]:
+            labels.append(data[at + 1 : at + 1 + data[at]].decode())
+            at += 1 + data[at]
+        (kind,) = struct.unpack_from(">H", data, at + 1)
+        question = data[12 : at + 5]
+        answers = [one for one in self._addresses(labels[0], kind) if (4 if kind == A else 16) == len(one)]
+        head = struct.pack(">HHHHHH", struct.unpack_from(">H", data)[0], 0x8180, 1, len(answers), 0, 0)
+        body = b"".join(struct.pack(">HHHIH", 0xC00C, kind, 1, 0, len(one)) + one for one in answers)
+        self.transport.sendto(head + question + body, addr)
+
+    def _addresses(self, label: str, kind: int) -> list[bytes]:
+        name, _, value = label.partition("-")
+        if name == "v4":
+            return [IPv4Address(value.replace("-", ".")).packed]
+        if name == "v6":
+            return [IPv6Address(int(value, 16)).packed]
+        public, inner = IPv4Address(PUBLIC).packed, IPv4Address(self.inner).packed
+        if name.startswith("mixed"):
+            return [public, inner]
+        if name.startswith("rebind") and kind == A:
+            self.asked[name] += 1
+            return [public if self.asked[name] == 1 else inner]
+        return [IPv4Address(self.elsewhere).packed]
+
+
+class DnsClient:
+    """``Resolve`` over UDP, without any cache."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._ids = itertools.count(1)
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        found = [await self._query(host, kind) for kind in (A, AAAA)]
+        return [address for some in found for address in some]
+
+    async def _query(self, host: str, kind: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+            line.setblocking(False)
+            name = b"".join(bytes([len(part)]) + part.encode() for part in host.split(".")) + b"\0"
+            query = struct.pack(">HHHHHH", next(self._ids) & 0xFFFF, 0x0100, 1, 0, 0, 0) + name
+            await loop.sock_sendto(line, query + struct.pack(">HH", kind, 1), ("127.0.0.1", self._port))
+            async with asyncio.timeout(5):
+                data = await loop.sock_recv(line, 2_000)
+        return list(_answers(data, 12 + len(name) + 4))
+
+
+def _answers(data: bytes, at: int) -> list[str]:
+    found = []
+    for _ in range(struct.unpack_from(">H", data, 6)[0]):
+        size = struct.unpack_from(">H", data, at + 10)[0]
+        packed = data[at + 12 : at + 12 + size]
+        found.append(str(IPv4Address(packed) if size == 4 else IPv6Address(packed)))
+        at += 12 + size
+    return found
