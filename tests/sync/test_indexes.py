@@ -1,0 +1,178 @@
+"""A new index beside the old one: no gap, resumed, overtaken, lost, whatever changed and whoever switches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knowledge.errors import ManifestError, SourceError
+from knowledge.stores.local import LocalStore
+from tests.sync.library_bench import Bench, Words, texts
+
+
+@pytest.fixture
+def bench(tmp_path: Path, dict_passages: Any) -> Bench:
+    return Bench(tmp_path, dict_passages)
+
+
+@pytest.fixture
+def handbook(new_source: Any) -> Any:
+    source = new_source("handbook", "/handbook")
+    source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
+    source.put("expenses.md", "# Expenses\nSend receipts within a month.")
+    return source
+
+
+def change(bench: Bench, what: str) -> None:
+    """Let the next library be of another identity."""
+    if what == "chunker":
+        bench.chunker = f"{bench.chunker}+"
+    elif what == "schema":
+        bench.schema = f"{bench.schema}+"
+    else:
+        bench.embedder = Words(f"{bench.embedder.identity}+", 32 if what == "dimensions" else 64)
+
+
+async def left(bench: Bench) -> list[str]:
+    """Name the indexes that the store holds."""
+    store = LocalStore(bench.home / "lancedb")
+    try:
+        return list(await store.indexes())
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("changed", ["chunker", "schema", "embedder", "dimensions"])
+async def test_the_old_index_answers_until_the_new_one_is_whole(bench: Bench, handbook: Any, changed: str) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        before = await texts(library, "holiday")
+    change(bench, changed)
+    async with bench.library(handbook) as library, bench.library(handbook) as other_process:
+        assert (await library.status()).indexing
+        found = await texts(library, "holiday")
+        assert "Thirty days of holiday a year." in found
+        assert changed in {"embedder", "dimensions"} or found == before, "with both legs where vectors can be compared"
+        bench.embedder.gate.clear()
+        refresh = asyncio.create_task(library.refresh())
+        await asyncio.sleep(0.05)
+        assert await texts(library, "holiday") == found
+        bench.embedder.gate.set()
+        assert (await refresh).sources["handbook"].chunks_written == 3
+        assert not (await library.status()).indexing
+        assert set(await texts(library, "holiday")) == set(before)
+        assert set(await texts(other_process, "holiday")) == set(before), "another process follows the switch"
+        assert len(await left(bench)) == 1
+
+
+async def test_no_search_is_without_an_answer_while_everything_is_indexed_anew(bench: Bench, handbook: Any) -> None:
+    for n in range(30):
+        handbook.put(f"{n}.md", f"holiday number {n}")
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    for changed in ("embedder", "chunker", "dimensions", "schema"):
+        change(bench, changed)
+        async with bench.library(handbook) as library, bench.library(handbook) as other:
+            refresh = asyncio.create_task(library.refresh())
+            searches = 0
+            while not refresh.done():
+                for one in (library, other):
+                    assert len(await texts(one, "holiday number 7", limit=5)) == 5
+                searches += 1
+            assert (await refresh).ok
+            assert searches > 1
+            assert not (await library.status()).indexing
+
+
+async def test_a_growth_is_told_and_goes_on_where_it_was_stopped(bench: Bench, handbook: Any) -> None:
+    for n in range(9):
+        handbook.put(f"{n}.md", f"holiday number {n}")
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        assert await library._indexes.growth([handbook.key]) is None
+    change(bench, "embedder")
+    async with bench.library(handbook) as library:
+        handbook.plan("list on", SourceError("Page 7 failed. Try again."), after=5)
+        await library.refresh()
+        growth = await library._indexes.growth([handbook.key])
+        assert growth is not None
+        assert (growth.documents, growth.of, growth.dense, growth.share) == (6, 11, False, pytest.approx(6 / 11))
+        assert growth.eta_s is not None
+        later = await library._indexes.growth([handbook.key], now=lambda: 1e12)
+        assert later is not None
+        assert later.eta_s is None, "nothing comes in any more"
+        embedded = []
+        passages = bench.embedder.embed_passages
+
+        async def counted(some: Any) -> Any:
+            embedded.extend(some)
+            return await passages(some)
+
+        bench.embedder.embed_passages = counted  # type: ignore[method-assign]
+        await library.refresh()
+        assert len(embedded) == 6, "what was taken in is not embedded again"
+        assert await library._indexes.growth([handbook.key]) is None
+
+
+async def test_a_third_identity_that_comes_while_a_second_grows_takes_its_place(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    change(bench, "embedder")
+    async with bench.library(handbook) as second:
+        handbook.plan("list on", SourceError("Page 2 failed. Try again."), after=1)
+        await second.refresh()
+        change(bench, "chunker")
+        async with bench.library(handbook) as third:
+            assert len(await left(bench)) == 3
+            assert "Thirty days of holiday a year." in await texts(third, "holiday")
+            assert (await third.refresh()).ok
+            assert len(await left(bench)) == 1
+            assert "Thirty days of holiday a year." in await texts(second, "holiday"), "it follows"
+            with pytest.raises(ManifestError, match="Start this one again"):
+                await second.refresh()
+
+
+async def test_a_kvasir_whose_index_another_version_dropped_goes_on_answering(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as old:
+        await old.refresh()
+        await texts(old, "holiday")
+        change(bench, "dimensions")
+        async with bench.library(handbook) as new:
+            assert (await new.refresh()).ok
+        handbook.put("new.md", "A new holiday for all.")
+        assert "Thirty days of holiday a year." in await texts(old, "holiday")
+        with pytest.raises(ManifestError, match="Another Kvasir"):
+            await old.refresh()
+        assert len(await left(bench)) == 1, "and it makes none of its own"
+
+
+async def test_going_back_to_the_version_before_is_one_more_growth(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    change(bench, "embedder")
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    bench.embedder = Words()
+    async with bench.library(handbook) as library:
+        assert "Thirty days of holiday a year." in await texts(library, "holiday")
+        await library.refresh()
+        assert not (await library.status()).indexing
+        assert len(await left(bench)) == 1
+
+
+async def test_an_older_kvasir_that_only_finishes_its_sync_drops_nothing_newer(bench: Bench, handbook: Any) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        old = await stack.enter_async_context(bench.library(handbook))
+        await old.refresh()
+        change(bench, "chunker")
+        new = await stack.enter_async_context(bench.library(handbook))
+        handbook.plan("list on", SourceError("Page 2 failed. Try again."), after=1)
+        await new.refresh()
+        await old.refresh()
+        assert len(await left(bench)) == 2
+        assert (await new.refresh()).ok
+        assert "Thirty days of holiday a year." in await texts(old, "holiday")
