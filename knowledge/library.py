@@ -137,7 +137,8 @@ class Library:
             try:
                 result = await self._hybrid[1].search(query, limit=limit, readers=readers, sources=keys)
             except StoreError:
-                if await self._searched() is index:
+                await self._indexes.follow(lost=True)
+                if self._indexes.searched is index:
                     raise
             else:
                 if await self._searched() is index:
@@ -164,6 +165,7 @@ class Library:
     async def _refresh(self, chosen: Sequence[Source], on_progress: OnProgress | None) -> SyncReport:
         try:
             await self._indexes.follow()
+            await self._indexes.check()
             report = await sync(self._tools(), chosen, configured=self._keys(), on_progress=self._noted(on_progress))
             await self._indexes.switch([source.key for source in self._sources.values()])
         finally:
@@ -278,7 +280,7 @@ class Library:
             rows = await index.manifest.current(ids, self._keys())
             return {row.id: _current(row) for row in rows}
 
-        return HybridSearch(self._embedder, index.store, current)
+        return HybridSearch(self._embedder, index.store, current, dense=index.dense)
 
     def _keys(self) -> list[str]:
         return [source.key.id for source in self._sources.values()]

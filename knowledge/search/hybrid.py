@@ -44,10 +44,11 @@ class HybridSearch:
     """Search over one open store; it holds no state but the number of rows, and may be used by many tasks at once.
 
     Args:
-        embedder: of the identity that the index was built with.
+        embedder: of the identity that the index was built with, unless ``dense`` is False.
         store: open.
         current: the manifest's word, see ``CurrentChunks``.
         breadth: how widely to look.
+        dense: whether the index is of this embedder; if not, only the lexical leg is asked.
         now: seconds of a monotonic clock.
 
     """
@@ -59,12 +60,14 @@ class HybridSearch:
         current: CurrentChunks,
         *,
         breadth: Breadth | None = None,
+        dense: bool = True,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._current = current
         self._breadth = breadth or Breadth()
+        self._dense = dense
         self._now = now
         self._rows = 0
         self._rows_counted_at = -math.inf
@@ -88,7 +91,7 @@ class HybridSearch:
         text = bounded(query.strip(), self._breadth.query_characters)
         hits: tuple[Hit, ...] = ()
         if text and sources and limit > 0:
-            vector, rows = await both(self._embedder.embed_query(text), self._count())
+            vector, rows = await both(self._embed(text), self._count())
             terms = query_terms(text)
             question = asked(text, terms, rows)
             hits = await self._hits(question, vector, terms, limit, sources, frozenset(readers) or EVERYONE)
@@ -97,7 +100,7 @@ class HybridSearch:
     async def _hits(
         self,
         question: Asked,
-        vector: Vector,
+        vector: Vector | None,
         terms: str,
         limit: int,
         sources: Collection[str],
@@ -128,6 +131,9 @@ class HybridSearch:
                     _hit(one, confidence(one.candidate, question, behind), current[one.candidate.chunk.id])
                     for one in picked
                 )
+
+    async def _embed(self, text: str) -> Vector | None:
+        return await self._embedder.embed_query(text) if self._dense else None
 
     async def _count(self) -> int:
         now = self._now()

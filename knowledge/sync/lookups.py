@@ -169,6 +169,20 @@ class Lookups:
         )
         return tuple(Held(*tuple(row)) for row in await self._rows(query))
 
+    async def pace(self, last: int, since: float) -> float | None:
+        """Return how many documents a second came in, by the ``last`` ones; None if none did ``since`` then."""
+        newest = (
+            select(tables.documents.c.read_at)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index)
+            .order_by(tables.documents.c.read_at.desc())
+            .limit(last)
+        )
+        times = [read_at for (read_at,) in await self._rows(newest) if read_at > 0.0]
+        if not times or times[0] < since or times[0] <= times[-1]:
+            return None
+        return float((len(times) - 1) / (times[0] - times[-1]))
+
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _rows(self, query: Executable) -> Rows:

@@ -31,6 +31,7 @@ def _to_2(connection: Connection) -> None:
     binary, number = ("BYTEA", "DOUBLE PRECISION") if connection.dialect.name == "postgresql" else ("BLOB", "DOUBLE")
     for statement in (
         f"CREATE TABLE IF NOT EXISTS knowledge_memories (source TEXT NOT NULL PRIMARY KEY, data {binary} NOT NULL)",
+        "ALTER TABLE knowledge_indexes ADD COLUMN dimensions INTEGER",
         f"ALTER TABLE knowledge_indexes ADD COLUMN repaired_at {number}",
         "ALTER TABLE knowledge_indexes ADD COLUMN drift INTEGER",
         "ALTER TABLE knowledge_indexes ADD COLUMN mended INTEGER",

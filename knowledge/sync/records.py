@@ -90,6 +90,25 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How far an index is that grows beside the one that answers."""
+
+    documents: int
+    """Taken into it so far."""
+    of: int
+    """Documents that it will have, as far as is known: those of the old index where a source is not worked off yet."""
+    eta_s: float | None
+    """Seconds to the end at the pace of the last documents; None while none come in."""
+    dense: bool
+    """Whether the old index is searched with both legs; if not, by its words alone, because the embedder changed."""
+
+    @property
+    def share(self) -> float:
+        """Return how much of it is there, 0 to 1."""
+        return self.documents / self.of if self.of else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A document whose chunks the store has acknowledged: what the manifest flips to."""
 

@@ -48,6 +48,8 @@ class IndexRow:
     store: str
     embedder: str
     active: bool
+    dimensions: int | None = None
+    """Length of its vectors; None where an older Kvasir made it."""
 
 
 class Manifest:
@@ -57,7 +59,7 @@ class Manifest:
         self._database = database
 
     @whole
-    async def index(self, identity: Identity) -> IndexRow:
+    async def index(self, identity: Identity, dimensions: int | None = None) -> IndexRow:
         """Return the index of this identity, noting it when it is new; the first of all is active at once."""
         found = [row for row in await self.indexes() if row.name == identity.name]
         if found:
@@ -65,11 +67,17 @@ class Manifest:
         async with self._database.writing() as connection:
             await connection.execute(
                 text(
-                    "INSERT INTO knowledge_indexes (name, store, embedder, active) SELECT :name, :store, :embedder, "
+                    "INSERT INTO knowledge_indexes (name, store, embedder, dimensions, active) "
+                    "SELECT :name, :store, :embedder, CAST(:dimensions AS INTEGER), "
                     "NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE active) "
                     "WHERE NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE name = :name)"
                 ),
-                {"name": identity.name, "store": identity.store, "embedder": identity.embedder},
+                {
+                    "name": identity.name,
+                    "store": identity.store,
+                    "embedder": identity.embedder,
+                    "dimensions": dimensions,
+                },
             )
         return next(row for row in await self.indexes() if row.name == identity.name)
 

@@ -38,6 +38,7 @@ indexes = Table(
     Column("store", Text, nullable=False),
     Column("embedder", Text, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("dimensions", Integer),
     Column("repaired_at", Double),
     Column("drift", Integer),
     Column("mended", Integer),
@@ -104,9 +105,14 @@ memories = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
-INDEXES = select(indexes.c.id, indexes.c.name, indexes.c.store, indexes.c.embedder, indexes.c.active).order_by(
-    indexes.c.id
-)
+INDEXES = select(
+    indexes.c.id,
+    indexes.c.name,
+    indexes.c.store,
+    indexes.c.embedder,
+    indexes.c.active,
+    indexes.c.dimensions,
+).order_by(indexes.c.id)
 KNOWN = select(
     documents.c.id,
     documents.c.document,

@@ -4,93 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from knowledge.errors import SyncRunning, UnknownSource
-from knowledge.interfaces import Matrix
-from knowledge.library import Library
-from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.stores.local import LocalStore
-from knowledge.sync.indexes import Indexes
 from knowledge.sync.lock import sync_lock
-from knowledge.sync.records import Identity
-from knowledge.sync.state import open_manifest, sqlite_url
-
-WORDS = 64
-
-
-class Words:
-    """An embedder whose texts are near when they share words; ``identity`` says which model it plays."""
-
-    dimensions = WORDS
-
-    def __init__(self, identity: str = "words-1") -> None:
-        self.identity = identity
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def embed_query(self, text: str) -> Any:
-        return (await self._vectors([text]))[0]
-
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
-        return await self._vectors(texts)
-
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        await self.gate.wait()
-        return await self._vectors(texts)
-
-    async def _vectors(self, texts: Sequence[str]) -> Matrix:
-        rows = np.full((len(texts), WORDS), 0.01, np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[sum(word.encode()) % WORDS] += 1.0
-        result: Matrix = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return result
-
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
-
-class Overtaken(LocalStore):
-    """A store whose answer is overtaken by a whole sync before the manifest is asked; ``meanwhile`` runs it, once."""
-
-    meanwhile: Any = None
-
-    async def candidates(self, *args: Any, **kwargs: Any) -> Any:
-        found = await super().candidates(*args, **kwargs)
-        meanwhile, Overtaken.meanwhile = Overtaken.meanwhile, None
-        if meanwhile is not None:
-            await meanwhile()
-        return found
-
-
-class Bench:
-    """A state directory; ``library`` opens it as a process would."""
-
-    def __init__(self, home: Path, passages: Any) -> None:
-        self.home = home
-        self.passages = passages
-        self.embedder = Words()
-        self.chunker = "1"
-        self.store = LocalStore
-
-    @contextlib.asynccontextmanager
-    async def library(self, *sources: Any) -> AsyncIterator[Library]:
-        specs = tuple(SourceSpec(source.key.name, "dict", {}, self.home) for source in sources)
-        url = sqlite_url(self.home / "kvasir.db")
-        settings = KnowledgeSettings(self.home, self.home, url, specs)
-        async with contextlib.AsyncExitStack() as stack:
-            manifest = await open_manifest(url)
-            stack.push_async_callback(manifest.close)
-            indexes = Indexes(manifest, lambda: self.store(self.home / "lancedb"), WORDS)
-            stack.push_async_callback(indexes.close)
-            await indexes.open(Identity("lancedb", self.embedder.identity, self.chunker, "1"))
-            yield Library(settings, sources=sources, indexes=indexes, embedder=self.embedder, passages=self.passages)
+from tests.sync.library_bench import Bench, Overtaken, texts
 
 
 @pytest.fixture
@@ -104,10 +25,6 @@ def handbook(new_source: Any) -> Any:
     source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
     source.put("expenses.md", "# Expenses\nSend receipts within a month.")
     return source
-
-
-async def texts(library: Library, query: str, **options: Any) -> list[str]:
-    return [hit.text for hit in (await library.search(query, **options)).hits]
 
 
 async def test_what_is_synced_is_found_and_cited(bench: Bench, handbook: Any) -> None:
@@ -191,32 +108,6 @@ async def test_a_scheduled_run_waits_for_the_one_that_runs(bench: Bench, handboo
         await library._by_the_clock(None)
         assert waited == [60.0]
         assert await texts(library, "holiday") != []
-
-
-@pytest.mark.parametrize("changed", ["chunker", "embedder"])
-async def test_what_an_index_is_made_with_changes(bench: Bench, handbook: Any, changed: str) -> None:
-    async with bench.library(handbook) as library:
-        await library.refresh()
-        before = await texts(library, "holiday")
-    if changed == "chunker":
-        bench.chunker = "2"
-    else:
-        bench.embedder = Words("words-2")
-    async with bench.library(handbook) as library, bench.library(handbook) as other_process:
-        assert (await library.status()).indexing
-        assert await texts(library, "holiday") == (before if changed == "chunker" else [])
-        bench.embedder.gate.clear()
-        refresh = asyncio.create_task(library.refresh())
-        await asyncio.sleep(0.05)
-        assert await texts(library, "holiday") == (before if changed == "chunker" else [])
-        bench.embedder.gate.set()
-        assert (await refresh).sources["handbook"].chunks_written == 3
-        assert not (await library.status()).indexing
-        assert await texts(library, "holiday") == before
-        assert await texts(other_process, "holiday") == before, "another process follows the switch"
-        store = LocalStore(bench.home / "lancedb")
-        assert len(await store.indexes()) == 1
-        await store.close()
 
 
 async def test_a_source_that_is_away_keeps_the_old_index_answering(
