@@ -1,0 +1,141 @@
+"""One document: read, parsed, cut into chunks, and compared with what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from knowledge.errors import ParseError, SourceError
+from knowledge.interfaces import Chunk, Content, Listed, Source
+from knowledge.sync.budget import Budget, Lease, Sizes
+from knowledge.sync.flow import Flow, Prepared
+from knowledge.sync.pipeline import Pipeline
+from knowledge.sync.plan import Add, Read
+from knowledge.sync.records import Known, Taken, Touched, encode_readers
+from knowledge.sync.rows import seconds
+from knowledge.sync.tools import Tools
+
+_DAY_S = 86_400
+_AWAY_BYTES = 1_000_000
+"""From which on a checksum is made beside the loop."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class TookTooLong(SourceError):
+    """A document was not read within its deadline."""
+
+
+class Preparer:
+    """Prepares the documents of one source. Only so many bytes are read ahead, and only so much text lies ready."""
+
+    def __init__(
+        self, tools: Tools, source: Source, pipeline: Pipeline, budget: Budget, cuts: asyncio.Semaphore
+    ) -> None:
+        self._tools = tools
+        self._source = source
+        self._pipeline = pipeline
+        self._budget = budget
+        self._cuts = cuts
+        self._turn = asyncio.Lock()
+        self._sizes = Sizes()
+
+    async def through(self, read: Read, flow: Flow) -> Touched | None:
+        """Put a document into the pipeline; if it has not changed, return what is to be noted instead.
+
+        Raises:
+            TookTooLong: reading or parsing it went over its deadline.
+            SourceError, ParseError: it cannot be read.
+            EmbedderError, StoreError, ManifestError: an earlier document of this source failed in the pipeline.
+
+        """
+        async with AsyncExitStack() as stack:
+            lease = await stack.enter_async_context(self._budget.lease(self._sizes.expected(read.listed)))
+            read_at = self._tools.now()
+            content = await self._read(read.listed, lease)
+            sha256 = await _sha256(content.data)
+            known = None if isinstance(read, Add) else read.known
+            anew = known is not None and _moved(read.listed, known)
+            if known is not None and sha256 == known.sha256 and not anew:
+                return Touched(known.row, content.version, read_at)
+            await stack.enter_async_context(self._turn)
+            await self._pipeline.room(flow)
+            await stack.enter_async_context(self._cuts)
+            title, chunks = await self._cut(read.listed, content)
+            taken = Taken(read.listed, content.version, sha256, title, read_at, tuple(chunks))
+            del content
+            flow.put(await self._prepared(taken, known, anew=anew))
+        return None
+
+    async def _read(self, listed: Listed, lease: Lease) -> Content:
+        try:
+            async with asyncio.timeout(self._tools.limits.document_s) as deadline:
+                content = await self._source.read(listed)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise self._late(listed) from error
+        lease.set(len(content.data))
+        self._sizes.seen(len(content.data))
+        return content
+
+    async def _cut(self, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+        try:
+            async with asyncio.timeout(self._tools.limits.document_s) as deadline:
+                title, chunks = await self._tools.passages(self._source.key, listed, content)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise self._late(listed) from error
+        _check_text(listed.document, title, chunks)
+        return title, chunks
+
+    async def _prepared(self, taken: Taken, known: Known | None, *, anew: bool) -> Prepared:
+        before = frozenset(await self._tools.manifest.places(known.row)) if known and known.chunks else frozenset[str]()
+        # A link, an audience, a title or a date is part of a row: with a new one every row is written again, though
+        # not embedded again where its text is the same.
+        anew = anew or (known is not None and _other_row(taken, known))
+        fresh = tuple(chunk for chunk in taken.chunks if anew or chunk.id not in before)
+        return Prepared(taken, before, fresh, replaces=known is not None and known.answers)
+
+    def _late(self, listed: Listed) -> TookTooLong:
+        return TookTooLong(
+            f"{listed.document} took over {self._tools.limits.document_s:.0f} s to read. "
+            "Split it, or leave it out; it is tried again later."
+        )
+
+
+async def _sha256(data: bytes) -> str:
+    if len(data) < _AWAY_BYTES:
+        return hashlib.sha256(data).hexdigest()
+    return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+
+
+def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
+    """Refuse what a database would refuse, together with all the documents of the same transaction.
+
+    Raises:
+        ParseError: a text holds a NUL, or is no Unicode (half a surrogate pair).
+
+    """
+    for text in (title, *(part for chunk in chunks for part in (chunk.title, chunk.heading, chunk.text))):
+        if "\0" in text or (not text.isascii() and _SURROGATE.search(text)):
+            raise ParseError(
+                f"{document} yields text with characters that no database takes. Export it again from what made it, "
+                "or leave it out."
+            )
+
+
+def _moved(listed: Listed, known: Known) -> bool:
+    return listed.url != known.url or encode_readers(listed.readers) != known.readers
+
+
+def _other_row(taken: Taken, known: Known) -> bool:
+    return known.title != taken.title or _day(seconds(taken.listed.modified_at)) != _day(known.modified_at)
+
+
+def _day(moment_s: float | None) -> int | None:
+    """Return what a filter by date tells apart."""
+    return None if moment_s is None else int(moment_s // _DAY_S)

@@ -1,0 +1,227 @@
+"""One source within a run: list, plan, mark, take in, let go; and a report, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
+
+from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
+from knowledge.interfaces import Listed, Source
+from knowledge.sync.flow import Flow
+from knowledge.sync.pipeline import Pipeline, discard
+from knowledge.sync.plan import Add, Plan, Read, plan, retry_delay_s
+from knowledge.sync.preparing import Preparer, TookTooLong
+from knowledge.sync.records import Failed, Known, Touched, both, decode_readers, encode_readers
+from knowledge.sync.report import OnProgress, SourceReport
+from knowledge.sync.tally import Tally
+from knowledge.sync.tools import Tools
+
+_PORTION = 500
+"""Manifest rows changed in one transaction."""
+
+
+class SourceSync:
+    """One sync of one source."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        source: Source,
+        preparer: Preparer,
+        pipeline: Pipeline,
+        on_progress: OnProgress,
+        *,
+        approve: bool,
+    ) -> None:
+        self._tools = tools
+        self._source = source
+        self._key = source.key
+        self._preparer = preparer
+        self._pipeline = pipeline
+        self._approve = approve
+        self._stopped: SourceError | None = None
+        self._silent = 0
+        self._touched: list[Touched] = []
+        self._failed: list[Failed] = []
+        self._tally = Tally(source.key.name, on_progress, tools.clock, tools.limits.progress_s)
+
+    async def run(self) -> SourceReport:
+        """Bring the source up to date as far as it goes; an error of ours is in the report, any other is raised."""
+        error: str | None = None
+        try:
+            async with asyncio.timeout(self._tools.limits.source_s) as deadline:
+                try:
+                    await self._sync()
+                finally:
+                    await self._close()
+        except* KnowledgeError as group:
+            error = str(_first(group))
+        except* TimeoutError:
+            if not deadline.expired():
+                raise
+            error = (
+                f"The source {self._key.name} took over {self._tools.limits.source_s / 3600:.0f} h and was stopped. "
+                "What it brought so far stays; the next sync goes on from there."
+            )
+        if error is not None:
+            # The manifest may be what failed; the report carries the error in any case.
+            with contextlib.suppress(ManifestError):
+                await self._tools.manifest.finish(self._key, listed_at=None, error=error)
+        self._tally.tell(last=True)
+        return self._tally.report(error)
+
+    async def _close(self) -> None:
+        """Let the source let go; one that cannot is no reason to wait."""
+        with contextlib.suppress(TimeoutError, SourceError):
+            async with asyncio.timeout(self._tools.limits.close_s):
+                await self._source.close()
+
+    async def _sync(self) -> None:
+        listed_at = self._tools.now()
+        listing, broken = await self._listing()
+        known = await self._tools.manifest.known(self._key)
+        # In a thread: over a hundred thousand documents it takes a third of a second.
+        todo = await asyncio.to_thread(
+            plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
+        )
+        self._tally.planned(todo, known)
+        await self._mark(todo, listed_at)
+        if not todo.brings_new:
+            await self._let_go(todo, listed_at)
+        await self._take_in(todo.reads)
+        stopped = broken or self._stopped
+        if stopped is not None:
+            raise stopped
+        if todo.brings_new:
+            await self._let_go(todo.doubted(self._tally.never_read), listed_at)
+        await self._tools.manifest.finish(self._key, listed_at=listed_at, error=None)
+
+    async def _listing(self) -> tuple[dict[str, Listed], SourceError | None]:
+        """Return what the source lists, and why it stopped early if it did."""
+        listing: dict[str, Listed] = {}
+        batches = aiter(self._source.list())
+        try:
+            while True:
+                async with asyncio.timeout(self._tools.limits.listing_s):
+                    batch = await anext(batches, None)
+                if batch is None:
+                    return listing, None
+                listing.update((listed.document, listed) for listed in batch)
+                self._tally.listed = len(listing)
+                self._tally.tell()
+        except SourceError as error:
+            return listing, error
+        except TimeoutError:
+            return listing, SourceError(
+                f"The source {self._key.name} listed nothing for {self._tools.limits.listing_s:.0f} s. "
+                "Look whether it answers; nothing of it was deleted."
+            )
+        finally:
+            if isinstance(batches, AsyncGenerator):
+                await batches.aclose()
+
+    async def _mark(self, todo: Plan, now: float) -> None:
+        """Do what needs no reading: hold, release, restrict."""
+        manifest = self._tools.manifest
+        await manifest.hold([row.row for row in todo.holds if not row.held], now)
+        await manifest.hold([row.row for row in todo.releases], None)
+        await manifest.restrict(dict(_restricted(todo.reads)))
+
+    async def _let_go(self, todo: Plan, now: float) -> None:
+        """Delete what is gone; once what is new is there, because that may be the same under another name."""
+        manifest = self._tools.manifest
+        await manifest.hold([row.row for row in todo.holds if not row.held], now)
+        self._tally.held = len(todo.holds)
+        for rows in _portions((*todo.approved, *todo.deletes)):
+            old = await manifest.remove([row.row for row in rows])
+            self._tally.removed(rows)
+            await discard(self._tools.store, manifest, old)
+
+    async def _take_in(self, reads: Sequence[Read]) -> None:
+        if not reads:
+            return
+        async with self._pipeline.flow(self._key, self._tally.taken) as flow, asyncio.TaskGroup() as group:
+            broken = group.create_task(flow.broken())
+            await self._prepare_all(reads, flow)
+            await flow.drained()
+            broken.cancel()
+
+    async def _prepare_all(self, reads: Sequence[Read], flow: Flow) -> None:
+        shared = iter(reads)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._tools.limits.documents, len(reads))):
+                    group.create_task(self._prepare_some(shared, flow))
+        finally:
+            await self._write_down(least=1)
+
+    async def _prepare_some(self, reads: Iterator[Read], flow: Flow) -> None:
+        for read in reads:
+            if self._stopped is not None:
+                return  # What was read already goes on into the store.
+            await self._prepare(read, flow)
+            await self._write_down(least=_PORTION)
+
+    async def _prepare(self, read: Read, flow: Flow) -> None:
+        try:
+            touched = await self._preparer.through(read, flow)
+        except (SourceUnavailable, SourceDenied) as error:
+            # Of no use to try ten thousand documents one by one, or to let each of them rest.
+            self._stopped = error
+            return
+        except TookTooLong as error:
+            self._fail(read, str(error))
+            self._hangs()
+            return
+        except (SourceError, ParseError) as error:
+            self._fail(read, str(error))
+        else:
+            if touched is not None and not isinstance(read, Add):
+                self._touched.append(touched)
+                self._tally.touched(read.known)
+        self._silent = 0
+
+    def _hangs(self) -> None:
+        """Count what took too long in a row, and give the source up when it is too much."""
+        self._silent += 1
+        if self._silent >= self._tools.limits.silent:
+            self._stopped = SourceUnavailable(
+                f"{self._silent} documents of {self._key.name} in a row took over "
+                f"{self._tools.limits.document_s:.0f} s to read: the source hangs. Look whether it answers; the next "
+                "sync goes on from here."
+            )
+
+    def _fail(self, read: Read, reason: str) -> None:
+        known = None if isinstance(read, Add) else read.known
+        attempts = (known.attempts if known else 0) + 1
+        retry_at = self._tools.now() + retry_delay_s(attempts)
+        self._failed.append(Failed(read.listed, reason, attempts, retry_at))
+        self._tally.failed(read, reason)
+
+    async def _write_down(self, *, least: int) -> None:
+        """Write what was touched and what failed into the manifest, once there is enough of it."""
+        if len(self._touched) + len(self._failed) >= least:
+            touched, self._touched = self._touched, []
+            failed, self._failed = self._failed, []
+            await self._tools.manifest.touch(touched)
+            await self._tools.manifest.fail(self._key, failed)
+
+
+def _restricted(reads: Sequence[Read]) -> Iterator[tuple[int, str]]:
+    """Yield the documents whose audience changes, with the readers who may see both the old rows and the new."""
+    for read in reads:
+        if not isinstance(read, Add) and encode_readers(read.listed.readers) != read.known.readers:
+            yield read.known.row, encode_readers(both(decode_readers(read.known.readers), read.listed.readers))
+
+
+def _portions(rows: Sequence[Known]) -> Iterator[Sequence[Known]]:
+    return (rows[start : start + _PORTION] for start in range(0, len(rows), _PORTION))
+
+
+def _first(group: BaseExceptionGroup[KnowledgeError]) -> KnowledgeError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, KnowledgeError)  # noqa: S101 - what the group is made of
+    return error
