@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -28,23 +29,52 @@ _INLINE: Final = frozenset({
 _INLINE_MARKS: Final = {"br": "\n", "code": "`"}
 _MARKED: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
+_HEADINGS = "h1, h2, h3, h4, h5, h6"
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
 _PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
 _MIN_MAIN_CHARACTERS = 200
 """A ``main`` or lone ``article`` with less text than this beside a larger body is not the main text."""
+_MIN_MAIN_SHARE = 0.1
+"""An extracted main text with less than this of the page's text has missed it."""
 
 
 def parse_html(data: bytes, document: str, media_type: str | None = None) -> Document:
     """Parse HTML; the title is the page's first heading if its ``title`` begins with it, else the ``title``."""
-    tree = LexborHTMLParser(decode(data, media_type=media_type, html=True))
+    html = decode(data, media_type=media_type, html=True)
+    tree = LexborHTMLParser(html)
     main, inside = _main(tree)
-    writer = _Writer(page_furniture=not inside)
-    if main is not None:
-        writer.walk(main)
-    sections = writer.sections()
+    sections = _sections(main, page_furniture=not inside)
+    if not inside and "main-text=yes" in (media_type or ""):
+        sections = _main_sections(html, tree, sections)
     return titled(_title(tree, sections) or name_title(document), sections)
+
+
+def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section, ...]:
+    writer = _Writer(page_furniture=page_furniture)
+    if node is not None:
+        writer.walk(node)
+    return writer.sections()
+
+
+def _main_sections(html: str, tree: LexborHTMLParser, whole: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Return what is the main text of a page that does not mark it; all of it where too little is found."""
+    from knowledge.web.extract import main_html  # noqa: PLC0415 - takes a while, and files need it not
+
+    extracted = main_html(html)
+    sections = _sections(LexborHTMLParser(extracted).body, page_furniture=False) if extracted else ()
+    if _characters(sections) < _MIN_MAIN_SHARE * _characters(whole):
+        return whole
+    anchors = {one_line(node.text(deep=True)): anchor for node in tree.css(_HEADINGS) if (anchor := _anchor(node))}
+    return tuple(
+        replace(section, anchor=anchors.get(section.headings[-1])) if section.headings else section
+        for section in sections
+    )
+
+
+def _characters(sections: tuple[Section, ...]) -> int:
+    return sum(len(section.text) for section in sections)
 
 
 def visible_text(html: str) -> str:

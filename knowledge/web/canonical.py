@@ -1,0 +1,135 @@
+"""One page is one document: the many spellings of its address brought to one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
+
+_TRACKING = re.compile(
+    r"utm_\w+|gclid|gclsrc|dclid|gbraid|wbraid|fbclid|msclkid|twclid|ttclid|yclid|igshid|mc_[ce]id|_hs(enc|mi)|mkt_tok"
+    r"|_ga|_gl|s_cid|vero_id|oly_(anon|enc)_id|spm|scm|share_token",
+    re.IGNORECASE,
+)
+_SESSION = re.compile(
+    r"phpsessid|jsessionid|aspsessionid\w*|asp\.net_sessionid|cfid|cftoken|sid|sessid|session_?id", re.IGNORECASE
+)
+_PATH_SESSION = re.compile(r";jsessionid=[^/?#]*|\(S\([a-z0-9]{24}\)\)/?", re.IGNORECASE)
+_INDEX = re.compile(r"(?:^|(?<=/))index\.(?:html?|php)$", re.IGNORECASE)
+_FILE = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|do|xml|md|txt|pdf)$", re.IGNORECASE)
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ODD_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/?#%\\\ud800-\udfff\u200b-\u200f\u2028-\u202e\ufeff\ufffd]")
+_KEPT = "!$%&'()*+,/:;=?@[]~-._"
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The pages under a URL, wherever a link to them comes from."""
+
+    origin: str
+    """``scheme://host[:port]`` as pages are asked for."""
+    hosts: frozenset[tuple[str, int | None]]
+    """Hosts with their ports that are this site; None for the scheme's own: http and https are twins there."""
+    prefix: str
+    """The path under which pages are, with a slash at its end."""
+
+    @classmethod
+    def of(cls, url: str) -> Site:
+        """Return the site of a URL: what is below it, or beside it where it names a file.
+
+        Raises:
+            ValueError: it is no http(s) URL.
+
+        """
+        parts = _split(url)
+        if parts is None:
+            raise ValueError("it is no http:// or https:// address")
+        scheme, host, port, path, _ = parts
+        folder, _, name = path.rpartition("/")
+        prefix = f"{folder}/" if not name or _FILE.search(name) else f"{path}/"
+        shown = f"[{host}]" if ":" in host else host
+        origin = f"{scheme}://{shown}" + (f":{port}" if port else "")
+        return cls(origin, frozenset({(host, port)}), prefix)
+
+    def address(self, link: str, base: str) -> str | None:
+        """Return the one address of the page that a link on ``base`` leads to, None where it is not of this site."""
+        try:
+            parts = _split(urljoin(base, link.strip()))
+        except ValueError:
+            return None
+        if parts is None:
+            return None
+        _, host, port, path, query = parts
+        if (host, port) not in self.hosts or not f"{path.removesuffix('/')}/".startswith(self.prefix):
+            return None
+        return f"{self.origin}{path}" + (f"?{query}" if query else "")
+
+    def document(self, address: str) -> str:
+        """Return a page's id: its path below the prefix, alike for every spelling; ``/`` for the prefix itself."""
+        path, _, query = address.removeprefix(self.origin).partition("?")
+        path = _INDEX.sub("", path).rstrip("/")
+        name = _readable(path[len(self.prefix) :]) if len(path) > len(self.prefix) else ""
+        sorted_query = "&".join(sorted(query.split("&"))) if query else ""
+        return (name or "/") + (f"?{_readable(sorted_query)}" if sorted_query else "")
+
+
+def _split(url: str) -> tuple[str, str, int | None, str, str] | None:
+    """Return scheme, host, port (None for the scheme's own), path and query in their one spelling."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").removesuffix(".")
+    if scheme not in _PORTS or not host or parts.username is not None:
+        return None
+    if port == _PORTS[scheme]:
+        port = None
+    return scheme, host, port, _path(parts.path), _query(parts.query)
+
+
+def _path(path: str) -> str:
+    path = _escaped(_PATH_SESSION.sub("", path))
+    kept: list[str] = []
+    parts = path.split("/")[1:] or [""]
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if part == "..":
+            kept = kept[:-1]
+        elif part != "." and (part or last):  # two slashes are one
+            kept.append(part)
+            continue
+        if last:
+            kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _query(query: str) -> str:
+    kept = [
+        _escaped(part)
+        for part in query.split("&")
+        if part and not _TRACKING.fullmatch(name := part.partition("=")[0]) and not _SESSION.fullmatch(name)
+    ]
+    return "&".join(kept)
+
+
+def _escaped(text: str) -> str:
+    """Escape what must be escaped, and nothing else."""
+    plain = _ESCAPED.sub(lambda match: _one(int(match[1], 16)), text.replace("\\", "%5C"))
+    return quote(plain.encode("utf-8", "replace"), safe=_KEPT)
+
+
+def _one(byte: int) -> str:
+    return chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
+
+
+def _readable(text: str) -> str:
+    """Undo the escapes of a run of characters where that leaves a name that a person reads."""
+    return re.sub(r"(?:%[0-9A-F]{2})+", lambda run: _run(run[0]), text)
+
+
+def _run(escapes: str) -> str:
+    text = unquote_to_bytes(escapes).decode("utf-8", "replace")
+    return escapes if _ODD_IN_A_NAME.search(text) else text
