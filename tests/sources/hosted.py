@@ -1,0 +1,51 @@
+"""Sources of hosted services as their tests build them: with a clock and a sleep of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from knowledge.interfaces import EVERYONE, Listed, Source, SourceContext
+from knowledge.settings import SourceSpec
+from knowledge.sources.registry import Kind, read_options
+from tests.sources_bench import memories
+
+
+@dataclass
+class World:
+    """What a source is built with, and what it did with it."""
+
+    now: float = 1_800_000_000.0
+    slept: list[float] = field(default_factory=list)
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+    async def sleep(self, seconds: float) -> None:
+        """Note how long, and let the clock jump."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def build(
+        self,
+        kind: Kind,
+        secrets: dict[str, str],
+        *,
+        readers: frozenset[str] = EVERYONE,
+        folder: Path = Path("/nowhere"),
+        **options: object,
+    ) -> Source:
+        spec = SourceSpec("wiki", "hosted", options, folder)
+        context = SourceContext(
+            name="wiki", base_dir=folder, state_dir=folder / "state", memory=memories(self.kept), readers=readers,
+            secrets=secrets, now=lambda: self.now, sleep=self.sleep,
+        )  # fmt: skip
+        return kind.build(context, read_options(kind.options, spec))
+
+
+async def listing(source: Source) -> dict[str, Listed]:
+    """Return what a source lists, each document once."""
+    found: dict[str, Listed] = {}
+    async for batch in source.list():
+        for one in batch:
+            assert one.document not in found
+            found[one.document] = one
+    return found
