@@ -32,6 +32,7 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
     from weaviate.classes.config import ConsistencyLevel
     from weaviate.classes.data import DataObject
     from weaviate.classes.query import Filter
+    from weaviate.exceptions import InsufficientPermissionsError
 
 __all__ = ["Limits", "WeaviateStore"]
 
@@ -128,12 +129,12 @@ class WeaviateStore:
 
             async def delete(collection: Any, by_ids: Any = by_ids) -> None:  # noqa: ANN401
                 while True:
-                    result = await collection.data.delete_many(where=by_ids, verbose=True)
+                    result = await collection.data.delete_many(where=by_ids)
                     if result.matches == result.successful:
                         return
                     if not result.successful:
-                        messages = [one.error for one in result.objects or () if one.error]
-                        raise self._told.of_rows(result.matches, messages) if messages else self._told.read_only()
+                        # Why is not said (asked for, the reply itself fails): the shards know.
+                        raise self._told.unwell() if await _takes_writes(collection) else self._told.read_only()
 
             await self._write(delete)
 
@@ -264,6 +265,15 @@ class WeaviateStore:
     def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
         collection = client.collections.use(self._opened().name).with_consistency_level(ConsistencyLevel[level])
         return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
+
+
+async def _takes_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in the client
+    """Whether no shard is read-only; a key that may not ask counts as one that may not write."""
+    try:
+        shards = await collection.config.get_shards()
+    except InsufficientPermissionsError:
+        return False
+    return all("READONLY" not in {shard.status, *(shard.per_node_status or {}).values()} for shard in shards)
 
 
 def _object(row: StoredChunk) -> DataObject[Any, None]:

@@ -51,15 +51,25 @@ async def client(weaviate: WeaviateServer) -> AsyncIterator[client_library.Weavi
         yield connected
 
 
+async def search(store: WeaviateStore, pool: int = 50) -> set[str]:
+    found = await store.candidates(unit(1), "term", pool=pool, scope=Scope(frozenset({"docs"})))
+    return {candidate.chunk.id for candidate in found}
+
+
 # ── Down ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_server_that_is_down_is_told_at_once() -> None:
+async def test_a_server_that_is_down_does_not_stop_the_start_and_is_told_by_every_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     http, grpc = free_ports(2)
     store = WeaviateStore(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{grpc}", "key", limits=QUICK)
-    async with asyncio.timeout(5):
-        with pytest.raises(StoreUnavailable, match=f"http://127.0.0.1:{http}.*WEAVIATE_URL"):
-            await store.open(INDEX, DIMENSIONS)
+    async with asyncio.timeout(10):
+        await store.open(INDEX, DIMENSIONS)
+        assert f"http://127.0.0.1:{http}" in caplog.text
+        for call in (store.count, lambda: search(store), lambda: store.write([row("a")]), lambda: store.delete(["a"])):
+            with pytest.raises(StoreUnavailable, match=f"http://127.0.0.1:{http}.*WEAVIATE_URL"):
+                await call()
     await store.close()
 
 
@@ -68,10 +78,33 @@ async def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None
     port = silent.sockets[0].getsockname()[1]
     store = WeaviateStore(f"http://127.0.0.1:{port}", limits=QUICK)
     async with asyncio.timeout(10):
+        await store.open(INDEX, DIMENSIONS)
         with pytest.raises(StoreUnavailable, match="WEAVIATE_URL"):
-            await store.open(INDEX, DIMENSIONS)
+            await search(store)
     await store.close()
     silent.close()
+
+
+@pytest.mark.slow
+async def test_a_server_that_comes_up_after_the_start_is_used_then(tmp_path: Path) -> None:
+    """Also when its first words are a refusal: what is wrong is said by every call until it is mended."""
+    with weaviate_server(tmp_path) as server:
+        server.kill()
+        store = WeaviateStore(server.url, server.grpc_url, server.api_key, limits=QUICK)
+        stranger = WeaviateStore(server.url, server.grpc_url, "not-a-key-of-theirs", limits=QUICK)
+        for one in (store, stranger):
+            await one.open(INDEX, DIMENSIONS)
+        with pytest.raises(StoreUnavailable):
+            await search(store)
+        await asyncio.to_thread(server.start)
+        assert await search(store) == set()
+        await asyncio.gather(store.write([row("a")]), store.write([row("b")]))
+        assert await search(store) == {"a", "b"}
+        for _ in range(2):
+            with pytest.raises(StoreMisconfigured, match="WEAVIATE_API_KEY"):
+                await search(stranger)
+        for one in (store, stranger):
+            await one.close()
 
 
 @pytest.mark.slow
@@ -106,10 +139,12 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
 
 
 @pytest.mark.slow
-async def test_only_the_grpc_side_unreachable_is_told_at_opening(weaviate: WeaviateServer) -> None:
+async def test_only_the_grpc_side_unreachable_is_told(weaviate: WeaviateServer) -> None:
     store = WeaviateStore(weaviate.url, f"127.0.0.1:{free_ports(1)[0]}", weaviate.api_key, limits=QUICK)
+    await store.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreUnavailable, match="WEAVIATE_GRPC_URL"):
-        await store.open(INDEX, DIMENSIONS)
+        await search(store)
+    await store.drop(INDEX)
     await store.close()
 
 
