@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Listed, Memory
+
+_FIELD = re.compile(r"\{(\w+)\}")
 
 MAX_MB = 50.0
 """A larger document is not read, unless the source's ``max_mb`` says otherwise."""
@@ -43,6 +48,21 @@ def too_large(document: str, size_bytes: int, limit: int) -> SourceError:
         f"{document} has {size_bytes / 1e6:.0f} MB, more than the {limit / 1e6:.0f} MB that are read. Split it, or "
         "raise the source's max_mb."
     )
+
+
+def fill(template: str, **fields: str) -> str:
+    """Return a link: each ``{name}`` of the template is replaced by what stands for it, quoted for an address."""
+    return _FIELD.sub(lambda field: quote(fields[field[1]]) if field[1] in fields else field[0], template)
+
+
+def stem(path: str) -> str:
+    """Return a path without its suffix, as the ``{stem}`` of a link."""
+    return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path
+
+
+def hidden(path: str) -> bool:
+    """Tell whether a path goes through a hidden folder, or is a hidden or an office program's temporary file."""
+    return any(part.startswith((".", "~$")) for part in path.split("/"))
 
 
 async def recall(memory: Memory, version: int) -> dict[str, Any] | None:

@@ -8,12 +8,11 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from urllib.parse import quote
+from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember, too_large
+from knowledge.sources.common import MAX_MB, fill, hidden, kept_alive, limit_bytes, recall, remember, stem, too_large
 from knowledge.sources.folder import SUFFIXES
 from knowledge.sources.git_hosts import HOSTS, Remote, is_branch, remote
 from knowledge.sources.git_mirror import Blobs, Mirror, Tip
@@ -164,7 +163,7 @@ class GitSource:
         return _State(tip, commit, blobs, dates)
 
     def _is_document(self, path: str) -> bool:
-        return path.lower().endswith(self._suffixes) and not _hidden(path) and self._takes(path)
+        return path.lower().endswith(self._suffixes) and not hidden(path) and self._takes(path)
 
     def _listed(self, document: str, state: _State, sizes: Mapping[str, int]) -> Listed:
         blob = state.blobs[document]
@@ -180,9 +179,7 @@ class GitSource:
     def _url(self, document: str, branch: str) -> str | None:
         if self._options.url is None:
             return self._remote.link(branch, document)
-        stem = str(PurePosixPath(document).with_suffix(""))
-        fields = {"{path}": quote(document), "{stem}": quote(stem), "{branch}": quote(branch)}
-        return re.sub("|".join(map(re.escape, fields)), lambda field: fields[field[0]], self._options.url)
+        return fill(self._options.url, path=document, stem=stem(document), branch=branch)
 
 
 def build(context: SourceContext, options: GitOptions) -> GitSource:
@@ -232,10 +229,6 @@ def _check(context: SourceContext, options: GitOptions, address: Remote, token: 
 
 def _wrong(context: SourceContext, key: str, reason: str) -> SourceMisconfigured:
     return SourceMisconfigured(f"Source {context.name}: {key} {reason}. Correct it in kvasir.toml.")
-
-
-def _hidden(path: str) -> bool:
-    return any(part.startswith((".", "~$")) for part in path.split("/"))
 
 
 def _remembered(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:

@@ -161,14 +161,18 @@ _SIGNS: Sequence[tuple[str, type[SourceError], str]] = (
     (
         r"Host key verification failed",
         SourceDenied,
-        "The host key of {shown} is not known here. Check it, and add it to known_hosts of the user who runs Kvasir "
-        "(ssh-keyscan prints it).",
+        (
+            "The host key of {shown} is not known here. Check it, and add it to known_hosts of the user who runs "
+            "Kvasir (ssh-keyscan prints it)."
+        ),
     ),
     (
         r"dubious ownership",
         SourceDenied,
-        "The repository {shown} belongs to another user, and git does not read it. Run Kvasir as its owner, or name it "
-        "by a remote address.",
+        (
+            "The repository {shown} belongs to another user, and git does not read it. Run Kvasir as its owner, or "
+            "name it by a remote address."
+        ),
     ),
     (
         r"certificate",
@@ -176,27 +180,35 @@ _SIGNS: Sequence[tuple[str, type[SourceError], str]] = (
         "The certificate of {shown} is not trusted. Correct it, or name your own authority in SSL_CERT_FILE.",
     ),
     (
-        r"[Rr]epository .*not found|does not appear to be a git repository|returned error: 404|does not exist"
-        r"|not a git repository|could not be found|repository not exported",
+        (
+            r"[Rr]epository .*not found|does not appear to be a git repository|returned error: 404|does not exist"
+            r"|not a git repository|could not be found|repository not exported"
+        ),
         SourceUnavailable,
         "There is no repository at {shown}, or these credentials may not see it. Check the address and token_env.",
     ),
     (
-        r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied"
-        r"|returned error: 40[13]|access denied|no mutual signature",
+        (
+            r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied"
+            r"|returned error: 40[13]|access denied|no mutual signature"
+        ),
         SourceDenied,
         "{shown} refuses to be read. Check the token that token_env names (or the ssh key), and its rights.",
     ),
     (
-        r"Could not resolve host|Name or service not known|Connection (refused|reset|timed out|closed)"
-        r"|Failed to connect|timed out|unable to connect|Couldn't connect|returned error: (429|5\d\d)|early EOF|hung up"
-        r"|RPC failed|Operation too slow|unexpected disconnect",
+        (
+            r"Could not resolve host|Name or service not known|Connection (refused|reset|timed out|closed)"
+            r"|Failed to connect|timed out|unable to connect|Couldn't connect|returned error: (429|5\d\d)|early EOF"
+            r"|hung up|RPC failed|Operation too slow|unexpected disconnect"
+        ),
         SourceUnavailable,
         "{shown} cannot be reached, or broke off. Look whether it runs; the next sync tries again.",
     ),
     (
-        r"bad object|[Cc]orrupt|[Nn]ot a valid object|unable to (read|parse) |broken|loose object|index-pack failed"
-        r"|missing (tree|commit|necessary)|did not send all necessary",
+        (
+            r"bad object|[Cc]orrupt|[Nn]ot a valid object|unable to (read|parse) |broken|loose object|index-pack failed"
+            r"|missing (tree|commit|necessary)|did not send all necessary"
+        ),
         GitDamaged,
         "The copy of {shown} on this machine is damaged. Delete the source's folder in KVASIR_HOME and sync again.",
     ),

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -41,10 +42,13 @@ class Repository:
         self.folder.mkdir(parents=True)
         await git(self.folder, "init", "--quiet", "--template=", f"--initial-branch={branch}")
 
-    async def put(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+    async def put(self, name: str, data: bytes) -> None:
+        self.write(name, data)
         await self.commit()
 
     async def commit(self, *arguments: str) -> str:
@@ -71,6 +75,11 @@ class GitBench(Workbench):
 
     async def put(self, name: str, data: bytes) -> None:
         await self.repository.put(name, data)
+
+    async def put_all(self, documents: Mapping[str, bytes]) -> None:
+        for name, data in documents.items():
+            self.repository.write(name, data)
+        await self.repository.commit()
 
     async def remove(self, name: str) -> None:
         (self.repository.folder / name).unlink()
@@ -142,6 +151,7 @@ def _password(request: web.Request) -> str:
 
 
 class GitHttpBench(GitBench):
+    slow = True
     secrets: ClassVar = {"token": "the-token-of-the-test"}
     examples = 4
 

@@ -44,6 +44,8 @@ class Workbench:
     """Whether it needs a real server, or more than about two seconds."""
     examples: ClassVar[int] = 8
     """How many series of random edits are tried."""
+    unnameable: ClassVar[frozenset[str]] = frozenset()
+    """Characters that the server of the test, or the kind, takes in no name."""
     secrets: ClassVar[Mapping[str, str]] = {}
     """Values of the keys that end in ``_env``; none of them may stand in an error."""
 
@@ -71,6 +73,11 @@ class Workbench:
     async def put(self, name: str, data: bytes) -> None:
         """Make a document, or change it."""
         raise NotImplementedError
+
+    async def put_all(self, documents: Mapping[str, bytes]) -> None:
+        """Make many documents."""
+        for name, data in documents.items():
+            await self.put(name, data)
 
     async def remove(self, name: str) -> None:
         """Take a document away."""

@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -58,12 +59,13 @@ async def test_bytes_come_as_they_are(bench: Workbench) -> None:
 
 @needs(Ability.NAMES)
 async def test_odd_names_are_names(bench: Workbench) -> None:
-    for name in ODD_NAMES:
+    names = [name for name in ODD_NAMES if not bench.unnameable & set(name)]
+    for name in names:
         await bench.put(name, name.encode())
     source = bench.source()
     listed = await listing(source)
-    assert set(listed) == {bench.document(name) for name in ODD_NAMES}
-    for name in ODD_NAMES:
+    assert set(listed) == {bench.document(name) for name in names}
+    for name in names:
         one = listed[bench.document(name)]
         assert bench.holds(await source.read(one), name.encode())
         assert one.url is None or (one.url.isascii() and not set(one.url) & set(" \n\t\"'\\<>")), one.url
@@ -90,8 +92,7 @@ async def test_a_listing_twice_is_equal(bench: Workbench) -> None:
 @needs(Ability.MANY)
 async def test_many_documents_are_each_listed_once(bench: Workbench) -> None:
     names = [f"{number % 7}/{number}.md" for number in range(120)]
-    for name in names:
-        await bench.put(name, name.encode())
+    await bench.put_all({name: name.encode() for name in names})
     source = bench.source()
     listed = [one.document async for batch in source.list() for one in batch]
     assert sorted(listed) == sorted(bench.document(name) for name in names)
@@ -300,7 +301,7 @@ async def test_a_listing_that_is_cancelled_leaves_the_source_usable(bench: Workb
     await asyncio.gather(listed, return_exceptions=True)
     assert set(await listing(source)) == {bench.document(name) for name in NAMES}
     await source.close()
-    assert asyncio.all_tasks() - tasks == set()
+    assert left_over(tasks) == []
 
 
 @pytest.mark.parametrize("after_s", [0, 0.002, 0.02])
@@ -315,7 +316,7 @@ async def test_a_read_that_is_cancelled_leaves_the_source_usable(bench: Workbenc
     await asyncio.gather(read, return_exceptions=True)
     assert bench.holds(await source.read(listed), b"one")
     await source.close()
-    assert asyncio.all_tasks() - tasks == set()
+    assert left_over(tasks) == []
 
 
 async def test_a_listing_that_is_left_after_its_first_batch_leaves_the_source_usable(bench: Workbench) -> None:
@@ -363,6 +364,11 @@ async def broken_off(source: Source) -> tuple[list[str], SourceError | None]:
     except SourceError as error:
         return listed, error
     return listed, None
+
+
+def left_over(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    """Return the tasks that are new, those of a bench's own web server left out."""
+    return [task for task in asyncio.all_tasks() - before if "aiohttp/web_" not in repr(task)]
 
 
 def assert_told(error: BaseException | None, bench: Workbench, source: Source) -> None:
