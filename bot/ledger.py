@@ -166,7 +166,7 @@ class Ledger:
             )
             return True
 
-        return await self._transaction(claimed)
+        return await self.transact(claimed)
 
     async def begin(self, key: Key) -> Turn | None:
         """Move a question of ours on to ``answering`` and return it as it now reads; None if it is no longer open."""
@@ -263,9 +263,9 @@ class Ledger:
         def rows(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
             return connection.execute(statement).all()
 
-        return await self._transaction(rows)
+        return await self.transact(rows)
 
-    async def _transaction(self, work: Work[Result]) -> Result:
+    async def transact(self, work: Work[Result]) -> Result:
         """Do some work in a transaction that ends well or ill even if the caller is cancelled.
 
         A transaction that is cancelled in the middle would leave its connection, and with it SQLite's lock, to the

@@ -18,6 +18,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.journal import Journal, keep_watch
 from bot.ledger import Ledger
 from bot.slack.calls import CALL_TIMEOUT_S, Calls
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnavailable
@@ -50,6 +51,8 @@ class SlackDeps:
     library: Library
     engine_status: Callable[[], EngineStatus]
     apology: Callable[[BaseException], str]
+    journal: Journal | None = None
+    """Where what is said in public channels is noted, if they are a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,14 @@ class SlackApp:
         runner: SocketRunner | HttpRunner,
         calls: Calls,
         doubts: Doubts,
+        on_connected: Callable[[], None] = lambda: None,
     ) -> None:
         self.identity = identity
         self._turns = turns
         self._runner = runner
         self._calls = calls
         self._doubts = doubts
+        self._on_connected = on_connected
 
     @property
     def address(self) -> str:
@@ -122,6 +127,7 @@ class SlackApp:
         """
         await self._turns.start()
         await self._runner.start()
+        self._on_connected()
         _log.info("slack connected", transport=self._runner.transport, team=self.identity.me.team)
 
     async def run(self) -> None:
@@ -229,10 +235,17 @@ async def slack_app(
             deps.apology,
             on_removed=doubts.suspect,
             answer_in_shared=answer_in_shared,
+            journal=deps.journal,
         )
         bolt = build_app(settings, client, identity, desk)
         runner = _runner(settings, bolt, client, doubts)
-        app = SlackApp(identity, turns, runner, calls, doubts)
+
+        def watch() -> None:
+            if deps.journal is not None:
+                watching = keep_watch(deps.journal, identity.me.team, lambda: runner.connected)
+                tasks.start(watching, "watch kept")
+
+        app = SlackApp(identity, turns, runner, calls, doubts, watch)
         stack.push_async_callback(tasks.close, 2.0)
         stack.push_async_callback(turns.close)
         stack.push_async_callback(runner.close)

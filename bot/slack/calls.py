@@ -18,7 +18,10 @@ from bot.slack.errors import SlackLimited, SlackUnavailable, from_slack
 CALL_TIMEOUT_S = 15.0
 """For one HTTP exchange with Slack, connecting included; waits for rate limits come on top."""
 
-_READS = {"conversations.replies", "conversations.history", "users.info", "conversations.info", "auth.test"}
+_READS = {
+    "auth.test", "conversations.history", "conversations.info", "conversations.replies", "users.conversations",
+    "users.info",
+}  # fmt: skip
 """Methods that take their arguments from the query alone."""
 _REPEATABLE = _READS | {
     "chat.update", "chat.delete", "chat.stopStream", "agents.sessions.setStatus", "assistant.threads.setStatus",

@@ -46,7 +46,11 @@ class SlackLimited(SlackError):
 
 
 class SlackGone(SlackError):
-    """Where the answer should stand is no longer there."""
+    """Where the answer should stand is no longer there; ``code`` is Slack's name for how."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class SlackStopped(SlackError):
@@ -88,7 +92,9 @@ def from_slack(method: str, code: str, needed: str = "", status: int = 200) -> S
             scope,
         )
     if code in _GONE:
-        return SlackGone(f"Slack says {code} to {method}. Check that the channel is open and Kvasir is a member of it.")
+        return SlackGone(
+            f"Slack says {code} to {method}. Check that the channel is open and Kvasir is a member of it.", code
+        )
     if code == "stopped_by_user":
         return SlackStopped("The answer was stopped.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in {

@@ -29,6 +29,7 @@ class HttpRunner:
         self._runner: web.AppRunner | None = None
         self.address = ""
         """Where events go, once started."""
+        self.connected = False
 
     async def start(self) -> None:
         """Listen.
@@ -49,6 +50,7 @@ class HttpRunner:
             ) from error
         port = self._runner.addresses[0][1]
         self.address = f"http://{self._host}:{port}{EVENTS_PATH}"
+        self.connected = True
 
     async def _events(self, request: web.Request) -> web.Response:
         if not _may_be_signed(request):

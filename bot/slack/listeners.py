@@ -16,6 +16,7 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
+from bot.journal import Journal
 from bot.ledger import LedgerError
 from bot.questions import Key
 from bot.slack import render
@@ -25,6 +26,7 @@ from bot.slack.errors import SlackError
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
 from bot.slack.home import home_view
 from bot.slack.kb import Kb, Typed
+from bot.slack.news import read_news
 from bot.slack.tasks import Tasks
 from bot.slack.turns import Turns
 
@@ -50,6 +52,8 @@ class Desk:
     on_removed: Callable[[], None]
     answer_in_shared: bool = False
     """Whether questions from this workspace are answered in channels that another company reads too."""
+    journal: Journal | None = None
+    """Where what is said in public channels is noted, if they are a source."""
     _told: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def register(self, app: AsyncApp) -> None:
@@ -63,11 +67,17 @@ class Desk:
         """Write an event down before Bolt acknowledges it."""
         try:
             await self.take(body)
+            await self._note(body)
         except LedgerError as error:
             _log.error("event not taken", error=str(error), event_id=str(body.get("event_id", "")))
             self._excuse(body, error)
             return BoltResponse(status=503, body="")
         return await next_()
+
+    async def _note(self, body: Mapping[str, Any]) -> None:
+        """Write down what an event changes in the channels that are a source; after the question, which waits."""
+        if self.journal is not None and (news := read_news(body, self.me)) is not None:
+            await self.journal.note(self.me.team, news)
 
     async def take(self, body: Mapping[str, Any]) -> None:
         """Do what an event asks for.

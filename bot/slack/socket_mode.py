@@ -55,6 +55,8 @@ class SocketRunner:
         self._now = now
         self._handler: AsyncSocketModeHandler | None = None
         self._watchdog: asyncio.Task[None] | None = None
+        self.connected = False
+        """Whether events arrive, as far as was seen at the last look."""
 
     async def start(self) -> None:
         """Connect; returns once the websocket is open. A refusal later on is told to ``on_refused``.
@@ -78,6 +80,7 @@ class SocketRunner:
                 "lets wss:// through, and start Kvasir again.",
                 maybe_done=False,
             ) from None
+        self.connected = True
         self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
 
     async def _opened(self) -> str:
@@ -98,7 +101,8 @@ class SocketRunner:
         while True:
             await asyncio.sleep(self._look_s)
             ended = [task for task in (client.current_session_monitor, client.message_receiver) if task and task.done()]
-            if not ended and await client.is_connected():
+            self.connected = not ended and bool(await client.is_connected())
+            if self.connected:
                 quiet_since = None
                 continue
             quiet_since = quiet_since or self._now()
