@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ from bot.sandbox.interactions import Interactions
 from bot.sandbox.model import Json, Message, Person
 from bot.sandbox.refusals import Refused
 from bot.sandbox.socketmode import SocketMode
+from bot.sandbox.uploads import Uploads
 from bot.sandbox.workspace import message_frame
 
 _Do = Callable[[Json], Awaitable[Json]]
@@ -22,11 +24,12 @@ _Do = Callable[[Json], Awaitable[Json]]
 class Control:
     """Endpoints under ``/sandbox/``, each behind the control token."""
 
-    def __init__(self, hub: Hub, interactions: Interactions, api: Api, sockets: SocketMode) -> None:
+    def __init__(self, hub: Hub, interactions: Interactions, api: Api, sockets: SocketMode, uploads: Uploads) -> None:
         self._hub = hub
         self._interactions = interactions
         self._api = api
         self._sockets = sockets
+        self._uploads = uploads
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -41,6 +44,9 @@ class Control:
             "stop": self.stop,
             "home": self.home,
             "join": self.join,
+            "leave": self.leave,
+            "rename": self.rename,
+            "archive": self.archive,
             "channel": self.channel,
             "faults": self.faults,
             "clock": self.clock,
@@ -74,10 +80,13 @@ class Control:
     # ── Acting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def say(self, body: Json) -> Json:
-        """Say something as ``person``, or post it as another bot that ``bot`` names."""
+        """Say something as ``person``, with ``files`` (name and base64 of each), or as another bot (``bot``)."""
         if body.get("bot"):
             return self._say_as_bot(body)
-        message = self._hub.workspace.say(body["person"], self._room(body), body["text"], body.get("thread_ts"))
+        room, author = self._room(body), self._hub.workspace.person(body["person"])
+        given = [(file["name"], base64.b64decode(file["base64"])) for file in body.get("files") or ()]
+        files = [self._uploads.take(name, data, author.id) for name, data in given]
+        message = self._hub.workspace.say(author.id, room, body["text"], body.get("thread_ts"), files)
         return {"ts": message.ts, "channel": message.channel}
 
     def _room(self, body: Json) -> str:
@@ -165,6 +174,24 @@ class Control:
         """Put ``member`` into a channel."""
         member = self._hub.workspace.person(body["member"]).id
         self._hub.workspace.join(member, self._hub.workspace.room(body["channel"]).id)
+        return {}
+
+    async def leave(self, body: Json) -> Json:
+        """Take ``member`` out of a channel."""
+        member = self._hub.workspace.person(body["member"]).id
+        self._hub.workspace.leave(member, self._hub.workspace.room(body["channel"]).id)
+        return {}
+
+    async def rename(self, body: Json) -> Json:
+        """Give a channel the name ``name``."""
+        self._hub.workspace.rename(self._hub.workspace.room(body["channel"]).id, body["name"])
+        return {}
+
+    async def archive(self, body: Json) -> Json:
+        """Archive a channel as ``person``; with ``archived`` false, open it again."""
+        person = self._hub.workspace.person(body["person"]).id
+        room = self._hub.workspace.room(body["channel"]).id
+        self._hub.workspace.archive(room, person, archived=body.get("archived", True))
         return {}
 
     async def channel(self, body: Json) -> Json:

@@ -52,6 +52,7 @@ class Channel:
     created: int
     topic: str = ""
     shared_externally: bool = False
+    archived: bool = False
 
     @property
     def key(self) -> str:
@@ -85,6 +86,8 @@ class Message:
     """The one person who sees it; such a message is no part of any history."""
     stream: StreamState | None = None
     stream_started: float = 0.0
+    files: Sequence[Json] = ()
+    """File objects, as ``uploads.py`` makes them."""
     plan: bool = False
     """Whether its tasks stand together in one plan block."""
 

@@ -29,6 +29,7 @@ from bot.sandbox.outbox import Carrier, Outbox, Schedule
 from bot.sandbox.records import SUBSCRIPTIONS
 from bot.sandbox.socketmode import SocketMode
 from bot.sandbox.storage import Storage
+from bot.sandbox.uploads import Uploads
 from bot.sandbox.webhook import Webhook
 from bot.sandbox.workspace import Workspace
 
@@ -143,9 +144,11 @@ def _hub(options: Options, credentials: Credentials, storage: Storage, carrier: 
 def _application(options: Options, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str) -> web.Application:
     """Put all endpoints together behind the guard."""
     api = Api(hub, browser.interactions, base_url, lambda: sockets.address(base_url))
-    control = Control(hub, browser.interactions, api, sockets)
+    uploads = Uploads(hub, options.state / "uploads", base_url)
+    control = Control(hub, browser.interactions, api, sockets, uploads)
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard(base_url)])
     app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *Documents(options.files).routes()])
+    app.add_routes(uploads.routes())
     app.add_routes([web.get("/link/", sockets.handle)])
     return app
 

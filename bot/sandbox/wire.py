@@ -77,7 +77,7 @@ def channel(found: Channel, viewer: str = BOT_USER) -> Json:
         "is_im": False,
         "is_mpim": False,
         "is_private": found.kind == "group",
-        "is_archived": False,
+        "is_archived": found.archived,
         "is_general": found.name == "general",
         "is_shared": found.shared_externally,
         "is_ext_shared": found.shared_externally,
@@ -105,6 +105,7 @@ def message(workspace: Workspace, found: Message) -> Json:
         "edited": found.edited,
         "metadata": found.metadata,
         "blocks": list(found.blocks),
+        "files": list(found.files),
     }
     body |= {name: value for name, value in optional.items() if value}
     if found.stream == "streaming":

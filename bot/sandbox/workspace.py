@@ -19,23 +19,20 @@ from bot.sandbox.model import (
     BOT_ID,
     BOT_USER,
     SYSTEM_USER,
-    TEAM_ID,
-    Channel,
     Json,
     Message,
     Session,
     StreamState,
     View,
 )
-from bot.sandbox.records import Records
 from bot.sandbox.refusals import Refused
+from bot.sandbox.rooms import Rooms
 
 EPHEMERALS = 1_000
 """How many ephemeral messages are remembered until a restart."""
-_MESSAGE_SUBSCRIPTION = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
 
 
-class Workspace(Records):
+class Workspace(Rooms):
     """The operations on people, conversations, messages, sessions and views."""
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,15 +46,22 @@ class Workspace(Records):
 
     # ── Messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def say(self, person: str, channel: str, typed: str, thread_ts: str | None = None) -> Message:
-        """Post what somebody typed.
+    def say(
+        self,
+        person: str,
+        channel: str,
+        typed: str,
+        thread_ts: str | None = None,
+        files: Sequence[Json] = (),
+    ) -> Message:
+        """Post what somebody typed, and the files that they put to it.
 
         Raises:
             Refused: ``no_text``, ``not_in_channel``, ``thread_not_found``, ``channel_not_found``, ``user_not_found``.
 
         """
         author, room = self.person(person), self.room(channel)
-        if not typed.strip():
+        if not typed.strip() and not files:
             raise Refused("no_text")
         if author.id not in room.members:
             raise Refused("not_in_channel")
@@ -70,6 +74,8 @@ class Workspace(Records):
             blocks=[text.rich_text(kept)],
             thread_ts=self.root_of(room.id, thread_ts),
             client_msg_id=str(uuid.uuid4()),
+            files=files,
+            subtype="file_share" if files else None,
         )
         return self.post(message)
 
@@ -237,7 +243,7 @@ class Workspace(Records):
         streaming = [self.messages[room][ts] for room, ts in self._streaming if room == channel]
         return [message for message in streaming if message.root == root]
 
-    # ── Sessions, views, members ─────────────────────────────────────────────────────────────────────────────────────
+    # ── Sessions, views ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def set_session(self, session: Session) -> None:
         """Keep an agent's session and show it."""
@@ -295,32 +301,7 @@ class Workspace(Records):
         if "app_home_opened" in self.subscriptions:
             self.changes.events.append((event, False))
 
-    def join(self, member: str, channel: str, inviter: str | None = None) -> Channel:
-        """Put somebody into a channel; one who is there already stays."""
-        room = self.channels[channel]
-        if member in room.members:
-            return room
-        room = replace(room, members=[*room.members, member])
-        self.channels[channel] = room
-        self.changes.keep(room)
-        body = {"type": "channel", "channel": wire.channel(room), "members": list(room.members)}
-        self.changes.news.append(News(f"channel/{room.id}", body))
-        event: Json = {
-            "type": "member_joined_channel",
-            "user": member,
-            "channel": channel,
-            "channel_type": "C" if room.kind == "channel" else "G",
-            "team": TEAM_ID,
-            "event_ts": self.next_ts(),
-        }
-        self._announce(event | ({"inviter": inviter} if inviter else {}), channel)
-        return room
-
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def audience(self, channel: str) -> frozenset[str]:
-        """Return whose pages show a conversation."""
-        return frozenset(self.channels[channel].members)
 
     def _tell(self, message: Message, body: Json) -> None:
         audience = frozenset({message.ephemeral_to}) if message.ephemeral_to else self.audience(message.channel)
@@ -335,12 +316,6 @@ class Workspace(Records):
         root = self.find(reply.channel, reply.thread_ts or "")
         if root:
             self._tell(root, {"type": "message", "message": message_frame(self, root)})
-
-    def _announce(self, event: Json, channel: str) -> None:
-        room = self.channels[channel]
-        name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
-        if BOT_USER in room.members and name in self.subscriptions:
-            self.changes.events.append((event, room.shared_externally))
 
     def _hint_absence(self, message: Message) -> None:
         """Say what Slack says when somebody mentions an app that is not in the channel."""

@@ -19,7 +19,7 @@ Listener = Any
 
 def message(ts: str, text: str = "x") -> Message:
     """Return a message to keep."""
-    return Message("C1", ts, "U1", text, blocks=[])
+    return Message("C1", ts, "U1", text, blocks=[], files=[])
 
 
 def kept(*records: Record) -> dict[tuple[str, str], Record | None]:

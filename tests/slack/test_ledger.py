@@ -40,7 +40,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
     server: str = request.getfixturevalue("postgres")
     async with open_ledger(server) as ledger:
-        await ledger._transaction(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
+        await ledger.transact(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
     return server
 
 
@@ -211,7 +211,7 @@ async def test_a_lock_is_told_with_the_next_step(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_told_with_the_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
-        await ledger._transaction(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
+        await ledger.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
         with pytest.raises(LedgerFull, match=r"is full\. Free some space"):
             await asyncio.gather(*(ledger.claim(asked(f"{n}.0", text="x" * 4_000)) for n in range(50)))
 

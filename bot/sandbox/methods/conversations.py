@@ -30,7 +30,8 @@ def _may(call: Call, room: Channel, verb: str) -> None:
 
 def _listed(call: Call, rooms: Iterable[Channel]) -> Json:
     wanted = call.args.text("types", "public_channel").split(",")
-    found = [wire.channel(room) for room in rooms if _TYPES[room.kind] in wanted]
+    hidden = call.args.flag("exclude_archived")
+    found = [wire.channel(room) for room in rooms if _TYPES[room.kind] in wanted and not (hidden and room.archived)]
     return call.page(found, "channels")
 
 
