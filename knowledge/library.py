@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -20,15 +19,22 @@ from knowledge.interfaces import (
     Matrix,
     SearchResult,
     Source,
+    Watched,
 )
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.status import LibraryStatus, SourceStatus, source_status
 from knowledge.suggestions import questions
+from knowledge.sync.conductor import Conductor
 from knowledge.sync.indexes import Indexes, OpenIndex
-from knowledge.sync.lock import sync_lock
-from knowledge.sync.records import CurrentRow, Failure, decode_readers
+from knowledge.sync.lock import holder, sync_lock
+from knowledge.sync.records import CurrentRow, decode_readers
+from knowledge.sync.repair import Drift, repair
 from knowledge.sync.report import OnProgress, Progress, SyncReport
-from knowledge.sync.run import Passages, Tools, sync
+from knowledge.sync.run import Passages, Run, Tools, open_run
+from knowledge.sync.watch import Watch
+
+__all__ = ["Library", "LibraryStatus", "SourceStatus", "TextEmbedder"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,46 +42,9 @@ _HEADINGS = 2000
 """Passages whose headings are looked at for suggestions."""
 _TRIES = 40
 """Questions that are searched for, at most, to find good suggestions."""
-_TOLD = 5
-"""Failed documents named in a source's status."""
 _TURN_S = 60.0
 """How long a scheduled run rests when another sync is running."""
 _TURNS = 180
-
-
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """One source as a person is told of it."""
-
-    name: str
-    kind: str
-    root: str
-    documents: int
-    chunks: int
-    failed: int
-    """Documents in quarantine."""
-    failures: tuple[Failure, ...]
-    """The first of them, with their reasons."""
-    held: int
-    """Documents that a suspiciously short listing lacked; they are kept, and answer."""
-    synced_at: datetime | None
-    """Begin of the last complete listing that was worked off; aware, UTC. None: never yet."""
-    error: str | None
-    """Why the last sync stopped, None when it did not."""
-    schedule: str | None
-    syncing: Progress | None
-    """How far a sync of this process is, None when none is running."""
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryStatus:
-    """The knowledge as a person is told of it."""
-
-    store: str
-    """The store's kind."""
-    indexing: bool
-    """Whether a new index is growing (the embedder, the chunker or the terms have changed)."""
-    sources: tuple[SourceStatus, ...]
 
 
 class TextEmbedder(Embedder, Protocol):
@@ -104,7 +73,9 @@ class Library:
         self._embedder = embedder
         self._passages = passages
         self._sleep = sleep
-        self._running: dict[str, Progress] = {}
+        self._lock = settings.home / "sync.lock"
+        self._conductor = Conductor(self._open_run)
+        self._watch: Watch | None = None
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -145,63 +116,67 @@ class Library:
                     return result
             # A switch dropped the index in mid-search: what it held is in the new one.
 
-    async def refresh(self, source: str | None = None, on_progress: OnProgress | None = None) -> SyncReport:
-        """Bring one source, or every source, up to date.
+    async def refresh(
+        self, source: str | None = None, on_progress: OnProgress | None = None, *, approve: bool = False
+    ) -> SyncReport:
+        """Bring one source, or every source, up to date, beside whatever other sources are being synced.
 
-        ``on_progress`` is called in this task some times a second for each source. Cancelled or killed, it leaves what
-        it had taken in; the next one goes on from there.
+        With ``None``, a source that is being synced already is waited for. ``approve`` deletes what was held before
+        and is still gone now that it is listed again. ``on_progress`` is called on this loop some times a second for
+        each source, and raises nothing. Cancelled or killed, it leaves what it had taken in, and stops what nobody
+        else waits for; the next one goes on from there.
 
         Raises:
-            SyncRunning: a sync of this state directory is running already, here or in another process.
+            SyncRunning: all that was asked for is being synced already here, or another process syncs into this state
+                directory or database.
             UnknownSource: the name is not configured.
             StoreError, ManifestError: nothing could be begun; later failures are in the report.
 
         """
         chosen = self._chosen(None if source is None else [source])
-        with sync_lock(self._settings.home / "sync.lock"):
-            async with self._indexes.alone():
-                return await self._refresh(chosen, on_progress)
+        return await self._conductor.refresh(chosen, on_progress, approve=approve)
 
-    async def _refresh(self, chosen: Sequence[Source], on_progress: OnProgress | None) -> SyncReport:
-        try:
-            await self._indexes.follow()
-            await self._indexes.check()
-            report = await sync(self._tools(), chosen, configured=self._keys(), on_progress=self._noted(on_progress))
-            await self._indexes.switch([source.key for source in self._sources.values()])
-        finally:
-            self._running.clear()
-        return report
+    async def repair(self) -> Drift:
+        """Compare store and manifest row by row and mend what differs; what cannot be mended is read by the next sync.
+
+        Raises:
+            SyncRunning: a sync is running, here or elsewhere.
+            StoreError, ManifestError: that side failed; nothing is lost by it.
+
+        """
+        return await self._conductor.alone(self._repair)
 
     async def status(self) -> LibraryStatus:
-        """Return what is held of each source, and how its last sync went.
+        """Return what is held of each source, how fresh it is, and how its last sync went.
 
         Raises:
             ManifestError: the manifest's database failed.
 
         """
         searched = await self._searched()
-        manifest = searched.manifest
-        states: list[SourceStatus] = []
-        for spec in self._settings.sources:
-            key = self._sources[spec.name].key
-            counts = await manifest.counts(key)
-            states.append(
-                SourceStatus(
-                    name=key.name,
-                    kind=key.kind,
-                    root=key.root,
-                    documents=counts.documents,
-                    chunks=counts.chunks,
-                    failed=counts.failed,
-                    failures=await manifest.failures(key, _TOLD) if counts.failed else (),
-                    held=counts.held,
-                    synced_at=None if counts.listed_at is None else datetime.fromtimestamp(counts.listed_at, UTC),
-                    error=counts.error,
-                    schedule=spec.schedule,
-                    syncing=self._running.get(key.name),
-                )
+        now = datetime.now(UTC)
+        progress = self._conductor.progress
+        states = [
+            await source_status(
+                searched.manifest,
+                spec,
+                key=self._sources[spec.name].key,
+                now=now,
+                nightly=self._settings.nightly,
+                syncing=_begun(spec.name, progress[spec.name]) if spec.name in progress else None,
+                watched=self._watch is not None and spec.name in self._watch.watched,
+                watch_trouble=None if self._watch is None else self._watch.troubles.get(spec.name),
             )
-        return LibraryStatus(searched.store.kind, not self._indexes.settled, tuple(states))
+            for spec in self._settings.sources
+        ]
+        return LibraryStatus(
+            searched.store.kind,
+            not self._indexes.settled,
+            tuple(states),
+            growth=await self._indexes.growth([source.key for source in self._sources.values()]),
+            repaired=await searched.manifest.repaired(),
+            elsewhere=holder(self._lock),
+        )
 
     async def suggestions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer, the same ones as long as the documents are the same.
@@ -244,19 +219,53 @@ class Library:
         finally:
             schedule.stop()
 
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Refresh a source as soon as something in it changes, within this block, where it can tell that."""
+        watched = {name: source for name, source in self._sources.items() if isinstance(source, Watched)}
+        self._watch = Watch(watched, self._once_more, sleep=self._sleep)
+        try:
+            async with self._watch.running():
+                yield
+        finally:
+            self._watch = None
+
+    async def close(self) -> None:
+        """Stop every sync; what they took in stays."""
+        await self._conductor.close()
+
     async def _by_the_clock(self, source: str | None) -> None:
-        """Refresh; wait for a sync that is running instead of leaving this one out."""
+        """Refresh one source, or compare store and manifest and refresh every source."""
+        if source is None:
+            await self._in_turn(self._repair_by_the_clock, "The nightly comparison of store and manifest")
+        await self._once_more(source)
+
+    async def _repair_by_the_clock(self) -> None:
+        drift = await self.repair()
+        if drift.differed:
+            _log.warning("Store and manifest differed by %d chunks, %d mended at once", drift.differed, drift.mended)
+
+    async def _once_more(self, source: str | None) -> None:
+        """Refresh after whatever sync of it is running here."""
+
+        async def refresh() -> None:
+            _tell(await self._conductor.refresh(self._chosen(source and [source]), None, queue=True))
+
+        await self._in_turn(refresh, f"The sync of {source or 'every source'}")
+
+    async def _in_turn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        """Wait for a sync that is in the way instead of leaving this out; what fails is logged."""
         for _ in range(_TURNS):
             try:
-                report = await self.refresh(source)
+                await work()
             except SyncRunning:
                 await self._sleep(_TURN_S)
             except KnowledgeError as error:
-                _log.warning("The scheduled sync of %s failed: %s", source or "every source", error)
+                _log.warning("%s failed: %s", name, error)
                 return
             else:
-                _tell(report)
                 return
+        _log.warning("%s was left out: another sync has been running for hours.", name)
 
     def _chosen(self, names: Collection[str] | None) -> list[Source]:
         if names is None:
@@ -285,25 +294,42 @@ class Library:
     def _keys(self) -> list[str]:
         return [source.key.id for source in self._sources.values()]
 
-    def _noted(self, on_progress: OnProgress | None) -> OnProgress:
-        def note(progress: Progress) -> None:
-            self._running[progress.source] = progress
-            if on_progress is not None:
-                on_progress(progress)
+    @contextlib.asynccontextmanager
+    async def _open_run(self) -> AsyncIterator[Run]:
+        async with self._alone():
+            async with open_run(self._tools(), self._keys()) as run:
+                yield run
+            await self._indexes.switch([source.key for source in self._sources.values()])
 
-        return note
+    async def _repair(self) -> Drift:
+        async with self._alone():
+            written = self._indexes.written
+            return await repair(written.store, written.manifest, thorough=True)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Keep the syncs of other processes out, and write the index that is to be written."""
+        with sync_lock(self._lock):
+            async with self._indexes.alone():
+                await self._indexes.follow()
+                await self._indexes.check()
+                yield
 
     def _tools(self) -> Tools:
         written = self._indexes.written
         return Tools(self._embedder, written.store, written.manifest, self._passages, terms.index_terms)
 
 
+def _begun(source: str, progress: Progress | None) -> Progress:
+    return progress or Progress(source, 0, 0, 0, 0, 0.0, None)
+
+
 def _tell(report: SyncReport) -> None:
-    """Log how a scheduled sync ended, a line for each source."""
+    """Log how a sync that nobody asked for ended, a line for each source."""
     for name, source in report.sources.items():
         counts = f"{source.added} added, {source.updated} updated, {source.deleted} deleted"
         if source.error is not None:
-            _log.warning("The scheduled sync of %s stopped: %s", name, source.error)
+            _log.warning("The sync of %s stopped: %s", name, source.error)
         elif source.failed or source.held:
             _log.warning("Synced %s: %s, %d failed, %d held", name, counts, source.failed, source.held)
         else:

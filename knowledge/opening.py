@@ -7,12 +7,13 @@ import contextlib
 import functools
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge import chunking, terms
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Chunk, Content, Embedder, Listed, SourceKey, Store
+from knowledge.interfaces import Chunk, Content, Document, Embedder, Listed, SourceKey, Store
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
@@ -69,28 +70,37 @@ async def open_library(
         stack.push_async_callback(parser.close)
         # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
         gc.freeze()
-        yield Library(
+        library = Library(
             settings, sources=sources, indexes=indexes, embedder=embedder, passages=passages_of(parser, embedder)
         )
+        stack.push_async_callback(library.close)
+        yield library
 
 
 def passages_of(parser: Parser, embedder: Embedder) -> Passages:
     """Return what parses a document and cuts it for this embedder."""
 
     async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
-        document = await parser.parse(listed.document, content)
+        document, kind = await parser.parse(listed.document, content), parser.kind(listed.document, content)
+        title = (content.title or "").strip() or document.title
         cut = functools.partial(
-            chunking.chunk,
-            document,
-            source=key.id,
-            document_id=listed.document,
-            url=listed.url,
-            readers=listed.readers,
-            count_tokens=embedder.count_tokens,
+            _cut, document if title == document.title else replace(document, title=title), key, listed, kind, embedder
         )
-        return document.title, await asyncio.to_thread(cut)
+        return title, await asyncio.to_thread(cut)
 
     return passages
+
+
+def _cut(document: Document, key: SourceKey, listed: Listed, kind: str, embedder: Embedder) -> list[Chunk]:
+    chunks = chunking.chunk(
+        document,
+        source=key.id,
+        document_id=listed.document,
+        url=listed.url,
+        readers=listed.readers,
+        count_tokens=embedder.count_tokens,
+    )
+    return [replace(chunk, kind=kind, modified_at=listed.modified_at) for chunk in chunks]
 
 
 def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:

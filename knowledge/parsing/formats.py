@@ -96,6 +96,11 @@ def format_of(document: str, media_type: str | None, data: bytes) -> Format:
     return _textual(document, named, data)
 
 
+def kind_of(form: Format) -> str:
+    """Return what people call a format, in lower case and without a dot."""
+    return {Format.MARKDOWN: "md", Format.TEXT: "txt", Format.TABLE: "csv"}.get(form, form.value)
+
+
 def _named(document: str, media_type: str | None) -> Format | None:
     by_type = _BY_MEDIA_TYPE.get((media_type or "").partition(";")[0].strip().lower())
     return by_type or _BY_SUFFIX.get(PurePosixPath(document).suffix.lower())

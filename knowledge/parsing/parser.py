@@ -10,7 +10,7 @@ from typing import Final
 
 from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.interfaces import Content, Document
-from knowledge.parsing.formats import format_of
+from knowledge.parsing.formats import format_of, kind_of
 from knowledge.parsing.wire import HEADER, Task, decode_result, encode_task
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000
@@ -82,6 +82,11 @@ class Parser:
         task = Task(kind, document, content.media_type, self._deadline_s)
         async with self._turn:
             return await self._ask(task, content.data)
+
+    @staticmethod
+    def kind(document: str, content: Content) -> str:
+        """Return the format of a document that was parsed, as ``type:`` looks for it: ``md``, ``html``, ``pdf`` …"""
+        return kind_of(format_of(document, content.media_type, content.data))
 
     async def close(self) -> None:
         """End the process; safe to call twice."""

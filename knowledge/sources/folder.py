@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, limit_bytes, too_large
+from knowledge.sources.folder_watch import changes
+from knowledge.sources.ignoring import IGNORE_FILE, Ignored, patterns_of
 from knowledge.sources.registry import Kind
+from knowledge.sources.thread_door import ThreadDoor
 
 SUFFIXES = (
     ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
@@ -31,6 +35,8 @@ _File = tuple[str, str, os.stat_result]
 _SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
 _plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 _BATCH = 2000
+_MAX_PATTERNS = 1_000_000
+"""Characters that are read of an ignore file."""
 _TRIES = 3
 
 
@@ -48,6 +54,10 @@ class FolderOptions:
     suffixes: tuple[str, ...] = SUFFIXES
     max_mb: float = MAX_MB
     """A larger file is not read."""
+    ignore: tuple[str, ...] = ()
+    """What is left out, in the form of ``.gitignore``; a file ``.kvasirignore`` at the root adds to it."""
+    watch: bool = True
+    """Whether it is synced as soon as something in it changes, where the system tells that."""
 
     def root(self, base: Path) -> str:
         """Return the absolute path, symbolic links left as they are: another root is another source.
@@ -71,7 +81,8 @@ class FolderSource:
 
     Hidden files, version control's folders and other files than ``suffixes`` are left out. A symbolic link is followed
     where it leads to something inside the folder that is not listed already. A document's id is the path in NFC, so
-    that a file keeps it when it moves between systems that write accents differently.
+    that a file keeps it when it moves between systems that write accents differently. ``ignore`` and ``.kvasirignore``
+    are matched against that id.
     """
 
     def __init__(
@@ -84,6 +95,10 @@ class FolderSource:
         template = options.url or f"{Path(key.root).as_uri()}/{{path}}"
         self._template = template.partition("{stem}" if "{stem}" in template else "{path}")
         self._readers = readers
+        self._ignore = options.ignore
+        self._watch = options.watch
+        # Its own: a network folder that hangs must hold up nobody else's files.
+        self._threads = ThreadDoor(f"folder {key.name}")
         self._paths: dict[str, str] = {}
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
@@ -94,7 +109,7 @@ class FolderSource:
 
         """
         batches = self._walk()
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        while (batch := await self._threads.run(partial(next, batches, None))) is not None:
             yield batch
 
     async def read(self, listed: Listed) -> Content:
@@ -104,13 +119,37 @@ class FolderSource:
             SourceError: it is gone, cannot be read, is too large, left the folder, or keeps changing.
 
         """
-        return await asyncio.to_thread(self._read, listed.document)
+        return await self._threads.run(partial(self._read, listed.document))
 
     async def close(self) -> None:
-        """Do nothing: no file stays open."""
+        """Let the threads go: no file stays open."""
+        self._threads.close()
+
+    async def changes(self) -> AsyncGenerator[None]:
+        """Yield after files below the folder have changed; end at once where ``watch`` says no.
+
+        Raises:
+            SourceError: the folder cannot be watched.
+
+        """
+        if self._watch:
+            async with aclosing(changes(self._root, self._matters)) as bursts:
+                async for _ in bursts:
+                    yield
+
+    def _matters(self, path: str) -> bool:
+        """Return whether a change of a path may change the listing: a document's, a folder's, the ignore file's."""
+        parts = os.path.relpath(path, self._root).split("/")
+        if parts == [IGNORE_FILE]:
+            return True
+        if any(_is_hidden(part) or part in _SKIPPED_FOLDERS for part in parts):
+            return False
+        name = parts[-1].lower()
+        # What has gone may have been a folder, and looks like a file that is of no interest.
+        return name.endswith(self._suffixes) or not os.path.isfile(path)  # noqa: PTH113 - as the walk does
 
     def _walk(self) -> Iterator[Sequence[Listed]]:
-        walk = _Walk(self._root, self._suffixes)
+        walk = _Walk(self._root, self._suffixes, Ignored([*self._ignore, *_own_patterns(self._root)]))
         paths: dict[str, str] = {}
         batch: list[Listed] = []
         for folder in walk.folders():
@@ -203,9 +242,10 @@ KIND = Kind(FolderOptions, build)
 class _Walk:
     """One walk through a folder. Links are looked at last, when everything that is really there is known."""
 
-    def __init__(self, root: str, suffixes: tuple[str, ...]) -> None:
+    def __init__(self, root: str, suffixes: tuple[str, ...], ignored: Ignored) -> None:
         self._root = root
         self._suffixes = suffixes
+        self._ignored = ignored
         self._links: list[tuple[str, str]] = []
         self._folders: set[tuple[int, int]] = set()
         self._seen: set[tuple[int, int]] = set()
@@ -243,9 +283,11 @@ class _Walk:
             if entry.is_symlink():
                 self._links.append((document + name, path + entry.name))
             elif entry.is_dir(follow_symlinks=False):
-                if name not in _SKIPPED_FOLDERS:
+                if name not in _SKIPPED_FOLDERS and not self._leaves_out(document + name, folder=True):
                     folders.append((document + name, path + entry.name))
             elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
+                if self._leaves_out(document + name, folder=False):
+                    continue
                 with contextlib.suppress(FileNotFoundError):  # deleted since
                     files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
         self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
@@ -256,11 +298,16 @@ class _Walk:
             status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
         except OSError:
             return  # A link that leads nowhere is no document.
+        if self._leaves_out(document, folder=stat.S_ISDIR(status.st_mode)):
+            return
         if stat.S_ISDIR(status.st_mode):
             yield from self._under([(document, path)])
         elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
             self._seen.add((status.st_dev, status.st_ino))
             yield [(document, path, status)]
+
+    def _leaves_out(self, document: str, *, folder: bool) -> bool:
+        return bool(self._ignored) and self._ignored.entry(document, folder=folder)
 
     def _is_document(self, document: str, status: os.stat_result) -> bool:
         return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)
@@ -271,7 +318,7 @@ def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[s
 
     Two names that are one in NFC keep their own spelling, except the one that is NFC already.
     """
-    visible = sorted((e for e in entries if not e.name.startswith((".", "~$"))), key=lambda e: e.name)
+    visible = sorted((e for e in entries if not _is_hidden(e.name)), key=lambda e: e.name)
     names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
     named: list[tuple[str, os.DirEntry[str]]] = []
     for entry in visible:
@@ -282,6 +329,28 @@ def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[s
             names.add(name)
         named.append((name if name.isascii() else _valid(name), entry))
     return named
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "~$"))
+
+
+def _own_patterns(root: str) -> list[str]:
+    """Return the patterns of the folder's own ignore file.
+
+    Raises:
+        SourceError: it is there and cannot be read; without it, too much would be listed.
+
+    """
+    try:
+        with open(f"{root}/{IGNORE_FILE}", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as the walk
+            return patterns_of(file.read(_MAX_PATTERNS))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise SourceError(
+            f"{root}/{IGNORE_FILE} cannot be read: {error.strerror}. Give Kvasir the right to read it, or remove it."
+        ) from error
 
 
 def _valid(name: str) -> str:

@@ -32,6 +32,29 @@ def sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC
         _take(descriptor)
         _sign(descriptor, now())
         yield
+        _sign(descriptor, None)
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: Path) -> str | None:
+    """Return which other process syncs (``process 12, since 02:30:00 UTC``), None when none does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        signed = _holder(descriptor)
+        # Looked at only where another process has signed: the look itself holds the lock for a moment.
+        if not signed or signed.startswith(f" (process {os.getpid()},"):
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return signed.strip(" ()")
+    except OSError:
+        return None
+    else:
+        return None
     finally:
         os.close(descriptor)
 
@@ -43,11 +66,13 @@ def _take(descriptor: int) -> None:
         raise SyncRunning(f"A sync is running already{_holder(descriptor)}. Wait until it has ended.") from None
 
 
-def _sign(descriptor: int, since: datetime) -> None:
-    """Say who holds the lock; a disk that is full costs the signature, not the sync."""
+def _sign(descriptor: int, since: datetime | None) -> None:
+    """Say who holds the lock, or that nobody does; a disk that is full costs the signature, not the sync."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": since.isoformat()}).encode(), 0)
+        if since is not None:
+            signature = {"pid": os.getpid(), "since": since.isoformat()}
+            os.pwrite(descriptor, json.dumps(signature).encode(), 0)
 
 
 def _holder(descriptor: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -56,6 +57,15 @@ class Schedule:
         """End; a run under way is cancelled, and the next sync goes on from there."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+
+def due(line: str, after: datetime) -> datetime | None:
+    """Return when a cron line, in the machine's time zone, is due after a moment; None for never or no cron line."""
+    try:
+        found: datetime | None = _trigger(None, line, None).get_next_fire_time(None, after)
+    except SourceMisconfigured:
+        return None
+    return found
 
 
 def _trigger(source: str | None, line: str, timezone: str | None) -> CronTrigger:

@@ -1,0 +1,102 @@
+"""Changes in a folder as the system tells them; the library that asks for them blocks a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+
+from knowledge.errors import SourceError
+
+_CALM_MS = 200
+"""Changes are one burst until nothing has changed for so long …"""
+_BURST_MS = 1_000
+"""… or until so long after the first of them."""
+_LOOK_MS = 2_000
+"""How often it is looked whether the folder is still the one that is watched."""
+
+_Identity = tuple[int, int]
+
+
+async def changes(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[None]:
+    """Yield after each burst of changes to a path below ``root`` that ``matters`` (a path as the system spells it).
+
+    What changes while nobody asks is told at the next time.
+
+    Raises:
+        SourceError: the folder cannot be watched: it is gone, or the system's limit is reached.
+
+    """
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    failed: list[str] = []
+    stop = threading.Event()
+
+    def tell(why: str | None) -> None:
+        if why is not None:
+            failed.append(why)
+        told.set()
+
+    def watch() -> None:
+        why: str | None = "it is watched no more"
+        try:
+            for burst in _bursts(root, stop):
+                if any(matters(path) for _, path in burst):
+                    loop.call_soon_threadsafe(tell, None)
+        except (OSError, RuntimeError) as error:
+            why = _reason(error)
+        if not stop.is_set():
+            loop.call_soon_threadsafe(tell, why)
+
+    # A daemon: a file system that hangs must not keep the process from its end.
+    threading.Thread(target=watch, name="kvasir-watch", daemon=True).start()
+    try:
+        while True:
+            await told.wait()
+            told.clear()
+            if failed:
+                raise SourceError(
+                    f"The folder {root} cannot be watched: {failed[0]}. What changes in it is found by the schedule."
+                )
+            yield
+    finally:
+        stop.set()
+
+
+def _bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int, str]]]:
+    """Yield the changes of each burst; end when the folder is another one, which nobody watches."""
+    from watchfiles import watch  # noqa: PLC0415 - takes a while, and only a bot that stays needs it
+
+    watched = _identity(root)
+    for burst in watch(
+        root,
+        watch_filter=None,
+        debounce=_BURST_MS,
+        step=_CALM_MS,
+        stop_event=stop,
+        rust_timeout=_LOOK_MS,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        ignore_permission_denied=True,
+    ):
+        if burst:
+            yield {(int(change), path) for change, path in burst}
+        if _identity(root) != watched:
+            raise RuntimeError("it was moved, unmounted or made anew")
+
+
+def _identity(root: str) -> _Identity:
+    status = os.stat(root)  # noqa: PTH116 - as the walk does
+    return status.st_dev, status.st_ino
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    text = str(error)
+    if "limit reached" in text or "No space left" in text or "Too many open files" in text:
+        return "the system watches no more folders (raise fs.inotify.max_user_watches and max_user_instances)"
+    if isinstance(error, FileNotFoundError) or "No such file" in text:
+        return "it is not there"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return text if text.startswith("it was moved") else "the system does not tell its changes"

@@ -1,0 +1,131 @@
+"""Which files of a folder are left out, by patterns in the form of ``.gitignore``: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+IGNORE_FILE = ".kvasirignore"
+"""A file at a source's root with such patterns, a line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    ignores: bool
+    folders_only: bool
+    matches: Callable[[str], re.Match[str] | None]
+
+
+class Ignored:
+    """Tells which paths are left out; paths are relative to the root, ``/`` between parts.
+
+    The last pattern that matches decides; ``!`` in front takes back what an earlier one left out. A pattern with a
+    slash at its beginning or within starts at the root, any other matches at any depth; one that ends in a slash
+    matches folders alone. ``*`` and ``?`` stay within one name, ``[a-z]`` is one of these letters, ``**/`` is any
+    number of folders. What lies under a folder that is left out cannot be taken back.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        rules = [_rule(pattern) for pattern in patterns]
+        self._rules = [rule for rule in reversed(rules) if rule is not None]
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def entry(self, path: str, *, folder: bool) -> bool:
+        """Return whether a file or folder is left out, its parent folder being taken."""
+        for rule in self._rules:
+            if (folder or not rule.folders_only) and rule.matches(path):
+                return rule.ignores
+        return False
+
+    def path(self, path: str) -> bool:
+        """Return whether a file is left out, by itself or with a folder above it."""
+        parents = [path[:place] for place, letter in enumerate(path) if letter == "/"]
+        return any(self.entry(parent, folder=True) for parent in parents) or self.entry(path, folder=False)
+
+
+def patterns_of(text: str) -> list[str]:
+    """Return the patterns of an ignore file."""
+    return text.removeprefix("\ufeff").splitlines()
+
+
+def _rule(line: str) -> _Rule | None:
+    """Return what a line means; None for a comment, an empty line and what cannot be a pattern."""
+    pattern = _without_end_blanks(line)
+    if not pattern or pattern.startswith("#"):
+        return None
+    ignores = not pattern.startswith("!")
+    pattern = pattern if ignores else pattern[1:]
+    folders_only = pattern.endswith("/")
+    pattern = pattern.removesuffix("/")
+    anchored = "/" in pattern
+    pattern = pattern.removeprefix("/")
+    if not pattern:
+        return None
+    expression = _expression(pattern)
+    if expression is None:
+        return None
+    start = "" if anchored else "(?:.*/)?"
+    return _Rule(ignores, folders_only, re.compile(start + expression, re.DOTALL).fullmatch)
+
+
+def _without_end_blanks(line: str) -> str:
+    r"""Blanks at the end are not meant, unless by ``\``."""
+    line = line.rstrip("\r\n")
+    stripped = line.rstrip(" ")
+    quoted = len(stripped) - len(stripped.rstrip("\\"))
+    return f"{stripped} " if quoted % 2 and len(stripped) < len(line) else stripped
+
+
+def _expression(pattern: str) -> str | None:
+    """Return the regular expression of a pattern without its slashes at the ends."""
+    parts: list[str] = []
+    place = 0
+    while place < len(pattern):
+        if pattern.startswith("**/", place) and (place == 0 or pattern[place - 1] == "/"):
+            parts.append("(?:[^/]+/)*")
+            place += 3
+        elif pattern[place:] == "**" and (place == 0 or pattern[place - 1] == "/"):
+            parts.append(".+")
+            place += 2
+        else:
+            piece, place = _piece(pattern, place)
+            if piece is None:
+                return None
+            parts.append(piece)
+    return "".join(parts)
+
+
+def _piece(pattern: str, place: int) -> tuple[str | None, int]:
+    """Return the expression of the next letter or wildcard, and the place after it."""
+    letter = pattern[place]
+    if letter == "*":
+        return "[^/]*", place + len(pattern[place:]) - len(pattern[place:].lstrip("*"))
+    if letter == "?":
+        return "[^/]", place + 1
+    if letter == "[":
+        return _letters(pattern, place)
+    if letter == "\\":
+        return (re.escape(pattern[place + 1]), place + 2) if place + 1 < len(pattern) else (None, place + 1)
+    return re.escape(letter), place + 1
+
+
+def _letters(pattern: str, place: int) -> tuple[str | None, int]:
+    """Return the expression of ``[…]``; one that never ends matches nothing."""
+    start = place + 1
+    negated = pattern[start : start + 1] in {"!", "^"}
+    start += negated
+    end = pattern.find("]", start + 1)
+    if end < 0:
+        return None, len(pattern)
+    body = re.sub(r"[\\\[\]^&~|]", lambda mark: f"\\{mark[0]}", pattern[start:end])
+    if _backwards(pattern[start:end]):
+        return None, end + 1
+    return f"(?!/)[{'^' if negated else ''}{body}]", end + 1
+
+
+def _backwards(letters: str) -> bool:
+    """Say whether a range ends before it begins, which no expression may have."""
+    return any(found[1] > found[2] for found in re.finditer(r"(.)-(.)", letters, re.DOTALL))

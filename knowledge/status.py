@@ -1,0 +1,126 @@
+"""How the knowledge is, as a person is told: what is held, how fresh it is, what is under way, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from knowledge.interfaces import SourceKey
+from knowledge.settings import SourceSpec
+from knowledge.sync.indexes import Growth
+from knowledge.sync.lookups import Lookups
+from knowledge.sync.records import Failure, Held, Repaired
+from knowledge.sync.report import Progress
+
+MAX_AGE_S = 26 * 3_600.0
+"""How old a source may be unless its ``max_age`` says otherwise: a nightly sync, and two hours for it to run."""
+_TOLD = 5
+"""Failed and held documents that are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """One source as a person is told of it."""
+
+    name: str
+    kind: str
+    root: str
+    documents: int
+    chunks: int
+    failed: int
+    """Documents in quarantine."""
+    failures: tuple[Failure, ...]
+    """The first of them, with their reasons."""
+    held: int
+    """Documents that a suspiciously short listing lacked; they are kept, and answer."""
+    synced_at: datetime | None
+    """Begin of the last complete listing that was worked off; aware, UTC. None: never yet."""
+    error: str | None
+    """Why the last sync stopped, None when it did not."""
+    schedule: str | None
+    syncing: Progress | None
+    """How far a sync of this process is, None when none is running."""
+    held_first: tuple[Held, ...] = ()
+    """The first of the held documents, by name."""
+    age_s: float | None = None
+    """Since ``synced_at``; None: never yet."""
+    max_age_s: float = MAX_AGE_S
+    """The target that ``age_s`` is held against."""
+    next_at: datetime | None = None
+    """When it is synced next by the clock, where a bot is running; aware. None: never."""
+    watched: bool = False
+    """Whether this process syncs it as soon as something in it changes."""
+    watch_trouble: str | None = None
+    """Why it cannot be watched though it should be."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it is older than its target age."""
+        return self.age_s is not None and self.age_s > self.max_age_s
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """The knowledge as a person is told of it."""
+
+    store: str
+    """The store's kind."""
+    indexing: bool
+    """Whether a new index is growing (the embedder, the chunker or the terms have changed)."""
+    sources: tuple[SourceStatus, ...]
+    growth: Growth | None = None
+    """How far the new index is, None when none is growing."""
+    repaired: Repaired | None = None
+    """When store and manifest were compared last, and how many chunks differed; None: never yet."""
+    elsewhere: str | None = None
+    """Who syncs into this state directory beside this process (``process 12, since 02:30:00 UTC``), if anybody does."""
+
+
+async def source_status(
+    manifest: Lookups,
+    spec: SourceSpec,
+    *,
+    key: SourceKey,
+    now: datetime,
+    nightly: str | None,
+    syncing: Progress | None,
+    watched: bool,
+    watch_trouble: str | None,
+) -> SourceStatus:
+    """Return how one source is.
+
+    Raises:
+        ManifestError: the manifest's database failed.
+
+    """
+    counts = await manifest.counts(key)
+    synced_at = None if counts.listed_at is None else datetime.fromtimestamp(counts.listed_at, UTC)
+    return SourceStatus(
+        name=key.name,
+        kind=key.kind,
+        root=key.root,
+        documents=counts.documents,
+        chunks=counts.chunks,
+        failed=counts.failed,
+        failures=await manifest.failures(key, _TOLD) if counts.failed else (),
+        held=counts.held,
+        synced_at=synced_at,
+        error=counts.error,
+        schedule=spec.schedule,
+        syncing=syncing,
+        held_first=await manifest.held(key, _TOLD) if counts.held else (),
+        age_s=None if synced_at is None else max(0.0, (now - synced_at).total_seconds()),
+        max_age_s=spec.max_age_s or MAX_AGE_S,
+        next_at=next_run([line for line in (spec.schedule, nightly) if line is not None], now),
+        watched=watched,
+        watch_trouble=watch_trouble,
+    )
+
+
+def next_run(lines: Sequence[str], now: datetime) -> datetime | None:
+    """Return when the first of the cron lines is due next; a line that is none is told where it is scheduled."""
+    from knowledge.sync.schedule import due  # noqa: PLC0415 - the scheduler's library takes a while to load
+
+    moments = [moment for line in lines if (moment := due(line, now)) is not None]
+    return min(moments, default=None)

@@ -1,0 +1,90 @@
+"""Sources that can tell when something in them has changed are synced then; the schedule goes on in any case."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+from knowledge.errors import SourceError
+from knowledge.interfaces import Watched
+
+_log = logging.getLogger(__name__)
+
+_AGAIN_S = 300.0
+"""After which it is tried again to watch a source that could not be watched."""
+
+Refresh = Callable[[str], Awaitable[None]]
+"""Syncs one source after whatever sync of it is running; raises nothing, because nobody waits for it."""
+
+
+class Watch:
+    """Watches sources, by their names, for the length of a block."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Watched],
+        refresh: Refresh,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._sources = sources
+        self._refresh = refresh
+        self._sleep = sleep
+        self.watched: set[str] = set()
+        """Names of those that are watched now."""
+        self.troubles: dict[str, str] = {}
+        """Why others are not."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch within this block."""
+        tasks = [
+            asyncio.create_task(self._watch(name, source), name=f"watch {name}")
+            for name, source in self._sources.items()
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def _watch(self, name: str, source: Watched) -> None:
+        """Watch one source until it says that it cannot be watched at all."""
+        while True:
+            try:
+                await self._follow(name, source)
+            except SourceError as error:
+                if self.troubles.get(name) != str(error):
+                    self.troubles[name] = str(error)
+                    _log.warning("%s is not watched, and synced by the schedule alone: %s", name, error)
+            else:
+                return
+            await self._sleep(_AGAIN_S)
+
+    async def _follow(self, name: str, source: Watched) -> None:
+        async with aclosing(_generator(source)) as changes:
+            try:
+                async for _ in changes:
+                    if name not in self.watched:
+                        self.watched.add(name)
+                        self.troubles.pop(name, None)
+                    await self._refresh(name)
+            finally:
+                self.watched.discard(name)
+
+
+async def _generator(source: Watched) -> AsyncGenerator[None]:
+    """Give what the source yields as something that can be closed."""
+    changes = source.changes()
+    try:
+        async for change in changes:
+            yield change
+    finally:
+        if isinstance(changes, AsyncGenerator):
+            with contextlib.suppress(SourceError):
+                await changes.aclose()

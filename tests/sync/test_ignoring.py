@@ -1,0 +1,73 @@
+"""Patterns that leave files out, compared with what git makes of the same patterns."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from knowledge.sources.ignoring import Ignored, patterns_of
+
+PATHS = (
+    "a.md",
+    "a.tmp",
+    "b/a.md",
+    "b/c/a.md",
+    "b/c/x.tmp",
+    "c/a.md",
+    "drafts/n.md",
+    "b/drafts/n.md",
+    "a b.md",
+    "#a.md",
+)
+PIECES = st.sampled_from(
+    ["a", "b", "c", "x", "*", "?", "**", "/", "/", ".md", ".tmp", "drafts", "[ab]", "[!a]", "!", " ", "\\#", "#"]
+)
+LINES = st.lists(PIECES, min_size=1, max_size=5).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "ignored"),
+    [
+        (["*.tmp"], {"a.tmp", "b/c/x.tmp"}),
+        (["drafts/**"], {"drafts/n.md"}),
+        (["drafts/"], {"drafts/n.md", "b/drafts/n.md"}),
+        (["/a.md"], {"a.md"}),
+        (["b/*", "!b/c"], {"b/a.md", "b/drafts/n.md"}),
+        (["# note", "", "  ", "**/c/a.md"], {"b/c/a.md", "c/a.md"}),
+        (["b", "!b/c/a.md"], {"b/a.md", "b/c/a.md", "b/c/x.tmp", "b/drafts/n.md"}),
+        (["\\#a.md"], {"#a.md"}),
+        (["[", "[b-a]", "!", "/", "\\"], set()),
+    ],
+)
+def test_patterns_mean_what_they_mean_to_git(patterns: list[str], ignored: set[str]) -> None:
+    rules = Ignored(patterns)
+    assert {path for path in PATHS if rules.path(path)} == ignored
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ignoring")
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    for path in PATHS:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return root
+
+
+def git_ignores(root: Path, lines: list[str]) -> set[str]:
+    (root / ".git" / "info" / "exclude").write_text("\n".join(lines) + "\n")
+    asked = ["git", "check-ignore", "--no-index", "-z", "--stdin"]
+    done = subprocess.run(asked, cwd=root, input="\0".join(PATHS).encode(), capture_output=True, check=False)
+    return set(filter(None, done.stdout.decode().split("\0")))
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINES, min_size=1, max_size=4))
+def test_any_patterns_leave_out_what_git_leaves_out(repository: Path, lines: list[str]) -> None:
+    rules = Ignored(patterns_of("\n".join(lines)))
+    assert {path for path in PATHS if rules.path(path)} == git_ignores(repository, lines)
