@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -23,13 +24,17 @@ from engine.interfaces import State, Status
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE, Hit, SearchResult
-from knowledge.library import Library, SourceStatus
+from knowledge.library import Library
 from knowledge.opening import open_library
+from knowledge.sources import registry
+from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 
 if TYPE_CHECKING:
+    from bot.journal import Journal
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
+    from bot.slack.settings import SlackSettings
 
 _log = structlog.get_logger("kvasir.app")
 
@@ -55,9 +60,42 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
         WheelError: the embedder's package cannot be had.
 
     """
+    if not _has_slack(settings):
+        async with _library(settings, {}) as library:
+            yield library
+        return
+    from bot.journal import Journal  # noqa: PLC0415 - as in ``serve``
+    from bot.ledger import open_ledger  # noqa: PLC0415
+
+    async with open_ledger(settings.database_url) as ledger:
+        kinds = _kinds(settings, settings.slack, await Journal(ledger).open())
+        async with _library(settings, kinds) as library:
+            yield library
+
+
+@contextlib.asynccontextmanager
+async def _library(settings: Settings, kinds: Mapping[str, registry.Kind]) -> AsyncIterator[Library]:
     wheels = WheelCache(settings.cache / "wheels")
-    async with open_library(settings.knowledge, wheels.unpack) as library:
+    async with open_library(settings.knowledge, wheels.unpack, kinds=kinds) as library:
         yield library
+
+
+def _has_slack(settings: Settings) -> bool:
+    """Tell whether Slack's channels are a source, or a kind is named that the registry does not know."""
+    return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
+
+
+def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) -> Mapping[str, registry.Kind]:
+    """Return the kinds of sources that knowledge may not know: Slack's channels."""
+    if not _has_slack(settings):
+        return {}
+    from bot.slack.app import connection  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.source import nowhere, slack_kind  # noqa: PLC0415
+
+    connect = nowhere if slack is None else functools.partial(connection, slack)
+    # Its port may be another one tomorrow: the workspace on this machine is one place all the same.
+    place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
+    return {"slack": slack_kind(connect, journal, place)}
 
 
 def answerer_of(library: Library, engine: Engine, search: Search | None = None) -> Answerer:
@@ -73,6 +111,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
     """
     # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
+    from bot.journal import Journal  # noqa: PLC0415
     from bot.ledger import open_ledger  # noqa: PLC0415
     from bot.local_workspace import local_workspace  # noqa: PLC0415
     from bot.slack.app import SlackDeps, slack_app  # noqa: PLC0415
@@ -87,20 +126,24 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         engine = engine_of(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
-        library = await stack.enter_async_context(library_of(settings))
+        ledger = await stack.enter_async_context(open_ledger(settings.database_url))
+        journal = await Journal(ledger).open()
+        library = await stack.enter_async_context(_library(settings, _kinds(settings, slack, journal)))
         shelf = Shelf(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
             shelf.read.set()
-        ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         deps = SlackDeps(
             ledger=ledger,
             answerer=answerer_of(library, engine, shelf.search),
             library=shelf,
             engine_status=engine.status,
             apology=apology,
+            journal=journal if _has_slack(settings) else None,
+            access=settings.access,
         )
         app = await stack.enter_async_context(slack_app(slack, deps))
         await stack.enter_async_context(library.scheduled())
+        await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
@@ -278,10 +321,10 @@ class Shelf:
             return hit
         return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
 
-    async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
-        """Bring one source, or all, up to date."""
-        return await self.library.refresh(source, on_progress)
+    async def refresh(self, source: str | None = None, *, on_progress: OnProgress, approve: bool = False) -> SyncReport:
+        """Bring one source, or all, up to date; ``approve`` deletes what was held and is still gone."""
+        return await self.library.refresh(source, on_progress, approve=approve)
 
-    async def status(self) -> Mapping[str, SourceStatus]:
-        """Return how each source is, by its name."""
-        return {source.name: source for source in (await self.library.status()).sources}
+    async def status(self) -> LibraryStatus:
+        """Return how the knowledge is."""
+        return await self.library.status()

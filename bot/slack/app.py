@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
@@ -18,6 +18,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.configuration import Access
 from bot.journal import Journal, keep_watch
 from bot.ledger import Ledger
 from bot.slack.calls import CALL_TIMEOUT_S, Calls
@@ -53,6 +54,8 @@ class SlackDeps:
     apology: Callable[[BaseException], str]
     journal: Journal | None = None
     """Where what is said in public channels is noted, if they are a source."""
+    access: Access = field(default_factory=Access)
+    """Who may manage the knowledge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,7 @@ async def slack_app(
             abilities=abilities,
             on_unauthorized=doubts.suspect,
         )
-        kb = Kb(deps.library, deps.engine_status, calls, respond, apology=deps.apology)
+        kb = Kb(deps.library, deps.engine_status, calls, respond, apology=deps.apology, access=deps.access)
         tasks = Tasks()
         desk = Desk(
             identity.me,
@@ -286,6 +289,13 @@ def _runner(
     if settings.app_token is not None:
         return SocketRunner(bolt, settings.app_token, client, on_refused=doubts.refuse)
     return HttpRunner(bolt, settings.port)
+
+
+@contextlib.asynccontextmanager
+async def connection(settings: SlackSettings) -> AsyncIterator[Calls]:
+    """Open the Web API alone, for the length of a block."""
+    async with _session() as session:
+        yield Calls(web_client(settings.api_url, settings.bot_token, session))
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ COMMAND = "/kb"
 
 _WORDS = {
     "refresh": "refresh", "sync": "refresh", "刷新": "refresh", "更新": "refresh", "同步": "refresh",
+    "approve": "approve", "批准": "approve", "确认": "approve",
     "status": "status", "状态": "status",
     "sources": "sources", "source": "sources", "来源": "sources",
     "search": "search", "find": "search", "搜索": "search", "查找": "search",
@@ -19,6 +20,13 @@ _WORDS = {
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """Bring one source, or all of them (None), up to date."""
+
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """Show what is held of one source, or of all of them (None), and ask whether it may go."""
 
     source: str | None
 
@@ -48,26 +56,25 @@ class Help:
     nearest: str | None = None
 
 
-Command = Refresh | Status | ListSources | Search | Help
+Command = Refresh | Approve | Status | ListSources | Search | Help
 
 
 def parse(text: str) -> Command:
     """Read what follows ``/kb``."""
     word, _, rest = text.strip().partition(" ")
     rest = rest.strip()
-    match _WORDS.get(word.lower()):
-        case "refresh":
-            return Refresh(_unquoted(rest) or None)
-        case "status":
-            return Status()
-        case "sources":
-            return ListSources()
+    meant = _WORDS.get(word.lower())
+    if meant is None:
+        return Help(unknown=word, nearest=nearest(word.lower(), list(_WORDS))) if word else Help()
+    match meant:
         case "search":
             return Search(rest) if rest else Help(unknown=word, nearest="search …")
-        case "help":
-            return Help()
+        case "refresh" | "approve":
+            return (Refresh if meant == "refresh" else Approve)(_unquoted(rest) or None)
+        case "status":
+            return Status()
         case _:
-            return Help(unknown=word, nearest=nearest(word.lower(), list(_WORDS))) if word else Help()
+            return ListSources() if meant == "sources" else Help()
 
 
 def nearest(word: str, known: list[str]) -> str | None:
@@ -82,6 +89,7 @@ def _unquoted(text: str) -> str:
 
 HELP = """\
 */kb refresh* `[source]` — bring the documents up to date now
+*/kb approve* `[source]` — documents that are gone from a source and held: look at them, and let them go
 */kb status* — how the engine and the sources are
 */kb sources* — what Kvasir answers from
 */kb search* `words` — the best passages, without an answer
@@ -90,6 +98,7 @@ Ask a question by mentioning Kvasir in a channel, or in a direct message. In a t
 
 HELP_CHINESE = """\
 */kb 刷新* `[来源]`：立即更新文档
+*/kb 批准* `[来源]`：查看已从来源消失、暂时保留的文档，并确认删除
 */kb 状态*：引擎与各来源的状况
 */kb 来源*：Kvasir 依据哪些文档回答
 */kb 搜索* `关键词`：只看最相关的段落

@@ -4,91 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
-from bot.slack import render
+from bot.configuration import Access
+from bot.slack import render, texts
+from bot.slack.board import Board
 from bot.slack.calls import Calls
-from bot.slack.command import HELP, HELP_CHINESE, Command, Help, ListSources, Refresh, Search, Status, parse
+from bot.slack.command import Approve, Command, Help, ListSources, Refresh, Search, Status, parse
 from bot.slack.errors import SlackError
 from engine.interfaces import Status as EngineStatus
 from knowledge.errors import SyncRunning, UnknownSource
-from knowledge.interfaces import Hit, SearchResult
-from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
+from knowledge.interfaces import SearchResult
+from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.sync.report import OnProgress, SyncReport
 
 _log = structlog.get_logger(__name__)
 
+APPROVE = "kvasir:approve"
+"""The action of the button under what is held."""
+
 _HITS = 5
-_QUOTE = 280
 _SEARCH_S = 20.0
 _REFRESH_S = 6 * 3_600.0
-_PROGRESS_S = 2.0
-"""Between two updates of the progress message."""
-
-
-class SourceState(Protocol):
-    """How a source is, as far as ``/kb`` shows it."""
-
-    @property
-    def kind(self) -> str:
-        """Return what it is: a folder, a website."""
-
-    @property
-    def root(self) -> str:
-        """Return where it is."""
-
-    @property
-    def documents(self) -> int:
-        """Return how many documents answer."""
-
-    @property
-    def failed(self) -> int:
-        """Return how many could not be read."""
-
-    @property
-    def held(self) -> int:
-        """Return how many are gone from the source and kept until somebody agrees."""
-
-    @property
-    def synced_at(self) -> datetime | None:
-        """Return when it was last up to date; None for never."""
-
-    @property
-    def error(self) -> str | None:
-        """Return why its last sync stopped, or None."""
 
 
 class Library(Protocol):
-    """What ``/kb`` needs of the knowledge; ``knowledge.library.Library`` is the real one."""
+    """What ``/kb`` needs of the knowledge; ``knowledge.library.Library`` is behind the real one."""
 
     async def search(self, query: str, *, limit: int) -> SearchResult:
         """Return the best passages."""
 
-    async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
+    async def refresh(self, source: str | None = None, *, on_progress: OnProgress, approve: bool = False) -> SyncReport:
         """Bring one source, or all, up to date; raises ``SyncRunning`` if that is under way."""
 
-    async def status(self) -> Mapping[str, SourceState]:
-        """Return how each source is, by its name."""
+    async def status(self) -> LibraryStatus:
+        """Return how the knowledge is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A slash command as it was typed."""
+    """A slash command as it was typed, or a button under its answer."""
 
     text: str
     user: str
     channel: str
     response_url: str
+    value: str = ""
+    """What the button says."""
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Typed:
-        """Read Slack's payload."""
+        """Read Slack's payload of a command."""
         read = {name: str(payload.get(name) or "") for name in ("text", "user_id", "channel_id", "response_url")}
         return cls(read["text"], read["user_id"], read["channel_id"], read["response_url"])
+
+    @classmethod
+    def pressed(cls, payload: Mapping[str, Any], action: Mapping[str, Any]) -> Typed:
+        """Read Slack's payload of a button."""
+        user, channel = payload.get("user") or {}, payload.get("channel") or {}
+        return cls(
+            text="",
+            user=str(user.get("id") or ""),
+            channel=str(channel.get("id") or ""),
+            response_url=str(payload.get("response_url") or ""),
+            value=str(action.get("value") or ""),
+        )
 
     @property
     def in_direct(self) -> bool:
@@ -111,23 +96,57 @@ class Kb:
         respond: Respond,
         *,
         apology: Callable[[BaseException], str],
+        access: Access | None = None,
     ) -> None:
         self._library = library
         self._engine_status = engine_status
         self._calls = calls
         self._respond = respond
         self._apology = apology
+        self._access = access or Access()
 
     async def run(self, typed: Typed) -> None:
         """Carry a command out and tell the person, whatever happens."""
-        command = parse(typed.text)
-        chinese = render.is_chinese(typed.text)
+        command, chinese = parse(typed.text), render.is_chinese(typed.text)
+        if isinstance(command, Refresh | Approve) and not self._access.may_manage(typed.user):
+            _log.info("command refused", user=typed.user, command=type(command).__name__.lower())
+            await self._tell(typed, texts.not_an_owner(self._access.owners, chinese=chinese))
+        elif isinstance(command, Refresh):
+            await self._refresh(typed, command.source, chinese=chinese)
+        else:
+            await self._answer(typed, command, chinese=chinese)
+
+    async def approve(self, typed: Typed) -> None:
+        """Do what the button under held documents says: list again, and delete what is still gone."""
+        source, held, chinese = _pressed(typed.value)
+        if not self._access.may_manage(typed.user):
+            await self._tell(typed, texts.not_an_owner(self._access.owners, chinese=chinese))
+            return
         try:
-            if isinstance(command, Refresh):
-                await self._refresh(typed, command, chinese=chinese)
-                return
             async with asyncio.timeout(_SEARCH_S):
-                text = await self._answer(command, chinese=chinese)
+                now = await self._held(source)
+        except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
+            _log.warning("command failed", error=type(error).__name__, exc_info=error)
+            await self._tell(typed, render.escape(self._apology(error)))
+            return
+        if sum(one.held for one in now) != held:
+            await self._ask(typed, now, source, chinese=chinese)  # it is not what the person was shown
+            return
+        _log.info("approved", user=typed.user, source=source, held=held)
+        await self._refresh(typed, source, chinese=chinese, approve=True)
+
+    async def status(self) -> str:
+        """Return what ``/kb status`` shows."""
+        return texts.status_text(self._engine_status(), await self._library.status(), chinese=False)
+
+    async def _answer(self, typed: Typed, command: Command, *, chinese: bool) -> None:
+        try:
+            async with asyncio.timeout(_SEARCH_S):
+                if isinstance(command, Approve):
+                    held = await self._held(command.source)
+                    await self._ask(typed, held, command.source, chinese=chinese)
+                    return
+                text = await self._text(command, chinese=chinese)
         except SlackError as error:
             _log.warning("command not answered", error=str(error))
             return
@@ -136,217 +155,116 @@ class Kb:
             text = render.escape(self._apology(error))
         await self._tell(typed, text)
 
-    async def _answer(self, command: Command, *, chinese: bool) -> str:
+    async def _text(self, command: Command, *, chinese: bool) -> str:
         match command:
             case Search(query):
-                return search_text(await self._library.search(query, limit=_HITS), chinese=chinese)
+                return texts.search_text(await self._library.search(query, limit=_HITS), chinese=chinese)
             case Status():
-                return status_text(self._engine_status(), await self._library.status(), chinese=chinese)
+                return texts.status_text(self._engine_status(), await self._library.status(), chinese=chinese)
             case ListSources():
-                return sources_text(await self._library.status(), chinese=chinese)
+                return texts.sources_text(await self._library.status(), chinese=chinese)
             case Help():
-                return help_text(command, chinese=chinese)
-        raise AssertionError(command)  # a refresh goes another way
+                return texts.help_text(command, chinese=chinese)
+        raise AssertionError(command)  # the others go another way
 
-    async def status(self) -> str:
-        """Return what ``/kb status`` shows."""
-        return status_text(self._engine_status(), await self._library.status(), chinese=False)
+    # ── What is held ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _refresh(self, typed: Typed, command: Refresh, *, chinese: bool) -> None:
-        board = _Board(self._calls, typed.user)
-        what = command.source or ("所有来源" if chinese else "all sources")
+    async def _held(self, source: str | None) -> list[SourceStatus]:
+        """Return the sources of which something is held: all of them, or the one.
+
+        Raises:
+            UnknownSource: there is none of that name.
+            KnowledgeError: the manifest cannot be read.
+
+        """
+        sources = (await self._library.status()).sources
+        if source is not None and source not in {one.name for one in sources}:
+            near = ", ".join(one.name for one in sources)
+            raise UnknownSource(f"There is no source “{source}”. Sources are: {near or 'none'}.")
+        return [one for one in sources if one.held and source in {None, one.name}]
+
+    async def _ask(self, typed: Typed, held: Sequence[SourceStatus], source: str | None, *, chinese: bool) -> None:
+        if not held:
+            await self._tell(typed, texts.nothing_held(source, chinese=chinese))
+            return
+        blocks: list[dict[str, Any]] = []
+        for one in held:
+            text = texts.ask_approval(one, chinese=chinese)
+            blocks += [_section(piece) for piece in texts.sections(text)]
+            blocks.append({"type": "actions", "elements": [_button(one, chinese=chinese)]})
+        await self._tell(typed, "\n".join(texts.ask_approval(one, chinese=chinese) for one in held), blocks)
+
+    # ── A sync ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _refresh(self, typed: Typed, source: str | None, *, chinese: bool, approve: bool = False) -> None:
+        board = Board(self._calls, typed.user)
+        what = source or ("所有来源" if chinese else "all sources")
         started = f"正在更新{what}…" if chinese else f"Refreshing {what} …"
-        await board.show(started)
+        await board.show(render.escape(started))
         if not typed.in_direct:
             where = "，进度见我们的私信。" if chinese else " The progress is in our direct messages."
             await self._tell(typed, render.escape(started + where))
         async with asyncio.TaskGroup() as group:
             painter = group.create_task(board.keep(chinese=chinese), name="kb progress")
-            outcome = await self._refreshed(command, board.note, chinese=chinese)
+            outcome = await self._refreshed(typed, source, board.note, chinese=chinese, approve=approve)
             painter.cancel()
         shown = await board.show(outcome)
         if not typed.in_direct or not shown:
             await self._tell(typed, outcome)
 
-    async def _refreshed(self, command: Refresh, on_progress: OnProgress, *, chinese: bool) -> str:
+    async def _refreshed(
+        self, typed: Typed, source: str | None, on_progress: OnProgress, *, chinese: bool, approve: bool
+    ) -> str:
         try:
             async with asyncio.timeout(_REFRESH_S):
-                return report_text(
-                    await self._library.refresh(command.source, on_progress=on_progress), chinese=chinese
-                )
+                report = await self._library.refresh(source, on_progress=on_progress, approve=approve)
         except SyncRunning as running:
             return render.escape("更新已在进行中，请等它结束。" if chinese else str(running))
         except UnknownSource as error:
-            unknown = f"没有名为“{command.source}”的来源。用 /kb 来源 查看所有来源。"
+            unknown = f"没有名为“{source}”的来源。用 /kb 来源 查看所有来源。"
             return render.escape(unknown if chinese else str(error))
         except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
             return render.escape(self._apology(error))
+        deleted = sum(told.deleted for told in report.sources.values())
+        _log.info("refreshed", user=typed.user, source=source, approved=approve, deleted=deleted, ok=report.ok)
+        return texts.report_text(report, chinese=chinese)
 
-    async def _tell(self, typed: Typed, text: str) -> None:
-        blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in _sections(text)]
-        answer = {"response_type": "ephemeral", "text": text[:_TEXT], "blocks": blocks}
+    async def _tell(self, typed: Typed, text: str, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
+        shown = list(blocks or (_section(piece) for piece in texts.sections(text)))[:_BLOCKS]
+        answer = {"response_type": "ephemeral", "replace_original": False, "text": text[: texts.TEXT], "blocks": shown}
         if typed.response_url and await self._respond(typed.response_url, answer):
             return
         with contextlib.suppress(SlackError):
             await self._calls.call(
-                "chat.postEphemeral", channel=typed.channel, user=typed.user, text=text[:_TEXT], blocks=blocks
+                "chat.postEphemeral", channel=typed.channel, user=typed.user, text=text[: texts.TEXT], blocks=shown
             )
 
 
-class _Board:
-    """One message in the person's direct messages, updated as a refresh goes on."""
-
-    def __init__(self, calls: Calls, user: str) -> None:
-        self._calls = calls
-        self._user = user
-        self._channel = ""
-        self._ts = ""
-        self._progress: dict[str, Progress] = {}
-        self._news = asyncio.Event()
-
-    def note(self, progress: Progress) -> None:
-        """Take progress; it is shown when the next update is due."""
-        self._progress[progress.source] = progress
-        self._news.set()
-
-    async def keep(self, *, chinese: bool) -> None:
-        """Show the progress as it comes, not too often; runs until cancelled."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            lines = [progress_line(progress, chinese=chinese) for progress in self._progress.values()]
-            await self.show("\n".join(lines))
-            await asyncio.sleep(_PROGRESS_S)
-
-    async def show(self, text: str) -> bool:
-        """Show a text in place of the one before; False where Slack does not take it."""
-        try:
-            if not self._ts:
-                posted = await self._calls.call("chat.postMessage", channel=self._user, text=text[:_TEXT])
-                self._channel, self._ts = str(posted.get("channel", "")), str(posted.get("ts", ""))
-            else:
-                await self._calls.call("chat.update", channel=self._channel, ts=self._ts, text=text[:_TEXT])
-        except SlackError as error:
-            _log.info("progress not shown", error=str(error))
-            return False
-        return True
+_BLOCKS = 50
+_VALUE = 2_000
 
 
-# ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_TEXT = 3_900
-_SECTION = 2_900
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
-def _sections(text: str) -> list[str]:
-    pieces: list[str] = []
-    while text:
-        head, text = render.cut(text, _SECTION)
-        pieces.append(head)
-    return pieces or ["…"]
+def _button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
+    label = f"批准删除 {source.held} 篇" if chinese else f"Let {source.held} go"
+    value = json.dumps({"source": source.name, "held": source.held, "chinese": chinese}, ensure_ascii=False)
+    return {
+        "type": "button",
+        "action_id": APPROVE,
+        "style": "danger",
+        "text": {"type": "plain_text", "text": label},
+        "value": value[:_VALUE],
+    }
 
 
-def help_text(command: Help, *, chinese: bool) -> str:
-    """Return the list of commands, and what may have been meant."""
-    listed = HELP_CHINESE if chinese else HELP
-    if command.unknown is None:
-        return listed
-    word = render.escape(command.unknown)
-    if chinese:
-        hint = f"您是指 `/kb {command.nearest}` 吗？" if command.nearest else ""
-        return f"没有 `/kb {word}` 这个命令。{hint}\n{listed}"
-    hint = f" Did you mean `/kb {command.nearest}`?" if command.nearest else ""
-    return f"`/kb {word}` is not a command.{hint}\n{listed}"
-
-
-def search_text(result: SearchResult, *, chinese: bool) -> str:
-    """Return the passages found, each with its link and its first words."""
-    query = render.escape(" ".join(result.query.split())[:_QUOTE])
-    if not result.hits:
-        return f"没有找到与“{query}”相关的段落。" if chinese else f"Nothing was found for “{query}”."
-    head = f"*“{query}”*：{len(result.hits)} 段" if chinese else f"*“{query}”*: {len(result.hits)} passages"
-    return "\n".join([head, *(_hit(n, hit) for n, hit in enumerate(result.hits, start=1))])
-
-
-def _hit(n: int, hit: Hit) -> str:
-    path = render.escape(" › ".join(part for part in (hit.title or hit.document, hit.heading) if part)[:120])
-    url = render.link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
-    quote = " ".join(hit.text.split())
-    quote = quote if len(quote) <= _QUOTE else quote[: _QUOTE - 1] + "…"
-    return f"{n}. {f'<{url}|{path}>' if url else f'*{path}*'} · {render.escape(hit.source)}\n> {render.escape(quote)}"
-
-
-def status_text(engine: EngineStatus, sources: Mapping[str, SourceState], *, chinese: bool) -> str:
-    """Return how the engine and the sources are."""
-    percent = f" {engine.progress:.0%}" if engine.progress is not None else ""
-    model = f" · {render.escape(engine.model)}" if engine.model else ""
-    detail = f" · {render.escape(engine.detail)}" if engine.detail else ""
-    head = f"*{'引擎' if chinese else 'Engine'}*: {engine.state}{percent}{model}{detail}"
-    return "\n".join([head, *(_source(name, state, chinese=chinese) for name, state in sources.items())])
-
-
-def sources_text(sources: Mapping[str, SourceState], *, chinese: bool) -> str:
-    """Return the sources with their kinds and places."""
-    if not sources:
-        return "尚未配置任何来源。" if chinese else "No source is configured. Add one to kvasir.toml."
-    return "\n".join(
-        f"*{render.escape(name)}* · {render.escape(state.kind)} · {render.escape(state.root)}\n"
-        + _source(name, state, chinese=chinese)
-        for name, state in sources.items()
-    )
-
-
-def _source(name: str, state: SourceState, *, chinese: bool) -> str:
-    parts = [f"{state.documents} 篇文档" if chinese else f"{state.documents} documents", _age(state, chinese=chinese)]
-    if state.failed:
-        parts.append(f"{state.failed} 篇无法读取" if chinese else f"{state.failed} could not be read")
-    if state.held:
-        parts.append(f"{state.held} 篇待确认删除" if chinese else f"{state.held} gone and kept until you agree")
-    if state.error:
-        parts.append(f":warning: {render.escape(state.error)}")
-    return f"• *{render.escape(name)}*: " + " · ".join(parts)
-
-
-def _age(state: SourceState, *, chinese: bool) -> str:
-    if state.synced_at is None:
-        return "尚未同步" if chinese else "never synced"
-    minutes = max(0, int((datetime.now(UTC) - state.synced_at).total_seconds() // 60))
-    for size, one, chinese_one in ((1_440, "d", "天"), (60, "h", "小时"), (1, "min", "分钟")):
-        if minutes >= size:
-            return f"{minutes // size} {chinese_one}前同步" if chinese else f"synced {minutes // size} {one} ago"
-    return "刚刚同步" if chinese else "synced just now"
-
-
-def progress_line(progress: Progress, *, chinese: bool) -> str:
-    """Return how far one source is."""
-    name = render.escape(progress.source)
-    if not progress.total:
-        return f"*{name}*: 已列出 {progress.listed}" if chinese else f"*{name}*: {progress.listed} listed"
-    eta = ""
-    if progress.eta_s is not None and progress.eta_s >= 1:
-        eta = f" · 约 {progress.eta_s:.0f} 秒" if chinese else f" · about {progress.eta_s:.0f} s left"
-    return f"*{name}*: {progress.done} / {progress.total}{eta}"
-
-
-def report_text(report: SyncReport, *, chinese: bool) -> str:
-    """Return what a refresh did."""
-    head = f"更新完成，用时 {report.seconds:.1f} 秒。" if chinese else f"Refreshed in {report.seconds:.1f} s."
-    return "\n".join([head, *(_report(name, told, chinese=chinese) for name, told in report.sources.items())])
-
-
-def _report(name: str, told: SourceReport, *, chinese: bool) -> str:
-    words = (
-        ("未变", "新增", "更新", "删除", "保留", "失败")
-        if chinese
-        else ("unchanged", "added", "updated", "deleted", "held back", "failed")
-    )
-    counts = (told.unchanged, told.added, told.updated, told.deleted, told.held, told.failed)
-    parts = [f"{count} {word}" for count, word in zip(counts, words, strict=True) if count]
-    lines = [f"• *{render.escape(name)}*: {', '.join(parts) or '0'}"]
-    lines += [
-        f"   ◦ {render.escape(failure.document)}: {render.escape(failure.reason)}" for failure in told.failures[:3]
-    ]
-    if told.error:
-        lines.append(f"   :warning: {render.escape(told.error)}")
-    return "\n".join(lines)
+def _pressed(value: str) -> tuple[str, int, bool]:
+    """Return what a button says: the source, how many documents it was about, and in which language."""
+    try:
+        said = json.loads(value)
+        return str(said["source"]), int(said["held"]), bool(said["chinese"])
+    except (ValueError, KeyError, TypeError):
+        return "", -1, False

@@ -25,7 +25,7 @@ from bot.slack.command import COMMAND
 from bot.slack.errors import SlackError
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
 from bot.slack.home import home_view
-from bot.slack.kb import Kb, Typed
+from bot.slack.kb import APPROVE, Kb, Typed
 from bot.slack.news import read_news
 from bot.slack.tasks import Tasks
 from bot.slack.turns import Turns
@@ -60,7 +60,8 @@ class Desk:
         """Register on a Bolt app."""
         app.event(_ALL, middleware=[self._event])(_nothing)
         app.command(_ALL)(self._command)
-        for listener in (app.action, app.shortcut, app.view, app.view_closed, app.options):
+        app.action(_ALL)(self._action)
+        for listener in (app.shortcut, app.view, app.view_closed, app.options):
             listener(_ALL)(_acknowledge)
 
     async def _event(self, body: Mapping[str, Any], next_: Next) -> BoltResponse | None:
@@ -143,6 +144,11 @@ class Desk:
         await ack()
         if command.get("command") == COMMAND:
             self.tasks.start(self.kb.run(Typed.of(command)), "kb")
+
+    async def _action(self, ack: Ack, body: Mapping[str, Any], action: Mapping[str, Any]) -> None:
+        await ack()
+        if action.get("action_id") == APPROVE:
+            self.tasks.start(self.kb.approve(Typed.pressed(body, action)), "approve")
 
 
 def _shared(text: str) -> str:

@@ -51,7 +51,7 @@ def manifest(*, events_url: str | None = None) -> dict[str, Any]:
     command: dict[str, Any] = {
         "command": COMMAND,
         "description": "Search, refresh and inspect the documents that Kvasir answers from",
-        "usage_hint": "refresh [source] | status | sources | search … | help",
+        "usage_hint": "refresh [source] | approve [source] | status | sources | search … | help",
         "should_escape": False,
     }
     events: dict[str, Any] = {"bot_events": list(EVENTS)}

@@ -13,7 +13,7 @@ import pytest
 from bot.app import Shelf, show_page
 from engine.interfaces import State, Status
 from knowledge.errors import ManifestError, StoreUnavailable
-from knowledge.library import LibraryStatus, SourceStatus
+from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import Progress
 
 

@@ -20,6 +20,7 @@ from bot.slack.sheet import Abilities
 from bot.slack.turns import TurnSettings
 from engine.interfaces import State, Status
 from knowledge.interfaces import Hit, SearchResult
+from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
 from tests.slack_sandbox import Box, sandbox
 
@@ -88,15 +89,15 @@ class Held:
         yield finished()
 
 
-@dataclass(frozen=True)
-class Source:
-    kind: str = "folder"
-    root: str = "/srv/docs"
-    documents: int = 7
-    failed: int = 0
-    held: int = 0
-    synced_at: datetime | None = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=3))
-    error: str | None = None
+def source(name: str = "docs", *, hours: float | None = 3.0, **more: Any) -> SourceStatus:
+    """Return how a source is that was synced some hours ago."""
+    synced_at = None if hours is None else datetime.now(UTC) - timedelta(hours=hours)
+    told: dict[str, Any] = {
+        "kind": "folder", "root": "/srv/docs", "documents": 7, "chunks": 1_234, "failed": 0, "failures": (), "held": 0,
+        "synced_at": synced_at, "error": None, "schedule": None, "syncing": None,
+        "age_s": None if hours is None else hours * 3_600.0,
+    }  # fmt: skip
+    return SourceStatus(name=name, **{**told, **more})
 
 
 @dataclass
@@ -108,14 +109,19 @@ class Shelf:
     failure: Exception | None = None
     progress: tuple[Progress, ...] = ()
     go: asyncio.Event | None = None
+    state: LibraryStatus = field(default_factory=lambda: LibraryStatus("lancedb", indexing=False, sources=(source(),)))
+    approved: list[str | None] = field(default_factory=list)
+    report: SyncReport = field(
+        default_factory=lambda: SyncReport({"docs": SourceReport(listed=7, unchanged=5, added=2)}, 1.5)
+    )
 
     async def search(self, query: str, *, limit: int) -> SearchResult:
         if self.failure:
             raise self.failure
         return SearchResult(query, self.hits[:limit], 0.01, answerable=True)
 
-    async def refresh(self, source: str | None = None, *, on_progress: OnProgress) -> SyncReport:
-        self.refreshed.append(source)
+    async def refresh(self, source: str | None = None, *, on_progress: OnProgress, approve: bool = False) -> SyncReport:
+        (self.approved if approve else self.refreshed).append(source)
         if self.failure:
             raise self.failure
         for progress in self.progress:
@@ -123,10 +129,10 @@ class Shelf:
             await asyncio.sleep(0)
         if self.go is not None:
             await self.go.wait()
-        return SyncReport({"docs": SourceReport(listed=7, unchanged=5, added=2)}, 1.5)
+        return self.report
 
-    async def status(self) -> Mapping[str, Source]:
-        return {"docs": Source()}
+    async def status(self) -> LibraryStatus:
+        return self.state
 
 
 @dataclass
@@ -199,6 +205,7 @@ async def bot_in(
     database: str | None = None,
     shelf: Shelf | None = None,
     owner: str | None = None,
+    deps: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Bot]:
     """Run the bot in a workspace, over Socket Mode, or over HTTP on a port."""
@@ -212,8 +219,8 @@ async def bot_in(
     answerer, shelf = Scripted(script), shelf or Shelf()
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
-        deps = SlackDeps(ledger, answerer, shelf, lambda: Status(State.READY, model="r1"), apology)
-        async with slack_app(slack, deps, turn_settings=settings, abilities=abilities, **options) as app:
+        given = SlackDeps(ledger, answerer, shelf, lambda: Status(State.READY, model="r1"), apology, **(deps or {}))
+        async with slack_app(slack, given, turn_settings=settings, abilities=abilities, **options) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())
             await box.wait_connected()

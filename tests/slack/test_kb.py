@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
-from bot.slack import kb
+from bot.configuration import Access
+from bot.slack import kb, texts
 from engine.interfaces import State, Status
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
-from knowledge.sync.records import Failure
+from knowledge.status import LibraryStatus
+from knowledge.sync.records import Failure, Growth, Held, Repaired
 from knowledge.sync.report import Progress, SourceReport, SyncReport
-from tests.slack.room import Bot, Shelf, Source, house, shown
+from tests.slack.room import Bot, Shelf, bot_in, house, shown, source
+from tests.slack_sandbox import sandbox
 
 NOW = datetime.now(UTC)
 
@@ -62,7 +65,7 @@ async def test_search_that_finds_nothing_says_so(desk: Bot) -> None:
 async def test_status_and_sources(desk: Bot) -> None:
     await desk.box.command("ada", "#general", "/kb status")
     text = await told(desk, "*Engine*: ready · r1")
-    assert "• *docs*: 7 documents · synced 3 h ago" in text
+    assert "• *docs*: 7 documents, 1,234 passages · synced 3 h ago" in text
     await desk.box.command("ada", "#general", "/kb sources")
     await told(desk, "*docs* · folder · /srv/docs")
 
@@ -126,44 +129,160 @@ def _kb_of(desk: Bot) -> kb.Kb:
     return kb.Kb(desk.shelf, lambda: Status(State.READY), desk.app._calls, refused, apology=str)
 
 
+# ── Approving ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HELD = source("docs", held=30, held_first=tuple(Held(f"{n}.md", f"{n}", None) for n in range(5)))
+
+
+def holding(*sources: Any) -> LibraryStatus:
+    return LibraryStatus("lancedb", indexing=False, sources=sources)
+
+
+async def shown_held(bot: Bot, contains: str = "30 documents are missing") -> dict[str, Any]:
+    return await bot.box.wait_for_message(lambda m: m.get("ephemeral") and contains in shown(m), channel="#general")
+
+
+async def test_what_is_held_is_shown_and_goes_when_a_person_says_so(desk: Bot, shelf: Shelf) -> None:
+    shelf.state = holding(HELD, source("other"))
+    shelf.report = SyncReport({"docs": SourceReport(listed=7, unchanged=7, deleted=30)}, 1.5)
+    await desk.box.command("ada", "#general", "/kb approve docs")
+    asked = await shown_held(desk)
+    assert all(words in shown(asked) for words in ("0.md", "4.md", "and 25 more", "still gone"))
+    assert shelf.approved == shelf.refreshed == []
+    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE)
+    await told(desk, "30 deleted")
+    assert (shelf.approved, shelf.refreshed) == (["docs"], [])
+
+
+async def test_without_a_source_all_that_is_held_is_shown(desk: Bot, shelf: Shelf) -> None:
+    shelf.state = holding(HELD, source("wiki", held=12, held_first=(Held("home", "Home", None),)), source("other"))
+    await desk.box.command("ada", "#general", "/kb 批准")
+    asked = await shown_held(desk, "30 篇文档不在最近的列表里")
+    buttons = [e["value"] for block in asked["blocks"] if block["type"] == "actions" for e in block["elements"]]
+    assert [name in value for name, value in zip(("docs", "wiki"), buttons, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("approve", "Nothing is held"),
+        ("approve docs", "Nothing of “docs” is held"),
+        ("批准 docs", "来源“docs”没有待确认的删除"),
+        ("approve dosc", "There is no source “dosc”"),
+    ],
+)
+async def test_nothing_to_approve_is_said(desk: Bot, shelf: Shelf, typed: str, words: str) -> None:
+    await desk.box.command("ada", "#general", f"/kb {typed}")
+    await told(desk, words)
+    assert shelf.approved == []
+
+
+async def test_what_a_person_was_not_shown_is_shown_first(desk: Bot, shelf: Shelf) -> None:
+    """Between the question and the button, a sync held more."""
+    shelf.state = holding(HELD)
+    await desk.box.command("ada", "#general", "/kb approve docs")
+    asked = await shown_held(desk)
+    shelf.state = holding(source("docs", held=31, held_first=HELD.held_first))
+    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE)
+    again = await shown_held(desk, "31 documents are missing")
+    assert shelf.approved == []
+    await desk.box.press("ada", "#general", again["ts"], kb.APPROVE)
+    await told(desk, "Refreshed in")
+    assert shelf.approved == ["docs"]
+
+
+async def test_only_owners_manage_where_there_are_owners(tmp_path: Path) -> None:
+    shelf = Shelf(state=holding(HELD))
+    access = Access(frozenset({"U0BO000002"}))
+    async with sandbox(tmp_path) as box, bot_in(box, tmp_path, shelf=shelf, deps={"access": access}) as bot:
+        for typed in ("refresh", "approve docs"):
+            await box.command("ada", "#general", f"/kb {typed}")
+        await told(bot, "Only an owner may do this. Ask <@U0BO000002>.")
+        await box.command("ada", "#general", "/kb 更新")
+        await told(bot, "只有负责人可以这样做")
+        await box.command("ada", "#general", "/kb status")
+        await told(bot, "*Engine*")
+        await box.command("bo", "#general", "/kb approve docs")
+        asked = await box.wait_for_message(
+            lambda m: m.get("ephemeral") and "are missing" in shown(m), channel="#general", person="bo"
+        )
+        await box.press("bo", "#general", asked["ts"], kb.APPROVE)
+        await box.wait_until(lambda: shelf.approved == ["docs"])
+        assert shelf.refreshed == []
+
+
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_texts_of_a_status() -> None:
     now = datetime.now(UTC)
-    sources = {
-        "new": Source(synced_at=None),
-        "ill": Source(failed=2, held=3, error="It is away.", synced_at=now - timedelta(days=2, hours=3)),
-        "now": Source(synced_at=now + timedelta(seconds=5)),
-    }
+    at = now.timestamp()
+    failures = (Failure("a.pdf", "needs a password", at + 7_200), Failure("b.pdf", "broken"))
+    sources = (
+        source("new", hours=None),
+        source(
+            "ill", hours=51, failed=2, failures=failures, held=3, error="It is away.", max_age_s=26 * 3_600.0,
+            held_first=(Held("one.md", "One", at), Held("two.md", "Two", at)),
+        ),
+        source("now", hours=-0.001, next_at=now + timedelta(days=3), watched=True),
+        source("busy", syncing=Progress("busy", listed=9, done=3, failed=1, total=9, seconds=9.0, eta_s=150.0)),
+        source("added", kind="push", hours=None, documents=0),
+    )  # fmt: skip
+    state = LibraryStatus(
+        "weaviate", indexing=True, sources=sources, growth=Growth(42, 100, 180.0, dense=True),
+        repaired=Repaired(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
+    )  # fmt: skip
     engine = Status(State.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
-    english = kb.status_text(engine, sources, chinese=False)
-    assert "*Engine*: downloading 42% · weights &lt;1 of 2&gt;" in english
-    assert "never synced" in english
-    assert "synced 2 d ago · 2 could not be read · 3 gone and kept until you agree · :warning: It is away." in english
-    assert "synced just now" in english
-    chinese = kb.status_text(engine, sources, chinese=True)
-    assert all(words in chinese for words in ("尚未同步", "2 天前同步", "刚刚同步", "3 篇待确认删除"))
+    english = texts.status_text(engine, state, chinese=False)
+    for words in (
+        "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",
+        "*Store*: weaviate · compared 2 h ago, 2 passages differed and were mended",
+        "*New index*: 42%, about 3 min left; the old one answers until it is complete",
+        "Another process is syncing (process 12, since 02:30:00 UTC)",
+        "never synced",
+        "synced 2 d ago, *stale* (target 26 h)",
+        ":warning: It is away.",
+        "3 gone from the source and held: one.md, two.md, 1 more. If that is right: `/kb approve ill`",
+        "a.pdf: needs a password (tried again after ",
+        "b.pdf: broken\n",
+        "synced just now · next ",
+        " · watched",
+        "*busy*: 3 / 9 · 1 failed · about 2 min left",
+    ):
+        assert words in english, (words, english)
+    assert "added" not in english, "a source that nobody has filled is not worth a line"
+    chinese = texts.status_text(engine, state, chinese=True)
+    for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇已从来源消失", "`/kb 批准 ill`",
+                  "另一进程正在同步",
+                  "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试"):  # fmt: skip
+        assert words in chinese, (words, chinese)
 
 
 def test_texts_of_a_report() -> None:
     failures = tuple(Failure(f"{n}.pdf", "needs a password") for n in range(5))
     report = SyncReport({"docs": SourceReport(listed=9, failed=5, failures=failures, error="It broke off.")}, 2.0)
-    text = kb.report_text(report, chinese=False)
+    text = texts.report_text(report, chinese=False)
     assert "5 failed" in text
     assert text.count("needs a password") == 3
     assert ":warning: It broke off." in text
-    assert "5 失败" in kb.report_text(report, chinese=True)
+    assert "with failures" in text
+    assert "Refreshed" not in text, "failures never read like plain success"
+    assert "但有失败" in texts.report_text(report, chinese=True)
+    held = SyncReport({"docs": SourceReport(held=30), "added": SourceReport()}, 2.0)
+    assert "`/kb approve docs`" in texts.report_text(held, chinese=False)
+    assert "`/kb 批准 docs`" in texts.report_text(held, chinese=True)
+    assert "added" not in texts.report_text(held, chinese=False)
+    assert "5 失败" in texts.report_text(report, chinese=True)
 
 
 def test_nothing_configured_is_told() -> None:
-    assert "kvasir.toml" in kb.sources_text({}, chinese=False)
-    assert kb.progress_line(progress(3, 0), chinese=False) == "*docs*: 3 listed"
+    assert "kvasir.toml" in texts.sources_text(LibraryStatus("lancedb", indexing=False, sources=()), chinese=False)
+    assert texts.progress_line(progress(3, 0), chinese=False) == "*docs*: 3 listed"
 
 
 def test_a_search_text_fits_slack() -> None:
-    text = kb.search_text(
+    text = texts.search_text(
         SearchResult("q" * 5_000, tuple(hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
     )
-    assert all(len(piece) <= 3_000 for piece in kb._sections(text))
-    assert "".join(kb._sections(text)) == text
+    assert all(len(piece) <= 3_000 for piece in texts.sections(text))
+    assert "".join(texts.sections(text)) == text
