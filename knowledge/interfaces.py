@@ -17,6 +17,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.web.settings import WebSettings
+
 Vector = NDArray[np.float32]
 """One embedding, shape ``(dimensions,)``, unit length."""
 
@@ -145,6 +147,8 @@ class SourceContext:
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    web: WebSettings = field(default_factory=WebSettings)
+    """How the web is gone to: proxies, ports, certificates."""
 
 
 # ── Parsed ───────────────────────────────────────────────────────────────────────────────────────────────────────────

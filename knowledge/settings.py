@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from knowledge.interfaces import EVERYONE
+from knowledge.web.settings import WebSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,4 @@ class KnowledgeSettings:
     weaviate_placement: Placement = Placement()
     nightly: str | None = "30 2 * * *"
     """A cron line for the run over every source, local time; None for never."""
+    web: WebSettings = field(default_factory=WebSettings)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from knowledge.errors import SourceMisconfigured
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
+from knowledge.web.settings import WebSettings
 
 _Options = TypeVar("_Options")
 
@@ -46,12 +47,16 @@ KINDS: Mapping[str, str] = {
 
 
 def build(
-    spec: SourceSpec, state: Path, memory: Callable[[SourceKey], Memory], others: Mapping[str, Kind] | None = None
+    spec: SourceSpec,
+    state: Path,
+    memory: Callable[[SourceKey], Memory],
+    others: Mapping[str, Kind] | None = None,
+    web: WebSettings | None = None,
 ) -> Source:
     """Build the source that a table describes; reads no document and opens no connection.
 
     ``state`` is the folder under which each source may keep files of its own; ``others`` are kinds that come from
-    elsewhere.
+    elsewhere. ``web`` says how the web is gone to.
 
     Raises:
         SourceMisconfigured: its kind or one of its keys is unknown, missing, or of the wrong type.
@@ -71,6 +76,7 @@ def build(
         memory=memory,
         readers=spec.readers,
         secrets=spec.secrets,
+        web=web or WebSettings(),
     )
     return kind.build(context, read_options(kind.options, spec))
 

@@ -20,7 +20,7 @@ _FILE = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|do|xml|md|txt|pdf)$", re.IGNO
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ODD_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/?#%\\\ud800-\udfff\u200b-\u200f\u2028-\u202e\ufeff\ufffd]")
-_KEPT = "!$%&'()*+,/:;=?@[]~-._"
+_KEPT = "!$%&()*+,/:;=?@[]~-._"
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -1,0 +1,85 @@
+"""What a website remembers of each page: to ask whether it has changed, and to go on where it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+MEMORY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A page as it was last found."""
+
+    address: str
+    version: str
+    media_type: str
+    """With its parameters, as the server told it."""
+    etag: str | None = None
+    last_modified: str | None = None
+    size_bytes: int | None = None
+    modified_at: datetime | None = None
+    """As the page itself or its server says."""
+    title: str | None = None
+    links: tuple[str, ...] = ()
+    """Addresses of the same site."""
+    canonical: str | None = None
+    """The address of the same site that stands for this page, where it is another."""
+    index: bool = True
+    unreadable: str | None = None
+    sitemap_date: str | None = None
+    """What the sitemap said when the page was fetched."""
+    fetched_at: float = 0.0
+    """Seconds since the epoch; the last time that the server was asked."""
+
+
+def encode(visits: Mapping[str, Visit]) -> dict[str, Any]:
+    """Return visits, by document, as JSON holds them; links are numbers, as most pages have the same ones."""
+    numbers: dict[str, int] = {}
+    pages = {}
+    for document, visit in visits.items():
+        pages[document] = [
+            visit.address, visit.version, visit.media_type, visit.etag, visit.last_modified, visit.size_bytes,
+            visit.modified_at.timestamp() if visit.modified_at else None, visit.title,
+            [numbers.setdefault(link, len(numbers)) for link in visit.links], visit.canonical, visit.index,
+            visit.unreadable, visit.sitemap_date, visit.fetched_at,
+        ]  # fmt: skip
+    return {"links": list(numbers), "pages": pages}
+
+
+def decode(held: object) -> dict[str, Visit]:
+    """Return what ``encode`` made; nothing where anything is not as it made it."""
+    try:
+        assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
+        links = held["links"]
+        assert all(isinstance(link, str) for link in links)  # noqa: S101
+        return {str(document): _visit(fields, links) for document, fields in held["pages"].items()}
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
+        return {}
+
+
+def _visit(fields: Any, links: list[str]) -> Visit:  # noqa: ANN401 - whatever was kept
+    (
+        address, version, media_type, etag, last_modified, size, modified, title, numbers, canonical, index, unreadable,
+        sitemap_date, fetched_at,
+    ) = fields  # fmt: skip
+    texts = (address, version, media_type)
+    perhaps = (etag, last_modified, title, canonical, unreadable, sitemap_date)
+    assert all(isinstance(text, str) for text in texts)  # noqa: S101
+    assert all(text is None or isinstance(text, str) for text in perhaps)  # noqa: S101
+    assert size is None or isinstance(size, int)  # noqa: S101
+    assert isinstance(index, bool)  # noqa: S101
+    return Visit(
+        address=address, version=version, media_type=media_type, etag=etag, last_modified=last_modified,
+        size_bytes=size, modified_at=None if modified is None else datetime.fromtimestamp(modified, UTC), title=title,
+        links=tuple(links[number] for number in numbers), canonical=canonical, index=index, unreadable=unreadable,
+        sitemap_date=sitemap_date, fetched_at=float(fetched_at),
+    )  # fmt: skip
+
+
+def confirmed(visit: Visit, at: float, sitemap_date: str | None) -> Visit:
+    """Return a visit after the server said that nothing has changed."""
+    return replace(visit, fetched_at=at, sitemap_date=sitemap_date)
