@@ -1,0 +1,115 @@
+"""What a question names exactly: error codes, tickets, versions, file names, flags, functions. Pure.
+
+Near in meaning is not near enough for these: who asks for E-1042 is not helped by E-1043. A passage holds one when it
+has it whole, in any case, whatever joins its parts; ``values.yaml`` is not in ``prod-values.yaml``, 3.2 not in 3.2.1.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_WORD: Final = "[A-Za-z0-9_]"
+_SUFFIXES: Final = (
+    "cfg|conf|csv|css|docx|env|go|html|ini|jar|java|js|json|key|lock|log|lua|md|pdf|pem|php|pptx|properties|proto|py|"
+    "rb|rs|service|sh|so|sql|toml|ts|txt|xlsx|xml|ya?ml"
+)
+
+_TOKEN = re.compile(rf"(?<!{_WORD})(?:--)?{_WORD}+(?:(?:::|[-./\\]){_WORD}+)*(?!{_WORD})")
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://\S+|[\w.+-]{1,64}@\S+", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})|\d{1,3}(?:\.\d{1,3}){3}")
+"""Days and addresses of machines are written like versions."""
+
+_CODE = re.compile(
+    r"[A-Z][A-Z0-9]{0,11}(?:[-_][A-Z]{1,8})?[-_]?\d{2,}(?:[-_]\d+)*[A-Z]?|[a-z]{1,12}[-_]\d{3,}|0[xX][0-9A-Fa-f]{4,}"
+)
+_VERSION = re.compile(r"[vV]\d+(?:\.\d+)+(?:-[A-Za-z0-9.]+)?|\d+(?:\.\d+){2,}(?:-[A-Za-z0-9.]+)?")
+_FLAG = re.compile(r"--[A-Za-z][\w-]+")
+_SNAKE = re.compile(r"_*[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+_*")
+_CAMEL = re.compile(r"[a-z]{2,}(?:[A-Z][a-z0-9]+)+|(?:[A-Z][a-z0-9]+){2,}(?:Error|Exception|Warning)")
+_FILE = re.compile(rf"(?:[\w-]+\.)+(?:{_SUFFIXES})")
+_PATH = re.compile(rf"[\w.-]+(?:[/\\][\w.-]+)*[/\\](?:[\w-]+\.)+(?:{_SUFFIXES})|[\w.-]+(?:[/\\][\w.-]+){{2,}}")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*){2,}")
+_SHAPES: Final = (
+    (_CODE, True),
+    (_VERSION, False),
+    (_FLAG, True),
+    (_SNAKE, True),
+    (_CAMEL, False),
+    (_FILE, False),
+    (_PATH, False),
+    (_DOTTED, False),
+)
+_LONGEST: Final = 120
+"""Of a name, in characters; what is longer was pasted."""
+_MOST: Final = 8
+"""Of one question; a pasted log holds hundreds, and none of them is what is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A name that is meant exactly."""
+
+    name: str
+    """As written."""
+    telling: bool
+    """Whether documents that do not hold it cannot answer. A version or a file may be the asker's own."""
+    part: str
+    """Its longest run of letters and digits, folded: what any text that holds it holds, too."""
+    pattern: re.Pattern[str]
+    """What finds it in a folded text."""
+
+    def held_by(self, folded: str) -> bool:
+        """Whether a text, as ``folded`` returns it, holds it whole."""
+        return self.part in folded and self.pattern.search(folded) is not None
+
+
+def identifiers(question: str) -> tuple[Identifier, ...]:
+    """Return what a question names exactly, each once; nothing of one that names very many."""
+    text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", question))
+    found: dict[str, Identifier] = {}
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if len(token) > _LONGEST or _DATE.fullmatch(token):
+            continue
+        shape = next((shape for shape in _SHAPES if shape[0].fullmatch(token)), None)
+        if shape is not None:
+            found.setdefault(token.casefold(), _identifier(token, *shape))
+    return tuple(found.values()) if len(found) <= _MOST else ()
+
+
+def folded(text: str) -> str:
+    """Return a text in the form in which identifiers are looked for."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def held(names: Sequence[Identifier], text: str) -> frozenset[str]:
+    """Return which of the names a text holds."""
+    if not names:
+        return frozenset()
+    one_form = folded(text)
+    return frozenset(name.name for name in names if name.held_by(one_form))
+
+
+def _identifier(token: str, shape: re.Pattern[str], telling: bool) -> Identifier:  # noqa: FBT001 - a row of _SHAPES
+    name = token.casefold().lstrip("-")
+    name = name.removeprefix("v") if shape is _VERSION else name
+    parts = re.findall(r"[a-z]+|[0-9]+", name) if shape is _CODE else re.findall(r"[a-z0-9]+", name)
+    return Identifier(token, telling, max(parts, key=len), _pattern(name, shape, parts))
+
+
+def _pattern(name: str, shape: re.Pattern[str], parts: Sequence[str]) -> re.Pattern[str]:
+    if shape is _VERSION:
+        return re.compile(
+            rf"(?<![0-9])(?<![0-9]\.){re.escape(name.removeprefix('v'))}(?![0-9])(?!\.[0-9])(?!-(?:rc|alpha|beta))"
+        )
+    if shape in {_FILE, _PATH}:
+        return re.compile(rf"(?<![a-z0-9_])(?<![a-z0-9_][-.]){re.escape(name)}(?![a-z0-9_])(?![-.][a-z0-9_])")
+    if shape is _CODE:
+        joined = "[-_ ]?".join(map(re.escape, parts))
+        return re.compile(rf"(?<![a-z0-9])(?<![a-z0-9][-_]){joined}(?![a-z0-9])(?![-_.][0-9])")
+    loose = re.escape(name).replace("_", "[-_]").replace(r"\-", "[-_]")
+    return re.compile(rf"(?<![a-z0-9_]){loose}(?![a-z0-9_])")
