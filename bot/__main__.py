@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.errors import SettingsError
 
-OK, FAILED, WRONG_USE = 0, 1, 2
+OK, FAILED, WRONG_USE, HELD = 0, 1, 2, 3
 
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
 
@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--limit", type=_positive, default=8, metavar="N", help="at most this many passages (8)")
     sync = add("sync", "Bring the knowledge up to date with its sources.", json=True)
     sync.add_argument("source", nargs="?", help="one source by name; all of them without it")
+    sync.add_argument("--approve", action="store_true", help="delete what is held and still gone; lists again first")
+    adding = add("add", "Hand documents to Kvasir: they are kept, read at once, and can be found.", json=True)
+    adding.add_argument("files", nargs="*", type=Path, metavar="FILE", help="a file; one of the same name is replaced")
+    adding.add_argument("--to", metavar="SOURCE", help="the source of kind push that takes them (added)")
+    adding.add_argument("--title", help="what citations call the document, instead of what its text says")
+    adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="take a document away again")
+    adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and say what to do about what is missing.")
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
@@ -50,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 it failed, 2 it was used wrongly."""
+    """Run one command and return its exit status: 0 done, 1 it failed, 2 it was used wrongly, 3 something is held."""
     arguments = parser().parse_args(argv)
     try:
         return asyncio.run(_run(arguments))

@@ -15,9 +15,11 @@ import structlog
 
 from bot.answering.answer import Answerer, Search
 from bot.apology import apology
+from bot.configuration import ADDED
 from bot.errors import WheelError
 from bot.settings import Settings
 from bot.slack.tasks import Tasks
+from bot.spans import span
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.interfaces import State, Status
@@ -144,6 +146,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         app = await stack.enter_async_context(slack_app(slack, deps))
         await stack.enter_async_context(library.scheduled())
         await stack.enter_async_context(library.watching())
+        await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
@@ -250,8 +253,30 @@ def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: 
             "documents": sum(source.documents for source in sources),
             "chunks": sum(source.chunks for source in sources),
             "running": any(source.syncing is not None for source in sources),
+            "progress": _share(sources),
+            "held": sum(source.held for source in sources),
+            "failed": sum(source.failed for source in sources),
+            "troubles": [trouble for source in sources for trouble in _troubles(source)],
         },
     }
+
+
+def _share(sources: tuple[SourceStatus, ...]) -> float | None:
+    """Return how far the syncs under way are, 0 to 1; None while that cannot be said."""
+    running = [source.syncing for source in sources if source.syncing is not None]
+    total = sum(progress.total for progress in running)
+    return sum(progress.done for progress in running) / total if total else None
+
+
+def _troubles(source: SourceStatus) -> list[str]:
+    """Return what a person should look at, a line each."""
+    told = [f"{source.name}: {source.error}"] if source.error else []
+    if source.late:
+        told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
+    if source.held:
+        told.append(f"{source.name}: {source.held} gone from the source and held. /kb approve {source.name}")
+    told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures]
+    return told
 
 
 def engine_line(status: Status) -> str:
@@ -275,12 +300,15 @@ def report_lines(report: SyncReport) -> list[str]:
     """Return a line a source: what its sync did, and what was in the way."""
     lines = []
     for name, source in report.sources.items():
+        if name == ADDED and source.ok and not (source.listed or source.deleted or source.held):
+            continue  # nobody has added anything
         counts = [
             f"{count} {word}"
             for word in ("unchanged", "added", "updated", "deleted", "held", "failed")
             if (count := getattr(source, word))
         ]
-        lines.append(f"{name}: {', '.join(counts) or 'empty'} in {source.seconds:.1f} s")
+        but = "" if source.ok else ", with failures"
+        lines.append(f"{name}: {', '.join(counts) or 'empty'} in {source.seconds:.1f} s{but}")
         lines.extend(f"  {failure.document}: {failure.reason}" for failure in source.failures)
         if source.error:
             lines.append(f"  {source.error}")

@@ -323,7 +323,7 @@ async def _close(deltas: AsyncIterator[Delta]) -> None:
 
 
 def _passage(n: int, hit: Hit) -> Passage:
-    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, hit.text)
+    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, hit.text, hit.synced_at)
 
 
 def _sampling(budget: Budget, *, stand_in: bool) -> Sampling:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 
@@ -24,6 +25,8 @@ class Question:
     """Who will see the answer; a passage is used only if every one of them may read it."""
     id: str = ""
     """Names this turn in logs and at the engine."""
+    within: str = ""
+    """Filters that narrow the search whatever the question says (``in:handbook type:pdf``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Passage:
     heading: str
     url: str | None
     text: str = field(repr=False)
+    as_of: datetime | None = None
+    """When this version was last seen in its source; aware, UTC."""
 
 
 @dataclass(frozen=True, slots=True)

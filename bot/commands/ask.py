@@ -102,7 +102,8 @@ def _show_sources(passages: tuple[Passage, ...]) -> None:
     result("")
     for passage in passages:
         path = " › ".join(part for part in (passage.title, passage.heading) if part)
-        result(f"[{passage.n}] {path}  ({passage.url or passage.document})")
+        as_of = f", as of {passage.as_of:%Y-%m-%d %H:%M} UTC" if passage.as_of else ""
+        result(f"[{passage.n}] {path}  ({passage.url or passage.document}{as_of})")
 
 
 def transcript_json(transcript: Transcript) -> dict[str, object]:
@@ -118,6 +119,7 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
                 "title": passage.title,
                 "heading": passage.heading,
                 "url": passage.url,
+                "as_of": passage.as_of.isoformat() if passage.as_of else None,
             }
             for passage in transcript.sources
         ],

@@ -89,6 +89,7 @@ def _hit_json(hit: Hit) -> dict[str, object]:
         "url": hit.url,
         "text": hit.text,
         "score": round(hit.score, 6),
+        "as_of": hit.synced_at.isoformat(),
     }
 
 
@@ -100,7 +101,8 @@ def found_text(found: SearchResult) -> str:
     for n, hit in enumerate(found.hits, 1):
         path = " › ".join(part for part in (hit.title, hit.heading) if part)
         quote = " ".join(hit.text.split())
-        lines += [f"{n}. {path}  ({hit.source}: {hit.document}, {hit.score:.2f})", f"   {quote[:_QUOTE]}"]
+        found_in = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
+        lines += [f"{n}. {path}  ({found_in})", f"   {quote[:_QUOTE]}"]
     if not found.answerable:
         lines.append("None of these seems to answer the question.")
     return "\n".join(lines)

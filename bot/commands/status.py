@@ -1,19 +1,22 @@
-"""``kvasir status``: the engine, the store, and how fresh each source is."""
+"""``kvasir status``: the engine, the store, how fresh each source is, and what a person should look at."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import logs
-from bot.app import engine_line, library_of
-from bot.commands.output import result, result_json
+from bot.app import library_of
+from bot.commands.output import result_json
+from bot.commands.status_view import show
 from bot.settings import load
 from engine.interfaces import Status
 from engine.service import Engine
-from knowledge.library import LibraryStatus, SourceStatus
+from knowledge.status import LibraryStatus, SourceStatus
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -26,12 +29,13 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         result_json(status_json(engine, state))
     else:
-        result(status_text(engine, state))
+        show(engine, state, sys.stdout)
     return 0
 
 
 def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
-    """Return the state in the shape that scripts rely on."""
+    """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
+    growth, repaired = state.growth, state.repaired
     return {
         "engine": {
             "state": engine.state.value,
@@ -43,6 +47,10 @@ def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
         },
         "store": state.store,
         "indexing": state.indexing,
+        "growth": growth
+        and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
+        "repaired": repaired and {"at": _iso(repaired.at), "differed": repaired.differed, "mended": repaired.mended},
+        "elsewhere": state.elsewhere,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }
 
@@ -53,40 +61,32 @@ def _source_json(source: SourceStatus) -> dict[str, object]:
         "root": source.root,
         "documents": source.documents,
         "chunks": source.chunks,
-        "failed": source.failed,
-        "failures": [{"document": failure.document, "reason": failure.reason} for failure in source.failures],
-        "held": source.held,
         "synced_at": source.synced_at.isoformat() if source.synced_at else None,
-        "error": source.error,
+        "age_s": source.age_s,
+        "max_age_s": source.max_age_s,
+        "stale": source.late,
         "schedule": source.schedule,
+        "next_at": source.next_at.isoformat() if source.next_at else None,
+        "syncing": asdict(source.syncing) if source.syncing else None,
+        "watched": source.watched,
+        "watch_trouble": source.watch_trouble,
+        "error": source.error,
+        "failed": source.failed,
+        "failures": [
+            {
+                "document": failure.document,
+                "reason": failure.reason,
+                "retry_at": None if failure.retry_at is None else _iso(failure.retry_at),
+            }
+            for failure in source.failures
+        ],
+        "held": source.held,
+        "held_first": [
+            {"document": held.document, "title": held.title, "since": None if held.since is None else _iso(held.since)}
+            for held in source.held_first
+        ],
     }
 
 
-def status_text(engine: Status, state: LibraryStatus) -> str:
-    """Return the state for a person."""
-    lines = [f"engine   {engine_line(engine)}", f"store    {state.store}"]
-    if state.indexing:
-        lines.append("         a new index is growing; searches use the old one until it is complete")
-    for source in state.sources:
-        lines.append(f"{source.name}  {source.kind} {source.root}")
-        lines.append(f"         {source.documents} documents, {source.chunks} passages, {_age(source.synced_at)}")
-        if source.held:
-            lines.append(
-                f"         {source.held} documents are gone from the source and held: look whether it is whole"
-            )
-        if source.error:
-            lines.append(f"         {source.error}")
-        lines.extend(f"         {failure.document}: {failure.reason}" for failure in source.failures)
-        if source.failed > len(source.failures):
-            lines.append(f"         … and {source.failed - len(source.failures)} more that could not be read")
-    return "\n".join(lines)
-
-
-def _age(at: datetime | None) -> str:
-    if at is None:
-        return "never read yet: kvasir sync"
-    minutes = max(0, int((datetime.now(UTC) - at).total_seconds() // 60))
-    for size, word in ((1440, "d"), (60, "h"), (1, "min")):
-        if minutes >= size:
-            return f"as of {minutes // size} {word} ago"
-    return "as of just now"
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bot.answering.events import Passage
+from bot.spans import ago
 
 JOINER = "\u2060"
 """WORD JOINER: shown as nothing, and keeps what it splits from being read as one word."""
@@ -222,6 +224,7 @@ CONTEXT_LIMIT = 3_000
 NOTICE_MARK = "ℹ️"
 _TITLE_LIMIT = 120
 _LISTED = 10
+_DAY_S = 86_400.0
 
 
 def is_chinese(text: str) -> bool:
@@ -230,8 +233,13 @@ def is_chinese(text: str) -> bool:
     return letters > 0 and len(_CJK.findall(text)) * 5 >= letters
 
 
-def sources_footer(cited: Iterable[Passage], looked_at: Iterable[Passage], *, chinese: bool) -> str:
-    """Return the list of sources as mrkdwn: what the answer cites, else what was looked at; "" if there is nothing."""
+def sources_footer(
+    cited: Iterable[Passage], looked_at: Iterable[Passage], *, chinese: bool, now: datetime | None = None
+) -> str:
+    """Return the list of sources as mrkdwn: what the answer cites, else what was looked at; "" if there is nothing.
+
+    The label says when the sources were last seen; a source that is much older than the newest says so in its line.
+    """
     passages = list(cited)
     label = "来源" if chinese else "Sources"
     if not passages:
@@ -239,13 +247,30 @@ def sources_footer(cited: Iterable[Passage], looked_at: Iterable[Passage], *, ch
         label = "查阅过" if chinese else "Looked at"
     if not passages:
         return ""
-    lines = [f"*{label}*"]
-    for passage in passages[:_LISTED]:
-        line = _source_line(passage)
+    now = now or datetime.now(UTC)
+    listed = passages[:_LISTED]
+    newest = max((passage.as_of for passage in listed if passage.as_of), default=None)
+    lines = [f"*{label}*{_as_of(newest, now, chinese=chinese)}"]
+    for passage in listed:
+        line = _source_line(passage) + _older(passage.as_of, newest, now, chinese=chinese)
         if sum(map(len, lines)) + len(lines) + len(line) > CONTEXT_LIMIT:
             break
         lines.append(line)
     return "\n".join(lines)
+
+
+def _as_of(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
+    if seen is None:
+        return ""
+    when = ago((now - seen).total_seconds(), chinese=chinese)
+    return f"（{when}核实）" if chinese else f" · as of {when}"
+
+
+def _older(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
+    """Say of one source when it was seen, if that is another day than the label says."""
+    if seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S:
+        return ""
+    return _as_of(seen, now, chinese=chinese)
 
 
 def _source_line(passage: Passage) -> str:

@@ -16,9 +16,10 @@ PAGES = {
     "pay.md": "# Pay\n\nSalaries are paid on the last working day of a month.\n",
     "报销.md": "# 报销\n\n差旅费应在出差结束后三十天内报销。\n",
 }
-HIT = {"source", "document", "title", "heading", "url", "text", "score"}
+HIT = {"source", "document", "title", "heading", "url", "text", "score", "as_of"}
 SOURCE = {
     "listed", "unchanged", "added", "updated", "deleted", "held", "failed", "chunks_written", "chunks_kept", "seconds",
+    "error", "failures",
 }  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -46,7 +47,7 @@ def cache_without_engine(tmp_path: Path) -> str:
 
 async def test_sync_search_status_in_their_shapes(place: Place) -> None:
     synced = await place.json("sync")
-    assert set(synced) == {"sources", "seconds"}
+    assert set(synced) == {"ok", "sources", "repaired", "seconds"}
     assert set(synced["sources"]["hr"]) == SOURCE
     assert synced["sources"]["hr"]["added"] == 3
     again = (await place.json("sync", "hr"))["sources"]["hr"]
@@ -68,7 +69,14 @@ async def test_sync_search_status_in_their_shapes(place: Place) -> None:
     assert set(status["engine"]) >= {"state", "progress", "url"}
     assert status["engine"]["state"] == "absent"
     assert status["store"] == "lancedb"
-    assert status["sources"]["hr"]["documents"] == 3
+    told = status["sources"]["hr"]
+    assert (told["documents"], told["stale"], told["held_first"]) == (3, False, [])
+    assert told["age_s"] < told["max_age_s"] == 93_600
+    assert told["next_at"]
+    _, out, _ = await place.command("status")
+    assert "hr" in out
+    assert "Nothing needs a look." in out
+    assert "added" not in out
 
 
 async def test_search_answers_line_by_line(place: Place) -> None:
@@ -90,7 +98,7 @@ async def test_ask_without_an_engine_quotes_and_says_so(place: Place, cache_with
     assert set(asked) == {"answer", "sources", "notices", "route", "timings"}
     assert asked["route"] == "passages"
     assert "thirty days" in asked["answer"]
-    assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url"}
+    assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of"}
     assert asked["notices"]
     assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
 
@@ -148,3 +156,76 @@ async def test_manifest_is_what_the_repository_ships(place: Place) -> None:
     status, out, _ = await place.command("manifest")
     assert status == 0
     assert out == (Path(__file__).parents[2] / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8")
+
+
+async def test_what_is_gone_is_held_until_it_is_approved(place: Place) -> None:
+    """Exit status 3 says that something is held; approving lists again, and lets go what is still gone."""
+    for n in range(30):
+        (place.folder / "docs" / f"page {n}.md").write_text(f"# Page {n}\n\nThe number of this page is {n}.\n")
+    assert (await place.json("sync"))["ok"]
+    for n in range(30):
+        (place.folder / "docs" / f"page {n}.md").unlink()
+    status, out, err = await place.command("sync", "--json")
+    assert (status, json.loads(out)["sources"]["hr"]["held"]) == (3, 30)
+    assert "30 document(s) are gone from the source and held: page 0.md" in err
+    assert "kvasir sync --approve hr" in err
+    told = (await place.json("status"))["sources"]["hr"]
+    assert (told["documents"], told["held"], len(told["held_first"])) == (33, 30, 5)
+    _, out, _ = await place.command("status")
+    assert "kvasir sync --approve hr" in out
+
+    (place.folder / "docs" / "page 7.md").write_text("# Page 7\n\nThis one is back.\n")
+    status, out, err = await place.command("sync", "--approve", "hr")
+    assert status == 0, err
+    assert "29 deleted" in out
+    assert (await place.json("status"))["sources"]["hr"]["documents"] == 4
+
+
+async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 4711.\n")
+    (given / "film.mkv").write_bytes(b"\x1aE\xdf\xa3")
+    (given / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
+    status, out, err = await place.command("add", str(given / "parking.md"), "--title", "How to park")
+    assert status == 0, err
+    assert "parking.md: added to added; it can be found now" in out
+    (hit, *_) = (await place.json("search", "which code opens the barrier?", "--limit", "1"))["hits"]
+    assert (hit["source"], hit["document"], hit["title"]) == ("added", "parking.md", "How to park")
+
+    status, out, err = await place.command(
+        "add", str(given / "film.mkv"), str(given / "broken.pdf"), str(given / "absent.md"), "--json"
+    )
+    told = json.loads(out)
+    assert status == 1
+    assert set(told["failed"]) == {str(given / "film.mkv"), "broken.pdf", str(given / "absent.md")}
+    assert told["found"] == []
+    assert "is no kind of document that is read" in err
+
+    (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 1337.\n")
+    assert (await place.json("add", str(given / "parking.md")))["kept"] == {"parking.md": "replaced"}
+    assert "1337" in (await place.json("search", "barrier code", "--limit", "1"))["hits"][0]["text"]
+    documents = (await place.json("add", "--list"))["documents"]
+    assert [(d["name"], bool(d["added_by"])) for d in documents] == [("broken.pdf", True), ("parking.md", True)]
+
+    await place.command("add", "--remove", "broken.pdf")
+    removed = await place.json("add", "--remove", "parking.md")
+    assert removed["removed"] == ["parking.md"]
+    found = (await place.json("search", "barrier code"))["hits"]
+    assert all(hit["source"] != "added" for hit in found), "the last one too, though the guard would hold it"
+    status, _, err = await place.command("add", "--remove", "parking.md")
+    assert (status, "no document of that name" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("add",), "Name files"),
+        (("add", "a.md", "--list"), "Name files"),
+        (("add", "a.md", "b.md", "--title", "T"), "--title is for one"),
+        (("add", "a.md", "--to", "hr"), "no source that takes documents"),
+    ],
+)
+async def test_adding_used_wrongly_is_2(place: Place, arguments: tuple[str, ...], says: str) -> None:
+    status, _, err = await place.command(*arguments)
+    assert (status, says in err) == (2, True), err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,21 @@ def test_a_footer_lists_what_is_cited_else_what_was_looked_at() -> None:
     )
     assert render.sources_footer([], [other], chinese=True) == "*查阅过*\n[1] Title 1 › Part"
     assert render.sources_footer([], [], chinese=False) == ""
+
+
+def test_a_source_says_as_of_when_it_is_known() -> None:
+    """The label says it for all of them; one that is a day older than the newest says it for itself."""
+    now = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+    def seen(n: int, **ago: float) -> Passage:
+        return Passage(n, "docs", f"{n}.md", f"Title {n}", "Part", None, "Text.", now - timedelta(**ago))
+
+    footer = render.sources_footer([seen(1, hours=3), seen(2, hours=20), seen(3, days=9)], [], chinese=False, now=now)
+    assert footer.splitlines() == [
+        "*Sources* · as of 3 h ago", "[1] Title 1 › Part", "[2] Title 2 › Part", "[3] Title 3 › Part · as of 9 d ago",
+    ]  # fmt: skip
+    footer = render.sources_footer([], [seen(1, seconds=3)], chinese=True, now=now)
+    assert footer.splitlines()[0] == "*查阅过*（刚刚核实）"
 
 
 def test_a_footer_stays_within_its_block() -> None:

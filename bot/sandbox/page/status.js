@@ -46,5 +46,18 @@ function engine(told) {
 function knowledge(told) {
   const count = (n, one, many) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
   const words = `${count(told.documents ?? 0, "document", "documents")} · ${count(told.chunks ?? 0, "passage", "passages")}`;
-  return fact(told.running ? "busy" : "good", h("span", {}, words), told.running ? h("span", {}, "reading…") : null);
+  const troubles = told.troubles ?? [];
+  const known = typeof told.progress === "number";
+  const shown = fact(told.running ? "busy" : troubles.length ? "bad" : "good", h("span", {}, words),
+    told.running ? h("progress", { "aria-label": "Reading progress", max: 1, ...(known ? { value: told.progress } : {}) }) : null,
+    told.running ? h("span", {}, known ? `${Math.round(told.progress * 100)} %` : "reading…") : null,
+    told.held ? pill(count(told.held, "document held", "documents held"), troubles) : null,
+    told.failed ? pill(count(told.failed, "document unread", "documents unread"), troubles) : null,
+    troubles.length && !told.held && !told.failed ? pill("look at /kb status", troubles) : null);
+  shown.classList.add("knowledge");
+  return shown;
+}
+
+function pill(words, troubles) {
+  return h("span", { class: "pill warn", title: troubles.join("\n") }, words);
 }

@@ -1,0 +1,142 @@
+"""Documents that people hand to Kvasir: kept, synced at once, and told when they can be found, or why not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bot.configuration import ADDED, nearest
+from bot.errors import SettingsError
+from knowledge.errors import SyncRunning
+from knowledge.settings import SourceSpec
+from knowledge.sources.push import tray_of
+from knowledge.sources.tray import Put, Tray, document_name
+from knowledge.status import LibraryStatus
+from knowledge.sync.report import OnProgress, SyncReport
+
+_AGAIN_S = 1.0
+"""Between two tries while another sync is running."""
+
+
+class Library(Protocol):
+    """What adding needs of the knowledge."""
+
+    async def refresh(
+        self, source: str | None = None, on_progress: OnProgress | None = None, *, approve: bool = False
+    ) -> SyncReport:
+        """Bring one source up to date; raises ``SyncRunning``."""
+
+    async def status(self) -> LibraryStatus:
+        """Return how the knowledge is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document that lies in its folder now."""
+
+    name: str
+    put: Put
+
+
+def place_of(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec:
+    """Return the source that takes added documents: the named one, or the only one.
+
+    Raises:
+        SettingsError: there is no such source, or none was named where there are several.
+
+    """
+    takers = {spec.name: spec for spec in sources if spec.kind == "push"}
+    if to is not None:
+        if to not in takers:
+            raise SettingsError(
+                f"{to} is no source that takes documents.{nearest(to, takers)} "
+                f"Those that do: {', '.join(takers) or 'none'}."
+            )
+        return takers[to]
+    if len(takers) > 1 and ADDED not in takers:
+        raise SettingsError(f"Several sources take documents. Name one with --to: {', '.join(takers)}.")
+    if not takers:
+        raise SettingsError("No source takes documents. Add one of kind push to kvasir.toml; docs/sources.md shows it.")
+    return takers.get(ADDED) or next(iter(takers.values()))
+
+
+class Adding:
+    """Adds documents to one source, and takes them away."""
+
+    def __init__(self, spec: SourceSpec, home: Path, library: Library) -> None:
+        self.source = spec.name
+        self._tray: Tray = tray_of(spec, home)
+        self._library = library
+
+    @property
+    def tray(self) -> Tray:
+        """Return the folder in which the documents lie."""
+        return self._tray
+
+    async def keep(
+        self, name: str, data: bytes, *, by: str, title: str | None = None, media_type: str | None = None
+    ) -> Kept:
+        """Keep a document; it survives whatever happens to this process, and is found after the next sync.
+
+        Raises:
+            KnowledgeError: it is of no kind that is read, too large, or the disk does not take it.
+
+        """
+        put = await asyncio.to_thread(self._tray.put, name, data, by=by, title=title, media_type=media_type)
+        return Kept(document_name(name), put)
+
+    async def take_in(
+        self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
+    ) -> Mapping[str, str]:
+        """Sync the source; returns why documents cannot be found, by their names; those that can are left out.
+
+        Waits up to ``patience_s`` for a sync that is running.
+
+        Raises:
+            SyncRunning: it runs longer; it, or the next one, takes the documents in.
+            KnowledgeError: nothing could be begun.
+
+        """
+        report = await self._synced(on_progress, patience_s)
+        told = report.sources[self.source]
+        status = next(one for one in (await self._library.status()).sources if one.name == self.source)
+        why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
+        if told.error is not None:
+            return dict.fromkeys(names, told.error)
+        return {name: why[name] for name in names if name in why}
+
+    async def take_away(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:
+        """Remove documents and have them stop answering; returns the names that were not there.
+
+        The guard holds what is gone if it is much; what was taken away on purpose is approved along with it.
+
+        Raises:
+            SyncRunning: a sync is running; it, or the next one, notices.
+            KnowledgeError: the folder or the manifest failed.
+
+        """
+        absent = [name for name in names if not await asyncio.to_thread(self._tray.remove, name)]
+        if len(absent) == len(names):
+            return absent
+        await self._library.refresh(self.source, on_progress)
+        status = next(one for one in (await self._library.status()).sources if one.name == self.source)
+        removed = set(names) - set(absent)
+        if status.held and status.held == len(status.held_first) and {d.document for d in status.held_first} <= removed:
+            await self._library.refresh(self.source, on_progress, approve=True)
+        return absent
+
+    async def _synced(
+        self, on_progress: OnProgress | None, patience_s: float, now: Callable[[], float] = time.monotonic
+    ) -> SyncReport:
+        ends = now() + patience_s
+        while True:
+            try:
+                return await self._library.refresh(self.source, on_progress)
+            except SyncRunning:
+                if now() >= ends:
+                    raise
+            await asyncio.sleep(_AGAIN_S)

@@ -1,0 +1,130 @@
+"""``kvasir add``: hand documents to Kvasir, see which there are, and take them away."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot import logs
+from bot.adding import Adding, place_of
+from bot.app import library_of, show_progress
+from bot.commands.output import complain, result, result_json, say
+from bot.errors import SettingsError
+from bot.settings import load
+from bot.terminal import Terminal
+from knowledge.errors import KnowledgeError, SyncRunning
+from knowledge.sources.push import tray_of
+from knowledge.sources.tray import Card, Put
+
+_SAID = {Put.ADDED: "added", Put.REPLACED: "replaced", Put.UNCHANGED: "there already, unchanged"}
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Add, list or remove; exit status 1 if something could not be taken."""
+    _check_use(arguments)
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    spec = place_of(settings.knowledge.sources, arguments.to)
+    if arguments.list:
+        cards = await asyncio.to_thread(tray_of(spec, settings.home).cards)
+        _show_cards(cards, spec.name, json=arguments.json)
+        return 0
+    async with library_of(settings) as library:
+        adding = Adding(spec, settings.home, library)
+        if arguments.remove:
+            return await _remove(adding, arguments)
+        return await _add(adding, arguments)
+
+
+def _check_use(arguments: argparse.Namespace) -> None:
+    wanted = [bool(arguments.files), bool(arguments.remove), arguments.list]
+    if sum(wanted) != 1:
+        raise SettingsError("Name files to add, or --remove NAME, or --list.")
+    if arguments.title is not None and len(arguments.files) != 1:
+        raise SettingsError("--title is for one file. Add the others by themselves.")
+
+
+async def _add(adding: Adding, arguments: argparse.Namespace) -> int:
+    said: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for path in arguments.files:
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+            kept = await adding.keep(path.name, data, by=_me(), title=arguments.title)
+            said[kept.name] = _SAID[kept.put]
+        except OSError as error:
+            wrong[str(path)] = f"cannot be read: {error.strerror}. Look whether it is there."
+        except KnowledgeError as error:
+            wrong[str(path)] = str(error)
+    waiting = False
+    if said:
+        try:
+            with Terminal() as terminal:
+                wrong |= await adding.take_in(said, lambda progress: show_progress(terminal, progress))
+        except SyncRunning:
+            waiting = True
+            say("Another sync is running. What was added is kept, and is found after that one or the next.")
+    found = [name for name in said if name not in wrong and not waiting]
+    if arguments.json:
+        result_json({"source": adding.source, "kept": said, "found": found, "failed": wrong})
+    else:
+        for name in found:
+            result(f"{name}: {said[name]} to {adding.source}; it can be found now")
+    for name, why in wrong.items():
+        complain(f"{name}: {why}")
+    return 1 if wrong else 0
+
+
+async def _remove(adding: Adding, arguments: argparse.Namespace) -> int:
+    names: list[str] = arguments.remove
+    waiting = False
+    absent: list[str] = []
+    with Terminal() as terminal:
+        try:
+            absent = await adding.take_away(names, lambda progress: show_progress(terminal, progress))
+        except SyncRunning:
+            waiting = True
+            say("Another sync is running. What was removed stops answering after that one or the next.")
+    gone = [name for name in names if name not in absent]
+    if arguments.json:
+        result_json({"source": adding.source, "removed": gone, "absent": absent})
+    elif not waiting:
+        for name in gone:
+            result(f"{name}: removed from {adding.source}; it answers no more")
+    for name in absent:
+        complain(f"{name}: there is no document of that name in {adding.source}. See kvasir add --list.")
+    return 1 if absent else 0
+
+
+def _show_cards(cards: list[Card], source: str, *, json: bool) -> None:
+    if json:
+        result_json({"source": source, "documents": [_card_json(card) for card in cards]})
+        return
+    for card in cards:
+        day = datetime.fromtimestamp(card.added_at, UTC)
+        title = f"  “{card.title}”" if card.title else ""
+        result(f"{card.name}  {card.size_bytes / 1e6:,.1f} MB  {day:%Y-%m-%d} by {card.added_by}{title}")
+    if not cards:
+        result(f"Nothing was added to {source} yet. Add a file: kvasir add FILE")
+
+
+def _card_json(card: Card) -> dict[str, object]:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "bytes": card.size_bytes,
+        "added_at": datetime.fromtimestamp(card.added_at, UTC).isoformat(),
+        "added_by": card.added_by,
+    }
+
+
+def _me() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return socket.gethostname()

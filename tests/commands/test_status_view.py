@@ -1,0 +1,87 @@
+"""``kvasir status`` as it is read: on a wide terminal, on a narrow one, and through a pipe."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.commands.status_view import show
+from bot.spans import ago, span, until
+from engine.interfaces import State, Status
+from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.sync.records import Failure, Growth, Held, Repaired
+from knowledge.sync.report import Progress
+from tests.slack.room import source
+
+NOW = datetime.now(UTC)
+READY = Status(State.READY, model="R1")
+ILL = source(
+    "wiki", hours=51, held=30, held_first=(Held("home", "Home", None),), max_age_s=93_600.0,
+    error="It is away. Look.",
+    failed=7,
+    failures=(Failure("a.pdf", "a.pdf needs a password.", NOW.timestamp() + 7_200), Failure("b.md", "It is broken.")),
+)  # fmt: skip
+SYNCING = source("shares", syncing=Progress("shares", 900, 300, 1, 900, 10.0, 150.0), watched=True)
+
+
+def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
+    stream = io.StringIO()
+    state = LibraryStatus("lancedb", indexing=False, sources=sources, **more)  # type: ignore[arg-type]
+    show(READY, state, stream, width=width)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
+    text = shown(source(), ILL, SYNCING, width=width)
+    words = " ".join(text.split())
+    for told in (
+        "It is away. Look.", "kvasir sync --approve wiki",
+        "30 are gone from the source and held", "home", "and 29 more",
+        "7 could not be read", "a.pdf needs a password. Tried again after", "b.md: It is broken.", "and 5 more",
+        "It is stale: 2 d",
+        "syncing 33%",
+    ):  # fmt: skip
+        assert told in words, (told, text)
+    assert max(map(len, text.splitlines())) <= width
+    assert "a.pdf: a.pdf" not in text
+    assert not any(line.endswith(" ") for line in text.splitlines())
+    assert "\x1b" not in text, "no colours through a pipe"
+
+
+def test_nothing_to_look_at_is_said() -> None:
+    text = shown(source("docs", next_at=NOW + timedelta(days=2)), source("added", kind="push", documents=0, hours=None))
+    assert "Nothing needs a look." in text
+    assert "added" not in text
+
+
+def test_index_store_and_other_processes() -> None:
+    text = shown(
+        source("new", hours=None), growth=Growth(42, 100, 180.0, dense=True),
+        elsewhere="process 12, since 02:30:00 UTC",
+        repaired=Repaired(NOW.timestamp() - 7_200, 3, 2),
+    )  # fmt: skip
+    assert "a new one is at 42%, about 3 min left" in text
+    assert "another process (process 12, since 02:30:00 UTC)" in text
+    assert "2 h ago, 3 passages differed, 2 mended, 1 read again" in text
+    assert "It was never read. To read it: kvasir sync new" in text
+    assert "no drift" in shown(source(), repaired=Repaired(NOW.timestamp(), 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [(0, "0 s", "0 秒"), (59.4, "59 s", "59 秒"), (61, "1 min", "1 分钟"), (7_200, "2 h", "2 小时"),
+     (93_600, "26 h", "26 小时"), (172_800, "2 d", "2 天")],
+)  # fmt: skip
+def test_spans(seconds: float, english: str, chinese: str) -> None:
+    assert (span(seconds), span(seconds, chinese=True)) == (english, chinese)
+
+
+def test_moments() -> None:
+    assert (ago(3), ago(3, chinese=True), ago(300)) == ("just now", "刚刚", "5 min ago")
+    at = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)
+    assert until(at, at) == f"{at.astimezone():%H:%M}"
+    assert until(at + timedelta(days=3), at).startswith("Mar ")
+    assert until(at + timedelta(days=3), at, chinese=True).startswith("3月")
