@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 
 from knowledge.interfaces import SourceKey
 from knowledge.settings import SourceSpec
-from knowledge.sync.indexes import Growth
 from knowledge.sync.lookups import Lookups
-from knowledge.sync.records import Failure, Held, Repaired
+from knowledge.sync.records import Failure, Growth, Held, Repaired
 from knowledge.sync.report import Progress
 
 MAX_AGE_S = 26 * 3_600.0

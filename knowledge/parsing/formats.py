@@ -63,6 +63,9 @@ _BY_PACKAGE_PART: Final = (
     (b"xl/workbook", Format.XLSX),
 )
 
+_TEXTS: Final = frozenset({"rst", "adoc", "asciidoc", "json", "yaml", "yml", "xml", "toml", "log"})
+"""Endings of plain text that people look for by their own names."""
+
 _PDF_MAGIC, _PDF_MAGIC_WITHIN = b"%PDF-", 1024
 _ZIP_MAGIC = b"PK\x03\x04"
 _RTF_MAGIC = b"{\\rtf"
@@ -96,9 +99,12 @@ def format_of(document: str, media_type: str | None, data: bytes) -> Format:
     return _textual(document, named, data)
 
 
-def kind_of(form: Format) -> str:
-    """Return what people call a format, in lower case and without a dot."""
-    return {Format.MARKDOWN: "md", Format.TEXT: "txt", Format.TABLE: "csv"}.get(form, form.value)
+def kind_of(form: Format, document: str) -> str:
+    """Return what people call a format, in lower case and without a dot; plain text may be told by its name."""
+    if form is Format.TEXT:
+        suffix = PurePosixPath(document).suffix.lower().removeprefix(".")
+        return suffix if suffix in _TEXTS else "txt"
+    return {Format.MARKDOWN: "md", Format.TABLE: "csv"}.get(form, form.value)
 
 
 def _named(document: str, media_type: str | None) -> Format | None:

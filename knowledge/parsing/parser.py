@@ -85,8 +85,8 @@ class Parser:
 
     @staticmethod
     def kind(document: str, content: Content) -> str:
-        """Return the format of a document that was parsed, as ``type:`` looks for it: ``md``, ``html``, ``pdf`` …"""
-        return kind_of(format_of(document, content.media_type, content.data))
+        """Return the format of a document that was parsed, as ``type:`` looks for it: ``md``, ``html``, ``pdf``."""
+        return kind_of(format_of(document, content.media_type, content.data), document)
 
     async def close(self) -> None:
         """End the process; safe to call twice."""

@@ -65,6 +65,7 @@ class Watch:
             else:
                 return
             await self._sleep(_AGAIN_S)
+            await self._refresh(name)  # What changed while nobody watched.
 
     async def _follow(self, name: str, source: Watched) -> None:
         async with aclosing(_generator(source)) as changes:

@@ -1,0 +1,267 @@
+"""Syncs that meet in one process: who joins, who waits, who is told, and what a cancellation stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from knowledge.errors import SourceError, StoreUnavailable, SyncRunning
+from knowledge.sync.conductor import Conductor
+from knowledge.sync.run import Limits, Tools, open_run
+
+
+class Stage:
+    """A conductor over a rig; ``opened`` and ``closed`` count its runs."""
+
+    def __init__(self, rig: Any, passages: Any) -> None:
+        self.rig = rig
+        self.opened = self.closed = 0
+        self.refusal: Exception | None = None
+        self.limits = Limits()
+        self._passages = passages
+        self.conductor = Conductor(self.open)
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Any]:
+        self.opened += 1
+        if self.refusal is not None:
+            raise self.refusal
+        rig = self.rig
+        tools = Tools(rig.embedder, rig.store, rig.index, self._passages, str.lower, limits=self.limits)
+        keys = [f"{name}\x1fdict\x1f/{name}" for name in ("handbook", "wiki", "blog", "slow")]
+        try:
+            async with open_run(tools, keys) as run:
+                yield run
+        finally:
+            self.closed += 1
+
+    async def sync(self, *sources: Any, **options: Any) -> Any:
+        return await self.conductor.refresh(sources, options.pop("on_progress", None), **options)
+
+
+@pytest.fixture
+def stage(rig: Any, dict_passages: Any) -> Stage:
+    return Stage(rig, dict_passages)
+
+
+def gated(base: type) -> type:
+    """Return a kind of source that lists nothing until its gate is opened."""
+
+    class Gated(base):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            super().__init__(name, f"/{name}")
+            self.gate = asyncio.Event()
+            self.begun = asyncio.Event()
+            self.listings = 0
+
+        async def list(self) -> AsyncIterator[Any]:
+            self.listings += 1
+            self.begun.set()
+            await self.gate.wait()
+            async for batch in super().list():
+                yield batch
+
+    return Gated
+
+
+@pytest.fixture
+def slow(new_source: Any) -> Any:
+    source = gated(new_source)("slow")
+    source.put("s.md", "slow text")
+    return source
+
+
+@pytest.fixture
+def wiki(new_source: Any) -> Any:
+    source = new_source("wiki", "/wiki")
+    source.put("w.md", "wiki text")
+    return source
+
+
+async def test_a_source_joins_the_run_that_is_open_and_does_not_wait_for_the_others(
+    stage: Stage, slow: Any, wiki: Any
+) -> None:
+    first = asyncio.create_task(stage.sync(slow))
+    await slow.begun.wait()
+    report = await stage.sync(wiki)
+    assert (report.sources["wiki"].added, stage.opened, stage.closed) == (1, 1, 0)
+    assert not first.done()
+    slow.gate.set()
+    assert (await first).sources["slow"].added == 1
+    assert (stage.opened, stage.closed, stage.conductor.idle) == (1, 1, True)
+
+
+async def test_what_is_running_already_is_told_and_all_waits_for_it(stage: Stage, slow: Any, wiki: Any) -> None:
+    first = asyncio.create_task(stage.sync(slow))
+    await slow.begun.wait()
+    with pytest.raises(SyncRunning, match="A sync of slow is running already"):
+        await stage.sync(slow)
+    with pytest.raises(SyncRunning):
+        await stage.sync(slow, wiki, approve=True)
+    every = asyncio.create_task(stage.sync(slow, wiki))
+    await asyncio.sleep(0.01)
+    slow.gate.set()
+    assert set((await every).sources) == {"slow", "wiki"}
+    assert (await first).ok
+    assert slow.listings == 1
+
+
+async def test_who_queues_gets_a_sync_that_began_later_and_shares_it(stage: Stage, slow: Any) -> None:
+    first = asyncio.create_task(stage.sync(slow))
+    await slow.begun.wait()
+    queued = [asyncio.create_task(stage.sync(slow, queue=True)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    slow.put("t.md", "more")
+    with pytest.raises(SyncRunning):
+        await stage.sync(slow)
+    slow.gate.set()
+    await first
+    reports = [await task for task in queued]
+    assert slow.listings == 2
+    assert {report.sources["slow"].listed for report in reports} == {2}
+    assert stage.conductor.progress == {}
+
+
+async def test_a_cancelled_caller_stops_what_nobody_else_waits_for(stage: Stage, slow: Any, wiki: Any) -> None:
+    first = asyncio.create_task(stage.sync(slow))
+    await slow.begun.wait()
+    second = asyncio.create_task(stage.sync(slow, wiki))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    assert "slow" in stage.conductor.progress
+    second.cancel()
+    await asyncio.wait([second])
+    assert stage.conductor.progress == {}
+    assert stage.conductor.idle, "the run is closed, and its locks are free"
+    slow.gate.set()
+    assert (await stage.sync(slow, wiki)).ok
+    assert await stage.rig.agree()
+
+
+async def test_a_run_that_cannot_be_opened_is_told_to_all_and_the_next_one_opens(stage: Stage, wiki: Any) -> None:
+    stage.refusal = StoreUnavailable("The store is away. Start it.")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await stage.sync(wiki)
+    stage.refusal = None
+    assert (await stage.sync(wiki)).ok
+
+
+async def test_nothing_is_begun_while_something_is_done_alone(stage: Stage, slow: Any, wiki: Any) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def work() -> str:
+        entered.set()
+        await leave.wait()
+        return "done"
+
+    alone = asyncio.create_task(stage.conductor.alone(work))
+    await entered.wait()
+    waiting = asyncio.create_task(stage.sync(wiki))
+    await asyncio.sleep(0.01)
+    assert stage.opened == 0
+    leave.set()
+    assert await alone == "done"
+    assert (await waiting).ok
+    running = asyncio.create_task(stage.sync(slow))
+    await slow.begun.wait()
+    with pytest.raises(SyncRunning):
+        await stage.conductor.alone(work)
+    await stage.conductor.close()
+    await asyncio.wait([running])
+    assert stage.conductor.idle
+
+
+async def test_sources_that_hang_hold_up_no_other(stage: Stage, new_source: Any, wiki: Any) -> None:
+    class Hanging(new_source):  # type: ignore[misc]
+        async def read(self, _listed: object) -> None:
+            await asyncio.Event().wait()
+
+    stage.limits = Limits(document_s=1.0, silent=4)
+    hanging = [Hanging(name, f"/{name}") for name in ("handbook", "blog", "slow")]
+    for source in hanging:
+        for n in range(20):
+            source.put(f"{n}.md", "never")
+    every = asyncio.create_task(stage.sync(*hanging, wiki))
+    async with asyncio.timeout(30):
+        while "w.md" not in await stage.rig.answers(wiki):  # noqa: ASYNC110 - what answers lies in a database
+            await asyncio.sleep(0.01)
+    assert not every.done(), "the others are still being waited for"
+    report = await every
+    assert report.sources["wiki"].ok
+    assert {"hangs" in (report.sources[source.key.name].error or "") for source in hanging} == {True}
+
+
+async def test_a_store_that_fails_for_one_source_leaves_the_rest_of_the_run(
+    stage: Stage, wiki: Any, new_source: Any, store_down: Any
+) -> None:
+    blog = new_source("blog", "/blog")
+    for n in range(5):
+        blog.put(f"{n}.md", f"blog {n}")
+    stage.rig.store.plan("write", store_down)
+    report = await stage.sync(blog)
+    assert report.sources["blog"].error == str(store_down)
+    assert (await stage.sync(blog, wiki)).ok
+    assert await stage.rig.agree()
+
+
+async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_source: Any, wiki: Any) -> None:
+    large = new_source("blog", "/blog")
+    for n in range(300):
+        large.put(f"{n}.md", "\n\n".join(f"{n} part {part}" for part in range(10)))
+    taken = asyncio.Event()
+
+    def seen(progress: Any) -> None:
+        if progress.source == "blog" and progress.done > 20:
+            taken.set()
+
+    stage.limits = Limits(progress_s=0.0)
+    long = asyncio.create_task(stage.sync(large, on_progress=seen))
+    await taken.wait()
+    await stage.sync(wiki)
+    progress = stage.conductor.progress["blog"]
+    assert progress is not None
+    assert progress.done < 300, "it did not wait for the large one"
+    assert (await long).sources["blog"].added == 300
+
+
+async def test_a_source_that_fails_to_list_is_a_report(stage: Stage, wiki: Any) -> None:
+    wiki.plan("list", SourceError("The wiki is away. Start it."))
+    report = await stage.sync(wiki)
+    assert report.sources["wiki"].error == "The wiki is away. Start it."
+
+
+Sources = Callable[..., Any]
+
+
+async def test_copies_are_embedded_once_across_documents_sources_renames_and_links(
+    stage: Stage, new_source: Sources, wiki: Any
+) -> None:
+    embedded = stage.rig.embedder.embedded
+    blog = new_source("blog", "/blog")
+    for n in range(6):
+        blog.put(f"{n}.md", "# Same\none\n\ntwo")
+    wiki.put("copy.md", "# Same\none\n\nthree")
+    await stage.sync(blog)
+    assert sorted(embedded) == ["Same\none", "Same\ntwo"]
+    await stage.sync(wiki)
+    assert sorted(embedded)[:3] == ["Same\none", "Same\nthree", "Same\ntwo"]
+    count = len(embedded)
+    blog.texts = {f"renamed-{name}": text for name, text in blog.texts.items()}
+    blog.versions = {f"renamed-{name}": version for name, version in blog.versions.items()}
+    report = await stage.sync(blog)
+    assert (report.sources["blog"].added, report.sources["blog"].deleted) == (6, 6)
+    blog.url, blog.readers = "https://elsewhere.test/{}", frozenset({"U1"})
+    assert (await stage.sync(blog)).sources["blog"].chunks_written == 12
+    assert len(embedded) == count
+    rows = [row for row in stage.rig.store.rows_by_id.values() if row.chunk.source == blog.key.id]
+    assert {row.chunk.readers for row in rows} == {frozenset({"U1"})}
+    vectors = {row.chunk.searchable: row.vector.tolist() for row in rows}
+    assert all(row.vector.tolist() == vectors[row.chunk.searchable] for row in rows)
+    assert await stage.rig.agree()

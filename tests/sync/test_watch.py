@@ -1,0 +1,192 @@
+"""Changes on the disk, or the lack of them, and what is synced then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from knowledge.errors import SourceError
+from knowledge.interfaces import Watched
+from knowledge.sources.folder import FolderSource
+from knowledge.sync.watch import Watch
+from tests.sources_bench import build
+
+
+class Bell:
+    """A watched source that tells what the test tells it; an error ends it."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[SourceError | bool] = asyncio.Queue()
+
+    async def changes(self) -> AsyncIterator[None]:
+        while (told := await self.queue.get()) is not False:
+            if isinstance(told, SourceError):
+                raise told
+            yield
+
+
+async def test_a_change_syncs_its_source_and_what_comes_meanwhile_once_more() -> None:
+    bell, synced, gate = Bell(), asyncio.Queue[str](), asyncio.Event()
+
+    async def refresh(name: str) -> None:
+        synced.put_nowait(name)
+        await gate.wait()
+
+    watch = Watch({"docs": bell}, refresh)
+    async with watch.running():
+        bell.queue.put_nowait(True)
+        assert await synced.get() == "docs"
+        assert watch.watched == {"docs"}
+        bell.queue.put_nowait(True)
+        await asyncio.sleep(0)
+        assert synced.empty(), "one at a time"
+        gate.set()
+        assert await synced.get() == "docs"
+    assert watch.watched == set()
+
+
+async def test_what_cannot_be_watched_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    bell, slept, synced = Bell(), asyncio.Queue[float](), asyncio.Queue[str]()
+
+    async def sleep(seconds: float) -> None:
+        slept.put_nowait(seconds)
+
+    watch = Watch({"docs": bell}, synced.put, sleep=sleep)
+    with caplog.at_level(logging.WARNING):
+        async with watch.running():
+            for _ in range(3):
+                bell.queue.put_nowait(SourceError("The limit is reached. Raise it."))
+                assert await slept.get() == 300.0
+                assert await synced.get() == "docs", "what changed while nobody watched"
+            assert watch.troubles == {"docs": "The limit is reached. Raise it."}
+            bell.queue.put_nowait(True)
+            assert await synced.get() == "docs"
+            assert watch.troubles == {}
+            bell.queue.put_nowait(False)
+    assert len(caplog.records) == 1
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "docs" / "deep").mkdir(parents=True)
+    (tmp_path / "docs" / "a.md").write_text("a")
+    return tmp_path / "docs"
+
+
+def folder(root: Path, **options: object) -> FolderSource:
+    source = build("folder", root.parent, path=str(root), **options)
+    assert isinstance(source, FolderSource)
+    assert isinstance(source, Watched)
+    return source
+
+
+async def next_change(source: FolderSource, act: Callable[[], object]) -> bool:
+    """Do something once the folder is watched; return whether it was told."""
+    heard: asyncio.Queue[None] = asyncio.Queue()
+
+    async def listen() -> None:
+        async with aclosing(source.changes()) as changes:
+            async for _ in changes:
+                heard.put_nowait(None)
+
+    listening = asyncio.create_task(listen())
+    try:
+        marker = Path(source.key.root) / "marker.md"
+        for n in range(200):  # Until the watch is there, nothing is told: a file is touched until it is.
+            marker.write_text(str(n))
+            await asyncio.sleep(0.1)
+            if not heard.empty():
+                break
+        await asyncio.sleep(1.5)  # the rest of the burst
+        while not heard.empty():
+            heard.get_nowait()
+        act()
+        try:
+            async with asyncio.timeout(3.0):
+                await heard.get()
+        except TimeoutError:
+            return False
+        return True
+    finally:
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["written", "made deep below", "removed", "folder removed", "patterns"])
+async def test_what_changes_the_listing_is_told(root: Path, what: str) -> None:
+    acts = {
+        "written": lambda: (root / "a.md").write_text("b"),
+        "made deep below": lambda: (root / "deep" / "new.md").write_text("new"),
+        "removed": (root / "a.md").unlink,
+        "folder removed": lambda: shutil.rmtree(root / "deep"),
+        "patterns": lambda: (root / ".kvasirignore").write_text("*.md"),
+    }
+    assert await next_change(folder(root), acts[what])
+
+
+@pytest.mark.slow
+async def test_what_is_no_document_is_not_told(root: Path) -> None:
+    def act() -> None:
+        (root / ".a.md.swp").write_text("editor")
+        (root / "picture.png").write_bytes(b"png")
+        (root / "node_modules").mkdir()
+        (root / "node_modules" / "x.md").write_text("x")
+
+    assert not await next_change(folder(root), act)
+
+
+@pytest.mark.slow
+async def test_a_folder_that_is_made_anew_is_told_to_be_watched_no_more(root: Path) -> None:
+    async with aclosing(folder(root).changes()) as changes:
+        task = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0.3)
+        root.rename(root.with_name("moved"))
+        root.mkdir()
+        await asyncio.wait([task])
+        if task.exception() is None:  # The move itself was told first.
+            task = asyncio.ensure_future(anext(changes))
+        with pytest.raises(SourceError, match="cannot be watched: it was moved"):
+            await task
+
+
+async def test_a_folder_that_is_not_there_cannot_be_watched_and_one_may_ask_not_to(root: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be watched: it is not there"):
+        await anext(folder(root / "none").changes())
+    assert [change async for change in folder(root, watch=False).changes()] == []
+
+
+async def listed(source: FolderSource) -> set[str]:
+    return {one.document async for batch in source.list() for one in batch}
+
+
+async def test_what_is_ignored_is_not_listed_though_a_link_leads_to_it(root: Path) -> None:
+    (root / "drafts").mkdir()
+    (root / "drafts" / "d.md").write_text("draft")
+    (root / "deep" / "old.md").write_text("old")
+    (root / "deep" / "keep.md").write_text("keep")
+    (root / "link").symlink_to(root / "drafts")
+    (root / ".kvasirignore").write_text("# what is old\n/link\ndeep/*\n!deep/keep.md\n")
+    assert await listed(folder(root, ignore=["drafts/**"])) == {"a.md", "deep/keep.md"}
+    assert await listed(folder(root)) == {"a.md", "deep/keep.md", "drafts/d.md"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_patterns_that_cannot_be_read_list_nothing(root: Path) -> None:
+    (root / ".kvasirignore").write_text("*.md")
+    (root / ".kvasirignore").chmod(0)
+    with pytest.raises(SourceError, match=r"\.kvasirignore cannot be read"):
+        await listed(folder(root))
+
+
+async def test_an_ignore_file_that_is_a_folder_is_told(root: Path) -> None:
+    (root / ".kvasirignore").mkdir()
+    with pytest.raises(SourceError, match=r"\.kvasirignore cannot be read"):
+        await listed(folder(root))
