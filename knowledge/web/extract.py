@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import trafilatura
-
 _LONGEST = 3_000_000
 """Characters; trafilatura takes seconds for a longer page."""
 
@@ -20,6 +18,8 @@ def main_html(html: str) -> str | None:
     """Return a page's main text with its headings, lists, tables and code as simple HTML; None where none is found."""
     if len(html) > _LONGEST:
         return None
+    import trafilatura  # noqa: PLC0415 - for the parsing process alone
+
     return trafilatura.extract(
         html,
         output_format="html",

@@ -1,0 +1,391 @@
+"""A website as a source: the pages below a URL, found by its sitemaps and by links."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from knowledge.errors import (
+    FetchError,
+    FetchRefused,
+    FetchTooLarge,
+    FetchUnlisted,
+    SourceDenied,
+    SourceError,
+    SourceMisconfigured,
+    SourceUnavailable,
+)
+from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
+from knowledge.sources.crawl import HTML, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
+from knowledge.sources.frontier import Frontier
+from knowledge.sources.host import Host, Pace
+from knowledge.sources.path_filter import path_filter
+from knowledge.sources.registry import Kind
+from knowledge.sources.sitemap import LIMIT_BYTES, Sitemap, read_sitemap
+from knowledge.sources.sitemap import TYPES as SITEMAP_TYPES
+from knowledge.sources.spool import Spool
+from knowledge.sources.visits import MEMORY_VERSION, Visit, decode, encode
+from knowledge.web.canonical import Site
+from knowledge.web.extract import MAIN_TEXT
+from knowledge.web.fetch import Ask, Fetched, Fetcher
+from knowledge.web.guard import Rules, judge_url, rules
+from knowledge.web.page import LOGIN, is_login, moment
+
+_DELAY_S = 0.5
+"""Between two requests to a host that is not the company's own."""
+_PAGE_S = 120.0
+_MOST_SITEMAPS = 200
+_OK = 200
+_DENIED = frozenset({401, 403, 407, 451})
+_MAY_BE_GONE = frozenset({404, 410, *_DENIED})
+
+
+@dataclass(frozen=True, slots=True)
+class WebsiteOptions:
+    """The keys of a ``[[source]]`` of kind ``website``."""
+
+    url: str
+    """Where it starts; what is below it belongs to it."""
+    sitemap: str | None = None
+    """The sitemap's URL; without it, what robots.txt names, else ``/sitemap.xml``."""
+    links: bool = True
+    """Whether links are followed; if not, the start page and the sitemap are all there is."""
+    max_pages: int = 5_000
+    """A site with more is told so, and loses nothing."""
+    max_depth: int = 12
+    """Links between the start, or the sitemap, and a page."""
+    include: tuple[str, ...] = ()
+    """Pages that become documents, by patterns (``path_filter``); the others are looked at for their links."""
+    exclude: tuple[str, ...] = ()
+    """Pages that are not even looked at."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    robots: bool = True
+    """Whether robots.txt is honoured; only the owner of a site may say no."""
+    delay_s: float | None = None
+    """Between two requests; half a second, none for ``allow_hosts``, more where robots.txt says so."""
+    contact: str | None = None
+    """Where the site's owner finds who runs this: it stands in the User-Agent."""
+    authorization_env: str | None = None
+    """The variable with the value of an ``Authorization`` header, sent to this site alone."""
+    max_mb: float = MAX_MB
+
+
+class WebsiteSource:
+    """Lists and reads the pages of a site, and the PDF, Office and text files that it links to.
+
+    A page's version is made of its text. Each listing asks for every page; an unchanged one costs the server no body.
+    What a listing brought is kept on disk until it is read.
+    """
+
+    def __init__(
+        self, key: SourceKey, context: SourceContext, options: WebsiteOptions, site: Site, allowed: Rules
+    ) -> None:
+        self.key = key
+        self._context = context
+        self._options = options
+        self._site = site
+        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        web = replace(context.web, contact=options.contact or context.web.contact)
+        self._fetcher = Fetcher(web, allowed)
+        self._ask = Ask(
+            accept=TYPES,
+            authorization=context.secrets.get("authorization"),
+            limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
+        )
+        own = bool(options.allow_hosts) and allowed.names(_host_of(options.url))
+        delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
+        self._host = Host(self._fetcher, Pace(delay_s, context.sleep, context.now), context.now)
+        self._spool = Spool(context.state_dir / "spool")
+        self._visits: Mapping[str, Visit] = {}
+
+    @property
+    def _memory(self) -> Memory:
+        return self._context.memory(self.key)
+
+    def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the pages as they are found.
+
+        Raises:
+            SourceUnavailable: the start page or robots.txt does not answer.
+            SourceDenied: the site wants a login, or wants no robots.
+            SourceError: some pages did not answer, or there are more than ``max_pages``; the others were listed.
+
+        """
+        return kept_alive(self._listing())
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one page: what its listing brought, else what is there now.
+
+        Raises:
+            SourceError: it is gone, too large, or has no text to read.
+
+        """
+        visit = self._visits.get(listed.document)
+        data = self._spool.get(listed.document, listed.version)
+        if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
+            visit, data = await self._again(listed)
+        if visit.unreadable is not None:
+            raise self._unreadable(listed.document, visit.unreadable)
+        return Content(data or b"", _media_type(visit), visit.version)
+
+    async def close(self) -> None:
+        """Close connections, and drop what was kept for this sync."""
+        self._visits = {}
+        self._spool.clear()
+        await self._fetcher.close()
+
+    # ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
+        self._spool.clear()
+        self._visits = {}
+        known = decode(await recall(self._memory, MEMORY_VERSION))
+        if self._options.robots:
+            await self._learn()
+        site = await self._start()
+        frontier = Frontier(
+            site, self._not_excluded(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
+        )
+        crawl = Crawl(
+            site, self._host, frontier, known=known, spool=self._spool, now=self._context.now(),
+            asking=Asking(self._ask, self._max_bytes, follow=self._options.links),
+        )  # fmt: skip
+        self._visits = crawl.visits
+        dates, broken = await self._sitemaps(site)
+        frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"])
+        frontier.add(dates, dates=dates)
+        takes = path_filter(self._options.include)
+        try:
+            async for pages in crawl.pages():
+                yield [self._listed(*page) for page in pages if takes(page[0])]
+        except Down:
+            broken = broken or "the site has stopped answering"
+        await remember(self._memory, MEMORY_VERSION, encode({**(known if crawl.lost else {}), **crawl.visits}))
+        self._complain(crawl, frontier, broken)
+
+    async def _learn(self) -> None:
+        try:
+            await self._host.learn(self._site.origin)
+        except FetchError as error:
+            raise self._away(error) from None
+
+    async def _start(self) -> Site:
+        """Look at the start page; return the site, with what it redirects to as its own where that is a twin.
+
+        Raises:
+            SourceUnavailable, SourceDenied: there is no start page for us.
+
+        """
+        url = self._options.url
+        if not self._host.robots.allows(url):
+            raise SourceDenied(
+                f"The robots.txt of {self._shown} asks robots to stay away from the start page. Ask the site's owner, "
+                "or set robots = false if it is your own."
+            )
+        try:
+            found = await self._host.fetch(url, replace(self._ask, accept=None))
+        except FetchTooLarge:
+            return self._site  # a start page that is no page to read
+        except FetchError as error:
+            raise self._away(error) from None
+        if found.status in _DENIED or (is_login(found.url) and not is_login(url)):
+            raise SourceDenied(
+                f"{self._shown} asks for a login. Give Kvasir a way in with the key authorization_env, or take the "
+                "source out of kvasir.toml."
+            )
+        if found.status != _OK:
+            raise SourceUnavailable(
+                f"The start page of {self._shown} answers {found.status}. Look whether the address is right; until "
+                "then nothing of this source is deleted."
+            )
+        return self._settled(found)
+
+    def _settled(self, found: Fetched) -> Site:
+        if not found.hops or self._site.address(found.url, found.url) is not None:
+            there = self._site if not found.hops else _with(self._site, Site.of(found.url))
+            return replace(there, prefix=self._site.prefix)
+        there = Site.of(found.url)
+        twins = {host.removeprefix("www.") for host, _ in self._site.hosts | there.hosts}
+        if len(twins) > 1 or not there.prefix.startswith(self._site.prefix):
+            raise SourceUnavailable(
+                f"{self._shown} leads to {there.origin}{there.prefix}. Put that address into the key url of the source."
+            )
+        return replace(_with(self._site, there), prefix=self._site.prefix)
+
+    async def _sitemaps(self, site: Site) -> tuple[dict[str, str], str | None]:
+        """Return the pages that the sitemaps name, with their dates, and which sitemap could not be read."""
+        given = (self._options.sitemap,) if self._options.sitemap else self._host.robots.sitemaps
+        waiting = list(given or (f"{site.origin}/sitemap.xml",))
+        seen: set[str] = set()
+        dates: dict[str, str] = {}
+        broken: str | None = None
+        while waiting and len(seen) < _MOST_SITEMAPS:
+            url = waiting.pop(0)
+            if url in seen:
+                continue
+            seen.add(url)
+            found, problem = await self._sitemap(url, site)
+            broken = broken or (f"the sitemap {_plain(url)} {problem}" if problem else None)
+            if found is not None:
+                waiting += found.sitemaps
+                pages = ((site.address(page, url), changed) for page, changed in found.pages)
+                dates |= {page: changed.isoformat() if changed else "" for page, changed in pages if page is not None}
+        return dates, broken
+
+    async def _sitemap(self, url: str, site: Site) -> tuple[Sitemap | None, str | None]:
+        """Return a sitemap, or what is wrong with one that should be there."""
+        own = url.startswith(f"{site.origin}/")
+        limits = replace(self._context.web.limits, total_s=_PAGE_S, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
+        ask = Ask(accept=SITEMAP_TYPES, authorization=self._ask.authorization if own else None, limits=limits)
+        wanted = url == self._options.sitemap
+        try:
+            found = await self._host.fetch(url, ask)
+        except (FetchUnlisted, FetchRefused, FetchTooLarge) as error:
+            return None, error.reason if wanted else None
+        except FetchError as error:
+            return None, error.reason
+        if found.status != _OK:
+            return None, f"answers {found.status}" if wanted or found.status not in _MAY_BE_GONE else None
+        read = await asyncio.to_thread(read_sitemap, found.data)
+        return read, "is no sitemap" if wanted and read is None else None
+
+    def _not_excluded(self) -> Callable[[str], bool]:
+        if not self._options.exclude:
+            return lambda _: True
+        excludes = path_filter(self._options.exclude)
+        return lambda document: not excludes(document)
+
+    def _listed(self, document: str, visit: Visit, sitemap_date: str | None) -> Listed:
+        login = visit.unreadable == LOGIN
+        return Listed(
+            document=document,
+            version=visit.version,
+            size_bytes=visit.size_bytes,
+            modified_at=visit.modified_at or moment(sitemap_date or ""),
+            url=visit.address,
+            # What it said before it asked for a login is nobody's to see until it can be read again.
+            readers=frozenset() if login else self._context.readers,
+        )
+
+    def _complain(self, crawl: Crawl, frontier: Frontier, broken: str | None) -> None:
+        """Say what was left out.
+
+        Raises:
+            SourceError: pages, or a sitemap, did not answer; or there are too many pages.
+
+        """
+        if crawl.lost:
+            document, reason = min(crawl.lost.items())
+            others = f" and {len(crawl.lost) - 1} more pages" if len(crawl.lost) > 1 else ""
+            raise SourceError(
+                f"{self._shown}: {document}{others} could not be read ({reason}). What is known of them stays, and "
+                "nothing is deleted; the next sync looks again."
+            )
+        if broken is not None:
+            raise SourceError(f"{self._shown}: {broken}. Nothing of it is deleted; the next sync looks again.")
+        if frontier.cut:
+            raise SourceError(
+                f"{self._shown} has more than {self._options.max_pages} pages, and the others were left out. Raise the "
+                "key max_pages, or leave pages out with exclude."
+            )
+
+    def _away(self, error: FetchError) -> SourceError:
+        if isinstance(error, FetchRefused):
+            return SourceUnavailable(
+                f"{self._shown} is not fetched: it is not on the public web, or leads out of it (the log has the "
+                "reason). If it is a site of your own network, name its host in the key allow_hosts."
+            )
+        return SourceUnavailable(
+            f"{self._shown} does not answer: {error.reason}. Look whether it is up and can be reached from here; until "
+            "then nothing of this source is deleted."
+        )
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _again(self, listed: Listed) -> tuple[Visit, bytes]:
+        document = listed.document
+        try:
+            found = await self._host.fetch(listed.url or self._options.url, self._ask)
+        except FetchTooLarge:
+            raise self._unreadable(document, TOO_LARGE) from None
+        except FetchError as error:
+            raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
+        if found.status in _MAY_BE_GONE:
+            raise SourceError(f"{document} is gone from the site, or is not for everybody any more.")
+        if found.status != _OK:
+            raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
+        visit = await asyncio.to_thread(visit_of, found, found.url, self._site, self._context.now())
+        return visit, found.data
+
+    def _unreadable(self, document: str, reason: str) -> SourceError:
+        if reason == TOO_LARGE:
+            return SourceError(
+                f"{document} has more than the {self._max_bytes / 1e6:g} MB that are read. Raise the source's max_mb, "
+                "or leave it out with exclude."
+            )
+        return SourceError(
+            f"{document} {reason}, so that there is nothing to read. Bring its text in by another source, or leave it "
+            "out with exclude."
+        )
+
+    @property
+    def _shown(self) -> str:
+        return _plain(self._options.url)
+
+
+def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its address, a host or a number cannot be meant.
+
+    """
+    try:
+        allowed = rules(options.allow_hosts, context.web.ports)
+        site = Site.of(options.url)
+        judge_url(options.url, allowed)
+    except FetchRefused as error:
+        raise _wrong(context, "url", f"{error.reason}; a host of your own network is named in allow_hosts") from None
+    except ValueError as error:
+        raise _wrong(context, "url or allow_hosts", str(error)) from None
+    for key, least in (("max_pages", 1), ("max_depth", 0), ("delay_s", 0)):
+        value = getattr(options, key)
+        if value is not None and not least <= value < math.inf:
+            raise _wrong(context, key, f"it must be {least} or more")
+    root = f"{site.origin}{site.prefix}"
+    return WebsiteSource(SourceKey(context.name, "website", root), context, options, site, allowed)
+
+
+KIND = Kind(WebsiteOptions, build)
+
+
+def _wrong(context: SourceContext, key: str, what: str) -> SourceMisconfigured:
+    return SourceMisconfigured(f"Source {context.name}: {key} cannot be meant: {what}. Correct it in kvasir.toml.")
+
+
+def _with(site: Site, there: Site) -> Site:
+    """Return a site under the address to which it redirects."""
+    return replace(there, hosts=site.hosts | there.hosts)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _plain(url: str) -> str:
+    """Return of an address what an error may show."""
+    return url.partition("?")[0].partition("#")[0].replace("\n", " ")[:200]
+
+
+def _media_type(visit: Visit) -> str | None:
+    if visit.media_type.partition(";")[0].strip().lower() in HTML:
+        return f"{visit.media_type}; {MAIN_TEXT}"
+    return visit.media_type or None
