@@ -99,6 +99,7 @@ async def _database(settings: Settings) -> str:
 async def _knowledge(settings: Settings) -> str:
     async with library_of(settings) as library:
         state = await library.status()
+        await library.search("Kvasir", limit=1)  # a store that is down is only noticed when it is asked
     unread = [source.name for source in state.sources if source.synced_at is None]
     told = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
     return told + (f"; not read yet: {', '.join(unread)} (kvasir sync)" if unread else "")
