@@ -19,7 +19,7 @@ LIVES_IN = {
     "weaviate": ("knowledge/stores/weaviate",),
     "lancedb": ("knowledge/stores/local.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
-    "sqlalchemy": ("knowledge/sync/", "bot/ledger.py", "bot/journal.py"),
+    "sqlalchemy": ("knowledge/sync/", "knowledge/sources/sql", "bot/ledger.py", "bot/journal.py"),
 }
 
 

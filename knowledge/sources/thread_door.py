@@ -27,8 +27,13 @@ class ThreadDoor:
             self._threads = ThreadPoolExecutor(self._width, thread_name_prefix=self._name)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
+    def later(self, call: Callable[[], object]) -> None:
+        """Let a call be made after those that are waiting; nobody learns what became of it."""
+        if self._threads is not None:
+            self._threads.submit(call)
+
     def close(self) -> None:
-        """Begin no more calls, and wait for none; the next ``run`` opens the door again."""
+        """Take no more calls, and wait for none that was taken; the next ``run`` opens the door again."""
         threads, self._threads = self._threads, None
         if threads is not None:
-            threads.shutdown(wait=False, cancel_futures=True)
+            threads.shutdown(wait=False)

@@ -7,7 +7,7 @@ What the kind cannot do by its nature is said in ``cannot``, and the tests that 
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -47,10 +47,14 @@ class Workbench:
     unnameable: ClassVar[frozenset[str]] = frozenset()
     """Characters that the server of the test, or the kind, takes in no name."""
     secrets: ClassVar[Mapping[str, str]] = {}
-    """Values of the keys that end in ``_env``; none of them may stand in an error."""
+    """Values of the keys that end in ``_env``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def hushed(self) -> Collection[str]:
+        """Return what may stand in no error: the secrets, or of an address the part that is one."""
+        return self.secrets.values()
 
     async def open(self) -> None:
         """Start what is looked at; ``close`` is called in any case."""

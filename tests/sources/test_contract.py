@@ -216,7 +216,7 @@ async def test_identity_is_name_kind_and_root(bench: Workbench) -> None:
     assert bench.source().key == key
     assert bench.source("other").key != key
     assert (key.name, key.kind) == ("bench", bench.kind)
-    assert not any(secret in key.id for secret in bench.secrets.values())
+    assert not any(secret in key.id for secret in bench.hushed())
 
 
 async def test_readers_are_those_that_were_configured(bench: Workbench) -> None:
@@ -376,7 +376,7 @@ def assert_told(error: BaseException | None, bench: Workbench, source: Source) -
     assert isinstance(error, SourceError)
     assert str(error).endswith(".")
     told = "".join(traceback.format_exception(error)) + repr(source)
-    assert not any(secret in told for secret in bench.secrets.values()), told
+    assert not any(secret in told for secret in bench.hushed()), told
 
 
 def mangled(data: bytes) -> Iterator[bytes]:

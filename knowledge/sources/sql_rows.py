@@ -1,0 +1,182 @@
+"""A row as a document: its id, version, title, text, link and readers. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+from knowledge.errors import SourceError
+from knowledge.interfaces import EVERYONE, Listed
+from knowledge.sources.common import fill, narrowed
+
+Row = Mapping[str, object]
+
+_FIELD = re.compile(r"\{([^{}]+)\}")
+_SEPARATORS = re.compile(r"[\s,;]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a row becomes a document: names of columns, or templates with ``{column}``."""
+
+    key: str
+    title: str | None
+    text: str | None
+    """None: every column that has no other part, a line for each."""
+    updated_at: str | None
+    link: str | None
+    readers_column: str | None
+
+    def named(self) -> frozenset[str]:
+        """Return the columns that the form names."""
+        return self.light() | _columns(self.title) | _columns(self.text)
+
+    def light(self) -> frozenset[str]:
+        """Return the columns that a listing needs, where ``updated_at`` tells the version."""
+        linked = set(_FIELD.findall(self.link or "")) - {"key"}
+        parts = {self.key, self.updated_at, self.readers_column} - {None}
+        return frozenset(str(part) for part in parts | linked)
+
+    def listed(self, row: Row, configured: frozenset[str]) -> Listed:
+        """Return a row as it is listed.
+
+        Raises:
+            SourceError: its key is empty, or no text for a name.
+
+        """
+        document = self.document(row)
+        text = None if self.updated_at and row[self.updated_at] is not None else self.rendered(row)
+        return Listed(
+            document=document,
+            version=self.version(row),
+            size_bytes=None if text is None else len(text.encode(errors="replace")),
+            modified_at=moment(row[self.updated_at]) if self.updated_at else None,
+            url=self._url(document, row),
+            readers=self._readers(row, configured),
+        )
+
+    def document(self, row: Row) -> str:
+        """Return a row's id: its key as text."""
+        document = text_of(row[self.key])
+        if not document or _CONTROL.search(document):
+            raise SourceError(
+                f"A row has no key in the column {self.key} (it is empty, or holds control characters). Leave such "
+                "rows out in the query, or name another column with key."
+            )
+        return document
+
+    def version(self, row: Row) -> str:
+        """Return when the row was changed, as the database says it; a hash of what it says, where it does not."""
+        if self.updated_at and row[self.updated_at] is not None:
+            return f"at {text_of(row[self.updated_at])}"
+        said = json.dumps([self.headline(row), self.rendered(row)])
+        return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:32]
+
+    def headline(self, row: Row) -> str | None:
+        """Return a row's title in one line, None where it has none."""
+        return " ".join(_rendered(self.title, row).split()) or None if self.title else None
+
+    def rendered(self, row: Row) -> str:
+        """Return a row's text."""
+        if self.text is not None:
+            return _rendered(self.text, row)
+        left_out = {self.key, self.title, self.updated_at, self.readers_column}
+        shown = ((name, text_of(value)) for name, value in row.items() if name not in left_out)
+        return "\n".join(f"{name}: {value}" for name, value in shown if value)
+
+    def _url(self, document: str, row: Row) -> str | None:
+        if self.link is None:
+            return None
+        return fill(self.link, **{name: text_of(value) for name, value in row.items()} | {"key": document})
+
+    def _readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
+        if self.readers_column is None:
+            return configured
+        return narrowed(configured, _people(row[self.readers_column]))
+
+
+def text_of(value: object) -> str:  # noqa: PLR0911 - one line for each kind of value
+    """Return a value as a person reads it; nothing for NULL, and for bytes that are no text."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return f"{value:f}"
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes() | bytearray() | memoryview():
+            return _text_of_bytes(bytes(value))
+        case dict() | list() | tuple():
+            return json.dumps(value, ensure_ascii=False, default=text_of)
+        case _:
+            return str(value)
+
+
+def moment(value: object) -> datetime | None:
+    """Return a point in time as aware UTC; one without a zone is taken for UTC, what is none is None."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        try:
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        except OverflowError:
+            return None
+    return datetime.combine(value, time(), UTC) if isinstance(value, date) else None
+
+
+def missing(form: Form, columns: Collection[str]) -> SourceError | None:
+    """Return what is said when the form names columns that there are not."""
+    lacks = sorted(form.named() - set(columns))
+    if not lacks:
+        return None
+    return SourceError(
+        f"The query has no column {', '.join(lacks)}. Its columns are: {', '.join(columns)}. Correct the source's keys "
+        "in kvasir.toml."
+    )
+
+
+def _columns(part: str | None) -> frozenset[str]:
+    if part is None:
+        return frozenset()
+    return frozenset(_FIELD.findall(part)) if "{" in part else frozenset({part})
+
+
+def _rendered(part: str, row: Row) -> str:
+    if "{" not in part:
+        return text_of(row[part])
+    return _FIELD.sub(lambda field: text_of(row[field[1]]), part)
+
+
+def _text_of_bytes(data: bytes) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return ""
+    return "" if "\0" in text else text
+
+
+def _people(value: object) -> frozenset[str]:
+    """Return who may read a row: a list, or names apart by commas; nobody for NULL."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return frozenset()
+    names: Iterable[str] = (
+        (text_of(one) for one in value) if isinstance(value, (list, tuple, set)) else _SEPARATORS.split(text_of(value))
+    )
+    found = frozenset(name.strip() for name in names if name.strip())
+    return EVERYONE if "*" in found else found

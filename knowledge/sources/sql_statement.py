@@ -1,0 +1,65 @@
+"""The statement that a source may run: one that reads, and its forms for a listing and for one row. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_QUOTED = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|--[^\n]*|/\*.*?\*/""", re.DOTALL
+)
+_READS = re.compile(r"\s*\(*\s*(select|with|values)\b", re.IGNORECASE)
+_WRITES = re.compile(
+    r"\b(insert|update|delete|merge|into|drop|alter|create|truncate|grant|revoke|call|execute|copy|lock|attach|pragma"
+    r"|vacuum|set\s+(transaction|session|local|role))\b",
+    re.IGNORECASE,
+)
+_TABLE = re.compile(r"\w+(\.\w+){0,2}")
+_BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+
+
+def reading(query: str | None, table: str | None) -> str:
+    """Return the one statement that a source runs, given as a query or as a table's name.
+
+    Raises:
+        ValueError: it is none, more than one, or does anything else than read; the text says which.
+
+    """
+    if (query is None) == (table is None):
+        raise ValueError("name a query or a table, one of the two")
+    if table is not None:
+        if not _TABLE.fullmatch(table):
+            raise ValueError("table must be a plain name such as schema.table; write a query for any other")
+        return f"SELECT * FROM {table}"  # noqa: S608 - a name, checked above
+    assert query is not None  # noqa: S101 - one of the two
+    statement = query.strip().removesuffix(";").rstrip()
+    bare = _QUOTED.sub(" '' ", statement)
+    if not _READS.match(bare):
+        raise ValueError("query must be a SELECT, or WITH … SELECT")
+    if ";" in bare:
+        raise ValueError("query must be one statement, without a “;”")
+    if found := _WRITES.search(bare):
+        raise ValueError(f"query may only read, and it says {found[0].upper()} (quote it if it is a name)")
+    return statement
+
+
+def columns_of(statement: str) -> str:
+    """Return a statement that finds no row, and has the same columns."""
+    return _escaped(f"SELECT * FROM (\n{statement}\n) kvasir_rows WHERE 1 = 0")  # noqa: S608 - ours, checked
+
+
+def rows_of(statement: str, columns: Sequence[str] | None) -> str:
+    """Return a statement that finds every row, with these columns alone (given quoted), or as it is."""
+    if columns is None:
+        return _escaped(statement)
+    return _escaped(f"SELECT {', '.join(columns)} FROM (\n{statement}\n) kvasir_rows")  # noqa: S608 - as above
+
+
+def row_of(statement: str, key: str) -> str:
+    """Return a statement that finds the rows whose key column (given quoted) is ``:kvasir_key``."""
+    return f"{rows_of(statement, ('*',))} WHERE {key} = :kvasir_key"
+
+
+def _escaped(statement: str) -> str:
+    """Take the colons of a query as they are: SQLAlchemy would see a parameter in ``'a:b'``."""
+    return _BIND.sub(r"\\:\1", statement)
