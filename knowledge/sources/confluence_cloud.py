@@ -72,7 +72,7 @@ class Cloud:
     async def _having(self, label: str, space: Space) -> set[str]:
         found: set[str] = set()
         for kind in ("pages", "blogposts"):
-            first = Call.get(f"api/v2/labels/{part(label)}/{kind}", space_id=space.id, limit=_LIMIT)
+            first = Call.get(f"api/v2/labels/{part(label)}/{kind}", limit=_LIMIT, **{"space-id": space.id})
             async for page in self._pages(first):
                 found |= {text(one, "id") for one in members(page, "results")}
         return found
@@ -126,7 +126,7 @@ class Cloud:
 
     async def body(self, ref: Ref) -> Body:
         """Return a page as it is now."""
-        found = await self._api.json(Call.get(f"api/v2/{ref.kind}s/{part(ref.id)}", body_format="storage"))
+        found = await self._api.json(Call.get(f"api/v2/{ref.kind}s/{part(ref.id)}", **{"body-format": "storage"}))
         if maybe_text(found, "status") != "current":
             raise Refused("The page is in the trash or in the archive.", 404)
         storage = member(found, "body", "storage").get("value")
@@ -236,8 +236,7 @@ def _by_start(call: Call, page: JsonObject) -> Call | None:
 
 
 def _next_start(call: Call, step: int) -> Call:
-    params = dict(call.params)
-    return Call(call.path, tuple({**params, "start": str(int(params["start"]) + step)}.items()))
+    return call.with_params(start=int(call.as_dict()["start"]) + step)
 
 
 def _by_link(call: Call, page: JsonObject) -> Call | None:

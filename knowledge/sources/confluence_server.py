@@ -205,9 +205,7 @@ def _overlapping(call: Call, page: JsonObject) -> Call | None:
     results = members(page, "results")
     if not results or not maybe_text(member(page, "_links"), "next"):
         return None
-    params = dict(call.params)
-    step = max(len(results) - 1, 1)
-    return Call(call.path, tuple({**params, "start": str(int(params["start"]) + step)}.items()))
+    return call.with_params(start=int(call.as_dict()["start"]) + max(len(results) - 1, 1))
 
 
 def _labels(one: JsonObject) -> JsonObject:

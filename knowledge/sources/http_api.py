@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -27,7 +27,7 @@ _MOST_REDIRECTS = 5
 _PARSED_IN_PLACE_BYTES = 500_000
 _PIECE_BYTES = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_THROTTLED = frozenset({429, 503})
+_THROTTLED = frozenset({429, 503, 529})
 _BROKEN = frozenset({500, 502, 504, 520, 521, 522, 523, 524})
 
 _One = TypeVar("_One")
@@ -89,13 +89,25 @@ class Call:
 
     @classmethod
     def get(cls, path: str, **params: str | int) -> Call:
-        """Return a GET; ``_`` in a parameter's name stands for ``-``."""
-        return cls(path, tuple((name.replace("_", "-"), str(value)) for name, value in params.items()))
+        """Return a GET."""
+        return cls(path, tuple((name, str(value)) for name, value in params.items()))
 
     @classmethod
     def post(cls, path: str, body: JsonObject) -> Call:
         """Return a POST of JSON."""
         return cls(path, (), json.dumps(body, sort_keys=True))
+
+    def with_params(self, **params: str | int) -> Call:
+        """Return the same call with other values for some parameters."""
+        return replace(self, params=tuple({**dict(self.params), **Call.get("", **params).as_dict()}.items()))
+
+    def with_body(self, **values: object) -> Call:
+        """Return the same POST with other values for some members."""
+        return replace(self, body=json.dumps({**json.loads(self.body or "{}"), **values}, sort_keys=True))
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the parameters by name."""
+        return dict(self.params)
 
     def following(self, link: str) -> Call:
         """Return the call for the next page, as a link names it: this path, and the link's parameters."""

@@ -60,7 +60,7 @@ class CloudBench(Workbench):
         return f"{page.space}/{page.id}"
 
     def holds(self, content: Content, data: bytes) -> bool:
-        return data.decode() in unescape(content.data.decode())
+        return data.decode().strip() in unescape(content.data.decode())
 
 
 class DataCenterBench(CloudBench):
