@@ -60,7 +60,7 @@ class What(StrEnum):
     BOT = "bot"
     """Another app did."""
     SKIPPED = "skipped"
-    """Kvasir did, or somebody who spoke to it, or Slack itself."""
+    """Kvasir did, or somebody who spoke to it, or Slack itself; or what began it was deleted."""
     TOUCHED = "touched"
     """A reply came, changed or went."""
     GONE = "gone"

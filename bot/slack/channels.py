@@ -25,6 +25,8 @@ class Pace:
 
     burst: float = 20.0
     per_s: float = 40 / 60
+    page: int = PAGE
+    """Messages of one call."""
 
 
 class Channels:
@@ -45,6 +47,7 @@ class Channels:
         self._pace = pace
         self._sleep = sleep
         self._buckets: dict[str, Bucket] = {}
+        self._paging = asyncio.Lock()
         self._kept: dict[tuple[str, str], Message] = {}
 
     def link(self, channel: str, ts: str) -> str:
@@ -64,7 +67,7 @@ class Channels:
                 "users.conversations",
                 types="public_channel",
                 exclude_archived="true",
-                limit=PAGE,
+                limit=self._pace.page,
                 cursor=cursor or None,
             )
             for room in page.get("channels") or ():
@@ -81,7 +84,7 @@ class Channels:
         page = await self._call(
             "conversations.history",
             channel=channel,
-            limit=PAGE,
+            limit=self._pace.page,
             oldest=low,
             latest=high,
             inclusive="true" if inclusive else None,
@@ -91,9 +94,10 @@ class Channels:
         return messages, bool(page.get("has_more"))
 
     async def single(self, channel: str, ts: str) -> list[Message]:
-        """Return a message that nobody replied to; it comes with its neighbours, so theirs need no calls."""
-        if (channel, ts) not in self._kept:
-            await self.page(channel, high=ts, inclusive=True)
+        """Return a message that nobody replied to; it comes with those before it, so that they need no calls."""
+        async with self._paging:
+            if (channel, ts) not in self._kept:
+                await self.page(channel, high=ts, inclusive=True)
         found = self._kept.get((channel, ts))
         if found is None or int(found.get("reply_count") or 0):
             return await self.thread(channel, ts)
@@ -109,7 +113,7 @@ class Channels:
         messages: dict[str, Message] = {}
         cursor = ""
         while True:
-            page = await self._replies(channel, ts, limit=PAGE, cursor=cursor)
+            page = await self._replies(channel, ts, limit=self._pace.page, cursor=cursor)
             for message in page.get("messages") or ():  # each page begins with the root
                 messages[str(message.get("ts"))] = message
             cursor = _next_cursor(page)

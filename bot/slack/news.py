@@ -39,7 +39,7 @@ class Standing(IntEnum):
     """Whether a thread is a document."""
 
     NEVER = 0
-    """It is a conversation with Kvasir, which says nothing that its sources do not say."""
+    """A conversation with Kvasir, which says nothing that its sources do not say; or what began it was deleted."""
     LISTED = 1
     IF_REPLIED = 2
     """An app began it; it is one once somebody has replied."""
@@ -47,7 +47,7 @@ class Standing(IntEnum):
 
 def standing(message: Payload, me: Me, *, bots: bool) -> Standing:
     """Judge a thread by its first message as ``conversations.history`` gives it."""
-    if _to_us(message, me):
+    if _to_us(message, me) or message.get("subtype") == "tombstone":
         return Standing.NEVER
     if is_told(message, me, bots=bots):
         return Standing.LISTED
@@ -103,7 +103,7 @@ def _posted(event: Payload, message: Payload, me: Me) -> News | None:
 def _changed(event: Payload, me: Me) -> News | None:
     message, before = _object(event, "message"), _object(event, "previous_message")
     if message.get("subtype") == "tombstone":
-        return _news(event, root_of(message), What.TOUCHED)
+        return _news(event, root_of(message), What.SKIPPED)
     if message.get("text") == before.get("text") and message.get("files") == before.get("files"):
         return None  # a link was unfolded, a reply was counted
     if root_of(message) != message.get("ts") and is_told(before, me, bots=True):
@@ -115,7 +115,7 @@ def _deleted(event: Payload, me: Me) -> News | None:
     before, ts = _object(event, "previous_message"), str(event.get("deleted_ts") or "")
     root = root_of(before) or ts
     if root == ts:
-        return _news(event, root, What.TOUCHED if before.get("reply_count") else What.GONE)
+        return _news(event, root, What.SKIPPED if before.get("reply_count") else What.GONE)
     return _news(event, root, What.TOUCHED) if is_told(before, me, bots=True) else None
 
 

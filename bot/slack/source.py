@@ -246,7 +246,8 @@ class SlackSource:
 
     def _listed(self, slack: Channels, remembered: Remembered) -> Iterator[Listed]:
         for channel, room in sorted(remembered.rooms.items()):
-            for ts, thread in sorted(room.threads.items()):
+            # The newest first: the page that brings one thread for reading brings those that are read next.
+            for ts, thread in sorted(room.threads.items(), reverse=True):
                 if thread.standing is Standing.LISTED:
                     yield Listed(
                         document=f"{channel}/{ts}",
