@@ -7,7 +7,7 @@ import contextlib
 import re
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -98,7 +98,7 @@ class Database:
             columns = list(result.keys())
             yield columns, ()
             async for rows in result.partitions():
-                yield columns, [row._mapping for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+                yield columns, [row._asdict() for row in rows]
 
     async def _read_in_thread(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
         engine = self._opened()
@@ -111,14 +111,14 @@ class Database:
             self._door.later(rows.close)  # after the call that may still be running in the one thread
 
 
-def _read(engine: Engine, clause: TextClause, statement_s: float) -> Iterator[tuple[Sequence[str], Batch]]:
+def _read(engine: Engine, clause: TextClause, statement_s: float) -> Generator[tuple[Sequence[str], Batch], None, None]:
     with engine.connect() as connection:
         _begin(connection, statement_s)
         result = connection.execute(clause, execution_options={"yield_per": _BATCH_ROWS})
         columns = list(result.keys())
         yield columns, ()
         for rows in result.partitions():
-            yield columns, [row._mapping for row in rows]  # noqa: SLF001 - as above
+            yield columns, [row._asdict() for row in rows]
 
 
 def _begin(connection: Connection, statement_s: float) -> None:
