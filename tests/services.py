@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -56,6 +58,11 @@ class WeaviateServer:
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return False
 
+    @property
+    def running(self) -> bool:
+        """Whether its process was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """Kill the server as a crash would, and wait until it is gone."""
         if self._process is not None:
@@ -73,35 +80,48 @@ def weaviate_binary() -> Path | None:
     return path if path.is_file() else None
 
 
-@contextlib.contextmanager
-def weaviate_server(directory: Path) -> Iterator[WeaviateServer]:
-    """Run a Weaviate with its data in ``directory``: two keys, no anonymous access, nothing sent to anybody.
+ADMIN_LIST = {
+    "AUTHORIZATION_ADMINLIST_ENABLED": "true",
+    "AUTHORIZATION_ADMINLIST_USERS": "admin",
+    "AUTHORIZATION_ADMINLIST_READONLY_USERS": "reader",
+}
+ROLES = {"AUTHORIZATION_RBAC_ENABLED": "true", "AUTHORIZATION_RBAC_ROOT_USERS": "admin"}
+"""Rights by roles: the admin's key may do everything, the reader's nothing until it is given a role."""
 
-    Raises:
-        RuntimeError: there is no server program, or it did not become ready; ``make test`` brings one.
 
-    """
+@dataclass(frozen=True)
+class _Ports:
+    http: int
+    grpc: int
+    gossip: int
+    data: int
+    raft: int
+    raft_rpc: int
+
+
+def _node(
+    directory: Path, ports: _Ports, name: str, rights: Mapping[str, str], cluster: Mapping[str, str]
+) -> WeaviateServer:
     binary = weaviate_binary()
     if binary is None:
         raise RuntimeError("There is no Weaviate server to test with: run `make test`, or set KVASIR_TEST_WEAVIATE.")
-    http, grpc, gossip, data, raft, raft_rpc = free_ports(6)
-    server = WeaviateServer(
-        url=f"http://127.0.0.1:{http}",
-        grpc_url=f"http://127.0.0.1:{grpc}",
+    return WeaviateServer(
+        url=f"http://127.0.0.1:{ports.http}",
+        grpc_url=f"http://127.0.0.1:{ports.grpc}",
         api_key=ADMIN_KEY,
         reader_key=READER_KEY,
-        _argv=[str(binary), "--host", "127.0.0.1", "--port", str(http), "--scheme", "http"],
+        _argv=[str(binary), "--host", "127.0.0.1", "--port", str(ports.http), "--scheme", "http"],
         _environment={
             "HOME": str(directory),
             "PATH": os.environ.get("PATH", ""),
-            "PERSISTENCE_DATA_PATH": str(directory / "data"),
-            "CLUSTER_HOSTNAME": "n1",
+            "PERSISTENCE_DATA_PATH": str(directory / f"data-{name}"),
+            "CLUSTER_HOSTNAME": name,
             "CLUSTER_BIND_ADDR": "127.0.0.1",
-            "GRPC_PORT": str(grpc),
-            "CLUSTER_GOSSIP_BIND_PORT": str(gossip),
-            "CLUSTER_DATA_BIND_PORT": str(data),
-            "RAFT_PORT": str(raft),
-            "RAFT_INTERNAL_RPC_PORT": str(raft_rpc),
+            "GRPC_PORT": str(ports.grpc),
+            "CLUSTER_GOSSIP_BIND_PORT": str(ports.gossip),
+            "CLUSTER_DATA_BIND_PORT": str(ports.data),
+            "RAFT_PORT": str(ports.raft),
+            "RAFT_INTERNAL_RPC_PORT": str(ports.raft_rpc),
             "RAFT_TIMEOUTS_MULTIPLIER": "1",
             "GO_PROFILING_DISABLE": "true",
             "DISABLE_TELEMETRY": "true",
@@ -110,17 +130,110 @@ def weaviate_server(directory: Path) -> Iterator[WeaviateServer]:
             "AUTHENTICATION_APIKEY_ENABLED": "true",
             "AUTHENTICATION_APIKEY_ALLOWED_KEYS": f"{ADMIN_KEY},{READER_KEY}",
             "AUTHENTICATION_APIKEY_USERS": "admin,reader",
-            "AUTHORIZATION_ADMINLIST_ENABLED": "true",
-            "AUTHORIZATION_ADMINLIST_USERS": "admin",
-            "AUTHORIZATION_ADMINLIST_READONLY_USERS": "reader",
+            **rights,
+            **cluster,
         },
-        _log=directory / "weaviate.log",
+        _log=directory / f"weaviate-{name}.log",
     )
+
+
+@contextlib.contextmanager
+def weaviate_server(directory: Path, rights: Mapping[str, str] = ADMIN_LIST) -> Iterator[WeaviateServer]:
+    """Run a Weaviate with its data in ``directory``: two keys, no anonymous access, nothing sent to anybody.
+
+    Raises:
+        RuntimeError: there is no server program, or it did not become ready; ``make test`` brings one.
+
+    """
+    server = _node(directory, _Ports(*free_ports(6)), "n1", rights, {})
     server.start()
     try:
         yield server
     finally:
         server.kill()
+
+
+@dataclass
+class WeaviateCluster:
+    """Several Weaviate nodes on this machine that hold copies of each other's rows."""
+
+    nodes: list[WeaviateServer]
+
+    @property
+    def url(self) -> str:
+        """Name every node, as WEAVIATE_URL does."""
+        return ",".join(node.url for node in self.nodes)
+
+    @property
+    def grpc_url(self) -> str:
+        """Name every node's gRPC side, in the same order."""
+        return ",".join(node.grpc_url for node in self.nodes)
+
+    @property
+    def api_key(self) -> str:
+        """Return the key that may do everything."""
+        return self.nodes[0].api_key
+
+    def leader(self) -> WeaviateServer:
+        """Return the node that leads the others now, as they say."""
+        request = urllib.request.Request(
+            f"{next(node for node in self.nodes if node.running).url}/v1/cluster/statistics",
+            headers={"Authorization": f"Bearer {self.api_key}"},
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            statistics = json.load(answer)["statistics"]
+        led_by = next(one["leaderId"] for one in statistics if one.get("leaderId"))
+        return self.nodes[int(led_by.removeprefix("n")) - 1]
+
+
+@contextlib.contextmanager
+def weaviate_cluster(directory: Path, nodes: int = 3) -> Iterator[WeaviateCluster]:
+    """Run so many nodes, joined, with their data in ``directory``.
+
+    Raises:
+        RuntimeError: as ``weaviate_server``.
+
+    """
+    ports = [_paired_ports() for _ in range(nodes)]
+    names = [f"n{number}" for number in range(1, nodes + 1)]
+    common = {
+        "CLUSTER_IN_LOCALHOST": "true",
+        "RAFT_JOIN": ",".join(f"{name}:{port.raft}" for name, port in zip(names, ports, strict=True)),
+        "RAFT_BOOTSTRAP_EXPECT": str(nodes),
+        # A copy that was down learns in seconds what it missed; by default it takes about a minute.
+        "ASYNC_REPLICATION_FREQUENCY": "3s",
+        "ASYNC_REPLICATION_FREQUENCY_WHILE_PROPAGATING": "1s",
+        "ASYNC_REPLICATION_PROPAGATION_DELAY": "1s",
+    }
+    join = {"CLUSTER_JOIN": f"127.0.0.1:{ports[0].gossip}"}
+    cluster = WeaviateCluster(
+        [
+            _node(directory, port, name, ADMIN_LIST, common | (join if number else {}))
+            for number, (name, port) in enumerate(zip(names, ports, strict=True))
+        ]
+    )
+    try:
+        with concurrent.futures.ThreadPoolExecutor(nodes) as pool:
+            list(pool.map(lambda node: node.start(), cluster.nodes))
+        yield cluster
+    finally:
+        for node in cluster.nodes:
+            node.kill()
+
+
+def _paired_ports() -> _Ports:
+    """Return ports of which data follows gossip and the internal Raft port follows Raft, as a cluster wants."""
+    while True:
+        http, grpc, gossip, raft = free_ports(4)
+        if _is_free(gossip + 1) and _is_free(raft + 1) and len({http, grpc, gossip, gossip + 1, raft, raft + 1}) == 6:
+            return _Ports(http, grpc, gossip, gossip + 1, raft, raft + 1)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 @contextlib.asynccontextmanager

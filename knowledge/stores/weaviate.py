@@ -201,7 +201,7 @@ class WeaviateStore:
             found = {name: index_name(name, self._placement.namespace) for name in names}
             return [index for name, index in found.items() if index and await self._holds(client, name, index)]
 
-        return sorted(await self._nodes.call(ours, self._limits.read_s))
+        return sorted(await self._nodes.read(ours))
 
     async def _holds(self, client: WeaviateAsyncClient, name: str, index: str) -> bool:
         tenant = self._placement.tenant
@@ -219,7 +219,7 @@ class WeaviateStore:
             elif await client.collections.exists(name):
                 await client.collections.use(name).tenants.remove(tenant)
 
-        await self._nodes.call(remove, self._limits.write_s)
+        await self._nodes.change(remove, self._limits.write_s)
 
     async def maintain(self) -> None:
         """Do nothing: the server compacts and indexes by itself."""
@@ -245,7 +245,7 @@ class WeaviateStore:
                     # The gRPC side answers, too.
                     await self._collection(client, self._placement.read_level).query.fetch_objects(limit=1)
 
-                await self._nodes.call(make, seconds)
+                await self._nodes.change(make, seconds)
                 self._prepared = True
 
     async def _read(self, what: Callable[[Any], Awaitable[T]]) -> T:
@@ -253,14 +253,16 @@ class WeaviateStore:
         if not self._prepared:
             await self._prepare(self._limits.read_s)
         level = self._placement.read_level
-        return await self._nodes.call(lambda client: what(self._collection(client, level)), self._limits.read_s)
+        return await self._nodes.read(lambda client: what(self._collection(client, level)))
 
     async def _write(self, what: Callable[[Any], Awaitable[None]]) -> None:
         self._opened()
         if not self._prepared:
             await self._prepare(self._limits.open_s)
         level = self._placement.write_level
-        await self._nodes.call(lambda client: what(self._collection(client, level)), self._limits.write_s, patient=True)
+        await self._nodes.change(
+            lambda client: what(self._collection(client, level)), self._limits.write_s, patient=True
+        )
 
     def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
         collection = client.collections.use(self._opened().name).with_consistency_level(ConsistencyLevel[level])

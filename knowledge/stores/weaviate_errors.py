@@ -85,6 +85,14 @@ def _has(text: str, marks: Sequence[str]) -> bool:
     return any(mark in lowered for mark in marks)
 
 
+class NodeDown(StoreUnavailable):
+    """Nothing listens there; to ask again at once is of no use."""
+
+
+class IndexGone(StoreError):
+    """The collection is not there, says one node; one that has just started does not know it yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sentences:
     """Our errors about one server or one cluster, each with the next step."""
@@ -98,9 +106,9 @@ class Sentences:
             "and is ready, and that WEAVIATE_URL and WEAVIATE_GRPC_URL are right."
         )
 
-    def unreachable(self) -> StoreUnavailable:
+    def unreachable(self) -> NodeDown:
         """Say that nothing listens."""
-        return StoreUnavailable(
+        return NodeDown(
             f"Nothing answers for Weaviate at {self._where()}: start it, or correct WEAVIATE_URL and WEAVIATE_GRPC_URL."
         )
 
@@ -139,9 +147,9 @@ class Sentences:
             f"Weaviate at {self._http()} refused {count} passages: look into its log, then run `kvasir sync` again."
         )
 
-    def gone(self) -> StoreError:
+    def gone(self) -> IndexGone:
         """Say that the collection, or our tenant in it, was deleted under us."""
-        return StoreError(
+        return IndexGone(
             f"The index in Weaviate at {self._http()} is gone: start Kvasir again, then run `kvasir sync`."
         )
 

@@ -24,7 +24,7 @@ import aiohttp
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.stores.address import NodeAddress
 from knowledge.stores.common import deadline
-from knowledge.stores.weaviate_errors import Sentences
+from knowledge.stores.weaviate_errors import IndexGone, NodeDown, Sentences
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     import weaviate
@@ -45,13 +45,16 @@ class Limits:
     """Deadlines, in seconds, and batch sizes."""
 
     open_s: float = 10.0
-    read_s: float = 5.0
+    read_s: float = 8.0
     """Of a search, whatever number of nodes it has to ask."""
+    read_attempt_s: float = 1.0
+    """Of a read at one node of several, the first time that it is asked: while the cluster has not noticed that a node
+    is gone, a healthy one may wait for the copy there and never answer, and is quick when it is asked again."""
     write_s: float = 60.0
     """Of one batch; as long as it is not over, nodes that cannot take it are asked again."""
     batch_rows: int = 500
-    attempt_s: float = 15.0
-    """Of a call at one node while there is another to try."""
+    write_attempt_s: float = 15.0
+    """Of a write at one node of several, likewise."""
     watch_s: float = 0.3
     """How long a call may be unanswered before its node is asked whether it is alive, and then between two askings."""
     probe_s: float = 1.0
@@ -101,35 +104,59 @@ class Nodes:
         # On a partial failure the client logs whole objects, texts and vectors with them; we count errors ourselves.
         logging.getLogger("weaviate-client").setLevel(logging.CRITICAL + 1)
 
-    async def call(
-        self, what: Callable[[WeaviateAsyncClient], Awaitable[T]], seconds: float, *, patient: bool = False
-    ) -> T:
-        """Make a call that may be made twice, at the first node that answers it.
-
-        ``patient`` goes round again until ``seconds`` are over, for what is worth waiting for a server that restarts.
+    async def read(self, what: Callable[[WeaviateAsyncClient], Awaitable[T]]) -> T:
+        """Read at the first node that answers; a server of which nothing listens any more is told at once.
 
         Raises:
             StoreUnavailable: no node answered in time.
             StoreError: what the nodes said of it.
 
         """
+        return await self._call(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
+
+    async def change(
+        self, what: Callable[[WeaviateAsyncClient], Awaitable[T]], seconds: float, *, patient: bool = False
+    ) -> T:
+        """Make a change that may be made twice, at the first node that takes it.
+
+        ``patient`` waits ``seconds`` even for a server of which nothing listens: it may just be starting.
+
+        Raises:
+            StoreUnavailable: no node answered in time.
+            StoreError: what the nodes said of it.
+
+        """
+        return await self._call(what, seconds, self._limits.write_attempt_s, patient=patient)
+
+    async def _call(
+        self,
+        what: Callable[[WeaviateAsyncClient], Awaitable[T]],
+        seconds: float,
+        attempt_s: float,
+        *,
+        patient: bool,
+    ) -> T:
         clock = asyncio.get_running_loop().time
         ends = clock() + seconds
+        longest = attempt_s if len(self._nodes) > 1 else seconds
         while True:
             failures: list[StoreError] = []
-            for others, node in reversed(list(enumerate(reversed(self._order())))):
+            order = self._order()
+            for others, node in zip(reversed(range(len(order))), order, strict=True):
                 left = max(0.0, ends - clock())
-                share = min(left / 2, self._limits.attempt_s) if others else left
+                share = min(longest, left / 2 if others else left)
                 try:
                     return await self._call_at(node, what, share, self._told.late(seconds))
                 except StoreMisconfigured:
                     raise
                 except StoreError as error:
                     failures.append(error)
-            failure = next((one for one in failures if not isinstance(one, StoreUnavailable)), failures[-1])
-            if not (patient and isinstance(failure, StoreUnavailable) and clock() + self._limits.probe_s < ends):
+            failure = _telling(failures)
+            again = isinstance(failure, StoreUnavailable) and (patient or _some_live(failures))
+            if not again or clock() + self._limits.probe_s >= ends:
                 raise failure
             await asyncio.sleep(self._limits.probe_s / 2)
+            longest = seconds
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
@@ -231,6 +258,20 @@ class Nodes:
                 return answer.status < _SERVER_ERROR
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
+
+
+def _telling(failures: Sequence[StoreError]) -> StoreError:
+    """Return what says most: a refusal, then a silence, then a node that is down; "gone" only if most say so."""
+    gone = [error for error in failures if isinstance(error, IndexGone)]
+    if 2 * len(gone) > len(failures):
+        return gone[0]
+    rest = [error for error in failures if not isinstance(error, IndexGone)]
+    return min(rest, key=lambda error: (isinstance(error, StoreUnavailable), isinstance(error, NodeDown)))
+
+
+def _some_live(failures: Sequence[StoreError]) -> bool:
+    """Whether one of several nodes is alive; a single one has had all the time there is."""
+    return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
 def _client(address: NodeAddress, key: str | None) -> WeaviateAsyncClient:
