@@ -9,7 +9,17 @@ from sqlalchemy import Executable, func, select
 from knowledge.interfaces import SourceKey
 from knowledge.sync import tables
 from knowledge.sync.database import Database, Rows
-from knowledge.sync.records import CurrentRow, Failure, Heading, Held, Known, Neighbours, SourceCounts
+from knowledge.sync.records import (
+    ChunkRow,
+    CurrentRow,
+    Failure,
+    Heading,
+    Held,
+    Known,
+    Neighbours,
+    Repaired,
+    SourceCounts,
+)
 from knowledge.sync.rows import portions
 
 
@@ -104,6 +114,14 @@ class Lookups:
             id_ for (id_,) in await self._rows(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))
         }
 
+    async def rows_of(self, ids: Collection[str]) -> list[ChunkRow]:
+        """Return what the store's rows have to say of those chunks that are current."""
+        found: list[ChunkRow] = []
+        for some in portions(ids):
+            values = {"ids": some, "index": self._index}
+            found += [ChunkRow._make(row) for row in await self._database.rows(tables.CHUNK_ROWS, values)]
+        return found
+
     async def vectors_of(self, hashes: Collection[str]) -> dict[str, str]:
         """Return, for each ``records.text_hash`` that some current chunk has, the id of one such chunk.
 
@@ -146,7 +164,7 @@ class Lookups:
     async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
         """Return the first documents in quarantine with their reasons."""
         query = (
-            select(tables.documents.c.document, tables.documents.c.reason)
+            select(tables.documents.c.document, tables.documents.c.reason, tables.documents.c.retry_at)
             .join(tables.sources)
             .where(
                 tables.sources.c.index_id == self._index,
@@ -156,7 +174,9 @@ class Lookups:
             .order_by(tables.documents.c.document)
             .limit(limit)
         )
-        return tuple(Failure(document, reason) for document, reason in await self._rows(query))
+        return tuple(
+            Failure(document, reason, retry_at or None) for document, reason, retry_at in await self._rows(query)
+        )
 
     async def held(self, key: SourceKey, limit: int) -> tuple[Held, ...]:
         """Return the first documents that are held, by name; ``counts`` says how many there are."""
@@ -168,6 +188,14 @@ class Lookups:
             .limit(limit)
         )
         return tuple(Held(*tuple(row)) for row in await self._rows(query))
+
+    async def repaired(self) -> Repaired | None:
+        """Return when store and manifest were last compared, and by how much they differed; None: never yet."""
+        query = select(tables.indexes.c.repaired_at, tables.indexes.c.drift, tables.indexes.c.mended).where(
+            tables.indexes.c.id == self._index, tables.indexes.c.repaired_at.is_not(None)
+        )
+        rows = await self._rows(query)
+        return Repaired._make(rows[0]) if rows else None
 
     async def pace(self, last: int, since: float) -> float | None:
         """Return how many documents a second came in, by the ``last`` ones; None if none did ``since`` then."""

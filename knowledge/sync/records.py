@@ -64,6 +64,31 @@ class CurrentRow(NamedTuple):
     modified_at: float | None
 
 
+class ChunkRow(NamedTuple):
+    """What a current chunk's row in the store has to say, as the manifest has it."""
+
+    id: str
+    source: str
+    """``SourceKey.id``."""
+    document: str
+    readers: str
+    text_hash: str
+    """"" where an older Kvasir took it in."""
+    kind: str
+    modified_at: float | None
+
+
+class Repaired(NamedTuple):
+    """The last time that store and manifest were compared."""
+
+    at: float
+    """Seconds since the epoch."""
+    differed: int
+    """Chunks that were on one side only, or were not the same on both."""
+    mended: int
+    """Of those, the ones that were mended at once; the documents of the others were read again."""
+
+
 class Neighbours(NamedTuple):
     """The current chunks around one in its document, in the document's order."""
 
@@ -145,6 +170,8 @@ class Failure:
 
     document: str
     reason: str
+    retry_at: float | None = None
+    """When it is tried again although nothing changed, seconds since the epoch; None: at the next sync."""
 
 
 @dataclass(frozen=True, slots=True)

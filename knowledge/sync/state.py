@@ -32,6 +32,7 @@ from knowledge.sync.memory import SourceMemory
 from knowledge.sync.records import (
     Failed,
     Identity,
+    Repaired,
     Taken,
     Touched,
     text_hash,
@@ -210,6 +211,13 @@ class IndexManifest(Lookups):
                 old += await self._retire(connection, some)
                 await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
         return old
+
+    @whole
+    async def note_repaired(self, repaired: Repaired) -> None:
+        """Note that store and manifest were compared."""
+        values = {"repaired_at": repaired.at, "drift": repaired.differed, "mended": repaired.mended}
+        async with self._database.writing() as connection:
+            await connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
     @whole
     async def finish(self, key: SourceKey, *, listed_at: float | None, error: str | None) -> None:

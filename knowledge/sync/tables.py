@@ -153,6 +153,20 @@ CURRENT = (
         sources.c.key.in_(bindparam("keys", expanding=True)),
     )
 )
+CHUNK_ROWS = (
+    select(
+        chunks.c.id,
+        sources.c.key,
+        documents.c.document,
+        documents.c.readers,
+        chunks.c.text_hash,
+        documents.c.kind,
+        documents.c.modified_at,
+    )
+    .join(documents, documents.c.id == chunks.c.document_id)
+    .join(sources, sources.c.id == documents.c.source_id)
+    .where(chunks.c.id.in_(bindparam("ids", expanding=True)), chunks.c.index_id == bindparam("index"))
+)
 
 _found, _near = chunks.alias("found"), chunks.alias("near")
 NEIGHBOURS = (

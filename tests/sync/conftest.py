@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -202,7 +202,8 @@ async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[st
     for part in filter(None, body.split("\n\n")):
         seen[part] = seen.get(part, 0) + 1
         id_ = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part!a}|{seen[part]}"))
-        chunks.append(Chunk(id_, key.id, listed.document, title, "", part, listed.url, listed.readers))
+        chunk = Chunk(id_, key.id, listed.document, title, "", part, listed.url, listed.readers)
+        chunks.append(replace(chunk, kind=listed.document.rpartition(".")[2], modified_at=listed.modified_at))
     return title, chunks
 
 

@@ -18,7 +18,7 @@ def _ids(rig: Any, document: str) -> dict[str, str]:
 
 
 async def test_neighbours_are_of_the_same_document_in_its_order(rig: Any) -> None:
-    rig.source.put("a.md", "\n\n".join(["one", "two", "three", "four", "five", "six"]))
+    rig.source.put("a.md", "one\n\ntwo\n\nthree\n\nfour\n\nfive\n\nsix")
     rig.source.put("b.md", "other")
     await rig.sync()
     a, b = _ids(rig, "a.md"), _ids(rig, "b.md")

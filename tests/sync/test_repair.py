@@ -1,0 +1,171 @@
+"""Store and manifest are compared: what differs is counted, mended at once or read again, and never shown meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from knowledge.interfaces import EVERYONE, Scope
+from knowledge.stores.local import LocalStore
+from knowledge.sync.records import Repaired
+from knowledge.sync.repair import Drift, clean, repair
+
+
+def _one(rig: Any, text: str) -> str:
+    return next(id_ for id_, row in rig.store.rows_by_id.items() if row.chunk.text == text)
+
+
+def _spoil(rig: Any, passage: str, **changes: Any) -> str:
+    """Change what the store's row says; returns its id."""
+    id_ = _one(rig, passage)
+    row = rig.store.rows_by_id[id_]
+    rig.store.rows_by_id[id_] = replace(row, chunk=replace(row.chunk, **changes))
+    return id_
+
+
+@pytest.fixture
+async def synced(rig: Any) -> Any:
+    rig.source.modified_at = datetime(2026, 1, 2, tzinfo=UTC)
+    rig.source.readers = frozenset({"U1", "U2"})
+    rig.source.put("a.md", "one\n\ntwo\n\nthree")
+    rig.source.put("b.md", "four")
+    await rig.sync()
+    return rig
+
+
+async def test_nothing_wrong_is_told_as_nothing(synced: Any) -> None:
+    assert await synced.index.repaired() is None
+    assert await repair(synced.store, synced.index, thorough=True, now=lambda: 5.0) == Drift()
+    assert await synced.index.repaired() == Repaired(5.0, 0, 0)
+    synced.store.calls.clear()
+    assert await clean(synced.store, synced.index) == 0
+    assert synced.store.calls == ["count"], "the look at each sync is cheap"
+    assert await synced.index.repaired() == Repaired(5.0, 0, 0), "and is no comparison"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"readers": EVERYONE},
+        {"readers": frozenset({"U1"})},
+        {"kind": "pdf"},
+        {"modified_at": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"modified_at": None},
+    ],
+)
+async def test_a_row_for_other_readers_or_of_another_date_is_written_again_as_it_was(
+    synced: Any, changes: dict[str, Any]
+) -> None:
+    before = dict(synced.store.rows_by_id)
+    id_ = _spoil(synced, "two", **changes)
+    embedded = len(synced.embedder.embedded)
+    drift = await repair(synced.store, synced.index, thorough=True)
+    assert (drift, drift.differed, drift.mended) == (Drift(stale=1), 1, 1)
+    assert synced.store.rows_by_id[id_].chunk == before[id_].chunk
+    assert np.array_equal(synced.store.rows_by_id[id_].vector, before[id_].vector)
+    assert len(synced.embedder.embedded) == embedded
+    assert await repair(synced.store, synced.index, thorough=True) == Drift()
+
+
+@pytest.mark.parametrize("changes", [{"text": "forged"}, {"document": "b.md"}, {"heading": "forged"}, {"source": "x"}])
+async def test_a_row_with_another_text_is_not_shown_and_read_again(
+    synced: Any, changes: dict[str, Any], expected: Callable[..., Any]
+) -> None:
+    id_ = _spoil(synced, "two", **changes)
+    drift = await repair(synced.store, synced.index, thorough=True)
+    assert (drift, drift.differed, drift.mended) == (Drift(wrong=1), 1, 0)
+    assert await synced.index.current([id_], [synced.source.key.id]) == []
+    report = await synced.sync()
+    assert (report.repaired, report.sources["handbook"].chunks_written) == (0, 1)
+    assert await synced.answers() == expected(synced.source)
+    assert await synced.agree()
+    assert await repair(synced.store, synced.index, thorough=True) == Drift()
+
+
+async def test_what_is_missing_and_what_is_too_much_are_told_apart(synced: Any, expected: Callable[..., Any]) -> None:
+    gone = _one(synced, "one")
+    synced.store.rows_by_id["stranger"] = synced.store.rows_by_id.pop(gone)
+    drift = await repair(synced.store, synced.index)
+    assert (drift, drift.differed, drift.mended) == (Drift(surplus=1, missing=1), 2, 1)
+    assert (await synced.index.repaired())[1:] == (2, 1)
+    await synced.sync()
+    assert await synced.answers() == expected(synced.source)
+    assert await synced.agree()
+
+
+async def test_a_store_that_lost_everything_gets_everything_again(synced: Any, expected: Callable[..., Any]) -> None:
+    synced.store.rows_by_id.clear()
+    report = await synced.sync()
+    assert (report.repaired, report.sources["handbook"].chunks_written) == (4, 4)
+    assert await synced.answers() == expected(synced.source)
+
+
+async def test_what_a_walk_leaves_out_and_the_store_has_is_not_lost(synced: Any) -> None:
+    """A walk through a cluster may ask a copy that lags behind."""
+
+    async def walk() -> AsyncIterator[list[str]]:
+        yield list(synced.store.rows_by_id)[2:]
+
+    synced.store.ids = walk
+    assert await repair(synced.store, synced.index) == Drift()
+    assert await synced.agree()
+
+
+async def test_a_row_that_is_there_twice_is_read_again_once(synced: Any, expected: Callable[..., Any]) -> None:
+    twice = _one(synced, "four")
+
+    async def walk() -> AsyncIterator[list[str]]:
+        yield [*synced.store.rows_by_id, twice]
+
+    synced.store.ids = walk
+    assert await repair(synced.store, synced.index) == Drift(missing=1)
+    del synced.store.ids
+    assert twice not in synced.store.rows_by_id
+    await synced.sync()
+    assert await synced.answers() == expected(synced.source)
+    assert await synced.agree()
+
+
+async def test_a_store_that_fails_in_mid_repair_loses_nothing(
+    synced: Any, store_down: Exception, expected: Callable[..., Any]
+) -> None:
+    _spoil(synced, "two", text="forged")
+    synced.store.plan("delete", store_down)
+    with pytest.raises(type(store_down)):
+        await repair(synced.store, synced.index, thorough=True)
+    assert await synced.index.repaired() is None
+    await synced.sync()
+    assert await synced.answers() == expected(synced.source)
+    assert await repair(synced.store, synced.index, thorough=True) == Drift()
+
+
+async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "lancedb")
+    await store.open("kvasir_repair", 8)
+    try:
+        rows = list(synced.store.rows_by_id.values())
+        await store.write(rows)
+        assert await repair(store, synced.index, thorough=True) == Drift()
+        wide, forged, gone, stranger = rows
+        await store.write(
+            [
+                replace(wide, chunk=replace(wide.chunk, readers=EVERYONE)),
+                replace(forged, chunk=replace(forged.chunk, text="forged")),
+                replace(stranger, chunk=replace(stranger.chunk, id="00000000-0000-0000-0000-000000000000")),
+            ]
+        )
+        await store.delete([gone.chunk.id])
+        assert await repair(store, synced.index, thorough=True) == Drift(1, 1, 1, 1)
+        scope = Scope(frozenset({synced.source.key.id}), frozenset({"U1"}))
+        found = await store.candidates(wide.vector, "", pool=9, scope=scope)
+        assert {one.chunk.id: one.chunk.readers for one in found} == {
+            row.chunk.id: frozenset({"U1", "U2"}) for row in (wide, stranger)
+        }
+    finally:
+        await store.close()
