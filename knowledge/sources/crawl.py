@@ -52,6 +52,8 @@ class Asking:
     max_bytes: int
     follow: bool = True
     """Whether links are followed."""
+    here: Mapping[str, Fetched] = field(default_factory=dict)
+    """Pages that were fetched already, by address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ class Crawl:
 
     async def _fetched(self, stop: Stop, known: Visit | None) -> Found | Lost | None:
         validators = conditions(known.etag, known.last_modified) if known is not None else {}
-        found = await self._host.fetch(stop.address, replace(self._asking.ask, conditions=validators))
+        ask = replace(self._asking.ask, conditions=validators)
+        found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and known is not None:
             return Found(confirmed(known, self._now, stop.sitemap_date))
         if found.status == _OK:

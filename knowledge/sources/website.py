@@ -147,17 +147,17 @@ class WebsiteSource:
         known = decode(await recall(self._memory, MEMORY_VERSION))
         if self._options.robots:
             await self._learn()
-        site = await self._start()
+        site, here = await self._start()
         frontier = Frontier(
             site, self._not_excluded(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
         )
         crawl = Crawl(
             site, self._host, frontier, known=known, spool=self._spool, now=self._context.now(),
-            asking=Asking(self._ask, self._max_bytes, follow=self._options.links),
+            asking=Asking(self._ask, self._max_bytes, follow=self._options.links, here=here),
         )  # fmt: skip
         self._visits = crawl.visits
         dates, broken = await self._sitemaps(site)
-        frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"])
+        frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
         frontier.add(dates, dates=dates)
         takes = path_filter(self._options.include)
         try:
@@ -174,8 +174,8 @@ class WebsiteSource:
         except FetchError as error:
             raise self._away(error) from None
 
-    async def _start(self) -> Site:
-        """Look at the start page; return the site, with what it redirects to as its own where that is a twin.
+    async def _start(self) -> tuple[Site, Mapping[str, Fetched]]:
+        """Look at the start page; return the site, under the address to which it redirects, and the page.
 
         Raises:
             SourceUnavailable, SourceDenied: there is no start page for us.
@@ -190,7 +190,7 @@ class WebsiteSource:
         try:
             found = await self._host.fetch(url, replace(self._ask, accept=None))
         except FetchTooLarge:
-            return self._site  # a start page that is no page to read
+            return self._site, {}  # a start page that is no page to read
         except FetchError as error:
             raise self._away(error) from None
         if found.status in _DENIED or (is_login(found.url) and not is_login(url)):
@@ -203,19 +203,20 @@ class WebsiteSource:
                 f"The start page of {self._shown} answers {found.status}. Look whether the address is right; until "
                 "then nothing of this source is deleted."
             )
-        return self._settled(found)
+        site = self._settled(found)
+        address = site.address(self._options.url, "")
+        return site, {address: found} if address and found.media_type in TYPES else {}
 
     def _settled(self, found: Fetched) -> Site:
-        if not found.hops or self._site.address(found.url, found.url) is not None:
-            there = self._site if not found.hops else _with(self._site, Site.of(found.url))
-            return replace(there, prefix=self._site.prefix)
+        if not found.hops:
+            return self._site
         there = Site.of(found.url)
         twins = {host.removeprefix("www.") for host, _ in self._site.hosts | there.hosts}
         if len(twins) > 1 or not there.prefix.startswith(self._site.prefix):
             raise SourceUnavailable(
                 f"{self._shown} leads to {there.origin}{there.prefix}. Put that address into the key url of the source."
             )
-        return replace(_with(self._site, there), prefix=self._site.prefix)
+        return Site(there.origin, self._site.hosts | there.hosts, self._site.prefix)
 
     async def _sitemaps(self, site: Site) -> tuple[dict[str, str], str | None]:
         """Return the pages that the sitemaps name, with their dates, and which sitemap could not be read."""
@@ -366,11 +367,6 @@ KIND = Kind(WebsiteOptions, build)
 
 def _wrong(context: SourceContext, key: str, what: str) -> SourceMisconfigured:
     return SourceMisconfigured(f"Source {context.name}: {key} cannot be meant: {what}. Correct it in kvasir.toml.")
-
-
-def _with(site: Site, there: Site) -> Site:
-    """Return a site under the address to which it redirects."""
-    return replace(there, hosts=site.hosts | there.hosts)
 
 
 def _host_of(url: str) -> str:
