@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -46,6 +47,10 @@ KINDS: Mapping[str, str] = {
 """Each kind's module, whose ``KIND`` is the ``Kind``: loaded when a source of it is configured."""
 
 
+GROUP = "kvasir.sources"
+"""The entry points by which other distributions bring kinds: each names a ``Kind``. None replaces one of ours."""
+
+
 def build(
     spec: SourceSpec,
     state: Path,
@@ -62,13 +67,7 @@ def build(
         SourceMisconfigured: its kind or one of its keys is unknown, missing, or of the wrong type.
 
     """
-    kinds = {*KINDS, *(others or {})}
-    if spec.kind not in kinds:
-        raise SourceMisconfigured(
-            f"Source {spec.name}: there is no kind “{spec.kind}”.{nearest(spec.kind, kinds)} "
-            f"Kinds are: {', '.join(sorted(kinds))}."
-        )
-    kind: Kind = (others or {}).get(spec.kind) or importlib.import_module(KINDS[spec.kind]).KIND
+    kind = (others or {}).get(spec.kind) or _kind(spec, others or {})
     context = SourceContext(
         name=spec.name,
         base_dir=spec.base_dir,
@@ -79,6 +78,36 @@ def build(
         web=web or WebSettings(),
     )
     return kind.build(context, read_options(kind.options, spec))
+
+
+def _kind(spec: SourceSpec, others: Collection[str]) -> Kind:
+    if spec.kind in KINDS:
+        kind: Kind = importlib.import_module(KINDS[spec.kind]).KIND
+        return kind
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if spec.kind in installed:
+        return _installed(spec, installed[spec.kind])
+    kinds = {*KINDS, *others, *installed}
+    raise SourceMisconfigured(
+        f"Source {spec.name}: there is no kind “{spec.kind}”.{nearest(spec.kind, kinds)} "
+        f"Kinds are: {', '.join(sorted(kinds))}."
+    )
+
+
+def _installed(spec: SourceSpec, point: EntryPoint) -> Kind:
+    """Load a kind that another distribution brings; whatever is wrong in there is said as its own."""
+    try:
+        kind = point.load()
+    except Exception as error:
+        raise SourceMisconfigured(
+            f"Source {spec.name}: the kind “{spec.kind}” of {point.value} cannot be loaded ({type(error).__name__}). "
+            "Correct that package, or install what it needs."
+        ) from error
+    if not isinstance(kind, Kind):
+        raise SourceMisconfigured(
+            f"Source {spec.name}: {point.value} is no Kind. Name the package's KIND in its entry point."
+        )
+    return kind
 
 
 def folder_name(source: str) -> str:
