@@ -142,6 +142,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             apology=apology,
             journal=journal if _has_slack(settings) else None,
             access=settings.access,
+            channels=settings.channels,
         )
         app = await stack.enter_async_context(slack_app(slack, deps))
         await stack.enter_async_context(library.scheduled())

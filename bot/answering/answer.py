@@ -11,11 +11,13 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources, Text, Thinking
 from bot.answering.followup import searchable
 from bot.answering.language import Tongue, tongue_for
+from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, progress_text, say
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
@@ -120,6 +122,7 @@ class Answerer:
         """Search; on success ``turn.passages`` is filled."""
         query = searchable(turn.question, turn.asked.history)
         try:
+            query = narrowed(query, turn.asked.within, datetime.now(UTC))
             async with asyncio.timeout(self._limits.search_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers)
         except KnowledgeError as error:

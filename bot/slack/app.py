@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
@@ -56,6 +56,8 @@ class SlackDeps:
     """Where what is said in public channels is noted, if they are a source."""
     access: Access = field(default_factory=Access)
     """Who may manage the knowledge."""
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """What narrows every search of a channel, by the channel's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ async def slack_app(
         SlackError: the token, its scopes or the address is wrong; the text names the next step.
 
     """
-    turn_settings = turn_settings or TurnSettings()
+    turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(_session())
         client = web_client(settings.api_url, settings.bot_token, session)
@@ -227,7 +229,15 @@ async def slack_app(
             abilities=abilities,
             on_unauthorized=doubts.suspect,
         )
-        kb = Kb(deps.library, deps.engine_status, calls, respond, apology=deps.apology, access=deps.access)
+        kb = Kb(
+            deps.library,
+            deps.engine_status,
+            calls,
+            respond,
+            apology=deps.apology,
+            access=deps.access,
+            channels=deps.channels,
+        )
         tasks = Tasks()
         desk = Desk(
             identity.me,

@@ -7,10 +7,12 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
+from bot.answering.narrowing import narrowed
 from bot.configuration import Access
 from bot.slack import render, texts
 from bot.slack.board import Board
@@ -97,6 +99,7 @@ class Kb:
         *,
         apology: Callable[[BaseException], str],
         access: Access | None = None,
+        channels: Mapping[str, str] | None = None,
     ) -> None:
         self._library = library
         self._engine_status = engine_status
@@ -104,6 +107,7 @@ class Kb:
         self._respond = respond
         self._apology = apology
         self._access = access or Access()
+        self._channels = channels or {}
 
     async def run(self, typed: Typed) -> None:
         """Carry a command out and tell the person, whatever happens."""
@@ -146,7 +150,7 @@ class Kb:
                     held = await self._held(command.source)
                     await self._ask(typed, held, command.source, chinese=chinese)
                     return
-                text = await self._text(command, chinese=chinese)
+                text = await self._text(typed, command, chinese=chinese)
         except SlackError as error:
             _log.warning("command not answered", error=str(error))
             return
@@ -155,10 +159,11 @@ class Kb:
             text = render.escape(self._apology(error))
         await self._tell(typed, text)
 
-    async def _text(self, command: Command, *, chinese: bool) -> str:
+    async def _text(self, typed: Typed, command: Command, *, chinese: bool) -> str:
         match command:
             case Search(query):
-                return texts.search_text(await self._library.search(query, limit=_HITS), chinese=chinese)
+                within = narrowed(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
+                return texts.search_text(await self._library.search(within, limit=_HITS), chinese=chinese)
             case Status():
                 return texts.status_text(self._engine_status(), await self._library.status(), chinese=chinese)
             case ListSources():

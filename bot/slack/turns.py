@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -68,6 +68,8 @@ class TurnSettings:
     keep_turns_s: float = 30 * 86_400
     keep_threads_s: float = 365 * 86_400
     """How long a silent thread is remembered as one that the bot takes part in."""
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """What narrows every search of a channel, by the channel's id."""
 
 
 class _Why(StrEnum):
@@ -408,7 +410,8 @@ class Turns:
             text, history = history[-1].question, history[:-1]
         if asked.files:
             reply.notice(words.FILES.to(reply))
-        return Question(text=text, history=history, id=f"{asked.key.channel}-{asked.key.ts}")
+        within = self._settings.channels.get(asked.key.channel, "")
+        return Question(text=text, history=history, id=f"{asked.key.channel}-{asked.key.ts}", within=within)
 
     def _reply(self, turn: Turn) -> Reply:
         asked = turn.asked

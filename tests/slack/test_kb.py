@@ -286,3 +286,21 @@ def test_a_search_text_fits_slack() -> None:
     )
     assert all(len(piece) <= 3_000 for piece in texts.sections(text))
     assert "".join(texts.sections(text)) == text
+
+
+async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_path: Path) -> None:
+    shelf = Shelf(hits=(hit(1),))
+    rules = {"channels": {"C0GENERAL1": "in:handbook"}}
+    async with sandbox(tmp_path) as box, bot_in(box, tmp_path, shelf=shelf, deps=rules) as bot:
+        await box.command("ada", "#general", "/kb search logs")
+        await told(bot, "logs in:")
+        await box.command("ada", "#general", "/kb search logs in:wiki")
+        await told(bot, "In this channel only in:handbook is searched")
+        await box.command("ada", "#handbook", "/kb search elsewhere")
+        await told(bot, "“elsewhere”", "#handbook")
+        ts = await bot.ask("@Kvasir how?")
+        await bot.answer(ts)
+        assert bot.answerer.asked[-1].within == "in:handbook"
+        ts = await bot.ask("@Kvasir how?", "#handbook")
+        await bot.answer(ts, channel="#handbook")
+        assert bot.answerer.asked[-1].within == ""

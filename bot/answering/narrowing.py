@@ -1,0 +1,57 @@
+"""A channel's own filters, put to every question that is asked in it: what a person types narrows further. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from knowledge.errors import BadFilter
+from knowledge.search.query import Query, parse
+
+
+def narrowed(question: str, rule: str, now: datetime) -> str:
+    """Return the question with filters that admit only what both its own and the rule's do.
+
+    ``rule`` is filters alone (``in:handbook type:pdf``), "" for none. ``now`` is aware.
+
+    Raises:
+        BadFilter: no document can satisfy both, or a date cannot be read.
+
+    """
+    if not rule:
+        return question
+    own, given = parse(question, now), parse(f"{rule} x", now)
+    both = Query(
+        own.words,
+        sources=_both(own.sources, given.sources, "in"),
+        kinds=_both(own.kinds, given.kinds, "type"),
+        after=max((one for one in (own.after, given.after) if one is not None), default=None),
+        before=min((one for one in (own.before, given.before) if one is not None), default=None),
+    )
+    return " ".join([both.words, *_written(both)])
+
+
+def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:
+    """Return what both name, as the rule writes it; where one names nothing, what the other does."""
+    if not own or not given:
+        return own or given
+    folded = {name.casefold() for name in own}
+    left = frozenset(name for name in given if name.casefold() in folded)
+    if not left:
+        raise BadFilter(
+            f"In this channel only {key}:{_listed(given)} is searched, and the question asks for {key}:{_listed(own)}. "
+            f"Leave {key}: out, or ask in another channel."
+        )
+    return left
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _written(query: Query) -> list[str]:
+    filters = [f'in:"{name}"' for name in sorted(query.sources)] + [f"type:{kind}" for kind in sorted(query.kinds)]
+    for key, moment in (("after", query.after), ("before", query.before)):
+        if moment is not None:
+            filters.append(f"{key}:{moment:%Y-%m-%dT%H:%M:%SZ}")
+    return filters

@@ -1,0 +1,65 @@
+"""What a channel's own filters make of a question that is asked in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.narrowing import narrowed
+from knowledge.errors import BadFilter
+from knowledge.search.query import parse
+
+NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+def test_without_a_rule_a_question_stays_as_it_is() -> None:
+    assert narrowed("how? in:wiki", "", NOW) == "how? in:wiki"
+
+
+def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
+    query = parse(narrowed("how many days?", 'in:"hr docs" type:pdf after:2026-01-01', NOW), NOW)
+    assert (query.words, query.sources) == ("how many days?", frozenset({"hr docs"}))
+    assert "pdf" in query.kinds
+    assert query.after == datetime(2026, 1, 1, tzinfo=UTC)
+    query = parse(
+        narrowed("how? in:HANDBOOK after:2025-06-01 before:2026-02-01", "in:handbook,wiki after:2026-01", NOW), NOW
+    )
+    assert query.sources == frozenset({"handbook"})
+    assert (query.after, query.before) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("question", "rule"),
+    [("how? in:wiki", "in:handbook"), ("how? type:md", "type:pdf"), ("怎么办？ in:wiki", "in:handbook")],
+)
+def test_what_contradicts_the_rule_finds_nothing_and_says_so(question: str, rule: str) -> None:
+    with pytest.raises(BadFilter, match="In this channel only"):
+        narrowed(question, rule, NOW)
+
+
+SOURCES = st.sets(st.sampled_from(["handbook", "wiki", "hr docs"]), max_size=2)
+KINDS = st.sets(st.sampled_from(["pdf", "md", "docx"]), max_size=2)
+DAYS = st.none() | st.dates(datetime(2020, 1, 1).date(), datetime(2026, 1, 1).date())  # noqa: DTZ001 - days alone
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> str:
+    parts = [f'in:"{name}"' for name in draw(SOURCES)] + [f"type:{kind}" for kind in draw(KINDS)]
+    parts += [f"{key}:{day}" for key in ("after", "before") if (day := draw(DAYS)) is not None]
+    return " ".join(parts)
+
+
+@given(filters(), filters())
+def test_nothing_typed_ever_widens_a_rule(typed: str, rule: str) -> None:
+    try:
+        both = parse(narrowed(f"how? {typed}", rule, NOW), NOW)
+    except BadFilter:
+        return
+    allowed = parse(f"how? {rule}", NOW)
+    assert not allowed.sources or (both.sources and both.sources <= allowed.sources)
+    assert not allowed.kinds or (both.kinds and both.kinds <= allowed.kinds)
+    assert allowed.after is None or (both.after is not None and both.after >= allowed.after)
+    assert allowed.before is None or (both.before is not None and both.before <= allowed.before)
