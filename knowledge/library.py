@@ -7,8 +7,9 @@ import contextlib
 import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from knowledge import terms
 from knowledge.errors import KnowledgeError, StoreError, SyncRunning, UnknownSource
@@ -17,14 +18,17 @@ from knowledge.interfaces import (
     Current,
     Embedder,
     Matrix,
+    Scope,
     SearchResult,
     Source,
     Watched,
 )
 from knowledge.search.hybrid import HybridSearch
+from knowledge.search.query import Query, named, parse
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceStatus, source_status
 from knowledge.suggestions import questions
+from knowledge.sync.beside import Beside
 from knowledge.sync.conductor import Conductor
 from knowledge.sync.indexes import Indexes, OpenIndex
 from knowledge.sync.lock import holder, sync_lock
@@ -33,6 +37,9 @@ from knowledge.sync.repair import Drift, repair
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 from knowledge.sync.run import Passages, Run, Tools, open_run
 from knowledge.sync.watch import Watch
+
+if TYPE_CHECKING:
+    from knowledge.sync.schedule import Schedule
 
 __all__ = ["Library", "LibraryStatus", "SourceStatus", "TextEmbedder"]
 
@@ -89,32 +96,43 @@ class Library:
         limit: int = 8,
         readers: Collection[str] = EVERYONE,
         sources: Collection[str] | None = None,
+        join: bool = True,
     ) -> SearchResult:
         """Return the best current passages for a question, best first.
 
-        ``readers`` are all who will see the answer: a passage is returned only if every one of them may read it.
-        ``sources`` are names, None for all.
+        Filters that stand in the question narrow the search further (``knowledge.search.query``). ``readers`` are all
+        who will see the answer: a passage is returned only if every one of them may read it. ``sources`` are names,
+        None for all. ``join`` puts what stands around a hit into ``Hit.around``.
 
         Raises:
-            UnknownSource: a name is not configured.
+            UnknownSource: a name is not configured, or not among ``sources``.
+            BadFilter: a filter in the question cannot be read.
             StoreError, EmbedderError, ManifestError: that part failed.
 
         """
-        keys = [source.key.id for source in self._chosen(sources)]
+        asked = parse(query, datetime.now(UTC))
+        scope = self._scope(asked, self._chosen(sources), readers)
         while True:
             index = await self._searched()
             if self._hybrid is None or self._hybrid[0] is not index:
                 self._hybrid = index, self._search_of(index)
             try:
-                result = await self._hybrid[1].search(query, limit=limit, readers=readers, sources=keys)
+                result = await self._hybrid[1].search(asked.words, scope=scope, limit=limit, join=join)
             except StoreError:
                 await self._indexes.follow(lost=True)
                 if self._indexes.searched is index:
                     raise
             else:
                 if await self._searched() is index:
-                    return result
+                    return replace(result, query=query)
             # A switch dropped the index in mid-search: what it held is in the new one.
+
+    def _scope(self, asked: Query, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
+        """Return where to look: within what the caller allows, what the question's filters leave."""
+        keys = {source.key.name: source.key.id for source in allowed}
+        chosen = named(asked.sources, list(keys)) if asked.sources else keys.keys()
+        ids = frozenset(keys[name] for name in chosen)
+        return Scope(ids, frozenset(readers), asked.kinds, asked.after, asked.before)
 
     async def refresh(
         self, source: str | None = None, on_progress: OnProgress | None = None, *, approve: bool = False
@@ -188,7 +206,7 @@ class Library:
         for tries, (question, heading) in enumerate(questions(headings)):
             if len(found) == n or tries == _TRIES:
                 break
-            hits = (await self.search(question, limit=1)).hits
+            hits = (await self.search(question, limit=1, join=False)).hits
             if hits and (hits[0].document, hits[0].heading) == (heading.document, heading.heading):
                 found.append(question)
         return found
@@ -202,8 +220,10 @@ class Library:
         return await self._embedder.embed_passages(texts)
 
     @contextlib.asynccontextmanager
-    async def scheduled(self) -> AsyncIterator[None]:
+    async def scheduled(self) -> AsyncIterator[Schedule]:
         """Refresh by the clock within this block: the nightly run, and each source's own cron line.
+
+        The nightly run begins by comparing store and manifest (``repair``).
 
         Raises:
             SourceMisconfigured: a line is no cron line.
@@ -215,7 +235,7 @@ class Library:
         schedule = Schedule(self._by_the_clock, nightly=self._settings.nightly, sources=lines)
         schedule.start()
         try:
-            yield
+            yield schedule
         finally:
             schedule.stop()
 
@@ -289,7 +309,9 @@ class Library:
             rows = await index.manifest.current(ids, self._keys())
             return {row.id: _current(row) for row in rows}
 
-        return HybridSearch(self._embedder, index.store, current, dense=index.dense)
+        return HybridSearch(
+            self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours
+        )
 
     def _keys(self) -> list[str]:
         return [source.key.id for source in self._sources.values()]
@@ -316,8 +338,9 @@ class Library:
                 yield
 
     def _tools(self) -> Tools:
-        written = self._indexes.written
-        return Tools(self._embedder, written.store, written.manifest, self._passages, terms.index_terms)
+        written, searched = self._indexes.written, self._indexes.searched
+        beside = None if searched.row.id == written.row.id else Beside(searched.store, searched.manifest)
+        return Tools(self._embedder, written.store, written.manifest, self._passages, terms.index_terms, beside=beside)
 
 
 def _begun(source: str, progress: Progress | None) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import hypot
 from unicodedata import east_asian_width
 
@@ -74,7 +74,7 @@ def parse_pdf(data: bytes, document: str) -> Document:
                 f"{document} holds only images of its text, as a scanner makes them. "
                 "Run text recognition (OCR) over it and sync again."
             )
-        told = pdf.get_metadata_value("Title")
+        told = _told_title(pdf)
     marks = marks or marks_by_size(_kept(sized, pages))
     return titled(_title(told, pages, marks) or name_title(document), _sections(pages, marks))
 
@@ -177,12 +177,24 @@ def _trimmed(page: list[str], running: set[str]) -> list[str]:
     return kept or page
 
 
+def _told_title(pdf: PdfDocument) -> str:
+    return _decoded(lambda: pdf.get_metadata_value("Title"))
+
+
+def _decoded(ask: Callable[[], str]) -> str:
+    """Return a text of the PDF's own, "" for one that is no Unicode (half a surrogate pair)."""
+    try:
+        return ask()
+    except UnicodeDecodeError:
+        return ""
+
+
 def _outline_marks(pdf: PdfDocument) -> list[Mark]:
     marks: list[Mark] = []
     for bookmark in pdf.get_toc():
         target = bookmark.get_dest()
         page = target.get_index() if target else None
-        title = one_line(bookmark.get_title())
+        title = one_line(_decoded(bookmark.get_title))
         if page is not None and title:
             marks.append(Mark(bookmark.level, title, page, title))
         if len(marks) >= _MAX_OUTLINE:

@@ -6,6 +6,7 @@ The process may have been taken over by a hostile document; what it sends can on
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from knowledge.parsing.formats import Format
 HEADER: Final = struct.Struct(">II")
 """Lengths of the JSON and of the bytes that follow it."""
 
+_UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
     error.__name__: error for error in (ParseError, DocumentTooLarge, DocumentEncrypted, UnsupportedFormat)
 }
@@ -51,7 +53,8 @@ def encode_result(result: Document | ParseError) -> bytes:
     else:
         sections = [[part.headings, part.text, part.page, part.anchor] for part in result.sections]
         body = {"title": result.title, "sections": sections}
-    encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    # Halves of surrogate pairs cannot be encoded, and are dropped on the way.
+    encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "ignore")
     return HEADER.pack(0, len(encoded)) + encoded
 
 
@@ -68,8 +71,18 @@ def decode_result(body: bytes) -> Document:
         raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer
     if "error" in answer:
         raise _ERRORS.get(str(answer["error"]), ParseError)(str(answer.get("text")))
-    return Document(str(answer["title"]), tuple(_section(*fields) for fields in answer["sections"]))
+    return Document(clean(str(answer["title"])), tuple(_section(*fields) for fields in answer["sections"]))
+
+
+def clean(text: str) -> str:
+    """Drop what no database takes and nobody sees: NULs and halves of surrogate pairs."""
+    return text if "\0" not in text and text.isascii() else _UNTAKEN.sub("", text)
 
 
 def _section(headings: list[str], text: str, page: int | None, anchor: str | None) -> Section:
-    return Section(tuple(map(str, headings)), str(text), page if isinstance(page, int) else None, anchor)
+    return Section(
+        tuple(clean(str(heading)) for heading in headings),
+        clean(str(text)),
+        page if isinstance(page, int) else None,
+        anchor and clean(str(anchor)),
+    )

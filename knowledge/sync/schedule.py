@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -43,7 +43,7 @@ class Schedule:
                 refresh,
                 _trigger(source, line, timezone),
                 args=[source],
-                id=f"source {source}" if source is not None else "nightly",
+                id=_id(source),
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=_LATE_S,
@@ -53,10 +53,18 @@ class Schedule:
         """Begin; needs the running event loop."""
         self._scheduler.start()
 
+    def bring_forward(self, source: str | None = None) -> None:
+        """Let the next run of a source, or the nightly run, be due now; those after it come as ever."""
+        self._scheduler.modify_job(_id(source), next_run_time=datetime.now(UTC))
+
     def stop(self) -> None:
         """End; a run under way is cancelled, and the next sync goes on from there."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+
+def _id(source: str | None) -> str:
+    return f"source {source}" if source is not None else "nightly"
 
 
 def due(line: str, after: datetime) -> datetime | None:

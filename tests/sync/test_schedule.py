@@ -46,8 +46,8 @@ async def test_a_due_job_refreshes_its_source() -> None:
     schedule = Schedule(ran.put, nightly="30 2 * * *", sources={"wiki": "*/5 * * * *"})
     schedule.start()
     try:
-        for job in ("source wiki", "nightly"):
-            schedule._scheduler.modify_job(job, next_run_time=datetime.now(UTC))
+        for source in ("wiki", None):
+            schedule.bring_forward(source)
         async with asyncio.timeout(10):
             assert {await ran.get(), await ran.get()} == {"wiki", None}
     finally:

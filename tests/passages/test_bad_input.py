@@ -1,0 +1,164 @@
+"""Documents that would take all time or all memory, or hold what no database takes: each costs itself at most."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from knowledge.errors import DocumentTooLarge, ParseError
+from knowledge.interfaces import Content, Document, Section
+from knowledge.parsing import Parser
+from knowledge.parsing.wire import HEADER, decode_result, encode_result
+from tests.passages import makers
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OFFICE = {
+    "docx": ("word/document.xml", "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"),
+    "xlsx": ("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
+    "pptx": (
+        "ppt/presentation.xml",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+    ),
+}  # fmt: skip
+LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "'
+    + b"ha" * 5000
+    + b'">'
+    + b"".join(b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(8))
+    + b"]><x>&i;</x>"
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def parser() -> AsyncIterator[Parser]:
+    opened = Parser()
+    yield opened
+    await opened.close()
+
+
+def package(kind: str, main: bytes, others: dict[str, bytes] | None = None) -> bytes:
+    """Make an Office file by hand, of its main part and others."""
+    part, media_type = OFFICE[kind]
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+            '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            '<Default Extension="xml" ContentType="application/xml"/>'
+            f'<Override PartName="/{part}" ContentType="{media_type}"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/'
+            f'officeDocument" Target="{part}"/></Relationships>',
+        )
+        for name, data in {part: main, **(others or {})}.items():
+            archive.writestr(name, data)
+    return target.getvalue()
+
+
+def lying(data: bytes) -> bytes:
+    """Let the archive say that every part unpacks to ten bytes."""
+    changed = bytearray(data)
+    for mark, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
+        for found in re.finditer(re.escape(mark), data):
+            changed[found.start() + place : found.start() + place + 4] = (10).to_bytes(4, "little")
+    return bytes(changed)
+
+
+async def goes_on(parser: Parser) -> bool:
+    """Return whether the next document is read as ever."""
+    document = await parser.parse("next.md", Content(b"# Next\n\nfine", None, "1"))
+    return (document.title, document.sections[0].text) == ("Next", "fine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", OFFICE)
+async def test_an_archive_that_unpacks_to_too_much_is_refused(parser: Parser, kind: str) -> None:
+    bomb = package(kind, b"<x>" + b"0" * 200_000_000 + b"</x>")
+    assert len(bomb) < 1_000_000
+    with pytest.raises(DocumentTooLarge, match=rf"big\.{kind} unpacks to 200 MB"):
+        await parser.parse(f"big.{kind}", Content(bomb, None, "1"))
+    many = package(kind, b"<x/>", {f"media/{n}.xml": b"0" * 50_000_000 for n in range(9)})
+    with pytest.raises(DocumentTooLarge, match="unpacks to 450 MB"):
+        await parser.parse(f"big.{kind}", Content(many, None, "1"))
+    assert await goes_on(parser)
+
+
+@pytest.mark.parametrize("kind", OFFICE)
+async def test_an_archive_that_lies_about_its_size_is_broken(parser: Parser, kind: str) -> None:
+    with pytest.raises(ParseError, match=rf"big\.{kind} is a broken Office file"):
+        await parser.parse(f"big.{kind}", Content(lying(package(kind, b"<x>" + b"0" * 9_000_000)), None, "1"))
+    assert await goes_on(parser)
+
+
+@pytest.mark.parametrize("kind", OFFICE)
+async def test_entities_that_unfold_without_end_do_not(parser: Parser, kind: str) -> None:
+    with pytest.raises(ParseError):
+        await parser.parse(f"laughs.{kind}", Content(package(kind, LAUGHS), None, "1"))
+    assert await goes_on(parser)
+
+
+@pytest.mark.slow
+async def test_five_thousand_pages_are_read_page_by_page(parser: Parser) -> None:
+    pages = [[f"Part {n}", f"What is written on page {n} is this and nothing more."] for n in range(5_000)]
+    document = await parser.parse("long.pdf", Content(makers.pdf(pages), None, "1"))
+    assert [section.page for section in document.sections][-1] == 5_000
+    assert "page 4999 is this" in document.sections[-1].text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "html",
+    [
+        b"<html><body><p>" + b"word. " * 3_400_000 + b"</p></body></html>",
+        b"<html><body>" + b"<span>word and</span> <b>x</b>" * 690_000 + b"</body></html>",
+        b"<html><body><p>" + b"x" * 20_000_000 + b"</p></body></html>",
+    ],
+    ids=["words", "elements", "one word"],
+)
+async def test_twenty_megabytes_of_html_in_one_line_are_read(parser: Parser, html: bytes) -> None:
+    assert len(html) > 19_900_000
+    document = await parser.parse("line.html", Content(html, None, "1"))
+    assert sum(len(section.text) for section in document.sections) > 6_000_000
+    assert await goes_on(parser)
+
+
+@pytest.mark.parametrize("hurt", ["\0", "\ud83d"], ids=["NUL", "half a surrogate"])
+async def test_a_title_that_is_no_text_is_left_out_and_the_document_is_read(
+    parser: Parser, hurt: str, with_title: Callable[[str], bytes]
+) -> None:
+    document = await parser.parse("odd.pdf", Content(with_title(f"Plan{hurt} B"), None, "1"))
+    assert document.title in {"Plan B", "Plan", "The text of the page"}
+    assert "\0" not in document.title
+    document.title.encode()
+    assert document.sections[0].text == "The text of the page"
+
+
+@pytest.fixture(scope="module")
+def with_title() -> Callable[[str], bytes]:
+    def make(title: str) -> bytes:
+        """Make a PDF whose title is this, letter for letter: the maker would not write it."""
+        plain = makers.pdf([["The text of the page"]], title="T")
+        written = (b"\xfe\xff" + title.encode("utf-16-be", "surrogatepass")).hex().encode()
+        found = re.sub(rb"/Title \([^)]*\)", b"/Title <" + written + b">", plain)
+        assert found != plain
+        return found
+
+    return make
+
+
+async def test_what_no_database_takes_does_not_pass_the_wire() -> None:
+    frame = encode_result(Document("a\0b\ud800c", ()))
+    decoded = decode_result(frame[HEADER.size :])
+    assert decoded.title == "abc"
+    answer = b'{"title": "x\\ud83d\\u0000y", "sections": [[["h\\u0000"], "t\\udc00", 1, null]]}'
+    assert decode_result(answer) == Document("xy", (Section(("h",), "t", 1),))
