@@ -24,7 +24,7 @@ from knowledge.stores.common import INDEX_PREFIX, both, check_rows, deadline, ne
 from knowledge.stores.weaviate_errors import Sentences
 from knowledge.stores.weaviate_nodes import Limits, Nodes
 from knowledge.stores.weaviate_rows import RETURNED, chunk_of, object_id, properties, where
-from knowledge.stores.weaviate_schema import Wanted, prepare
+from knowledge.stores.weaviate_schema import Wanted, has_tenant, prepare
 from knowledge.stores.weaviate_search import dense, lexical
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
@@ -207,7 +207,7 @@ class WeaviateStore:
         tenant = self._placement.tenant
         if not index.startswith(INDEX_PREFIX):
             return False
-        return tenant is None or await client.collections.use(name).tenants.exists(tenant)
+        return tenant is None or await has_tenant(client.collections.use(name), tenant)
 
     async def drop(self, index: str) -> None:
         """Drop a collection; of one that is divided by tenants, ours alone: others may lie in it."""

@@ -51,8 +51,7 @@ _CLUSTER_UNWELL = (
 """What a node says of itself or of the others, and what another node, or a while later, may well answer."""
 
 _LACKING = re.compile(
-    r"insufficient permissions to (?P<verb>create|read|update|delete|manage) \[+Domain: (?P<domain>\w+)"
-    r"(?:, Collection: (?P<collection>\w+|\*))?"
+    r"insufficient permissions to (?P<right>\w+) \[+Domain: \w+(?:, Collection: (?P<collection>[\w*]+))?"
 )
 
 
@@ -76,8 +75,7 @@ def lacking(text: str) -> str | None:
     found = _LACKING.search(text)
     if found is None:
         return None
-    right = f"{found['verb']}_{found['domain']}"
-    return f"{right} on {found['collection']}" if found["collection"] else right
+    return f"{found['right']} on {found['collection']}" if found["collection"] else found["right"]
 
 
 def _has(text: str, marks: Sequence[str]) -> bool:

@@ -145,8 +145,16 @@ async def _add_property(collection: Any, missing: Property) -> None:  # noqa: AN
 
 
 async def _add_tenant(collection: Any, tenant: str) -> None:  # noqa: ANN401
-    if not await collection.tenants.exists(tenant):
-        await _once(collection.tenants.create(Tenant(name=tenant)), lambda: collection.tenants.exists(tenant))
+    async def there() -> bool:
+        return await has_tenant(collection, tenant)
+
+    if not await there():
+        await _once(collection.tenants.create(Tenant(name=tenant)), there)
+
+
+async def has_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - generic in the client
+    """Whether a collection holds a tenant; asked in the way whose refusal names the right that is lacking."""
+    return await collection.tenants.get_by_name(tenant) is not None
 
 
 async def _once(change: Awaitable[object], there: Callable[[], Awaitable[bool]]) -> None:
