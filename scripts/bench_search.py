@@ -174,7 +174,7 @@ async def timed(search: HybridSearch, asked: Sequence[Asked], *, filtered: bool)
     times = []
     for one in asked:
         begun = time.perf_counter()
-        await search.search(one.text, sources=[SOURCE], readers=one.readers if filtered else EVERYONE)
+        await search.search(one.text, scope=Scope(frozenset({SOURCE}), one.readers if filtered else EVERYONE))
         times.append(1000 * (time.perf_counter() - begun))
     return times
 

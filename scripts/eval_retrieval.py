@@ -35,7 +35,7 @@ import numpy as np
 from bot.wheels import WheelCache
 from knowledge.chunking import chunk
 from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Hit, Matrix, Store, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Hit, Matrix, Scope, Store, StoredChunk, Vector
 from knowledge.parsing import Parser
 from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import Breadth, HybridSearch
@@ -88,7 +88,7 @@ class Asking:
 
     async def hits(self, text: str) -> tuple[Hit, ...]:
         """Return the ten best passages."""
-        return (await self._search.search(text, sources=[self.source], limit=10)).hits
+        return (await self._search.search(text, scope=Scope(frozenset({self.source})), limit=10)).hits
 
 
 @dataclass(frozen=True, slots=True)

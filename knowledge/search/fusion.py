@@ -7,12 +7,12 @@ The constants belong to multilingual-e5-small and to BM25 with k1 = 1.2 and b = 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from knowledge.interfaces import Candidate, Hit
+from knowledge.language import is_cjk
 
 FLOOR = 0.70
 """The cosine of texts that have nothing to do with each other."""
@@ -32,10 +32,6 @@ worse error, since what is accepted is checked again, sentence by sentence. A we
 alone (7.9) would reject questions that use other words than the passage; 5.8 was chosen by hand.
 """
 
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
-_LETTER = re.compile(r"[^\W\d_]")
-_READ_CHARACTERS = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -45,6 +41,8 @@ class Asked:
     """What a passage would score that alone in the store holds every term of the question, each once."""
     cjk: bool
     """Whether it is written in Chinese, Japanese or Korean."""
+    dense: bool = True
+    """Whether there are cosines; without, only words tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ class _Weights:
 
 _ONE_LANGUAGE = _Weights(cosine=6.3, bm25=5.8, bias=-7.25)
 _ACROSS = _Weights(cosine=6.63, bm25=3.84, bias=-3.2)
+_WORDS_ALONE = _Weights(cosine=0.0, bm25=5.8, bias=-3.2)
 
 _EXPECTED = {False: 0.78, True: 0.81}
 """The cosine of a question with a passage of its language that does not answer it, by whether that is CJK."""
@@ -77,35 +76,30 @@ _BEST_PASSAGES = 10
 _POOL_PASSAGES = 40
 
 
-def asked(query: str, terms: str, rows: int) -> Asked:
+def asked(query: str, terms: str, rows: int, *, dense: bool = True) -> Asked:
     """Describe a question to a store of ``rows`` passages.
 
     The ideal is ``terms · ln(1 + (rows - 0.5) / 1.5)``: the largest inverse document frequency for each term. It needs
     no statistics from the store, and told answerable questions from others as well as the exact one did.
     """
     distinct = len(set(terms.split()))
-    return Asked(ideal_bm25=distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5), cjk=is_cjk(query))
+    return Asked(distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5), cjk=is_cjk(query), dense=dense)
 
 
-def is_cjk(text: str) -> bool:
-    """Whether a text is Chinese, Japanese or Korean; a fifth of its letters is enough, names and code being Latin."""
-    beginning = text[:_READ_CHARACTERS]
-    return 5 * len(_CJK.findall(beginning)) >= max(1, len(_LETTER.findall(beginning)))
-
-
-def fuse(candidates: Sequence[Candidate]) -> tuple[Scored, ...]:
+def fuse(candidates: Sequence[Candidate], gains: Mapping[str, float] | None = None) -> tuple[Scored, ...]:
     """Order candidates, best first; equal scores by cosine, then by id, so that one input has one order.
 
     The score is ``0.2 · bm25 / max bm25 + 0.8 · (cosine - 0.70) / (max cosine - 0.70)``; a leg in which nothing stands
-    out (no lexical hit, no cosine over 0.70) adds nothing.
+    out (no lexical hit, no cosine over 0.70) adds nothing. ``gains`` are added, by id; see ``knowledge.search.exact``.
     """
+    gained = gains or {}
     best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)
     best_cosine = max((candidate.cosine for candidate in candidates), default=0.0)
 
     def score(candidate: Candidate) -> float:
         lexical = candidate.bm25 / best_bm25 if best_bm25 > 0 else 0.0
         dense = (candidate.cosine - FLOOR) / (best_cosine - FLOOR) if best_cosine > FLOOR else 0.0
-        return LEXICAL_WEIGHT * lexical + (1 - LEXICAL_WEIGHT) * dense
+        return LEXICAL_WEIGHT * lexical + (1 - LEXICAL_WEIGHT) * dense + gained.get(candidate.chunk.id, 0.0)
 
     ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _order(*pair))
     return tuple(Scored(one, min(1.0, max(0.0, value))) for value, one in ordered)
@@ -136,6 +130,8 @@ def confidence(candidate: Candidate, question: Asked, behind: float) -> float:
     cjk = is_cjk(candidate.chunk.searchable)  # with the title: code alone looks English
     across = cjk != question.cjk
     weights, expected = (_ACROSS, behind) if across else (_ONE_LANGUAGE, _EXPECTED[cjk])
+    if not question.dense:
+        weights = _WORDS_ALONE
     share = min(1.0, candidate.bm25 / question.ideal_bm25) if question.ideal_bm25 > 0 else 0.0
     over = (candidate.cosine - expected) / 0.1
     return 1 / (1 + math.exp(-(weights.cosine * over + weights.bm25 * share + weights.bias)))

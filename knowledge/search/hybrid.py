@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-import unicodedata
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from knowledge.interfaces import EVERYONE, Candidate, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
+from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
+from knowledge.search.exact import Exact, exact
 from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, surest
+from knowledge.search.identifiers import Identifier, identifiers
+from knowledge.search.passages import Joiner, Neighbours, Passage, absorbed
+from knowledge.search.pick import pick
 from knowledge.stores.common import both
 from knowledge.terms import query_terms
 
@@ -40,6 +43,28 @@ class Breadth:
     """Rows a second that no sync outruns: a small number is known for as long only as it cannot have doubled."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question in every form in which it is searched."""
+
+    words: str
+    vector: Vector | None
+    terms: str
+    asked: Asked
+    names: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look at store and manifest left: all that may be shown, and the best of it."""
+
+    usable: Sequence[Candidate]
+    current: Mapping[str, Current]
+    exact: Exact
+    ranked: Sequence[Scored]
+    picked: Sequence[Scored]
+
+
 class HybridSearch:
     """Search over one open store; it holds no state but the number of rows, and may be used by many tasks at once.
 
@@ -49,6 +74,7 @@ class HybridSearch:
         current: the manifest's word, see ``CurrentChunks``.
         breadth: how widely to look.
         dense: whether the index is of this embedder; if not, only the lexical leg is asked.
+        neighbours: the manifest's word on what stands beside a chunk; without it nothing is joined.
         now: seconds of a monotonic clock.
 
     """
@@ -61,6 +87,7 @@ class HybridSearch:
         *,
         breadth: Breadth | None = None,
         dense: bool = True,
+        neighbours: Neighbours | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._embedder = embedder
@@ -68,20 +95,19 @@ class HybridSearch:
         self._current = current
         self._breadth = breadth or Breadth()
         self._dense = dense
+        self._joiner = None if neighbours is None else Joiner(store, current, neighbours)
         self._now = now
         self._rows = 0
         self._rows_counted_at = -math.inf
 
-    async def search(
-        self, query: str, *, sources: Collection[str], limit: int = 8, readers: Collection[str] = EVERYONE
-    ) -> SearchResult:
-        """Return the passages that answer a question and that every one of ``readers`` may see, best first.
+    async def search(self, query: str, *, scope: Scope, limit: int = 8, join: bool = False) -> SearchResult:
+        """Return the passages that answer a question and that every one of the readers may see, best first.
 
         Args:
-            query: of any length; an empty one finds nothing.
-            sources: ``SourceKey.id`` of those to search in.
+            query: of any length, without filters; an empty one finds nothing.
+            scope: where to look; of its readers ``{"*"}`` is anybody, and nobody is taken as anybody.
             limit: how many passages at most; fewer when there are no more.
-            readers: who will see the answer; ``{"*"}`` is anybody, nobody is taken as anybody.
+            join: whether hits are joined to readable passages (``Hit.around``), which costs two more questions.
 
         Raises:
             KnowledgeError: the embedder, the store or the manifest failed.
@@ -90,22 +116,29 @@ class HybridSearch:
         started = self._now()
         text = bounded(query.strip(), self._breadth.query_characters)
         hits: tuple[Hit, ...] = ()
-        if text and sources and limit > 0:
+        if text and scope.sources and limit > 0:
+            scope = scope if scope.readers else replace(scope, readers=EVERYONE)
             vector, rows = await both(self._embed(text), self._count())
             terms = query_terms(text)
-            question = asked(text, terms, rows)
-            hits = await self._hits(question, vector, terms, limit, sources, frozenset(readers) or EVERYONE)
+            about = asked(text, terms, rows, dense=self._dense)
+            hits = await self._hits(_Question(text, vector, terms, about, identifiers(text)), scope, limit, join=join)
         return SearchResult(query, hits, self._now() - started, surest(text, hits) >= ANSWERABLE)
 
-    async def _hits(
-        self,
-        question: Asked,
-        vector: Vector | None,
-        terms: str,
-        limit: int,
-        sources: Collection[str],
-        readers: frozenset[str],
-    ) -> tuple[Hit, ...]:
+    async def _hits(self, question: _Question, scope: Scope, limit: int, *, join: bool) -> tuple[Hit, ...]:
+        found = await self._look(question, scope, limit)
+        behind = background([one.cosine for one in found.usable])
+        passages = await self._joined(found) if join and self._joiner is not None else {}
+        return tuple(
+            _hit(
+                one,
+                found.exact.trust * confidence(one.candidate, question.asked, behind),
+                found.current[one.candidate.chunk.id],
+                passages.get(one.candidate.chunk.id),
+            )
+            for one in self._shown(question, found, limit, passages)
+        )
+
+    async def _look(self, question: _Question, scope: Scope, limit: int) -> _Found:
         """Widen until the manifest leaves enough, or the store has no more.
 
         Rows that the manifest does not list may have been replaced between the two answers; then both are asked again,
@@ -117,20 +150,53 @@ class HybridSearch:
         looks = 0
         while True:
             looks += 1
-            proposed = await self._store.candidates(vector, terms, pool=pool, scope=Scope(frozenset(sources), readers))
+            proposed = await self._store.candidates(question.vector, question.terms, pool=pool, scope=scope)
             current = await self._current([candidate.chunk.id for candidate in proposed])
             before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
-            usable = [one for one in proposed if _may_be_shown(one, current, readers)]
-            picked = pick(fuse(usable), limit, self._breadth.per_document)
+            found = self._weighed(question, scope, limit, proposed, current)
             exhausted = len(proposed) < pool  # the dense leg alone returns a full pool while there are more
-            if len(picked) < limit and not exhausted and pool < self._breadth.widest_pool:
+            if len(found.picked) < limit and not exhausted and pool < self._breadth.widest_pool:
                 pool = min(2 * pool, self._breadth.widest_pool)
             elif unlisted <= before or looks >= _LOOKS:
-                behind = background([one.cosine for one in usable])
-                return tuple(
-                    _hit(one, confidence(one.candidate, question, behind), current[one.candidate.chunk.id])
-                    for one in picked
-                )
+                return found
+
+    def _weighed(
+        self,
+        question: _Question,
+        scope: Scope,
+        limit: int,
+        proposed: Sequence[Candidate],
+        current: Mapping[str, Current],
+    ) -> _Found:
+        usable = [one for one in proposed if _may_be_shown(one, current, scope)]
+        named = exact(usable, question.names)
+        ranked = fuse(usable, named.gains)
+        return _Found(usable, current, named, ranked, self._picked(question, ranked, current, limit))
+
+    def _picked(
+        self, question: _Question, ranked: Sequence[Scored], current: Mapping[str, Current], limit: int
+    ) -> list[Scored]:
+        made = {id_: listed.modified_at for id_, listed in current.items()}
+        return pick(ranked, limit, self._breadth.per_document, words=question.words, made=made)
+
+    async def _joined(self, found: _Found) -> Mapping[str, Passage]:
+        assert self._joiner is not None  # noqa: S101 - asked only then
+        known = {one.chunk.id: one.chunk for one in found.usable}
+        return await self._joiner.join(_chunks(found.picked), known)
+
+    def _shown(
+        self, question: _Question, found: _Found, limit: int, passages: Mapping[str, Passage]
+    ) -> Sequence[Scored]:
+        """Return what is picked, others in the places of those that lie in the passage of a better one."""
+        inside = set(absorbed(_chunks(found.picked), passages)) if passages else set()
+        if not inside:
+            return found.picked
+        shown = {id_ for passage in passages.values() for id_ in passage.chunks}
+        wider = self._picked(question, found.ranked, found.current, limit + len(inside))
+        chosen = {one.candidate.chunk.id for one in found.picked}
+        more = [one for one in wider if one.candidate.chunk.id not in shown | chosen]
+        kept = [one for one in found.picked if one.candidate.chunk.id not in inside]
+        return sorted([*kept, *more[: len(inside)]], key=lambda one: -one.score)
 
     async def _embed(self, text: str) -> Vector | None:
         return await self._embedder.embed_query(text) if self._dense else None
@@ -155,39 +221,27 @@ def may_see(readers: frozenset[str], document_readers: frozenset[str]) -> bool:
     return document_readers >= EVERYONE or (bool(readers) and readers <= document_readers)
 
 
-def pick(ranked: Sequence[Scored], limit: int, per_document: int) -> list[Scored]:
-    """Take the best: no text twice, and no more than ``per_document`` of one document while others have some.
-
-    Passages that differ at all are kept: near twins differ just in the number or the name that was asked for.
-    """
-    taken: dict[tuple[str, str], int] = {}
-    first: list[Scored] = []
-    rest: list[Scored] = []
-    for one in _without_twins(ranked):
-        document = (one.candidate.chunk.source, one.candidate.chunk.document)
-        taken[document] = taken.get(document, 0) + 1
-        (first if taken[document] <= per_document else rest).append(one)
-        if len(first) == limit:
-            break
-    chosen = {one.candidate.chunk.id for one in (*first, *rest)[:limit]}
-    return [one for one in ranked if one.candidate.chunk.id in chosen]
+def in_scope(listed: Current, scope: Scope) -> bool:
+    """Whether a chunk lies in a scope, as the manifest lists it; its source was asked for already."""
+    made = listed.modified_at
+    return (
+        may_see(scope.readers, listed.readers)
+        and (not scope.kinds or listed.kind in scope.kinds)
+        and (scope.after is None or (made is not None and made >= scope.after))
+        and (scope.before is None or (made is not None and made < scope.before))
+    )
 
 
-def _without_twins(ranked: Iterable[Scored]) -> Iterator[Scored]:
-    seen: set[str] = set()
-    for one in ranked:
-        text = " ".join(unicodedata.normalize("NFKC", one.candidate.chunk.text).casefold().split())
-        if text not in seen:
-            seen.add(text)
-            yield one
-
-
-def _may_be_shown(candidate: Candidate, current: Mapping[str, Current], readers: frozenset[str]) -> bool:
+def _may_be_shown(candidate: Candidate, current: Mapping[str, Current], scope: Scope) -> bool:
     listed = current.get(candidate.chunk.id)
-    return listed is not None and may_see(readers, listed.readers)
+    return listed is not None and in_scope(listed, scope)
 
 
-def _hit(scored: Scored, sure: float, current: Current) -> Hit:
+def _chunks(picked: Sequence[Scored]) -> list[Chunk]:
+    return [one.candidate.chunk for one in picked]
+
+
+def _hit(scored: Scored, sure: float, current: Current, passage: Passage | None) -> Hit:
     chunk = scored.candidate.chunk
     return Hit(
         id=chunk.id,
@@ -200,4 +254,6 @@ def _hit(scored: Scored, sure: float, current: Current) -> Hit:
         score=scored.score,
         confidence=sure,
         synced_at=current.synced_at,
+        around="" if passage is None else passage.text,
+        chunks=(chunk.id,) if passage is None else passage.chunks,
     )

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
 from knowledge.search.hybrid import Breadth, HybridSearch, bounded, may_see
 from knowledge.stores.local import LocalStore
 from knowledge.terms import index_terms
 
 SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
 SOURCE = "docs\x1ffolder\x1f/srv"
+EVERYWHERE = Scope(frozenset({SOURCE}))
 DIMENSIONS = 64
 
 
@@ -89,12 +90,15 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def ids(search: HybridSearch, query: str, *, limit: int = 8, readers: Collection[str] = EVERYONE) -> list[str]:
-    return [hit.id for hit in (await search.search(query, sources=[SOURCE], limit=limit, readers=readers)).hits]
+    return [
+        hit.id
+        for hit in (await search.search(query, scope=Scope(frozenset({SOURCE}), frozenset(readers)), limit=limit)).hits
+    ]
 
 
 async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
     await house.add({"a": "The office opens at nine.", "b": "Bread needs flour."})
-    result = await house.search().search("when does the office open", sources=[SOURCE])
+    result = await house.search().search("when does the office open", scope=EVERYWHERE)
     first = result.hits[0]
     assert (first.id, first.source, first.document, first.title, first.heading, first.url, first.text) == (
         "a", "docs", "a.md", "T", "H", "u/a", "The office opens at nine.",
@@ -109,7 +113,7 @@ async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
 @pytest.mark.parametrize("query", ["", "   ", "\n\t"])
 async def test_an_empty_question_finds_nothing_and_embeds_nothing(house: House, query: str) -> None:
     await house.add({"a": "Words."})
-    result = await house.search().search(query, sources=[SOURCE])
+    result = await house.search().search(query, scope=EVERYWHERE)
     assert (result.hits, result.answerable, house.embedder.asked) == ((), False, [])
 
 
@@ -129,16 +133,16 @@ async def test_a_very_long_question_is_bounded(house: House) -> None:
 
 async def test_no_sources_or_no_places_is_nothing(house: House) -> None:
     await house.add({"a": "Words."})
-    assert (await house.search().search("words", sources=[])).hits == ()
-    assert (await house.search().search("words", sources=[SOURCE], limit=0)).hits == ()
+    assert (await house.search().search("words", scope=Scope(frozenset()))).hits == ()
+    assert (await house.search().search("words", scope=EVERYWHERE, limit=0)).hits == ()
 
 
 async def test_answerable_is_what_the_confidence_says(house: House) -> None:
     await house.add({f"r{n}": f"Topic number {n} about something else." for n in range(30)})
     await house.add({"a": "The quick brown fox jumps over the lazy dog."})
-    assert (await house.search().search("quick brown fox jumps over the lazy dog", sources=[SOURCE])).answerable
-    assert not (await house.search().search("parental leave policy", sources=[SOURCE])).answerable
-    assert not (await house.search().search("", sources=[SOURCE])).answerable
+    assert (await house.search().search("quick brown fox jumps over the lazy dog", scope=EVERYWHERE)).answerable
+    assert not (await house.search().search("parental leave policy", scope=EVERYWHERE)).answerable
+    assert not (await house.search().search("", scope=EVERYWHERE)).answerable
 
 
 # ── The manifest decides ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -256,11 +260,11 @@ async def test_the_order_is_the_same_every_time(house: House) -> None:
 async def test_what_fails_is_raised_as_it_is(house: House) -> None:
     house.embedder.broken = True
     with pytest.raises(EmbedderError):
-        await house.search().search("office", sources=[SOURCE])
+        await house.search().search("office", scope=EVERYWHERE)
     house.embedder.broken = False
     await house.store.close()
     with pytest.raises(StoreError):
-        await house.search().search("office", sources=[SOURCE])
+        await house.search().search("office", scope=EVERYWHERE)
 
 
 async def test_cancelling_a_search_leaves_it_usable(house: House) -> None:
@@ -282,7 +286,7 @@ async def test_the_manifests_failure_is_the_searchs(house: House) -> None:
 
     await house.add({"a": "Words."})
     with pytest.raises(StoreUnavailable):
-        await HybridSearch(house.embedder, house.store, broken).search("words", sources=[SOURCE])
+        await HybridSearch(house.embedder, house.store, broken).search("words", scope=EVERYWHERE)
 
 
 async def test_fifty_at_once(house: House) -> None:
@@ -306,6 +310,6 @@ async def test_how_sure_it_is_follows_a_store_that_grows(house: House) -> None:
     await house.add(
         {f"n{n}": f"Paragraph {n} tells of the office, of nothing else, and of number {n}." for n in range(300)}
     )
-    told = await search.search("when does the office open", sources=[SOURCE])
-    fresh = await house.search().search("when does the office open", sources=[SOURCE])
+    told = await search.search("when does the office open", scope=EVERYWHERE)
+    fresh = await house.search().search("when does the office open", scope=EVERYWHERE)
     assert [hit.confidence for hit in told.hits] == [hit.confidence for hit in fresh.hits]

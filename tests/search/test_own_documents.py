@@ -13,7 +13,7 @@ import pytest_asyncio
 from bot.wheels import WheelCache
 from knowledge.chunking import chunk
 from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Content, Current, StoredChunk
+from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Scope, StoredChunk
 from knowledge.parsing import Parser
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.local import LocalStore
@@ -69,7 +69,7 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_the_pages_say_is_answerable_and_found_first(search: HybridSearch, question: str, page: str) -> None:
-    found = await search.search(question, sources=["docs"])
+    found = await search.search(question, scope=Scope(frozenset({"docs"})))
     assert found.hits[0].document == page
     assert found.answerable
 
@@ -86,4 +86,4 @@ async def test_what_the_pages_say_is_answerable_and_found_first(search: HybridSe
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_the_pages_do_not_say_is_not_answerable(search: HybridSearch, question: str) -> None:
     """The first is the hardest: a page asks nearly the same, as an example, and does not answer it."""
-    assert not (await search.search(question, sources=["docs"])).answerable
+    assert not (await search.search(question, scope=Scope(frozenset({"docs"})))).answerable

@@ -1,0 +1,15 @@
+"""Which of the two kinds of writing a text is in. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
+_LETTER = re.compile(r"[^\W\d_]")
+_READ_CHARACTERS = 1000
+
+
+def is_cjk(text: str) -> bool:
+    """Whether a text is Chinese, Japanese or Korean; a fifth of its letters is enough, names and code being Latin."""
+    beginning = text[:_READ_CHARACTERS]
+    return 5 * len(_CJK.findall(beginning)) >= max(1, len(_LETTER.findall(beginning)))

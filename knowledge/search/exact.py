@@ -1,0 +1,42 @@
+"""What a question names exactly counts more than what is near in meaning. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from knowledge.interfaces import Candidate
+from knowledge.search.identifiers import Identifier, folded
+
+EXACT_WEIGHT = 0.4
+"""What a passage gains at most, of a score of 1, by holding all that the question names exactly."""
+
+ABSENT = 0.25
+"""What is left of the confidence when no passage holds a name that only documents which hold it can explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """How what a question names exactly lies among the candidates."""
+
+    gains: Mapping[str, float]
+    """What each candidate gains by the names that it holds, by its id; those that gain nothing are left out."""
+    trust: float
+    """What is left of the confidence: ``ABSENT`` when a telling name is in none of them, else 1."""
+
+
+def exact(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> Exact:
+    """Look for the names in the candidates: the fewer hold one, the more it is worth.
+
+    A name that is anywhere in the scope is among the candidates, because no term is rarer to the lexical leg.
+    """
+    if not names or not candidates:
+        return Exact({}, 1.0)
+    texts = {one.chunk.id: folded(one.chunk.searchable) for one in candidates}
+    holding = {name.name: {id_ for id_, text in texts.items() if name.held_by(text)} for name in names}
+    gains: dict[str, float] = {}
+    for ids in holding.values():
+        gain = EXACT_WEIGHT / len(names) * (1 - len(ids) / len(candidates))
+        gains.update({id_: gains.get(id_, 0.0) + gain for id_ in ids})
+    absent = any(name.telling and not holding[name.name] for name in names)
+    return Exact(gains, ABSENT if absent else 1.0)

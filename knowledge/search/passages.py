@@ -1,0 +1,187 @@
+"""A hit becomes a passage that can be read: what stands beside it is joined where it is short or its section was cut.
+
+The hit itself stays what is cited; ``Hit.around`` is what a model reads. A neighbour is joined only if the manifest
+lists it now, in the same document, at the next place and for the same readers as the hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from knowledge.interfaces import Chunk, Current, Store
+from knowledge.stores.common import both
+
+Neighbours = Callable[[Collection[str], int], Awaitable[Mapping[str, tuple[Sequence[str], Sequence[str]]]]]
+"""Ask the manifest which current chunks stand before and after each of these in its document, so many at most."""
+
+_SEPARATOR: Final = " › "
+_BYTES_PER_TOKEN: Final = 4
+"""Of the embedder's vocabulary, in English as in Chinese; counting exactly would cost more than the search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much is joined, in tokens, about."""
+
+    reach: int = 2
+    """Chunks on either side."""
+    short: int = 120
+    """A hit with less takes what is under the same heading or beside it."""
+    short_with_others: int = 320
+    """Of a short hit with what was joined to it, where that is of other sections."""
+    most: int = 640
+    """Of a passage: two full chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A hit with what was joined to it."""
+
+    text: str
+    """"" when nothing was."""
+    chunks: tuple[str, ...]
+    """The ids of what it is made of, in the document's order."""
+
+
+class Joiner:
+    """Joins the hits of a search to passages; holds no state."""
+
+    def __init__(
+        self,
+        store: Store,
+        current: Callable[[Collection[str]], Awaitable[Mapping[str, Current]]],
+        neighbours: Neighbours,
+        room: Room | None = None,
+    ) -> None:
+        self._store = store
+        self._current = current
+        self._neighbours = neighbours
+        self._room = room or Room()
+
+    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> dict[str, Passage]:
+        """Return the passage of each hit, by its id; a hit that lies in the passage of a better one has none.
+
+        Args:
+            hits: best first.
+            known: chunks that need not be fetched, by their ids.
+
+        Raises:
+            StoreError, ManifestError: that part failed.
+
+        """
+        near = await self._neighbours([hit.id for hit in hits], self._room.reach)
+        beside = {id_ for before, after in near.values() for id_ in (*before, *after)}
+        if not beside:
+            return {hit.id: Passage("", (hit.id,)) for hit in hits}
+        unknown = sorted(beside - known.keys())
+        listed, rows = await both(self._listed([*near, *beside]), self._store.rows(unknown))
+        chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
+        passages: dict[str, Passage] = {}
+        used: set[str] = set()
+        for hit in hits:
+            if hit.id in used:
+                continue
+            before, after = near.get(hit.id, ((), ()))
+            line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used]
+            parts = grown(hit, [chunks[id_] for id_ in _unbroken(hit.id, line, listed)], self._room)
+            used.update(part.id for part in parts)
+            text = readable(hit, parts) if len(parts) > 1 else ""
+            passages[hit.id] = Passage(text, tuple(part.id for part in parts))
+        return passages
+
+    async def _listed(self, ids: Collection[str]) -> Mapping[str, Current]:
+        return await self._current(ids)
+
+
+def _unbroken(hit: str, line: Sequence[str], listed: Mapping[str, Current]) -> list[str]:
+    """Return the stretch around a hit of one document, without gaps and for the same readers, as listed now."""
+    mine = listed.get(hit)
+    if mine is None:
+        return [hit]
+    ours = [id_ for id_ in line if id_ in listed and (listed[id_].row, listed[id_].readers) == (mine.row, mine.readers)]
+    place = ours.index(hit)
+    start = end = place
+    while start and listed[ours[start - 1]].place == listed[ours[start]].place - 1:
+        start -= 1
+    while end + 1 < len(ours) and listed[ours[end + 1]].place == listed[ours[end]].place + 1:
+        end += 1
+    return ours[start : end + 1]
+
+
+# ── Pure ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def grown(hit: Chunk, line: Sequence[Chunk], room: Room) -> list[Chunk]:
+    """Return the hit and what is joined to it, in the document's order; ``line`` is an unbroken stretch around it.
+
+    What comes after is taken before what comes ahead, in turn, until a side ends or the room is full.
+    """
+    place = next(n for n, chunk in enumerate(line) if chunk.id == hit.id)
+    start = end = place
+    tokens = _tokens(hit)
+    open_ends = [1, -1]
+    while open_ends:
+        side = open_ends.pop(0)
+        other = end + 1 if side > 0 else start - 1
+        if not 0 <= other < len(line):
+            continue
+        tokens += _tokens(line[other])
+        if tokens > _limit(hit, line[other], room):
+            tokens -= _tokens(line[other])
+            continue
+        start, end = min(start, other), max(end, other)
+        open_ends.append(side)
+    return list(line[start : end + 1])
+
+
+def _tokens(chunk: Chunk) -> int:
+    return len(chunk.text.encode(errors="replace")) // _BYTES_PER_TOKEN
+
+
+def _limit(hit: Chunk, other: Chunk, room: Room) -> int:
+    """Return how large a passage may become with this neighbour; 0 where the two have nothing to do with each other."""
+    if (hit.heading, hit.url) == (other.heading, other.url):
+        return room.most  # one section that was cut
+    if _tokens(hit) < room.short and _related(hit.heading, other.heading):
+        return room.short_with_others
+    return 0
+
+
+def _related(one: str, other: str) -> bool:
+    """Whether one section is within the other, or both are within one."""
+    mine, theirs = one.split(_SEPARATOR), other.split(_SEPARATOR)
+    shorter = min(len(mine), len(theirs))
+    return mine[:shorter] == theirs[:shorter] or (len(mine) == len(theirs) and mine[:-1] == theirs[:-1] != [])
+
+
+def readable(hit: Chunk, parts: Sequence[Chunk]) -> str:
+    """Return the parts as one text: other sections under their headings, a table's repeated head left out."""
+    text = _headed(parts[0], hit.heading)
+    for before, part in pairwise(parts):
+        rows = _without_head(before.text, part.text) if before.heading == part.heading else None
+        text += f"\n{rows}" if rows is not None else f"\n\n{_headed(part, before.heading)}"
+    return text
+
+
+def _headed(part: Chunk, current: str) -> str:
+    if part.heading == current or not part.heading:
+        return part.text
+    return f"{part.heading.rpartition(_SEPARATOR)[2]}\n{part.text}"
+
+
+def _without_head(before: str, text: str) -> str | None:
+    """Return a table's further rows without the head that each piece of it repeats; None of anything else."""
+    head = text.split("\n", 2)
+    if len(head) < 3 or not all(line.lstrip().startswith("|") for line in head[:2]):  # noqa: PLR2004 - head, rule, rows
+        return None
+    rows = before.rsplit("\n\n", 1)[-1].split("\n")
+    goes_on = rows[:2] == head[:2] and rows[-1].lstrip().startswith("|")
+    return head[2] if goes_on else None
+
+
+def absorbed(hits: Sequence[Chunk], passages: Mapping[str, Passage]) -> Iterator[str]:
+    """Yield the ids of hits that lie in the passage of a better one."""
+    return (hit.id for hit in hits if hit.id not in passages)
