@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
 from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import Listed, Source
+from knowledge.sync.beside import restricted
 from knowledge.sync.flow import Flow
 from knowledge.sync.pipeline import Pipeline, discard
 from knowledge.sync.plan import Add, Plan, Read, plan, retry_delay_s
 from knowledge.sync.preparing import Preparer, TookTooLong
-from knowledge.sync.records import Failed, Known, Touched, both, decode_readers, encode_readers
+from knowledge.sync.records import Failed, Known, Touched
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.tally import Tally
 from knowledge.sync.tools import Tools
@@ -68,6 +69,8 @@ class SourceSync:
             # The manifest may be what failed; the report carries the error in any case.
             with contextlib.suppress(ManifestError):
                 await self._tools.manifest.finish(self._key, listed_at=None, error=error)
+                if self._tools.beside is not None:
+                    await self._tools.beside.manifest.finish(self._key, listed_at=None, error=error)
         self._tally.tell(last=True)
         return self._tally.report(error)
 
@@ -87,6 +90,7 @@ class SourceSync:
         )
         self._tally.planned(todo, known)
         await self._mark(todo, listed_at)
+        old = await self._mark_beside(listing, listed_at, complete=broken is None)
         if not todo.brings_new:
             await self._let_go(todo, listed_at)
         await self._take_in(todo.reads)
@@ -95,6 +99,7 @@ class SourceSync:
             raise stopped
         if todo.brings_new:
             await self._let_go(todo.doubted(self._tally.never_read), listed_at)
+        await self._let_go_beside(old, listed_at)
         await self._tools.manifest.finish(self._key, listed_at=listed_at, error=None)
 
     async def _listing(self) -> tuple[dict[str, Listed], SourceError | None]:
@@ -126,7 +131,7 @@ class SourceSync:
         manifest = self._tools.manifest
         await manifest.hold([row.row for row in todo.holds if not row.held], now)
         await manifest.hold([row.row for row in todo.releases], None)
-        await manifest.restrict(dict(_restricted(todo.reads)))
+        await manifest.restrict(dict(restricted(todo.reads)))
 
     async def _let_go(self, todo: Plan, now: float) -> None:
         """Delete what is gone; once what is new is there, because that may be the same under another name."""
@@ -137,6 +142,18 @@ class SourceSync:
             old = await manifest.remove([row.row for row in rows])
             self._tally.removed(rows)
             await discard(self._tools.store, manifest, old)
+
+    async def _mark_beside(self, listing: Mapping[str, Listed], now: float, *, complete: bool) -> Plan | None:
+        beside = self._tools.beside
+        if beside is None:
+            return None
+        return await beside.mark(self._key, listing, now=now, complete=complete, approve=self._approve)
+
+    async def _let_go_beside(self, todo: Plan | None, now: float) -> None:
+        beside = self._tools.beside
+        if beside is not None and todo is not None:
+            await beside.let_go(self._key, todo.doubted(self._tally.never_read), self._tools.manifest, now)
+            await beside.manifest.finish(self._key, listed_at=None, error=None)
 
     async def _take_in(self, reads: Sequence[Read]) -> None:
         if not reads:
@@ -206,13 +223,6 @@ class SourceSync:
             failed, self._failed = self._failed, []
             await self._tools.manifest.touch(touched)
             await self._tools.manifest.fail(self._key, failed)
-
-
-def _restricted(reads: Sequence[Read]) -> Iterator[tuple[int, str]]:
-    """Yield the documents whose audience changes, with the readers who may see both the old rows and the new."""
-    for read in reads:
-        if not isinstance(read, Add) and encode_readers(read.listed.readers) != read.known.readers:
-            yield read.known.row, encode_readers(both(decode_readers(read.known.readers), read.listed.readers))
 
 
 def _portions(rows: Sequence[Known]) -> Iterator[Sequence[Known]]:

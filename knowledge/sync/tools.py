@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.interfaces import Chunk, Content, Embedder, Listed, SourceKey, Store
+from knowledge.sync.beside import Beside
 from knowledge.sync.pipeline import IndexTerms, Stages
 from knowledge.sync.state import IndexManifest
 
@@ -49,6 +50,8 @@ class Tools:
     passages: Passages
     index_terms: IndexTerms
     limits: Limits = field(default_factory=Limits)
+    beside: Beside | None = None
+    """The index that answers while this one grows."""
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""
     clock: Callable[[], float] = time.monotonic

@@ -176,3 +176,53 @@ async def test_an_older_kvasir_that_only_finishes_its_sync_drops_nothing_newer(b
         assert len(await left(bench)) == 2
         assert (await new.refresh()).ok
         assert "Thirty days of holiday a year." in await texts(old, "holiday")
+
+
+async def _growing(bench: Bench, handbook: Any, stack: contextlib.AsyncExitStack, new_source: Any) -> Any:
+    """Let a new index grow that cannot be whole, because one of two sources is away."""
+    away = new_source("wiki", "/wiki")
+    away.put("w.md", "# Wiki\nThe wiki of holiday")
+    for n in range(5):
+        handbook.put(f"{n}.md", f"holiday number {n}")
+    async with bench.library(handbook, away) as library:
+        await library.refresh()
+    change(bench, "embedder")
+    for _ in range(9):
+        away.plan("list", SourceError("The wiki is away. Start it."))
+    return await stack.enter_async_context(bench.library(handbook, away))
+
+
+async def test_what_is_gone_or_forbidden_leaves_the_old_index_too(bench: Bench, handbook: Any, new_source: Any) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        library = await _growing(bench, handbook, stack, new_source)
+        del handbook.texts["3.md"]
+        handbook.texts["renamed.md"] = handbook.texts.pop("4.md")
+        handbook.versions["renamed.md"] = 99
+        report = await library.refresh()
+        assert report.sources["wiki"].error is not None
+        assert (await library.status()).indexing
+        found = await texts(library, "holiday number", limit=20)
+        assert "holiday number 3" not in found, "gone"
+        assert "holiday number 4" in found, "renamed: its old name answers until the switch"
+        assert "The wiki of holiday" in found
+        handbook.readers = frozenset({"U1"})
+        handbook.plan("read", SourceError("No right to read. Give it."))
+        await library.refresh()
+        assert await texts(library, "holiday number", limit=20) == ["The wiki of holiday"]
+        assert "holiday number 4" in await texts(library, "holiday number", limit=20, readers={"U1"})
+
+
+async def test_what_is_held_while_an_index_grows_is_told_and_can_be_approved(
+    bench: Bench, handbook: Any, new_source: Any
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        library = await _growing(bench, handbook, stack, new_source)
+        await library.refresh()
+        handbook.texts.clear()
+        await library.refresh()
+        status = (await library.status()).sources[0]
+        assert (status.held, [one.document for one in status.held_first][:2]) == (7, ["0.md", "1.md"])
+        assert len(await texts(library, "holiday", limit=20)) > 5
+        await library.refresh("handbook", approve=True)
+        assert await texts(library, "holiday", limit=20) == ["The wiki of holiday"]
+        assert (await library.status()).sources[1].error == "The wiki is away. Start it."
