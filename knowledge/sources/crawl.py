@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from knowledge.errors import FetchError, FetchTooLarge, FetchUnlisted
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted
 from knowledge.sources.frontier import Frontier, Stop
 from knowledge.sources.host import TOGETHER, Host, conditions
 from knowledge.sources.spool import Spool
@@ -147,8 +147,8 @@ class Crawl:
             return Found(known)
         try:
             return await self._fetched(stop, known)
-        except FetchUnlisted:
-            return None
+        except (FetchUnlisted, FetchRefused):
+            return None  # no document, or it leads where nothing is fetched from
         except FetchTooLarge:
             return Found(self._too_large(stop))
         except FetchError as error:

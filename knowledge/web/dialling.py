@@ -122,7 +122,7 @@ class _TunnelConnector(aiohttp.TCPConnector):
             raise FetchTimeout(f"the proxy {self._proxy.shown} does not answer") from None
         except (ProxyError, OSError) as error:
             code = getattr(error, "error_code", None)
-            raise FetchFailed(f"the proxy {self._proxy.shown} does not connect to {host}:{port} ({code})") from None
+            raise FetchFailed(f"the proxy {self._proxy.shown} does not connect there ({code})") from None
 
 
 def _plain(url: str) -> str:

@@ -1,0 +1,349 @@
+"""A website: which pages become documents, how it is asked, and what happens when it does not answer."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
+from knowledge.interfaces import Listed, Source
+from knowledge.parsing import Parser
+from tests.sources.contract import listing
+from tests.sources.web_site import Reply, WebSite
+from tests.sources_bench import build
+
+LONG = "<p>Every employee has thirty days of annual leave, which must be taken until March of the next year.</p>" * 3
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[WebSite]:
+    site = WebSite()
+    await site.start()
+    site.page("/", "<a href='/a'>A</a> <a href='/b/'>B</a>" + LONG)
+    site.page("/a", "about a" + LONG)
+    site.page("/b/", "<a href=c>C</a>" + LONG)
+    site.page("/b/c", "about c" + LONG)
+    yield site
+    await site.stop()
+
+
+def source(site: WebSite, folder: Path, kept: dict[str, bytes] | None = None, **options: Any) -> Source:
+    return build("website", folder, kept=kept, **{"url": f"{site.url}/", "allow_hosts": [site.host], **options})
+
+
+async def broken(source: Source) -> tuple[dict[str, Listed], SourceError]:
+    found: dict[str, Listed] = {}
+    try:
+        async for batch in source.list():
+            found.update((one.document, one) for one in batch)
+    except SourceError as error:
+        assert str(error).endswith(".")
+        return found, error
+    raise AssertionError("the listing was whole")
+
+
+async def documents(site: WebSite, folder: Path, **options: Any) -> set[str]:
+    made = source(site, folder, **options)
+    try:
+        return set(await listing(made))
+    finally:
+        await made.close()
+
+
+# ── What is found ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_pages_are_found_by_links_and_read(site: WebSite, tmp_path: Path) -> None:
+    made = source(site, tmp_path)
+    found = await listing(made)
+    assert set(found) == {"/", "a", "b", "b/c"}
+    content = await made.read(found["b/c"])
+    await made.close()
+    parser = Parser()
+    document = await parser.parse("b/c", content)
+    await parser.close()
+    assert (document.title, "thirty days" in document.sections[0].text) == ("/b/c", True)
+    assert site.bodies["/b/c"] == 1, "what the listing brought is not fetched again"
+
+
+async def test_sitemaps_are_followed_packed_and_nested(site: WebSite, tmp_path: Path) -> None:
+    index = f"<sitemapindex><sitemap><loc>{site.url}/maps/1.xml.gz</loc></sitemap></sitemapindex>"
+    pages = "".join(f"<url><loc>{site.url}/x{n}</loc><lastmod>2026-01-0{n}</lastmod></url>" for n in (1, 2))
+    outside = "<url><loc>https://elsewhere.example/x</loc></url>"
+    site.pages["/robots.txt"] = Reply(f"Sitemap: {site.url}/map.xml", content_type="text/plain")
+    site.pages["/map.xml"] = Reply(index, content_type="application/xml")
+    site.pages["/maps/1.xml.gz"] = Reply(
+        gzip.compress(f'<?xml version="1.0"?><urlset>{pages}{outside}</urlset>'.encode()),
+        content_type="application/gzip",
+    )
+    site.page("/x1", LONG)
+    site.page("/x2", LONG)
+    made = source(site, tmp_path, links=False)
+    found = await listing(made)
+    await made.close()
+    assert set(found) == {"/", "x1", "x2"}
+    assert found["x2"].modified_at == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+async def test_only_what_is_below_the_prefix_belongs(site: WebSite, tmp_path: Path) -> None:
+    site.page("/b/", "<a href=c>C</a><a href=/a>A</a><a href=/b-old/x>old</a><a href=../a>up</a>" + LONG)
+    assert await documents(site, tmp_path, url=f"{site.url}/b/") == {"/", "c"}
+
+
+async def test_one_page_is_one_document_however_it_is_spelled(site: WebSite, tmp_path: Path) -> None:
+    spellings = [
+        "/a", "/a/", "/a#top", "/a?utm_source=mail", "/./a", "/b/../a", "/%61", "//127.0.0.1:PORT/a", "/a;jsessionid=9",
+        "/a?PHPSESSID=1", "/index.html",
+    ]  # fmt: skip
+    port = site.url.rpartition(":")[2]
+    links = "".join(f"<a href='{one.replace('PORT', port)}'>x</a>" for one in spellings)
+    site.page("/", links + LONG)
+    assert await documents(site, tmp_path) == {"/", "a"}
+    assert site.asked["/a"] == 1
+
+
+async def test_a_canonical_page_stands_for_its_copies(site: WebSite, tmp_path: Path) -> None:
+    site.page("/a", LONG, head='<link rel=canonical href="/real">')
+    site.page("/real", LONG)
+    assert "real" in (found := await documents(site, tmp_path))
+    assert "a" not in found
+
+
+async def test_a_canonical_page_that_is_none_loses_nothing(site: WebSite, tmp_path: Path) -> None:
+    site.page("/a", LONG, head='<link rel=canonical href="/nowhere">')
+    site.page("/b/", "other" + LONG, head='<link rel=canonical href="/">')
+    assert await documents(site, tmp_path) >= {"a", "b"}
+
+
+async def test_redirects_lead_to_one_document_and_never_out(site: WebSite, tmp_path: Path) -> None:
+    site.page("/", "<a href=/old>old</a><a href=/a>A</a><a href=/away>away</a>" + LONG)
+    site.pages["/old"] = Reply(status=301, headers={"Location": "/a"})
+    site.pages["/away"] = Reply(status=302, headers={"Location": "http://169.254.169.254/latest/meta-data/"})
+    assert await documents(site, tmp_path) == {"/", "a"}
+
+
+async def test_the_same_page_under_another_query_is_one(site: WebSite, tmp_path: Path) -> None:
+    site.page("/", "<a href='/a?token=1'>1</a><a href='/a?token=2'>2</a><a href='/q?id=1'>q</a><a href='/q?id=2'>q</a>")
+    for number in (1, 2):
+        site.page(f"/q?id={number}", f"{number}" + LONG)
+        site.pages[f"/a?token={number}"] = site.pages["/a"]
+    assert await documents(site, tmp_path) == {"/", "a?token=1", "q?id=1", "q?id=2"}
+
+
+async def test_files_are_documents_and_pictures_are_not_asked_for(site: WebSite, tmp_path: Path) -> None:
+    site.page("/", "<a href=/x.pdf>pdf</a><a href=/y.png>png</a><a href=/z.zip>zip</a><a href=/data>data</a>" + LONG)
+    site.pages["/x.pdf"] = Reply(b"%PDF-1.4 ...", content_type="application/pdf")
+    site.pages["/data"] = Reply(b"\0\1", content_type="application/octet-stream")
+    assert await documents(site, tmp_path) == {"/", "x.pdf"}
+    assert not {"/y.png", "/z.zip"} & set(site.asked)
+
+
+async def test_include_and_exclude(site: WebSite, tmp_path: Path) -> None:
+    assert await documents(site, tmp_path, include=["b/*"]) == {"b/c"}
+    assert await documents(site, tmp_path, exclude=["b"]) == {"/", "a"}
+    assert await documents(site, tmp_path, max_depth=1) == {"/", "a", "b"}
+
+
+# ── What the site asks of robots ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_robots_txt_is_honoured(site: WebSite, tmp_path: Path) -> None:
+    site.pages["/robots.txt"] = Reply("User-agent: kvasir\nDisallow: /b/", content_type="text/plain")
+    assert await documents(site, tmp_path) == {"/", "a"}
+    assert not any(path.startswith("/b/") for path in site.asked)
+    assert "b" in await documents(site, tmp_path, robots=False)
+
+
+async def test_noindex_and_nofollow(site: WebSite, tmp_path: Path) -> None:
+    site.page("/a", LONG, X_Robots_Tag="noindex")
+    site.page("/b/", "<a href=c>C</a>", head='<meta name="robots" content="noindex, nofollow">')
+    assert await documents(site, tmp_path) == {"/"}
+    site.page("/b/", "<a href=c>C</a>", head='<meta name="robots" content="noindex">')
+    site.page("/a", LONG, X_Robots_Tag="otherbot: noindex")
+    assert await documents(site, tmp_path) == {"/", "a", "b/c"}
+
+
+async def test_robots_txt_that_does_not_answer_forbids_everything(site: WebSite, tmp_path: Path) -> None:
+    site.pages["/robots.txt"] = Reply("", 503, headers={"Retry-After": "0"})
+    made = source(site, tmp_path)
+    with pytest.raises(SourceUnavailable, match="robots"):
+        await listing(made)
+    await made.close()
+    site.pages["/robots.txt"] = Reply("User-agent: *\nDisallow: /", content_type="text/plain")
+    made = source(site, tmp_path)
+    with pytest.raises(SourceDenied, match="robots"):
+        await listing(made)
+    await made.close()
+
+
+async def test_who_asks_is_told_and_never_more_than_two_at_a_time(site: WebSite, tmp_path: Path) -> None:
+    links = "".join(f"<a href=/p{number}>{number}</a>" for number in range(30))
+    site.page("/", links)
+    for number in range(30):
+        site.page(f"/p{number}", f"{number}" + LONG)
+    await documents(site, tmp_path, contact="https://company.example/kvasir")
+    assert {headers["User-Agent"] for headers in site.headers} == {"Kvasir/0.1 (+https://company.example/kvasir)"}
+    assert site.most_together <= 2
+
+
+async def test_a_busy_host_is_waited_for(site: WebSite, tmp_path: Path) -> None:
+    calm = site.pages["/a"]
+
+    class Busy(dict[str, Reply]):
+        def get(self, path: str, default: Any = None) -> Any:
+            busy = path == "/a" and site.asked["/a"] < 3
+            return Reply("busy", 429, headers={"Retry-After": "0"}) if busy else super().get(path, default)
+
+    site.pages = Busy({**site.pages, "/a": calm})
+    assert "a" in await documents(site, tmp_path)
+    assert site.asked["/a"] == 3
+
+
+async def test_the_authorization_goes_to_the_site_alone(site: WebSite, tmp_path: Path) -> None:
+    made = build(
+        "website", tmp_path, url=f"{site.url}/", allow_hosts=[site.host], authorization_env="X",
+        secrets={"authorization": "Bearer 1234567890"},
+    )  # fmt: skip
+    await listing(made)
+    await made.close()
+    assert any(headers.get("Authorization") == "Bearer 1234567890" for headers in site.headers)
+
+
+# ── Again and again ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_unchanged_page_costs_no_body(site: WebSite, tmp_path: Path) -> None:
+    kept: dict[str, bytes] = {}
+    first = source(site, tmp_path, kept)
+    before = await listing(first)
+    await first.close()
+    site.bodies.clear()
+    second = source(site, tmp_path, kept)
+    assert await listing(second) == before
+    assert site.bodies["/a"] == site.bodies["/b/c"] == 0
+    assert b"thirty" in (await second.read(before["a"])).data, "read without a body from the listing"
+    await second.close()
+
+
+async def test_what_changes_with_each_visit_is_no_new_version(site: WebSite, tmp_path: Path) -> None:
+    made = source(site, tmp_path)
+    before = await listing(made)
+    text = str(site.pages["/a"].body)
+    site.pages["/a"] = Reply(text.replace("<body>", '<body data-nonce="2"><script>var token = 7</script>'))
+    assert (await listing(made))["a"].version == before["a"].version
+    site.pages["/a"] = Reply(text.replace("thirty", "twenty"))
+    assert (await listing(made))["a"].version != before["a"].version
+    await made.close()
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_page_that_is_gone_is_gone(site: WebSite, tmp_path: Path, status: int) -> None:
+    kept: dict[str, bytes] = {}
+    await documents_kept(site, tmp_path, kept)
+    site.pages["/a"] = Reply("gone", status)
+    assert "a" not in await documents_kept(site, tmp_path, kept)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
+async def test_a_page_that_does_not_answer_is_not_gone(site: WebSite, tmp_path: Path, status: int) -> None:
+    kept: dict[str, bytes] = {}
+    await documents_kept(site, tmp_path, kept)
+    site.pages["/b/"] = Reply("", status, headers={"Retry-After": "0"})
+    made = source(site, tmp_path, kept)
+    found, error = await broken(made)
+    await made.close()
+    assert set(found) == {"/", "a", "b", "b/c"}, "with what it links to"
+    assert f"answers {status}" in str(error)
+    made = source(site, tmp_path)
+    found, _ = await broken(made)
+    await made.close()
+    assert set(found) == {"/", "a"}
+
+
+async def documents_kept(site: WebSite, folder: Path, kept: dict[str, bytes]) -> set[str]:
+    made = source(site, folder, kept)
+    try:
+        return set(await listing(made))
+    finally:
+        await made.close()
+
+
+async def test_a_site_that_goes_down_midway_is_not_asked_for_the_rest(site: WebSite, tmp_path: Path) -> None:
+    site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(40)))
+    for number in range(40):
+        site.pages[f"/p{number:02}"] = Reply("", 503, headers={"Retry-After": "0"})
+    made = source(site, tmp_path)
+    found, _ = await broken(made)
+    await made.close()
+    assert set(found) == {"/"}
+    assert sum(1 for path in site.asked if path.startswith("/p")) <= 8
+
+
+async def test_a_start_page_that_is_gone_is_the_source_being_away(site: WebSite, tmp_path: Path) -> None:
+    for reply, kind in ((Reply("", 404), SourceUnavailable), (Reply("", 403), SourceDenied)):
+        site.pages["/"] = reply
+        made = source(site, tmp_path)
+        with pytest.raises(kind):
+            await listing(made)
+        await made.close()
+
+
+# ── Sites without an end, pages without a text ───────────────────────────────────────────────────────────────────────
+
+
+async def test_a_site_with_too_many_pages_says_so_and_loses_nothing(site: WebSite, tmp_path: Path) -> None:
+    made = source(site, tmp_path, max_pages=3)
+    found, error = await broken(made)
+    await made.close()
+    assert len(found) == 3
+    assert "max_pages" in str(error)
+
+
+async def test_calendars_and_paths_that_grow_end(site: WebSite, tmp_path: Path) -> None:
+    class Endless(dict[str, Reply]):
+        def get(self, path: str, default: Any = None) -> Any:
+            if path.startswith("/calendar"):
+                year, month = (int(part) for part in path.split("/")[2:4])
+                following = f"/calendar/{year + month // 12}/{month % 12 + 1}"
+                return Reply(f"<html><body><main><a href={following}>next</a>{path}{LONG}</main></body></html>")
+            if path.startswith("/grow"):
+                return Reply(f"<html><body><a href=grow/>deeper</a>{path}{LONG}</body></html>")
+            return super().get(path, default)
+
+    site.page("/", "<a href=/calendar/2020/1>calendar</a><a href=/grow/>grow</a>")
+    site.pages = Endless(site.pages)
+    await documents(site, tmp_path, max_depth=500)
+    assert 0 < sum(1 for path in site.asked if path.startswith("/calendar")) < 130
+    assert 0 < sum(1 for path in site.asked if path.startswith("/grow")) < 10
+
+
+async def test_pages_without_a_text_to_read_say_why(site: WebSite, tmp_path: Path) -> None:
+    site.page("/a", "<form><input name=user><input type=password></form>")
+    site.pages["/b/"] = Reply("<html><body><div id=root></div><script src=/x.js></script></body></html>")
+    made = source(site, tmp_path)
+    found = await listing(made)
+    assert found["a"].readers == frozenset(), "what it said before is not for everybody any more"
+    for document, why in (("a", "login"), ("b", "scripts")):
+        with pytest.raises(SourceError, match=why):
+            await made.read(found[document])
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"url": "ftp://x.example/"}, "url"),
+        ({"url": "http://127.0.0.1/"}, "allow_hosts"),
+        ({"url": "https://u:p@x.example/"}, "url"),
+        ({"url": "https://x.example/", "max_pages": 0}, "max_pages"),
+        ({"url": "https://x.example/", "allow_hosts": ["a b"]}, "allow_hosts"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(SourceMisconfigured, match=named):
+        build("website", tmp_path, **options)
