@@ -6,7 +6,7 @@ import asyncio
 import base64
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -95,11 +95,12 @@ class GitHttp:
     def __init__(self, root: Path, token: str | None = None) -> None:
         self.root = root
         self.token = token
-        self.status: int | None = None
+        self.answer: Callable[[web.Request], web.StreamResponse | None] = lambda _: None
+        """Answers a request itself; None lets git answer."""
+        self.asked = asyncio.Event()
         self.stall: asyncio.Event | None = None
         """Answers wait for it."""
         self.seen: list[web.Request] = []
-        self.posted: list[bytes] = []
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -115,14 +116,14 @@ class GitHttp:
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(request)
+        self.asked.set()
         body = await request.read()
-        self.posted.append(body)
         if self.stall:
             await self.stall.wait()
-        if self.status:
-            return web.Response(status=self.status, text=f"no, whatever {self.token} says")
+        if (answer := self.answer(request)) is not None:
+            return answer
         if self.token and self.token not in _password(request):
             return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
         return await self._backend(request, body)
