@@ -28,7 +28,8 @@ def narrowed(question: str, rule: str, now: datetime) -> str:
         after=max((one for one in (own.after, given.after) if one is not None), default=None),
         before=min((one for one in (own.before, given.before) if one is not None), default=None),
     )
-    return " ".join([both.words, *_written(both)])
+    # In front: what a person leaves open (a quote, a fence) must not swallow them.
+    return " ".join([*_written(both), both.words])
 
 
 def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:

@@ -79,6 +79,7 @@ class Joiner:
         unknown = sorted(beside - known.keys())
         listed, rows = await both(self._listed([*near, *beside]), self._store.rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
+        found = {hit.id for hit in hits}
         passages: dict[str, Passage] = {}
         used: set[str] = set()
         for hit in hits:
@@ -86,6 +87,7 @@ class Joiner:
                 continue
             before, after = near.get(hit.id, ((), ()))
             line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used]
+            line = [id_ for id_ in line if id_ not in found or _one_section(hit, chunks[id_])]
             parts = grown(hit, [chunks[id_] for id_ in _unbroken(hit.id, line, listed)], self._room)
             used.update(part.id for part in parts)
             text = readable(hit, parts) if len(parts) > 1 else ""
@@ -143,11 +145,16 @@ def _tokens(chunk: Chunk) -> int:
 
 def _limit(hit: Chunk, other: Chunk, room: Room) -> int:
     """Return how large a passage may become with this neighbour; 0 where the two have nothing to do with each other."""
-    if (hit.heading, hit.url) == (other.heading, other.url):
-        return room.most  # one section that was cut
+    if _one_section(hit, other):
+        return room.most
     if _tokens(hit) < room.short and _related(hit.heading, other.heading):
         return room.short_with_others
     return 0
+
+
+def _one_section(one: Chunk, other: Chunk) -> bool:
+    """Whether a section was cut between the two; a hit of another section has a link of its own to be cited by."""
+    return (one.heading, one.url) == (other.heading, other.url)
 
 
 def _related(one: str, other: str) -> bool:

@@ -91,4 +91,5 @@ class Bench:
 
 
 async def texts(library: Library, query: str, **options: Any) -> list[str]:
-    return [hit.text for hit in (await library.search(query, **options)).hits]
+    """Return the texts of what is found, each chunk by itself."""
+    return [hit.text for hit in (await library.search(query, join=False, **options)).hits]

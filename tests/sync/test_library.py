@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ async def replaced_while_searched(bench: Bench, handbook: Any, replacements: int
             found = [text for text in await texts(library, "alpha part one of version") if text.startswith("alpha")]
             assert len(found) == 3, "neither version was found whole"
             assert len({text.rpartition(" ")[2] for text in found}) == 1, f"a mix: {found}"
+            for hit in (await library.search("alpha part one of version", limit=1)).hits:
+                assert len(set(re.findall(r"version (\d+)", hit.around))) <= 1, f"a mix: {hit.around}"
             searches += 1
         await writer
         return searches
