@@ -65,8 +65,7 @@ _DATE = re.compile(
     r"(?:T(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:Z|\+00:?00)?)?"
 )
 _DAYS: Final = {"today": 0, "今天": 0, "yesterday": 1, "昨天": 1}
-_MAX_FILTERS: Final = 64
-"""Of one question; what comes after is searched as words."""
+_MOST_PASSES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +106,11 @@ def parse(question: str, now: datetime) -> Query:
         BadFilter: a date cannot be read, or nothing but filters is there.
 
     """
-    taken = list(_filters(question))
+    words, taken = _separated(question)
     if not taken:
         return Query(question)
-    words = _without(question, taken)
     if not any(char.isalnum() for char in words):
-        raise BadFilter(
-            f"There is nothing to look for beside {question[taken[0].start : taken[0].end]}: add what you want to know."
-        )
+        raise BadFilter(f"There is nothing to look for beside “{_shown(question)}”: add what you want to know.")
     return Query(
         words,
         sources=frozenset(_values(taken, "in")),
@@ -148,10 +144,22 @@ def _named(name: str, known: Collection[str]) -> str:
     )
 
 
+def _separated(question: str) -> tuple[str, list[_Taken]]:
+    """Return the words and the filters; what is left holds none, also where taking one out brings another to light."""
+    filters: list[_Taken] = []
+    for _ in range(_MOST_PASSES):
+        taken = list(_filters(question))
+        if not taken:
+            return question, filters
+        filters += taken
+        question = _without(question, taken)
+    raise BadFilter("The filters of this question run into each other: put a blank between them.")
+
+
 def _filters(question: str) -> Iterator[_Taken]:
     """Yield the filters from left to right, past quotes and code."""
-    place = found = 0
-    while found < _MAX_FILTERS:
+    place = 0
+    while True:
         match = _FILTER.search(question, place)
         if match is None:
             return
@@ -162,7 +170,6 @@ def _filters(question: str) -> Iterator[_Taken]:
         place = match.end()
         taken = _taken(match)
         if taken is not None:
-            found += 1
             place = taken.end
             yield taken
 
@@ -214,7 +221,11 @@ def _without(question: str, taken: Iterable[_Taken]) -> str:
 
 
 def _joined(before: str, after: str) -> str:
+    """Join two parts; a line's end between them stays, since no quote goes over one."""
+    gap = before[len(before.rstrip()) :] + after[: len(after) - len(after.lstrip())]
     before, after = before.rstrip(), after.strip()
+    if "\n" in gap:
+        return f"{before}\n{after}".strip()
     return f"{before} {after}".strip() if after[:1] not in _CLOSING else before + after
 
 
