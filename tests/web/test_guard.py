@@ -1,0 +1,101 @@
+"""The one rule: what may be asked for, and what may be dialled."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from knowledge.errors import FetchRefused
+from knowledge.web.guard import Rules, judge_address, judge_url, rules
+from tests.web.vectors import INNER_4, INNER_6, embedded
+
+PUBLIC_ADDRESSES = (
+    "93.184.216.34",
+    "1.1.1.1",
+    "223.5.5.5",
+    "2606:4700:4700::1111",
+    "64:ff9b::5db8:d822",
+    "2002:101:101::1",
+)
+URLS = {
+    "http://example.com": "http://example.com/",
+    "HTTPS://EXAMPLE.com:443/a?b=c#d": "https://example.com/a?b=c",
+    "http://example.com./": "http://example.com/",
+    "http://example.com:443/": "http://example.com:443/",
+    "http://bücher.example/ü?ü": "http://xn--bcher-kva.example/%C3%BC?%C3%BC",
+    "http://文档.example/": "http://xn--7dvp7d.example/",
+    "http://[2606:4700:4700:0:0:0:0:1111]/": "http://[2606:4700:4700::1111]/",
+    "http://example.com/a%2Fb?x=%20": "http://example.com/a%2Fb?x=%20",
+    'http://example.com/"<>{}|^`': "http://example.com/%22%3C%3E%7B%7D%7C%5E%60",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "sent"), URLS.items())
+def test_a_url_is_brought_to_one_spelling(url: str, sent: str) -> None:
+    assert judge_url(url, Rules()).url == sent
+    assert judge_url(sent, Rules()).url == sent
+
+
+@pytest.mark.parametrize("address", [*INNER_4, *INNER_6, *(form for one in INNER_4 for form in embedded(one))])
+def test_no_inner_address_is_dialled(address: str) -> None:
+    with pytest.raises(FetchRefused):
+        judge_address(address, "x.example", Rules())
+
+
+@pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
+def test_public_addresses_are_dialled(address: str) -> None:
+    judge_address(address, "x.example", Rules())
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_that_carries_another_is_as_good_as_that(address: IPv4Address) -> None:
+    def fine(text: str) -> bool:
+        try:
+            judge_address(text, "x.example", Rules())
+        except FetchRefused:
+            return False
+        return True
+
+    for form in embedded(str(address)):
+        assert fine(str(address)) or not fine(form), form
+    assert fine(f"::ffff:{address}") == fine(str(address)) == fine(f"64:ff9b::{address}")
+
+
+@given(st.ip_addresses(v=6))
+def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
+    try:
+        judge_address(str(address), "x.example", Rules())
+    except FetchRefused:
+        return
+    assert any(address in IPv6Network(network) for network in ("2000::/3", "64:ff9b::/96", "::ffff:0:0/96"))
+
+
+@given(st.text(max_size=60), st.sampled_from(["http://", "https://", "http://example.com", "//", ""]))
+def test_any_text_is_judged_or_refused(text: str, start: str) -> None:
+    try:
+        target = judge_url(start + text, Rules())
+    except FetchRefused as refused:
+        assert refused.reason != str(refused)  # noqa: PT017
+        return
+    assert target.url.isascii()
+    assert target.url.isprintable()
+    assert not set(target.url) & set(' \\<>"\r\n')
+    assert URL(target.url, encoded=True).raw_host == target.host
+    assert judge_url(target.url, Rules()) == target
+
+
+def test_named_hosts_are_read_as_hosts_and_ports() -> None:
+    named = rules(["Intranet.Company", "wiki.company:8443", "[FD00::1]", "wiki.company:443", "10.0.0.1"])
+    assert named.allowed == {
+        "intranet.company": frozenset(),
+        "wiki.company": frozenset({8443, 443}),
+        "fd00::1": frozenset(),
+        "10.0.0.1": frozenset(),
+    }
+    for entry in ("", "a b", "http://x", "0x7f.1", "u@x", "x:99999", "*.company"):
+        with pytest.raises(ValueError, match="host"):
+            rules([entry])
