@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from bot.adding import Adding, place_of
 from bot.answering.answer import Answerer, Search
 from bot.apology import apology
 from bot.configuration import ADDED
@@ -141,6 +142,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             engine_status=engine.status,
             apology=apology,
             journal=journal if _has_slack(settings) else None,
+            adding=_adding(settings, library),
             access=settings.access,
             channels=settings.channels,
         )
@@ -152,6 +154,12 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         where = workspace.url if workspace is not None else app.address
         terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run(app, engine, shelf, workspace, terminal)
+
+
+def _adding(settings: Settings, library: Library) -> Adding:
+    """Return what keeps the files that owners send, in the first source that takes documents."""
+    takers = [spec for spec in settings.knowledge.sources if spec.kind == "push"]
+    return Adding(place_of(settings.knowledge.sources, takers[0].name if takers else None), settings.home, library)
 
 
 def _folders(settings: Settings) -> dict[str, Path]:

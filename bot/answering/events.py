@@ -72,8 +72,8 @@ class Notice:
     text: str
 
 
-Route = Literal["engine", "passages", "unknown"]
-"""Who made the answer: the model, the quoted passages alone, or nobody because nothing was found."""
+Route = Literal["engine", "passages", "unknown", "files"]
+"""Who made the answer: the model, the quoted passages alone, or nobody because nothing was found or files came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.adding import Adding
 from bot.configuration import Access
 from bot.journal import Journal, keep_watch
 from bot.ledger import Ledger
@@ -25,6 +26,7 @@ from bot.slack.calls import CALL_TIMEOUT_S, Calls
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnavailable
 from bot.slack.events import Me
 from bot.slack.http import HttpRunner
+from bot.slack.intake import Intake
 from bot.slack.kb import Kb, Library
 from bot.slack.listeners import Desk
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
@@ -54,6 +56,8 @@ class SlackDeps:
     apology: Callable[[BaseException], str]
     journal: Journal | None = None
     """Where what is said in public channels is noted, if they are a source."""
+    adding: Adding | None = None
+    """What keeps the files that owners send."""
     access: Access = field(default_factory=Access)
     """Who may manage the knowledge."""
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -229,6 +233,8 @@ async def slack_app(
             abilities=abilities,
             on_unauthorized=doubts.suspect,
         )
+        if deps.adding is not None:
+            turns.intake = Intake(calls, client, deps.adding, deps.access)
         kb = Kb(
             deps.library,
             deps.engine_status,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -163,7 +163,8 @@ class Kb:
         match command:
             case Search(query):
                 within = narrowed(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
-                return texts.search_text(await self._library.search(within, limit=_HITS), chinese=chinese)
+                found = await self._library.search(within, limit=_HITS)
+                return texts.search_text(replace(found, query=query), chinese=chinese)
             case Status():
                 return texts.status_text(self._engine_status(), await self._library.status(), chinese=chinese)
             case ListSources():

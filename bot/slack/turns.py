@@ -26,6 +26,7 @@ from bot.slack.account import Account
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError, SlackGone, SlackStopped, SlackUnauthorized
 from bot.slack.events import Me, readable
+from bot.slack.intake import Intake
 from bot.slack.lanes import Lanes
 from bot.slack.leftovers import Leftovers
 from bot.slack.reply import Reply
@@ -117,6 +118,8 @@ class Turns:
         self._settings = settings or TurnSettings()
         self._abilities = abilities or Abilities()
         self._on_unauthorized = on_unauthorized
+        self.intake: Intake | None = None
+        """What takes in files that are sent to the bot, where that is possible."""
         self._threads = Threads(calls, me)
         self._left = Leftovers(ledger, self._threads, calls)
         self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
@@ -379,7 +382,15 @@ class Turns:
     async def _shown(self, turn: Turn, reply: Reply, account: Account, started: float) -> TurnState:
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
+            if self.intake is not None and self.intake.takes(turn.asked):
+                text = await self._threads.question(turn.asked)
+                finished = await reply.show(self.intake.answer(turn.asked, text, reply))
+                return self._outcome(finished, reply, account)
             question = await self._question(turn.asked, reply)
+            if not question.text and self.intake is not None and self.intake.may_be_given(turn.asked):
+                await reply.say(self.intake.refusal(await self._threads.names(self.intake.owners), reply))
+                account.route = "help"
+                return TurnState.DONE
             if not question.text:
                 await reply.say(words.EMPTY.to(reply))
                 account.route = "help"
@@ -408,7 +419,7 @@ class Turns:
         if not text and history and not history[-1].answer:
             # "@Kvasir" alone under what people said: that is the question.
             text, history = history[-1].question, history[:-1]
-        if asked.files:
+        if asked.files and text:
             reply.notice(words.FILES.to(reply))
         within = self._settings.channels.get(asked.key.channel, "")
         return Question(text=text, history=history, id=f"{asked.key.channel}-{asked.key.ts}", within=within)

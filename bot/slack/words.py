@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.slack.render import NOTICE_MARK
+from knowledge.sources.tray import Put
 
 
 class Listener(Protocol):
@@ -49,3 +50,37 @@ NO_HISTORY = Words(
     "我无法读取此消息列，以下仅根据最后一条消息回答。",
 )
 NOTHING = Words("There is no answer to show.", "没有可显示的回答。")
+
+# ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────
+
+KEPT = {
+    Put.ADDED: Words("{name} is kept. Reading it …", "已收下 {name}，正在读取…"),
+    Put.REPLACED: Words(
+        "{name} takes the place of the one that was there. Reading it …", "{name} 已替换原有的同名文档，正在读取…"
+    ),
+    Put.UNCHANGED: Words("{name} is there already, unchanged.", "{name} 已经存在，内容没有变化。"),
+}
+FOUND_NOW = Words(
+    "Can be found now, in *{source}*: {names}. To take one away again: `kvasir add --remove NAME`.",
+    "现在可以搜到（来源 *{source}*）：{names}。如需移除：`kvasir add --remove 名称`。",
+)
+FOUND_LATER = Words(
+    "It is kept, and can be found once the sync that is running, or the next one, has ended.",
+    "已经保存，等正在进行的或下一次同步结束后即可搜到。",
+)
+TEXT_BESIDE_FILES = Words(
+    "I took the files and did not answer the text; ask it in a message of its own.",
+    "我收下了文件，没有回答文字部分；请单独发送问题。",
+)
+TOO_MANY_FILES = Words(
+    "I took the first {count} files; send the others in another message.",
+    "我只收下了前 {count} 个文件，请另发一条消息发送其余文件。",
+)
+NOT_AN_OWNER = Words(
+    "Only an owner may add documents. Send the file to {owners}.",
+    "只有负责人可以添加文档。请把文件发给 {owners}。",
+)
+NO_OWNERS = Words(
+    "I keep files only for owners, and none is named. An administrator names them in kvasir.toml: [access] owners.",
+    "我只为负责人保存文件，而目前没有指定负责人。管理员可以在 kvasir.toml 的 [access] owners 中指定。",
+)

@@ -64,7 +64,7 @@ class Tray:
         self.folder = folder
         self._cards = folder / "cards"
         self._blobs = folder / "blobs"
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._now = now
 
     def put(
@@ -85,8 +85,8 @@ class Tray:
 
         """
         name = document_name(name)
-        if len(data) > self._max_bytes:
-            raise too_large(name, len(data), self._max_bytes)
+        if len(data) > self.max_bytes:
+            raise too_large(name, len(data), self.max_bytes)
         card = Card(
             name=name,
             sha256=hashlib.sha256(data).hexdigest(),

@@ -110,12 +110,14 @@ class Shelf:
     progress: tuple[Progress, ...] = ()
     go: asyncio.Event | None = None
     state: LibraryStatus = field(default_factory=lambda: LibraryStatus("lancedb", indexing=False, sources=(source(),)))
+    searched: list[str] = field(default_factory=list)
     approved: list[str | None] = field(default_factory=list)
     report: SyncReport = field(
         default_factory=lambda: SyncReport({"docs": SourceReport(listed=7, unchanged=5, added=2)}, 1.5)
     )
 
     async def search(self, query: str, *, limit: int) -> SearchResult:
+        self.searched.append(query)
         if self.failure:
             raise self.failure
         return SearchResult(query, self.hits[:limit], 0.01, answerable=True)

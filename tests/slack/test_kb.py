@@ -293,7 +293,8 @@ async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_pat
     rules = {"channels": {"C0GENERAL1": "in:handbook"}}
     async with sandbox(tmp_path) as box, bot_in(box, tmp_path, shelf=shelf, deps=rules) as bot:
         await box.command("ada", "#general", "/kb search logs")
-        await told(bot, "in:", " logs")
+        await told(bot, "*“logs”*")
+        assert shelf.searched == ['in:"handbook" logs']
         await box.command("ada", "#general", "/kb search logs in:wiki")
         await told(bot, "In this channel only in:handbook is searched")
         await box.command("ada", "#handbook", "/kb search elsewhere")

@@ -1,0 +1,88 @@
+"""A file that hangs on a message, fetched from Slack's own host: the token is shown to no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.errors import SlackError
+
+_FETCH_S = 180.0
+_PIECE = 1 << 16
+_HTML = b"<!doctype html"
+
+
+class FileRefused(SlackError):
+    """A file was not fetched; the text says why, and what to do."""
+
+
+def may_fetch(url: str, api_url: str) -> bool:
+    """Tell whether the bot's token may be shown to this address: Slack's host for files, or the API's own. Pure."""
+    try:
+        file, api = urlsplit(url), urlsplit(api_url)
+        same = (file.scheme, file.hostname, file.port) == (api.scheme, api.hostname, api.port)
+    except ValueError:
+        return False
+    if file.username is not None or file.password is not None:
+        return False
+    if api.scheme == "http":  # a workspace on this machine: files and API are one server
+        return same
+    return file.scheme == "https" and file.port in {None, 443} and file.hostname == f"files.{api.hostname}"
+
+
+async def fetch(client: AsyncWebClient, file: Mapping[str, Any], limit_bytes: int) -> bytes:
+    """Return a file's bytes; ``file`` is Slack's object.
+
+    Raises:
+        FileRefused: it lies elsewhere, is too large or gone, or the app may not read it.
+
+    """
+    name, url = str(file.get("name") or "the file"), str(file.get("url_private_download") or "")
+    if file.get("is_external") or file.get("mode") in {"external", "tombstone", "hidden_by_limit"} or not url:
+        raise FileRefused(f"{name} does not lie in Slack, or is hidden there. Send the file itself.")
+    if not may_fetch(url, str(client.base_url)):
+        raise FileRefused(f"{name} lies on another host than Slack's files, so it was not fetched. Send it once more.")
+    if int(file.get("size") or 0) > limit_bytes:
+        raise _too_large(name, limit_bytes)
+    try:
+        async with asyncio.timeout(_FETCH_S):
+            return await _fetched(client, url, name, limit_bytes)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise FileRefused(f"{name} could not be fetched from Slack. Send it once more.") from error
+
+
+async def _fetched(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
+    assert client.session is not None  # noqa: S101 - it was given one
+    headers = {"Authorization": f"Bearer {client.token}"}
+    timeout = aiohttp.ClientTimeout(total=_FETCH_S)
+    async with client.session.get(
+        url, headers=headers, proxy=client.proxy, allow_redirects=False, timeout=timeout
+    ) as answer:
+        if answer.status in {301, 302, 303, 307, 308, 401, 403}:
+            raise _not_allowed(name)
+        if answer.status != 200:  # noqa: PLR2004
+            raise FileRefused(f"Slack answers {answer.status} for {name}. Send it once more.")
+        data = bytearray()
+        async for piece in answer.content.iter_chunked(_PIECE):
+            data += piece
+            if len(data) > limit_bytes:
+                raise _too_large(name, limit_bytes)
+    if data[:64].lstrip().lower().startswith(_HTML) and not name.lower().endswith((".html", ".htm", ".xhtml")):
+        raise _not_allowed(name)  # the sign-in page
+    return bytes(data)
+
+
+def _not_allowed(name: str) -> FileRefused:
+    return FileRefused(
+        f"Slack does not give {name} to the app: it lacks the scope files:read. Add it at api.slack.com/apps "
+        "(`kvasir manifest` prints all of them) and reinstall the app."
+    )
+
+
+def _too_large(name: str, limit_bytes: int) -> FileRefused:
+    return FileRefused(f"{name} is larger than the {limit_bytes / 1e6:.0f} MB that are read. Split it.")

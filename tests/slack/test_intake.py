@@ -1,0 +1,256 @@
+"""Files that somebody sends the bot in a direct message: whose are kept, from where they are fetched, what is told."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bot.adding import Adding
+from bot.configuration import Access
+from bot.slack.app import web_client
+from bot.slack.files import FileRefused, fetch, may_fetch
+from knowledge.errors import StoreUnavailable, SyncRunning
+from knowledge.settings import SourceSpec
+from knowledge.status import LibraryStatus
+from knowledge.sync.records import Failure
+from knowledge.sync.report import OnProgress, SourceReport, SyncReport
+from tests.slack.room import Bot, bot_in, shown, source
+from tests.slack_sandbox import Box, sandbox
+
+ADA = "U0ADA00001"
+
+
+@dataclass
+class Books:
+    """A library that syncs one source of added documents."""
+
+    refusals: list[Exception] = field(default_factory=list)
+    failures: tuple[Failure, ...] = ()
+    refreshed: int = 0
+
+    async def refresh(
+        self, source: str | None = None, on_progress: OnProgress | None = None, *, approve: bool = False
+    ) -> SyncReport:
+        assert (source, on_progress, approve) == ("added", None, False)
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.refreshed += 1
+        return SyncReport({"added": SourceReport(listed=1, failed=len(self.failures), failures=self.failures)}, 0.1)
+
+    async def status(self) -> LibraryStatus:
+        return LibraryStatus("lancedb", indexing=False, sources=(source("added", kind="push"),))
+
+
+@dataclass
+class Desk:
+    box: Box
+    bot: Bot
+    adding: Adding
+    books: Books
+
+    async def send(
+        self, *names: str, text: str = "", person: str = "ada", channel: str = "@kvasir", data: bytes = b"x"
+    ) -> str:
+        files = [{"name": name, "base64": base64.b64encode(data).decode()} for name in names]
+        said = {"person": person, "channel": channel, "text": text, "files": files}
+        return str((await self.box.control("POST", "say", said))["ts"])
+
+    async def told(self, contains: str, channel: str = "@kvasir", person: str = "ada") -> str:
+        message = await self.box.wait_for_message(
+            lambda m: m.get("bot_id") and contains in shown(m), channel=channel, person=person
+        )
+        return shown(message)
+
+    def names(self) -> list[str]:
+        return [card.name for card in self.adding.tray.cards()]
+
+
+@contextlib.asynccontextmanager
+async def desk_in(tmp_path: Path, *owners: str) -> AsyncIterator[Desk]:
+    books = Books()
+    adding = Adding(SourceSpec("added", "push", {"max_mb": 0.01}, tmp_path), tmp_path, books)
+    deps: dict[str, Any] = {"adding": adding, "access": Access(frozenset(owners))}
+    async with sandbox(tmp_path) as box, bot_in(box, tmp_path, deps=deps) as bot:
+        yield Desk(box, bot, adding, books)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path, ADA) as desk:
+        yield desk
+
+
+async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
+    await desk.send("leave.md", data=b"# Leave\n\nThirty days.")
+    text = await desk.told("Can be found now")
+    assert "leave.md is kept" in text
+    assert desk.books.refreshed == 1
+    (card,) = desk.adding.tray.cards()
+    assert (card.name, card.added_by) == ("leave.md", ADA)
+    assert desk.adding.tray.data(card) == b"# Leave\n\nThirty days."
+    assert not desk.bot.answerer.asked
+
+    await desk.send("leave.md", data=b"# Leave\n\nForty days.")
+    await desk.told("takes the place of the one that was there")
+    await desk.send("leave.md", data=b"# Leave\n\nForty days.")
+    await desk.told("there already, unchanged")
+    assert desk.names() == ["leave.md"]
+
+
+async def test_several_files_and_what_is_wrong_with_some(desk: Desk) -> None:
+    desk.books.failures = (Failure("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
+    await desk.send("a.md", "film.mkv", "locked.pdf", text="请收下这些文件")
+    text = await desk.told("现在可以搜到")
+    assert "film.mkv is no kind of document that is read" in text
+    assert "locked.pdf needs a password" in text
+    assert "a.md" in text
+    assert "没有回答文字部分" in text
+    assert desk.names() == ["a.md", "locked.pdf"]
+    await desk.send("big.md", data=b"x" * 20_000)
+    await desk.told("big.md is larger than the 0 MB that are read")
+    assert desk.names() == ["a.md", "locked.pdf"]
+
+
+async def test_what_cannot_be_read_yet_is_kept_and_said(desk: Desk) -> None:
+    desk.books.refusals = [SyncRunning("A sync is running."), StoreUnavailable("The store is down. Start it.")]
+    await desk.send("a.md")
+    text = await desk.told("It is kept, and can be found once")
+    assert "The store is down. Start it." in text
+    assert desk.names() == ["a.md"]
+
+
+@pytest.mark.parametrize(
+    ("owners", "words"), [((ADA,), "Only an owner may add documents. Send the file to ada."), ((), "[access] owners")]
+)
+async def test_others_get_a_sentence(tmp_path: Path, owners: tuple[str, ...], words: str) -> None:
+    async with desk_in(tmp_path, *owners) as desk:
+        await desk.send("a.md", person="bo")
+        await desk.told(words, person="bo")
+        await desk.send("a.md", text="how many days?", person="bo")
+        await desk.told("You asked: how many days?", person="bo")
+        assert desk.names() == []
+        assert desk.books.refreshed == 0
+
+
+async def test_a_file_in_a_channel_is_not_taken(desk: Desk) -> None:
+    await desk.send("a.md", text="@Kvasir what is this?", channel="#general")
+    text = await desk.told("You asked: what is this?", "#general")
+    assert "I cannot read attached files" in text
+    assert desk.names() == []
+
+
+async def test_an_app_without_the_scope_is_told_of_it(desk: Desk) -> None:
+    await desk.box.faults(scopes=["chat:write", "im:history", "app_mentions:read", "users:read"])
+    await desk.send("a.md")
+    await desk.told("it lacks the scope files:read")
+    assert desk.names() == []
+
+
+async def test_a_restart_in_the_middle_adds_once_and_answers_once(tmp_path: Path) -> None:
+    books = Books(refusals=[SyncRunning("A sync is running.")] * 1_000)
+    adding = Adding(SourceSpec("added", "push", {}, tmp_path), tmp_path, books)
+    deps: dict[str, Any] = {"adding": adding, "access": Access(frozenset({ADA}))}
+    async with sandbox(tmp_path) as box:
+        async with bot_in(box, tmp_path, deps=deps) as bot:
+            desk = Desk(box, bot, adding, books)
+            ts = await desk.send("a.md")
+            await desk.told("a.md is kept")
+        books.refusals = []
+        async with bot_in(box, tmp_path, deps=deps):
+            await desk.told("Can be found now")
+            await box.wait_delivered()
+        mine = [m for m in await box.messages("@kvasir") if m["root"] == ts and m.get("bot_id")]
+        assert ["interrupted" in shown(m) for m in mine] == [True, False]
+        assert "Can be found now" in shown(mine[1])
+        assert desk.names() == ["a.md"]
+
+
+# ── From where ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("url", "api", "allowed"),
+    [
+        ("https://files.slack.com/files-pri/T1-F1/download/a.md", "https://slack.com/api/", True),
+        ("https://files.slack-gov.com/files-pri/T1-F1/download/a.md", "https://slack-gov.com/api/", True),
+        ("https://files.slack.com:8443/a.md", "https://slack.com/api/", False),
+        ("http://files.slack.com/a.md", "https://slack.com/api/", False),
+        ("https://files.slack.com.evil.example/a.md", "https://slack.com/api/", False),
+        ("https://files.slack.com@evil.example/a.md", "https://slack.com/api/", False),
+        ("https://evil.example/files.slack.com/a.md", "https://slack.com/api/", False),
+        ("https://slack.com/a.md", "https://slack.com/api/", False),
+        ("https://evil.files.slack.com/a.md", "https://slack.com/api/", False),
+        ("https://docs.google.com/a.md", "https://slack.com/api/", False),
+        ("http://127.0.0.1:3000/files-pri/a.md", "http://127.0.0.1:3000/api/", True),
+        ("http://127.0.0.1:3001/files-pri/a.md", "http://127.0.0.1:3000/api/", False),
+        ("http://[::1", "http://127.0.0.1:3000/api/", False),
+        ("file:///etc/passwd", "https://slack.com/api/", False),
+        ("", "https://slack.com/api/", False),
+    ],
+)
+def test_the_token_is_shown_to_slack_s_own_host_for_files_alone(url: str, api: str, allowed: bool) -> None:  # noqa: FBT001
+    assert may_fetch(url, api) is allowed
+
+
+@contextlib.asynccontextmanager
+async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
+    """Serve something on another port, which notes what it is shown."""
+    tokens: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        tokens.append(request.headers.get("Authorization"))
+        if request.path == "/away":
+            return web.Response(status=302, headers={"Location": "/other"})
+        if request.path == "/page":
+            return web.Response(text="<!DOCTYPE html><title>Sign in</title>", content_type="text/html")
+        return web.Response(body=b"y" * 5_000_000 if request.path == "/endless" else b"x")
+
+    app = web.Application()
+    app.add_routes([web.get("/{path:.*}", answer)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", tokens
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("path", "says"), [("/away", "files:read"), ("/page", "files:read"), ("/endless", "is larger than")]
+)
+async def test_what_is_no_file_is_not_taken_for_one(path: str, says: str) -> None:
+    async with elsewhere() as (url, tokens), aiohttp.ClientSession() as session:
+        client = web_client(f"{url}/api/", "xoxb-secret-token", session)
+        with pytest.raises(FileRefused, match=says) as caught:
+            await fetch(client, {"name": "a.md", "url_private_download": url + path}, 1_000_000)
+        assert len(tokens) == 1, "no redirect is followed"
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"is_external": True},
+        {"mode": "tombstone"},
+        {"url_private_download": ""},
+        {"url_private_download": "http://ELSEWHERE/a"},
+    ],
+)
+async def test_what_lies_elsewhere_is_never_asked_for(file: dict[str, Any]) -> None:
+    async with elsewhere() as (url, tokens), aiohttp.ClientSession() as session:
+        client = web_client("https://slack.com/api/", "xoxb-secret-token", session)
+        given = {"name": "a.md", "url_private_download": url, **file}
+        given["url_private_download"] = str(given["url_private_download"]).replace("http://ELSEWHERE", url)
+        with pytest.raises(FileRefused):
+            await fetch(client, given, 1_000)
+        assert tokens == []
