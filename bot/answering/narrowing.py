@@ -29,7 +29,14 @@ def narrowed(question: str, rule: str, now: datetime) -> str:
         before=min((one for one in (own.before, given.before) if one is not None), default=None),
     )
     # In front: what a person leaves open (a quote, a fence) must not swallow them.
-    return " ".join([*_written(both), both.words])
+    text = " ".join([*_written(both), both.words])
+    if _filters(parse(text, now)) != _filters(both):
+        raise BadFilter("The filters in this question cannot be read together. Use fewer, and put them at its end.")
+    return text
+
+
+def _filters(query: Query) -> tuple[object, ...]:
+    return (query.sources, query.kinds, query.after, query.before)
 
 
 def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:

@@ -40,6 +40,28 @@ def test_what_contradicts_the_rule_finds_nothing_and_says_so(question: str, rule
         narrowed(question, rule, NOW)
 
 
+def test_more_filters_than_are_read_widen_nothing() -> None:
+    with pytest.raises(BadFilter):
+        narrowed("how? " + "after:2026-01-01 " * 300 + "in:wiki", "in:handbook", NOW)
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["in:wiki", 'in:"wiki"', "in:handbook", "type:pdf", '"', "`", "```", "“", "”", "how", "?", " ", "\n", "，"]
+    ),
+    max_size=12,
+)
+
+
+@given(PIECES.map("".join))
+def test_whatever_is_typed_the_rule_holds(typed: str) -> None:
+    try:
+        both = parse(narrowed(f"how{typed}", "in:handbook", NOW), NOW)
+    except BadFilter:
+        return
+    assert both.sources == frozenset({"handbook"})
+
+
 SOURCES = st.sets(st.sampled_from(["handbook", "wiki", "hr docs"]), max_size=2)
 KINDS = st.sets(st.sampled_from(["pdf", "md", "docx"]), max_size=2)
 DAYS = st.none() | st.dates(datetime(2020, 1, 1).date(), datetime(2026, 1, 1).date())  # noqa: DTZ001 - days alone
