@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from bot.configuration import Access, nearest, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
+from bot.web_settings import passwords, web_settings
 from engine.settings import EngineSettings
 from knowledge.settings import Consistency, KnowledgeSettings, Placement
 
@@ -52,6 +53,14 @@ class Environment(BaseModel):
     WEAVIATE_NAMESPACE: str = Field(default="", pattern=r"^([a-z][a-z0-9]{0,31})?$")
     WEAVIATE_READ_CONSISTENCY: Consistency | None = None
     WEAVIATE_WRITE_CONSISTENCY: Consistency | None = None
+    HTTP_PROXY: SecretStr | None = None
+    HTTPS_PROXY: SecretStr | None = None
+    ALL_PROXY: SecretStr | None = None
+    NO_PROXY: str | None = None
+    KVASIR_PROXY_TRUSTED: bool = False
+    KVASIR_PROXY_RULES: SecretStr = SecretStr("")
+    KVASIR_CONTACT: str = Field(default="", pattern=r"^[\x21-\x7e]{0,200}$")
+    KVASIR_CA_FILE: Path | None = None
 
 
 _MEANING = {
@@ -67,6 +76,8 @@ _MEANING = {
     "WEAVIATE_NAMESPACE": "up to 32 small letters and digits that begin with a letter",
     "WEAVIATE_READ_CONSISTENCY": "ONE, QUORUM or ALL",
     "WEAVIATE_WRITE_CONSISTENCY": "ONE, QUORUM or ALL",
+    "KVASIR_PROXY_TRUSTED": "true or false",
+    "KVASIR_CONTACT": "the address of a page or a mailbox, without blanks",
 }
 _OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
 _DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_TEST_WEAVIATE"}
@@ -98,6 +109,7 @@ class Settings:
         found = [self.engine.api_key, self.knowledge.weaviate_api_key, self.database_url]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
+        found += passwords(self.knowledge.web)
         return tuple(secret for secret in found if secret)
 
     def __repr__(self) -> str:
@@ -153,6 +165,13 @@ def load(
             weaviate_placement=_placement(environment),
             sources=configured.sources,
             nightly=configured.nightly,
+            web=web_settings(
+                variables,
+                trusted=environment.KVASIR_PROXY_TRUSTED,
+                rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
+                contact=environment.KVASIR_CONTACT,
+                ca_file=environment.KVASIR_CA_FILE,
+            ),
         ),
         access=configured.access,
         channels=configured.channels,

@@ -1,0 +1,65 @@
+"""How the web is gone to, from the environment: proxies as every program reads them, and who Kvasir says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bot.errors import SettingsError
+from knowledge.web.proxies import DIRECT, Proxies, Proxy
+from knowledge.web.settings import WebSettings
+
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+"""Read in capitals or in small letters; the small ones win, as curl has it."""
+
+
+def web_settings(
+    variables: Mapping[str, str], *, trusted: bool, rules: str, contact: str, ca_file: Path | None
+) -> WebSettings:
+    """Return the settings; ``rules`` are ``domain=proxy`` with commas between, ``direct`` for no proxy.
+
+    Raises:
+        SettingsError: a proxy, a rule or the file of certificates cannot be meant; its text holds no password.
+
+    """
+    told = {name: variables.get(name.lower()) or variables.get(name) or "" for name in PROXY_VARIABLES}
+    if ca_file is not None and not ca_file.is_file():
+        raise SettingsError(f"KVASIR_CA_FILE names {ca_file}, which is no file. Correct it, or unset it.")
+    return WebSettings(
+        proxies=Proxies(
+            http=_proxy("HTTP_PROXY", told["HTTP_PROXY"] or told["ALL_PROXY"], trusted=trusted),
+            https=_proxy("HTTPS_PROXY", told["HTTPS_PROXY"] or told["ALL_PROXY"], trusted=trusted),
+            no_proxy=tuple(entry.strip() for entry in told["NO_PROXY"].split(",") if entry.strip()),
+            rules=_rules(rules, trusted=trusted),
+        ),
+        contact=contact,
+        ca_file=ca_file,
+    )
+
+
+def passwords(web: WebSettings) -> list[str]:
+    """Return the proxies' addresses that hold a password."""
+    proxies = [web.proxies.http, web.proxies.https, *web.proxies.rules.values()]
+    return [proxy.url for proxy in proxies if proxy is not None and "@" in proxy.url]
+
+
+def _rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:
+    found: dict[str, Proxy | None] = {}
+    for rule in (part.strip() for part in text.split(",") if part.strip()):
+        domain, equals, url = (part.strip() for part in rule.partition("="))
+        if not equals or not domain or not url:
+            raise SettingsError(
+                "KVASIR_PROXY_RULES should be domain=proxy with commas between, such as "
+                f"“partner.com=socks5://proxy:1080, intranet.company={DIRECT}”."
+            )
+        found[domain] = None if url == DIRECT else _proxy("KVASIR_PROXY_RULES", url, trusted=trusted)
+    return found
+
+
+def _proxy(variable: str, url: str, *, trusted: bool) -> Proxy | None:
+    if not url.strip():
+        return None
+    try:
+        return Proxy(url.strip() if "://" in url else f"http://{url.strip()}", trusted=trusted)
+    except ValueError as error:
+        raise SettingsError(f"{variable} cannot be used: {error}. Correct it, or unset it.") from None
