@@ -24,7 +24,8 @@ from knowledge.sources.confluence_rights import admitted_by_all, constraints, gr
 from knowledge.sources.confluence_server import DataCenter
 from knowledge.sources.confluence_storage import mentioned, page_html
 from knowledge.sources.folder import SUFFIXES
-from knowledge.sources.http_api import FixedHeaders, HttpApi, Refused, Service, link, secure_url
+from knowledge.sources.http_api import FixedHeaders, HttpApi, Refused, Service
+from knowledge.sources.http_call import link, secure_url
 from knowledge.sources.registry import Kind
 
 _FORM = 1

@@ -8,7 +8,8 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence_model import NOBODY, Attachment, Body, Node, Page, Ref, Space
 from knowledge.sources.confluence_rights import GROUP, USER
-from knowledge.sources.http_api import Call, HttpApi, Refused, part
+from knowledge.sources.http_api import HttpApi, Refused
+from knowledge.sources.http_call import Call, part
 from knowledge.sources.http_patience import Reply
 from knowledge.sources.json_form import (
     JsonObject,

@@ -6,9 +6,8 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
-from urllib.parse import parse_qsl, quote, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -16,6 +15,7 @@ from yarl import URL
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import SourceContext
 from knowledge.sources.common import too_large
+from knowledge.sources.http_call import Call
 from knowledge.sources.http_patience import Pace, Patience, Reply, wait_s
 from knowledge.sources.json_form import JsonObject
 
@@ -75,43 +75,6 @@ class FixedHeaders:
     async def renew(self) -> bool:
         """Return False: there are no others."""
         return False
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request. Every call that is made here may be repeated: the posts of these services only look things up."""
-
-    path: str
-    """Relative to the service's address, its parts percent-encoded (``part``)."""
-    params: tuple[tuple[str, str], ...] = ()
-    body: str | None = None
-    """JSON; with it, the call is a POST."""
-
-    @classmethod
-    def get(cls, path: str, **params: str | int) -> Call:
-        """Return a GET."""
-        return cls(path, tuple((name, str(value)) for name, value in params.items()))
-
-    @classmethod
-    def post(cls, path: str, body: JsonObject) -> Call:
-        """Return a POST of JSON."""
-        return cls(path, (), json.dumps(body, sort_keys=True))
-
-    def with_params(self, **params: str | int) -> Call:
-        """Return the same call with other values for some parameters."""
-        return replace(self, params=tuple({**dict(self.params), **Call.get("", **params).as_dict()}.items()))
-
-    def with_body(self, **values: object) -> Call:
-        """Return the same POST with other values for some members."""
-        return replace(self, body=json.dumps({**json.loads(self.body or "{}"), **values}, sort_keys=True))
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the parameters by name."""
-        return dict(self.params)
-
-    def following(self, link: str) -> Call:
-        """Return the call for the next page, as a link names it: this path, and the link's parameters."""
-        return Call(self.path, tuple(parse_qsl(urlsplit(link).query)), self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +224,7 @@ class HttpApi:
             own = url.origin() == self._service.url.origin()
             headers = dict(await self._authorization.headers()) if own else {}
             if call.body is not None:
-                headers["Content-Type"] = "application/json"
+                headers["Content-Type"] = call.media_type
             reply = await self._once(url, headers, call.body, limit)
             if reply.status not in _REDIRECTS or call.body is not None:
                 return reply
@@ -356,32 +319,6 @@ class HttpApi:
             "Narrow the source, or split what it holds.",
             size_bytes,
         )
-
-
-def part(name: str) -> str:
-    """Return a name as one part of a path."""
-    return quote(name, safe="")
-
-
-def link(address: str) -> str:
-    """Return an address that a service gave as it may stand in any text: ASCII, without quotes, blanks or brackets."""
-    return quote(address, safe="%/:?#&=+,;@~!$*()-._")
-
-
-def secure_url(address: str) -> URL:
-    """Read the address of a service.
-
-    Raises:
-        ValueError: it is none that credentials may be sent to: not https (http is for this machine alone).
-
-    """
-    url = URL(address.rstrip("/"))
-    local = url.host in {"127.0.0.1", "::1", "localhost"}
-    if url.scheme not in ({"http", "https"} if local else {"https"}) or not url.host:
-        raise ValueError("it does not begin with https://")
-    if url.user or url.password or url.query_string or url.fragment:
-        raise ValueError("it holds more than a host and a path")
-    return url
 
 
 async def side_by_side(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:

@@ -15,7 +15,8 @@ from yarl import URL
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, limit_bytes, too_large
-from knowledge.sources.http_api import FixedHeaders, HttpApi, Refused, Service, link, secure_url
+from knowledge.sources.http_api import FixedHeaders, HttpApi, Refused, Service
+from knowledge.sources.http_call import link, secure_url
 from knowledge.sources.json_form import member, moment
 from knowledge.sources.notion_api import VERSION, Notion, Seen, bare, seen
 from knowledge.sources.notion_blocks import page_html, page_title

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from knowledge.errors import SourceError
-from knowledge.sources.http_api import Call, HttpApi, Refused, part
+from knowledge.sources.http_api import HttpApi, Refused
+from knowledge.sources.http_call import Call, part
 from knowledge.sources.json_form import JsonObject, maybe_text, member, members, moment, text
 from knowledge.sources.notion_blocks import Block
 

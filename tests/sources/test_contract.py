@@ -53,7 +53,7 @@ async def test_bytes_come_as_they_are(bench: Workbench) -> None:
     data = bytes(range(256)) + b"\r\n\xff\xfe\0"
     await bench.put("a.txt", data)
     source = bench.source()
-    assert (await source.read((await listing(source))["a.txt"])).data == data
+    assert (await source.read((await listing(source))[bench.document("a.txt")])).data == data
     await source.close()
 
 
