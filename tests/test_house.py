@@ -19,6 +19,10 @@ LIVES_IN = {
     "weaviate": ("knowledge/stores/weaviate",),
     "lancedb": ("knowledge/stores/local.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
+    "trafilatura": ("knowledge/web/extract.py",),
+    "protego": ("knowledge/web/robots.py",),
+    "python_socks": ("knowledge/web/dialling.py",),
+    "feedparser": ("knowledge/sources/feed_reading.py",),
     "sqlalchemy": ("knowledge/sync/", "knowledge/sources/sql", "bot/ledger.py", "bot/journal.py"),
 }
 

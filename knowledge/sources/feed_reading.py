@@ -8,7 +8,7 @@ import html
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,11 +47,18 @@ def read_feed(data: bytes, content_type: str, url: str) -> list[Entry] | None:
     if entries is None:
         return None
     found: dict[str, Entry] = {}
-    for entry in entries:
+    for entry in map(_whole, entries):
         found.setdefault(entry.id, entry)
         if len(found) >= _MOST_ENTRIES:
             break
     return list(found.values())
+
+
+def _whole(entry: Entry) -> Entry:
+    """Replace half characters, which JSON can hold and no database takes."""
+    title, text = (told.encode("utf-8", "replace").decode() for told in (entry.title, entry.html))
+    link = entry.link.encode("utf-8", "replace").decode() if entry.link is not None else None
+    return replace(entry, title=title, html=text, link=link)
 
 
 def _xml_entries(data: bytes, content_type: str, url: str) -> Iterator[Entry] | None:
@@ -70,7 +77,7 @@ def _from_xml(entry: Mapping[str, Any]) -> Entry:
     plain = (told.get("type") or "text/html") == "text/plain"
     title = _one_line(entry.get("title") or "")
     link = _link(entry.get("link"))
-    date = entry.get("updated_parsed") or entry.get("published_parsed")
+    date = entry["updated_parsed"] if "updated_parsed" in entry.keys() else entry.get("published_parsed")  # noqa: SIM118 - its own "in" says yes to either
     return Entry(
         id=_name(entry.get("id") or link or title or text),
         title=title,

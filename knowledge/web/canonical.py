@@ -19,7 +19,7 @@ _INDEX = re.compile(r"(?:^|(?<=/))index\.(?:html?|php)$", re.IGNORECASE)
 _FILE = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|do|xml|md|txt|pdf)$", re.IGNORECASE)
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_ODD_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/?#%\\\ud800-\udfff\u200b-\u200f\u2028-\u202e\ufeff\ufffd]")
+_ODD_IN_A_NAME = re.compile(r"[/?#%\\\ufffd]")
 _KEPT = "!$%&()*+,/:;=?@[]~-._"
 _PORTS = {"http": 80, "https": 443}
 
@@ -132,4 +132,4 @@ def _readable(text: str) -> str:
 
 def _run(escapes: str) -> str:
     text = unquote_to_bytes(escapes).decode("utf-8", "replace")
-    return escapes if _ODD_IN_A_NAME.search(text) else text
+    return text if text.isprintable() and not _ODD_IN_A_NAME.search(text) else escapes

@@ -203,6 +203,7 @@ async def _taken(
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
         key = name.lower()
+        value = value.encode("utf-8", "replace").decode()  # noqa: PLW2901 - bytes that are no text would spoil a memory
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     fetched = Fetched(target.url, response.status, headers, b"", hops)
     if response.status != _OK:

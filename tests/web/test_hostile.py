@@ -145,6 +145,11 @@ async def test_a_body_of_another_type_is_not_read() -> None:
         await fetched(serve, Ask(accept=frozenset({"text/html"})))
 
 
+async def test_a_header_of_any_bytes_is_a_text_that_can_be_kept() -> None:
+    fetched_ = await fetched(says(OK + b'ETag: "\xff\xfe"\r\nContent-Length: 1\r\n\r\nx'))
+    assert fetched_.headers["etag"].encode("utf-8")
+
+
 async def test_the_body_of_an_error_is_not_read() -> None:
     assert (await fetched(says(b"HTTP/1.1 500 No\r\n\r\n", after=pour))).data == b""
 

@@ -1,0 +1,202 @@
+"""What a page and a robots.txt say, how an address is spelled, and what the main text of a page is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.parsing.web_page import parse_html
+from knowledge.sources.frontier import Frontier
+from knowledge.sources.sitemap import read_sitemap
+from knowledge.web.canonical import Site
+from knowledge.web.extract import MAIN_TEXT
+from knowledge.web.page import CONSENT, LOGIN, SCRIPT, is_login, read_page
+from knowledge.web.robots import Robots, directives
+
+URL = "https://docs.example/guide/page.html"
+SITE = Site.of("https://docs.example/guide/")
+
+
+# ── Addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("link", "document"),
+    [
+        ("b", "b"),
+        ("b/", "b"),
+        ("b/index.html", "b"),
+        ("./b#part", "b"),
+        ("HTTPS://DOCS.example:443/guide/b", "b"),
+        ("http://docs.example/guide/b", "b"),
+        ("//docs.example/guide//b", "b"),
+        ("b?utm_campaign=x&gclid=1", "b"),
+        ("b;jsessionid=1A?PHPSESSID=2", "b"),
+        ("%62", "b"),
+        ("b?y=2&x=1", "b?x=1&y=2"),
+        ("文档 1", "文档 1"),
+        ("%E6%96%87%E6%A1%A3%201", "文档 1"),
+        ("a%2Fb%3Fc", "a%2Fb%3Fc"),
+        ("..", None),
+        ("../guide", "/"),
+        ("../guide-old/b", None),
+        ("../%2e%2e/etc", None),
+        ("//other.example/guide/b", None),
+        ("https://docs.example:8443/guide/b", None),
+        ("mailto:a@docs.example", None),
+        ("javascript:void(0)", None),
+        ("https://u:p@docs.example/guide/b", None),
+        ("https://[", None),
+    ],
+)
+def test_a_page_has_one_name(link: str, document: str | None) -> None:
+    address = SITE.address(link, URL)
+    assert (None if address is None else SITE.document(address)) == document
+
+
+@given(st.text(max_size=40), st.text(max_size=20))
+def test_an_address_stays_as_it_is_once_it_is_spelled(path: str, query: str) -> None:
+    address = SITE.address(f"https://docs.example/guide/{path}?{query}", URL)
+    if address is not None:
+        assert SITE.address(address, "") == address
+        assert address.isascii()
+        assert address.startswith("https://docs.example/guide")
+        assert not set(address) & set(" \"'<>\\\r\n\t")
+        assert SITE.document(address).isprintable()
+
+
+@given(st.lists(st.text("ab/.%2eF?&=#;", max_size=12), max_size=30))
+def test_a_frontier_looks_at_each_page_once(links: list[str]) -> None:
+    frontier = Frontier(SITE, lambda _: True, max_pages=10, max_depth=3)
+    addresses = [address for link in links if (address := SITE.address(link, URL))]
+    frontier.add(addresses)
+    first = frontier.level()
+    frontier.add(addresses)
+    documents = [stop.document for stop in [*first, *frontier.level()]]
+    assert len(documents) == len(set(documents)) <= 10
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_links_are_absolute_and_those_that_are_not_to_be_followed_are_left_out() -> None:
+    found = read_page(
+        b"<base href=/other/><a href=a>1</a><a href='b#c'>2</a><a rel='external nofollow' href=d>3</a>"
+        b"<a href='mailto:x'>4</a><area href=//e.example/f><a href='https://[bad'>5</a><a href=a>again</a>",
+        URL, "text/html",
+    )  # fmt: skip
+    assert found.links == ("https://docs.example/other/a", "https://docs.example/other/b", "https://e.example/f")
+
+
+@pytest.mark.parametrize(
+    ("tags", "asked"),
+    [
+        (["noindex, nofollow"], {"noindex", "nofollow"}),
+        (["none"], {"none", "noindex", "nofollow"}),
+        (["googlebot: noindex"], set()),
+        (["kvasir: noindex"], {"noindex"}),
+        (["googlebot: noindex, nofollow"], set()),
+        (["unavailable_after: 25 Jun 2026, noarchive"], {"unavailable_after: 25 jun 2026", "noarchive"}),
+        ([""], set()),
+    ],
+)
+def test_directives_for_this_robot(tags: list[str], asked: set[str]) -> None:
+    assert directives(tags) - {""} == asked
+
+
+def test_dates_and_titles() -> None:
+    found = read_page(
+        b'<title> A \n b </title><meta property="article:modified_time" content="2026-01-02T03:04:05+01:00">',
+        URL, "text/html",
+    )  # fmt: skip
+    assert found.title == "A b"
+    assert found.modified_at == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("html", "why"),
+    [
+        ("<form>Sign in <input name=u><input type=password></form>", LOGIN),
+        ("<div id=root></div><script src=a.js></script>", SCRIPT),
+        ("<noscript>You need to enable JavaScript to run this app.</noscript><script>1</script>", SCRIPT),
+        ("<p>We use cookies. Cookie settings. Give your consent to cookies.</p><button>Accept</button>", CONSENT),
+        ("<p>Short, but a page.</p>", None),
+        (f"<div id=root><p>{'Rendered on the server. ' * 20}</p></div><script>1</script>", None),
+        (f"<p>{'How to change your password. ' * 80}</p><input type=password>", None),
+    ],
+)
+def test_pages_without_a_text_are_recognised(html: str, why: str | None) -> None:
+    assert read_page(f"<html><body>{html}</body></html>".encode(), URL, "text/html").unreadable == why
+
+
+def test_addresses_of_logins_are_recognised() -> None:
+    assert is_login("https://sso.company/oauth2/authorize?x=1")
+    assert is_login("https://x.example/wp-login.php?redirect=1")
+    assert not is_login("https://x.example/docs/authors/blog")
+    assert not is_login("https://login.example/docs")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_page(data: bytes) -> None:
+    read_page(data, URL, "text/html")
+    parse_html(data, "x.html")
+    read_sitemap(data)
+    Robots(data).allows(URL)
+
+
+# ── robots.txt, sitemaps ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_robots_txt_is_read_for_this_robot() -> None:
+    robots = Robots(
+        b"\xef\xbb\xbfUser-agent: *\nDisallow: /\n\n"
+        b"User-agent: Kvasir\nAllow: /a\nDisallow: /*.php$\nCrawl-delay: 2.5\n"
+        b"Sitemap: https://docs.example/map.xml\n"
+    )
+    assert robots.allows("https://docs.example/a")
+    assert not robots.allows("https://docs.example/x.php")
+    assert robots.delay_s == 2.5
+    assert robots.sitemaps == ("https://docs.example/map.xml",)
+    assert Robots(b"User-agent: *\nCrawl-delay: 100000").delay_s == 60
+    assert Robots().allows("https://docs.example/anything")
+
+
+def test_sitemaps_bring_nothing_from_elsewhere_and_no_bomb() -> None:
+    bomb = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "ha"}">' for n in range(12))
+    evil = f'<!DOCTYPE x [{bomb}<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    data = f"<?xml version='1.0'?>{evil}<urlset><url><loc>&x;&a11;</loc></url><url><loc>https://a/</loc></url></urlset>"
+    found = read_sitemap(data.encode())
+    assert found is None or all(len(url) < 1000 and "root:" not in url for url, _ in found.pages)
+    assert read_sitemap(b"https://a.example/1\nhttps://a.example/2\n") is not None
+    assert read_sitemap(b"<html><body>not found</body></html>") is None
+
+
+# ── The main text ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SENTENCE = "Every employee has thirty days of annual leave, which must be taken until March of the next year. "
+UNMARKED = f"""<html><head><title>Leave - Company</title></head><body>
+<div class=menu><a href=/>Home</a> <a href=/x>Products</a> <a href=/y>Imprint</a></div>
+<div class=content><h1>Leave</h1><p>{SENTENCE * 3}</p><h2 id=carry>Carry over</h2><p>{SENTENCE * 2}</p>
+<table><tr><th>Grade</th><th>Days</th></tr><tr><td>A</td><td>30</td></tr></table>
+<pre><code>kubectl get pods</code></pre></div>
+<div class=related><a href=/z>You may also like this</a></div></body></html>"""
+
+
+def test_the_main_text_of_a_page_that_does_not_mark_it() -> None:
+    plain = parse_html(UNMARKED.encode(), "x", "text/html; charset=utf-8")
+    found = parse_html(UNMARKED.encode(), "x", f"text/html; charset=utf-8; {MAIN_TEXT}")
+    text = "\n".join(section.text for section in found.sections)
+    assert "You may also like" in "\n".join(section.text for section in plain.sections)
+    assert "You may also like" not in text
+    assert "Imprint" not in text
+    assert all(part in text for part in ("thirty days", "| A | 30 |", "kubectl get pods"))
+    assert found.title == "Leave"
+    assert [(section.headings, section.anchor) for section in found.sections][-1] == (("Carry over",), "carry")
+
+
+def test_a_page_that_marks_its_main_text_is_taken_at_its_word() -> None:
+    marked = UNMARKED.replace("<div class=content>", "<main>").replace("</pre></div>", "<p>short</p></pre></main>")
+    assert parse_html(marked.encode(), "x", f"text/html; {MAIN_TEXT}") == parse_html(marked.encode(), "x", "text/html")
