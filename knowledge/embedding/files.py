@@ -19,7 +19,10 @@ BUILDER_VERSION: Final = 2
 """Goes up whenever the same weights would give other vectors, which makes every index be built anew."""
 
 FOLDER: Final = f"e5-small-{PRECISION}-{WEIGHTS_SHA256[:12]}-{BUILDER_VERSION}"
-IDENTITY: Final = f"{MODEL}:{WEIGHTS_SHA256[:12]}:{PRECISION}:{BUILDER_VERSION}"
+CENTRES_VERSION: Final = 1
+"""Goes up with other centres (``centres.py``): the files stay, the vectors are others."""
+
+IDENTITY: Final = f"{MODEL}:{WEIGHTS_SHA256[:12]}:{PRECISION}:{BUILDER_VERSION}.{CENTRES_VERSION}"
 
 VOCABULARY: Final = "vocabulary.model"
 WORDS: Final = "words.npy"

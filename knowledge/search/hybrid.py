@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
 from knowledge.search.exact import Exact, exact
-from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, surest
+from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, spread, surest
 from knowledge.search.identifiers import Identifier, identifiers
 from knowledge.search.passages import Joiner, Neighbours, Passage, absorbed
 from knowledge.search.pick import pick
@@ -170,7 +170,7 @@ class HybridSearch:
     ) -> _Found:
         usable = [one for one in proposed if _may_be_shown(one, current, scope)]
         named = exact(usable, question.names)
-        ranked = fuse(usable, named.gains)
+        ranked = spread(fuse(usable, question.asked, named.gains))
         return _Found(usable, current, named, ranked, self._picked(question, ranked, current, limit))
 
     def _picked(

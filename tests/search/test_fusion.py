@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import Candidate, Chunk, Hit
-from knowledge.search.fusion import ANSWERABLE, Asked, asked, background, confidence, fuse, is_cjk, surest
+from knowledge.language import is_cjk
+from knowledge.search.fusion import (
+    ANSWERABLE,
+    Asked,
+    Scored,
+    asked,
+    background,
+    confidence,
+    fuse,
+    lexical_weight,
+    spread,
+    surest,
+)
 
 ENGLISH, CHINESE = "The office opens at nine.", "办公室九点开门。"
 
@@ -19,28 +31,51 @@ def candidate(id_: str, bm25: float, cosine: float, text: str = ENGLISH) -> Cand
     return Candidate(Chunk(id_, "docs", f"{id_}.md", "", "", text, None), bm25, cosine)
 
 
+QUESTION = Asked(ideal_bm25=50, cjk=False)
+
+
 def test_the_score_is_the_measured_formula() -> None:
-    fused = fuse([candidate("a", 8, 0.85), candidate("b", 10, 0.80), candidate("c", 0, 0.90)])
+    fused = fuse([candidate("a", 8, 0.35), candidate("b", 10, 0.20), candidate("c", 0, 0.40)], QUESTION)
     assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [
-        ("c", 0.8),
-        ("a", round(0.2 * 0.8 + 0.8 * 0.15 / 0.2, 4)),
-        ("b", round(0.2 + 0.8 * 0.1 / 0.2, 4)),
+        ("a", round(0.15 * 0.8 + 0.85 * 0.35 / 0.4, 4)),
+        ("c", 0.85),
+        ("b", round(0.15 + 0.85 * 0.2 / 0.4, 4)),
     ]
 
 
+@pytest.mark.parametrize(("best", "weight"), [(0, 0.15), (10, 0.15), (17.5, 0.275), (25, 0.4), (60, 0.4)])
+def test_the_terms_weigh_more_where_more_of_the_question_is_held(best: float, weight: float) -> None:
+    assert lexical_weight(best, QUESTION) == pytest.approx(weight)
+    assert lexical_weight(best, Asked(ideal_bm25=0, cjk=False)) == pytest.approx(0.15)
+
+
+def test_in_a_short_question_the_terms_weigh_less() -> None:
+    """Two words stand together somewhere by chance."""
+    assert lexical_weight(50, Asked(ideal_bm25=50, cjk=False, terms=3)) == pytest.approx(0.15 + 0.25 / 2)
+
+
+def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
+    def of(document: str, n: int, score: float) -> Scored:
+        return Scored(Candidate(Chunk(f"{document}{n}", "docs", document, "", "", "Text.", None), 0.0, score), score)
+
+    ranked = [of("a", 1, 1.0), of("a", 2, 0.95), of("a", 3, 0.9), of("b", 1, 0.87), of("c", 1, 0.5)]
+    assert [one.candidate.chunk.id for one in spread(ranked)] == ["a1", "b1", "a2", "a3", "c1"]
+    assert [round(one.score, 3) for one in spread(ranked)] == [1.0, 0.87, 0.855, 0.72, 0.5]
+
+
 def test_nothing_is_fused_to_nothing() -> None:
-    assert fuse([]) == ()
+    assert fuse([], QUESTION) == ()
 
 
 def test_without_lexical_hits_the_cosine_decides() -> None:
-    fused = fuse([candidate("a", 0, 0.75), candidate("b", 0, 0.8)])
-    assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [("b", 0.8), ("a", 0.4)]
+    fused = fuse([candidate("a", 0, 0.2), candidate("b", 0, 0.4)], QUESTION)
+    assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [("b", 0.85), ("a", 0.425)]
 
 
-def test_without_any_cosine_over_the_floor_the_terms_decide_then_the_cosine() -> None:
-    fused = fuse([candidate("a", 0, 0.1), candidate("b", 0, 0.7), candidate("c", 5, -0.2)])
+def test_without_any_cosine_over_nothing_the_terms_decide_then_the_cosine() -> None:
+    fused = fuse([candidate("a", 0, -0.1), candidate("b", 0, 0.0), candidate("c", 5, -0.2)], QUESTION)
     assert [one.candidate.chunk.id for one in fused] == ["c", "b", "a"]
-    assert [one.score for one in fused] == [0.2, 0, 0]
+    assert [one.score for one in fused] == [0.15, 0, 0]
 
 
 candidates = st.lists(
@@ -54,13 +89,13 @@ candidates = st.lists(
 def test_one_input_has_one_order_whatever_order_it_comes_in(some: list[Candidate], random: object) -> None:
     shuffled = list(some)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert fuse(some) == fuse(shuffled)
-    assert sorted(one.candidate.chunk.id for one in fuse(some)) == sorted(one.chunk.id for one in some)
-    assert all(0 <= one.score <= 1 for one in fuse(some))
+    assert fuse(some, QUESTION) == fuse(shuffled, QUESTION)
+    assert sorted(one.candidate.chunk.id for one in fuse(some, QUESTION)) == sorted(one.chunk.id for one in some)
+    assert all(0 <= one.score <= 1 for one in fuse(some, QUESTION))
 
 
 def test_equal_scores_are_ordered_by_id() -> None:
-    fused = fuse([candidate(id_, 1, 0.8) for id_ in "cab"])
+    fused = fuse([candidate(id_, 1, 0.8) for id_ in "cab"], QUESTION)
     assert [one.candidate.chunk.id for one in fused] == ["a", "b", "c"]
 
 
@@ -80,17 +115,19 @@ def test_confidence_is_a_share_and_grows_with_the_evidence(one: Candidate, quest
 def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> None:
     """The medians measured on xquad: questions with their passage, and with it taken away."""
     question = Asked(ideal_bm25=10, cjk=text == CHINESE)
-    with_it, without = ((0.869, 4.4), (0.819, 1.8)) if text == ENGLISH else ((0.903, 4.3), (0.871, 1.9))
-    assert confidence(candidate("a", with_it[1], with_it[0], text), question, 0.75) > 0.6
-    assert confidence(candidate("a", without[1], without[0], text), question, 0.75) < 0.4
-    assert confidence(candidate("a", 0, 0.80, text), question, 0.75) < ANSWERABLE
+    with_it, without, behind = (
+        ((0.57, 7.3), (0.42, 3.0), 0.255) if text == ENGLISH else ((0.586, 4.7), (0.458, 2.0), 0.277)
+    )
+    assert confidence(candidate("a", with_it[1], with_it[0], text), question, behind) > 0.6
+    assert confidence(candidate("a", without[1], without[0], text), question, behind) < ANSWERABLE
+    assert confidence(candidate("a", 0, 0.35, text), question, behind) < 0.1
 
 
 def test_across_languages_the_pool_is_the_measure() -> None:
     question = Asked(ideal_bm25=10, cjk=True)
-    outstanding = candidate("a", 0, 0.83, ENGLISH)
-    assert confidence(outstanding, question, 0.76) > 0.6
-    assert confidence(outstanding, question, 0.82) < ANSWERABLE
+    outstanding = candidate("a", 0, 0.45, ENGLISH)
+    assert confidence(outstanding, question, 0.22) > 0.6
+    assert confidence(outstanding, question, 0.36) < ANSWERABLE
 
 
 def hit(sure: float, text: str = ENGLISH) -> Hit:
@@ -114,10 +151,10 @@ def test_the_second_passage_may_answer_too_in_the_language_of_the_question(hits:
 
 
 def test_the_background_is_what_comes_after_the_best() -> None:
-    assert background([]) == pytest.approx(0.75)
-    assert background([0.99]) == pytest.approx(0.75)
-    assert background([0.99] * 10 + [0.81] * 30) == pytest.approx((30 * 0.81 + 10 * 0.75) / 40)
-    assert background([0.99] * 2 + [0.81] * 6) == pytest.approx((6 * 0.81 + 10 * 0.75) / 16)
+    assert background([]) == pytest.approx(0.2)
+    assert background([0.9]) == pytest.approx(0.2)
+    assert background([0.9] * 10 + [0.3] * 30) == pytest.approx((30 * 0.3 + 10 * 0.2) / 40)
+    assert background([0.9] * 2 + [0.3] * 6) == pytest.approx((6 * 0.3 + 10 * 0.2) / 16)
 
 
 def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
