@@ -4,7 +4,8 @@ The documents are those of Apache APISIX, in English and Chinese, in one index, 
 questions (``eval_data/apisix_questions.jsonl``) are written as people ask, from headings, options and error messages;
 ``relevant`` names the documents that answer, without their language: a translation of one answers as well, so ``hit@5``
 counts it, and ``own language`` counts only those in the question's language. ``eval_data/apisix_unanswerable.jsonl``
-holds questions that these documents do not answer, many of them close to it.
+holds questions that these documents do not answer, many of them close to it. What is relevant was written down before
+anything was asked; for three questions documents were added that were found and do answer (their options' tables).
 
     KVASIR_EVAL_DIR=… scripts/eval_documents.py [--store weaviate] [--misses] [--json]
 """
