@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,8 +77,9 @@ class ObjectsSource:
             SourceUnavailable, SourceDenied: the store is out of reach, refuses, or failed in the middle.
 
         """
-        async for entries in self._store.entries():
-            yield [self._listed(entry) for entry in entries if self._is_document(entry.key)]
+        async with aclosing(self._store.entries()) as batches:
+            async for entries in batches:
+                yield [self._listed(entry) for entry in entries if self._is_document(entry.key)]
 
     async def read(self, listed: Listed) -> Content:
         """Read one object, with the version that it has now.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from knowledge.sources.common import MAX_MB, limit_bytes, too_large
 from knowledge.sources.registry import Kind
 from knowledge.sources.sql_database import Batch, Database, address
 from knowledge.sources.sql_rows import Form, missing
-from knowledge.sources.sql_statement import columns_of, reading, row_of, rows_of
+from knowledge.sources.sql_statement import columns_of, only_without, reading, row_of, rows_of
 
 _MEDIA_TYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html"}
 _BACK: Mapping[type, Callable[[str], object]] = {
@@ -85,17 +86,16 @@ class SqlSource:
             SourceUnavailable, SourceDenied: the database is out of reach, too slow, or refuses.
 
         """
-        await self._check()
-        light = self._form.light() if self._form.updated_at else None
-        columns = sorted(map(self._database.quoted, light)) if light else None
+        statement = rows_of(self._statement, self._wanted(await self._columns()))
         keys = _Keys()
         seen: set[str] = set()
-        async for _, rows in self._database.batches(rows_of(self._statement, columns)):
-            batch, error = await asyncio.to_thread(self._listed, rows, keys, seen)
-            self._keys = keys
-            yield batch
-            if error is not None:
-                raise error
+        async with aclosing(self._database.batches(statement)) as batches:
+            async for _, rows in batches:
+                batch, error = await asyncio.to_thread(self._listed, rows, keys, seen)
+                self._keys = keys
+                yield batch
+                if error is not None:
+                    raise error
 
     async def read(self, listed: Listed) -> Content:
         """Read one row anew.
@@ -106,13 +106,13 @@ class SqlSource:
 
         """
         key = self._keys.value(listed.document)
+        statement = row_of(self._statement, self._database.quoted(self._form.key))
         found: list[Mapping[str, object]] = []
-        async for _, rows in self._database.batches(
-            row_of(self._statement, self._database.quoted(self._form.key)), key
-        ):
-            found += rows
-            if len(found) > 1:
-                raise _twice(listed.document, self._form.key)
+        async with aclosing(self._database.batches(statement, key)) as batches:
+            async for _, rows in batches:
+                found += rows
+                if len(found) > 1:
+                    raise _twice(listed.document, self._form.key)
         if not found:
             raise SourceError(f"{listed.document} is gone from the query. Its row was deleted, or is left out now.")
         data = self._form.rendered(found[0]).encode(errors="replace")
@@ -124,10 +124,21 @@ class SqlSource:
         """Close every connection."""
         await self._database.close()
 
-    async def _check(self) -> None:
-        async for columns, _ in self._database.batches(columns_of(self._statement)):
-            if (error := missing(self._form, columns)) is not None:
-                raise error
+    async def _columns(self) -> Sequence[str]:
+        async with aclosing(self._database.batches(columns_of(self._statement))) as batches:
+            columns, _ = await anext(batches)
+        if (error := missing(self._form, columns)) is not None:
+            raise error
+        return columns
+
+    def _wanted(self, columns: Sequence[str]) -> Sequence[str] | None:
+        """Return what a listing asks for: texts only of rows that do not say when they were changed."""
+        if self._form.updated_at is None:
+            return None
+        light, quoted = self._form.light(), self._database.quoted
+        heavy = sorted(self._form.said(columns) - light)
+        moment = quoted(self._form.updated_at)
+        return [*map(quoted, sorted(light)), *(only_without(moment, quoted(column)) for column in heavy)]
 
     def _listed(self, rows: Batch, keys: _Keys, seen: set[str]) -> tuple[Sequence[Listed], SourceError | None]:
         """Return rows as documents, up to the first that can be none, and why it cannot."""
@@ -155,7 +166,7 @@ class _Keys:
     def note(self, document: str, value: object) -> None:
         if self._back is None:
             self._back = _BACK.get(type(value), str)
-        if self._back(document) != value:
+        if self.value(document) != value:
             self._odd[document] = value
 
     def value(self, document: str) -> object:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
@@ -25,6 +25,8 @@ from knowledge.sources.thread_door import ThreadDoor
 Batch = Sequence[Mapping[str, Any]]
 
 _BATCH_ROWS = 1000
+_STREAM: Mapping[str, Any] = {"stream_results": True, "max_row_buffer": _BATCH_ROWS}
+"""A cursor at the server: rows come as they are asked for."""
 _CONNECT_S = 20
 _GRACE_S = 10.0
 """How much longer than the database's own time-out we wait for its answer."""
@@ -94,10 +96,10 @@ class Database:
         async with engine.connect() as connection:
             for setting in _settings(connection.dialect.name, self._statement_s):
                 await connection.execute(text(setting))
-            result = await connection.stream(clause, execution_options={"yield_per": _BATCH_ROWS})
+            result = await connection.stream(clause, execution_options=_STREAM)
             columns = list(result.keys())
             yield columns, ()
-            async for rows in result.partitions():
+            async for rows in result.partitions(_BATCH_ROWS):
                 yield columns, [row._asdict() for row in rows]
 
     async def _read_in_thread(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
@@ -114,10 +116,10 @@ class Database:
 def _read(engine: Engine, clause: TextClause, statement_s: float) -> Generator[tuple[Sequence[str], Batch], None, None]:
     with engine.connect() as connection:
         _begin(connection, statement_s)
-        result = connection.execute(clause, execution_options={"yield_per": _BATCH_ROWS})
+        result = connection.execute(clause, execution_options=_STREAM)
         columns = list(result.keys())
         yield columns, ()
-        for rows in result.partitions():
+        for rows in result.partitions(_BATCH_ROWS):
             yield columns, [row._asdict() for row in rows]
 
 
@@ -240,7 +242,7 @@ def told(where: str, statement_s: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise SourceUnavailable(_TOO_SLOW.format(where=where, seconds=statement_s)) from None
-    except (SQLAlchemyError, OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - while rows come, SQLAlchemy lets each driver's own errors through
         raise _failure(error, where, statement_s) from None
 
 

@@ -37,6 +37,10 @@ class Form:
         """Return the columns that the form names."""
         return self.light() | _columns(self.title) | _columns(self.text)
 
+    def said(self, columns: Collection[str]) -> frozenset[str]:
+        """Return the columns of which title and text are made."""
+        return frozenset(columns) if self.text is None else _columns(self.title) | _columns(self.text)
+
     def light(self) -> frozenset[str]:
         """Return the columns that a listing needs, where ``updated_at`` tells the version."""
         linked = set(_FIELD.findall(self.link or "")) - {"key"}

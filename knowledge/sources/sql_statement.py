@@ -55,6 +55,11 @@ def rows_of(statement: str, columns: Sequence[str] | None) -> str:
     return _escaped(f"SELECT {', '.join(columns)} FROM (\n{statement}\n) kvasir_rows")  # noqa: S608 - as above
 
 
+def only_without(moment: str, column: str) -> str:
+    """Return a column that is sent only where a row has no moment; both are given quoted."""
+    return f"CASE WHEN {moment} IS NULL THEN {column} END AS {column}"
+
+
 def row_of(statement: str, key: str) -> str:
     """Return a statement that finds the rows whose key column (given quoted) is ``:kvasir_key``."""
     return f"{rows_of(statement, ('*',))} WHERE {key} = :kvasir_key"

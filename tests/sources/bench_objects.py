@@ -93,7 +93,7 @@ class S3Bench(Workbench):
     kind = "objects"
     slow = True
     unnameable = frozenset("\n")  # moto has no route for it
-    examples = 6
+    examples = 3
     secrets: ClassVar = {"key": "the-key-of-the-test", "secret": "the-secret-of-the-test"}
 
     def __init__(self, folder: Path) -> None:
