@@ -125,9 +125,8 @@ class HybridSearch:
         return SearchResult(query, hits, self._now() - started, surest(text, hits) >= ANSWERABLE)
 
     async def _hits(self, question: _Question, scope: Scope, limit: int, *, join: bool) -> tuple[Hit, ...]:
-        found = await self._look(question, scope, limit)
+        found, passages = await self._joined(question, scope, limit, join=join)
         behind = background([one.cosine for one in found.usable])
-        passages = await self._joined(found) if join and self._joiner is not None else {}
         return tuple(
             _hit(
                 one,
@@ -179,10 +178,21 @@ class HybridSearch:
         made = {id_: listed.modified_at for id_, listed in current.items()}
         return pick(ranked, limit, self._breadth.per_document, words=question.words, made=made)
 
-    async def _joined(self, found: _Found) -> Mapping[str, Passage]:
-        assert self._joiner is not None  # noqa: S101 - asked only then
-        known = {one.chunk.id: one.chunk for one in found.usable}
-        return await self._joiner.join(_chunks(found.picked), known)
+    async def _joined(
+        self, question: _Question, scope: Scope, limit: int, *, join: bool
+    ) -> tuple[_Found, Mapping[str, Passage]]:
+        """Look, and join what was found; again where a document changed between the two, or it would be a mix."""
+        for _ in range(_LOOKS):
+            found = await self._look(question, scope, limit)
+            if not join or self._joiner is None or not found.picked:
+                break
+            known = {one.chunk.id: one.chunk for one in found.usable}
+            passages, listed = await self._joiner.join(_chunks(found.picked), known)
+            if all(one.candidate.chunk.id in listed for one in found.picked):
+                return replace(
+                    found, ranked=[one for one in found.ranked if one.candidate.chunk.id in listed]
+                ), passages
+        return found, {}
 
     def _shown(
         self, question: _Question, found: _Found, limit: int, passages: Mapping[str, Passage]

@@ -61,8 +61,11 @@ class Joiner:
         self._neighbours = neighbours
         self._room = room or Room()
 
-    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> dict[str, Passage]:
+    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> tuple[dict[str, Passage], set[str]]:
         """Return the passage of each hit, by its id; a hit that lies in the passage of a better one has none.
+
+        Also returns which of the hits and of ``known`` are still current: where a hit is not, its document has changed
+        since it was found, and what stands beside the other hits may be of another version.
 
         Args:
             hits: best first.
@@ -74,10 +77,9 @@ class Joiner:
         """
         near = await self._neighbours([hit.id for hit in hits], self._room.reach)
         beside = {id_ for before, after in near.values() for id_ in (*before, *after)}
-        if not beside:
-            return {hit.id: Passage("", (hit.id,)) for hit in hits}
         unknown = sorted(beside - known.keys())
-        listed, rows = await both(self._listed([*near, *beside]), self._store.rows(unknown))
+        wanted = {*beside, *known, *(hit.id for hit in hits)}
+        listed, rows = await both(self._listed(wanted), self._store.rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
         found = {hit.id for hit in hits}
         passages: dict[str, Passage] = {}
@@ -92,7 +94,7 @@ class Joiner:
             used.update(part.id for part in parts)
             text = readable(hit, parts) if len(parts) > 1 else ""
             passages[hit.id] = Passage(text, tuple(part.id for part in parts))
-        return passages
+        return passages, set(listed)
 
     async def _listed(self, ids: Collection[str]) -> Mapping[str, Current]:
         return await self._current(ids)
