@@ -208,8 +208,8 @@ class FakeConfluence(FakeService):
         page = self.pages.get(request.match_info["id"])
         if page is None or page.kind != request.match_info["kind"][:-1]:
             raise web.HTTPNotFound
-        assert request.query["body-format"] == "storage"
-        body = {"storage": {"value": page.storage, "representation": "storage"}}
+        storage = {"storage": {"value": page.storage, "representation": "storage"}}
+        body = storage if request.query.get("body-format") == "storage" else {}
         return web.json_response({**self._v2(page), "body": body})
 
     async def v2_folder(self, request: web.Request) -> web.Response:

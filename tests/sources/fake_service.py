@@ -28,6 +28,8 @@ class Fault:
     hang: bool = False
     cut: bool = False
     """Whether the connection ends in mid-answer."""
+    flood_bytes: int = 0
+    """So long an answer, whose length is not announced."""
 
 
 class FakeService:
@@ -86,6 +88,12 @@ class FakeService:
 async def _faulty(request: web.Request, fault: Fault) -> web.StreamResponse:
     if fault.hang:
         await asyncio.sleep(3600)
+    if fault.flood_bytes:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(fault.flood_bytes >> 20):
+            await response.write(b"x" * (1 << 20))
+        return response
     if fault.cut:
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)

@@ -1,0 +1,182 @@
+"""What every hosted service is spoken to with: patience, bounds, secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
+from knowledge.interfaces import Source
+from knowledge.sources import confluence
+from knowledge.sources.http_patience import Pace, Reply, retry_after_s, wait_s
+from tests.sources.fake_confluence import FakeConfluence
+from tests.sources.fake_service import Fault
+from tests.sources.hosted import World, listing
+
+TOKEN = "s3cret-t0ken"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeConfluence]:
+    async with FakeConfluence(cloud=True, token=TOKEN) as fake:
+        fake.space("ENG")
+        fake.page("Leave", "<p>Thirty days.</p>")
+        yield fake
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def source(fake: FakeConfluence, world: World) -> AsyncIterator[Source]:
+    source = world.build(
+        confluence.KIND, {"token": TOKEN}, url=fake.url, edition="cloud", token_env="T", rights="ignore", max_mb=1.0
+    )
+    yield source
+    await source.close()
+
+
+async def test_a_service_that_says_later_is_asked_later(fake: FakeConfluence, source: Source, world: World) -> None:
+    fake.faults = [Fault("/pages", status=429, headers={"Retry-After": "17"}, times=2)]
+    assert len(await listing(source)) == 1
+    assert len(world.slept) == 2
+    assert all(17 <= slept <= 22 for slept in world.slept)
+
+
+async def test_a_date_says_later_too(fake: FakeConfluence, source: Source, world: World) -> None:
+    at = formatdate(world.now + 40, usegmt=True)
+    fake.faults = [Fault("/pages", status=503, headers={"Retry-After": at}, times=1)]
+    await listing(source)
+    assert 39 <= world.slept[0] <= 46
+
+
+async def test_a_storm_of_429_ends(fake: FakeConfluence, source: Source, world: World) -> None:
+    fake.faults = [Fault("/pages", status=429)]
+    with pytest.raises(SourceUnavailable, match="more patience"):
+        await listing(source)
+    assert fake.asked("/pages") == 6
+    assert sum(world.slept) <= 300
+
+
+async def test_a_service_that_asks_for_a_day_is_not_waited_for(
+    fake: FakeConfluence, source: Source, world: World
+) -> None:
+    fake.faults = [Fault("/pages", status=429, headers={"Retry-After": "86400"})]
+    with pytest.raises(SourceUnavailable):
+        await listing(source)
+    assert world.slept == []
+
+
+@pytest.mark.parametrize("fault", [Fault("/pages", status=502, times=2), Fault("/pages", cut=True, times=2)])
+async def test_what_breaks_is_tried_again(fake: FakeConfluence, source: Source, world: World, fault: Fault) -> None:
+    fake.faults = [Fault(fault.path, fault.status, cut=fault.cut, times=2)]
+    assert len(await listing(source)) == 1
+    assert len(world.slept) == 2
+
+
+async def test_expired_credentials_stop_the_run_and_tell_no_secret(fake: FakeConfluence, source: Source) -> None:
+    (listed,) = (await listing(source)).values()
+    fake.authorization = "expired"
+    with pytest.raises(SourceDenied) as caught:
+        await source.read(listed)
+    assert TOKEN not in str(caught.value)
+    with pytest.raises(SourceDenied):
+        await listing(source)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ("<html><body>Log in</body></html>", "text/html"), ('{"results": [', "application/json"),
+        ("[" * 9999, "text/x"),
+        ("[]", "application/json"), ('{"results": 3}', "application/json"), ('{"results": [{}]}', "application/json"),
+        ("{}", "application/json"), ("", "application/json"), (b"\xff\xfe\xff", "application/json"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_the_answer_is_an_error_and_no_empty_listing(
+    fake: FakeConfluence, source: Source, body: str | bytes, media_type: str
+) -> None:
+    fake.faults = [Fault("/pages", status=200, body=body, content_type=media_type)]
+    with pytest.raises(SourceError) as caught:
+        await listing(source)
+    assert str(caught.value).endswith(".")
+    assert "Log in" not in str(caught.value)
+
+
+async def test_a_listing_in_a_circle_ends(fake: FakeConfluence, source: Source) -> None:
+    page = '{"results": [], "_links": {"next": "/wiki/api/v2/spaces/1/pages?cursor=again"}}'
+    fake.faults = [Fault("/pages", status=200, body=page)]
+    with pytest.raises(SourceError, match="without end"):
+        await listing(source)
+    assert fake.asked("/pages") == 2
+
+
+async def test_a_body_of_200_mb_is_not_read(fake: FakeConfluence, source: Source) -> None:
+    (listed,) = (await listing(source)).values()
+    fake.faults = [Fault("body-format", flood_bytes=200_000_000)]
+    with pytest.raises(SourceError, match="MB"):
+        await source.read(listed)
+
+
+async def test_a_redirect_to_another_origin_gets_no_credentials(fake: FakeConfluence, source: Source) -> None:
+    async with FakeConfluence(cloud=True) as elsewhere:
+        elsewhere.authorization = "refused"
+        target = f"{elsewhere.url}/wiki/api/v2/spaces"
+        fake.faults = [Fault("/spaces", status=302, headers={"Location": target})]
+        with pytest.raises(SourceDenied):
+            await listing(source)
+        assert [call.headers.get("Authorization") for call in elsewhere.calls] == [None]
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "ftp://host/", "http://user:pass@127.0.0.1/", "gopher://h:1/"]
+)
+async def test_a_redirect_to_anything_else_is_not_followed(fake: FakeConfluence, source: Source, target: str) -> None:
+    fake.faults = [Fault("/spaces", status=302, headers={"Location": target})]
+    with pytest.raises(SourceError, match="does not follow"):
+        await listing(source)
+
+
+async def test_redirects_without_end_end(fake: FakeConfluence, source: Source) -> None:
+    fake.faults = [Fault("/spaces", status=302, headers={"Location": f"{fake.url}/wiki/api/v2/spaces"})]
+    with pytest.raises(SourceError, match="without end"):
+        await listing(source)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://wiki.company.com", "ftp://x", "https://user:pw@x.com", "https://x?y=1", "", "x"]
+)
+def test_credentials_go_over_https_alone(world: World, url: str) -> None:
+    with pytest.raises(SourceMisconfigured):
+        world.build(confluence.KIND, {"token": TOKEN}, url=url, token_env="T")
+
+
+async def test_calls_keep_their_average_pace() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    pace = Pace(3.0, sleep)
+    await asyncio.gather(*(pace.turn() for _ in range(12)))
+    assert len(slept) == 8  # a second's worth at once, and the one that is due
+    assert 2.5 < slept[-1] < 3.1
+
+
+@given(st.text(max_size=30) | st.floats().map(str) | st.integers().map(str), st.floats(0, 4e9))
+def test_any_retry_after_is_a_wait_or_nothing(header: str, now: float) -> None:
+    found = retry_after_s(header, now)
+    assert found is None or 0 <= found < float("inf")
+
+
+@given(st.integers(1, 6), st.floats(0, 1))
+def test_waits_grow_and_are_spread(attempt: int, chance: float) -> None:
+    wait = wait_s(Reply(500, {}, b""), attempt, 0.0, chance)
+    assert 2 ** (attempt - 1) <= wait <= 1.5 * 2 ** (attempt - 1)
