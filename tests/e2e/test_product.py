@@ -60,12 +60,16 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await expect(answer.locator("a.cite").first).to_be_visible()
         link = await answer.locator("a.cite").first.get_attribute("href")
         assert link is not None
-        assert link.startswith(f"{run.box.base_url}/files/docs/")  # the stand-in chooses which
+        assert link.startswith(f"{run.box.base_url}/files/docs/")  # of those found, the stand-in chooses which
+        assert "#" in link
 
         answer = await tour.follow_up("and over HTTP?")
         await expect(answer).to_contain_text("Sources")
+        # The stand-in knows no Chinese, so passages are quoted: which page and heading is for the search alone to say.
         answer = await tour.direct("怎样添加一个来源？")
         await expect(answer).to_contain_text("来源")
+        exact = await answer.locator("a.cite").first.get_attribute("href")
+        assert exact == f"{run.box.base_url}/files/docs/sources.md#how-do-i-add-a-source"
         await tour.refresh()
         answer = await tour.mention("who painted the ceiling of the Sistine Chapel?")
         await expect(answer).to_contain_text("do not")
@@ -74,6 +78,8 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         document = await browser.new_page()
         await document.goto(link)
         await expect(document.locator(":target")).to_be_visible()
+        await document.goto(exact)
+        await expect(document.locator("h2:target")).to_have_text("How do I add a source?")
         assert wrong == []
         assert (tmp_path / "kvasir.toml").exists()
         await browser.close()
