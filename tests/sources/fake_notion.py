@@ -94,6 +94,8 @@ class FakeNotion(FakeService):
         kind = "page_id" if parent in self.pages else "block_id"
         held = self.pages.get(identifier) or self.databases[identifier]
         held["parent"] = {"type": kind, kind: parent}
+        if parent in self.blocks:
+            self.blocks[parent]["has_children"] = True
         self.touch(parent)
 
     def move(self, page: str, parent: str, *, counts: bool = True) -> None:
