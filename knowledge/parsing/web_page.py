@@ -13,6 +13,7 @@ from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
 from knowledge.parsing.tables import markdown_table
+from knowledge.web.extract import MAIN_TEXT, main_html
 
 _DROPPED: Final = frozenset({
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio", "video",
@@ -46,7 +47,7 @@ def parse_html(data: bytes, document: str, media_type: str | None = None) -> Doc
     tree = LexborHTMLParser(html)
     main, inside = _main(tree)
     sections = _sections(main, page_furniture=not inside)
-    if not inside and "main-text=yes" in (media_type or ""):
+    if not inside and MAIN_TEXT in (media_type or ""):
         sections = _main_sections(html, tree, sections)
     return titled(_title(tree, sections) or name_title(document), sections)
 
@@ -60,8 +61,6 @@ def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section
 
 def _main_sections(html: str, tree: LexborHTMLParser, whole: tuple[Section, ...]) -> tuple[Section, ...]:
     """Return what is the main text of a page that does not mark it; all of it where too little is found."""
-    from knowledge.web.extract import main_html  # noqa: PLC0415 - takes a while, and files need it not
-
     extracted = main_html(html)
     sections = _sections(LexborHTMLParser(extracted).body, page_furniture=False) if extracted else ()
     if _characters(sections) < _MIN_MAIN_SHARE * _characters(whole):

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ from knowledge.sources.visits import Visit, confirmed
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetched
 from knowledge.web.page import moment, read_page
+from knowledge.web.robots import directives
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -30,18 +32,20 @@ TYPES = HTML | {
 TOO_LARGE = "too large"
 
 _IN_A_ROW = 5
-"""Pages that do not answer one after another: the site is down."""
+"""Pages that do not answer one after another: perhaps the site is down."""
 _TRUSTED_S = 7 * 86_400.0
 """For how long a page is not asked for because the sitemap says that it is as it was."""
 _DAY_S = 86_400.0
-_OK, _UNCHANGED = 200, 304
+_MOST_LINKS = 200_000
+"""Different addresses that are remembered."""
+_OK, _UNCHANGED, _SERVER_ERROR = 200, 304, 500
 _REFUSALS = range(400, 500)
 _FOR_NOW = frozenset({408, 425, 429})
 """Refusals that say nothing about the page."""
 
 
 class Down(Exception):
-    """So many pages did not answer that the rest is not tried."""
+    """Pages did not answer, and nor did the start page: the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Asking:
 
     ask: Ask
     max_bytes: int
+    start: str
+    """The start page, which is asked for to see whether the site is up."""
     follow: bool = True
     """Whether links are followed."""
     here: Mapping[str, Fetched] = field(default_factory=dict)
@@ -95,6 +101,7 @@ class Crawl:
         self._now = now
         self._lost_in_a_row = 0
         self._same: set[tuple[str, str]] = set()
+        self._links: dict[str, str] = {}
         self._listed: set[str] = set()
         self._aliases: list[tuple[str, Visit, str]] = []
         self.visits: dict[str, Visit] = {}
@@ -109,11 +116,12 @@ class Crawl:
 
         """
         while stops := self._frontier.level():
-            async for stop, result in self._looked_at(stops):
-                listed = await self._settled(stop, result)
-                if listed is not None:
-                    self._listed.add(listed[0])
-                    yield [(*listed, stop.sitemap_date)]
+            async with aclosing(self._looked_at(stops)) as looked_at:
+                async for stop, result in looked_at:
+                    listed = await self._settled(stop, result)
+                    if listed is not None:
+                        self._listed.add(listed[0])
+                        yield [(*listed, stop.sitemap_date)]
         for document, visit, canonical in self._aliases:
             if canonical not in self._listed:  # what should stand for it is none that can be read
                 self._listed.add(document)
@@ -186,11 +194,11 @@ class Crawl:
     async def _settled(self, stop: Stop, result: Found | Lost | None) -> tuple[str, Visit] | None:
         """Go on from what was found; return the document if it is one."""
         if isinstance(result, Lost):
-            return self._went_without(stop, result.reason)
+            return await self._went_without(stop, result.reason)
         self._lost_in_a_row = 0
         if result is None:
             return None
-        visit = result.visit
+        visit = self._bounded(result.visit)
         document = self._site.document(visit.address)
         if document != stop.document and not self._frontier.claim(document):
             return None
@@ -202,17 +210,40 @@ class Crawl:
             await asyncio.to_thread(self._spool.put, document, visit.version, result.data)
         return document, visit
 
-    def _went_without(self, stop: Stop, reason: str) -> tuple[str, Visit] | None:
+    async def _went_without(self, stop: Stop, reason: str) -> tuple[str, Visit] | None:
         self.lost[stop.document] = reason
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= _IN_A_ROW:
-            raise Down
+            if not await self._is_up():
+                raise Down
+            self._lost_in_a_row = 0
         known = self._known.get(stop.document)
         if known is None:
             return None
         self.visits[stop.document] = known
         self._follow(known)
         return (stop.document, known) if self._is_listed(stop.document, known) else None
+
+    async def _is_up(self) -> bool:
+        """Tell a site that is down from a part of it that is broken."""
+        try:
+            found = await self._host.fetch(self._asking.start, replace(self._asking.ask, accept=None))
+        except FetchError:
+            return False
+        return found.status < _SERVER_ERROR and found.status not in _FOR_NOW
+
+    def _bounded(self, visit: Visit) -> Visit:
+        """Return a visit whose links share their texts with those of other pages, up to a number of them."""
+        links = self._links
+        room = _MOST_LINKS - len(links)
+        kept = []
+        for link in visit.links:
+            if link not in links and room > 0:
+                links[link] = link
+                room -= 1
+            if link in links:
+                kept.append(links[link])
+        return replace(visit, links=tuple(kept))
 
     def _follow(self, visit: Visit) -> None:
         if self._asking.follow:
@@ -246,7 +277,7 @@ def visit_of(found: Fetched, address: str, site: Site, now: float, sitemap_date:
         last_modified=found.headers.get("last-modified"),
         size_bytes=len(found.data),
         modified_at=_changed(found.headers),
-        index="noindex" not in robots_tag.lower(),
+        index="noindex" not in directives([robots_tag]),
         sitemap_date=sitemap_date,
         fetched_at=now,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -153,7 +154,7 @@ class WebsiteSource:
         )
         crawl = Crawl(
             site, self._host, frontier, known=known, spool=self._spool, now=self._context.now(),
-            asking=Asking(self._ask, self._max_bytes, follow=self._options.links, here=here),
+            asking=Asking(self._ask, self._max_bytes, self._options.url, follow=self._options.links, here=here),
         )  # fmt: skip
         self._visits = crawl.visits
         dates, broken = await self._sitemaps(site)
@@ -161,8 +162,9 @@ class WebsiteSource:
         frontier.add(dates, dates=dates)
         takes = path_filter(self._options.include)
         try:
-            async for pages in crawl.pages():
-                yield [self._listed(*page) for page in pages if takes(page[0])]
+            async with aclosing(crawl.pages()) as found:
+                async for pages in found:
+                    yield [self._listed(*page) for page in pages if takes(page[0])]
         except Down:
             broken = broken or "the site has stopped answering"
         await remember(self._memory, MEMORY_VERSION, encode({**(known if crawl.lost else {}), **crawl.visits}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -274,13 +275,49 @@ async def documents_kept(site: WebSite, folder: Path, kept: dict[str, bytes]) ->
 
 async def test_a_site_that_goes_down_midway_is_not_asked_for_the_rest(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(40)))
-    for number in range(40):
-        site.pages[f"/p{number:02}"] = Reply("", 503, headers={"Retry-After": "0"})
+    start = site.pages["/"]
+
+    class Falling(dict[str, Reply]):
+        def get(self, path: str, default: Any = None) -> Any:
+            if path.startswith("/p"):
+                self["/"] = Reply("", 503, headers={"Retry-After": "0"})
+                return self["/"]
+            return super().get(path, default)
+
+    site.pages = Falling(site.pages)
     made = source(site, tmp_path)
-    found, _ = await broken(made)
+    found, error = await broken(made)
     await made.close()
     assert set(found) == {"/"}
+    assert "p00" in str(error)
     assert sum(1 for path in site.asked if path.startswith("/p")) <= 8
+    site.pages = dict(site.pages)
+    site.pages["/"] = start
+
+
+async def test_a_part_that_is_broken_does_not_hide_the_rest(site: WebSite, tmp_path: Path) -> None:
+    site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(20)) + "<a href=/z>z</a>" + LONG)
+    site.page("/z", LONG)
+    for number in range(20):
+        site.pages[f"/p{number:02}"] = Reply("", 500, headers={"Retry-After": "0"})
+    made = source(site, tmp_path)
+    found, _ = await broken(made)
+    assert set(found) == {"/", "z"}
+    await made.close()
+
+
+async def test_a_listing_that_is_left_leaves_no_request_behind(site: WebSite, tmp_path: Path) -> None:
+    site.page("/", "<a href=/a>A</a><a href=/b/>B</a>" + LONG)
+    site.pages["/b/"] = Reply(hangs=True)
+    made = source(site, tmp_path)
+    tasks = asyncio.all_tasks()
+    batches = aiter(made.list())
+    while not [one for one in await anext(batches) if one.document == "a"]:
+        pass
+    await batches.aclose()  # type: ignore[attr-defined]
+    await made.close()
+    site.pages["/b/"].hangs = False
+    assert not [task for task in asyncio.all_tasks() - tasks if "Crawl" in repr(task)]
 
 
 async def test_a_start_page_that_is_gone_is_the_source_being_away(site: WebSite, tmp_path: Path) -> None:
