@@ -91,5 +91,6 @@ class Bench:
 
 
 async def texts(library: Library, query: str, **options: Any) -> list[str]:
-    """Return the texts of what is found, each chunk by itself."""
-    return [hit.text for hit in (await library.search(query, join=False, **options)).hits]
+    """Return the passages that a reader of the hits sees, what was joined to them among them; each once."""
+    hits = (await library.search(query, **options)).hits
+    return list(dict.fromkeys(part for hit in hits for part in (hit.around or hit.text).split("\n\n")))
