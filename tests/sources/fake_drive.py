@@ -37,7 +37,7 @@ NATIVE = "application/vnd.google-apps."
 @cache
 def key_pair() -> tuple[str, str]:
     """Return a private and a public key, in PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # small: it is signed with all the time
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
