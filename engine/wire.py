@@ -53,8 +53,10 @@ class Served:
 
 
 def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
-    """Return the body of a streamed chat completion."""
+    """Return the body of a streamed chat completion; one that ends with the assistant is gone on with."""
+    begun = {"continue_final_message": True} if messages and messages[-1].role == "assistant" else {}
     return {
+        **begun,
         "model": model,
         "messages": [{"role": message.role, "content": whole(message.content)} for message in messages],
         "temperature": sampling.temperature,

@@ -22,13 +22,15 @@ from bot.answering.notices import Say, progress_text, say
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
+from bot.answering.rewrite import Rewriter
 from bot.answering.sentences import Piece
 from bot.answering.support import Embed, Remembered, Support
 from bot.answering.turn import Stream, Turn
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
-from knowledge.errors import KnowledgeError
+from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
+from knowledge.search.query import separated
 
 
 class Search(Protocol):
@@ -79,6 +81,7 @@ class Answerer:
     ) -> None:
         self._search = search
         self._engine = engine
+        self._rewriter = Rewriter(engine)
         self._embed = Remembered(embed)
         self._limits = limits or Limits()
         self._now = now
@@ -120,17 +123,23 @@ class Answerer:
 
     async def _found(self, turn: Turn) -> SearchResult | Notice:
         """Search; on success ``turn.passages`` is filled."""
-        query = searchable(turn.question, turn.asked.history)
+        asked, turn.question = turn.question, separated(turn.question)[0] or turn.question
+        rewritten = await self._rewriter.standalone(turn.question, turn.asked.history)
+        query = searchable(asked, turn.asked.history, rewritten)
         try:
             query = narrowed(query, turn.asked.within, datetime.now(UTC))
             async with asyncio.timeout(self._limits.search_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers)
+        except (BadFilter, UnknownSource) as error:
+            return Notice(str(error))
         except KnowledgeError as error:
             return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
         except TimeoutError:
             return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{self._limits.search_s:g}"))
         turn.timings["search"] = self._now() - turn.began
-        turn.passages = tuple(_passage(n, hit) for n, hit in enumerate(result.hits[: self._limits.hits], 1))
+        wide = not self._engine.status().stand_in  # which reads little, and should not miss the hit itself for it
+        hits = enumerate(result.hits[: self._limits.hits], 1)
+        turn.passages = tuple(_passage(n, hit, wide=wide) for n, hit in hits)
         return result
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
@@ -325,8 +334,9 @@ async def _close(deltas: AsyncIterator[Delta]) -> None:
         await close()
 
 
-def _passage(n: int, hit: Hit) -> Passage:
-    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, hit.text, hit.synced_at)
+def _passage(n: int, hit: Hit, *, wide: bool) -> Passage:
+    text = (hit.around if wide else "") or hit.text
+    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, text, hit.synced_at)
 
 
 def _sampling(budget: Budget, *, stand_in: bool) -> Sampling:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bot.answering.events import Exchange
 from bot.answering.language import language_of
+from knowledge.search.query import separated
 
 _JOINED_CHARS = 600
 _CHAIN = 3
@@ -17,19 +18,31 @@ _OPENERS = re.compile(
     re.IGNORECASE,
 )
 _POINTERS = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|that|this|these|those|one|ones|there|he|him|his|she|her|same|former|latter"
-    r"|above|instead)\b"
+    r"\b(?:it|its|they|them|their|theirs|that|this|these|those|there|he|him|his|she|her|former|latter|above|instead"
+    r"|(?:the|which|that|this|another|other|first|second|third|last|next) ones?)\b"
     r"|[它他她]|这(?:个|些|样|种|里|儿|一|项|条|两)?|那(?:个|些|样|种|里|儿|一|项|条|两)|其(?:中|他|它|余)?|上面|前者|后者|同样|该",
     re.IGNORECASE,
 )
 _NOT_POINTERS = re.compile(
-    r"\b(?:is|are|was) there\b|\bthere (?:is|are|was|were)\b|\bthis (?:week|month|year|quarter)\b|\b(?:so|such) that\b|"
-    r"\bone (?:of|day|month|year|person)\b|\bno one\b|\bthe same\b",
+    r"\b(?:is|are|was|were) there\b|\bthere (?:is|are|was|were)\b|\bthis (?:week|month|year|quarter)\b"
+    r"|\b(?:so|such) that\b|\binstead of\b|\bthe same\b|这(?:周|个?月|年|次|季度)"
+    # "requests that come", "a path that ends": of a noun, not of what was said
+    r"|(?<=\w )that (?:\w+[^\Ws]s|are|was|were|has|have|had|can|will|would|should|do|did|match|come|go|need|use|run)\b",
     re.IGNORECASE,
 )
+_OWN_WORDS = {"en": 2, "zh": 3, "other": 2}
+"""So many words with a meaning before a pointer, and it points at something said before; more, and it is at them."""
 _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",
     re.IGNORECASE,
+)
+_CHINESE_FRAGMENT = re.compile(r"(?:呢|的话)[？?。]?$")
+_CHINESE_QUESTION = re.compile(r"什么|怎么|怎样|如何|为何|多少|多久|哪|谁|几|吗")
+_FRAGMENT_IDEOGRAPHS = 10
+_FRAGMENT_WORDS = 6
+_VERBS = re.compile(
+    r"is|are|was|were|am|do|does|did|can|could|should|would|will|shall|may|might|must|has|have|had|how|what|where|when|why"
+    r"|who|which|whose|anyone|anybody|know|isn't|aren't|don't|doesn't|can't|cannot|won't"
 )
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./'-]*")
 _IDEOGRAPH = re.compile(r"[㐀-鿿]")
@@ -40,33 +53,68 @@ _EMPTY_WORDS = re.compile(
     r"|have|has|had|get|need"
 )
 _EMPTY_CHINESE = re.compile(
-    "什么|怎么样|怎么|怎样|如何|为什么|多少|多久|多长|多大|几|哪里|哪个|哪些|哪|谁|吗|呢|吧|啊|的|了|是|有|在|我|你|请|能|会|可以|需要|"
+    "什么|怎么样|怎么|怎样|如何|为什么|多少|多久|多长|多大|几|哪里|哪个|哪些|哪|谁|吗|呢|吧|啊|的|了|是|有|在|我|你|请|能|(?<![年例晚])会|可以|需要|"
     "应该|要|详细|具体|例子|一下|说|讲|更|再|和|与|时间|时候"
 )
 
 
-def searchable(question: str, history: Sequence[Exchange]) -> str:
-    """Return what to search for: the question, with those before it that it leans on.
+def searchable(question: str, history: Sequence[Exchange], rewritten: str | None = None) -> str:
+    """Return what to search for: the question, with those before it that it leans on, and the filters that hold.
 
-    By rule: a question that opens like a continuation, points at something said, or names next to nothing itself is
-    joined with the question before, and so on for at most three questions.
+    By rule: a question that opens like a continuation, points at something said, is a fragment, or names next to
+    nothing itself is joined with the question before, and so on for at most three questions. ``rewritten`` takes the
+    place of the joined words (``rewrite.Rewriter``). Of each filter the latest counts; a question that leans on none
+    before it keeps none of theirs.
     """
-    parts = [question.strip()]
+    words, filters = separated(question.strip())
+    parts = [words]
     for exchange in reversed(history[-_CHAIN:]):
         if not leans(parts[0]):
             break
-        if exchange.question.strip():
-            parts.insert(0, exchange.question.strip())
+        before, theirs = separated(exchange.question.strip())
+        if before:
+            parts.insert(0, before)
+            filters = {**theirs, **filters}
+    # In front of the words, where nothing that is left open in them can swallow a filter.
+    return " ".join([*filters.values(), rewritten or _joined(parts)])
+
+
+def _joined(parts: Sequence[str]) -> str:
     joined = " ".join(parts)
-    return joined if len(joined) <= _JOINED_CHARS else f"{parts[0][:_JOINED_CHARS]} {parts[-1]}"[-2 * _JOINED_CHARS :]
+    if len(joined) <= _JOINED_CHARS:
+        return joined
+    return f"{parts[0][:_JOINED_CHARS]} {parts[-1]}"[-2 * _JOINED_CHARS :]
 
 
 def leans(question: str) -> bool:
     """Tell whether a question cannot be understood without what was said before."""
     text = question.strip()
-    if _OPENERS.search(text) or _POINTERS.search(_NOT_POINTERS.sub(" ", text)):
+    if _OPENERS.search(text) or _points_back(text) or _is_fragment(text):
         return True
     return _substance(text) < (1 if _DEFINES.search(text) else 2)
+
+
+def is_function_word(word: str) -> bool:
+    """Whether a word, in lower case, has no meaning of its own or only points at what was said."""
+    return bool(_EMPTY_WORDS.fullmatch(word) or _POINTERS.fullmatch(word))
+
+
+def _points_back(text: str) -> bool:
+    plain = _NOT_POINTERS.sub(" ", text)
+    pointer = _POINTERS.search(plain)
+    return pointer is not None and _substance(plain[: pointer.start()]) <= _OWN_WORDS[language_of(text)]
+
+
+def _is_fragment(text: str) -> bool:
+    """Whether this is asked, and yet is no sentence: "with status 308?", 发到 ClickHouse 呢？.
+
+    Words without a question mark are how many people search; they are a subject of their own.
+    """
+    if _CHINESE_FRAGMENT.search(text):
+        return len(_IDEOGRAPH.findall(text)) <= _FRAGMENT_IDEOGRAPHS and not _CHINESE_QUESTION.search(text)
+    words = [word.lower() for word in _WORD.findall(text)]
+    asked = text.endswith(("?", "？")) and language_of(text) == "en"
+    return asked and len(words) <= _FRAGMENT_WORDS and not any(map(_VERBS.fullmatch, words))
 
 
 def _substance(text: str) -> int:

@@ -92,6 +92,8 @@ class _Taken:
 
     start: int
     end: int
+    text: str
+    """As typed."""
     key: str
     values: tuple[str, ...]
 
@@ -118,6 +120,21 @@ def parse(question: str, now: datetime) -> Query:
         after=min((_moment(value, now) for value in _values(taken, "after")), default=None),
         before=max((_moment(value, now) for value in _values(taken, "before")), default=None),
     )
+
+
+def separated(question: str) -> tuple[str, dict[str, str]]:
+    """Return a question's words, and its filters as typed, by their key (``in``, ``type``, ``after``, ``before``).
+
+    Nothing is raised: filters that run into each other are left among the words, for ``parse`` to refuse.
+    """
+    try:
+        words, taken = _separated(question)
+    except BadFilter:
+        return question, {}
+    filters: dict[str, str] = {}
+    for one in taken:
+        filters[one.key] = f"{filters[one.key]} {one.text}" if one.key in filters else one.text
+    return words, filters
 
 
 def named(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
@@ -188,7 +205,7 @@ def _taken(match: re.Match[str]) -> _Taken | None:
         end -= rest
     elif (key == "in" and _is_code(values)) or (not match["key"].isascii() and key != "in" and not _are_days(values)):
         return None
-    return _Taken(match.start(), end, key, tuple(values)) if values else None
+    return _Taken(match.start(), end, match.string[match.start() : end], key, tuple(values)) if values else None
 
 
 def _formats(values: list[str]) -> tuple[list[str], int]:

@@ -11,7 +11,7 @@ from bot.answering.answer import Answerer, Limits
 from bot.answering.events import Exchange, Finished, Question, Sources, Text, Thinking
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.interfaces import Content, Delta, Done, Reasoning, State, Status
-from knowledge.errors import EmbedderError, StoreUnavailable
+from knowledge.errors import BadFilter, EmbedderError, StoreUnavailable, UnknownSource
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
 ALSO = "Up to five unused days may be carried over, but they expire on 31 March of the following year."
@@ -75,9 +75,45 @@ async def test_a_follow_up_is_searched_and_asked_with_what_was_said(ask: Any, ro
     history = [Exchange("How much leave do I get?", "25 days. [1]")]
     await ask(engine, question="And when do they expire?", search=search, history=history)
     assert search.queries == [("How much leave do I get? And when do they expire?", frozenset({"*"}))]
-    messages = engine.asked[0][0]
+    rewriting, messages = (asked[0] for asked in engine.asked)
+    assert [message.role for message in rewriting] == ["user", "assistant"]
     assert [message.role for message in messages] == ["user", "assistant", "user"]
     assert messages[2].content.endswith("Question: And when do they expire?")
+
+
+async def test_what_the_engine_rewrites_is_searched(ask: Any, room: Any) -> None:
+    search, engine = room.search([room.hit(room.leave)]), room.engine(room.words("When does leave expire?"))
+    history = [Exchange("How much leave do I get? in:handbook", "25 days of leave; they expire. [1]")]
+    await ask(engine, question="And when do they expire? type:pdf", search=search, history=history)
+    assert [query for query, _ in search.queries] == ["in:handbook type:pdf When does leave expire?"]
+    assert "in:handbook" not in engine.asked[0][0][0].content
+    assert engine.asked[-1][0][-1].content.endswith("Question: And when do they expire?")
+
+
+async def test_filters_are_searched_by_and_not_asked(ask: Any, room: Any) -> None:
+    search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
+    await ask(engine, question="How much leave in:handbook do I get?", search=search)
+    assert [query for query, _ in search.queries] == ["in:handbook How much leave do I get?"]
+    assert engine.asked[0][0][-1].content.endswith("Question: How much leave do I get?")
+
+
+@pytest.mark.parametrize("error", [BadFilter("“soon” is no date."), UnknownSource("There is no source “x”.")])
+async def test_a_filter_that_cannot_be_meant_is_told_as_it_is(ask: Any, room: Any, error: Exception) -> None:
+    heard = await ask(search=room.search([], error=error))
+    assert heard.notices == [str(error)]
+
+
+async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: Any, room: Any) -> None:
+    """Its sentence is on the neighbour alone; only with the passage joined it is supported."""
+    first, _, rest = room.leave.partition(". ")
+    hits = [room.hit(f"{first}.", around=room.leave)]
+    for text in (GOOD, ALSO):
+        engine = room.engine(room.words(text))
+        assert (await ask(engine, search=room.search(hits))).text == f"{text} [1]"
+        assert rest.split(".")[0] in engine.asked[0][0][-1].content
+    stand_in = room.engine(room.words(GOOD), status=Status(State.READY, stand_in=True))
+    await ask(stand_in, search=room.search(hits))
+    assert rest.split(".")[0] not in stand_in.asked[0][0][-1].content, "it reads little, so the hit itself comes first"
 
 
 async def test_readers_reach_the_search(room: Any) -> None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
 from bot.answering.followup import leans, searchable
+
+MULTITURN = Path(__file__).parents[2] / "scripts" / "eval_data" / "multiturn.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -14,7 +19,10 @@ from bot.answering.followup import leans, searchable
         "And in Spain?", "What about contractors?", "How many days?", "Why?", "Is it free?", "Who approves that?",
 
         "那试用期呢？", "多少天？", "需要谁审批？", "它支持中文吗？", "另外，怎么取消？", "如果我生病了呢？",
-        "Can they be carried over?",
+        "Can they be carried over?", "with status 308?", "for how long by default?", "Only ten percent of it?",
+        "which one?",
+        "How can I change that port?", "How much may the clock differ for that?", "Same with OpenTelemetry?",
+        "发到 ClickHouse 呢？", "换成 SkyWalking 呢？", "用 brotli 的话？", "只要被动的呢？", "失败几次以后它会触发？",
     ],
 )  # fmt: skip
 def test_leans_on_what_was_said(question: str) -> None:
@@ -26,7 +34,13 @@ def test_leans_on_what_was_said(question: str) -> None:
     [
         "How do I reset my password?", "What is the VPN?", "Is there a canteen in Berlin?", "怎么申请年假？",
         "VPN 怎么连接？",
-        "年假可以顺延吗？", "How many days of annual leave do I get?", "Which documents does a loan application need?",
+        "年假可以顺延吗？", "年会什么时候开", "这周谁值班", "数据丢了怎么办呢？",
+        "block prompts that match a pattern", "stop calling a backend that keeps failing",
+        "several keys for one consumer",
+        "which port does the control API listen on and how do I turn it off",
+        "count requests per consumer instead of ip",
+        "rate limit by consumer name", "write access logs to a file and filter them",
+        "How many days of annual leave do I get?", "Which documents does a loan application need?",
     ],
 )  # fmt: skip
 def test_stands_alone(question: str) -> None:
@@ -38,6 +52,24 @@ def test_a_follow_up_is_searched_with_its_question() -> None:
     assert searchable("Why?", history) == "How much leave do I get? And contractors? Why?"
     assert searchable("How do I reset my password?", history) == "How do I reset my password?"
     assert searchable("那试用期呢？", [Exchange("年假有几天？", "十五天。")]) == "年假有几天？ 那试用期呢？"
+
+
+def test_filters_stay_until_they_are_changed_or_the_subject_is() -> None:
+    history = [Exchange("How much leave do I get? in:handbook type:pdf", "25 days.")]
+    assert searchable("And contractors?", history) == "in:handbook type:pdf How much leave do I get? And contractors?"
+    assert (
+        searchable("And contractors? in:wiki", history) == "in:wiki type:pdf How much leave do I get? And contractors?"
+    )
+    assert searchable("How do I reset my password?", history) == "How do I reset my password?"
+    assert searchable("Why?", history, "Why do I get leave?") == "in:handbook type:pdf Why do I get leave?"
+    assert searchable('Why "this', history).startswith("in:handbook type:pdf How much")
+
+
+def test_the_multi_turn_set_is_told_apart_as_it_is_published() -> None:
+    """Of 68 conversations: no new subject is taken for a follow-up, and few follow-ups for a new subject."""
+    rows = [json.loads(line) for line in MULTITURN.read_text(encoding="utf-8").splitlines()]
+    wrong = [row["id"] for row in rows if leans(row["question"]) != (row["kind"] != "topic")]
+    assert set(wrong) <= {"zh-m002", "zh-m007", "zh-m017", "zh-m024"}
 
 
 @given(st.text(max_size=3000), st.lists(st.builds(Exchange, st.text(max_size=900), st.text(max_size=5)), max_size=5))

@@ -77,6 +77,17 @@ async def test_cut_thinking_gives_no_answer(sglang: FakeSglang, connect: Connect
     assert await _all(connect(thinks=True, opens_think=True)) == [Reasoning("Hm"), Done("length")]
 
 
+async def test_an_answer_that_was_begun_is_gone_on_with(sglang: FakeSglang, connect: Connect) -> None:
+    sglang.stream(delta(content="Madrid."), delta(finish="stop"), DONE)
+    begun = [*ASK, Message("assistant", "<think>\n\n</think>\n\n")]
+    answer = [item async for item in connect().stream(begun, Sampling(), request_id="r")]
+    assert answer[0] == Content("Madrid.")
+    assert sglang.bodies[-1]["continue_final_message"] is True
+    sglang.stream(delta(content="Madrid."), delta(finish="stop"), DONE)
+    await _all(connect())
+    assert "continue_final_message" not in sglang.bodies[-1]
+
+
 async def test_a_lone_surrogate_is_sent_as_a_replacement(sglang: FakeSglang, connect: Connect) -> None:
     """The engine's tokenizer would fail on it, and its server with a 500."""
     sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)

@@ -1,0 +1,158 @@
+"""The engine writes a follow-up anew so that it can be understood alone; what it adds of its own is not taken.
+
+A rewrite is worth a second and no more: it is asked for without thinking, cut by a deadline, and dropped if it brings a
+word that nobody said. Then the rule of ``followup`` decides, as it does while the engine is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bot.answering.events import Exchange
+from bot.answering.followup import is_function_word, leans
+from bot.answering.language import Tongue, language_of, tongue_for
+from bot.answering.prompt import neutral
+from engine.errors import EngineError
+from engine.interfaces import Content, Delta, Message, Reasoning, Sampling, State, Status
+from knowledge.search.query import separated
+
+_ASK: Final[dict[Tongue, str]] = {
+    "en": (
+        "Rewrite the last question so that it can be understood without the conversation. Use only words of the "
+        "conversation. If it starts a new subject, repeat it unchanged. Reply with the question alone, in one line.\n\n"
+        "Conversation:\n{said}\n\nLast question: {question}"
+    ),
+    "zh": (
+        "请改写最后一个问题，使它脱离对话也能看懂。只使用对话中出现过的词语。如果它开始了新的话题，就原样重复。"
+        "只回复这一个问题，写成一行。\n\n对话：\n{said}\n\n最后一个问题：{question}"
+    ),
+}
+_NO_THOUGHT: Final = "<think>\n\n</think>\n\n"
+"""What the model is made to have said already: it goes on behind its thinking."""
+_TURNS: Final = 3
+_ANSWER_CHARS: Final = 300
+_QUESTION_CHARS: Final = 500
+_LONGEST: Final = 300
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./'-]*")
+_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
+_LABEL = re.compile(
+    r"^\W*(?:rewritten question|question|last question|standalone question|改写后的问题|最后一个问题|问题)\s*[:：]\s*",
+    re.IGNORECASE,
+)
+_FUNCTION_CHARACTERS: Final = frozenset(
+    "的了吗呢吧啊么是否在和与及或对于从到把被给用以可能会要应该怎样如何什为哪些几多少个这那它们时候里上下中有没不请问关于使进行并且"
+)
+
+
+class Speaks(Protocol):
+    """What is needed of ``engine.interfaces.ChatEngine``."""
+
+    def status(self) -> Status:
+        """Return the state now."""
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+        """Stream an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a rewrite is waited for."""
+
+    rewrite_s: float = 1.5
+    rest_s: float = 60.0
+    """After one that came too late: an engine that is busy now is not asked again at once."""
+    tokens: int = 96
+
+
+class Rewriter:
+    """Asks the engine for questions that stand alone; remembers only whether it was too slow lately."""
+
+    def __init__(
+        self, engine: Speaks, patience: Patience | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._patience = patience or Patience()
+        self._now = now
+        self._rests_until = float("-inf")
+
+    async def standalone(self, question: str, history: Sequence[Exchange]) -> str | None:
+        """Return the question as it would be asked alone; None where the rule is to decide.
+
+        That is where it needs no rewriting, the engine is not ready, a stand-in, too slow or failing, or what it
+        writes holds a word that was not said, or lacks one that was asked.
+        """
+        status = self._engine.status()
+        usable = status.state is State.READY and not status.stand_in and self._now() >= self._rests_until
+        if not history or not usable or not leans(question):
+            return None
+        try:
+            async with asyncio.timeout(self._patience.rewrite_s):
+                written = await self._written(question, history)
+        except TimeoutError:
+            self._rests_until = self._now() + self._patience.rest_s
+            return None
+        except EngineError:
+            return None
+        return accepted(written, question, history)
+
+    async def _written(self, question: str, history: Sequence[Exchange]) -> str:
+        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=self._patience.tokens)
+        deltas = self._engine.stream(asking(question, history), sampling, request_id=f"rewrite-{uuid.uuid4().hex}")
+        text = ""
+        async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
+            async for delta in stream:
+                if isinstance(delta, Content | Reasoning):  # a server that expects a thought takes all for one
+                    text += delta.text
+                if "\n" in text.strip():
+                    break
+        return text
+
+
+def asking(question: str, history: Sequence[Exchange]) -> tuple[Message, ...]:
+    """Return what the engine is asked, ending behind a thought that it need not think."""
+    tongue = tongue_for(question)
+    said = "\n".join(
+        f"- {_short(one.question, _QUESTION_CHARS)}\n  {_short(one.answer, _ANSWER_CHARS)}" for one in history[-_TURNS:]
+    )
+    ask = _ASK[tongue].format(said=said, question=_short(question, _QUESTION_CHARS))
+    return Message("user", ask), Message("assistant", _NO_THOUGHT)
+
+
+def _short(text: str, characters: int) -> str:
+    """Return the beginning of what was said, without filters and without anything that frames a prompt."""
+    return neutral(separated(text.strip())[0][:characters])
+
+
+def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | None:
+    """Return what the engine wrote if it is one question made of what was said, else None."""
+    lines = [line for line in written.rpartition("</think>")[2].strip().splitlines() if line.strip()]
+    if not lines:
+        return None
+    rewritten = _LABEL.sub("", lines[0]).strip().strip("\"'“”「」*`").strip()
+    if not rewritten or len(rewritten) > _LONGEST or language_of(rewritten) != language_of(question):
+        return None
+    said = " ".join([question, *(f"{one.question} {one.answer}" for one in history[-_TURNS:])])
+    if not set(_meant(rewritten)) <= set(_meant(said)) | _FUNCTION_CHARACTERS:
+        return None
+    lost = set(_meant(question)) - set(_meant(rewritten)) - _FUNCTION_CHARACTERS
+    return None if any(not _may_be_lost(word) for word in lost) else rewritten
+
+
+def _may_be_lost(word: str) -> bool:
+    """Whether a rewrite may leave a word of the question out: single Chinese characters of a turn of phrase."""
+    return bool(_IDEOGRAPH.fullmatch(word))
+
+
+def _meant(text: str) -> Iterator[str]:
+    """Yield the words that mean something, English ones without an ending, Chinese characters one by one."""
+    for word in _WORD.findall(text.casefold()):
+        if not is_function_word(word):
+            yield re.sub(r"(?:'s|s|es|ed|ing)$", "", word.strip("./'-")) or word
+    yield from _IDEOGRAPH.findall(text)

