@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
 from knowledge.parsing.tables import markdown_table
-from knowledge.web.extract import MAIN_TEXT, main_html
+from knowledge.web.extract import MAIN_TEXT, belongs, main_text
 
 _DROPPED: Final = frozenset({
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio", "video",
@@ -30,7 +30,8 @@ _INLINE: Final = frozenset({
 _INLINE_MARKS: Final = {"br": "\n", "code": "`"}
 _MARKED: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
-_HEADINGS = "h1, h2, h3, h4, h5, h6"
+_BLOCK = re.compile(r"```.*?\n```|(?:(?!\n\n).)+", re.DOTALL)
+"""A block of code, or what lies between blank lines."""
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
@@ -48,7 +49,7 @@ def parse_html(data: bytes, document: str, media_type: str | None = None) -> Doc
     main, inside = _main(tree)
     sections = _sections(main, page_furniture=not inside)
     if not inside and MAIN_TEXT in (media_type or ""):
-        sections = _main_sections(html, tree, sections)
+        sections = _main_sections(html, sections)
     return titled(_title(tree, sections) or name_title(document), sections)
 
 
@@ -59,17 +60,24 @@ def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section
     return writer.sections()
 
 
-def _main_sections(html: str, tree: LexborHTMLParser, whole: tuple[Section, ...]) -> tuple[Section, ...]:
-    """Return what is the main text of a page that does not mark it; all of it where too little is found."""
-    extracted = main_html(html)
-    sections = _sections(LexborHTMLParser(extracted).body, page_furniture=False) if extracted else ()
-    if _characters(sections) < _MIN_MAIN_SHARE * _characters(whole):
+def _main_sections(html: str, whole: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Return what belongs to the main text of a page that does not mark it; all of it where too little is found.
+
+    Code and tables are hardly ever furniture, and are kept wherever something beside them is.
+    """
+    extracted = main_text(html)
+    if not extracted:
         return whole
-    anchors = {one_line(node.text(deep=True)): anchor for node in tree.css(_HEADINGS) if (anchor := _anchor(node))}
-    return tuple(
-        replace(section, anchor=anchors.get(section.headings[-1])) if section.headings else section
-        for section in sections
-    )
+    is_main = belongs(extracted)
+    kept = [replace(section, text="\n\n".join(_kept(section.text, is_main))) for section in whole]
+    sections = tuple(section for section in kept if section.text)
+    return sections if _characters(sections) >= _MIN_MAIN_SHARE * _characters(whole) else whole
+
+
+def _kept(text: str, is_main: Callable[[str], bool]) -> list[str]:
+    blocks = [block for block in _BLOCK.findall(text) if block.strip()]
+    main = [block for block in blocks if is_main(block)]
+    return [block for block in blocks if block in main or block.startswith(("```", "| "))] if main else []
 
 
 def _characters(sections: tuple[Section, ...]) -> int:

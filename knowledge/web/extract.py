@@ -5,26 +5,45 @@ Runs in the parsing process, where what a page does to a library costs that page
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 _LONGEST = 3_000_000
 """Characters; trafilatura takes seconds for a longer page."""
 
+_RUN = 8
+"""Letters in a row that are looked for."""
+_SHARE = 0.5
+
 MAIN_TEXT: Final = "main-text=yes"
 """A parameter of ``text/html`` in ``Content.media_type``: a page from the web, whose main text alone counts."""
 
 
-def main_html(html: str) -> str | None:
-    """Return a page's main text with its headings, lists, tables and code as simple HTML; None where none is found."""
+def main_text(html: str) -> str | None:
+    """Return the words of a page's main text, without its form; None where none is found."""
     if len(html) > _LONGEST:
         return None
     import trafilatura  # noqa: PLC0415 - for the parsing process alone
 
     return trafilatura.extract(
-        html,
-        output_format="html",
-        include_comments=False,
-        include_tables=True,
-        include_formatting=True,
-        favor_recall=True,
+        html, output_format="txt", include_comments=False, include_tables=True, favor_recall=True
     )
+
+
+def belongs(text: str) -> Callable[[str], bool]:
+    """Return what tells whether most of a block stands in a main text, whatever blanks and marks lie between."""
+    words = _letters(text)
+    runs = {words[start : start + _RUN] for start in range(len(words) - _RUN + 1)}
+
+    def block_belongs(block: str) -> bool:
+        letters = _letters(block)
+        if len(letters) < _RUN:
+            return bool(letters) and letters in words
+        found = sum(letters[start : start + _RUN] in runs for start in range(len(letters) - _RUN + 1))
+        return found >= _SHARE * (len(letters) - _RUN + 1)
+
+    return block_belongs
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
