@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class DriveSource:
             full_at, listing = self._context.now(), self._listing()
             async for files in listing.whole(self._options.drives, self._options.folders):
                 yield self._listed(files)
-        told = {"full_at": full_at, "scope": self._scope(), "held": listing.held.saved()}
+        told = {"full_at": full_at, "scope": self._scope(), "held": await asyncio.to_thread(listing.held.saved)}
         await remember_sealed(self._memory, _FORM, told)
 
     async def read(self, listed: Listed) -> Content:
@@ -125,7 +126,7 @@ class DriveSource:
             return 0.0, None
         if not 0 <= self._context.now() - full_at < self._options.full_every_h * 3600:
             return 0.0, None
-        return full_at, Held.restored(member(told, "held"))
+        return full_at, await asyncio.to_thread(Held.restored, member(told, "held"))
 
     def _scope(self) -> Sequence[object]:
         """Return what a remembered listing must have been made with."""

@@ -24,6 +24,8 @@ MAX_ANSWER_BYTES: Final = 64_000_000
 
 _MOST_PAGES = 50_000
 _MOST_REDIRECTS = 5
+_FAILED_IN_A_ROW = 3
+_UNREACHABLE = "cannot be reached"
 _PARSED_IN_PLACE_BYTES = 500_000
 _PIECE_BYTES = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -101,7 +103,7 @@ class HttpApi:
     """Calls to one service. The session is opened by the first call and closed by ``close``; then it may go on.
 
     All methods raise ``SourceDenied`` when the service refuses the credentials, ``SourceUnavailable`` when it cannot be
-    reached or asks for more patience than there is, and ``Refused`` for one call that it refuses.
+    reached, fails again and again or asks for more patience than there is, and ``Refused`` for one call that it refuses.
     """
 
     def __init__(
@@ -119,6 +121,8 @@ class HttpApi:
         self._patience = patience or Patience()
         self._pace = Pace(per_second, context.sleep) if per_second else None
         self._session: aiohttp.ClientSession | None = None
+        self._failed = 0
+        """Calls that failed in all attempts since the last that did not."""
 
     async def json(self, call: Call) -> JsonObject:
         """Return an answer that is an object of JSON."""
@@ -178,6 +182,7 @@ class HttpApi:
         for attempt in range(1, self._patience.attempts + 1):
             reply = await self._attempt(call, limit, within_s or self._patience.call_s)
             if isinstance(reply, Reply) and reply.status < 300:  # noqa: PLR2004 - HTTP's own number
+                self._failed = 0
                 return reply
             if isinstance(reply, Reply) and reply.status == 401:  # noqa: PLR2004 - HTTP's own number
                 if renewed or not await self._authorization.renew():
@@ -189,7 +194,7 @@ class HttpApi:
             wait = wait_s(reply, attempt, self._context.now(), random.random())  # noqa: S311 - jitter
             waited += wait
             if attempt == self._patience.attempts or waited > self._patience.waits_s:
-                raise self._unavailable(reply)
+                raise self._given_up(reply)
             await self._context.sleep(wait)
         raise self._denied()  # its last attempt was the one after renewal
 
@@ -213,7 +218,7 @@ class HttpApi:
         except TimeoutError:
             return f"gave no answer within {within_s:.0f} s"
         except aiohttp.ClientConnectionError:
-            return "cannot be reached"
+            return _UNREACHABLE
         except (aiohttp.ClientError, ConnectionError, ValueError):
             return "broke off its answer"
 
@@ -295,14 +300,22 @@ class HttpApi:
             reason,
         )
 
-    def _unavailable(self, reply: Reply | str) -> SourceUnavailable:
+    def _given_up(self, reply: Reply | str) -> SourceError:
+        """Return what is said of a call that failed in all attempts.
+
+        One document that a service cannot bring must not stop the others; several calls in a row mean the service.
+        """
+        kind: type[SourceError] = SourceUnavailable
         if isinstance(reply, str):
-            what = reply
+            what, own = reply, reply != _UNREACHABLE
         elif reply.status in _BROKEN:
-            what = f"answers with an error of its own (HTTP {reply.status})"
+            what, own = f"answers with an error of its own (HTTP {reply.status})", True
         else:
-            what = f"asks for more patience than there is (HTTP {reply.status})"
-        return SourceUnavailable(
+            what, own = f"asks for more patience than there is (HTTP {reply.status})", False
+        if own:
+            self._failed += 1
+            kind = SourceUnavailable if self._failed >= _FAILED_IN_A_ROW else SourceError
+        return kind(
             f"{self._service.name} ({self._service.url.host}) {what}. "
             "Look whether it is up and reachable from here; the next sync tries again and nothing was deleted."
         )

@@ -81,6 +81,33 @@ async def test_what_breaks_is_tried_again(fake: FakeConfluence, source: Source, 
     assert len(world.slept) == 2
 
 
+async def test_one_document_that_the_service_cannot_bring_does_not_stop_the_others(
+    fake: FakeConfluence, source: Source
+) -> None:
+    other = fake.page("Other", "<p>Fine.</p>")
+    found = await listing(source)
+    broken = next(one for document, one in found.items() if document != f"ENG/{other.id}")
+    fake.faults = [Fault(f"{broken.document.partition('/')[2]}?", status=500)]
+    for _ in range(4):
+        with pytest.raises(SourceError) as caught:
+            await source.read(broken)
+        assert not isinstance(caught.value, SourceUnavailable)
+        await source.read(found[f"ENG/{other.id}"])
+    fake.faults = [Fault("body-format", status=500)]
+    for _ in range(3):
+        with pytest.raises(SourceError) as caught:
+            await source.read(broken)
+    assert isinstance(caught.value, SourceUnavailable)
+
+
+async def test_a_service_that_is_not_there_stops_the_run(fake: FakeConfluence, source: Source) -> None:
+    (one,) = (await listing(source)).values()
+    await source.close()
+    await fake.stop()
+    with pytest.raises(SourceUnavailable, match="cannot be reached"):
+        await source.read(one)
+
+
 async def test_expired_credentials_stop_the_run_and_tell_no_secret(fake: FakeConfluence, source: Source) -> None:
     (listed,) = (await listing(source)).values()
     fake.authorization = "expired"
