@@ -149,7 +149,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         app = await stack.enter_async_context(slack_app(slack, deps))
         await stack.enter_async_context(library.scheduled())
         await stack.enter_async_context(library.watching())
-        await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")

@@ -85,7 +85,7 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await browser.close()
 
         asked = await place.json("ask", "how do I add a source?")
-        assert asked["route"] == "engine" or any("stand-in" in notice for notice in asked["notices"])
+        assert asked["route"] == "engine" or asked["notices"], "where the model does not answer in time, it is said"
         assert asked["sources"]
         family = run.family()
     assert run.process.returncode == 0
