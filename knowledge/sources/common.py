@@ -14,7 +14,7 @@ from urllib.parse import quote
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Listed, Memory
 
-_FIELD = re.compile(r"\{(\w+)\}")
+_FIELD = re.compile(r"\{([^{}]+)\}")
 
 MAX_MB = 50.0
 """A larger document is not read, unless the source's ``max_mb`` says otherwise."""

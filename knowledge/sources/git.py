@@ -107,10 +107,14 @@ class GitSource:
         """
         if not _BLOB.fullmatch(listed.version) or (self._blobs is not None and listed.document not in self._blobs):
             raise SourceError(f"{listed.document} is gone from the branch. It was deleted or renamed.")
-        data = await self._contents.read(listed.version, self._max_bytes)
-        if data is None:
-            await self._mirror.bring([listed.version])
+        try:
             data = await self._contents.read(listed.version, self._max_bytes)
+            if data is None:
+                await self._mirror.bring([listed.version])
+                data = await self._contents.read(listed.version, self._max_bytes)
+        except GitDamaged:
+            self._mirror.condemn()
+            raise
         if data is None:
             raise SourceError(f"{listed.document} is gone from the repository. The next sync looks again.")
         if isinstance(data, int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import shutil
 from asyncio.subprocess import Process
@@ -14,6 +15,7 @@ from pathlib import Path
 from knowledge.errors import SourceUnavailable
 from knowledge.sources.git_program import ASK_S, FETCH_S, LOCAL_S, Git, GitDamaged, end
 
+_CONDEMNED = "kvasir-damaged"
 _TIP = "refs/kvasir/tip"
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none")
 _LOG = (
@@ -163,7 +165,14 @@ class Mirror:
     async def _ask(self, *refs: str) -> bytes:
         return await self._git.run("ls-remote", "--symref", "--", "origin", *refs, deadline_s=ASK_S, remote=True)
 
+    def condemn(self) -> None:
+        """Have the copy made anew at the next listing, whichever process makes it."""
+        with contextlib.suppress(OSError):
+            (self._folder / _CONDEMNED).touch()
+
     async def _prepare(self) -> None:
+        if (self._folder / _CONDEMNED).exists():
+            await asyncio.to_thread(self.discard)
         if not (self._folder / "HEAD").is_file():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
@@ -200,9 +209,14 @@ class Blobs:
             try:
                 async with asyncio.timeout(LOCAL_S):
                     data = await self._exchange(blob, limit)
-            except (TimeoutError, OSError, EOFError) as error:
+            except TimeoutError as error:
                 raise SourceUnavailable(
-                    "git stopped while a file was read. Look whether the disk is well; the next sync tries again."
+                    f"git did not give a file within {LOCAL_S:.0f} s. Look whether the disk is well."
+                ) from error
+            except (OSError, EOFError) as error:
+                raise GitDamaged(
+                    "git stopped while a file was read: the copy on this machine may be damaged. The next sync makes a "
+                    "new one."
                 ) from error
             finally:
                 if isinstance(data, int):  # what is left unread would be taken for the next file

@@ -115,6 +115,8 @@ class SqlSource:
                     raise _twice(listed.document, self._form.key)
         if not found:
             raise SourceError(f"{listed.document} is gone from the query. Its row was deleted, or is left out now.")
+        if (error := missing(self._form, found[0].keys())) is not None:
+            raise error  # the table has changed since it was listed
         data = self._form.rendered(found[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
             raise too_large(listed.document, len(data), self._max_bytes)

@@ -34,6 +34,11 @@ _WIDTH = 4
 _STEPS = 100_000
 """SQLite's instructions between two looks at the clock."""
 _ASYNC_BY_DEFAULT = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_CONNECT_TIMEOUTS = {
+    "asyncpg": "timeout", "psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout",
+    "mysqldb": "connect_timeout", "aiomysql": "connect_timeout",
+}  # fmt: skip
+"""What each driver calls it."""
 _READ_ONLY: Mapping[str, Sequence[str]] = {
     "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_execution_time = {ms}"),
@@ -174,10 +179,9 @@ def _engine(url: URL, statement_s: float) -> Engine | AsyncEngine:
         event.listen(engine, "begin", lambda connection: _clock(connection, statement_s))
         return engine
     hidden |= {"pool_size": _WIDTH, "max_overflow": 0, "pool_timeout": _CONNECT_S}
-    if not url.get_dialect().is_async:
-        return create_engine(url, **hidden)
-    timeout = {"timeout": _CONNECT_S} if url.get_driver_name() == "asyncpg" else {}
-    return create_async_engine(url, connect_args=timeout, **hidden)
+    timeout = _CONNECT_TIMEOUTS.get(url.get_driver_name())
+    hidden["connect_args"] = {timeout: _CONNECT_S} if timeout else {}
+    return create_async_engine(url, **hidden) if url.get_dialect().is_async else create_engine(url, **hidden)
 
 
 def _sqlite(path: str) -> sqlite3.Connection:

@@ -195,6 +195,7 @@ async def test_a_pointer_into_git_lfs_is_told(repository: Repository) -> None:
     looking = source(repository)
     with pytest.raises(SourceError, match=r"a\.pdf lies in Git LFS"):
         await looking.read((await listing(looking))["a.pdf"])
+    await looking.close()
 
 
 async def test_what_was_listed_is_read_though_the_branch_has_gone_on(repository: Repository) -> None:
@@ -233,6 +234,22 @@ async def test_a_copy_that_is_damaged_or_locked_is_mended(repository: Repository
         await repository.commit()
         before = await listing(looking)
     await looking.close()
+
+
+async def test_a_content_that_is_damaged_is_fetched_anew_by_the_next_listing(repository: Repository) -> None:
+    await repository.put("a.md", b"one")
+    first = source(repository)
+    listed = (await listing(first))["a.md"]
+    (pack,) = mirror(repository).glob("objects/pack/*.pack")
+    pack.chmod(0o644)
+    data = pack.read_bytes()
+    pack.write_bytes(data[:-24] + b"\0\0\0\0" + data[-20:])  # a content is last, then the pack's own sum
+    with pytest.raises(SourceUnavailable, match="damaged"):
+        await first.read(listed)
+    await first.close()
+    second = source(repository)
+    assert (await second.read((await listing(second))["a.md"])).data == b"one"
+    await second.close()
 
 
 async def test_the_copy_of_another_repository_is_let_go(repository: Repository, tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ async def test_a_key_that_became_double_is_told_when_it_is_read(tmp_path: Path) 
     await source.close()
 
 
+async def test_a_table_that_changes_after_it_was_listed(tmp_path: Path) -> None:
+    source = sqlite(tmp_path, "CREATE TABLE p (id, t)", "INSERT INTO p VALUES (1, 'a')", table="p", text="t")
+    listed = (await listing(source))["1"]
+    sqlite(tmp_path, "ALTER TABLE p RENAME COLUMN t TO u", table="p")
+    with pytest.raises(SourceError, match="no column t"):
+        await source.read(listed)
+    await source.close()
+
+
 async def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     source = sqlite(tmp_path, "CREATE TABLE p (id, name)", table="p", text="{name} {nmae}", updated_at="at")
     with pytest.raises(SourceError, match=r"no column at, nmae\. Its columns are: id, name"):
