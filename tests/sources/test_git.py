@@ -17,6 +17,8 @@ from tests.sources.bench_git import GitHttp, Repository, git
 from tests.sources.contract import listing
 from tests.sources_bench import build
 
+pytestmark = pytest.mark.slow  # a dozen processes a test
+
 
 @pytest.fixture
 async def repository(tmp_path: Path) -> Repository:
