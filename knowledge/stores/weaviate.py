@@ -14,18 +14,16 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
 from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import Consistency, Placement
 from knowledge.stores.address import collection_name, index_name, node_addresses
 from knowledge.stores.common import INDEX_PREFIX, both, check_rows, deadline, newest, slices, union
 from knowledge.stores.weaviate_errors import Sentences
-from knowledge.stores.weaviate_nodes import Limits, Nodes
-from knowledge.stores.weaviate_rows import RETURNED, chunk_of, object_id, properties, where
+from knowledge.stores.weaviate_nodes import Limits, Link, Nodes
+from knowledge.stores.weaviate_rows import object_id, properties
 from knowledge.stores.weaviate_schema import Wanted, has_tenant, prepare
-from knowledge.stores.weaviate_search import dense, lexical
+from knowledge.stores.weaviate_search import Place, Search, by_ids, dense, lexical, where
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     from weaviate import WeaviateAsyncClient
@@ -165,15 +163,10 @@ class WeaviateStore:
         found: list[StoredChunk] = []
         for some in slices(sorted(set(ids)), 200):
 
-            async def fetch(collection: Any, some: Sequence[str] = some) -> Any:  # noqa: ANN401
-                return await collection.query.fetch_objects(
-                    filters=Filter.by_id().contains_any([object_id(id_) for id_ in some]),
-                    limit=len(some),
-                    include_vector=True,
-                    return_properties=[*RETURNED, "terms"],
-                )
+            async def fetch(search: Search, place: Place, some: Sequence[str] = some) -> list[StoredChunk]:
+                return await by_ids(search, place, some)
 
-            found += map(_stored, (await self._read(fetch)).objects)
+            found += await self._search(fetch)
         return found
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,19 +177,22 @@ class WeaviateStore:
             return ()
         within = where(scope)
 
-        async def legs(collection: Any) -> Sequence[Candidate]:  # noqa: ANN401
-            query = collection.query
-            found = await both(lexical(query, terms, vector, pool, within), dense(query, vector, pool, within))
-            return union(*found)
+        async def legs(search: Search, place: Place) -> Sequence[Candidate]:
+            return union(
+                *await both(
+                    lexical(search, place, terms, vector, pool, within), dense(search, place, vector, pool, within)
+                )
+            )
 
-        return await self._read(legs)
+        return await self._search(legs)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def indexes(self) -> Sequence[str]:
         """Name our collections on the server, with a tenant those that hold it."""
 
-        async def ours(client: WeaviateAsyncClient) -> list[str]:
+        async def ours(link: Link) -> list[str]:
+            client = link.client
             names = await client.collections.list_all(simple=True)
             found = {name: index_name(name, self._placement.namespace) for name in names}
             return [index for name, index in found.items() if index and await self._holds(client, name, index)]
@@ -213,11 +209,12 @@ class WeaviateStore:
         """Drop a collection; of one that is divided by tenants, ours alone: others may lie in it."""
         name, tenant = self._name(index), self._placement.tenant
 
-        async def remove(client: WeaviateAsyncClient) -> None:
+        async def remove(link: Link) -> None:
+            collections = link.client.collections
             if tenant is None:
-                await client.collections.delete(name)
-            elif await client.collections.exists(name):
-                await client.collections.use(name).tenants.remove(tenant)
+                await collections.delete(name)
+            elif await collections.exists(name):
+                await collections.use(name).tenants.remove(tenant)
 
         await self._nodes.change(remove, self._limits.write_s)
 
@@ -240,28 +237,36 @@ class WeaviateStore:
             if not self._prepared:
                 wanted = self._opened()
 
-                async def make(client: WeaviateAsyncClient) -> None:
-                    await prepare(client, wanted)
-                    # The gRPC side answers, too.
-                    await self._collection(client, self._placement.read_level).query.fetch_objects(limit=1)
+                async def make(link: Link) -> None:
+                    await prepare(link.client, wanted)
+                    await by_ids(link.search, self._place(), ["the gRPC side answers, too"])
 
                 await self._nodes.change(make, seconds)
                 self._prepared = True
 
     async def _read(self, what: Callable[[Any], Awaitable[T]]) -> T:
+        await self._ready(self._limits.read_s)
+        level = self._placement.read_level
+        return await self._nodes.read(lambda link: what(self._collection(link.client, level)))
+
+    async def _search(self, what: Callable[[Search, Place], Awaitable[T]]) -> T:
+        await self._ready(self._limits.read_s)
+        place = self._place()
+        return await self._nodes.read(lambda link: what(link.search, place))
+
+    def _place(self) -> Place:
+        return Place(self._opened().name, self._placement.tenant, self._placement.read_level)
+
+    async def _ready(self, seconds: float) -> None:
         self._opened()
         if not self._prepared:
-            await self._prepare(self._limits.read_s)
-        level = self._placement.read_level
-        return await self._nodes.read(lambda client: what(self._collection(client, level)))
+            await self._prepare(seconds)
 
     async def _write(self, what: Callable[[Any], Awaitable[None]]) -> None:
-        self._opened()
-        if not self._prepared:
-            await self._prepare(self._limits.open_s)
+        await self._ready(self._limits.open_s)
         level = self._placement.write_level
         await self._nodes.change(
-            lambda client: what(self._collection(client, level)), self._limits.write_s, patient=True
+            lambda link: what(self._collection(link.client, level)), self._limits.write_s, patient=True
         )
 
     def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
@@ -280,8 +285,3 @@ async def _takes_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in t
 
 def _object(row: StoredChunk) -> DataObject[Any, None]:
     return DataObject(properties=properties(row), uuid=object_id(row.chunk.id), vector=row.vector.tolist())
-
-
-def _stored(found: Any) -> StoredChunk:  # noqa: ANN401 - generic in the client
-    held = found.properties
-    return StoredChunk(chunk_of(held), np.asarray(found.vector["default"], dtype=np.float32), held["terms"] or "")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+import grpc  # type: ignore[import-untyped]
+
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
 from knowledge.stores.address import NodeAddress
 
@@ -155,8 +157,10 @@ class Sentences:
         """Name anything else by the class of the client's error."""
         return StoreError(f"Weaviate at {self._http()} failed ({kind}): look into its log, then try again.")
 
-    def of(self, error: WeaviateBaseError, late: str) -> StoreError:
-        """Return ours for what the client raised; ``late`` is the text for a deadline of the client's own."""
+    def of(self, error: WeaviateBaseError | grpc.aio.AioRpcError, late: str) -> StoreError:
+        """Return ours for what the client or a search raised; ``late`` is the text for a deadline of the client's."""
+        if isinstance(error, grpc.aio.AioRpcError):
+            return self._of_search(error.code(), error.details() or "")
         text = str(error)
         if isinstance(error, _UNREACHABLE):
             return self.unreachable()
@@ -167,6 +171,13 @@ class Sentences:
         if isinstance(error, InsufficientPermissionsError) and lacking(text) is None:
             return self.read_only()
         return self._as_said([text]) or self.other(type(error).__name__)
+
+    def _of_search(self, code: grpc.StatusCode, details: str) -> StoreError:
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return self.unreachable()
+        if code is grpc.StatusCode.UNAUTHENTICATED:
+            return self.wrong_key()
+        return self._as_said([details]) or self.other(f"gRPC {code.name}")
 
     def of_rows(self, count: int, messages: Sequence[str]) -> StoreError:
         """Judge a batch by what the server said of its rows; ``count`` of them were not taken."""

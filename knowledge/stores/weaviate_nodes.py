@@ -20,11 +20,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import aiohttp
+import grpc  # type: ignore[import-untyped]
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.stores.address import NodeAddress
 from knowledge.stores.common import deadline
 from knowledge.stores.weaviate_errors import IndexGone, NodeDown, Sentences
+from knowledge.stores.weaviate_search import Search
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     import weaviate
@@ -32,12 +34,15 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
     from weaviate.classes.init import AdditionalConfig, Auth, Timeout
     from weaviate.config import ConnectionConfig, GrpcConfig
     from weaviate.exceptions import WeaviateBaseError
+    from weaviate.proto.v1 import search_get_pb2 as wire
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 _SERVER_ERROR = 500
+_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000)]
+_CHANNEL = [*_RECONNECT, ("grpc.max_receive_message_length", -1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,21 @@ class Limits:
     """How long a node that is ready again is spared: so long a copy needs to catch up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A connection to one node."""
+
+    client: WeaviateAsyncClient
+    search: Search
+    """Sends a search past the client, which neither tries again nor outlives the call."""
+    channel: grpc.aio.Channel
+
+    async def close(self) -> None:
+        """Close both sides of it."""
+        await self.client.close()
+        await self.channel.close()
+
+
 class State(enum.IntEnum):
     """What is known of a node; the smaller, the sooner it is asked."""
 
@@ -78,7 +98,7 @@ class _Node:
     state: State = State.WELL
     settled_at: float = 0.0
     """On the loop's clock: when a node that is back counts as well."""
-    client: WeaviateAsyncClient | None = None
+    link: Link | None = None
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -104,7 +124,7 @@ class Nodes:
         # On a partial failure the client logs whole objects, texts and vectors with them; we count errors ourselves.
         logging.getLogger("weaviate-client").setLevel(logging.CRITICAL + 1)
 
-    async def read(self, what: Callable[[WeaviateAsyncClient], Awaitable[T]]) -> T:
+    async def read(self, what: Callable[[Link], Awaitable[T]]) -> T:
         """Read at the first node that answers; a server of which nothing listens any more is told at once.
 
         Raises:
@@ -114,9 +134,7 @@ class Nodes:
         """
         return await self._call(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
 
-    async def change(
-        self, what: Callable[[WeaviateAsyncClient], Awaitable[T]], seconds: float, *, patient: bool = False
-    ) -> T:
+    async def change(self, what: Callable[[Link], Awaitable[T]], seconds: float, *, patient: bool = False) -> T:
         """Make a change that may be made twice, at the first node that takes it.
 
         ``patient`` waits ``seconds`` even for a server of which nothing listens: it may just be starting.
@@ -130,7 +148,7 @@ class Nodes:
 
     async def _call(
         self,
-        what: Callable[[WeaviateAsyncClient], Awaitable[T]],
+        what: Callable[[Link], Awaitable[T]],
         seconds: float,
         attempt_s: float,
         *,
@@ -165,9 +183,9 @@ class Nodes:
             mending.cancel()
             await asyncio.gather(mending, return_exceptions=True)
         for node in self._nodes:
-            client, node.client = node.client, None
-            if client is not None:
-                await client.close()
+            link, node.link = node.link, None
+            if link is not None:
+                await link.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -179,16 +197,14 @@ class Nodes:
         turned = [*self._nodes[self._at :], *self._nodes[: self._at]]
         return sorted(turned, key=lambda node: node.state)
 
-    async def _call_at(
-        self, node: _Node, what: Callable[[WeaviateAsyncClient], Awaitable[T]], seconds: float, late: str
-    ) -> T:
+    async def _call_at(self, node: _Node, what: Callable[[Link], Awaitable[T]], seconds: float, late: str) -> T:
         try:
             async with deadline(seconds, late):
                 result = await self._watched(node, what)
         except StoreUnavailable:
             self._rest(node)
             raise
-        except WeaviateBaseError as error:
+        except (WeaviateBaseError, grpc.aio.AioRpcError) as error:
             ours = self._told.of(error, late)
             if isinstance(ours, StoreUnavailable):
                 self._rest(node)
@@ -196,7 +212,7 @@ class Nodes:
         self._at = self._nodes.index(node)
         return result
 
-    async def _watched(self, node: _Node, what: Callable[[WeaviateAsyncClient], Awaitable[T]]) -> T:
+    async def _watched(self, node: _Node, what: Callable[[Link], Awaitable[T]]) -> T:
         """Wait for an answer, and no longer than the node is alive."""
 
         async def call() -> T:
@@ -213,17 +229,17 @@ class Nodes:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def _connected(self, node: _Node) -> WeaviateAsyncClient:
+    async def _connected(self, node: _Node) -> Link:
         async with node.connecting:
-            if node.client is None:
-                client = _client(node.address, self._key)
+            if node.link is None:
+                link = _link(node.address, self._key)
                 try:
-                    await client.connect()
+                    await link.client.connect()
                 except BaseException:
-                    await client.close()
+                    await link.close()
                     raise
-                node.client = client
-            return node.client
+                node.link = link
+            return node.link
 
     # ── Health ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -274,6 +290,26 @@ def _some_live(failures: Sequence[StoreError]) -> bool:
     return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
+def _link(address: NodeAddress, key: str | None) -> Link:
+    target = f"{address.grpc.host}:{address.grpc.port}"
+    if address.grpc.secure:
+        channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=_CHANNEL)
+    else:
+        channel = grpc.aio.insecure_channel(target, options=_CHANNEL)
+    send = channel.unary_unary(
+        "/weaviate.v1.Weaviate/Search",
+        request_serializer=wire.SearchRequest.SerializeToString,
+        response_deserializer=wire.SearchReply.FromString,
+    )
+    metadata = (("authorization", f"Bearer {key}"),) if key else ()
+
+    async def search(request: wire.SearchRequest) -> wire.SearchReply:
+        reply: wire.SearchReply = await send(request, metadata=metadata)
+        return reply
+
+    return Link(_client(address, key), search, channel)
+
+
 def _client(address: NodeAddress, key: str | None) -> WeaviateAsyncClient:
     return weaviate.use_async_with_custom(
         http_host=address.http.host,
@@ -286,9 +322,7 @@ def _client(address: NodeAddress, key: str | None) -> WeaviateAsyncClient:
         additional_config=AdditionalConfig(
             timeout=Timeout(init=5, query=60, insert=120),  # ours are shorter
             connection=ConnectionConfig(session_pool_max_retries=0),
-            grpc_config=GrpcConfig(
-                channel_options=[("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000)]
-            ),
+            grpc_config=GrpcConfig(channel_options=_RECONNECT),
         ),
         skip_init_checks=True,  # they ask a package index for the newest client
     )

@@ -1,4 +1,4 @@
-"""A passage as a Weaviate object's properties, and back; a scope as a filter.
+"""A passage as a Weaviate object's properties, and back from what a search returns.
 
 What identifies something (source, readers, kind) is one FIELD token in brackets: FIELD trims outer whitespace, and two
 audiences that differ only there must not meet. A moment is two integers, seconds and microseconds: the server keeps
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import uuid
 import warnings
-from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
-from knowledge.interfaces import Chunk, Scope, StoredChunk
-from knowledge.stores.common import audience, microseconds, moment
+import numpy as np
+
+from knowledge.interfaces import Chunk, StoredChunk, Vector
+from knowledge.stores.common import microseconds, moment
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
-    from weaviate.classes.query import Filter
+    from weaviate.proto.v1 import search_get_pb2 as wire
 
 _IDS = uuid.UUID("6f1c0a52-8d0e-5b7a-9c43-2f5d1be7a9c4")
 """The namespace that turns a passage's id into an object's: any string may be an id, and equal ids meet."""
@@ -37,7 +37,7 @@ RETURNED = (
 )
 """The properties that ``chunk_of`` needs."""
 
-_SECOND = 1_000_000
+SECOND = 1_000_000
 """In microseconds."""
 
 
@@ -67,55 +67,38 @@ def properties(row: StoredChunk) -> dict[str, Any]:
         "terms": row.terms,
     }
     if chunk.modified_at is not None:
-        kept["modified_s"], kept["modified_us"] = divmod(microseconds(chunk.modified_at), _SECOND)
+        kept["modified_s"], kept["modified_us"] = divmod(microseconds(chunk.modified_at), SECOND)
     return kept
 
 
-def chunk_of(held: Mapping[str, Any]) -> Chunk:
-    """Return the passage of an object's properties; the exact opposite of ``properties``."""
-    seconds = held["modified_s"]
+def chunk_of(found: wire.SearchResult) -> Chunk:
+    """Return the passage of a search's result; the exact opposite of ``properties``."""
+    held = found.properties.non_ref_props.fields
+    url, seconds = held["url"], held["modified_s"]
     return Chunk(
-        id=held["chunk_id"],
-        source=held["source"][1:-1],
-        document=held["document"],
-        title=held["title"],
-        heading=held["heading"],
-        text=held["text"],
-        url=held["url"],
-        readers=frozenset(reader[1:-1] for reader in held["readers"] or ()),
-        kind=(held["kind"] or "<>")[1:-1],
-        modified_at=None if seconds is None else moment(int(seconds) * _SECOND + int(held["modified_us"])),
+        id=held["chunk_id"].text_value,
+        source=held["source"].text_value[1:-1],
+        document=held["document"].text_value,
+        title=held["title"].text_value,
+        heading=held["heading"].text_value,
+        text=held["text"].text_value,
+        url=url.text_value if url.HasField("text_value") else None,
+        readers=frozenset(reader[1:-1] for reader in held["readers"].list_value.text_values.values),
+        kind=held["kind"].text_value[1:-1],
+        modified_at=(
+            moment(seconds.int_value * SECOND + held["modified_us"].int_value)
+            if seconds.HasField("int_value")
+            else None
+        ),
     )
 
 
-def where(scope: Scope) -> Any:  # noqa: ANN401 - the client's own union
-    """Return the filter for a scope with at least one source."""
-    parts = [_any_of("source", scope.sources), _any_of("readers", audience(scope.readers))]
-    if scope.kinds:
-        parts.append(_any_of("kind", scope.kinds))
-    if scope.after is not None:
-        parts.append(_from(scope.after))
-    if scope.before is not None:
-        parts.append(_until(scope.before))
-    return Filter.all_of(parts)
+def vector_of(found: wire.SearchResult) -> Vector:
+    """Return the full vector that is kept with a row."""
+    return np.frombuffer(found.metadata.vectors[0].vector_bytes, dtype="<f4")
 
 
-def _any_of(name: str, values: Collection[str]) -> Any:  # noqa: ANN401
-    return Filter.by_property(name).contains_any([exact(value) for value in sorted(values)])
-
-
-def _from(made: datetime) -> Any:  # noqa: ANN401
-    seconds, rest = divmod(microseconds(made), _SECOND)
-    by_s = Filter.by_property("modified_s")
-    if not rest:
-        return by_s.greater_or_equal(seconds)
-    same = by_s.equal(seconds) & Filter.by_property("modified_us").greater_or_equal(rest)
-    return by_s.greater_than(seconds) | same
-
-
-def _until(made: datetime) -> Any:  # noqa: ANN401
-    seconds, rest = divmod(microseconds(made), _SECOND)
-    by_s = Filter.by_property("modified_s")
-    if not rest:
-        return by_s.less_than(seconds)
-    return by_s.less_than(seconds) | (by_s.equal(seconds) & Filter.by_property("modified_us").less_than(rest))
+def stored(found: wire.SearchResult) -> StoredChunk:
+    """Return the whole row of a search's result; its vector may be written to."""
+    terms = found.properties.non_ref_props.fields["terms"].text_value
+    return StoredChunk(chunk_of(found), vector_of(found).astype(np.float32), terms)
