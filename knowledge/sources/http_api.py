@@ -103,7 +103,7 @@ class HttpApi:
     """Calls to one service. The session is opened by the first call and closed by ``close``; then it may go on.
 
     All methods raise ``SourceDenied`` when the service refuses the credentials, ``SourceUnavailable`` when it cannot be
-    reached, fails again and again or asks for more patience than there is, and ``Refused`` for one call that it refuses.
+    reached, keeps failing or asks for more patience than there is, and ``Refused`` for one call that it refuses.
     """
 
     def __init__(
