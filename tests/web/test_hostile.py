@@ -127,6 +127,7 @@ async def test_it_ends_within_its_limit(name: str) -> None:
     assert caught.value.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
 async def test_a_bomb_ends_at_the_limit_with_flat_memory(encoding: str) -> None:
     data = bomb(encoding)
