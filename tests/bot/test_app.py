@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from bot.app import Shelf, show_page
+from bot.app import Shelf, page_status, show_page
 from engine.interfaces import State, Status
 from knowledge.errors import ManifestError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.sync.records import Failure
 from knowledge.sync.report import Progress
 
 
@@ -146,3 +147,20 @@ async def test_questions_are_suggested_early_and_then_once_a_sync_has_ended() ->
         assert wire.suggested == 1
         wire.sources = (replace(DOCS, documents=200),)
         await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 2?"])
+
+
+def test_the_page_is_told_what_is_held_unread_stale_and_under_way() -> None:
+    ill = replace(
+        DOCS, name="wiki", held=30, failed=1, failures=(Failure("a.pdf", "broken"),), age_s=2e5, max_age_s=1e5
+    )
+    busy = replace(DOCS, syncing=SYNCING)
+    told = page_status(STARTING, (ill, busy), [])["knowledge"]
+    assert isinstance(told, dict)
+    assert (told["held"], told["failed"], told["running"]) == (30, 1, True)
+    assert told["progress"] == pytest.approx(3 / 9)
+    assert told["troubles"] == [
+        "wiki is stale: 2 d old, 27 h at most.",
+        "wiki: 30 gone from the source and held. /kb approve wiki",
+        "wiki: a.pdf: broken",
+    ]
+    assert page_status(STARTING, (DOCS,), [])["knowledge"]["troubles"] == []  # type: ignore[index]

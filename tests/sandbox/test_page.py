@@ -316,3 +316,19 @@ async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path,
         await expect(page.locator(".lost")).to_have_count(0)
         await write(page, "and on")
         await box.wait_for_message(lambda m: m["text"] == "and on")
+
+
+async def test_the_strip_shows_what_is_read_held_and_unread(box: Box, look: Open) -> None:
+    told = {"documents": 1_320, "chunks": 9, "running": True, "progress": 0.25, "held": 30, "failed": 1}
+    page = await look()
+    await box.put_status(knowledge={**told, "troubles": ["wiki: 30 gone", "wiki: a.pdf: broken"]})
+    knowledge = page.locator(".strip .knowledge")
+    await expect(knowledge).to_contain_text("1,320 documents")
+    await expect(knowledge.locator("progress")).to_have_js_property("value", 0.25)
+    await expect(knowledge).to_contain_text("30 documents held")
+    await expect(knowledge).to_contain_text("1 document unread")
+    await expect(knowledge.locator(".pill").first).to_have_attribute("title", "wiki: 30 gone\nwiki: a.pdf: broken")
+    await box.put_status(knowledge={"documents": 1, "chunks": 1, "troubles": ["wiki is stale"]})
+    await expect(knowledge).to_contain_text("look at /kb status")
+    await box.put_status(knowledge={"documents": 1, "chunks": 1, "troubles": []})
+    await expect(knowledge.locator(".pill")).to_have_count(0)

@@ -171,3 +171,34 @@ async def test_home_is_told(box: Box, listener: Listener) -> None:
 def test_what_is_typed_is_kept_as_slack_keeps_it(typed: str, kept: str) -> None:
     """Mentions, links and channels become tokens, the rest is escaped."""
     assert text.compose(typed, (*PEOPLE, BOT), first_channels(0)) == kept
+
+
+async def test_files_are_given_to_the_app_alone(box: Box) -> None:
+    """As Slack does: who shows no good token, or lacks the scope, is sent to sign in."""
+    body = {"person": "ada", "channel": "@kvasir", "text": "", "files": [{"name": "a b.md", "base64": "eA=="}]}
+    ts = (await box.control("POST", "say", body))["ts"]
+    message = next(m for m in await box.messages("@kvasir") if m["ts"] == ts)
+    assert message["subtype"] == "file_share"
+    (file,) = message["files"]
+    url = file["url_private_download"]
+    good = {"Authorization": f"Bearer {box.bot_token}"}
+    async with box.session.get(url, headers=good) as answer:
+        assert (answer.status, await answer.read()) == (200, b"x")
+    async with box.session.get(url, headers={"Authorization": "Bearer xoxb-no"}, allow_redirects=False) as answer:
+        assert answer.status == 302
+    async with box.session.get(url.replace(file["id"], "F0000000000"), headers=good) as answer:
+        assert answer.status == 404
+    await box.faults(scopes=["chat:write"])
+    async with box.session.get(url, headers=good, allow_redirects=False) as answer:
+        assert answer.status == 302
+
+
+async def test_leaving_renaming_and_archiving(box: Box) -> None:
+    listed = await box.api("users.conversations", types="public_channel")
+    assert {room["name"] for room in listed["channels"]} == {"general", "handbook"}
+    await box.control("POST", "rename", {"channel": "#general", "name": "all"})
+    await box.control("POST", "archive", {"channel": "#handbook", "person": "ada"})
+    listed = await box.api("users.conversations", types="public_channel", exclude_archived=True)
+    assert [room["name"] for room in listed["channels"]] == ["all"]
+    await box.control("POST", "leave", {"member": "kvasir", "channel": "#all"})
+    assert (await box.api("users.conversations", types="public_channel", exclude_archived=True))["channels"] == []
