@@ -21,11 +21,21 @@ from knowledge.sync.tools import Tools
 _DAY_S = 86_400
 _AWAY_BYTES = 1_000_000
 """From which on a checksum is made beside the loop."""
+_LARGE_BYTES = 8_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TookTooLong(SourceError):
     """A document was not read within its deadline."""
+
+
+class Turns:
+    """Whose turn it is to be parsed and cut, over all sources of a run."""
+
+    def __init__(self, cuts: int) -> None:
+        self.cuts = asyncio.Semaphore(cuts)
+        self.large = asyncio.Semaphore(1)
+        """Large documents one at a time: while it is cut, several copies of the text are there."""
 
 
 class Preparer:
@@ -38,7 +48,7 @@ class Preparer:
         self._source = source
         self._pipeline = pipeline
         self._budget = budget
-        self._cuts = cuts
+        self._turns = turns
         self._turn = asyncio.Lock()
         self._sizes = Sizes()
 
@@ -57,12 +67,14 @@ class Preparer:
             content = await self._read(read.listed, lease)
             sha256 = await _sha256(content.data)
             known = None if isinstance(read, Add) else read.known
-            anew = known is not None and _moved(read.listed, known)
+            anew = known is not None and (_moved(read.listed, known) or _retitled(content, known))
             if known is not None and sha256 == known.sha256 and not anew:
                 return Touched(known.row, content.version, read_at)
             await stack.enter_async_context(self._turn)
             await self._pipeline.room(flow)
-            await stack.enter_async_context(self._cuts)
+            if len(content.data) > _LARGE_BYTES:
+                await stack.enter_async_context(self._turns.large)
+            await stack.enter_async_context(self._turns.cuts)
             title, chunks = await self._cut(read.listed, content)
             taken = Taken(read.listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
@@ -130,6 +142,12 @@ def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
 
 def _moved(listed: Listed, known: Known) -> bool:
     return listed.url != known.url or encode_readers(listed.readers) != known.readers
+
+
+def _retitled(content: Content, known: Known) -> bool:
+    """Tell whether the source calls it otherwise now; a title that stands in the text changes with the bytes."""
+    told = (content.title or "").strip()
+    return told not in {"", known.title}
 
 
 def _other_row(taken: Taken, known: Known) -> bool:

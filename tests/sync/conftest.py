@@ -157,6 +157,8 @@ class DictSource(Failing):
         self.url = "https://handbook.test/{}"
         self.modified_at: datetime | None = None
         self.reads: list[str] = []
+        self.titles: dict[str, str] = {}
+        """What the source tells of a document beside its text."""
         self.garbage: dict[str, str] = {}
         """What each passage of a document holds besides, as some broken documents do."""
         self._serial = itertools.count(1)
@@ -185,7 +187,8 @@ class DictSource(Failing):
         if listed.document not in self.texts:
             raise SourceError(f"{listed.document} is gone. Look again.")
         text = self.texts[listed.document] + self.garbage.get(listed.document, "")
-        return Content(text.encode("utf-8", "surrogatepass"), None, str(self.versions[listed.document]))
+        data, version = text.encode("utf-8", "surrogatepass"), str(self.versions[listed.document])
+        return Content(data, None, version, self.titles.get(listed.document))
 
     async def close(self) -> None: ...
 
@@ -196,6 +199,7 @@ async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[st
     if text.startswith("broken"):
         raise ParseError(f"{listed.document} is broken. Mend it.")
     title = text.removeprefix("# ").splitlines()[0] if text.startswith("# ") else listed.document
+    title = (content.title or "").strip() or title
     body = text.partition("\n")[2] if text.startswith("# ") else text
     seen: dict[str, int] = {}
     chunks = []

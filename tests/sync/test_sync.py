@@ -64,6 +64,20 @@ async def test_a_new_title_makes_every_passage_anew(rig: Any) -> None:
     assert await rig.agree()
 
 
+async def test_the_same_bytes_under_a_new_title_of_the_source_are_taken_in_anew(rig: Any) -> None:
+    rig.source.put("a.md", "one")
+    rig.source.titles["a.md"] = " Plan "
+    await rig.sync()
+    rig.source.put("a.md", "one")
+    assert (await rig.report()).unchanged == 1, "spaces around it are no other title"
+    rig.source.put("a.md", "one")
+    rig.source.titles["a.md"] = "Plan for 2027"
+    assert (await rig.report()).updated == 1
+    assert {row.chunk.title for row in rig.store.rows_by_id.values()} == {"Plan for 2027"}
+    assert [row.title for row in await rig.index.known(rig.source.key)] == ["Plan for 2027"]
+    assert await rig.agree()
+
+
 async def test_a_deleted_document_goes(rig: Any) -> None:
     for n in range(5):
         rig.source.put(f"{n}.md", f"text {n}")
