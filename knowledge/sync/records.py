@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from knowledge.interfaces import EVERYONE, Chunk, Listed
 
+UNSETTLED = " "
+"""In place of a document's link, which it never equals: its rows are yet to be written with the readers it has."""
+
 
 class Known(NamedTuple):
     """A document as the manifest has it; a plain tuple, because a sync reads one for every document."""

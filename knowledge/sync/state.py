@@ -30,6 +30,7 @@ from knowledge.sync.database import Database, open_database, whole
 from knowledge.sync.lookups import Lookups
 from knowledge.sync.memory import SourceMemory
 from knowledge.sync.records import (
+    UNSETTLED,
     Failed,
     Identity,
     Repaired,
@@ -169,8 +170,8 @@ class IndexManifest(Lookups):
             )
 
     async def restrict(self, readers: Mapping[int, str]) -> None:
-        """Set documents' readers at once, before their chunks are written again."""
-        await self._update_each([{"row": row, "readers": value} for row, value in readers.items()])
+        """Set documents' readers at once, before their chunks are written again; until then every plan asks for it."""
+        await self._update_each([{"row": row, "readers": value, "url": UNSETTLED} for row, value in readers.items()])
 
     async def hold(self, rows: Collection[int], at: float | None) -> None:
         """Mark documents as missing from a listing that is not believed, and since when; with None, as back."""

@@ -228,3 +228,17 @@ async def test_any_name_comes_in_is_found_and_goes(rig: Any, name: str) -> None:
     await rig.sync()
     assert await rig.answers() == {"other.md": ["other"]}
     assert await rig.agree()
+
+
+async def test_rows_are_written_for_fewer_readers_though_the_sync_that_noted_them_died(
+    rig: Any, store_down: Any
+) -> None:
+    """The manifest has the new readers then, and nothing else would tell that the store has not."""
+    rig.source.put("a.md", "one\n\ntwo")
+    await rig.sync()
+    rig.source.readers = frozenset({"U1"})
+    rig.store.plan("write", store_down)
+    assert (await rig.report()).error is not None
+    assert (await rig.report()).chunks_written == 2
+    assert {row.chunk.readers for row in rig.store.rows_by_id.values()} == {frozenset({"U1"})}
+    assert (await rig.report()).chunks_written == 0

@@ -1,128 +1,88 @@
-"""SIGKILL at every step of a sync into LanceDB: what answers is whole, and the next sync makes everything agree."""
+"""SIGKILL at every seam of a sync: what answers is whole, and one sync makes everything agree; on both stores."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib.util
 import random
-import signal
-import sys
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from knowledge.settings import SourceSpec
-from knowledge.sources import registry
-from knowledge.stores.local import LocalStore
-from knowledge.sync.records import Identity
-from knowledge.sync.state import open_manifest, sqlite_url
-from tests.sources_bench import memories
+from tests.services import WeaviateServer, weaviate_server
+from tests.sync.house import SEAMS, House
+from tests.sync.victim import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-VICTIM = Path(__file__).parent / "victim.py"
-IDENTITY = Identity("lancedb", "checksum", "blank lines", "words")
-STEPS = [
-    f"{when} {what}"
-    for what in ("note", "write", "flip", "delete", "settle", "remove", "touch", "finish", "maintain")
-    for when in ("before", "after")
-]
+FIRST = {seam: change for change, seams in reversed(SEAMS.items()) for seam in seams}
+EACH = sorted((change, f"after {seam}") for seam, change in FIRST.items())
+SOME = [("edit", "after write"), ("edit", "before delete"), ("rechunk", "after activate"), ("rechunk", "after drop")]
 
 
-async def killed(home: Path, root: Path, step: str, count: int = 1) -> bool:
-    """Sync in a process of its own that dies at a step; returns whether it did, or came to its end without it."""
-    process = await asyncio.create_subprocess_exec(sys.executable, str(VICTIM), str(home), str(root), step, str(count))
-    status = await process.wait()
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
+@pytest.fixture(scope="module")
+def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
+    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
+        yield server
 
 
-def _victim() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kvasir_tests_victim", VICTIM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """Give one house for all steps: what a killed sync leaves, the next ones meet."""
+    return House(tmp_path_factory.mktemp("embedded"))
 
 
-async def run(home: Path, root: Path) -> None:
-    """Sync to the end."""
-    await _victim().main(home, root, "", 0)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, weaviate: WeaviateServer) -> House:
+    return House(tmp_path_factory.mktemp("served"), weaviate)
 
 
-async def sides(home: Path, root: Path) -> tuple[dict[str, list[str]], set[str], set[str], list[str]]:
-    """Return what answers for each document, the manifest's ids, the store's ids, and what is pending."""
-    manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
-    index = await manifest.index(IDENTITY)
-    at = manifest.at(index)
-    store = LocalStore(home / "lancedb")
-    await store.open(index.name, 8)
-    try:
-        stored = {id_ async for ids in store.ids() for id_ in ids}
-        texts = {}
-        rows = await store._opened().query().select(["id", "text"]).to_list() if stored else []
-        texts = {row["id"]: row["text"] for row in rows}
-        key = registry.build(
-            SourceSpec("docs", "folder", {"path": str(root)}, Path("/")), Path("/nowhere"), memories()
-        ).key
-        answers: dict[str, list[str]] = {}
-        current = await at.current(sorted(stored), [key.id])
-        for row in sorted(current, key=lambda row: (row.document, row.place)):
-            answers.setdefault(row.document, []).append(texts[row.id])
-        return answers, await at.chunk_ids(), stored, await at.pending(10)
-    finally:
-        await store.close()
-        await manifest.close()
+async def killed(house: House, change: str, step: str) -> None:
+    if not house.generation:
+        await house.begin()
+    outcome = await house.round(change, step)
+    assert outcome.killed, f"{step} was not met"
+    assert outcome.well, outcome
 
 
-def fill(root: Path, generation: int) -> dict[str, list[str]]:
-    """Write a generation of documents: some new, some changed, some gone, some only touched."""
-    for path in root.glob("*.md"):
-        path.unlink()
-    wanted: dict[str, list[str]] = {}
-    for n in range(24):
-        if n % 12 == generation % 12:
-            continue
-        changed = generation if n % 3 else 0
-        wanted[f"{n}.md"] = [f"document {n} part {part} of {changed if part else 0}" for part in range(1 + n % 4)]
-        (root / f"{n}.md").write_text("\n\n".join(wanted[f"{n}.md"]))
-    return wanted
+@pytest.mark.parametrize(("change", "step"), EACH)
+async def test_a_sync_killed_at_a_step_is_mended_by_the_next(embedded: House, change: str, step: str) -> None:
+    await killed(embedded, change, step)
 
 
-async def check(home: Path, root: Path, old: dict[str, list[str]], new: dict[str, list[str]]) -> None:
-    answers, _, _, _ = await sides(home, root)
-    for document, texts in answers.items():
-        assert texts in (old.get(document), new.get(document)), f"{document} shows a mix: {texts}"
-    for document in old.keys() & new.keys():
-        assert document in answers, f"{document} shows nothing"
-    await run(home, root)
-    answers, listed, stored, pending = await sides(home, root)
-    assert answers == new
-    assert listed == stored
-    assert pending == []
+@pytest.mark.parametrize(("change", "step"), SOME)
+async def test_a_sync_into_weaviate_killed_at_a_step_is_mended_by_the_next(
+    served: House, change: str, step: str
+) -> None:
+    await killed(served, change, step)
 
 
-@pytest.mark.parametrize("step", STEPS)
-async def test_a_sync_killed_at_a_step_is_mended_by_the_next(tmp_path: Path, step: str) -> None:
-    (home := tmp_path / "home").mkdir()
-    (root := tmp_path / "root").mkdir()
-    old = fill(root, 0)
-    await run(home, root)
-    new = fill(root, 1)
-    assert await killed(home, root, step)
-    await check(home, root, old, new)
+@pytest.fixture
+def old(tmp_path: Path) -> House:
+    """Give a house whose manifest version 1 wrote."""
+    house = House(tmp_path)
+    with sqlite3.connect(house.home / "kvasir.db") as connection:
+        connection.executescript((Path(__file__).parent / "manifest_1.sqlite.sql").read_text())
+    return house
 
 
-async def test_syncs_killed_again_and_again_lose_and_double_nothing(tmp_path: Path) -> None:
-    (home := tmp_path / "home").mkdir()
-    (root := tmp_path / "root").mkdir()
+@pytest.mark.parametrize("statement", [1, 7, 12])
+async def test_a_migration_killed_in_the_middle_is_done_by_the_next_start(old: House, statement: int) -> None:
+    assert await old._killed("after table", statement, approve=False)
+    with sqlite3.connect(old.home / "kvasir.db") as connection:
+        assert connection.execute("SELECT version FROM knowledge_schema").fetchall() == [(1,)]
+        assert connection.execute("SELECT count(*) FROM knowledge_documents").fetchone() == (3,)
+    async with opened(old.world) as library:
+        assert (await library.status()).sources[0].documents == 0
+    with sqlite3.connect(old.home / "kvasir.db") as connection:
+        assert connection.execute("SELECT version FROM knowledge_schema").fetchall() == [(2,)]
+
+
+async def test_syncs_killed_again_and_again_lose_and_double_nothing(embedded: House) -> None:
     dice = random.Random(7)
-    old: dict[str, list[str]] = {}
-    for generation in range(6):
-        new = fill(root, generation)
-        await killed(home, root, dice.choice(STEPS), dice.randint(1, 3))
-        await check(home, root, old, new)
-        old = new
+    if not embedded.generation:
+        await embedded.begin()
+    for _ in range(4):
+        change, seams = dice.choice(list(SEAMS.items()))
+        outcome = await embedded.round(change, f"before {dice.choice(seams)}", dice.randint(1, 3))
+        assert outcome.well, outcome

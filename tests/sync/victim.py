@@ -1,37 +1,76 @@
-"""A sync of a folder into LanceDB that kills itself with SIGKILL at a named step: a program for ``test_killed.py``.
+"""A library's sync that kills itself with SIGKILL at a named step: a program for ``house.py``.
 
-``python victim.py HOME ROOT STEP COUNT``; STEP is ``before write``, ``after flip`` …, COUNT which call of it. Without a
-STEP it syncs to the end. It lives outside the tests' process because nothing in a process can show what SIGKILL leaves.
+``python victim.py WORLD``; WORLD is ``World`` as JSON with ``step`` (``before write``, ``after flip`` …), ``count``
+(which call of it) and ``approve``. A process of its own, because nothing in a process can show what SIGKILL leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
+import json
 import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
-from knowledge.interfaces import Chunk, Content, Listed, Matrix, SourceKey
-from knowledge.settings import SourceSpec
+from knowledge.interfaces import Chunk, Content, Listed, Matrix, Memory, SourceKey
+from knowledge.library import Library
+from knowledge.opening import _stores
+from knowledge.settings import KnowledgeSettings, Placement, SourceSpec
 from knowledge.sources import registry
-from knowledge.stores.local import LocalStore
-from knowledge.sync.lock import sync_lock
-from knowledge.sync.pipeline import Stages
+from knowledge.sync.indexes import Indexes
 from knowledge.sync.records import Identity
-from knowledge.sync.run import Limits, Tools, sync
-from knowledge.sync.state import IndexManifest, open_manifest, sqlite_url
-from tests.sources_bench import memories
+from knowledge.sync.state import open_manifest
 
-IDENTITY = Identity("lancedb", "checksum", "blank lines", "words")
 DIMENSIONS = 8
+STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop": "drop"}
+MANIFEST = {"index": "index", "activate": "activate", "forget": "forget"}
+INDEX = {
+    "note_pending": "note", "flip": "flip", "settle": "settle", "remove": "remove", "touch": "touch", "hold": "hold",
+    "finish": "finish", "restrict": "restrict", "purge": "purge", "lose": "lose", "note_repaired": "repaired",
+}  # fmt: skip
+"""The seams of a sync, each a transaction or a call of the store, and what they are called here."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a process is started with."""
+
+    home: str
+    database_url: str
+    sources: dict[str, str]
+    readers: tuple[str, ...] = ("*",)
+    chunker: str = "1"
+    weaviate: dict[str, str] = field(default_factory=dict)
+    """Its ``url``, ``grpc_url``, ``api_key`` and ``namespace``; empty: the embedded store."""
+
+    def settings(self) -> KnowledgeSettings:
+        specs = tuple(
+            SourceSpec(name, "folder", {"path": path}, Path("/"), readers=frozenset(self.readers))
+            for name, path in self.sources.items()
+        )
+        home, server = Path(self.home), self.weaviate
+        return KnowledgeSettings(
+            home,
+            home,
+            self.database_url,
+            specs,
+            weaviate_url=server.get("url"),
+            weaviate_grpc_url=server.get("grpc_url"),
+            weaviate_api_key=server.get("api_key"),
+            weaviate_placement=Placement(namespace=server.get("namespace", "")),
+        )
 
 
 class Checksum:
@@ -42,6 +81,9 @@ class Checksum:
 
     async def embed_query(self, text: str) -> Any:
         return (await self.embed_passages([text]))[0]
+
+    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         digests = [list(hashlib.sha256(text.encode()).digest()[:DIMENSIONS]) for text in texts]
@@ -58,20 +100,20 @@ async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[st
     parts = [part for part in content.data.decode().split("\n\n") if part]
     ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part}")) for part in parts]
     chunks = [
-        Chunk(id_, key.id, listed.document, listed.document, "", part, listed.url)
+        Chunk(id_, key.id, listed.document, listed.document, "", part, listed.url, listed.readers)
         for id_, part in zip(ids, parts, strict=True)
     ]
-    return listed.document, chunks
+    return listed.document, [replace(chunk, kind="md", modified_at=listed.modified_at) for chunk in chunks]
 
 
 class Fuse:
-    """Kills this process before or after the call that was named."""
+    """Kills this process before or after the call that was named; a call with nothing to do does not count."""
 
-    def __init__(self, step: str, count: int) -> None:
+    def __init__(self, step: str = "", count: int = 1) -> None:
         self._step = step
         self._left = count
 
-    def _burn(self, step: str) -> None:
+    def burn(self, step: str) -> None:
         if step == self._step:
             self._left -= 1
             if self._left == 0:
@@ -80,79 +122,100 @@ class Fuse:
     def around(self, name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(method)
         async def fused(*args: Any, **kwargs: Any) -> Any:
-            self._burn(f"before {name}")
+            idle = bool(args) and not args[0]
+            if not idle:
+                self.burn(f"before {name}")
             result = await method(*args, **kwargs)
-            self._burn(f"after {name}")
+            if not idle:
+                self.burn(f"after {name}")
             return result
 
         return fused
 
+    def watch_tables(self) -> None:
+        """Burn after each statement that makes or changes a table."""
 
-class FusedStore(LocalStore):
-    def __init__(self, directory: Path, fuse: Fuse) -> None:
-        super().__init__(directory)
+        def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.lstrip().split(" ", 1)[0] in {"CREATE", "ALTER", "DROP"}:
+                self.burn("after table")
+
+        event.listen(Engine, "after_cursor_execute", executed)
+
+
+class Fused:
+    """Another object, with a fuse around some of its methods."""
+
+    def __init__(self, inner: Any, seams: dict[str, str], fuse: Fuse) -> None:
+        self._inner = inner
+        self._seams = seams
         self._fuse = fuse
 
-    async def write(self, *args: Any) -> None:
-        await self._fuse.around("write", super().write)(*args)
-
-    async def delete(self, *args: Any) -> None:
-        await self._fuse.around("delete", super().delete)(*args)
-
-    async def maintain(self) -> None:
-        await self._fuse.around("maintain", super().maintain)()
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        return self._fuse.around(self._seams[name], value) if name in self._seams else value
 
 
-class FusedManifest(IndexManifest):
-    def __init__(self, plain: IndexManifest, fuse: Fuse) -> None:
-        super().__init__(plain._database, plain._index)
-        self._fuse = fuse
+class FusedManifest(Fused):
+    def at(self, row: Any) -> Any:
+        return Fused(self._inner.at(row), INDEX, self._fuse)
 
-    async def note_pending(self, *args: Any) -> None:
-        await self._fuse.around("note", super().note_pending)(*args)
-
-    async def flip(self, *args: Any) -> list[str]:
-        result: list[str] = await self._fuse.around("flip", super().flip)(*args)
-        return result
-
-    async def settle(self, *args: Any) -> None:
-        await self._fuse.around("settle", super().settle)(*args)
-
-    async def remove(self, *args: Any) -> list[str]:
-        result: list[str] = await self._fuse.around("remove", super().remove)(*args)
-        return result
-
-    async def touch(self, *args: Any) -> None:
-        await self._fuse.around("touch", super().touch)(*args)
-
-    async def finish(self, *args: Any, **kwargs: Any) -> None:
-        await self._fuse.around("finish", super().finish)(*args, **kwargs)
+    def memory(self, key: SourceKey) -> Any:
+        return Fused(self._inner.memory(key), {"save": "memory"}, self._fuse)
 
 
-async def main(home: Path, root: Path, step: str, count: int) -> None:
-    fuse = Fuse(step, count)
-    source = registry.build(SourceSpec("docs", "folder", {"path": str(root)}, Path("/")), Path("/nowhere"), memories())
-    manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
-    index = await manifest.index(IDENTITY)
-    store = FusedStore(home / "lancedb", fuse)
-    await store.open(index.name, DIMENSIONS)
-    tools = Tools(
-        Checksum(),
-        store,
-        FusedManifest(manifest.at(index), fuse),
-        passages,
-        str.lower,
-        limits=Limits(stages=Stages(batch=5, waiting=8)),
-    )
-    with sync_lock(home / "sync.lock"):
-        report = await sync(tools, [source], configured=[source.key.id], on_progress=lambda _progress: None)
-    await store.close()
-    await manifest.close()
+class Remembering:
+    """A folder that remembers its last listing, as sources do that ask for changes alone."""
+
+    def __init__(self, folder: Any, memory: Memory) -> None:
+        self._folder = folder
+        self._memory = memory
+        self.key = folder.key
+        self.read = folder.read
+        self.close = folder.close
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        remembered = await self._memory.load()
+        assert remembered is None or isinstance(json.loads(remembered), list), "half a memory"
+        seen: list[str] = []
+        async for batch in self._folder.list():
+            seen += [listed.version for listed in batch]
+            yield batch
+        await self._memory.save(json.dumps(seen).encode())
+
+
+@contextlib.asynccontextmanager
+async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Library]:
+    """Open the library of a world as ``open_library`` does, with fuses at its seams."""
+    fuse, settings = fuse or Fuse(), world.settings()
+    async with contextlib.AsyncExitStack() as stack:
+        plain = await open_manifest(settings.database_url)
+        stack.push_async_callback(plain.close)
+        manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
+        folders = [registry.build(spec, Path("/nowhere"), plain.memory) for spec in settings.sources]
+        sources = [Remembering(folder, manifest.memory(folder.key)) for folder in folders]
+        new_store: Any = _stores(settings)
+        indexes = Indexes(manifest, lambda: Fused(new_store(), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
+        stack.push_async_callback(indexes.close)
+        await indexes.open(Identity(new_store().kind, "checksum", world.chunker, "words"))
+        library = Library(settings, sources=sources, indexes=indexes, embedder=Checksum(), passages=passages)
+        stack.push_async_callback(library.close)
+        yield library
+
+
+async def main(given: dict[str, Any]) -> None:
+    fuse = Fuse(given.pop("step"), given.pop("count"))
+    approve = given.pop("approve")
+    fuse.watch_tables()
+    async with opened(World(**given), fuse) as library:
+        report = await library.refresh(approve=approve)
     if not report.ok:
         raise SystemExit(f"{report}")
 
 
+def argument(world: World, step: str, count: int, *, approve: bool) -> str:
+    """Return what ``main`` is started with."""
+    return json.dumps({**asdict(world), "step": step, "count": count, "approve": approve})
+
+
 if __name__ == "__main__":
-    asyncio.run(
-        main(Path(sys.argv[1]), Path(sys.argv[2]), *([sys.argv[3], int(sys.argv[4])] if sys.argv[3:] else ["", 0]))
-    )
+    asyncio.run(main(json.loads(sys.argv[1])))

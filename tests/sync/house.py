@@ -1,0 +1,202 @@
+"""An installation whose syncs are killed, and what its sides hold afterwards; for ``test_killed.py`` and the soak."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from knowledge.library import Library
+from knowledge.sync.records import decode_readers
+from knowledge.sync.repair import repair
+from knowledge.sync.state import sqlite_url
+from tests.services import WeaviateServer
+from tests.sync.victim import World, argument, opened
+
+VICTIM = Path(__file__).parent / "victim.py"
+SEAMS = {
+    "edit": ("note", "write", "flip", "delete", "settle", "remove", "touch", "finish", "maintain", "memory"),
+    "empty": ("hold",),
+    "approve": ("remove", "delete", "settle"),
+    "narrow": ("restrict", "write", "flip"),
+    "purge": ("purge", "delete", "settle"),
+    "rechunk": ("index", "write", "flip", "finish", "activate", "drop", "forget"),
+    "lose": ("lose", "repaired", "write"),
+}
+"""What happens to the documents or the configuration before a sync, and where that sync can be killed."""
+
+Answers = dict[str, list[str]]
+"""``source/document`` -> its passages in order."""
+
+
+@dataclass
+class Outcome:
+    """What was wrong, if anything, around one killed sync."""
+
+    killed: bool
+    gaps: list[str] = field(default_factory=list)
+    """Documents that were there before and after, and of which nothing answered."""
+    mixed: list[str] = field(default_factory=list)
+    """Documents that showed neither the old nor the new version, but something else."""
+    drift: int = 0
+    """Chunks that differ, row by row, after one whole sync."""
+    left: list[str] = field(default_factory=list)
+    """Anything else that one whole sync did not put right."""
+
+    @property
+    def well(self) -> bool:
+        return not (self.gaps or self.mixed or self.drift or self.left)
+
+
+async def shown(library: Library) -> Answers:
+    """Return what a search could show now."""
+    index = await library._searched()
+    stored = [id_ async for ids in index.store.ids() for id_ in ids]
+    rows = await index.manifest.current(stored, library._keys())
+    texts = {row.chunk.id: row.chunk.text for row in await index.store.rows([row.id for row in rows])}
+    found: Answers = {}
+    for row in sorted(rows, key=lambda row: (row.source, row.document, row.place)):
+        found.setdefault(f"{row.source.partition(chr(31))[0]}/{row.document}", []).append(texts[row.id])
+    return found
+
+
+class House:
+    """One installation in a directory, on the embedded store or on a Weaviate."""
+
+    def __init__(self, directory: Path, server: WeaviateServer | None = None, database_url: str | None = None) -> None:
+        self.home = directory / "home"
+        roots = {name: directory / name for name in ("docs", "wiki")}
+        for folder in (self.home, *roots.values()):
+            folder.mkdir(parents=True)
+        weaviate = {}
+        if server is not None:
+            weaviate = {"url": server.url, "grpc_url": server.grpc_url, "api_key": server.api_key}
+            weaviate["namespace"] = f"n{random.getrandbits(32):08x}"
+        self.roots = roots
+        url = database_url or sqlite_url(self.home / "kvasir.db")
+        self.world = World(str(self.home), url, {name: str(root) for name, root in roots.items()}, weaviate=weaviate)
+        self.generation = 0
+        self.wanted: Answers = {}
+
+    async def begin(self) -> None:
+        """Fill the folders and sync them for the first time."""
+        self._fill()
+        await self.sync()
+
+    async def round(self, change: str, step: str, count: int = 1) -> Outcome:
+        """Change something, sync until the kill, look; sync again whole, look again."""
+        old = dict(self.wanted)
+        approve = await self._change(change)
+        outcome = Outcome(await self._killed(step, count, approve=approve))
+        async with opened(self.world) as library:
+            if change != "lose":
+                self._look(outcome, old, await shown(library))
+            report = await library.refresh(approve=approve)
+            assert report.ok, report
+            await self._compare(outcome, library)
+        await self._put_back()
+        return outcome
+
+    def _look(self, outcome: Outcome, old: Answers, now: Answers) -> None:
+        known = (old, self.wanted)
+        outcome.mixed = [name for name, texts in now.items() if texts not in [one.get(name) for one in known]]
+        outcome.gaps = [name for name in old.keys() & self.wanted.keys() if name not in now]
+
+    async def _compare(self, outcome: Outcome, library: Library) -> None:
+        """Note how many chunks differ, and what else is not as it should be."""
+        now = await shown(library)
+        left = [f"{name} answers {now[name]}" for name in now if now[name] != self.wanted.get(name)]
+        left += [f"{name} does not answer" for name in self.wanted if name not in now]
+        index = library._indexes.written
+        left += [f"pending {id_}" for id_ in await index.manifest.pending(9)]
+        rows = await index.manifest.current(sorted(await index.manifest.chunk_ids()), library._keys())
+        readers = frozenset(self.world.readers)
+        left += [f"{row.document} is for {row.readers}" for row in rows if decode_readers(row.readers) != readers]
+        if not library._indexes.settled:
+            left.append("an index is growing still")
+        if len(held := await index.store.indexes()) != 1:
+            left.append(f"the store holds {held}")
+        outcome.drift = (await repair(index.store, index.manifest, thorough=True)).differed
+        outcome.left = left
+
+    async def sync(self, *, approve: bool = False) -> None:
+        async with opened(self.world) as library:
+            report = await library.refresh(approve=approve)
+        assert report.ok, report
+
+    async def _killed(self, step: str, count: int, *, approve: bool) -> bool:
+        """Sync in a process of its own that dies at a step; returns whether it did, or came to its end without it."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(VICTIM),
+            argument(self.world, step, count, approve=approve),
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
+        try:
+            status = await asyncio.wait_for(process.wait(), 120)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert status in (0, -signal.SIGKILL), f"the victim ended by itself with {status}"
+        return status != 0
+
+    # ── What happens before a sync ───────────────────────────────────────────────────────────────────────────────────
+
+    def _fill(self) -> None:
+        """Write the next generation: some documents are new, some changed, some gone, some renamed, some touched."""
+        self.wanted = {}
+        self.generation += 1
+        for source in self.world.sources:
+            root = self.roots[source]
+            for path in root.glob("*.md"):
+                path.unlink()
+            for n in range(24 if source == "docs" else 3):
+                if n % 12 == self.generation % 12:
+                    continue
+                changed = self.generation if n % 3 else 0
+                name = f"{n}.md" if n != 21 else f"{n}-{self.generation}.md"
+                texts = [f"document {n} part {part} of {changed if part else 0}" for part in range(1 + n % 4)]
+                (root / name).write_text("\n\n".join(texts))
+                self.wanted[f"{source}/{name}"] = texts
+
+    async def _change(self, change: str) -> bool:
+        """Change documents or configuration; returns whether the sync is an approved one."""
+        if change in {"empty", "approve"}:
+            for path in self.roots["docs"].glob("*.md"):
+                path.unlink()
+        if change == "approve":
+            await self.sync()
+            self.wanted = {name: texts for name, texts in self.wanted.items() if not name.startswith("docs/")}
+        elif change == "purge":
+            self.world = replace(self.world, sources={"docs": self.world.sources["docs"]})
+            self.wanted = {name: texts for name, texts in self.wanted.items() if name.startswith("docs/")}
+        elif change == "lose":
+            await self._lose()
+        elif change != "empty":
+            self._fill()
+        if change == "narrow":
+            self.world = replace(self.world, readers=(f"U{self.generation}",))
+        if change == "rechunk":
+            self.world = replace(self.world, chunker=f"{self.generation}")
+        return change == "approve"
+
+    async def _lose(self) -> None:
+        """Let the store lose some rows."""
+        async with opened(self.world) as library:
+            index = library._indexes.written
+            await index.store.delete(sorted(await index.manifest.chunk_ids())[::5])
+
+    async def _put_back(self) -> None:
+        """Let there be both sources with documents again."""
+        sources = {name: str(root) for name, root in self.roots.items()}
+        if self.world.sources != sources or not any(name.startswith("docs/") for name in self.wanted):
+            self.world = replace(self.world, sources=sources)
+            self._fill()
+            await self.sync()
+        elif not any(self.roots["docs"].iterdir()):
+            self._fill()
+            await self.sync()
