@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from knowledge.interfaces import Candidate
 from knowledge.search.identifiers import Identifier, folded
 
-EXACT_WEIGHT = 0.4
-"""What a passage gains at most, of a score of 1, by holding all that the question names exactly."""
+EXACT_WEIGHTS = {True: 1.0, False: 0.4}
+"""What a passage gains at most, of a score of 1, by holding all that the question names exactly; by whether the name is
+telling. A telling one wins over any nearness, a file or a version helps: it may be the asker's own.
+"""
 
 ABSENT = 0.25
 """What is left of the confidence when no passage holds a name that only documents which hold it can explain."""
@@ -35,8 +37,9 @@ def exact(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> Exact
     texts = {one.chunk.id: folded(one.chunk.searchable) for one in candidates}
     holding = {name.name: {id_ for id_, text in texts.items() if name.held_by(text)} for name in names}
     gains: dict[str, float] = {}
-    for ids in holding.values():
-        gain = EXACT_WEIGHT / len(names) * (1 - len(ids) / len(candidates))
+    for name in names:
+        ids = holding[name.name]
+        gain = EXACT_WEIGHTS[name.telling] / len(names) * (1 - len(ids) / len(candidates))
         gains.update({id_: gains.get(id_, 0.0) + gain for id_ in ids})
     absent = any(name.telling and not holding[name.name] for name in names)
     return Exact(gains, ABSENT if absent else 1.0)

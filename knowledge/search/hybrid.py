@@ -188,10 +188,9 @@ class HybridSearch:
                 break
             known = {one.chunk.id: one.chunk for one in found.usable}
             passages, listed = await self._joiner.join(_chunks(found.picked), known)
-            if all(one.candidate.chunk.id in listed for one in found.picked):
-                return replace(
-                    found, ranked=[one for one in found.ranked if one.candidate.chunk.id in listed]
-                ), passages
+            if all(_may_be_shown(one.candidate, listed, scope) for one in found.picked):
+                ranked = [one for one in found.ranked if _may_be_shown(one.candidate, listed, scope)]
+                return replace(found, ranked=ranked), passages
         return found, {}
 
     def _shown(
@@ -202,7 +201,7 @@ class HybridSearch:
         if not inside:
             return found.picked
         shown = {id_ for passage in passages.values() for id_ in passage.chunks}
-        wider = self._picked(question, found.ranked, found.current, limit + len(inside))
+        wider = self._picked(question, found.ranked, found.current, limit + len(shown))
         chosen = {one.candidate.chunk.id for one in found.picked}
         more = [one for one in wider if one.candidate.chunk.id not in shown | chosen]
         kept = [one for one in found.picked if one.candidate.chunk.id not in inside]

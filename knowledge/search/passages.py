@@ -61,11 +61,14 @@ class Joiner:
         self._neighbours = neighbours
         self._room = room or Room()
 
-    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> tuple[dict[str, Passage], set[str]]:
+    async def join(
+        self, hits: Sequence[Chunk], known: Mapping[str, Chunk]
+    ) -> tuple[dict[str, Passage], Mapping[str, Current]]:
         """Return the passage of each hit, by its id; a hit that lies in the passage of a better one has none.
 
-        Also returns which of the hits and of ``known`` are still current: where a hit is not, its document has changed
-        since it was found, and what stands beside the other hits may be of another version.
+        Also returns what the manifest lists of the hits and of ``known`` now: where a hit is not listed, its document
+        has changed since it was found, and what stands beside the other hits may be of another version; where it is
+        listed for other readers, so is what was joined to it.
 
         Args:
             hits: best first.
@@ -94,7 +97,7 @@ class Joiner:
             used.update(part.id for part in parts)
             text = readable(hit, parts) if len(parts) > 1 else ""
             passages[hit.id] = Passage(text, tuple(part.id for part in parts))
-        return passages, set(listed)
+        return passages, listed
 
     async def _listed(self, ids: Collection[str]) -> Mapping[str, Current]:
         return await self._current(ids)

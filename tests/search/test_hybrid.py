@@ -3,97 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
-from knowledge.search.hybrid import Breadth, HybridSearch, bounded, may_see
-from knowledge.stores.local import LocalStore
-from knowledge.terms import index_terms
-
-SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
-SOURCE = "docs\x1ffolder\x1f/srv"
-EVERYWHERE = Scope(frozenset({SOURCE}))
-DIMENSIONS = 64
-
-
-class WordEmbedder:
-    """Vectors out of words: texts that share words are near, deterministically."""
-
-    identity = "words"
-    dimensions = DIMENSIONS
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.broken = False
-
-    async def embed_query(self, text: str) -> Vector:
-        self.asked.append(text)
-        if self.broken:
-            raise EmbedderError("The embedder is broken: repair it.")
-        return self._vector(text)
-
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        return np.stack([self._vector(text) for text in texts])
-
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
-    def _vector(self, text: str) -> Vector:
-        vector = np.full(DIMENSIONS, 0.2, np.float32)
-        for word in set(index_terms(text).split()):
-            seed = int(hashlib.sha256(word.encode()).hexdigest()[:8], 16)
-            vector += np.random.default_rng(seed).normal(size=DIMENSIONS).astype(np.float32)
-        return vector / np.float32(np.linalg.norm(vector))
-
-
-@dataclass
-class House:
-    """A store, its manifest, and the search over both."""
-
-    store: LocalStore
-    embedder: WordEmbedder = field(default_factory=WordEmbedder)
-    manifest: dict[str, Current] = field(default_factory=dict)
-    asked_manifest: list[int] = field(default_factory=list)
-
-    async def current(self, ids: Collection[str]) -> Mapping[str, Current]:
-        self.asked_manifest.append(len(ids))
-        return {id_: self.manifest[id_] for id_ in ids if id_ in self.manifest}
-
-    def search(self, **breadth: int) -> HybridSearch:
-        return HybridSearch(self.embedder, self.store, self.current, breadth=Breadth(**breadth))
-
-    async def add(
-        self, texts: Mapping[str, str], *, document: str | None = None, readers: frozenset[str] = EVERYONE
-    ) -> None:
-        chunks = [Chunk(i, SOURCE, document or f"{i}.md", "T", "H", t, f"u/{i}", readers) for i, t in texts.items()]
-        vectors = await self.embedder.embed_passages([chunk.text for chunk in chunks])
-        await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
-        self.manifest |= {chunk.id: Current("docs", readers, SYNCED) for chunk in chunks}
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    store = LocalStore(tmp_path)
-    await store.open("kvasir_0a1b2c3d", DIMENSIONS)
-    yield House(store)
-    await store.close()
-
-
-async def ids(search: HybridSearch, query: str, *, limit: int = 8, readers: Collection[str] = EVERYONE) -> list[str]:
-    return [
-        hit.id
-        for hit in (await search.search(query, scope=Scope(frozenset({SOURCE}), frozenset(readers)), limit=limit)).hits
-    ]
+from knowledge.interfaces import Current, Scope
+from knowledge.search.hybrid import HybridSearch, bounded, may_see
+from tests.search.house import EVERYWHERE, SYNCED, House, ids
 
 
 async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
@@ -101,7 +20,7 @@ async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
     result = await house.search().search("when does the office open", scope=EVERYWHERE)
     first = result.hits[0]
     assert (first.id, first.source, first.document, first.title, first.heading, first.url, first.text) == (
-        "a", "docs", "a.md", "T", "H", "u/a", "The office opens at nine.",
+        "a", "docs", "a.md", "T", "H", "u/a.md", "The office opens at nine.",
     )  # fmt: skip
     assert first.synced_at == SYNCED
     assert 0 < first.confidence <= 1

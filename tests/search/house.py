@@ -1,0 +1,118 @@
+"""A store, an embedder out of words and a manifest by hand, with the search over them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from knowledge.errors import EmbedderError
+from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
+from knowledge.search.hybrid import Breadth, HybridSearch
+from knowledge.stores.local import LocalStore
+from knowledge.terms import index_terms
+
+SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
+SOURCE = "docs\x1ffolder\x1f/srv"
+EVERYWHERE = Scope(frozenset({SOURCE}))
+DIMENSIONS = 64
+
+
+class WordEmbedder:
+    """Vectors out of words: texts that share words are near, deterministically."""
+
+    identity = "words"
+    dimensions = DIMENSIONS
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.broken = False
+
+    async def embed_query(self, text: str) -> Vector:
+        self.asked.append(text)
+        if self.broken:
+            raise EmbedderError("The embedder is broken: repair it.")
+        return self._vector(text)
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        return np.stack([self._vector(text) for text in texts])
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def _vector(self, text: str) -> Vector:
+        vector = np.full(DIMENSIONS, 0.2, np.float32)
+        for word in set(index_terms(text).split()):
+            seed = int(hashlib.sha256(word.encode()).hexdigest()[:8], 16)
+            vector += np.random.default_rng(seed).normal(size=DIMENSIONS).astype(np.float32)
+        return vector / np.float32(np.linalg.norm(vector))
+
+
+@dataclass
+class House:
+    """A store, its manifest, and the search over both."""
+
+    store: LocalStore
+    embedder: WordEmbedder = field(default_factory=WordEmbedder)
+    manifest: dict[str, Current] = field(default_factory=dict)
+    asked_manifest: list[int] = field(default_factory=list)
+
+    async def current(self, ids: Collection[str]) -> Mapping[str, Current]:
+        self.asked_manifest.append(len(ids))
+        return {id_: self.manifest[id_] for id_ in ids if id_ in self.manifest}
+
+    async def neighbours(self, ids: Collection[str], reach: int) -> Mapping[str, tuple[Sequence[str], Sequence[str]]]:
+        near = {}
+        for id_ in ids:
+            if (mine := self.manifest.get(id_)) is not None:
+                line = sorted((one.place, other) for other, one in self.manifest.items() if one.row == mine.row)
+                before = [other for place, other in line if mine.place - reach <= place < mine.place]
+                after = [other for place, other in line if mine.place < place <= mine.place + reach]
+                near[id_] = before, after
+        return near
+
+    def search(self, *, dense: bool = True, **breadth: int) -> HybridSearch:
+        return HybridSearch(
+            self.embedder,
+            self.store,
+            self.current,
+            breadth=Breadth(**breadth),
+            dense=dense,
+            neighbours=self.neighbours,
+        )
+
+    async def add(
+        self,
+        texts: Mapping[str, str],
+        *,
+        document: str | None = None,
+        readers: frozenset[str] = EVERYONE,
+        heading: str = "H",
+        kind: str = "md",
+        modified_at: datetime | None = None,
+    ) -> None:
+        """Take in the chunks of one document, in its order; without a name, each is a document of its own."""
+        if document is None and len(texts) > 1:
+            for id_, text in texts.items():
+                await self.add({id_: text}, readers=readers, heading=heading, kind=kind, modified_at=modified_at)
+            return
+        name = document or f"{next(iter(texts))}.md"
+        chunks = [
+            Chunk(id_, SOURCE, name, "T", heading, text, f"u/{name}", readers, kind, modified_at)
+            for id_, text in texts.items()
+        ]
+        vectors = await self.embedder.embed_passages([chunk.text for chunk in chunks])
+        await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
+        row = sum(map(ord, chunks[0].document))
+        for place, chunk in enumerate(chunks):
+            self.manifest[chunk.id] = Current("docs", readers, SYNCED, row, place, kind, modified_at)
+
+
+async def ids(search: HybridSearch, query: str, *, limit: int = 8, readers: Collection[str] = EVERYONE) -> list[str]:
+    return [
+        hit.id
+        for hit in (await search.search(query, scope=Scope(frozenset({SOURCE}), frozenset(readers)), limit=limit)).hits
+    ]

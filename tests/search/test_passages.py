@@ -1,0 +1,176 @@
+"""Hits joined to readable passages: which neighbours, how much, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.interfaces import Chunk, Current, Hit
+from knowledge.search.passages import Room, grown, readable
+from tests.search.house import EVERYWHERE, House
+
+LONG = "words and words. " * 60  # about 250 tokens
+
+
+def chunk(id_: str, text: str = LONG, heading: str = "Setup", url: str | None = "u#setup") -> Chunk:
+    return Chunk(id_, "docs", "d.md", "Guide", heading, text, url)
+
+
+def joined(hit: int, line: list[Chunk], **room: int) -> list[str]:
+    return [one.id for one in grown(line[hit], line, Room(**room))]
+
+
+def test_a_section_that_was_cut_is_joined_up_to_the_room() -> None:
+    line = [chunk(id_) for id_ in "abcde"]
+    assert joined(2, line) == ["c", "d"]
+    assert joined(2, line, most=800) == ["b", "c", "d"]
+    assert joined(4, line) == ["d", "e"]
+    assert joined(2, line, most=100) == ["c"]
+
+
+def test_a_whole_section_stays_alone() -> None:
+    assert joined(1, [chunk("a", heading="Before"), chunk("b"), chunk("c", heading="After")]) == ["b"]
+    assert joined(1, [chunk("a", url="u#x"), chunk("b"), chunk("c", url="u#y")]) == ["b"]
+
+
+def test_a_short_one_takes_its_sections_children_and_its_siblings() -> None:
+    short = "The port is 9180."
+    line = [chunk("a", short, "Setup"), chunk("b", short, "Setup › Port"), chunk("c", short, "Setup › Host")]
+    assert joined(1, line) == ["a", "b", "c"]
+    assert joined(0, [chunk("a", short, "Setup"), chunk("b", short, "Usage › Port")]) == ["a"]
+    assert joined(0, [chunk("a", short, "Setup"), chunk("b", LONG * 2, "Setup › Port")]) == ["a"]
+    assert joined(0, [chunk("a", short, ""), chunk("b", LONG, "Setup")]) == ["a"]
+
+
+def test_the_text_reads_on() -> None:
+    table = ["| a | b |", "| --- | --- |"]
+    first = chunk("a", "\n".join(["Options:", "", *table, "| 1 | 2 |"]))
+    second = chunk("b", "\n".join([*table, "| 3 | 4 |", "", "The end."]))
+    assert readable(first, [first, second]) == "\n".join(
+        ["Options:", "", *table, "| 1 | 2 |", "| 3 | 4 |", "", "The end."]
+    )
+    other = chunk("c", "| x | y |\n| --- | --- |\n| 5 | 6 |")
+    assert readable(first, [first, other]).endswith("| 1 | 2 |\n\n| x | y |\n| --- | --- |\n| 5 | 6 |")
+    port = chunk("d", "It is 9180.", "Setup › Port")
+    assert readable(port, [chunk("a", "Read this."), port]) == "Setup\nRead this.\n\nPort\nIt is 9180."
+
+
+lines = st.lists(
+    st.builds(
+        chunk,
+        st.uuids().map(str),
+        st.integers(1, 600).map("word ".__mul__),
+        st.sampled_from(["", "A", "A › B", "A › C", "D"]),
+        st.just("u"),
+    ),
+    min_size=1,
+    max_size=7,
+    unique_by=lambda one: one.id,
+)
+
+
+@given(lines, st.integers(0, 6))
+def test_a_passage_is_an_unbroken_stretch_around_the_hit_and_bounded(line: list[Chunk], place: int) -> None:
+    hit = line[place % len(line)]
+    parts = grown(hit, line, Room())
+    start = line.index(parts[0])
+    assert line[start : start + len(parts)] == parts
+    assert hit in parts
+    assert len(parts) == 1 or sum(len(one.text) // 4 for one in parts) <= Room().most
+    assert all(one.text in readable(hit, parts) for one in parts)
+
+
+# ── Over a store and a manifest ──────────────────────────────────────────────────────────────────────────────────────
+
+LIST = {"one": "- office step one\n", "two": "- office step two\n", "three": "- then step three is called zebra\n"}
+
+
+async def searched(house: House, query: str, *, limit: int = 8, readers: Collection[str] = ("*",)) -> tuple[Hit, ...]:
+    scope = replace(EVERYWHERE, readers=frozenset(readers))
+    return (await house.search().search(query, scope=scope, limit=limit, join=True)).hits
+
+
+async def test_hits_next_to_each_other_become_one_and_others_take_their_places(house: House) -> None:
+    await house.add(LIST, document="list.md")
+    await house.add({"other": "The office has a garden."})
+    hits = await searched(house, "office step zebra", limit=2)
+    assert [hit.document for hit in hits] == ["list.md", "other.md"]
+    assert hits[0].around == "\n\n".join(text for text in LIST.values())
+    assert hits[0].chunks == ("one", "two", "three")
+    assert hits[0].text in LIST.values()
+    assert (hits[1].around, hits[1].chunks) == ("", ("other",))
+
+
+async def test_without_joining_each_stands_alone(house: House) -> None:
+    await house.add(LIST, document="list.md")
+    hits = (await house.search().search("office step zebra", scope=EVERYWHERE)).hits
+    assert {hit.id for hit in hits} == set(LIST)
+    assert all(hit.around == "" and hit.chunks == (hit.id,) for hit in hits)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"readers": frozenset({"U1"})},
+        {"row": 4711},
+        {"place": 9},
+        None,
+    ],
+    ids=["other readers", "another document", "not beside it", "gone"],
+)
+async def test_what_the_manifest_no_longer_lists_beside_it_is_not_joined(
+    house: House, changed: Mapping[str, object] | None
+) -> None:
+    """Between finding a neighbour and reading it, a sync may have come."""
+    await house.add(LIST, document="list.md")
+    asked: list[Collection[str]] = []
+    real = house.current
+
+    async def current(ids: Collection[str]) -> Mapping[str, Current]:
+        if asked:
+            if changed is None:
+                house.manifest.pop("two", None)
+            else:
+                house.manifest["two"] = replace(house.manifest["two"], **changed)  # type: ignore[arg-type]
+        asked.append(ids)
+        return await real(ids)
+
+    house.current = current  # type: ignore[method-assign]
+    hits = await searched(house, "step three is called zebra", limit=1)
+    assert [(hit.id, hit.around) for hit in hits] == [("three", "")]
+
+
+async def test_what_is_closed_between_being_found_and_being_joined_is_not_shown(house: House) -> None:
+    """A sync has come: the hit stayed as it was, what stands beside it is new, and both are for fewer."""
+    await house.add(LIST, document="list.md")
+    await house.add({"open": "The zebra step is open to all."})
+    asked: list[Collection[str]] = []
+    real = house.current
+
+    async def current(ids: Collection[str]) -> Mapping[str, Current]:
+        if asked:
+            for id_ in LIST:
+                house.manifest[id_] = replace(house.manifest[id_], readers=frozenset({"U1"}))
+        asked.append(ids)
+        return await real(ids)
+
+    house.current = current  # type: ignore[method-assign]
+    assert [hit.id for hit in await searched(house, "step three is called zebra", limit=1)] == ["open"]
+
+
+async def test_a_hit_that_goes_while_its_neighbours_are_read_is_looked_for_again(house: House) -> None:
+    await house.add(LIST, document="list.md")
+    search = house.search()
+    real = house.neighbours
+
+    async def neighbours(ids: Collection[str], reach: int) -> object:
+        near = await real(ids, reach)
+        house.manifest.clear()
+        return near
+
+    search._joiner._neighbours = neighbours  # type: ignore[union-attr, assignment]
+    assert (await search.search("zebra", scope=EVERYWHERE, limit=1, join=True)).hits == ()

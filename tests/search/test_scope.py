@@ -1,0 +1,152 @@
+"""Filters, exact names, copies and lexical searches, over a real embedded store and a manifest by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from knowledge.interfaces import EVERYONE, Scope
+from knowledge.search.fusion import ANSWERABLE
+from tests.search.house import EVERYWHERE, SOURCE, House, ids
+
+OLD, NEW = datetime(2025, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+BETWEEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def found(house: House, query: str, scope: Scope = EVERYWHERE, limit: int = 8) -> set[str]:
+    return {hit.id for hit in (await house.search().search(query, scope=scope, limit=limit)).hits}
+
+
+async def test_kinds_and_dates_narrow(house: House) -> None:
+    await house.add({"a": "office hours, one"}, kind="md", modified_at=OLD)
+    await house.add({"b": "office hours, two"}, kind="pdf", modified_at=NEW)
+    await house.add({"c": "office hours, three"}, kind="pdf")
+    assert await found(house, "office hours") == {"a", "b", "c"}
+    assert await found(house, "office hours", replace(EVERYWHERE, kinds=frozenset({"pdf"}))) == {"b", "c"}
+    assert await found(house, "office hours", replace(EVERYWHERE, after=BETWEEN)) == {"b"}
+    assert await found(house, "office hours", replace(EVERYWHERE, before=BETWEEN)) == {"a"}
+    assert await found(house, "office hours", replace(EVERYWHERE, before=NEW, after=NEW)) == set()
+
+
+async def test_the_manifest_has_the_last_word_on_kind_and_date(house: House) -> None:
+    """The store's row is of an earlier sync."""
+    await house.add({"a": "office hours, one"}, kind="pdf", modified_at=NEW)
+    house.manifest["a"] = replace(house.manifest["a"], kind="md")
+    assert await found(house, "office hours", replace(EVERYWHERE, kinds=frozenset({"pdf"}))) == set()
+    house.manifest["a"] = replace(house.manifest["a"], kind="pdf", modified_at=OLD)
+    assert await found(house, "office hours", replace(EVERYWHERE, after=BETWEEN)) == set()
+    house.manifest["a"] = replace(house.manifest["a"], modified_at=None)
+    assert await found(house, "office hours", replace(EVERYWHERE, before=NEW + timedelta(days=1))) == set()
+
+
+_SHELF = [
+    (
+        f"r{n}",
+        ("md", "pdf", "csv")[n % 3],
+        (EVERYONE, frozenset({"U1"}), frozenset({"U1", "U2"}))[n % 3 if n % 2 else 0],
+    )
+    for n in range(24)
+]
+days = st.none() | st.integers(0, 24).map(lambda n: OLD + timedelta(days=n))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kinds=st.frozensets(st.sampled_from(["md", "pdf", "csv", "docx"])),
+    readers=st.frozensets(st.sampled_from(["U1", "U2", "U3"])),
+    after=days,
+    before=days,
+)
+async def test_nothing_outside_is_found_and_all_that_is_inside(
+    house: House, kinds: frozenset[str], readers: frozenset[str], after: datetime | None, before: datetime | None
+) -> None:
+    if not house.manifest:
+        for n, (id_, kind, audience) in enumerate(_SHELF):
+            made = None if n % 7 == 0 else OLD + timedelta(days=n)
+            await house.add({id_: f"office hours number {n}"}, kind=kind, readers=audience, modified_at=made)
+    scope = Scope(frozenset({SOURCE}), readers, kinds, after, before)
+    inside = {
+        id_
+        for id_, one in house.manifest.items()
+        if (one.readers == EVERYONE or (bool(readers) and readers <= one.readers))
+        and (not kinds or one.kind in kinds)
+        and (after is None or (one.modified_at is not None and one.modified_at >= after))
+        and (before is None or (one.modified_at is not None and one.modified_at < before))
+    }
+    assert await found(house, "office hours", scope, limit=24) == inside
+
+
+# ── Exact names ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_named_exactly_comes_before_what_is_near_in_meaning(house: House) -> None:
+    near = {
+        f"n{n}": f"Error E-{n}: how to repair the failing payment gateway connection error" for n in range(1000, 1020)
+    }
+    await house.add(near)
+    await house.add(
+        {"exact": "Appendix: E-1042 is raised once the ledger was locked by another clerk for a long while."}
+    )
+    question = "how to repair the failing payment gateway connection error E-1042"
+    assert (await ids(house.search(), question))[0] == "exact"
+    assert (await ids(house.search(), question.replace("E-1042", "E1042")))[0] == "exact"
+
+
+async def test_a_code_that_no_document_holds_is_not_explained_by_a_neighbour(house: House) -> None:
+    await house.add({f"n{n}": f"Topic number {n} about something else." for n in range(30)})
+    await house.add({"a": "Error E-1043: the payment gateway refused the card."})
+    search = house.search()
+    known = await search.search("payment gateway error E-1043", scope=EVERYWHERE)
+    unknown = await search.search("payment gateway error E-1042", scope=EVERYWHERE)
+    assert known.answerable
+    assert not unknown.answerable
+    assert unknown.hits[0].confidence < ANSWERABLE
+
+
+async def test_a_version_of_the_askers_own_is_no_reason_to_say_no(house: House) -> None:
+    await house.add({f"n{n}": f"Topic number {n} about something else." for n in range(30)})
+    await house.add({"a": "The payment gateway refuses a card that has expired."})
+    assert (await house.search().search("payment gateway refuses a card 9.8.7", scope=EVERYWHERE)).answerable
+
+
+# ── Copies ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_of_copies_the_newest_is_shown(house: House) -> None:
+    await house.add({"old": "Install release v1.2.0 with the setup tool."}, modified_at=OLD)
+    await house.add({"new": "Install release v1.3.0 with the setup tool."}, modified_at=NEW)
+    await house.add({"other": "Install the printer with its own tool."}, modified_at=NEW)
+    assert await found(house, "install with the setup tool") == {"new", "other"}
+    assert await found(house, "install v1.2.0 with the setup tool") == {"old", "new", "other"}
+
+
+async def test_a_copy_that_may_not_be_seen_hides_nothing(house: House) -> None:
+    await house.add({"secret": "Office opens at nine."}, modified_at=NEW, readers=frozenset({"U1"}))
+    await house.add({"open": "office OPENS at nine."}, modified_at=OLD)
+    assert await found(house, "office opens") == {"open"}
+    assert await found(house, "office opens", Scope(frozenset({SOURCE}), frozenset({"U1"}))) == {"secret"}
+
+
+# ── Without vectors ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_words_alone_find_and_tell_while_another_embedder_takes_over(house: House) -> None:
+    await house.add({f"n{n}": f"Topic number {n} about something else." for n in range(30)})
+    await house.add({"a": "The quick brown fox jumps over the lazy dog."})
+    search = house.search(dense=False)
+    sure = await search.search("quick brown fox jumps over the lazy dog", scope=EVERYWHERE)
+    assert [hit.id for hit in sure.hits] == ["a"]
+    assert sure.answerable
+    assert not (await search.search("a dog and a parental leave policy", scope=EVERYWHERE)).answerable
+    assert not (await search.search("什么", scope=EVERYWHERE)).hits
+    assert not house.embedder.asked
+
+
+@pytest.mark.parametrize("query", ["", "!?", "\x00"])
+async def test_words_alone_without_words_find_nothing(house: House, query: str) -> None:
+    await house.add({"a": "Words."})
+    assert not (await house.search(dense=False).search(query, scope=EVERYWHERE)).hits
