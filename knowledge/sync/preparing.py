@@ -41,9 +41,7 @@ class Turns:
 class Preparer:
     """Prepares the documents of one source. Only so many bytes are read ahead, and only so much text lies ready."""
 
-    def __init__(
-        self, tools: Tools, source: Source, pipeline: Pipeline, budget: Budget, cuts: asyncio.Semaphore
-    ) -> None:
+    def __init__(self, tools: Tools, source: Source, pipeline: Pipeline, budget: Budget, turns: Turns) -> None:
         self._tools = tools
         self._source = source
         self._pipeline = pipeline

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from knowledge.interfaces import Source
 from knowledge.sync.budget import Budget
 from knowledge.sync.pipeline import Pipeline
-from knowledge.sync.preparing import Preparer
+from knowledge.sync.preparing import Preparer, Turns
 from knowledge.sync.repair import clean
 from knowledge.sync.report import OnProgress, SourceReport, SyncReport
 from knowledge.sync.source_sync import SourceSync
@@ -27,11 +27,11 @@ class Run:
         self._tools = tools
         self._pipeline = pipeline
         self._budget = Budget(tools.limits.read_bytes)
-        self._cuts = asyncio.Semaphore(tools.limits.cuts)
+        self._turns = Turns(tools.limits.cuts)
 
     async def sync(self, source: Source, on_progress: OnProgress, *, approve: bool = False) -> SourceReport:
         """Bring one source up to date; what stops it is in its report. Not twice at the same time for one source."""
-        preparer = Preparer(self._tools, source, self._pipeline, self._budget, self._cuts)
+        preparer = Preparer(self._tools, source, self._pipeline, self._budget, self._turns)
         return await SourceSync(self._tools, source, preparer, self._pipeline, on_progress, approve=approve).run()
 
 
