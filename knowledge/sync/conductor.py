@@ -248,7 +248,10 @@ class Conductor:
     async def _left(jobs: Collection[_Job]) -> None:
         """Stop what nobody waits for any more."""
         await _stopped([job.task for job in jobs if not job.waiters])
-        await _stopped([opened.task for opened in _runs(jobs) if not opened.jobs and not opened.waiters])
+        runs = [opened for opened in _runs(jobs) if not opened.jobs and not opened.waiters]
+        for opened in runs:
+            opened.closing = True  # It may take a while to stop: whoever comes meanwhile waits, and opens another.
+        await _stopped([opened.task for opened in runs])
 
 
 def _runs(jobs: Iterable[_Job]) -> list[_Opened]:

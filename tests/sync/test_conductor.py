@@ -14,6 +14,21 @@ from knowledge.sync.conductor import Conductor
 from knowledge.sync.run import Limits, Tools, open_run
 
 
+class Opening:
+    """A run that takes long to open, and as long to give up, as a transaction that comes to its end does."""
+
+    def __init__(self) -> None:
+        self.begun, self.left, self.end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def wait(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+            await self.end.wait()
+
+
 class Stage:
     """A conductor over a rig; ``opened`` and ``closed`` count its runs."""
 
@@ -21,6 +36,7 @@ class Stage:
         self.rig = rig
         self.opened = self.closed = 0
         self.refusal: Exception | None = None
+        self.before_it_opens: Opening | None = None
         self.limits = Limits()
         self._passages = passages
         self.conductor = Conductor(self.open)
@@ -30,6 +46,8 @@ class Stage:
         self.opened += 1
         if self.refusal is not None:
             raise self.refusal
+        if self.before_it_opens is not None:
+            await self.before_it_opens.wait()
         rig = self.rig
         tools = Tools(rig.embedder, rig.store, rig.index, self._passages, str.lower, limits=self.limits)
         keys = [f"{name}\x1fdict\x1f/{name}" for name in ("handbook", "wiki", "blog", "slow")]
@@ -142,6 +160,24 @@ async def test_a_cancelled_caller_stops_what_nobody_else_waits_for(stage: Stage,
     slow.gate.set()
     assert (await stage.sync(slow, wiki)).ok
     assert await stage.rig.agree()
+
+
+async def test_who_comes_while_a_run_that_nobody_waits_for_is_given_up_gets_a_run_of_their_own(
+    stage: Stage, slow: Any, wiki: Any
+) -> None:
+    stage.before_it_opens = opening = Opening()
+    first = asyncio.create_task(stage.sync(slow))
+    await opening.begun.wait()
+    first.cancel()
+    await opening.left.wait()
+    stage.before_it_opens = None
+    second = asyncio.create_task(stage.sync(wiki))
+    await asyncio.sleep(0.01)
+    opening.end.set()
+    assert (await second).sources["wiki"].added == 1
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert stage.conductor.idle
 
 
 async def test_a_run_that_cannot_be_opened_is_told_to_all_and_the_next_one_opens(stage: Stage, wiki: Any) -> None:
