@@ -200,3 +200,58 @@ class House:
         elif not any(self.roots["docs"].iterdir()):
             self._fill()
             await self.sync()
+
+
+@dataclass
+class Replaced:
+    """What searches showed of a document while it was replaced."""
+
+    searches: int = 0
+    empty: int = 0
+    """Searches that did not show some version whole."""
+    mixed: int = 0
+    """Searches that showed passages of two versions."""
+    versions: int = 0
+    """How many versions any search showed."""
+
+
+async def replaced(house: House, count: int, searchers: int = 2) -> Replaced:
+    """Replace a document of three passages ``count`` times, while some search for it as quickly as they can."""
+    parts = ("one", "two", "three")
+    document = house.roots["docs"] / "changing.md"
+    result, seen, over = Replaced(), set[str](), asyncio.Event()
+    await house.begin()
+
+    def write(version: int) -> None:
+        # One passage is of all versions: what is joined to it must be of the version that it was found in.
+        texts = ["alpha is what all versions share", *(f"alpha part {part} of version {version}" for part in parts)]
+        document.write_text("\n\n".join(texts))
+
+    async def search(library: Library) -> None:
+        while not over.is_set():
+            hits = (await library.search("alpha part one of version", limit=8)).hits
+            texts = {text for hit in hits for text in (hit.around or hit.text).split("\n\n") if "alpha part" in text}
+            versions = {text.rpartition(" ")[2] for text in texts}
+            result.searches += 1
+            result.mixed += len(versions) > 1
+            result.empty += len(texts) < len(parts)
+            seen.update(versions)
+
+    async def replace_it(library: Library) -> None:
+        try:
+            for version in range(1, count + 1):
+                write(version)
+                report = await library.refresh("docs")
+                assert report.ok, report
+        finally:
+            over.set()
+
+    write(0)
+    async with opened(house.world) as library:
+        await library.refresh()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(replace_it(library))
+            for _ in range(searchers):
+                group.create_task(search(library))
+    result.versions = len(seen)
+    return result

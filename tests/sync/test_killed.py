@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.services import WeaviateServer, weaviate_server
-from tests.sync.house import SEAMS, House
+from tests.sync.house import SEAMS, House, replaced
 from tests.sync.victim import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -86,3 +86,12 @@ async def test_syncs_killed_again_and_again_lose_and_double_nothing(embedded: Ho
         change, seams = dice.choice(list(SEAMS.items()))
         outcome = await embedded.round(change, f"before {dice.choice(seams)}", dice.randint(1, 3))
         assert outcome.well, outcome
+
+
+async def test_searches_while_a_document_is_replaced_in_weaviate_find_no_gap_and_no_mix(
+    tmp_path: Path, weaviate: WeaviateServer
+) -> None:
+    result = await replaced(House(tmp_path, weaviate), 15)
+    assert (result.empty, result.mixed) == (0, 0)
+    assert result.searches > 15
+    assert result.versions > 2
