@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Executable, func, select
 
-from knowledge.interfaces import SourceKey
+from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync import tables
 from knowledge.sync.database import Database, Rows
 from knowledge.sync.records import (
@@ -19,6 +19,7 @@ from knowledge.sync.records import (
     Neighbours,
     Repaired,
     SourceCounts,
+    encode_readers,
 )
 from knowledge.sync.rows import portions
 
@@ -55,12 +56,19 @@ class Lookups:
         ]
 
     async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
-        """Return where each heading's first chunk is, by document and place, at most ``limit``."""
+        """Return where each heading's first chunk is, by document and place, at most ``limit``.
+
+        Only of documents that everybody may read: what is made of them is shown to anybody.
+        """
         query = (
             select(tables.documents.c.document, tables.documents.c.title, tables.chunks.c.heading, tables.chunks.c.id)
             .join(tables.documents, tables.documents.c.id == tables.chunks.c.document_id)
             .join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
-            .where(tables.chunks.c.index_id == self._index, tables.sources.c.key.in_(keys))
+            .where(
+                tables.chunks.c.index_id == self._index,
+                tables.sources.c.key.in_(keys),
+                tables.documents.c.readers == encode_readers(EVERYONE),
+            )
             .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
             .limit(limit)
         )

@@ -223,3 +223,14 @@ async def test_a_search_that_a_switch_overtakes_finds_what_it_would_have_found(b
     async with bench.library(handbook) as library:
         Overtaken.meanwhile = library.refresh
         assert await texts(library, "holiday") == before
+
+
+async def test_no_suggestion_is_made_of_what_not_everybody_may_read(bench: Bench, new_source: Any) -> None:
+    """The best hit for it may be a public document of the same name: it would tell the other's title."""
+    board, docs = new_source("board", "/board"), new_source("docs", "/docs")
+    board.readers = frozenset({"U1"})
+    board.put("README.md", "# Close the Lyon office\nThe Lyon office is closed in May.")
+    docs.put("README.md", "# Add a source\nWhat the documents say: how do I close the door of the Lyon office?")
+    async with bench.library(board, docs) as library:
+        await library.refresh()
+        assert await library.suggestions() == ["How do I add a source?"]
