@@ -176,6 +176,12 @@ def _explained() -> Iterator[None]:
         raise ManifestError(
             f"The manifest's database did not answer within {_DEADLINE_S:.0f} s. Look whether it is overloaded."
         ) from error
+    except UnicodeError:
+        # Not chained: its text quotes what it is about.
+        raise ManifestError(
+            "The manifest's database cannot hold a text that is no Unicode (half a surrogate pair). Look which source "
+            "stopped, and rename what has odd characters there."
+        ) from None
     except (SQLAlchemyError, OSError) as error:
         raise ManifestError(_sentence(str(getattr(error, "orig", error)))) from error
 

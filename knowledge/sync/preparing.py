@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -14,7 +13,7 @@ from knowledge.sync.budget import Budget, Lease, Sizes
 from knowledge.sync.flow import Flow, Prepared
 from knowledge.sync.pipeline import Pipeline
 from knowledge.sync.plan import Add, Read
-from knowledge.sync.records import Known, Taken, Touched, encode_readers
+from knowledge.sync.records import Known, Taken, Touched, encode_readers, storable
 from knowledge.sync.rows import seconds
 from knowledge.sync.tools import Tools
 
@@ -22,7 +21,6 @@ _DAY_S = 86_400
 _AWAY_BYTES = 1_000_000
 """From which on a checksum is made beside the loop."""
 _LARGE_BYTES = 8_000_000
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TookTooLong(SourceError):
@@ -131,7 +129,7 @@ def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
 
     """
     for text in (title, *(part for chunk in chunks for part in (chunk.title, chunk.heading, chunk.text))):
-        if "\0" in text or (not text.isascii() and _SURROGATE.search(text)):
+        if not storable(text):
             raise ParseError(
                 f"{document} yields text with characters that no database takes. Export it again from what made it, "
                 "or leave it out."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from knowledge.interfaces import EVERYONE, Chunk, Listed
 
 UNSETTLED = " "
 """In place of a document's link, which it never equals: its rows are yet to be written with the readers it has."""
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Known(NamedTuple):
@@ -221,6 +225,11 @@ def encode_readers(readers: frozenset[str]) -> str:
 def decode_readers(text: str) -> frozenset[str]:
     """Read an audience as ``encode_readers`` wrote it."""
     return frozenset(json.loads(text))
+
+
+def storable(text: str) -> bool:
+    """Tell whether every database takes a text: it holds no NUL and no half of a surrogate pair."""
+    return "\0" not in text and (text.isascii() or _SURROGATE.search(text) is None)
 
 
 def text_hash(searchable: str) -> str:

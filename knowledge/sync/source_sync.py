@@ -13,7 +13,7 @@ from knowledge.sync.flow import Flow
 from knowledge.sync.pipeline import Pipeline, discard
 from knowledge.sync.plan import Add, Plan, Read, plan, retry_delay_s
 from knowledge.sync.preparing import Preparer, TookTooLong
-from knowledge.sync.records import Failed, Known, Touched
+from knowledge.sync.records import Failed, Failure, Known, Touched, storable
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.tally import Tally
 from knowledge.sync.tools import Tools
@@ -112,7 +112,7 @@ class SourceSync:
                     batch = await anext(batches, None)
                 if batch is None:
                     return listing, None
-                listing.update((listed.document, listed) for listed in batch)
+                listing.update((listed.document, listed) for listed in batch if self._takes(listed))
                 self._tally.listed = len(listing)
                 self._tally.tell()
         except SourceError as error:
@@ -125,6 +125,15 @@ class SourceSync:
         finally:
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
+
+    def _takes(self, listed: Listed) -> bool:
+        """Tell whether the manifest can hold what is listed; what it cannot is told, and left out."""
+        good = all(map(storable, (listed.document, listed.version, listed.url or "", *listed.readers)))
+        if not good:
+            name = listed.document.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+            reason = f"{name} has a name or a link with characters that no database takes. Rename it in its source."
+            self._tally.failures.append(Failure(name, reason))
+        return good
 
     async def _mark(self, todo: Plan, now: float) -> None:
         """Do what needs no reading: hold, release, restrict."""

@@ -154,6 +154,26 @@ async def test_text_that_no_database_takes_is_quarantined_and_the_rest_goes_on(r
     assert await rig.answers() == {"a.md": ["fine"], "b.md": ["before"], "c.md": ["new"]}
 
 
+@pytest.mark.parametrize("mark", ["\0", "\ud800"])
+async def test_names_and_links_that_no_database_takes_are_told_and_the_rest_goes_on(
+    rig: Any, new_source: Callable[..., Any], mark: str
+) -> None:
+    other = new_source("wiki", "/wiki")
+    other.put("w.md", "wiki")
+    rig.source.put("a.md", "one")
+    rig.source.put(f"b{mark}.md", "two")
+    rig.source.titles[f"b{mark}.md"] = "A good title"
+    report = await rig.sync(rig.source, other)
+    told = report.sources["handbook"]
+    assert (told.listed, told.added, told.failed, report.sources["wiki"].added) == (1, 1, 1, 1)
+    assert told.failures[0].document.isprintable()
+    assert "no database takes" in told.failures[0].reason
+    other.url = f"https://wiki.test/{mark}"
+    report = await rig.sync(rig.source, other)
+    assert report.sources["wiki"].failed == 1
+    assert await rig.agree()
+
+
 async def test_a_quarantined_document_rests_though_its_link_changes(rig: Any) -> None:
     rig.source.put("a.md", "good")
     await rig.sync()
