@@ -283,7 +283,7 @@ def _troubles(source: SourceStatus) -> list[str]:
         told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
     if source.held:
         told.append(f"{source.name}: {source.held} gone from the source and held. /kb approve {source.name}")
-    told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures]
+    told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
     return told
 
 

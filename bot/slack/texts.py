@@ -156,7 +156,7 @@ def _troubles(source: SourceStatus, *, chinese: bool) -> Iterator[str]:
         yield f":pause_button: {held_text(source, chinese=chinese)}"
     if source.failed:
         yield f":warning: {_failed(source, chinese=chinese)}"
-        yield from (f"   ◦ {_failure(failure, chinese=chinese)}" for failure in source.failures[:_TOLD])
+        yield from _failures(source.failures, chinese=chinese)
 
 
 def held_text(source: SourceStatus, *, chinese: bool) -> str:
@@ -164,20 +164,28 @@ def held_text(source: SourceStatus, *, chinese: bool) -> str:
     names = _names(source.held_first, source.held, chinese=chinese)
     command = f"`/kb {'批准' if chinese else 'approve'} {render.escape(source.name)}`"
     if chinese:
-        return f"{source.held} 篇已从来源消失，暂时保留：{names}。确认属实后输入 {command}"
-    return f"{source.held} gone from the source and held: {names}. If that is right: {command}"
+        told = f"：{names}" if names else ""
+        return f"{source.held} 篇已从来源消失，暂时保留{told}。确认属实后输入 {command}"
+    told = f": {names}" if names else ""
+    return f"{source.held} gone from the source and held{told}. If that is right: {command}"
 
 
 def _names(held: Sequence[Held], count: int, *, chinese: bool) -> str:
-    named = [render.escape(one.document) for one in held[:_TOLD]]
+    named = [render.escape(one.document) for one in held if one.public][:_TOLD]
     more = count - len(named)
-    if more > 0:
+    if named and more > 0:
         named.append(f"另外 {more} 篇" if chinese else f"{more} more")
     return ("、" if chinese else ", ").join(named)
 
 
 def _failed(source: SourceStatus, *, chinese: bool) -> str:
     return f"{source.failed} 篇无法读取" if chinese else f"{source.failed} could not be read"
+
+
+def _failures(failures: Iterable[Failure], *, chinese: bool) -> Iterator[str]:
+    """Return a line for each of the first failures; of what not everybody may read, none."""
+    named = [failure for failure in failures if failure.public][:_TOLD]
+    return (f"   ◦ {_failure(failure, chinese=chinese)}" for failure in named)
 
 
 def _failure(failure: Failure, *, chinese: bool) -> str:
@@ -208,17 +216,18 @@ def nothing_held(source: str | None, *, chinese: bool) -> str:
 def ask_approval(source: SourceStatus, *, chinese: bool) -> str:
     """Show what is held of a source, and say what approving does."""
     name = render.escape(source.name)
-    listed = "\n".join(f"   ◦ {render.escape(one.document)}" for one in source.held_first)
-    more = source.held - len(source.held_first)
+    named = [one for one in source.held_first if one.public]
+    listed = "".join(f"\n   ◦ {render.escape(one.document)}" for one in named)
+    more = source.held - len(named)
     if chinese:
         rest = f"\n   ◦ 另外 {more} 篇" if more > 0 else ""
         return (
-            f"*{name}*：{source.held} 篇文档不在最近的列表里，仍在用来回答：\n{listed}{rest}\n"
+            f"*{name}*：{source.held} 篇文档不在最近的列表里，仍在用来回答：{listed}{rest}\n"
             "确认后会重新列出来源，只删除其中仍然不在的文档。"
         )
     rest = f"\n   ◦ and {more} more" if more > 0 else ""
     return (
-        f"*{name}*: {source.held} documents are missing from its last listing and still answer:\n{listed}{rest}\n"
+        f"*{name}*: {source.held} documents are missing from its last listing and still answer:{listed}{rest}\n"
         "Approving lists the source again and deletes those of them that are still gone."
     )
 
@@ -273,7 +282,7 @@ def _report(name: str, told: SourceReport, *, chinese: bool) -> str:
     counts = (told.unchanged, told.added, told.updated, told.deleted, told.held, told.failed)
     parts = [f"{count} {word}" for count, word in zip(counts, words, strict=True) if count]
     lines = [f"• *{render.escape(name)}*: {', '.join(parts) or '0'}"]
-    lines += [f"   ◦ {_failure(failure, chinese=chinese)}" for failure in told.failures[:_TOLD]]
+    lines += _failures(told.failures, chinese=chinese)
     if told.error:
         lines.append(f"   :warning: {render.escape(told.error)}")
     if told.held and chinese:

@@ -19,6 +19,7 @@ from knowledge.sync.records import (
     Neighbours,
     Repaired,
     SourceCounts,
+    decode_readers,
     encode_readers,
 )
 from knowledge.sync.rows import portions
@@ -172,7 +173,12 @@ class Lookups:
     async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
         """Return the first documents in quarantine with their reasons."""
         query = (
-            select(tables.documents.c.document, tables.documents.c.reason, tables.documents.c.retry_at)
+            select(
+                tables.documents.c.document,
+                tables.documents.c.reason,
+                tables.documents.c.retry_at,
+                tables.documents.c.readers,
+            )
             .join(tables.sources)
             .where(
                 tables.sources.c.index_id == self._index,
@@ -183,19 +189,28 @@ class Lookups:
             .limit(limit)
         )
         return tuple(
-            Failure(document, reason, retry_at or None) for document, reason, retry_at in await self._rows(query)
+            Failure(document, reason, retry_at or None, _public(readers))
+            for document, reason, retry_at, readers in await self._rows(query)
         )
 
     async def held(self, key: SourceKey, limit: int) -> tuple[Held, ...]:
         """Return the first documents that are held, by name; ``counts`` says how many there are."""
         query = (
-            select(tables.documents.c.document, tables.documents.c.title, tables.documents.c.held_at)
+            select(
+                tables.documents.c.document,
+                tables.documents.c.title,
+                tables.documents.c.held_at,
+                tables.documents.c.readers,
+            )
             .join(tables.sources)
             .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id, tables.documents.c.held)
             .order_by(tables.documents.c.document)
             .limit(limit)
         )
-        return tuple(Held(*tuple(row)) for row in await self._rows(query))
+        return tuple(
+            Held(document, title, since, _public(readers))
+            for document, title, since, readers in await self._rows(query)
+        )
 
     async def repaired(self) -> Repaired | None:
         """Return when store and manifest were last compared, and by how much they differed; None: never yet."""
@@ -223,6 +238,10 @@ class Lookups:
 
     async def _rows(self, query: Executable) -> Rows:
         return await self._database.rows(query)
+
+
+def _public(readers: str) -> bool:
+    return decode_readers(readers) >= EVERYONE
 
 
 def _confirmed(read_at: float, listed_at: float | None, *, doubted: bool) -> float:

@@ -179,6 +179,8 @@ class Failure:
     reason: str
     retry_at: float | None = None
     """When it is tried again although nothing changed, seconds since the epoch; None: at the next sync."""
+    public: bool = True
+    """Whether everybody may read it; of any other, nothing is told where everybody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ class Held:
     title: str
     since: float | None
     """When it was first missing, seconds since the epoch; None where an older Kvasir held it."""
+    public: bool = True
+    """As ``Failure.public``."""
 
 
 @dataclass(frozen=True, slots=True)

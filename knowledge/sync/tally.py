@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from knowledge.interfaces import EVERYONE
 from knowledge.sync.flow import Prepared
 from knowledge.sync.plan import Add, Plan, Read
-from knowledge.sync.records import Failure, Known
+from knowledge.sync.records import Failure, Known, both, decode_readers
 from knowledge.sync.report import OnProgress, Progress, SourceReport
 
 _TOLD = 10
@@ -71,7 +72,8 @@ class Tally:
         """Count a document that could not be taken in."""
         known = None if isinstance(read, Add) else read.known
         self.never_read += known is None or not known.answers
-        self.failures.append(Failure(read.listed.document, reason))
+        readers = read.listed.readers if known is None else both(decode_readers(known.readers), read.listed.readers)
+        self.failures.append(Failure(read.listed.document, reason, public=readers >= EVERYONE))
         self.kept += known.chunks if known else 0
         self._count()
 

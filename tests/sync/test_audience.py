@@ -1,0 +1,55 @@
+"""What Slack shows of documents that not everybody may read: nothing. Over the real library, by every way there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bot.app import Shelf, page_status
+from bot.slack import texts
+from engine.interfaces import State, Status
+from knowledge.library import Library
+from knowledge.sync.report import SyncReport
+from tests.sync.library_bench import Bench
+
+ENGINE = Status(State.READY, model="r1")
+
+
+async def everything_shown(library: Library, report: SyncReport) -> str:
+    shelf = Shelf(library, None)
+    shelf.read.set()
+    state = await shelf.status()
+    found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
+    parts = [one.text + one.around for result in found for one in result.hits]
+    parts += [repr(one.hits) + texts.search_text(replace(one, query=""), chinese=False) for one in found]
+    for chinese in (False, True):
+        parts += [texts.status_text(ENGINE, state, chinese=chinese), texts.sources_text(state, chinese=chinese)]
+        parts += [texts.ask_approval(one, chinese=chinese) for one in state.sources]
+        parts.append(texts.report_text(report, chinese=chinese))
+    parts.append(repr(page_status(ENGINE, state.sources, await library.suggestions())))
+    return "\n".join(parts)
+
+
+async def test_nothing_is_shown_of_what_not_everybody_may_read(
+    tmp_path: Path, dict_passages: Any, new_source: Any
+) -> None:
+    """Not its text, title or name: neither found, nor as a suggestion, nor where it cannot be read or is held."""
+    board, docs = new_source("board", "/board"), new_source("docs", "/docs")
+    board.readers = frozenset({"U1"})
+    for n in range(20):
+        board.put(f"lyon-{n}.md", f"# Close the Lyon office {n}\nWhen the office in Lyon closes: in {n} days.")
+    board.put("lyon-deal.md", "broken")
+    docs.put("offices.md", "# Open an office\nWhen an office opens, or closes.")
+    docs.put("torn.md", "broken")
+    async with Bench(tmp_path, dict_passages).library(board, docs) as library:
+        first = await everything_shown(library, await library.refresh())
+        assert "torn.md is broken" in first
+        assert "When an office opens" in first
+        for n in range(1, 20):
+            del board.texts[f"lyon-{n}.md"]
+        second = await everything_shown(library, await library.refresh())
+        [held] = [one.held for one in (await library.status()).sources if one.name == "board"]
+        assert held == 19
+        for shown in (first, second):
+            assert "lyon" not in shown.lower()
