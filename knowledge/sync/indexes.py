@@ -42,6 +42,8 @@ class Indexes:
         self._new_store = new_store
         self._dimensions = dimensions
         self._stores: list[Store] = []
+        self._shut: set[int] = set()
+        """Indexes that this Kvasir cannot open; not tried again at each search."""
         self.searched: OpenIndex
         self.written: OpenIndex
 
@@ -137,7 +139,7 @@ class Indexes:
             return
         if active.id == self.written.row.id:
             self._settle()
-        elif active.id != self.searched.row.id and active.store == self.written.store.kind:
+        elif active.id not in {self.searched.row.id, *self._shut} and active.store == self.written.store.kind:
             await self._search(active)
 
     async def _search(self, active: IndexRow) -> None:
@@ -145,6 +147,7 @@ class Indexes:
         try:
             opened = await self._open(active)
         except StoreMisconfigured:
+            self._shut.add(active.id)
             return
         same = active.embedder == self.written.row.embedder
         self.searched = replace(opened, dense=same)
@@ -160,13 +163,25 @@ class Indexes:
 
     async def _open(self, row: IndexRow) -> OpenIndex:
         store = self._new_store()
+        try:
+            await store.open(row.name, row.dimensions or self._dimensions)
+        except BaseException:
+            await store.close()
+            raise
         self._stores.append(store)
-        await store.open(row.name, row.dimensions or self._dimensions)
         return OpenIndex(row, store, self._manifest.at(row))
 
     async def _whole(self, sources: Sequence[SourceKey]) -> bool:
-        counts = [await self.written.manifest.counts(key) for key in sources]
-        return all(count.listed_at is not None for count in counts)
+        """Tell whether every source was worked off, none of them longer ago than in the active index.
+
+        An index that was left growing and is gone on with later holds rights and documents as they were then.
+        """
+        active = next((row for row in await self._manifest.indexes() if row.active), self.written.row)
+        seen = [(await self.written.manifest.counts(key)).listed_at for key in sources]
+        before = [(await self._manifest.at(active).counts(key)).listed_at or 0.0 for key in sources]
+        # A moment that is yet to come was noted by a clock that was wrong.
+        now = time.time()
+        return all(new is not None and not new < old <= now for new, old in zip(seen, before, strict=True))
 
     def _settle(self) -> None:
         row = replace(self.written.row, active=True)

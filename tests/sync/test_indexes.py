@@ -9,9 +9,18 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import ManifestError, SourceError
+from knowledge.errors import ManifestError, SourceError, StoreMisconfigured
 from knowledge.stores.local import LocalStore
 from tests.sync.library_bench import Bench, Words, texts
+
+
+class Unopenable(LocalStore):
+    """A store that opens only an index which is not there yet, as where an older Kvasir's cannot be read."""
+
+    async def open(self, index: str, dimensions: int) -> None:
+        if index in await self.indexes():
+            raise StoreMisconfigured("The index is of another kind. Run `kvasir sync`.")
+        await super().open(index, dimensions)
 
 
 @pytest.fixture
@@ -176,6 +185,47 @@ async def test_an_older_kvasir_that_only_finishes_its_sync_drops_nothing_newer(b
         assert len(await left(bench)) == 2
         assert (await new.refresh()).ok
         assert "Thirty days of holiday a year." in await texts(old, "holiday")
+
+
+async def test_an_index_that_lay_idle_meanwhile_is_not_switched_to_before_every_source_is_seen_anew(
+    bench: Bench, handbook: Any, new_source: Any
+) -> None:
+    wiki, blog = new_source("wiki", "/wiki"), new_source("blog", "/blog")
+    wiki.put("w.md", "The wiki of holiday")
+    blog.put("b.md", "The blog of holiday")
+    async with bench.library(handbook, wiki, blog) as library:
+        await library.refresh()
+    change(bench, "chunker")
+    async with bench.library(handbook, wiki, blog) as library:
+        blog.plan("list", SourceError("The blog is away. Start it."))
+        await library.refresh()
+        assert (await library.status()).indexing
+    bench.chunker = "1"
+    wiki.readers = frozenset({"U1"})
+    async with bench.library(handbook, wiki, blog) as before:
+        await before.refresh()
+        assert "The wiki of holiday" not in await texts(before, "wiki holiday")
+    change(bench, "chunker")
+    async with bench.library(handbook, wiki, blog) as again:
+        await again.refresh("blog")
+        assert "The wiki of holiday" not in await texts(again, "wiki holiday"), "forbidden while it lay idle"
+        await again.refresh()
+        assert not (await again.status()).indexing
+        assert "The wiki of holiday" not in await texts(again, "wiki holiday")
+        assert len(await left(bench)) == 1
+
+
+async def test_an_index_that_cannot_be_opened_is_tried_once(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    change(bench, "schema")
+    bench.store = Unopenable
+    async with bench.library(handbook) as library:
+        for _ in range(3):
+            await library.search("holiday")
+        assert len(library._indexes._stores) == 1
+        assert (await library.refresh()).ok
+        assert "Thirty days of holiday a year." in await texts(library, "holiday")
 
 
 async def _growing(bench: Bench, handbook: Any, stack: contextlib.AsyncExitStack, new_source: Any) -> Any:
