@@ -122,7 +122,7 @@ def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
 
 def _make(home: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise KnowledgeError(
             f"The state directory {home} cannot be made: {error.strerror}. Name another in KVASIR_HOME."

@@ -48,6 +48,7 @@ _HELPER = (
 _PROTOCOLS = {"http": "http:https"}
 """What git may speak for a scheme; from http a redirect may lead to https, and never back."""
 _TAIL_BYTES = 8_000
+_CREDENTIALS = re.compile(r"//[^\s'\"]*@")
 
 
 class GitDamaged(SourceUnavailable):
@@ -229,4 +230,5 @@ def _reason(told: str, token: str | None) -> str:
     lines = [line for line in told.splitlines() if line.startswith(("fatal: ", "error: ")) and "remote err" not in line]
     if not lines or (token and token in lines[-1]):
         return ""
-    return f": {lines[-1].partition(': ')[2].strip().rstrip('.')[:160]}"
+    told = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # a proxy's address is quoted as the environment has it
+    return f": {told.strip().rstrip('.')[:160]}"

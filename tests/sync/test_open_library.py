@@ -101,6 +101,17 @@ async def test_a_wrong_source_is_told_before_anything_is_opened(tmp_path: Path) 
             pass
 
 
+async def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds every document's text; whoever comes first makes it, and not every command is ``run``."""
+    home, wrong = tmp_path / "new" / "home", (SourceSpec("docs", "foldr", {}, tmp_path),)
+    with pytest.raises(SourceMisconfigured):
+        async with open_library(
+            KnowledgeSettings(home, tmp_path, f"sqlite:///{home}/kvasir.db", wrong), WheelCache(tmp_path).unpack
+        ):
+            pass
+    assert home.stat().st_mode & 0o077 == 0
+
+
 async def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     settings = KnowledgeSettings(tmp_path / "file" / "home", tmp_path, "sqlite:///nowhere")
