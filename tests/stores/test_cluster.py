@@ -120,9 +120,7 @@ class House:
         readers: Collection[str] = CHANNEL,
     ) -> set[str]:
         search = HybridSearch(self.embedder, store or self.store, self._current)  # type: ignore[arg-type]
-        found = await search.search(
-                query, scope=Scope(frozenset({self.shelf.key.id}), frozenset(readers)), limit=limit
-            )
+        found = await search.search(query, scope=Scope(frozenset({self.shelf.key.id}), frozenset(readers)), limit=limit)
         return {hit.document for hit in found.hits}
 
     async def _current(self, ids: Collection[str]) -> dict[str, Current]:
