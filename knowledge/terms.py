@@ -2,8 +2,9 @@
 
 English words become Snowball stems; Chinese and Japanese become single characters and pairs; Korean, and the scripts
 that write without blanks (Thai, Lao, Khmer, Burmese), become pairs. Identifiers, numbers and file names are kept
-whole *and* in parts: ``KVASIR_ENGINE_URL`` gives ``kvasir_engine_url kvasir engin url``. A term holds letters, digits,
-marks and ``_`` alone, so nothing in it is an operator to any store.
+whole *and* in parts: ``KVASIR_ENGINE_URL`` gives ``kvasir_engine_url kvasir engin url``, a path also its last two
+names, and ``v3.11.2`` also ``3_11_2``. A term holds letters, digits, marks and ``_`` alone, so nothing in it is an
+operator to any store.
 
 A passage keeps all its terms; a question loses the words that only make it a sentence (``what is the``), which nothing
 is found by and which would make the best passage look far from holding all that was asked.
@@ -20,7 +21,7 @@ from typing import Final
 
 from snowballstemmer.english_stemmer import EnglishStemmer
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raise it when the same text gets other terms: every passage is then indexed anew."""
 
 MAX_INDEX_TERMS: Final = 20_000
@@ -56,6 +57,8 @@ _OUTER = re.compile(r"[:@/\\&=,]+")
 """Parts a path, an address or a list into names."""
 _INNER = re.compile(r"[_.+-]+")
 """Parts a name into words."""
+_VERSION_NAME = re.compile(r"[vV]\d+(?:[._-]\w+)+")
+"""``v3.11.2``, which others write 3.11.2."""
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'"})
@@ -187,6 +190,8 @@ def _identifier(token: str) -> Iterator[str]:
     names = [name for name in _OUTER.split(token) if name]
     if len(names) > 1 and "," not in token:
         yield from _term(token)
+        if len(names) > 2:  # noqa: PLR2004 - a path is also named by its end: conf/config.yaml
+            yield from _term("/".join(names[-2:]))
     for name in names:
         yield from _name(name)
 
@@ -197,6 +202,8 @@ def _name(name: str) -> Iterator[str]:
     if len(words) < 2:  # noqa: PLR2004 - one word is no identifier
         yield from _word(name)
         return
+    if _VERSION_NAME.fullmatch(name):
+        yield from _term(name[1:])
     # Written without capitals, a name of letters alone is one word: both take the same stem.
     yield from _term(name) if _INNER.search(name) else _word(name)
     for word in words:

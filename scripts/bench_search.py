@@ -1,8 +1,9 @@
-"""How quick a search is: the embedded store with 100,000 passages, with and without a filter on readers.
+"""How quick a search is: the embedded store with 100,000 passages, by filter, joined, and for eight clients at once.
 
 Texts are real where KVASIR_EVAL_DIR names the public sets (runs of their sentences, shuffled), else made of words that
 follow Zipf's law; vectors are synthetic clusters whose cosines lie where the embedder's do. What is timed is the whole
-of ``HybridSearch.search`` with a manifest in memory; the question's embedding is given, and timed by itself.
+of ``HybridSearch.search`` with a manifest in memory; the question's embedding is given, and timed by itself. The target
+is that of a search with each filter; joining hits to readable passages is told apart, since only an answer pays for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ DIMENSIONS = 384
 CHANNELS = 200
 SOURCE = "bench"
 TARGET_P95_MS = 20.0
+TARGET_EIGHT_P95_MS = 130.0
+KINDS = ("md", "md", "md", "html", "pdf", "docx")
+PER_DOCUMENT = 20
+FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+DAYS = 1000
+ALL = frozenset({SOURCE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,53 @@ def audience(rng: random.Random) -> frozenset[str]:
     return EVERYONE if rng.random() < 0.33 else frozenset(f"C{rng.randrange(CHANNELS)}" for _ in range(2))
 
 
+def passage(n: int, text: str, readers: frozenset[str]) -> Chunk:
+    """Return a row's passage; twenty make a document, of one kind and one day."""
+    document = n // PER_DOCUMENT
+    made = FIRST_DAY + timedelta(days=document * 37 % DAYS)
+    name = f"doc{document}.md"
+    return Chunk(f"id{n}", SOURCE, name, "Title", "Heading", text, None, readers, KINDS[document % len(KINDS)], made)
+
+
+def listed(number: int) -> Current:
+    """Return what the manifest says of a row; readers are not what is timed."""
+    of = passage(number, "", EVERYONE)
+    return Current("bench", EVERYONE, FIRST_DAY, number // PER_DOCUMENT, number, of.kind, of.modified_at)
+
+
+async def current(ids: Collection[str]) -> Mapping[str, Current]:
+    """Answer for the manifest."""
+    return {id_: listed(int(id_.removeprefix("id"))) for id_ in ids}
+
+
+async def neighbours(ids: Collection[str], reach: int) -> Mapping[str, tuple[Sequence[str], Sequence[str]]]:
+    """Answer for the manifest."""
+    near = {}
+    for id_ in ids:
+        place = int(id_.removeprefix("id"))
+        first = place - place % PER_DOCUMENT
+        line = [n for n in range(place - reach, place + reach + 1) if first <= n < first + PER_DOCUMENT]
+        near[id_] = [f"id{n}" for n in line if n < place], [f"id{n}" for n in line if n > place]
+    return near
+
+
+def scopes(one: Asked) -> dict[str, Scope]:
+    """Return where a question is searched, by the name of its figure."""
+    return {
+        "search": Scope(ALL),
+        "search_filtered_by_readers": Scope(ALL, one.readers),
+        "search_filtered_by_kind": Scope(ALL, one.readers, kinds=frozenset({"pdf", "docx"})),
+        "search_filtered_by_date": Scope(ALL, one.readers, after=FIRST_DAY + timedelta(days=DAYS - 90)),
+        "search_filtered_by_all": Scope(
+            ALL,
+            one.readers,
+            frozenset({"md", "html"}),
+            FIRST_DAY + timedelta(days=100),
+            FIRST_DAY + timedelta(days=700),
+        ),
+    }
+
+
 def questions(texts: Sequence[str], vectors: NDArray[np.float32], count: int, seed: int) -> list[Asked]:
     """Return questions, each a stretch of some row's text with a vector near that row's."""
     rng, noise = random.Random(seed), np.random.default_rng(seed)
@@ -154,7 +208,7 @@ async def fill(store: LocalStore, texts: Sequence[str], vectors: NDArray[np.floa
         numbers = range(start, min(start + 5000, len(texts)))
         rows = [
             StoredChunk(
-                Chunk(f"id{n}", SOURCE, f"doc{n // 20}.md", "Title", "Heading", texts[n], None, audience(rng)),
+                passage(n, texts[n], audience(rng)),
                 vectors[n],
                 index_terms(texts[n]),
             )
@@ -169,21 +223,22 @@ async def fill(store: LocalStore, texts: Sequence[str], vectors: NDArray[np.floa
     return {"terms_s": terms_s, "write_s": write_s, "maintain_s": time.perf_counter() - begun}
 
 
-async def timed(search: HybridSearch, asked: Sequence[Asked], *, filtered: bool) -> list[float]:
+async def timed(search: HybridSearch, asked: Sequence[Asked], figure: str, *, join: bool = False) -> list[float]:
     """Return each question's time in milliseconds."""
     times = []
     for one in asked:
         begun = time.perf_counter()
-        await search.search(one.text, scope=Scope(frozenset({SOURCE}), one.readers if filtered else EVERYONE))
+        await search.search(one.text, scope=scopes(one)[figure], join=join)
         times.append(1000 * (time.perf_counter() - begun))
     return times
 
 
-async def clients(search: HybridSearch, asked: Sequence[Asked], count: int = 8) -> float:
-    """Return questions a second of several clients at once."""
+async def clients(search: HybridSearch, asked: Sequence[Asked], count: int = 8) -> dict[str, float]:
+    """Return questions a second, and each one's time, of several clients at once."""
     begun = time.perf_counter()
-    await asyncio.gather(*(timed(search, asked[n::count], filtered=True) for n in range(count)))
-    return len(asked) / (time.perf_counter() - begun)
+    each = (timed(search, asked[n::count], "search_filtered_by_readers") for n in range(count))
+    times = [one for some in await asyncio.gather(*each) for one in some]
+    return {"per_s": round(len(asked) / (time.perf_counter() - begun), 1), **quantiles(times)}
 
 
 async def recall(store: LocalStore, vectors: NDArray[np.float32], asked: Sequence[Asked]) -> float:
@@ -237,21 +292,18 @@ async def measure(rows: int, count: int, seed: int, folder: Path) -> dict[str, A
     await store.open("kvasir_bench", DIMENSIONS)
     filled = await fill(store, texts, vectors, seed)
 
-    async def current(ids: Collection[str]) -> Mapping[str, Current]:
-        return {id_: Current("bench", everybody, now) for id_ in ids}
-
-    now, everybody = datetime.now(UTC), frozenset({"*"})
-    search = HybridSearch(Given(asked), store, current)
-    await timed(search, asked[: count // 10], filtered=False)
+    search = HybridSearch(Given(asked), store, current, neighbours=neighbours)
+    await timed(search, asked[: count // 10], "search")
+    figures = {figure: quantiles(await timed(search, asked, figure)) for figure in scopes(asked[0])}
     result = {
         "rows": rows,
         "texts": origin,
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[0], 2),
         "fill": {name: round(seconds, 1) for name, seconds in filled.items()},
-        "search": quantiles(await timed(search, asked, filtered=False)),
-        "search_filtered_by_readers": quantiles(await timed(search, asked, filtered=True)),
-        "eight_clients_per_s": round(await clients(search, asked), 1),
+        **figures,
+        "search_joined_to_passages": quantiles(await timed(search, asked, "search_filtered_by_readers", join=True)),
+        "eight_clients": await clients(search, asked),
         "recall_at_20": round(await recall(store, vectors, asked[:100]), 4),
         "yardstick_scan": quantiles(scan(vectors, asked[:200])),
         "embedding": quantiles(await embedding(asked[:200])),
@@ -275,8 +327,9 @@ def main() -> None:
         result = asyncio.run(measure(options.rows, options.queries, options.seed, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    worst = max(result["search"]["p95_ms"], result["search_filtered_by_readers"]["p95_ms"])
-    result["target_p95_ms"], result["met"] = TARGET_P95_MS, worst <= TARGET_P95_MS
+    worst = max(one["p95_ms"] for name, one in result.items() if name == "search" or name.startswith("search_filtered"))
+    result["targets_p95_ms"] = {"one client": TARGET_P95_MS, "eight clients": TARGET_EIGHT_P95_MS}
+    result["met"] = worst <= TARGET_P95_MS and result["eight_clients"]["p95_ms"] <= TARGET_EIGHT_P95_MS
     if options.json:
         print(json.dumps(result))
     else:

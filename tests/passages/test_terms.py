@@ -28,6 +28,11 @@ MIXED = st.text(
         ("It fails with ERR-4012.", "err_4012"),
         ("It fails with ERR4012.", "4012"),
         ("Edit /etc/nginx/nginx.conf now", "nginx.conf"),
+        ("tagged v1.39.0 today", "1.39.0"),
+        ("it is in /usr/local/app/conf/config.yaml", "conf/config.yaml"),
+        ("node --max-old-space-size=4096", "max-old-space-size"),
+        ("values.prod.yaml and values.yaml", "values.prod.yaml"),
+        ("raised 0x80070005 again", "0x80070005"),
         ("calls getUserName() twice", "user name"),
         ("1,000,000 rows", "1000000"),
         ("two companies were indexed", "company index"),
@@ -52,7 +57,7 @@ def test_question_finds_passage(passage: str, question: str) -> None:
 
 def test_identifiers_are_whole_and_in_parts() -> None:
     assert index_terms("KVASIR_ENGINE_URL") == "kvasir_engine_url kvasir engin url"
-    assert index_terms("v1.2.3") == "v1_2_3 1 2 3"
+    assert index_terms("v1.2.3") == "1_2_3 v1_2_3 1 2 3"
 
 
 def test_chinese_gives_characters_and_pairs() -> None:
