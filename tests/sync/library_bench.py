@@ -27,6 +27,8 @@ class Words:
     def __init__(self, identity: str = "words-1", dimensions: int = WORDS) -> None:
         self.identity = identity
         self.dimensions = dimensions
+        self.texts: list[str] = []
+        """Passages that were embedded."""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -38,6 +40,7 @@ class Words:
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         await self.gate.wait()
+        self.texts += texts
         return await self._vectors(texts)
 
     async def _vectors(self, texts: Sequence[str]) -> Matrix:

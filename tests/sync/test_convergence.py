@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from knowledge.errors import EmbedderError, SourceError, StoreError, StoreUnavailable
 from knowledge.sync.pipeline import Stages
+from knowledge.sync.repair import repair
 from knowledge.sync.run import Limits
 from knowledge.sync.state import open_manifest, sqlite_url
 
@@ -74,6 +75,22 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
         def remove(self, document: str) -> None:
             self.rig.source.texts.pop(document, None)
 
+        @rule(old=DOCUMENTS, new=DOCUMENTS)
+        def rename(self, old: str, new: str) -> None:
+            source = self.rig.source
+            if old in source.texts and new not in source.texts:
+                source.put(new, source.texts.pop(old))
+                self.versions.setdefault(new, []).append(parts(source).get(new, []))
+
+        @rule(readers=st.sampled_from([["*"], ["U1"], ["U1", "U2"]]))
+        def is_open_to(self, readers: list[str]) -> None:
+            self.rig.source.readers = frozenset(readers)
+
+        @rule()
+        def sync_is_approved(self) -> None:
+            self.rig.clock_s += 60.0
+            self._run(approve=True)
+
         @rule(failure=FAILURES, after=st.integers(0, 4), partly=st.integers(0, 3))
         def will_fail(self, failure: tuple[str, Any], after: int, partly: int) -> None:
             call, error = failure
@@ -104,9 +121,9 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
 
             self.loop.run(cancelled())
 
-        def _run(self) -> Any:
+        def _run(self, *, approve: bool = False) -> Any:
             try:
-                return self.loop.run(self.rig.sync())
+                return self.loop.run(self.rig.sync(approve=approve))
             except StoreError:
                 return None  # Before any source was begun.
 
@@ -127,9 +144,14 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
             if report.sources["handbook"].held == 0:
                 assert set(answers) <= set(self.rig.source.texts)
             self.lost = False
+            assert self._drift() == 0
             settled = self.loop.run(self.rig.sync())
             assert settled.sources["handbook"].chunks_written == 0
             assert settled.repaired == 0
+
+        def _drift(self) -> int:
+            """Compare row by row; what no longer is in the source keeps the readers that it had."""
+            return self.loop.run(repair(self.rig.store, self.rig.index, thorough=True)).differed
 
         @invariant()
         def no_mix_is_shown(self) -> None:
