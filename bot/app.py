@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bot.adding import Adding, place_of
+from bot.adding import Adding
 from bot.answering.answer import Answerer, Search
 from bot.apology import apology
 from bot.configuration import ADDED
@@ -155,10 +155,12 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await _run(app, engine, shelf, workspace, terminal)
 
 
-def _adding(settings: Settings, library: Library) -> Adding:
-    """Return what keeps the files that owners send, in the first source that takes documents."""
-    takers = [spec for spec in settings.knowledge.sources if spec.kind == "push"]
-    return Adding(place_of(settings.knowledge.sources, takers[0].name if takers else None), settings.home, library)
+def _adding(settings: Settings, library: Library) -> Adding | None:
+    """Return what keeps the files that owners send: in ``added``, else in the first source that takes documents."""
+    takers = {spec.name: spec for spec in settings.knowledge.sources if spec.kind == "push"}
+    if not takers:
+        return None
+    return Adding(takers.get(ADDED) or next(iter(takers.values())), settings.home, library)
 
 
 def _folders(settings: Settings) -> dict[str, Path]:

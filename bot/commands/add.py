@@ -54,7 +54,7 @@ async def _add(adding: Adding, arguments: argparse.Namespace) -> int:
     wrong: dict[str, str] = {}
     for path in arguments.files:
         try:
-            data = await asyncio.to_thread(path.read_bytes)
+            data = await asyncio.to_thread(_read, path, adding.tray.max_bytes)
             kept = await adding.keep(path.name, data, by=_me(), title=arguments.title)
             said[kept.name] = _SAID[kept.put]
         except OSError as error:
@@ -121,6 +121,12 @@ def _card_json(card: Card) -> dict[str, object]:
         "added_at": datetime.fromtimestamp(card.added_at, UTC).isoformat(),
         "added_by": card.added_by,
     }
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    """Read a file, but not much more of it than is kept."""
+    with path.open("rb") as file:
+        return file.read(limit_bytes + 1)
 
 
 def _me() -> str:

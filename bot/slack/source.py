@@ -133,8 +133,8 @@ class SlackSource:
 
         """
         with _told(self.key.name):
-            team = (await self._opened()).me.team
-            await self.close()
+            async with self._connect() as calls:  # one of its own: a sync may be running, and closes what is the sync's
+                team = str((await calls.call("auth.test")).get("team_id") or "")
             number = await self._journal.head(team)
             while True:
                 await self._journal.wait(team, number, look_s=_LOOK_S)
