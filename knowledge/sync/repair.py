@@ -88,8 +88,8 @@ async def _compare_ids(store: Store, manifest: IndexManifest) -> Drift:
                 surplus.append(id_)
     missing = await _really_missing(store, missing)
     twice = {row.id for some in portions(surplus) for row in await manifest.rows_of(some)}
-    if missing or twice:
-        await manifest.lose(missing | twice)
+    for some in _slices(missing | twice):
+        await manifest.lose(some)  # A transaction for each: all of them at once might take longer than one may.
     if surplus:
         await store.delete(surplus)
     return Drift(surplus=len(set(surplus) - twice), missing=len(missing | twice))

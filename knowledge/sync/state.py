@@ -127,7 +127,11 @@ class IndexManifest(Lookups):
 
     @whole
     async def purge(self, keys: Collection[str]) -> int:
-        """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped."""
+        """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped.
+
+        What it remembered goes too, so that nothing of a removed source stays.
+        """
+        await self._forget_memories(keys)
         stale = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
         )
@@ -155,19 +159,17 @@ class IndexManifest(Lookups):
     @whole
     async def lose(self, ids: Collection[str]) -> None:
         """Note that the store lost chunks: their documents are read again by the next plan."""
+        left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
         async with self._database.writing() as connection:
             for some in portions(ids):
-                theirs = select(tables.chunks.c.document_id).where(self._these(tables.chunks, some))
+                these = self._these(tables.chunks, some)
+                theirs = set((await connection.execute(select(tables.chunks.c.document_id).where(these))).scalars())
+                await connection.execute(delete(tables.chunks).where(these))
                 await connection.execute(
-                    update(tables.documents).where(tables.documents.c.id.in_(theirs)).values(version="", sha256="")
+                    update(tables.documents)
+                    .where(tables.documents.c.id.in_(theirs))
+                    .values(version="", sha256="", chunks=left)
                 )
-                await connection.execute(delete(tables.chunks).where(self._these(tables.chunks, some)))
-            remaining = (
-                select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
-            )
-            await connection.execute(
-                update(tables.documents).where(tables.documents.c.sha256 == "").values(chunks=remaining)
-            )
 
     async def restrict(self, readers: Mapping[int, str]) -> None:
         """Set documents' readers at once, before their chunks are written again; until then every plan asks for it."""
@@ -231,6 +233,12 @@ class IndexManifest(Lookups):
             await connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _forget_memories(self, keys: Collection[str]) -> None:
+        stale = tables.memories.c.source.not_in(keys)
+        if await self._rows(select(tables.memories.c.source).where(stale).limit(1)):
+            async with self._database.writing() as connection:
+                await connection.execute(delete(tables.memories).where(stale))
 
     async def _source(self, connection: AsyncConnection, key: SourceKey) -> int:
         """Return the source's row, making it when it is new."""

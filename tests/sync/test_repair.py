@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from knowledge.interfaces import EVERYONE, Scope
 from knowledge.stores.local import LocalStore
@@ -169,3 +170,28 @@ async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: 
         }
     finally:
         await store.close()
+
+
+async def test_a_store_that_lost_everything_is_noted_in_transactions_that_stay_short(rig: Any) -> None:
+    """Each has a deadline: in one, a large index could never be put right."""
+    for n in range(3):
+        rig.source.put(f"{n}.md", "\n\n".join(f"text {n} {part}" for part in range(1500)))
+    await rig.sync()
+    rig.store.rows_by_id.clear()
+    deleted = [0]
+    engine = rig.manifest._database._engine.sync_engine
+
+    def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("BEGIN"):
+            deleted.append(0)
+        elif statement.startswith("DELETE FROM knowledge_chunks"):
+            deleted[-1] += cursor.rowcount
+
+    event.listen(engine, "after_cursor_execute", executed)
+    drift = await repair(rig.store, rig.index)
+    event.remove(engine, "after_cursor_execute", executed)
+    assert (drift.missing, sum(deleted)) == (4500, 4500)
+    assert max(deleted) <= 2000
+    assert [row.chunks for row in await rig.index.known(rig.source.key)] == [0, 0, 0]
+    assert (await rig.report()).chunks_written == 4500
+    assert await rig.agree()
