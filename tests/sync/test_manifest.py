@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from knowledge.errors import ManifestError
 from knowledge.sync.records import Identity
@@ -197,3 +198,37 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(rig_on: Any, small_disk: 
         assert (await rig.report()).error is None
         assert len(await rig.answers()) >= 21
         assert await rig.agree()
+
+
+async def test_a_removed_source_s_memory_goes_with_it(rig: Any, new_source: Any) -> None:
+    other = new_source("wiki", "/wiki")
+    for source in (rig.source, other):
+        await rig.manifest.memory(source.key).save(b"what was listed")
+    rig.source.put("a.md", "one")
+    await rig.sync(rig.source, configured=[rig.source.key.id, other.key.id])
+    assert await rig.manifest.memory(other.key).load() == b"what was listed"
+    await rig.sync(rig.source)
+    assert await rig.manifest.memory(other.key).load() is None
+    assert await rig.manifest.memory(rig.source.key).load() == b"what was listed"
+
+
+async def test_a_large_index_is_forgotten_in_transactions_that_stay_short(rig: Any) -> None:
+    for n in range(1100):
+        rig.source.put(f"{n}.md", f"text {n}")
+    await rig.sync()
+    row = (await rig.manifest.indexes())[0]
+    deleted = [0]
+    engine = rig.manifest._database._engine.sync_engine
+
+    def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("BEGIN"):
+            deleted.append(0)
+        elif statement.startswith("DELETE FROM knowledge_documents"):
+            deleted[-1] += cursor.rowcount
+
+    event.listen(engine, "after_cursor_execute", executed)
+    await rig.manifest.forget(row)
+    event.remove(engine, "after_cursor_execute", executed)
+    assert (sum(deleted), max(deleted)) == (1100, 500)
+    assert await rig.manifest.indexes() == []
+    assert await rig.index.count_chunks() == 0
