@@ -40,6 +40,9 @@ from knowledge.sync.records import (
 )
 from knowledge.sync.rows import failed_values, never_taken_values, portions, put, taken_values
 
+_FORGOTTEN = 500
+"""Documents of an index that are forgotten in one transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
@@ -94,9 +97,24 @@ class Manifest:
         async with self._database.writing() as connection:
             await connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
 
-    @whole
     async def forget(self, index: IndexRow) -> None:
-        """Remove an index and all that lies in it from the manifest."""
+        """Remove an index and all that lies in it from the manifest; stopped in between, it is an index with less."""
+        while await self._thinned(index):
+            pass
+        await self._gone(index)
+
+    @whole
+    async def _thinned(self, index: IndexRow) -> bool:
+        """Remove some documents; all of them at once might take longer than a transaction may."""
+        ours = tables.sources.c.index_id == index.id
+        some = select(tables.documents.c.id).join(tables.sources).where(ours).limit(_FORGOTTEN)
+        async with self._database.writing() as connection:
+            await connection.execute(update(tables.sources).where(ours).values(listed_at=None))
+            gone = await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+            return bool(gone.rowcount)
+
+    @whole
+    async def _gone(self, index: IndexRow) -> None:
         async with self._database.writing() as connection:
             await connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
 
