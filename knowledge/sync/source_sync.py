@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
 from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
-from knowledge.interfaces import Listed, Source
+from knowledge.interfaces import EVERYONE, Listed, Source
 from knowledge.sync.beside import restricted
 from knowledge.sync.flow import Flow
 from knowledge.sync.pipeline import Pipeline, discard
@@ -132,7 +132,7 @@ class SourceSync:
         if not good:
             name = listed.document.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
             reason = f"{name} has a name or a link with characters that no database takes. Rename it in its source."
-            self._tally.failures.append(Failure(name, reason))
+            self._tally.failures.append(Failure(name, reason, public=listed.readers >= EVERYONE))
         return good
 
     async def _mark(self, todo: Plan, now: float) -> None:

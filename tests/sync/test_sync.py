@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import KnowledgeError, SourceError
+from knowledge.interfaces import EVERYONE
 from knowledge.sync.pipeline import Stages
 
 
@@ -168,6 +169,10 @@ async def test_names_and_links_that_no_database_takes_are_told_and_the_rest_goes
     assert (told.listed, told.added, told.failed, report.sources["wiki"].added) == (1, 1, 1, 1)
     assert told.failures[0].document.isprintable()
     assert "no database takes" in told.failures[0].reason
+    assert told.failures[0].public
+    rig.source.readers = frozenset({"U1"})
+    assert not (await rig.report()).failures[0].public
+    rig.source.readers = EVERYONE
     other.url = f"https://wiki.test/{mark}"
     report = await rig.sync(rig.source, other)
     assert report.sources["wiki"].failed == 1
