@@ -230,9 +230,12 @@ async def test_a_source_tells_that_something_was_said(house: House) -> None:
     source._sleep = lambda _seconds: asyncio.sleep(0)
     changes = source.changes()
     async with house.bot():
+        batches = aiter(source.list())
+        await anext(batches)  # a sync is in the middle of its listing, with a connection of its own
         noticed = asyncio.ensure_future(anext(changes))
         await asyncio.sleep(0.3)
         assert not noticed.done()
+        assert [batch async for batch in batches][-1] == []
         await house.box.say("ada", "#general", "news")
         async with asyncio.timeout(5):
             await noticed
