@@ -10,6 +10,9 @@ from bot.answering.language import language_of
 from knowledge.search.query import separated
 
 _JOINED_CHARS = 600
+_NAMING_CHARS = 60
+"""Of an answer: it begins with what it is about."""
+_NAME_WORDS = 3
 _CHAIN = 3
 
 _OPENERS = re.compile(
@@ -36,6 +39,13 @@ _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",
     re.IGNORECASE,
 )
+_MARKS = re.compile(r"\[\d+\]|【\d+】|[*_`>#|]+|<[^>\s]*>")
+_OPENER = re.compile(
+    r"^(?:and|or|but|also|then|so|ok(?:ay)?|same|what about|how about|what if)\b[\s,]*(?:(?:what|how) about\b\s*)?",
+    re.IGNORECASE,
+)
+_PREPOSITION = re.compile(r"\b(?:with|to|in|by|from|for|on|into|via|using|through|as|at)\b", re.IGNORECASE)
+_LATIN_NAME = re.compile(r"[A-Za-z][\w.+-]*(?: +[A-Za-z][\w.+-]*)*", re.ASCII)
 _CHINESE_FRAGMENT = re.compile(r"(?:呢|的话)[？?。]?$")
 _CHINESE_QUESTION = re.compile(r"什么|怎么|怎样|如何|为何|多少|多久|哪|谁|几|吗")
 _FRAGMENT_IDEOGRAPHS = 10
@@ -59,31 +69,60 @@ _EMPTY_CHINESE = re.compile(
 
 
 def searchable(question: str, history: Sequence[Exchange], rewritten: str | None = None) -> str:
-    """Return what to search for: the question, with those before it that it leans on, and the filters that hold.
+    """Return what to search for: the question, with what it leans on of those before it, and the filters that hold.
 
     By rule: a question that opens like a continuation, points at something said, is a fragment, or names next to
-    nothing itself is joined with the question before, and so on for at most three questions. ``rewritten`` takes the
-    place of the joined words (``rewrite.Rewriter``). Of each filter the latest counts; a question that leans on none
-    before it keeps none of theirs.
+    nothing itself is joined with the question before, and so on for at most three questions. Of that one goes what the
+    new one puts something else for ("by IP address", "and by user agent?"); where the new one points at something, the
+    beginning of the answer, which mostly names it, is joined too. ``rewritten`` takes the place of the joined words
+    (``rewrite.Rewriter``). Of each filter the latest counts; a question that leans on none before it keeps none.
     """
     words, filters = separated(question.strip())
-    parts = [words]
+    chain = [(words, "")]
     for exchange in reversed(history[-_CHAIN:]):
-        if not leans(parts[0]):
+        if not leans(chain[0][0]):
             break
         before, theirs = separated(exchange.question.strip())
         if before:
-            parts.insert(0, before)
+            chain.insert(0, (before, exchange.answer))
             filters = {**theirs, **filters}
     # In front of the words, where nothing that is left open in them can swallow a filter.
-    return " ".join([*filters.values(), rewritten or _joined(parts)])
+    return " ".join([*filters.values(), rewritten or _joined(chain)])
 
 
-def _joined(parts: Sequence[str]) -> str:
-    joined = " ".join(parts)
-    if len(joined) <= _JOINED_CHARS:
-        return joined
-    return f"{parts[0][:_JOINED_CHARS]} {parts[-1]}"[-2 * _JOINED_CHARS :]
+def _joined(chain: Sequence[tuple[str, str]]) -> str:
+    """Return questions, each with its answer, as one: oldest first, the last as it is."""
+    said, answer = chain[0]
+    for question, next_answer in chain[1:]:
+        names = " ".join(_MARKS.sub(" ", answer)[:_NAMING_CHARS].split()) if _points_back(question) else ""
+        kept = f"{_carried(said, question)} {names}".strip()
+        said, answer = f"{kept[:_JOINED_CHARS]} {question}", next_answer
+    return said[-2 * _JOINED_CHARS :] if len(chain) > 1 else said
+
+
+def _carried(before: str, question: str) -> str:
+    """Return what of a question before still holds, when another is put in the place of a part of it."""
+    if _points_back(question):
+        return before
+    if language_of(question) == "zh":
+        return _with_the_new_name(before, question)
+    new = _OPENER.sub("", question)
+    opened = new != question
+    preposition = _PREPOSITION.match(new)
+    if preposition is None and (not opened or new.lower().startswith("the ") or len(_WORD.findall(new)) > _NAME_WORDS):
+        return before
+    same = preposition[0].lower() if preposition else None
+    places = [found.start() for found in _PREPOSITION.finditer(before) if same in {None, found[0].lower()}]
+    head = before[: places[-1]].rstrip() if places else ""
+    return head if _substance(head) > 1 else before
+
+
+def _with_the_new_name(before: str, question: str) -> str:
+    """Put the Latin name that a Chinese question is about in the place of the last one before."""
+    if not _is_fragment(question):
+        return before
+    new, old = _LATIN_NAME.search(question), list(_LATIN_NAME.finditer(before))
+    return f"{before[: old[-1].start()]}{new[0]}{before[old[-1].end() :]}" if new and old else before
 
 
 def leans(question: str) -> bool:

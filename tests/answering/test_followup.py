@@ -54,6 +54,31 @@ def test_a_follow_up_is_searched_with_its_question() -> None:
     assert searchable("那试用期呢？", [Exchange("年假有几天？", "十五天。")]) == "年假有几天？ 那试用期呢？"
 
 
+@pytest.mark.parametrize(
+    ("before", "answer", "question", "searched"),
+    [
+        ("How do I block requests by IP?", "x", "and by user agent?", "How do I block requests and by user agent?"),
+        ("How do I send logs to Kafka?", "x", "What about Loki?", "How do I send logs What about Loki?"),
+        ("How do I send logs to Kafka?", "x", "with TLS?", "How do I send logs to Kafka? with TLS?"),
+        ("How do I send logs to Kafka?", "x", "And the topic?", "How do I send logs to Kafka? And the topic?"),
+        ("Go to Kafka?", "x", "And Loki?", "Go to Kafka? And Loki?"),
+        (
+            "Which plugin limits?",
+            "Use limit-count.",
+            "Is it fast?",
+            "Which plugin limits? Use limit-count. Is it fast?",
+        ),
+        ("怎样发送到 Kafka？", "用 x", "那 ClickHouse 呢？", "怎样发送到 ClickHouse？ 那 ClickHouse 呢？"),
+        ("怎样发送到 Kafka？", "用 x", "那怎么限制 token 数量？", "怎样发送到 Kafka？ 那怎么限制 token 数量？"),
+        ("怎样限流？", "用 limit-count。", "它快吗？", "怎样限流？ 用 limit-count。 它快吗？"),
+    ],
+)
+def test_what_is_replaced_goes_and_what_is_pointed_at_is_named(
+    before: str, answer: str, question: str, searched: str
+) -> None:
+    assert searchable(question, [Exchange(before, answer)]) == searched
+
+
 def test_filters_stay_until_they_are_changed_or_the_subject_is() -> None:
     history = [Exchange("How much leave do I get? in:handbook type:pdf", "25 days.")]
     assert searchable("And contractors?", history) == "in:handbook type:pdf How much leave do I get? And contractors?"
