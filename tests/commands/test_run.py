@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Place
+from tests.services import weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -33,10 +35,36 @@ async def refused(place: Place, **environ: str) -> str:
     return err.strip().splitlines()[-1]
 
 
-async def test_a_weaviate_that_is_down_is_told_at_the_start(place: Place) -> None:
-    told = await refused(place, WEAVIATE_URL="http://127.0.0.1:9")
-    assert told.startswith("kvasir: Nothing answers for Weaviate at http://127.0.0.1:9")
-    assert "start it, or correct WEAVIATE_URL" in told
+async def test_a_weaviate_that_is_down_at_the_start_is_told_in_the_answer_and_used_once_it_is_up(
+    place: Place, tmp_path: Path
+) -> None:
+    (tmp_path / "weaviate").mkdir()
+    with weaviate_server(tmp_path / "weaviate") as server:
+        server.kill()
+        where = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key}
+        async with place.run(KVASIR_ENGINE_URL=NO_ENGINE, **where) as run:
+            await run.line(f"Nothing answers for Weaviate at {server.url}", 60.0)
+
+            async def answer(contains: str) -> None:
+                ts = await run.box.say("ada", "#general", "@Kvasir how many days of leave?")
+                await run.box.wait_for_message(
+                    lambda m: m["root"] == ts and m.get("bot_id") and contains in json.dumps(m), deadline_s=60.0
+                )
+
+            await answer("Nothing answers for Weaviate")
+            await asyncio.to_thread(server.start)
+            status, _, err = await place.command("sync", **where)
+            assert status == 0, err
+            await answer("thirty days of leave")
+
+
+async def test_a_wrong_key_at_a_weaviate_that_answers_stops_the_start(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "weaviate").mkdir()
+    with weaviate_server(tmp_path / "weaviate") as server:
+        where = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": "hushhush"}
+        told = await refused(place, **where)
+    assert "WEAVIATE_API_KEY" in told
+    assert "hushhush" not in told
 
 
 async def test_a_database_that_is_down_is_told_at_the_start(place: Place) -> None:
