@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from knowledge.errors import StoreError
 from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
 from knowledge.search.exact import Exact, exact
 from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, spread, surest
@@ -18,6 +19,9 @@ from knowledge.terms import query_terms
 
 _LOOKS = 8
 """At the store, before a search is content with what it has: four widen the pool to its widest."""
+
+_ROWS_UNKNOWN = 10_000
+"""Taken for the number of rows where none could be counted yet."""
 
 CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, Current]]]
 """Ask the manifest which of these chunk ids are current; ids that it does not return may not be shown."""
@@ -214,7 +218,11 @@ class HybridSearch:
         now = self._now()
         known_for_s = min(self._breadth.count_for_s, self._rows / self._breadth.growth_rows_s)
         if now - self._rows_counted_at > known_for_s:
-            self._rows = await self._store.count()
+            try:
+                self._rows = await self._store.count()
+            except StoreError:
+                # A cluster that has lost nodes answers searches and not counts; a search fails by itself if it must.
+                return self._rows or _ROWS_UNKNOWN
             self._rows_counted_at = now
         return self._rows
 

@@ -74,10 +74,10 @@ class House:
                 near[id_] = before, after
         return near
 
-    def search(self, *, dense: bool = True, **breadth: int) -> HybridSearch:
+    def search(self, *, dense: bool = True, store: LocalStore | None = None, **breadth: int) -> HybridSearch:
         return HybridSearch(
             self.embedder,
-            self.store,
+            store or self.store,
             self.current,
             breadth=Breadth(**breadth),
             dense=dense,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
 from knowledge.interfaces import Current, Scope
 from knowledge.search.hybrid import HybridSearch, bounded, may_see
+from knowledge.stores.local import LocalStore
 from tests.search.house import EVERYWHERE, SYNCED, House, ids
 
 
@@ -232,3 +234,21 @@ async def test_how_sure_it_is_follows_a_store_that_grows(house: House) -> None:
     told = await search.search("when does the office open", scope=EVERYWHERE)
     fresh = await house.search().search("when does the office open", scope=EVERYWHERE)
     assert [hit.confidence for hit in told.hits] == [hit.confidence for hit in fresh.hits]
+
+
+class Uncounted(LocalStore):
+    """A cluster that has lost nodes: it answers searches and cannot count."""
+
+    async def count(self) -> int:
+        raise StoreUnavailable("Two of three nodes are down. Start them.")
+
+
+async def test_a_store_that_cannot_count_still_answers(house: House, tmp_path: Path) -> None:
+    await house.add({"a": "The office opens at nine."})
+    rows = await house.store.rows(["a"])
+    store = Uncounted(tmp_path / "uncounted")
+    await store.open("kvasir_0a1b2c3d", len(rows[0].vector))
+    await store.write(rows)
+    search = house.search(store=store)
+    assert await ids(search, "when does the office open") == ["a"]
+    await store.close()
