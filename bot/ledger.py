@@ -427,7 +427,9 @@ def _error(error: Exception, where: str) -> LedgerError:
         return LedgerUnavailable(f"The ledger ({where}) cannot be opened. Check that its folder exists.")
     if "password" in text or "role" in text:
         return LedgerError(f"{where} refused the ledger's login. Check KVASIR_DATABASE_URL.")
-    return LedgerUnavailable(f"The ledger ({where}) does not answer. Check that the database runs and is reachable.")
+    return LedgerUnavailable(
+        f"The ledger ({where}) does not answer. Check that the database runs and that KVASIR_DATABASE_URL is right."
+    )
 
 
 def _is(key: Key) -> sa.ColumnElement[bool]:

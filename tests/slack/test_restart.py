@@ -211,11 +211,11 @@ async def child(box: Box, state: Path, **env: str) -> AsyncIterator[asyncio.subp
 async def test_kill_9_in_mid_answer(tmp_path: Path, parts: int) -> None:
     async with sandbox_process(tmp_path, "--pace", "off") as box:
         async with child(box, tmp_path, PAUSE_S="0.3"):
-            await box.wait_connected()
+            await box.wait_connected(60)
             ts = await box.say("ada", "#general", "@Kvasir how?")
             await box.wait_for_message(lambda m: f"Part {parts}." in shown(m))
         async with child(box, tmp_path):
-            message = await box.wait_for_message(lambda m: m["root"] == ts and "Part 19." in shown(m), 20)
+            message = await box.wait_for_message(lambda m: m["root"] == ts and "Part 19." in shown(m), 60)
             await box.wait_delivered()
         answers = [m for m in await box.messages() if m["root"] == ts and m.get("bot_id")]
         assert [APOLOGY in shown(m) for m in answers] == [True, False]
