@@ -45,6 +45,8 @@ class Room:
     threads: dict[str, Thread] = field(default_factory=dict)
     below: str | None = None
     """Where a walk that is not through goes on: what is older than this ``ts``. None: it is through."""
+    left: bool = False
+    """Whether the bot is in it no more: what it said is shown to nobody."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Remembered:
                 channel: {
                     "name": room.name,
                     "below": room.below,
+                    "left": room.left,
                     "threads": {ts: [t.walked, t.touched, t.at, int(t.standing)] for ts, t in room.threads.items()},
                 }
                 for channel, room in self.rooms.items()
@@ -94,7 +97,9 @@ class Remembered:
                 for ts, (walked, touched, at, kind) in room["threads"].items()
             }
             below = room["below"]
-            rooms[channel] = Room(_text(room["name"]), threads, None if below is None else _ts(below))
+            rooms[channel] = Room(
+                _text(room["name"]), threads, None if below is None else _ts(below), room.get("left") is True
+            )
         applied, watched, walked = int(held["applied"]), float(held["watched"]), float(held["walked"])
         return cls(_text(held["team"]), applied, watched, walked, rooms)
 

@@ -110,13 +110,15 @@ class SlackSource:
         """
         channel, _, root = listed.document.partition("/")
         with _told(self.key.name):
+            room = self._remembered.rooms.get(channel)
+            if room is not None and room.left:
+                raise SourceError(f"{listed.document} is of a channel that Kvasir left. It is shown to nobody.")
             slack = await self._opened()
             messages = await self._messages(slack, channel, root)
             if not messages:
                 raise SourceError(f"{listed.document} was deleted in Slack. Nothing needs to be done.")
             kept = told(messages, slack.me, bots=self._options.bots)
             names = await slack.names(people_in(kept))
-        room = self._remembered.rooms.get(channel)
         title = title_of(kept, names, room.name if room else channel)
         return Content(text_of(kept, names).encode(), "text/plain; charset=utf-8", listed.version, title)
 
@@ -182,12 +184,19 @@ class SlackSource:
         await remember(self._memory, VERSION, remembered.dump())
 
     def _follow(self, remembered: Remembered, rooms: Mapping[str, str], *, again: bool) -> None:
-        """Begin with new channels and leave those that the bot is not in any more; ``again`` walks through all."""
+        """Begin with new channels and leave those that the bot is not in any more; ``again`` walks through all.
+
+        What a channel said that was left, archived or made private is listed once more, for nobody, and then no longer:
+        a deletion may be held until somebody agrees, and until then it must not answer.
+        """
         for channel in remembered.rooms.keys() - rooms.keys():
-            del remembered.rooms[channel]
+            if remembered.rooms[channel].left:
+                del remembered.rooms[channel]
+            else:
+                remembered.rooms[channel].left = True
         for channel, name in rooms.items():
             room = remembered.rooms.get(channel)
-            if room is None:
+            if room is None or room.left:
                 remembered.rooms[channel] = Room(name, below=_END)
             else:
                 room.name = name
@@ -199,8 +208,8 @@ class SlackSource:
         doubt(remembered, since - _LATELY_S, f"{self._now():.6f}")
         low = f"{max(since - _OVERLAP_S, self._since):.6f}"
         for channel, room in remembered.rooms.items():
-            if room.below is not None:
-                continue  # it is walked through anyway
+            if room.below is not None or room.left:
+                continue  # it is walked through anyway, or never again
             high = None
             while True:
                 high = await self._take(slack, channel, room, low=low, high=high)
@@ -212,7 +221,7 @@ class SlackSource:
         """Walk through channels from their newest thread to their oldest, and go on where a walk was left."""
         low, pages = f"{self._since:.6f}", 0
         for channel, room in remembered.rooms.items():
-            while room.below is not None:
+            while room.below is not None and not room.left:
                 high = None if room.below == _END else room.below
                 room.below = await self._take(slack, channel, room, low=low, high=high)
                 pages += 1
@@ -254,7 +263,7 @@ class SlackSource:
                         version=thread.version,
                         modified_at=datetime.fromtimestamp(thread.at, UTC),
                         url=slack.link(channel, ts),
-                        readers=self._readers,
+                        readers=frozenset() if room.left else self._readers,
                     )
 
     async def _messages(self, slack: Channels, channel: str, root: str) -> Sequence[Message]:

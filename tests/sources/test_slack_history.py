@@ -29,7 +29,7 @@ from bot.slack.remembered import Remembered, Room, take_news, take_page
 from bot.slack.settings import SlackSettings
 from bot.slack.source import SlackSource, nowhere, slack_kind
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import Listed
+from knowledge.interfaces import EVERYONE, Listed
 from tests.slack.room import bot_in
 from tests.slack_sandbox import Box, sandbox
 from tests.sources.contract import listing
@@ -218,10 +218,15 @@ async def test_leaving_archiving_and_renaming_a_channel(house: House) -> None:
         await house.box.control("POST", "rename", {"channel": "#general", "name": "everybody"})
         assert (await house.text(document(here)))[0] == "here (#everybody)"
         await house.box.control("POST", "leave", {"member": "kvasir", "channel": "#handbook"})
+        once_more = await house.threads()
+        assert once_more[document(there, "C0HANDBOOK")].readers == frozenset()
+        assert once_more[document(here)].readers == EVERYONE
         assert set(await house.threads()) == {document(here)}
         await house.box.control("POST", "join", {"member": "kvasir", "channel": "#handbook"})
         assert set(await house.threads()) == {document(here), document(there, "C0HANDBOOK")}
+        assert (await house.threads())[document(there, "C0HANDBOOK")].readers == EVERYONE
         await house.box.control("POST", "archive", {"channel": "#handbook", "person": "ada"})
+        assert (await house.threads())[document(there, "C0HANDBOOK")].readers == frozenset()
         assert set(await house.threads()) == {document(here)}
 
 
