@@ -30,7 +30,7 @@ async def main(arguments: argparse.Namespace) -> int:
     async with library_of(settings) as library:
         if arguments.query == "-":
             return await _each_line(library, arguments.limit)
-        found = await library.search(arguments.query, limit=arguments.limit)
+        found = await library.search(arguments.query, limit=arguments.limit, join=False)
         if arguments.json:
             result_json(found_json(found))
         else:
@@ -46,7 +46,7 @@ async def _each_line(library: Library, limit: int) -> int:
         try:
             if not query or "\ufffd" in query:
                 raise BadLine("This line holds no question in UTF-8. Write one question a line.")
-            result_json(found_json(await library.search(query, limit=limit)))
+            result_json(found_json(await library.search(query, limit=limit, join=False)))
         except KnowledgeError as error:
             result_json({"query": query, "error": apology(error), "hits": []})
             failed += 1
