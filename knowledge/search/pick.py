@@ -75,7 +75,7 @@ def pick(
             break
     chosen = {one.candidate.chunk.id for one in (*first, *rest)[:limit]}
     kept = [one for one in ranked if one.candidate.chunk.id in chosen]
-    for one in ranked[looked_at:]:
+    for one in ranked[looked_at:] if any((made or {}).values()) else ():  # without dates, none is newer
         if any(_alike(one.candidate, other.candidate) for other in kept):
             copies.compare(one)
     return [copies.newest(one) for one in kept]
