@@ -30,7 +30,7 @@ more have their document among the first five then; from 0.06 to 0.3 it is the s
 """
 _REPEATED_MOST = 4
 
-ANSWERABLE = 0.35
+ANSWERABLE = 0.3
 """How sure ``surest`` must be for there to be taken to be an answer; docs/benchmarks.md has the whole curve.
 
 The weights below were fitted on the questions whose sha256(id) is even, and the threshold was chosen on them. Rejecting
@@ -71,15 +71,14 @@ class _Weights:
     """Per 0.1 of cosine over the background."""
     bm25: float
     """Per share of the ideal."""
+    bm25_root: float
+    """Per square root of that share: where everything is about one subject, its words are common and weigh little."""
     bias: float
 
 
-_ONE_LANGUAGE = _Weights(cosine=2.27, over=-1.35, bm25=7.88, bias=-11.19)
-"""Together a tenth of cosine weighs 0.92, and a tenth of background 1.35: a question that is near to everything here is
-about this subject."""
-
-_ACROSS = _Weights(cosine=0.0, over=2.27, bm25=2.99, bias=-3.6)
-_WORDS_ALONE = _Weights(cosine=0.0, over=0.0, bm25=5.8, bias=-3.2)
+_ONE_LANGUAGE = _Weights(cosine=1.16, over=0.0, bm25=0.0, bm25_root=8.09, bias=-10.11)
+_ACROSS = _Weights(cosine=0.0, over=2.27, bm25=2.99, bm25_root=0.0, bias=-3.6)
+_WORDS_ALONE = _Weights(cosine=0.0, over=0.0, bm25=5.8, bm25_root=0.0, bias=-3.2)
 
 _PRIOR_BACKGROUND = 0.2
 _PRIOR_PASSAGES = 10
@@ -160,15 +159,17 @@ def background(cosines: Sequence[float]) -> float:
 def confidence(candidate: Candidate, question: Asked, behind: float) -> float:
     """Return how sure it is that a passage answers a question, 0 to 1; one half is even odds.
 
-    A logistic regression on the cosine, on how far it is over the pool's ``background`` (``behind``) and on BM25's
-    share of the ideal, one within a language and one across.
+    A logistic regression on the cosine within a language, on how far it is over the pool's ``background`` (``behind``)
+    across, and on BM25's share of the ideal in both.
     """
     across = is_cjk(candidate.chunk.searchable) != question.cjk  # with the title: code alone looks English
     weights = (_ACROSS if across else _ONE_LANGUAGE) if question.dense else _WORDS_ALONE
+    share = _share(candidate.bm25, question)
     evidence = (
         weights.cosine * candidate.cosine / 0.1
         + weights.over * (candidate.cosine - behind) / 0.1
-        + weights.bm25 * _share(candidate.bm25, question)
+        + weights.bm25 * share
+        + weights.bm25_root * math.sqrt(share)
         + weights.bias
     )
     return 1 / (1 + math.exp(-evidence))
