@@ -46,12 +46,15 @@ bench: dev
 	.venv/bin/python scripts/bench_startup.py
 	.venv/bin/python scripts/bench_turns.py
 	.venv/bin/python scripts/bench_search.py
+	.venv/bin/python scripts/bench_web.py
 	.venv/bin/python scripts/bench_sync.py $(if $(KVASIR_EVAL_DIR),"$(KVASIR_EVAL_DIR)/apisix-docs",docs)
 
 eval: dev
 	@.venv/bin/python -m bot.prepare embedder
 	.venv/bin/python scripts/eval_support.py
 	.venv/bin/python scripts/eval_retrieval.py
+	.venv/bin/python scripts/eval_documents.py
+	.venv/bin/python scripts/eval_followups.py
 
 format: dev
 	@.venv/bin/ruff check --fix .
