@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from knowledge.sync.records import decode_readers
 
 ORDERS = st.permutations(["alpha one", "alpha two", "alpha three", "alpha four"])
 VERSIONS = st.lists(st.tuples(ORDERS, st.integers(1, 4)).map(lambda drawn: tuple(drawn[0][: drawn[1]])), min_size=2)
+_JOINED = 3
+"""Passages that a hit at the edge of a document is joined to, itself among them."""
 
 
 class Meanwhile:
@@ -88,7 +90,7 @@ async def searched_through(open_rig: Any, versions: list[tuple[str, ...]], happe
             ).hits
             found = shown([hit for hit in hits if hit.document == "changing.md"])
             seen = versions[: len(versions) - len(left)]
-            assert found in [set(version) for version in seen], f"{found} is none of {seen}"
+            assert any(_is_one(found, version) for version in seen), f"{found} is none of {seen}"
 
 
 @settings(max_examples=8, phases=(Phase.generate,), deadline=None, suppress_health_check=list(HealthCheck))
@@ -97,6 +99,11 @@ def test_a_search_shows_one_version_whole_whatever_happens_meanwhile(
     rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]
 ) -> None:
     asyncio.run(searched_through(rig_on, versions, happens))
+
+
+def _is_one(found: set[str], version: Sequence[str]) -> bool:
+    """Whether this is what a search shows of one version: all of it, or of a long one what a hit is joined to."""
+    return found == set(version) or (_JOINED <= len(found) < len(set(version)) and found < set(version))
 
 
 @pytest.mark.parametrize("step", range(1, 9))
