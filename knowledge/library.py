@@ -215,10 +215,6 @@ class Library:
         """Embed texts to be compared with each other, before any passage that waits; shape ``(texts, dimensions)``."""
         return await self._embedder.embed_queries(texts)
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        """Embed texts as passages are embedded, behind those that wait; shape ``(texts, dimensions)``."""
-        return await self._embedder.embed_passages(texts)
-
     @contextlib.asynccontextmanager
     async def scheduled(self) -> AsyncIterator[Schedule]:
         """Refresh by the clock within this block: the nightly run, and each source's own cron line.

