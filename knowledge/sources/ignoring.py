@@ -64,7 +64,7 @@ def _rule(line: str) -> _Rule | None:
     pattern = pattern.removeprefix("/")
     if not pattern:
         return None
-    expression = _expression(pattern)
+    expression = _expression(pattern, _literal_length(pattern) if anchored else 0)
     if expression is None:
         return None
     start = "" if anchored else "(?:.*/)?"
@@ -79,17 +79,25 @@ def _without_end_blanks(line: str) -> str:
     return f"{stripped} " if quoted % 2 and len(stripped) < len(line) else stripped
 
 
-def _expression(pattern: str) -> str | None:
-    """Return the regular expression of a pattern without its slashes at the ends."""
+def _literal_length(pattern: str) -> int:
+    """Return how many letters come before the first that is special."""
+    return len(re.split(r"[*?\[\\]", pattern, maxsplit=1)[0])
+
+
+def _expression(pattern: str, literal: int) -> str | None:
+    """Return the regular expression of a pattern without its slashes at the ends.
+
+    ``**`` means folders after a slash and at the beginning. Git compares the first ``literal`` letters by themselves
+    and begins after them, so that ``a**/b`` is ``ab`` and ``a/x/b`` as well.
+    """
     parts: list[str] = []
     place = 0
     while place < len(pattern):
-        if pattern.startswith("**/", place) and (place == 0 or pattern[place - 1] == "/"):
-            parts.append("(?:[^/]+/)*")
-            place += 3
-        elif pattern[place:] == "**" and (place == 0 or pattern[place - 1] == "/"):
-            parts.append(".+")
-            place += 2
+        begins = place in {0, literal} or pattern[place - 1] == "/"
+        folders = re.compile(r"\*{2,}(/|$)").match(pattern, place) if begins else None
+        if folders:
+            parts.append("(?:.*/)?" if folders[1] else ".*")
+            place = folders.end()
         else:
             piece, place = _piece(pattern, place)
             if piece is None:

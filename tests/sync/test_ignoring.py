@@ -40,6 +40,12 @@ LINES = st.lists(PIECES, min_size=1, max_size=5).map("".join)
         (["# note", "", "  ", "**/c/a.md"], {"b/c/a.md", "c/a.md"}),
         (["b", "!b/c/a.md"], {"b/a.md", "b/c/a.md", "b/c/x.tmp", "b/drafts/n.md"}),
         (["\\#a.md"], {"#a.md"}),
+        (["a**/*"], {"a b.md", "a.md", "a.tmp"}),
+        (["a**/.md"], {"a.md"}),
+        (["b/d**/n.md"], {"b/drafts/n.md"}),
+        (["***/n.md"], {"drafts/n.md", "b/drafts/n.md"}),
+        (["/a**"], {"a b.md", "a.md", "a.tmp"}),
+        (["?**/*.md"], {"b/a.md", "c/a.md", "drafts/n.md"}),
         (["[", "[b-a]", "!", "/", "\\"], set()),
     ],
 )
