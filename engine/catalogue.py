@@ -1,171 +1,86 @@
-"""The models that Kvasir knows, as data, and the name or folder that a person gives turned into one of them."""
+"""The models that Kvasir knows, read from ``catalogue.toml``, and a name or folder turned into one of them."""
 
 from __future__ import annotations
 
 import difflib
-import json
-import os
-from dataclasses import dataclass
+import tomllib
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from engine.errors import EngineRefused
+from engine.folder import describe
+from engine.variant import Checkpoint, Family, Precision, TokenIds, Variant, Vocabulary
 
-_GIB = 1024**3
+__all__ = [
+    "COMPANIONS",
+    "STAND_IN",
+    "VARIANTS",
+    "Checkpoint",
+    "Family",
+    "Precision",
+    "TokenIds",
+    "Variant",
+    "Vocabulary",
+    "describe",
+    "nickname",
+    "of_served_name",
+    "resolve",
+]
 
-Vocabulary = Literal["deepseek", "qwen2", "llama3", "smollm2"]
-"""Which vocabulary a model counts its tokens in."""
-
-Family = Literal["mla", "gqa"]
-"""How a model keeps its context: MLA's compressed rows are the same on every card, GQA's heads are split over them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One model: its shape, what SGLang needs to be told of it, and what its template does."""
-
-    name: str
-    """The name that is served."""
-    hf_id: str
-    """The hub's id, or the absolute path of a folder."""
-    aliases: tuple[str, ...]
-    """Other names that people use, lower case."""
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    vocab: int
-    parameters: int
-    weights_bytes: int
-    """Of the published checkpoint, in its own precision."""
-    context_tokens: int
-    licence: str
-    family: Family = "gqa"
-    head_dim: int = 128
-    """Of GQA; for MLA the row of a layer: kv_lora + rope."""
-    opens_think: bool = False
-    """Whether the chat template ends in ``<think>``, so that the answer starts inside the thinking."""
-    reasoning_parser: str | None = None
-    """SGLang's parser that takes the thinking apart from the answer, None for a model that does not think."""
-    vocabulary: Vocabulary | None = None
-    stand_in: bool = False
-    """True for the small model that shows the plumbing on a machine without a GPU."""
-
-    @property
-    def is_directory(self) -> bool:
-        """Say whether the weights are a folder of this machine rather than a hub's repository."""
-        return os.path.isabs(self.hf_id)  # noqa: PTH117  # a hub id is no path
-
-    @property
-    def weights_gib(self) -> float:
-        """Return the size of the weights in GiB."""
-        return self.weights_bytes / _GIB
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Return the bytes that one token of bfloat16 context takes, over all cards (MLA: on every card)."""
-        rows = 1 if self.family == "mla" else 2 * self.kv_heads
-        return self.layers * rows * self.head_dim * 2
+_FIELDS = frozenset(Variant.__dataclass_fields__)
 
 
-def _distill(  # the seven differ in figures alone
-    size: str, aliases: tuple[str, ...], shape: tuple[int, int, int, int, int], parameters: int, licence: str
-) -> Variant:
-    layers, hidden, heads, kv_heads, vocab = shape
-    name = f"DeepSeek-R1-Distill-{size}"
-    return Variant(
-        name=name,
-        hf_id=f"deepseek-ai/{name}",
-        aliases=aliases,
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        vocab=vocab,
-        parameters=parameters,
-        weights_bytes=2 * parameters,
-        context_tokens=131072,
-        licence=f"MIT, on a base under {licence}",
-        opens_think=True,
-        reasoning_parser="deepseek-r1",
-        vocabulary="llama3" if size.startswith("Llama") else "qwen2",
+def read(text: str) -> dict[str, tuple[Variant, ...]]:
+    """Return the tables of a catalogue, each as its variants.
+
+    Raises:
+        ValueError: a field is unknown, missing or of the wrong type, or a shape cannot be; says where.
+
+    """
+    adapter = TypeAdapter(tuple[Variant, ...])
+    tables: dict[str, list[dict[str, Any]]] = tomllib.loads(text)
+    for entry in (entry for entries in tables.values() for entry in entries):
+        if unknown := entry.keys() - _FIELDS:
+            raise ValueError(f"{entry.get('name')}: unknown {', '.join(sorted(unknown))}")
+    found = {table: adapter.validate_python(entries) for table, entries in tables.items()}
+    for variant in (variant for variants in found.values() for variant in variants):
+        _check(variant)
+    return found
+
+
+def _check(variant: Variant) -> None:
+    """Refuse a shape that cannot be, which a slip of the pen makes."""
+    wrong = (
+        (variant.heads % variant.kv_heads != 0, "heads are no multiple of kv_heads"),
+        (variant.embedding_parameters >= variant.parameters, "the embedding is larger than the model"),
+        (variant.routed_parameters > variant.parameters, "the experts are larger than the model"),
+        (not variant.checkpoints, "no checkpoint"),
+        (not 0 < variant.active <= variant.parameters, "more parameters are active than there are"),
     )
+    if told := [why for is_wrong, why in wrong if is_wrong]:
+        raise ValueError(f"{variant.name}: {', '.join(told)}")
 
 
-def _r1(name: str, aliases: tuple[str, ...], *, opens_think: bool) -> Variant:
-    return Variant(
-        name=name,
-        hf_id=f"deepseek-ai/{name}",
-        aliases=aliases,
-        layers=61,
-        hidden=7168,
-        heads=128,
-        kv_heads=128,
-        vocab=129280,
-        parameters=671_026_419_200,
-        # FP8 in 128×128 blocks with their scales; the embedding, the norms and the gates stay bfloat16.
-        weights_bytes=int(626.9 * _GIB),
-        context_tokens=163840,
-        licence="MIT",
-        family="mla",
-        head_dim=576,
-        opens_think=opens_think,
-        reasoning_parser="deepseek-r1",
-        vocabulary="deepseek",
-    )
+_TABLES = read(files("engine").joinpath("catalogue.toml").read_text(encoding="utf-8"))
 
-
-VARIANTS: tuple[Variant, ...] = (
-    _r1("DeepSeek-R1", ("r1", "671b", "deepseek-r1-671b"), opens_think=True),
-    _r1("DeepSeek-R1-Zero", ("r1-zero", "zero"), opens_think=True),
-    _r1("DeepSeek-R1-0528", ("r1-0528", "0528"), opens_think=False),
-    _distill("Llama-70B", ("70b",), (80, 8192, 64, 8, 128256), 70_553_706_496, "llama3.3"),
-    _distill("Qwen-32B", ("32b", "33b"), (64, 5120, 40, 8, 152064), 32_763_876_352, "Apache-2.0"),
-    _distill("Qwen-14B", ("14b", "13b"), (48, 5120, 40, 8, 152064), 14_770_033_664, "Apache-2.0"),
-    Variant(
-        name="DeepSeek-R1-0528-Qwen3-8B",
-        hf_id="deepseek-ai/DeepSeek-R1-0528-Qwen3-8B",
-        aliases=("qwen3-8b", "0528-qwen3-8b"),
-        layers=36,
-        hidden=4096,
-        heads=32,
-        kv_heads=8,
-        vocab=151936,
-        parameters=8_190_735_360,
-        weights_bytes=2 * 8_190_735_360,
-        context_tokens=131072,
-        licence="MIT",
-        reasoning_parser="deepseek-r1",
-        vocabulary="qwen2",
-    ),
-    _distill("Llama-8B", ("8b", "llama-8b"), (32, 4096, 32, 8, 128256), 8_030_261_248, "llama3.1"),
-    _distill("Qwen-7B", ("7b",), (28, 3584, 28, 4, 152064), 7_615_616_512, "Apache-2.0"),
-    _distill("Qwen-1.5B", ("1.5b",), (28, 1536, 12, 2, 151936), 1_777_088_000, "Apache-2.0"),
-)
+VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 """Every R1 that DeepSeek published, the largest first."""
 
-STAND_IN = Variant(
-    name="SmolLM2-135M-Instruct",
-    hf_id="HuggingFaceTB/SmolLM2-135M-Instruct",
-    aliases=("smollm2", "stand-in"),
-    layers=30,
-    hidden=576,
-    heads=9,
-    kv_heads=3,
-    vocab=49152,
-    parameters=134_515_008,
-    weights_bytes=2 * 134_515_008,
-    context_tokens=8192,
-    licence="Apache-2.0",
-    head_dim=64,
-    vocabulary="smollm2",
-    stand_in=True,
-)
+COMPANIONS: tuple[Variant, ...] = _TABLES["companion"]
+"""Models that see pictures, to run as a second worker beside an R1."""
+
+(STAND_IN,) = _TABLES["stand_in"]
 """What runs where there is no GPU. It shows the plumbing; its answers are not worth reading."""
+
+_NICKNAMES = {"33b": "32B", "13b": "14B"}
+"""What people say, and what the model really is."""
 
 
 def resolve(name: str) -> Variant:
-    """Return the model of that name, alias, hub id or folder.
+    """Return the model of that name, alias, hub id or folder; the hub id of a quantised checkpoint finds its variant.
 
     Raises:
         EngineRefused: no such model; names the nearest ones, or says what the folder lacks.
@@ -185,6 +100,15 @@ def resolve(name: str) -> Variant:
     return found
 
 
+def nickname(said: str) -> str | None:
+    """Return the sentence that says what a popular name really is, None for a name that is right."""
+    real = _NICKNAMES.get(_key(said))
+    if real is None:
+        return None
+    found = resolve(said)
+    return f"{said} is what people call {found.name}, which has {found.parameters / 1e9:.1f} billion parameters."
+
+
 def of_served_name(name: str) -> Variant | None:
     """Return the model that someone's engine serves under this name (``org/`` and quantisation suffixes aside)."""
     known = _names()
@@ -200,77 +124,20 @@ def of_served_name(name: str) -> Variant | None:
     return max(contained, key=lambda variant: len(variant.name), default=None)
 
 
-def describe(folder: Path) -> Variant:
-    """Describe the model in ``folder`` from its own ``config.json`` and chat template.
-
-    Raises:
-        EngineRefused: the folder holds no model that can be served; says what is missing.
-
-    """
-    config = _config(folder)
-    heads = int(config["num_attention_heads"])
-    hidden = int(config["hidden_size"])
-    mla = "kv_lora_rank" in config
-    template = _template(folder)
-    thinks = "</think>" in template or "<think>" in template
-    weights_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    if not weights_bytes:
-        raise EngineRefused(f"The folder {folder} holds no *.safetensors file. Put the model's weights into it.")
-    return Variant(
-        name=folder.name,
-        hf_id=str(folder),
-        aliases=(),
-        layers=int(config["num_hidden_layers"]),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=int(config.get("num_key_value_heads") or heads),
-        vocab=int(config["vocab_size"]),
-        parameters=weights_bytes // 2,
-        weights_bytes=weights_bytes,
-        context_tokens=int(config.get("max_position_embeddings") or 4096),
-        licence="see the model's folder",
-        family="mla" if mla else "gqa",
-        head_dim=int(config["kv_lora_rank"]) + int(config["qk_rope_head_dim"])
-        if mla
-        else int(config.get("head_dim") or hidden // heads),
-        opens_think="<think>" in template.rpartition("add_generation_prompt")[2],
-        reasoning_parser="deepseek-r1" if thinks else None,
-    )
-
-
 def _names() -> dict[str, Variant]:
+    short = "DeepSeek-R1-Distill-"
     return {
         _key(name): variant
         for variant in (STAND_IN, *VARIANTS)
-        for name in (*variant.aliases, variant.name, variant.hf_id, variant.name.removeprefix("DeepSeek-R1-Distill-"))
+        for name in (
+            *(checkpoint.repo for checkpoint in variant.checkpoints),
+            *variant.aliases,
+            variant.name,
+            variant.hf_id,
+            variant.name.removeprefix(short),
+        )
     }
 
 
 def _key(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
-    except (OSError, ValueError) as error:
-        raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
-    missing = {"num_attention_heads", "hidden_size", "num_hidden_layers", "vocab_size"} - config.keys()
-    if missing:
-        raise EngineRefused(f"The file {path} does not say {', '.join(sorted(missing))}; it is no text model's.")
-    return config
-
-
-def _template(folder: Path) -> str:
-    """Return the chat template of a folder, "" where it has none; newer models keep it in a file of its own."""
-    own = folder / "chat_template.jinja"
-    if own.is_file():
-        return own.read_text(encoding="utf-8", errors="replace")
-    try:
-        template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-    except (OSError, ValueError):
-        return ""
-    return template if isinstance(template, str) else json.dumps(template or "")

@@ -1,49 +1,37 @@
 """Pure: does this model run on this machine, how, and if not, why not in numbers.
 
-The formulae are SGLang 0.5.23's own (its default reserve, its chunk by card size) and were checked against the tables
-that ``tests/engine/test_fit.py`` repeats.
+``plan`` answers for one model, ``chosen`` for what a person set as KVASIR_MODEL, ``fitted`` for a table of all of them.
+What memory a layout leaves is in ``engine.memory``, what speed to expect in ``engine.speed``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
-from engine.catalogue import STAND_IN, VARIANTS, Variant
+from engine.catalogue import STAND_IN, VARIANTS, resolve
 from engine.errors import EngineRefused
 from engine.hardware import Machine
+from engine.memory import cpu_fraction, cpu_kv_tokens
+from engine.plans import Fit, Plan, Wish
+from engine.reasons import claims, reasons
+from engine.search import note_on, plans, slowness
+from engine.variant import GIB, Variant, quality
 
-_GIB = 1024**3
-_CONTEXT_GIB = 0.6
-"""What a CUDA context takes of a card."""
-_LEAST_KV_TOKENS = 8192
-"""Less context than this answers no question over passages."""
+__all__ = ["AUTO", "Fit", "Plan", "Wish", "best", "chosen", "fitted", "plan", "why_no_engine"]
+
+AUTO = "auto"
+"""As KVASIR_MODEL: the best model that fits."""
 _CPU_OVERHEAD_GIB = 2.5
 """SGLang's three processes without weights and context, measured; shared pages counted once."""
 _CPU_KV_TOKENS = 16384
+_CPU_FRACTION, _CPU_MOST_FRACTION = 0.3, 0.9
+_CPU_RUNNING_REQUESTS = 8
+"""More at once only make every answer slower: eight reach six times the tokens a second of one."""
 _CPU_START_DEADLINE_S = 600.0
-_GPU_START_DEADLINE_S = 5400.0
-"""SGLang fetches the weights itself on the first start; 600 GiB take their time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a model is run: everything that the launch needs to know."""
-
-    variant: Variant
-    device: Literal["cpu", "cuda"]
-    tensor_parallel: int
-    context_tokens: int
-    """Prompt and answer together."""
-    kv_tokens: int
-    """Tokens of context for all people together, as computed."""
-    start_deadline_s: float
-    note: str = ""
-    """One line for a person about the choice, "" where there is nothing to say."""
-
-
-def plan(wanted: Variant | None, machine: Machine) -> Plan:
-    """Return how ``wanted`` runs on ``machine``; without a wish, the stand-in on the CPU.
+def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> Plan:
+    """Return how ``wanted`` runs on ``machine``; without a wish for a model, the stand-in on the CPU.
 
     Raises:
         EngineRefused: it does not fit, or no engine runs on such a machine; the text has the numbers and the next step.
@@ -53,12 +41,83 @@ def plan(wanted: Variant | None, machine: Machine) -> Plan:
         raise EngineRefused(why)
     if wanted is None:
         note = (
-            f"Set KVASIR_MODEL to an R1 variant, such as {VARIANTS[-1].name}, to use the GPU." if machine.cards else ""
+            f"Set KVASIR_MODEL to {AUTO}, or to an R1 variant such as {VARIANTS[-1].name}, to use the GPU."
+            if machine.cards
+            else ""
         )
         return _on_cpu(STAND_IN, machine, note)
     if wanted.stand_in or not machine.cards:
         return _on_cpu(wanted, machine)
-    return _on_cards(wanted, machine)
+    found = fitted(wanted, machine, wish or Wish())
+    if found.plan is None:
+        raise EngineRefused(" ".join(found.reasons))
+    return found.plan
+
+
+def chosen(model: str | None, machine: Machine, wish: Wish | None = None) -> Plan:
+    """Return the plan for what KVASIR_MODEL says: nothing, ``auto``, a name or a folder.
+
+    Raises:
+        EngineRefused: as ``plan``, or there is no such model.
+
+    """
+    if model is None or model.strip().lower() != AUTO:
+        return plan(resolve(model) if model else None, machine, wish)
+    best_plan = best(machine, wish or Wish())
+    return best_plan if best_plan is not None else plan(None, machine, wish)
+
+
+def best(machine: Machine, wish: Wish) -> Plan | None:
+    """Return the plan of the best quality that fits: published scores times what its precision keeps.
+
+    Plans with less reserve than SGLang's default come after all others. None where no R1 fits.
+    """
+    if why_no_engine(machine) is not None:
+        return None
+    found = (fitted(variant, machine, wish, near=False).plan for variant in VARIANTS)
+    return max(filter(None, found), key=rank, default=None)
+
+
+def rank(made: Plan) -> tuple[bool, float]:
+    """Return by what plans are compared: whether SGLang's own reserve is kept, then the quality."""
+    return made.memory_fraction is None, quality(made.variant, made.weights.precision)
+
+
+def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True) -> Fit:
+    """Return whether a variant fits on the cards of a machine; ``near`` looks for what would, where it does not."""
+    if not machine.cards:
+        return Fit(variant, None, (_needs_cards(variant),))
+    options = plans(variant, machine, wish)
+    made = min(options, key=slowness, default=None) if wish.goal == "speed" else next(options, None)
+    if made is not None:
+        made = replace(made, note=note_on(made, machine))
+        return Fit(variant, made, claims=claims(variant, machine, wish, made))
+    nearest = _nearest(variant, machine, wish) if near else None
+    return Fit(variant, None, reasons(variant, machine, wish, nearest), nearest, claims(variant, machine, wish, None))
+
+
+def _nearest(variant: Variant, machine: Machine, wish: Wish) -> Plan | None:
+    """Return what works instead, None where nothing does.
+
+    That is the same model at another precision, for fewer people or with less context, else the best smaller one.
+    """
+    modest = [wish, replace(wish, precision=None), replace(wish, people=1, precision=None), Wish(goal=wish.goal)]
+    for tried in modest[1:]:
+        if (same := fitted(variant, machine, tried, near=False).plan) is not None:
+            return same
+    smaller = [other for other in VARIANTS if other.parameters < variant.parameters]
+    for tried in modest:
+        found = [made for made in (fitted(other, machine, tried, near=False).plan for other in smaller) if made]
+        if found:
+            return max(found, key=rank)
+    return None
+
+
+def _needs_cards(variant: Variant) -> str:
+    return (
+        f"{variant.name} has {variant.weights_gib:.2f} GiB of weights and needs GPUs; none is seen here. "
+        "Unset KVASIR_MODEL to try Kvasir with a small stand-in, or set KVASIR_ENGINE_URL to an SGLang server."
+    )
 
 
 def why_no_engine(machine: Machine) -> str | None:
@@ -73,71 +132,25 @@ def why_no_engine(machine: Machine) -> str | None:
 
 def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
     if not (variant.stand_in or variant.is_directory):
-        raise EngineRefused(
-            f"{variant.name} has {variant.weights_gib:.2f} GiB of weights and needs NVIDIA GPUs; none is seen here. "
-            "Unset KVASIR_MODEL to try Kvasir with a small stand-in, or set KVASIR_ENGINE_URL to an SGLang server."
-        )
+        raise EngineRefused(_needs_cards(variant))
     kv_tokens = max(_CPU_KV_TOKENS, variant.context_tokens)
-    needed = variant.weights_gib + kv_tokens * variant.kv_bytes_per_token / _GIB + _CPU_OVERHEAD_GIB
+    needed = variant.weights_gib + kv_tokens * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB
     if needed > machine.memory_gib:
         raise EngineRefused(
             f"{variant.name} needs about {needed:.1f} GiB of memory on a CPU ({variant.weights_gib:.2f} GiB of them "
             f"weights); this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set KVASIR_ENGINE_URL."
         )
-    return Plan(variant, "cpu", 1, variant.context_tokens, kv_tokens, _CPU_START_DEADLINE_S, note)
-
-
-def _on_cards(variant: Variant, machine: Machine) -> Plan:
-    smallest_gib = min(card.memory_bytes for card in machine.cards) / _GIB
-    degrees = [tp for tp in (1, 2, 4, 8, 16) if tp <= len(machine.cards) and variant.heads % tp == 0]
-    for tensor_parallel in degrees:
-        tokens = kv_tokens(variant, smallest_gib, tensor_parallel)
-        if tokens >= _LEAST_KV_TOKENS:
-            context = min(variant.context_tokens, tokens)
-            return Plan(variant, "cuda", tensor_parallel, context, tokens, _GPU_START_DEADLINE_S)
-    widest = degrees[-1]
-    per_card, reserve = variant.weights_gib / widest, reserve_gib(variant, smallest_gib, widest)
-    raise EngineRefused(
-        f"{variant.name} does not fit: its weights are {variant.weights_gib:.1f} GiB, {per_card:.1f} GiB on each of "
-        f"{widest} card(s) of {smallest_gib:.1f} GiB, where SGLang keeps {reserve:.1f} GiB for itself "
-        f"and {_LEAST_KV_TOKENS} tokens of context must fit as well. "
-        "Set KVASIR_MODEL to a smaller variant, or KVASIR_ENGINE_URL to a larger machine."
+    free_gib = machine.memory_free_bytes / GIB
+    fraction = min(max(_CPU_FRACTION, cpu_fraction(variant, free_gib, kv_tokens)), _CPU_MOST_FRACTION)
+    return Plan(
+        variant=variant,
+        device="cpu",
+        context_tokens=variant.context_tokens,
+        kv_tokens=max(1, min(kv_tokens, cpu_kv_tokens(variant, free_gib, fraction))),
+        start_deadline_s=_CPU_START_DEADLINE_S,
+        memory_fraction=fraction,
+        running_requests=_CPU_RUNNING_REQUESTS,
+        total_tokens=kv_tokens,
+        people=_CPU_RUNNING_REQUESTS,
+        note=note,
     )
-
-
-def kv_tokens(variant: Variant, card_gib: float, tensor_parallel: int) -> int:
-    """Return the tokens of bfloat16 context that are left beside the weights, negative where they do not fit.
-
-    ``card_gib`` is what one card shows. GQA's heads are split over the cards until each has one; MLA's rows are not.
-    """
-    weights = variant.weights_gib / tensor_parallel
-    free = card_gib - _CONTEXT_GIB - reserve_gib(variant, card_gib, tensor_parallel) - weights
-    split = 1 if variant.family == "mla" else min(tensor_parallel, variant.kv_heads)
-    return int(free * _GIB / (variant.kv_bytes_per_token / split))
-
-
-def reserve_gib(variant: Variant, card_gib: float, tensor_parallel: int) -> float:
-    """Return what SGLang keeps free on each card by default, in GiB.
-
-    In MiB: 512 + 1.5·max(chunk, 2048) + 1024·tp/8 + 2·decode batch + 8 for each prefill graph (1536 for MLA), and at
-    least 10 GiB on cards above 60 GB.
-    """
-    chunk, graphs = _chunk(card_gib)
-    mib = 512 + 1.5 * max(chunk, 2048) + 1024 * tensor_parallel / 8 + 2 * _decode_batch(card_gib, tensor_parallel)
-    mib += 1536 if variant.family == "mla" else 8 * graphs
-    return max(mib / 1024, 10.0 if card_gib > 60 else 0.0)  # noqa: PLR2004  # the formula's own
-
-
-def _chunk(card_gib: float) -> tuple[int, int]:
-    """Return the prefill chunk in tokens for a card of that size, and the number of prefill graphs that go with it."""
-    for below_gib, chunk, graphs in ((20, 2048, 42), (60, 4096, 50), (160, 8192, 58)):
-        if card_gib < below_gib:
-            return chunk, graphs
-    return 16384, 66
-
-
-def _decode_batch(card_gib: float, tensor_parallel: int) -> int:
-    for below_gib, few, many in ((35, 48, 160), (60, 32, 160)):
-        if card_gib < below_gib:
-            return few if tensor_parallel < 4 else many  # noqa: PLR2004
-    return 256 if tensor_parallel < 4 else 512  # noqa: PLR2004

@@ -1,61 +1,112 @@
-"""What this machine has that a model could run on, as one frozen value."""
+"""What a machine has that a model could run on, as one frozen value, and this machine looked at."""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import psutil
 
+from engine.cgroups import limits
+
 _GIB = 1024**3
+
+Vendor = Literal["nvidia", "amd", "intel"]
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One NVIDIA GPU."""
+    """One GPU."""
 
     name: str
     memory_bytes: int
     """As the driver shows it; the CUDA context is not taken off."""
-    compute_capability: tuple[int, int]
+    compute_capability: tuple[int, int] | None
+    """None where it is not known (a card described by its memory alone) or there is no such thing (AMD, Intel)."""
+    free_bytes: int | None = None
+    """None where nobody has looked."""
+    vendor: Vendor = "nvidia"
+    link: Literal["nvlink", "pcie"] = "pcie"
+    """How it reaches the other cards of its machine."""
+
+    @property
+    def memory_gib(self) -> float:
+        """Return the memory in GiB."""
+        return self.memory_bytes / _GIB
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine, at the moment it was looked at."""
+    """One machine, or several alike (``nodes``), at the moment it was looked at or as somebody described it."""
 
     cards: tuple[Card, ...]
+    """Of one node: those that this process may use, in the order in which it would see them."""
     cores: int
     memory_bytes: int
+    """What the machine, or the container that limits it, has; 0 where it is not known."""
     memory_free_bytes: int
     disk_free_bytes: int
-    """On the file system that holds the cache."""
+    """On the file system that holds the cache; of a described machine 0, and unknown."""
     system: str
     """As ``sys.platform`` names it: linux, darwin, win32."""
     architecture: str
     """As the kernel names it: x86_64, aarch64, arm64."""
+    nodes: int = 1
+    driver: str = ""
+    """The GPU driver's version, "" where there is none."""
+    cuda: str = ""
+    """The newest CUDA that the driver serves, as 12.8."""
+    described: bool = False
+    """Whether somebody described it (``--machine``), and nobody looked."""
 
     @property
     def memory_gib(self) -> float:
         """Return the main memory in GiB."""
         return self.memory_bytes / _GIB
 
+    @property
+    def card_gib(self) -> float:
+        """Return the memory of the smallest card in GiB, 0 without cards: what each of several has to do with."""
+        return min((card.memory_gib for card in self.cards), default=0.0)
+
+    @property
+    def capability(self) -> int | None:
+        """Return the least compute capability of the cards, times ten; None where it is not known."""
+        known = [card.compute_capability for card in self.cards]
+        if not known or None in known:
+            return None
+        return min(major * 10 + minor for major, minor in filter(None, known))
+
+    @property
+    def vendor(self) -> Vendor | None:
+        """Return who made the cards, None without any."""
+        return self.cards[0].vendor if self.cards else None
+
 
 def probe(cache: Path) -> Machine:
     """Look at this machine; blocking, some tens of milliseconds where there is a GPU."""
-    memory = psutil.virtual_memory()
-    return Machine(
-        cards=_cards(),
-        cores=psutil.cpu_count(logical=True) or 1,
-        memory_bytes=memory.total,
-        memory_free_bytes=memory.available,
+    memory, allowed = psutil.virtual_memory(), limits()
+    total = min(memory.total, allowed.memory_bytes or memory.total)
+    seen = Machine(
+        cards=(),
+        cores=min(len(_affinity()), allowed.cores or sys.maxsize),
+        memory_bytes=total,
+        memory_free_bytes=max(0, min(memory.available, total - allowed.memory_used_bytes)),
         disk_free_bytes=disk_free_bytes(cache),
         system=sys.platform,
         architecture=platform.machine(),
     )
+    seen = _with_nvidia(seen)
+    if seen.cards:
+        return seen
+    from engine.other_cards import other_cards  # noqa: PLC0415  # starts programs, which most machines do not have
+
+    return replace(seen, cards=other_cards())
 
 
 def disk_free_bytes(folder: Path) -> int:
@@ -66,29 +117,87 @@ def disk_free_bytes(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def _cards() -> tuple[Card, ...]:
-    """Return the GPUs; none where there is no driver, or a driver that does not answer."""
+def visible(uuids: list[str], wanted: str | None) -> list[int]:
+    """Return the indexes of the cards that ``CUDA_VISIBLE_DEVICES`` leaves, in its order, as CUDA reads it.
+
+    Unset: all. Numbers, or beginnings of ids (``GPU-8932f937``). The first that names no card ends the list.
+    """
+    if wanted is None:
+        return list(range(len(uuids)))
+    chosen: list[int] = []
+    for item in (part.strip() for part in wanted.split(",")):
+        if item.isdecimal():
+            found = [int(item)] if int(item) < len(uuids) else []
+        else:
+            found = [index for index, uuid in enumerate(uuids) if item and uuid.startswith(item)]
+        if len(found) != 1 or found[0] in chosen:
+            break
+        chosen += found
+    return chosen
+
+
+def _affinity() -> list[int]:
+    """Return the processors that this process may use."""
+    try:
+        return sorted(os.sched_getaffinity(0))
+    except AttributeError:  # not on a Mac
+        return list(range(psutil.cpu_count(logical=True) or 1))
+
+
+def _with_nvidia(machine: Machine) -> Machine:
+    """Return the machine with its NVIDIA cards; none where there is no driver, or one that does not answer."""
     try:
         import pynvml  # noqa: PLC0415  # only the engine's start needs it
     except ImportError:
-        return ()
+        return machine
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return ()
+        return machine
     try:
-        return tuple(_card(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
+        return replace(
+            machine, cards=_cards(pynvml), driver=_text(pynvml.nvmlSystemGetDriverVersion()), cuda=_cuda(pynvml)
+        )
     except pynvml.NVMLError:
-        return ()
+        return machine
     finally:
         pynvml.nvmlShutdown()
 
 
-def _card(pynvml: object, index: int) -> Card:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)  # type: ignore[attr-defined]
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)  # type: ignore[attr-defined]
+def _cards(nvml: Any) -> tuple[Card, ...]:  # noqa: ANN401  # the library has no types
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+    ids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    kept = [handles[index] for index in visible(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))]
+    return tuple(_card(nvml, handle) for handle in kept)
+
+
+def _card(nvml: Any, handle: Any) -> Card:  # noqa: ANN401
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return Card(
-        name=str(pynvml.nvmlDeviceGetName(handle)),  # type: ignore[attr-defined]
-        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),  # type: ignore[attr-defined]
+        name=_text(nvml.nvmlDeviceGetName(handle)),
+        memory_bytes=int(memory.total),
         compute_capability=(int(major), int(minor)),
+        free_bytes=int(memory.free),
+        link="nvlink" if _has_nvlink(nvml, handle) else "pcie",
     )
+
+
+def _has_nvlink(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
+    """Say whether any link of the card is up; a card without the feature answers with an error."""
+    for link in range(getattr(nvml, "NVML_NVLINK_MAX_LINKS", 18)):
+        try:
+            if nvml.nvmlDeviceGetNvLinkState(handle, link):
+                return True
+        except nvml.NVMLError:
+            return False
+    return False
+
+
+def _cuda(nvml: Any) -> str:  # noqa: ANN401
+    version = int(nvml.nvmlSystemGetCudaDriverVersion_v2())
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _text(told: str | bytes) -> str:
+    return told.decode(errors="replace") if isinstance(told, bytes) else told

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.fit import Plan
+from engine.plans import Plan
 
 HOST = "127.0.0.1"
 _QUEUED_REQUESTS = 256
 """More than these wait in vain; the engine then says that its queue is full."""
-_CPU_RUNNING_REQUESTS = 8
-"""More at once only make every answer slower: eight reach six times the tokens a second of one."""
 _KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "PYTHON", "VIRTUAL_ENV")
 """Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
 
@@ -54,8 +52,7 @@ def launch(
         "--enable-cache-report",
         "--enable-metrics",
         "--sleep-on-idle",
-        *(_cpu_flags(plan) if plan.device == "cpu" else _cuda_flags(plan)),
-        *(("--reasoning-parser", plan.variant.reasoning_parser) if plan.variant.reasoning_parser else ()),
+        *plan_flags(plan),
     )  # fmt: skip
     return Launch(
         argv=argv,
@@ -71,23 +68,50 @@ def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(_KEPT_FROM_THE_ENGINE)}
 
 
-def _cpu_flags(plan: Plan) -> tuple[str, ...]:
-    """Bound the context's memory (12 GB otherwise) and keep an idle engine from burning a core."""
-    return (
-        "--device", "cpu",
-        "--mem-fraction-static", "0.3",
-        "--max-total-tokens", str(plan.kv_tokens),
-        "--max-running-requests", str(_CPU_RUNNING_REQUESTS),
-        "--disable-overlap-schedule",
-    )  # fmt: skip
+def plan_flags(plan: Plan) -> tuple[str, ...]:
+    """Return the part of SGLang's command line that the plan decides; what SGLang should decide itself is left out."""
+    layout = plan.layout
+    pairs: tuple[tuple[str, object], ...] = (
+        ("--device", plan.device),
+        ("--tp-size", layout.tp if plan.device != "cpu" else None),
+        ("--pp-size", layout.pp if layout.pp > 1 else None),
+        ("--dp-size", layout.dp if layout.dp > 1 else None),
+        ("--attn-dp-size", layout.attn_dp if layout.attn_dp > 1 else None),
+        ("--ep-size", layout.ep if layout.ep > 1 else None),
+        ("--context-length", plan.context_tokens if plan.device != "cpu" else None),
+        ("--quantization", plan.weights.quantise),
+        ("--kv-cache-dtype", None if plan.kv_dtype == "auto" else plan.kv_dtype),
+        ("--mem-fraction-static", plan.memory_fraction),
+        ("--chunked-prefill-size", plan.chunk_tokens),
+        ("--cuda-graph-max-bs-decode", plan.decode_batch),
+        ("--max-total-tokens", plan.total_tokens),
+        ("--max-running-requests", plan.running_requests),
+        ("--cpu-offload-gb", round(plan.offload_gib * 1.073741824, 1) if plan.offload_gib else None),
+        ("--reasoning-parser", plan.variant.reasoning_parser),
+    )
+    # On a CPU the scheduler that overlaps with the device has nothing to overlap with.
+    overlap = ("--disable-overlap-schedule",) if plan.device == "cpu" else ()
+    return (*(part for flag, value in pairs if value is not None for part in (flag, str(value))), *overlap)
 
 
-def _cuda_flags(plan: Plan) -> tuple[str, ...]:
-    return (
-        "--device", "cuda",
-        "--tp-size", str(plan.tensor_parallel),
-        "--context-length", str(plan.context_tokens),
+def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Return what a person starts by hand, a command for each node; those of several name the first's address."""
+    common = (
+        "python", "-m", "sglang.launch_server",
+        "--model-path", plan.weights.repo,
+        "--served-model-name", plan.variant.name,
+        "--host", "0.0.0.0",  # noqa: S104  # others are to reach it; the page says to add a key
+        "--port", "30000",
+        "--max-queued-requests", str(_QUEUED_REQUESTS),
+        "--enable-cache-report",
+        "--enable-metrics",
+        *plan_flags(plan),
     )  # fmt: skip
+    nodes = plan.layout.nodes
+    if nodes == 1:
+        return (common,)
+    address = ("--dist-init-addr", "FIRST_NODE:20000", "--nnodes", str(nodes))
+    return tuple((*common, *address, "--node-rank", str(rank)) for rank in range(nodes))
 
 
 def _environment(plan: Plan, model_path: str, ground: Mapping[str, str]) -> dict[str, str]:

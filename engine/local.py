@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import catalogue, fit
+from engine import fit
 from engine.client import Endpoint, EngineClient
 from engine.connection import Connection
-from engine.errors import EngineError
+from engine.errors import EngineError, EngineRefused
 from engine.hardware import Machine
-from engine.install import Installer, Report
+from engine.install import Installer, Kind, Report
 from engine.launch import Launch, launch
 from engine.lifecycle import Event
 from engine.logtail import LogFile
@@ -41,6 +41,11 @@ def spans(*, install: bool, convert: bool) -> Spans:
     after = before + _MODEL_WEIGHT * convert
     whole = after + _START_WEIGHT
     return Spans(before / whole, after / whole)
+
+
+def _environment(plan: fit.Plan) -> Kind:
+    """Return which of the engine's environments a plan runs in."""
+    return "cpu" if plan.device == "cpu" else "cuda"
 
 
 class LocalEngine:
@@ -82,7 +87,9 @@ class LocalEngine:
         if (why := fit.why_no_engine(machine)) is not None:
             self._board.note(why)
             return
-        plan = fit.plan(catalogue.resolve(self._settings.model) if self._settings.model else None, machine)
+        plan = fit.chosen(self._settings.model, machine)
+        if plan.device == "xpu" or machine.vendor == "amd":
+            raise EngineRefused(plan.note)
         self._board.describe(model=plan.variant.name, stand_in=plan.variant.stand_in, url=None)
         share = self._spans(plan)
         if share.starting and not install:
@@ -96,18 +103,18 @@ class LocalEngine:
 
     def _spans(self, plan: fit.Plan) -> Spans:
         return spans(
-            install=not self._installer.installed(plan.device),
+            install=not self._installer.installed(_environment(plan)),
             convert=plan.variant.stand_in and not self._installer.has_stand_in(),
         )
 
     async def _install(self, plan: fit.Plan, share: Spans) -> Path:
         if share.installed:
             self._board.move(Event.INSTALL, "The engine is being installed (once).", progress=0.0)
-        return await self._installer.install(plan.device, self._report(0.0, share.installed))
+        return await self._installer.install(_environment(plan), self._report(0.0, share.installed))
 
     async def _model(self, plan: fit.Plan, share: Spans) -> str:
         if not plan.variant.stand_in:
-            return plan.variant.hf_id
+            return plan.weights.repo
         if share.starting > share.installed:
             self._board.move(Event.DOWNLOAD, "The stand-in model is being fetched (once).", progress=share.installed)
         return str(await self._installer.install_stand_in(self._report(share.installed, share.starting)))

@@ -20,8 +20,7 @@ from bot.ledger import open_ledger
 from bot.settings import Settings, load
 from bot.slack.app import identify, web_client
 from bot.slack.calls import Calls
-from engine.catalogue import resolve
-from engine.fit import plan
+from engine.fit import chosen
 from engine.hardware import probe
 from engine.interfaces import State
 from engine.service import Engine
@@ -109,8 +108,7 @@ async def _engine(settings: Settings) -> str:
     status = await Engine.look(settings.engine)
     if settings.engine.url is not None or status.state is not State.ABSENT:
         return f"{status.state.value} {status.model or ''} {status.detail}".strip()
-    model = settings.engine.model
-    fitted = plan(None if model is None else resolve(model), probe(settings.cache))
+    fitted = chosen(settings.engine.model, probe(settings.cache))
     return (
         f"not running; `kvasir run` hosts {fitted.variant.name} on the {fitted.device.upper()}. {fitted.note}".strip()
     )

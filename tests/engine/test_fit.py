@@ -9,86 +9,49 @@ import pytest
 
 from engine.catalogue import STAND_IN, VARIANTS, describe, of_served_name, resolve
 from engine.errors import EngineRefused
-from engine.fit import kv_tokens, plan, why_no_engine
-from engine.hardware import Card, Machine, disk_free_bytes, probe
-
-GIB = 1024**3
-
-
-def _machine(*cards_gib: float, memory_gib: float = 64, system: str = "linux", architecture: str = "x86_64") -> Machine:
-    cards = tuple(Card("a card", int(gib * GIB), (9, 0)) for gib in cards_gib)
-    return Machine(cards, 8, int(memory_gib * GIB), int(memory_gib * GIB), 500 * GIB, system, architecture)
+from engine.fit import plan, why_no_engine
+from engine.hardware import disk_free_bytes, probe
+from engine.memory import Layout
+from engine.variant import weights_bytes
+from tests.engine.machines import machine
 
 
-@pytest.mark.parametrize(
-    ("name", "gib", "kv_bytes"),
-    [
-        ("1.5B", 3.31, 28_672),
-        ("7B", 14.19, 57_344),
-        ("Llama-8B", 14.96, 131_072),
-        ("Qwen3-8B", 15.26, 147_456),
-        ("14B", 27.51, 196_608),
-        ("32B", 61.03, 262_144),
-        ("70B", 131.42, 327_680),
-        ("R1", 626.9, 70_272),
-    ],
-)
-def test_sizes(name: str, gib: float, kv_bytes: int) -> None:
-    variant = resolve(name)
-    assert variant.weights_gib == pytest.approx(gib, rel=0.01)
-    assert variant.kv_bytes_per_token == kv_bytes
-
-
-@pytest.mark.parametrize(
-    ("name", "card_gib", "cards", "thousands"),
-    [
-        ("7B", 23.99, 1, 39), ("7B", 47.99, 1, 489), ("7B", 79.6, 1, 959), ("7B", 79.6, 2, 2180), ("7B", 79.6, 8, 4664),
-        ("7B", 140.4, 8, 9218), ("8B", 23.99, 1, 11), ("8B", 47.99, 1, 208), ("8B", 79.6, 1, 413), ("8B", 79.6, 2, 947),
-        ("14B", 47.99, 1, 70), ("14B", 79.6, 1, 207), ("14B", 79.6, 2, 563), ("32B", 79.6, 1, 18),
-        ("32B", 79.6, 2, 285), ("R1", 140.4, 8, 694), ("R1", 79.6, 16, 349),
-    ],
-)  # fmt: skip
-def test_context_that_is_left(name: str, card_gib: float, cards: int, thousands: int) -> None:
-    """SGLang's default reserve on 24, 48, 80 and 141 GB cards."""
-    assert kv_tokens(resolve(name), card_gib, cards) / 1000 == pytest.approx(thousands, rel=0.03)
-
-
-@pytest.mark.parametrize(("name", "card_gib", "cards"), [("14B", 23.99, 1), ("32B", 47.99, 1), ("R1", 79.6, 8)])
-def test_what_does_not_fit_is_refused_in_numbers(name: str, card_gib: float, cards: int) -> None:
+@pytest.mark.parametrize(("name", "cards_gib"), [("70B", [23.99]), ("32B", [22.49]), ("R1", [79.6] * 4)])
+def test_what_does_not_fit_is_refused_in_numbers(name: str, cards_gib: list[float]) -> None:
     with pytest.raises(EngineRefused, match=r"its weights are \d+\.\d GiB.*KVASIR_MODEL"):
-        plan(resolve(name), _machine(*[card_gib] * cards))
+        plan(resolve(name), machine(*cards_gib))
 
 
 def test_as_few_cards_as_it_takes() -> None:
-    assert plan(resolve("7B"), _machine(*[79.6] * 8)).tensor_parallel == 1
-    wide = plan(resolve("32B"), _machine(*[47.99] * 4))
-    assert (wide.device, wide.tensor_parallel) == ("cuda", 2)
+    assert plan(resolve("7B"), machine(*[79.6] * 8)).layout.cards == 1
+    wide = plan(resolve("32B"), machine(*[47.99] * 4))
+    assert (wide.device, wide.weights.precision, wide.layout) == ("cuda", "bf16", Layout(tp=2))
     assert wide.context_tokens == min(131072, wide.kv_tokens)
 
 
 def test_without_a_wish_or_a_card_the_stand_in() -> None:
-    assert plan(None, _machine()).variant is STAND_IN
-    chosen = plan(None, _machine(79.6))
+    assert plan(None, machine()).variant is STAND_IN
+    chosen = plan(None, machine(79.6))
     assert (chosen.variant, chosen.device) == (STAND_IN, "cpu")
     assert "KVASIR_MODEL" in chosen.note
 
 
 def test_an_r1_without_a_card_is_refused() -> None:
     with pytest.raises(EngineRefused, match=r"14\.19 GiB.*KVASIR_ENGINE_URL"):
-        plan(resolve("7B"), _machine())
+        plan(resolve("7B"), machine())
 
 
 def test_too_little_memory_for_the_stand_in() -> None:
     with pytest.raises(EngineRefused, match=r"this machine has 2\.0 GiB"):
-        plan(None, _machine(memory_gib=2))
+        plan(None, machine(memory_gib=2))
 
 
 @pytest.mark.parametrize(("system", "architecture"), [("darwin", "arm64"), ("linux", "aarch64"), ("win32", "AMD64")])
 def test_machines_that_no_engine_runs_on(system: str, architecture: str) -> None:
-    machine = _machine(system=system, architecture=architecture)
-    assert "KVASIR_ENGINE_URL" in (why_no_engine(machine) or "")
+    other = machine(system=system, architecture=architecture)
+    assert "KVASIR_ENGINE_URL" in (why_no_engine(other) or "")
     with pytest.raises(EngineRefused, match="KVASIR_ENGINE_URL"):
-        plan(None, machine)
+        plan(None, other)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +125,7 @@ def _folder(tmp_path: Path, template: str, **config: object) -> Path:
 def test_a_folder_is_described_by_its_own_files(tmp_path: Path, template: str, parser: str | None, opens: bool) -> None:  # noqa: FBT001
     variant = resolve(str(_folder(tmp_path, template, num_key_value_heads=2)))
     assert (variant.reasoning_parser, variant.opens_think) == (parser, opens)
-    assert (variant.context_tokens, variant.weights_bytes, variant.kv_bytes_per_token) == (
+    assert (variant.context_tokens, weights_bytes(variant, variant.checkpoints[0]), variant.kv_bytes_per_token) == (
         2048,
         1024,
         2 * 2 * 2 * 32 * 2,
@@ -186,9 +149,9 @@ def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
         describe(folder)
 
 
-def test_this_machine(tmp_path: Path) -> None:
+def test_thismachine(tmp_path: Path) -> None:
     """A machine without a driver has no cards and still has memory, cores and a disk."""
-    machine = probe(tmp_path / "not" / "made" / "yet")
-    assert machine.cores >= 1
-    assert machine.memory_gib > 0.5
+    here = probe(tmp_path / "not" / "made" / "yet")
+    assert here.cores >= 1
+    assert here.memory_gib > 0.5
     assert disk_free_bytes(tmp_path) > 0

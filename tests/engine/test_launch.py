@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 from engine.catalogue import resolve
-from engine.fit import Plan
 from engine.launch import Launch, launch
+from engine.memory import Layout
+from engine.plans import Plan
 
+STAND_IN = Plan(resolve("smollm2"), "cpu", 8192, 16384, 300, memory_fraction=0.3, total_tokens=16384)
 GROUND = {
     "PATH": "/bin",
     "HF_ENDPOINT": "http://mirror",
@@ -33,7 +35,7 @@ def _launch(plan: Plan, model_path: str) -> Launch:
 
 
 def test_the_stand_in_on_a_cpu() -> None:
-    made = _launch(Plan(resolve("smollm2"), "cpu", 1, 8192, 16384, 300), "/models/smol")
+    made = _launch(STAND_IN, "/models/smol")
     argv = " ".join(made.argv)
     assert argv.startswith("/env/bin/python -I -m sglang.launch_server --config /home/engine/launch.yaml --model-path")
     assert "--served-model-name SmolLM2-135M-Instruct --host 127.0.0.1 --port 31000" in argv
@@ -45,7 +47,9 @@ def test_the_stand_in_on_a_cpu() -> None:
 
 
 def test_a_distill_on_two_cards() -> None:
-    made = _launch(Plan(resolve("32B"), "cuda", 2, 65536, 285_000, 3600), "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B")
+    made = _launch(
+        Plan(resolve("32B"), "cuda", 65536, 285_000, 3600, Layout(tp=2)), "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
+    )
     argv = " ".join(made.argv)
     assert "--tp-size 2 --context-length 65536" in argv
     assert argv.endswith("--reasoning-parser deepseek-r1")
@@ -56,7 +60,7 @@ def test_a_distill_on_two_cards() -> None:
 
 def test_secrets_stay_where_they_belong() -> None:
     """The key is in the private file alone; the bot's own secrets and interpreter are not passed on."""
-    made = _launch(Plan(resolve("smollm2"), "cpu", 1, 8192, 16384, 300), "/models/smol")
+    made = _launch(STAND_IN, "/models/smol")
     assert "sekret" not in " ".join(made.argv)
     assert "sekret" not in repr(made)
     assert json.loads(made.config) == {"api-key": "sekret"}

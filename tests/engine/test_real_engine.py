@@ -28,6 +28,7 @@ from engine.fit import Plan
 from engine.install import Installer
 from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, State
 from engine.launch import launch
+from engine.memory import Layout
 from engine.runtime import RuntimeFile
 from engine.service import Engine
 from engine.settings import EngineSettings
@@ -214,7 +215,7 @@ async def test_every_flag_that_is_ever_given_is_known_to_this_release(installer:
     python = installer.python("cpu")
     known = await asyncio.to_thread(subprocess.check_output, (python, "-I", "-c", listing), text=True)
     for device in ("cpu", "cuda"):
-        plan = Plan(resolve("7B"), device, 2, 4096, 8192, 60)
+        plan = Plan(resolve("7B"), device, 4096, 8192, 60, Layout(tp=2))
         made = launch(
             plan, python=python, model_path="x", port=1, config_file=Path("/x.yaml"), api_key="k", environment={}
         )

@@ -1,0 +1,86 @@
+"""What a container leaves of the machine: memory and processor limits of control groups, version 1 and 2."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path("/sys/fs/cgroup")
+_NO_LIMIT = 1 << 60
+"""Version 1 writes a number near 2**63 where there is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is allowed; None where nothing limits it."""
+
+    memory_bytes: int | None = None
+    memory_used_bytes: int = 0
+    """Counted by the group that limits, its caches taken off."""
+    cores: int | None = None
+    """Whole cores, at least one."""
+
+
+def limits(root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> Limits:
+    """Return the tightest limits on the way from this process's group up to ``root``."""
+    if (root / "cgroup.controllers").exists():
+        groups = _ways(root, _own_path(own, ""))
+        quota = [_quota_v2(group) for group in groups]
+        memory = [_memory(group, "memory.max", "memory.current", "inactive_file") for group in groups]
+    else:
+        groups = _ways(root / "cpu", _own_path(own, "cpu"))
+        quota = [_quota_v1(group) for group in groups]
+        names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        memory = [_memory(group, *names) for group in _ways(root / "memory", _own_path(own, "memory"))]
+    cores = min((share for share in quota if share is not None), default=None)
+    tightest = min((pair for pair in memory if pair is not None), key=lambda pair: pair[0] - pair[1], default=None)
+    most, used = tightest or (None, 0)
+    return Limits(most, used, None if cores is None else max(1, math.floor(cores)))
+
+
+def _ways(root: Path, below: str) -> list[Path]:
+    """Return the group and all above it; a container often sees its own group as the root."""
+    group = root / below.lstrip("/")
+    return [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
+
+
+def _own_path(own: Path, controller: str) -> str:
+    """Return where this process is in the hierarchy of a controller ("" for version 2)."""
+    for line in _text(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return "" if ".." in path else path
+    return ""
+
+
+def _memory(group: Path, limit: str, used: str, cache: str) -> tuple[int, int] | None:
+    most = _number(group / limit)
+    if most is None or most >= _NO_LIMIT:
+        return None
+    freed = next(
+        (int(line.split()[1]) for line in _text(group / "memory.stat").splitlines() if line.startswith(f"{cache} ")), 0
+    )
+    return most, max(0, (_number(group / used) or 0) - freed)
+
+
+def _quota_v2(group: Path) -> float | None:
+    quota, _, period = _text(group / "cpu.max").strip().partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def _quota_v1(group: Path) -> float | None:
+    quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+    return quota / period if quota is not None and quota > 0 and period else None
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.lstrip("-").isdigit() else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

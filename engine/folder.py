@@ -1,0 +1,89 @@
+"""A folder with a model in it, described from its own files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineRefused
+from engine.variant import Checkpoint, Precision, Variant
+
+
+def describe(folder: Path) -> Variant:
+    """Describe the model in ``folder`` from its own ``config.json`` and chat template.
+
+    Raises:
+        EngineRefused: the folder holds no model that can be served; says what is missing.
+
+    """
+    config = _config(folder)
+    heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
+    mla = "kv_lora_rank" in config
+    template = _template(folder)
+    thinks = "</think>" in template or "<think>" in template
+    size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if not size_bytes:
+        raise EngineRefused(f"The folder {folder} holds no *.safetensors file. Put the model's weights into it.")
+    precision = _precision(config)
+    return Variant(
+        name=folder.name,
+        hf_id=str(folder),
+        aliases=(),
+        layers=int(config["num_hidden_layers"]),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        vocab=int(config["vocab_size"]),
+        parameters=size_bytes * 8 // {"bf16": 16, "fp8": 8, "int8": 8}.get(precision, 4),
+        context_tokens=int(config.get("max_position_embeddings") or 4096),
+        licence="see the model's folder",
+        checkpoints=(Checkpoint(str(folder), precision, size_bytes=size_bytes),),
+        ffn=int(config.get("intermediate_size") or 0),
+        tied=bool(config.get("tie_word_embeddings")),
+        family="mla" if mla else "gqa",
+        head_dim=int(config["kv_lora_rank"]) + int(config["qk_rope_head_dim"])
+        if mla
+        else int(config.get("head_dim") or hidden // heads),
+        opens_think="<think>" in template.rpartition("add_generation_prompt")[2],
+        reasoning_parser="deepseek-r1" if thinks else None,
+    )
+
+
+def _precision(config: dict[str, Any]) -> Precision:
+    """Return the precision that ``quantization_config`` tells of; bfloat16 without one."""
+    told = config.get("quantization_config") or {}
+    method, text = str(told.get("quant_method", "")), json.dumps(told)
+    if method in {"awq", "gptq"} or '"num_bits": 4' in text:
+        return "int4"
+    if "nvfp4" in text.lower():
+        return "nvfp4"
+    if method == "fp8" or '"type": "float"' in text:
+        return "fp8"
+    return "int8" if '"num_bits": 8' in text else "bf16"
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
+    except (OSError, ValueError) as error:
+        raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
+    missing = {"num_attention_heads", "hidden_size", "num_hidden_layers", "vocab_size"} - config.keys()
+    if missing:
+        raise EngineRefused(f"The file {path} does not say {', '.join(sorted(missing))}; it is no text model's.")
+    return config
+
+
+def _template(folder: Path) -> str:
+    """Return the chat template of a folder, "" where it has none; newer models keep it in a file of its own."""
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own.read_text(encoding="utf-8", errors="replace")
+    try:
+        template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
+    except (OSError, ValueError):
+        return ""
+    return template if isinstance(template, str) else json.dumps(template or "")

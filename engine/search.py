@@ -1,0 +1,181 @@
+"""Pure: every way to run a model on the cards of a machine, the most wanted first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from engine.cards import spec_of
+from engine.hardware import Machine
+from engine.memory import (
+    Held,
+    KvDtype,
+    Layout,
+    kv_bytes_per_card,
+    kv_tokens,
+    memory_fraction,
+    tight,
+    weights_gib_per_card,
+)
+from engine.plans import LEAST_KV_TOKENS, Plan, Wish
+from engine.speed import speed
+from engine.variant import GIB, Checkpoint, Variant, quality, weights_bytes
+
+_GPU_START_DEADLINE_S = 5400.0
+"""SGLang fetches the weights itself on the first start; 600 GiB take their time."""
+_ASSUMED_CAPABILITY = 80
+"""Of a card that was described by its memory alone."""
+_FP8_KV_CAPABILITY = 89
+_WIDTHS = (1, 2, 4, 8, 16, 32)
+_SPARE_GIB = 8.0
+"""Of main memory that must stay when weights are kept there."""
+
+
+def plans(variant: Variant, machine: Machine, wish: Wish) -> Iterator[Plan]:
+    """Yield every plan that fits: with SGLang's own reserve first, then by quality, then by few cards."""
+    options = (
+        _Option(checkpoint, layout, kv, held)
+        for held in (Held(), tight(machine.card_gib))
+        for checkpoint in usable(variant, machine, wish)
+        for kv in _kv_dtypes(machine)
+        for layout in layouts(variant, checkpoint, machine)
+    )
+    made = (_plan(variant, machine, wish, option) for option in options)
+    return (one for one in made if one is not None)
+
+
+def usable(variant: Variant, machine: Machine, wish: Wish) -> list[Checkpoint]:
+    """Return the checkpoints of the wished precision that the cards can compute with, the best first."""
+    capability = _ASSUMED_CAPABILITY if machine.capability is None else machine.capability
+    able = [
+        checkpoint
+        for checkpoint in variant.checkpoints
+        if (machine.vendor != "nvidia" or checkpoint.least_capability <= capability)
+        and wish.precision in {None, checkpoint.precision}
+    ]
+    return sorted(able, key=lambda checkpoint: -quality(variant, checkpoint.precision))
+
+
+def _kv_dtypes(machine: Machine) -> tuple[KvDtype, ...]:
+    """Return how context may be kept, bfloat16 first."""
+    return ("auto", "fp8_e4m3") if (machine.capability or 0) >= _FP8_KV_CAPABILITY else ("auto",)
+
+
+def layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[Layout]:
+    """Return the ways to spread a model that SGLang accepts: on one node first, without a pipeline, on few cards.
+
+    Heads, the feed-forward width and the groups of a quantisation must divide by tp. A copy goes over several nodes
+    only when one has too few cards; MLA can also give each card a context of its own (DP attention).
+    """
+    per_node = len(machine.cards)
+    widths = [tp for tp in _WIDTHS if tp <= per_node and _divides(variant, checkpoint, tp)]
+    found = [
+        Layout(tp=tp, pp=pp, dp=dp)
+        for tp in widths
+        for pp in range(1, min(per_node // tp, variant.layers) + 1)
+        for dp in range(1, per_node // (tp * pp) + 1)
+        if pp == 1 or dp == 1
+    ]
+    for nodes in range(2, machine.nodes + 1):
+        if _divides(variant, checkpoint, per_node * nodes):
+            found.append(Layout(tp=per_node * nodes, nodes=nodes))
+        found += [Layout(tp=tp, pp=nodes * per_node // tp, nodes=nodes) for tp in widths if per_node % tp == 0]
+    if variant.family == "mla":
+        spread = [replace(one, attn_dp=one.tp, ep=one.tp) for one in found if one.tp > 1 and one.pp == one.dp == 1]
+        found += [one for one in spread if checkpoint.precision == "fp8"]
+    return sorted(found, key=lambda one: (one.nodes, one.pp, one.cards, one.dp, one.attn_dp))
+
+
+def _divides(variant: Variant, checkpoint: Checkpoint, tp: int) -> bool:
+    if variant.heads % tp or (variant.kv_heads % tp and tp % variant.kv_heads):
+        return False
+    widths = [width for width in (variant.ffn, variant.expert_ffn) if width]
+    return all(width % tp == 0 and (width // tp) % (checkpoint.group or 1) == 0 for width in widths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One way to run a model, before it is known whether there is room."""
+
+    checkpoint: Checkpoint
+    layout: Layout
+    kv: KvDtype
+    held: Held
+
+
+def _plan(variant: Variant, machine: Machine, wish: Wish, option: _Option) -> Plan | None:
+    """Return the plan for one way, None where its context would be too small for the wish."""
+    card, layout = machine.card_gib, option.layout
+    pools = layout.dp * layout.attn_dp
+    in_one_pool = -(-wish.people // pools)
+    least = wish.context_tokens or LEAST_KV_TOKENS
+    if least > variant.context_tokens:
+        return None
+    tokens = kv_tokens(variant, option.checkpoint, card, layout, kv=option.kv, held=option.held)
+    offload = 0.0
+    if tokens < in_one_pool * least and wish.offload:
+        offload = _offload_gib(variant, machine, option, in_one_pool * least - tokens)
+        tokens += int(offload * GIB / kv_bytes_per_card(variant, layout, option.kv))
+    if tokens < in_one_pool * least:
+        return None
+    spec, reserve = spec_of(machine.cards[0]), option.held.reserve_gib
+    return Plan(
+        variant=variant,
+        device="xpu" if machine.vendor == "intel" else "cuda",
+        context_tokens=wish.context_tokens or min(variant.context_tokens, tokens),
+        kv_tokens=tokens * pools,
+        start_deadline_s=_GPU_START_DEADLINE_S,
+        layout=layout,
+        checkpoint=option.checkpoint,
+        kv_dtype=option.kv,
+        memory_fraction=None if reserve is None else memory_fraction(card, reserve),
+        chunk_tokens=option.held.chunk_tokens,
+        decode_batch=option.held.decode_batch,
+        offload_gib=offload,
+        people=tokens // least * pools,
+        speed=None if spec is None else speed(variant, option.checkpoint, layout, spec, option.kv, offload),
+    )
+
+
+def _offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:
+    """Return what of each card's weights goes to main memory so that so much more context fits; 0 if it cannot.
+
+    SGLang keeps whole layers there, so one more than needed is counted.
+    """
+    missing = missing_tokens * kv_bytes_per_card(variant, option.layout, option.kv) / GIB
+    share = weights_gib_per_card(variant, option.checkpoint, option.layout)
+    wanted = float(math.ceil(missing + share * option.layout.pp / variant.layers))
+    room = machine.memory_free_bytes / GIB - _SPARE_GIB
+    return wanted if wanted < share and wanted * option.layout.cards / option.layout.nodes <= room else 0.0
+
+
+def slowness(made: Plan) -> float:
+    """Return the expected time of an answer, or what goes for it on a card that is not in the table."""
+    if made.speed is not None:
+        return made.speed.answer_s
+    return made.weights_gib_per_card * made.layout.pp * made.variant.active / made.variant.parameters
+
+
+def note_on(made: Plan, machine: Machine) -> str:
+    """Say what a person should know of a plan."""
+    told = []
+    if machine.vendor != "nvidia":
+        told.append(
+            "Kvasir installs SGLang for NVIDIA's cards alone: start this in SGLang's image for these cards, "
+            "and set KVASIR_ENGINE_URL."
+        )
+    elif machine.capability is None and made.weights.least_capability:
+        told.append(f"The cards' compute capability is not known; {made.weights.least_capability / 10:.1f} is needed.")
+    if made.offload_gib:
+        told.append(
+            f"{made.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
+        )
+    if made.memory_fraction is not None:
+        told.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
+    if (spare := len(machine.cards) * machine.nodes - made.layout.cards) > 0:
+        told.append(f"{spare} of {len(machine.cards) * machine.nodes} cards stay free.")
+    size_gib, disk_gib = weights_bytes(made.variant, made.weights) / GIB, machine.disk_free_bytes / GIB
+    if not machine.described and disk_gib < size_gib and not made.variant.is_directory:
+        told.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
+    return " ".join(told)

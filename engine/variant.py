@@ -1,0 +1,189 @@
+"""What is known of a model, as frozen values, and the sizes that follow from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+GIB = 1024**3
+
+Vocabulary = Literal["deepseek", "qwen2", "llama3", "smollm2"]
+"""Which vocabulary a model counts its tokens in."""
+
+Family = Literal["mla", "gqa"]
+"""How a model keeps its context: MLA's compressed rows are the same on every card, GQA's heads are split over them."""
+
+Precision = Literal["bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"]
+"""Of the weights. w4afp8 and nvfp4 keep only the routed experts in four bits, the rest in eight."""
+
+_BITS: Mapping[Precision, int] = {"bf16": 16, "fp8": 8, "int8": 8, "w4afp8": 4, "nvfp4": 4, "int4": 4}
+_SCALE_BITS: Mapping[Precision, int] = {"bf16": 0, "fp8": 32, "int8": 32, "w4afp8": 16, "nvfp4": 8, "int4": 16}
+_EXPERTS_ALONE: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
+_TWO_DIMENSIONAL: frozenset[Precision] = frozenset({"fp8", "int8"})
+"""Their group is a block of that many rows and columns."""
+_KEPT: Mapping[Precision, float] = {
+    "bf16": 1.0,
+    "fp8": 0.998,
+    "int8": 0.997,
+    "w4afp8": 0.985,
+    "nvfp4": 0.98,
+    "int4": 0.97,
+}
+"""Of the published scores: eight bits are as good as lossless, four keep at least 97 % from 7B up."""
+_KEPT_SMALL_INT4 = 0.94
+_SMALL_PARAMETERS = 3_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """The ids that a thinking budget and a prompt of ids need."""
+
+    bos: int
+    eos: int
+    think_open: int
+    think_close: int
+    verified: bool = True
+    """False: reported, not seen. Ask the model's own tokenizer before relying on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One set of weights of a model, as somebody published it."""
+
+    repo: str
+    """The hub's id, or the absolute path of a folder."""
+    precision: Precision
+    group: int = 0
+    """Weights that share a scale (fp8, int8: a block of group × group); 0 where a whole row does."""
+    zero_points: bool = False
+    """Whether each group also has a zero point."""
+    least_capability: int = 0
+    """The least compute capability of a card as SGLang checks it, times ten: 80 is an A100; 0 for any."""
+    quantise: str | None = None
+    """SGLang's ``--quantization`` while it loads, for weights that are published in bfloat16; None for all others."""
+    size_bytes: int | None = None
+    """As counted in a folder; None where it follows from the shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One model: its shape, what SGLang needs to be told of it, and what its template does."""
+
+    name: str
+    """The name that is served."""
+    hf_id: str
+    """The hub's id of what its makers published, or the absolute path of a folder."""
+    aliases: tuple[str, ...]
+    """Other names that people use, lower case."""
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    vocab: int
+    parameters: int
+    """All of them, without a head for speculative decoding."""
+    context_tokens: int
+    licence: str
+    checkpoints: tuple[Checkpoint, ...]
+    """The published one first; the others in the order in which they are tried."""
+    ffn: int = 0
+    """The width of a dense layer's feed-forward part; 0 where it is not known."""
+    active_parameters: int = 0
+    """Read for each token; 0 where that is all of them."""
+    routed_parameters: int = 0
+    """Of the routed experts."""
+    expert_ffn: int = 0
+    """The width of one expert; 0 for a model without."""
+    tied: bool = False
+    """Whether the output head is the embedding."""
+    family: Family = "gqa"
+    head_dim: int = 128
+    """Of GQA; for MLA the row of a layer: kv_lora + rope."""
+    opens_think: bool = False
+    """Whether the chat template ends in ``<think>``, so that the answer starts inside the thinking."""
+    reasoning_parser: str | None = None
+    """SGLang's parser that takes the thinking apart from the answer, None for a model that does not think."""
+    vocabulary: Vocabulary | None = None
+    token_ids: TokenIds | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Published, in per cent: aime24, math500, gpqa_diamond, livecodebench; what was not published is left out."""
+    stand_in: bool = False
+    """True for the small model that shows the plumbing on a machine without a GPU."""
+    sees_pictures: bool = False
+
+    @property
+    def is_directory(self) -> bool:
+        """Say whether the weights are a folder of this machine rather than a hub's repository."""
+        return os.path.isabs(self.hf_id)  # noqa: PTH117  # a hub id is no path
+
+    @property
+    def active(self) -> int:
+        """Return the parameters that one token meets."""
+        return self.active_parameters or self.parameters
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Return the parameters of the embedding and the output head, which every precision leaves in bfloat16."""
+        return self.vocab * self.hidden * (1 if self.tied else 2)
+
+    @property
+    def weights_gib(self) -> float:
+        """Return the size of the published weights in GiB."""
+        return weights_bytes(self, self.checkpoints[0]) / GIB
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Return the bytes that one token of bfloat16 context takes, over all cards (MLA: on every card)."""
+        return self.kv_values_per_layer * self.layers * 2
+
+    @property
+    def kv_values_per_layer(self) -> int:
+        """Return how many numbers a layer keeps of one token."""
+        return self.head_dim * (1 if self.family == "mla" else 2 * self.kv_heads)
+
+
+def weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
+    """Return the size of a checkpoint: its bits, its scales and zero points, embedding and head in bfloat16.
+
+    Norms and gates, which stay bfloat16 too, are under a thousandth and are left out.
+    """
+    if checkpoint.size_bytes is not None:
+        return checkpoint.size_bytes
+    inner = variant.parameters - variant.embedding_parameters
+    narrow = variant.routed_parameters if checkpoint.precision in _EXPERTS_ALONE else inner
+    bits = narrow * _bits_per_weight(checkpoint) + (inner - narrow) * 8 + variant.embedding_parameters * 16
+    return int(bits / 8)
+
+
+def quality(variant: Variant, precision: Precision = "bf16") -> float:
+    """Return how good a model is against R1: the mean of its published scores' ratios, times what the precision keeps.
+
+    A score that one of the two did not publish is left out; 0 without any. R1's own precision (fp8) is what its scores
+    were measured at, so eight bits cost the 671B nothing.
+    """
+    ratios = [score / R1_SCORES[name] for name, score in variant.scores.items() if name in R1_SCORES]
+    if not ratios:
+        return 0.0
+    published = _KEPT[variant.checkpoints[0].precision]
+    return sum(ratios) / len(ratios) * min(1.0, _kept(variant, precision) / published)
+
+
+R1_SCORES: Mapping[str, float] = {"aime24": 79.8, "math500": 97.3, "gpqa_diamond": 71.5, "livecodebench": 65.9}
+"""What the others are measured against."""
+
+
+def _kept(variant: Variant, precision: Precision) -> float:
+    if precision == "int4" and variant.parameters < _SMALL_PARAMETERS:
+        return _KEPT_SMALL_INT4
+    return _KEPT[precision]
+
+
+def _bits_per_weight(checkpoint: Checkpoint) -> float:
+    bits = _BITS[checkpoint.precision]
+    if not checkpoint.group:
+        return bits
+    shared = checkpoint.group**2 if checkpoint.precision in _TWO_DIMENSIONAL else checkpoint.group
+    zero = bits if checkpoint.zero_points else 0
+    return bits + (_SCALE_BITS[checkpoint.precision] + zero) / shared
