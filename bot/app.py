@@ -284,7 +284,7 @@ def _troubles(source: SourceStatus) -> list[str]:
     if source.late:
         told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
     if source.held:
-        told.append(f"{source.name}: {source.held} gone from the source and held. /kb approve {source.name}")
+        told.append(f"{source.name}: {source.held} gone from the source and held. kvasir sync --approve {source.name}")
     told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
     return told
 

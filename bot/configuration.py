@@ -31,14 +31,14 @@ class Access:
     """Who may manage the knowledge."""
 
     owners: frozenset[str] = frozenset()
-    """Slack ids; none: everybody may refresh and approve, and nobody adds files from Slack."""
+    """Slack ids; none: everybody may refresh, and what else owners do is done at the terminal alone."""
 
-    def may_manage(self, user: str) -> bool:
-        """Tell whether somebody may refresh sources and approve deletions."""
+    def may_refresh(self, user: str) -> bool:
+        """Tell whether somebody may refresh sources, which reads again and takes nothing away."""
         return not self.owners or user in self.owners
 
-    def may_add(self, user: str) -> bool:
-        """Tell whether files that somebody sends become documents; what everybody reads has a named owner."""
+    def is_owner(self, user: str) -> bool:
+        """Tell whether somebody may approve deletions, add files, and read why a source is in trouble."""
         return user in self.owners
 
 

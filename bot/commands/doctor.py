@@ -59,6 +59,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     checks: dict[str, Check] = {
         "Python": _python,
         "configuration": _configuration,
+        "owners": _owners,
         "disk": _disk,
         "database": _database,
         "knowledge": _knowledge,
@@ -80,6 +81,15 @@ async def _python(_: Settings) -> str:
 async def _configuration(settings: Settings) -> str:
     names = ", ".join(source.name for source in settings.knowledge.sources)
     return f"{settings.config} with {names}; state in {settings.home}, cache in {settings.cache}"
+
+
+async def _owners(settings: Settings) -> str:
+    if settings.access.owners:
+        return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files in Slack"
+    return (
+        "none is named, so deletions are approved at the terminal alone (kvasir sync --approve SOURCE). To name one, "
+        f'write to {settings.config}: [access], below it owners = ["U012AB3CD"]; a Slack profile shows a person\'s id'
+    )
 
 
 async def _disk(settings: Settings) -> str:

@@ -37,7 +37,7 @@ class Intake:
 
     def takes(self, asked: Asked) -> bool:
         """Tell whether the files of a message become documents."""
-        return self.may_be_given(asked) and self._access.may_add(asked.user)
+        return self.may_be_given(asked) and self._access.is_owner(asked.user)
 
     def may_be_given(self, asked: Asked) -> bool:
         """Tell whether files that hang on a message may be meant to be added: it is said to the bot alone."""

@@ -18,6 +18,7 @@ from bot.slack import render, texts
 from bot.slack.board import Board
 from bot.slack.calls import Calls
 from bot.slack.command import Approve, Command, Help, ListSources, Refresh, Search, Status, parse
+from bot.slack.discretion import discreet_report, discreet_status
 from bot.slack.errors import SlackError
 from engine.interfaces import Status as EngineStatus
 from knowledge.errors import SyncRunning, UnknownSource
@@ -112,9 +113,9 @@ class Kb:
     async def run(self, typed: Typed) -> None:
         """Carry a command out and tell the person, whatever happens."""
         command, chinese = parse(typed.text), render.is_chinese(typed.text)
-        if isinstance(command, Refresh | Approve) and not self._access.may_manage(typed.user):
+        if not self._may(typed.user, command):
             _log.info("command refused", user=typed.user, command=type(command).__name__.lower())
-            await self._tell(typed, texts.not_an_owner(self._access.owners, chinese=chinese))
+            await self._tell(typed, self._refusal(typed.user, chinese=chinese))
         elif isinstance(command, Refresh):
             await self._refresh(typed, command.source, chinese=chinese)
         else:
@@ -123,8 +124,8 @@ class Kb:
     async def approve(self, typed: Typed) -> None:
         """Do what the button under held documents says: list again, and delete what is still gone."""
         source, held, chinese = _pressed(typed.value)
-        if not self._access.may_manage(typed.user):
-            await self._tell(typed, texts.not_an_owner(self._access.owners, chinese=chinese))
+        if not self._access.is_owner(typed.user):
+            await self._tell(typed, self._refusal(typed.user, chinese=chinese))
             return
         try:
             async with asyncio.timeout(_SEARCH_S):
@@ -139,9 +140,26 @@ class Kb:
         _log.info("approved", user=typed.user, source=source, held=held)
         await self._refresh(typed, source, chinese=chinese, approve=True)
 
-    async def status(self) -> str:
-        """Return what ``/kb status`` shows."""
-        return texts.status_text(self._engine_status(), await self._library.status(), chinese=False)
+    async def status(self, user: str, *, chinese: bool = False) -> str:
+        """Return what ``/kb status`` shows to somebody."""
+        return texts.status_text(self._engine_status(), await self._state(user, chinese=chinese), chinese=chinese)
+
+    async def _state(self, user: str, *, chinese: bool) -> LibraryStatus:
+        state = await self._library.status()
+        return state if self._access.is_owner(user) else discreet_status(state, chinese=chinese)
+
+    def _may(self, user: str, command: Command) -> bool:
+        match command:
+            case Approve():
+                return self._access.is_owner(user)
+            case Refresh():
+                return self._access.may_refresh(user)
+        return True
+
+    def _refusal(self, user: str, *, chinese: bool) -> str:
+        if not self._access.owners:
+            return texts.no_owners(user, chinese=chinese)
+        return texts.not_an_owner(self._access.owners, chinese=chinese)
 
     async def _answer(self, typed: Typed, command: Command, *, chinese: bool) -> None:
         try:
@@ -166,9 +184,9 @@ class Kb:
                 found = await self._library.search(within, limit=_HITS)
                 return texts.search_text(replace(found, query=query), chinese=chinese)
             case Status():
-                return texts.status_text(self._engine_status(), await self._library.status(), chinese=chinese)
+                return await self.status(typed.user, chinese=chinese)
             case ListSources():
-                return texts.sources_text(await self._library.status(), chinese=chinese)
+                return texts.sources_text(await self._state(typed.user, chinese=chinese), chinese=chinese)
             case Help():
                 return texts.help_text(command, chinese=chinese)
         raise AssertionError(command)  # the others go another way
@@ -234,7 +252,8 @@ class Kb:
             return render.escape(self._apology(error))
         deleted = sum(told.deleted for told in report.sources.values())
         _log.info("refreshed", user=typed.user, source=source, approved=approve, deleted=deleted, ok=report.ok)
-        return texts.report_text(report, chinese=chinese)
+        told = report if self._access.is_owner(typed.user) else discreet_report(report, chinese=chinese)
+        return texts.report_text(told, chinese=chinese)
 
     async def _tell(self, typed: Typed, text: str, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
         shown = list(blocks or (_section(piece) for piece in texts.sections(text)))[:_BLOCKS]

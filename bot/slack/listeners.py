@@ -136,7 +136,7 @@ class Desk:
 
     async def _home(self, user: str) -> None:
         try:
-            await self.calls.call("views.publish", user_id=user, view=home_view(await self.kb.status()))
+            await self.calls.call("views.publish", user_id=user, view=home_view(await self.kb.status(user)))
         except Exception as error:  # noqa: BLE001 (a Home that cannot be shown is logged and nothing else)
             _log.warning("home not shown", error=type(error).__name__, exc_info=error)
 

@@ -238,6 +238,19 @@ def not_an_owner(owners: Iterable[str], *, chinese: bool) -> str:
     return f"只有负责人可以这样做，请找 {who}。" if chinese else f"Only an owner may do this. Ask {who}."
 
 
+def no_owners(user: str, *, chinese: bool) -> str:
+    """Say to somebody that nobody may do it from Slack, and how that is changed."""
+    if chinese:
+        return (
+            "尚未指定负责人，所以只能在终端批准删除：`kvasir sync --approve 来源`。"
+            f'管理员可以在 kvasir.toml 中指定负责人：`[access]` `owners = ["{user}"]`（这是您的 ID）。'
+        )
+    return (
+        "No owner is named, so deletions are approved at the terminal alone: `kvasir sync --approve SOURCE`. "
+        f'An administrator names owners in kvasir.toml: `[access]` `owners = ["{user}"]` (that is your id).'
+    )
+
+
 # ── A sync ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -198,14 +198,14 @@ def test_documents_can_be_added_wherever_no_source_takes_them(place: Path) -> No
 
 
 def test_owners_and_channels(place: Path) -> None:
-    assert load({}, place).access.may_manage("U1"), "without owners, as before"
-    assert not load({}, place).access.may_add("U1"), "what everybody reads has a named owner"
+    assert load({}, place).access.may_refresh("U1"), "reading again takes nothing away"
+    assert not load({}, place).access.is_owner("U1"), "what everybody reads has a named owner"
     (place / "kvasir.toml").write_text(
         TOML + '[access]\nowners = ["U012AB3CD"]\n[[channel]]\nid = "C034EF5GH"\nsearch = "in:handbook type:pdf"\n'
     )
     settings = load({}, place)
-    assert (settings.access.may_manage("U012AB3CD"), settings.access.may_manage("U1")) == (True, False)
-    assert settings.access.may_add("U012AB3CD")
+    assert (settings.access.may_refresh("U012AB3CD"), settings.access.may_refresh("U1")) == (True, False)
+    assert (settings.access.is_owner("U012AB3CD"), settings.access.is_owner("U1")) == (True, False)
     assert settings.channels == {"C034EF5GH": "in:handbook type:pdf"}
 
 

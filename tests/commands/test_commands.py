@@ -147,6 +147,11 @@ async def test_doctor_finds_what_is_wrong(place: Place) -> None:
     status, out, _ = await place.command("doctor")
     assert status == 0, out
     assert "not read yet: hr" in out
+    assert "ok   owners: none is named" in out
+    config = place.folder / "kvasir.toml"
+    config.write_text(config.read_text() + '[access]\nowners = ["U012AB3CD"]\n')
+    _, out, _ = await place.command("doctor")
+    assert "ok   owners: U012AB3CD may approve" in out
     status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
     assert status == 1
     assert "FAIL knowledge" in out

@@ -39,7 +39,8 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 async def desk(tmp_path: Path, shelf: Shelf) -> AsyncIterator[Bot]:
-    async with house(tmp_path, "socket", shelf=shelf) as bot:
+    """Run a bot whose one owner is Ada."""
+    async with house(tmp_path, "socket", shelf=shelf, deps={"access": Access(frozenset({"U0ADA00001"}))}) as bot:
         yield bot
 
 
@@ -209,6 +210,64 @@ async def test_only_owners_manage_where_there_are_owners(tmp_path: Path) -> None
         await box.press("bo", "#general", asked["ts"], kb.APPROVE)
         await box.wait_until(lambda: shelf.approved == ["docs"])
         assert shelf.refreshed == []
+
+
+async def test_without_owners_deletions_are_approved_at_the_terminal_alone(tmp_path: Path) -> None:
+    """Reading again takes nothing away and stays open; a button from when there were owners does nothing either."""
+    shelf = Shelf(state=holding(HELD))
+    async with sandbox(tmp_path) as box, bot_in(box, tmp_path, shelf=shelf) as bot:
+        await box.command("ada", "#general", "/kb approve docs")
+        text = await told(bot, "No owner is named")
+        assert "`kvasir sync --approve SOURCE`" in text
+        assert 'owners = ["U0ADA00001"]' in text
+        await box.command("ada", "#general", "/kb 批准 docs")
+        await told(bot, "尚未指定负责人")
+        await box.command("ada", "@kvasir", "/kb refresh docs")
+        await box.wait_until(lambda: shelf.refreshed == ["docs"])
+        with_button = {"user": {"id": "U0ADA00001"}, "channel": {"id": "C0GENERAL1"}}
+        await _kb_of(bot).approve(kb.Typed.pressed(with_button, kb._button(HELD, chinese=False)))
+    assert shelf.approved == []
+
+
+async def test_only_owners_read_why_a_source_is_in_trouble() -> None:
+    """Such a reason names hosts and accounts; that there is trouble is told to everybody, wherever it is shown."""
+    why = "postgresql://kvasir@db.internal:5432 refuses the account. Renew it."
+    ill = source("docs", error=why, watch_trouble="inotify on /srv/secret is used up. Raise it.")
+    shelf = Shelf(state=holding(ill), report=SyncReport({"docs": SourceReport(error=why)}, 1.5))
+    looks = ("status", "sources", "状态", "来源", "home")
+    for owners, typed in [
+        *((frozenset[str](), typed) for typed in (*looks, "refresh", "刷新")),
+        *((frozenset({"U0BO000002"}), typed) for typed in looks),
+    ]:
+        said = await _said(shelf, owners, typed, "U0ADA00001")
+        assert "db.internal" not in said, typed
+        assert "/srv/secret" not in said, typed
+        assert "Owners are told why" in said or "原因只告诉负责人" in said, typed
+    for typed in (*looks, "refresh", "刷新"):
+        assert "db.internal" in await _said(shelf, frozenset({"U0BO000002"}), typed, "U0BO000002"), typed
+
+
+class _Calls:
+    """Takes every call of the Web API."""
+
+    async def call(self, _method: str, **_arguments: Any) -> dict[str, Any]:
+        return {"ok": True, "channel": {"id": "D0ADA00001"}, "ts": "1.0"}
+
+
+async def _said(shelf: Shelf, owners: frozenset[str], typed: str, user: str) -> str:
+    """Return what a person is told last of a command that was typed in a channel."""
+    answers = []
+
+    async def keep(_url: str, payload: Any) -> bool:
+        answers.append(shown(payload))
+        return True
+
+    calls: Any = _Calls()
+    desk = kb.Kb(shelf, lambda: Status(State.READY), calls, keep, apology=str, access=Access(owners))
+    if typed == "home":
+        return await desk.status(user)
+    await desk.run(kb.Typed(typed, user, "C0GENERAL1", "http://127.0.0.1:9/answer"))
+    return answers[-1]
 
 
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
