@@ -12,12 +12,16 @@ from typing import Final, Protocol, TypeVar
 import aiohttp
 from yarl import URL
 
-from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
+from knowledge.errors import FetchError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import SourceContext
 from knowledge.sources.common import too_large
 from knowledge.sources.http_call import Call
 from knowledge.sources.http_patience import Pace, Patience, Reply, wait_s
 from knowledge.sources.json_form import JsonObject
+from knowledge.web.dialling import named_connector
+from knowledge.web.fetch import tls_of
+from knowledge.web.guard import target_of
+from knowledge.web.proxies import Proxy
 
 MAX_ANSWER_BYTES: Final = 64_000_000
 """A longer answer in JSON is not read; documents have the limit of their source."""
@@ -100,7 +104,9 @@ Following = Callable[[Call, JsonObject], Call | None]
 
 
 class HttpApi:
-    """Calls to one service. The session is opened by the first call and closed by ``close``; then it may go on.
+    """Calls to one service. Sessions are opened by the first call and closed by ``close``; then it may go on.
+
+    They go through the proxies of ``context.web``, which are told the name: the operator has chosen the host.
 
     All methods raise ``SourceDenied`` when the service refuses the credentials, ``SourceUnavailable`` when it cannot be
     reached, keeps failing or asks for more patience than there is, and ``Refused`` for one call that it refuses.
@@ -120,7 +126,7 @@ class HttpApi:
         self._authorization = authorization
         self._patience = patience or Patience()
         self._pace = Pace(per_second, context.sleep) if per_second else None
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._failed = 0
         """Calls that failed in all attempts since the last that did not."""
 
@@ -199,9 +205,9 @@ class HttpApi:
         raise self._denied()  # its last attempt was the one after renewal
 
     async def close(self) -> None:
-        """Close the session; safe to call twice."""
-        session, self._session = self._session, None
-        if session is not None:
+        """Close the sessions; safe to call twice."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
     def _passes(self, reply: Reply) -> bool:
@@ -217,6 +223,11 @@ class HttpApi:
                 return await self._follow(call, limit)
         except TimeoutError:
             return f"gave no answer within {within_s:.0f} s"
+        except FetchError as error:
+            return f"{_UNREACHABLE}: {error.reason}"
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            status = f", which answers {error.status}" if isinstance(error, aiohttp.ClientHttpProxyError) else ""
+            return f"{_UNREACHABLE} through the proxy{status}"
         except aiohttp.ClientConnectionError:
             return _UNREACHABLE
         except (aiohttp.ClientError, ConnectionError, ValueError):
@@ -239,7 +250,12 @@ class HttpApi:
     async def _once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> Reply:
         method = "GET" if body is None else "POST"
         data = None if body is None else body.encode()
-        async with self._opened().request(method, url, headers=headers, data=data, allow_redirects=False) as response:
+        proxy = self._context.web.proxies.of(target_of(url))
+        named = URL(proxy.url) if proxy is not None and proxy.is_http else None
+        session = await self._session(proxy)
+        async with session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, proxy=named
+        ) as response:
             if response.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 # Of an error its first words are enough.
                 return Reply(response.status, response.headers.copy(), await response.content.read(_PIECE_BYTES))
@@ -270,14 +286,18 @@ class HttpApi:
             )
         return target
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
+    async def _session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
+        if proxy not in self._sessions:
+            tls = await asyncio.to_thread(tls_of, self._context.web)
+            if proxy in self._sessions:  # another task was quicker
+                return self._sessions[proxy]
+            self._sessions[proxy] = aiohttp.ClientSession(
+                connector=named_connector(proxy, tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept": "application/json, */*;q=0.5", "User-Agent": "Kvasir"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=20),
             )
-        return self._session
+        return self._sessions[proxy]
 
     # What is said. Nothing of an answer is quoted: it may repeat what it was asked with.
 
@@ -307,7 +327,7 @@ class HttpApi:
         """
         kind: type[SourceError] = SourceUnavailable
         if isinstance(reply, str):
-            what, own = reply, reply != _UNREACHABLE
+            what, own = reply, not reply.startswith(_UNREACHABLE)
         elif reply.status in _BROKEN:
             what, own = f"answers with an error of its own (HTTP {reply.status})", True
         else:

@@ -144,6 +144,16 @@ def connector(rules: Rules, proxy: Proxy | None, *, resolve: Resolve, tls: ssl.S
     return _TunnelConnector(proxy, resolver=_Names(), **options)
 
 
+def named_connector(proxy: Proxy | None, tls: ssl.SSLContext) -> aiohttp.TCPConnector:
+    """Return what dials hosts that an operator has named: nothing is judged, and a proxy is told the name.
+
+    Through a proxy that speaks HTTP each request names it.
+    """
+    if proxy is None or proxy.is_http:
+        return aiohttp.TCPConnector(ssl=tls)
+    return _TunnelConnector(proxy, resolver=_Names(), ssl=tls)
+
+
 def session(dialler: aiohttp.TCPConnector, limits: Limits) -> aiohttp.ClientSession:
     """Return a session that keeps no cookies, reads no environment and unpacks nothing by itself."""
     return aiohttp.ClientSession(

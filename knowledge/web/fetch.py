@@ -180,14 +180,15 @@ class Fetcher:
         if proxy not in self._sessions:
             if self._tls is None:
                 # Some hundred certificates are read from disk.
-                self._tls = await asyncio.to_thread(_tls, self._settings)
+                self._tls = await asyncio.to_thread(tls_of, self._settings)
             if proxy not in self._sessions:  # another task may have been quicker
                 dialler = dialling.connector(self._rules, proxy, resolve=self._resolve, tls=self._tls)
                 self._sessions[proxy] = dialling.session(dialler, self._settings.limits)
         return self._sessions[proxy]
 
 
-def _tls(settings: WebSettings) -> ssl.SSLContext:
+def tls_of(settings: WebSettings) -> ssl.SSLContext:
+    """Return what certificates are checked by: the system's authorities, and the company's own."""
     context = ssl.create_default_context()
     if settings.ca_file is not None:
         context.load_verify_locations(cafile=settings.ca_file)

@@ -112,6 +112,12 @@ class Target:
         return self.origin + self.path
 
 
+def target_of(url: URL) -> Target:
+    """Return an address that an operator has named as a target; it is not judged."""
+    host = (url.host or "").lower()
+    return Target(url.scheme, host, url.port or 0, url.raw_path_qs, _literal(host))
+
+
 def rules(allow_hosts: Collection[str] = (), ports: Collection[int] = PORTS) -> Rules:
     """Return the rules with these hosts named: ``host`` or ``host:port``, IPv6 addresses in brackets.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class FakeService:
         self.calls: list[web.Request] = []
         self.faults: list[Fault] = []
         self.url = ""
+        self.tls: ssl.SSLContext | None = None
+        """A context for ``localhost``, to speak TLS by that name."""
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -46,9 +49,10 @@ class FakeService:
         self.routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls)
         await site.start()
-        self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
+        origin = "http://127.0.0.1" if self.tls is None else "https://localhost"
+        self.url = f"{origin}:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
 
     async def stop(self) -> None:
         if self._runner is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from knowledge.interfaces import EVERYONE, Listed, Source, SourceContext
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import Kind, read_options
+from knowledge.web.settings import WebSettings
 from tests.sources_bench import memories
 
 
@@ -18,6 +19,7 @@ class World:
     now: float = 1_800_000_000.0
     slept: list[float] = field(default_factory=list)
     kept: dict[str, bytes] = field(default_factory=dict)
+    web: WebSettings = field(default_factory=WebSettings)
 
     async def sleep(self, seconds: float) -> None:
         """Note how long, and let the clock jump."""
@@ -36,7 +38,7 @@ class World:
         spec = SourceSpec("wiki", "hosted", options, folder)
         context = SourceContext(
             name="wiki", base_dir=folder, state_dir=folder / "state", memory=memories(self.kept), readers=readers,
-            secrets=secrets, now=lambda: self.now, sleep=self.sleep,
+            secrets=secrets, now=lambda: self.now, sleep=self.sleep, web=self.web,
         )  # fmt: skip
         return kind.build(context, read_options(kind.options, spec))
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,9 +18,13 @@ from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, Sou
 from knowledge.interfaces import Source
 from knowledge.sources import confluence
 from knowledge.sources.http_patience import Pace, Reply, retry_after_s, wait_s
+from knowledge.web.proxies import Proxies, Proxy
+from knowledge.web.settings import WebSettings
 from tests.sources.fake_confluence import FakeConfluence
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing
+from tests.web.certificates import Authority
+from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
 
 TOKEN = "s3cret-t0ken"
 
@@ -207,3 +215,71 @@ def test_any_retry_after_is_a_wait_or_nothing(header: str, now: float) -> None:
 def test_waits_grow_and_are_spread(attempt: int, chance: float) -> None:
     wait = wait_s(Reply(500, {}, b""), attempt, 0.0, chance)
     assert 2 ** (attempt - 1) <= wait <= 1.5 * 2 ** (attempt - 1)
+
+
+# ── Through proxies ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.asynccontextmanager
+async def behind(
+    world: World, folder: Path, scheme: str, *, tls: bool, password: str = "hunter2"
+) -> AsyncIterator[tuple[FakeConfluence, TestProxy, Source]]:
+    """Yield a service, a proxy that wants a password, and the source that is told of both."""
+    authority, fake = Authority(folder), FakeConfluence(cloud=True, token=TOKEN)
+    fake.tls = authority.server("localhost") if tls else None
+    fake.space("ENG")
+    page = fake.page("Leave", "<p>Thirty days.</p>")
+    fake.file(page, "leave.pdf", b"%PDF-1.4")
+    proxy = (HttpProxy if scheme == "http" else SocksProxy)(_at_home, password="hunter2")
+    async with fake, listening(proxy) as place:
+        one = Proxy(f"{scheme}://kvasir:{password}@{place}")
+        world.web = WebSettings(proxies=Proxies(http=one, https=one), ca_file=authority.ca_file)
+        options = {"url": fake.url, "edition": "cloud", "token_env": "T", "rights": "ignore"}
+        source = world.build(confluence.KIND, {"token": TOKEN}, **options)
+        yield fake, proxy, source
+        await source.close()
+
+
+async def _at_home(_host: str) -> list[str]:
+    return ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_service_is_spoken_to_through_the_proxy(
+    world: World, tmp_path: Path, scheme: str, *, tls: bool
+) -> None:
+    """The proxy is told the name, and sees of TLS nothing but that."""
+    async with behind(world, tmp_path, scheme, tls=tls) as (fake, proxy, source):
+        found = await listing(source)
+        for one in found.values():
+            assert (await source.read(one)).data
+        assert len(found) == 2
+        assert set(proxy.told) == {fake.url.partition("://")[2]}
+        assert not proxy.refused
+        assert not any("Proxy-Authorization" in call.headers for call in fake.calls if tls)
+
+
+async def test_no_proxy_goes_past_it(world: World, tmp_path: Path) -> None:
+    async with behind(world, tmp_path, "http", tls=True) as (fake, proxy, _):
+        proxies = replace(world.web.proxies, no_proxy=("localhost",))
+        world.web = replace(world.web, proxies=proxies)
+        options = {"url": fake.url, "edition": "cloud", "token_env": "T", "rights": "ignore"}
+        past = world.build(confluence.KIND, {"token": TOKEN}, **options)
+        assert len(await listing(past)) == 2
+        assert proxy.told == []
+        await past.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_a_proxy_that_refuses_is_named_and_nothing_secret_is(
+    world: World, tmp_path: Path, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with behind(world, tmp_path, scheme, tls=True, password="wr0ng-s3cret") as (fake, proxy, source):
+            with pytest.raises(SourceUnavailable, match="proxy") as told:
+                await listing(source)
+            assert proxy.refused
+            assert fake.calls == []
+    assert "wr0ng-s3cret" not in f"{told.value!r} {told.value.__cause__!r} {caplog.text} {world.web!r}"
+    assert TOKEN not in caplog.text
