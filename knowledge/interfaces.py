@@ -126,7 +126,7 @@ class Memory(Protocol):
         """Return what was saved last, None for nothing."""
 
     async def save(self, data: bytes) -> None:
-        """Replace it, whole, once a listing is complete."""
+        """Replace it, whole: once a listing is complete, or as far as it is where the next one can go on from there."""
 
 
 @dataclass(frozen=True, slots=True)

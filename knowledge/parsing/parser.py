@@ -6,12 +6,13 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.interfaces import Content, Document
 from knowledge.parsing.formats import format_of, kind_of
-from knowledge.parsing.wire import HEADER, Task, decode_result, encode_task
+from knowledge.parsing.wire import HEADER, Reading, Task, decode_reading, decode_result, encode_task
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000
 """The size up to which a document is read, unless told otherwise."""
@@ -27,6 +28,7 @@ _DISCARD_BYTES = 1 << 20
 _START_S = 60.0
 """For the process to say that it is ready; a document's own time begins after it."""
 _END_S = 2.0
+_Read = TypeVar("_Read")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR")
 
 
@@ -81,7 +83,20 @@ class Parser:
         kind = format_of(document, content.media_type, content.data)
         task = Task(kind, document, content.media_type, self._deadline_s)
         async with self._turn:
-            return await self._ask(task, content.data)
+            answer = await self._ask(task, content.data)
+        return _decoded(answer, document, decode_result)
+
+    async def read(self, kind: Reading, data: bytes, url: str, media_type: str = "", robots_tag: str = "") -> object:
+        """Read something off the web that is no document yet; returns it as JSON has it.
+
+        Raises:
+            ParseError: it is refused, took too long or too much memory, or broke the process.
+
+        """
+        task = Task(kind, url, media_type, self._deadline_s, robots_tag)
+        async with self._turn:
+            answer = await self._ask(task, data)
+        return _decoded(answer, url, decode_reading)
 
     @staticmethod
     def kind(document: str, content: Content) -> str:
@@ -93,7 +108,7 @@ class Parser:
         async with self._turn:
             await self._end()
 
-    async def _ask(self, task: Task, data: bytes) -> Document:
+    async def _ask(self, task: Task, data: bytes) -> bytes:
         if self._process is not None and self._process.returncode is not None:
             # It died between two documents (out of memory, say): neither of them is to blame.
             self._process = None
@@ -115,7 +130,7 @@ class Parser:
         self._served += 1
         if self._served >= self._recycle_after:
             await self._end()
-        return _decoded(answer, task.document)
+        return answer
 
     async def _start(self, document: str) -> asyncio.subprocess.Process:
         argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", str(self._memory_bytes))
@@ -210,8 +225,8 @@ async def _crash(document: str, process: asyncio.subprocess.Process) -> str:
     )
 
 
-def _decoded(answer: bytes, document: str) -> Document:
+def _decoded(answer: bytes, document: str, decode: Callable[[bytes], _Read]) -> _Read:
     try:
-        return decode_result(answer)
+        return decode(answer)
     except (ValueError, TypeError, KeyError) as error:
         raise ParseError(f"{document} made its parser misbehave. Export it anew, or leave it out.") from error

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from knowledge.interfaces import Document
 from knowledge.parsing.formats import Format
+from knowledge.parsing.wire import Reading, Task
 
 _TEXTUAL = {
     Format.MARKDOWN: ("markdown", "parse_markdown"),
@@ -19,6 +20,30 @@ _BINARY = {
     Format.PPTX: ("slides", "parse_pptx"),
     Format.XLSX: ("sheets", "parse_xlsx"),
 }
+
+_READINGS = {
+    Reading.PAGE: ("knowledge.web.page", "read_page"),
+    Reading.FEED: ("knowledge.sources.feed_reading", "read_feed"),
+    Reading.SITEMAP: ("knowledge.sources.sitemap", "read_sitemap"),
+}
+
+
+def read_as(kind: Reading, data: bytes, task: Task) -> object:
+    """Read something off the web that is no document yet.
+
+    Raises:
+        ParseError: it is refused.
+
+    """
+    module, function = _READINGS[kind]
+    read = getattr(import_module(module), function)
+    told = {
+        Reading.PAGE: (task.document, task.media_type or "", task.robots_tag),
+        Reading.FEED: (task.media_type or "", task.document),
+        Reading.SITEMAP: (),
+    }[kind]
+    found: object = read(data, *told)
+    return found
 
 
 def parse_as(kind: Format, data: bytes, document: str, media_type: str | None) -> Document:

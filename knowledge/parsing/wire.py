@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 import struct
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
@@ -24,26 +26,38 @@ _ERRORS: Final = {
 }
 
 
+class Reading(StrEnum):
+    """What is read off something from the web before it is a document."""
+
+    PAGE = "page"
+    FEED = "feed"
+    SITEMAP = "sitemap"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A document to parse."""
+    """A document to parse, or something from the web to read off."""
 
-    kind: Format
+    kind: Format | Reading
     document: str
+    """Its id, or its address."""
     media_type: str | None
     deadline_s: float
+    robots_tag: str = ""
+    """A page's ``X-Robots-Tag``."""
 
 
 def encode_task(task: Task, data: bytes) -> bytes:
     """Return the frame that asks for a document to be parsed."""
-    head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s]).encode()
+    head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s, task.robots_tag]).encode()
     return HEADER.pack(len(head), len(data)) + head + data
 
 
 def decode_task(head: bytes) -> Task:
     """Return the task in a frame's JSON."""
-    kind, document, media_type, deadline_s = json.loads(head)
-    return Task(Format(kind), document, media_type, deadline_s)
+    kind, document, media_type, deadline_s, robots_tag = json.loads(head)
+    known = Reading(kind) if kind in list(Reading) else Format(kind)
+    return Task(known, document, media_type, deadline_s, robots_tag)
 
 
 def encode_result(result: Document | ParseError) -> bytes:
@@ -53,9 +67,24 @@ def encode_result(result: Document | ParseError) -> bytes:
     else:
         sections = [[part.headings, part.text, part.page, part.anchor] for part in result.sections]
         body = {"title": result.title, "sections": sections}
+    return _frame(body)
+
+
+def encode_reading(read: object) -> bytes:
+    """Return the frame that answers a ``Reading``: dataclasses of texts, dates, numbers and lists of them, or None."""
+    return _frame({"read": read})
+
+
+def _frame(body: object) -> bytes:
     # Halves of surrogate pairs cannot be encoded, and are dropped on the way.
-    encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "ignore")
+    encoded = json.dumps(body, ensure_ascii=False, default=_plain).encode("utf-8", "ignore")
     return HEADER.pack(0, len(encoded)) + encoded
+
+
+def _plain(value: Any) -> object:  # noqa: ANN401 - whatever JSON does not know
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def decode_result(body: bytes) -> Document:
@@ -66,12 +95,28 @@ def decode_result(body: bytes) -> Document:
         ValueError: it answered something else.
 
     """
+    answer = _answered(body)
+    return Document(clean(str(answer["title"])), tuple(_section(*fields) for fields in answer["sections"]))
+
+
+def decode_reading(body: bytes) -> object:
+    """Return what was read, as JSON has it: whoever asked makes of it what it should be.
+
+    Raises:
+        ParseError, ValueError, KeyError: as ``decode_result``.
+
+    """
+    read: object = _answered(body)["read"]
+    return read
+
+
+def _answered(body: bytes) -> dict[str, Any]:
     answer = json.loads(body)
     if not isinstance(answer, dict):
         raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer
     if "error" in answer:
         raise _ERRORS.get(str(answer["error"]), ParseError)(str(answer.get("text")))
-    return Document(clean(str(answer["title"])), tuple(_section(*fields) for fields in answer["sections"]))
+    return answer
 
 
 def clean(text: str) -> str:

@@ -14,9 +14,8 @@ import sys
 from typing import BinaryIO
 
 from knowledge.errors import DocumentTooLarge, ParseError
-from knowledge.interfaces import Document
-from knowledge.parsing.registry import parse_as
-from knowledge.parsing.wire import HEADER, Task, decode_task, encode_result
+from knowledge.parsing.registry import parse_as, read_as
+from knowledge.parsing.wire import HEADER, Reading, Task, decode_task, encode_reading, encode_result
 
 _GRACE_S = 10
 """After the deadline, which the parent enforces; the alarm is for when the parent is gone."""
@@ -30,20 +29,24 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         head_bytes, data_bytes = HEADER.unpack(header)
         task = decode_task(source.read(head_bytes))
         signal.alarm(int(task.deadline_s) + _GRACE_S)
-        sink.write(encode_result(_answer(task, source.read(data_bytes))))
+        sink.write(_answer(task, source.read(data_bytes)))
         sink.flush()
         signal.alarm(0)
 
 
-def _answer(task: Task, data: bytes) -> Document | ParseError:
+def _answer(task: Task, data: bytes) -> bytes:
     try:
-        return parse_as(task.kind, data, task.document, task.media_type)
+        if isinstance(task.kind, Reading):
+            return encode_reading(read_as(task.kind, data, task))
+        return encode_result(parse_as(task.kind, data, task.document, task.media_type))
     except ParseError as error:
-        return error
+        return encode_result(error)
     except MemoryError:
-        return DocumentTooLarge(f"{task.document} needs too much memory to be read. Split it, or leave it out.")
+        return encode_result(
+            DocumentTooLarge(f"{task.document} needs too much memory to be read. Split it, or leave it out.")
+        )
     except RecursionError:
-        return ParseError(f"{task.document} nests too deeply to be read. Simplify it, or leave it out.")
+        return encode_result(ParseError(f"{task.document} nests too deeply to be read. Simplify it, or leave it out."))
 
 
 def main() -> None:

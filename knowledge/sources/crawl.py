@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -11,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
 from knowledge.sources.frontier import Frontier, Stop
 from knowledge.sources.host import TOGETHER, Host, conditions
+from knowledge.sources.reader import Reader
 from knowledge.sources.spool import Spool
 from knowledge.sources.visits import Visit, confirmed
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetched
-from knowledge.web.page import moment, read_page
+from knowledge.web.page import moment
 from knowledge.web.robots import directives
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
@@ -30,6 +32,7 @@ TYPES = HTML | {
 """What becomes a document; a page of another type is left unread."""
 
 TOO_LARGE = "too large"
+TOO_HARD = "takes more time or memory to be taken apart than there is"
 
 _IN_A_ROW = 5
 """Pages that do not answer one after another: perhaps the site is down."""
@@ -60,6 +63,8 @@ class Asking:
     """Whether links are followed."""
     here: Mapping[str, Fetched] = field(default_factory=dict)
     """Pages that were fetched already, by address."""
+    since: float = math.inf
+    """Pages that were fetched at or after that moment, by a crawl that was cut, are not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class Crawl:
         *,
         known: Mapping[str, Visit],
         spool: Spool,
+        reader: Reader,
         asking: Asking,
         now: float,
     ) -> None:
@@ -97,6 +103,7 @@ class Crawl:
         self._frontier = frontier
         self._known = known
         self._spool = spool
+        self._reader = reader
         self._asking = asking
         self._now = now
         self._lost_in_a_row = 0
@@ -151,7 +158,7 @@ class Crawl:
         if not self._host.robots.allows(stop.address):
             return None
         known = self._known.get(stop.document)
-        if known is not None and self._is_as_it_was(stop, known):
+        if known is not None and (self._is_from_the_cut_crawl(known) or self._is_as_it_was(stop, known)):
             return Found(known)
         try:
             return await self._fetched(stop, known)
@@ -169,9 +176,12 @@ class Crawl:
         if found.status == _UNCHANGED and known is not None:
             return Found(confirmed(known, self._now, stop.sitemap_date))
         if found.status == _OK:
-            return await asyncio.to_thread(self._read, stop, found)
+            return await self._read(stop, found)
         gone = found.status in _REFUSALS and found.status not in _FOR_NOW
         return None if gone else Lost(f"it answers {found.status}")
+
+    def _is_from_the_cut_crawl(self, known: Visit) -> bool:
+        return self._asking.since <= known.fetched_at <= self._now
 
     def _is_as_it_was(self, stop: Stop, known: Visit) -> bool:
         """Say whether the sitemap's word is enough; a date that is young may hide a second change."""
@@ -185,11 +195,12 @@ class Crawl:
         version = f"over {self._asking.max_bytes}"
         return Visit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
 
-    def _read(self, stop: Stop, found: Fetched) -> Found | None:
+    async def _read(self, stop: Stop, found: Fetched) -> Found | None:
         address = self._site.address(found.url, found.url)
         if address is None or not self._host.robots.allows(address):
             return None  # it has moved out of the site
-        return Found(visit_of(found, address, self._site, self._now, stop.sitemap_date), found.data)
+        visit = await visit_of(found, address, self._site, self._reader, self._now, stop.sitemap_date)
+        return Found(visit, found.data)
 
     async def _settled(self, stop: Stop, result: Found | Lost | None) -> tuple[str, Visit] | None:
         """Go on from what was found; return the document if it is one."""
@@ -265,25 +276,18 @@ class Crawl:
         return True
 
 
-def visit_of(found: Fetched, address: str, site: Site, now: float, sitemap_date: str | None = None) -> Visit:
+async def visit_of(
+    found: Fetched, address: str, site: Site, reader: Reader, now: float, sitemap_date: str | None = None
+) -> Visit:
     """Return what to remember of a page that was fetched."""
-    content_type = found.headers.get("content-type", "")
-    robots_tag = found.headers.get("x-robots-tag", "")
-    visit = Visit(
-        address=address,
-        version=hashlib.sha256(found.data).hexdigest()[:32],
-        media_type=content_type,
-        etag=found.headers.get("etag"),
-        last_modified=found.headers.get("last-modified"),
-        size_bytes=len(found.data),
-        modified_at=_changed(found.headers),
-        index="noindex" not in directives([robots_tag]),
-        sitemap_date=sitemap_date,
-        fetched_at=now,
-    )
+    visit = await asyncio.to_thread(_visit_of, found, address, now, sitemap_date)
     if found.media_type not in HTML:
         return visit
-    page = read_page(found.data, found.url, content_type, robots_tag)
+    try:
+        page = await reader.page(found)
+    except ParseError:
+        # Without validators: it is fetched again at the next listing, for it may have been the machine's fault.
+        return replace(visit, unreadable=TOO_HARD, etag=None, last_modified=None)
     links = (site.address(link, found.url) for link in page.links)
     return replace(
         visit,
@@ -294,6 +298,24 @@ def visit_of(found: Fetched, address: str, site: Site, now: float, sitemap_date:
         canonical=site.address(page.canonical, found.url) if page.canonical else None,
         index=page.index,
         unreadable=page.unreadable,
+    )
+
+
+def _visit_of(found: Fetched, address: str, now: float, sitemap_date: str | None) -> Visit:
+    """Return what is told without a look into a page."""
+    content_type = found.headers.get("content-type", "")
+    robots_tag = found.headers.get("x-robots-tag", "")
+    return Visit(
+        address=address,
+        version=hashlib.sha256(found.data).hexdigest()[:32],
+        media_type=content_type,
+        etag=found.headers.get("etag"),
+        last_modified=found.headers.get("last-modified"),
+        size_bytes=len(found.data),
+        modified_at=_changed(found.headers),
+        index="noindex" not in directives([robots_tag]),
+        sitemap_date=sitemap_date,
+        fetched_at=now,
     )
 
 

@@ -18,6 +18,7 @@ from knowledge.errors import (
     FetchError,
     FetchRefused,
     FetchTooLarge,
+    ParseError,
     SourceDenied,
     SourceError,
     SourceMisconfigured,
@@ -26,13 +27,13 @@ from knowledge.errors import (
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, limit_bytes, recall, remember
 from knowledge.sources.crawl import HTML, TYPES
-from knowledge.sources.feed_reading import Entry, read_feed
-from knowledge.sources.host import Host, Pace, conditions
+from knowledge.sources.feed_reading import Entry
+from knowledge.sources.host import DENIED, Host, Pace, conditions, plain
+from knowledge.sources.reader import Reader
 from knowledge.sources.registry import Kind
 from knowledge.web.extract import MAIN_TEXT
 from knowledge.web.fetch import Ask, Fetcher
 from knowledge.web.guard import Rules, judge_url, rules
-from knowledge.web.page import read_page
 
 _MEMORY_VERSION = 1
 _MOST_KEPT = 20_000
@@ -42,7 +43,6 @@ _MOST_HOSTS = 100
 _DAYS = re.compile(r"([1-9]\d{0,4})d")
 _DAY_S = 86_400.0
 _OK, _UNCHANGED = 200, 304
-_DENIED = frozenset({401, 403, 407, 451})
 _GONE = frozenset({404, 410})
 
 
@@ -102,6 +102,7 @@ class FeedSource:
         self._max_bytes = limit_bytes(context.name, options.max_mb)
         web = replace(context.web, contact=options.contact or context.web.contact)
         self._fetcher = Fetcher(web, allowed)
+        self._reader = Reader()
         self._limits = replace(web.limits, wire_bytes=self._max_bytes, body_bytes=self._max_bytes)
         self._delay_s = 0.0 if options.allow_hosts else _DELAY_S
         self._hosts: dict[str, Host] = {}
@@ -147,6 +148,7 @@ class FeedSource:
     async def close(self) -> None:
         """Close connections; the entries' texts stay."""
         self._hosts = {}
+        await self._reader.close()
         await self._fetcher.close()
 
     # ── The feed ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,10 +169,13 @@ class FeedSource:
             seen = {id_: replace(e, seen=now) if e.seen == listed else e for id_, e in before.entries.items()}
             return replace(before, entries=seen)
         self._check(found.status)
-        entries = await asyncio.to_thread(read_feed, found.data, found.headers.get("content-type", ""), found.url)
+        try:
+            entries = await self._reader.feed(found)
+        except ParseError as error:
+            raise SourceUnavailable(f"{error} Nothing of the feed is deleted.") from None
         if entries is None:
             raise SourceUnavailable(
-                f"{_plain(url)} is no RSS, Atom or JSON Feed. Look at the page for the feed's own address and put it "
+                f"{plain(url)} is no RSS, Atom or JSON Feed. Look at the page for the feed's own address and put it "
                 "into the key url."
             )
         await asyncio.to_thread(self._texts.put, entries)
@@ -178,18 +183,18 @@ class FeedSource:
         return Remembered({**before.entries, **fresh}, found.headers.get("etag"), found.headers.get("last-modified"))
 
     def _check(self, status: int) -> None:
-        if status in _DENIED:
+        if status in DENIED:
             raise SourceDenied(
-                f"{_plain(self._options.url)} asks for a login. Give Kvasir a way in with the key authorization_env."
+                f"{plain(self._options.url)} asks for a login. Give Kvasir a way in with the key authorization_env."
             )
         if status != _OK:
             raise SourceUnavailable(
-                f"The feed {_plain(self._options.url)} answers {status}. Look whether the address is right; until then "
+                f"The feed {plain(self._options.url)} answers {status}. Look whether the address is right; until then "
                 "nothing of it is deleted."
             )
 
     def _away(self, error: FetchError) -> SourceError:
-        url = _plain(self._options.url)
+        url = plain(self._options.url)
         if isinstance(error, FetchRefused):
             return SourceUnavailable(
                 f"{url} is not fetched: it is not on the public web, or leads out of it (the log has the reason). If "
@@ -235,7 +240,10 @@ class FeedSource:
             raise SourceError(f"The page of {document} {gone}. The next sync tries again.")
         content_type = found.headers.get("content-type", "")
         if found.media_type in HTML:
-            page = await asyncio.to_thread(read_page, found.data, found.url, content_type)
+            try:
+                page = await self._reader.page(found)
+            except ParseError as error:
+                raise SourceError(str(error)) from None
             if page.unreadable is not None:
                 raise SourceError(
                     f"The page of {document} {page.unreadable}. Set follow = false to read the feed itself."
@@ -274,7 +282,7 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
         raise _wrong(context, "url", f"{error.reason}; a host of your own network is named in allow_hosts") from None
     except ValueError as error:
         raise _wrong(context, "allow_hosts", str(error)) from None
-    key = SourceKey(context.name, "feed", _plain(target.url))
+    key = SourceKey(context.name, "feed", plain(target.url))
     return FeedSource(key, context, options, allowed, min(int(days[1]) * _DAY_S, 1e10))
 
 
@@ -359,8 +367,3 @@ def _entry(title: object, link: object, version: object, published: object, seen
         assert isinstance(published, (int, float))  # noqa: S101
         datetime.fromtimestamp(published, UTC)
     return Kept(title, link, version, published, seen)
-
-
-def _plain(url: str) -> str:
-    """Return of an address what an error may show."""
-    return url.partition("?")[0].partition("#")[0].replace("\n", " ")[:200]

@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,10 +15,13 @@ from typing import Any
 
 import feedparser
 
+from knowledge.errors import ParseError
 from knowledge.web.page import moment
 
 _MOST_ENTRIES = 5_000
 _LONGEST_ID = 180
+_ASIDE = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
+_ELEMENT = re.compile(rb"<[A-Za-z_:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,12 @@ class Entry:
 
 
 def read_feed(data: bytes, content_type: str, url: str) -> list[Entry] | None:
-    """Return a feed's entries, the first of those with one id; None for what is no feed."""
+    """Return a feed's entries, the first of those with one id; None for what is no feed.
+
+    Raises:
+        ParseError: it declares entities, by which a few bytes become gigabytes; no feed needs any.
+
+    """
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
     entries = _json_entries(data) if start.startswith(b"{") else _xml_entries(data, content_type, url)
     if entries is None:
@@ -62,11 +71,20 @@ def _whole(entry: Entry) -> Entry:
 
 
 def _xml_entries(data: bytes, content_type: str, url: str) -> Iterator[Entry] | None:
+    if _declares_entities(data):
+        raise ParseError(f"{url} declares XML entities, which no feed needs and which can blow up a reader.")
     headers = {"content-type": content_type or "application/xml", "content-location": url}
     feed = feedparser.parse(io.BytesIO(data), response_headers=headers)
     if not feed.get("version"):
         return None
     return (_from_xml(entry) for entry in feed.entries)
+
+
+def _declares_entities(data: bytes) -> bool:
+    """Tell whether what comes before the first element declares an entity, whatever the letters' width is."""
+    aside = _ASIDE.sub(b"", data.replace(b"\0", b""))
+    first = _ELEMENT.search(aside)
+    return b"<!entity" in (aside[: first.start()] if first else aside).lower()
 
 
 def _from_xml(entry: Mapping[str, Any]) -> Entry:

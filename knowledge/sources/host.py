@@ -15,6 +15,8 @@ TOGETHER = 2
 _ATTEMPTS = 3
 _LONGEST_WAIT_S = 300.0
 _BUSY = frozenset({429, 503})
+DENIED = frozenset({401, 403, 407, 451})
+MAY_BE_GONE = frozenset({404, 410, *DENIED})
 _GONE_ROBOTS = range(400, 500)
 _TOO_MANY = 429
 _OK = 200
@@ -98,6 +100,11 @@ class Host:
             return False
         self._pace.hold(wait_s)
         return True
+
+
+def plain(url: str) -> str:
+    """Return of an address what an error may show."""
+    return url.partition("?")[0].partition("#")[0].replace("\n", " ")[:200]
 
 
 def conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Bodies that a listing brought, kept on disk until they are read: a page is fetched once a sync."""
+"""Bodies that a listing brought, kept on disk until they are read: a page is fetched once, even if its crawl is cut."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import shutil
 from pathlib import Path
 
 _MOST_BYTES = 500_000_000
+_DIGEST_BYTES = 32
 
 
 class Spool:
-    """A folder of bodies, bounded; what does not fit is fetched again when it is read. Lost, it costs time alone."""
+    """A folder of bodies, bounded; what does not fit is fetched again when it is read. Lost, it costs time alone.
+
+    A body lies behind its own digest: one that a crash cut short counts as lost.
+    """
 
     def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
         self._folder = folder
         self._most = most_bytes
         self._bytes = 0
-        self._held: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Count what an earlier process left."""
+        try:
+            self._bytes = sum(path.stat().st_size for path in self._folder.iterdir())
+        except OSError:
+            self._bytes = 0
 
     def put(self, name: str, version: str, data: bytes) -> None:
         """Keep a body; a disk that is full keeps nothing."""
@@ -24,26 +34,24 @@ class Spool:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path(name).write_bytes(data)
+            self._path(name, version).write_bytes(hashlib.sha256(data).digest() + data)
         except OSError:
             return
         self._bytes += len(data)
-        self._held[name] = version
 
     def get(self, name: str, version: str) -> bytes | None:
         """Return the body of that version, None where it is not kept."""
-        if self._held.get(name) != version:
-            return None
         try:
-            return self._path(name).read_bytes()
+            kept = self._path(name, version).read_bytes()
         except OSError:
             return None
+        data = kept[_DIGEST_BYTES:]
+        return data if hashlib.sha256(data).digest() == kept[:_DIGEST_BYTES] else None
 
     def clear(self) -> None:
         """Drop everything."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._held = {}
         self._bytes = 0
 
-    def _path(self, name: str) -> Path:
-        return self._folder / hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    def _path(self, name: str, version: str) -> Path:
+        return self._folder / hashlib.sha256(f"{name}\0{version}".encode("utf-8", "replace")).hexdigest()

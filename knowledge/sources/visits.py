@@ -36,8 +36,11 @@ class Visit:
     """Seconds since the epoch; the last time that the server was asked."""
 
 
-def encode(visits: Mapping[str, Visit]) -> dict[str, Any]:
-    """Return visits, by document, as JSON holds them; links are numbers, as most pages have the same ones."""
+def encode(visits: Mapping[str, Visit], begun: float | None = None) -> dict[str, Any]:
+    """Return visits, by document, as JSON holds them; links are numbers, as most pages have the same ones.
+
+    ``begun`` is when the crawl began that is not at its end yet, in seconds since the epoch.
+    """
     numbers: dict[str, int] = {}
     pages = {}
     for document, visit in visits.items():
@@ -47,7 +50,7 @@ def encode(visits: Mapping[str, Visit]) -> dict[str, Any]:
             [numbers.setdefault(link, len(numbers)) for link in visit.links], visit.canonical, visit.index,
             visit.unreadable, visit.sitemap_date, visit.fetched_at,
         ]  # fmt: skip
-    return {"links": list(numbers), "pages": pages}
+    return {"links": list(numbers), "pages": pages, "begun": begun}
 
 
 def decode(held: object) -> dict[str, Visit]:
@@ -59,6 +62,12 @@ def decode(held: object) -> dict[str, Visit]:
         return {str(document): _visit(fields, links) for document, fields in held["pages"].items()}
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
         return {}
+
+
+def cut_at(held: object, earliest: float, latest: float) -> float | None:
+    """Return when the crawl began that was cut, None where none was, or not between these moments."""
+    begun = held.get("begun") if isinstance(held, dict) else None
+    return begun if isinstance(begun, float) and earliest <= begun <= latest else None
 
 
 def _visit(fields: Any, links: list[str]) -> Visit:  # noqa: ANN401 - whatever was kept

@@ -13,7 +13,6 @@ from knowledge.errors import (
     FetchError,
     FetchRefused,
     FetchTooLarge,
-    FetchUnlisted,
     SourceDenied,
     SourceError,
     SourceMisconfigured,
@@ -23,13 +22,15 @@ from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceK
 from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
 from knowledge.sources.crawl import HTML, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
 from knowledge.sources.frontier import Frontier
-from knowledge.sources.host import Host, Pace
+from knowledge.sources.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.sources.path_filter import path_filter
+from knowledge.sources.reader import Reader
 from knowledge.sources.registry import Kind
-from knowledge.sources.sitemap import LIMIT_BYTES, Sitemap, read_sitemap
+from knowledge.sources.sitemap import LIMIT_BYTES
 from knowledge.sources.sitemap import TYPES as SITEMAP_TYPES
+from knowledge.sources.sitemap_walk import SitemapWalk
 from knowledge.sources.spool import Spool
-from knowledge.sources.visits import MEMORY_VERSION, Visit, decode, encode
+from knowledge.sources.visits import MEMORY_VERSION, Visit, cut_at, decode, encode
 from knowledge.web.canonical import Site
 from knowledge.web.extract import MAIN_TEXT
 from knowledge.web.fetch import Ask, Fetched, Fetcher
@@ -39,10 +40,11 @@ from knowledge.web.page import LOGIN, is_login, moment
 _DELAY_S = 0.5
 """Between two requests to a host that is not the company's own."""
 _PAGE_S = 120.0
-_MOST_SITEMAPS = 200
+_NOTED_S = 30.0
+"""Between two times that a crawl under way writes down what it has found."""
+_GOES_ON_S = 86_400.0
+"""For how long a crawl that was cut may be gone on with."""
 _OK = 200
-_DENIED = frozenset({401, 403, 407, 451})
-_MAY_BE_GONE = frozenset({404, 410, *_DENIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class WebsiteSource:
     """Lists and reads the pages of a site, and the PDF, Office and text files that it links to.
 
     A page's version is made of its text. Each listing asks for every page; an unchanged one costs the server no body.
-    What a listing brought is kept on disk until it is read.
+    What a listing brought is kept on disk until it is read. A crawl that is cut, by its deadline or a crash, is gone on
+    with by the next one: for a day, what it found is not asked for again.
     """
 
     def __init__(
@@ -101,7 +104,10 @@ class WebsiteSource:
         own = bool(options.allow_hosts) and allowed.names(_host_of(options.url))
         delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
         self._host = Host(self._fetcher, Pace(delay_s, context.sleep, context.now), context.now)
+        self._reader = Reader()
         self._spool = Spool(context.state_dir / "spool")
+        self._cut = False
+        """Whether a listing has begun and not come to its end."""
         self._visits: Mapping[str, Visit] = {}
 
     @property
@@ -135,40 +141,60 @@ class WebsiteSource:
         return Content(data or b"", _media_type(visit), visit.version)
 
     async def close(self) -> None:
-        """Close connections, and drop what was kept for this sync."""
+        """Close connections, and drop what was kept for this sync unless the next one goes on from it."""
         self._visits = {}
-        self._spool.clear()
+        if not self._cut:
+            await asyncio.to_thread(self._spool.clear)
+        await self._reader.close()
         await self._fetcher.close()
 
     # ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
-        self._spool.clear()
         self._visits = {}
-        known = decode(await recall(self._memory, MEMORY_VERSION))
+        now = self._context.now()
+        held = await recall(self._memory, MEMORY_VERSION)
+        known, begun = decode(held), cut_at(held, now - _GOES_ON_S, now)
+        await asyncio.to_thread(self._spool.clear if begun is None else self._spool.open)
+        self._cut = begun is not None
         if self._options.robots:
             await self._learn()
         site, here = await self._start()
         frontier = Frontier(
             site, self._not_excluded(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
         )
-        crawl = Crawl(
-            site, self._host, frontier, known=known, spool=self._spool, now=self._context.now(),
-            asking=Asking(self._ask, self._max_bytes, self._options.url, follow=self._options.links, here=here),
+        asking = Asking(
+            self._ask, self._max_bytes, self._options.url, follow=self._options.links, here=here,
+            since=math.inf if begun is None else begun,
         )  # fmt: skip
+        crawl = Crawl(
+            site, self._host, frontier, known=known, spool=self._spool, reader=self._reader, asking=asking, now=now
+        )
         self._visits = crawl.visits
-        dates, broken = await self._sitemaps(site)
+        limits = replace(self._context.web.limits, total_s=_PAGE_S, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
+        sitemap_ask = Ask(accept=SITEMAP_TYPES, authorization=self._ask.authorization, limits=limits)
+        dates, broken = await SitemapWalk(site, self._host, self._reader, sitemap_ask, self._options.sitemap).pages()
         frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
         frontier.add(dates, dates=dates)
         takes = path_filter(self._options.include)
+        self._cut, noted = True, now
         try:
             async with aclosing(crawl.pages()) as found:
                 async for pages in found:
                     yield [self._listed(*page) for page in pages if takes(page[0])]
+                    if self._context.now() >= noted + _NOTED_S:
+                        await self._note({**known, **crawl.visits}, begun=now if begun is None else begun)
+                        noted = self._context.now()
         except Down:
             broken = broken or "the site has stopped answering"
-        await remember(self._memory, MEMORY_VERSION, encode({**(known if crawl.lost else {}), **crawl.visits}))
+        await self._note({**(known if crawl.lost else {}), **crawl.visits})
+        self._cut = False
         self._complain(crawl, frontier, broken)
+
+    async def _note(self, visits: Mapping[str, Visit], begun: float | None = None) -> None:
+        """Remember visits; ``begun`` is when the crawl began that has found them and is not at its end."""
+        held = await asyncio.to_thread(encode, visits, begun)
+        await remember(self._memory, MEMORY_VERSION, held)
 
     async def _learn(self) -> None:
         try:
@@ -195,7 +221,7 @@ class WebsiteSource:
             return self._site, {}  # a start page that is no page to read
         except FetchError as error:
             raise self._away(error) from None
-        if found.status in _DENIED or (is_login(found.url) and not is_login(url)):
+        if found.status in DENIED or (is_login(found.url) and not is_login(url)):
             raise SourceDenied(
                 f"{self._shown} asks for a login. Give Kvasir a way in with the key authorization_env, or take the "
                 "source out of kvasir.toml."
@@ -219,43 +245,6 @@ class WebsiteSource:
                 f"{self._shown} leads to {there.origin}{there.prefix}. Put that address into the key url of the source."
             )
         return Site(there.origin, self._site.hosts | there.hosts, self._site.prefix)
-
-    async def _sitemaps(self, site: Site) -> tuple[dict[str, str], str | None]:
-        """Return the pages that the sitemaps name, with their dates, and which sitemap could not be read."""
-        given = (self._options.sitemap,) if self._options.sitemap else self._host.robots.sitemaps
-        waiting = list(given or (f"{site.origin}/sitemap.xml",))
-        seen: set[str] = set()
-        dates: dict[str, str] = {}
-        broken: str | None = None
-        while waiting and len(seen) < _MOST_SITEMAPS:
-            url = waiting.pop(0)
-            if url in seen:
-                continue
-            seen.add(url)
-            found, problem = await self._sitemap(url, site)
-            broken = broken or (f"the sitemap {_plain(url)} {problem}" if problem else None)
-            if found is not None:
-                waiting += found.sitemaps
-                pages = ((site.address(page, url), changed) for page, changed in found.pages)
-                dates |= {page: changed.isoformat() if changed else "" for page, changed in pages if page is not None}
-        return dates, broken
-
-    async def _sitemap(self, url: str, site: Site) -> tuple[Sitemap | None, str | None]:
-        """Return a sitemap, or what is wrong with one that should be there."""
-        own = url.startswith(f"{site.origin}/")
-        limits = replace(self._context.web.limits, total_s=_PAGE_S, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
-        ask = Ask(accept=SITEMAP_TYPES, authorization=self._ask.authorization if own else None, limits=limits)
-        wanted = url == self._options.sitemap
-        try:
-            found = await self._host.fetch(url, ask)
-        except (FetchUnlisted, FetchRefused, FetchTooLarge) as error:
-            return None, error.reason if wanted else None
-        except FetchError as error:
-            return None, error.reason
-        if found.status != _OK:
-            return None, f"answers {found.status}" if wanted or found.status not in _MAY_BE_GONE else None
-        read = await asyncio.to_thread(read_sitemap, found.data)
-        return read, "is no sitemap" if wanted and read is None else None
 
     def _not_excluded(self) -> Callable[[str], bool]:
         if not self._options.exclude:
@@ -318,11 +307,11 @@ class WebsiteSource:
             raise self._unreadable(document, TOO_LARGE) from None
         except FetchError as error:
             raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
-        if found.status in _MAY_BE_GONE:
+        if found.status in MAY_BE_GONE:
             raise SourceError(f"{document} is gone from the site, or is not for everybody any more.")
         if found.status != _OK:
             raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
-        visit = await asyncio.to_thread(visit_of, found, found.url, self._site, self._context.now())
+        visit = await visit_of(found, found.url, self._site, self._reader, self._context.now())
         return visit, found.data
 
     def _unreadable(self, document: str, reason: str) -> SourceError:
@@ -338,7 +327,7 @@ class WebsiteSource:
 
     @property
     def _shown(self) -> str:
-        return _plain(self._options.url)
+        return plain(self._options.url)
 
 
 def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
@@ -376,11 +365,6 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _plain(url: str) -> str:
-    """Return of an address what an error may show."""
-    return url.partition("?")[0].partition("#")[0].replace("\n", " ")[:200]
 
 
 def _media_type(visit: Visit) -> str | None:

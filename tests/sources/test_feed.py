@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
+from knowledge.errors import ParseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source, SourceContext
 from knowledge.sources import feed as feeds
 from knowledge.sources.feed_reading import read_feed
+from knowledge.sources.reader import Reader
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories
@@ -91,8 +92,11 @@ def test_nothing_outside_a_feed_is_looked_at(tmp_path: Path) -> None:
     text = (
         f'<?xml version="1.0"?>{evil}<rss version="2.0"><channel><item><title>&x;&a11;</title></item></channel></rss>'
     )
-    told = read_feed(text.encode(), "text/xml", "http://x.example/") or []
-    assert all("hunter2" not in entry.title and len(entry.title) < 1000 for entry in told)
+    with pytest.raises(ParseError):
+        read_feed(text.encode(), "text/xml", "http://x.example/")
+    hidden = text.replace("<!DOCTYPE", "<?x <a ?><!DOCTYPE").replace("<!ENTITY", "<!ENTITY % p ''><!ENTITY")
+    with pytest.raises(ParseError):
+        read_feed(hidden.encode(), "text/xml", "http://x.example/")
     assert read_feed(f"{tmp_path}/secret".encode(), "text/xml", "") is None
 
 
@@ -215,3 +219,46 @@ async def test_a_feed_that_is_away_lists_nothing_less(site: WebSite, tmp_path: P
 def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     with pytest.raises(SourceMisconfigured, match=named):
         build("feed", tmp_path, **options)
+
+
+# ── Hostile feeds ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LAUGHS = '<!ENTITY l0 "lol">' + "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+QUADRATIC = f'<!ENTITY l9 "{"x" * 100_000}">'
+
+
+@pytest.mark.parametrize("entities", [LAUGHS, QUADRATIC, '<!-- <a> --><!ENTITY l9 SYSTEM "file:///etc/passwd">'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+async def test_a_feed_that_declares_entities_is_refused(
+    site: WebSite, tmp_path: Path, entities: str, encoding: str
+) -> None:
+    bomb = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE rss [{entities}]>' + RSS.partition("?>")[2].replace(
+        "short", "&l9;" * 1_000
+    )
+    site.pages["/feed"] = Reply(bomb.encode(encoding), content_type="application/rss+xml")
+    made = source(site, tmp_path)
+    with pytest.raises(SourceUnavailable, match="declares XML entities"):
+        await listing(made)
+    await made.close()
+
+
+def test_a_feed_may_write_of_entities() -> None:
+    text = RSS.replace("short", "<![CDATA[<!DOCTYPE x [<!ENTITY a 'b'>]>]]>")
+    assert len(read_feed(text.encode(), "text/xml", "http://x.example/") or []) == 2
+    dtd = '<!DOCTYPE rss PUBLIC "-//Netscape Communications//DTD RSS 0.91//EN" "http://my.netscape.com/rss-0.91.dtd">'
+    assert len(read_feed(RSS.replace("<rss", f"{dtd}<rss", 1).encode(), "text/xml", "http://x.example/") or []) == 2
+
+
+@pytest.mark.slow
+async def test_a_feed_or_an_article_that_hangs_its_reader_is_given_up(site: WebSite, tmp_path: Path) -> None:
+    deep = "<div>" * 400_000
+    site.pages["/1"] = Reply(f"<html><body>{deep}")
+    made = source(site, tmp_path, follow=True)
+    assert isinstance(made, feeds.FeedSource)
+    made._reader = Reader(deadline_s=2.0)
+    found = await listing(made)
+    with pytest.raises(SourceError, match="took over 2 s to read"):
+        await made.read(found["1"])
+    site.pages["/2"] = Reply(ARTICLE)
+    assert b"The article itself" in (await made.read(found["2"])).data
+    await made.close()

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import Listed, Source
+from knowledge.interfaces import Listed, Source, SourceContext
 from knowledge.parsing import Parser
+from knowledge.sources import website as websites
+from knowledge.sources.reader import Reader
+from knowledge.sources.website import WebsiteSource
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
-from tests.sources_bench import build
+from tests.sources_bench import build, memories
 
 LONG = "<p>Every employee has thirty days of annual leave, which must be taken until March of the next year.</p>" * 3
 
@@ -383,3 +386,124 @@ async def test_pages_without_a_text_to_read_say_why(site: WebSite, tmp_path: Pat
 def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     with pytest.raises(SourceMisconfigured, match=named):
         build("website", tmp_path, **options)
+
+
+# ── Hostile pages, and crawls that are cut ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+async def test_a_page_that_hangs_its_reader_costs_that_page_alone(site: WebSite, tmp_path: Path) -> None:
+    """400,000 elements in each other take minutes to be taken apart: in another process, which is killed for it."""
+    site.page("/b/", "<a href=c>C</a>" + LONG)
+    site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
+    made = source(site, tmp_path)
+    assert isinstance(made, WebsiteSource)
+    made._reader = Reader(deadline_s=2.0)
+    longest_s, found = await listing_beside_a_clock(made)
+    assert set(found) == {"/", "a", "b", "b/c"}
+    assert longest_s < 1.0, "the loop was held up"
+    with pytest.raises(SourceError, match="takes more time or memory"):
+        await made.read(found["a"])
+    assert b"thirty" in (await made.read(found["b"])).data
+    await made.close()
+    site.page("/a", "harmless" + LONG)
+    assert (await listing(made))["a"].version != found["a"].version, "it is asked for again without conditions"
+    await made.close()
+
+
+async def listing_beside_a_clock(made: Source) -> tuple[float, dict[str, Listed]]:
+    """Return a listing, and the longest time for which it kept the loop from everything else."""
+    loop, longest = asyncio.get_running_loop(), 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - before)
+
+    clock = asyncio.create_task(tick())
+    try:
+        found = await listing(made)
+    finally:
+        clock.cancel()
+    return longest, found
+
+
+async def test_a_sitemap_that_cannot_be_taken_apart_deletes_nothing(site: WebSite, tmp_path: Path) -> None:
+    """On a machine on which nothing is taken apart in time; a sitemap that is none is no error."""
+    site.pages["/sitemap.xml"] = Reply(f"<urlset><url><loc>{site.url}/a</loc></url></urlset>", content_type="text/xml")
+    made = source(site, tmp_path)
+    assert isinstance(made, WebsiteSource)
+    made._reader = Reader(deadline_s=0.0)
+    found, error = await broken(made)
+    await made.close()
+    assert set(found) == {"/"}
+    assert "sitemap.xml takes more time or memory" in str(error)
+
+
+async def test_a_crawl_that_is_cut_is_gone_on_with(site: WebSite, tmp_path: Path) -> None:
+    """What it had found is neither asked for again nor fetched again to be read, by another process a day long."""
+    names = [f"p{number:02}" for number in range(30)]
+    site.page("/", "".join(f"<a href=/{name}>{name}</a>" for name in names) + LONG)
+    for name in names:
+        site.page(f"/{name}", f"about {name}" + LONG)
+    kept: dict[str, bytes] = {}
+    clock = [1_800_000_000.0]
+    first = resumable(site, tmp_path, kept, clock)
+    batches = aiter(first.list())
+    for _ in range(21):
+        await anext(batches)
+        clock[0] += 10.0
+    await batches.aclose()  # type: ignore[attr-defined] - what a deadline does
+    await first.close()
+    site.asked.clear()
+    second = resumable(site, tmp_path, kept, clock)
+    found = await listing(second)
+    assert set(found) == {"/", *names}
+    again = [name for name in names if site.asked[f"/{name}"]]
+    assert len(again) <= 16, again
+    assert "p00" not in again
+    assert b"about p00" in (await second.read(found["p00"])).data
+    assert site.asked["/p00"] == 0, "its body was kept too"
+    await second.close()
+    site.asked.clear()
+    third = resumable(site, tmp_path, kept, clock)
+    await listing(third)
+    assert site.asked["/p00"] == 1, "after a whole crawl every page is asked for"
+    await third.close()
+
+
+async def test_a_crawl_that_was_cut_long_ago_is_begun_anew(site: WebSite, tmp_path: Path) -> None:
+    kept: dict[str, bytes] = {}
+    clock = [1_800_000_000.0]
+    first = resumable(site, tmp_path, kept, clock)
+    batches = aiter(first.list())
+    for _ in range(3):
+        await anext(batches)
+        clock[0] += 40.0
+    await batches.aclose()  # type: ignore[attr-defined] - what a deadline does
+    await first.close()
+    clock[0] += 90_000.0
+    site.asked.clear()
+    site.bodies.clear()
+    second = resumable(site, tmp_path, kept, clock)
+    await listing(second)
+    await second.close()
+    assert (site.asked["/a"], site.bodies["/a"]) == (1, 0), "asked for, on condition that it has changed"
+
+
+async def test_a_body_that_a_crash_cut_short_is_fetched_again(site: WebSite, tmp_path: Path) -> None:
+    made = source(site, tmp_path)
+    found = await listing(made)
+    for path in (tmp_path / "state" / "bench" / "spool").iterdir():
+        path.write_bytes(path.read_bytes()[:-20])
+    assert b"thirty" in (await made.read(found["a"])).data
+    assert site.bodies["/a"] == 2
+    await made.close()
+
+
+def resumable(site: WebSite, folder: Path, kept: dict[str, bytes], clock: list[float]) -> Source:
+    """Return the source as another process would build it, at the time that the clock shows."""
+    context = SourceContext("bench", folder, folder / "state", memories(kept), now=lambda: clock[0])
+    return websites.build(context, websites.WebsiteOptions(f"{site.url}/", allow_hosts=(site.host,)))

@@ -1,0 +1,66 @@
+"""A site's sitemaps, and those that they name: which pages there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
+from knowledge.sources.crawl import TOO_HARD
+from knowledge.sources.host import MAY_BE_GONE, Host, plain
+from knowledge.sources.reader import Reader
+from knowledge.sources.sitemap import Sitemap
+from knowledge.web.canonical import Site
+from knowledge.web.fetch import Ask
+
+_MOST_SITEMAPS = 200
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SitemapWalk:
+    """Goes from the sitemap that is configured, else from those of robots.txt, else from ``/sitemap.xml``."""
+
+    site: Site
+    host: Host
+    reader: Reader
+    ask: Ask
+    """Its authorization is for the site's own sitemaps alone."""
+    configured: str | None
+
+    async def pages(self) -> tuple[dict[str, str], str | None]:
+        """Return the pages that the sitemaps name, with their dates, and which sitemap could not be read."""
+        given = (self.configured,) if self.configured else self.host.robots.sitemaps
+        waiting = list(given or (f"{self.site.origin}/sitemap.xml",))
+        seen: set[str] = set()
+        dates: dict[str, str] = {}
+        broken: str | None = None
+        while waiting and len(seen) < _MOST_SITEMAPS:
+            url = waiting.pop(0)
+            if url in seen:
+                continue
+            seen.add(url)
+            found, problem = await self._sitemap(url)
+            broken = broken or (f"the sitemap {plain(url)} {problem}" if problem else None)
+            if found is not None:
+                waiting += found.sitemaps
+                pages = ((self.site.address(page, url), changed) for page, changed in found.pages)
+                dates |= {page: changed.isoformat() if changed else "" for page, changed in pages if page is not None}
+        return dates, broken
+
+    async def _sitemap(self, url: str) -> tuple[Sitemap | None, str | None]:
+        """Return a sitemap, or what is wrong with one that should be there."""
+        ask = self.ask if url.startswith(f"{self.site.origin}/") else replace(self.ask, authorization=None)
+        wanted = url == self.configured
+        try:
+            found = await self.host.fetch(url, ask)
+        except (FetchUnlisted, FetchRefused, FetchTooLarge) as error:
+            return None, error.reason if wanted else None
+        except FetchError as error:
+            return None, error.reason
+        if found.status != _OK:
+            return None, f"answers {found.status}" if wanted or found.status not in MAY_BE_GONE else None
+        try:
+            read = await self.reader.sitemap(found)
+        except ParseError:
+            return None, TOO_HARD
+        return read, "is no sitemap" if wanted and read is None else None
