@@ -1,5 +1,5 @@
 #!/bin/sh
-# Bring what the tests run against: Chromium, PostgreSQL, git and a Weaviate server.
+# Bring what the tests run against: Chromium, PostgreSQL, MariaDB, git and a Weaviate server.
 # As root on Debian what is missing is installed; elsewhere each missing thing is named with its remedy (exit status 2).
 # KVASIR_TEST_WEAVIATE=PATH uses a Weaviate server that is there already.
 set -eu
@@ -18,6 +18,7 @@ postgres_here() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command
 packages=''
 command -v chromium >/dev/null || packages="$packages chromium fonts-noto-cjk"
 postgres_here || packages="$packages postgresql"
+command -v mariadbd >/dev/null || packages="$packages mariadb-server-core mariadb-client-core"
 command -v git >/dev/null || packages="$packages git"
 if [ -n "$packages" ]; then
     if root_on_debian; then

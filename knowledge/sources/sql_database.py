@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -99,7 +99,7 @@ class Database:
         engine = self._opened()
         assert isinstance(engine, AsyncEngine)  # noqa: S101 - the caller has looked
         async with engine.connect() as connection:
-            for setting in _settings(connection.dialect.name, self._statement_s):
+            for setting in _settings(connection.dialect, self._statement_s):
                 await connection.execute(text(setting))
             result = await connection.stream(clause, execution_options=_STREAM)
             columns = list(result.keys())
@@ -129,12 +129,14 @@ def _read(engine: Engine, clause: TextClause, statement_s: float) -> Generator[t
 
 
 def _begin(connection: Connection, statement_s: float) -> None:
-    for setting in _settings(connection.dialect.name, statement_s):
+    for setting in _settings(connection.dialect, statement_s):
         connection.execute(text(setting))
 
 
-def _settings(dialect: str, statement_s: float) -> Sequence[str]:
-    return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY.get(dialect, ())]
+def _settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
+    # ``mysql://`` leads to either server, and each refuses the other's time-out.
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY.get(name, ())]
 
 
 def address(given: str, base: Path) -> URL:
@@ -213,21 +215,22 @@ _SIGNS: Sequence[tuple[str, str, type[SourceError], str]] = (
     ),
     (
         "28|42501",
-        r"not authorized",
+        # MySQL's numbers: their SQLSTATE is that of a wrong statement.
+        r"not authorized|^\((1044|1045|1142|1143|1370), ",
         SourceDenied,
         "{where} refuses these credentials, or the right to read. Check the variable of url_env, and GRANT SELECT.",
+    ),
+    (
+        "3D000",
+        r"unable to open|^\(1049, ",
+        SourceUnavailable,
+        "There is no database {where}. Check the variable that url_env names.",
     ),
     (
         "42",  # about the statement: what is quoted comes from kvasir.toml
         r"^(no such (table|column)|near |ambiguous column)",
         SourceError,
         "{where} does not take the query: {reason}. Correct it in kvasir.toml.",
-    ),
-    (
-        "3D000",
-        r"unable to open",
-        SourceUnavailable,
-        "There is no database {where}. Check the variable that url_env names.",
     ),
     (
         _NOTHING,

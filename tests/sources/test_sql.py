@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
+import pymysql
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, Sou
 from knowledge.interfaces import Source
 from knowledge.sources.sql_rows import Form, text_of
 from knowledge.sources.sql_statement import reading
+from tests import mariadb
 from tests.sources.bench_sql import PostgresBench
 from tests.sources.contract import listing, opened
 from tests.sources_bench import build
@@ -218,7 +221,7 @@ async def test_a_statement_that_takes_too_long_is_stopped(tmp_path: Path) -> Non
         ("sqlite://", {"table": "t"}, "name a file"),
         ("hush://", {"table": "t"}, "no address"),
         ("postgresql://u:hush@host:port/x", {"table": "t"}, "no address"),
-        ("mysql+pymysql://u:hush@h/x", {"table": "t"}, "pymysql"),
+        ("mysql+aiomysql://u:hush@h/x", {"table": "t"}, "aiomysql"),
         ("sqlite:///x.db", {"table": "t", "format": "pdf"}, "format"),
         ("sqlite:///x.db", {"table": "t", "timeout_s": 0}, "timeout_s"),
         ("sqlite:///x.db", {"query": "DELETE FROM t"}, "query must be a SELECT"),
@@ -376,3 +379,68 @@ async def busy(bench: PostgresBench) -> int:
         if not count:
             break
     return int(count)
+
+
+# ── MariaDB ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CLINIC = (
+    "CREATE DATABASE clinic CHARACTER SET utf8mb4",
+    "CREATE TABLE clinic.records (id INT PRIMARY KEY, body TEXT, at DATETIME)",
+    "INSERT INTO clinic.records VALUES (1, 'Ann 文档', '2026-01-02 03:04:05'), (2, 'Bo', NULL)",
+    """CREATE FUNCTION clinic.written() RETURNS INT MODIFIES SQL DATA
+    BEGIN INSERT INTO clinic.records VALUES (9, 'x', NULL); RETURN 1; END""",
+    "CREATE USER reader@'%' IDENTIFIED BY 'hush'",
+    "GRANT SELECT, INSERT, EXECUTE ON clinic.* TO reader@'%'",
+)
+
+
+@pytest.fixture(scope="module")
+def clinic() -> Iterator[tuple[int, Any]]:
+    """Yield a MariaDB's port, and what runs statements there."""
+    if not mariadb.installed():
+        pytest.skip("No MariaDB is installed. On Debian: apt-get install mariadb-server-core mariadb-client-core.")
+    with mariadb.mariadb_server() as port, pymysql.connect(port=port, user="root", host="127.0.0.1") as connection:
+        connection.autocommit(True)
+        cursor = connection.cursor()
+        for statement in CLINIC:
+            cursor.execute(statement)
+        yield port, cursor
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["mysql+pymysql", "mariadb+pymysql"])
+async def test_mariadb_by_either_name(clinic: tuple[int, Any], tmp_path: Path, scheme: str) -> None:
+    """Read, never written to; what is wrong is told by its kind, without the password or the user."""
+    port, cursor = clinic
+
+    def source(user: str = "reader:hush", database: str = "clinic", **options: object) -> Source:
+        url = f"{scheme}://{user}@127.0.0.1:{port}/{database}"
+        wanted = {"url_env": "U", "key": "id", "text": "{body}", **options}
+        return build("sql", tmp_path, secrets={"url": url}, **wanted)
+
+    made = source(table="records", updated_at="at")
+    found = await listing(made)
+    assert {one: str(listed.modified_at) for one, listed in found.items()} == {
+        "1": "2026-01-02 03:04:05+00:00", "2": "None",
+    }  # fmt: skip
+    assert (await made.read(found["1"])).data.decode() == "Ann 文档"
+    cursor.execute("UPDATE clinic.records SET at = '2026-01-03 00:00:00' WHERE id = 1")
+    again = await listing(made)
+    assert (again["1"].version != found["1"].version, again["2"].version) == (True, found["2"].version)
+    cursor.execute("UPDATE clinic.records SET at = '2026-01-02 03:04:05' WHERE id = 1")
+    await made.close()
+    for wrong, kind, words in (
+        (source("reader:other", table="records"), SourceDenied, "refuses these credentials"),
+        (source(database="nowhere", table="records"), SourceDenied, "refuses these credentials"),
+        (source("root:", database="nowhere", table="records"), SourceUnavailable, "There is no database"),
+        (source(table="nowhere"), SourceError, "does not take the query"),
+        (source(query="SELECT id, body, clinic.written() FROM records"), SourceError, "is only read"),
+        (source(query="SELECT id, body, sleep(5) FROM records", timeout_s=1.0), SourceUnavailable, "within 1 s"),
+    ):
+        with pytest.raises(kind, match=words) as told:
+            await listing(wrong)
+        await wrong.close()
+        assert "hush" not in str(told.value)
+        assert "reader" not in str(told.value)
+    cursor.execute("SELECT count(*) FROM clinic.records")
+    assert cursor.fetchone() == (2,), "nothing was written"
