@@ -117,6 +117,7 @@ def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
         settings.weaviate_grpc_url,
         settings.weaviate_api_key,
         placement=settings.weaviate_placement,
+        ca_file=settings.web.ca_file,
     )
 
 

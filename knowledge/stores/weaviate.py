@@ -12,6 +12,7 @@ import logging
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from knowledge.errors import StoreError, StoreUnavailable
@@ -61,12 +62,13 @@ class WeaviateStore:
         *,
         placement: Placement | None = None,
         limits: Limits | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         addresses = node_addresses(url, grpc_url)
         self._placement = placement or Placement()
         self._limits = limits or Limits()
         self._told = Sentences(addresses)
-        self._nodes = Nodes(addresses, api_key, self._told, self._limits)
+        self._nodes = Nodes(addresses, api_key, self._told, self._limits, ca_file)
         self._wanted: Wanted | None = None
         self._prepared = False
         self._preparing = asyncio.Lock()

@@ -17,6 +17,7 @@ import logging
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
@@ -27,6 +28,7 @@ from knowledge.stores.address import NodeAddress
 from knowledge.stores.common import deadline
 from knowledge.stores.weaviate_errors import IndexGone, NodeDown, Sentences
 from knowledge.stores.weaviate_search import Search
+from knowledge.stores.weaviate_trust import Trust, trust_of
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     import weaviate
@@ -110,14 +112,23 @@ class Nodes:
         key: the API key, or None where the server asks for none.
         told: the errors about these nodes.
         limits: deadlines.
+        ca_file: certificates of a company's own authority (PEM), trusted beside the public ones.
 
     """
 
-    def __init__(self, addresses: Sequence[NodeAddress], key: str | None, told: Sentences, limits: Limits) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[NodeAddress],
+        key: str | None,
+        told: Sentences,
+        limits: Limits,
+        ca_file: Path | None = None,
+    ) -> None:
         self._nodes = [_Node(address) for address in addresses]
         self._key = key
         self._told = told
         self._limits = limits
+        self._ca_file = ca_file
         self._at = 0
         self._session: aiohttp.ClientSession | None = None
         self._mending: asyncio.Task[None] | None = None
@@ -232,7 +243,7 @@ class Nodes:
     async def _connected(self, node: _Node) -> Link:
         async with node.connecting:
             if node.link is None:
-                link = _link(node.address, self._key)
+                link = _link(node.address, self._key, await trust_of(self._ca_file))
                 try:
                     await link.client.connect()
                 except BaseException:
@@ -290,10 +301,11 @@ def _some_live(failures: Sequence[StoreError]) -> bool:
     return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
-def _link(address: NodeAddress, key: str | None) -> Link:
+def _link(address: NodeAddress, key: str | None, trust: Trust | None) -> Link:
     target = f"{address.grpc.host}:{address.grpc.port}"
     if address.grpc.secure:
-        channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=_CHANNEL)
+        credentials = grpc.ssl_channel_credentials() if trust is None else trust.channel
+        channel = grpc.aio.secure_channel(target, credentials, options=_CHANNEL)
     else:
         channel = grpc.aio.insecure_channel(target, options=_CHANNEL)
     send = channel.unary_unary(
@@ -307,11 +319,11 @@ def _link(address: NodeAddress, key: str | None) -> Link:
         reply: wire.SearchReply = await send(request, metadata=metadata)
         return reply
 
-    return Link(_client(address, key), search, channel)
+    return Link(_client(address, key, trust), search, channel)
 
 
-def _client(address: NodeAddress, key: str | None) -> WeaviateAsyncClient:
-    return weaviate.use_async_with_custom(
+def _client(address: NodeAddress, key: str | None, trust: Trust | None) -> WeaviateAsyncClient:
+    client = weaviate.use_async_with_custom(
         http_host=address.http.host,
         http_port=address.http.port,
         http_secure=address.http.secure,
@@ -322,7 +334,10 @@ def _client(address: NodeAddress, key: str | None) -> WeaviateAsyncClient:
         additional_config=AdditionalConfig(
             timeout=Timeout(init=5, query=60, insert=120),  # ours are shorter
             connection=ConnectionConfig(session_pool_max_retries=0),
-            grpc_config=GrpcConfig(channel_options=_RECONNECT),
+            grpc_config=GrpcConfig(channel_options=_RECONNECT, credentials=None if trust is None else trust.channel),
         ),
         skip_init_checks=True,  # they ask a package index for the newest client
     )
+    if trust is not None:
+        trust.given_to(client)
+    return client

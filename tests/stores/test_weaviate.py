@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +21,7 @@ from knowledge.stores.address import address, collection_name, index_name
 from knowledge.stores.weaviate import Limits, WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
+from tests.web.certificates import Authority
 
 INDEX = "kvasir_0a1b2c3d"
 QUICK = Limits(open_s=2, read_s=1, write_s=1)
@@ -278,3 +281,55 @@ def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == "[]"
+
+
+# ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.asynccontextmanager
+async def terminator(context: ssl.SSLContext, url: str) -> AsyncIterator[str]:
+    """Speak TLS as ``localhost`` and pass on what comes to a server that speaks none; yields the address."""
+    port = address(url, 0).port
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_companys_own_authority_is_trusted_by_rest_and_grpc(weaviate: WeaviateServer, tmp_path: Path) -> None:
+    """One file for both, beside the public authorities; without it neither connects."""
+    authority = Authority(tmp_path)
+    http1, http2 = authority.server("localhost"), authority.server("localhost")
+    http2.set_alpn_protocols(["h2"])
+    async with terminator(http1, weaviate.url) as rest, terminator(http2, weaviate.grpc_url) as grpc:
+        store = WeaviateStore(rest, grpc, weaviate.api_key, ca_file=authority.ca_file)
+        await store.open("kvasir_tls", DIMENSIONS)
+        await store.write([row("a")])
+        assert await search(store) == {row("a").chunk.id}
+        await store.drop("kvasir_tls")
+        await store.close()
+        stranger = WeaviateStore(rest, grpc, weaviate.api_key, limits=QUICK)
+        await stranger.open("kvasir_tls", DIMENSIONS)
+        with pytest.raises(StoreUnavailable):
+            await search(stranger)
+        await stranger.close()
