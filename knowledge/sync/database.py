@@ -22,7 +22,8 @@ _T = TypeVar("_T")
 _P = ParamSpec("_P")
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
-_DEADLINE_S = 60.0
+ANSWER_S = 60.0
+"""For a transaction, or for the lock of a sync."""
 _WRITE_LOCK = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
 _SYNC_LOCK = _WRITE_LOCK + 1
@@ -33,7 +34,7 @@ def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Corouti
     """Let a transaction come to its end although its caller is cancelled; the cancellation goes on after it.
 
     The driver's thread cannot be stopped in the middle: cancelled there, a connection would be given up with its
-    transaction open and the write lock held. Every transaction is short, and bounded by ``_DEADLINE_S``.
+    transaction open and the write lock held. Every transaction is short, and bounded by ``ANSWER_S``.
     """
 
     @functools.wraps(method)
@@ -55,22 +56,25 @@ def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Corouti
 class Database:
     """The connections to the manifest's database, with every failure told as a ``ManifestError``."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, answer_s: float) -> None:
         self._engine = engine
+        self._answer_s = answer_s
+        self._turn = asyncio.Lock()
         self._writer = engine.execution_options(kvasir_write=True)
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection that only reads."""
-        with _explained():
-            async with asyncio.timeout(_DEADLINE_S), self._engine.connect() as connection:
+        with _explained(self._answer_s):
+            async with asyncio.timeout(self._answer_s), self._engine.connect() as connection:
                 yield connection
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a transaction that is committed at the end, or rolled back; one writer at a time."""
-        with _explained():
-            async with asyncio.timeout(_DEADLINE_S), self._writer.begin() as connection:
+        with _explained(self._answer_s):
+            # Writers of this process queue here: SQLite's own wait is short, meant for other programs, and not fair.
+            async with asyncio.timeout(self._answer_s), self._turn, self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
                     await connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
@@ -82,18 +86,21 @@ class Database:
 
         Raises:
             SyncRunning: another machine syncs into this database.
+            ManifestError: the server does not answer in time, or refuses.
 
         """
         if self._engine.dialect.name != "postgresql":
             yield
             return
-        with _explained():
-            connection = await self._engine.connect()
+        with _explained(self._answer_s):
+            async with asyncio.timeout(self._answer_s):
+                connection = await self._engine.connect()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._given_up, connection)
-            with _explained():
-                taken = (await connection.execute(select(func.pg_try_advisory_lock(_SYNC_LOCK)))).scalar()
-                await connection.commit()
+            with _explained(self._answer_s):
+                async with asyncio.timeout(self._answer_s):
+                    taken = (await connection.execute(select(func.pg_try_advisory_lock(_SYNC_LOCK)))).scalar()
+                    await connection.commit()
             if not taken:
                 raise SyncRunning("A sync into this database is running already. Wait until it has ended.")
             yield
@@ -135,9 +142,9 @@ class Database:
         await self._engine.dispose()
 
 
-async def open_database(url: str, lock_wait_s: float) -> Database:
+async def open_database(url: str, lock_wait_s: float, answer_s: float) -> Database:
     """Connect and make the tables; see ``state.open_manifest``."""
-    database = Database(_engine(url, lock_wait_s))
+    database = Database(_engine(url, lock_wait_s), answer_s)
     try:
         await database.prepare()
     except BaseException:
@@ -168,13 +175,13 @@ def _engine(url: str, lock_wait_s: float) -> AsyncEngine:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _explained(answer_s: float) -> Iterator[None]:
     """Tell whatever the database does wrong as a ``ManifestError``."""
     try:
         yield
     except TimeoutError as error:
         raise ManifestError(
-            f"The manifest's database did not answer within {_DEADLINE_S:.0f} s. Look whether it is overloaded."
+            f"The manifest's database did not answer within {answer_s:.0f} s. Look whether it is overloaded."
         ) from error
     except UnicodeError:
         # Not chained: its text quotes what it is about.

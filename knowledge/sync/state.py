@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.interfaces import SourceKey
 from knowledge.sync import tables
-from knowledge.sync.database import Database, open_database, whole
+from knowledge.sync.database import ANSWER_S, Database, open_database, whole
 from knowledge.sync.lookups import Lookups
 from knowledge.sync.memory import SourceMemory
 from knowledge.sync.records import (
@@ -334,17 +334,18 @@ class IndexManifest(Lookups):
                 await connection.execute(statement, values)
 
 
-async def open_manifest(url: str, *, lock_wait_s: float = 5.0) -> Manifest:
+async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = ANSWER_S) -> Manifest:
     """Open the manifest that lies in a database, making its tables when there are none.
 
     ``url`` is SQLAlchemy's, of SQLite or PostgreSQL, without a driver or with an async one; ``sqlite:///PATH``.
-    ``lock_wait_s`` is how long SQLite waits for another program's transaction, PostgreSQL for a connection.
+    ``lock_wait_s`` is how long SQLite waits for another program's transaction, PostgreSQL for a connection;
+    ``answer_s`` is how long a transaction may take.
 
     Raises:
         ManifestError: the database cannot be opened, or is of a newer Kvasir.
 
     """
-    return Manifest(await open_database(url, lock_wait_s))
+    return Manifest(await open_database(url, lock_wait_s, answer_s))
 
 
 def sqlite_url(path: Path) -> str:

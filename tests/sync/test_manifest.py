@@ -42,6 +42,17 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
     assert await rig.agree()
 
 
+async def test_a_slow_write_makes_the_next_one_of_this_process_wait_and_not_fail(rig_on: Any, tmp_path: Path) -> None:
+    """A disk that is busy with something else takes seconds for a commit; SQLite's own wait is for others."""
+    async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.1) as rig:
+        async with rig.manifest._database.writing():
+            other = asyncio.create_task(rig.index.note_pending(["a"]))
+            await asyncio.wait([other], timeout=0.6)
+            assert not other.done()
+        await other
+        assert await rig.index.pending(9) == ["a"]
+
+
 async def test_a_write_cancelled_at_any_moment_leaves_no_transaction_behind(rig: Any, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", timeout=2.0, isolation_level=None)) as other:
         for step in range(40):

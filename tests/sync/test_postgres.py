@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -92,3 +94,54 @@ async def test_a_refusal_is_told_without_the_password(server: str, old: str, new
     assert "KVASIR_DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@contextlib.asynccontextmanager
+async def line_to(server: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Give the URL of a line to the server, and the event that lets it pass: cleared, nothing comes through."""
+    address, passes = urlsplit(server), asyncio.Event()
+    passes.set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            while data := await reader.read(65_536):
+                await passes.wait()
+                writer.write(data)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(address.hostname, address.port)
+        ways = [asyncio.create_task(carry(reader, back)), asyncio.create_task(carry(there, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.wait(ways)
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        yield server.replace(f":{address.port}/", f":{port}/"), passes
+        passes.set()
+
+
+async def test_a_server_that_falls_silent_is_told_at_every_step_and_holds_nobody_up(server: str) -> None:
+    async with line_to(server) as (url, passes):
+        manifest = await open_manifest(url, answer_s=1.0)
+        theirs = await open_manifest(url, answer_s=1.0)  # its connection is open already, and waits in the pool
+        alone = manifest.alone()
+        await alone.__aenter__()
+        passes.clear()
+        async with asyncio.timeout(20):
+            with pytest.raises(ManifestError, match="did not answer within 1 s"):
+                async with theirs.alone():
+                    pass
+            with pytest.raises(ManifestError, match="did not answer within 1 s"):
+                await manifest.indexes()
+            with pytest.raises(ManifestError, match="did not answer within 1 s"):
+                await manifest.index(Identity("memory", "silent", "c", "t"))
+            await alone.__aexit__(None, None, None)
+            passes.set()
+            async with manifest.alone():
+                assert await manifest.indexes() is not None
+            await manifest.close()
+            await theirs.close()
