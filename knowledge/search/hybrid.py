@@ -12,7 +12,7 @@ from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, 
 from knowledge.search.exact import Exact, exact
 from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, spread, surest
 from knowledge.search.identifiers import Identifier, identifiers
-from knowledge.search.passages import Joiner, Neighbours, Passage, absorbed
+from knowledge.search.passages import Joined, Joiner, Neighbours, Passage, absorbed
 from knowledge.search.pick import pick
 from knowledge.stores.common import both
 from knowledge.terms import query_terms
@@ -67,6 +67,8 @@ class _Found:
     exact: Exact
     ranked: Sequence[Scored]
     picked: Sequence[Scored]
+    all_of: frozenset[str] | None = None
+    """Ids of all rows that the store has in the scope, where it proposed them all; else None."""
 
 
 class HybridSearch:
@@ -158,6 +160,8 @@ class HybridSearch:
             before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
             found = self._weighed(question, scope, limit, proposed, current)
             exhausted = len(proposed) < pool  # the dense leg alone returns a full pool while there are more
+            if exhausted and question.vector is not None:
+                found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
             if len(found.picked) < limit and not exhausted and pool < self._breadth.widest_pool:
                 pool = min(2 * pool, self._breadth.widest_pool)
             elif unlisted <= before or looks >= _LOOKS:
@@ -185,16 +189,21 @@ class HybridSearch:
     async def _joined(
         self, question: _Question, scope: Scope, limit: int, *, join: bool
     ) -> tuple[_Found, Mapping[str, Passage]]:
-        """Look, and join what was found; again where a document changed between the two, or it would be a mix."""
+        """Look, and join what was found; again where a document changed meanwhile, or it would be a mix or a part.
+
+        A row that the store has lost looks like a change, and costs one more look.
+        """
+        missing: frozenset[str] = frozenset()
         for _ in range(_LOOKS):
             found = await self._look(question, scope, limit)
             if not join or self._joiner is None or not found.picked:
                 break
             known = {one.chunk.id: one.chunk for one in found.usable}
-            passages, listed = await self._joiner.join(_chunks(found.picked), known)
-            if all(_may_be_shown(one.candidate, listed, scope) for one in found.picked):
-                ranked = [one for one in found.ranked if _may_be_shown(one.candidate, listed, scope)]
-                return replace(found, ranked=ranked), passages
+            joined = await self._joiner.join(_chunks(found.picked), known)
+            before, missing = missing, _missing(found, joined)
+            if missing <= before and all(_as_found(one.candidate, found, joined, scope) for one in found.picked):
+                ranked = [one for one in found.ranked if _may_be_shown(one.candidate, joined.listed, scope)]
+                return replace(found, ranked=ranked), joined.passages
         return found, {}
 
     def _shown(
@@ -252,6 +261,19 @@ def in_scope(listed: Current, scope: Scope) -> bool:
 def _may_be_shown(candidate: Candidate, current: Mapping[str, Current], scope: Scope) -> bool:
     listed = current.get(candidate.chunk.id)
     return listed is not None and in_scope(listed, scope)
+
+
+def _as_found(candidate: Candidate, found: _Found, joined: Joined, scope: Scope) -> bool:
+    """Whether a hit's document is still the version that it was found in."""
+    was, is_ = found.current[candidate.chunk.id], joined.listed.get(candidate.chunk.id)
+    same = is_ is not None and (is_.row, is_.place, is_.synced_at) == (was.row, was.place, was.synced_at)
+    return same and _may_be_shown(candidate, joined.listed, scope)
+
+
+def _missing(found: _Found, joined: Joined) -> frozenset[str]:
+    """Return what stands beside the hits and was not there to be found, or is there no more."""
+    unseen = frozenset() if found.all_of is None else joined.beside - found.all_of
+    return joined.missing | unseen
 
 
 def _chunks(picked: Sequence[Scored]) -> list[Chunk]:

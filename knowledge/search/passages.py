@@ -46,6 +46,20 @@ class Passage:
     """The ids of what it is made of, in the document's order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What hits were joined to, and what the manifest said meanwhile."""
+
+    passages: Mapping[str, Passage]
+    """By the hit's id; a hit that lies in the passage of a better one has none."""
+    listed: Mapping[str, Current]
+    """What the manifest lists of the hits, of what was known and of what stands beside them."""
+    beside: frozenset[str]
+    """What stands beside the hits."""
+    missing: frozenset[str]
+    """What stood beside the hits a moment ago and is not listed, or has no row, any more: their passages lack it."""
+
+
 class Joiner:
     """Joins the hits of a search to passages; holds no state."""
 
@@ -61,14 +75,11 @@ class Joiner:
         self._neighbours = neighbours
         self._room = room or Room()
 
-    async def join(
-        self, hits: Sequence[Chunk], known: Mapping[str, Chunk]
-    ) -> tuple[dict[str, Passage], Mapping[str, Current]]:
-        """Return the passage of each hit, by its id; a hit that lies in the passage of a better one has none.
+    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> Joined:
+        """Return the passage of each hit.
 
-        Also returns what the manifest lists of the hits and of ``known`` now: where a hit is not listed, its document
-        has changed since it was found, and what stands beside the other hits may be of another version; where it is
-        listed for other readers, so is what was joined to it.
+        Where a hit is not listed as it was found, its document has changed since, and what stands beside the other hits
+        may be of another version; where it is listed for other readers, so is what was joined to it.
 
         Args:
             hits: best first.
@@ -97,7 +108,8 @@ class Joiner:
             used.update(part.id for part in parts)
             text = readable(hit, parts) if len(parts) > 1 else ""
             passages[hit.id] = Passage(text, tuple(part.id for part in parts))
-        return passages, listed
+        missing = frozenset(id_ for id_ in beside if id_ not in listed or id_ not in chunks)
+        return Joined(passages, listed, frozenset(beside), missing)
 
     async def _listed(self, ids: Collection[str]) -> Mapping[str, Current]:
         return await self._current(ids)
