@@ -6,6 +6,8 @@
 
 PYTHON ?= python3
 DOCS ?=
+# Without its bytecode kept, every process that a test starts compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3

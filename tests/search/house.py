@@ -95,19 +95,15 @@ class House:
         modified_at: datetime | None = None,
     ) -> None:
         """Take in the chunks of one document, in its order; without a name, each is a document of its own."""
-        if document is None and len(texts) > 1:
-            for id_, text in texts.items():
-                await self.add({id_: text}, readers=readers, heading=heading, kind=kind, modified_at=modified_at)
-            return
-        name = document or f"{next(iter(texts))}.md"
         chunks = [
             Chunk(id_, SOURCE, name, "T", heading, text, f"u/{name}", readers, kind, modified_at)
             for id_, text in texts.items()
+            for name in [document or f"{id_}.md"]
         ]
         vectors = await self.embedder.embed_passages([chunk.text for chunk in chunks])
         await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
-        row = sum(map(ord, chunks[0].document))
-        for place, chunk in enumerate(chunks):
+        for number, chunk in enumerate(chunks):
+            row, place = sum(map(ord, chunk.document)), number if document else 0
             self.manifest[chunk.id] = Current("docs", readers, SYNCED, row, place, kind, modified_at)
 
 

@@ -241,6 +241,7 @@ async def test_memory_lost_or_mangled_gives_the_same_listing(bench: Workbench) -
         await source.close()
 
 
+@pytest.mark.slow
 async def test_a_listing_with_memory_is_the_listing_without(make_bench: type[Workbench]) -> None:
     """The law of incremental listings: after any changes, what memory and changes give is what is there."""
     step = st.tuples(st.sampled_from(["put", "put", "remove"]), st.sampled_from([*NAMES, "deep/z.md"]), st.binary())

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from knowledge.sync.records import Identity
 from knowledge.sync.report import Progress, SourceReport, SyncReport
 from knowledge.sync.run import Limits, Passages, Tools, sync
 from knowledge.sync.state import IndexManifest, Manifest, open_manifest, sqlite_url
+from tests.sync.library_bench import Bench
 
 IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")
 
@@ -318,3 +320,18 @@ def utc() -> Callable[[float], datetime]:
 @pytest.fixture
 def kinds() -> tuple[type[Rig], type[DictSource], Callable[[DictSource], dict[str, list[str]]], Identity]:
     return Rig, DictSource, parts, IDENTITY
+
+
+@pytest.fixture
+def bench(tmp_path: Path, dict_passages: Any) -> Bench:
+    """Give a library over the embedded store, in a folder of the test's own."""
+    return Bench(tmp_path, dict_passages)
+
+
+@pytest.fixture
+def handbook(new_source: Any) -> Any:
+    """Give a source of two documents and three passages."""
+    source = new_source("handbook", "/handbook")
+    source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
+    source.put("expenses.md", "# Expenses\nSend receipts within a month.")
+    return source

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,19 +20,6 @@ class Unopenable(LocalStore):
         if index in await self.indexes():
             raise StoreMisconfigured("The index is of another kind. Run `kvasir sync`.")
         await super().open(index, dimensions)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, dict_passages: Any) -> Bench:
-    return Bench(tmp_path, dict_passages)
-
-
-@pytest.fixture
-def handbook(new_source: Any) -> Any:
-    source = new_source("handbook", "/handbook")
-    source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
-    source.put("expenses.md", "# Expenses\nSend receipts within a month.")
-    return source
 
 
 def change(bench: Bench, what: str) -> None:

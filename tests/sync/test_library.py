@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,19 +12,6 @@ import pytest
 from knowledge.errors import SyncRunning, UnknownSource
 from knowledge.sync.lock import sync_lock
 from tests.sync.library_bench import Bench, Overtaken, texts
-
-
-@pytest.fixture
-def bench(tmp_path: Path, dict_passages: Any) -> Bench:
-    return Bench(tmp_path, dict_passages)
-
-
-@pytest.fixture
-def handbook(new_source: Any) -> Any:
-    source = new_source("handbook", "/handbook")
-    source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
-    source.put("expenses.md", "# Expenses\nSend receipts within a month.")
-    return source
 
 
 async def test_what_is_synced_is_found_and_cited(bench: Bench, handbook: Any) -> None:

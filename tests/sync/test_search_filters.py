@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from knowledge.errors import BadFilter, UnknownSource
 from tests.sync.library_bench import Bench, texts
-
-
-@pytest.fixture
-def bench(tmp_path: Path, dict_passages: Any) -> Bench:
-    return Bench(tmp_path, dict_passages)
 
 
 @pytest.fixture
