@@ -19,7 +19,7 @@ from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, limit_bytes, narrowed, too_large
 from knowledge.sources.confluence_cloud import Cloud
-from knowledge.sources.confluence_model import NOBODY, Attachment, Edition, Node, Page, Ref, Space
+from knowledge.sources.confluence_model import NOBODY, Attachment, Edition, Node, Page, Ref, Space, Untold
 from knowledge.sources.confluence_rights import admitted_by_all, constraints, groups, missing, opened
 from knowledge.sources.confluence_server import DataCenter
 from knowledge.sources.confluence_storage import mentioned, page_html
@@ -79,8 +79,12 @@ class ConfluenceSource:
         self._everyone = frozenset(options.everyone)
         self._limit = limit_bytes(context.name, options.max_mb)
         self._api = api
-        self._edition: Edition = Cloud(api, key.root)
-        if not cloud:
+        self._edition: Edition
+        self._untold: Untold | None = None
+        """What Cloud is asked for; Data Center's pages bring it along."""
+        if cloud:
+            self._edition = self._untold = Cloud(api, key.root)
+        else:
             self._edition = DataCenter(
                 api,
                 key.root,
@@ -181,9 +185,9 @@ class ConfluenceSource:
         labels = frozenset(self._options.labels)
         if not labels:
             return list(pages)
-        if all(page.labels is not None for page in pages.values()):
+        if self._untold is None:
             return [one for one, page in pages.items() if page.labels and page.labels & labels]
-        having = await self._edition.labelled(space, labels)
+        having = await self._untold.labelled(space, labels)
         return [one for one in pages if one in having]
 
     async def _audiences(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, frozenset[str]]:
@@ -205,7 +209,7 @@ class ConfluenceSource:
     async def _nodes(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, Node]:
         """Return the tree of a space with what each thing in it admits, folders and hidden pages included."""
         untold = [one for one, page in pages.items() if page.restriction is None]
-        told = await self._edition.restrictions(space, untold) if untold else {}
+        told = await self._untold.restrictions(space, untold) if self._untold and untold else {}
         nodes = {one: Node(page.restriction or told.get(one, NOBODY), page.above) for one, page in pages.items()}
         while unknown := missing(nodes):
             for ref in unknown:

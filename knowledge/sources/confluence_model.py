@@ -95,12 +95,6 @@ class Edition(Protocol):
     def attachments(self, pages: Mapping[str, Page]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files of these pages."""
 
-    async def labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
-        """Return the ids of what has one of these labels; only asked when the pages do not tell theirs."""
-
-    async def restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return whom each one's own restriction admits; only asked when the pages do not tell."""
-
     async def node(self, ref: Ref) -> Node:
         """Return what is known of something that the listing of the pages does not have."""
 
@@ -129,3 +123,13 @@ class Edition(Protocol):
 
     def anchor(self, title: str, heading: str) -> str:
         """Return what leads to a heading, after ``#``."""
+
+
+class Untold(Protocol):
+    """What an edition is asked for whose listing of pages does not tell it; the methods raise as ``HttpApi`` does."""
+
+    async def labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
+        """Return the ids of what has one of these labels."""
+
+    async def restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return whom each one's own restriction admits."""

@@ -72,14 +72,6 @@ class DataCenter:
             if page.attachments:
                 yield page.attachments
 
-    async def labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
-        """Not asked: the pages tell their labels."""
-        raise NotImplementedError
-
-    async def restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Not asked: the pages tell their restrictions."""
-        raise NotImplementedError
-
     async def node(self, ref: Ref) -> Node:
         """Return what is known of a page that the listing left out; nobody may see what is unknown."""
         try:
