@@ -26,7 +26,11 @@ class Library(Protocol):
     """What adding needs of the knowledge."""
 
     async def refresh(
-        self, source: str | None = None, on_progress: OnProgress | None = None, *, approve: bool = False
+        self,
+        source: str | None = None,
+        on_progress: OnProgress | None = None,
+        *,
+        approve: Mapping[str, str] | None = None,
     ) -> SyncReport:
         """Bring one source up to date; raises ``SyncRunning``."""
 
@@ -126,7 +130,7 @@ class Adding:
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         removed = set(names) - set(absent)
         if status.held and status.held == len(status.held_first) and {d.document for d in status.held_first} <= removed:
-            await self._library.refresh(self.source, on_progress, approve=True)
+            await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
         return absent
 
     async def _synced(

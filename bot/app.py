@@ -284,7 +284,10 @@ def _troubles(source: SourceStatus) -> list[str]:
     if source.late:
         told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
     if source.held:
-        told.append(f"{source.name}: {source.held} gone from the source and held. kvasir sync --approve {source.name}")
+        told.append(
+            f"{source.name}: {source.held} gone from the source and held, still answering. "
+            f"kvasir sync --approve {source.name}"
+        )
     told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
     return told
 
@@ -359,8 +362,10 @@ class Shelf:
             return hit
         return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
 
-    async def refresh(self, source: str | None = None, *, on_progress: OnProgress, approve: bool = False) -> SyncReport:
-        """Bring one source, or all, up to date; ``approve`` deletes what was held and is still gone."""
+    async def refresh(
+        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
+    ) -> SyncReport:
+        """Bring one source, or all, up to date; ``approve`` (``held_marks``) deletes what was shown and is gone."""
         return await self.library.refresh(source, on_progress, approve=approve)
 
     async def status(self) -> LibraryStatus:

@@ -23,6 +23,7 @@ KnowledgeError
 ├── ManifestError            the manifest's database failed (locked, full, gone)
 ├── BadFilter                a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
+├── HeldChanged              what is held is not what a person was shown and agreed to
 └── SyncRunning              another sync holds this state directory
 """
 
@@ -130,6 +131,10 @@ class BadFilter(KnowledgeError):
 
 class EmbedderError(KnowledgeError):
     """The embedder's artefact is missing, damaged or cannot run."""
+
+
+class HeldChanged(KnowledgeError):
+    """What is held of a source is not what a person was shown and agreed to; nothing was deleted."""
 
 
 class SyncRunning(KnowledgeError):

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import difflib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from knowledge import terms
-from knowledge.errors import KnowledgeError, StoreError, SyncRunning, UnknownSource
+from knowledge.errors import HeldChanged, KnowledgeError, StoreError, SyncRunning, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
     Current,
@@ -32,7 +32,7 @@ from knowledge.sync.beside import Beside
 from knowledge.sync.conductor import Conductor
 from knowledge.sync.indexes import Indexes, OpenIndex
 from knowledge.sync.lock import holder, sync_lock
-from knowledge.sync.records import CurrentRow, decode_readers
+from knowledge.sync.records import CurrentRow, decode_readers, held_mark
 from knowledge.sync.repair import Drift, repair
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 from knowledge.sync.run import Passages, Run, Tools, open_run
@@ -135,12 +135,17 @@ class Library:
         return Scope(ids, frozenset(readers), asked.kinds, asked.after, asked.before)
 
     async def refresh(
-        self, source: str | None = None, on_progress: OnProgress | None = None, *, approve: bool = False
+        self,
+        source: str | None = None,
+        on_progress: OnProgress | None = None,
+        *,
+        approve: Mapping[str, str] | None = None,
     ) -> SyncReport:
         """Bring one source, or every source, up to date, beside whatever other sources are being synced.
 
-        With ``None``, a source that is being synced already is waited for. ``approve`` deletes what was held before
-        and is still gone now that it is listed again. ``on_progress`` is called on this loop some times a second for
+        With ``None``, a source that is being synced already is waited for. ``approve`` says what a person was
+        shown and agreed to (``LibraryStatus.held_marks``): exactly those documents are deleted, if they are still gone
+        now that their source is listed again. ``on_progress`` is called on this loop some times a second for
         each source, and raises nothing. Cancelled or killed, it leaves what it had taken in, and stops what nobody
         else waits for; the next one goes on from there.
 
@@ -148,11 +153,24 @@ class Library:
             SyncRunning: all that was asked for is being synced already here, or another process syncs into this state
                 directory or database.
             UnknownSource: the name is not configured.
+            HeldChanged: other documents are held by now than were shown; nothing was begun.
             StoreError, ManifestError: nothing could be begun; later failures are in the report.
 
         """
         chosen = self._chosen(None if source is None else [source])
-        return await self._conductor.refresh(chosen, on_progress, approve=approve)
+        return await self._conductor.refresh(chosen, on_progress, approve=await self._agreed(approve or {}))
+
+    async def _agreed(self, shown: Mapping[str, str]) -> dict[str, frozenset[str]]:
+        """Return the documents that a person was shown, by their source; as names, so that no sync can add to them."""
+        agreed: dict[str, frozenset[str]] = {}
+        for source in self._chosen(shown.keys()):
+            agreed[source.key.name] = held = await (await self._searched()).manifest.held_names(source.key)
+            if held_mark(held) != shown[source.key.name]:
+                raise HeldChanged(
+                    f"What is held of {source.key.name} has changed since it was shown. Look at it again, and approve "
+                    "that."
+                )
+        return agreed
 
     async def repair(self) -> Drift:
         """Compare store and manifest row by row and mend what differs; what cannot be mended is read by the next sync.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from knowledge.interfaces import SourceKey
 from knowledge.settings import SourceSpec
 from knowledge.sync.lookups import Lookups
-from knowledge.sync.records import Failure, Growth, Held, Repaired
+from knowledge.sync.records import Failure, Growth, Held, Repaired, held_mark
 from knowledge.sync.report import Progress
 
 MAX_AGE_S = 26 * 3_600.0
@@ -42,6 +42,8 @@ class SourceStatus:
     """How far a sync of this process is, None when none is running."""
     held_first: tuple[Held, ...] = ()
     """The first of the held documents, by name."""
+    held_mark: str = ""
+    """Stands for exactly those documents that are held (``records.held_mark``): what an approval names; "" for none."""
     age_s: float | None = None
     """Since ``synced_at``; None: never yet."""
     max_age_s: float = MAX_AGE_S
@@ -74,6 +76,10 @@ class LibraryStatus:
     """When store and manifest were compared last, and how many chunks differed; None: never yet."""
     elsewhere: str | None = None
     """Who syncs into this state directory beside this process (``process 12, since 02:30:00 UTC``), if anybody does."""
+
+    def held_marks(self, source: str | None = None) -> dict[str, str]:
+        """Return what is held now as an approval names it: of one source, or of all of which something is held."""
+        return {one.name: one.held_mark for one in self.sources if one.held and source in {None, one.name}}
 
 
 async def source_status(
@@ -109,6 +115,7 @@ async def source_status(
         schedule=spec.schedule,
         syncing=syncing,
         held_first=await manifest.held(key, _TOLD) if counts.held else (),
+        held_mark=held_mark(await manifest.held_names(key)) if counts.held else "",
         age_s=None if synced_at is None else max(0.0, (now - synced_at).total_seconds()),
         max_age_s=spec.max_age_s or MAX_AGE_S,
         next_at=next_run([line for line in (spec.schedule, nightly) if line is not None], now),

@@ -25,11 +25,10 @@ async def main(arguments: argparse.Namespace) -> int:
     settings = load(os.environ, Path.cwd(), config=arguments.config)
     logs.configure(secrets=settings.secrets, level=logs.WARNING)
     async with library_of(settings) as library:
-        if arguments.approve:
-            await _say_held(library, arguments.source)
+        approve = await _shown(library, arguments.source) if arguments.approve else None
         with Terminal() as terminal:
             report = await library.refresh(
-                arguments.source, lambda progress: show_progress(terminal, progress), approve=arguments.approve
+                arguments.source, lambda progress: show_progress(terminal, progress), approve=approve
             )
         state = await library.status()
     if arguments.json:
@@ -48,11 +47,13 @@ def exit_status(report: SyncReport) -> int:
     return HELD if any(source.held for source in report.sources.values()) else OK
 
 
-async def _say_held(library: Library, source: str | None) -> None:
-    """Show what is about to go, if it is still gone once its source is listed again."""
-    for one in (await library.status()).sources:
+async def _shown(library: Library, source: str | None) -> dict[str, str]:
+    """Show what is about to go, if it is still gone once its source is listed again; return exactly that."""
+    state = await library.status()
+    for one in state.sources:
         if one.held and source in {None, one.name}:
             say(f"{one.name}: {one.held} held: {held_names(one)}. Listing the source again …")
+    return state.held_marks(source)
 
 
 def held_names(source: SourceStatus) -> str:

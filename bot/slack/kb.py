@@ -21,7 +21,7 @@ from bot.slack.command import Approve, Command, Help, ListSources, Refresh, Sear
 from bot.slack.discretion import discreet_report, discreet_status
 from bot.slack.errors import SlackError
 from engine.interfaces import Status as EngineStatus
-from knowledge.errors import SyncRunning, UnknownSource
+from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
 from knowledge.interfaces import SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SyncReport
@@ -42,8 +42,10 @@ class Library(Protocol):
     async def search(self, query: str, *, limit: int) -> SearchResult:
         """Return the best passages."""
 
-    async def refresh(self, source: str | None = None, *, on_progress: OnProgress, approve: bool = False) -> SyncReport:
-        """Bring one source, or all, up to date; raises ``SyncRunning`` if that is under way."""
+    async def refresh(
+        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
+    ) -> SyncReport:
+        """Bring one source, or all, up to date; raises ``SyncRunning`` if that is under way, or ``HeldChanged``."""
 
     async def status(self) -> LibraryStatus:
         """Return how the knowledge is."""
@@ -123,7 +125,7 @@ class Kb:
 
     async def approve(self, typed: Typed) -> None:
         """Do what the button under held documents says: list again, and delete what is still gone."""
-        source, held, chinese = _pressed(typed.value)
+        source, shown, chinese = _pressed(typed.value)
         if not self._access.is_owner(typed.user):
             await self._tell(typed, self._refusal(typed.user, chinese=chinese))
             return
@@ -134,11 +136,11 @@ class Kb:
             _log.warning("command failed", error=type(error).__name__, exc_info=error)
             await self._tell(typed, render.escape(self._apology(error)))
             return
-        if sum(one.held for one in now) != held:
+        if [one.held_mark for one in now] != [shown]:
             await self._ask(typed, now, source, chinese=chinese)  # it is not what the person was shown
             return
-        _log.info("approved", user=typed.user, source=source, held=held)
-        await self._refresh(typed, source, chinese=chinese, approve=True)
+        _log.info("approved", user=typed.user, source=source, held=now[0].held)
+        await self._refresh(typed, source, chinese=chinese, approve={source: shown})
 
     async def status(self, user: str, *, chinese: bool = False) -> str:
         """Return what ``/kb status`` shows to somebody."""
@@ -220,7 +222,9 @@ class Kb:
 
     # ── A sync ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _refresh(self, typed: Typed, source: str | None, *, chinese: bool, approve: bool = False) -> None:
+    async def _refresh(
+        self, typed: Typed, source: str | None, *, chinese: bool, approve: Mapping[str, str] | None = None
+    ) -> None:
         board = Board(self._calls, typed.user)
         what = source or ("所有来源" if chinese else "all sources")
         started = f"正在更新{what}…" if chinese else f"Refreshing {what} …"
@@ -237,13 +241,25 @@ class Kb:
             await self._tell(typed, outcome)
 
     async def _refreshed(
-        self, typed: Typed, source: str | None, on_progress: OnProgress, *, chinese: bool, approve: bool
+        self,
+        typed: Typed,
+        source: str | None,
+        on_progress: OnProgress,
+        *,
+        chinese: bool,
+        approve: Mapping[str, str] | None,
     ) -> str:
         try:
             async with asyncio.timeout(_REFRESH_S):
                 report = await self._library.refresh(source, on_progress=on_progress, approve=approve)
         except SyncRunning as running:
             return render.escape("更新已在进行中，请等它结束。" if chinese else str(running))
+        except HeldChanged as error:
+            # A sync came between the look and the approval.
+            with contextlib.suppress(KnowledgeError, TimeoutError):
+                async with asyncio.timeout(_SEARCH_S):
+                    await self._ask(typed, await self._held(source), source, chinese=chinese)
+            return render.escape("保留的文档已有变化，请重新查看后再批准。" if chinese else str(error))
         except UnknownSource as error:
             unknown = f"没有名为“{source}”的来源。用 /kb 来源 查看所有来源。"
             return render.escape(unknown if chinese else str(error))
@@ -251,7 +267,7 @@ class Kb:
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
             return render.escape(self._apology(error))
         deleted = sum(told.deleted for told in report.sources.values())
-        _log.info("refreshed", user=typed.user, source=source, approved=approve, deleted=deleted, ok=report.ok)
+        _log.info("refreshed", user=typed.user, source=source, approved=bool(approve), deleted=deleted, ok=report.ok)
         told = report if self._access.is_owner(typed.user) else discreet_report(report, chinese=chinese)
         return texts.report_text(told, chinese=chinese)
 
@@ -276,7 +292,7 @@ def _section(text: str) -> dict[str, Any]:
 
 def _button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
     label = f"批准删除 {source.held} 篇" if chinese else f"Let {source.held} go"
-    value = json.dumps({"source": source.name, "held": source.held, "chinese": chinese}, ensure_ascii=False)
+    value = json.dumps({"source": source.name, "shown": source.held_mark, "chinese": chinese}, ensure_ascii=False)
     return {
         "type": "button",
         "action_id": APPROVE,
@@ -286,10 +302,10 @@ def _button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
     }
 
 
-def _pressed(value: str) -> tuple[str, int, bool]:
-    """Return what a button says: the source, how many documents it was about, and in which language."""
+def _pressed(value: str) -> tuple[str, str, bool]:
+    """Return what a button says: the source, which documents it was about (their mark), and in which language."""
     try:
         said = json.loads(value)
-        return str(said["source"]), int(said["held"]), bool(said["chinese"])
+        return str(said["source"]), str(said["shown"]), bool(said["chinese"])
     except (ValueError, KeyError, TypeError):
-        return "", -1, False
+        return "", "", False

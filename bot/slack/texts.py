@@ -165,9 +165,9 @@ def held_text(source: SourceStatus, *, chinese: bool) -> str:
     command = f"`/kb {'批准' if chinese else 'approve'} {render.escape(source.name)}`"
     if chinese:
         told = f"：{names}" if names else ""
-        return f"{source.held} 篇已从来源消失，暂时保留{told}。确认属实后输入 {command}"
+        return f"{source.held} 篇已从来源消失，暂时保留，仍在用来回答{told}。确认属实后输入 {command}"
     told = f": {names}" if names else ""
-    return f"{source.held} gone from the source and held{told}. If that is right: {command}"
+    return f"{source.held} gone from the source and held, still answering{told}. If they are really gone: {command}"
 
 
 def _names(held: Sequence[Held], count: int, *, chinese: bool) -> str:

@@ -6,7 +6,7 @@ that; who may read them, and that they are still there, may not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.interfaces import Listed, SourceKey, Store
@@ -25,7 +25,7 @@ class Beside:
     manifest: IndexManifest
 
     async def mark(
-        self, key: SourceKey, listing: Mapping[str, Listed], *, now: float, complete: bool, approve: bool
+        self, key: SourceKey, listing: Mapping[str, Listed], *, now: float, complete: bool, approve: Collection[str]
     ) -> Plan:
         """Narrow the audiences that a listing narrows and hold what it lacks; returns what it asks for beside that.
 

@@ -46,7 +46,7 @@ class _Opened:
 class _Job:
     """One sync of one source, for all who wait for it."""
 
-    def __init__(self, source: Source, *, approve: bool) -> None:
+    def __init__(self, source: Source, *, approve: Collection[str]) -> None:
         self.source = source
         self.approve = approve
         self.waiters = 0
@@ -101,9 +101,16 @@ class Conductor:
         return self._opened is None
 
     async def refresh(
-        self, sources: Sequence[Source], on_progress: OnProgress | None, *, approve: bool = False, queue: bool = False
+        self,
+        sources: Sequence[Source],
+        on_progress: OnProgress | None,
+        *,
+        approve: Mapping[str, Collection[str]] | None = None,
+        queue: bool = False,
     ) -> SyncReport:
         """Sync these sources side by side, in the run that is open or in a new one.
+
+        ``approve`` names the held documents of a source that a person agreed to (``plan``).
 
         A source that is being synced already is waited for, unless it is all that was asked for, or ``approve`` is.
         With ``queue``, it is synced once more afterwards instead; several who queue share that one sync. Cancelled, it
@@ -118,7 +125,8 @@ class Conductor:
         busy = [source.key.name for source in sources if source.key.name in {*self._jobs, *self._queued}]
         if busy and not queue and (approve or len(busy) == len(sources)):
             raise SyncRunning(f"A sync of {', '.join(busy)} is running already. Wait until it has ended.")
-        jobs = [self._job(source, approve=approve, queue=queue) for source in sources]
+        agreed = approve or {}
+        jobs = [self._job(source, approve=agreed.get(source.key.name, ()), queue=queue) for source in sources]
         await self._wait(jobs, on_progress)
         reports = {job.name: _result(job.task) for job in jobs}
         repaired = max((job.repaired for job in jobs), default=0)
@@ -147,7 +155,7 @@ class Conductor:
         if self._opened is not None:
             await _stopped([self._opened.task])
 
-    def _job(self, source: Source, *, approve: bool, queue: bool) -> _Job:
+    def _job(self, source: Source, *, approve: Collection[str], queue: bool) -> _Job:
         """Return the job to wait for; it may be one that is there already."""
         name = source.key.name
         current = self._jobs.get(name)

@@ -212,6 +212,15 @@ class Lookups:
             for document, title, since, readers in await self._rows(query)
         )
 
+    async def held_names(self, key: SourceKey) -> frozenset[str]:
+        """Return all documents that are held."""
+        query = (
+            select(tables.documents.c.document)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id, tables.documents.c.held)
+        )
+        return frozenset(document for (document,) in await self._rows(query))
+
     async def repaired(self) -> Repaired | None:
         """Return when store and manifest were last compared, and by how much they differed; None: never yet."""
         query = select(tables.indexes.c.repaired_at, tables.indexes.c.drift, tables.indexes.c.mended).where(

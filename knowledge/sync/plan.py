@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.interfaces import Listed
@@ -88,13 +88,13 @@ def plan(
     *,
     now: float,
     complete: bool = True,
-    approve: bool = False,
+    approve: Collection[str] = frozenset(),
 ) -> Plan:
     """Decide what to do with each document.
 
     ``complete`` is False when the listing broke off: what it names is read, what it does not name is left alone.
-    ``approve`` says that a person agreed to what is held: of that, what is still gone is deleted. Whatever else is
-    gone is judged as ever, because nobody was shown it.
+    ``approve`` names the held documents that a person was shown and agreed to: of those, what is still gone is deleted.
+    Whatever else is gone is judged as ever, because nobody was shown it.
     """
     reads: list[Read] = []
     gone: list[Known] = []
@@ -118,8 +118,9 @@ def plan(
     kept = len(known) - len(gone) - len(reads) - waiting
     seen = {row.document for row in known}
     reads.extend(Add(listed) for document, listed in listing.items() if document not in seen)
-    approved = tuple(row for row in gone if row.held) if approve and complete else ()
-    others = [row for row in gone if not row.held] if approved else gone
+    approved = tuple(row for row in gone if row.held and row.document in approve) if complete else ()
+    agreed = {row.document for row in approved}
+    others = [row for row in gone if row.document not in agreed]
     before = sum(row.answers for row in known) - sum(row.answers for row in approved)
     after = len(listing) - never_read
     deletes, holds = _judge(others, before=before, after=after, complete=complete)

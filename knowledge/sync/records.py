@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -234,6 +235,11 @@ def decode_readers(text: str) -> frozenset[str]:
 def storable(text: str) -> bool:
     """Tell whether every database takes a text: it holds no NUL and no half of a surrogate pair."""
     return "\0" not in text and (text.isascii() or _SURROGATE.search(text) is None)
+
+
+def held_mark(documents: Iterable[str]) -> str:
+    """Return what stands for exactly these held documents, so that a person approves what was shown and no more."""
+    return hashlib.sha256("\0".join(sorted(documents)).encode()).hexdigest()[:16]
 
 
 def text_hash(searchable: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from knowledge.interfaces import Source
@@ -29,7 +29,9 @@ class Run:
         self._budget = Budget(tools.limits.read_bytes)
         self._turns = Turns(tools.limits.cuts)
 
-    async def sync(self, source: Source, on_progress: OnProgress, *, approve: bool = False) -> SourceReport:
+    async def sync(
+        self, source: Source, on_progress: OnProgress, *, approve: Collection[str] = frozenset()
+    ) -> SourceReport:
         """Bring one source up to date; what stops it is in its report. Not twice at the same time for one source."""
         preparer = Preparer(self._tools, source, self._pipeline, self._budget, self._turns)
         return await SourceSync(self._tools, source, preparer, self._pipeline, on_progress, approve=approve).run()
@@ -71,21 +73,25 @@ async def sync(
     *,
     configured: Collection[str],
     on_progress: OnProgress,
-    approve: bool = False,
+    approve: Mapping[str, Collection[str]] | None = None,
 ) -> SyncReport:
     """Bring the store level with these sources in a run of their own; a source that fails does not stop the others.
 
-    ``approve`` deletes what was held before and is still gone now that these sources are listed again (``plan``).
+    ``approve`` names, for each source, held documents that are deleted if they are still gone now that their source
+    is listed again (``plan``).
 
     Raises:
         StoreError, ManifestError: before any source was begun.
 
     """
-    began = tools.clock()
+    began, agreed = tools.clock(), approve or {}
     async with open_run(tools, configured) as run:
         async with asyncio.TaskGroup() as group:
             tasks = {
-                source.key.name: group.create_task(run.sync(source, on_progress, approve=approve)) for source in sources
+                source.key.name: group.create_task(
+                    run.sync(source, on_progress, approve=agreed.get(source.key.name, ()))
+                )
+                for source in sources
             }
         reports = {name: task.result() for name, task in tasks.items()}
     return SyncReport(reports, tools.clock() - began, run.repaired)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 
 from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import EVERYONE, Listed, Source
@@ -33,7 +33,7 @@ class SourceSync:
         pipeline: Pipeline,
         on_progress: OnProgress,
         *,
-        approve: bool,
+        approve: Collection[str],
     ) -> None:
         self._tools = tools
         self._source = source

@@ -19,6 +19,7 @@ from bot.slack.settings import SlackSettings
 from bot.slack.sheet import Abilities
 from bot.slack.turns import TurnSettings
 from engine.interfaces import State, Status
+from knowledge.errors import HeldChanged
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
@@ -122,8 +123,12 @@ class Shelf:
             raise self.failure
         return SearchResult(query, self.hits[:limit], 0.01, answerable=True)
 
-    async def refresh(self, source: str | None = None, *, on_progress: OnProgress, approve: bool = False) -> SyncReport:
+    async def refresh(
+        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
+    ) -> SyncReport:
         (self.approved if approve else self.refreshed).append(source)
+        if approve and approve != self.state.held_marks(source):
+            raise HeldChanged("What is held has changed.")
         if self.failure:
             raise self.failure
         for progress in self.progress:

@@ -234,7 +234,8 @@ class Rig:
             self.embedder, self.store, self.index, passages, str.lower, limits=self.limits, now=lambda: self.clock_s
         )
         keys = [source.key.id for source in every] if configured is None else configured
-        return await sync(tools, every, configured=keys, on_progress=self.progress.append, approve=approve)
+        agreed = {source.key.name: await self.index.held_names(source.key) for source in every if approve}
+        return await sync(tools, every, configured=keys, on_progress=self.progress.append, approve=agreed)
 
     async def report(self, *, approve: bool = False) -> SourceReport:
         return (await self.sync(approve=approve)).sources[self.source.key.name]

@@ -119,7 +119,7 @@ async def test_what_is_running_already_is_told_and_all_waits_for_it(stage: Stage
     with pytest.raises(SyncRunning, match="A sync of slow is running already"):
         await stage.sync(slow)
     with pytest.raises(SyncRunning):
-        await stage.sync(slow, wiki, approve=True)
+        await stage.sync(slow, wiki, approve={"slow": {"a.md"}})
     every = asyncio.create_task(stage.sync(slow, wiki))
     await asyncio.sleep(0.01)
     slow.gate.set()
@@ -257,13 +257,23 @@ async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_sourc
         if progress.source == "blog" and progress.done > 20:
             taken.set()
 
+    read, synced = large.read, asyncio.Event()
+
+    async def read_on(listed: Any) -> Any:
+        if len(large.reads) >= 250:
+            await synced.wait()
+        return await read(listed)
+
+    large.read = read_on  # The last fifty wait for the wiki: were it to wait for them, nothing would end.
     stage.limits = Limits(progress_s=0.0)
     long = asyncio.create_task(stage.sync(large, on_progress=seen))
     await taken.wait()
-    await stage.sync(wiki)
+    async with asyncio.timeout(30):
+        await stage.sync(wiki)
     progress = stage.conductor.progress["blog"]
     assert progress is not None
     assert progress.done < 300, "it did not wait for the large one"
+    synced.set()
     assert (await long).sources["blog"].added == 300
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import SyncRunning, UnknownSource
+from knowledge.errors import HeldChanged, SyncRunning, UnknownSource
 from knowledge.sync.lock import sync_lock
 from tests.sync.library_bench import Bench, Overtaken, texts
 
@@ -220,3 +220,26 @@ async def test_no_suggestion_is_made_of_what_not_everybody_may_read(bench: Bench
     async with bench.library(board, docs) as library:
         await library.refresh()
         assert await library.suggestions() == ["How do I add a source?"]
+
+
+async def test_exactly_what_a_person_was_shown_is_let_go(bench: Bench, handbook: Any) -> None:
+    """A sync between the look and the approval holds other documents, as many: nobody was shown those."""
+    for n in range(40):
+        handbook.put(f"{n}.md", f"holiday {n}")
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        for n in range(20):
+            del handbook.texts[f"{n}.md"]
+        await library.refresh()
+        shown = (await library.status()).held_marks()
+        handbook.put("0.md", "holiday 0")
+        del handbook.texts["39.md"]
+        await library.refresh()
+        status = await library.status()
+        assert (status.sources[0].held, len(shown)) == (20, 1)
+        with pytest.raises(HeldChanged, match="What is held of handbook has changed"):
+            await library.refresh(approve=shown)
+        assert (await library.status()).sources[0].held == 20
+        del handbook.texts["38.md"]
+        report = (await library.refresh("handbook", approve=status.held_marks("handbook"))).sources["handbook"]
+        assert (report.deleted, report.held) == (21, 0), "one more is within what a listing may lack"

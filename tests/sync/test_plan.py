@@ -89,30 +89,39 @@ def test_every_document_gets_one_action(before: dict[str, str], after: dict[str,
     assert not (made.deletes and made.holds)
 
 
+def test_what_was_held_after_a_person_looked_stays_held() -> None:
+    later = [known(f"held later {n}", held=True) for n in range(20)]
+    rows = [known("shown", held=True), *later, known("still there")]
+    made = plan(listing("still there"), rows, now=NOW, approve={"shown", "still there"})
+    assert [row.document for row in made.approved] == ["shown"]
+    assert (made.deletes, made.holds) == ((), tuple(later))
+
+
 def test_what_is_held_and_approved_goes_and_what_nobody_was_shown_is_judged_anew() -> None:
     held = [known(f"held {n}", held=True) for n in range(60)]
     rest = [known(f"rest {n}") for n in range(100)]
     listed = [f"rest {n}" for n in range(100)]
-    made = plan(listing(*listed[5:]), [*held, *rest], now=NOW, approve=True)
+    agreed = {row.document for row in held}
+    made = plan(listing(*listed[5:]), [*held, *rest], now=NOW, approve=agreed)
     assert (len(made.approved), len(made.deletes), len(made.holds)) == (60, 5, 0)
-    made = plan(listing(*listed[30:]), [*held, *rest], now=NOW, approve=True)
+    made = plan(listing(*listed[30:]), [*held, *rest], now=NOW, approve=agreed)
     assert (len(made.approved), len(made.deletes), len(made.holds)) == (60, 0, 30)
     made = plan(listing(*listed[5:]), [*held, *rest], now=NOW)
     assert (made.approved, made.deletes, len(made.holds)) == ((), (), 65)
 
 
 def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
-    made = plan(listing("a"), [known("a", held=True), known("b", held=True)], now=NOW, approve=True)
+    made = plan(listing("a"), [known("a", held=True), known("b", held=True)], now=NOW, approve={"a", "b"})
     assert ([row.document for row in made.approved], [row.document for row in made.releases]) == (["b"], ["a"])
 
 
 def test_an_approval_of_an_empty_listing_deletes_only_what_was_held() -> None:
-    made = plan({}, [known("a", held=True), known("b")], now=NOW, approve=True)
+    made = plan({}, [known("a", held=True), known("b")], now=NOW, approve={"a", "b"})
     assert ([row.document for row in made.approved], [row.document for row in made.holds]) == (["a"], ["b"])
 
 
 def test_an_approved_listing_that_breaks_off_deletes_nothing() -> None:
-    made = plan({}, [known("a", held=True), known("b")], now=NOW, complete=False, approve=True)
+    made = plan({}, [known("a", held=True), known("b")], now=NOW, complete=False, approve={"a", "b"})
     assert (made.approved, made.deletes, made.holds) == ((), (), ())
 
 

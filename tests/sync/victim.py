@@ -207,7 +207,7 @@ async def main(given: dict[str, Any]) -> None:
     approve = given.pop("approve")
     fuse.watch_tables()
     async with opened(World(**given), fuse) as library:
-        report = await library.refresh(approve=approve)
+        report = await library.refresh(approve=(await library.status()).held_marks() if approve else None)
     if not report.ok:
         raise SystemExit(f"{report}")
 
