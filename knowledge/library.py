@@ -30,6 +30,7 @@ from knowledge.status import LibraryStatus, SourceStatus, source_status
 from knowledge.suggestions import questions
 from knowledge.sync.beside import Beside
 from knowledge.sync.conductor import Conductor
+from knowledge.sync.defects import first_of, told_of
 from knowledge.sync.indexes import Indexes, OpenIndex
 from knowledge.sync.lock import holder, sync_lock
 from knowledge.sync.records import CurrentRow, decode_readers, held_mark
@@ -296,6 +297,9 @@ class Library:
                 await self._sleep(_TURN_S)
             except KnowledgeError as error:
                 _log.warning("%s failed: %s", name, error)
+                return
+            except Exception as error:  # noqa: BLE001 (nobody waits for it, and a watch must go on)
+                _log.error("%s met a defect: %s", name, told_of(first_of(error)))
                 return
             else:
                 return

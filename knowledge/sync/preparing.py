@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
-from knowledge.errors import ParseError, SourceError
+from knowledge.errors import KnowledgeError, ParseError, SourceError
 from knowledge.interfaces import Chunk, Content, Listed, Source
 from knowledge.sync.budget import Budget, Lease, Sizes
+from knowledge.sync.defects import told_of
 from knowledge.sync.flow import Flow, Prepared
 from knowledge.sync.pipeline import Pipeline
 from knowledge.sync.plan import Add, Read
-from knowledge.sync.records import Known, Taken, Touched, encode_readers, storable
+from knowledge.sync.records import Known, Taken, Touched, both, decode_readers, encode_readers, storable
 from knowledge.sync.rows import seconds
 from knowledge.sync.tools import Tools
+
+_log = logging.getLogger(__name__)
 
 _DAY_S = 86_400
 _AWAY_BYTES = 1_000_000
@@ -63,7 +68,8 @@ class Preparer:
             content = await self._read(read.listed, lease)
             sha256 = await _sha256(content.data)
             known = None if isinstance(read, Add) else read.known
-            anew = known is not None and (_moved(read.listed, known) or _retitled(content, known))
+            listed = _of(content, read.listed, known)
+            anew = known is not None and (_moved(listed, known) or _retitled(content, known))
             if known is not None and sha256 == known.sha256 and not anew:
                 return Touched(known.row, content.version, read_at)
             await stack.enter_async_context(self._turn)
@@ -71,8 +77,8 @@ class Preparer:
             if len(content.data) > _LARGE_BYTES:
                 await stack.enter_async_context(self._turns.large)
             await stack.enter_async_context(self._turns.cuts)
-            title, chunks = await self._cut(read.listed, content)
-            taken = Taken(read.listed, content.version, sha256, title, read_at, tuple(chunks))
+            title, chunks = await self._cut(listed, content)
+            taken = Taken(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
             flow.put(await self._prepared(taken, known, anew=anew))
         return None
@@ -81,10 +87,10 @@ class Preparer:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
                 content = await self._source.read(listed)
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise self._late(listed) from error
+        except KnowledgeError:
+            raise
+        except Exception as error:
+            raise self._late(listed) if deadline.expired() else self._defect(listed, error) from error
         lease.set(len(content.data))
         self._sizes.seen(len(content.data))
         return content
@@ -107,6 +113,13 @@ class Preparer:
         anew = anew or (known is not None and _other_row(taken, known))
         fresh = tuple(chunk for chunk in taken.chunks if anew or chunk.id not in before)
         return Prepared(taken, before, fresh, replaces=known is not None and known.answers)
+
+    def _defect(self, listed: Listed, error: Exception) -> SourceError:
+        _log.error("%s met a defect when it read a document: %s", self._source.key.name, told_of(error))
+        return SourceError(
+            f"{listed.document} could not be read for a defect of its source ({type(error).__name__}). The log says "
+            "where it is; the document is tried again later."
+        )
 
     def _late(self, listed: Listed) -> TookTooLong:
         return TookTooLong(
@@ -134,6 +147,16 @@ def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
                 f"{document} yields text with characters that no database takes. Export it again from what made it, "
                 "or leave it out."
             )
+
+
+def _of(content: Content, listed: Listed, known: Known | None) -> Listed:
+    """Return a listing as it goes for what was read: of other bytes than were listed, it cannot tell the readers.
+
+    Until a listing speaks of these bytes, only those may read them who could before and may by the listing.
+    """
+    if known is None or content.version == listed.version:
+        return listed
+    return replace(listed, readers=both(decode_readers(known.readers), listed.readers))
 
 
 def _moved(listed: Listed, known: Known) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 
 from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import EVERYONE, Listed, Source
 from knowledge.sync.beside import restricted
+from knowledge.sync.defects import first_of, told_of
 from knowledge.sync.flow import Flow
 from knowledge.sync.pipeline import Pipeline, discard
 from knowledge.sync.plan import Add, Plan, Read, plan, retry_delay_s
@@ -17,6 +19,8 @@ from knowledge.sync.records import Failed, Failure, Known, Touched, storable
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.tally import Tally
 from knowledge.sync.tools import Tools
+
+_log = logging.getLogger(__name__)
 
 _PORTION = 500
 """Manifest rows changed in one transaction."""
@@ -48,7 +52,7 @@ class SourceSync:
         self._tally = Tally(source.key.name, on_progress, tools.clock, tools.limits.progress_s)
 
     async def run(self) -> SourceReport:
-        """Bring the source up to date as far as it goes; an error of ours is in the report, any other is raised."""
+        """Bring the source up to date as far as it goes; whatever stops it is in the report, a defect among it."""
         error: str | None = None
         try:
             async with asyncio.timeout(self._tools.limits.source_s) as deadline:
@@ -57,14 +61,9 @@ class SourceSync:
                 finally:
                     await self._close()
         except* KnowledgeError as group:
-            error = str(_first(group))
-        except* TimeoutError:
-            if not deadline.expired():
-                raise
-            error = (
-                f"The source {self._key.name} took over {self._tools.limits.source_s / 3600:.0f} h and was stopped. "
-                "What it brought so far stays; the next sync goes on from there."
-            )
+            error = str(first_of(group))
+        except* Exception as group:  # noqa: BLE001 (a plug-in may raise anything)
+            error = error or (self._too_long() if deadline.expired() else self._defect(first_of(group)))
         if error is not None:
             # The manifest may be what failed; the report carries the error in any case.
             with contextlib.suppress(ManifestError):
@@ -74,11 +73,24 @@ class SourceSync:
         self._tally.tell(last=True)
         return self._tally.report(error)
 
+    def _too_long(self) -> str:
+        return (
+            f"The source {self._key.name} took over {self._tools.limits.source_s / 3600:.0f} h and was stopped. "
+            "What it brought so far stays; the next sync goes on from there."
+        )
+
+    def _defect(self, defect: BaseException) -> str:
+        """Tell of an error that is none of ours: it stops this source alone, and is tried again in its turn."""
+        _log.error("The sync of %s met a defect: %s", self._key.name, told_of(defect))
+        return (
+            f"The sync of {self._key.name} stopped at a defect ({type(defect).__name__}). Nothing was deleted for it; "
+            "the log says where it is, and the next sync tries again."
+        )
+
     async def _close(self) -> None:
         """Let the source let go; one that cannot is no reason to wait."""
-        with contextlib.suppress(TimeoutError, SourceError):
-            async with asyncio.timeout(self._tools.limits.close_s):
-                await self._source.close()
+        async with self._closing():
+            await self._source.close()
 
     async def _sync(self) -> None:
         listed_at = self._tools.now()
@@ -105,10 +117,11 @@ class SourceSync:
     async def _listing(self) -> tuple[dict[str, Listed], SourceError | None]:
         """Return what the source lists, and why it stopped early if it did."""
         listing: dict[str, Listed] = {}
-        batches = aiter(self._source.list())
+        batches, gap = None, asyncio.timeout(None)
         try:
+            batches = aiter(self._source.list())
             while True:
-                async with asyncio.timeout(self._tools.limits.listing_s):
+                async with asyncio.timeout(self._tools.limits.listing_s) as gap:
                     batch = await anext(batches, None)
                 if batch is None:
                     return listing, None
@@ -117,14 +130,30 @@ class SourceSync:
                 self._tally.tell()
         except SourceError as error:
             return listing, error
-        except TimeoutError:
+        except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
+            if not gap.expired():
+                return listing, SourceError(self._defect(error))
             return listing, SourceError(
                 f"The source {self._key.name} listed nothing for {self._tools.limits.listing_s:.0f} s. "
                 "Look whether it answers; nothing of it was deleted."
             )
         finally:
             if isinstance(batches, AsyncGenerator):
-                await batches.aclose()
+                async with self._closing():
+                    await batches.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _closing(self) -> AsyncIterator[None]:
+        """Give the source its time to let go of something; what it does wrong then changes no result."""
+        limit_s = self._tools.limits.close_s
+        try:
+            async with asyncio.timeout(limit_s):
+                yield
+        except TimeoutError:
+            _log.warning("%s did not let go of its connections within %.0f s; they are left.", self._key.name, limit_s)
+        except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
+            if not isinstance(error, SourceError):
+                _log.error("%s met a defect when it let go: %s", self._key.name, told_of(error))
 
     def _takes(self, listed: Listed) -> bool:
         """Tell whether the manifest can hold what is listed; what it cannot is told, and left out."""
@@ -236,11 +265,3 @@ class SourceSync:
 
 def _portions(rows: Sequence[Known]) -> Iterator[Sequence[Known]]:
     return (rows[start : start + _PORTION] for start in range(0, len(rows), _PORTION))
-
-
-def _first(group: BaseExceptionGroup[KnowledgeError]) -> KnowledgeError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, KnowledgeError)  # noqa: S101 - what the group is made of
-    return error

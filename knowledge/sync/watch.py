@@ -10,11 +10,14 @@ from contextlib import aclosing, asynccontextmanager
 
 from knowledge.errors import SourceError
 from knowledge.interfaces import Watched
+from knowledge.sync.defects import told_of
 
 _log = logging.getLogger(__name__)
 
 _AGAIN_S = 300.0
 """After which it is tried again to watch a source that could not be watched."""
+_CLOSE_S = 10.0
+"""For a source to stop watching."""
 
 Refresh = Callable[[str], Awaitable[None]]
 """Syncs one source after whatever sync of it is running; raises nothing, because nobody waits for it."""
@@ -59,13 +62,18 @@ class Watch:
             try:
                 await self._follow(name, source)
             except SourceError as error:
-                if self.troubles.get(name) != str(error):
-                    self.troubles[name] = str(error)
-                    _log.warning("%s is not watched, and synced by the schedule alone: %s", name, error)
+                self._trouble(name, str(error))
+            except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
+                self._trouble(name, f"A defect in the watch of {name}: {told_of(error)}.")
             else:
                 return
             await self._sleep(_AGAIN_S)
             await self._refresh(name)  # What changed while nobody watched.
+
+    def _trouble(self, name: str, why: str) -> None:
+        if self.troubles.get(name) != why:
+            self.troubles[name] = why
+            _log.warning("%s is not watched, and synced by the schedule alone: %s", name, why)
 
     async def _follow(self, name: str, source: Watched) -> None:
         async with aclosing(_generator(source)) as changes:
@@ -87,5 +95,6 @@ async def _generator(source: Watched) -> AsyncGenerator[None]:
             yield change
     finally:
         if isinstance(changes, AsyncGenerator):
-            with contextlib.suppress(SourceError):
-                await changes.aclose()
+            with contextlib.suppress(SourceError, TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await changes.aclose()

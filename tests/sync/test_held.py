@@ -230,6 +230,35 @@ async def test_any_name_comes_in_is_found_and_goes(rig: Any, name: str) -> None:
     assert await rig.agree()
 
 
+async def test_bytes_that_are_not_those_that_were_listed_are_for_the_readers_of_before_and_of_the_listing(
+    rig: Any,
+) -> None:
+    """Between listing and reading a document may have become secret; the next listing tells for whom it is."""
+    rig.source.readers = frozenset({"U1"})
+    rig.source.put("a.md", "harmless")
+    await rig.sync()
+    rig.source.readers, read = frozenset({"*"}), rig.source.read
+
+    async def read_late(listed: Any) -> Any:
+        rig.source.put("a.md", "secret")
+        rig.source.readers = frozenset({"U1"})
+        return await read(listed)
+
+    rig.source.put("a.md", "still harmless")
+    rig.source.read = read_late
+    await rig.sync()
+    assert await rig.answers() == {"a.md": ["secret"]}
+    assert await _readers(rig) == {'["U1"]'}
+    rig.source.read, rig.source.readers = read, frozenset({"*"})
+    await rig.sync()
+    assert await _readers(rig) == {'["*"]'}
+    assert {row.chunk.readers for row in rig.store.rows_by_id.values()} == {frozenset({"*"})}
+
+
+async def _readers(rig: Any) -> set[str]:
+    return {row.readers for row in await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])}
+
+
 async def test_rows_are_written_for_fewer_readers_though_the_sync_that_noted_them_died(
     rig: Any, store_down: Any
 ) -> None:
