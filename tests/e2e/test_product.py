@@ -34,6 +34,12 @@ async def answered(run: Running, ts: str, deadline_s: float = 60.0) -> str:
     return body(message)
 
 
+def _was_asked(notices: list[str]) -> bool:
+    """Tell whether a notice says that the engine was asked: how quick and how good the stand-in is, is not for here."""
+    told = ("did not begin to answer within", "did not finish within", "stand-in model wrote was not borne out")
+    return any(words in notice for words in told for notice in notices)
+
+
 async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
     """Passages while the engine loads, then answers of the engine, walked through in a real browser."""
     async with place.run() as run, async_playwright() as playwright:
@@ -85,7 +91,7 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await browser.close()
 
         asked = await place.json("ask", "how do I add a source?")
-        assert asked["route"] == "engine" or asked["notices"], "where the model does not answer in time, it is said"
+        assert asked["route"] == "engine" or _was_asked(asked["notices"]), "the engine was there, and wrote or was late"
         assert asked["sources"]
         family = run.family()
     assert run.process.returncode == 0
