@@ -51,6 +51,17 @@ def parser() -> argparse.ArgumentParser:
     adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and say what to do about what is missing.")
+    fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
+    fit.add_argument("variant", nargs="?", help="one in full, with its command; auto for the best that fits")
+    fit.add_argument("--machine", metavar="M", help="instead of this one: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
+    fit.add_argument("--context", type=_positive, metavar="N", help="tokens of prompt and answer together, a person")
+    fit.add_argument("--people", type=_positive, default=4, metavar="N", help="answered at once (4)")
+    fit.add_argument(
+        "--for", dest="goal", choices=("quality", "speed"), default="quality", help="what counts (quality)"
+    )
+    fit.add_argument("--precision", choices=("bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"), help="of the weights")
+    fit.add_argument("--markdown", action="store_true", help="the table as Markdown, with the command of auto")
+    fit.add_argument("--offload", action="store_true", help="weights may stay in main memory, which is slow")
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     return top

@@ -21,7 +21,7 @@ _SHOWN_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
 """What cards of these sizes show; others lose about a hundredth."""
 _SHOWN_SHARE = 0.99
 _MOST = 1024
-_MEMORY = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)GI?B?")
+_MEMORY = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(?:GI?B?)?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 

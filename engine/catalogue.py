@@ -135,6 +135,7 @@ def _names() -> dict[str, Variant]:
             variant.name,
             variant.hf_id,
             variant.name.removeprefix(short),
+            variant.name.removeprefix("DeepSeek-"),
         )
     }
 

@@ -31,7 +31,7 @@ _CPU_START_DEADLINE_S = 600.0
 
 
 def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> Plan:
-    """Return how ``wanted`` runs on ``machine``; without a wish for a model, the stand-in on the CPU.
+    """Return how ``wanted`` runs on ``machine``, for one person at a time if need be; without a model, the stand-in.
 
     Raises:
         EngineRefused: it does not fit, or no engine runs on such a machine; the text has the numbers and the next step.
@@ -49,6 +49,8 @@ def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> 
     if wanted.stand_in or not machine.cards:
         return _on_cpu(wanted, machine)
     found = fitted(wanted, machine, wish or Wish())
+    if found.plan is None and wish is None:
+        found = fitted(wanted, machine, Wish(people=1))
     if found.plan is None:
         raise EngineRefused(" ".join(found.reasons))
     return found.plan
@@ -85,8 +87,8 @@ def rank(made: Plan) -> tuple[bool, float]:
 
 def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True) -> Fit:
     """Return whether a variant fits on the cards of a machine; ``near`` looks for what would, where it does not."""
-    if not machine.cards:
-        return Fit(variant, None, (_needs_cards(variant),))
+    if not machine.cards or variant.stand_in:
+        return _fitted_on_cpu(variant, machine)
     options = plans(variant, machine, wish)
     made = min(options, key=slowness, default=None) if wish.goal == "speed" else next(options, None)
     if made is not None:
@@ -111,6 +113,13 @@ def _nearest(variant: Variant, machine: Machine, wish: Wish) -> Plan | None:
         if found:
             return max(found, key=rank)
     return None
+
+
+def _fitted_on_cpu(variant: Variant, machine: Machine) -> Fit:
+    try:
+        return Fit(variant, plan(variant, machine))
+    except EngineRefused as refused:
+        return Fit(variant, None, (str(refused),))
 
 
 def _needs_cards(variant: Variant) -> str:

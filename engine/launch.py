@@ -56,7 +56,7 @@ def launch(
     )  # fmt: skip
     return Launch(
         argv=argv,
-        environment=_environment(plan, model_path, environment),
+        environment=environment_of(plan, model_path, environment),
         config_file=config_file,
         config=json.dumps({"api-key": api_key}),  # JSON is YAML, which SGLang reads
         url=f"http://{HOST}:{port}",
@@ -114,11 +114,16 @@ def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
     return tuple((*common, *address, "--node-rank", str(rank)) for rank in range(nodes))
 
 
-def _environment(plan: Plan, model_path: str, ground: Mapping[str, str]) -> dict[str, str]:
+def environment_of(plan: Plan, model_path: str, ground: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of the engine's process, on the ground of ours."""
     kept = without_ours(ground)
     if Path(model_path).is_absolute():
         kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    if plan.device == "cpu":
-        # Two OpenMP threads collapse when anything else runs on the same cores.
-        kept |= {"OMP_NUM_THREADS": "1", "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return kept
+    return cpu_environment(kept) if plan.device == "cpu" else kept
+
+
+def cpu_environment(ground: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which SGLang runs on a CPU."""
+    # Two OpenMP threads collapse when anything else runs on the same cores.
+    own = {"OMP_NUM_THREADS": "1", "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
+    return {**without_ours(ground), **own}

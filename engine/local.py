@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import fit
+from engine import fit, flags
 from engine.client import Endpoint, EngineClient
 from engine.connection import Connection
 from engine.errors import EngineError, EngineRefused
@@ -96,7 +96,7 @@ class LocalEngine:
             self._board.note(NOT_INSTALLED)
             return
         python = await self._install(plan, share)
-        self.model_path = await self._model(plan, share)
+        self.model_path = await self._model_and_flags(plan, python, share)
         note = f" {plan.note}" if plan.note else ""
         self._board.move(Event.LAUNCH, f"The engine is starting.{note}", progress=share.starting)
         await Supervisor(self._job(plan, python, share), self._board, self._policy(plan)).run()
@@ -111,6 +111,17 @@ class LocalEngine:
         if share.installed:
             self._board.move(Event.INSTALL, "The engine is being installed (once).", progress=0.0)
         return await self._installer.install(_environment(plan), self._report(0.0, share.installed))
+
+    async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> str:
+        """Fetch the model and meanwhile see that this SGLang knows every flag; return where the model is."""
+        made = self._launch(plan, python, plan.weights.repo, 0, "")
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(flags.check(made.argv[3:], python, made.environment))
+                model = both.create_task(self._model(plan, share))
+        except* EngineError as group:
+            raise group.exceptions[0] from None
+        return model.result()
 
     async def _model(self, plan: fit.Plan, share: Spans) -> str:
         if not plan.variant.stand_in:
@@ -134,15 +145,7 @@ class LocalEngine:
         variant = plan.variant
 
         async def start(port: int) -> Launch:
-            made = launch(
-                plan,
-                python=python,
-                model_path=self.model_path or variant.hf_id,
-                port=port,
-                config_file=self._folder / "launch.yaml",
-                api_key=key,
-                environment=os.environ,
-            )
+            made = self._launch(plan, python, self.model_path or plan.weights.repo, port, key)
             await self._point_to(
                 Endpoint(made.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
             )
@@ -157,6 +160,17 @@ class LocalEngine:
             on_line=LogFile(self._folder / "engine.log").write,
             progress_from=share.starting,
             note=plan.note,
+        )
+
+    def _launch(self, plan: fit.Plan, python: Path, model_path: str, port: int, key: str) -> Launch:
+        return launch(
+            plan,
+            python=python,
+            model_path=model_path,
+            port=port,
+            config_file=self._folder / "launch.yaml",
+            api_key=key,
+            environment=os.environ,
         )
 
     async def _point_to(self, endpoint: Endpoint) -> None:

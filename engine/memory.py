@@ -155,10 +155,8 @@ def _decode_batch(card_gib: float, tp: int) -> int:
 
 # --- on a CPU ---------------------------------------------------------------------------------------------------------
 
-CPU_PROCESSES_GIB = 1.0
-"""What SGLang's processes take before the weights, of what was free before they started; measured."""
-CPU_LOADING_GIB = 0.1
-"""What loading takes beside the weights; measured."""
+CPU_PROCESSES_GIB = 1.6
+"""What SGLang's processes have taken, before the weights are loaded, of what was free before they started; measured."""
 
 
 def cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float) -> int:
@@ -168,12 +166,10 @@ def cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float) -> int:
     what was free before its processes started, of one NUMA node.
     """
     before = free_gib - CPU_PROCESSES_GIB
-    after = before - variant.weights_gib - CPU_LOADING_GIB
-    return int((after - before * (1 - fraction)) * GIB / variant.kv_bytes_per_token)
+    return int((before * fraction - variant.weights_gib) * GIB / variant.kv_bytes_per_token)
 
 
 def cpu_fraction(variant: Variant, free_gib: float, tokens: int) -> float:
     """Return the least ``--mem-fraction-static`` that leaves room for ``tokens``; above 1 where they cannot fit."""
-    before = free_gib - CPU_PROCESSES_GIB
-    static = variant.weights_gib + CPU_LOADING_GIB + tokens * variant.kv_bytes_per_token / GIB
-    return math.ceil(static / max(before, 0.001) * 1000) / 1000
+    static = variant.weights_gib + tokens * variant.kv_bytes_per_token / GIB
+    return math.ceil(static / max(free_gib - CPU_PROCESSES_GIB, 0.001) * 1000) / 1000

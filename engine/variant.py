@@ -107,7 +107,7 @@ class Variant:
     """SGLang's parser that takes the thinking apart from the answer, None for a model that does not think."""
     vocabulary: Vocabulary | None = None
     token_ids: TokenIds | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Published, in per cent: aime24, math500, gpqa_diamond, livecodebench; what was not published is left out."""
     stand_in: bool = False
     """True for the small model that shows the plumbing on a machine without a GPU."""

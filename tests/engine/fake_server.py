@@ -10,8 +10,16 @@ from pathlib import Path
 
 from aiohttp import web
 
+HELP = """usage: sglang serve
+  --config --model-path --served-model-name --host --port --max-queued-requests --enable-cache-report --enable-metrics
+  --sleep-on-idle --device --mem-fraction-static --max-total-tokens --max-running-requests --disable-overlap-schedule
+"""
+
 
 def main(argv: list[str]) -> None:
+    if argv[3:] == ["--help"]:
+        sys.stdout.write(os.environ.get("FAKE_HELP", HELP))
+        return
     assert argv[:3] == ["-I", "-m", "sglang.launch_server"]
     told = dict(pairwise(argv))
     key = json.loads(Path(told["--config"]).read_text())["api-key"]

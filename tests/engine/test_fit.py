@@ -16,7 +16,7 @@ from engine.variant import weights_bytes
 from tests.engine.machines import machine
 
 
-@pytest.mark.parametrize(("name", "cards_gib"), [("70B", [23.99]), ("32B", [22.49]), ("R1", [79.6] * 4)])
+@pytest.mark.parametrize(("name", "cards_gib"), [("70B", [23.99]), ("32B", [19.5]), ("R1", [79.6] * 4)])
 def test_what_does_not_fit_is_refused_in_numbers(name: str, cards_gib: list[float]) -> None:
     with pytest.raises(EngineRefused, match=r"its weights are \d+\.\d GiB.*KVASIR_MODEL"):
         plan(resolve(name), machine(*cards_gib))

@@ -1,0 +1,194 @@
+"""What ``kvasir fit`` shows: for a person at the terminal, as JSON, and as a page's Markdown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.hardware import Machine
+from engine.launch import commands
+from engine.plans import Fit, Plan
+from engine.speed import SOURCE
+from engine.variant import quality
+
+_NO_TERMINAL = 140
+_MILLION = 1_000_000
+_COLUMNS = (
+    "variant",
+    "runs",
+    "cards",
+    "weights a card",
+    "context for all",
+    "at once",
+    "first token",
+    "tokens/s",
+    "of R1",
+)
+
+
+def fit_json(found: Fit) -> dict[str, object]:
+    """Return one variant in the shape that scripts rely on; what a variant that does not fit lacks is null."""
+    plan = found.plan
+    return {
+        "variant": found.variant.name,
+        "fits": plan is not None,
+        "precision": plan and plan.weights.precision,
+        "checkpoint": plan and plan.weights.repo,
+        "tp": plan and plan.layout.tp,
+        "dp": plan and max(plan.layout.dp, plan.layout.attn_dp),
+        "pp": plan and plan.layout.pp,
+        "ep": plan and plan.layout.ep,
+        "kv_dtype": plan and plan.kv_dtype,
+        "weights_gib_per_gpu": plan and round(plan.weights_gib_per_card, 2),
+        "kv_tokens": plan and plan.kv_tokens,
+        "context": plan and plan.context_tokens,
+        "people": plan and plan.people,
+        "argv": list(commands(plan)[0]) if plan else [],
+        "reasons": list(found.reasons),
+        **_further(found),
+    }
+
+
+def _further(found: Fit) -> dict[str, object]:
+    """Return what was added later, after what scripts rely on."""
+    plan = found.plan
+    speed = plan.speed if plan else None
+    return {
+        "nodes": plan and plan.layout.nodes,
+        "attention_dp": plan and plan.layout.attn_dp,
+        "memory_fraction": plan and plan.memory_fraction,
+        "cpu_offload_gib": plan and plan.offload_gib,
+        "argv_by_node": [list(command) for command in commands(plan)] if plan else [],
+        "estimate": speed
+        and {
+            "first_token_s": round(speed.first_token_s, 3),
+            "tokens_per_s": round(speed.tokens_per_s, 1),
+            "answer_s": round(speed.answer_s, 1),
+            "source": SOURCE,
+        },
+        "nearest": found.nearest and found.nearest.variant.name,
+        "claims": list(found.claims),
+        "note": plan.note if plan else "",
+        "licence": found.variant.licence,
+    }
+
+
+def table_json(machine: Machine, fits: Sequence[Fit], chosen: Plan | None) -> dict[str, object]:
+    """Return all variants as one object."""
+    return {
+        "machine": machine_line(machine),
+        "auto": chosen and chosen.variant.name,
+        "variants": [fit_json(found) for found in fits],
+    }
+
+
+def machine_line(machine: Machine) -> str:
+    """Return a machine in one line."""
+    memory = f"{machine.memory_gib:.0f} GiB of memory" if machine.memory_bytes else ""
+    if not machine.cards:
+        return ", ".join(part for part in ("no GPU", memory) if part)
+    nodes = f"{machine.nodes} nodes with " if machine.nodes > 1 else ""
+    cards = f"{nodes}{len(machine.cards)} x {machine.cards[0].name}, {machine.card_gib:.1f} GiB each"
+    driver = f"driver {machine.driver}, CUDA {machine.cuda}" if machine.driver else ""
+    return ", ".join(part for part in (cards, memory, driver) if part)
+
+
+def show_table(machine: Machine, fits: Sequence[Fit], chosen: Plan | None, stream: TextIO) -> None:
+    """Write a row a variant; under it what ``auto`` takes and where the figures are from."""
+    table = Table(*_COLUMNS, box=None, header_style="bold", pad_edge=False)
+    for found in fits:
+        table.add_row(*row(found), style="" if found.plan else "dim")
+    console = _console(stream)
+    console.print(machine_line(machine))
+    console.print(table)
+    console.print()
+    console.print(f"auto: {chosen.variant.name if chosen else 'the stand-in, on the CPU'}")
+    console.print(f"First token and tokens/s: {SOURCE}.", soft_wrap=True)
+    console.print("`kvasir fit VARIANT` shows one in full, with its command or the reasons against it.", soft_wrap=True)
+
+
+def row(found: Fit) -> tuple[str, ...]:
+    """Return the cells of one variant."""
+    plan, name = found.plan, found.variant.name.removeprefix("DeepSeek-")
+    if plan is None:
+        return (name, "no", *[""] * (len(_COLUMNS) - 2))
+    speed = plan.speed
+    return (
+        name,
+        plan.weights.precision + (", fp8 context" if plan.kv_dtype != "auto" else ""),
+        _cards(plan),
+        f"{plan.weights_gib_per_card:.1f} GiB",
+        _thousands(plan.kv_tokens),
+        str(plan.people),
+        f"{speed.first_token_s:.2f} s" if speed else "",
+        f"{speed.tokens_per_s:.0f}" if speed else "",
+        f"{100 * quality(found.variant, plan.weights.precision):.0f} %" if found.variant.scores else "",
+    )
+
+
+def show_fit(found: Fit, stream: TextIO) -> None:
+    """Write one variant in full."""
+    _console(stream).print("\n".join(in_full(found)), soft_wrap=True, markup=False)
+
+
+def in_full(found: Fit) -> list[str]:
+    """Return the lines of one variant: the plan and its command, or the reasons against it; then false claims."""
+    lines = [f"{found.variant.name} ({found.variant.licence})"]
+    if found.plan is None:
+        lines += ["does not fit.", *found.reasons]
+    else:
+        lines += [*_facts(found.plan), "", *(shlex.join(command) for command in commands(found.plan))]
+    return [*lines, *(f"\n{claim}" for claim in found.claims)]
+
+
+def _facts(plan: Plan) -> list[str]:
+    kept = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
+    told = [
+        f"{plan.weights.precision} from {plan.weights.repo}",
+        f"{_cards(plan)} card(s), {plan.weights_gib_per_card:.1f} GiB of weights on each",
+        f"{plan.kv_tokens} tokens of context in all ({kept}), {plan.context_tokens} for one request",
+        f"{plan.people} people at once",
+    ]
+    if plan.speed is not None:
+        first, rate, whole = plan.speed.first_token_s, plan.speed.tokens_per_s, plan.speed.answer_s
+        told.append(f"first token after {first:.2f} s, {rate:.0f} tokens/s, an answer in {whole:.0f} s ({SOURCE})")
+    return [*told, *([plan.note] if plan.note else [])]
+
+
+def markdown(fits: Sequence[Fit], chosen: Plan | None) -> str:
+    """Return the variants of a machine as a Markdown table, and the command of the one that ``auto`` takes."""
+    head = [_COLUMNS[:6], ("---",) * 6]
+    rows = [[cell or "–" for cell in row(found)[:6]] for found in fits]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *rows))
+    if chosen is None:
+        return table
+    shown = "\n\n".join(_folded(command) for command in commands(chosen))
+    return f"{table}\n\n`auto` takes **{chosen.variant.name}**:\n\n```sh\n{shown}\n```"
+
+
+def _folded(command: Sequence[str]) -> str:
+    """Return a command over several lines, one flag on each."""
+    return shlex.join(command).replace(" --", " \\\n  --")
+
+
+def _cards(plan: Plan) -> str:
+    layout = plan.layout
+    if plan.device == "cpu":
+        return "the CPU"
+    parts = [("tp", layout.tp), ("pp", layout.pp), ("dp", layout.dp), ("attention dp", layout.attn_dp)]
+    how = ", ".join(f"{name} {size}" for name, size in parts if size > 1)
+    nodes = f" on {layout.nodes} nodes" if layout.nodes > 1 else ""
+    return f"{layout.cards}{nodes}" + (f" ({how})" if how else "")
+
+
+def _thousands(tokens: int) -> str:
+    return f"{tokens / 1e6:.2f}M" if tokens >= _MILLION else f"{tokens / 1e3:.0f}k"
+
+
+def _console(stream: TextIO) -> Console:
+    console = Console(file=stream, highlight=False)
+    return console if console.is_terminal else Console(file=stream, highlight=False, width=_NO_TERMINAL)

@@ -1,0 +1,80 @@
+"""``kvasir fit`` at the terminal and for scripts, and the page that is written from it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+SHAPE = [
+    "variant", "fits", "precision", "checkpoint", "tp", "dp", "pp", "ep", "kv_dtype", "weights_gib_per_gpu",
+    "kv_tokens", "context", "people", "argv", "reasons",
+]  # fmt: skip
+
+
+def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = main(["fit", *arguments, "--json"])
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return status, told
+
+
+def test_the_page_is_what_fit_says() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "make_which_r1.py"))["page"]()
+    assert (ROOT / "docs" / "which-r1.md").read_text(encoding="utf-8") == made, "run scripts/make_which_r1.py"
+
+
+def test_one_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = _json(capsys, "32b", "--machine", "H100", "--people", "8")
+    assert status == 0
+    assert list(told)[: len(SHAPE)] == SHAPE
+    assert (told["fits"], told["precision"], told["tp"], told["reasons"]) == (True, "fp8", 1, [])
+    assert told["argv"][:5] == ["python", "-m", "sglang.launch_server", "--model-path", told["checkpoint"]]
+    assert told["argv"][told["argv"].index("--tp-size") + 1] == "1"
+    assert "estimate" in told["estimate"]["source"]
+
+
+def test_one_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = _json(capsys, "r1", "--machine", "8xA100-80G", "--precision", "fp8")
+    assert status == 1
+    assert list(told)[: len(SHAPE)] == SHAPE
+    assert (told["fits"], told["argv"], told["kv_tokens"], told["nearest"]) == (False, [], None, "DeepSeek-R1")
+    assert "626.8 GiB" in told["reasons"][0]
+    assert "1249.9 GiB" in told["claims"][0]
+
+
+def test_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = _json(capsys, "--machine", "2x8x80GB")
+    assert (status, told["auto"], len(told["variants"])) == (0, "DeepSeek-R1-0528", 10)
+    assert all(list(one)[: len(SHAPE)] == SHAPE for one in told["variants"])
+    assert len(told["variants"][0]["argv_by_node"]) == 2
+
+
+def test_the_table_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--machine", "1x24GB"]) == 0
+    out = capsys.readouterr().out
+    assert "R1-Distill-Qwen-14B" in out
+    assert "auto: DeepSeek-R1-0528-Qwen3-8B" in out
+
+
+def test_a_popular_name_is_told_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "13B", "--machine", "1x80GB"]) == 0
+    told = capsys.readouterr()
+    assert "13B is what people call DeepSeek-R1-Distill-Qwen-14B" in told.err
+    assert "--model-path deepseek-ai/DeepSeek-R1-Distill-Qwen-14B" in told.out
+
+
+def test_auto_and_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = _json(capsys, "auto", "--machine", "8xH200")
+    assert (status, told["variant"]) == (0, "DeepSeek-R1-0528")
+    assert len(_json(capsys)[1]["variants"]) == 10
+
+
+def test_a_machine_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--machine", "big"]) == 1
+    assert "8xA100-80GB" in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""What a container leaves: control groups of both versions, as the kernel writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.cgroups import Limits, limits
+from engine.hardware import visible
+
+GIB = 1024**3
+
+
+def _write(root: Path, files: dict[str, object]) -> None:
+    for name, value in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{value}\n")
+
+
+def test_version_2_the_tightest_on_the_way_up(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        {
+            "own": "0::/pod/app",
+            "g/cgroup.controllers": "cpu memory",
+            "g/pod/memory.max": 8 * GIB,
+            "g/pod/memory.current": 3 * GIB,
+            "g/pod/memory.stat": f"anon 5\ninactive_file {GIB}",
+            "g/pod/cpu.max": "max 100000",
+            "g/pod/app/memory.max": "max",
+            "g/pod/app/cpu.max": "250000 100000",
+        },
+    )
+    assert limits(tmp_path / "g", tmp_path / "own") == Limits(8 * GIB, 2 * GIB, 2)
+
+
+def test_version_1(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        {
+            "own": "5:cpu,cpuacct:/app\n4:memory:/app",
+            "g/memory/app/memory.limit_in_bytes": 4 * GIB,
+            "g/memory/app/memory.usage_in_bytes": GIB,
+            "g/memory/app/memory.stat": "total_inactive_file 0",
+            "g/memory/memory.limit_in_bytes": 9223372036854771712,
+            "g/cpu/app/cpu.cfs_quota_us": 50000,
+            "g/cpu/app/cpu.cfs_period_us": 100000,
+            "g/cpu/cpu.cfs_quota_us": -1,
+        },
+    )
+    assert limits(tmp_path / "g", tmp_path / "own") == Limits(4 * GIB, GIB, 1)
+
+
+def test_nothing_limits(tmp_path: Path) -> None:
+    assert limits(tmp_path / "none", tmp_path / "own") == Limits()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"),
+    [
+        (None, [0, 1, 2, 3]),
+        ("", []),
+        ("2,0", [2, 0]),
+        ("GPU-c", [2]),
+        ("0,9,1", [0]),
+        ("-1", []),
+        ("1,1", [1]),
+        ("GPU-", []),
+    ],
+)
+def test_cards_that_cuda_would_see(wanted: str | None, left: list[int]) -> None:
+    """The first that names none, or none alone, ends the list."""
+    assert visible(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], wanted) == left

@@ -1,0 +1,79 @@
+"""A release that renamed a flag is found out before the start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.wheels import WheelCache
+from engine.cards import parse_machine
+from engine.catalogue import VARIANTS, resolve
+from engine.errors import EngineRefused
+from engine.fit import Wish, fitted
+from engine.flags import check, help_text, release, unknown_flags
+from engine.install import Installer
+from engine.launch import commands, cpu_environment
+
+HELP = "usage: sglang serve [--tp-size N] [--cuda-graph-max-bs-decode N]\n  --attn-dp-size N, --attention-dp N"
+
+
+def test_a_flag_is_known_by_its_full_name() -> None:
+    assert unknown_flags(["--tp-size", "2", "--attn-dp-size", "8"], HELP) == {}
+    assert unknown_flags(["--cuda-graph-max-bs", "8", "--tp"], HELP) == {
+        "--cuda-graph-max-bs": "--cuda-graph-max-bs-decode",
+        "--tp": "--tp-size",
+    }
+    assert unknown_flags(["--torchao-config"], HELP) == {"--torchao-config": ""}
+    assert unknown_flags(["--anything"], "") == {}
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """Make an environment whose SGLang is of release 9.9 and counts how often it is asked."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lib" / "python3.11" / "site-packages" / "sglang-9.9.dist-info").mkdir(parents=True)
+    program = tmp_path / "bin" / "python"
+    program.write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\necho '--tp-size --attn-dp-size'\n")
+    program.chmod(0o755)
+    return program
+
+
+async def test_a_renamed_flag_is_refused_with_the_next_step(python: Path) -> None:
+    assert release(python) == "9.9"
+    await check(["--tp-size", "2"], python, os.environ)
+    with pytest.raises(EngineRefused, match=r"SGLang 9\.9 does not know --attn-dp .it has --attn-dp-size.*Remove"):
+        await check(["--attn-dp", "8"], python, os.environ)
+    assert (python.parent.parent / "asked").read_text() == "x\n", "asked once, kept for this release"
+
+
+async def test_a_program_that_does_not_answer_is_no_reason_to_refuse(python: Path) -> None:
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'raise SystemExit(3)'\n")
+    await check(["--anything"], python, os.environ)
+    assert not list(python.parent.parent.glob("*.help.txt"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path) -> None:
+    """Also those for cards, which this machine may not have: all variants on machines of every kind."""
+    installer = Installer(cache, WheelCache(cache / "wheels").unpack)
+    python = await installer.install("cpu", lambda *_: None)
+    told = await help_text(python, cpu_environment(os.environ))
+    assert len(told) > 10_000
+    wishes = (Wish(), Wish(people=1), Wish(people=200), Wish(goal="speed"), Wish(precision="fp8", offload=True))
+    machines = [
+        parse_machine(said) for said in ("1x24GB+128GB", "RTX-4090", "3xA100-40GB", "8xH200", "2x8x80GB", "cpu+64GB")
+    ]
+    plans = [
+        found.plan
+        for there in machines
+        for wish in wishes
+        for found in (fitted(variant, there, wish, near=False) for variant in (*VARIANTS, resolve("smollm2")))
+        if found.plan is not None
+    ]
+    argv = [word for plan in plans for command in commands(plan) for word in command]
+    assert {"--attn-dp-size", "--cpu-offload-gb", "--pp-size", "--quantization", "--node-rank"} <= set(argv)
+    assert unknown_flags(argv, told) == {}

@@ -1,0 +1,57 @@
+"""AMD's and Intel's cards by what their makers' tools print."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from engine.hardware import Card
+from engine.other_cards import other_cards
+
+AMD_SMI = [
+    {"gpu": 0, "asic": {"market_name": "AMD Instinct MI300X"}, "vram": {"size": {"value": 196592, "unit": "MB"}}}
+]
+ROCM_SMI = {
+    "card0": {
+        "Card Series": "AMD Instinct MI300X",
+        "VRAM Total Memory (B)": "206141652992",
+        "VRAM Total Used Memory (B)": "1000",
+    },
+    "system": {"Driver version": "6.7"},
+}
+XPU_LIST = {"device_list": [{"device_id": 0, "device_name": "Intel(R) Data Center GPU Max 1550"}]}
+XPU_PAGE = {"device_name": "Intel(R) Data Center GPU Max 1550", "memory_physical_size_byte": "137438953472"}
+
+
+def _tools(told: dict[tuple[str, ...], object]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def run(command: tuple[str, ...]) -> str:
+        for beginning, value in told.items():
+            if command[: len(beginning)] == beginning:
+                return value if isinstance(value, str) else json.dumps(value)
+        return ""
+
+    return run
+
+
+@pytest.mark.parametrize("told", [AMD_SMI, {"gpu_data": AMD_SMI}])
+def test_amd_smi_of_both_shapes(told: object) -> None:
+    (card,) = other_cards(_tools({("amd-smi",): told}))
+    assert (card.name, card.memory_bytes, card.vendor) == ("AMD Instinct MI300X", 196592 << 20, "amd")
+
+
+def test_rocm_smi_where_the_newer_tool_prints_something_else() -> None:
+    (card,) = other_cards(_tools({("amd-smi",): "usage: …", ("rocm-smi",): ROCM_SMI}))
+    assert card == Card("AMD Instinct MI300X", 206141652992, None, 206141651992, "amd", "nvlink")
+
+
+def test_xpu_smi() -> None:
+    (card,) = other_cards(
+        _tools({("xpu-smi", "discovery", "-d", "0"): XPU_PAGE, ("xpu-smi", "discovery", "-j"): XPU_LIST})
+    )
+    assert (card.memory_gib, card.vendor) == (128, "intel")
+
+
+def test_no_tool() -> None:
+    assert other_cards(_tools({})) == ()
+    assert other_cards(_tools({("rocm-smi",): {"card0": {}}})) == ()

@@ -1,0 +1,255 @@
+"""Plans: what SGLang accepts, what people wish, what is refused in numbers, and what is often said and false."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.cards import parse_machine
+from engine.catalogue import COMPANIONS, VARIANTS, nickname, read, resolve
+from engine.fit import best, chosen, fitted, plan
+from engine.launch import commands
+from engine.memory import Layout, free_gib, weights_gib_per_card
+from engine.plans import Fit, Plan, Wish
+from engine.variant import Variant, quality, weights_bytes
+from tests.engine.machines import machine
+
+
+def _fit(name: str, where: str, **wish: object) -> Fit:
+    return fitted(resolve(name), parse_machine(where), Wish(**wish))  # type: ignore[arg-type]
+
+
+def _plan(name: str, where: str, **wish: object) -> Plan:
+    found = _fit(name, where, **wish).plan
+    assert found is not None
+    return found
+
+
+MACHINES = ["1x24GB", "RTX-4090", "T4", "2xL40S", "3x80GB", "6x48GB", "8xH100", "8xA100", "8xH200", "2x8x80GB"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    variant=st.sampled_from(VARIANTS),
+    where=st.sampled_from(
+        ["1x24GB", "RTX-4090", "T4", "2xL40S", "3x80GB", "6x48GB", "8xH100", "8xA100", "8xH200", "2x8x80GB"]
+    ),
+    context=st.none() | st.integers(1024, 200_000),
+    people=st.integers(1, 300),
+    goal=st.sampled_from(["quality", "speed"]),
+)
+def test_whatever_is_planned_can_be_and_is_enough(
+    variant: Variant, where: str, context: int | None, people: int, goal: Literal["quality", "speed"]
+) -> None:
+    """Heads divide, cards suffice, weights and context fit, the wish is met; else there are reasons with numbers."""
+    there = parse_machine(where)
+    found = fitted(variant, there, Wish(context, people, goal))
+    made = found.plan
+    if made is None:
+        assert any(letter.isdigit() for letter in found.reasons[0])
+        return
+    layout = made.layout
+    assert layout.cards <= len(there.cards) * there.nodes
+    assert variant.heads % layout.tp == 0
+    assert variant.kv_heads % layout.tp == 0 or layout.tp % variant.kv_heads == 0
+    assert free_gib(variant, made.weights, there.card_gib, layout) > 0 or made.memory_fraction is not None
+    assert made.weights_gib_per_card < there.card_gib
+    assert made.people >= people
+    assert made.kv_tokens >= (context or 8192) * people
+    assert made.context_tokens == context if context else made.context_tokens >= 8192
+    assert made.context_tokens <= variant.context_tokens
+    assert made.weights.least_capability <= (there.capability or 80)
+
+
+def test_four_bits_of_groups_of_128_are_not_split_through_a_group() -> None:
+    """13,824 over eight cards is thirteen and a half groups."""
+    assert _plan("14B", "8xH100", precision="int4", people=4000, context_tokens=1024).layout.tp < 8
+
+
+def test_speed_takes_more_cards_and_fewer_bits() -> None:
+    slow, fast = _plan("32B", "8xH100"), _plan("32B", "8xH100", goal="speed")
+    assert slow.speed is not None
+    assert fast.speed is not None
+    assert fast.speed.answer_s < slow.speed.answer_s
+    assert fast.layout.cards > slow.layout.cards
+
+
+def test_many_people_get_copies() -> None:
+    assert _plan("7B", "8xH100", people=1000).layout == Layout(tp=4, dp=2)
+
+
+def test_much_context_on_mla_is_spread() -> None:
+    """Each of eight cards keeps a context of its own instead of the same one."""
+    made = _plan("R1", "8xH200", people=200)
+    assert (made.layout.tp, made.layout.attn_dp, made.layout.ep) == (8, 8, 8)
+    argv = " ".join(commands(made)[0])
+    assert "--tp-size 8 --attn-dp-size 8 --ep-size 8" in argv
+
+
+def test_two_nodes_have_two_commands() -> None:
+    first, second = commands(_plan("R1", "2x8x80GB"))
+    assert first[-6:] == ("--dist-init-addr", "FIRST_NODE:20000", "--nnodes", "2", "--node-rank", "0")
+    assert second[-1] == "1"
+    assert first[:-1] == second[:-1]
+
+
+def test_an_odd_number_of_cards_is_a_pipeline() -> None:
+    assert _plan("70B", "3xA100-40GB", precision="fp8").layout == Layout(pp=3)
+
+
+def test_less_reserve_only_where_nothing_else_fits() -> None:
+    made = _plan("32B", "1x24GB", people=1)
+    assert (made.weights.precision, made.memory_fraction, made.chunk_tokens) == ("int4", 0.871, 2048)
+    assert _plan("32B", "1x48GB").memory_fraction is None
+
+
+def test_weights_in_main_memory_when_asked() -> None:
+    assert _fit("32B", "1x24GB+128GB", precision="fp8").plan is None
+    made = _plan("32B", "1x24GB+128GB", precision="fp8", offload=True)
+    assert made.offload_gib > 8
+    assert made.weights_gib_per_card < 24
+    assert "--cpu-offload-gb" in commands(made)[0]
+    assert _fit("32B", "1x24GB+16GB", precision="fp8", offload=True).plan is None
+
+
+@pytest.mark.parametrize(
+    ("where", "precision", "kv"),
+    [("T4", "int4", "auto"), ("RTX-3090", "fp8", "auto"), ("RTX-4090", "bf16", "fp8_e4m3")],
+)
+def test_what_a_card_can_compute_with(where: str, precision: str, kv: str) -> None:
+    """A T4 takes awq, and no marlin; fp8 context needs an Ada."""
+    made = _plan("7B", where, people=8)
+    assert (made.weights.precision, made.kv_dtype) == (precision, kv)
+    assert made.weights.least_capability <= (parse_machine(where).capability or 0)
+
+
+def test_eight_bit_and_four_bit_formats_of_new_cards_are_not_given_to_old_ones() -> None:
+    on_a100 = {one.weights.precision for one in [_plan("R1-0528", "8xA100-80GB")]}
+    assert on_a100 == {"int4"}
+    assert _plan("R1-0528", "8xH100").weights.precision == "w4afp8"
+    assert _fit("R1-0528", "8xA100-80GB", precision="w4afp8").plan is None
+
+
+def test_auto_takes_the_best_that_fits() -> None:
+    assert best(parse_machine("8xH200"), Wish()).variant.name == "DeepSeek-R1-0528"  # type: ignore[union-attr]
+    one = best(parse_machine("1x24GB"), Wish())
+    assert one is not None
+    others = [found.plan for found in (fitted(v, parse_machine("1x24GB"), Wish()) for v in VARIANTS) if found.plan]
+    assert quality(one.variant, one.weights.precision) == max(
+        quality(made.variant, made.weights.precision) for made in others
+    )
+    assert chosen("auto", machine()).variant.stand_in
+    assert chosen("Auto", machine(79.6)).device == "cuda"
+
+
+def test_one_person_is_enough_for_a_start() -> None:
+    """A model that is named is hosted where only one at a time fits."""
+    assert plan(resolve("32B"), parse_machine("1x24GB")).people == 1
+
+
+def test_what_is_nearest() -> None:
+    found = _fit("R1", "8xA100-80GB", precision="fp8")
+    assert found.nearest is not None
+    assert (found.nearest.variant.name, found.nearest.weights.precision) == ("DeepSeek-R1", "int4")
+    smaller = _fit("R1", "1x80GB")
+    assert smaller.nearest is not None
+    assert smaller.nearest.variant.name in smaller.reasons[-1]
+    assert _fit("1.5B", "1x2GB").nearest is None
+
+
+@pytest.mark.parametrize(("precision", "gib", "share"), [("bf16", "1249.9", "156.2"), ("fp8", "626.8", "78.4")])
+def test_the_whole_r1_on_eight_a100_is_contradicted(precision: str, gib: str, share: str) -> None:
+    for name in ("R1", "R1-0528"):
+        found = _fit(name, "8xA100-80GB", precision=precision)
+        assert found.plan is None
+        (claim,) = found.claims
+        assert "false" in claim
+        assert gib in claim
+        assert share in claim
+    assert _fit("R1", "8xH200").claims[0].count("FP16") == 2, "in FP16 it is false there too, in FP8 it is true"
+
+
+@pytest.mark.parametrize(("name", "saving"), [("1.5B", 55), ("7B", 63), ("14B", 66), ("32B", 71), ("70B", 72)])
+def test_four_bits_save_less_than_three_quarters(name: str, saving: int) -> None:
+    (claim,) = _fit(name, "1x80GB", precision="int4").claims
+    assert f"it saves {saving} %" in claim
+    assert "75 %" in claim
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp8", "int8", "int4", None])
+def test_a_32b_on_one_card_of_24_gb_is_contradicted(precision: str | None) -> None:
+    claims = " ".join(_fit("33B", "1x24GB", precision=precision).claims)
+    assert "on one card of 24.0 GiB as it is" in claims
+    assert "25.6 GiB" in claims
+
+
+def test_true_things_are_not_contradicted() -> None:
+    assert _fit("14B", "1x80GB").claims == ()
+    assert _fit("32B", "1x80GB").claims == ()
+
+
+def test_distills_that_keep_nine_tenths() -> None:
+    kept = {v.name for v in VARIANTS if "Distill" in v.name and quality(v) >= 0.9}
+    assert kept == {"DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Qwen-32B"}
+
+
+def test_what_people_call_33b_and_13b() -> None:
+    assert "DeepSeek-R1-Distill-Qwen-32B, which has 32.8 billion" in (nickname("33B") or "")
+    assert "DeepSeek-R1-Distill-Qwen-14B, which has 14.8 billion" in (nickname("13b") or "")
+    assert nickname("32B") is None
+
+
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        ("layers = 1\nlayer = 2", "unknown layer"),
+        ("layers = 'many'", "layers"),
+        ("layers = 1\nkv_heads = 3", "no multiple"),
+        ("layers = 1\ncheckpoints = []", "no checkpoint"),
+        ("layers = 1\nparameters = 5", "larger than the model"),
+    ],
+)
+def test_a_slip_of_the_pen_in_the_catalogue_is_found(slip: str, told: str) -> None:
+    entry = {
+        "name": "'x'", "hf_id": "'x/x'", "aliases": "[]", "hidden": "8", "heads": "4", "kv_heads": "2", "vocab": "10",
+        "parameters": "1000", "context_tokens": "1", "licence": "'MIT'",
+        "checkpoints": "[{ repo = 'x/x', precision = 'bf16' }]",
+    }  # fmt: skip
+    named = {line.split(" = ")[0] for line in slip.splitlines()}
+    lines = [f"{key} = {value}" for key, value in entry.items() if key not in named]
+    with pytest.raises(ValueError, match=told):
+        read("\n".join(["[[variant]]", *lines, slip]))
+
+
+def test_companions_see_pictures_and_are_no_answerers() -> None:
+    assert all(one.sees_pictures for one in COMPANIONS)
+    assert not set(COMPANIONS) & set(VARIANTS)
+
+
+def test_other_makers_cards_get_a_command_and_a_word() -> None:
+    made = _plan("70B", "8xMI300X")
+    assert (made.device, "KVASIR_ENGINE_URL" in made.note) == ("cuda", True)
+    assert _plan("14B", "2xMAX-1550").device == "xpu"
+
+
+def test_disk_is_told_of_where_somebody_looked() -> None:
+    full = replace(machine(79.6), disk_free_bytes=10 * 1024**3)
+    found = fitted(resolve("32B"), full, Wish())
+    assert found.plan is not None
+    assert "10 GiB are free" in found.plan.note
+
+
+def test_attention_on_each_card_for_itself_is_counted_whole() -> None:
+    """Its weights are what the shape says, not a guess."""
+    r1 = resolve("R1")
+    q_lora, kv_lora, rope, nope, value = 1536, 512, 64, 128, 128
+    attention = r1.hidden * q_lora + q_lora * r1.heads * (nope + rope) + r1.hidden * (kv_lora + rope)
+    attention += kv_lora * r1.heads * (nope + value) + r1.heads * value * r1.hidden
+    spread = weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8, attn_dp=8))
+    plain = weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8))
+    a_byte = weights_bytes(r1, r1.checkpoints[0]) / r1.parameters
+    assert (spread - plain) * 1024**3 == pytest.approx(attention * r1.layers * a_byte * 7 / 8, rel=0.001)
