@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from knowledge.lines import lines
+
 CountTokens = Callable[[str], int]
+Unit = tuple[str, int]
+"""Text that stays together, and its tokens."""
 
 
 class Kind(Enum):
@@ -45,39 +49,37 @@ _WORD_END = re.compile(r"\s+")
 _UNIT_ENDS = (_LINE_END, _SENTENCE_END, _CLAUSE_END, _WORD_END)
 
 
-def blocks_of(text: str, limit: int, target: int, count_tokens: CountTokens) -> list[Block]:
-    """Split a section's text into blocks: whole up to ``limit`` tokens, else in pieces of at most ``target``.
+def blocks_of(text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
+    """Yield a section's text in blocks: whole up to ``limit`` tokens, else in pieces of at most ``target``.
 
     Code and tables are kept whole where they fit; where not, each piece of code keeps the fence and each piece of a
     table the header row. Prose is split at lines, then sentences, clauses, words, and at last anywhere.
     """
-    return [
-        piece
-        for kind, block in _raw_blocks(text)
-        for piece in _pieces(kind, block, limit, target, count_tokens)
-        if piece.text
-    ]
+    for kind, block in _raw_blocks(text):
+        for piece in _pieces(kind, block, limit, target, count_tokens):
+            if piece.text:
+                yield piece
 
 
 def _raw_blocks(text: str) -> Iterator[tuple[Kind, str]]:
-    lines: list[str] = []
+    held: list[str] = []
     fence = ""
-    for line in text.split("\n"):
+    for line in lines(text):
         mark = _FENCE.match(line)
         if fence:
-            lines.append(line)
+            held.append(line)
             if mark and mark.group(1).startswith(fence) and not line.strip(" `~"):
-                yield Kind.CODE, "\n".join(lines)
-                lines, fence = [], ""
+                yield Kind.CODE, "\n".join(held)
+                held, fence = [], ""
         elif mark or not line.strip():
-            yield from _prose_or_table(lines)
-            lines, fence = ([line], mark.group(1)) if mark else ([], "")
+            yield from _prose_or_table(held)
+            held, fence = ([line], mark.group(1)) if mark else ([], "")
         else:
-            lines.append(line)
+            held.append(line)
     if fence:
-        yield Kind.CODE, "\n".join(lines)
+        yield Kind.CODE, "\n".join(held)
     else:
-        yield from _prose_or_table(lines)
+        yield from _prose_or_table(held)
 
 
 def _prose_or_table(lines: Sequence[str]) -> Iterator[tuple[Kind, str]]:
@@ -116,16 +118,30 @@ def _frame(kind: Kind, text: str) -> tuple[str, str, str]:
 
 def split(text: str, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
     """Yield pieces of at most ``limit`` tokens with their token counts; no character but blanks is lost."""
-    units = list(_units(text, 0, limit, count_tokens))
-    start = 0
-    while start < len(units):
-        end = break_after(units, start, limit)
-        yield _stripped([unit for unit, _ in units[start:end]]), sum(tokens for _, tokens in units[start:end])
-        start = end
+    for run in runs_of(_units(text, 0, limit, count_tokens), limit):
+        yield _stripped([unit for unit, _ in run]), sum(tokens for _, tokens in run)
 
 
-def break_after(units: Sequence[tuple[str, int]], start: int, target: int) -> int:
-    """Return where a run of units, each a text and its tokens, that begins at ``start`` ends.
+def runs_of(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
+    """Yield the units in runs (``_break_after``); however many there are, only those weighed for a break are held."""
+    ahead: list[Unit] = []
+    tokens = 0
+    for unit in units:
+        ahead.append(unit)
+        tokens += unit[1]
+        while tokens > target and len(ahead) > 1:
+            end = _break_after(ahead, target)
+            yield ahead[:end]
+            ahead = ahead[end:]
+            tokens = sum(tokens for _, tokens in ahead)
+    while ahead:
+        end = _break_after(ahead, target)
+        yield ahead[:end]
+        ahead = ahead[end:]
+
+
+def _break_after(units: Sequence[Unit], target: int) -> int:
+    """Return where the first run of units ends.
 
     If the rest fits it is the end. Else, among the places where the run would have between half and all of the
     target, it is the one before the unit with the smallest hash: a choice that depends on the text nearby alone,
@@ -133,7 +149,7 @@ def break_after(units: Sequence[tuple[str, int]], start: int, target: int) -> in
     """
     total = 0
     places: list[int] = []
-    for place in range(start, len(units)):
+    for place in range(len(units)):
         total += units[place][1]
         if total > target:
             break
@@ -142,7 +158,7 @@ def break_after(units: Sequence[tuple[str, int]], start: int, target: int) -> in
     else:
         return len(units)
     if not places:
-        return max(place, start + 1)
+        return max(place, 1)
     return min(places, key=lambda end: zlib.crc32(units[end][0].encode("utf-8", "surrogatepass")))
 
 

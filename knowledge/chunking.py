@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from knowledge.blocks import Block, CountTokens, Kind, blocks_of, break_after
+from knowledge.blocks import Block, CountTokens, Kind, Unit, blocks_of, runs_of
 from knowledge.interfaces import Chunk, Document, Section
 
 VERSION: Final = 1
@@ -36,10 +36,6 @@ _MAX_TITLE_CHARACTERS = 200
 _MAX_STEP_CHARACTERS = 80
 _SHORT_STEP_CHARACTERS = 24
 _SAFE_IN_FRAGMENT = "=-_.~:!"
-
-
-_Run = tuple[str, int]
-"""Text that stays together, and its tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,29 +150,26 @@ def _under_its_heading(section: Section) -> str:
 # ── Blocks into chunks ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _glued(blocks: Sequence[Block]) -> list[_Run]:
+def _glued(blocks: Iterable[Block]) -> Iterator[Unit]:
     """Keep a line that announces something ("For example:") with what it announces."""
-    runs: list[_Run] = []
+    last: Unit | None = None
     announced = False
     for block in blocks:
-        if announced and runs[-1][1] + block.tokens <= TARGET_TOKENS:
-            text, tokens = runs.pop()
-            runs.append((f"{text}\n\n{block.text}", tokens + block.tokens))
+        if last is not None and announced and last[1] + block.tokens <= TARGET_TOKENS:
+            last = f"{last[0]}\n\n{block.text}", last[1] + block.tokens
         else:
-            runs.append((block.text, block.tokens))
+            if last is not None:
+                yield last
+            last = block.text, block.tokens
         announced = block.kind is Kind.PROSE and block.text.endswith((":", "："))
-    return runs
+    if last is not None:
+        yield last
 
 
-def _pack(runs: Sequence[_Run], limit: int) -> Iterator[str]:
+def _pack(runs: Iterable[Unit], limit: int) -> Iterator[str]:
     """Yield the chunks' texts, each at most the target, or one run of at most the limit."""
-    target = min(TARGET_TOKENS, limit)
-    start = 0
-    held: list[_Run] = []
-    while start < len(runs):
-        end = break_after(runs, start, target)
-        taken = runs[start:end]
-        start = end
+    held: list[Unit] = []
+    for taken in runs_of(runs, min(TARGET_TOKENS, limit)):
         if held and _tokens(taken) < _TINY_TOKENS and _tokens(held) + _tokens(taken) <= limit:
             held.extend(taken)
             continue
@@ -187,11 +180,11 @@ def _pack(runs: Sequence[_Run], limit: int) -> Iterator[str]:
         yield _text(held)
 
 
-def _tokens(runs: Iterable[_Run]) -> int:
+def _tokens(runs: Iterable[Unit]) -> int:
     return sum(tokens for _, tokens in runs)
 
 
-def _text(runs: Iterable[_Run]) -> str:
+def _text(runs: Iterable[Unit]) -> str:
     return "\n\n".join(text for text, _ in runs)
 
 

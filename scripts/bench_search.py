@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
 import re
 import resource
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, Store, StoredChunk, Vector
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.local import LocalStore
 from knowledge.terms import index_terms
@@ -199,7 +199,7 @@ def questions(texts: Sequence[str], vectors: NDArray[np.float32], count: int, se
 # ── Measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def fill(store: LocalStore, texts: Sequence[str], vectors: NDArray[np.float32], seed: int) -> dict[str, float]:
+async def fill(store: Store, texts: Sequence[str], vectors: NDArray[np.float32], seed: int) -> dict[str, float]:
     """Write everything and build the indexes; the terms are timed apart."""
     rng = random.Random(seed)
     terms_s = write_s = 0.0
@@ -283,14 +283,17 @@ def quantiles(times: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(float(np.quantile(times, 0.5)), 2), "p95_ms": round(float(np.quantile(times, 0.95)), 2)}
 
 
-async def measure(rows: int, count: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Fill a store and measure it."""
+async def measure(rows: int, count: int, seed: int, folder: Path, *, fill_only: bool = False) -> dict[str, Any]:
+    """Fill a store, unless it is filled already, and measure it."""
     texts, origin = passages(rows, random.Random(seed))
     vectors = clustered(rows, np.random.default_rng(seed))
     asked = questions(texts, vectors, count, seed + 1)
     store = LocalStore(folder)
     await store.open("kvasir_bench", DIMENSIONS)
-    filled = await fill(store, texts, vectors, seed)
+    filled = {} if await store.count() == rows else await fill(store, texts, vectors, seed)
+    if fill_only:
+        await store.close()
+        return {"rows": rows, "fill": filled}
 
     search = HybridSearch(Given(asked), store, current, neighbours=neighbours)
     await timed(search, asked[: count // 10], "search")
@@ -300,7 +303,7 @@ async def measure(rows: int, count: int, seed: int, folder: Path) -> dict[str, A
         "texts": origin,
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[0], 2),
-        "fill": {name: round(seconds, 1) for name, seconds in filled.items()},
+        "fill": {name: round(seconds, 1) for name, seconds in filled.items()} or "kept",
         **figures,
         "search_joined_to_passages": quantiles(await timed(search, asked, "search_filtered_by_readers", join=True)),
         "eight_clients": await clients(search, asked),
@@ -314,6 +317,23 @@ async def measure(rows: int, count: int, seed: int, folder: Path) -> dict[str, A
     return result
 
 
+def kept_apart(parser: argparse.ArgumentParser) -> None:
+    """Let filling, which may take minutes and need not be quiet, be a run of its own."""
+    parser.add_argument("--folder", type=Path, help="keep the filled store here; one of so many rows is used as it is")
+    parser.add_argument("--fill-only", action="store_true", help="fill the store in --folder and measure nothing")
+
+
+@contextlib.contextmanager
+def data_folder(kept: Path | None) -> Iterator[Path]:
+    """Give the folder that is kept, or one that goes at the end."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="kvasir-bench-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def main() -> None:
     """Measure and print; the exit status is 1 when the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -321,12 +341,13 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    kept_apart(parser)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="kvasir-bench-"))
-    try:
-        result = asyncio.run(measure(options.rows, options.queries, options.seed, folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with data_folder(options.folder) as folder:
+        result = asyncio.run(measure(options.rows, options.queries, options.seed, folder, fill_only=options.fill_only))
+    if options.fill_only:
+        print(json.dumps(result))
+        return
     worst = max(one["p95_ms"] for name, one in result.items() if name == "search" or name.startswith("search_filtered"))
     result["targets_p95_ms"] = {"one client": TARGET_P95_MS, "eight clients": TARGET_EIGHT_P95_MS}
     result["met"] = worst <= TARGET_P95_MS and result["eight_clients"]["p95_ms"] <= TARGET_EIGHT_P95_MS

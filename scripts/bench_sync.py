@@ -18,48 +18,41 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import hashlib
 import json
 import os
 import random
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from bot.wheels import WheelCache
-from knowledge import chunking
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import (
-    Candidate,
     Chunk,
     Content,
     Embedder,
     Listed,
     Matrix,
-    Scope,
     SourceKey,
-    StoredChunk,
     Vector,
 )
 from knowledge.library import Library
 from knowledge.opening import open_library, passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.sources import registry
-from knowledge.stores.local import LocalStore
 from knowledge.sync.records import Identity, Taken
-from knowledge.sync.report import Progress, SourceReport
-from knowledge.sync.run import Passages, Tools, sync
 from knowledge.sync.state import open_manifest, sqlite_url
-from knowledge.terms import index_terms
+from scripts.sync_bench import Arithmetic, memory, sync_folder, tools
 
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.untrackedCache=false")
 
@@ -81,62 +74,6 @@ class Recorder:
 
     def count_tokens(self, text: str) -> int:
         return self._inner.count_tokens(text)
-
-
-class Arithmetic:
-    """Vectors for nothing."""
-
-    identity, dimensions = "arithmetic", 8
-
-    async def embed_query(self, text: str) -> Vector:
-        vector: Vector = (await self.embed_passages([text]))[0]
-        return vector
-
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        digests = [list(hashlib.sha256(text.encode()).digest()[: self.dimensions]) for text in texts]
-        matrix: Matrix = np.array(digests, np.float32) / 1000
-        return matrix
-
-    def count_tokens(self, text: str) -> int:
-        return len(text) // 4
-
-
-@contextlib.asynccontextmanager
-async def tools(home: Path, embedder: Embedder, passages: Passages) -> AsyncIterator[Tools]:
-    """Open what a sync needs in ``home``."""
-    manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
-    store = LocalStore(home / "lancedb")
-    try:
-        index = await manifest.index(Identity("lancedb", embedder.identity, str(chunking.VERSION), "1"))
-        await store.open(index.name, embedder.dimensions)
-        yield Tools(embedder, store, manifest.at(index), passages, index_terms)
-    finally:
-        await store.close()
-        await manifest.close()
-
-
-def quiet(_progress: Progress) -> None:
-    """Show nothing."""
-
-
-class NoMemory:
-    """``Memory`` that keeps nothing: a folder needs none."""
-
-    async def load(self) -> bytes | None:
-        return None
-
-    async def save(self, data: bytes) -> None: ...
-
-
-def no_memory(_key: SourceKey) -> NoMemory:
-    return NoMemory()
-
-
-async def sync_folder(kit: Tools, folder: Path) -> SourceReport:
-    """Sync one folder."""
-    source = registry.build(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
-    report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
-    return report.sources["bench"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,81 +211,9 @@ async def change(files: int, rounds: int) -> list[float]:
     return taken_s
 
 
-class Sink:
-    """``Store`` that keeps nothing: what a real one takes is its own."""
-
-    kind = "sink"
-
-    def __init__(self) -> None:
-        self._rows = 0
-
-    async def open(self, index: str, dimensions: int) -> None: ...
-
-    async def write(self, rows: Sequence[StoredChunk]) -> None:
-        self._rows += len(rows)
-
-    async def delete(self, ids: Collection[str]) -> None:
-        self._rows -= len(ids)
-
-    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
-        del vector, terms, pool, scope
-        return ()
-
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
-        del ids
-        return ()
-
-    async def ids(self) -> AsyncIterator[Sequence[str]]:
-        yield ()
-
-    async def count(self) -> int:
-        return self._rows
-
-    async def indexes(self) -> Sequence[str]:
-        return ()
-
-    async def drop(self, index: str) -> None: ...
-
-    async def maintain(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
 async def _finds(library: Library, word: str) -> bool:
     found = await library.search(f"Where does the {word} live?")
     return any(word in hit.text for hit in found.hits)
-
-
-async def memory(size_mb: int) -> tuple[float, float]:
-    """Return by how many MB this process and its children grew at most in a first sync of four sources."""
-    parser = Parser()
-    grown, children = 0.0, 0.0
-    with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
-        (home := Path(scratch) / "home").mkdir()
-        roots = [Path(scratch) / f"source{n}" for n in range(4)]
-        dice = random.Random(1)
-        for root in roots:
-            root.mkdir()
-            words = ["".join(dice.choices("abcdefghijklmnop", k=dice.randint(2, 9))) for _ in range(5000)]
-            lines = (" ".join(dice.choices(words, k=14)) + ".\n\n" for _ in range(size_mb * 1_000_000 // 92))
-            (root / "large.md").write_text("".join(lines))
-        async with tools(home, Arithmetic(), passages_of(parser, Arithmetic())) as kit:
-            sources = [
-                registry.build(SourceSpec(root.name, "folder", {"path": str(root)}, root), root, no_memory)
-                for root in roots
-            ]
-            process = psutil.Process()
-            before = process.memory_info().rss
-            cheap = replace(kit, index_terms=str.lower, store=Sink())
-            run = asyncio.create_task(sync(cheap, sources, configured=[s.key.id for s in sources], on_progress=quiet))
-            while not run.done():
-                grown = max(grown, process.memory_info().rss - before)
-                with contextlib.suppress(psutil.Error):
-                    children = max(children, sum(child.memory_info().rss for child in process.children()))
-                await asyncio.sleep(0.05)
-            assert (await run).ok, await run
-    await parser.close()
-    return grown / 1e6, children / 1e6
 
 
 async def current(chunks: int, asked: int) -> list[float]:
@@ -405,10 +270,10 @@ async def measure(chosen: argparse.Namespace, figures: dict[str, float]) -> None
         print(f"one changed file of {chosen.files}, until it is found: {figures['change_median_s']:.2f} s, ", end="")
         print(f"worst of {len(found)} {max(found):.2f} s (at most 3)")
     if "memory" in chosen.only:
-        own_mb, parsing_mb = await memory(45)
-        figures |= {"grown_mb": own_mb, "parsing_mb": parsing_mb}
-        print(f"four documents of 45 MB in four sources: {own_mb:.0f} MB more (at most 600), ", end="")
-        print(f"the parsing processes {parsing_mb:.0f} MB")
+        all_mb, own_mb, parsing_mb = await memory(45)
+        figures |= {"grown_mb": all_mb, "grown_own_mb": own_mb, "parsing_mb": parsing_mb}
+        print(f"four documents of 45 MB in four sources: {all_mb:.0f} MB more (at most 600); ", end="")
+        print(f"the bot alone {own_mb:.0f} MB, the parsing process {parsing_mb:.0f} MB")
     if "first" in chosen.only:
         first = await first_sync(chosen.folder, chosen.passages, chosen.rounds)
         figures |= {"first_sync_per_s": first.sync_per_s, "bare_per_s": first.bare_per_s}

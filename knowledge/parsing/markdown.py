@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 from knowledge.interfaces import Document
+from knowledge.lines import lines
 from knowledge.parsing.decoding import decode
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
 from knowledge.parsing.tables import markdown_table
@@ -113,23 +114,20 @@ class _Writer:
 
     def write_lines(self, text: str) -> None:
         """Write text too large for the parser: headings and fences alone are told apart."""
-        fence, lines = "", list[str]()
-        for line in text.split("\n"):
+        fence, held = "", list[str]()
+        for line in lines(text):
             mark = _FENCE.match(line)
             heading = None if fence or mark else _ATX.match(line)
             if mark and (not fence or mark.group(1).startswith(fence)):
                 fence = "" if fence else mark.group(1)
+            if line.strip() and not heading:
+                held.append(line.rstrip())
+                continue
+            self._block("\n".join(held))
+            held = []
             if heading:
-                self._paragraphs(lines)
                 self._heading(len(heading.group(1)), heading.group(2) or "")
-                lines = []
-            else:
-                lines.append(line)
-        self._paragraphs(lines)
-
-    def _paragraphs(self, lines: list[str]) -> None:
-        for paragraph in split_paragraphs("\n".join(lines)):
-            self._block(paragraph)
+        self._block("\n".join(held))
 
     def _heading(self, level: int, text: str) -> None:
         own = _OWN_ANCHOR.search(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import signal
 import sys
@@ -20,11 +21,13 @@ MAX_DOCUMENT_BYTES: Final = 50_000_000
 _DEADLINE_S = 120.0
 _RECYCLE_AFTER = 500
 """Documents after which the process is replaced, as its libraries may leak."""
+_LARGE_BYTES = 8_000_000
+"""A document from which on the process is replaced at once: the memory that it took is then free again."""
 _MEMORY_BYTES = 2_000_000_000
 """Address space of the process; a document that needs more is refused."""
 _MAX_TEXT_BYTES = 100_000_000
 """Of what a document unfolds to (a table repeats its columns' names in each row)."""
-_DISCARD_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
 _START_S = 60.0
 """For the process to say that it is ready; a document's own time begins after it."""
 _END_S = 2.0
@@ -108,7 +111,7 @@ class Parser:
         async with self._turn:
             await self._end()
 
-    async def _ask(self, task: Task, data: bytes) -> bytes:
+    async def _ask(self, task: Task, data: bytes) -> str:
         if self._process is not None and self._process.returncode is not None:
             # It died between two documents (out of memory, say): neither of them is to blame.
             self._process = None
@@ -116,7 +119,7 @@ class Parser:
         finished = False
         try:
             async with asyncio.timeout(self._deadline_s):
-                answer = await _exchange(process, task.document, encode_task(task, data))
+                answer = await _exchange(process, task, data)
             finished = True
         except TimeoutError as error:
             raise ParseError(
@@ -128,7 +131,7 @@ class Parser:
             if not finished:
                 await self._kill()
         self._served += 1
-        if self._served >= self._recycle_after:
+        if self._served >= self._recycle_after or len(data) > _LARGE_BYTES:
             await self._end()
         return answer
 
@@ -185,7 +188,7 @@ class Parser:
 async def _gone(process: asyncio.subprocess.Process) -> None:
     """Wait for a killed process; what it still said is read off, for asyncio's wait ends only once its pipes have."""
     _, reader = _pipes(process)
-    while await reader.read(_DISCARD_BYTES):
+    while await reader.read(_PIECE_BYTES):
         pass
     await process.wait()
 
@@ -196,14 +199,27 @@ def _environment() -> dict[str, str]:
     return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-async def _exchange(process: asyncio.subprocess.Process, document: str, frame: bytes) -> bytes:
+async def _exchange(process: asyncio.subprocess.Process, task: Task, data: bytes) -> str:
+    """Ask and return the answer; both go in pieces, so that no further copy of a large document is made."""
     writer, reader = _pipes(process)
-    writer.write(frame)
-    await writer.drain()
+    writer.write(encode_task(task, len(data)))
+    for start in range(0, len(data), _PIECE_BYTES):
+        writer.write(data[start : start + _PIECE_BYTES])
+        await writer.drain()
     _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
     if size_bytes > _MAX_TEXT_BYTES:
-        raise DocumentTooLarge(f"{document} unfolds to more text than is read. Split it, or leave it out.")
-    return await reader.readexactly(size_bytes)
+        raise DocumentTooLarge(f"{task.document} unfolds to more text than is read. Split it, or leave it out.")
+    return await _text(reader, size_bytes)
+
+
+async def _text(reader: asyncio.StreamReader, size_bytes: int) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces: list[str] = []
+    while size_bytes:
+        piece = await reader.readexactly(min(size_bytes, _PIECE_BYTES))
+        size_bytes -= len(piece)
+        pieces.append(decoder.decode(piece, final=not size_bytes))
+    return "".join(pieces)
 
 
 def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
@@ -225,7 +241,7 @@ async def _crash(document: str, process: asyncio.subprocess.Process) -> str:
     )
 
 
-def _decoded(answer: bytes, document: str, decode: Callable[[bytes], _Read]) -> _Read:
+def _decoded(answer: str, document: str, decode: Callable[[str], _Read]) -> _Read:
     try:
         return decode(answer)
     except (ValueError, TypeError, KeyError) as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from knowledge.interfaces import Document
+from knowledge.lines import lines
 from knowledge.parsing.decoding import decode
 from knowledge.parsing.outline import Outline, name_title
 
@@ -15,16 +18,14 @@ def parse_text(data: bytes, document: str, media_type: str | None = None) -> Doc
     return Document(name_title(document), outline.sections())
 
 
-def split_paragraphs(text: str) -> list[str]:
+def split_paragraphs(text: str) -> Iterator[str]:
     """Split at blank lines, in linear time."""
-    paragraphs: list[str] = []
-    lines: list[str] = []
-    for line in text.split("\n"):
+    held: list[str] = []
+    for line in lines(text):
         if line.strip():
-            lines.append(line.rstrip())
-        elif lines:
-            paragraphs.append("\n".join(lines))
-            lines = []
-    if lines:
-        paragraphs.append("\n".join(lines))
-    return paragraphs
+            held.append(line.rstrip())
+        elif held:
+            yield "\n".join(held)
+            held = []
+    if held:
+        yield "\n".join(held)

@@ -47,10 +47,10 @@ class Task:
     """A page's ``X-Robots-Tag``."""
 
 
-def encode_task(task: Task, data: bytes) -> bytes:
-    """Return the frame that asks for a document to be parsed."""
+def encode_task(task: Task, data_bytes: int) -> bytes:
+    """Return what goes before a document's bytes, which ask for it to be parsed."""
     head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s, task.robots_tag]).encode()
-    return HEADER.pack(len(head), len(data)) + head + data
+    return HEADER.pack(len(head), data_bytes) + head
 
 
 def decode_task(head: bytes) -> Task:
@@ -60,8 +60,8 @@ def decode_task(head: bytes) -> Task:
     return Task(known, document, media_type, deadline_s, robots_tag)
 
 
-def encode_result(result: Document | ParseError) -> bytes:
-    """Return the frame that answers a task."""
+def encode_result(result: Document | ParseError) -> tuple[bytes, bytes]:
+    """Return the frame that answers a task: its header and its body, apart because a body may be large."""
     if isinstance(result, ParseError):
         body: object = {"error": type(result).__name__, "text": str(result)}
     else:
@@ -70,15 +70,15 @@ def encode_result(result: Document | ParseError) -> bytes:
     return _frame(body)
 
 
-def encode_reading(read: object) -> bytes:
+def encode_reading(read: object) -> tuple[bytes, bytes]:
     """Return the frame that answers a ``Reading``: dataclasses of texts, dates, numbers and lists of them, or None."""
     return _frame({"read": read})
 
 
-def _frame(body: object) -> bytes:
+def _frame(body: object) -> tuple[bytes, bytes]:
     # Halves of surrogate pairs cannot be encoded, and are dropped on the way.
     encoded = json.dumps(body, ensure_ascii=False, default=_plain).encode("utf-8", "ignore")
-    return HEADER.pack(0, len(encoded)) + encoded
+    return HEADER.pack(0, len(encoded)), encoded
 
 
 def _plain(value: Any) -> object:  # noqa: ANN401 - whatever JSON does not know
@@ -87,7 +87,7 @@ def _plain(value: Any) -> object:  # noqa: ANN401 - whatever JSON does not know
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def decode_result(body: bytes) -> Document:
+def decode_result(body: str) -> Document:
     """Return the parsed document.
 
     Raises:
@@ -99,7 +99,7 @@ def decode_result(body: bytes) -> Document:
     return Document(clean(str(answer["title"])), tuple(_section(*fields) for fields in answer["sections"]))
 
 
-def decode_reading(body: bytes) -> object:
+def decode_reading(body: str) -> object:
     """Return what was read, as JSON has it: whoever asked makes of it what it should be.
 
     Raises:
@@ -110,7 +110,7 @@ def decode_reading(body: bytes) -> object:
     return read
 
 
-def _answered(body: bytes) -> dict[str, Any]:
+def _answered(body: str) -> dict[str, Any]:
     answer = json.loads(body)
     if not isinstance(answer, dict):
         raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer

@@ -29,12 +29,12 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         head_bytes, data_bytes = HEADER.unpack(header)
         task = decode_task(source.read(head_bytes))
         signal.alarm(int(task.deadline_s) + _GRACE_S)
-        sink.write(_answer(task, source.read(data_bytes)))
+        sink.writelines(_answer(task, source.read(data_bytes)))
         sink.flush()
         signal.alarm(0)
 
 
-def _answer(task: Task, data: bytes) -> bytes:
+def _answer(task: Task, data: bytes) -> tuple[bytes, bytes]:
     try:
         if isinstance(task.kind, Reading):
             return encode_reading(read_as(task.kind, data, task))

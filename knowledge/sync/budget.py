@@ -1,4 +1,4 @@
-"""How many bytes may be read ahead, over all sources of a run."""
+"""How many bytes may be read ahead or held until they are flipped, over all sources of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNKNOWN_BYTES = 8_000_000
 
 
 class Budget:
-    """Bytes that are taken before a document is read, and given back once it is parsed."""
+    """Bytes that are taken before a document is read, and given back once it is flipped, or turned out not to be."""
 
     def __init__(self, size_bytes: int) -> None:
         self._size = size_bytes
@@ -33,7 +33,8 @@ class Budget:
         try:
             yield lease
         finally:
-            lease.set(0)
+            if not lease.kept:
+                lease.set(0)
 
     def move(self, by: int) -> None:
         """Take so many bytes, or give them back."""
@@ -48,12 +49,17 @@ class Lease:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._bytes = 0
+        self.kept = False
 
     def set(self, size_bytes: int) -> None:
         """Say how large it turned out to be, 0 once it is given up; never waits."""
         counted = size_bytes if size_bytes > SMALL_BYTES else 0
         self._budget.move(counted - self._bytes)
         self._bytes = counted
+
+    def keep(self) -> None:
+        """Let it outlast the block that it was taken for, until somebody sets it to 0."""
+        self.kept = True
 
 
 class Sizes:

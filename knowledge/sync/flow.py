@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.interfaces import Chunk, SourceKey
+from knowledge.sync.budget import Lease
 from knowledge.sync.records import Taken
 from knowledge.sync.signals import Signal
 
@@ -27,6 +28,8 @@ class Prepared:
     """Those of its chunks that have to be written."""
     replaces: bool
     """Whether an earlier version of it answered."""
+    lease: Lease
+    """Its part of the bytes that may be held at a time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +68,7 @@ class Flow:
         """
         self.check()
         passing = _Passing(prepared, _bytes(prepared.taken.chunks))
+        prepared.lease.set(passing.bytes_)
         self._queue.append(passing)
         self.waiting += len(prepared.fresh)
         self.held_bytes += passing.bytes_
@@ -104,6 +108,8 @@ class Flow:
     def drop(self) -> None:
         """Take no more of it."""
         self.dead = True
+        for passing in self._queue:
+            passing.prepared.lease.set(0)
         self._queue.clear()
         self.waiting = self.held_bytes = 0
         self._changed.fire()
@@ -133,6 +139,7 @@ class Flow:
         """Note that a document answers."""
         if not self.dead:
             self.held_bytes -= bytes_
+        prepared.lease.set(0)
         self.on_taken(prepared)
 
 
@@ -163,7 +170,9 @@ class Batch:
             flow.fail(error)
 
     def leave(self) -> None:
-        """Note that nothing of it is under way any more."""
+        """Note that nothing of it is under way any more, whether it was flipped or has failed."""
+        for _, prepared, _ in self.ends:
+            prepared.lease.set(0)
         for flow in self.flows:
             flow.batches -= 1
 

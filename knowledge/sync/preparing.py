@@ -80,7 +80,10 @@ class Preparer:
             title, chunks = await self._cut(listed, content)
             taken = Taken(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
-            flow.put(await self._prepared(taken, known, anew=anew))
+            before, fresh = await self._compared(taken, known, anew=anew)
+            replaces = known is not None and known.answers
+            flow.put(Prepared(taken, before, fresh, replaces=replaces, lease=lease))
+            lease.keep()
         return None
 
     async def _read(self, listed: Listed, lease: Lease) -> Content:
@@ -106,13 +109,15 @@ class Preparer:
         _check_text(listed.document, title, chunks)
         return title, chunks
 
-    async def _prepared(self, taken: Taken, known: Known | None, *, anew: bool) -> Prepared:
+    async def _compared(
+        self, taken: Taken, known: Known | None, *, anew: bool
+    ) -> tuple[frozenset[str], tuple[Chunk, ...]]:
+        """Return the ids of the document's chunks that are current, and those of its chunks that must be written."""
         before = frozenset(await self._tools.manifest.places(known.row)) if known and known.chunks else frozenset[str]()
         # A link, an audience, a title or a date is part of a row: with a new one every row is written again, though
         # not embedded again where its text is the same.
         anew = anew or (known is not None and _other_row(taken, known))
-        fresh = tuple(chunk for chunk in taken.chunks if anew or chunk.id not in before)
-        return Prepared(taken, before, fresh, replaces=known is not None and known.answers)
+        return before, tuple(chunk for chunk in taken.chunks if anew or chunk.id not in before)
 
     def _defect(self, listed: Listed, error: Exception) -> SourceError:
         _log.error("%s met a defect when it read a document: %s", self._source.key.name, told_of(error))

@@ -32,7 +32,8 @@ class Limits:
     cuts: int = 2
     """Documents of all sources that are parsed and cut side by side; of one source, one at a time."""
     read_bytes: int = 128_000_000
-    """Read and not yet parsed, of all sources together; small documents are not counted (``budget.SMALL_BYTES``)."""
+    """Read, or cut and not yet flipped, of all sources together; small documents are not counted
+    (``budget.SMALL_BYTES``): they never wait for large ones."""
     silent: int = 8
     """Documents in a row that took too long, after which the source is taken to hang."""
     progress_s: float = 0.2

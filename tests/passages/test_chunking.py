@@ -306,5 +306,5 @@ async def test_the_embedders_own_tokens_are_kept_to(embedder: E5Embedder) -> Non
 )
 def test_runs_of_marks_take_no_longer_than_words(text: str) -> None:
     """At once, where a pattern that searches anew from each mark takes minutes."""
-    blocks = blocks_of(text, 400, 300, len)
+    blocks = list(blocks_of(text, 400, 300, len))
     assert "".join(block.text for block in blocks).replace("\n", "") == text.replace("\n", "")

@@ -376,3 +376,22 @@ async def test_a_sync_cancelled_anywhere_goes_on_next_time(rig: Any, step: int, 
     assert (await rig.sync()).ok
     assert await rig.answers() == expected(rig.source)
     assert await rig.agree()
+
+
+async def test_large_documents_of_all_sources_are_held_within_one_budget_until_they_are_flipped(
+    rig: Any, new_source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [new_source(f"s{n}", f"/s{n}") for n in range(4)]
+    for source in sources:
+        source.put("large.md", source.key.name * 1_500_000)
+    rig.limits = replace(rig.limits, read_bytes=5_000_000)
+    embed, held = rig.embedder.embed_passages, list[int]()
+
+    async def slowly(texts: Any) -> Any:
+        await asyncio.sleep(0.2)
+        held.append(sum(len(source.reads) for source in sources) - len(held))
+        return await embed(texts)
+
+    monkeypatch.setattr(rig.embedder, "embed_passages", slowly)
+    assert (await rig.sync(*sources)).ok
+    assert held == [1, 1, 1, 1], "the next one is read once the one before answers"

@@ -1,0 +1,166 @@
+"""What the benchmarks of a sync share: a store and an embedder that cost nothing, and memory as it is really taken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import tempfile
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from knowledge import chunking
+from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, SourceKey, StoredChunk, Vector
+from knowledge.opening import passages_of
+from knowledge.parsing import Parser
+from knowledge.settings import SourceSpec
+from knowledge.sources import registry
+from knowledge.stores.local import LocalStore
+from knowledge.sync.records import Identity
+from knowledge.sync.report import Progress, SourceReport
+from knowledge.sync.run import Passages, Tools, sync
+from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.terms import index_terms
+
+
+class Arithmetic:
+    """Vectors for nothing."""
+
+    identity, dimensions = "arithmetic", 8
+
+    async def embed_query(self, text: str) -> Vector:
+        vector: Vector = (await self.embed_passages([text]))[0]
+        return vector
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        digests = [list(hashlib.sha256(text.encode()).digest()[: self.dimensions]) for text in texts]
+        matrix: Matrix = np.array(digests, np.float32) / 1000
+        return matrix
+
+    def count_tokens(self, text: str) -> int:
+        return len(text) // 4
+
+
+@contextlib.asynccontextmanager
+async def tools(home: Path, embedder: Embedder, passages: Passages) -> AsyncIterator[Tools]:
+    """Open what a sync needs in ``home``."""
+    manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
+    store = LocalStore(home / "lancedb")
+    try:
+        index = await manifest.index(Identity("lancedb", embedder.identity, str(chunking.VERSION), "1"))
+        await store.open(index.name, embedder.dimensions)
+        yield Tools(embedder, store, manifest.at(index), passages, index_terms)
+    finally:
+        await store.close()
+        await manifest.close()
+
+
+def quiet(_progress: Progress) -> None:
+    """Show nothing."""
+
+
+class NoMemory:
+    """``Memory`` that keeps nothing: a folder needs none."""
+
+    async def load(self) -> bytes | None:
+        return None
+
+    async def save(self, data: bytes) -> None: ...
+
+
+def no_memory(_key: SourceKey) -> NoMemory:
+    return NoMemory()
+
+
+async def sync_folder(kit: Tools, folder: Path) -> SourceReport:
+    """Sync one folder."""
+    source = registry.build(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
+    report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
+    return report.sources["bench"]
+
+
+class Sink:
+    """``Store`` that keeps nothing: what a real one takes is its own."""
+
+    kind = "sink"
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    async def open(self, index: str, dimensions: int) -> None: ...
+
+    async def write(self, rows: Sequence[StoredChunk]) -> None:
+        self._rows += len(rows)
+
+    async def delete(self, ids: Collection[str]) -> None:
+        self._rows -= len(ids)
+
+    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
+        del vector, terms, pool, scope
+        return ()
+
+    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        del ids
+        return ()
+
+    async def ids(self) -> AsyncIterator[Sequence[str]]:
+        yield ()
+
+    async def count(self) -> int:
+        return self._rows
+
+    async def indexes(self) -> Sequence[str]:
+        return ()
+
+    async def drop(self, index: str) -> None: ...
+
+    async def maintain(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def memory(size_mb: int) -> tuple[float, float, float]:
+    """Return by how many MB a first sync of four large documents grows memory at most.
+
+    In all, of this process, of the parsing processes: each its own peak, which need not fall together. Of what is
+    shared each process has its part (PSS).
+    """
+    parser = Parser()
+    peaks = (0.0, 0.0, 0.0)
+    with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
+        (home := Path(scratch) / "home").mkdir()
+        roots = [Path(scratch) / f"source{n}" for n in range(4)]
+        dice = random.Random(1)
+        for root in roots:
+            root.mkdir()
+            words = ["".join(dice.choices("abcdefghijklmnop", k=dice.randint(2, 9))) for _ in range(5000)]
+            with (root / "large.md").open("w") as file:
+                file.writelines(" ".join(dice.choices(words, k=14)) + ".\n\n" for _ in range(size_mb * 1_000_000 // 92))
+        async with tools(home, Arithmetic(), passages_of(parser, Arithmetic())) as kit:
+            sources = [
+                registry.build(SourceSpec(root.name, "folder", {"path": str(root)}, root), root, no_memory)
+                for root in roots
+            ]
+            process = psutil.Process()
+            before = _pss(process)
+            cheap = replace(kit, index_terms=str.lower, store=Sink())
+            run = asyncio.create_task(sync(cheap, sources, configured=[s.key.id for s in sources], on_progress=quiet))
+            while not run.done():
+                own, parsing = _pss(process) - before, sum(map(_pss, process.children()))
+                peaks = max(peaks[0], own + parsing), max(peaks[1], own), max(peaks[2], parsing)
+                await asyncio.sleep(0.05)
+            assert (await run).ok, await run
+    await parser.close()
+    return peaks
+
+
+def _pss(process: psutil.Process) -> float:
+    """Return the MB that a process takes, 0 once it is gone."""
+    with contextlib.suppress(psutil.Error):
+        return float(process.memory_full_info().pss) / 1e6
+    return 0.0
