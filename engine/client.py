@@ -133,6 +133,10 @@ class EngineClient:
         info = await self._optional("/model_info")
         return wire.served(models, info)
 
+    async def loads(self) -> wire.Loads | None:
+        """Ask how busy the server is; None where it does not say, within ``info_s``."""
+        return wire.loads(await self._optional("/v1/loads?include=core"))
+
     async def _optional(self, path: str) -> dict[str, Any]:
         """Ask a question that only SGLang itself answers; {} from any other server."""
         try:

@@ -17,6 +17,7 @@ class Event(StrEnum):
     CAME_UP = "came up"
     WENT_SILENT = "went silent"
     DIED = "died"
+    RESTART = "is restarted"
     GAVE_UP = "gave up"
     STOP = "stop"
     STOPPED = "stopped"
@@ -35,7 +36,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     **{(state, _E.LAUNCH): _S.STARTING for state in (_S.ABSENT, _S.INSTALLING, _S.DOWNLOADING, _S.FAILED)},
     **{(state, _E.CAME_UP): _S.READY for state in (_S.STARTING, _S.DEGRADED)},
     (_S.READY, _E.WENT_SILENT): _S.DEGRADED,
-    **{(state, _E.DIED): _S.STARTING for state in _RUNNING},
+    **{(state, event): _S.STARTING for state in _RUNNING for event in (_E.DIED, _E.RESTART)},
     **{(state, _E.GAVE_UP): _S.FAILED for state in (*_RUNNING, _S.ABSENT, _S.INSTALLING, _S.DOWNLOADING)},
     **{(state, _E.STOP): _S.STOPPING for state in State if state is not _S.STOPPING},
     (_S.STOPPING, _E.STOPPED): _S.ABSENT,

@@ -11,16 +11,20 @@ from pathlib import Path
 
 from engine import fit, flags
 from engine.client import Endpoint, EngineClient
+from engine.climb import ClimbFile
+from engine.climber import Climber
 from engine.connection import Connection
 from engine.errors import EngineError, EngineRefused
 from engine.hardware import Machine
 from engine.install import Installer, Kind, Report
+from engine.interfaces import State
 from engine.launch import Launch, launch
 from engine.lifecycle import Event
 from engine.logtail import LogFile
 from engine.runtime import RuntimeFile
 from engine.settings import EngineSettings
 from engine.supervisor import Job, Policy, Supervisor
+from engine.wire import Loads
 
 _INSTALL_WEIGHT, _MODEL_WEIGHT, _START_WEIGHT = 6.0, 2.0, 3.0
 """How long installing, converting and starting take, roughly, to each other."""
@@ -33,6 +37,18 @@ class Spans:
 
     installed: float
     starting: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the engine's process fares, for whoever measures."""
+
+    starts: int = 0
+    """Of the process, since it was last brought up."""
+    rungs_down: int = 0
+    """Failures for lack of memory that the present plan comes from."""
+    ready_after_s: float | None = None
+    """How long the last start took."""
 
 
 def spans(*, install: bool, convert: bool) -> Spans:
@@ -67,22 +83,61 @@ class LocalEngine:
         self._folder = runtime.folder
         self._probe = probe
         self._client: EngineClient | None = None
+        self._supervisor: Supervisor | None = None
+        self._climber: Climber | None = None
+        self._stand_in: str | None = None
         self.published: Endpoint | None = None
         self.model_path: str | None = None
 
-    async def run(self, *, install: bool) -> None:
-        """Bring the engine up and keep it up; returns when that cannot be, with the reason on the board."""
+    async def run(self, *, install: bool, fresh: bool = False) -> None:
+        """Bring the engine up and keep it up; returns when that cannot be, with the reason on the board.
+
+        ``fresh`` forgets the rungs that earlier failures led to.
+        """
         try:
-            await self._run(install=install)
+            await self._run(install=install, fresh=fresh)
         except EngineError as error:
             self._board.move(Event.GAVE_UP, str(error))
         except OSError as error:
             self._board.move(Event.GAVE_UP, f"The engine's files cannot be written: {error.strerror}. Check the disk.")
         finally:
-            if self._client is not None:
-                await self._client.close()
+            former, self._client, self.published = self._client, None, None
+            if former is not None:
+                await former.close()
 
-    async def _run(self, *, install: bool) -> None:
+    def vitals(self) -> Vitals:
+        """Return how the engine's process fares; zeros before the first start."""
+        supervisor, climber = self._supervisor, self._climber
+        return Vitals(
+            starts=supervisor.starts if supervisor is not None else 0,
+            rungs_down=climber.rungs_down if climber is not None else 0,
+            ready_after_s=supervisor.ready_after_s if supervisor is not None else None,
+        )
+
+    async def step_up(self, patience_s: float) -> str | None:
+        """Take a rung up if the load since the start leaves room, once nobody is being answered; return why, or None.
+
+        Raises:
+            TimeoutError: somebody was being answered all the time.
+
+        """
+        supervisor, climber = self._supervisor, self._climber
+        if supervisor is None or climber is None or self._board.status.state is not State.READY:
+            return None
+        if (why := climber.would_step_up(supervisor.watchman.load)) is None:
+            return None
+        async with asyncio.timeout(patience_s):
+            while await self._busy():  # noqa: ASYNC110  # another process is asked
+                await asyncio.sleep(self._settings.policy.health_every_s)
+        climber.step_up(supervisor.watchman.load)
+        supervisor.restart(why)
+        return why
+
+    async def _busy(self) -> bool:
+        loads = await self._loads()
+        return loads is not None and loads.running + loads.waiting > 0
+
+    async def _run(self, *, install: bool, fresh: bool) -> None:
         machine = await asyncio.to_thread(self._probe, self._settings.cache)
         if (why := fit.why_no_engine(machine)) is not None:
             self._board.note(why)
@@ -96,10 +151,15 @@ class LocalEngine:
             self._board.note(NOT_INSTALLED)
             return
         python = await self._install(plan, share)
-        self.model_path = await self._model_and_flags(plan, python, share)
-        note = f" {plan.note}" if plan.note else ""
+        environment = self._installer.environment(_environment(plan)).name
+        climber = self._climber = Climber(plan, machine, ClimbFile(self._folder / "ladder.json"), environment)
+        if fresh:
+            climber.forget()
+        self._stand_in = await self._model_and_flags(climber.plan, python, share)
+        note = f" {climber.note()}" if climber.note() else ""
         self._board.move(Event.LAUNCH, f"The engine is starting.{note}", progress=share.starting)
-        await Supervisor(self._job(plan, python, share), self._board, self._policy(plan)).run()
+        self._supervisor = Supervisor(self._job(climber, python, share), self._board, self._policy(plan))
+        await self._supervisor.run()
 
     def _spans(self, plan: fit.Plan) -> Spans:
         return spans(
@@ -112,8 +172,8 @@ class LocalEngine:
             self._board.move(Event.INSTALL, "The engine is being installed (once).", progress=0.0)
         return await self._installer.install(_environment(plan), self._report(0.0, share.installed))
 
-    async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> str:
-        """Fetch the model and meanwhile see that this SGLang knows every flag; return where the model is."""
+    async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> str | None:
+        """Fetch the model and meanwhile see that this SGLang knows every flag; return as ``_model``."""
         made = self._launch(plan, python, plan.weights.repo, 0, "")
         try:
             async with asyncio.TaskGroup() as both:
@@ -123,9 +183,10 @@ class LocalEngine:
             raise group.exceptions[0] from None
         return model.result()
 
-    async def _model(self, plan: fit.Plan, share: Spans) -> str:
+    async def _model(self, plan: fit.Plan, share: Spans) -> str | None:
+        """Return the folder of the stand-in, None for a model that SGLang is told of as the plan names it."""
         if not plan.variant.stand_in:
-            return plan.weights.repo
+            return None
         if share.starting > share.installed:
             self._board.move(Event.DOWNLOAD, "The stand-in model is being fetched (once).", progress=share.installed)
         return str(await self._installer.install_stand_in(self._report(share.installed, share.starting)))
@@ -140,12 +201,14 @@ class LocalEngine:
     def _policy(self, plan: fit.Plan) -> Policy:
         return replace(self._settings.policy, start_deadline_s=plan.start_deadline_s)
 
-    def _job(self, plan: fit.Plan, python: Path, share: Spans) -> Job:
+    def _job(self, climber: Climber, python: Path, share: Spans) -> Job:
         key = secrets.token_urlsafe(32)
-        variant = plan.variant
 
         async def start(port: int) -> Launch:
-            made = self._launch(plan, python, self.model_path or plan.weights.repo, port, key)
+            plan = climber.plan
+            variant = plan.variant
+            self.model_path = self._stand_in or plan.weights.repo
+            made = self._launch(plan, python, self.model_path, port, key)
             await self._point_to(
                 Endpoint(made.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
             )
@@ -154,12 +217,14 @@ class LocalEngine:
         return Job(
             launch=start,
             healthy=self._healthy,
-            ready=lambda made: self._ready(plan, made),
+            ready=lambda made: self._ready(climber.plan, made),
             lock=self._folder / "process.lock",
+            judge=climber.judge,
+            loads=self._loads,
             secrets=(key,),
             on_line=LogFile(self._folder / "engine.log").write,
             progress_from=share.starting,
-            note=plan.note,
+            note=climber.note,
         )
 
     def _launch(self, plan: fit.Plan, python: Path, model_path: str, port: int, key: str) -> Launch:
@@ -182,11 +247,15 @@ class LocalEngine:
     async def _healthy(self, _: str) -> bool:
         return self._client is not None and await self._client.healthy()
 
+    async def _loads(self) -> Loads | None:
+        return await self._client.loads() if self._client is not None else None
+
     async def _ready(self, plan: fit.Plan, made: Launch) -> None:
         """Ask the new server what it serves before anybody is sent to it."""
         if self._client is None:
             return
         served = await self._client.served()
         path = self.model_path if self.model_path and Path(self.model_path).is_absolute() else None
-        await self._connection.connect(self._client, served.context_tokens or plan.context_tokens, path)
+        context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
+        await self._connection.connect(self._client, context_tokens, path)
         self._board.describe(model=served.model, stand_in=plan.variant.stand_in, url=made.url)

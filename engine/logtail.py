@@ -14,7 +14,7 @@ _KEPT_LINES = 200
 _TOLD_LINES = 3
 _TOLD_CHARACTERS = 500
 _BREAK = re.compile(r"[\r\n]")
-_STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
+STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Failure|NotFound)\b")
 _NOISE = re.compile(
     r"UserWarning|DeprecationWarning|FutureWarning|warnings\.warn|Ignore import error|^\s*$|^INFO: |it/s\]|"
@@ -91,7 +91,7 @@ class LogFile:
 
 def reason(lines: Sequence[str]) -> str:
     """Return the few lines that say why a process died, joined; "it logged nothing" where there are none."""
-    plain = [_STAMP.sub("", line).rstrip() for line in lines]
+    plain = [STAMP.sub("", line).rstrip() for line in lines]
     telling = [line.strip() for line in plain if not _NOISE.search(line)]
     errors = [line for line in telling if _EXCEPTION.match(line)]
     chosen = (errors or telling)[-1:] if errors else telling[-_TOLD_LINES:]

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from engine.board import StatusBoard
 from engine.connection import COMING, Connection
+from engine.control import Asked, Order, ask, listening
 from engine.elsewhere import follow, look, watch_url
 from engine.errors import InstallError
 from engine.hardware import Machine, probe
 from engine.install import Installer, UnpackWheel
 from engine.interfaces import Delta, Message, Sampling, State, Status
 from engine.lifecycle import Event
-from engine.local import LocalEngine
+from engine.local import LocalEngine, Vitals
+from engine.orders import Orders
 from engine.runtime import Runtime, RuntimeFile
 from engine.settings import EngineSettings
 
@@ -52,6 +54,8 @@ class Engine:
         self._runtime = RuntimeFile(settings.home)
         self._connection = Connection(self._board, unpack)
         self._local = LocalEngine(settings, Installer(settings.cache, unpack), self._connection, self._runtime, machine)
+        self._orders = Orders(self._board, lambda fresh: self._local.run(install=self._install, fresh=fresh))
+        self._install = True
         self._life: asyncio.Task[None] | None = None
 
     @staticmethod
@@ -65,13 +69,49 @@ class Engine:
         """As ``peek``; an engine at somebody's address is asked once."""
         return Engine.peek(settings.home) if settings.url is None else await look(settings.url, settings)
 
+    @staticmethod
+    async def order(home: Path, asked: Asked) -> str:
+        """Ask the process that runs the engine of a state directory for something; return what it does about it.
+
+        Raises:
+            EngineUnavailable: no such process lives.
+            EngineRefused: it says why not.
+
+        """
+        return await ask(RuntimeFile(home).folder, asked)
+
+    async def restart(self, *, fresh: bool = False) -> None:
+        """Begin to start the engine anew, and return at once; ``fresh`` forgets the ladder's rungs.
+
+        Raises:
+            EngineRefused: it is not this process's engine.
+
+        """
+        self._orders.take(Asked(Order.RESTART, fresh))
+
+    async def step_up(self, patience_s: float) -> str | None:
+        """Take a rung up if the load since the start leaves room, once nobody is being answered; return why, or None.
+
+        Whoever calls this has chosen a quiet hour.
+
+        Raises:
+            TimeoutError: somebody was being answered for all of ``patience_s``.
+
+        """
+        return await self._local.step_up(patience_s)
+
+    def vitals(self) -> Vitals:
+        """Return how this process's engine fares; zeros where it is somebody else's."""
+        return self._local.vitals()
+
     async def start(self, *, install: bool = True) -> None:
         """Begin to bring the engine up, in a task of its own, and return at once; a second call does nothing.
 
         An engine that another process of this state directory runs is used, and taken over when that process ends.
         """
         if self._life is None:
-            self._life = asyncio.create_task(self._live(install=install), name="engine")
+            self._install = install
+            self._life = asyncio.create_task(self._live(), name="engine")
             self._life.add_done_callback(self._ended)
 
     async def ensure(self, *, install: bool = False) -> Status:
@@ -143,7 +183,7 @@ class Engine:
                     break
         return self.status()
 
-    async def _live(self, *, install: bool) -> None:
+    async def _live(self) -> None:
         if self._settings.url is not None:
             await watch_url(self._settings.url, self._connection, self._settings)
         try:
@@ -155,7 +195,8 @@ class Engine:
                 Event.GAVE_UP, f"{self._settings.home} cannot be written: {error.strerror}. Set KVASIR_HOME."
             )
             return
-        await self._local.run(install=install)
+        async with listening(self._runtime.folder, self._orders.take):
+            await self._orders.carry_out()
 
     def _ended(self, life: asyncio.Task[None]) -> None:
         """Show a fault of our own, which nobody awaits the task to see."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import signal
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.autopsy import Death, Observed, ended, lingers, trouble
 from engine.board import StatusBoard
 from engine.errors import EngineError
 from engine.interfaces import State
 from engine.launch import Launch
 from engine.lifecycle import Event
 from engine.logtail import READY_LINE, LogTail, milestone, reason
-from engine.process import EngineProcess, free_port
-
-_KILLED = 128 + signal.SIGKILL
+from engine.process import EngineProcess, free_port, oom_kills
+from engine.watchman import Watchman
+from engine.wire import Loads
 
 Healthy = Callable[[str], Awaitable[bool]]
 """Asks the engine at a URL whether it is well, within a deadline of its own; False for any failure."""
@@ -37,6 +37,9 @@ class Policy:
     """Between two looks; one look makes an idle engine generate a token."""
     silent_looks: int = 3
     """So many failed looks in a row count as a crash."""
+    token_deadline_s: float = 180.0
+    """Requests under way for so long without a token read or written count as a crash; a chunk of a long prompt may
+    take a slow CPU a minute."""
     first_delay_s: float = 1.0
     longest_delay_s: float = 60.0
     crashes: int = 4
@@ -67,11 +70,24 @@ class Crashes:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from the end of a run that is no ordinary crash."""
+
+    why: str
+    again: bool
+    """Whether it is started again, at once and otherwise than before; else it is given up."""
+
+
+async def _no_loads() -> None:
+    """Know nothing of the load."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What is kept running."""
 
     launch: Callable[[int], Awaitable[Launch]]
-    """Turns a port into a start."""
+    """Turns a port into a start; asked anew for each, which may be another than the one before."""
     healthy: Healthy
     ready: Callable[[Launch], Awaitable[None]]
     """Awaited before the state becomes READY; an ``EngineError`` from it counts as a crash."""
@@ -83,10 +99,14 @@ class Job:
     """Given each line of the log."""
     progress_from: float = 0.0
     """How far things were before the first start, 0 to 1."""
-    note: str = ""
+    note: Callable[[], str] = lambda: ""
     """Shown while it is ready, "" where there is nothing to say."""
     grace_s: float = 10.0
     """From asking the process to end to killing it; SGLang takes up to 8 s."""
+    judge: Callable[[Death], Verdict | None] = lambda _: None
+    """Says what follows from an end; None for a crash like any other."""
+    loads: Callable[[], Awaitable[Loads | None]] = _no_loads
+    """Asks how busy it is, within a deadline of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +117,17 @@ class Surroundings:
     now: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     port: Callable[[], int] = free_port
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How one run ended."""
+
+    why: str
+    status: int | None = None
+    """None: it was ended by us."""
+    asked: bool = False
+    """Whether somebody asked for another start."""
 
 
 class Supervisor:
@@ -111,63 +142,105 @@ class Supervisor:
         self._policy = policy or Policy()
         self._around = surroundings or Surroundings()
         self._crashes = Crashes(self._policy, self._around.jitter)
+        self._observed = Observed()
+        self._cut: asyncio.Future[_End] | None = None
+        self.watchman = self._watchman()
+        self.starts = 0
+        self.ready_after_s: float | None = None
+        """From the last start to ready; None before."""
 
     async def run(self) -> None:
         """Keep it running; returns when it is given up (the board then says FAILED), ends it when cancelled."""
         while True:
-            launch = await self._job.launch(self._around.port())
-            tail = LogTail(self._job.secrets)
+            tail, kills = LogTail(self._job.secrets), oom_kills()
+            self._observed = Observed()
+            self.starts += 1
             try:
-                why = await self._once(launch, tail)
+                end = await self._once(await self._job.launch(self._around.port()), tail)
             except OSError as error:
-                why = f"it could not be started: {error.strerror or error}"
-            delay_s = self._crashes.record(self._around.now())
-            if delay_s is None:
-                self._board.move(
-                    Event.GAVE_UP, f"The engine does not stay up: {why}. See engine.log, then start again."
-                )
+                end = _End(f"it could not be started: {error.strerror or error}")
+            if end.asked:
+                self._board.move(Event.RESTART, end.why, progress=self._job.progress_from)
+            elif not await self._goes_on(end, tail.lines, kills):
                 return
-            self._board.move(Event.DIED, f"Restarting in {delay_s:.0f} s: {why}", progress=self._job.progress_from)
-            await self._around.sleep(delay_s)
-            self._board.note(f"The engine is starting again: {why}", progress=self._job.progress_from)
 
-    async def _once(self, launch: Launch, tail: LogTail) -> str:
-        """Run it once and return why it ended."""
+    def restart(self, why: str) -> None:
+        """End the present run and start anew; ``why`` is shown meanwhile."""
+        self._end_now(_End(why, asked=True))
+
+    async def _goes_on(self, end: _End, lines: Sequence[str], kills: int | None) -> bool:
+        """Do what follows from the end of a run, and return whether there is another."""
+        now = oom_kills()
+        killed = None if kills is None or now is None else now - kills
+        verdict = self._job.judge(Death(lines, end.status, self._observed, killed))
+        if verdict is not None and verdict.again:
+            self._board.move(Event.DIED, verdict.why, progress=self._job.progress_from)
+            return True
+        delay_s = self._crashes.record(self._around.now()) if verdict is None else None
+        if delay_s is None:
+            gone = f"The engine does not stay up: {end.why}. See engine.log, then start again."
+            self._board.move(Event.GAVE_UP, gone if verdict is None else verdict.why)
+            return False
+        self._board.move(Event.DIED, f"Restarting in {delay_s:.0f} s: {end.why}", progress=self._job.progress_from)
+        await self._around.sleep(delay_s)
+        self._board.note(f"The engine is starting again: {end.why}", progress=self._job.progress_from)
+        return True
+
+    async def _once(self, launch: Launch, tail: LogTail) -> _End:
+        """Run it once and return how it ended."""
         up = asyncio.Event()
+        cut = self._cut = asyncio.get_running_loop().create_future()
         process = await EngineProcess.start(
             launch, lock=self._job.lock, tail=tail, on_line=lambda line: self._line(line, up), grace_s=self._job.grace_s
         )
-        ended = asyncio.create_task(process.wait(), name="engine-process")
+        ended_by_itself = asyncio.create_task(process.wait(), name="engine-process")
         watching = asyncio.create_task(self._watch(launch, up), name="engine-health")
         try:
-            await asyncio.wait([ended, watching], return_when=asyncio.FIRST_COMPLETED)
-            if watching.done() and not ended.done():
-                return watching.result()
-            return f"{_ended(process.returncode)}: {reason(tail.lines)}"
+            await asyncio.wait([ended_by_itself, watching, cut], return_when=asyncio.FIRST_COMPLETED)
+            if ended_by_itself.done():
+                return self._end(process.returncode, tail.lines)
+            return cut.result() if cut.done() else _End(watching.result())
         except EngineError as error:
-            return str(error)
+            return _End(str(error))
         finally:
-            await _cancelled(ended, watching)
+            await _cancelled(ended_by_itself, watching)
             await process.stop()
+
+    def _end_now(self, end: _End) -> None:
+        if self._cut is not None and not self._cut.done():
+            self._cut.set_result(end)
+
+    def _end(self, status: int | None, lines: Sequence[str]) -> _End:
+        how = "it could not go on" if status is None else ended(Death(lines, status))
+        known = trouble(lines)
+        told = reason(lines)
+        return _End(f"{how}: {known.sentence} ({told})" if known is not None else f"{how}: {told}", status)
 
     def _line(self, line: str, up: asyncio.Event) -> None:
         self._job.on_line(line)
+        self._observed = self._observed.after(line)
         if READY_LINE in line:
             up.set()
+        elif lingers(line):
+            self._end_now(self._end(None, [line]))
         elif self._board.status.state is State.STARTING and (step := milestone(line)):
             share, doing = step
             done = self._job.progress_from
             self._board.note(f"The engine is {doing}.", progress=done + (1 - done) * share)
 
     async def _watch(self, launch: Launch, up: asyncio.Event) -> str:
-        """Wait until it is ready, then look after its health; return once it has been silent for too long."""
+        """Wait until it is ready, then look after its health; return once it counts as crashed."""
+        began_s = self._around.now()
         try:
             async with asyncio.timeout(self._policy.start_deadline_s):
                 await self._until_up(launch, up)
                 await self._job.ready(launch)
         except TimeoutError:
             return f"it was not ready within {self._policy.start_deadline_s:.0f} s"
-        self._board.move(Event.CAME_UP, self._job.note, progress=1.0)
+        self._observed = replace(self._observed, ready=True)
+        self.ready_after_s = self._around.now() - began_s
+        self.watchman = self._watchman()
+        self._board.move(Event.CAME_UP, self._job.note(), progress=1.0)
         return await self._while_healthy(launch)
 
     async def _until_up(self, launch: Launch, up: asyncio.Event) -> None:
@@ -181,24 +254,21 @@ class Supervisor:
                     return
 
     async def _while_healthy(self, launch: Launch) -> str:
-        silent = 0
-        while silent < self._policy.silent_looks:
+        while True:
             await self._around.sleep(self._policy.health_every_s)
-            if await self._job.healthy(launch.url):
-                if silent:
-                    self._board.move(Event.CAME_UP, self._job.note, progress=1.0)
-                silent = 0
-            else:
-                if not silent:
-                    self._board.move(Event.WENT_SILENT, "The engine does not answer; waiting for it.")
-                silent += 1
-        return f"it gave no sign of life {silent} times in a row"
+            healthy, loads = await self._job.healthy(launch.url), await self._job.loads()
+            gone = self.watchman.look(
+                self._around.now(), healthy=healthy, loads=loads, retractions=self._observed.retractions
+            )
+            if gone is not None:
+                return gone
+            if healthy and self._board.status.state is State.DEGRADED:
+                self._board.move(Event.CAME_UP, self._job.note(), progress=1.0)
+            elif not healthy and self._board.status.state is State.READY:
+                self._board.move(Event.WENT_SILENT, "The engine does not answer; waiting for it.")
 
-
-def _ended(status: int | None) -> str:
-    if status == _KILLED:
-        return "it was killed, by hand or by the system for lack of memory"
-    return f"it ended with status {status}"
+    def _watchman(self) -> Watchman:
+        return Watchman(self._policy.silent_looks, self._policy.token_deadline_s)
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

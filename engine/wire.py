@@ -25,6 +25,9 @@ from engine.text import whole
 
 Finish = Literal["stop", "length", "abort"]
 _TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds the maximum", re.IGNORECASE)
+_TOO_BIG = "Out of memory even after retracting"
+"""SGLang's words for a request whose context alone is more than there is room for."""
+_DONE = ("total_prefill_uncached_tokens", "total_prefill_busy_us", "decode_moments")
 _NO_JSON = (ValueError, RecursionError)
 """What ``json.loads`` raises, the second on what nests without end."""
 _COUNT = re.compile(r"(\d+)(?: input)? tokens")
@@ -50,6 +53,19 @@ class Served:
     """None where the server is not SGLang, or a router that does not tell."""
     tokenizer_path: str | None = None
     """A folder or a hub's id, as the server names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """How busy a server is at one moment."""
+
+    running: int
+    """Requests that are answered."""
+    waiting: int
+    use: float
+    """Of the context's memory, 0 to 1, where it is fullest."""
+    done: tuple[str, ...] | None
+    """Changes with every prompt that is read and every token that is written; None where the server does not say."""
 
 
 def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
@@ -98,6 +114,8 @@ def chat_event(data: str, *, began: bool) -> ChatEvent:
 def refusal(status: int, body: str) -> EngineError:
     """Return the error that an answer with this status means; the body's own words are not passed on."""
     message = _message(body)
+    if _TOO_BIG in message:
+        return PromptTooLong("This question and its answer are too big for the engine's memory. Ask a shorter one.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
         return EngineUnavailable(f"The engine failed inside (HTTP {status}). Ask again; its log says why.")
     if status == HTTPStatus.SERVICE_UNAVAILABLE and "queue" not in message.lower():
@@ -135,6 +153,21 @@ def served(models: Mapping[str, Any], info: Mapping[str, Any]) -> Served:
     return Served(name, _count(first.get("max_model_len")), split, _string(info.get("tokenizer_path")) or None)
 
 
+def loads(answer: Mapping[str, Any]) -> Loads | None:
+    """Return what SGLang's ``/v1/loads`` says of all its parts together; None for any other answer."""
+    parts = [part for part in answer.get("loads") or () if isinstance(part, dict)]
+    if not parts:
+        return None
+    uses = [use for part in parts if isinstance(use := part.get("token_usage"), (int, float))]
+    done = tuple(json.dumps([part.get(name) for name in _DONE]) for part in parts)
+    return Loads(
+        running=sum(_count(part.get("num_running_reqs")) or 0 for part in parts),
+        waiting=sum(_count(part.get("num_waiting_reqs")) or 0 for part in parts),
+        use=float(max(uses, default=0.0)),
+        done=done if all(part.get(_DONE[0]) is not None for part in parts) else None,
+    )
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Read an answer that must be a JSON object.
 
@@ -154,7 +187,7 @@ def json_object(text: str) -> dict[str, Any]:
 def _streamed_error(error: object, *, began: bool) -> EngineError:
     details = _mapping(error) or {"message": error}
     code = _count(details.get("code")) or 500
-    if began and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if began and _TOO_BIG not in _string(details.get("message")) and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return EngineInterrupted("The engine failed in the middle of the answer. Ask again.")
     return refusal(code, json.dumps(details, default=str))
 

@@ -1,4 +1,8 @@
-"""Stands in for the engine's Python: takes SGLang's command line, serves its wire with its key."""
+"""Stands in for the engine's Python: takes SGLang's command line, serves its wire with its key.
+
+A file ``fails`` beside the model holds the next starts' failures, one a line: a recorded log's end is printed, and the
+process ends. Each command line is added to ``argv``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ HELP = """usage: sglang serve
   --config --model-path --served-model-name --host --port --max-queued-requests --enable-cache-report --enable-metrics
   --sleep-on-idle --device --mem-fraction-static --max-total-tokens --max-running-requests --disable-overlap-schedule
 """
+TAILS = Path(__file__).with_name("tails")
 
 
 def main(argv: list[str]) -> None:
@@ -22,9 +27,9 @@ def main(argv: list[str]) -> None:
         return
     assert argv[:3] == ["-I", "-m", "sglang.launch_server"]
     told = dict(pairwise(argv))
+    model = told["--model-path"]
     key = json.loads(Path(told["--config"]).read_text())["api-key"]
-    with Path(told["--model-path"], "starts").open("a") as starts:
-        starts.write(f"{os.getpid()}\n")
+    _begin(Path(model), argv)
     sys.stderr.write(
         f"[2026-01-01 00:00:00] server_args={{'api_key': '{key}'}}\n[2026-01-01 00:00:00] Load weight begin.\n"
     )
@@ -46,7 +51,12 @@ def main(argv: list[str]) -> None:
     async def info(_: web.Request) -> web.StreamResponse:
         return web.json_response({"reasoning_parser": None})
 
+    async def loads(_: web.Request) -> web.StreamResponse:
+        told = Path(model, "loads")
+        return web.Response(body=told.read_bytes()) if told.exists() else web.Response(status=404)
+
     app = web.Application()
+    app.router.add_get("/v1/loads", loads)
     app.add_routes([web.get("/v1/models", models), web.get("/model_info", info), web.get("/health", health)])
     app.router.add_post("/v1/chat/completions", chat)
 
@@ -55,6 +65,18 @@ def main(argv: list[str]) -> None:
         sys.stderr.flush()
 
     web.run_app(app, host="127.0.0.1", port=int(told["--port"]), print=up)
+
+
+def _begin(model: Path, argv: list[str]) -> None:
+    """Record the start, and fail where that is its turn."""
+    with (model / "starts").open("a") as starts:
+        starts.write(f"{os.getpid()}\n")
+    with (model / "argv").open("a") as starts:
+        starts.write(f"{json.dumps(argv)}\n")
+    fails = model / "fails"
+    if fails.exists() and (left := fails.read_text().split()):
+        fails.write_text("\n".join(left[1:]))
+        sys.exit((TAILS / f"{left[0]}.log").read_text())
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ async def test_cancelling_before_the_server_answers(sglang: FakeSglang, connect:
         (429, {"error": {"message": "slow down"}}, EngineOverloaded),
         (503, {"message": "The request queue is full."}, EngineOverloaded),
         (503, "", EngineStarting),
-        (500, {"message": "Out of memory even after retracting all other requests"}, EngineUnavailable),
+        (500, {"message": "Out of memory even after retracting all other requests"}, PromptTooLong),
         (502, "<html>bad gateway", EngineUnavailable),
     ],
 )

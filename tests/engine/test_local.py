@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,8 +51,8 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
     assert installed.is_dir()
     async with AsyncExitStack() as stack:
 
-        def engine() -> Engine:
-            settings = EngineSettings(tmp_path / "home", tmp_path / "cache", policy=FAST, follow_poll_s=0.02)
+        def engine(policy: Policy = FAST) -> Engine:
+            settings = EngineSettings(tmp_path / "home", tmp_path / "cache", policy=policy, follow_poll_s=0.02)
             made = Engine(settings, _no_wheel, machine=lambda _: LINUX)
             stack.push_async_callback(made.stop)
             return made
@@ -138,3 +141,122 @@ def test_the_way_to_ready_is_shared_out_among_what_is_left_to_do() -> None:
     assert 0 < whole.installed < whole.starting < 1
     only = spans(install=False, convert=True)
     assert 0 == only.installed < only.starting < 1
+
+
+# ── The ladder ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _flag(installed: Path, name: str) -> list[int]:
+    """Return what each start was given for a flag."""
+    lines = [json.loads(line) for line in (installed / "argv").read_text().splitlines()]
+    return [int(line[line.index(name) + 1]) for line in lines]
+
+
+async def test_out_of_memory_leads_down_is_remembered_and_taken_back(
+    make: Callable[..., Engine], installed: Path
+) -> None:
+    """Two failures, two rungs, up; a new start begins there; a fresh one at the plan's own."""
+    (installed / "fails").write_text("pool-cpu pool-cpu")
+    engine = make()
+    seen: list[Status] = []
+    await engine.start()
+    async with aclosing(engine.watch()) as changes:
+        async for status in changes:
+            seen.append(status)
+            if status.state in {State.READY, State.FAILED}:
+                break
+    assert engine.status().state is State.READY, engine.status().detail
+    asked = _flag(installed, "--max-total-tokens")
+    assert asked == [asked[0], asked[0] // 2, asked[0] // 4]
+    assert any("tokens of context in all" in status.detail for status in seen)
+    assert "--fresh" in engine.status().detail
+    assert engine.context_tokens == min(8192, asked[-1])
+    assert engine.vitals().rungs_down == 2
+    await engine.stop()
+    again = make()
+    await again.start()
+    assert (await again.wait_ready(30)).state is State.READY
+    assert _flag(installed, "--max-total-tokens")[3:] == [asked[-1]]
+    await again.restart(fresh=True)
+    await until(lambda: len(_starts(installed)) == 5)
+    await until(lambda: again.status().state is State.READY)
+    assert _flag(installed, "--max-total-tokens")[-1] == asked[0]
+    assert again.vitals().rungs_down == 0
+    assert "--fresh" not in again.status().detail
+
+
+async def test_no_rung_left_fails_with_the_numbers(make: Callable[..., Engine], installed: Path) -> None:
+    (installed / "fails").write_text("weights")
+    engine = make()
+    await engine.start()
+    status = await engine.wait_ready(30)
+    assert status.state is State.FAILED
+    assert "No rung is left" in status.detail
+    assert "272.00 MiB" in status.detail
+    assert len(_starts(installed)) == 1
+
+
+async def test_damaged_weights_are_not_tried_again(make: Callable[..., Engine], installed: Path) -> None:
+    (installed / "fails").write_text("truncated-weights")
+    engine = make()
+    await engine.start()
+    status = await engine.wait_ready(30)
+    assert status.state is State.FAILED
+    assert "damaged or incomplete" in status.detail
+    assert "incomplete metadata" in status.detail
+    assert len(_starts(installed)) == 1
+
+
+async def test_a_kill_by_hand_is_a_crash_and_asks_for_nothing_less(
+    make: Callable[..., Engine], installed: Path
+) -> None:
+    (installed / "fails").write_text("scheduler-killed")
+    engine = make()
+    await engine.start()
+    assert (await engine.wait_ready(30)).state is State.READY
+    assert len(set(_flag(installed, "--max-total-tokens"))) == 1
+    assert engine.vitals().starts == 2
+
+
+def _told(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
+    part = {"num_running_reqs": running, "num_waiting_reqs": 0, "token_usage": use}
+    part |= {"total_prefill_uncached_tokens": done, "total_prefill_busy_us": 1, "decode_moments": [done]}
+    scratch = path.with_suffix(".new")
+    scratch.write_text(json.dumps({"loads": [part]}))
+    scratch.replace(path)
+
+
+async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], installed: Path) -> None:
+    """Its health is good, its work stands still: it is replaced. While the work goes on, it is not."""
+    engine = make(policy=replace(FAST, token_deadline_s=0.5))
+    await engine.start()
+    assert (await engine.wait_ready(30)).state is State.READY
+    for done in range(8):
+        _told(installed / "loads", running=2, done=done)
+        await asyncio.sleep(0.15)
+    assert len(_starts(installed)) == 1
+    await until(lambda: "gave no token for" in engine.status().detail)
+    _told(installed / "loads", running=0, done=0)
+    await until(lambda: len(_starts(installed)) == 2)
+
+
+async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], installed: Path) -> None:
+    """Not while somebody is answered; then the rung that fell is tried again, and if it falls, back."""
+    (installed / "fails").write_text("pool-cpu")
+    engine = make(policy=replace(FAST, health_every_s=0.01))
+    await engine.start()
+    assert (await engine.wait_ready(30)).state is State.READY
+    top, low = _flag(installed, "--max-total-tokens")
+    assert await engine.step_up(1) is None  # nothing was measured yet
+    _told(installed / "loads", running=1, done=1)
+    await asyncio.sleep(0.5)
+    with pytest.raises(TimeoutError):
+        await engine.step_up(0.2)
+    _told(installed / "loads", running=0, done=1)
+    (installed / "fails").write_text("pool-cpu")
+    assert "tried again" in (await engine.step_up(5) or "")
+    await until(lambda: len(_starts(installed)) == 4)
+    await until(lambda: engine.status().state is State.READY)
+    assert _flag(installed, "--max-total-tokens")[2:] == [top, low]
+    await asyncio.sleep(0.5)
+    assert await engine.step_up(1) is None

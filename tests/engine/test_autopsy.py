@@ -1,0 +1,117 @@
+"""What SGLang's last lines come to: how memory ran out, what else a person can mend, or neither."""
+
+from __future__ import annotations
+
+import signal
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+from engine.autopsy import KILLED, Cause, Death, Observed, ended, finding, lingers, trouble
+
+TAILS = Path(__file__).with_name("tails")
+READY = Observed(loaded=True, ready=True)
+
+
+def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> Death:
+    lines = (TAILS / f"{name}.log").read_text().splitlines()
+    seen = reduce(lambda observed, line: observed.after(line), lines, Observed())
+    return Death(lines, status, seen, oom_kills)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "fraction"),
+    [
+        ("pool-cpu", Cause.POOL, None),
+        ("no-room", Cause.NO_ROOM, 0.774),
+        ("not-enough", Cause.NO_ROOM, None),
+        ("weights", Cause.WEIGHTS, None),
+        ("capture", Cause.CAPTURE, None),
+        ("prefill-pool", Cause.PREFILL, None),
+        ("prefill-card", Cause.PREFILL, None),
+        ("decode-pool", Cause.DECODE, None),
+        ("decode-card", Cause.DECODE, None),
+        ("slots", Cause.DECODE, None),
+    ],
+)
+def test_how_memory_ran_out(name: str, cause: Cause, fraction: float | None) -> None:
+    found = finding(_death(name, KILLED))
+    assert found is not None
+    assert (found.cause, found.fraction) == (cause, fraction)
+    assert "memory" in found.line.lower()
+
+
+@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, Cause.HOST), (None, Cause.HOST), (0, None)])
+def test_the_systems_killer_and_a_persons_kill(oom_kills: int | None, wanted: Cause | None) -> None:
+    """A child that got signal 9 while loading: the kernel's count decides, and without one it is believed."""
+    found = finding(_death("host-loading", oom_kills=oom_kills))
+    assert (found.cause if found is not None else None) == wanted
+
+
+@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, Cause.HOST), (None, None), (0, None)])
+def test_a_kill_of_one_that_was_ready(oom_kills: int | None, wanted: Cause | None) -> None:
+    for death in (_death("scheduler-killed", KILLED, oom_kills), Death(["x"], KILLED, READY, oom_kills)):
+        found = finding(death)
+        assert (found.cause if found is not None else None) == wanted
+
+
+def test_a_server_that_kills_itself_was_not_killed_by_the_system() -> None:
+    """Its own status is signal 9 whatever its child died of; another process of the machine died meanwhile."""
+    death = _death("corrupt-weights", KILLED, oom_kills=1)
+    assert finding(death) is None
+    assert ended(death) == "it ended with status 137"
+    assert ended(Death([], 128 + signal.SIGKILL)) == "it was killed"
+
+
+def test_one_request_that_is_too_big_is_no_failure_of_the_engine() -> None:
+    death = _death("one-request")
+    assert finding(death) is None
+    assert trouble(death.lines) is None
+    assert death.observed.retractions == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "hopeless"),
+    [
+        ("corrupt-weights", "damaged or incomplete", True),
+        ("truncated-weights", "damaged or incomplete", True),
+        ("no-hub", "the hub cannot be reached", False),
+        ("port-taken", "took its port", False),
+    ],
+)
+def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool) -> None:  # noqa: FBT001
+    death = _death(name)
+    assert finding(death) is None
+    found = trouble(death.lines)
+    assert found is not None
+    assert sentence in found.sentence
+    assert found.hopeless is hopeless
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("OSError: no-such/model is not a local folder and is not a valid model identifier listed on", "KVASIR_MODEL"),
+        ("OSError: [Errno 28] No space left on device: '/tmp/x'", "free some space"),
+        ("huggingface_hub.errors.GatedRepoError: 403 Client Error.", "HF_TOKEN"),
+    ],
+)
+def test_other_lines_that_a_person_can_mend(line: str, sentence: str) -> None:
+    found = trouble(["x", line, "y"])
+    assert found is not None
+    assert sentence in found.sentence
+
+
+def test_only_a_port_that_is_taken_leaves_a_server_that_does_not_end() -> None:
+    lingering = {path.stem for path in TAILS.glob("*.log") if any(map(lingers, path.read_text().splitlines()))}
+    assert lingering == {"port-taken"}
+
+
+def test_what_sglang_chose_is_read_on_the_way() -> None:
+    seen = _death("port-taken").observed
+    assert (seen.kv_tokens, seen.chunk_tokens, seen.running_requests) == (8192, 4096, 8)
+    told = Observed().after(
+        "[2026-11-25 00:52:03] server_args={'model_path': 'm', 'mem_fraction_static': 0.871, 'x': 1}"
+    )
+    assert told.memory_fraction == 0.871
