@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 
-from engine import wire
+from engine import budget, wire
+from engine.answer import AnswerDecoder
 from engine.errors import (
     EngineError,
     EngineInterrupted,
     EngineTimeout,
     EngineUnavailable,
 )
-from engine.interfaces import Delta, Done, Message, Sampling, Usage
+from engine.framing import Prompt
+from engine.interfaces import Delta, Message, Sampling
 from engine.reasoning import ReasoningDecoder
-from engine.sse import EventTooLong, SseDecoder
+from engine.sse import EventTooLong
 
-_ANSWER_BYTES = 64 << 20
-"""No answer's stream is longer; a server that sends more is broken."""
 _INFO_BYTES = 1 << 20
 
 
@@ -86,23 +86,29 @@ class EngineClient:
             await session.close()
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, prompt: Prompt | None = None
     ) -> AsyncGenerator[Delta, None]:
-        """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
-        body = wire.chat_request(self._endpoint.model, messages, sampling, request_id)
-        answer = _Answer(self._endpoint, deadline=time.monotonic() + self._deadlines.answer_s)
+        """Stream an answer; see ``engine.interfaces.ChatEngine.stream``.
+
+        ``prompt`` is the same conversation as ids, for a server that takes them; the messages go with it, for routers
+        that send like to like. Without it the server's own template frames the messages, and makes control tokens of
+        whatever in them looks like one (``bot.answering.prompt.neutral`` is what stands before that).
+        """
+        body = self._request(messages, sampling, request_id, prompt)
+        answer = AnswerDecoder(self._reasoning(sampling, prompt))
         first = time.monotonic() + self._deadlines.first_token_s
+        ends = time.monotonic() + self._deadlines.answer_s
         response: aiohttp.ClientResponse | None = None
         try:
             with _translated(self._endpoint, answer):
-                async with _until(min(first, answer.deadline), "no first token", self._deadlines):
+                async with _until(min(first, ends), "no first token", self._deadlines):
                     url = f"{self._endpoint.url}/v1/chat/completions"
                     response = await self._http().post(url, json=body, allow_redirects=False)  # the key stays here
                     if response.status != HTTPStatus.OK:
                         raise wire.refusal(response.status, await _text(response))
                 next_delta = first
                 while not answer.ended:
-                    async with _until(min(next_delta, answer.deadline), answer.waits_for, self._deadlines):
+                    async with _until(min(next_delta, ends), answer.waits_for, self._deadlines):
                         chunk = await response.content.readany()
                     for delta in answer.take(chunk):
                         yield delta
@@ -110,6 +116,24 @@ class EngineClient:
         finally:
             if response is not None:
                 response.close()  # not released: an answer that nobody reads must not be generated any further
+
+    def _request(
+        self, messages: Sequence[Message], sampling: Sampling, request_id: str, prompt: Prompt | None
+    ) -> dict[str, Any]:
+        about = self._endpoint
+        body = wire.chat_request(about.model, messages, sampling, request_id)
+        if prompt is not None:
+            body |= wire.as_ids(prompt)
+        elif about.thinks and sampling.thinking_tokens == 0:
+            body |= wire.behind_a_thought(body["messages"])
+        return body
+
+    def _reasoning(self, sampling: Sampling, prompt: Prompt | None) -> ReasoningDecoder:
+        about = self._endpoint
+        if prompt is not None:  # the server was asked not to split
+            return ReasoningDecoder(thinks=about.thinks, opens_think=prompt.inside, split_by_server=False)
+        opens = about.opens_think and sampling.thinking_tokens != 0
+        return ReasoningDecoder(thinks=about.thinks, opens_think=opens, split_by_server=about.split_by_server)
 
     async def healthy(self) -> bool:
         """Say whether the server generates; False for any failure, within ``health_s``."""
@@ -129,7 +153,7 @@ class EngineClient:
             EngineError: it cannot be reached, refuses the key, or is still loading.
 
         """
-        models = await self._get("/v1/models")
+        models = await self._ask("/v1/models")
         info = await self._optional("/model_info")
         return wire.served(models, info)
 
@@ -137,19 +161,30 @@ class EngineClient:
         """Ask how busy the server is; None where it does not say, within ``info_s``."""
         return wire.loads(await self._optional("/v1/loads?include=core"))
 
-    async def _optional(self, path: str) -> dict[str, Any]:
+    async def framed(self, messages: Sequence[Message]) -> list[int] | None:
+        """Have the server frame a conversation with its own template and tokenizer; None where it cannot."""
+        question = {"model": self._endpoint.model, "messages": wire.as_dicts(messages)}
+        ids = (await self._optional("/v1/tokenize", question)).get("tokens")
+        return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
+
+    async def bounds_thinking(self) -> bool:
+        """Ask whether requests may bring a bound on their thinking; False where the server does not say."""
+        return budget.taken_by(await self._optional("/server_info"))
+
+    async def _optional(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask a question that only SGLang itself answers; {} from any other server."""
         try:
-            return await self._get(path)
+            return await self._ask(path, body)
         except EngineError:
             return {}
 
-    async def _get(self, path: str) -> dict[str, Any]:
+    async def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         deadline = time.monotonic() + self._deadlines.info_s
+        method, url = "GET" if body is None else "POST", f"{self._endpoint.url}{path}"
         with _translated(self._endpoint, None):
             async with (
                 _until(deadline, f"no answer to {path}", self._deadlines),
-                self._http().get(f"{self._endpoint.url}{path}", allow_redirects=False) as response,
+                self._http().request(method, url, json=body, allow_redirects=False) as response,
             ):
                 text = await _text(response)
         if response.status != HTTPStatus.OK:
@@ -166,56 +201,6 @@ class EngineClient:
                 trust_env=False,
             )
         return self._session
-
-
-class _Answer:
-    """One answer as it arrives: bytes in, deltas out; never awaits."""
-
-    def __init__(self, endpoint: Endpoint, deadline: float) -> None:
-        self.deadline = deadline
-        self.began = False
-        self.ended = False
-        self._sse = SseDecoder()
-        self._reasoning = ReasoningDecoder(
-            thinks=endpoint.thinks, opens_think=endpoint.opens_think, split_by_server=endpoint.split_by_server
-        )
-        self._finish: Literal["stop", "length", "abort"] | None = None
-        self._usage = Usage()
-        self._bytes = 0
-
-    @property
-    def waits_for(self) -> str:
-        return "no next token" if self.began else "no first token"
-
-    def take(self, chunk: bytes) -> Iterator[Delta]:
-        """Yield the deltas that ``chunk`` brings, an error only after what came before it; an empty one is the end."""
-        self._bytes += len(chunk)
-        if self._bytes > _ANSWER_BYTES:
-            raise EventTooLong
-        for data in self._sse.decode(chunk) if chunk else self._sse.flush():
-            yield from self._begun(self._event(data))
-        if not chunk and not self.ended:
-            yield from self._begun(self._end())
-
-    def _begun(self, deltas: list[Delta]) -> list[Delta]:
-        self.began = self.began or bool(deltas)
-        return deltas
-
-    def _event(self, data: str) -> list[Delta]:
-        if self.ended:
-            return []
-        if data.strip() == "[DONE]":
-            return self._end()
-        event = wire.chat_event(data, began=self.began)
-        self._usage = event.usage or self._usage
-        self._finish = event.finish or self._finish
-        return list(self._reasoning.decode(event.reasoning, event.content))
-
-    def _end(self) -> list[Delta]:
-        if self._finish is None:
-            raise EngineInterrupted("The engine's answer broke off before its end. Ask again.")
-        self.ended = True
-        return [*self._reasoning.flush(self._finish), Done(self._finish, self._usage)]
 
 
 @asynccontextmanager
@@ -236,7 +221,7 @@ async def _until(deadline: float, what: str, deadlines: Deadlines) -> AsyncItera
 class _translated:  # noqa: N801  # reads as a statement
     """Turns what aiohttp raises into our own errors, told apart by whether an answer had begun."""
 
-    def __init__(self, endpoint: Endpoint, answer: _Answer | None) -> None:
+    def __init__(self, endpoint: Endpoint, answer: AnswerDecoder | None) -> None:
         self._endpoint = endpoint
         self._answer = answer
 

@@ -24,6 +24,20 @@ class Sampling:
     top_p: float = 0.95
     max_tokens: int = 4096
     """Of thinking and answer together."""
+    thinking_tokens: int | None = None
+    """At most so many tokens of thinking; 0 for none, None for as many as the model likes. Where the engine cannot
+    bound them (``Control.SWITCH``) only 0 and None mean something, and nothing does to a model that does not think."""
+
+
+class Control(StrEnum):
+    """What an engine can make of a wish for more or less thinking."""
+
+    NONE = "none"
+    """The model does not think."""
+    SWITCH = "switch"
+    """It thinks as long as it likes, or not at all."""
+    BUDGET = "budget"
+    """Its thinking can be bounded in tokens."""
 
 
 @dataclass(frozen=True, slots=True)

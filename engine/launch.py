@@ -53,6 +53,8 @@ def launch(
         "--enable-metrics",
         "--sleep-on-idle",
         *plan_flags(plan),
+        # Takes bounds on thinking. Whoever has the key could send code so; the key never leaves this machine.
+        *(("--enable-custom-logit-processor",) if plan.variant.reasoning_parser else ()),
     )  # fmt: skip
     return Launch(
         argv=argv,

@@ -17,7 +17,7 @@ from engine.elsewhere import follow, look, watch_url
 from engine.errors import InstallError
 from engine.hardware import Machine, probe
 from engine.install import Installer, UnpackWheel
-from engine.interfaces import Delta, Message, Sampling, State, Status
+from engine.interfaces import Control, Delta, Message, Sampling, State, Status
 from engine.lifecycle import Event
 from engine.local import LocalEngine, Vitals
 from engine.orders import Orders
@@ -157,6 +157,11 @@ class Engine:
         """Return the context of the model that is up, prompt and answer together; 4096 before one is."""
         return self._connection.context_tokens
 
+    @property
+    def control(self) -> Control | None:
+        """Return what can be made of a wish for more or less thinking; None before an engine is there."""
+        return self._connection.control
+
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model that is up; before one is, and for one without known files, never too few."""
         return self._connection.vocabulary.count(text)
@@ -170,7 +175,8 @@ class Engine:
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
         client = self._connection.client()
-        async with aclosing(client.stream(messages, sampling, request_id=request_id)) as deltas:
+        prompt = self._connection.framed(messages, sampling)
+        async with aclosing(client.stream(messages, sampling, request_id=request_id, prompt=prompt)) as deltas:
             async for delta in deltas:
                 yield delta
 

@@ -10,9 +10,9 @@ import base64
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import tiktoken
 
@@ -49,6 +49,8 @@ _SMOLLM2 = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LLAMA3 = QWEN2.replace(r"\p{N}|", r"\p{N}{1,3}|")
+"""Qwen2's, with up to three digits together."""
 
 
 class UnknownTokenizer(ValueError):
@@ -107,14 +109,15 @@ class Encoding:
         A byte that the vocabulary lacks (a few control characters in SmolLM2's) is no token for the model either; here
         it gets one of its own, which is taken out again.
         """
-        above = max((*ranks.values(), *(special or {}).values())) + 1
+        self.special: Mapping[str, int] = special or {}
+        above = max((*ranks.values(), *self.special.values())) + 1
         lacking = [bytes([byte]) for byte in range(256) if bytes([byte]) not in ranks]
         self._first_lacking = above if lacking else None
         self._encoding = tiktoken.Encoding(
             name,
             pat_str=pattern,
             mergeable_ranks=ranks | {byte: above + n for n, byte in enumerate(lacking)},
-            special_tokens=special or {},
+            special_tokens=dict(self.special),
         )
         self._normalize = normalize
 
@@ -176,8 +179,10 @@ def from_tokenizer_json(path: Path) -> Encoding:
         raise UnknownTokenizer(f"{path} is no tokenizer of a known kind: {error!r}") from error
 
 
-def from_tiktoken_ranks(path: Path, pattern: str = QWEN2) -> Encoding:
-    """Build the vocabulary of a file with one base64 token and its rank a line, as Qwen publishes it.
+def from_tiktoken_ranks(path: Path, kind: Literal["qwen2", "llama3"], special: dict[str, int]) -> Encoding:
+    """Build the vocabulary of a file with one base64 token and its rank a line, as Qwen and Meta publish theirs.
+
+    ``special`` are the model's control tokens, which such a file lacks.
 
     Raises:
         UnknownTokenizer: the file is not of that kind.
@@ -186,7 +191,9 @@ def from_tiktoken_ranks(path: Path, pattern: str = QWEN2) -> Encoding:
     try:
         lines = (line.split() for line in path.read_bytes().splitlines() if line)
         ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
-        return Encoding(path.stem, pattern, ranks, normalize=_nfc())
+        if kind == "llama3":
+            return Encoding(path.stem, LLAMA3, ranks, special=special)
+        return Encoding(path.stem, QWEN2, ranks, special=special, normalize=_nfc())
     except (OSError, ValueError) as error:
         raise UnknownTokenizer(f"{path} is no list of tokens: {error!r}") from error
 

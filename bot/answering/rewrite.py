@@ -34,8 +34,6 @@ _ASK: Final[dict[Tongue, str]] = {
         "只回复这一个问题，写成一行。\n\n对话：\n{said}\n\n最后一个问题：{question}"
     ),
 }
-_NO_THOUGHT: Final = "<think>\n\n</think>\n\n"
-"""What the model is made to have said already: it goes on behind its thinking."""
 _TURNS: Final = 3
 _ANSWER_CHARS: Final = 300
 _QUESTION_CHARS: Final = 500
@@ -103,7 +101,7 @@ class Rewriter:
         return accepted(written, question, history)
 
     async def _written(self, question: str, history: Sequence[Exchange]) -> str:
-        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=self._patience.tokens)
+        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=self._patience.tokens, thinking_tokens=0)
         deltas = self._engine.stream(asking(question, history), sampling, request_id=f"rewrite-{uuid.uuid4().hex}")
         text = ""
         async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
@@ -116,13 +114,13 @@ class Rewriter:
 
 
 def asking(question: str, history: Sequence[Exchange]) -> tuple[Message, ...]:
-    """Return what the engine is asked, ending behind a thought that it need not think."""
+    """Return what the engine is asked, to be answered without thinking."""
     tongue = tongue_for(question)
     said = "\n".join(
         f"- {_short(one.question, _QUESTION_CHARS)}\n  {_short(one.answer, _ANSWER_CHARS)}" for one in history[-_TURNS:]
     )
     ask = _ASK[tongue].format(said=said, question=_short(question, _QUESTION_CHARS))
-    return Message("user", ask), Message("assistant", _NO_THOUGHT)
+    return (Message("user", ask),)
 
 
 def _short(text: str, characters: int) -> str:

@@ -22,6 +22,7 @@ from engine.errors import (
     EngineUnavailable,
     PromptTooLong,
 )
+from engine.framing import Prompt
 from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, Usage
 from tests.engine.fakes import DONE, KEY, USAGE, FakeSglang, delta, event, until
 
@@ -77,15 +78,36 @@ async def test_cut_thinking_gives_no_answer(sglang: FakeSglang, connect: Connect
     assert await _all(connect(thinks=True, opens_think=True)) == [Reasoning("Hm"), Done("length")]
 
 
-async def test_an_answer_that_was_begun_is_gone_on_with(sglang: FakeSglang, connect: Connect) -> None:
-    sglang.stream(delta(content="Madrid."), delta(finish="stop"), DONE)
-    begun = [*ASK, Message("assistant", "<think>\n\n</think>\n\n")]
-    answer = [item async for item in connect().stream(begun, Sampling(), request_id="r")]
-    assert answer[0] == Content("Madrid.")
-    assert sglang.bodies[-1]["continue_final_message"] is True
-    sglang.stream(delta(content="Madrid."), delta(finish="stop"), DONE)
-    await _all(connect())
-    assert "continue_final_message" not in sglang.bodies[-1]
+async def test_without_a_thought_where_the_server_frames(sglang: FakeSglang, connect: Connect) -> None:
+    """A model that thinks goes on behind an empty thought; another one is asked as ever."""
+    for thinks, tokens, begun in ((True, 0, True), (True, None, False), (True, 500, False), (False, 0, False)):
+        sglang.stream(delta(content="Madrid."), delta(finish="stop"), DONE)
+        client = connect(thinks=thinks, opens_think=True, split_by_server=False)
+        sampling = Sampling(thinking_tokens=tokens)
+        answer = [item async for item in client.stream(ASK, sampling, request_id="r")]
+        body = sglang.bodies[-1]
+        assert body.get("continue_final_message", False) is begun
+        assert [message["role"] for message in body["messages"]] == ["user"] + ["assistant"] * begun
+        assert isinstance(answer[0], Reasoning) is (thinks and not begun)
+        assert "custom_logit_processor" not in body
+
+
+async def test_a_conversation_as_ids(sglang: FakeSglang, connect: Connect) -> None:
+    """The server is sent ids beside the messages, is told not to split, and what it sends is split here."""
+    bound = {"custom_params": {"thinking_budget": 9}}
+    for inside, said in ((True, "Hm.</think>\n\n42"), (False, "<think>Hm.</think>\n\n42")):
+        sglang.stream(delta(content=said), delta(finish="stop"), DONE)
+        client = connect(thinks=True, opens_think=not inside)
+        prompt = Prompt([1, 2, 3], inside, bound)
+        deltas = [item async for item in client.stream(ASK, Sampling(), request_id="r", prompt=prompt)]
+        assert deltas == [Reasoning("Hm."), Content("42"), Done("stop")]
+        body = sglang.bodies[-1]
+        assert (body["input_ids"], body["separate_reasoning"], body["custom_params"]) == (
+            [1, 2, 3],
+            False,
+            *bound.values(),
+        )
+        assert body["messages"][-1]["content"] == ASK[0].content
 
 
 async def test_a_lone_surrogate_is_sent_as_a_replacement(sglang: FakeSglang, connect: Connect) -> None:

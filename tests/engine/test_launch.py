@@ -42,6 +42,7 @@ def test_the_stand_in_on_a_cpu() -> None:
     assert "--max-total-tokens 16384" in argv
     assert "--sleep-on-idle" in argv
     assert "--reasoning-parser" not in argv
+    assert "--enable-custom-logit-processor" not in argv, "only a bound on thinking needs it"
     assert made.environment["SGLANG_PLATFORM"] == "kvasir_plain_cpu"
     assert made.environment["OMP_NUM_THREADS"] == made.environment["HF_HUB_OFFLINE"] == "1"
 
@@ -52,7 +53,7 @@ def test_a_distill_on_two_cards() -> None:
     )
     argv = " ".join(made.argv)
     assert "--tp-size 2 --context-length 65536" in argv
-    assert argv.endswith("--reasoning-parser deepseek-r1")
+    assert argv.endswith("--reasoning-parser deepseek-r1 --enable-custom-logit-processor")
     assert "HF_HUB_OFFLINE" not in made.environment
     assert "SGLANG_PLATFORM" not in made.environment
     assert made.environment["HF_ENDPOINT"] == "http://mirror"

