@@ -49,6 +49,7 @@ bench: dev
 	.venv/bin/python scripts/bench_turns.py
 	.venv/bin/python scripts/bench_search.py
 	.venv/bin/python scripts/bench_web.py
+	.venv/bin/python scripts/bench_cache.py
 	.venv/bin/python scripts/bench_sync.py $(if $(KVASIR_EVAL_DIR),"$(KVASIR_EVAL_DIR)/apisix-docs",docs)
 
 eval: dev

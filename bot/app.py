@@ -103,7 +103,7 @@ def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) ->
 
 def answerer_of(library: Library, engine: Engine, search: Search | None = None) -> Answerer:
     """Return what makes the answers; ``search`` stands in for the library's own."""
-    return Answerer(search or library.search, engine, library.embed_queries)
+    return Answerer(search or library.search, engine, library.embed_queries, still=library.still)
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:
@@ -145,6 +145,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             adding=_adding(settings, library),
             access=settings.access,
             channels=settings.channels,
+            thinking=settings.thinking,
+            control=lambda: engine.control,
         )
         app = await stack.enter_async_context(slack_app(slack, deps))
         await stack.enter_async_context(library.scheduled())

@@ -1,4 +1,4 @@
-"""What ``kvasir.toml`` says, checked: sources, who may manage them, and what a channel searches."""
+"""What ``kvasir.toml`` says, checked: sources, who may manage them, what a channel searches, how deep is thought."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
@@ -21,7 +22,7 @@ ADDED = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
 
 _NIGHTLY = "30 2 * * *"
-_TABLES = ("source", "sync", "access", "channel")
+_TABLES = ("source", "sync", "access", "channel", "answers")
 _USER_ID = re.compile(r"[UW][A-Z0-9]{2,}")
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
 
@@ -52,6 +53,8 @@ class Configuration:
     access: Access = Access()
     channels: Mapping[str, str] = field(default_factory=dict)
     """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
+    thinking: Defaults = field(default_factory=Defaults)
+    """How deep is thought for people who did not say."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -69,11 +72,15 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     _no_others(data, _TABLES, str(path))
     sources = _sources(data.get("source", []), path, variables)
+    channels = _channels(data.get("channel", []), [spec.name for spec in sources], path)
     return Configuration(
         sources=sources,
         nightly=_nightly(data.get("sync", {}), path),
         access=_access(data.get("access", {}), path),
-        channels=_channels(data.get("channel", []), [spec.name for spec in sources], path),
+        channels={id_: one.search for id_, one in channels.items() if one.search},
+        thinking=Defaults(
+            _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
+        ),
     )
 
 
@@ -107,13 +114,40 @@ def _access(value: object, path: Path) -> Access:
     return Access(frozenset(owners))
 
 
+# ── [answers] ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _answers(value: object, path: Path) -> Depth:
+    where = f"[answers] in {path}"
+    table = _table(value, where)
+    _no_others(table, ("think",), where)
+    return _depth(table.get("think"), where) or "normal"
+
+
+def _depth(value: object, where: str) -> Depth | None:
+    if value is None:
+        return None
+    found = next((depth for depth in DEPTHS if depth == value), None)
+    if found is None:
+        raise SettingsError(f"{where}: think should be {', '.join(DEPTHS[:-1])} or {DEPTHS[-1]}.")
+    return found
+
+
 # ── [[channel]] ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """What holds in one channel, where it says so."""
+
+    search: str | None
+    think: Depth | None
+
+
+def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[str, _Channel]:
     if not isinstance(value, list):
         raise SettingsError(f"{path} has a [channel]; write it with two brackets: [[channel]].")
-    rules: dict[str, str] = {}
+    rules: dict[str, _Channel] = {}
     for table in value:
         channel, rule = _channel(_table(table, f"[[channel]] in {path}"), sources, path)
         if channel in rules:
@@ -122,16 +156,19 @@ def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[st
     return rules
 
 
-def _channel(table: Mapping[str, Any], sources: Collection[str], path: Path) -> tuple[str, str]:
+def _channel(table: Mapping[str, Any], sources: Collection[str], path: Path) -> tuple[str, _Channel]:
     where = f"[[channel]] in {path}"
-    _no_others(table, ("id", "search"), where)
+    _no_others(table, ("id", "search", "think"), where)
     channel, rule = table.get("id"), table.get("search")
     if not isinstance(channel, str) or not _CHANNEL_ID.fullmatch(channel):
         raise SettingsError(f'{where}: id should be a channel\'s Slack id such as "C034EF5GH" (its details show it).')
+    think = _depth(table.get("think"), f"{where}: {channel}")
+    if rule is None and think is not None:
+        return channel, _Channel(None, think)
     if not isinstance(rule, str) or not rule.strip():
         raise SettingsError(f'{where}: search of {channel} should be filters such as "in:handbook type:pdf".')
     _check_rule(rule, sources, f"{where}: search of {channel}")
-    return channel, rule.strip()
+    return channel, _Channel(rule.strip(), think)
 
 
 def _check_rule(rule: str, sources: Collection[str], where: str) -> None:

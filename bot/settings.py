@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.answering.thinking import Defaults
 from bot.configuration import Access, nearest, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
@@ -101,6 +102,8 @@ class Settings:
     access: Access = field(default_factory=Access)
     channels: Mapping[str, str] = field(default_factory=dict)
     """What narrows every search of a channel, by the channel's id."""
+    thinking: Defaults = field(default_factory=Defaults)
+    """How deep is thought for people who did not say."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -175,6 +178,7 @@ def load(
         ),
         access=configured.access,
         channels=configured.channels,
+        thinking=configured.thinking,
     )
 
 

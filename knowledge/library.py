@@ -23,7 +23,7 @@ from knowledge.interfaces import (
     Source,
     Watched,
 )
-from knowledge.search.hybrid import HybridSearch
+from knowledge.search.hybrid import HybridSearch, may_see
 from knowledge.search.query import Query, named, parse
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceStatus, source_status
@@ -127,6 +127,16 @@ class Library:
                 if await self._searched() is index:
                     return replace(result, query=query)
             # A switch dropped the index in mid-search: what it held is in the new one.
+
+    async def still(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
+        """Return those of the chunks (``Hit.chunks``) that are current now and that every one of ``readers`` may read.
+
+        Raises:
+            ManifestError: it cannot be read.
+
+        """
+        rows = await (await self._searched()).manifest.current(chunks, self._keys())
+        return frozenset(row.id for row in rows if may_see(frozenset(readers), decode_readers(row.readers)))
 
     def _scope(self, asked: Query, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
         """Return where to look: within what the caller allows, what the question's filters leave."""

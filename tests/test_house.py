@@ -23,7 +23,7 @@ LIVES_IN = {
     "protego": ("knowledge/web/robots.py",),
     "python_socks": ("knowledge/web/dialling.py",),
     "feedparser": ("knowledge/sources/feed_reading.py",),
-    "sqlalchemy": ("knowledge/sync/", "knowledge/sources/sql", "bot/ledger.py", "bot/journal.py"),
+    "sqlalchemy": ("knowledge/sync/", "knowledge/sources/sql", "bot/ledger.py", "bot/journal.py", "bot/wishes.py"),
 }
 
 

@@ -19,6 +19,7 @@ from bot.answering.followup import searchable
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, progress_text, say
+from bot.answering.places import Placed, Places, Still, placed
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
@@ -29,7 +30,7 @@ from bot.answering.turn import Stream, Turn
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
 from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
-from knowledge.interfaces import Hit, SearchResult
+from knowledge.interfaces import SearchResult
 from knowledge.search.query import separated
 
 
@@ -68,7 +69,10 @@ class Limits:
 
 
 class Answerer:
-    """Answers questions. One object serves all turns at once; between them it keeps vectors of passages only."""
+    """Answers questions. One object serves all turns at once.
+
+    Between them it keeps vectors of passages, and which passages a conversation has been shown.
+    """
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class Answerer:
         engine: ChatEngine,
         embed: Embed,
         *,
+        still: Still | None = None,
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,6 +89,8 @@ class Answerer:
         self._rewriter = Rewriter(engine)
         self._embed = Remembered(embed)
         self._limits = limits or Limits()
+        self._places = Places()
+        self._still = still or _nothing
         self._now = now
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
@@ -123,13 +130,15 @@ class Answerer:
 
     async def _found(self, turn: Turn) -> SearchResult | Notice:
         """Search; on success ``turn.passages`` is filled."""
-        asked, turn.question = turn.question, separated(turn.question)[0] or turn.question
+        words, filters = separated(turn.question)
+        asked, turn.question = turn.question, words or turn.question
         rewritten = await self._rewriter.standalone(turn.question, turn.asked.history)
         query = searchable(asked, turn.asked.history, rewritten)
         try:
             query = narrowed(query, turn.asked.within, datetime.now(UTC))
             async with asyncio.timeout(self._limits.search_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers)
+                shown = await self._placed(turn, result, anew=bool(filters))
         except (BadFilter, UnknownSource) as error:
             return Notice(str(error))
         except KnowledgeError as error:
@@ -138,9 +147,23 @@ class Answerer:
             return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{self._limits.search_s:g}"))
         turn.timings["search"] = self._now() - turn.began
         wide = not self._engine.status().stand_in  # which reads little, and should not miss the hit itself for it
-        hits = enumerate(result.hits[: self._limits.hits], 1)
-        turn.passages = tuple(_passage(n, hit, wide=wide) for n, hit in hits)
+        rank = {hit.id: place for place, hit in enumerate(result.hits)}
+        numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
+        turn.passages = tuple(_passage(n, one, wide=wide) for n, one in numbered)
         return result
+
+    async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[Placed]:
+        """Return what is shown, in its places; by rank where no engine reads it, or a stand-in that reads little."""
+        status, asked = self._engine.status(), turn.asked
+        hits = result.hits[: self._limits.hits]
+        if status.stand_in or _obstacle(status, turn.tongue) is not None:
+            return [Placed(hit) for hit in hits]
+        earlier = () if anew or not asked.history else self._places.of(asked.conversation)
+        chunks = {chunk for one in earlier for chunk in one.chunks}
+        still = await self._still(chunks, asked.readers) if chunks else frozenset()
+        shown = placed(hits, earlier, still, self._limits.hits)
+        self._places.note(asked.conversation, asked.text.strip(), shown)
+        return shown
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield a notice and the best passages in their own words."""
@@ -164,10 +187,12 @@ class Answerer:
         why = say(Say.STAND_IN_NO_CHINESE, turn.tongue)
         prompt = None
         try:
-            budget = budget_for(self._engine.context_tokens, stand_in=status.stand_in)
+            budget = budget_for(self._engine.context_tokens, stand_in=status.stand_in, depth=turn.asked.depth)
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
+            if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to be gone on with
+                self._places.forget(turn.asked.conversation)
         except ContextTooSmall as error:
             why = say(Say.ENGINE_FAILED, turn.tongue, reason=error)
         if prompt is None or (status.stand_in and turn.tongue == "zh"):
@@ -334,16 +359,21 @@ async def _close(deltas: AsyncIterator[Delta]) -> None:
         await close()
 
 
-def _passage(n: int, hit: Hit, *, wide: bool) -> Passage:
+def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
+    hit = placed.hit
     text = (hit.around if wide else "") or hit.text
-    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, text, hit.synced_at)
+    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, text, hit.synced_at, placed.since)
+
+
+async def _nothing(_: Collection[str], __: Collection[str]) -> frozenset[str]:
+    return frozenset()
 
 
 def _sampling(budget: Budget, *, stand_in: bool) -> Sampling:
     """Return DeepSeek's own settings for R1, and cooler ones for the stand-in, which wanders."""
     if stand_in:
         return Sampling(temperature=0.2, top_p=0.9, max_tokens=budget.answer_tokens)
-    return Sampling(max_tokens=budget.answer_tokens)
+    return Sampling(max_tokens=budget.answer_tokens, thinking_tokens=budget.thinking_tokens)
 
 
 def _obstacle(status: Status, tongue: Tongue) -> str | None:

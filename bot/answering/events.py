@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from bot.answering.thinking import Depth
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -25,8 +27,12 @@ class Question:
     """Who will see the answer; a passage is used only if every one of them may read it."""
     id: str = ""
     """Names this turn in logs and at the engine."""
+    conversation: str = ""
+    """Names what it belongs to; "" for a question that stands alone."""
     within: str = ""
     """Filters that narrow the search whatever the question says (``in:handbook type:pdf``)."""
+    depth: Depth = "normal"
+    """How long the model may think."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Passage:
     text: str = field(repr=False)
     as_of: datetime | None = None
     """When this version was last seen in its source; aware, UTC."""
+    since: str = field(default="", repr=False)
+    """The earlier question with which the conversation was shown it; "" for one that is new to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What the model is told: instructions, earlier turns, passages, the question, within a budget of tokens.
 
 Pure. R1 takes no system prompt, so the instructions open the first user turn. The order serves the prefix cache: what
-is the same for everybody first, then what was said before, then the passages in an order that does not depend on their
-rank, then the question.
+is the same for everybody first, then each earlier turn with the passages that it had, then the new passages by their
+numbers (``bot.answering.places``: not their ranks), then the question. A follow-up goes on where the prompt before it
+ended.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from bot.answering.events import Exchange, Passage
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.sentences import unwrap
+from bot.answering.thinking import Depth, share_of
 from engine.interfaces import Message
 
 CountTokens = Callable[[str], int]
@@ -74,7 +76,10 @@ class Budget:
     """Of the whole prompt, the template's own tokens included."""
     answer_tokens: int
     """Of thinking and answer together."""
+    thinking_tokens: int
+    """Of the thinking alone, 0 for none."""
     passages: int
+    """Of the best of them, those included that earlier turns had already."""
     passage_tokens: int
     """Of one passage."""
     history_tokens: int
@@ -93,7 +98,7 @@ class Prompt:
     """At most the budget's ``prompt_tokens``."""
 
 
-def budget_for(context_tokens: int, *, stand_in: bool) -> Budget:
+def budget_for(context_tokens: int, *, stand_in: bool, depth: Depth = "normal") -> Budget:
     """Share out a context. The stand-in writes 16 to 20 tokens a second, so that its answers have to be short.
 
     Raises:
@@ -105,11 +110,13 @@ def budget_for(context_tokens: int, *, stand_in: bool) -> Budget:
         raise ContextTooSmall(msg)
     if stand_in:
         answer = min(160, context_tokens // 4)
-        return Budget(min(900, context_tokens - answer), answer, 3, 220, 120, brief=True)
-    answer = min(4096, context_tokens // 3)
+        return Budget(min(900, context_tokens - answer), answer, 0, 3, 220, 120, brief=True)
+    share = share_of(depth, context_tokens // 3)
+    answer = share.thinking + share.answer
     prompt = min(12_000, context_tokens - answer)
     small = prompt < 3000  # noqa: PLR2004 - about four passages of a page
-    return Budget(prompt, answer, 4 if small else 8, prompt // (4 if small else 6), prompt // 4, brief=False)
+    passages, passage_tokens = (4, prompt // 4) if small else (15, prompt // 6)
+    return Budget(prompt, answer, share.thinking, passages, passage_tokens, prompt // 4, brief=False)
 
 
 def build_prompt(
@@ -145,7 +152,7 @@ def build_prompt(
         for passage in passages[: budget.passages]
     ]
     while True:
-        messages = _messages(instructions, turns, _stable(passages, blocks), asked)
+        messages = _messages(instructions, turns, _by_turn(passages, blocks), asked)
         tokens = _count(messages, count_tokens)
         if tokens <= budget.prompt_tokens:
             shown = frozenset(passage.n for passage in passages[: len(blocks)])
@@ -177,12 +184,23 @@ def cut(text: str, tokens: int, count_tokens: CountTokens) -> str:
     return marked
 
 
-def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """An earlier turn as it is sent again."""
+
+    asked: str
+    """As it was asked, which names the passages that it had."""
+    question: str
+    answer: str
+
+
+def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[_Turn]:
     """Return the latest turns that fit, oldest first."""
-    turns: list[tuple[str, str]] = []
+    turns: list[_Turn] = []
     for exchange in reversed(history):
-        turn = (neutral(exchange.question), neutral(exchange.answer))
-        cost = count_tokens(turn[0]) + count_tokens(turn[1]) + 2 * TURN_TOKENS
+        label = _QUESTION[tongue_for(exchange.question)] if exchange.question.strip() else ""
+        turn = _Turn(exchange.question.strip(), label + neutral(exchange.question), neutral(exchange.answer))
+        cost = count_tokens(turn.question) + count_tokens(turn.answer) + 2 * TURN_TOKENS
         if cost > tokens:
             break
         tokens -= cost
@@ -195,24 +213,29 @@ def _block(passage: Passage, text: str) -> str:
     return f"<passage {passage.n}: {path}>\n{text}\n</passage>"
 
 
-def _stable(passages: Sequence[Passage], blocks: Sequence[str]) -> list[str]:
-    """Return the blocks in an order that the same passages always have, whatever their rank."""
-    keyed = zip(passages, blocks, strict=False)
-    return [block for _, block in sorted(keyed, key=lambda pair: (pair[0].document, pair[0].heading, pair[0].n))]
+def _by_turn(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, list[str]]:
+    """Return the blocks by the question with which each came, in the order of their numbers, whatever their rank."""
+    found: dict[str, list[str]] = {}
+    for passage, block in sorted(zip(passages, blocks, strict=False), key=lambda pair: pair[0].n):
+        found.setdefault(passage.since, []).append(block)
+    return found
 
 
 def _messages(
-    instructions: str, turns: Sequence[tuple[str, str]], blocks: Sequence[str], question: str
+    instructions: str, turns: Sequence[_Turn], blocks: dict[str, list[str]], question: str
 ) -> tuple[Message, ...]:
+    new = blocks.pop("", [])
     said: list[Message] = []
     asking: list[str] = []
-    for asked, answered in turns:
-        asking += [asked] if asked.strip() else []
-        if answered.strip():  # what nobody answered is asked together with what came next: no turn is empty
-            said += [Message("user", "\n\n".join(asking)), Message("assistant", answered)]
+    for turn in turns:
+        asking += blocks.pop(turn.asked, [])
+        asking += [turn.question] if turn.question.strip() else []
+        if turn.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
+            said += [Message("user", "\n\n".join(asking)), Message("assistant", turn.answer)]
             asking = []
-    said.append(Message("user", "\n\n".join((*asking, *blocks, question))))
-    return (Message("user", f"{instructions}\n\n{said[0].content}"), *said[1:])
+    first, *others = [*said, Message("user", "\n\n".join((*asking, *new, question)))]
+    left = [block for of_one in blocks.values() for block in of_one]  # of turns that are no longer sent
+    return (Message("user", "\n\n".join((instructions, *left, first.content))), *others)
 
 
 def _count(messages: Sequence[Message], count_tokens: CountTokens) -> int:
@@ -220,7 +243,7 @@ def _count(messages: Sequence[Message], count_tokens: CountTokens) -> int:
 
 
 def _shrink(
-    turns: list[tuple[str, str]],
+    turns: list[_Turn],
     blocks: list[str],
     passages: Sequence[Passage],
     excess: int,

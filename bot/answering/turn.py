@@ -29,7 +29,7 @@ class Turn:
     def finished(self, now: float) -> Finished:
         """Return the last event."""
         self.timings["total"] = now - self.began
-        cited = tuple(passage for passage in self.passages if passage.n in self.cited)
+        cited = tuple(sorted((one for one in self.passages if one.n in self.cited), key=lambda one: one.n))
         return Finished(self.route, cited, dict(self.timings))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bot import logs
 from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Sources, Text
+from bot.answering.thinking import remark
 from bot.app import answerer_of, engine_of, library_of
 from bot.commands.output import result, result_json, say
 from bot.settings import load
@@ -61,7 +62,12 @@ async def main(arguments: argparse.Namespace) -> int:
         await engine.ensure(install=False)
         library = await stack.enter_async_context(library_of(settings))
         await _wait_for(engine)
-        answer = answerer_of(library, engine).answer(Question(arguments.question, id="ask"))
+        if arguments.think is not None and (why := remark(engine.control)):
+            transcript.add(note := Notice(why))
+            if not arguments.json:
+                _show(note)
+        depth = arguments.think or settings.thinking.everywhere
+        answer = answerer_of(library, engine).answer(Question(arguments.question, id="ask", depth=depth))
         async with aclosing(answer) as events:
             async for event in events:
                 transcript.add(event)

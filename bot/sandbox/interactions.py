@@ -15,7 +15,7 @@ from bot.sandbox.refusals import Refused
 from bot.sandbox.streams import text_of
 from bot.sandbox.workspace import INVITE_ACTION, app_message
 
-APP_COMMANDS = ("/kb",)
+APP_COMMANDS = ("/kb", "/think")
 """The slash commands of the installed app."""
 
 

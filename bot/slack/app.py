@@ -19,6 +19,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adding import Adding
+from bot.answering.thinking import Defaults
 from bot.configuration import Access
 from bot.journal import Journal, keep_watch
 from bot.ledger import Ledger
@@ -34,7 +35,10 @@ from bot.slack.settings import SlackSettings
 from bot.slack.sheet import Abilities
 from bot.slack.socket_mode import SocketRunner
 from bot.slack.tasks import Tasks
+from bot.slack.think import Think
 from bot.slack.turns import Answerer, Turns, TurnSettings
+from bot.wishes import Wishes
+from engine.interfaces import Control
 from engine.interfaces import Status as EngineStatus
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +66,10 @@ class SlackDeps:
     """Who may manage the knowledge."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """What narrows every search of a channel, by the channel's id."""
+    thinking: Defaults = field(default_factory=Defaults)
+    """How deep is thought for people who did not say."""
+    control: Callable[[], Control | None] = lambda: None
+    """What the engine can make of such a wish; None before one is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +217,7 @@ async def slack_app(
 
     Raises:
         SlackError: the token, its scopes or the address is wrong; the text names the next step.
+        LedgerError: the ledger cannot be opened.
 
     """
     turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels)
@@ -233,6 +242,8 @@ async def slack_app(
             abilities=abilities,
             on_unauthorized=doubts.suspect,
         )
+        wishes = await Wishes(deps.ledger, deps.thinking).open()
+        turns.depth = wishes.depth
         if deps.adding is not None:
             turns.intake = Intake(calls, client, deps.adding, deps.access)
         kb = Kb(
@@ -249,6 +260,7 @@ async def slack_app(
             identity.me,
             turns,
             kb,
+            Think(wishes, deps.control, identity.me.team, calls, respond, apology=deps.apology),
             calls,
             tasks,
             deps.apology,

@@ -1,11 +1,15 @@
-"""``/kb …`` → what is wanted. Pure."""
+"""``/kb …`` and ``/think …`` → what is wanted. Pure."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from bot.answering.thinking import Depth
 
 COMMAND = "/kb"
+THINK = "/think"
 
 _WORDS = {
     "refresh": "refresh", "sync": "refresh", "刷新": "refresh", "更新": "refresh", "同步": "refresh",
@@ -15,6 +19,24 @@ _WORDS = {
     "search": "search", "find": "search", "搜索": "search", "查找": "search",
     "help": "help", "帮助": "help",
 }  # fmt: skip
+
+
+FORGET: Final = "default"
+"""What takes a wish back."""
+
+_DEPTH_WORDS: dict[str, Depth | Literal["default"]] = {
+    "deep": "deep", "深": "deep", "深入": "deep", "深度": "deep",
+    "normal": "normal", "正常": "normal", "普通": "normal",
+    "off": "off", "none": "off", "关": "off", "关闭": "off", "不思考": "off",
+    "default": FORGET, "默认": FORGET,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What was typed and means nothing."""
+
+    word: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,12 @@ def parse(text: str) -> Command:
             return ListSources() if meant == "sources" else Help()
 
 
+def parse_think(text: str) -> Depth | Literal["default"] | Unknown | None:
+    """Read what follows ``/think``; None where nothing does."""
+    word = text.strip()
+    return _DEPTH_WORDS.get(word.lower(), Unknown(word)) if word else None
+
+
 def nearest(word: str, known: list[str]) -> str | None:
     """Return the known word that looks most like this one, or None if none does."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
@@ -94,6 +122,7 @@ HELP = """\
 */kb sources* — what Kvasir answers from
 */kb search* `words` — the best passages, without an answer
 */kb help* — this list
+*/think* `deep` | `normal` | `off` | `default` — how long to think before an answer to you
 Ask a question by mentioning Kvasir in a channel, or in a direct message. In a thread it takes part in, just go on."""
 
 HELP_CHINESE = """\
@@ -103,4 +132,5 @@ HELP_CHINESE = """\
 */kb 来源*：Kvasir 依据哪些文档回答
 */kb 搜索* `关键词`：只看最相关的段落
 */kb 帮助*：显示本列表
+*/think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
 在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。"""

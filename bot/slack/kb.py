@@ -272,14 +272,21 @@ class Kb:
         return texts.report_text(told, chinese=chinese)
 
     async def _tell(self, typed: Typed, text: str, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
-        shown = list(blocks or (_section(piece) for piece in texts.sections(text)))[:_BLOCKS]
-        answer = {"response_type": "ephemeral", "replace_original": False, "text": text[: texts.TEXT], "blocks": shown}
-        if typed.response_url and await self._respond(typed.response_url, answer):
-            return
-        with contextlib.suppress(SlackError):
-            await self._calls.call(
-                "chat.postEphemeral", channel=typed.channel, user=typed.user, text=text[: texts.TEXT], blocks=shown
-            )
+        await whisper(self._calls, self._respond, typed, text, blocks)
+
+
+async def whisper(
+    calls: Calls, respond: Respond, typed: Typed, text: str, blocks: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Tell the person who typed a command something that nobody else sees."""
+    shown = list(blocks or (_section(piece) for piece in texts.sections(text)))[:_BLOCKS]
+    answer = {"response_type": "ephemeral", "replace_original": False, "text": text[: texts.TEXT], "blocks": shown}
+    if typed.response_url and await respond(typed.response_url, answer):
+        return
+    with contextlib.suppress(SlackError):
+        await calls.call(
+            "chat.postEphemeral", channel=typed.channel, user=typed.user, text=text[: texts.TEXT], blocks=shown
+        )
 
 
 _BLOCKS = 50

@@ -21,13 +21,14 @@ from bot.ledger import LedgerError
 from bot.questions import Key
 from bot.slack import render
 from bot.slack.calls import Calls
-from bot.slack.command import COMMAND
+from bot.slack.command import COMMAND, THINK
 from bot.slack.errors import SlackError
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
 from bot.slack.home import home_view
 from bot.slack.kb import APPROVE, Kb, Typed
 from bot.slack.news import read_news
 from bot.slack.tasks import Tasks
+from bot.slack.think import Think
 from bot.slack.turns import Turns
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class Desk:
     me: Me
     turns: Turns
     kb: Kb
+    think: Think
     calls: Calls
     tasks: Tasks
     apology: Callable[[BaseException], str]
@@ -144,6 +146,8 @@ class Desk:
         await ack()
         if command.get("command") == COMMAND:
             self.tasks.start(self.kb.run(Typed.of(command)), "kb")
+        elif command.get("command") == THINK:
+            self.tasks.start(self.think.run(Typed.of(command)), "think")
 
     async def _action(self, ack: Ack, body: Mapping[str, Any], action: Mapping[str, Any]) -> None:
         await ack()

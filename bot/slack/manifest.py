@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.slack.command import COMMAND
+from bot.slack.command import COMMAND, THINK
 
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",
@@ -12,7 +12,7 @@ SCOPES = {
     "channels:history": "read a thread of a public channel, to answer in it or as a source",
     "channels:read": "tell a channel that is shared with another company, and list those that are a source",
     "chat:write": "answer",
-    "commands": "take /kb",
+    "commands": "take /kb and /think",
     "files:read": "take the files that an owner adds in a direct message",
     "groups:history": "read a thread of a private channel that it was invited to",
     "groups:read": "tell a private channel that is shared with another company",
@@ -48,16 +48,26 @@ EVENTS = (
 
 def manifest(*, events_url: str | None = None) -> dict[str, Any]:
     """Return the manifest: for Socket Mode, or for HTTP where ``events_url`` is the public ``…/slack/events``."""
-    command: dict[str, Any] = {
-        "command": COMMAND,
-        "description": "Search, refresh and inspect the documents that Kvasir answers from",
-        "usage_hint": "refresh [source] | approve [source] | status | sources | search … | help",
-        "should_escape": False,
-    }
+    commands: list[dict[str, Any]] = [
+        {
+            "command": COMMAND,
+            "description": "Search, refresh and inspect the documents that Kvasir answers from",
+            "usage_hint": "refresh [source] | approve [source] | status | sources | search … | help",
+            "should_escape": False,
+        },
+        {
+            "command": THINK,
+            "description": "How long Kvasir thinks before it answers you",
+            "usage_hint": "deep | normal | off | default",
+            "should_escape": False,
+        },
+    ]
     events: dict[str, Any] = {"bot_events": list(EVENTS)}
     interactivity: dict[str, Any] = {"is_enabled": True}
     if events_url is not None:
-        command["url"] = events["request_url"] = interactivity["request_url"] = events_url
+        events["request_url"] = interactivity["request_url"] = events_url
+        for command in commands:
+            command["url"] = events_url
     return {
         "display_information": {
             "name": "Kvasir",
@@ -78,7 +88,7 @@ def manifest(*, events_url: str | None = None) -> dict[str, Any]:
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": "Kvasir", "always_online": True},
-            "slash_commands": [command],
+            "slash_commands": commands,
         },
         "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
         "settings": {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -19,6 +19,7 @@ from typing import Protocol
 import structlog
 
 from bot.answering.events import AnswerEvent, Exchange, Finished, Question
+from bot.answering.thinking import Depth
 from bot.ledger import Ledger, LedgerError
 from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
 from bot.slack import render, words
@@ -41,6 +42,7 @@ _LONGEST_PAUSE_S = 60.0
 _PURGE_EVERY_S = 86_400.0
 
 Thread = tuple[str, str, str]
+DepthOf = Callable[[str, str, str], Awaitable[Depth]]
 
 
 class Answerer(Protocol):
@@ -120,6 +122,8 @@ class Turns:
         self._on_unauthorized = on_unauthorized
         self.intake: Intake | None = None
         """What takes in files that are sent to the bot, where that is possible."""
+        self.depth: DepthOf | None = None
+        """How deep to think for a person in a channel of a team; as usual where nobody says."""
         self._threads = Threads(calls, me)
         self._left = Leftovers(ledger, self._threads, calls)
         self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
@@ -421,8 +425,17 @@ class Turns:
             text, history = history[-1].question, history[:-1]
         if asked.files and text:
             reply.notice(words.FILES.to(reply))
-        within = self._settings.channels.get(asked.key.channel, "")
-        return Question(text=text, history=history, id=f"{asked.key.channel}-{asked.key.ts}", within=within)
+        key = asked.key
+        within = self._settings.channels.get(key.channel, "")
+        depth = await self.depth(key.team, asked.user, key.channel) if self.depth is not None else "normal"
+        return Question(
+            text=text,
+            history=history,
+            id=f"{key.channel}-{key.ts}",
+            conversation="-".join(asked.thread),
+            within=within,
+            depth=depth,
+        )
 
     def _reply(self, turn: Turn) -> Reply:
         asked = turn.asked

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,16 +43,21 @@ def built(
 
 
 def test_the_order_serves_the_prefix_cache() -> None:
-    """Instructions, earlier turns, passages by their place and not by their rank, question."""
-    passages = [passage(1, "Bread.", "z.md"), passage(2, "Wine.", "a.md")]
+    """Instructions, each turn with its passages by their place and not by their rank, question."""
+    new = passage(3, "Salt.", "s.md")
+    passages = [passage(2, "Bread.", "z.md"), passage(1, "Wine.", "a.md")]
+    shown = [replace(one, since="First question?") for one in passages]
     history = [Exchange("First question?", "First answer.")]
-    messages = built("Second question?", history, passages).messages
+    messages = built("Second question?", history, [new, *shown]).messages
     assert [message.role for message in messages] == ["user", "assistant", "user"]
-    assert messages[0].content == f"{INSTRUCTIONS['en']}\n\nFirst question?"
+    blocks = "<passage 1: Title › Part>\nWine.\n</passage>\n\n<passage 2: Title › Part>\nBread.\n</passage>"
+    assert messages[0].content == f"{INSTRUCTIONS['en']}\n\n{blocks}\n\nQuestion: First question?"
     assert messages[1].content == "First answer."
-    last = messages[2].content
-    assert last.index("<passage 2: Title › Part>\nWine.\n</passage>") < last.index("<passage 1:")
-    assert last.endswith("Question: Second question?")
+    assert messages[2].content == "<passage 3: Title › Part>\nSalt.\n</passage>\n\nQuestion: Second question?"
+    (before,) = built("First question?", [], passages).messages
+    assert before == messages[0], "a follow-up begins with the whole prompt before it"
+    gone = built("Second question?", [], [new, *shown]).messages[0].content
+    assert gone.index("<passage 2") < gone.index("<passage 3"), "a turn that is not sent leaves its passages"
 
 
 @pytest.mark.parametrize("unanswered", ["", " \n"])
@@ -59,8 +65,8 @@ def test_what_nobody_answered_is_no_empty_turn(unanswered: str) -> None:
     history = [Exchange("First?", "Yes."), Exchange("Second?", unanswered), Exchange("", "Third.")]
     messages = built("Fourth?", [*history, Exchange("Fifth?", unanswered)]).messages
     assert [message.role for message in messages] == ["user", "assistant", "user", "assistant", "user"]
-    assert messages[2].content == "Second?"
-    assert messages[4].content == "Fifth?\n\nQuestion: Fourth?"
+    assert messages[2].content == "Question: Second?"
+    assert messages[4].content == "Question: Fifth?\n\nQuestion: Fourth?"
     assert all(message.content.strip() for message in messages)
 
 
@@ -145,7 +151,7 @@ def test_the_stand_in_gets_little_to_read_and_to_write() -> None:
 def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
     with pytest.raises(ContextTooSmall, match="needs 512"):
         budget_for(256, stand_in=False)
-    tiny = Budget(40, 10, 3, 10, 10, brief=False)
+    tiny = Budget(40, 10, 0, 3, 10, 10, brief=False)
     with pytest.raises(ContextTooSmall, match="too small"):
         build_prompt("Why?", [], [passage(1, "Text.")], budget=tiny, count_tokens=by_words)
 

@@ -212,6 +212,15 @@ def test_owners_and_channels(place: Path) -> None:
 CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
 
 
+def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
+    """Normally, or as the answers have it, or as a channel does; a channel may say that alone."""
+    assert load({}, place).thinking.of("C034EF5GH") == "normal"
+    (place / "kvasir.toml").write_text(TOML + CHANNEL + 'think = "deep"\n[answers]\nthink = "off"\n')
+    settings = load({}, place)
+    assert (settings.thinking.of("C034EF5GH"), settings.thinking.of("C1")) == ("deep", "off")
+    assert settings.channels == {}
+
+
 @pytest.mark.parametrize(
     ("toml", "names"),
     [
@@ -220,6 +229,9 @@ CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
         ('[access]\nowners = ["@ada"]\n', ("owners should be a list", "U012AB3CD")),
         ("[access]\nowners = []\n", ("owners is empty", "leave it out")),
         (CHANNEL, ("search of C034EF5GH",)),
+        (CHANNEL + 'think = "hard"\n', ("C034EF5GH", "deep, normal or off")),
+        ("[answers]\nthink = true\n", ("[answers]", "deep, normal or off")),
+        ('[answers]\nthinking = "deep"\n', ("Did you mean think?",)),
         ('[[channel]]\nid = "#help"\nsearch = "in:handbook"\n', ("Slack id",)),
         (CHANNEL + 'search = "in:handbok"\n', ("“handbok”", "Did you mean “handbook”?")),
         (CHANNEL + 'search = "in:handbook and more"\n', ("“and more”", "no filter")),

@@ -65,6 +65,21 @@ async def test_only_readers_who_may_see_it_find_it(bench: Bench, handbook: Any) 
         assert len(await texts(library, "holiday", readers={"U1", "U2"})) == 3
 
 
+async def test_what_was_found_is_asked_after(bench: Bench, handbook: Any) -> None:
+    """A chunk counts while the manifest lists it, and for those alone who may all read it."""
+    handbook.readers = frozenset({"U1", "U2"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        hits = (await library.search("holiday", readers={"U1"})).hits
+        chunks = {chunk for hit in hits for chunk in hit.chunks or (hit.id,)}
+        assert await library.still(chunks | {"never"}, {"U1", "U2"}) == chunks
+        assert await library.still(chunks, {"U1", "U3"}) == frozenset()
+        assert await library.still(chunks) == frozenset()
+        handbook.put("holiday.md", "Thirty-one days of holiday a year.")
+        await library.refresh()
+        assert await library.still(chunks, {"U1"}) < chunks
+
+
 async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()

@@ -8,6 +8,7 @@ const COMMANDS = [
   ["/kb sources", "Where the documents come from"],
   ["/kb search ", "Find passages, without an answer"],
   ["/kb refresh", "Read the sources again, all or one"],
+  ["/think ", "How long to think before an answer to you: deep, normal, off"],
   ["/invite @kvasir", "Bring Kvasir into this channel"],
 ];
 const DRAFTS = new Map();

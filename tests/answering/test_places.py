@@ -1,0 +1,95 @@
+"""Where passages stand in a prompt: where they stood before, and otherwise wherever their rank does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.answer import Answerer
+from bot.answering.events import Exchange, Question, Sources
+from bot.answering.places import Placed, Places, placed
+from knowledge.interfaces import Hit, SearchResult
+
+_ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
+
+
+def _hit(id_: str) -> Hit:
+    return Hit(id_, "docs", f"{id_}.md", "T", "", None, f"Text of {id_}.", 0.9, 0.9, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@given(_ids, _ids, _ids, st.integers(1, 8), st.randoms())
+def test_places(found: list[str], shown: list[str], still: list[str], most: int, rnd: Any) -> None:
+    """What was shown and may be still leads, in its order; the best new ones follow, whatever their ranks."""
+    hits, earlier = [_hit(id_) for id_ in found], [Placed(_hit(id_), "before") for id_ in shown]
+    now = [one.hit.id for one in placed(hits, earlier, still, most)]
+    kept = [id_ for id_ in shown if id_ in still]
+    best = [id_ for id_ in found[:most] if id_ not in kept]
+    new = set(best[:2] if kept else best)
+    if len(kept) + len(new) > 15 or not set(kept) & set(found[:most]):  # it begins anew
+        kept, new = [], set(found[:most])
+    assert now[: len(kept)] == kept
+    assert len(now) == len(kept) + len(new)
+    assert set(now[len(kept) :]) == new
+    again = hits[:most]
+    rnd.shuffle(again)
+    assert placed(again, [], [], most) == placed(hits[:most], [], [], most)
+
+
+def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
+    wide = replace(_hit("a"), around="Text of a and b.", chunks=("a", "b"))
+    kept = Placed(wide, "before")
+    assert placed([_hit("b"), _hit("c")], [kept], ["a", "b"], 8) == [kept, Placed(_hit("c"))]
+    assert placed([_hit("c")], [kept], ["a", "b"], 8) == [Placed(_hit("c"))], "another subject"
+    assert placed([_hit("b")], [kept], ["a"], 8) == [Placed(_hit("b"))], "half of it is gone"
+
+
+def test_a_conversation_is_remembered_and_a_question_alone_is_not() -> None:
+    places = Places()
+    a, b = Placed(_hit("a"), "Earlier?"), Placed(_hit("b"))
+    places.note("", "Why?", [a])
+    places.note("c", "Why?", [a, b])
+    assert (places.of(""), places.of("c"), places.of("d")) == ((), (a, replace(b, since="Why?")), ())
+    for number in range(300):
+        places.note(f"n{number}", "Why?", [b])
+    assert places.of("c") == ()
+
+
+async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -> None:
+    """What was shown stays, though it is not found again; what may not be shown any more goes; a new subject is new."""
+    ranks = [["b", "a", "c"], ["x", "c"], ["y", "a"], ["z"]]
+    allowed = {"a", "b", "c", "x", "y"}
+
+    async def search(query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
+        assert (limit, readers) == (8, {"*"})
+        return SearchResult(query, tuple(_hit(id_) for id_ in ranks.pop(0)), 0.0, answerable=True)
+
+    async def still(chunks: Collection[str], readers: Collection[str]) -> frozenset[str]:
+        assert readers == {"*"}
+        return frozenset(allowed) & frozenset(chunks)
+
+    engine = room.engine(room.words("Text of a. [1]"))
+    answerer = Answerer(search, engine, room.embed, still=still)
+    history: list[Exchange] = []
+    numbers: list[list[tuple[int, str]]] = []
+    for question in ("What is it?", "And what about that?", "And this?", "How do I reset my password today?"):
+        asked = Question(question, tuple(history), conversation="c", id=str(len(history)))
+        said = [event async for event in answerer.answer(asked)]
+        (sources,) = [event for event in said if isinstance(event, Sources)]
+        numbers.append([(passage.n, passage.document) for passage in sources.passages])
+        history.append(Exchange(question, "Text of a."))
+        if len(history) == 2:
+            allowed.remove("b")
+    assert numbers == [
+        [(2, "b.md"), (1, "a.md"), (3, "c.md")],
+        [(4, "x.md"), (3, "c.md"), (1, "a.md"), (2, "b.md")],
+        [(4, "y.md"), (1, "a.md"), (2, "c.md"), (3, "x.md")],
+        [(1, "z.md")],
+    ]
+    first, second = [asked[0] for asked in engine.asked if "passage 1" in asked[0][0].content][:2]
+    assert second[: len(first)] == first
+    assert second[-1].content.startswith("<passage 4")

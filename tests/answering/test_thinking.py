@@ -1,0 +1,34 @@
+"""How much of a context each depth takes, and what is said where a wish cannot be followed."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.prompt import budget_for
+from bot.answering.thinking import DEPTHS, SHARES, remark, share_of
+from engine.interfaces import Control
+
+
+@given(st.sampled_from(DEPTHS), st.integers(1, 60_000))
+def test_a_share_fits_and_leaves_room_for_the_answer(depth: str, room: int) -> None:
+    share = share_of(depth, room)  # type: ignore[arg-type]
+    wished = SHARES[depth]  # type: ignore[index]
+    assert 0 <= share.thinking + share.answer <= room
+    assert share.answer >= min(wished.answer, room // 2)
+    assert share.thinking <= wished.thinking
+    assert room < wished.thinking + wished.answer or share == wished
+
+
+def test_a_depth_is_a_budget() -> None:
+    deep, normal, off = (budget_for(131_072, stand_in=False, depth=depth) for depth in DEPTHS)
+    assert deep.thinking_tokens > normal.thinking_tokens > off.thinking_tokens == 0
+    assert deep.answer_tokens == deep.thinking_tokens + SHARES["deep"].answer
+    assert off.answer_tokens == SHARES["off"].answer
+
+
+def test_only_what_is_not_followed_is_remarked_on() -> None:
+    assert [bool(remark(control)) for control in (Control.NONE, Control.SWITCH, Control.BUDGET, None)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert "不会思考" in remark(Control.NONE, chinese=True)
