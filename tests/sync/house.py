@@ -208,15 +208,19 @@ class Replaced:
 
     searches: int = 0
     empty: int = 0
-    """Searches that did not show some version whole."""
+    """Searches that showed nothing of the document, or, with room for all of it, not all of some version."""
     mixed: int = 0
     """Searches that showed passages of two versions."""
     versions: int = 0
     """How many versions any search showed."""
 
 
-async def replaced(house: House, count: int, searchers: int = 2) -> Replaced:
-    """Replace a document of three passages ``count`` times, while some search for it as quickly as they can."""
+async def replaced(house: House, count: int) -> Replaced:
+    """Replace a document of three passages ``count`` times, while two search for it as quickly as they can.
+
+    One asks as an answer does: another document's passage may take the place of one of its own, so some of it is enough.
+    The other has room for every passage of the house, and must see a version whole.
+    """
     parts = ("one", "two", "three")
     document = house.roots["docs"] / "changing.md"
     result, seen, over = Replaced(), set[str](), asyncio.Event()
@@ -227,14 +231,14 @@ async def replaced(house: House, count: int, searchers: int = 2) -> Replaced:
         texts = ["alpha is what all versions share", *(f"alpha part {part} of version {version}" for part in parts)]
         document.write_text("\n\n".join(texts))
 
-    async def search(library: Library) -> None:
+    async def search(library: Library, limit: int, least: int) -> None:
         while not over.is_set():
-            hits = (await library.search("alpha part one of version", limit=8)).hits
+            hits = (await library.search("alpha part one of version", limit=limit)).hits
             texts = {text for hit in hits for text in (hit.around or hit.text).split("\n\n") if "alpha part" in text}
             versions = {text.rpartition(" ")[2] for text in texts}
             result.searches += 1
             result.mixed += len(versions) > 1
-            result.empty += len(texts) < len(parts)
+            result.empty += len(texts) < least
             seen.update(versions)
 
     async def replace_it(library: Library) -> None:
@@ -251,7 +255,7 @@ async def replaced(house: House, count: int, searchers: int = 2) -> Replaced:
         await library.refresh()
         async with asyncio.TaskGroup() as group:
             group.create_task(replace_it(library))
-            for _ in range(searchers):
-                group.create_task(search(library))
+            for limit, least in ((8, 1), (200, len(parts))):
+                group.create_task(search(library, limit, least))
     result.versions = len(seen)
     return result
