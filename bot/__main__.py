@@ -63,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--precision", choices=("bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"), help="of the weights")
     fit.add_argument("--markdown", action="store_true", help="the table as Markdown, with the command of auto")
     fit.add_argument("--offload", action="store_true", help="weights may stay in main memory, which is slow")
+    engine = add("engine", "Start, stop or restart the engine of this state directory, or look at it.", json=True)
+    engine.add_argument("action", choices=("start", "stop", "restart", "status", "logs"))
+    engine.add_argument("--fresh", action="store_true", help="forget what it asks less of after it ran out of memory")
+    engine.add_argument("-f", "--follow", action="store_true", help="logs: go on with what comes")
+    engine.add_argument("-n", "--lines", type=_positive, default=100, metavar="N", help="logs: the last N lines (100)")
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     return top

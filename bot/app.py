@@ -18,12 +18,13 @@ from bot.answering.answer import Answerer, Search
 from bot.apology import apology
 from bot.configuration import ADDED
 from bot.errors import WheelError
+from bot.quiet import quiet_hour
 from bot.settings import Settings
 from bot.slack.tasks import Tasks
 from bot.spans import span
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
-from engine.interfaces import State, Status
+from engine.interfaces import ChatEngine, State, Status
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE, Hit, SearchResult
@@ -101,7 +102,7 @@ def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) ->
     return {"slack": slack_kind(connect, journal, place)}
 
 
-def answerer_of(library: Library, engine: Engine, search: Search | None = None) -> Answerer:
+def answerer_of(library: Library, engine: ChatEngine, search: Search | None = None) -> Answerer:
     """Return what makes the answers; ``search`` stands in for the library's own."""
     return Answerer(search or library.search, engine, library.embed_queries, still=library.still)
 
@@ -117,6 +118,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.journal import Journal  # noqa: PLC0415
     from bot.ledger import open_ledger  # noqa: PLC0415
     from bot.local_workspace import local_workspace  # noqa: PLC0415
+    from bot.metrics import MeasuredEngine, Metrics, metrics_served  # noqa: PLC0415
     from bot.slack.app import SlackDeps, slack_app  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
@@ -135,9 +137,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         shelf = Shelf(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
             shelf.read.set()
+        metrics = Metrics(engine.status, engine.vitals)
+        await stack.enter_async_context(metrics_served(metrics, settings.metrics_host, settings.metrics_port))
         deps = SlackDeps(
             ledger=ledger,
-            answerer=answerer_of(library, engine, shelf.search),
+            answerer=answerer_of(library, MeasuredEngine(engine, metrics), shelf.search),
             library=shelf,
             engine_status=engine.status,
             apology=apology,
@@ -149,7 +153,9 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             control=lambda: engine.control,
         )
         app = await stack.enter_async_context(slack_app(slack, deps))
-        await stack.enter_async_context(library.scheduled())
+        schedule = await stack.enter_async_context(library.scheduled())
+        if settings.quiet_hour is not None:
+            schedule.also("engine", settings.quiet_hour, functools.partial(quiet_hour, engine))
         await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address

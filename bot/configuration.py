@@ -22,7 +22,9 @@ ADDED = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
 
 _NIGHTLY = "30 2 * * *"
-_TABLES = ("source", "sync", "access", "channel", "answers")
+_QUIET_HOUR = "30 4 * * *"
+_CRON_FIELDS = 5
+_TABLES = ("source", "sync", "access", "channel", "answers", "engine")
 _USER_ID = re.compile(r"[UW][A-Z0-9]{2,}")
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
 
@@ -55,6 +57,8 @@ class Configuration:
     """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    quiet_hour: str | None = _QUIET_HOUR
+    """A cron line for what the engine tries when nobody is waiting; None for never."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -81,6 +85,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         thinking=Defaults(
             _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
         ),
+        quiet_hour=_quiet_hour(data.get("engine", {}), path),
     )
 
 
@@ -100,6 +105,16 @@ def _nightly(value: object, path: Path) -> str | None:
     if not isinstance(nightly, str):
         raise SettingsError(f'nightly in {path} should be a cron line such as "{_NIGHTLY}", or "" for never.')
     return nightly or None
+
+
+def _quiet_hour(value: object, path: Path) -> str | None:
+    where = f"[engine] in {path}"
+    table = _table(value, where)
+    _no_others(table, ("quiet_hour",), where)
+    line = table.get("quiet_hour", _QUIET_HOUR)
+    if not isinstance(line, str) or (line and len(line.split()) != _CRON_FIELDS):
+        raise SettingsError(f'{where}: quiet_hour should be a cron line such as "{_QUIET_HOUR}", or "" for never.')
+    return line or None
 
 
 def _access(value: object, path: Path) -> Access:

@@ -42,6 +42,8 @@ class Environment(BaseModel):
     KVASIR_MODEL: str | None = None
     KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://")
     KVASIR_ENGINE_API_KEY: SecretStr | None = None
+    KVASIR_METRICS_PORT: int | None = Field(default=None, ge=0, le=65535)
+    KVASIR_METRICS_HOST: str = Field(default="127.0.0.1", pattern=r"^[0-9A-Za-z.:-]{1,253}$")
     KVASIR_DATABASE_URL: SecretStr | None = None
     WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
     WEAVIATE_GRPC_URL: str | None = Field(
@@ -68,6 +70,8 @@ _MEANING = {
     "SLACK_API_URL": "a base URL that ends in /api/",
     "PORT": "a port number from 0 to 65535",
     "KVASIR_SANDBOX_PORT": "a port number from 0 to 65535",
+    "KVASIR_METRICS_PORT": "a port number from 0 to 65535",
+    "KVASIR_METRICS_HOST": "an address of this machine such as 127.0.0.1 or 0.0.0.0",
     "KVASIR_ENGINE_URL": "an address that begins with http:// or https://",
     "WEAVIATE_URL": "an address that begins with http:// or https://, or several with commas between",
     "WEAVIATE_GRPC_URL": "an address such as http://host:50051, or several with commas between",
@@ -104,6 +108,11 @@ class Settings:
     """What narrows every search of a channel, by the channel's id."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    metrics_port: int | None = None
+    """None: metrics are not served."""
+    metrics_host: str = "127.0.0.1"
+    quiet_hour: str | None = None
+    """A cron line for what the engine tries when nobody is waiting; None for never."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -179,6 +188,9 @@ def load(
         access=configured.access,
         channels=configured.channels,
         thinking=configured.thinking,
+        metrics_port=environment.KVASIR_METRICS_PORT,
+        metrics_host=environment.KVASIR_METRICS_HOST,
+        quiet_hour=configured.quiet_hour,
     )
 
 

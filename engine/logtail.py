@@ -89,6 +89,15 @@ class LogFile:
                 file.write(f"{line}\n")
 
 
+def last_lines(path: Path, count: int) -> list[str]:
+    """Return the last lines of a ``LogFile``, the oldest first; none where there is no such file."""
+    found: deque[str] = deque(maxlen=count)
+    for part in (path.with_name(f"{path.name}.1"), path):
+        with contextlib.suppress(OSError), part.open(encoding="utf-8", errors="replace") as file:
+            found.extend(line.rstrip("\n") for line in file)
+    return list(found)
+
+
 def reason(lines: Sequence[str]) -> str:
     """Return the few lines that say why a process died, joined; "it logged nothing" where there are none."""
     plain = [STAMP.sub("", line).rstrip() for line in lines]

@@ -37,14 +37,7 @@ def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
     """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
     growth, repaired = state.growth, state.repaired
     return {
-        "engine": {
-            "state": engine.state.value,
-            "progress": engine.progress,
-            "url": engine.url,
-            "model": engine.model,
-            "stand_in": engine.stand_in,
-            "detail": engine.detail,
-        },
+        "engine": engine_json(engine),
         "store": state.store,
         "indexing": state.indexing,
         "growth": growth
@@ -52,6 +45,18 @@ def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
         "repaired": repaired and {"at": _iso(repaired.at), "differed": repaired.differed, "mended": repaired.mended},
         "elsewhere": state.elsewhere,
         "sources": {source.name: _source_json(source) for source in state.sources},
+    }
+
+
+def engine_json(engine: Status) -> dict[str, object]:
+    """Return the engine's state for scripts."""
+    return {
+        "state": engine.state.value,
+        "progress": engine.progress,
+        "url": engine.url,
+        "model": engine.model,
+        "stand_in": engine.stand_in,
+        "detail": engine.detail,
     }
 
 

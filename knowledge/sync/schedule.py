@@ -34,6 +34,7 @@ class Schedule:
             SourceMisconfigured: a line is no cron line.
 
         """
+        self._timezone = timezone
         self._scheduler = AsyncIOScheduler(executors={"default": AsyncIOExecutor()})
         lines: list[tuple[str | None, str]] = [*sources.items()]
         if nightly is not None:
@@ -48,6 +49,21 @@ class Schedule:
                 max_instances=1,
                 misfire_grace_time=_LATE_S,
             )
+
+    def also(self, name: str, line: str, call: Callable[[], Awaitable[None]]) -> None:
+        """Run something else by the clock too; it raises nothing, because nobody waits for it.
+
+        Raises:
+            SourceMisconfigured: the line is no cron line.
+
+        """
+        self._scheduler.add_job(
+            call,
+            _trigger(name, line, self._timezone, what="The hour of the"),
+            id=f"also {name}",
+            coalesce=True,
+            max_instances=1,
+        )
 
     def start(self) -> None:
         """Begin; needs the running event loop."""
@@ -76,14 +92,14 @@ def due(line: str, after: datetime) -> datetime | None:
     return found
 
 
-def _trigger(source: str | None, line: str, timezone: str | None) -> CronTrigger:
+def _trigger(source: str | None, line: str, timezone: str | None, what: str = "The schedule of source") -> CronTrigger:
     try:
         minute, hour, day, month, weekday = line.split()
         return CronTrigger(
             minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=timezone
         )
     except ValueError as error:
-        where = f"The schedule of source {source}" if source is not None else "The nightly schedule"
+        where = f"{what} {source}" if source is not None else "The nightly schedule"
         raise SourceMisconfigured(
             f"{where}, “{line}”, is no cron line: {error}. Write five fields, such as 30 2 * * * for 02:30."
         ) from error

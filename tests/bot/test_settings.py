@@ -55,6 +55,14 @@ def test_the_environment_wins_over_the_file_beside_the_configuration(place: Path
     assert settings.home == place / "state", "relative paths start at the configuration"
 
 
+def test_metrics_and_the_quiet_hour(place: Path) -> None:
+    plain = load({}, place)
+    assert (plain.metrics_port, plain.metrics_host, plain.quiet_hour) == (None, "127.0.0.1", "30 4 * * *")
+    (place / "kvasir.toml").write_text(TOML + '[engine]\nquiet_hour = ""\n')
+    told = load({"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, place)
+    assert (told.metrics_port, told.metrics_host, told.quiet_hour) == (9464, "0.0.0.0", None)
+
+
 def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
     assert "docs/sources.md" in complaint(tmp_path)
     assert "does not exist" in complaint(tmp_path, config=Path("elsewhere.toml"))
@@ -108,6 +116,7 @@ def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
     ("toml", "names"),
     [
         (TOML.replace("[[source]]", "[[sources]]"), ("sources", "Did you mean source?")),
+        (TOML + '[engine]\nquiet_hour = "at night"\n', ("quiet_hour", "cron line")),
         (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean nightly?")),
         (TOML + TOML, ("two sources", "handbook")),
         ('[[source]]\nname = "a"\n', ("no kind",)),

@@ -31,7 +31,9 @@ def main() -> None:
     children = [subprocess.Popen([sys.executable, "-c", STUBBORN], start_new_session=apart) for apart in (False, True)]
     with record.open("a") as file:
         file.writelines(f"{pid}\n" for pid in (os.getpid(), *(child.pid for child in children)))
-    if behaviour == "stuck":
+    if behaviour == "lingers":
+        log((Path(__file__).with_name("tails") / "port-taken.log").read_text())
+    if behaviour in {"stuck", "lingers"}:
         time.sleep(600)
     serve(port, behaviour, record)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
+from engine.install import Installer
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEY = "key-that-nobody-may-see"
@@ -127,6 +130,22 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
         yield fake
     finally:
         await runner.cleanup()
+
+
+def pretend_installed(cache: Path) -> Path:
+    """Put ``fake_server.py`` where the engine's Python is looked for; return the folder of its model."""
+    installer = Installer(cache, _no_wheel)
+    python = installer.python("cpu")
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
+    python.chmod(0o755)
+    installer.stand_in().mkdir(parents=True)
+    (installer.stand_in() / "model.safetensors").touch()
+    return installer.stand_in()
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:

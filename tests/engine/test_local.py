@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,13 @@ from pathlib import Path
 import pytest
 
 from engine.hardware import Machine
-from engine.install import Installer
 from engine.interfaces import Content, Done, Message, Sampling, State, Status
 from engine.local import spans
 from engine.runtime import RuntimeFile
 from engine.service import Engine
 from engine.settings import EngineSettings
 from engine.supervisor import Policy
-from tests.engine.fakes import alive, until
+from tests.engine.fakes import alive, pretend_installed, until
 
 ASK = [Message("user", "ping")]
 FAST = Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01)
@@ -35,15 +35,7 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """Put a program that speaks SGLang's wire where the engine's Python is looked for; returns the model's folder."""
-    installer = Installer(tmp_path / "cache", _no_wheel)
-    python = installer.python("cpu")
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
-    python.chmod(0o755)
-    installer.stand_in().mkdir(parents=True)
-    (installer.stand_in() / "model.safetensors").touch()
-    return installer.stand_in()
+    return pretend_installed(tmp_path / "cache")
 
 
 @pytest.fixture
@@ -51,8 +43,8 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
     assert installed.is_dir()
     async with AsyncExitStack() as stack:
 
-        def engine(policy: Policy = FAST) -> Engine:
-            settings = EngineSettings(tmp_path / "home", tmp_path / "cache", policy=policy, follow_poll_s=0.02)
+        def engine(policy: Policy = FAST, home: Path = tmp_path / "home") -> Engine:
+            settings = EngineSettings(home, tmp_path / "cache", policy=policy, follow_poll_s=0.02)
             made = Engine(settings, _no_wheel, machine=lambda _: LINUX)
             stack.push_async_callback(made.stop)
             return made
@@ -228,7 +220,7 @@ def _told(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
 
 async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], installed: Path) -> None:
     """Its health is good, its work stands still: it is replaced. While the work goes on, it is not."""
-    engine = make(policy=replace(FAST, token_deadline_s=0.5))
+    engine = make(policy=replace(FAST, token_deadline_s=2.5))
     await engine.start()
     assert (await engine.wait_ready(30)).state is State.READY
     for done in range(8):
@@ -249,7 +241,7 @@ async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], i
     top, low = _flag(installed, "--max-total-tokens")
     assert await engine.step_up(1) is None  # nothing was measured yet
     _told(installed / "loads", running=1, done=1)
-    await asyncio.sleep(0.5)
+    await until(lambda: _looks(engine) >= 25)
     with pytest.raises(TimeoutError):
         await engine.step_up(0.2)
     _told(installed / "loads", running=0, done=1)
@@ -258,5 +250,36 @@ async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], i
     await until(lambda: len(_starts(installed)) == 4)
     await until(lambda: engine.status().state is State.READY)
     assert _flag(installed, "--max-total-tokens")[2:] == [top, low]
-    await asyncio.sleep(0.5)
+    await until(lambda: _looks(engine) >= 25)
     assert await engine.step_up(1) is None
+
+
+def _looks(engine: Engine) -> int:
+    supervisor = engine._local._supervisor
+    return 0 if supervisor is None else supervisor.watchman.load.looks
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 64 KiB with nothing left on it."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        yield folder
+    finally:
+        subprocess.run(("umount", str(folder)), check=True)
+
+
+async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callable[..., Engine]) -> None:
+    engine = make(home=full_disk)
+    await engine.start()
+    status = await engine.wait_ready(30)
+    assert status.state is State.FAILED
+    assert "No space left on device" in status.detail
+    assert list(full_disk.glob("engine/.runtime-*")) == []

@@ -168,6 +168,16 @@ async def test_a_port_taken_meanwhile(tmp_path: Path) -> None:
             await until(lambda: board.status.state is State.READY)
 
 
+async def test_a_server_without_its_port_that_does_not_end_is_not_waited_for(tmp_path: Path) -> None:
+    """As SGLang does it: it says so and stays, long before any deadline."""
+    (tmp_path / "behaviours").write_text("lingers well")
+    seen: list[Status] = []
+    board = _board(seen)
+    async with _running(supervisor(tmp_path, board)):
+        await until(lambda: board.status.state is State.READY, 10)
+    assert any("another program took its port" in status.detail for status in seen)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", ["nothing", "launch.yaml", "process.lock", "pids"])
 async def test_cancelled_at_any_time_nothing_is_left(tmp_path: Path, after: str) -> None:

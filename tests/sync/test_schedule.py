@@ -53,3 +53,25 @@ async def test_a_due_job_refreshes_its_source() -> None:
     finally:
         schedule.stop()
     schedule.stop()
+
+
+async def test_something_else_runs_by_the_clock_too_and_a_wrong_line_names_it() -> None:
+    ran = asyncio.Event()
+
+    async def quiet() -> None:
+        ran.set()
+
+    async def refresh(_: str | None) -> None:
+        raise AssertionError
+
+    schedule = Schedule(refresh, nightly=None, sources={})
+    schedule.also("engine", "* * * * *", quiet)
+    with pytest.raises(SourceMisconfigured, match="The hour of the engine 2, “nonsense”"):
+        schedule.also("engine 2", "nonsense", quiet)
+    schedule._scheduler.modify_job("also engine", next_run_time=datetime.now(UTC))
+    schedule.start()
+    try:
+        async with asyncio.timeout(10):
+            await ran.wait()
+    finally:
+        schedule.stop()

@@ -4,7 +4,7 @@ import { fill, h, iconButton } from "./dom.js";
 
 export const WAITING = new Set(["absent", "installing", "downloading", "starting", "stopping"]);
 const WORDS = {
-  absent: "not installed", installing: "installing", downloading: "downloading", starting: "starting",
+  absent: "not running", installing: "installing", downloading: "downloading", starting: "starting",
   ready: "ready", degraded: "degraded", stopping: "stopping", failed: "failed",
 };
 const DOTS = { ready: "good", degraded: "busy", failed: "bad" };
@@ -38,6 +38,7 @@ function engine(told) {
     bar && known ? h("span", {}, `${Math.round(told.progress * 100)} %`) : null,
     told.state === "ready" && told.model ? h("span", { class: "detail", title: told.model }, told.model) : null,
     told.stand_in ? h("span", { class: "pill", title: "A small model on the CPU that shows how it works" }, "stand-in") : null,
+    told.detail && told.state === "ready" ? h("span", { class: "pill", title: told.detail }, "note") : null,
     told.detail && waiting ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
   shown.classList.add("engine");
   return shown;

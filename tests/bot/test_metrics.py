@@ -1,0 +1,107 @@
+"""What Prometheus is told: the engine's state at the scrape, and what became of the answers asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
+from engine.errors import EngineInterrupted
+from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
+from engine.local import Vitals
+
+ASK = [Message("user", "a secret question")]
+USAGE = Usage(prompt_tokens=120, completion_tokens=30, reasoning_tokens=20, cached_tokens=100)
+
+
+class _Engine:
+    """Says what it is told to, then ends as it is told to."""
+
+    def __init__(self, *deltas: Delta, error: Exception | None = None) -> None:
+        self.deltas, self.error = deltas, error
+        self.now = Status(State.READY)
+
+    def status(self) -> Status:
+        return self.now
+
+    context_tokens = 4096
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+    ) -> AsyncGenerator[Delta, None]:
+        assert messages
+        assert sampling
+        assert request_id
+        for delta in self.deltas:
+            await asyncio.sleep(0)
+            yield delta
+        if self.error is not None:
+            raise self.error
+
+
+def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
+    families = text_string_to_metric_families(metrics.text().decode())
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def _measured(engine: _Engine) -> tuple[MeasuredEngine, Metrics]:
+    metrics = Metrics(engine.status, lambda: Vitals(starts=3, rungs_down=2, ready_after_s=41.5))
+    return MeasuredEngine(engine, metrics), metrics
+
+
+async def test_answers_by_their_end_with_tokens_and_first_token() -> None:
+    good, metrics = _measured(_Engine(Reasoning("hm"), Content("yes"), Done("stop", USAGE)))
+    assert [d async for d in good.stream(ASK, Sampling(), request_id="r")][-1] == Done("stop", USAGE)
+    async with aclosing(good.stream(ASK, Sampling(), request_id="r")) as left:
+        await anext(left)
+    bad = MeasuredEngine(_Engine(Content("y"), error=EngineInterrupted("It broke.")), metrics)
+    with pytest.raises(EngineInterrupted):
+        [d async for d in bad.stream(ASK, Sampling(), request_id="r")]
+    numbers = _numbers(metrics)
+    ended = {how: numbers["kvasir_engine_requests_total", how] for how in ("done", "left", "failed")}
+    assert ended == {"done": 1, "left": 1, "failed": 1}
+    assert numbers["kvasir_engine_first_token_seconds_count", ""] == 3
+    tokens = {kind: numbers["kvasir_engine_tokens_total", kind] for kind in ("prompt", "cached", "completion")}
+    assert tokens == {"prompt": 120, "cached": 100, "completion": 30}
+    assert b"secret" not in metrics.text()
+
+
+async def test_the_engines_state_is_that_of_the_scrape() -> None:
+    engine = _Engine()
+    _, metrics = _measured(engine)
+    engine.now = Status(State.DEGRADED)
+    numbers = _numbers(metrics)
+    assert {state.value: numbers["kvasir_engine_state", state.value] for state in State} == {
+        state.value: float(state is State.DEGRADED) for state in State
+    }
+    assert numbers["kvasir_engine_restarts", ""] == 2
+    assert numbers["kvasir_engine_rungs_down", ""] == 2
+    assert numbers["kvasir_engine_ready_after_seconds", ""] == 41.5
+
+
+async def test_served_on_a_port_of_its_own_and_a_taken_one_is_said() -> None:
+    _, metrics = _measured(_Engine())
+    async with metrics_served(metrics, "127.0.0.1", 0) as url:
+        assert url is not None
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert response.status == 200
+            assert response.headers["Content-Type"].startswith("text/plain")
+            assert b"kvasir_engine_state" in await response.read()
+        taken = int(url.rsplit(":", 1)[1].split("/")[0])
+        with pytest.raises(MetricsPortTaken, match="KVASIR_METRICS_PORT"):
+            async with metrics_served(metrics, "127.0.0.1", taken):
+                pass
+    async with metrics_served(metrics, "127.0.0.1", None) as nowhere:
+        assert nowhere is None

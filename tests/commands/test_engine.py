@@ -1,0 +1,139 @@
+"""``kvasir engine`` beside a process that runs one, and on its own: real processes, a stand-in for SGLang's program."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from engine.interfaces import State
+from engine.service import Engine
+from engine.settings import EngineSettings
+from engine.supervisor import Policy
+from tests.engine.fakes import alive, pretend_installed, until
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+Kvasir = Callable[..., Awaitable[asyncio.subprocess.Process]]
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
+    return pretend_installed(tmp_path / "cache")
+
+
+@pytest.fixture
+async def owner(tmp_path: Path, model: Path) -> AsyncIterator[Engine]:
+    """Run an engine as the bot would."""
+    assert model.is_dir()
+    policy = Policy(ready_poll_s=0.05, health_every_s=0.2, first_delay_s=0.01)
+    engine = Engine(EngineSettings(tmp_path / "home", tmp_path / "cache", policy=policy), _no_wheel)
+    await engine.start()
+    assert (await engine.wait_ready(60)).state is State.READY
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+async def kvasir(tmp_path: Path) -> AsyncIterator[Kvasir]:
+    """Start ``kvasir engine …`` on the same state directory."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*argv: str) -> asyncio.subprocess.Process:
+        ours = {"KVASIR_HOME": str(tmp_path / "home"), "KVASIR_CACHE": str(tmp_path / "cache")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "engine", *argv, "--config", str(tmp_path / "kvasir.toml"),
+            cwd=ROOT, env={**os.environ, **ours}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _said(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    async with asyncio.timeout(90):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_another_processs_engine_is_stopped_started_and_restarted_afresh(
+    owner: Engine, kvasir: Kvasir, model: Path
+) -> None:
+    code, out, err = await _said(await kvasir("stop", "--json"))
+    assert (code, json.loads(out)["state"]) == (0, "absent"), err
+    assert owner.status().state is State.ABSENT
+    (model / "fails").write_text("pool-cpu")
+    code, out, err = await _said(await kvasir("start", "--json"))
+    assert (code, json.loads(out)["state"]) == (0, "ready"), err
+    assert "tokens of context in all" in err
+    assert owner.vitals().rungs_down == 1
+    code, out, err = await _said(await kvasir("restart", "--fresh"))
+    assert (code, out.split()[0]) == (0, "ready"), err
+    assert owner.vitals().rungs_down == 0
+    code, _, err = await _said(await kvasir("start"))
+    assert code == 1
+    assert "ready already" in err
+
+
+async def test_what_cannot_come_up_is_exit_status_1(owner: Engine, kvasir: Kvasir, model: Path) -> None:
+    (model / "fails").write_text("truncated-weights")
+    code, out, _ = await _said(await kvasir("restart", "--json"))
+    assert (code, json.loads(out)["state"]) == (1, "failed")
+    assert "damaged" in owner.status().detail
+
+
+async def test_the_log_and_what_comes(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
+    """Its last lines, without the key; with -f also those of the next start, and of a file that replaces a full one."""
+    key = json.loads((tmp_path / "home" / "engine" / "runtime.json").read_text())["api_key"]
+    code, out, _ = await _said(await kvasir("logs", "-n", "2"))
+    assert code == 0
+    assert "fired up" in out.splitlines()[-1]
+    assert len(out.splitlines()) == 2
+    following = await kvasir("logs", "-f")
+    assert following.stdout is not None
+    async with asyncio.timeout(60):
+        while "fired up" not in (line := (await following.stdout.readline()).decode()):
+            assert key not in line
+        await owner.restart()
+        while "fired up" not in (await following.stdout.readline()).decode():
+            pass
+        log = tmp_path / "home" / "engine" / "engine.log"
+        log.rename(log.with_name("engine.log.1"))
+        log.write_text("a new file\n")
+        while (await following.stdout.readline()).decode() != "a new file\n":
+            pass
+
+
+async def test_without_an_owner(kvasir: Kvasir, model: Path, tmp_path: Path) -> None:
+    """Nothing to stop, no log; start runs it here until it is told to end, and others use it meanwhile."""
+    code, _, err = await _said(await kvasir("stop"))
+    assert (code, "kvasir run" in err) == (1, True)
+    code, _, err = await _said(await kvasir("logs"))
+    assert (code, "no engine has run" in err) == (1, True)
+    host = await kvasir("start")
+    await until(lambda: Engine.peek(tmp_path / "home").state is State.READY, 60)
+    code, out, _ = await _said(await kvasir("status"))
+    assert (code, out.split()[0]) == (0, "ready")
+    host.send_signal(signal.SIGTERM)
+    code, out, _ = await _said(host)
+    assert (code, out.split()[0]) == (0, "ready")
+    assert not any(alive(int(pid)) for pid in (model / "starts").read_text().split())
+    assert Engine.peek(tmp_path / "home").state is State.ABSENT
