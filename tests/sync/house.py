@@ -218,7 +218,7 @@ class Replaced:
 async def replaced(house: House, count: int) -> Replaced:
     """Replace a document of three passages ``count`` times, while two search for it as quickly as they can.
 
-    One asks as an answer does: another document's passage may take the place of one of its own, so some of it is enough.
+    One asks as an answer does: passages of other documents may take places, so some of the version is enough.
     The other has room for every passage of the house, and must see a version whole.
     """
     parts = ("one", "two", "three")
