@@ -19,6 +19,7 @@ from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from bot.web_settings import passwords, web_settings
 from engine.settings import EngineSettings
+from engine.weights.origin import HUB, Whence
 from knowledge.settings import Consistency, KnowledgeSettings, Placement
 
 RUN_CONFIG = ".kvasir-run.toml"
@@ -40,6 +41,9 @@ class Environment(BaseModel):
     KVASIR_CONFIG: Path | None = None
     KVASIR_SANDBOX_PORT: int = Field(default=3000, ge=0, le=65535)
     KVASIR_MODEL: str | None = None
+    KVASIR_WEIGHTS: str | None = Field(default=None, pattern=r"^(s3://[^/]+(/.*)?|[/~.].*)$")
+    HF_ENDPOINT: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/\S*)?$")
+    HF_TOKEN: SecretStr | None = None
     KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://")
     KVASIR_ENGINE_API_KEY: SecretStr | None = None
     KVASIR_METRICS_PORT: int | None = Field(default=None, ge=0, le=65535)
@@ -72,6 +76,8 @@ _MEANING = {
     "KVASIR_SANDBOX_PORT": "a port number from 0 to 65535",
     "KVASIR_METRICS_PORT": "a port number from 0 to 65535",
     "KVASIR_METRICS_HOST": "an address of this machine such as 127.0.0.1 or 0.0.0.0",
+    "KVASIR_WEIGHTS": "a folder that begins with / or ~, or s3://bucket/prefix",
+    "HF_ENDPOINT": "an address that begins with http:// or https://, without a password",
     "KVASIR_ENGINE_URL": "an address that begins with http:// or https://",
     "WEAVIATE_URL": "an address that begins with http:// or https://, or several with commas between",
     "WEAVIATE_GRPC_URL": "an address such as http://host:50051, or several with commas between",
@@ -118,7 +124,7 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Return what no log may show."""
         slack = self.slack
-        found = [self.engine.api_key, self.knowledge.weaviate_api_key, self.database_url]
+        found = [self.engine.api_key, self.engine.weights.token, self.knowledge.weaviate_api_key, self.database_url]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += passwords(self.knowledge.web)
@@ -166,6 +172,7 @@ def load(
             model=environment.KVASIR_MODEL,
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
+            weights=_whence(environment, path.parent),
         ),
         knowledge=KnowledgeSettings(
             home=home,
@@ -219,6 +226,13 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
         raise SettingsError(f"{name} should be {_MEANING.get(name, 'of another form')}. See .env.example.") from None
+
+
+def _whence(environment: Environment, base: Path) -> Whence:
+    place = environment.KVASIR_WEIGHTS
+    if place is not None and not place.startswith("s3://"):
+        place = str(_absolute(Path(place), base))
+    return Whence(place, environment.HF_ENDPOINT or HUB, _secret(environment.HF_TOKEN))
 
 
 def _placement(environment: Environment) -> Placement:

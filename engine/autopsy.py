@@ -162,7 +162,7 @@ _TROUBLES: Sequence[tuple[re.Pattern[str], str, bool]] = (
     (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", False),
     (
         re.compile(r"SafetensorError|Error while deserializing header|PytorchStreamReader failed"),
-        "the model's weights are damaged or incomplete: remove them and fetch them again",
+        "the model's weights are damaged or incomplete: start again, and every file is compared",
         True,
     ),
     (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ from typing import ClassVar, Literal
 from engine.errors import InstallError
 from engine.hardware import disk_free_bytes
 from engine.launch import without_ours
+from engine.locks import locked
 from engine.logtail import LogTail
 
 Kind = Literal["cpu", "cuda"]
@@ -192,7 +192,7 @@ class UvProgress:
 async def _building(folder: Path, whole: Callable[[], bool], report: Report) -> AsyncIterator[Path | None]:
     """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    async with _locked(folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")):
+    async with locked(folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")):
         scratch = await asyncio.to_thread(_scratch, folder, whole)
         try:
             yield scratch
@@ -220,23 +220,6 @@ def _scratch(folder: Path, whole: Callable[[], bool]) -> Path | None:
 def _put_in_place(scratch: Path, folder: Path) -> None:
     scratch.chmod(0o755)
     scratch.rename(folder)
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold a lock file against other processes; it falls with this process, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                on_wait()
-                await asyncio.sleep(0.2)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def _run(

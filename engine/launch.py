@@ -12,7 +12,7 @@ from engine.plans import Plan
 HOST = "127.0.0.1"
 _QUEUED_REQUESTS = 256
 """More than these wait in vain; the engine then says that its queue is full."""
-_KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "PYTHON", "VIRTUAL_ENV")
+_KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
 """Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
 
 

@@ -32,7 +32,7 @@ _RUNNING = (_S.STARTING, _S.READY, _S.DEGRADED)
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     **{(state, _E.INSTALL): _S.INSTALLING for state in (_S.ABSENT, _S.FAILED)},
-    **{(state, _E.DOWNLOAD): _S.DOWNLOADING for state in (_S.ABSENT, _S.INSTALLING, _S.FAILED)},
+    **{(state, _E.DOWNLOAD): _S.DOWNLOADING for state in (_S.ABSENT, _S.INSTALLING, _S.STARTING, _S.FAILED)},
     **{(state, _E.LAUNCH): _S.STARTING for state in (_S.ABSENT, _S.INSTALLING, _S.DOWNLOADING, _S.FAILED)},
     **{(state, _E.CAME_UP): _S.READY for state in (_S.STARTING, _S.DEGRADED)},
     (_S.READY, _E.WENT_SILENT): _S.DEGRADED,

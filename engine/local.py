@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import fit, flags
+from engine.autopsy import Death, finding
 from engine.client import Endpoint, EngineClient
 from engine.climb import ClimbFile
 from engine.climber import Climber
@@ -23,11 +24,12 @@ from engine.lifecycle import Event
 from engine.logtail import LogFile
 from engine.runtime import RuntimeFile
 from engine.settings import EngineSettings
-from engine.supervisor import Job, Policy, Supervisor
+from engine.supervisor import Job, Policy, Supervisor, Verdict
+from engine.weights.store import Weights
 from engine.wire import Loads
 
-_INSTALL_WEIGHT, _MODEL_WEIGHT, _START_WEIGHT = 6.0, 2.0, 3.0
-"""How long installing, converting and starting take, roughly, to each other."""
+_INSTALL_WEIGHT, _CONVERT_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 2.0, 24.0, 3.0
+"""How long installing, converting, fetching weights and starting take, roughly, to each other."""
 NOT_INSTALLED = "The engine is not installed yet; `kvasir run` installs it."
 
 
@@ -51,10 +53,10 @@ class Vitals:
     """How long the last start took."""
 
 
-def spans(*, install: bool, convert: bool) -> Spans:
+def spans(*, install: bool, convert: bool, fetch: bool = False) -> Spans:
     """Return the shares of the way, leaving out what is done already."""
     before = _INSTALL_WEIGHT * install
-    after = before + _MODEL_WEIGHT * convert
+    after = before + _CONVERT_WEIGHT * convert + _FETCH_WEIGHT * fetch
     whole = after + _START_WEIGHT
     return Spans(before / whole, after / whole)
 
@@ -71,6 +73,7 @@ class LocalEngine:
         self,
         settings: EngineSettings,
         installer: Installer,
+        weights: Weights,
         connection: Connection,
         runtime: RuntimeFile,
         probe: Callable[[Path], Machine],
@@ -78,6 +81,7 @@ class LocalEngine:
         """Take its collaborators; nothing is looked at before ``run``."""
         self._settings = settings
         self._installer = installer
+        self._weights = weights
         self._connection = connection
         self._board = connection.board
         self._folder = runtime.folder
@@ -85,7 +89,6 @@ class LocalEngine:
         self._client: EngineClient | None = None
         self._supervisor: Supervisor | None = None
         self._climber: Climber | None = None
-        self._stand_in: str | None = None
         self.published: Endpoint | None = None
         self.model_path: str | None = None
 
@@ -146,7 +149,7 @@ class LocalEngine:
         if plan.device == "xpu" or machine.vendor == "amd":
             raise EngineRefused(plan.note)
         self._board.describe(model=plan.variant.name, stand_in=plan.variant.stand_in, url=None)
-        share = self._spans(plan)
+        share = await asyncio.to_thread(self._spans, plan)
         if share.starting and not install:
             self._board.note(NOT_INSTALLED)
             return
@@ -155,7 +158,7 @@ class LocalEngine:
         climber = self._climber = Climber(plan, machine, ClimbFile(self._folder / "ladder.json"), environment)
         if fresh:
             climber.forget()
-        self._stand_in = await self._model_and_flags(climber.plan, python, share)
+        await self._model_and_flags(climber.plan, python, share)
         note = f" {climber.note()}" if climber.note() else ""
         self._board.move(Event.LAUNCH, f"The engine is starting.{note}", progress=share.starting)
         self._supervisor = Supervisor(self._job(climber, python, share), self._board, self._policy(plan))
@@ -165,6 +168,7 @@ class LocalEngine:
         return spans(
             install=not self._installer.installed(_environment(plan)),
             convert=plan.variant.stand_in and not self._installer.has_stand_in(),
+            fetch=not plan.variant.stand_in and self._weights.to_fetch(plan.weights),
         )
 
     async def _install(self, plan: fit.Plan, share: Spans) -> Path:
@@ -172,24 +176,30 @@ class LocalEngine:
             self._board.move(Event.INSTALL, "The engine is being installed (once).", progress=0.0)
         return await self._installer.install(_environment(plan), self._report(0.0, share.installed))
 
-    async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> str | None:
-        """Fetch the model and meanwhile see that this SGLang knows every flag; return as ``_model``."""
+    async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> None:
+        """Fetch the model and meanwhile see that this SGLang knows every flag."""
         made = self._launch(plan, python, plan.weights.repo, 0, "")
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(flags.check(made.argv[3:], python, made.environment))
-                model = both.create_task(self._model(plan, share))
+                both.create_task(self._model(plan, share))
         except* EngineError as group:
             raise group.exceptions[0] from None
-        return model.result()
 
-    async def _model(self, plan: fit.Plan, share: Spans) -> str | None:
-        """Return the folder of the stand-in, None for a model that SGLang is told of as the plan names it."""
-        if not plan.variant.stand_in:
-            return None
-        if share.starting > share.installed:
-            self._board.move(Event.DOWNLOAD, "The stand-in model is being fetched (once).", progress=share.installed)
-        return str(await self._installer.install_stand_in(self._report(share.installed, share.starting)))
+    async def _model(self, plan: fit.Plan, share: Spans) -> Path:
+        """Return the folder that SGLang loads, so that it fetches nothing itself."""
+        stand_in = plan.variant.stand_in
+        missing = not self._installer.has_stand_in() if stand_in else await self._to_fetch(plan)
+        if missing:
+            what = "stand-in model is" if stand_in else f"weights of {plan.variant.name} are"
+            self._board.move(Event.DOWNLOAD, f"The {what} being fetched (once).", progress=share.installed)
+        report = self._report(share.installed, share.starting)
+        if stand_in:
+            return await self._installer.install_stand_in(report)
+        return await self._weights.provide(plan.weights, report)
+
+    async def _to_fetch(self, plan: fit.Plan) -> bool:
+        return await asyncio.to_thread(self._weights.to_fetch, plan.weights)
 
     def _report(self, begin: float, end: float) -> Report:
         def report(share: float | None, doing: str) -> None:
@@ -207,19 +217,29 @@ class LocalEngine:
         async def start(port: int) -> Launch:
             plan = climber.plan
             variant = plan.variant
-            self.model_path = self._stand_in or plan.weights.repo
+            # A rung may lead to another checkpoint, which is fetched now.
+            self.model_path = str(await self._model(plan, share))
+            if self._board.status.state is State.DOWNLOADING:
+                self._board.move(Event.LAUNCH, "The engine is starting.", progress=share.starting)
             made = self._launch(plan, python, self.model_path, port, key)
             await self._point_to(
                 Endpoint(made.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
             )
             return made
 
+        def judge(death: Death) -> Verdict | None:
+            verdict = climber.judge(death)
+            damaged = verdict is not None and not verdict.again and finding(death) is None
+            if damaged and not climber.plan.variant.stand_in:
+                self._weights.doubt(climber.plan.weights)
+            return verdict
+
         return Job(
             launch=start,
             healthy=self._healthy,
             ready=lambda made: self._ready(climber.plan, made),
             lock=self._folder / "process.lock",
-            judge=climber.judge,
+            judge=judge,
             loads=self._loads,
             secrets=(key,),
             on_line=LogFile(self._folder / "engine.log").write,

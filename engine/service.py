@@ -23,6 +23,7 @@ from engine.local import LocalEngine, Vitals
 from engine.orders import Orders
 from engine.runtime import Runtime, RuntimeFile
 from engine.settings import EngineSettings
+from engine.weights.store import Weights
 
 _log = logging.getLogger("kvasir.engine")
 
@@ -53,7 +54,14 @@ class Engine:
         self._board = StatusBoard(self._publish)
         self._runtime = RuntimeFile(settings.home)
         self._connection = Connection(self._board, unpack)
-        self._local = LocalEngine(settings, Installer(settings.cache, unpack), self._connection, self._runtime, machine)
+        self._local = LocalEngine(
+            settings,
+            Installer(settings.cache, unpack),
+            Weights(settings.cache, settings.weights),
+            self._connection,
+            self._runtime,
+            machine,
+        )
         self._orders = Orders(self._board, lambda fresh: self._local.run(install=self._install, fresh=fresh))
         self._install = True
         self._life: asyncio.Task[None] | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.client import Deadlines
 from engine.supervisor import Policy
+from engine.weights.origin import Whence
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class EngineSettings:
     """An engine that someone else runs (``KVASIR_ENGINE_URL``); nothing is started here then."""
     api_key: str | None = field(default=None, repr=False)
     """The key of that engine (``KVASIR_ENGINE_API_KEY``)."""
+    weights: Whence = field(default_factory=Whence)
+    """Where a model's weights come from."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     policy: Policy = field(default_factory=Policy)
     remote_poll_s: float = 15.0

@@ -63,6 +63,8 @@ class Checkpoint:
     """The least compute capability of a card as SGLang checks it, times ten: 80 is an A100; 0 for any."""
     quantise: str | None = None
     """SGLang's ``--quantization`` while it loads, for weights that are published in bfloat16; None for all others."""
+    revision: str | None = None
+    """The hub's commit that is used; None: the newest at the first start, kept for later ones."""
     size_bytes: int | None = None
     """As counted in a folder; None where it follows from the shape."""
 

@@ -1,0 +1,162 @@
+"""An S3 bucket, or what speaks as S3 does, with models under the names that the hub gives them.
+
+Credentials, region and address are AWS's own variables and files, as its tools read them (``AWS_*``, ``~/.aws``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from engine.errors import InstallError
+from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, read_sums
+from engine.weights.origin import Passing
+
+_LIST_S = 120.0
+_SUMS_S = 60.0
+_SUMS_BYTES = 2**20
+_CHUNK_BYTES = 2**20
+_CONFIG = {"connect_timeout": 20, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
+"""Trying again is the fetcher's business, in one layer."""
+_DENIED = {
+    "AccessDenied", "AllAccessDisabled", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
+    "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "401", "403",
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
+}  # fmt: skip
+_ABSENT = {"NoSuchBucket", "NoSuchKey", "PermanentRedirect", "404"}
+
+
+class Bucket:
+    """The models below one prefix."""
+
+    def __init__(self, url: str) -> None:
+        """``url``: ``s3://bucket/prefix``."""
+        self._url = url.rstrip("/")
+        self._bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
+        self._opening = asyncio.Lock()
+        self._client: Any = None
+
+    @property
+    def shown(self) -> str:
+        """Return its address."""
+        return self._url
+
+    async def listing(self, repo: str, revision: str | None) -> Listing:
+        """Return the files directly under the model's name; see ``Origin.listing``.
+
+        The revision is a fingerprint of names, sizes and ETags. One that was pinned and is no more is told.
+        """
+        with self._telling(repo):
+            async with asyncio.timeout(_LIST_S):
+                found = [RemoteFile(key, size, None, etag) async for key, size, etag in self._objects(repo)]
+            async with asyncio.timeout(_SUMS_S):
+                sums = await self._sums(repo) if any(file.name == SUMS for file in found) else {}
+        if not found:
+            raise self._absent(repo)
+        told = "\n".join(f"{file.name} {file.size_bytes} {file.version}" for file in sorted(found, key=_name))
+        now = hashlib.sha256(told.encode()).hexdigest()[:40]
+        if revision is not None and revision != now:
+            raise InstallError(
+                f"{self._url}/{repo} is not what it was when its weights were begun. To take what is there now, remove "
+                "pin.json from the model's folder in KVASIR_CACHE/weights, then start again."
+            )
+        return Listing(now, tuple(replace(file, digest=sums.get(file.name)) for file in found))
+
+    async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:  # noqa: ARG002
+        """Stream an object, exactly as it was listed; see ``Origin.read``."""
+        with self._telling(f"{repo}/{file.name}"):
+            client = await self._opened()
+            wanted = {"Bucket": self._bucket, "Key": self._key(repo, file.name), "IfMatch": file.version}
+            answer = await client.get_object(**wanted, Range=f"bytes={offset}-") if file.size_bytes else None
+            if answer is not None:
+                async with answer["Body"] as body:
+                    while chunk := await body.read(_CHUNK_BYTES):
+                        yield chunk
+
+    async def close(self) -> None:
+        """Close the client."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _objects(self, repo: str) -> AsyncGenerator[tuple[str, int, str], None]:
+        client, root = await self._opened(), self._key(repo, "")
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=root, Delimiter="/")
+        async for page in pages:
+            for one in page.get("Contents", ()):
+                if name := one["Key"].removeprefix(root):
+                    yield name, int(one["Size"]), one["ETag"]
+
+    async def _sums(self, repo: str) -> Mapping[str, Digest]:
+        client = await self._opened()
+        answer = await client.get_object(Bucket=self._bucket, Key=self._key(repo, SUMS))
+        async with answer["Body"] as body:
+            text: bytes = await body.read(_SUMS_BYTES)
+            return read_sums(text.decode("utf-8", errors="replace"))
+
+    def _key(self, repo: str, name: str) -> str:
+        return "/".join((*([self._prefix] if self._prefix else []), repo, name))
+
+    async def _opened(self) -> Any:  # noqa: ANN401  # the client comes without types
+        async with self._opening:
+            if self._client is None:
+                s3fs = await asyncio.to_thread(_s3fs)
+                files = s3fs.S3FileSystem(
+                    asynchronous=True, skip_instance_cache=True, use_listings_cache=False, config_kwargs=_CONFIG
+                )
+                self._client = await files.set_session()
+            return self._client
+
+    @contextlib.contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Turn what the client raises into our errors."""
+        try:
+            yield
+        except (InstallError, Passing):
+            raise
+        except TimeoutError:
+            raise Passing("it fell silent") from None
+        except Exception as error:  # noqa: BLE001  # the client's errors have no common class
+            raise self._told(error, what) from None
+
+    def _told(self, error: Exception, what: str) -> Exception:
+        """Return our error for the client's; none of its words."""
+        code = _code(error)
+        if code in _DENIED:
+            return InstallError(
+                f"{self._url} does not let {what} be read ({code}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "which need the rights s3:ListBucket and s3:GetObject."
+            )
+        if code in _ABSENT:
+            return self._absent(what)
+        if code in {"PreconditionFailed", "412"}:
+            return InstallError(f"{self._url}/{what} was replaced while it was fetched. Start again.")
+        return Passing(f"it answered {code}" if code.isalnum() and code else "the connection was cut")
+
+    def _absent(self, what: str) -> InstallError:
+        return InstallError(
+            f"There is no {self._url}/{what}. Put the model's files there, under the name that the hub gives it, and "
+            "check KVASIR_WEIGHTS and AWS_ENDPOINT_URL."
+        )
+
+
+def _name(file: RemoteFile) -> str:
+    return file.name
+
+
+def _s3fs() -> Any:  # noqa: ANN401  # a module
+    import s3fs  # noqa: PLC0415  # slow to load
+
+    return s3fs
+
+
+def _code(error: Exception) -> str:
+    """Return the store's code for what went wrong, or the name of the client's own error."""
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        return str(answer.get("Error", {}).get("Code", ""))
+    return type(error).__name__ if type(error).__name__ in _DENIED else ""

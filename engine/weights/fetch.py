@@ -1,0 +1,231 @@
+"""Fetches the files of a listing into a folder: several at once, each resumed, each compared before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from engine.errors import InstallError
+from engine.weights.door import Door
+from engine.weights.listing import RemoteFile
+from engine.weights.origin import Origin, Passing
+
+_T = TypeVar("_T")
+
+GIB = 1024**3
+_AT_ONCE = 4
+_BLOCK_BYTES = 4 * 2**20
+"""Written at once; what a kill costs of each file at most."""
+_FRUITFUL_BYTES = 2**20
+"""A try that brought less counts as a failure like those before it."""
+_REPORT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often an origin is tried, and how long is waited between."""
+
+    tries: int = 8
+    """In a row without anything new."""
+    first_delay_s: float = 1.0
+    longest_delay_s: float = 60.0
+    longest_asked_s: float = 600.0
+    """Of what a server may ask for by Retry-After."""
+
+    def delay_s(self, failures: int, asked_s: float | None) -> float:
+        """Return the wait after so many failures in a row (from 1); it doubles; what the server asks is kept."""
+        own = min(self.first_delay_s * 2.0 ** (failures - 1), self.longest_delay_s)
+        return max(own, min(asked_s or 0.0, self.longest_asked_s))
+
+
+class Tally:
+    """How much is here and how fast it comes, told about once a second."""
+
+    def __init__(
+        self, total: int, here: int, report: Callable[[float | None, str], None], doing: str,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """``total`` and ``here`` are in bytes; ``doing`` begins each line."""
+        self._total = total
+        self._here = self._began_with = here
+        self._report = report
+        self._doing = doing
+        self._now = now
+        self._began_s = now()
+        self._told_s = float("-inf")
+
+    def add(self, count: int) -> None:
+        """Count bytes that came, or, below zero, that have to come again."""
+        self._here += count
+        now = self._now()
+        if now - self._told_s >= _REPORT_S:
+            self._told_s = now
+            self._report(min(1.0, self._here / max(1, self._total)), f"{self._doing}: {self.told()}{self._left(now)}.")
+
+    def told(self) -> str:
+        """Return how much is here."""
+        return f"{self._here / GIB:.1f} of {self._total / GIB:.1f} GiB"
+
+    def _left(self, now: float) -> str:
+        """Return how long it will still take at the pace so far; without what was here before."""
+        came, took = self._here - self._began_with, now - self._began_s
+        if came <= 0 or took < _REPORT_S:
+            return ""
+        left_s = (self._total - self._here) * took / came
+        return f", about {span(left_s)} left" if left_s >= 1 else ""
+
+
+def span(seconds: float) -> str:
+    """Return a span as a person says it."""
+    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{max(1, round(seconds))} seconds"
+
+
+class Fetcher:
+    """Fetches files of one model at one revision."""
+
+    def __init__(
+        self, origin: Origin, repo: str, revision: str, folder: Path, tally: Tally, door: Door, *,
+        patience: Patience, sleep: Callable[[float], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._origin = origin
+        self._repo = repo
+        self._revision = revision
+        self._folder = folder
+        self._tally = tally
+        self._door = door
+        self._patience = patience
+        self._sleep = sleep
+
+    async def all(self, files: Iterable[RemoteFile], done: Callable[[str], None]) -> None:
+        """Fetch the files; ``done`` is called with the name of each in a thread, when it is in its place and right.
+
+        Raises:
+            InstallError: one cannot be had; the others' parts are kept.
+
+        """
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(file: RemoteFile) -> None:
+            async with gate:
+                await self._one(file)
+                await self._door.run(lambda: done(file.name))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for file in files:
+                    group.create_task(one(file))
+        except* (InstallError, OSError) as failed:
+            raise first(failed) from None
+
+    async def _one(self, file: RemoteFile) -> None:
+        """Fetch one file; bytes that do not hash to what they must are fetched once more."""
+        part = self._folder / file.part
+        for _ in range(2):
+            await self._fill(part, file)
+            if file.digest is None or await self._door.matches(part, file.digest):
+                await self._door.run(lambda: _put(part, self._folder / file.name))
+                return
+            await self._door.run(part.unlink)
+            self._tally.add(-file.size_bytes)
+        raise InstallError(
+            f"{file.name} of {self._repo} came damaged from {self._origin.shown} twice: its {file.size_bytes:,} bytes "
+            "do not hash to what is published. Check the mirror, proxies and the disk, then start again."
+        )
+
+    async def _fill(self, part: Path, file: RemoteFile) -> None:
+        """Go on with a part until it has all its bytes."""
+        part.touch()
+        failures = 0
+        while (have := part.stat().st_size) < file.size_bytes:
+            why, asked_s = "the connection was cut", None
+            try:
+                await self._go_on(part, file, have)
+            except Passing as passing:
+                why, asked_s = str(passing), passing.retry_after_s
+            gained = part.stat().st_size - have
+            if have + gained >= file.size_bytes:
+                break
+            failures = 1 if gained >= _FRUITFUL_BYTES else failures + 1
+            if failures >= self._patience.tries:
+                raise self._gave_up(why)
+            await self._sleep(self._patience.delay_s(failures, asked_s))
+
+    async def _go_on(self, part: Path, file: RemoteFile, have: int) -> None:
+        """Add to a part what the origin streams, until its end."""
+        block = bytearray()
+        try:
+            async with aclosing(self._origin.read(self._repo, self._revision, file, have)) as chunks:
+                async for chunk in chunks:
+                    have += len(chunk)
+                    if have > file.size_bytes:
+                        raise InstallError(
+                            f"{self._origin.shown} sends more of {file.name} than it said. Check it, then start again."
+                        )
+                    block += chunk
+                    self._tally.add(len(chunk))
+                    if len(block) >= _BLOCK_BYTES:
+                        await self._add(part, block)
+        finally:
+            # Whatever ended the stream, what came of it is kept; this is short, and not awaited.
+            _append(part, block)
+
+    async def _add(self, part: Path, block: bytearray) -> None:
+        taken = bytes(block)
+        block.clear()
+        await self._door.run(lambda: _append(part, taken))
+
+    def _gave_up(self, why: str) -> InstallError:
+        return InstallError(
+            f"{self._origin.shown} was tried {self._patience.tries} times: {why}. {self._tally.told()} of {self._repo} "
+            "are here and are kept. Check the network, or set HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
+        )
+
+
+async def patiently(
+    call: Callable[[], Awaitable[_T]], shown: str, patience: Patience, sleep: Callable[[float], Awaitable[None]]
+) -> _T:
+    """Return what a call returns, tried again as long as it may go well the next time.
+
+    Raises:
+        InstallError: it was tried often enough.
+
+    """
+    for failures in range(1, patience.tries + 1):
+        try:
+            return await call()
+        except Passing as passing:
+            why = str(passing)
+            if failures < patience.tries:
+                await sleep(patience.delay_s(failures, passing.retry_after_s))
+    raise InstallError(
+        f"{shown} was tried {patience.tries} times: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
+        "mirror or KVASIR_WEIGHTS to a folder, then start again."
+    )
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group, however deep."""
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _append(part: Path, block: bytes | bytearray) -> None:
+    if block:
+        with part.open("ab") as file:
+            file.write(block)
+
+
+def _put(part: Path, path: Path) -> None:
+    """Put a part that is whole in its place, on the disk and not only on its way there."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,163 @@
+"""The hub, or a mirror of it: ``huggingface_hub`` says what there is and at which commit; the bytes are streamed here.
+
+Its own downloader works in threads that cannot be stopped, and begins a file anew after a kill where it uses Xet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+from engine.errors import InstallError
+from engine.weights.door import Door
+from engine.weights.listing import Digest, Listing, RemoteFile
+from engine.weights.origin import Passing
+
+_LIST_S = 30.0
+_CONNECT_S = 20.0
+_SILENT_S = 60.0
+"""Between two pieces of a file."""
+_CHUNK_BYTES = 2**20
+_PASSING = {
+    HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT,
+}  # fmt: skip
+
+
+class Hub:
+    """One hub by its address."""
+
+    def __init__(self, endpoint: str, token: str | None) -> None:
+        """``token`` is sent to this address alone, not to where it redirects."""
+        self._endpoint = endpoint.rstrip("/")
+        self._token = token
+        self._door = Door(1)
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return its address."""
+        return self._endpoint
+
+    async def listing(self, repo: str, revision: str | None) -> Listing:
+        """Return the files of a model with sizes and hashes; see ``Origin.listing``."""
+        try:
+            async with asyncio.timeout(2 * _LIST_S):
+                info = await self._door.run(lambda: self._info(repo, revision))
+        except TimeoutError as error:
+            raise Passing("it did not answer in time") from error
+        except Exception as error:  # noqa: BLE001  # the library's errors and its client's have no common class
+            raise self._told(error, repo, revision) from None
+        files = tuple(_file(sibling) for sibling in info.siblings or () if sibling.size is not None)
+        if not info.sha or not files:
+            raise InstallError(
+                f"{self._endpoint} does not say how large the files of {repo} are. Use another mirror (HF_ENDPOINT), "
+                "or a folder (KVASIR_WEIGHTS)."
+            )
+        return Listing(info.sha, files)
+
+    async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
+        """Stream a file; see ``Origin.read``."""
+        headers = {"Accept-Encoding": "identity", "Range": f"bytes={offset}-"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        url = f"{self._endpoint}/{repo}/resolve/{revision}/{file.name}"
+        try:
+            async with self._opened().get(url, headers=headers if offset else _whole(headers)) as answer:
+                if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+                    raise self._refusal(answer.status, answer.headers, f"{file.name} of {repo}", repo)
+                passed = offset if answer.status == HTTPStatus.OK else 0  # it knows no ranges
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                    yield chunk[min(passed, len(chunk)) :]
+                    passed -= min(passed, len(chunk))
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise Passing(_reason(error)) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._door.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _info(self, repo: str, revision: str | None) -> Any:  # noqa: ANN401  # the library's own
+        import huggingface_hub  # noqa: PLC0415  # half a second
+
+        api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token or False)
+        return api.model_info(repo, revision=revision, files_metadata=True, timeout=_LIST_S)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
+            self._session = aiohttp.ClientSession(timeout=limits, trust_env=True, auto_decompress=False)
+        return self._session
+
+    def _told(self, error: Exception, repo: str, revision: str | None) -> Exception:
+        """Return our error for the library's; none of its words, which may quote an address with credentials."""
+        from huggingface_hub import errors  # noqa: PLC0415
+
+        if isinstance(error, errors.OfflineModeIsEnabled):
+            return InstallError(
+                f"{repo} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it. Unset that, or set "
+                "KVASIR_WEIGHTS to a folder that has it."
+            )
+        if isinstance(error, errors.HFValidationError):
+            return InstallError(f"{repo} is not a name that a hub could have. Set KVASIR_MODEL to a model's name.")
+        if isinstance(error, errors.RevisionNotFoundError):
+            return InstallError(f"{self._endpoint} has {repo}, but not at the commit {revision}. Use another mirror.")
+        if isinstance(error, errors.HfHubHTTPError):
+            status, headers = error.response.status_code, error.response.headers
+            return self._refusal(status, headers, repo, repo, gated=isinstance(error, errors.GatedRepoError))
+        if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+            return InstallError(f"{self._endpoint} does not answer as a hub does. Check HF_ENDPOINT.")
+        return Passing(_reason(error))
+
+    def _refusal(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401
+        """Return the error for an answer that is not a file."""
+        if status in _PASSING:
+            return Passing(f"it answered {status}", retry_after_s(headers.get("Retry-After")))
+        if gated or headers.get("X-Error-Code") == "GatedRepo":
+            return InstallError(
+                f"{repo} is gated: its makers give it to those who accept their terms. Accept them at "
+                f"{self._endpoint}/{repo}, then set HF_TOKEN to a token of that account that may read."
+            )
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+            token = "the HF_TOKEN that is set may not read it" if self._token else "it is private (set HF_TOKEN)"
+            return InstallError(f"{self._endpoint} does not give out {what} ({status}): it is not there, or {token}.")
+        return InstallError(f"{self._endpoint} answered {status} for {what}. Check HF_ENDPOINT, or use another mirror.")
+
+
+def retry_after_s(told: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, which is a number or a date; None without one that can be read."""
+    if told is None:
+        return None
+    if told.strip().isdecimal():
+        return float(told)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _file(sibling: Any) -> RemoteFile:  # noqa: ANN401  # the library's own
+    if sibling.lfs is not None:
+        return RemoteFile(sibling.rfilename, sibling.size, Digest("sha256", sibling.lfs.sha256))
+    return RemoteFile(sibling.rfilename, sibling.size, Digest("git", sibling.blob_id) if sibling.blob_id else None)
+
+
+def _whole(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "Range"}
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return "it fell silent"
+    if "Connect" in type(error).__name__ and "Disconnect" not in type(error).__name__:
+        return "it cannot be reached"
+    return "the connection was cut"

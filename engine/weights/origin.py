@@ -1,0 +1,84 @@
+"""Where weights come from: what is asked of an origin, and the one that a setting names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from engine.errors import InstallError
+from engine.weights.listing import Listing, RemoteFile
+
+HUB = "https://huggingface.co"
+
+
+class Passing(Exception):
+    """Something that may go well the next time: a cut connection, an overloaded or restarting server."""
+
+    def __init__(self, why: str, retry_after_s: float | None = None) -> None:
+        """``retry_after_s``: how long the server asked to be left alone."""
+        super().__init__(why)
+        self.retry_after_s = retry_after_s
+
+
+class Origin(Protocol):
+    """A place with models under the names that the hub gives them."""
+
+    @property
+    def shown(self) -> str:
+        """Return the place as a person is told of it, without credentials."""
+
+    async def listing(self, repo: str, revision: str | None) -> Listing:
+        """Return what there is of a model, at that revision or at the newest.
+
+        Raises:
+            Passing: it may go well the next time.
+            InstallError: it will not; says why and the next step.
+
+        """
+
+    def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
+        """Stream a file's bytes from ``offset`` on; raises as ``listing``, and ``Passing`` where the stream is cut."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whence:
+    """What the configuration says of where weights come from."""
+
+    place: str | None = None
+    """A folder or ``s3://bucket/prefix`` with models under their hub's names (``KVASIR_WEIGHTS``); None for the hub."""
+    endpoint: str = HUB
+    """Of the hub or of a mirror of it (``HF_ENDPOINT``)."""
+    token: str | None = field(default=None, repr=False)
+    """The hub's (``HF_TOKEN``)."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Return the folder that models are used in where they lie, None for an origin that they are fetched from."""
+        return None if self.place is None or self.is_bucket else Path(self.place).expanduser()
+
+    @property
+    def is_bucket(self) -> bool:
+        """Say whether it is an S3 bucket."""
+        return self.place is not None and self.place.startswith("s3://")
+
+    def open(self) -> Origin:
+        """Return the origin; nothing is connected before it is asked.
+
+        Raises:
+            InstallError: the place is of no known form.
+
+        """
+        if self.is_bucket and self.place is not None:
+            from engine.weights.bucket import Bucket  # noqa: PLC0415  # slow to load, and needed by few
+
+            return Bucket(self.place)
+        if self.place is not None:
+            raise InstallError(f"KVASIR_WEIGHTS is {self.place}, which is a folder: nothing is fetched from there.")
+        from engine.weights.hub import Hub  # noqa: PLC0415  # as above
+
+        return Hub(self.endpoint, self.token)

@@ -1,0 +1,75 @@
+"""Whether safetensors files are as long as their own headers say, and hold what the index says. Blocking."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LENGTH_BYTES = 8
+_LONGEST_HEADER_BYTES = 100_000_000
+"""The format's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file that cannot be what it should be."""
+
+    name: str
+    why: str
+    """Goes on from the name: "is 3 bytes long, …"."""
+
+
+def damages(folder: Path) -> Iterator[Damage]:
+    """Yield what is wrong with the weights in a folder, by lengths and names alone: no weight is read."""
+    tensors: dict[str, frozenset[str]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        found = _header(path)
+        if isinstance(found, Damage):
+            yield found
+        else:
+            tensors[path.name] = found
+    for path in sorted(folder.glob("*.safetensors.index.json")):
+        yield from _against_index(path, tensors)
+
+
+def _header(path: Path) -> frozenset[str] | Damage:
+    """Return the names of the tensors in a file, or how its length contradicts its header."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if not 0 < length <= min(_LONGEST_HEADER_BYTES, size - _LENGTH_BYTES):
+            return Damage(path.name, f"is {size:,} bytes long and has no whole safetensors header")
+        try:
+            header: dict[str, Any] = json.loads(file.read(length))
+            ends = {name: int(told["data_offsets"][1]) for name, told in header.items() if name != "__metadata__"}
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return Damage(path.name, "has a safetensors header that cannot be read")
+    expected = _LENGTH_BYTES + length + max(ends.values(), default=0)
+    if size != expected:
+        return Damage(path.name, f"is {size:,} bytes long and should be {expected:,} by its own header")
+    return frozenset(ends)
+
+
+def _against_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[Damage]:
+    """Yield the files that the index names and that are not there, or lack a tensor.
+
+    Its ``total_size`` is not compared: published ones are wrong where tensors are shared or were quantised, and every
+    tensor's name and every file's length say more.
+    """
+    try:
+        places: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        wanted: dict[str, set[str]] = {}
+        for tensor, name in places.items():
+            wanted.setdefault(name, set()).add(tensor)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        yield Damage(path.name, "cannot be read as an index of weights")
+        return
+    for name, expected in sorted(wanted.items()):
+        if not os.path.lexists(path.parent / name):
+            yield Damage(name, f"is missing, though {path.name} names it")
+        elif name in tensors and (lost := expected - tensors[name]):
+            yield Damage(name, f"lacks {len(lost)} of the tensors that {path.name} names, {min(lost)} among them")

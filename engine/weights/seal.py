@@ -1,0 +1,67 @@
+"""What was checked in a folder, remembered by size and time, so that a start need not read hundreds of gigabytes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+_Stamp = tuple[int, int]
+
+
+class Seal:
+    """The files of one folder that were found right, in a small file; blocking."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        """``path`` is where it is kept, which may be elsewhere: the folder may be one that nobody writes to."""
+        self._path = path
+        self._folder = folder
+        self._writing = threading.Lock()
+        self._stamps = self._read()
+
+    def holds(self, name: str) -> bool:
+        """Say whether a file is there and as it was when it was checked."""
+        return name in self._stamps and self._stamps[name] == _stamp(self._folder / name)
+
+    def holds_all(self) -> bool:
+        """Say whether the folder was found whole, and every file of it is as it was."""
+        return "" in self._stamps and all(self.holds(name) for name in self._stamps if name)
+
+    def add(self, name: str) -> None:
+        """Remember that a file was found right."""
+        with self._writing:  # several files are finished at once, each in a thread
+            if (stamp := _stamp(self._folder / name)) is not None:
+                self._write({**self._stamps, name: stamp})
+
+    def close(self, names: Iterable[str]) -> None:
+        """Remember that the folder is whole with exactly these files."""
+        stamps = {name: stamp for name in names if (stamp := _stamp(self._folder / name)) is not None}
+        self._write({**stamps, "": (0, 0)})
+
+    def drop(self) -> None:
+        """Remember nothing: everything is read and compared at the next start."""
+        self._stamps = {}
+        self._path.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, _Stamp]:
+        try:
+            told = json.loads(self._path.read_text(encoding="utf-8"))
+            return {str(name): (int(size), int(time_ns)) for name, (size, time_ns) in told.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def _write(self, stamps: dict[str, _Stamp]) -> None:
+        self._stamps = stamps
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._path.with_suffix(".new")
+        scratch.write_text(json.dumps(stamps), encoding="utf-8")
+        scratch.replace(self._path)
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_size, told.st_mtime_ns

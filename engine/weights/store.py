@@ -1,0 +1,289 @@
+"""The folder that SGLang loads a checkpoint from: used where it lies, or fetched once, checked, and remembered.
+
+``KVASIR_CACHE/weights`` has a folder for each model, and in it one for each commit, ``pin.json`` (the commit that was
+found when none was asked for, kept for later starts) and a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from engine.errors import InstallError
+from engine.hardware import disk_free_bytes
+from engine.locks import locked
+from engine.variant import Checkpoint
+from engine.weights.door import Door
+from engine.weights.fetch import GIB, Fetcher, Patience, Tally, patiently
+from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, is_needed, needed, read_sums, refuse_pickles
+from engine.weights.origin import Origin, Whence
+from engine.weights.safetensors import damages
+from engine.weights.seal import Seal
+
+Report = Callable[[float | None, str], None]
+
+_SPARE_BYTES = GIB
+"""Left free beside the weights: logs, the engine's compiled kernels, the state."""
+_SEAL = "checked.json"
+
+
+class Weights:
+    """The checkpoints on this machine."""
+
+    def __init__(
+        self,
+        cache: Path,
+        whence: Whence,
+        *,
+        free_bytes: Callable[[Path], int] = disk_free_bytes,
+        patience: Patience | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Take the cache and where weights come from; nothing is looked at before it is asked for."""
+        self._root = cache / "weights"
+        self._whence = whence
+        self._free_bytes = free_bytes
+        self._patience = patience or Patience()
+        self._sleep = sleep
+
+    def to_fetch(self, checkpoint: Checkpoint) -> bool:
+        """Say whether something of a checkpoint has to be fetched before a start; blocking, one ``stat`` a file."""
+        return self._in_place(checkpoint) is None and self._whole(checkpoint) is None
+
+    def missing_bytes(self, checkpoint: Checkpoint, size_bytes: int) -> int:
+        """Return how many bytes of a checkpoint of that size are still to be fetched; blocking."""
+        return max(0, size_bytes - _size_of(self._home(checkpoint))) if self.to_fetch(checkpoint) else 0
+
+    async def look(self, checkpoint: Checkpoint) -> tuple[str, Listing]:
+        """Ask the origin once what it has of a checkpoint; return the origin's name and what is needed of it.
+
+        Raises:
+            InstallError: it cannot be had from there, or only another time.
+
+        """
+        async with _opened(self._whence) as origin:
+            return origin.shown, await self._listing(origin, checkpoint, Patience(tries=1))
+
+    async def provide(self, checkpoint: Checkpoint, report: Report) -> Path:
+        """Return the folder of a checkpoint, whole and checked; fetch what is not here.
+
+        Raises:
+            InstallError: it cannot be had, the disk is too full, or files are damaged; names them and the next step.
+
+        """
+        door = Door()
+        try:
+            folder = self._in_place(checkpoint)
+            if folder is not None:
+                return await self._checked(folder, door, report)
+            return await self._fetched(checkpoint, door, report)
+        except OSError as error:
+            raise self._no_disk(error) from error
+        finally:
+            door.close()
+
+    def doubt(self, checkpoint: Checkpoint) -> None:
+        """Have every byte of a checkpoint compared again before the next start: loading it has failed."""
+        folder = self._in_place(checkpoint) or self._folder(checkpoint)
+        if folder is not None:
+            self._seal_of(folder).drop()
+
+    # ── Used where it lies ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _in_place(self, checkpoint: Checkpoint) -> Path | None:
+        """Return the folder of somebody else that has the weights, there or not; None where they are fetched."""
+        if os.path.isabs(checkpoint.repo):  # noqa: PTH117  # a hub id is no path
+            return Path(checkpoint.repo)
+        root = self._whence.folder
+        return None if root is None else root / checkpoint.repo
+
+    async def _checked(self, folder: Path, door: Door, report: Report) -> Path:
+        seal = self._seal_of(folder)
+        if await door.run(seal.holds_all):
+            return folder
+        report(None, f"Checking the weights in {folder}.")
+        names = await door.run(lambda: _names(folder))
+        refuse_pickles(names, str(folder))
+        wrong = await door.run(lambda: [f"{found.name} {found.why}" for found in damages(folder)])
+        sums = await door.run(lambda: _sums(folder)) if SUMS in names else {}
+        wrong += [
+            f"{name} is missing, though {SUMS} names it" for name in sums if is_needed(name) and name not in names
+        ]
+        for name in filter(is_needed, sums.keys() & names):
+            if not await door.matches(folder / name, sums[name]):
+                wrong.append(f"{name} does not hash to what {SUMS} says")
+        if wrong:
+            raise InstallError(f"The weights in {folder} are damaged: {_some(wrong)}. Copy these files again.")
+        await door.run(lambda: seal.close(name for name in names if is_needed(name)))
+        return folder
+
+    # ── Fetched ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _fetched(self, checkpoint: Checkpoint, door: Door, report: Report) -> Path:
+        if (whole := await door.run(lambda: self._whole(checkpoint))) is not None:
+            return whole
+        home = self._home(checkpoint)
+        home.mkdir(parents=True, exist_ok=True)
+        async with locked(home / "lock", lambda: report(None, f"Another Kvasir is fetching {checkpoint.repo}.")):
+            if (whole := await door.run(lambda: self._whole(checkpoint))) is not None:
+                return whole
+            async with _opened(self._whence) as origin:
+                report(None, f"Asking {origin.shown} for {checkpoint.repo}.")
+                listing = await self._listing(origin, checkpoint, self._patience)
+                _write_pin(home, origin.shown, listing.revision)
+                return await self._fill(home / listing.revision, checkpoint, origin, listing, door, report)
+
+    async def _fill(
+        self, folder: Path, checkpoint: Checkpoint, origin: Origin, listing: Listing, door: Door, report: Report
+    ) -> Path:  # fmt: skip
+        """Fetch what is missing in a folder and seal it; what is there and not sealed is compared first."""
+        folder.mkdir(exist_ok=True)
+        seal = self._seal_of(folder)
+        missing = [file for file in listing.files if not await _right(folder, file, seal, door)]
+        here = listing.size_bytes - sum(file.size_bytes for file in missing) + _parts_of(folder, missing)
+        self._check_disk(checkpoint, origin, listing.size_bytes, here)
+        tally = Tally(listing.size_bytes, here, report, f"Fetching {checkpoint.repo} from {origin.shown}")
+        fetcher = Fetcher(
+            origin,
+            checkpoint.repo,
+            listing.revision,
+            folder,
+            tally,
+            door,
+            patience=self._patience,
+            sleep=self._sleep,
+        )
+        await fetcher.all(missing, seal.add)
+        for found in await door.run(lambda: list(damages(folder))):
+            await door.run(seal.drop)
+            raise InstallError(
+                f"{found.name} of {checkpoint.repo} {found.why}, and that is how {origin.shown} has it. Choose another "
+                "checkpoint, or tell whoever runs that place."
+            )
+        await door.run(lambda: seal.close(file.name for file in listing.files))
+        return folder
+
+    async def _listing(self, origin: Origin, checkpoint: Checkpoint, patience: Patience) -> Listing:
+        revision = self._asked(checkpoint) or _pinned(self._home(checkpoint), origin.shown)
+        found = await patiently(
+            lambda: origin.listing(checkpoint.repo, revision), origin.shown, patience, self._sleep
+        )  # fmt: skip
+        if not found.revision.isalnum():  # it becomes a folder's name
+            raise InstallError(f"{origin.shown} does not answer as a hub does. Check HF_ENDPOINT.")
+        return needed(found, f"{origin.shown}/{checkpoint.repo}")
+
+    def _whole(self, checkpoint: Checkpoint) -> Path | None:
+        folder = self._folder(checkpoint)
+        return folder if folder is not None and self._seal_of(folder).holds_all() else None
+
+    def _folder(self, checkpoint: Checkpoint) -> Path | None:
+        """Return the folder of the commit that is wanted, None before one is known."""
+        home = self._home(checkpoint)
+        revision = self._asked(checkpoint) or _pinned(home)
+        return None if revision is None else home / revision
+
+    def _asked(self, checkpoint: Checkpoint) -> str | None:
+        """Return the commit that the catalogue pins, which a bucket does not know."""
+        return None if self._whence.is_bucket else checkpoint.revision
+
+    def _home(self, checkpoint: Checkpoint) -> Path:
+        return self._root / checkpoint.repo.replace("/", "--")
+
+    def _seal_of(self, folder: Path) -> Seal:
+        if folder.is_relative_to(self._root):
+            return Seal(folder / _SEAL, folder)
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        return Seal(self._root / "in-place" / f"{name}.json", folder)
+
+    def _check_disk(self, checkpoint: Checkpoint, origin: Origin, size: int, here: int) -> None:
+        free, needed_bytes = self._free_bytes(self._root), size - here + _SPARE_BYTES * (size > here)
+        if free < needed_bytes:
+            raise InstallError(
+                f"There is no room for {checkpoint.repo} from {origin.shown}: {size / GIB:.1f} GiB, of which "
+                f"{(size - here) / GIB:.1f} are still to come and {_SPARE_BYTES / GIB:.0f} has to stay free, and "
+                f"{self._root} has {free / GIB:.1f} GiB. Free some, or set KVASIR_CACHE to a folder on a larger disk."
+            )
+
+    def _no_disk(self, error: OSError) -> InstallError:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return InstallError(
+                f"The disk is full: {self._root} takes no more. What was fetched is kept. Free some, or set "
+                "KVASIR_CACHE to a folder on a larger disk, then start again."
+            )
+        return InstallError(
+            f"The weights cannot be read or written ({error.strerror}: {error.filename or self._root}). Check the disk "
+            "and its rights, then start again."
+        )
+
+
+@contextlib.asynccontextmanager
+async def _opened(whence: Whence) -> AsyncIterator[Origin]:
+    origin = whence.open()
+    try:
+        yield origin
+    finally:
+        await origin.close()
+
+
+async def _right(folder: Path, file: RemoteFile, seal: Seal, door: Door) -> bool:
+    """Say whether a file is in its place and right; one that is not is removed, to be fetched anew."""
+    path = folder / file.name
+    if await door.run(lambda: seal.holds(file.name)):
+        return True
+    if not path.exists():
+        return False
+    whole = path.stat().st_size == file.size_bytes
+    if whole and (file.digest is None or await door.matches(path, file.digest)):
+        await door.run(lambda: seal.add(file.name))
+        return True
+    await door.run(path.unlink)
+    return False
+
+
+def _parts_of(folder: Path, files: list[RemoteFile]) -> int:
+    parts = [folder / file.part for file in files]
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir() if path.is_file()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise InstallError(
+            f"There is no folder {folder}. Put the model's files there, under the name that the hub gives it, or check "
+            "KVASIR_WEIGHTS."
+        ) from None
+
+
+def _sums(folder: Path) -> dict[str, Digest]:
+    return dict(read_sums((folder / SUMS).read_text(encoding="utf-8", errors="replace")))
+
+
+def _some(wrong: list[str]) -> str:
+    return "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")  # noqa: PLR2004
+
+
+def _size_of(home: Path) -> int:
+    return sum(path.stat().st_size for path in home.glob("*/*") if path.is_file())
+
+
+def _pinned(home: Path, origin: str | None = None) -> str | None:
+    """Return the commit that an earlier start found, at that origin if one is given."""
+    try:
+        pin = json.loads((home / "pin.json").read_text(encoding="utf-8"))
+        told, revision = str(pin["origin"]), str(pin["revision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return revision if revision.isalnum() and origin in {None, told} else None
+
+
+def _write_pin(home: Path, origin: str, revision: str) -> None:
+    scratch = home / "pin.new"
+    scratch.write_text(json.dumps({"origin": origin, "revision": revision}), encoding="utf-8")
+    scratch.replace(home / "pin.json")

@@ -1,0 +1,16 @@
+"""A process that fetches weights, for whoever kills it: CACHE ENDPOINT REPO."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from engine.variant import Checkpoint
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+
+if __name__ == "__main__":
+    cache, endpoint, repo = sys.argv[1:]
+    weights = Weights(Path(cache), Whence(endpoint=endpoint))
+    asyncio.run(weights.provide(Checkpoint(repo, "bf16"), lambda _, __: None))

@@ -1,0 +1,327 @@
+"""Weights from a hub: fetched once, resumed, compared, pinned; and what a person is told when that cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from engine.errors import InstallError
+from engine.variant import Checkpoint
+from engine.weights.fetch import Patience, Tally
+from engine.weights.hub import retry_after_s
+from engine.weights.listing import Digest, RemoteFile
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.fake_hub import REPO, TOKEN, FakeHub, fake_hub, model, safetensors
+from tests.engine.fakes import until
+
+GIB = 1024**3
+WANTED = Checkpoint(REPO, "bf16")
+NEEDED = {
+    "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json",
+    "config.json", "tokenizer_config.json",
+}  # fmt: skip
+FIRST = "model-00001-of-00002.safetensors"
+SOON = Patience(tries=4, first_delay_s=0.001, longest_delay_s=0.002)
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[FakeHub]:
+    async with fake_hub() as made:
+        yield made
+
+
+@pytest.fixture
+def make(tmp_path: Path, hub: FakeHub) -> Callable[..., Weights]:
+    def weights(**options: Any) -> Weights:
+        whence = Whence(endpoint=options.pop("endpoint", hub.url), token=TOKEN)
+        return Weights(tmp_path, whence, **{"patience": SOON, **options})
+
+    return weights
+
+
+def quiet(_: float | None, __: str) -> None:
+    """Tell nobody."""
+
+
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "weights" / REPO.replace("/", "--")
+
+
+async def refusal(weights: Weights, checkpoint: Checkpoint = WANTED) -> str:
+    with pytest.raises(InstallError) as caught:
+        await weights.provide(checkpoint, quiet)
+    assert TOKEN not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_what_is_needed_comes_once_and_whole(make: Callable[..., Weights], hub: FakeHub, tmp_path: Path) -> None:
+    """Neither pickles nor programs nor folders; the token goes to the hub alone; a second start asks nobody."""
+    told: list[tuple[float | None, str]] = []
+    assert make().to_fetch(WANTED)
+    folder = await make().provide(WANTED, lambda share, line: told.append((share, line)))
+    assert {path.name for path in folder.iterdir()} == NEEDED | {"checked.json"}
+    assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
+    assert folder == home(tmp_path) / hub.commit
+    assert any(share is not None and "GiB" in line for share, line in told)
+    assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
+    asked = len(hub.asked)
+    assert not make().to_fetch(WANTED)
+    assert await make().provide(WANTED, quiet) == folder
+    assert len(hub.asked) == asked
+
+
+async def test_the_commit_of_the_first_start_is_kept(make: Callable[..., Weights], hub: FakeHub) -> None:
+    """The hub has moved on; a damaged file comes anew, alone, and of the old commit. Another pin is another folder."""
+    folder = await make().provide(WANTED, quiet)
+    old = hub.commit
+    hub.move_on({**model(), FIRST: safetensors("a", "b", fill=99)}, "b" * 40)
+    (folder / FIRST).write_bytes(b"short")
+    hub.served.clear()
+    assert await make().provide(WANTED, quiet) == folder
+    assert set(hub.served) == {FIRST}
+    assert (folder / FIRST).read_bytes() == hub.commits[old][FIRST]
+    pinned = await make().provide(Checkpoint(REPO, "bf16", revision="b" * 40), quiet)
+    assert pinned.name == "b" * 40
+    assert (pinned / FIRST).read_bytes() == hub.files[FIRST]
+
+
+async def test_a_cut_connection_goes_on_where_it_was(make: Callable[..., Weights], hub: FakeHub) -> None:
+    hub.files = model(size=3 * 2**20)
+    hub.cut_after, hub.cuts = 2**20 + 17, 3
+    folder = await make().provide(WANTED, quiet)
+    assert (folder / FIRST).read_bytes() == hub.files[FIRST]
+    assert hub.cuts == 0
+    assert sum(hub.served[name] for name in hub.files if name.startswith("model-")) == hub.weights_bytes
+
+
+async def test_a_mirror_that_knows_no_ranges_still_ends_right(make: Callable[..., Weights], hub: FakeHub) -> None:
+    hub.files = model(size=2**20)
+    hub.cut_after, hub.cuts, hub.ranges = 2**19, 2, False
+    folder = await make().provide(WANTED, quiet)
+    assert (folder / FIRST).read_bytes() == hub.files[FIRST]
+
+
+async def test_wrong_bytes_are_fetched_once_more_then_named(
+    make: Callable[..., Weights], hub: FakeHub, tmp_path: Path
+) -> None:
+    """Once wrong is mended; always wrong is told, and nothing wrong is left to be used or gone on with."""
+    wrong = web.Response(body=bytes(len(hub.files["config.json"])))
+    bad = [wrong]
+    hub.answer = lambda request: bad.pop() if request.path.endswith("config.json") and bad else None
+    folder = await make().provide(WANTED, quiet)
+    assert (folder / "config.json").read_bytes() == hub.files["config.json"]
+    hub.move_on({**hub.files, "tokenizer_config.json": b"[]"}, "c" * 40)
+    hub.answer = lambda request: web.Response(body=b"{}") if request.path.endswith("tokenizer_config.json") else None
+    said = await refusal(make(), Checkpoint(REPO, "bf16", revision="c" * 40))
+    assert "tokenizer_config.json" in said
+    assert "damaged" in said
+    left = {path.name for path in (home(tmp_path) / ("c" * 40)).iterdir()}
+    assert not any(name.startswith("tokenizer_config.json") for name in left)
+
+
+async def test_a_file_that_is_longer_or_shorter_on_the_disk_is_fetched_anew(
+    make: Callable[..., Weights], hub: FakeHub
+) -> None:
+    folder = await make().provide(WANTED, quiet)
+    os.truncate(folder / FIRST, 10)
+    assert make().to_fetch(WANTED)
+    hub.served.clear()
+    await make().provide(WANTED, quiet)
+    assert hub.served == {FIRST: len(hub.files[FIRST])}
+
+
+async def test_doubt_compares_every_byte(make: Callable[..., Weights], hub: FakeHub) -> None:
+    """A flipped byte changes neither size nor, here, time: only after a failed load is it looked for."""
+    folder = await make().provide(WANTED, quiet)
+    before = (folder / FIRST).stat()
+    damaged = bytearray(hub.files[FIRST])
+    damaged[-1] ^= 1
+    (folder / FIRST).write_bytes(damaged)
+    os.utime(folder / FIRST, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not make().to_fetch(WANTED)
+    make().doubt(WANTED)
+    hub.served.clear()
+    await make().provide(WANTED, quiet)
+    assert (folder / FIRST).read_bytes() == hub.files[FIRST]
+    assert set(hub.served) == {FIRST}
+
+
+async def test_no_room_is_said_in_numbers_before_a_byte_comes(make: Callable[..., Weights], hub: FakeHub) -> None:
+    said = await refusal(make(free_bytes=lambda _: GIB // 2))
+    assert "no room" in said
+    assert "0.5 GiB" in said
+    assert "KVASIR_CACHE" in said
+    assert not hub.served
+
+
+async def test_a_disk_that_fills_up_is_told(make: Callable[..., Weights], hub: FakeHub, tmp_path: Path) -> None:
+    """The kernel's own "no space left", from its device for that."""
+    content = hub.files[FIRST]
+    file = RemoteFile(FIRST, len(content), Digest("sha256", hashlib.sha256(content).hexdigest()))
+    folder = home(tmp_path) / hub.commit
+    folder.mkdir(parents=True)
+    (folder / file.part).symlink_to("/dev/full")
+    assert "The disk is full" in await refusal(make())
+    (folder / file.part).unlink()
+    assert (await make().provide(WANTED, quiet) / FIRST).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (403, "GatedRepo", "Accept them at"),
+        (401, "GatedRepo", "HF_TOKEN"),
+        (401, "RepoNotFound", "may not read it"),
+        (404, "RepoNotFound", "is not there"),
+        (404, "RevisionNotFound", "not at the commit"),
+        (418, "", "answered 418"),
+    ],
+)
+async def test_a_refusal_names_the_next_step(
+    make: Callable[..., Weights], hub: FakeHub, status: int, code: str, told: str
+) -> None:
+    headers = {"X-Error-Code": code, "X-Error-Message": "no"}
+    hub.answer = lambda _: web.json_response({"error": "no"}, status=status, headers=headers)
+    assert told in await refusal(make())
+
+
+async def test_a_file_that_is_refused_names_the_next_step(make: Callable[..., Weights], hub: FakeHub) -> None:
+    gated = web.Response(status=403, headers={"X-Error-Code": "GatedRepo"})
+    hub.answer = lambda request: gated if "/resolve/" in request.path else None
+    assert "Accept them at" in await refusal(make())
+
+
+@pytest.mark.parametrize("where", ["/api/", "/resolve/"])
+async def test_an_overloaded_hub_is_left_alone_as_long_as_it_asks(
+    make: Callable[..., Weights], hub: FakeHub, where: str
+) -> None:
+    busy = [web.Response(status=429, headers={"Retry-After": "7"}), web.Response(status=503)]
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    hub.answer = lambda request: busy.pop(0) if where in request.path and busy else None
+    await make(sleep=sleep).provide(WANTED, quiet)
+    assert max(slept) == 7
+    assert len(slept) == 2
+
+
+async def test_what_is_no_hub_is_told(make: Callable[..., Weights], hub: FakeHub) -> None:
+    hub.answer = lambda _: web.Response(text="<html>Welcome</html>", content_type="text/html")
+    assert "HF_ENDPOINT" in await refusal(make())
+    hub.answer = lambda _: web.json_response({"id": REPO, "sha": "../..", "siblings": []})
+    assert "HF_ENDPOINT" in await refusal(make())
+
+
+async def test_pickles_are_refused(make: Callable[..., Weights], hub: FakeHub) -> None:
+    hub.files = {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
+    said = await refusal(make())
+    assert "pytorch_model.bin" in said
+    assert "pickle" in said
+    hub.files = {"config.json": b"{}"}
+    assert "no *.safetensors" in await refusal(make())
+    hub.files = {"model.safetensors": safetensors("a")}
+    assert "config.json" in await refusal(make())
+
+
+async def test_a_hub_whose_own_files_are_damaged_is_named(make: Callable[..., Weights], hub: FakeHub) -> None:
+    hub.files = {**model(), FIRST: safetensors("a", "b")[:-1]}
+    said = await refusal(make())
+    assert FIRST in said
+    assert hub.url in said
+
+
+async def test_a_mirror_that_goes_away_is_told_and_another_goes_on(
+    make: Callable[..., Weights], hub: FakeHub, tmp_path: Path
+) -> None:
+    hub.files = model(size=6 * 2**20)
+    hub.pause_s = 0.01
+    fetching = asyncio.create_task(make().provide(WANTED, quiet))
+    await until(lambda: hub.served[FIRST] > 5 * 2**20)
+    await hub.stop()
+    with pytest.raises(InstallError) as caught:
+        await fetching
+    assert "tried 4 times" in str(caught.value)
+    assert "are kept" in str(caught.value)
+    assert any(home(tmp_path).glob("*/*.part"))
+    assert "cannot be reached" in await refusal(make())
+    async with fake_hub(FakeHub(files=hub.files)) as other:
+        folder = await make(endpoint=other.url).provide(WANTED, quiet)
+        assert (folder / FIRST).read_bytes() == hub.files[FIRST]
+        assert other.served[FIRST] < len(hub.files[FIRST]) - 2**20
+
+
+async def test_one_writer_at_a_time(make: Callable[..., Weights], hub: FakeHub) -> None:
+    hub.pause_s = 0.02
+    folders = await asyncio.gather(*(make().provide(WANTED, quiet) for _ in range(3)))
+    assert len(set(folders)) == 1
+    assert sum(hub.served.values()) == sum(len(hub.files[name]) for name in NEEDED)
+
+
+async def test_cancelled_anywhere_it_stops_and_can_go_on(make: Callable[..., Weights], hub: FakeHub) -> None:
+    """Whatever it was waiting for; nothing half is ever taken for whole."""
+    hub.files = model(size=2**19)
+    for wait in range(0, 60, 3):
+        fetching = asyncio.create_task(make().provide(WANTED, quiet))
+        for _ in range(wait):
+            await asyncio.sleep(0.001)
+        fetching.cancel()
+        async with asyncio.timeout(2):
+            done = await asyncio.gather(fetching, return_exceptions=True)
+        if not isinstance(done[0], asyncio.CancelledError):
+            break
+    folder = await make().provide(WANTED, quiet)
+    assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
+
+
+@pytest.mark.slow
+async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[..., Weights], tmp_path: Path) -> None:
+    """Kill -9: what was written is not fetched again, and what was finished is not even read again."""
+    hub.files = model(size=12 * 2**20)
+    hub.pause_s = 0.02
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("fetcher.py")), str(tmp_path), hub.url, REPO
+    )
+    await until(lambda: hub.served[FIRST] > 11 * 2**20, 60)
+    child.send_signal(signal.SIGKILL)
+    await child.wait()
+    await asyncio.sleep(0.1)
+    hub.pause_s = 0.0
+    before = sum(hub.served.values())
+    folder = await make().provide(WANTED, quiet)
+    assert (folder / FIRST).read_bytes() == hub.files[FIRST]
+    again = sum(hub.served.values()) - sum(len(hub.files[name]) for name in NEEDED)
+    assert before > 11 * 2**20
+    assert again < 12 * 2**20, "per file a block that was not written, and what was on the wire"
+    assert json.loads((folder / "checked.json").read_text())
+
+
+def test_progress_says_how_long_it_still_takes() -> None:
+    told: list[tuple[float | None, str]] = []
+    clock = [0.0]
+    tally = Tally(100 * GIB, 20 * GIB, lambda share, line: told.append((share, line)), "Fetching", lambda: clock[0])
+    tally.add(0)
+    clock[0] = 60.0
+    tally.add(10 * GIB)
+    tally.add(GIB)
+    assert told[0] == (0.2, "Fetching: 20.0 of 100.0 GiB.")
+    assert told[1:] == [(0.3, "Fetching: 30.0 of 100.0 GiB, about 7 minutes left.")]
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    assert retry_after_s("12") == 12
+    assert retry_after_s(None) is None
+    assert retry_after_s("soon") is None
+    assert retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0

@@ -1,0 +1,243 @@
+"""Weights in a folder, used where they lie, and in a bucket, from which they are fetched; an engine that needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InstallError
+from engine.hardware import Card, Machine
+from engine.install import Installer
+from engine.interfaces import State, Status
+from engine.service import Engine
+from engine.settings import EngineSettings
+from engine.supervisor import Policy
+from engine.variant import Checkpoint
+from engine.weights.fetch import Patience
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors
+from tests.sources.bench_objects import S3Faults, refused, s3_client
+
+WANTED = Checkpoint(REPO, "bf16")
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+SOON = Patience(tries=3, first_delay_s=0.001, longest_delay_s=0.002)
+GIB = 1024**3
+
+
+def quiet(_: float | None, __: str) -> None:
+    """Tell nobody."""
+
+
+async def refusal(weights: Weights) -> str:
+    with pytest.raises(InstallError) as caught:
+        await weights.provide(WANTED, quiet)
+    return str(caught.value)
+
+
+def sums(files: dict[str, bytes]) -> bytes:
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()).encode()
+
+
+# ── A folder ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """Return the folder of one model, as somebody copied it."""
+    folder = tmp_path / "shelf" / REPO
+    folder.mkdir(parents=True)
+    for name, content in model().items():
+        if "/" not in name:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def on_shelf(tmp_path: Path, shelf: Path) -> Callable[[], Weights]:
+    return lambda: Weights(tmp_path / "cache", Whence(str(shelf.parents[1])))
+
+
+async def test_a_folder_is_used_where_it_lies(on_shelf: Callable[[], Weights], shelf: Path) -> None:
+    """Nothing is copied and nothing written into it; a model that is named by its folder likewise."""
+    before = sorted(path.name for path in shelf.iterdir())
+    assert not on_shelf().to_fetch(WANTED)
+    assert await on_shelf().provide(WANTED, quiet) == shelf
+    assert await on_shelf().provide(Checkpoint(str(shelf), "bf16"), quiet) == shelf
+    assert sorted(path.name for path in shelf.iterdir()) == before
+
+
+async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], Weights], shelf: Path) -> None:
+    os.truncate(shelf / FIRST, 1500)
+    said = await refusal(on_shelf())
+    assert f"{FIRST} is 1,500 bytes long and should be" in said
+    (shelf / FIRST).write_bytes(b"{}")
+    assert "no whole safetensors header" in await refusal(on_shelf())
+    (shelf / FIRST).write_bytes(safetensors("a"))
+    assert "lacks 1 of the tensors" in await refusal(on_shelf())
+    (shelf / FIRST).unlink()
+    assert f"{FIRST} is missing" in await refusal(on_shelf())
+    (shelf / SECOND).unlink()
+    assert "pickle" in await refusal(on_shelf())
+    for path in shelf.iterdir():
+        path.unlink()
+    shelf.rmdir()
+    assert "There is no folder" in await refusal(on_shelf())
+
+
+async def test_sums_beside_the_files_are_believed(on_shelf: Callable[[], Weights], shelf: Path) -> None:
+    """They are compared once; afterwards a file's size and time decide, until a load fails."""
+    names = [FIRST, SECOND, "config.json", "README.md"]
+    (shelf / "SHA256SUMS").write_bytes(sums({name: (shelf / name).read_bytes() for name in names}))
+    (shelf / "README.md").write_bytes(b"another")
+    await on_shelf().provide(WANTED, quiet)
+    kept = (shelf / FIRST).stat()
+    (shelf / FIRST).write_bytes(safetensors("a", "b", fill=9))
+    os.utime(shelf / FIRST, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    await on_shelf().provide(WANTED, quiet)
+    on_shelf().doubt(WANTED)
+    assert f"{FIRST} does not hash" in await refusal(on_shelf())
+    (shelf / FIRST).unlink()
+    assert f"{FIRST} is missing" in await refusal(on_shelf())
+
+
+# ── A bucket ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def faults(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3Faults]:
+    async with S3Faults() as faults:
+        for name, value in {"ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s", "ENDPOINT_URL": faults.url}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        yield faults
+
+
+class Bin:
+    """A bucket with one model in it."""
+
+    def __init__(self, cache: Path) -> None:
+        self.name = f"weights-{uuid.uuid4().hex}"
+        self.client = s3_client()
+        self.client.create_bucket(Bucket=self.name)
+        self.cache = cache
+        for name, content in model(size=2**20).items():
+            self.put(name, content)
+
+    def put(self, name: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=f"models/{REPO}/{name}", Body=content)
+
+    def weights(self, prefix: str = "models") -> Weights:
+        return Weights(self.cache, Whence(f"s3://{self.name}/{prefix}"), patience=SOON)
+
+
+@pytest.fixture
+async def bucket(tmp_path: Path, faults: S3Faults) -> Bin:
+    assert faults.url
+    return await asyncio.to_thread(Bin, tmp_path)
+
+
+@pytest.mark.slow
+async def test_a_bucket_is_fetched_once_and_goes_on_after_a_cut(bucket: Bin, faults: S3Faults) -> None:
+    faults.page_keys = 2
+    content = model(size=2**20)
+    home = bucket.cache / "weights" / REPO.replace("/", "--")
+    bad = [refused(503, "SlowDown"), refused(500, "InternalError")]
+    faults.answer = lambda request: bad.pop() if request.path.endswith(FIRST) and bad else None
+    folder = await bucket.weights().provide(WANTED, quiet)
+    assert (folder / FIRST).read_bytes() == content[FIRST]
+    assert folder.parent == home
+    assert not (folder / "pytorch_model.bin").exists()
+    os.truncate(folder / FIRST, 0)
+    seen = len(faults.seen)
+    assert await bucket.weights().provide(WANTED, quiet) == folder
+    fetched = [request.path for request in faults.seen[seen:] if "list-type" not in request.query]
+    assert [path.rpartition("/")[2] for path in fetched] == [FIRST]
+    seen = len(faults.seen)
+    assert await bucket.weights().provide(WANTED, quiet) == folder
+    assert len(faults.seen) == seen
+
+
+@pytest.mark.slow
+async def test_a_part_of_an_object_is_gone_on_with(bucket: Bin, faults: S3Faults) -> None:
+    """What a kill left is asked for from there on, and only while the object is the same."""
+    stop = [True]
+    faults.answer = lambda request: refused(403, "AccessDenied") if request.path.endswith(FIRST) and stop else None
+    assert "AccessDenied" in await refusal(bucket.weights())
+    (part,) = bucket.cache.rglob(f"{FIRST}.*.part")
+    part.write_bytes(model(size=2**20)[FIRST][: 2**20])
+    stop.clear()
+    folder = await bucket.weights().provide(WANTED, quiet)
+    ranges = [request.headers.get("Range") for request in faults.seen if request.path.endswith(FIRST)]
+    assert ranges[-1] == f"bytes={2**20}-"
+    assert (folder / FIRST).read_bytes() == model(size=2**20)[FIRST]
+
+
+@pytest.mark.slow
+async def test_what_is_wrong_with_a_bucket_is_told(bucket: Bin, faults: S3Faults) -> None:
+    assert "There is no s3://" in await refusal(bucket.weights("elsewhere"))
+    bucket.put("SHA256SUMS", sums({FIRST: b"other"}))
+    assert f"{FIRST} of {REPO} came damaged" in await refusal(bucket.weights())
+    assert "is not what it was" not in await refusal(bucket.weights())
+    bucket.put("SHA256SUMS", b"")
+    assert "is not what it was" in await refusal(bucket.weights())
+    faults.answer = lambda _: refused(403, "InvalidAccessKeyId")
+    assert "AWS_ACCESS_KEY_ID" in await refusal(bucket.weights())
+
+
+# ── An engine that needs them ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+
+async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SGLang is told of a folder; a hub that refuses ends in FAILED with the sentence, and the next start goes on."""
+    python = Installer(tmp_path / "cache", _no_wheel).python("cuda")
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("FAKE_HELP", " ")
+    card = Card("a card", 24 * GIB, (9, 0))
+    machine = Machine((card,), 2, 64 * GIB, 64 * GIB, 1 << 40, "linux", "x86_64")
+    async with fake_hub(FakeHub(pause_s=0.05)) as hub:
+        settings = EngineSettings(
+            tmp_path / "home",
+            tmp_path / "cache",
+            model="R1-Distill-Qwen-1.5B",
+            weights=Whence(endpoint=hub.url),
+            policy=Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01),
+        )
+        files, hub.files = hub.files, {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
+        engine = Engine(settings, _no_wheel, machine=lambda _: machine)
+        try:
+            await engine.start()
+            assert (await engine.wait_ready(30)).state is State.FAILED
+            assert "pickle" in engine.status().detail
+            hub.files = files
+            await engine.restart()
+            seen: list[Status] = []
+            async with aclosing(engine.watch()) as changes:
+                async for status in changes:
+                    seen.append(status)
+                    if status.state is State.READY:
+                        break
+            assert State.DOWNLOADING in {status.state for status in seen}
+            assert any("Fetching" in status.detail for status in seen)
+            (folder,) = (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")
+            argv = json.loads((folder / "argv").read_text().splitlines()[-1])
+            assert argv[argv.index("--model-path") + 1] == str(folder)
+        finally:
+            await engine.stop()
