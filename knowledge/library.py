@@ -262,7 +262,7 @@ class Library:
         try:
             yield schedule
         finally:
-            schedule.stop()
+            await schedule.stop()
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

@@ -16,7 +16,7 @@ from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.interfaces import Source
 from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
 from knowledge.sync.run import Run
-from knowledge.sync.signals import Signal
+from knowledge.sync.signals import Signal, stopped
 
 _T = TypeVar("_T")
 
@@ -147,13 +147,13 @@ class Conductor:
         try:
             return await asyncio.shield(task)
         finally:
-            await _stopped([task])
+            await stopped([task])
 
     async def close(self) -> None:
         """Stop everything; what was taken in stays."""
-        await _stopped([job.task for job in (*self._queued.values(), *self._jobs.values())])
+        await stopped([job.task for job in (*self._queued.values(), *self._jobs.values())])
         if self._opened is not None:
-            await _stopped([self._opened.task])
+            await stopped([self._opened.task])
 
     def _job(self, source: Source, *, approve: Collection[str], queue: bool) -> _Job:
         """Return the job to wait for; it may be one that is there already."""
@@ -255,27 +255,15 @@ class Conductor:
     @staticmethod
     async def _left(jobs: Collection[_Job]) -> None:
         """Stop what nobody waits for any more."""
-        await _stopped([job.task for job in jobs if not job.waiters])
+        await stopped([job.task for job in jobs if not job.waiters])
         runs = [opened for opened in _runs(jobs) if not opened.jobs and not opened.waiters]
         for opened in runs:
             opened.closing = True  # It may take a while to stop: whoever comes meanwhile waits, and opens another.
-        await _stopped([opened.task for opened in runs])
+        await stopped([opened.task for opened in runs])
 
 
 def _runs(jobs: Iterable[_Job]) -> list[_Opened]:
     return list(dict.fromkeys(job.opened for job in jobs if job.opened is not None))
-
-
-async def _stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait for their ends, whatever arrives meanwhile."""
-    for task in tasks:
-        task.cancel()
-    while pending := [task for task in tasks if not task.done()]:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait(pending)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()
 
 
 def _result(task: asyncio.Task[SourceReport]) -> SourceReport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from knowledge.errors import SourceMisconfigured
+from knowledge.sync.signals import stopped
 
 Refresh = Callable[[str | None], Awaitable[None]]
 """Syncs one source, or every source for None; raises nothing, because nobody waits for it."""
@@ -35,15 +38,17 @@ class Schedule:
 
         """
         self._timezone = timezone
+        self._runs: set[asyncio.Task[None]] = set()
+        """The runs under way."""
         self._scheduler = AsyncIOScheduler(executors={"default": AsyncIOExecutor()})
         lines: list[tuple[str | None, str]] = [*sources.items()]
         if nightly is not None:
             lines.append((None, nightly))
         for source, line in lines:
             self._scheduler.add_job(
-                refresh,
+                self._run,
                 _trigger(source, line, timezone),
-                args=[source],
+                args=[refresh, source],
                 id=_id(source),
                 coalesce=True,
                 max_instances=1,
@@ -58,8 +63,9 @@ class Schedule:
 
         """
         self._scheduler.add_job(
-            call,
+            self._run,
             _trigger(name, line, self._timezone, what="The hour of the"),
+            args=[call],
             id=f"also {name}",
             coalesce=True,
             max_instances=1,
@@ -73,10 +79,26 @@ class Schedule:
         """Let the next run of a source, or the nightly run, be due now; those after it come as ever."""
         self._scheduler.modify_job(_id(source), next_run_time=datetime.now(UTC))
 
-    def stop(self) -> None:
-        """End; a run under way is cancelled, and the next sync goes on from there."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+    async def stop(self) -> None:
+        """End; a run under way is cancelled and waited for, and the next sync goes on from there."""
+        if not self._scheduler.running:
+            return
+        self._scheduler.pause()
+        await asyncio.sleep(0)  # What was due before is under way now, and nothing comes after it.
+        await stopped(tuple(self._runs))
+        self._scheduler.shutdown(wait=False)
+        await asyncio.sleep(0)  # It ends at the loop's next turn.
+
+    async def _run(self, call: Callable[..., Awaitable[None]], *arguments: str | None) -> None:
+        """Call; that ``stop`` cuts it short is no failure, for which APScheduler takes it otherwise."""
+        run = asyncio.current_task()
+        assert run is not None  # noqa: S101 - the executor makes a task of every run
+        self._runs.add(run)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await call(*arguments)
+        finally:
+            self._runs.discard(run)
 
 
 def _id(source: str | None) -> str:

@@ -1,9 +1,11 @@
-"""Waiting for a condition that others bring about, without a lock: everything runs on one loop."""
+"""Waiting for what others bring about, without a lock: a condition, the end of tasks. Everything runs on one loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class Signal:
@@ -28,3 +30,15 @@ class Signal:
                 await one
             finally:
                 self._waiting.discard(one)
+
+
+async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for their ends, whatever arrives meanwhile."""
+    for task in tasks:
+        task.cancel()
+    while pending := [task for task in tasks if not task.done()]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(pending)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

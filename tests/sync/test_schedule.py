@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 
 import pytest
@@ -51,8 +52,8 @@ async def test_a_due_job_refreshes_its_source() -> None:
         async with asyncio.timeout(10):
             assert {await ran.get(), await ran.get()} == {"wiki", None}
     finally:
-        schedule.stop()
-    schedule.stop()
+        await schedule.stop()
+    await schedule.stop()
 
 
 async def test_something_else_runs_by_the_clock_too_and_a_wrong_line_names_it() -> None:
@@ -74,4 +75,28 @@ async def test_something_else_runs_by_the_clock_too_and_a_wrong_line_names_it() 
         async with asyncio.timeout(10):
             await ran.wait()
     finally:
-        schedule.stop()
+        await schedule.stop()
+
+
+async def test_a_run_that_the_end_cuts_short_has_ended_by_then_and_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, ended = asyncio.Event(), False
+
+    async def refresh(_source: str | None) -> None:
+        nonlocal ended
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)  # as closing a run takes its time
+            ended = True
+
+    schedule = Schedule(refresh, nightly="30 2 * * *", sources={})
+    schedule.start()
+    schedule.bring_forward()
+    async with asyncio.timeout(10):
+        await begun.wait()
+        await schedule.stop()
+    assert ended
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
