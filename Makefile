@@ -40,7 +40,7 @@ lint: dev
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python -m pytest -q -n 2 -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -n 2 --hypothesis-profile check -m 'not slow' tests
 
 # Each figure stands beside its baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev

@@ -6,7 +6,10 @@ import gc
 
 from hypothesis import settings
 
+# By --hypothesis-profile: `make check` looks at few examples, `make test` at 100, and whoever has time at many.
 settings.register_profile("kvasir", deadline=None, print_blob=True)
+settings.register_profile("check", settings.get_profile("kvasir"), max_examples=20)
+settings.register_profile("long", settings.get_profile("kvasir"), max_examples=2000)
 settings.load_profile("kvasir")
 
 

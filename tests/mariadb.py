@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pymysql
+
+from tests.services import free_ports
 
 _START_S = 60
 
@@ -28,9 +29,7 @@ def mariadb_server() -> Iterator[int]:
     """Run a server and give its port, at which ``root`` needs no password; it is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="kvasir-mariadb-"))
     user = pwd.getpwuid(os.geteuid()).pw_name
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    [port] = free_ports(1)
     data = [f"--datadir={folder}", f"--user={user}"]
     try:
         subprocess.run(

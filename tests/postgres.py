@@ -6,11 +6,12 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.services import free_ports
 
 _START_S = 60
 
@@ -44,7 +45,7 @@ def postgres_server() -> Iterator[str]:
             programs / "initdb", "--pgdata", data, "--username", "kvasir", "--pwfile", str(secret), "--auth",
             "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
         )  # fmt: skip
-        port = _free_port()
+        [port] = free_ports(1)
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
         control = [programs / "pg_ctl", "--pgdata", data, "--wait", "--timeout", str(_START_S)]
         _run(*control, "--log", str(folder / "log"), "--options", options, "start")
@@ -75,9 +76,3 @@ def _run(program: Path, *arguments: str) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{program.name} failed: {(done.stderr or b'see its log').decode(errors='replace')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import time
@@ -269,9 +270,13 @@ async def weaviate_server_async(directory: Path):  # noqa: ANN201 - AsyncIterato
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Return ports that are free, all different, of those that the kernel gives nobody by itself.
+
+    One that it gave might be another's by the time that a server wants it: of a connection, or of a test beside this.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        if port not in found and _is_free(port):
+            found.append(port)
+    return found

@@ -14,7 +14,7 @@ from playwright.async_api import async_playwright, expect
 from scripts.page_tour import Tour, chromium
 from tests.e2e.conftest import Place, Running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 ENGINE_S = 240.0
 

@@ -32,7 +32,7 @@ from engine.settings import EngineSettings
 from engine.supervisor import Policy
 from tests.engine.fakes import alive, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 START_S = 300
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,7 @@ from engine.settings import EngineSettings
 from tests.engine.fakes import alive, until
 from tests.engine.test_real_engine import sglang_processes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
 ASK = [Message("user", "what is the price of bread")]
 THOUGHT = "First comes this question itself, then every passage that was found about it."

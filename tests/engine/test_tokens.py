@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -109,7 +109,6 @@ def test_fixed_texts(pair: tuple[Encoding, Tokenizer]) -> None:
 
 
 @given(st.one_of(st.text(max_size=60), _near))
-@settings(max_examples=300, deadline=None)
 def test_any_text(pair: tuple[Encoding, Tokenizer], text: str) -> None:
     ours, theirs = pair
     assert ours.encode(text) == theirs.encode(text).ids
@@ -132,7 +131,6 @@ def test_what_breaks_encoders(pair: tuple[Encoding, Tokenizer]) -> None:
 
 
 @given(_near, st.integers(0, 30))
-@settings(max_examples=100, deadline=None)
 def test_truncated_text_is_a_beginning_that_fits(pair: tuple[Encoding, Tokenizer], text: str, most: int) -> None:
     ours, _ = pair
     kept = ours.truncate(text, most)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from knowledge.errors import HeldChanged
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
+from tests.services import free_ports
 from tests.slack_sandbox import Box, sandbox
 
 Transport = Literal["socket", "http"]
@@ -192,9 +192,7 @@ def body(message: Mapping[str, Any]) -> str:
 
 
 def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 QUICK = TurnSettings(drain_s=0.2, heartbeat_s=0.1)

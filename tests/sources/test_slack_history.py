@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.journal import Journal, News, Watch, What, unwatched_from
@@ -445,7 +445,6 @@ def _listed(remembered: Remembered) -> set[str]:
     return {ts for ts, one in remembered.rooms[GENERAL].threads.items() if one.standing is Standing.LISTED}
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(STEP, max_size=8), st.lists(STEP, max_size=12), st.booleans())
 def test_news_leads_to_the_same_threads_as_a_walk(
     before: list[tuple[str, int, str]],

@@ -113,7 +113,7 @@ async def test_of_a_version_that_is_longer_than_what_a_hit_is_joined_to_all_is_f
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(versions=VERSIONS, happens=st.sets(st.integers(1, 14), max_size=4))
 def test_a_search_shows_one_version_whole_often(
     rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]

@@ -72,7 +72,7 @@ def git_ignores(root: Path, lines: list[str]) -> set[str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
 def test_any_patterns_leave_out_what_git_leaves_out(repository: Path, lines: list[str]) -> None:
     rules = Ignored(patterns_of("\n".join(lines)))

@@ -94,11 +94,13 @@ async def test_a_new_process_finds_what_the_last_one_synced(tmp_path: Path, root
         assert (await library.refresh()).sources["docs"].chunks_written == 0
 
 
-async def test_a_wrong_source_is_told_before_anything_is_opened(tmp_path: Path) -> None:
-    settings = KnowledgeSettings(tmp_path, tmp_path, "sqlite:///nowhere", (SourceSpec("docs", "foldr", {}, tmp_path),))
+async def test_a_wrong_source_is_told_before_embedder_and_store_are_opened(tmp_path: Path) -> None:
+    url, wrong = f"sqlite:///{tmp_path}/kvasir.db", (SourceSpec("docs", "foldr", {}, tmp_path),)
+    settings = KnowledgeSettings(tmp_path, tmp_path, url, wrong)
     with pytest.raises(SourceMisconfigured, match="folder"):
         async with open_library(settings, WheelCache(tmp_path).unpack):
             pass
+    assert {path.name for path in tmp_path.iterdir()} <= {"kvasir.db", "kvasir.db-wal", "kvasir.db-shm"}
 
 
 async def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ async def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 
 async def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    settings = KnowledgeSettings(tmp_path / "file" / "home", tmp_path, "sqlite:///nowhere")
+    settings = KnowledgeSettings(tmp_path / "file" / "home", tmp_path, f"sqlite:///{tmp_path}/kvasir.db")
     with pytest.raises(KnowledgeError, match="KVASIR_HOME"):
         async with open_library(settings, WheelCache(tmp_path).unpack):
             pass
