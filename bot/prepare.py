@@ -16,10 +16,8 @@ from bot.errors import BotError
 from bot.settings import cache_folder
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
-from engine import flags
 from engine.errors import EngineError
 from engine.install import Installer
-from engine.launch import cpu_environment
 from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
 
@@ -48,8 +46,7 @@ async def _embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None
 
 async def _engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     installer = Installer(cache, wheels.unpack)
-    python = await installer.install("cpu", lambda share, line: terminal.set("engine", share, line))
-    await flags.help_text(python, cpu_environment(os.environ))
+    await installer.install("cpu", lambda share, line: terminal.set("engine", share, line))
     await installer.install_stand_in(lambda share, line: terminal.set("engine", share, line))
     terminal.done("engine", "installed")
 

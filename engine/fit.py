@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from engine.catalogue import STAND_IN, VARIANTS, resolve
 from engine.errors import EngineRefused
-from engine.hardware import Machine
+from engine.hardware import Machine, alike
 from engine.memory import cpu_fraction, cpu_kv_tokens
 from engine.plans import Fit, Plan, Wish
 from engine.reasons import claims, reasons
@@ -86,15 +86,21 @@ def rank(made: Plan) -> tuple[bool, float]:
 
 
 def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True) -> Fit:
-    """Return whether a variant fits on the cards of a machine; ``near`` looks for what would, where it does not."""
+    """Return whether a variant fits on the cards of a machine; ``near`` looks for what would, where it does not.
+
+    Where the cards are not all alike, the largest group of equal ones counts.
+    """
     if not machine.cards or variant.stand_in:
         return _fitted_on_cpu(variant, machine)
+    whole, machine = machine, alike(machine)
     options = plans(variant, machine, wish)
     made = min(options, key=slowness, default=None) if wish.goal == "speed" else next(options, None)
     if made is not None:
-        made = replace(made, note=note_on(made, machine))
+        only = tuple(card.uuid for card in machine.cards) if len(machine.cards) < len(whole.cards) else ()
+        made = replace(made, only_cards=tuple(filter(None, only)))
+        made = replace(made, note=note_on(made, machine, whole))
         return Fit(variant, made, claims=claims(variant, machine, wish, made))
-    nearest = _nearest(variant, machine, wish) if near else None
+    nearest = _nearest(variant, whole, wish) if near else None
     return Fit(variant, None, reasons(variant, machine, wish, nearest), nearest, claims(variant, machine, wish, None))
 
 

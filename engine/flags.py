@@ -1,22 +1,25 @@
-"""Whether the installed SGLang knows the flags that a start would give it, by its own ``--help``.
+"""Whether the installed SGLang knows the flags that a start would give it.
 
-Its flags are renamed between releases. Asked beforehand, an unknown one is an error at once instead of after loading.
-The text is kept in the engine's environment under the release's number, so it is made once.
+Its flags are renamed between releases. Looked up beforehand, an unknown one is an error at once instead of after
+loading. Its source is read first, which takes a fraction of a second and imports nothing; only for a flag that is not
+found there is its own ``--help`` asked, which takes as long as half a start.
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
-import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from engine.errors import EngineRefused
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z0-9][a-z0-9-]*")
 _DEADLINE_S = 120.0
+_SOURCES = ("server_args.py", "arg_groups/fields/*.py")
+"""Where SGLang registers its flags, in its folder ``srt``."""
 
 
 async def check(argv: Iterable[str], python: Path, environment: Mapping[str, str]) -> None:
@@ -26,7 +29,10 @@ async def check(argv: Iterable[str], python: Path, environment: Mapping[str, str
         EngineRefused: it does not know one; names the nearest that it knows and the next step.
 
     """
-    unknown = unknown_flags(argv, await help_text(python, environment))
+    flags = list(dict.fromkeys(word for word in argv if word.startswith("--")))
+    if set(flags) <= await asyncio.to_thread(registered, python):
+        return
+    unknown = unknown_flags(flags, await help_text(python, environment))
     if unknown:
         told = "; ".join(f"{flag}{f' (it has {near})' if near else ''}" for flag, near in unknown.items())
         raise EngineRefused(
@@ -50,16 +56,41 @@ def _nearest(flag: str, known: set[str]) -> str:
     return next(iter(longer or difflib.get_close_matches(flag, known, n=1, cutoff=0.7)), "")
 
 
-async def help_text(python: Path, environment: Mapping[str, str]) -> str:
-    """Return what ``--help`` prints, "" where the program does not answer: its start will then say why."""
-    kept = python.parent.parent / f"sglang-{release(python) or 'unknown'}.help.txt"
-    with contextlib.suppress(OSError):
-        return await asyncio.to_thread(kept.read_text, encoding="utf-8")
-    told = await _ask(python, environment)
-    if told:
-        with contextlib.suppress(OSError):  # an environment that may not be written to is asked each time
-            await asyncio.to_thread(_keep, kept, told)
-    return told
+def registered(python: Path) -> set[str]:
+    """Return the flags that the source of that interpreter's SGLang registers; blocking.
+
+    Each is really known. Some may be missing where a release registers them in another way, all where there is no
+    source that can be read.
+    """
+    (folder, *_) = [*(python.parent.parent / "lib").glob("python*/site-packages/sglang/srt"), None]
+    files = [path for pattern in _SOURCES for path in folder.glob(pattern)] if folder is not None else []
+    try:
+        return {flag for path in files for flag in _of_source(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, SyntaxError):
+        return set()
+
+
+def _of_source(text: str) -> Iterator[str]:
+    """Yield the names given to ``add_argument``, and those of annotated fields: ``tp_size: A[int, Arg(…)]``."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
+            yield from _texts(node.args)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield from _of_field(node.target.id, node.annotation)
+
+
+def _of_field(name: str, annotation: ast.expr) -> Iterator[str]:
+    """Yield the flags of one field; none where it is annotated otherwise or has none (``no_cli``)."""
+    match annotation:
+        case ast.Subscript(value=ast.Name(id="A"), slice=ast.Tuple(elts=[_, about])):
+            options = {one.arg: one.value for one in about.keywords} if isinstance(about, ast.Call) else {}
+            if "no_cli" not in options:
+                yield from _texts([options["cli_name"]]) if "cli_name" in options else [f"--{name.replace('_', '-')}"]
+                yield from _texts(getattr(options.get("aliases"), "elts", []))
+
+
+def _texts(nodes: Iterable[ast.expr]) -> list[str]:
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def release(python: Path) -> str | None:
@@ -69,13 +100,8 @@ def release(python: Path) -> str | None:
     return None
 
 
-def _keep(path: Path, text: str) -> None:
-    scratch = path.with_suffix(".new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
-
-
-async def _ask(python: Path, environment: Mapping[str, str]) -> str:
+async def help_text(python: Path, environment: Mapping[str, str]) -> str:
+    """Return what ``--help`` prints, "" where the program does not answer: its start will then say why."""
     child = await asyncio.create_subprocess_exec(
         python,
         *("-I", "-m", "sglang.launch_server", "--help"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineRefused
 from engine.variant import Checkpoint, Precision, Variant
+
+_LEAST_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4afp8": 90, "nvfp4": 100, "int4": 75}
+"""Times ten; that of fp8 for experts is higher, for SGLang has no kernel for older cards."""
 
 
 def describe(folder: Path) -> Variant:
@@ -38,8 +42,9 @@ def describe(folder: Path) -> Variant:
         parameters=size_bytes * 8 // {"bf16": 16, "fp8": 8, "int8": 8}.get(precision, 4),
         context_tokens=int(config.get("max_position_embeddings") or 4096),
         licence="see the model's folder",
-        checkpoints=(Checkpoint(str(folder), precision, size_bytes=size_bytes),),
+        checkpoints=(_checkpoint(folder, config, precision, size_bytes),),
         ffn=int(config.get("intermediate_size") or 0),
+        expert_ffn=int(config.get("moe_intermediate_size") or 0),
         tied=bool(config.get("tie_word_embeddings")),
         family="mla" if mla else "gqa",
         head_dim=int(config["kv_lora_rank"]) + int(config["qk_rope_head_dim"])
@@ -48,6 +53,14 @@ def describe(folder: Path) -> Variant:
         opens_think="<think>" in template.rpartition("add_generation_prompt")[2],
         reasoning_parser="deepseek-r1" if thinks else None,
     )
+
+
+def _checkpoint(folder: Path, config: dict[str, Any], precision: Precision, size_bytes: int) -> Checkpoint:
+    """Return the weights with the group that shares a scale, which no split may cut, and what cards they need."""
+    found = re.search(r'"(?:group_size": |weight_block_size": \[)(\d+)', json.dumps(config.get("quantization_config")))
+    least = _LEAST_CAPABILITY[precision] if "moe_intermediate_size" not in config or precision != "fp8" else 89
+    group = int(found[1]) if found else 0
+    return Checkpoint(str(folder), precision, group=group, least_capability=least, size_bytes=size_bytes)
 
 
 def _precision(config: dict[str, Any]) -> Precision:

@@ -33,6 +33,8 @@ class Card:
     vendor: Vendor = "nvidia"
     link: Literal["nvlink", "pcie"] = "pcie"
     """How it reaches the other cards of its machine."""
+    uuid: str = ""
+    """By which CUDA_VISIBLE_DEVICES can name it, "" where nobody has looked."""
 
     @property
     def memory_gib(self) -> float:
@@ -86,6 +88,15 @@ class Machine:
     def vendor(self) -> Vendor | None:
         """Return who made the cards, None without any."""
         return self.cards[0].vendor if self.cards else None
+
+
+def alike(machine: Machine) -> Machine:
+    """Return the machine with the largest group of equal cards alone: SGLang gives each of its cards the same share."""
+    groups: dict[tuple[object, ...], list[Card]] = {}
+    for card in machine.cards:
+        groups.setdefault((card.name, card.compute_capability, round(card.memory_gib)), []).append(card)
+    largest = max(groups.values(), key=lambda cards: sum(card.memory_bytes for card in cards), default=[])
+    return replace(machine, cards=tuple(largest))
 
 
 def probe(cache: Path) -> Machine:
@@ -180,6 +191,7 @@ def _card(nvml: Any, handle: Any) -> Card:  # noqa: ANN401
         compute_capability=(int(major), int(minor)),
         free_bytes=int(memory.free),
         link="nvlink" if _has_nvlink(nvml, handle) else "pcie",
+        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
     )
 
 

@@ -88,7 +88,7 @@ def plan_flags(plan: Plan) -> tuple[str, ...]:
         ("--cuda-graph-max-bs-decode", plan.decode_batch),
         ("--max-total-tokens", plan.total_tokens),
         ("--max-running-requests", plan.running_requests),
-        ("--cpu-offload-gb", round(plan.offload_gib * 1.073741824, 1) if plan.offload_gib else None),
+        ("--cpu-offload-gb", plan.offload_gib or None),  # it counts in GiB, whatever its name
         ("--reasoning-parser", plan.variant.reasoning_parser),
     )
     # On a CPU the scheduler that overlaps with the device has nothing to overlap with.
@@ -121,6 +121,8 @@ def environment_of(plan: Plan, model_path: str, ground: Mapping[str, str]) -> di
     kept = without_ours(ground)
     if Path(model_path).is_absolute():
         kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if plan.only_cards:
+        kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.only_cards)
     return cpu_environment(kept) if plan.device == "cpu" else kept
 
 

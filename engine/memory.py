@@ -68,8 +68,15 @@ def tight(card_gib: float) -> Held:
 
 
 def weights_gib_per_card(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
-    """Return the weights on each card in GiB, spread evenly; with DP attention its part is whole on each."""
-    split = weights_bytes(variant, checkpoint) / (layout.tp * layout.pp)
+    """Return the weights on each card in GiB; with DP attention its part is whole on each.
+
+    In a pipeline those of the fullest group: it has the most layers, and the embedding or the output head.
+    """
+    split = weights_bytes(variant, checkpoint) / layout.tp
+    if layout.pp > 1:
+        outer = 2 * variant.embedding_parameters / layout.tp
+        layers = math.ceil(variant.layers / layout.pp) / variant.layers
+        split = (split - outer) * layers + outer / (1 if variant.tied else 2)
     if layout.attn_dp > 1:
         share = weights_bytes(variant, checkpoint) / variant.parameters
         attention = variant.layers / layout.pp * _ATTENTION_WEIGHTS * share

@@ -61,6 +61,8 @@ class Plan:
     """How many the context suffices for at once, each with the context wished for (else ``LEAST_KV_TOKENS``)."""
     speed: Speed | None = None
     """An estimate; None for cards that are not in the table, and for a CPU."""
+    only_cards: tuple[str, ...] = ()
+    """The ids of the cards that it may use, where a machine's cards are not all alike; () for all."""
     note: str = ""
     """One line for a person about the choice, "" where there is nothing to say."""
 

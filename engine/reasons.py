@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.hardware import Machine
 from engine.memory import CONTEXT_GIB, Layout, free_gib, kv_bytes_per_card, reserve_gib, weights_gib_per_card
 from engine.plans import LEAST_KV_TOKENS, Plan, Wish
-from engine.search import layouts, usable
+from engine.search import layouts, least_capability, usable
 from engine.variant import GIB, Checkpoint, Variant, weights_bytes
 
 _CLAIMED_SAVING = 75
@@ -54,7 +54,18 @@ def _whole_r1(variant: Variant, machine: Machine) -> str | None:
     return (
         f"Often said and false: that the 671B runs in {' or '.join(said for said, _ in false)} on {count} cards of "
         f"{card:.1f} GiB. Its weights are {sizes}, which is {shares} GiB a card; {usable_gib:.1f} GiB a card are left "
-        "for weights and context after the CUDA context and SGLang's reserve."
+        f"for weights and context after the CUDA context and SGLang's reserve.{_no_fp8(variant, machine)}"
+    )
+
+
+def _no_fp8(variant: Variant, machine: Machine) -> str:
+    """Say that no number of such cards would help, where they cannot compute with R1's own precision."""
+    needed = least_capability(variant.checkpoints[0])
+    if machine.capability is None or machine.capability >= needed:
+        return ""
+    return (
+        f" Nor do these cards (compute capability {machine.capability / 10:.1f}) compute with its FP8 in SGLang, which "
+        f"needs {needed / 10:.1f} for experts, however many there are."
     )
 
 
@@ -107,13 +118,11 @@ def _widest(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> Layou
 
 
 def _no_checkpoint(variant: Variant, machine: Machine, wish: Wish) -> str:
-    known = "; ".join(
-        f"{one.precision} from {one.least_capability / 10:.1f}" for one in variant.checkpoints if one.least_capability
-    )
+    known = "; ".join(f"{one.precision} from {least_capability(one) / 10:.1f}" for one in variant.checkpoints)
     asked = f" in {wish.precision}" if wish.precision else ""
     capability = machine.capability
     cards = f"compute capability {capability / 10:.1f}" if capability else "these cards"
-    return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known or 'bf16'})."
+    return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known})."
 
 
 def _next_step(nearest: Plan | None) -> str:

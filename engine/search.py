@@ -20,13 +20,16 @@ from engine.memory import (
 )
 from engine.plans import LEAST_KV_TOKENS, Plan, Wish
 from engine.speed import speed
-from engine.variant import GIB, Checkpoint, Variant, quality, weights_bytes
+from engine.variant import GIB, Checkpoint, Precision, Variant, quality, weights_bytes
 
 _GPU_START_DEADLINE_S = 5400.0
 """SGLang fetches the weights itself on the first start; 600 GiB take their time."""
 _ASSUMED_CAPABILITY = 80
 """Of a card that was described by its memory alone."""
+_LEAST_CAPABILITY = 75
+"""SGLang starts on none below."""
 _FP8_KV_CAPABILITY = 89
+_NVIDIA_ALONE: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _WIDTHS = (1, 2, 4, 8, 16, 32)
 _SPARE_GIB = 8.0
 """Of main memory that must stay when weights are kept there."""
@@ -47,14 +50,19 @@ def plans(variant: Variant, machine: Machine, wish: Wish) -> Iterator[Plan]:
 
 def usable(variant: Variant, machine: Machine, wish: Wish) -> list[Checkpoint]:
     """Return the checkpoints of the wished precision that the cards can compute with, the best first."""
-    capability = _ASSUMED_CAPABILITY if machine.capability is None else machine.capability
-    able = [
-        checkpoint
-        for checkpoint in variant.checkpoints
-        if (machine.vendor != "nvidia" or checkpoint.least_capability <= capability)
-        and wish.precision in {None, checkpoint.precision}
-    ]
+    able = [one for one in variant.checkpoints if _computes(machine, one) and wish.precision in {None, one.precision}]
     return sorted(able, key=lambda checkpoint: -quality(variant, checkpoint.precision))
+
+
+def _computes(machine: Machine, checkpoint: Checkpoint) -> bool:
+    if machine.vendor != "nvidia":
+        return checkpoint.precision not in _NVIDIA_ALONE
+    return least_capability(checkpoint) <= (machine.capability or _ASSUMED_CAPABILITY)
+
+
+def least_capability(checkpoint: Checkpoint) -> int:
+    """Return the least compute capability with which SGLang runs a checkpoint, times ten."""
+    return max(checkpoint.least_capability, _LEAST_CAPABILITY)
 
 
 def _kv_dtypes(machine: Machine) -> tuple[KvDtype, ...]:
@@ -80,7 +88,8 @@ def layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[
     for nodes in range(2, machine.nodes + 1):
         if _divides(variant, checkpoint, per_node * nodes):
             found.append(Layout(tp=per_node * nodes, nodes=nodes))
-        found += [Layout(tp=tp, pp=nodes * per_node // tp, nodes=nodes) for tp in widths if per_node % tp == 0]
+        pipelines = [Layout(tp=tp, pp=nodes * per_node // tp, nodes=nodes) for tp in widths if per_node % tp == 0]
+        found += [one for one in pipelines if one.pp <= variant.layers]
     if variant.family == "mla":
         spread = [replace(one, attn_dp=one.tp, ep=one.tp) for one in found if one.tp > 1 and one.pp == one.dp == 1]
         found += [one for one in spread if checkpoint.precision == "fp8"]
@@ -157,25 +166,33 @@ def slowness(made: Plan) -> float:
     return made.weights_gib_per_card * made.layout.pp * made.variant.active / made.variant.parameters
 
 
-def note_on(made: Plan, machine: Machine) -> str:
-    """Say what a person should know of a plan."""
-    told = []
+def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
+    """Say what a person should know of a plan for ``machine``, the equal cards of the ``whole`` one."""
+    told = [] if len(machine.cards) == len(whole.cards) else [_unequal(made, machine, whole)]
     if machine.vendor != "nvidia":
         told.append(
             "Kvasir installs SGLang for NVIDIA's cards alone: start this in SGLang's image for these cards, "
             "and set KVASIR_ENGINE_URL."
         )
-    elif machine.capability is None and made.weights.least_capability:
-        told.append(f"The cards' compute capability is not known; {made.weights.least_capability / 10:.1f} is needed.")
+    elif machine.capability is None:
+        told.append(f"The cards' compute capability is not known; {least_capability(made.weights) / 10:.1f} is needed.")
     if made.offload_gib:
         told.append(
             f"{made.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
         )
     if made.memory_fraction is not None:
         told.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
-    if (spare := len(machine.cards) * machine.nodes - made.layout.cards) > 0:
-        told.append(f"{spare} of {len(machine.cards) * machine.nodes} cards stay free.")
+    if (spare := len(whole.cards) * whole.nodes - made.layout.cards) > 0:
+        told.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay free.")
     size_gib, disk_gib = weights_bytes(made.variant, made.weights) / GIB, machine.disk_free_bytes / GIB
     if not machine.described and disk_gib < size_gib and not made.variant.is_directory:
         told.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
     return " ".join(told)
+
+
+def _unequal(made: Plan, machine: Machine, whole: Machine) -> str:
+    start = f" Start it with CUDA_VISIBLE_DEVICES={','.join(made.only_cards)}." if made.only_cards else ""
+    return (
+        f"The {len(whole.cards)} cards are not alike: planned on the largest equal group, {len(machine.cards)} of "
+        f"{machine.card_gib:.1f} GiB ({machine.cards[0].name}), for SGLang gives each card the same share.{start}"
+    )

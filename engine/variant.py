@@ -160,16 +160,16 @@ def weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
 
 
 def quality(variant: Variant, precision: Precision = "bf16") -> float:
-    """Return how good a model is against R1: the mean of its published scores' ratios, times what the precision keeps.
+    """Return how good a model is against R1 where it is weakest, times what the precision keeps; 0 without scores.
 
-    A score that one of the two did not publish is left out; 0 without any. R1's own precision (fp8) is what its scores
-    were measured at, so eight bits cost the 671B nothing.
+    That is the least of its published scores' ratios to R1's. A mean would let one strong benchmark hide a weak one,
+    and would move when one was not published: 0528-Qwen3-8B has no MATH-500, on which all are close to R1, and an AIME
+    above R1's, yet a GPQA below the 32B's. R1's own precision (fp8) is what its scores were measured at, so eight bits
+    cost the 671B nothing.
     """
     ratios = [score / R1_SCORES[name] for name, score in variant.scores.items() if name in R1_SCORES]
-    if not ratios:
-        return 0.0
     published = _KEPT[variant.checkpoints[0].precision]
-    return sum(ratios) / len(ratios) * min(1.0, _kept(variant, precision) / published)
+    return min(ratios, default=0.0) * min(1.0, _kept(variant, precision) / published)
 
 
 R1_SCORES: Mapping[str, float] = {"aime24": 79.8, "math500": 97.3, "gpqa_diamond": 71.5, "livecodebench": 65.9}

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 
 from bot.__main__ import main
+from engine.catalogue import nickname
 
 PAGE = Path(__file__).parents[1] / "docs" / "which-r1.md"
 MACHINES = {
     "One card of 24 GB": ("1x24GB", ("14B", "32B --people 1")),
     "One card of 80 GB": ("1x80GB", ("32B", "70B")),
     "Eight cards of 80 GB": ("8x80GB", ("R1-0528", "70B")),
-    "Two machines with eight cards of 80 GB each": ("2x8x80GB", ("R1-0528",)),
+    "Two machines with eight cards of 80 GB each": ("2x8x80GB", ("R1",)),
+    "Two machines with eight H100 each": ("2x8xH100", ("R1-0528",)),
 }
+CLAIMS = ("R1 --machine 8xA100-80GB --precision fp8", "1.5B --machine 1x80GB --precision int4",
+          "70B --machine 1x80GB --precision int4", "32B --machine 1x24GB --precision fp8")  # fmt: skip
 HEAD = """# Which R1 can I run?
 
 `kvasir fit` answers this for the machine it is run on, and `kvasir fit --machine 8xA100-80GB` for another one: by name
@@ -25,7 +30,13 @@ best that fits.
 
 This page is written by `scripts/make_which_r1.py` from what `kvasir fit` prints, for four people at once with at least
 8,192 tokens each, and a test holds it to that. A card that is described by its memory alone counts as one of compute
-capability 8.0 (A100, RTX 3090); name it, and newer formats (fp8 context, W4AFP8, NVFP4) are considered as well.
+capability 8.0 (A100, RTX 3090); name it, and newer formats (R1's own FP8, fp8 context, W4AFP8, NVFP4) are considered as
+well. Where the cards of a machine are not alike, the largest group of equal ones counts.
+
+`auto` takes the model that is best where it is weakest: the least of its published scores (AIME 2024, MATH-500, GPQA
+Diamond, LiveCodeBench) against R1's, times what the precision keeps. So 0528-Qwen3-8B, whose AIME is above R1's,
+comes after the 32B and the 70B, which have the better GPQA, and before the 14B. These are published benchmarks; your
+questions are others.
 
 How it is computed: weights from the shape of the model and the bits of the checkpoint (embedding and output head stay
 in 16 bits); context from SGLang 0.5.23's own reserve; splits that its attention heads and quantisation groups allow.
@@ -33,26 +44,13 @@ in 16 bits); context from SGLang 0.5.23's own reserve; splits that its attention
 `--mem-fraction-static`. The commands listen on every address: add `--api-key`, and give Kvasir the address as
 `KVASIR_ENGINE_URL` and the key as `KVASIR_ENGINE_API_KEY`. Where Kvasir hosts the engine itself it needs no command.
 """
-TAIL = """
-## What is often said, and false
-
-- *The 671B runs in FP16, or in its native FP8, on 8×A100-80GB.* Its weights are 1249.9 GiB or 626.8 GiB, which is
-  156.2 or 78.4 GiB a card; 63.0 GiB a card are left after the CUDA context and SGLang's reserve. In int4 it does, with
-  42.4 GiB a card.
-- *4-bit saves 75 %.* It saves 55 % of the 1.5B and 72 % of the 70B: embedding and output head stay in 16 bits, and
-  groups carry scales. Context is not smaller at all.
-- *A 32B runs on one card of 24 GB.* With SGLang's default flags it does not, at any precision. With the flags that
-  `kvasir fit 32B --people 1 --machine 1x24GB` prints, one person at a time gets a short context.
-
-"33B" and "13B" are what people call the 32B (32.8 billion parameters) and the 14B (14.8 billion).
-"""
 
 
 def said(arguments: str) -> str:
     """Return what ``kvasir fit`` prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        assert main(["fit", *arguments.split()]) == 0, arguments
+        main(["fit", *arguments.split()])
     return printed.getvalue().strip()
 
 
@@ -64,7 +62,14 @@ def page() -> str:
         for variant in variants:
             parts.append(f"\n`kvasir fit {variant} --machine {machine}`:\n\n")
             parts.append(f"```text\n{said(f'{variant} --machine {machine}')}\n```\n")
-    return "".join([*parts, TAIL])
+    return "".join([*parts, _false(), *(f"\n{nickname(name)}\n" for name in ("33B", "13B"))])
+
+
+def _false() -> str:
+    """Return what is often said and false, each with the numbers that ``kvasir fit`` gives against it."""
+    told = [claim for arguments in CLAIMS for claim in json.loads(said(f"{arguments} --json"))["claims"]]
+    bare = [claim.removeprefix("Often said and false: t") for claim in dict.fromkeys(told)]
+    return "\n## What is often said, and false\n" + "".join(f"\n- T{claim}\n" for claim in bare)
 
 
 if __name__ == "__main__":

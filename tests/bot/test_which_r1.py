@@ -44,7 +44,8 @@ def test_one_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 1
     assert list(told)[: len(SHAPE)] == SHAPE
     assert (told["fits"], told["argv"], told["kv_tokens"], told["nearest"]) == (False, [], None, "DeepSeek-R1")
-    assert "626.8 GiB" in told["reasons"][0]
+    assert "fp8 from 8.9" in told["reasons"][0]
+    assert "626.8 GiB" in told["claims"][0]
     assert "1249.9 GiB" in told["claims"][0]
 
 

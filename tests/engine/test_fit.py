@@ -138,6 +138,18 @@ def test_a_folder_with_compressed_context(tmp_path: Path) -> None:
     assert (variant.family, variant.kv_bytes_per_token) == ("mla", 2 * 576 * 2)
 
 
+def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> None:
+    awq = describe(_folder(tmp_path, "", quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128}))
+    assert (awq.checkpoints[0].precision, awq.checkpoints[0].group, awq.checkpoints[0].least_capability) == (
+        "int4",
+        128,
+        75,
+    )
+    told = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    experts = describe(_folder(tmp_path, "", quantization_config=told, moe_intermediate_size=256)).checkpoints[0]
+    assert (experts.group, experts.least_capability) == (128, 89)
+
+
 @pytest.mark.parametrize("damage", ["config.json", "model.safetensors", "broken", "no text"])
 def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
     folder = _folder(tmp_path, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,10 +14,21 @@ from engine.cards import parse_machine
 from engine.catalogue import VARIANTS, resolve
 from engine.errors import EngineRefused
 from engine.fit import Wish, fitted
-from engine.flags import check, help_text, release, unknown_flags
+from engine.flags import check, help_text, registered, release, unknown_flags
 from engine.install import Installer
 from engine.launch import commands, cpu_environment
 
+SOURCE = """
+class Parallel:
+    tp_size: A[int, Arg(help="Use --never-named.", aliases=["--tensor-parallel-size"])] = 1
+    nnodes: A[int, "The number of nodes."] = 1
+    other: A[bool, Arg(cli_name="--another-name")] = False
+    hidden: A[bool, Arg(no_cli=True)] = False
+    plain: int = 0
+
+def add_cli_args(parser):
+    parser.add_argument("--config", "-c", type=str, help="--not-this-one")
+"""
 HELP = "usage: sglang serve [--tp-size N] [--cuda-graph-max-bs-decode N]\n  --attn-dp-size N, --attention-dp N"
 
 
@@ -34,7 +46,10 @@ def test_a_flag_is_known_by_its_full_name() -> None:
 def python(tmp_path: Path) -> Path:
     """Make an environment whose SGLang is of release 9.9 and counts how often it is asked."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "lib" / "python3.11" / "site-packages" / "sglang-9.9.dist-info").mkdir(parents=True)
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    (packages / "sglang-9.9.dist-info").mkdir(parents=True)
+    (packages / "sglang" / "srt").mkdir(parents=True)
+    (packages / "sglang" / "srt" / "server_args.py").write_text(SOURCE)
     program = tmp_path / "bin" / "python"
     program.write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\necho '--tp-size --attn-dp-size'\n")
     program.chmod(0o755)
@@ -46,13 +61,23 @@ async def test_a_renamed_flag_is_refused_with_the_next_step(python: Path) -> Non
     await check(["--tp-size", "2"], python, os.environ)
     with pytest.raises(EngineRefused, match=r"SGLang 9\.9 does not know --attn-dp .it has --attn-dp-size.*Remove"):
         await check(["--attn-dp", "8"], python, os.environ)
-    assert (python.parent.parent / "asked").read_text() == "x\n", "asked once, kept for this release"
+
+
+async def test_what_the_source_registers_is_known_without_asking(python: Path) -> None:
+    assert registered(python) == {"--tp-size", "--tensor-parallel-size", "--nnodes", "--another-name", "--config", "-c"}
+    await check(["--tp-size", "2", "--config", "x"], python, os.environ)
+    assert not (python.parent.parent / "asked").exists()
+    await check(["--attn-dp-size", "2"], python, os.environ)
+    assert (python.parent.parent / "asked").read_text() == "x\n", "its help has the last word"
+    (python.parent.parent / "lib" / "python3.11" / "site-packages" / "sglang" / "srt" / "server_args.py").write_text(
+        "("
+    )
+    assert registered(python) == set(), "a source that cannot be read: its help is asked"
 
 
 async def test_a_program_that_does_not_answer_is_no_reason_to_refuse(python: Path) -> None:
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'raise SystemExit(3)'\n")
     await check(["--anything"], python, os.environ)
-    assert not list(python.parent.parent.glob("*.help.txt"))
 
 
 @pytest.mark.slow
@@ -77,3 +102,8 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     argv = [word for plan in plans for command in commands(plan) for word in command]
     assert {"--attn-dp-size", "--cpu-offload-gb", "--pp-size", "--quantization", "--node-rank"} <= set(argv)
     assert unknown_flags(argv, told) == {}
+    options = set(re.findall(r"^ {2}(?:-\w(?: \S+)?, )?(--[a-z0-9-]+)", told, re.MULTILINE))
+    assert len(options) > 300
+    assert options - registered(python) == {"--help"}
+    hidden = unknown_flags(registered(python), told)
+    assert len(hidden) < 5, "a few are kept from the help"

@@ -1,0 +1,84 @@
+"""What SGLang reports as room for context on this machine's CPU, against what was predicted, for three shapes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.wheels import WheelCache
+from engine import fit
+from engine.catalogue import describe
+from engine.hardware import probe
+from engine.install import Installer
+from engine.launch import cpu_environment, launch
+from engine.logtail import LogTail, reason
+from engine.memory import GIB, cpu_fraction, cpu_kv_tokens
+from engine.plans import Plan
+from engine.process import EngineProcess, free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+WANTED_GIB = 3.0
+"""Of context. SGLang counts all free memory, so a small pool on a large machine would only measure what others do."""
+START_S = 60.0
+ATTEMPTS = 2
+"""SGLang counts what is free at that moment: another process that starts or ends meanwhile is worth a second try."""
+_REPORTED = re.compile(r"\bmax_total_num_tokens=(\d+), ")
+_SCRIPT = Path(__file__).with_name("tiny_shapes.py")
+
+
+async def _reported(python: Path, folder: Path, made: Plan) -> int:
+    """Start SGLang as Kvasir does and return what it logs; its warden ends it, however this process ends."""
+    start = launch(
+        made,
+        python=python,
+        model_path=str(folder),
+        port=free_port(),
+        config_file=folder / "launch.yaml",
+        api_key="a-key",
+        environment=os.environ,
+    )
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    tail = LogTail()
+
+    def look(line: str) -> None:
+        if not told.done() and (found := _REPORTED.search(line)):
+            told.set_result(int(found[1]))
+
+    process = await EngineProcess.start(start, lock=folder / "lock", tail=tail, on_line=look, grace_s=5.0)
+    end = asyncio.create_task(process.wait())
+    try:
+        await asyncio.wait([told, end], timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await process.stop()
+        await end
+    assert told.done(), reason(tail.lines)
+    return told.result()
+
+
+@pytest.mark.parametrize("shape", ["qwen2", "llama", "mla"])
+async def test_predicted_context_is_what_is_reported(shape: str, cache: Path, tmp_path: Path) -> None:
+    installer = Installer(cache, WheelCache(cache / "wheels").unpack)
+    python = await installer.install("cpu", lambda *_: None)
+    await installer.install_stand_in(lambda *_: None)
+    command = (python, "-I", _SCRIPT, shape, installer.stand_in(), tmp_path)
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, env=cpu_environment(os.environ))
+    variant = describe(tmp_path)
+    wanted = int(WANTED_GIB * GIB / variant.kv_bytes_per_token)
+    for _ in range(ATTEMPTS):
+        machine = probe(cache)
+        free_gib = machine.memory_free_bytes / GIB
+        fraction = cpu_fraction(variant, free_gib, wanted)
+        predicted = cpu_kv_tokens(variant, free_gib, fraction)
+        made = replace(fit.plan(variant, machine), memory_fraction=fraction, total_tokens=None)
+        reported = await _reported(python, tmp_path, made)
+        print(f"{shape}: predicted {predicted}, reported {reported}")  # noqa: T201  # the figures of the benchmarks' page
+        assert wanted <= predicted < 1.05 * wanted
+        if predicted == pytest.approx(reported, rel=0.05):
+            return
+    assert predicted == pytest.approx(reported, rel=0.05)
