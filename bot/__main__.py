@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="take a document away again")
     adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
-    add("doctor", "Check what Kvasir needs, and say what to do about what is missing.")
+    add("doctor", "Check what Kvasir needs, and say what to do about what is missing.", json=True)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
     fit.add_argument("variant", nargs="?", help="one in full, with its command; auto for the best that fits")
     fit.add_argument("--machine", metavar="M", help="instead of this one: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")

@@ -32,7 +32,7 @@ UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 
 _HERE = Path(__file__).parent
 _GIB = 1024**3
-_NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * _GIB, "cuda": 12 * _GIB}
+NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * _GIB, "cuda": 12 * _GIB}
 """The CPU's environment takes 5.0 GiB."""
 _MODEL_BYTES = _GIB
 _INSTALL_DEADLINE_S = 3600.0
@@ -44,6 +44,7 @@ _WITH_US = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shu
 """The kernel ends the command when we are killed: a next attempt clears away what it would still write to."""
 _GIVING_WAY = ("nice", "-n", "5") if shutil.which("nice") else ()
 """Whoever answers while the engine is made goes first."""
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -99,7 +100,7 @@ class Installer:
         if not self.installed(kind):
             async with _building(folder, lambda: self.installed(kind), report) as scratch:
                 if scratch is not None:
-                    self._check_disk(folder, _NEEDED_BYTES[kind], "the engine")
+                    self._check_disk(folder, NEEDED_BYTES[kind], "the engine")
                     await self._fill(scratch, kind, report)
         return self.python(kind)
 
@@ -144,6 +145,10 @@ class Installer:
         if kind == "cpu":
             _add_plugin(scratch)
 
+    def pins(self, kind: Kind) -> dict[str, set[str]]:
+        """Return the versions that an environment may have, by package."""
+        return read_pins(self._requirements_of(kind).read_text(encoding="utf-8"))
+
     def _requirements_of(self, kind: Kind) -> Path:
         return self._requirements / f"{kind}.txt"
 
@@ -154,6 +159,24 @@ class Installer:
                 f"There is no room for {what}: it needs {needed / _GIB:.0f} GiB in {self._cache}, where "
                 f"{free / _GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a folder on a larger disk."
             )
+
+
+def kind_of(device: str) -> Kind:
+    """Return which of the engine's environments a plan's device needs."""
+    return "cpu" if device == "cpu" else "cuda"
+
+
+def read_pins(requirements: str) -> dict[str, set[str]]:
+    """Return the versions that a compiled requirements file allows, by package; several where markers decide."""
+    pins: dict[str, set[str]] = {}
+    for name, version in _PIN.findall(requirements):
+        pins.setdefault(plain_name(name), set()).add(version)
+    return pins
+
+
+def plain_name(name: str) -> str:
+    """Return a package's name as registries compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class UvProgress:

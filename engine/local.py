@@ -17,7 +17,7 @@ from engine.climber import Climber
 from engine.connection import Connection
 from engine.errors import EngineError, EngineRefused
 from engine.hardware import Machine
-from engine.install import Installer, Kind, Report
+from engine.install import Installer, Report, kind_of
 from engine.interfaces import State
 from engine.launch import Launch, launch
 from engine.lifecycle import Event
@@ -59,11 +59,6 @@ def spans(*, install: bool, convert: bool, fetch: bool = False) -> Spans:
     after = before + _CONVERT_WEIGHT * convert + _FETCH_WEIGHT * fetch
     whole = after + _START_WEIGHT
     return Spans(before / whole, after / whole)
-
-
-def _environment(plan: fit.Plan) -> Kind:
-    """Return which of the engine's environments a plan runs in."""
-    return "cpu" if plan.device == "cpu" else "cuda"
 
 
 class LocalEngine:
@@ -154,7 +149,7 @@ class LocalEngine:
             self._board.note(NOT_INSTALLED)
             return
         python = await self._install(plan, share)
-        environment = self._installer.environment(_environment(plan)).name
+        environment = self._installer.environment(kind_of(plan.device)).name
         climber = self._climber = Climber(plan, machine, ClimbFile(self._folder / "ladder.json"), environment)
         if fresh:
             climber.forget()
@@ -166,7 +161,7 @@ class LocalEngine:
 
     def _spans(self, plan: fit.Plan) -> Spans:
         return spans(
-            install=not self._installer.installed(_environment(plan)),
+            install=not self._installer.installed(kind_of(plan.device)),
             convert=plan.variant.stand_in and not self._installer.has_stand_in(),
             fetch=not plan.variant.stand_in and self._weights.to_fetch(plan.weights),
         )
@@ -174,7 +169,7 @@ class LocalEngine:
     async def _install(self, plan: fit.Plan, share: Spans) -> Path:
         if share.installed:
             self._board.move(Event.INSTALL, "The engine is being installed (once).", progress=0.0)
-        return await self._installer.install(_environment(plan), self._report(0.0, share.installed))
+        return await self._installer.install(kind_of(plan.device), self._report(0.0, share.installed))
 
     async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> None:
         """Fetch the model and meanwhile see that this SGLang knows every flag."""

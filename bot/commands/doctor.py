@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
@@ -15,15 +16,19 @@ import aiohttp
 from bot import logs
 from bot.apology import apology
 from bot.app import library_of
-from bot.commands.output import result
+from bot.commands.output import result, result_json
 from bot.ledger import open_ledger
 from bot.settings import Settings, load
 from bot.slack.app import identify, web_client
 from bot.slack.calls import Calls
-from engine.fit import chosen
+from bot.wheels import WheelCache
+from engine.checkup import Checkup, port_is_free
+from engine.fit import why_no_engine
 from engine.hardware import probe
+from engine.install import Installer
 from engine.interfaces import State
 from engine.service import Engine
+from engine.weights.store import Weights
 
 _GIB = 1024**3
 _LITTLE_DISK_BYTES = 2 * _GIB
@@ -47,10 +52,14 @@ async def main(arguments: argparse.Namespace) -> int:
     """Print a line a finding; exit status 1 if any is not well."""
     settings = load(os.environ, Path.cwd(), config=arguments.config)
     logs.configure(secrets=settings.secrets, level=logs.WARNING)
-    well = True
+    findings = []
     async for finding in examine(settings):
-        result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
-        well = well and finding.ok
+        findings.append(finding)
+        if not arguments.json:
+            result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
+    well = all(finding.ok for finding in findings)
+    if arguments.json:
+        result_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
     return 0 if well else 1
 
 
@@ -61,8 +70,10 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         "configuration": _configuration,
         "owners": _owners,
         "disk": _disk,
+        "ports": _ports,
         "database": _database,
         "knowledge": _knowledge,
+        **(await _of_the_machine(settings) if settings.engine.url is None else {}),
         "engine": _engine,
         "Slack": _slack,
     }
@@ -100,6 +111,44 @@ async def _disk(settings: Settings) -> str:
     return f"{free / _GIB:.0f} GiB free"
 
 
+async def _ports(settings: Settings) -> str:
+    if (await asyncio.to_thread(Engine.peek, settings.home)).state is not State.ABSENT:
+        return "not looked at: a Kvasir that uses them runs"
+    wanted = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
+    if settings.slack is not None and settings.slack.app_token is None:
+        wanted = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
+    if settings.metrics_port is not None:
+        wanted.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
+    told = [f"{variable}: {port_is_free(port, host, variable)}" for port, host, variable in wanted]
+    return ", ".join(told) or "none is needed: Kvasir itself connects to Slack"
+
+
+async def _of_the_machine(settings: Settings) -> dict[str, Check]:
+    """Return the looks at what an engine on this machine needs."""
+    machine = await asyncio.to_thread(probe, settings.cache)
+    if (why := why_no_engine(machine)) is not None:
+        return {"machine": _says(lambda: why)}
+    wheels = WheelCache(settings.cache / "wheels")
+    weights = Weights(settings.cache, settings.engine.weights)
+    checkup = Checkup(settings.engine.model, machine, Installer(settings.cache, wheels.unpack), weights)
+    return {
+        "driver": _says(checkup.driver),
+        "cards": _says(checkup.cards),
+        "memory": _says(checkup.memory),
+        "model": _says(checkup.model),
+        "weights": lambda _: checkup.weights(),
+        "hub": lambda _: checkup.origin(),
+        "environment": _says(checkup.environment),
+    }
+
+
+def _says(look: Callable[[], str]) -> Check:
+    async def check(_: Settings) -> str:
+        return await asyncio.to_thread(look)
+
+    return check
+
+
 async def _database(settings: Settings) -> str:
     async with open_ledger(settings.database_url):
         return "the ledger opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
@@ -118,10 +167,7 @@ async def _engine(settings: Settings) -> str:
     status = await Engine.look(settings.engine)
     if settings.engine.url is not None or status.state is not State.ABSENT:
         return f"{status.state.value} {status.model or ''} {status.detail}".strip()
-    fitted = chosen(settings.engine.model, probe(settings.cache))
-    return (
-        f"not running; `kvasir run` hosts {fitted.variant.name} on the {fitted.device.upper()}. {fitted.note}".strip()
-    )
+    return "not running; `kvasir run` starts it"
 
 
 async def _slack(settings: Settings) -> str:

@@ -185,7 +185,7 @@ class Fetcher:
 
     def _gave_up(self, why: str) -> InstallError:
         return InstallError(
-            f"{self._origin.shown} was tried {self._patience.tries} times: {why}. {self._tally.told()} of {self._repo} "
+            f"{self._origin.shown} {_tried(self._patience)}: {why}. {self._tally.told()} of {self._repo} "
             "are here and are kept. Check the network, or set HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
         )
 
@@ -207,9 +207,13 @@ async def patiently(
             if failures < patience.tries:
                 await sleep(patience.delay_s(failures, passing.retry_after_s))
     raise InstallError(
-        f"{shown} was tried {patience.tries} times: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
+        f"{shown} {_tried(patience)}: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
         "mirror or KVASIR_WEIGHTS to a folder, then start again."
     )
+
+
+def _tried(patience: Patience) -> str:
+    return f"was tried {patience.tries} times" if patience.tries > 1 else "gave nothing"
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:

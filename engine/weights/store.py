@@ -56,6 +56,10 @@ class Weights:
         """Say whether something of a checkpoint has to be fetched before a start; blocking, one ``stat`` a file."""
         return self._in_place(checkpoint) is None and self._whole(checkpoint) is None
 
+    def place(self, checkpoint: Checkpoint) -> Path | None:
+        """Return the folder that a start would load, None where it is to be fetched first; blocking."""
+        return self._in_place(checkpoint) or self._whole(checkpoint)
+
     def missing_bytes(self, checkpoint: Checkpoint, size_bytes: int) -> int:
         """Return how many bytes of a checkpoint of that size are still to be fetched; blocking."""
         return max(0, size_bytes - _size_of(self._home(checkpoint))) if self.to_fetch(checkpoint) else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,27 @@ async def test_doctor_finds_what_is_wrong(place: Place) -> None:
     status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
     assert status == 1
     assert "FAIL knowledge" in out
+
+
+async def test_doctor_looks_at_the_machine_for_the_engine(place: Place) -> None:
+    """One JSON object; a port that is taken and a model that cannot be here are named with the next step."""
+    told = await place.json("doctor")
+    assert told["ok"]
+    looks = {finding["what"]: finding["told"] for finding in told["findings"]}
+    assert {"driver", "cards", "memory", "model", "weights", "hub", "environment", "ports"} <= looks.keys()
+    assert "SmolLM2-135M-Instruct" in looks["model"]
+    assert "nothing is to be fetched" in looks["hub"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environ = {"KVASIR_MODEL": str(place.folder / "docs"), "KVASIR_SANDBOX_PORT": str(port)}
+        status, out, _ = await place.command("doctor", "--json", **environ)
+    looks = {finding["what"]: finding for finding in json.loads(out)["findings"]}
+    assert status == 1
+    assert f"Port {port} on 127.0.0.1 is taken" in looks["ports"]["told"]
+    assert "config.json" in looks["model"]["told"]
+    assert not looks["weights"]["ok"]
+    _, out, _ = await place.command("doctor", "--json", KVASIR_ENGINE_URL="http://127.0.0.1:9")
+    assert "cards" not in {finding["what"] for finding in json.loads(out)["findings"]}
 
 
 async def test_manifest_is_what_the_repository_ships(place: Place) -> None:

@@ -1,0 +1,146 @@
+"""What is looked at before an engine is started: each finding with its numbers and the next step."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.checkup import Checkup, port_is_free
+from engine.errors import EngineError, EngineRefused, EngineUnavailable, InstallError
+from engine.hardware import Card, Machine
+from engine.install import Installer, read_pins
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model
+from tests.engine.machines import GIB, machine
+
+PINS = """sglang==0.5.23 \\
+    --hash=sha256:00
+torch==2.13.0 ; sys_platform == 'linux' \\
+    --hash=sha256:00
+torch==2.12.0 ; sys_platform != 'linux'
+nvidia-cuda-runtime==13.0.96
+"""
+SMALL = "R1-Distill-Qwen-1.5B"
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise AssertionError((name, version, sha256))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Checkup]:
+    (tmp_path / "requirements").mkdir()
+    for kind in ("cpu", "cuda"):
+        (tmp_path / "requirements" / f"{kind}.txt").write_text(PINS)
+
+    def checkup(seen: Machine, named: str | None = SMALL, whence: Whence | None = None) -> Checkup:
+        cache = tmp_path / "cache"
+        installer = Installer(cache, _no_wheel, requirements=tmp_path / "requirements")
+        return Checkup(named, seen, installer, Weights(cache, whence or Whence()))
+
+    return checkup
+
+
+def _installed(tmp_path: Path, *packages: str) -> Path:
+    """Make the environment for cards as an installer would leave it, with these packages' names and versions."""
+    installer = Installer(tmp_path / "cache", _no_wheel, requirements=tmp_path / "requirements")
+    python = installer.python("cuda")
+    python.parent.mkdir(parents=True)
+    python.touch()
+    for package in packages:
+        name, _, version = package.partition("==")
+        info = python.parent.parent / "lib" / "python3.11" / "site-packages" / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return installer.environment("cuda")
+
+
+def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Checkup], tmp_path: Path) -> None:
+    card = replace(machine(24), driver="535.1", cuda="12.2")
+    with pytest.raises(EngineRefused, match=r"535\.1 serves CUDA 12\.2 .* needs CUDA 13"):
+        make(card).driver()
+    assert "580" in make(replace(card, driver="580.65", cuda="13.0")).driver()
+    pci = tmp_path / "pci"
+    assert "no GPU" in make(machine()).driver(pci)
+    (pci / "0000:01:00.0").mkdir(parents=True)
+    (pci / "0000:01:00.0" / "vendor").write_text("0x10de\n")
+    (pci / "0000:01:00.0" / "class").write_text("0x030200\n")
+    with pytest.raises(EngineRefused, match="no driver answers"):
+        make(machine()).driver(pci)
+
+
+def test_cards_say_what_others_have_taken(make: Callable[..., Checkup]) -> None:
+    cards = (Card("A", 24 * GIB, (8, 9), free_bytes=4 * GIB), Card("B", 24 * GIB, (8, 9), free_bytes=23 * GIB))
+    told = make(replace(machine(), cards=cards)).cards()
+    assert told == "A (24.0 GiB, 20.0 of them in use), B (24.0 GiB)"
+
+
+def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Checkup]) -> None:
+    told = make(machine(80), "33B").model()
+    assert "R1-Distill-Qwen-32B" in told
+    assert "33B is what people call" in told
+    with pytest.raises(EngineError):
+        make(machine(), SMALL).model()
+
+
+async def test_weights_are_compared_with_the_disk(make: Callable[..., Checkup], tmp_path: Path) -> None:
+    full = replace(machine(80), disk_free_bytes=2 * GIB)
+    with pytest.raises(InstallError, match=r"3\.3 of 3\.3 GiB are to be fetched, and 2\.0 GiB are free"):
+        await make(full).weights()
+    assert "to be fetched" in await make(machine(80)).weights()
+    shelf = tmp_path / "shelf" / REPO
+    with pytest.raises(InstallError, match="no folder"):
+        await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+    shelf.mkdir(parents=True)
+    for name, content in model().items():
+        if "/" not in name:
+            (shelf / name).write_bytes(content)
+    assert str(shelf) in await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+    (shelf / "model-00001-of-00002.safetensors").write_bytes(b"short")
+    with pytest.raises(InstallError, match="model-00001-of-00002"):
+        await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+
+
+async def test_the_hub_is_asked_once(make: Callable[..., Checkup]) -> None:
+    async with fake_hub(FakeHub()) as hub:
+        told = await make(machine(80), whence=Whence(endpoint=hub.url)).origin()
+        assert told.startswith(f"{hub.url} has {REPO} at aaaaaaaaaaaa: 5 files")
+        assert hub.asked == [f"/api/models/{REPO}"]
+        assert not hub.served
+    with pytest.raises(InstallError, match="cannot be reached"):
+        await make(machine(80), whence=Whence(endpoint=hub.url)).origin()
+
+
+def test_another_version_than_the_pinned_one_is_found(make: Callable[..., Checkup], tmp_path: Path) -> None:
+    assert "`kvasir run` does it" in make(machine(80)).environment()
+    with pytest.raises(InstallError, match="12 GiB"):
+        make(replace(machine(80), disk_free_bytes=GIB)).environment()
+    folder = _installed(tmp_path, "sglang==0.5.23", "torch==2.12.0", "unpinned==1")
+    assert make(machine(80)).environment() == f"SGLang 0.5.23 as pinned, in {folder}"
+    other = folder / "lib" / "python3.11" / "site-packages" / "nvidia_cuda_runtime-12.8.90.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Name: nvidia_cuda_runtime\nVersion: 12.8.90\n")
+    with pytest.raises(InstallError, match=r"nvidia-cuda-runtime 12\.8\.90 instead of 13\.0\.96"):
+        make(machine(80)).environment()
+
+
+def test_pins_are_read_with_what_markers_allow() -> None:
+    assert read_pins(PINS)["torch"] == {"2.13.0", "2.12.0"}
+    own = Installer(Path("/nowhere"), _no_wheel)
+    assert own.pins("cpu")["sglang"] == own.pins("cuda")["sglang"] == {"0.5.23"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_that_is_taken_is_named(host: str) -> None:
+    assert port_is_free(0, host, "PORT") == "any free port"
+    with socket.create_server((host, 0)) as server:
+        port: Any = server.getsockname()[1]
+        with pytest.raises(EngineUnavailable, match=f"Port {port} on {host} is taken .*PORT={port + 1}"):
+            port_is_free(port, host, "PORT")
+    assert port_is_free(port, host, "PORT") == f"{port} is free"
