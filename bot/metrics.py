@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from bot.errors import BotError
 from engine.errors import EngineError
-from engine.interfaces import ChatEngine, Delta, Done, Message, Sampling, State, Status, Usage
+from engine.interfaces import ANYBODY, Asker, ChatEngine, Delta, Done, Message, Sampling, State, Status, Usage, Waiting
 from engine.local import Vitals
 
 _FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 180)
@@ -101,7 +101,7 @@ class Closable(ChatEngine, Protocol):
     """An engine whose streams can be closed before their end, as the real one's can."""
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing it cancels it in the engine."""
 
@@ -128,14 +128,16 @@ class MeasuredEngine:
         return self._engine.count_tokens(text)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
         asked_s, began, how, usage = time.monotonic(), False, "left", None
         try:
-            async with aclosing(self._engine.stream(messages, sampling, request_id=request_id)) as deltas:
+            async with aclosing(self._engine.stream(messages, sampling, request_id=request_id, asker=asker)) as deltas:
                 async for delta in deltas:
-                    if not began:
+                    if isinstance(delta, Waiting):
+                        asked_s = time.monotonic()  # its time in line is not the engine's
+                    elif not began:
                         began = True
                         self._metrics.began(time.monotonic() - asked_s)
                     if isinstance(delta, Done):

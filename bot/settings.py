@@ -18,6 +18,7 @@ from bot.configuration import Access, nearest, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from bot.web_settings import passwords, web_settings
+from engine.gate import GatePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import HUB, Whence
 from knowledge.settings import Consistency, KnowledgeSettings, Placement
@@ -44,10 +45,13 @@ class Environment(BaseModel):
     KVASIR_WEIGHTS: str | None = Field(default=None, pattern=r"^(s3://[^/]+(/.*)?|[/~.].*)$")
     HF_ENDPOINT: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/\S*)?$")
     HF_TOKEN: SecretStr | None = None
-    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://")
-    KVASIR_ENGINE_API_KEY: SecretStr | None = None
     KVASIR_METRICS_PORT: int | None = Field(default=None, ge=0, le=65535)
     KVASIR_METRICS_HOST: str = Field(default="127.0.0.1", pattern=r"^[0-9A-Za-z.:-]{1,253}$")
+    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
+    KVASIR_ENGINE_API_KEY: SecretStr | None = None
+    KVASIR_ENGINE_PEOPLE: int | None = Field(default=None, ge=1, le=10_000)
+    KVASIR_ENGINE_QUEUE: int = Field(default=256, ge=0, le=10_000)
+    KVASIR_ENGINE_WAIT_S: float = Field(default=300.0, gt=0, le=3600)
     KVASIR_DATABASE_URL: SecretStr | None = None
     WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
     WEAVIATE_GRPC_URL: str | None = Field(
@@ -78,7 +82,10 @@ _MEANING = {
     "KVASIR_METRICS_HOST": "an address of this machine such as 127.0.0.1 or 0.0.0.0",
     "KVASIR_WEIGHTS": "a folder that begins with / or ~, or s3://bucket/prefix",
     "HF_ENDPOINT": "an address that begins with http:// or https://, without a password",
-    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://",
+    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://, or several with commas between",
+    "KVASIR_ENGINE_PEOPLE": "a number from 1 to 10000",
+    "KVASIR_ENGINE_QUEUE": "a number from 0 to 10000",
+    "KVASIR_ENGINE_WAIT_S": "seconds, up to 3600",
     "WEAVIATE_URL": "an address that begins with http:// or https://, or several with commas between",
     "WEAVIATE_GRPC_URL": "an address such as http://host:50051, or several with commas between",
     "WEAVIATE_REPLICAS": "a number from 1 to 15",
@@ -173,6 +180,8 @@ def load(
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
             weights=_whence(environment, path.parent),
+            people=environment.KVASIR_ENGINE_PEOPLE,
+            gate=GatePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),
         ),
         knowledge=KnowledgeSettings(
             home=home,

@@ -155,7 +155,7 @@ class EngineClient:
         """
         models = await self._ask("/v1/models")
         info = await self._optional("/model_info")
-        return wire.served(models, info)
+        return wire.served(models, info, await self._optional("/server_info") if info else {})
 
     async def loads(self) -> wire.Loads | None:
         """Ask how busy the server is; None where it does not say, within ``info_s``."""

@@ -1,4 +1,4 @@
-"""Engines that are not ours: one of another process of this state directory, or one at somebody's address."""
+"""Engines that are not ours: one of another process of this state directory, or what answers at an address."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def follow(
         endpoint = _endpoint(told)
         if endpoint is not None and endpoint != used:
             client = EngineClient(endpoint, settings.deadlines)
-            await connection.connect(client, told.context_tokens, told.model_path)
+            await connection.connect(client, told.context_tokens, told.model_path, people=told.people)
             used = endpoint
         connection.board.show(told.status)
         await sleep(settings.follow_poll_s)
@@ -41,42 +41,11 @@ def _endpoint(told: Runtime) -> Endpoint | None:
     return Endpoint(told.url, told.api_key, told.model, told.thinks, told.opens_think)
 
 
-async def watch_url(url: str, connection: Connection, settings: EngineSettings, sleep: Sleep = asyncio.sleep) -> None:
-    """Use the engine at ``url`` and look after it until cancelled; nothing is started or stopped there."""
-    used: Endpoint | None = None
-    asking = _asking(url, settings)
-    try:
-        while True:
-            status, served = await _ask(asking)
-            if served is not None and (endpoint := _of_served(asking.endpoint, served)) != used:
-                client = EngineClient(endpoint, settings.deadlines)
-                await connection.connect(client, served.context_tokens, served.tokenizer_path)
-                used = endpoint
-            connection.board.show(status)
-            await sleep(settings.remote_poll_s if served is not None else settings.remote_poll_s / 3)
-    finally:
-        await asking.close()
-
-
-async def look(url: str, settings: EngineSettings) -> Status:
-    """Ask the engine at ``url`` once how it is."""
-    asking = _asking(url, settings)
-    try:
-        status, _ = await _ask(asking)
-        return status
-    finally:
-        await asking.close()
-
-
-def _asking(url: str, settings: EngineSettings) -> EngineClient:
-    return EngineClient(Endpoint(url.rstrip("/").removesuffix("/v1"), settings.api_key), settings.deadlines)
-
-
-async def _ask(asking: EngineClient) -> tuple[Status, Served | None]:
+async def ask(client: EngineClient) -> tuple[Status, Served | None]:
     """Ask a server what it serves; return its status, and what it serves if it can be used."""
-    url = asking.endpoint.url
+    url = client.endpoint.url
     try:
-        served = await asking.served()
+        served = await client.served()
     except EngineStarting as error:
         return Status(State.STARTING, detail=str(error), url=url), None
     except EngineError as error:
@@ -85,7 +54,8 @@ async def _ask(asking: EngineClient) -> tuple[Status, Served | None]:
     return Status(State.READY, 1.0, "", url, served.model, variant is not None and variant.stand_in), served
 
 
-def _of_served(base: Endpoint, served: Served) -> Endpoint:
+def of_served(base: Endpoint, served: Served) -> Endpoint:
+    """Return the server with what it serves."""
     variant = of_served_name(served.model)
     split = bool(served.split_by_server)
     return replace(

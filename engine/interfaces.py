@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -72,7 +72,43 @@ class Done:
     usage: Usage = Usage()
 
 
-Delta = Reasoning | Content | Done
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a request's turn comes nearer; only before anything else. One that can begin at once brings none."""
+
+    position: int
+    """1 is the next to begin; 0: it has begun."""
+    eta_s: float | None
+    """Until it begins, as measured; None while nothing was measured yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The server was lost and another begins from the start: what came before counts for nothing."""
+
+
+Delta = Waiting | Again | Reasoning | Content | Done
+
+
+def _nothing_may_be_lost() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom something is asked: what decides whose turn it is, and on which server."""
+
+    person: str = ""
+    """People get equal shares; whoever is not named shares with all others who are not."""
+    thread: str = ""
+    """A conversation stays with one server, which has its beginning in the cache; "" for none."""
+    within_s: float | None = None
+    """An answer that cannot be complete by then is refused at once; None: only the queue's own limit counts."""
+    shown: Callable[[], bool] = _nothing_may_be_lost
+    """Whether anything that came so far has been shown; while not, a lost server's answer begins anew (``Again``)."""
+
+
+ANYBODY = Asker()
 
 
 class State(StrEnum):
@@ -117,10 +153,12 @@ class ChatEngine(Protocol):
     def count_tokens(self, text: str) -> int:
         """Count tokens with the served model's own vocabulary."""
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
-        """Stream an answer; closing the iterator cancels it in the engine.
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+    ) -> AsyncIterator[Delta]:
+        """Stream an answer; closing the iterator cancels it in the engine, or takes it out of the queue.
 
         Raises:
-            EngineError: a subclass for each way to fail; before the first delta nothing was generated.
+            EngineError: a subclass for each way to fail; before the first piece nothing was generated.
 
         """

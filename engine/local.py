@@ -86,6 +86,7 @@ class LocalEngine:
         self._climber: Climber | None = None
         self.published: Endpoint | None = None
         self.model_path: str | None = None
+        self.people: int | None = None
 
     async def run(self, *, install: bool, fresh: bool = False) -> None:
         """Bring the engine up and keep it up; returns when that cannot be, with the reason on the board.
@@ -272,5 +273,6 @@ class LocalEngine:
         served = await self._client.served()
         path = self.model_path if self.model_path and Path(self.model_path).is_absolute() else None
         context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
-        await self._connection.connect(self._client, context_tokens, path)
+        self.people = self._settings.people or plan.running_requests or plan.people
+        await self._connection.connect(self._client, context_tokens, path, people=self.people)
         self._board.describe(model=served.model, stand_in=plan.variant.stand_in, url=made.url)

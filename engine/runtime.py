@@ -33,6 +33,8 @@ class Runtime:
     """A folder with the model's tokenizer, None where it is a hub's repository."""
     thinks: bool = False
     opens_think: bool = False
+    people: int | None = None
+    """Answered at once."""
 
     @property
     def status(self) -> Status:

@@ -11,21 +11,26 @@ from contextlib import aclosing
 from pathlib import Path
 
 from engine.board import StatusBoard
+from engine.client import EngineClient
 from engine.connection import COMING, Connection
 from engine.control import Asked, Order, ask, listening
-from engine.elsewhere import follow, look, watch_url
+from engine.elsewhere import follow
 from engine.errors import InstallError
+from engine.gate import Gate
 from engine.hardware import Machine, probe
 from engine.install import Installer, UnpackWheel
-from engine.interfaces import Control, Delta, Message, Sampling, State, Status
+from engine.interfaces import ANYBODY, Asker, Control, Delta, Message, Sampling, State, Status
 from engine.lifecycle import Event
 from engine.local import LocalEngine, Vitals
 from engine.orders import Orders
 from engine.runtime import Runtime, RuntimeFile
 from engine.settings import EngineSettings
+from engine.watch import Watch, look
 from engine.weights.store import Weights
 
 _log = logging.getLogger("kvasir.engine")
+_TOKEN_CHARS = 4
+"""In a token, about: enough to tell a short prompt from a long one."""
 
 
 class Engine:
@@ -62,6 +67,7 @@ class Engine:
             self._runtime,
             machine,
         )
+        self._gate = Gate(lambda: self._connection.fleet.people, settings.gate)
         self._orders = Orders(self._board, lambda fresh: self._local.run(install=self._install, fresh=fresh))
         self._install = True
         self._life: asyncio.Task[None] | None = None
@@ -74,8 +80,8 @@ class Engine:
 
     @staticmethod
     async def look(settings: EngineSettings) -> Status:
-        """As ``peek``; an engine at somebody's address is asked once."""
-        return Engine.peek(settings.home) if settings.url is None else await look(settings.url, settings)
+        """As ``peek``; engines at somebody's addresses are asked once."""
+        return await look(settings) if settings.urls else Engine.peek(settings.home)
 
     @staticmethod
     async def order(home: Path, asked: Asked) -> str:
@@ -179,12 +185,21 @@ class Engine:
         return self._connection.vocabulary.truncate(text, max_tokens)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
     ) -> AsyncGenerator[Delta, None]:
-        """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
-        client = self._connection.client()
-        prompt = self._connection.framed(messages, sampling)
-        async with aclosing(client.stream(messages, sampling, request_id=request_id, prompt=prompt)) as deltas:
+        """Stream an answer when its turn comes; see ``engine.interfaces.ChatEngine.stream``."""
+
+        def once(client: EngineClient) -> AsyncGenerator[Delta, None]:
+            prompt = self._connection.framed(client, messages, sampling)
+            return client.stream(messages, sampling, request_id=request_id, prompt=prompt)
+
+        def send() -> AsyncGenerator[Delta, None]:
+            self._connection.client()  # it may have gone while this waited
+            return self._connection.fleet.stream(once, asker)
+
+        self._connection.client()
+        prompt_tokens = sum(len(message.content) for message in messages) // _TOKEN_CHARS
+        async with aclosing(self._gate.through(asker, prompt_tokens, sampling.max_tokens, send)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -198,8 +213,8 @@ class Engine:
         return self.status()
 
     async def _live(self) -> None:
-        if self._settings.url is not None:
-            await watch_url(self._settings.url, self._connection, self._settings)
+        if self._settings.urls:
+            await Watch(self._connection, self._settings).run()
         try:
             while not self._runtime.claim():
                 await follow(self._runtime, self._connection, self._settings)
@@ -238,6 +253,7 @@ class Engine:
                     model_path=self._local.model_path,
                     thinks=endpoint.thinks if endpoint else False,
                     opens_think=endpoint.opens_think if endpoint else False,
+                    people=self._local.people,
                 )
             )
         except OSError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.client import Deadlines
+from engine.gate import GatePolicy
 from engine.supervisor import Policy
 from engine.weights.origin import Whence
 
@@ -21,14 +22,24 @@ class EngineSettings:
     model: str | None = None
     """A variant's name or a folder (``KVASIR_MODEL``); None for the stand-in."""
     url: str | None = None
-    """An engine that someone else runs (``KVASIR_ENGINE_URL``); nothing is started here then."""
+    """An engine that someone else runs (``KVASIR_ENGINE_URL``), or several with commas between; nothing is started
+    here then."""
     api_key: str | None = field(default=None, repr=False)
     """The key of that engine (``KVASIR_ENGINE_API_KEY``)."""
     weights: Whence = field(default_factory=Whence)
     """Where a model's weights come from."""
+    people: int | None = None
+    """Answered at once by each server (``KVASIR_ENGINE_PEOPLE``); None for what the plan or the server says."""
+    gate: GatePolicy = field(default_factory=GatePolicy)
     deadlines: Deadlines = field(default_factory=Deadlines)
     policy: Policy = field(default_factory=Policy)
     remote_poll_s: float = 15.0
     """Between two looks at somebody's engine that is up; a third of it while it is not."""
     follow_poll_s: float = 0.5
     """Between two looks at the file of another process that runs the engine."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Return the addresses of somebody's engines, without a path, each once."""
+        said = (url.strip().rstrip("/").removesuffix("/v1") for url in (self.url or "").split(","))
+        return tuple(dict.fromkeys(url for url in said if url))

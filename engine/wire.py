@@ -22,6 +22,7 @@ from engine.errors import (
 )
 from engine.framing import Prompt
 from engine.interfaces import Message, Sampling, Usage
+from engine.plans import LEAST_KV_TOKENS
 from engine.text import whole
 
 Finish = Literal["stop", "length", "abort"]
@@ -54,6 +55,8 @@ class Served:
     """None where the server is not SGLang, or a router that does not tell."""
     tokenizer_path: str | None = None
     """A folder or a hub's id, as the server names it."""
+    people: int | None = None
+    """Answered at once, each with a useful context; None where the server does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +155,8 @@ def _refused(status: int, message: str) -> EngineRefused:
     return EngineRefused(f"The engine refused the request (HTTP {status}). Its log says why.")
 
 
-def served(models: Mapping[str, Any], info: Mapping[str, Any]) -> Served:
-    """Return what ``/v1/models`` and SGLang's ``/model_info`` (may be empty) say together.
+def served(models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[str, Any] | None = None) -> Served:
+    """Return what ``/v1/models`` and SGLang's ``/model_info`` and ``/server_info`` (may be empty) say together.
 
     Raises:
         EngineRefused: no model is served.
@@ -165,7 +168,21 @@ def served(models: Mapping[str, Any], info: Mapping[str, Any]) -> Served:
     if not name:
         raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
     split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
-    return Served(name, _count(first.get("max_model_len")), split, _string(info.get("tokenizer_path")) or None)
+    context, path = _count(first.get("max_model_len")), _string(info.get("tokenizer_path")) or None
+    return Served(name, context, split, path, _people(server or {}, context))
+
+
+def _people(server: Mapping[str, Any], context_tokens: int | None) -> int | None:
+    """Return for how many a server has room: by its own limit, and by what its cache holds of contexts."""
+    states = server.get("internal_states")
+    state = _mapping(states[0]) if isinstance(states, list) and states else {}
+    copies = _count(server.get("dp_size")) or 1
+    most = _count(state.get("effective_max_running_requests_per_dp"))
+    kv_tokens = _count(server.get("max_total_num_tokens"))
+    each_tokens = min(context_tokens or LEAST_KV_TOKENS, LEAST_KV_TOKENS)
+    room = max(1, kv_tokens // each_tokens) if kv_tokens else None
+    known = [limit for limit in (most, room) if limit]
+    return min(known) * copies if known else None
 
 
 def loads(answer: Mapping[str, Any]) -> Loads | None:

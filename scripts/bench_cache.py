@@ -28,7 +28,7 @@ from bot.answering.answer import Answerer, Search
 from bot.answering.events import Exchange, Question, Sources
 from bot.app import answerer_of, engine_of, library_of
 from bot.settings import load
-from engine.interfaces import Content, Delta, Done, Message, Sampling, State, Status, Usage
+from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status, Usage
 from engine.service import Engine
 from knowledge.interfaces import SearchResult
 
@@ -85,7 +85,7 @@ class Watched:
         return self.engine.count_tokens(text)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
     ) -> AsyncGenerator[Delta, None]:
         """Stream a short answer; rewrites of questions, which have no passages, go by the rule instead."""
         if request_id.startswith("rewrite-"):
@@ -93,7 +93,7 @@ class Watched:
             yield Done("stop")
             return
         short = replace(sampling, max_tokens=ANSWER_TOKENS, temperature=0.0)
-        async with aclosing(self.engine.stream(messages, short, request_id=request_id)) as deltas:
+        async with aclosing(self.engine.stream(messages, short, request_id=request_id, asker=asker)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Done):
                     self.used.append(delta.usage)

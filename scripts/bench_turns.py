@@ -42,7 +42,7 @@ from bot.settings import load
 from bot.slack.app import SlackDeps, slack_app
 from bot.slack.settings import SlackSettings
 from bot.slack.thread import ANSWER_EVENT
-from engine.interfaces import Content, Delta, Done, Message, Sampling, State, Status
+from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
 from knowledge.interfaces import EVERYONE, Hit, Matrix, SearchResult
 
 WINDOW = 12
@@ -196,7 +196,14 @@ class ZeroLatency:
     def count_tokens(self, text: str) -> int:
         return len(text) // 4
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        request_id: str,
+        asker: Asker = ANYBODY,  # noqa: ARG002
+    ) -> AsyncIterator[Delta]:
         at = time.perf_counter()
         del sampling, request_id
         if found := NAMES.findall(messages[-1].content):

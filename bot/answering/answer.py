@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Sources, Text, Thinking
 from bot.answering.followup import searchable
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.narrowing import narrowed
-from bot.answering.notices import Say, progress_text, say
+from bot.answering.notices import Say, in_line, progress_text, say
 from bot.answering.places import Placed, Places, Still, placed
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
@@ -28,7 +28,19 @@ from bot.answering.sentences import Piece
 from bot.answering.support import Embed, Remembered, Support
 from bot.answering.turn import Stream, Turn
 from engine.errors import EngineError
-from engine.interfaces import ChatEngine, Delta, Done, Reasoning, Sampling, State, Status
+from engine.interfaces import (
+    Again,
+    Asker,
+    ChatEngine,
+    Content,
+    Delta,
+    Done,
+    Reasoning,
+    Sampling,
+    State,
+    Status,
+    Waiting,
+)
 from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
 from knowledge.interfaces import SearchResult
 from knowledge.search.query import separated
@@ -53,10 +65,12 @@ class Limits:
     question_chars: int = 6000
     hits: int = 8
     search_s: float = 20.0
+    searches: int = 12
+    """At once; the others wait, which does not count as searching."""
     first_token_s: float = 120.0
-    """From the request to the engine's first delta, waiting in its queue included."""
+    """From its turn at the engine to the first delta."""
     answer_s: float = 600.0
-    """From the request to the engine's last delta."""
+    """From its turn at the engine to the last delta."""
     stand_in_s: float = 20.0
     """The same for the stand-in, whose best comes first."""
     answer_chars: int = 24_000
@@ -89,6 +103,7 @@ class Answerer:
         self._rewriter = Rewriter(engine)
         self._embed = Remembered(embed)
         self._limits = limits or Limits()
+        self._searching = asyncio.Semaphore(self._limits.searches)
         self._places = Places()
         self._still = still or _nothing
         self._now = now
@@ -132,11 +147,12 @@ class Answerer:
         """Search; on success ``turn.passages`` is filled."""
         words, filters = separated(turn.question)
         asked, turn.question = turn.question, words or turn.question
-        rewritten = await self._rewriter.standalone(turn.question, turn.asked.history)
+        asker = Asker(turn.asked.person, turn.asked.conversation)
+        rewritten = await self._rewriter.standalone(turn.question, turn.asked.history, asker)
         query = searchable(asked, turn.asked.history, rewritten)
         try:
             query = narrowed(query, turn.asked.within, datetime.now(UTC))
-            async with asyncio.timeout(self._limits.search_s):
+            async with self._searching, asyncio.timeout(self._limits.search_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers)
                 shown = await self._placed(turn, result, anew=bool(filters))
         except (BadFilter, UnknownSource) as error:
@@ -209,7 +225,7 @@ class Answerer:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         support = turn.support = Support(shown, self._embed)
         copies = turn.question if stand_in else None
-        said = Stream(Release(shown, support, limit_chars=self._limits.answer_chars, copies=copies))
+        said = Stream(lambda: Release(shown, support, limit_chars=self._limits.answer_chars, copies=copies))
         preparing = asyncio.create_task(support.prepare())
         failure: Exception | None = None
         within_s = self._limits.stand_in_s if stand_in else self._limits.answer_s
@@ -249,43 +265,69 @@ class Answerer:
 
         """
         said.within_s = within_s
-        ends_at = self._now() + within_s
-        deltas = self._engine.stream(prompt.messages, sampling, request_id=turn.asked.id or uuid.uuid4().hex)
-        try:
-            while not said.release.ended and not said.done:
-                left = ends_at - self._now()
-                delta = await _next(deltas, left if said.begun else min(left, self._limits.first_token_s))
-                if delta is None:
-                    break
-                if not said.begun:
-                    said.begun = True
-                    turn.timings["first_token"] = self._now() - turn.began
-                if isinstance(delta, Done):
+        async with aclosing(self._heard(turn, said, prompt, sampling)) as heard:
+            async for delta in heard:
+                if isinstance(delta, InLine):
+                    yield delta
+                elif isinstance(delta, Done):
                     said.done = delta
                 elif isinstance(delta, Reasoning):
                     if said.think(delta.text, self._limits.thinking_chars):
                         yield Thinking(delta.text)
                 else:
                     said.content = said.content or bool(delta.text.strip())
-                    for text in await self._let_out(said, said.release.take(delta.text), preparing, ends_at):
+                    for text in await self._let_out(said, said.release.take(delta.text), preparing):
                         yield Text(text)
-        finally:
-            await _close(deltas)
+                if said.release.ended or said.done:
+                    break
         # R1 that never closes its thought has answered in it, unless it was cut.
         rest = "" if said.content or said.cut else "".join(said.reasoning)
-        for text in await self._let_out(said, said.release.take(rest), preparing, ends_at):
+        for text in await self._let_out(said, said.release.take(rest), preparing):
             yield Text(text)
-        for text in await self._let_out(said, said.release.last(cut=said.cut), preparing, ends_at):
+        for text in await self._let_out(said, said.release.last(cut=said.cut), preparing):
             yield Text(text)
 
-    async def _let_out(
-        self, said: Stream, pieces: Sequence[Piece], preparing: asyncio.Task[None], ends_at: float
-    ) -> list[str]:
+    async def _heard(
+        self, turn: Turn, said: Stream, prompt: Prompt, sampling: Sampling
+    ) -> AsyncGenerator[InLine | Reasoning | Content | Done, None]:
+        """Yield what the engine says, each piece within its deadline, and before it how the turn comes nearer.
+
+        Raises:
+            EngineError: the engine failed.
+            TimeoutError: no first delta, or no end, within its deadline.
+
+        """
+        asker = Asker(turn.asked.person, turn.asked.conversation, shown=lambda: turn.shown)
+        name = turn.asked.id or uuid.uuid4().hex
+        deltas = self._engine.stream(prompt.messages, sampling, request_id=name, asker=asker)
+        said.ends_at = self._now() + said.within_s
+        try:
+            while (delta := await _next(deltas, self._patience_s(said))) is not None:
+                if isinstance(delta, Waiting):
+                    said.waits, said.ends_at = delta.position > 0, self._now() + said.within_s
+                    yield InLine(in_line(delta.position, delta.eta_s, turn.tongue) if said.waits else "")
+                elif isinstance(delta, Again):
+                    said.again()
+                else:
+                    turn.timings.setdefault("first_token", self._now() - turn.began)
+                    said.begun = True
+                    yield delta
+        finally:
+            await _close(deltas)
+
+    def _patience_s(self, said: Stream) -> float | None:
+        """Return how long the next delta is waited for; the queue before the engine has a limit of its own."""
+        if said.waits:
+            return None
+        left_s = said.ends_at - self._now()
+        return left_s if said.begun else min(left_s, self._limits.first_token_s)
+
+    async def _let_out(self, said: Stream, pieces: Sequence[Piece], preparing: asyncio.Task[None]) -> list[str]:
         """Check complete sentences and return what may be shown of them."""
         if not pieces:
             said.release.settle()
             return []
-        async with asyncio.timeout(max(1.0, ends_at - self._now())):
+        async with asyncio.timeout(max(1.0, said.ends_at - self._now())):
             if not preparing.done():
                 await asyncio.shield(preparing)
             preparing.result()
@@ -346,7 +388,7 @@ class Answerer:
             yield Notice(say(Say.STAND_IN, tongue))
 
 
-async def _next(deltas: AsyncIterator[Delta], within_s: float) -> Delta | None:
+async def _next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
     """Return the next delta, None at the end of the stream."""
     async with asyncio.timeout(within_s):
         return await anext(deltas, None)

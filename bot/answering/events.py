@@ -33,6 +33,8 @@ class Question:
     """Filters that narrow the search whatever the question says (``in:handbook type:pdf``)."""
     depth: Depth = "normal"
     """How long the model may think."""
+    person: str = ""
+    """Who asks, "" where nobody knows: people get equal shares of the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class Sources:
     """What was looked at, best first; comes before any text."""
 
     passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """Others are before this question: one line that replaces the last such line; "" once its turn has come."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +104,4 @@ class Finished:
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
 
 
-AnswerEvent = Sources | Thinking | Text | Notice | Finished
+AnswerEvent = Sources | InLine | Thinking | Text | Notice | Finished

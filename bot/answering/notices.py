@@ -7,6 +7,9 @@ from enum import Enum
 
 from bot.answering.language import Tongue
 
+_MINUTE_S = 90.0
+"""From here on a wait is told in minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
@@ -52,6 +55,7 @@ class Say(Enum):
         "The engine could not answer, so these are the best passages. {reason}",
         "引擎无法回答，以下是最相关的段落。{reason}",
     )
+    IN_LINE = Phrase("You are number {position} in line for the engine{eta}.", "引擎前排队第 {position} 位{eta}。")
     NO_FIRST_TOKEN = Phrase(
         "The engine did not begin to answer within {seconds} s, so these are the best passages.",
         "引擎在 {seconds} 秒内没有开始回答，以下是最相关的段落。",
@@ -101,6 +105,21 @@ def say(phrase: Say, tongue: Tongue, **fields: object) -> str:
     """Return a text in a language, its fields filled in."""
     text = phrase.value.zh if tongue == "zh" else phrase.value.en
     return text.format(**fields).strip()
+
+
+def in_line(position: int, eta_s: float | None, tongue: Tongue) -> str:
+    """Return how far a question is from its turn, no more exactly than that is known."""
+    return say(Say.IN_LINE, tongue, position=position, eta=_eta(eta_s, tongue))
+
+
+def _eta(eta_s: float | None, tongue: Tongue) -> str:
+    if eta_s is None:
+        return ""
+    if eta_s < _MINUTE_S:
+        seconds = max(5, -(-round(eta_s) // 5) * 5)
+        return f"，约 {seconds} 秒" if tongue == "zh" else f", about {seconds} s"
+    minutes = round(eta_s / 60)
+    return f"，约 {minutes} 分钟" if tongue == "zh" else f", about {minutes} min"
 
 
 def progress_text(progress: float | None, tongue: Tongue) -> str:

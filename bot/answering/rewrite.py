@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bot.answering.events import Exchange
@@ -20,7 +20,7 @@ from bot.answering.followup import is_function_word, leans
 from bot.answering.language import Tongue, language_of, tongue_for
 from bot.answering.prompt import neutral
 from engine.errors import EngineError
-from engine.interfaces import Content, Delta, Message, Reasoning, Sampling, State, Status
+from engine.interfaces import ANYBODY, Asker, Content, Delta, Message, Reasoning, Sampling, State, Status
 from knowledge.search.query import separated
 
 _ASK: Final[dict[Tongue, str]] = {
@@ -55,7 +55,9 @@ class Speaks(Protocol):
     def status(self) -> Status:
         """Return the state now."""
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+    ) -> AsyncIterator[Delta]:
         """Stream an answer."""
 
 
@@ -80,7 +82,7 @@ class Rewriter:
         self._now = now
         self._rests_until = float("-inf")
 
-    async def standalone(self, question: str, history: Sequence[Exchange]) -> str | None:
+    async def standalone(self, question: str, history: Sequence[Exchange], asker: Asker = ANYBODY) -> str | None:
         """Return the question as it would be asked alone; None where the rule is to decide.
 
         That is where it needs no rewriting, the engine is not ready, a stand-in, too slow or failing, or what it
@@ -92,7 +94,7 @@ class Rewriter:
             return None
         try:
             async with asyncio.timeout(self._patience.rewrite_s):
-                written = await self._written(question, history)
+                written = await self._written(question, history, asker)
         except TimeoutError:
             self._rests_until = self._now() + self._patience.rest_s
             return None
@@ -100,9 +102,11 @@ class Rewriter:
             return None
         return accepted(written, question, history)
 
-    async def _written(self, question: str, history: Sequence[Exchange]) -> str:
+    async def _written(self, question: str, history: Sequence[Exchange], asker: Asker) -> str:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=self._patience.tokens, thinking_tokens=0)
-        deltas = self._engine.stream(asking(question, history), sampling, request_id=f"rewrite-{uuid.uuid4().hex}")
+        asker = replace(asker, within_s=self._patience.rewrite_s)
+        name = f"rewrite-{uuid.uuid4().hex}"
+        deltas = self._engine.stream(asking(question, history), sampling, request_id=name, asker=asker)
         text = ""
         async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
             async for delta in stream:

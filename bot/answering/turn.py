@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.answering.events import Finished, Passage, Question, Route
@@ -37,13 +38,28 @@ class Turn:
 class Stream:
     """What the engine has said so far in one turn."""
 
-    release: Release
+    fresh: Callable[[], Release]
+    """Makes what lets sentences out, anew for an answer that begins from the start."""
+    release: Release = field(init=False)
     within_s: float = 0.0
+    ends_at: float = 0.0
+    """When the engine must be done: ``within_s`` from its turn."""
+    waits: bool = False
+    """Whether its turn at the engine has not come yet."""
     begun: bool = False
     content: bool = False
     reasoning: list[str] = field(default_factory=list)
     reasoning_chars: int = 0
     done: Done | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with nothing said."""
+        self.release = self.fresh()
+
+    def again(self) -> None:
+        """Forget what the engine said: it begins anew elsewhere."""
+        self.release = self.fresh()
+        self.content, self.reasoning, self.reasoning_chars = False, [], 0
 
     @property
     def cut(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot import logs
-from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
 from bot.answering.thinking import remark
 from bot.app import answerer_of, engine_of, library_of
 from bot.commands.output import result, result_json, say
@@ -100,7 +100,7 @@ def _show(event: AnswerEvent) -> None:
         case Text(markdown):
             sys.stdout.write(markdown)
             sys.stdout.flush()
-        case Notice(text):
+        case Notice(text) | InLine(text) if text:
             say(text)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Text, Thinking
 from bot.slack import render, words
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
@@ -45,6 +45,7 @@ class Reply:
         self._finished: Finished | None = None
         self._notices: list[str] = []
         self._spoken = False
+        self._lined_up = False
         self._rests_session = False
         self.failure: Exception | None = None
         """What went wrong with the answer; the reader was told."""
@@ -162,10 +163,18 @@ class Reply:
                 self._renderer.links = {passage.n: passage.url for passage in passages}
             case Notice(text):
                 self.notice(text)
+            case InLine(text):
+                self._in_line(text)
             case Finished():
                 self._finished = event
             case Thinking():
                 pass  # that it thinks is the status's to show; what it thinks is nobody's
+
+    def _in_line(self, text: str) -> None:
+        """Show that others come first: in the status, which changes with it, else once over the answer."""
+        if not self._status.tell(words.BUSY.to(self).format(text=text) if text else "") and text and not self._lined_up:
+            self._lined_up = True
+            self.notice(text)
 
     def _end_with(self, sentence: str) -> None:
         self._writer.leave_code()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ POST_CHARACTERS = 3_500
 STREAM_AGE_S = 240.0
 """A stream dies about 300 s after its start, however busy; it is closed well before."""
 
+_STATUS_EVERY_S = 5.0
+"""Between two changes of a status; while Slack limits the method, they are left out."""
 _STATUS_S = 3.0
 """How long a status that is on its way is waited for at the end."""
 
@@ -251,7 +254,8 @@ class StatusLine:
         self._user = place.user
         self._calls = calls
         self._abilities = abilities
-        self._words = "正在思考…" if chinese else "is thinking…"
+        self._usual = self._words = "正在思考…" if chinese else "is thinking…"
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._showing = False
         self.session = False
@@ -266,18 +270,34 @@ class StatusLine:
     async def _keep(self, every_s: float) -> None:
         while True:
             self._showing = True
+            self._changed.clear()
             again = await self._show()
             self._showing = False
             if not again:
                 return
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(_STATUS_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await self._changed.wait()
+
+    def tell(self, words: str) -> bool:
+        """Show other words as soon as Slack takes them, "" for the usual ones; False where only "at work" can be shown.
+
+        What comes faster than it may be shown is passed over: the last words count.
+        """
+        if not self._abilities.statuses or self.session:
+            return False
+        self._words = words or self._usual
+        self._changed.set()
+        return True
 
     async def _show(self) -> bool:
         if self._abilities.sessions:
             session = {"status": "processing", "initiator_user_id": self._user}
             self.session = await self._try("agents.sessions.setStatus", session)
         if self._abilities.statuses and not self.session:
-            self.status = await self._try("assistant.threads.setStatus", {"status": self._words})
+            shown = await self._try("assistant.threads.setStatus", {"status": self._words})
+            self.status = shown or self.status
         return self.status
 
     async def _try(self, method: str, arguments: Mapping[str, Any]) -> bool:

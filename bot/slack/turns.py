@@ -56,8 +56,9 @@ class Answerer(Protocol):
 class TurnSettings:
     """How turns are run."""
 
-    concurrent: int = 12
-    """Answers at once; the others wait in the order in which they were asked."""
+    concurrent: int = 300
+    """At once, those included that wait in the engine's own queue, which is fair to people and tells where they stand;
+    the others wait in the order in which they were asked."""
     deadline_s: float = 900.0
     """For one answer, from its turn to its last word; a reasoning model may think for minutes."""
     drain_s: float = 20.0
@@ -435,6 +436,7 @@ class Turns:
             conversation="-".join(asked.thread),
             within=within,
             depth=depth,
+            person=asked.user,
         )
 
     def _reply(self, turn: Turn) -> Reply:

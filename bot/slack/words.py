@@ -49,6 +49,7 @@ NO_HISTORY = Words(
     "I could not read this thread, so this answers the last message alone.",
     "我无法读取此消息列，以下仅根据最后一条消息回答。",
 )
+BUSY = Words("is busy. {text}", "正忙。{text}")
 NOTHING = Words("There is no answer to show.", "没有可显示的回答。")
 
 # ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from bot.answering.answer import Answerer, Limits
 from bot.answering.claims import content_words
 from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Question, Sources, Text, Thinking
 from bot.answering.quantities import normal
-from engine.interfaces import Content, Delta, Done, Message, Sampling, State, Status
+from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
 from knowledge.interfaces import Hit, SearchResult
 
 LEAVE = (
@@ -57,6 +57,7 @@ class ScriptedEngine:
         self._status = status or Status(State.READY, model="scripted")
         self.context_tokens = context_tokens
         self.asked: list[tuple[tuple[Message, ...], Sampling, str]] = []
+        self.askers: list[Asker] = []
         self.streams_open = 0
         self.streams_closed = 0
         self.sent = 0
@@ -67,8 +68,11 @@ class ScriptedEngine:
     def count_tokens(self, text: str) -> int:
         return len(text.encode()) // 4 + 1
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+    ) -> AsyncIterator[Delta]:
         self.asked.append((tuple(messages), sampling, request_id))
+        self.askers.append(asker)
         self.streams_open += 1
         try:
             if callable(self.script):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer, Limits
-from bot.answering.events import Exchange, Finished, Question, Sources, Text, Thinking
+from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Text, Thinking
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
-from engine.interfaces import Content, Delta, Done, Reasoning, State, Status
+from engine.interfaces import Again, Content, Delta, Done, Reasoning, State, Status, Waiting
 from knowledge.errors import BadFilter, EmbedderError, StoreUnavailable, UnknownSource
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
@@ -420,3 +420,50 @@ async def test_cancelling_at_any_step_closes_the_stream_and_leaves_no_task(room:
         await asyncio.gather(task, return_exceptions=True)
         assert engine.streams_open == 0
         assert asyncio.all_tasks() == before
+
+
+async def test_a_question_in_line_is_told_where_it_stands_and_its_wait_is_not_the_engines(room: Any) -> None:
+    """Longer in line than an answer may take, and it is answered all the same; who asks reaches the engine."""
+
+    async def script() -> AsyncIterator[Delta]:
+        yield Waiting(2, None)
+        await asyncio.sleep(0.3)
+        yield Waiting(1, 42.0)
+        yield Waiting(0, 0.0)
+        for delta in room.words(GOOD):
+            yield delta
+
+    engine = room.engine(script)
+    limits = Limits(first_token_s=0.2, answer_s=0.2)
+    answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed, limits=limits)
+    asked = Question("How many days of leave?", person="U1", conversation="T-C-1")
+    events = [event async for event in answerer.answer(asked)]
+    assert [event.text for event in events if isinstance(event, InLine)] == [
+        "You are number 2 in line for the engine.",
+        "You are number 1 in line for the engine, about 45 s.",
+        "",
+    ]
+    assert [event.markdown for event in events if isinstance(event, Text)] == [f"{GOOD} [1]"]
+    assert (engine.askers[-1].person, engine.askers[-1].thread) == ("U1", "T-C-1")
+
+
+async def test_an_answer_that_begins_anew_elsewhere_is_shown_once(room: Any) -> None:
+    """What the lost server had written and was not shown yet counts for nothing; it is asked whether anything was."""
+    shown = []
+
+    async def script() -> AsyncIterator[Delta]:
+        yield Reasoning("Lost thought.")
+        yield Content(GOOD[:30])
+        shown.append(engine.askers[-1].shown())
+        yield Again()
+        yield Content(f"{GOOD} ")
+        yield Content(ALSO[:20])
+        shown.append(engine.askers[-1].shown())
+        yield Content(ALSO[20:])
+        yield Done("stop")
+
+    engine = room.engine(script)
+    answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed)
+    events = [event async for event in answerer.answer(Question("How many days of leave?"))]
+    assert "".join(event.markdown for event in events if isinstance(event, Text)) == f"{GOOD} [1] {ALSO} [1]"
+    assert shown == [False, True]

@@ -12,7 +12,7 @@ import pytest
 from bot.answering.answer import Answerer
 from bot.answering.events import Question, Text
 from engine.client import Endpoint, EngineClient
-from engine.interfaces import Delta, Message, Sampling, State, Status
+from engine.interfaces import ANYBODY, Asker, Delta, Message, Sampling, State, Status
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
@@ -32,7 +32,14 @@ class Connected:
     def count_tokens(self, text: str) -> int:
         return len(text) // 3 + 1
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling, *, request_id: str) -> AsyncIterator[Delta]:
+    def stream(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        request_id: str,
+        asker: Asker = ANYBODY,  # noqa: ARG002
+    ) -> AsyncIterator[Delta]:
         return self._client.stream(messages, sampling, request_id=request_id)
 
 

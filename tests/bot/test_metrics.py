@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
 from engine.errors import EngineInterrupted
-from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
+from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
 from engine.local import Vitals
 
 ASK = [Message("user", "a secret question")]
@@ -35,11 +35,12 @@ class _Engine:
         return len(text)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
     ) -> AsyncGenerator[Delta, None]:
         assert messages
         assert sampling
         assert request_id
+        assert asker == ANYBODY
         for delta in self.deltas:
             await asyncio.sleep(0)
             yield delta

@@ -110,7 +110,7 @@ async def test_a_family_thinks(
 
 async def _sent_as_ids(engine: Engine, family: str) -> None:
     """Look that the server framed our probe in the same ids, and that thinking and answer come apart here."""
-    framing = engine._connection._framing
+    framing = engine._connection._framings[engine._connection.client().endpoint.url][0]
     assert framing is not None
     assert framing.template is (R1_0528 if family == "qwen3" else R1)
     assert engine.control is Control.BUDGET
@@ -151,7 +151,7 @@ async def _framed_by_the_server(engine: Engine) -> None:
 
 async def _whole_and_in_pieces(engine: Engine) -> None:
     """Read the bytes of one answer in 1,000 random cuttings, and the same answer not streamed at all."""
-    prompt = engine._connection.framed(ASK, Sampling())
+    prompt = engine._connection.framed(engine._connection.client(), ASK, Sampling())
     assert prompt is not None
     raw, whole = await _recorded(engine, prompt)
     rnd = random.Random(5)

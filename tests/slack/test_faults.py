@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.answering.events import AnswerEvent, Question, Text
+from bot.answering.events import AnswerEvent, InLine, Question, Text
+from bot.slack import sheet
 from bot.slack.errors import SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.manifest import SCOPES
 from bot.slack.settings import SlackSettings
 from bot.slack.sheet import Abilities
 from bot.slack.turns import TurnSettings
 from engine.errors import EngineInterrupted
-from tests.slack.room import Bot, Held, body, bot_in, finished, house, saying, shown
+from tests.slack.room import Bot, Held, Script, body, bot_in, finished, house, saying, shown
 from tests.slack_sandbox import sandbox
 
 WHOLE = "You asked: how?"
@@ -352,3 +353,36 @@ async def _closed(bot: Bot) -> bool:
 def test_settings_do_not_show_their_secrets() -> None:
     settings = SlackSettings(bot_token="xoxb-1234567890", app_token="xapp-1234567890", signing_secret="s3cret-s3cret")
     assert not any(secret in repr(settings) for secret in ("xoxb-1234", "xapp-1234", "s3cret"))
+
+
+def in_line(*said: str) -> Script:
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        for text in (*said, ""):
+            yield InLine(text)
+            await asyncio.sleep(0.05)
+        yield Text("That is all.")
+        yield finished()
+
+    return script
+
+
+async def test_a_place_in_line_is_the_status(socket_bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest is shown, what came in between is passed over, and nothing of it stays in the answer."""
+    monkeypatch.setattr(sheet, "_STATUS_EVERY_S", 0.2)
+    await socket_bot.box.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+    await socket_bot.answer(await socket_bot.ask())  # from here on it is known that there are no sessions
+    before = len(await socket_bot.box.requests("assistant.threads.setStatus"))
+    socket_bot.answerer.script = in_line(*(f"You are number {place} in line." for place in range(20, 0, -1)))
+    message = await socket_bot.answer(await socket_bot.ask())
+    assert "in line" not in shown(message)
+    sent = (await socket_bot.box.requests("assistant.threads.setStatus"))[before:]
+    said = [str(call["args"]["status"]) for call in sent]
+    places = [int(status.split()[5]) for status in said if status.startswith("is busy. You are number")]
+    assert 2 <= len(places) <= 7
+    assert places == sorted(places, reverse=True)
+
+
+async def test_without_a_status_the_first_place_is_a_line_over_the_answer(socket_bot: Bot) -> None:
+    socket_bot.answerer.script = in_line("You are number 2 in line.", "You are number 1 in line.")
+    message = await socket_bot.answer(await socket_bot.ask())
+    assert message["text"].count("in line") == 1

@@ -1,0 +1,136 @@
+"""The queue before the engine at work: lets requests through as ``admission`` decides, and measures what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from engine.admission import Place, Queue, Request
+from engine.interfaces import Again, Asker, Content, Delta, Done, Reasoning, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """How many may wait, and for how long."""
+
+    waiting: int = 256
+    wait_s: float = 300.0
+    """Longer than this nobody waits for a turn."""
+    tell_every_s: float = 2.0
+    """Between two looks at where one stands."""
+
+
+class Gate:
+    """Everything that is asked of the engine goes through here. It has no task of its own: who waits also looks."""
+
+    def __init__(
+        self,
+        width: Callable[[], int],
+        policy: GatePolicy | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Let ``width()`` requests through at once, which may change at any time."""
+        self.policy = policy or GatePolicy()
+        self._width = width
+        self._now = now
+        self._ids = itertools.count()
+        self._queue = Queue(self.policy.waiting)
+        self._turns: dict[int, asyncio.Event] = {}
+        self._told_at = float("-inf")
+        self._told: Mapping[int, Place] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait."""
+        return self._queue.waiting
+
+    @property
+    def running(self) -> int:
+        """Return how many requests are being answered."""
+        return self._queue.running
+
+    async def through(
+        self, asker: Asker, prompt_tokens: int, max_tokens: int, send: Callable[[], AsyncGenerator[Delta, None]]
+    ) -> AsyncGenerator[Delta, None]:
+        """Wait for a turn, then yield what ``send()`` yields; closed while it waits, nothing is ever sent.
+
+        Raises:
+            EngineOverloaded: the queue is full, or the turn would come, or has come, too late.
+
+        """
+        now_s = self._now()
+        request = Request(
+            next(self._ids),
+            asker.person,
+            prompt_tokens,
+            max_tokens,
+            now_s,
+            now_s + self.policy.wait_s,
+            None if asker.within_s is None else now_s + asker.within_s,
+        )
+        self._queue.enter(request, now_s, self._width())
+        self._turns[request.id] = asyncio.Event()
+        try:
+            async with aclosing(self._turn(request.id)) as places:
+                async for place in places:
+                    yield place
+            async with aclosing(self._measured(send())) as deltas:
+                async for delta in deltas:
+                    yield delta
+        finally:
+            self._queue.leave(request.id)
+            del self._turns[request.id]
+            self._move()
+
+    async def _turn(self, request_id: int) -> AsyncGenerator[Waiting, None]:
+        """Yield where a request stands as that changes, until it is its turn."""
+        turn = self._turns[request_id]
+        told: Place | None = None
+        self._move()
+        while not turn.is_set():
+            place = self._place(request_id)
+            if place != told:
+                told = place
+                yield Waiting(place.position, place.eta_s)
+            try:
+                async with asyncio.timeout(self.policy.tell_every_s):
+                    await turn.wait()
+            except TimeoutError:
+                self._move()  # there may be more places than before
+            if not turn.is_set() and (late := self._queue.late(request_id, self._now())) is not None:
+                raise late
+        if told is not None:
+            yield Waiting(0, 0.0)
+
+    def _move(self) -> None:
+        for request_id in self._queue.take(self._now(), self._width()):
+            self._turns[request_id].set()
+
+    def _place(self, request_id: int) -> Place:
+        """Return where a request stands; reckoned once for all that ask at about the same time."""
+        now_s = self._now()
+        if now_s - self._told_at > self.policy.tell_every_s / 4 or request_id not in self._told:
+            self._told, self._told_at = self._queue.places(now_s, self._width()), now_s
+        return self._told[request_id]
+
+    async def _measured(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        """Yield an answer; note how long it took, also where it was not read to its end: its place was taken."""
+        began_s, pieces = self._now(), 0
+        first_s: float | None = None
+        try:
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    if isinstance(delta, Content | Reasoning):
+                        first_s, pieces = self._now() if first_s is None else first_s, pieces + 1
+                    elif isinstance(delta, Again):
+                        first_s, pieces = None, 0
+                    elif isinstance(delta, Done):
+                        pieces = delta.usage.completion_tokens or pieces
+                    yield delta
+        finally:
+            if first_s is not None:
+                self._queue.rates.measured(first_s - began_s, self._now() - first_s, pieces)

@@ -1,0 +1,207 @@
+"""The line before the engine: fair shares, an honest estimate, and a refusal at once where it would be too late."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.admission import Queue, Rates, Request, about
+from engine.errors import EngineOverloaded
+
+FOREVER = 1e9
+
+
+def asked(
+    number: int, person: str = "a", *, tokens: int = 256, at: float = 0.0, begin_by: float = FOREVER, **more: float
+) -> Request:
+    return Request(number, person, 0, tokens, at, begin_by, **more)
+
+
+def measured(service_s: float, tokens: int = 100) -> Rates:
+    rates = Rates()
+    rates.measured(0.0, service_s, tokens)
+    return rates
+
+
+def served(queue: Queue) -> list[int]:
+    """Answer one at a time until nobody waits; return the order."""
+    order = []
+    while sent := queue.take(0.0, 1):
+        order += sent
+        queue.leave(sent[0])
+    return order
+
+
+def test_one_who_asks_fifty_questions_does_not_starve_others() -> None:
+    queue = Queue(100)
+    for number in range(50):
+        queue.enter(asked(number, "greedy"), 0.0, 1)
+    first = queue.take(0.0, 1)
+    queue.enter(asked(50, "late"), 0.0, 1)
+    queue.enter(asked(51, "later"), 0.0, 1)
+    queue.leave(first[0])
+    order = served(queue)
+    assert order.index(50) <= 1
+    assert order.index(51) <= 2
+    assert [number for number in order if number < 50] == list(range(1, 50))
+
+
+def test_a_short_question_goes_before_a_long_one_but_not_for_ever() -> None:
+    """Each other person's short ones pass a long one, four of them and the one that is level with it."""
+    queue = Queue(1000)
+    queue.enter(asked(0, "now"), 0.0, 1)
+    assert queue.take(0.0, 1) == [0]
+    queue.enter(asked(1, "long", tokens=100_000), 0.0, 1)
+    for number in range(2, 40):
+        queue.enter(asked(number, "short"), 0.0, 1)
+    queue.leave(0)
+    assert 1 <= served(queue).index(1) <= 5
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(1, 5000)), min_size=1, max_size=60))
+def test_nobody_is_overtaken_more_than_the_bound(questions: list[tuple[str, int]]) -> None:
+    """Of each other person at most five later questions go before one that is its person's first; own order is kept."""
+    queue = Queue(1000)
+    for number, (person, tokens) in enumerate(questions):
+        queue.enter(asked(number, person, tokens=tokens), 0.0, 1)
+    order = served(queue)
+    assert sorted(order) == list(range(len(questions)))
+    for person in "abcde":
+        own = [number for number in order if questions[number][0] == person]
+        assert own == sorted(own)
+        if own:
+            before = Counter(questions[number][0] for number in order[: order.index(own[0])] if number > own[0])
+            assert all(count <= 5 for count in before.values())
+
+
+@dataclass
+class Engine:
+    """Answers in virtual time, ``width`` at once; notes who began when."""
+
+    queue: Queue
+    width: int
+    service_s: dict[int, float]
+    now: float = 0.0
+    busy: list[tuple[float, int]] = field(default_factory=list)
+    began: dict[int, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        while True:
+            for number in self.queue.take(self.now, self.width):
+                self.began[number] = self.now
+                heapq.heappush(self.busy, (self.now + self.service_s[number], number))
+            assert len(self.busy) <= self.width
+            if not self.busy:
+                return
+            self.now, number = heapq.heappop(self.busy)
+            self.queue.leave(number)
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=40),
+    st.integers(1, 8),
+    st.floats(0.5, 60.0),
+    st.sets(st.integers(0, 39)),
+)
+def test_the_estimate_is_right_where_answers_take_what_they_took(
+    people: list[str], width: int, service_s: float, cancelled: set[int]
+) -> None:
+    """Whoever waits begins when it was said, to the rounding, also after others were cancelled."""
+    queue = Queue(100, measured(service_s))
+    for number, person in enumerate(people):
+        queue.enter(asked(number, person), 0.0, width)
+    for number in cancelled:
+        queue.leave(number)
+    promised = queue.places(0.0, width)
+    assert sorted(place.position for place in promised.values()) == list(range(1, len(promised) + 1))
+    engine = Engine(queue, width, dict.fromkeys(range(len(people)), service_s))
+    engine.run()
+    assert engine.began.keys() == promised.keys()
+    for number, place in promised.items():
+        assert place.eta_s == pytest.approx(engine.began[number], abs=0.001)
+
+
+@given(st.lists(st.floats(1.0, 9.0), min_size=30, max_size=60))
+def test_the_estimate_stays_near_where_answers_differ(services_s: list[float]) -> None:
+    """Never further off than the longest answers would make it; nothing is promised before anything was measured."""
+    queue = Queue(100)
+    queue.enter(asked(0), 0.0, 1)
+    queue.enter(asked(1), 0.0, 1)
+    assert queue.take(0.0, 1) == [0]
+    assert queue.places(0.0, 1)[1].eta_s is None
+    for service_s in services_s:
+        queue.rates.measured(0.1, service_s, 100)
+    eta_s = queue.places(0.0, 1)[1].eta_s
+    assert eta_s is not None
+    assert min(services_s) <= eta_s <= max(services_s) + 0.1
+
+
+def test_a_full_queue_says_so() -> None:
+    queue = Queue(1, measured(120.0))
+    queue.enter(asked(0), 0.0, 1)
+    assert queue.take(0.0, 1) == [0]
+    queue.enter(asked(1), 0.0, 1)
+    with pytest.raises(EngineOverloaded, match=r"as may \(1\), which is about 4 min of work"):
+        queue.enter(asked(2, "b"), 0.0, 1)
+    assert (queue.waiting, queue.running) == (1, 1)
+    queue.leave(1)
+    queue.enter(asked(3, "b"), 0.0, 1)
+
+
+def test_what_would_come_too_late_is_refused_at_once() -> None:
+    queue = Queue(10, measured(60.0))
+    queue.enter(asked(0, begin_by=1.0), 0.0, 1)  # what can begin at once is never refused
+    assert queue.take(0.0, 1) == [0]
+    with pytest.raises(EngineOverloaded, match=r"turn would come in about 60 s, and it may wait for about 30 s"):
+        queue.enter(asked(1, begin_by=30.0), 0.0, 1)
+    with pytest.raises(EngineOverloaded, match="busy"):
+        queue.enter(asked(2, end_by_s=100.0), 0.0, 1)
+    queue.enter(asked(3, begin_by=61.0, end_by_s=121.0), 0.0, 1)
+
+
+def test_a_promise_that_was_not_kept_is_told() -> None:
+    queue = Queue(10)
+    queue.enter(asked(0), 0.0, 1)
+    queue.enter(asked(1, begin_by=100.0), 0.0, 1)
+    assert queue.take(0.0, 1) == [0]
+    assert queue.late(1, 99.0) is None
+    assert "about 2 min" in str(queue.late(1, 100.0))
+
+
+def test_cancelled_questions_are_not_held_against_their_person() -> None:
+    queue = Queue(100)
+    queue.enter(asked(0, "now"), 0.0, 1)
+    assert queue.take(0.0, 1) == [0]
+    for number in range(1, 30):
+        queue.enter(asked(number, "a"), 0.0, 1)
+    queue.enter(asked(30, "b"), 0.0, 1)
+    queue.enter(asked(31, "b"), 0.0, 1)
+    for number in range(1, 30):
+        queue.leave(number)
+    queue.enter(asked(32, "a"), 0.0, 1)
+    queue.leave(0)
+    assert served(queue) == [30, 32, 31]
+
+
+def test_fewer_places_than_before() -> None:
+    """Those under way go on; the next begins when there is room again."""
+    queue = Queue(10, measured(10.0))
+    for number in range(4):
+        queue.enter(asked(number), 0.0, 3)
+    assert queue.take(0.0, 3) == [0, 1, 2]
+    queue.leave(0)
+    assert queue.take(0.0, 1) == []
+    assert queue.places(0.0, 1)[3].eta_s == 10.0
+    queue.leave(1)
+    queue.leave(2)
+    assert queue.take(0.0, 1) == [3]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(3, "a few seconds"), (44, "about 40 s"), (100, "about 2 min")])
+def test_spans_as_people_say_them(seconds: float, said: str) -> None:
+    assert about(seconds) == said

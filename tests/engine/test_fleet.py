@@ -1,0 +1,313 @@
+"""Several servers over real sockets: fail-over, a loss in mid-stream, the breaker, the line before them, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from engine.errors import EngineInterrupted, EngineOverloaded, EngineRefused, EngineUnavailable
+from engine.gate import GatePolicy
+from engine.interfaces import Again, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Waiting
+from engine.service import Engine
+from engine.settings import EngineSettings
+from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, until
+
+ASK = [Message("user", "hello")]
+END = (delta(finish="stop"), DONE)
+NOBODY = "http://127.0.0.1:9"
+Make = Callable[..., Engine]
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[list[FakeSglang]]:
+    """Two servers that answer with their own names."""
+    async with fake_sglang() as first, fake_sglang() as second:
+        for fake, name in ((first, "first"), (second, "second")):
+            fake.stream(delta(content=name), *END)
+        yield [first, second]
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
+    async with AsyncExitStack() as stack:
+
+        def make(*urls: str, **settings: object) -> Engine:
+            told = EngineSettings(tmp_path, tmp_path, url=", ".join(urls), remote_poll_s=0.06)
+            made = Engine(replace(told, **settings), _no_wheel)  # type: ignore[arg-type]
+            stack.push_async_callback(made.stop)
+            return made
+
+        yield make
+
+
+async def up(made: Engine, *, all_of_them: bool = True) -> Engine:
+    await made.start()
+    async with asyncio.timeout(5):
+        await until(lambda: made.status().state is (State.READY if all_of_them else State.DEGRADED))
+    return made
+
+
+async def answer(made: Engine, asker: Asker | None = None) -> list[Delta]:
+    return [one async for one in made.stream(ASK, Sampling(), request_id="r", asker=asker or Asker())]
+
+
+def homes(pair: list[FakeSglang]) -> tuple[int, int]:
+    return len(pair[0].bodies), len(pair[1].bodies)
+
+
+async def test_conversations_keep_to_a_server_and_others_spread(pair: list[FakeSglang], engine: Make) -> None:
+    made = await up(engine(pair[0].url, pair[1].url))
+    await until(lambda: made._connection.fleet.people == 32)
+    for _ in range(5):
+        await answer(made, Asker(thread="one"))
+    assert sorted(homes(pair)) == [0, 5]
+    for number in range(30):
+        await answer(made, Asker(thread=f"thread {number}"))
+    assert min(homes(pair)) > 5
+
+
+async def test_one_that_is_away_is_told_and_the_other_answers(pair: list[FakeSglang], engine: Make) -> None:
+    made = await up(engine(NOBODY, pair[1].url), all_of_them=False)
+    assert "1 of 2 engines answer" in made.status().detail
+    assert NOBODY in made.status().detail
+    assert await answer(made) == [Content("second"), Done("stop")]
+
+
+async def test_one_that_serves_another_model_is_not_asked(pair: list[FakeSglang], engine: Make) -> None:
+    pair[1].model = "another"
+    made = await up(engine(pair[0].url, pair[1].url), all_of_them=False)
+    assert "serves another where the others serve" in made.status().detail
+    for number in range(8):
+        await answer(made, Asker(thread=str(number)))
+    assert homes(pair) == (8, 0)
+    pair[1].model = pair[0].model
+    await until(lambda: made.status().state is State.READY)
+
+
+async def test_all_are_away(engine: Make) -> None:
+    made = engine(NOBODY, "http://127.0.0.1:19")
+    await made.start()
+    assert (await made.wait_ready(5)).state is State.FAILED
+    with pytest.raises(EngineUnavailable, match="Nothing answers"):
+        await answer(made)
+
+
+async def test_a_server_that_fails_is_gone_past(pair: list[FakeSglang], engine: Make) -> None:
+    """Before anything came, without a word of it; after three failures in a row it is not even asked."""
+    made = await up(engine(pair[0].url, pair[1].url, remote_poll_s=60.0))
+    await until(lambda: made._connection.fleet.people == 32)
+    pair[0].refuse(500, {"error": {"message": "boom"}})
+    for number in range(40):
+        assert (await answer(made, Asker(thread=str(number))))[0] == Content("second")
+    assert homes(pair) == (3, 40)
+    breaker = made._connection.fleet._servers[pair[0].url].breaker
+    breaker._open_until_s = 0.0  # its rest is over
+    pair[0].stream(delta(content="first"), *END)
+    said = {str((await answer(made, Asker(thread=str(number))))[0]) for number in range(20)}
+    assert said == {str(Content("first")), str(Content("second"))}
+
+
+async def test_a_full_server_is_no_failure(pair: list[FakeSglang], engine: Make) -> None:
+    made = await up(engine(pair[0].url, pair[1].url))
+    pair[0].refuse(503, {"error": {"message": "The request queue is full."}})
+    for number in range(12):
+        await answer(made, Asker(thread=str(number)))
+    pair[0].stream(delta(content="first"), *END)
+    assert made._connection.fleet._servers[pair[0].url].breaker.allows(0.0)
+
+
+async def test_what_one_refuses_no_other_is_asked(pair: list[FakeSglang], engine: Make) -> None:
+    made = await up(engine(pair[0].url, pair[1].url))
+    for fake in pair:
+        fake.refuse(400, {"message": "no such field"})
+    with pytest.raises(EngineRefused):
+        await answer(made)
+    assert sum(homes(pair)) == 1
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_a_loss_in_mid_stream(pair: list[FakeSglang], engine: Make, *, shown: bool) -> None:
+    """What was not shown is begun anew elsewhere; what was shown is said to have broken off."""
+    made = await up(engine(pair[0].url, pair[1].url))
+    await until(lambda: made._connection.fleet.people == 32)
+    home = pair[0] if await _home(made, pair[0]) else pair[1]
+    home.stream(delta(reasoning="Hm."), delta(content="half of"), cut=True)
+    got: list[Delta] = []
+    stream = made.stream(ASK, Sampling(), request_id="r", asker=Asker(thread="t", shown=lambda: shown))
+    if shown:
+        with pytest.raises(EngineInterrupted, match="middle of the answer"):
+            await _read(stream, got)
+        assert got[-1] == Content("half of")
+        return
+    await _read(stream, got)
+    lost, begun = got.index(Again()), "second" if home is pair[0] else "first"
+    assert got[lost - 1] == Content("half of")
+    assert got[lost + 1 :] == [Content(begun), Done("stop")]
+
+
+async def _home(made: Engine, fake: FakeSglang) -> bool:
+    before = len(fake.bodies)
+    await answer(made, Asker(thread="t"))
+    return len(fake.bodies) > before
+
+
+async def _read(stream: AsyncIterator[Delta], got: list[Delta]) -> None:
+    async for one in stream:
+        got.append(one)  # noqa: PERF401  # what came before an error counts
+
+
+async def test_the_last_one_lost_is_told(pair: list[FakeSglang], engine: Make) -> None:
+    made = await up(engine(pair[0].url, pair[1].url))
+    for fake in pair:
+        fake.stream(delta(content="half"), cut=True)
+    with pytest.raises(EngineInterrupted):
+        await answer(made, Asker(shown=lambda: False))
+
+
+class Gated:
+    """A server that answers each request once it is let."""
+
+    def __init__(self, fake: FakeSglang) -> None:
+        self.begun: list[str] = []
+        self.gates: dict[str, asyncio.Event] = {}
+        self.gone: list[str] = []
+        fake.chat = self._chat
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        name = str((await request.json())["messages"][0]["content"])
+        self.begun.append(name)
+        gate = self.gates.setdefault(name, asyncio.Event())
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            await gate.wait()
+            for piece in (delta(content=name), delta(finish="stop"), USAGE, DONE):
+                await response.write(piece)
+        except (asyncio.CancelledError, ConnectionError):
+            self.gone.append(name)
+            raise
+        return response
+
+    def let(self, name: str) -> None:
+        self.gates.setdefault(name, asyncio.Event()).set()
+
+
+def asking(made: Engine, name: str, person: str, got: list[Delta] | None = None) -> asyncio.Task[None]:
+    stream = made.stream([Message("user", name)], Sampling(), request_id=name, asker=Asker(person))
+    return asyncio.create_task(_read(stream, [] if got is None else got))
+
+
+async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
+    """One asks six, then another asks one: it is level with the second, not behind the sixth."""
+    made = await up(engine(sglang.url, people=1))
+    gated = Gated(sglang)
+    tasks = [asking(made, f"a{number}", "a") for number in range(6)]
+    await until(lambda: gated.begun == ["a0"])
+    got: list[Delta] = []
+    tasks.append(asking(made, "b", "b", got))
+    await until(lambda: bool(got))
+    for name in ("a0", "b", "a1", "a2", "a3", "a4", "a5"):
+        gated.let(name)
+    await asyncio.gather(*tasks)
+    assert gated.begun == ["a0", "a1", "b", "a2", "a3", "a4", "a5"]
+    assert isinstance(got[0], Waiting)
+    assert got[0].position <= 2
+    assert Waiting(0, 0.0) in got
+    assert (made._gate.waiting, made._gate.running) == (0, 0)
+
+
+async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Make) -> None:
+    """And cancelled while it is answered, the server hears of it at once and the next begins."""
+    made = await up(engine(sglang.url, people=1))
+    gated = Gated(sglang)
+    first, second, third = asking(made, "1", "a"), asking(made, "2", "b"), asking(made, "3", "c")
+    await until(lambda: gated.begun == ["1"] and made._gate.waiting == 2)
+    second.cancel()
+    await until(lambda: made._gate.waiting == 1)
+    first.cancel()
+    async with asyncio.timeout(0.5):
+        await until(lambda: gated.gone == ["1"] and gated.begun == ["1", "3"])
+    gated.let("3")
+    await third
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert gated.begun == ["1", "3"]
+    assert (made._gate.waiting, made._gate.running) == (0, 0)
+
+
+async def test_a_full_line_and_one_that_waited_too_long(sglang: FakeSglang, engine: Make) -> None:
+    made = await up(engine(sglang.url, people=1, gate=GatePolicy(waiting=1, wait_s=0.3, tell_every_s=0.05)))
+    gated = Gated(sglang)
+    first = asking(made, "1", "a")
+    await until(lambda: gated.begun == ["1"])
+    second = asking(made, "2", "b")
+    await until(lambda: made._gate.waiting == 1)
+    with pytest.raises(EngineOverloaded, match="As many questions wait"):
+        await asking(made, "3", "c")
+    with pytest.raises(EngineOverloaded, match="busy with other questions"):
+        await second
+    gated.let("1")
+    await first
+    assert gated.begun == ["1"]
+
+
+async def test_an_engine_that_goes_tells_those_in_line(sglang: FakeSglang, engine: Make) -> None:
+    made = await up(engine(sglang.url, people=1))
+    gated = Gated(sglang)
+    first, second = asking(made, "1", "a"), asking(made, "2", "b")
+    await until(lambda: gated.begun == ["1"] and made._gate.waiting == 1)
+    sglang.models_status = 503
+    await until(lambda: made.status().state is State.STARTING)
+    gated.let("1")
+    await first  # what is under way goes on
+    with pytest.raises(EngineUnavailable):
+        await second
+
+
+async def test_two_hundred_at_once(sglang: FakeSglang, engine: Make) -> None:
+    """Twenty people, ten questions each, eight places: never more than eight at the server, all answered, in rounds."""
+    made = await up(engine(sglang.url, people=8))
+    at_once = most = 0
+    order: list[str] = []
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        nonlocal at_once, most
+        order.append(str((await request.json())["messages"][0]["content"]))
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return web.Response(body=delta(content="hi") + delta(finish="stop") + DONE)
+
+    sglang.chat = chat
+    names = [f"{person}-{number}" for person in range(20) for number in range(10)]
+    answers: list[list[Delta]] = [[] for _ in names]
+    await asyncio.gather(
+        *(asking(made, name, name.partition("-")[0], got) for name, got in zip(names, answers, strict=True))
+    )
+    assert most <= 8
+    assert all(got[-2:] == [Content("hi"), Done("stop")] for got in answers)
+    # The first to ask has all eight places while nobody else is there; from then on the others go in rounds.
+    rounds = [int(name.partition("-")[2]) for name in order if not name.startswith("0-")]
+    assert all(abs(number - place // 19) <= 1 for place, number in enumerate(rounds))
+    assert max(order.index("0-8"), order.index("0-9")) < 60
+
+
+async def test_a_closed_reader_frees_its_place(sglang: FakeSglang, engine: Make) -> None:
+    made = await up(engine(sglang.url, people=1))
+    sglang.stream(delta(reasoning="Hm."), delta(content="first"), asyncio.Event())
+    async with aclosing(made.stream(ASK, Sampling(), request_id="r")) as deltas:
+        assert isinstance(await anext(deltas), Reasoning | Content)
+        assert made._gate.running == 1
+    assert made._gate.running == 0
+    async with asyncio.timeout(0.5):
+        await sglang.disconnected.wait()

@@ -1,0 +1,79 @@
+"""Several servers become one status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.interfaces import State, Status
+from engine.settings import EngineSettings
+from engine.watch import Sight, together
+from engine.wire import Served, served
+
+A, B, C = (f"http://{name}" for name in "abc")
+
+
+def up(url: str, model: str = "m") -> Sight:
+    return Sight(Status(State.READY, 1.0, "", url, model), Served(model, 4096, None))
+
+
+def away(url: str, state: State = State.FAILED, detail: str = "Nothing answers.") -> Sight:
+    return Sight(Status(state, detail=detail, url=url))
+
+
+def test_one_server_is_its_own_status() -> None:
+    for sight in (up(A), away(A), away(A, State.STARTING)):
+        crowd = together({A: sight})
+        assert crowd is not None
+        assert crowd.status == sight.status
+
+
+def test_nothing_is_said_before_all_were_asked_unless_one_answers() -> None:
+    assert together({A: None, B: None}) is None
+    assert together({A: None, B: away(B)}) is None
+    crowd = together({A: None, B: up(B)})
+    assert crowd is not None
+    assert (crowd.status.state, crowd.usable) == (State.READY, (B,))
+
+
+def test_some_are_away() -> None:
+    crowd = together({A: up(A), B: away(B), C: up(C)})
+    assert crowd is not None
+    assert crowd.usable == (A, C)
+    assert crowd.status == Status(
+        State.DEGRADED, 1.0, "2 of 3 engines answer. Nothing answers.", "http://a, http://c", "m"
+    )
+
+
+def test_one_that_loads_is_waited_for() -> None:
+    crowd = together({A: away(A), B: away(B, State.STARTING, "Loading.")})
+    assert crowd is not None
+    assert crowd.status == Status(State.STARTING, detail="Loading.", url=B)
+
+
+def test_the_model_that_most_serve() -> None:
+    crowd = together({A: up(A, "x"), B: up(B, "y"), C: up(C, "y")})
+    assert crowd is not None
+    assert (crowd.usable, crowd.status.model) == ((B, C), "y")
+    assert "http://a serves x where the others serve y" in crowd.status.detail
+
+
+def test_addresses_as_people_write_them(tmp_path: Path) -> None:
+    assert EngineSettings(tmp_path, tmp_path, url="http://a/v1/, http://b ,http://a").urls == (A, B)
+    assert EngineSettings(tmp_path, tmp_path).urls == ()
+
+
+@pytest.mark.parametrize(
+    ("server", "people"),
+    [
+        ({}, None),
+        ({"max_total_num_tokens": 65_536}, 8),
+        ({"max_total_num_tokens": 1_000, "internal_states": []}, 1),
+        ({"max_total_num_tokens": 1 << 20, "internal_states": [{"effective_max_running_requests_per_dp": 32}]}, 32),
+        ({"max_total_num_tokens": 65_536, "dp_size": 4}, 32),
+    ],
+)
+def test_for_how_many_a_server_has_room(server: dict[str, object], people: int | None) -> None:
+    said = served({"data": [{"id": "m", "max_model_len": 131_072}]}, {}, server)
+    assert said.people == people
