@@ -242,6 +242,7 @@ class Candidate:
     """A row as a search leg finds it. ``bm25`` is 0.0 where the lexical leg did not find it."""
 
     chunk: Chunk
+    """Without readers, kind and date, which the manifest alone may tell: no readers, "" and None."""
     bm25: float
     cosine: float
 

@@ -12,4 +12,5 @@ _READ_CHARACTERS = 1000
 def is_cjk(text: str) -> bool:
     """Whether a text is Chinese, Japanese or Korean; a fifth of its letters is enough, names and code being Latin."""
     beginning = text[:_READ_CHARACTERS]
-    return 5 * len(_CJK.findall(beginning)) >= max(1, len(_LETTER.findall(beginning)))
+    cjk = len(_CJK.findall(beginning))
+    return cjk > 0 and 5 * cjk >= len(_LETTER.findall(beginning))

@@ -37,6 +37,10 @@ _BOILERPLATE_CHARACTERS: Final = 120
 _ALIKE_COSINE: Final = 0.02
 _ALIKE_CHARACTERS: Final = 160
 """Copies have nearly the same vector and length; only such passages are compared once enough were taken."""
+_OPENING_CHARACTERS: Final = 40
+"""Of a form: what is compared first, since most passages differ there."""
+_READ_CHARACTERS: Final = 200
+"""Of a text: mostly enough for its opening."""
 
 _Key = tuple[str, ...]
 
@@ -88,19 +92,25 @@ class _Copies:
         self._words = frozenset(_words(words))
         self._versions_matter = bool(_ABOUT_VERSIONS.search(words))
         self._made = made
+        self._openings: set[str] = set()
         self._best: dict[_Key, Scored] = {}
         self._newest: dict[str, Scored] = {}
 
     def collapsed(self, one: Scored) -> bool:
         """Whether this is a copy of one that ranks before it; else it is taken."""
-        if self.compare(one):
+        opening = self._opening(one.candidate.chunk.text)
+        if opening in self._openings and self._same(one):
             return True
+        self._openings.add(opening)
         for key in self._keys(one.candidate):
             self._best.setdefault(key, one)
         return False
 
     def compare(self, one: Scored) -> bool:
         """Whether this is a copy of one that was taken; the newer of the two is kept in mind."""
+        return self._opening(one.candidate.chunk.text) in self._openings and self._same(one)
+
+    def _same(self, one: Scored) -> bool:
         for key in self._keys(one.candidate):
             best = self._best.get(key)
             if best is None:
@@ -129,6 +139,23 @@ class _Copies:
         yield (text,)
         if not self._versions_matter and _VERSION.search(text):
             yield self._path(candidate), _VERSION.sub("§", text)
+
+    def _opening(self, text: str) -> str:
+        """Return how a text's form begins, versions left out: texts with a key in common have one opening.
+
+        It is read from the text's beginning, cut where neither a mark nor a line that may be boilerplate is cut.
+        """
+        head = text[:_READ_CHARACTERS]
+        if len(text) > _READ_CHARACTERS:
+            line, blank = head.rfind("\n") + 1, head.rfind(" ")
+            head = head[: blank if blank - line > _BOILERPLATE_CHARACTERS else line]
+        opening = self._unversioned(head)
+        if len(opening) < _OPENING_CHARACTERS and len(head) < len(text):
+            opening = self._unversioned(text)
+        return opening[:_OPENING_CHARACTERS]
+
+    def _unversioned(self, text: str) -> str:
+        return _VERSION.sub("§", _form(self._said(text)))
 
     def _path(self, candidate: Candidate) -> str:
         path = _form(f"{candidate.chunk.title} › {candidate.chunk.heading}")

@@ -34,7 +34,18 @@ from knowledge.stores.common import (
     union,
 )
 from knowledge.stores.local_errors import is_conflict, is_missing, sentence
-from knowledge.stores.local_rows import ADDED_COLUMNS, PASSAGE, batch_of, found_in, literals, row_schema, where
+from knowledge.stores.local_rows import (
+    ADDED_COLUMNS,
+    PASSAGE,
+    SEARCHED,
+    batch_of,
+    found_in,
+    literals,
+    row_schema,
+    stored_in,
+    vectors_in,
+    where,
+)
 
 T = TypeVar("T")
 
@@ -218,10 +229,7 @@ class LocalStore:
                 query = self._opened().query().where(f"id IN ({literals(some)})")
                 table = await query.select([*PASSAGE, "vector", "terms"]).to_arrow()
             if table.num_rows:
-                vectors = table.column("vector").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
-                chunks = [row.chunk for row in found_in(table, [0.0] * table.num_rows, [0.0] * table.num_rows)]
-                terms = table.column("terms").to_pylist()
-                found += [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
+                found += stored_in(table)
         return found
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,11 +259,10 @@ class LocalStore:
         # A query object: a plain string in double quotes would be taken as a phrase.
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]  # its defaults are lost on the type checker
         query = table.query().nearest_to_text(match).where(condition).limit(pool)
-        found = await query.select([*PASSAGE, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
+        found = await query.select([*SEARCHED, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
         cosines = [0.0] * found.num_rows
         if found.num_rows and vector is not None:
-            vectors = found.column("vector").combine_chunks().flatten().to_numpy().reshape(found.num_rows, -1)
-            cosines = (vectors @ vector).tolist()
+            cosines = (vectors_in(found) @ vector).tolist()
         return found_in(found, cosines, found.column("_score").to_pylist())
 
     async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
@@ -264,7 +271,7 @@ class LocalStore:
         # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(condition).limit(pool)
-        found = await query.select([*PASSAGE, "_distance"]).to_arrow()
+        found = await query.select([*SEARCHED, "_distance"]).to_arrow()
         return found_in(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────

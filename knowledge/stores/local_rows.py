@@ -7,11 +7,14 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pyarrow as pa
 
-from knowledge.interfaces import Chunk, Scope, StoredChunk
+from knowledge.interfaces import Chunk, Matrix, Scope, StoredChunk
 from knowledge.stores.common import Found, audience, microseconds, moment
 
 PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers", "kind", "modified_at")
 """The columns that make a ``Chunk``, in its fields' order."""
+
+SEARCHED = PASSAGE[:7]
+"""Of them, what a search reads: each column costs it a visit to every row, and lists of readers cost most."""
 
 ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)"}
 """Columns that came later: a table without them, which still answers while a new one grows, is given them empty."""
@@ -50,15 +53,28 @@ def batch_of(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
 
 
 def found_in(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[Found]:
-    """Read the rows that a query returned, each with its scores."""
+    """Read what a search returned, each row with its scores; its readers, kind and date are not told."""
+    columns = [*(table.column(name).to_pylist() for name in SEARCHED), [frozenset[str]()] * table.num_rows]
+    return [
+        Found(Chunk(*values), cosine, score) for *values, cosine, score in zip(*columns, cosines, scores, strict=True)
+    ]
+
+
+def stored_in(table: pa.Table) -> list[StoredChunk]:
+    """Read whole rows."""
+    vectors = vectors_in(table)
     columns = {name: table.column(name).to_pylist() for name in PASSAGE}
     columns["readers"] = [frozenset(readers) for readers in columns["readers"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
     columns["modified_at"] = [None if made is None else moment(made) for made in columns["modified_at"]]
-    return [
-        Found(Chunk(*values), cosine, score)
-        for *values, cosine, score in zip(*columns.values(), cosines, scores, strict=True)
-    ]
+    chunks = [Chunk(*values) for values in zip(*columns.values(), strict=True)]
+    return [StoredChunk(*row) for row in zip(chunks, vectors, table.column("terms").to_pylist(), strict=True)]
+
+
+def vectors_in(table: pa.Table) -> Matrix:
+    """Return the column of vectors as one array, shape ``(rows, dimensions)``."""
+    vectors: Matrix = table.column("vector").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+    return vectors
 
 
 def where(scope: Scope) -> str:

@@ -35,7 +35,10 @@ RETURNED = (
     "modified_s",
     "modified_us",
 )
-"""The properties that ``chunk_of`` needs."""
+"""The properties of a whole passage."""
+
+SEARCHED = RETURNED[:7]
+"""Of them, what a search reads."""
 
 SECOND = 1_000_000
 """In microseconds."""
@@ -72,7 +75,10 @@ def properties(row: StoredChunk) -> dict[str, Any]:
 
 
 def chunk_of(found: wire.SearchResult) -> Chunk:
-    """Return the passage of a search's result; the exact opposite of ``properties``."""
+    """Return the passage of a search's result; of ``RETURNED``, the exact opposite of ``properties``.
+
+    What was not asked for is not told: readers are none then.
+    """
     held = found.properties.non_ref_props.fields
     url, seconds = held["url"], held["modified_s"]
     return Chunk(

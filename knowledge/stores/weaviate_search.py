@@ -16,7 +16,7 @@ from typing import Final
 from knowledge.interfaces import Scope, StoredChunk, Vector
 from knowledge.settings import Consistency
 from knowledge.stores.common import Found, audience, microseconds
-from knowledge.stores.weaviate_rows import RETURNED, SECOND, chunk_of, exact, object_id, stored, vector_of
+from knowledge.stores.weaviate_rows import RETURNED, SEARCHED, SECOND, chunk_of, exact, object_id, stored, vector_of
 from knowledge.stores.weaviate_schema import BM25_SCALE
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
@@ -65,7 +65,7 @@ async def lexical(
     """Return the ``pool`` best rows by BM25, with their exact cosines where there is a vector."""
     if not terms.strip():
         return []
-    request = place.request(pool, within, RETURNED, vector=vector is not None)
+    request = place.request(pool, within, SEARCHED, vector=vector is not None)
     request.bm25_search.CopyFrom(base_search_pb2.BM25(query=terms, properties=["terms"]))
     found = (await search(request)).results
     return [Found(chunk_of(one), _cosine(one, vector), BM25_SCALE * one.metadata.score) for one in found]
@@ -77,7 +77,7 @@ async def dense(
     """Return the ``pool`` nearest rows, with their exact cosines."""
     if vector is None:
         return []
-    request = place.request(pool, within, RETURNED, vector=True)
+    request = place.request(pool, within, SEARCHED, vector=True)
     asked = base_pb2.Vectors(vector_bytes=vector.astype("<f4").tobytes(), type=base_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32)
     request.near_vector.CopyFrom(base_search_pb2.NearVector(vectors=[asked]))
     return [Found(chunk_of(one), _cosine(one, vector)) for one in (await search(request)).results]

@@ -12,6 +12,7 @@ from knowledge.interfaces import Candidate, Chunk
 from knowledge.search.fusion import Scored
 from knowledge.search.pick import pick
 
+LONG = "Whoever enters the laboratory wears a coat, closed shoes and the glasses that hang beside the door. " * 2
 OLD, NEW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -28,6 +29,10 @@ def ids(ranked: list[Scored], limit: int = 8, per_document: int = 5, **given: ob
     ("one", "other"),
     [
         ("The office opens at nine.", "the  OFFICE opens\nat nine."),
+        (f"{LONG} {LONG}", f"- {LONG}\n\n{LONG}"),
+        (f"Last updated: 2026-01-01\n{LONG}\n{LONG}", f"{LONG}\n{LONG}\nPrinted on Monday"),
+        ("**" * 150 + LONG, LONG),
+        (f"{'长' * 250} {LONG}", f"{'长' * 250}\n{LONG}"),
         ("# Hours\n\n- **Nine** to five", "Hours\n\n* Nine to `five`"),
         ("| a | b |\n| --- | --- |\n| 1 | 2 |", "| a | b |\n|:---|---:|\n| 1 | 2 |"),
         ("Nine to five.\n\nLast updated: 2026-01-02 by Jo", "Nine to five.\n\nLast updated: 2025-05-06 by Al"),
