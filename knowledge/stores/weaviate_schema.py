@@ -5,6 +5,11 @@ time to fill, at a recall of 0.98 to 0.99 within a pool; what is missed lies at 
 the fusion sees are computed by us from the full vectors. Terms come ready-made, so every text is tokenised by
 whitespace or not at all.
 
+Why sweeping behind a filter, from 30,000 rows on: measured there with a third of 100,000 passages behind the filter, it
+costs half of comparing all of them, as the server does by itself up to 40,000, and found the ten nearest each time;
+ACORN, the server's way, found 98.5 % of them and was not quicker. Five times the pool is looked at, as on the embedded
+store. An older collection is set to it when it is opened.
+
 Another ``SCHEMA`` is another index, grown beside the old one. Within one, a property that older rows may lack is added
 in place. Copies, shards and tenancy are fixed when a collection is made: one that has others than the configuration
 asks for is never used in silence.
@@ -12,10 +17,11 @@ asks for is never used in silence.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from knowledge.errors import StoreMisconfigured
 from knowledge.settings import Placement
@@ -26,9 +32,11 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
         Configure,
         DataType,
         Property,
+        Reconfigure,
         StopwordsPreset,
         Tokenization,
         VectorDistances,
+        VectorFilterStrategy,
     )
     from weaviate.classes.tenants import Tenant
     from weaviate.exceptions import InsufficientPermissionsError, WeaviateBaseError
@@ -38,6 +46,13 @@ _K1, _B = 1.2, 0.75
 
 BM25_SCALE = _K1 + 1
 """The formula's constant factor, which the server leaves out; with it both stores score alike."""
+
+_SEARCHED: Final[dict[str, Any]] = {
+    "filter_strategy": VectorFilterStrategy.SWEEPING,
+    "flat_search_cutoff": 30_000,
+    "dynamic_ef_factor": 5,
+}
+"""How vectors are searched; of an index that is there it can be changed at any time."""
 
 _PLAIN = ("chunk_id", "document", "title", "heading", "text", "url")
 
@@ -109,6 +124,7 @@ async def prepare(client: Any, wanted: Wanted) -> None:  # noqa: ANN401 - generi
     held = {one.name for one in config.properties}
     for missing in (one for one in schema_properties() if one.name not in held):
         await _add_property(collection, missing)
+    await _tune(collection, config)
     if wanted.placement.tenant is not None:
         await _add_tenant(collection, wanted.placement.tenant)
 
@@ -127,7 +143,7 @@ async def _create(client: Any, wanted: Wanted) -> None:  # noqa: ANN401
             ),
             vector_config=Configure.Vectors.self_provided(
                 quantizer=Configure.VectorIndex.Quantizer.rq(bits=8),
-                vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE),
+                vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE, **_SEARCHED),
             ),
             replication_config=Configure.replication(factor=place.replicas),
             sharding_config=None if place.shards is None else Configure.sharding(desired_count=place.shards),
@@ -142,6 +158,16 @@ async def _add_property(collection: Any, missing: Property) -> None:  # noqa: AN
         return missing.name in {one.name for one in (await collection.config.get()).properties}
 
     await _once(collection.config.add_property(missing), there)
+
+
+async def _tune(collection: Any, config: Any) -> None:  # noqa: ANN401
+    """Have vectors searched as measured; with a key that may not change that, they are searched as they were."""
+    ((name, vectors),) = config.vector_config.items()
+    if all(getattr(vectors.vector_index_config, setting) == value for setting, value in _SEARCHED.items()):
+        return
+    index = Reconfigure.VectorIndex.hnsw(**_SEARCHED)
+    with contextlib.suppress(InsufficientPermissionsError):
+        await collection.config.update(vector_config=Reconfigure.Vectors.update(name=name, vector_index_config=index))
 
 
 async def _add_tenant(collection: Any, tenant: str) -> None:  # noqa: ANN401

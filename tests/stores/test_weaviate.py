@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import weaviate as client_library
+from weaviate.classes.config import Reconfigure, VectorFilterStrategy
 from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
@@ -195,6 +197,30 @@ async def test_a_shard_that_turned_read_only_is_told(
     await config.update_shards(status="READY")
     await opened.delete(["a"])
     assert await opened.count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("opened")
+async def test_an_older_collection_is_searched_as_a_new_one_once_a_key_that_may_change_it_opens_it(
+    weaviate: WeaviateServer, client: client_library.WeaviateAsyncClient
+) -> None:
+    config: Any = client.collections.use(collection_name(INDEX)).config
+
+    async def settings() -> list[object]:
+        ((_, vectors),) = (await config.get()).vector_config.items()
+        index = vectors.vector_index_config
+        return [index.filter_strategy, index.flat_search_cutoff, index.dynamic_ef_factor]
+
+    made = await settings()
+    before = Reconfigure.VectorIndex.hnsw(
+        filter_strategy=VectorFilterStrategy.ACORN, flat_search_cutoff=40_000, dynamic_ef_factor=8
+    )
+    await config.update(vector_config=Reconfigure.Vectors.update(vector_index_config=before))
+    for key, expected in ((weaviate.reader_key, [VectorFilterStrategy.ACORN, 40_000, 8]), (weaviate.api_key, made)):
+        store = WeaviateStore(weaviate.url, weaviate.grpc_url, key)
+        await store.open(INDEX, DIMENSIONS)
+        await store.close()
+        assert await settings() == expected
 
 
 @pytest.mark.slow
