@@ -96,13 +96,18 @@ class LocalEngine:
         try:
             await self._run(install=install, fresh=fresh)
         except EngineError as error:
-            self._board.move(Event.GAVE_UP, str(error))
+            self._give_up(str(error))
         except OSError as error:
-            self._board.move(Event.GAVE_UP, f"The engine's files cannot be written: {error.strerror}. Check the disk.")
+            self._give_up(f"The engine's files cannot be written: {error.strerror}. Check the disk.")
         finally:
             former, self._client, self.published = self._client, None, None
             if former is not None:
                 await former.close()
+
+    def _give_up(self, why: str) -> None:
+        """Show why; what fails while it is being stopped is nobody's concern."""
+        if self._board.status.state is not State.STOPPING:
+            self._board.move(Event.GAVE_UP, why)
 
     def vitals(self) -> Vitals:
         """Return how the engine's process fares; zeros before the first start."""
@@ -185,17 +190,16 @@ class LocalEngine:
     async def _model(self, plan: fit.Plan, share: Spans) -> Path:
         """Return the folder that SGLang loads, so that it fetches nothing itself."""
         stand_in = plan.variant.stand_in
-        missing = not self._installer.has_stand_in() if stand_in else await self._to_fetch(plan)
-        if missing:
+        if not (self._installer.has_stand_in() if stand_in else await self._at_hand(plan)):
             what = "stand-in model is" if stand_in else f"weights of {plan.variant.name} are"
-            self._board.move(Event.DOWNLOAD, f"The {what} being fetched (once).", progress=share.installed)
+            self._board.move(Event.DOWNLOAD, f"The {what} being fetched and checked (once).", progress=share.installed)
         report = self._report(share.installed, share.starting)
         if stand_in:
             return await self._installer.install_stand_in(report)
         return await self._weights.provide(plan.weights, report)
 
-    async def _to_fetch(self, plan: fit.Plan) -> bool:
-        return await asyncio.to_thread(self._weights.to_fetch, plan.weights)
+    async def _at_hand(self, plan: fit.Plan) -> bool:
+        return await asyncio.to_thread(self._weights.at_hand, plan.weights)
 
     def _report(self, begin: float, end: float) -> Report:
         def report(share: float | None, doing: str) -> None:

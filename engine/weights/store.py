@@ -56,6 +56,11 @@ class Weights:
         """Say whether something of a checkpoint has to be fetched before a start; blocking, one ``stat`` a file."""
         return self._in_place(checkpoint) is None and self._whole(checkpoint) is None
 
+    def at_hand(self, checkpoint: Checkpoint) -> bool:
+        """Say whether a start can load a checkpoint at once, with nothing to fetch or to check; blocking."""
+        folder = self.place(checkpoint)
+        return folder is not None and self._seal_of(folder).holds_all()
+
     def place(self, checkpoint: Checkpoint) -> Path | None:
         """Return the folder that a start would load, None where it is to be fetched first; blocking."""
         return self._in_place(checkpoint) or self._whole(checkpoint)

@@ -49,6 +49,8 @@ class FakeHub:
 
     files: dict[str, bytes] = field(default_factory=model)
     commit: str = "a" * 40
+    repos: set[str] = field(default_factory=lambda: {REPO})
+    """All of them have the same files."""
     url: str = ""
     cdn: str = ""
     answer: Callable[[web.Request], web.Response | None] = lambda _: None
@@ -122,7 +124,7 @@ async def _info(request: web.Request) -> web.Response:
     if (answer := hub.answer(request)) is not None:
         return answer
     repo = f"{request.match_info['owner']}/{request.match_info['name']}"
-    if repo != REPO:
+    if repo not in hub.repos:
         return web.json_response(
             {"error": "Repository not found"}, status=404, headers={"X-Error-Code": "RepoNotFound"}
         )
@@ -132,7 +134,7 @@ async def _info(request: web.Request) -> web.Response:
     assert request.query.get("blobs") == "true"
     commit = revision if revision in hub.commits else hub.commit
     return web.json_response({
-        "id": REPO, "sha": commit, "private": False, "gated": False, "tags": [], "downloads": 1, "likes": 1,
+        "id": repo, "sha": commit, "private": False, "gated": False, "tags": [], "downloads": 1, "likes": 1,
         "siblings": [_sibling(name, content) for name, content in files.items()],
     })  # fmt: skip
 

@@ -93,7 +93,7 @@ async def test_too_much_context_for_the_hosts_limit_heals_by_itself(
 async def test_half_a_model_fails_at_once_and_says_so(
     cache: Path, start: Callable[..., Awaitable[Engine]], tmp_path: Path, unpack_wheel: Unpack
 ) -> None:
-    """A download that broke off: one start, no second one, and the sentence."""
+    """A copy that broke off is seen before SGLang is started at all, and named in numbers."""
     whole = Installer(cache, unpack_wheel)
     await whole.install("cpu", lambda *_: None)
     await whole.install_stand_in(lambda *_: None)
@@ -103,5 +103,5 @@ async def test_half_a_model_fails_at_once_and_says_so(
         file.truncate(40_000_000)
     engine = await start(cache, str(half))
     assert engine.status().state is State.FAILED
-    assert "damaged or incomplete" in engine.status().detail
-    assert engine.vitals().starts == 1
+    assert "model.safetensors is 40,000,000 bytes long and should be" in engine.status().detail
+    assert engine.vitals().starts == 0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.catalogue import resolve
 from engine.errors import InstallError
 from engine.hardware import Card, Machine
 from engine.install import Installer
@@ -26,6 +27,7 @@ from engine.weights.fetch import Patience
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors
+from tests.engine.fakes import until
 from tests.sources.bench_objects import S3Faults, refused, s3_client
 
 WANTED = Checkpoint(REPO, "bf16")
@@ -201,43 +203,73 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
     raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
-async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SGLang is told of a folder; a hub that refuses ends in FAILED with the sentence, and the next start goes on."""
+@pytest.fixture
+async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: FakeHub) -> AsyncIterator[Engine]:
+    """Return an engine for a card that is not there, with a program that speaks SGLang's wire, and that hub."""
     python = Installer(tmp_path / "cache", _no_wheel).python("cuda")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setenv("FAKE_HELP", " ")
-    card = Card("a card", 24 * GIB, (9, 0))
-    machine = Machine((card,), 2, 64 * GIB, 64 * GIB, 1 << 40, "linux", "x86_64")
-    async with fake_hub(FakeHub(pause_s=0.05)) as hub:
-        settings = EngineSettings(
-            tmp_path / "home",
-            tmp_path / "cache",
-            model="R1-Distill-Qwen-1.5B",
-            weights=Whence(endpoint=hub.url),
-            policy=Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01),
-        )
-        files, hub.files = hub.files, {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
-        engine = Engine(settings, _no_wheel, machine=lambda _: machine)
-        try:
-            await engine.start()
-            assert (await engine.wait_ready(30)).state is State.FAILED
-            assert "pickle" in engine.status().detail
-            hub.files = files
-            await engine.restart()
-            seen: list[Status] = []
-            async with aclosing(engine.watch()) as changes:
-                async for status in changes:
-                    seen.append(status)
-                    if status.state is State.READY:
-                        break
-            assert State.DOWNLOADING in {status.state for status in seen}
-            assert any("Fetching" in status.detail for status in seen)
-            (folder,) = (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")
-            argv = json.loads((folder / "argv").read_text().splitlines()[-1])
-            assert argv[argv.index("--model-path") + 1] == str(folder)
-        finally:
-            await engine.stop()
+    machine = Machine((Card("a card", 24 * GIB, (9, 0)),), 2, 64 * GIB, 64 * GIB, 1 << 40, "linux", "x86_64")
+    settings = EngineSettings(
+        tmp_path / "home",
+        tmp_path / "cache",
+        model="R1-Distill-Qwen-1.5B",
+        weights=Whence(endpoint=hub.url),
+        policy=Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01),
+    )
+    made = Engine(settings, _no_wheel, machine=lambda _: machine)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[FakeHub]:
+    async with fake_hub(FakeHub(pause_s=0.05)) as made:
+        yield made
+
+
+async def _settled(engine: Engine) -> list[Status]:
+    """Return what is shown until it is ready or has failed."""
+    seen: list[Status] = []
+    async with aclosing(engine.watch()) as changes:
+        async for status in changes:
+            seen.append(status)
+            if status.state in {State.READY, State.FAILED}:
+                return seen
+    raise AssertionError(seen)
+
+
+async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
+    engine: Engine, hub: FakeHub, tmp_path: Path
+) -> None:
+    """SGLang is told of a folder; a hub that refuses ends in FAILED with the sentence, and the next start goes on."""
+    files, hub.files = hub.files, {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
+    await engine.start()
+    assert (await engine.wait_ready(30)).state is State.FAILED
+    assert "pickle" in engine.status().detail
+    hub.files = files
+    await engine.restart()
+    await until(lambda: engine.status().state is not State.FAILED)
+    seen = await _settled(engine)
+    assert seen[-1].state is State.READY
+    assert State.DOWNLOADING in {status.state for status in seen}
+    assert any("Fetching" in status.detail for status in seen)
+    (folder,) = (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")
+    argv = json.loads((folder / "argv").read_text().splitlines()[-1])
+    assert argv[argv.index("--model-path") + 1] == str(folder)
+
+
+async def test_a_rung_to_lighter_weights_fetches_them(engine: Engine, hub: FakeHub, tmp_path: Path) -> None:
+    """They did not fit as published: the next checkpoint comes from the hub, shown as that, and is served."""
+    lighter = [checkpoint.repo for checkpoint in resolve(REPO).checkpoints[1:]]
+    hub.repos |= set(lighter)
+    folder = await Weights(tmp_path / "cache", Whence(endpoint=hub.url)).provide(WANTED, quiet)
+    (folder / "fails").write_text("weights")
+    await engine.start()
+    seen = await _settled(engine)
+    assert seen[-1].state is State.READY, seen[-1].detail
+    assert State.DOWNLOADING in {status.state for status in seen}
+    fetched = {path.parent.name for path in (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")}
+    assert len(fetched & {repo.replace("/", "--") for repo in lighter}) == 1
