@@ -16,7 +16,7 @@ import aiohttp
 
 from engine.errors import InstallError
 from engine.weights.door import Door
-from engine.weights.listing import Digest, Listing, RemoteFile
+from engine.weights.listing import Digest, Listing, RemoteFile, is_needed
 from engine.weights.origin import Passing
 
 _LIST_S = 30.0
@@ -54,13 +54,14 @@ class Hub:
             raise Passing("it did not answer in time") from error
         except Exception as error:  # noqa: BLE001  # the library's errors and its client's have no common class
             raise self._told(error, repo, revision) from None
-        files = tuple(_file(sibling) for sibling in info.siblings or () if sibling.size is not None)
-        if not info.sha or not files:
+        siblings = info.siblings or ()
+        unsized = any(sibling.size is None for sibling in siblings if is_needed(sibling.rfilename))
+        if not info.sha or not siblings or unsized:
             raise InstallError(
                 f"{self._endpoint} does not say how large the files of {repo} are. Use another mirror (HF_ENDPOINT), "
                 "or a folder (KVASIR_WEIGHTS)."
             )
-        return Listing(info.sha, files)
+        return Listing(info.sha, tuple(_file(sibling) for sibling in siblings if sibling.size is not None))
 
     async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
         """Stream a file; see ``Origin.read``."""

@@ -225,6 +225,15 @@ async def test_what_is_no_hub_is_told(make: Callable[..., Weights], hub: FakeHub
     assert "HF_ENDPOINT" in await refusal(make())
 
 
+async def test_a_mirror_that_leaves_a_size_out_is_not_believed(make: Callable[..., Weights], hub: FakeHub) -> None:
+    """A shard without a size is not a shard that is not needed."""
+    siblings = [{"rfilename": name, "size": len(content)} for name, content in hub.files.items()]
+    del siblings[0]["size"]
+    hub.answer = lambda _: web.json_response({"id": REPO, "sha": hub.commit, "siblings": siblings})
+    assert "does not say how large" in await refusal(make())
+    assert not hub.served
+
+
 async def test_pickles_are_refused(make: Callable[..., Weights], hub: FakeHub) -> None:
     hub.files = {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
     said = await refusal(make())
