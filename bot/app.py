@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("kvasir.app")
 
 _SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
-_FIRST_SYNC_S = 12.0
-"""How long a question waits for the first sync: a small folder is through by then."""
+_FIRST_SYNC_S = 30.0
+"""How long a question waits for the first sync: a small folder is through by then, on a busy machine too."""
 _PAGE_STATUS_S = 2.0
 """Between two looks at the knowledge for the workspace's page."""
 
