@@ -23,7 +23,7 @@ from engine.client import Endpoint, EngineClient
 from engine.errors import EngineUnauthorized, PromptTooLong
 from engine.fit import Plan
 from engine.install import Installer
-from engine.interfaces import Content, Control, Delta, Done, Message, Sampling, State
+from engine.interfaces import Asker, Content, Control, Delta, Done, Message, Sampling, State, Waiting
 from engine.launch import launch
 from engine.memory import Layout
 from engine.runtime import RuntimeFile
@@ -101,6 +101,24 @@ async def test_it_answers(engine: Engine) -> None:
     assert engine.status().stand_in
     assert engine.status().model == "SmolLM2-135M-Instruct"
     assert engine.context_tokens == 8192
+
+
+async def test_more_at_once_than_it_answers(engine: Engine) -> None:
+    """Twice as many as have room: those in line are told so, all are answered, and the line is empty afterwards."""
+    room = engine._connection.fleet.people
+    assert 1 <= room <= 32
+
+    async def ask(number: int) -> list[Delta]:
+        asker = Asker(f"person {number % 3}")
+        stream = engine.stream(
+            [Message("user", "Say hello.")], Sampling(max_tokens=8), request_id=f"line-{number}", asker=asker
+        )
+        return [delta async for delta in stream]
+
+    answers = await asyncio.gather(*(ask(number) for number in range(2 * room)))
+    assert sum(isinstance(answer[0], Waiting) for answer in answers) == room
+    assert all(isinstance(answer[-1], Done) for answer in answers)
+    assert (engine._gate.waiting, engine._gate.running) == (0, 0)
 
 
 async def test_it_is_sent_ids(engine: Engine) -> None:
