@@ -46,10 +46,11 @@ class Observed(Encoder):
         super().__init__(weights)
         self.inputs: dict[str, str] = {}
 
-    def multiply(self, name: str, state: str, matrix: Floats) -> str:
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats | None = None) -> str:
         """Multiply in floats and remember the state."""
         self.inputs[name] = state
-        return self.node("MatMul", [state, self.tensor(f"{name}.w", matrix)], [f"{name}.product"])
+        product = self.node("MatMul", [state, self.tensor(f"{name}.w", matrix)], [f"{name}.product"])
+        return product if bias is None else self.node("Add", [product, self.tensor(f"{name}.b", bias)], [f"{name}.sum"])
 
 
 async def texts(folder: Path, cache: Path) -> list[Tokens]:

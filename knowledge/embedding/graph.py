@@ -77,8 +77,8 @@ class Encoder(ABC):
         return name
 
     @abstractmethod
-    def multiply(self, name: str, state: str, matrix: Floats) -> str:
-        """Multiply a state by a matrix, shape ``(input channels, output channels)``."""
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats | None = None) -> str:
+        """Multiply a state by a matrix, shape ``(input channels, output channels)``, and add the bias."""
 
     def vector(self, name: str) -> str:
         """Add a vector of the weights."""
@@ -102,8 +102,7 @@ class Encoder(ABC):
         hidden = self._weights.shape.hidden
         matrix = np.concatenate([self._weights.matrix(f"{prefix}{part}.w", hidden) for part in "qkv"]).T
         bias = np.concatenate([self._weights.floats(f"{prefix}{part}.b") for part in "qkv"])
-        joined = self.multiply(f"{prefix}qkv", state, matrix)
-        joined = self.node("Add", [joined, self.tensor(f"{prefix}qkv.b", bias)], [f"{prefix}qkv_biased"])
+        joined = self.multiply(f"{prefix}qkv", state, matrix, bias)
         parts = [f"{prefix}{part}" for part in "qkv"]
         self.node("Split", [joined], parts, axis=-1, num_outputs=3)
         heads = self._weights.shape.heads
@@ -147,7 +146,7 @@ class _Int8(Encoder):
         super().__init__(weights)
         self._ranges = ranges
 
-    def multiply(self, name: str, state: str, matrix: Floats) -> str:
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats | None = None) -> str:
         least, largest = self._ranges[name]
         size = np.maximum(np.maximum(-least, largest), _LEAST)
         factors = size**SMOOTHING / np.maximum(np.abs(matrix).max(axis=1), _LEAST) ** (1 - SMOOTHING)
@@ -158,6 +157,7 @@ class _Int8(Encoder):
         steps = np.abs(matrix).max(axis=0) / _LARGEST_WEIGHT
         whole = self.tensor(f"{name}.w", np.rint(matrix / steps).astype(np.int8))
         inputs = [integers, whole, step, self.tensor(f"{name}.steps", steps), zero]
+        inputs += [] if bias is None else ["", self.tensor(f"{name}.b", bias)]
         return self.node("MatMulIntegerToFloat", inputs, [f"{name}.product"], _CONTRIB)
 
     def _steps(self, name: str, least: Floats, largest: Floats) -> tuple[str, str]:
