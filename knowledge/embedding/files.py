@@ -15,7 +15,7 @@ WEIGHTS_SHA256: Final = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7ab
 MODEL: Final = "multilingual-e5-small"
 PRECISION: Final = "int8"
 
-BUILDER_VERSION: Final = 5
+BUILDER_VERSION: Final = 6
 """Goes up whenever the same weights would give other vectors, which makes every index be built anew."""
 
 FOLDER: Final = f"e5-small-{PRECISION}-{WEIGHTS_SHA256[:12]}-{BUILDER_VERSION}"

@@ -33,6 +33,8 @@ _EPSILON = 1e-12
 _OPSET, _IR_VERSION = 18, 9
 _LARGEST_WEIGHT = 63
 _LEAST = 1e-4
+_CONTEXT = "ao"
+"""The product of what attention gives."""
 _RANGES = Path(__file__).parent / "ranges.npy"
 
 
@@ -77,7 +79,7 @@ class Encoder(ABC):
         return name
 
     @abstractmethod
-    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats | None = None) -> str:
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
         """Multiply a state by a matrix, shape ``(input channels, output channels)``, and add the bias."""
 
     def vector(self, name: str) -> str:
@@ -86,37 +88,42 @@ class Encoder(ABC):
 
     def normalised_embeddings(self) -> str:
         """Bring the embedded tokens to what the first layer takes."""
-        inputs = ["emb", self.vector("emb.ln.w"), self.vector("emb.ln.b")]
-        return self.node("LayerNormalization", inputs, ["normalised"], axis=-1, epsilon=_EPSILON)
+        return self._normalised("emb.ln", "emb")
 
     def layer(self, prefix: str, state: str) -> str:
         """Add one layer: attention, then the two products of the feed-forward part."""
         attended = self._attention(prefix, state)
-        state = self._residual(prefix, attended, state, "ao", "aln")
+        state = self._residual(f"{prefix}aln", attended, state)
         inner = self._product(f"{prefix}fi", state, self._weights.shape.hidden)
-        inner = self.node("BiasGelu", [inner, self.vector(f"{prefix}fi.b")], [f"{prefix}gelu"], _CONTRIB)
+        inner = self.node("Gelu", [inner], [f"{prefix}gelu"], _CONTRIB)
         outer = self._product(f"{prefix}fo", inner, self._weights.shape.feed_forward)
-        return self._residual(prefix, outer, state, "fo", "oln")
+        return self._residual(f"{prefix}oln", outer, state)
 
-    def _attention(self, prefix: str, state: str) -> str:
+    def joined(self, prefix: str) -> tuple[Floats, Floats]:
+        """Return the matrix and the bias that make queries, keys and values at once."""
         hidden = self._weights.shape.hidden
         matrix = np.concatenate([self._weights.matrix(f"{prefix}{part}.w", hidden) for part in "qkv"]).T
-        bias = np.concatenate([self._weights.floats(f"{prefix}{part}.b") for part in "qkv"])
-        joined = self.multiply(f"{prefix}qkv", state, matrix, bias)
+        return matrix, np.concatenate([self._weights.floats(f"{prefix}{part}.b") for part in "qkv"])
+
+    def _attention(self, prefix: str, state: str) -> str:
+        product = self.multiply(f"{prefix}qkv", state, *self.joined(prefix))
         parts = [f"{prefix}{part}" for part in "qkv"]
-        self.node("Split", [joined], parts, axis=-1, num_outputs=3)
+        self.node("Split", [product], parts, axis=-1, num_outputs=3)
         heads = self._weights.shape.heads
         inputs = [*parts, "", "lengths"]
         context = self.node("MultiHeadAttention", inputs, [f"{prefix}context"], _CONTRIB, num_heads=heads)
-        return self._product(f"{prefix}ao", context, hidden)
+        return self._product(f"{prefix}ao", context, self._weights.shape.hidden)
 
     def _product(self, name: str, state: str, columns: int) -> str:
-        return self.multiply(name, state, self._weights.matrix(f"{name}.w", columns).T)
+        matrix = self._weights.matrix(f"{name}.w", columns).T
+        return self.multiply(name, state, matrix, self._weights.floats(f"{name}.b"))
 
-    def _residual(self, prefix: str, state: str, skip: str, bias: str, norm: str) -> str:
-        scale, shift = self.vector(f"{prefix}{norm}.w"), self.vector(f"{prefix}{norm}.b")
-        inputs = [state, skip, scale, shift, self.vector(f"{prefix}{bias}.b")]
-        return self.node("SkipLayerNormalization", inputs, [f"{prefix}{norm}"], _CONTRIB, epsilon=_EPSILON)
+    def _residual(self, norm: str, state: str, skip: str) -> str:
+        return self._normalised(norm, self.node("Add", [state, skip], [f"{norm}.sum"]))
+
+    def _normalised(self, name: str, state: str) -> str:
+        inputs = [state, self.vector(f"{name}.w"), self.vector(f"{name}.b")]
+        return self.node("LayerNormalization", inputs, [name], axis=-1, epsilon=_EPSILON)
 
     def model(self) -> Any:  # noqa: ANN401 - onnx has no usable types
         """Return the whole graph."""
@@ -146,19 +153,32 @@ class _Int8(Encoder):
         super().__init__(weights)
         self._ranges = ranges
 
-    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats | None = None) -> str:
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
         least, largest = self._ranges[name]
-        size = np.maximum(np.maximum(-least, largest), _LEAST)
-        factors = size**SMOOTHING / np.maximum(np.abs(matrix).max(axis=1), _LEAST) ** (1 - SMOOTHING)
-        smoothed = self.node("Mul", [state, self.tensor(f"{name}.smooth", 1 / factors)], [f"{name}.smoothed"])
+        factors = self._factors(name, matrix)
+        if not name.endswith(_CONTEXT):
+            state = self.node("Mul", [state, self.tensor(f"{name}.smooth", 1 / factors)], [f"{name}.smoothed"])
         step, zero = self._steps(name, least / factors, largest / factors)
-        integers = self.node("QuantizeLinear", [smoothed, step, zero], [f"{name}.integers"])
+        integers = self.node("QuantizeLinear", [state, step, zero], [f"{name}.integers"])
         matrix = matrix * factors[:, None]
         steps = np.abs(matrix).max(axis=0) / _LARGEST_WEIGHT
         whole = self.tensor(f"{name}.w", np.rint(matrix / steps).astype(np.int8))
-        inputs = [integers, whole, step, self.tensor(f"{name}.steps", steps), zero]
-        inputs += [] if bias is None else ["", self.tensor(f"{name}.b", bias)]
+        inputs = [integers, whole, step, self.tensor(f"{name}.steps", steps), zero, "", self.tensor(f"{name}.b", bias)]
         return self.node("MatMulIntegerToFloat", inputs, [f"{name}.product"], _CONTRIB)
+
+    def joined(self, prefix: str) -> tuple[Floats, Floats]:
+        """Let the values come smoothed: attention adds up each of their channels by itself."""
+        matrix, bias = super().joined(prefix)
+        name, hidden = f"{prefix}{_CONTEXT}", self._weights.shape.hidden
+        factors = np.ones_like(bias)
+        factors[-hidden:] = self._factors(name, self._weights.matrix(f"{name}.w", hidden).T)
+        return matrix / factors, bias / factors
+
+    def _factors(self, name: str, matrix: Floats) -> Floats:
+        """Return what each channel is divided by."""
+        size = np.maximum(np.abs(self._ranges[name]).max(axis=0), _LEAST)
+        factors: Floats = size**SMOOTHING / np.maximum(np.abs(matrix).max(axis=1), _LEAST) ** (1 - SMOOTHING)
+        return factors
 
     def _steps(self, name: str, least: Floats, largest: Floats) -> tuple[str, str]:
         """Return the scale and the zero of an unsigned byte that holds every value seen."""

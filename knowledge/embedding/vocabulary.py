@@ -1,7 +1,8 @@
 """Write the vocabulary as a sentencepiece model: the protobuf is so small that it is written by hand.
 
 Field numbers are those of ``sentencepiece_model.proto``: ``ModelProto.pieces`` = 1, ``trainer_spec`` = 2,
-``normalizer_spec`` = 3. Text is normalised before it comes here (``model.normalise``), so the normaliser is identity.
+``normalizer_spec`` = 3. Text is normalised before it comes here (``tokeniser.normalise``), so the
+normaliser is identity.
 """
 
 from __future__ import annotations

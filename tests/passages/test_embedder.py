@@ -37,7 +37,7 @@ async def test_meets_the_interface(embedder: E5Embedder) -> None:
     ("question", "best"),
     [
         ("When does the Berlin office open?", 0),
-        ("How fast do we pay a bill?", 1),
+        ("How soon is an invoice paid?", 1),
         ("When are backups made?", 2),
         ("备份什么时候进行？", 2),
         ("How many days of holiday do employees get?", 3),
