@@ -28,10 +28,11 @@ services: dev
 	@scripts/test-services.sh
 	@.venv/bin/python -m bot.prepare embedder engine-cpu
 
-# The fast tests share the cores; those with real servers, a browser or kill -9 take their turn.
+# Tests with real servers mostly wait for them, so three files share two cores; a real SGLang needs the machine alone.
 test: services lint
 	@.venv/bin/python -m pytest -q -n 2 -m 'not slow' tests
-	@.venv/bin/python -m pytest -q -m slow tests
+	@.venv/bin/python -m pytest -q -n 3 --dist loadfile -m 'slow and not alone' tests
+	@.venv/bin/python -m pytest -q -m alone tests
 
 lint: dev
 	@.venv/bin/ruff check .
