@@ -22,7 +22,7 @@ from engine.memory import GIB, cpu_fraction, cpu_kv_tokens
 from engine.plans import Plan
 from engine.process import EngineProcess, free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(200)]
 WANTED_GIB = 3.0
 """Of context. SGLang counts all free memory, so a small pool on a large machine would only measure what others do."""
 START_S = 60.0

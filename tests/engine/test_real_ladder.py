@@ -21,7 +21,7 @@ from engine.rungs import machine_key, rung_of
 from engine.service import Engine
 from engine.settings import EngineSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(420)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 LIMIT_KIB = 9_000_000
 """Of address space: SGLang's scheduler takes about 7 GB of it with an empty context, which is mostly never touched."""
