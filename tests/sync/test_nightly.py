@@ -72,7 +72,7 @@ async def night(library: Library, schedule: Schedule, before: LibraryStatus) -> 
                 for source in status.sources
                 if source.syncing is None and (source.synced_at, source.error) != was[source.name]
             }
-            if len(over) == len(was):
+            if len(over) == len(was) and not schedule._runs:  # the run itself tells of failures when all are through
                 return over
             await asyncio.sleep(0.05)
 
