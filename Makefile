@@ -30,7 +30,7 @@ services: dev
 
 # Tests with real servers mostly wait for them, so three files share two cores; a real SGLang needs the machine alone.
 test: services lint
-	@.venv/bin/python -m pytest -q -n 2 -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -n 3 -m 'not slow' tests
 	@.venv/bin/python -m pytest -q -n 3 --dist loadfile -m 'slow and not alone' tests
 	@.venv/bin/python -m pytest -q -m alone tests
 
@@ -41,7 +41,7 @@ lint: dev
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python -m pytest -q -n 2 --hypothesis-profile check -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
 
 # Each figure stands beside its baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev

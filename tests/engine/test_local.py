@@ -144,6 +144,7 @@ def _flag(installed: Path, name: str) -> list[int]:
     return [int(line[line.index(name) + 1]) for line in lines]
 
 
+@pytest.mark.slow
 async def test_out_of_memory_leads_down_is_remembered_and_taken_back(
     make: Callable[..., Engine], installed: Path
 ) -> None:
@@ -218,6 +219,7 @@ def _told(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
     scratch.replace(path)
 
 
+@pytest.mark.slow
 async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], installed: Path) -> None:
     """Its health is good, its work stands still: it is replaced. While the work goes on, it is not."""
     engine = make(policy=replace(FAST, token_deadline_s=2.5))
@@ -232,6 +234,7 @@ async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], 
     await until(lambda: len(_starts(installed)) == 2)
 
 
+@pytest.mark.slow
 async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], installed: Path) -> None:
     """Not while somebody is answered; then the rung that fell is tried again, and if it falls, back."""
     (installed / "fails").write_text("pool-cpu")

@@ -229,6 +229,7 @@ async def test_readers_are_those_that_were_configured(bench: Workbench) -> None:
 # ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 async def test_memory_lost_or_mangled_gives_the_same_listing(bench: Workbench) -> None:
     for name in NAMES:
         await bench.put(name, name.encode())

@@ -194,6 +194,7 @@ async def test_a_feed_that_forgot_its_token_and_a_new_day_list_anew(fake: FakeDr
     await source.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 @given(st.booleans(), st.lists(st.lists(
     st.tuples(st.sampled_from(["file", "folder", "write", "trash", "delete", "move", "grant", "rename", "member"]),

@@ -176,6 +176,7 @@ async def test_an_edit_in_the_same_minute_is_not_missed(fake: FakeNotion, world:
     await source.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 @given(st.lists(st.lists(
     st.tuples(st.sampled_from(["new", "edit", "trash", "restore", "move", "row", "database"]), st.integers(0, 9),

@@ -173,6 +173,7 @@ async def test_threads_from_before_a_day_are_left_out(house: House) -> None:
 # ── Followed by events ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 async def test_what_happens_is_followed_without_walking_again(house: House) -> None:
     old = await house.box.say("ada", "#general", "An old thread")
     doomed = await house.box.say("ada", "#general", "Soon gone")
@@ -201,6 +202,7 @@ async def test_what_happens_is_followed_without_walking_again(house: House) -> N
         assert "better" not in (await house.text(document(old)))[1]
 
 
+@pytest.mark.slow
 async def test_a_question_that_becomes_one_by_an_edit_is_no_document_any_more(house: House) -> None:
     ts = await house.box.say("ada", "#general", "how many days of leave?")
     async with house.bot():
@@ -210,6 +212,7 @@ async def test_a_question_that_becomes_one_by_an_edit_is_no_document_any_more(ho
         assert await house.threads() == {}
 
 
+@pytest.mark.slow
 async def test_leaving_archiving_and_renaming_a_channel(house: House) -> None:
     here = await house.box.say("ada", "#general", "here")
     there = await house.box.say("ada", "#handbook", "there")
@@ -230,6 +233,7 @@ async def test_leaving_archiving_and_renaming_a_channel(house: House) -> None:
         assert set(await house.threads()) == {document(here)}
 
 
+@pytest.mark.slow
 async def test_a_source_tells_that_something_was_said(house: House) -> None:
     source = house.source()
     source._sleep = lambda _seconds: asyncio.sleep(0)
@@ -250,6 +254,7 @@ async def test_a_source_tells_that_something_was_said(house: House) -> None:
 # ── What was missed ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 async def test_what_happened_while_nobody_was_there_is_made_up_for(house: House) -> None:
     kept_one = await house.box.say("ada", "#general", "stays")
     reply = await house.box.say("bo", "#general", "a reply", kept_one)
@@ -270,6 +275,7 @@ async def test_what_happened_while_nobody_was_there_is_made_up_for(house: House)
     await source.close()
 
 
+@pytest.mark.slow
 async def test_a_thread_deleted_while_nobody_was_there_is_gone(house: House) -> None:
     async with house.bot():
         await house.threads()

@@ -252,6 +252,7 @@ async def test_a_page_that_is_gone_is_gone(site: WebSite, tmp_path: Path, status
     assert "a" not in await documents_kept(site, tmp_path, kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
 async def test_a_page_that_does_not_answer_is_not_gone(site: WebSite, tmp_path: Path, status: int) -> None:
     kept: dict[str, bytes] = {}

@@ -356,6 +356,7 @@ async def test_any_scope_finds_what_looking_at_every_row_finds(
 anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(anything, min_size=2, max_size=4, unique=True))
 async def test_any_text_is_an_id_a_source_and_a_reader(bench: Bench, texts: list[str]) -> None:

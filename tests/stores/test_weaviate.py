@@ -78,6 +78,7 @@ async def test_a_server_that_is_down_does_not_stop_the_start_and_is_told_by_ever
     await store.close()
 
 
+@pytest.mark.slow
 async def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None:
     silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]

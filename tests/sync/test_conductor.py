@@ -214,6 +214,7 @@ async def test_nothing_is_begun_while_something_is_done_alone(stage: Stage, slow
     assert stage.conductor.idle
 
 
+@pytest.mark.slow
 async def test_sources_that_hang_hold_up_no_other(stage: Stage, new_source: Any, wiki: Any) -> None:
     class Hanging(new_source):  # type: ignore[misc]
         async def read(self, _listed: object) -> None:

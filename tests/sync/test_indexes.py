@@ -64,6 +64,7 @@ async def test_the_old_index_answers_until_the_new_one_is_whole(bench: Bench, ha
         assert len(await left(bench)) == 1
 
 
+@pytest.mark.slow
 async def test_no_search_is_without_an_answer_while_everything_is_indexed_anew(bench: Bench, handbook: Any) -> None:
     for n in range(30):
         handbook.put(f"{n}.md", f"holiday number {n}")
