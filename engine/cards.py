@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from engine.errors import EngineRefused
 from engine.hardware import Card, Machine
+from engine.variant import GIB
 
-GIB = 1024**3
 Link = Literal["nvlink", "pcie"]
 EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory alone), 2x8x80GB (nodes x cards x memory), cpu"
 

@@ -7,14 +7,13 @@ failures that led to it. ``forget`` takes them back to the plan's own rung.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.autopsy import Cause, Finding
+from engine.files import replace_private
 from engine.ladder import Fall, NoRungLeft, Rung, Step, described, next_rung
 
 _KEPT_KEYS = 20
@@ -131,14 +130,7 @@ class ClimbFile:
         return found if isinstance(found, dict) else {}
 
     def _save(self, content: dict[str, Any]) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=".ladder-", dir=self._path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_private(self._path, json.dumps(content, indent=1))
 
 
 def _climb(told: dict[str, Any]) -> Climb:

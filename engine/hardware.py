@@ -13,8 +13,7 @@ from typing import Any, Literal
 import psutil
 
 from engine.cgroups import limits
-
-_GIB = 1024**3
+from engine.variant import GIB
 
 Vendor = Literal["nvidia", "amd", "intel"]
 
@@ -39,7 +38,7 @@ class Card:
     @property
     def memory_gib(self) -> float:
         """Return the memory in GiB."""
-        return self.memory_bytes / _GIB
+        return self.memory_bytes / GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Machine:
     @property
     def memory_gib(self) -> float:
         """Return the main memory in GiB."""
-        return self.memory_bytes / _GIB
+        return self.memory_bytes / GIB
 
     @property
     def card_gib(self) -> float:

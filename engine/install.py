@@ -23,6 +23,7 @@ from engine.hardware import disk_free_bytes
 from engine.launch import without_ours
 from engine.locks import locked
 from engine.logtail import LogTail
+from engine.variant import GIB
 
 Kind = Literal["cpu", "cuda"]
 Report = Callable[[float | None, str], None]
@@ -31,10 +32,9 @@ UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 """Name, version, SHA-256 -> the folder of the unpacked wheel."""
 
 _HERE = Path(__file__).parent
-_GIB = 1024**3
-NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * _GIB, "cuda": 12 * _GIB}
+NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * GIB, "cuda": 12 * GIB}
 """The CPU's environment takes 5.0 GiB."""
-_MODEL_BYTES = _GIB
+_MODEL_BYTES = GIB
 _INSTALL_DEADLINE_S = 3600.0
 _CONVERT_DEADLINE_S = 900.0
 _GIVE_WAY_S = 5.0
@@ -156,8 +156,8 @@ class Installer:
         free = self._free_bytes(folder)
         if free < needed:
             raise InstallError(
-                f"There is no room for {what}: it needs {needed / _GIB:.0f} GiB in {self._cache}, where "
-                f"{free / _GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a folder on a larger disk."
+                f"There is no room for {what}: it needs {needed / GIB:.0f} GiB in {self._cache}, where "
+                f"{free / GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a folder on a larger disk."
             )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from engine.files import replace_private
 from engine.interfaces import State, Status
 
 
@@ -79,14 +79,7 @@ class RuntimeFile:
 
     def write(self, runtime: Runtime) -> None:
         """Publish; whoever reads sees the old or the new content, never half of one."""
-        descriptor, name = tempfile.mkstemp(prefix=".runtime-", dir=self.folder)  # 0600 from its first byte on
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(runtime), file)
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_private(self._path, json.dumps(asdict(runtime)))
 
     def read(self) -> Runtime | None:
         """Return what a living owner published; None without one."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.errors import InstallError
+from engine.variant import GIB
 from engine.weights.door import Door
 from engine.weights.listing import RemoteFile
 from engine.weights.origin import Origin, Passing
 
 _T = TypeVar("_T")
 
-GIB = 1024**3
 _AT_ONCE = 4
 _BLOCK_BYTES = 4 * 2**20
 """Written at once; what a kill costs of each file at most."""

@@ -18,9 +18,9 @@ from pathlib import Path
 from engine.errors import InstallError
 from engine.hardware import disk_free_bytes
 from engine.locks import locked
-from engine.variant import Checkpoint
+from engine.variant import GIB, Checkpoint
 from engine.weights.door import Door
-from engine.weights.fetch import GIB, Fetcher, Patience, Tally, patiently
+from engine.weights.fetch import Fetcher, Patience, Tally, patiently
 from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, is_needed, needed, read_sums, refuse_pickles
 from engine.weights.origin import Origin, Whence
 from engine.weights.safetensors import damages

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cards import GIB, SPECS, parse_machine, spec_of
+from engine.cards import SPECS, parse_machine, spec_of
 from engine.errors import EngineRefused
 from engine.hardware import Card
+from engine.variant import GIB
 
 NAMES = [name for spec in SPECS for name in spec.names]
 COUNT = st.integers(1, 64)
