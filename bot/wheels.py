@@ -7,16 +7,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.errors import WheelError
+from engine.locks import locked
 
 _DEADLINE_S = 900.0
 
@@ -40,7 +37,7 @@ class WheelCache:
         if folder.is_dir():
             return folder
         self._root.mkdir(parents=True, exist_ok=True)
-        async with _locked(self._root / f"{folder.name}.lock"):
+        async with locked(self._root / f"{folder.name}.lock"):
             if not folder.is_dir():
                 await self._fetch(f"{name}=={version} --hash=sha256:{sha256}", folder)
         return folder
@@ -65,22 +62,6 @@ def _uv() -> str:
     if found is None:
         raise WheelError("uv is not installed beside Kvasir. Run `make setup`, or `pip install uv`, and try again.")
     return found
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold a lock file against other processes; closing the descriptor releases it even when this process dies."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(0.1)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def _run(*argv: str) -> None:

@@ -13,7 +13,7 @@ _LOOK_S = 0.2
 
 
 @contextlib.asynccontextmanager
-async def locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
+async def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
     """Hold a lock file against other processes; it falls with this process, however it ends."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
