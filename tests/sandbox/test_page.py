@@ -110,6 +110,7 @@ async def test_markup_in_a_message_is_text(client: AsyncWebClient, look: Open) -
     evil = "<img src=x onerror=alert(1)> <b>bold</b> [x](javascript:alert(1)) javascript:alert(1)"
     page = await look()
     await write(page, evil)
+    await expect(page.locator(".message")).to_have_count(1)  # a browser sends when it likes
     await client.chat_postMessage(channel=GENERAL, markdown_text=evil)
     text = {"type": "mrkdwn", "text": "<javascript:alert(1)|click> &lt;script&gt;alert(1)&lt;/script&gt;"}
     await client.chat_postMessage(channel=GENERAL, text="x", blocks=[{"type": "section", "text": text}])
