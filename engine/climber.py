@@ -7,7 +7,7 @@ import logging
 from engine.autopsy import Death, Finding, finding, trouble
 from engine.climb import Climb, ClimbFile, Load, down, up
 from engine.hardware import Machine
-from engine.ladder import NoRungLeft, Rung, Step, as_run
+from engine.ladder import NoRungLeft, Rung, Step, as_run, failures
 from engine.logtail import reason
 from engine.plans import Plan
 from engine.rungs import applied, lighter, machine_key, rung_of
@@ -40,7 +40,7 @@ class Climber:
             lowered = "A rung up is being tried."
         elif self._climb.falls:
             lowered = (
-                f"After {self.rungs_down} times without enough memory it asks for less (the last: "
+                f"After {failures(self.rungs_down)} for lack of memory it asks for less (the last: "
                 f"{self._climb.falls[-1].why}); `kvasir engine restart --fresh` tries the first plan again."
             )
         else:

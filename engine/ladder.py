@@ -98,7 +98,7 @@ def next_rung(failed: Rung, found: Finding, falls: Sequence[Fall], lower: Sequen
             )
     said = f" SGLang said: {found.line[:300]}" if found.line else ""
     return NoRungLeft(
-        f"No rung is left after {_times(len(known))}: {found.cause} with {described(failed)}.{said} "
+        f"No rung is left after {failures(len(known))}: {found.cause} with {described(failed)}.{said} "
         "Choose a smaller KVASIR_MODEL or free memory, then `kvasir engine restart --fresh`."
     )
 
@@ -225,7 +225,8 @@ def _labelled(rung: Rung) -> tuple[tuple[str, object], ...]:
     )
 
 
-def _times(count: int) -> str:
+def failures(count: int) -> str:
+    """Return how many, in words."""
     return "one failure" if count == 1 else f"{count} failures"
 
 

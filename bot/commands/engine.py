@@ -60,7 +60,7 @@ async def _order(settings: Settings, asked: Asked, *, json: bool) -> int:
     wanted = frozenset({State.ABSENT}) if asked.order is Order.STOP else _SETTLED
     deadline_s = _STOP_DEADLINE_S if asked.order is Order.STOP else _START_DEADLINE_S
     status = await _followed(settings.home, wanted, deadline_s)
-    _show(status, json=json)
+    _settled(status, json=json)
     return 0 if status.state in wanted - {State.FAILED} else 1
 
 
@@ -89,10 +89,10 @@ async def _host(settings: Settings, *, json: bool) -> int:
         async with aclosing(engine.watch()) as changes:
             async for status in changes:
                 if status.state is State.FAILED or (status.state is State.ABSENT and status.detail):
-                    _show(status, json=json)
+                    _settled(status, json=json)
                     return 1 if status.state is State.FAILED else 0
                 if status.state is State.READY:
-                    _show(status, json=json)
+                    _settled(status, json=json)
                 elif status.detail:
                     say(engine_line(status))
     except asyncio.CancelledError:
@@ -100,6 +100,16 @@ async def _host(settings: Settings, *, json: bool) -> int:
     finally:
         await engine.stop()
     return 0
+
+
+def _settled(status: Status, *, json: bool) -> None:
+    """Show what it came to, also to the person beside a script.
+
+    On the way a look can miss what did not last; which rung was taken and why stands in the last state's detail.
+    """
+    if json:
+        say(engine_line(status))
+    _show(status, json=json)
 
 
 def _show(status: Status, *, json: bool) -> None:

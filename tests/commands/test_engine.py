@@ -83,7 +83,8 @@ async def test_another_processs_engine_is_stopped_started_and_restarted_afresh(
     (model / "fails").write_text("pool-cpu")
     code, out, err = await _said(await kvasir("start", "--json"))
     assert (code, json.loads(out)["state"]) == (0, "ready"), err
-    assert "tokens of context in all" in err
+    assert "tokens of context in all" in err.splitlines()[-1]
+    assert "tokens of context in all" in json.loads(out)["detail"]
     assert owner.vitals().rungs_down == 1
     code, out, err = await _said(await kvasir("restart", "--fresh"))
     assert (code, out.split()[0]) == (0, "ready"), err
