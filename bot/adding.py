@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bot.configuration import ADDED, nearest
+from bot.configuration import ADDED
 from bot.errors import SettingsError
+from bot.tables import nearest
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.sources.push import tray_of

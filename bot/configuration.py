@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +12,13 @@ from typing import Any
 
 from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.errors import SettingsError
+from bot.live_settings import live_settings
+from bot.tables import as_table, no_others
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
 from knowledge.search.query import named, parse
 from knowledge.settings import SourceSpec
+from knowledge.web.settings import LiveSettings
 
 ADDED = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
@@ -24,7 +26,7 @@ ADDED = "added"
 _NIGHTLY = "30 2 * * *"
 _QUIET_HOUR = "30 4 * * *"
 _CRON_FIELDS = 5
-_TABLES = ("source", "sync", "access", "channel", "answers", "engine")
+_TABLES = ("source", "sync", "access", "channel", "answers", "engine", "web")
 _USER_ID = re.compile(r"[UW][A-Z0-9]{2,}")
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
 
@@ -59,6 +61,8 @@ class Configuration:
     """How deep is thought for people who did not say."""
     quiet_hour: str | None = _QUIET_HOUR
     """A cron line for what the engine tries when nobody is waiting; None for never."""
+    live: LiveSettings | None = None
+    """How the live web is asked; None: never."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -74,7 +78,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} cannot be read ({error.__class__.__name__}). Check the file.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
-    _no_others(data, _TABLES, str(path))
+    no_others(data, _TABLES, str(path))
     sources = _sources(data.get("source", []), path, variables)
     channels = _channels(data.get("channel", []), [spec.name for spec in sources], path)
     return Configuration(
@@ -86,21 +90,16 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
             _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
         ),
         quiet_hour=_quiet_hour(data.get("engine", {}), path),
+        live=live_settings(data.get("web", {}), variables, f"[web] in {path}"),
     )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" for the known name that looks most like this one, "" if none does."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
 
 
 # ── [sync], [access] ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _nightly(value: object, path: Path) -> str | None:
-    sync = _table(value, f"[sync] in {path}")
-    _no_others(sync, ("nightly",), f"[sync] in {path}")
+    sync = as_table(value, f"[sync] in {path}")
+    no_others(sync, ("nightly",), f"[sync] in {path}")
     nightly = sync.get("nightly", _NIGHTLY)
     if not isinstance(nightly, str):
         raise SettingsError(f'nightly in {path} should be a cron line such as "{_NIGHTLY}", or "" for never.')
@@ -109,8 +108,8 @@ def _nightly(value: object, path: Path) -> str | None:
 
 def _quiet_hour(value: object, path: Path) -> str | None:
     where = f"[engine] in {path}"
-    table = _table(value, where)
-    _no_others(table, ("quiet_hour",), where)
+    table = as_table(value, where)
+    no_others(table, ("quiet_hour",), where)
     line = table.get("quiet_hour", _QUIET_HOUR)
     if not isinstance(line, str) or (line and len(line.split()) != _CRON_FIELDS):
         raise SettingsError(f'{where}: quiet_hour should be a cron line such as "{_QUIET_HOUR}", or "" for never.')
@@ -119,8 +118,8 @@ def _quiet_hour(value: object, path: Path) -> str | None:
 
 def _access(value: object, path: Path) -> Access:
     where = f"[access] in {path}"
-    table = _table(value, where)
-    _no_others(table, ("owners",), where)
+    table = as_table(value, where)
+    no_others(table, ("owners",), where)
     owners = table.get("owners", [])
     if not isinstance(owners, list) or not all(isinstance(one, str) and _USER_ID.fullmatch(one) for one in owners):
         raise SettingsError(f'{where}: owners should be a list of Slack user ids such as ["U012AB3CD"].')
@@ -134,8 +133,8 @@ def _access(value: object, path: Path) -> Access:
 
 def _answers(value: object, path: Path) -> Depth:
     where = f"[answers] in {path}"
-    table = _table(value, where)
-    _no_others(table, ("think",), where)
+    table = as_table(value, where)
+    no_others(table, ("think",), where)
     return _depth(table.get("think"), where) or "normal"
 
 
@@ -164,7 +163,7 @@ def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[st
         raise SettingsError(f"{path} has a [channel]; write it with two brackets: [[channel]].")
     rules: dict[str, _Channel] = {}
     for table in value:
-        channel, rule = _channel(_table(table, f"[[channel]] in {path}"), sources, path)
+        channel, rule = _channel(as_table(table, f"[[channel]] in {path}"), sources, path)
         if channel in rules:
             raise SettingsError(f"{path} has two [[channel]] tables for {channel}. Join them.")
         rules[channel] = rule
@@ -173,7 +172,7 @@ def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[st
 
 def _channel(table: Mapping[str, Any], sources: Collection[str], path: Path) -> tuple[str, _Channel]:
     where = f"[[channel]] in {path}"
-    _no_others(table, ("id", "search", "think"), where)
+    no_others(table, ("id", "search", "think"), where)
     channel, rule = table.get("id"), table.get("search")
     if not isinstance(channel, str) or not _CHANNEL_ID.fullmatch(channel):
         raise SettingsError(f'{where}: id should be a channel\'s Slack id such as "C034EF5GH" (its details show it).')
@@ -203,7 +202,7 @@ def _check_rule(rule: str, sources: Collection[str], where: str) -> None:
 def _sources(tables: object, path: Path, variables: Mapping[str, str]) -> tuple[SourceSpec, ...]:
     if not isinstance(tables, list) or not tables:
         raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
-    specs = tuple(_source(_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
+    specs = tuple(_source(as_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
@@ -268,15 +267,3 @@ def _secrets(options: Mapping[str, Any], variables: Mapping[str, str], where: st
                 raise SettingsError(f"{where}: {key} names the variable {name}, which is not set. Set it in .env.")
             secrets[key.removesuffix("_env")] = variables[name]
     return secrets
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where} should be a table.")
-    return value
-
-
-def _no_others(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise SettingsError(f"{where} has the unknown key {key!r}.{nearest(key, known)} Known: {', '.join(known)}.")

@@ -14,9 +14,10 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.answering.thinking import Defaults
-from bot.configuration import Access, nearest, read_configuration
+from bot.configuration import Access, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
+from bot.tables import nearest
 from bot.web_settings import passwords, web_settings
 from engine.gate import GatePolicy
 from engine.settings import EngineSettings
@@ -72,6 +73,11 @@ class Environment(BaseModel):
     KVASIR_PROXY_RULES: SecretStr = SecretStr("")
     KVASIR_CONTACT: str = Field(default="", pattern=r"^[\x21-\x7e]{0,200}$")
     KVASIR_CA_FILE: Path | None = None
+    KVASIR_SEARXNG_URL: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")
+    BRAVE_API_KEY: SecretStr | None = None
+    TAVILY_API_KEY: SecretStr | None = None
+    EXA_API_KEY: SecretStr | None = None
+    SERPER_API_KEY: SecretStr | None = None
 
 
 _MEANING = {
@@ -96,6 +102,7 @@ _MEANING = {
     "WEAVIATE_WRITE_CONSISTENCY": "ONE, QUORUM or ALL",
     "KVASIR_PROXY_TRUSTED": "true or false",
     "KVASIR_CONTACT": "the address of a page or a mailbox, without blanks",
+    "KVASIR_SEARXNG_URL": "an address that begins with http:// or https://, without a password",
 }
 _OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
 _DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_TEST_WEAVIATE"}
@@ -135,6 +142,7 @@ class Settings:
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += passwords(self.knowledge.web)
+        found += self.knowledge.live.search.keys.values() if self.knowledge.live is not None else []
         return tuple(secret for secret in found if secret)
 
     def __repr__(self) -> str:
@@ -200,6 +208,7 @@ def load(
                 contact=environment.KVASIR_CONTACT,
                 ca_file=environment.KVASIR_CA_FILE,
             ),
+            live=configured.live,
         ),
         access=configured.access,
         channels=configured.channels,

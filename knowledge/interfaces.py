@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -341,13 +341,66 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """How the live web may be asked for one question; None in its place: not at all."""
+
+    when: Literal["if_weak", "always"]
+    """``if_weak``: only where the documents' result is not ``answerable``."""
+    links: tuple[str, ...] = ()
+    """URLs of the question or the thread: read first, in this order, whatever the search brings."""
+    domains: frozenset[str] = frozenset()
+    """Only these hosts (ASCII, small letters) and what lies under them; none: any that the configuration allows."""
+    words: str = ""
+    """What is searched for, "" for the query's own words. It is masked before it leaves."""
+    within_s: float = 12.0
+    """For all of it: the search, the fetches side by side, extraction and embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnWeb:
+    """Where on the web a passage was read."""
+
+    host: str
+    published: datetime | None
+    """As the page says; aware, UTC."""
+    fetched_at: datetime
+    """When this copy was fetched; aware, UTC."""
+    stale: bool
+    """Whether a newer copy was asked for and could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A page that was not read."""
+
+    url: str
+    why: str
+    """A sentence for the asker, which tells nothing of the inner network."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebLook:
+    """What was done on the web for one question."""
+
+    provider: str
+    """Who searched; "" where nobody did (links alone)."""
+    read: tuple[str, ...]
+    """The final URLs of the pages that were read."""
+    left_out: tuple[LeftOut, ...]
+    trouble: str
+    """A sentence where the search failed or nobody is there to search; ""."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that answers a query, as the manifest confirms it."""
+    """A passage that answers a query: of a document, as the manifest confirms it, or of a page of the web."""
 
     id: str
     source: str
-    """The source's name."""
+    """The source's name; "" of a page of the web."""
     document: str
+    """Its id within the source; of a page of the web its final URL."""
     title: str
     heading: str
     url: str | None
@@ -362,6 +415,8 @@ class Hit:
     """``text`` with what stands before and after it, where it is short or its section was cut; "" where it is whole."""
     chunks: tuple[str, ...] = ()
     """The ids of what ``around`` is made of, in the document's order."""
+    web: OnWeb | None = None
+    """Where it comes from the live web; None of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,3 +429,5 @@ class SearchResult:
     """From the call to the return, embedding included."""
     answerable: bool
     """Whether the best hits' confidence (``fusion.surest``) is over the measured "I do not know" threshold."""
+    web: WebLook | None = None
+    """What was done on the web; None: it was not asked."""

@@ -17,6 +17,7 @@ from knowledge.interfaces import (
     EVERYONE,
     Current,
     Embedder,
+    Live,
     Matrix,
     Scope,
     SearchResult,
@@ -98,12 +99,14 @@ class Library:
         readers: Collection[str] = EVERYONE,
         sources: Collection[str] | None = None,
         join: bool = True,
+        live: Live | None = None,
     ) -> SearchResult:
         """Return the best current passages for a question, best first.
 
         Filters that stand in the question narrow the search further (``knowledge.search.query``). ``readers`` are all
         who will see the answer: a passage is returned only if every one of them may read it. ``sources`` are names,
-        None for all. ``join`` puts what stands around a hit into ``Hit.around``.
+        None for all. ``join`` puts what stands around a hit into ``Hit.around``. ``live`` is how the live web may be
+        asked, where it is on at all.
 
         Raises:
             UnknownSource: a name is not configured, or not among ``sources``.
@@ -111,6 +114,7 @@ class Library:
             StoreError, EmbedderError, ManifestError: that part failed.
 
         """
+        del live  # nothing asks the web yet
         asked = parse(query, datetime.now(UTC))
         scope = self._scope(asked, self._chosen(sources), readers)
         while True:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from knowledge.interfaces import EVERYONE
-from knowledge.web.settings import WebSettings
+from knowledge.web.settings import LiveSettings, WebSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,5 @@ class KnowledgeSettings:
     nightly: str | None = "30 2 * * *"
     """A cron line for the run over every source, local time; None for never."""
     web: WebSettings = field(default_factory=WebSettings)
+    live: LiveSettings | None = None
+    """How the live web is asked; None: never, and nothing of it is made."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,3 +45,34 @@ class WebSettings:
     def user_agent(self) -> str:
         """Return who Kvasir says it is."""
         return f"Kvasir/0.1 ({f'+{self.contact}' if self.contact else 'reads for the search of one company'})"
+
+
+PROVIDERS = ("searxng", "brave", "tavily", "exa", "serper", "sitemap")
+"""Who can be asked to search the web, in the order in which they are asked unless configured otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Who is asked to search the web; each of ``order`` has what it needs."""
+
+    order: tuple[str, ...] = ()
+    """Names of ``PROVIDERS``; none: nobody is asked, and links alone are read."""
+    searxng_url: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By the provider's name."""
+    sites: tuple[str, ...] = ()
+    """Addresses whose sitemaps ``sitemap`` searches."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """How the live web is asked. Where it is off there are none, and nothing of it is made."""
+
+    listed: bool = False
+    """Whether ``domains`` are all that is ever read."""
+    domains: frozenset[str] = frozenset()
+    """Hosts in ASCII and small letters, each with what lies under it."""
+    private: tuple[str, ...] = ()
+    """Hosts, or ``host:port``, that may be at private addresses (``guard.rules``): read for everybody who asks."""
+    search: SearchSettings = SearchSettings()
+    cache_bytes: int = 256_000_000

@@ -1,0 +1,98 @@
+"""What ``[web]`` and the environment say of the live web."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.errors import SettingsError
+from bot.settings import Settings, load
+from knowledge.web.settings import LiveSettings
+
+
+def loaded(folder: Path, web: str = "", **variables: str) -> Settings:
+    (folder / "kvasir.toml").write_text(f'[[source]]\nname = "a"\nkind = "folder"\npath = "."\n{web}')
+    return load({"KVASIR_HOME": str(folder), **variables}, folder)
+
+
+def live(folder: Path, web: str = "", **variables: str) -> LiveSettings:
+    found = loaded(folder, web, **variables).knowledge.live
+    assert found is not None
+    return found
+
+
+def test_it_is_on_and_nobody_searches_unless_something_is_set(tmp_path: Path) -> None:
+    assert live(tmp_path) == LiveSettings()
+
+
+def test_off_leaves_nothing(tmp_path: Path) -> None:
+    assert loaded(tmp_path, '[web]\nmode = "off"\n', BRAVE_API_KEY="k").knowledge.live is None
+
+
+def test_who_searches_is_who_has_a_key_in_the_usual_order(tmp_path: Path) -> None:
+    search = live(
+        tmp_path,
+        '[web]\nsites = ["https://docs.example.com"]\n',
+        SERPER_API_KEY="s",
+        BRAVE_API_KEY="b",
+        KVASIR_SEARXNG_URL="http://searxng:8080",
+    ).search
+    assert search.order == ("searxng", "brave", "serper", "sitemap")
+    assert (search.searxng_url, search.sites) == ("http://searxng:8080", ("https://docs.example.com",))
+    assert search.keys == {"brave": "b", "serper": "s"}
+
+
+def test_an_order_of_ones_own(tmp_path: Path) -> None:
+    search = live(tmp_path, '[web]\nsearch = ["exa", "brave"]\n', EXA_API_KEY="e", BRAVE_API_KEY="b").search
+    assert search.order == ("exa", "brave")
+    assert live(tmp_path, "[web]\nsearch = []\n", BRAVE_API_KEY="b").search.order == ()
+
+
+def test_listed_domains_are_in_one_spelling(tmp_path: Path) -> None:
+    found = live(tmp_path, '[web]\nmode = "listed"\ndomains = ["Docs.Example.com.", "bücher.example"]\n')
+    assert (found.listed, found.domains) == (True, frozenset({"docs.example.com", "xn--bcher-kva.example"}))
+
+
+def test_what_else_can_be_said(tmp_path: Path) -> None:
+    found = live(tmp_path, '[web]\nprivate = ["wiki.intra", "10.0.0.7:8080"]\ncache_mb = 10\n')
+    assert (found.private, found.cache_bytes) == (("wiki.intra", "10.0.0.7:8080"), 10_000_000)
+
+
+def test_keys_are_no_log_s_business(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, TAVILY_API_KEY="hunter2")
+    assert "hunter2" in settings.secrets
+    assert "hunter2" not in repr(settings.knowledge)
+
+
+@pytest.mark.parametrize(
+    ("web", "said"),
+    [
+        ('mode = "some"', "mode should be"),
+        ('mode = "listed"', "domains names none"),
+        ('domains = "example.com"', "domains should be a list"),
+        ('domains = ["https://example.com"]', "domains should be hosts"),
+        ('domains = ["example.com:8080"]', "has a port"),
+        ('domains = ["*.example.com"]', "domains should be hosts"),
+        ('private = ["http://wiki"]', "private should be hosts"),
+        ('search = ["braev"]', "Did you mean brave"),
+        ('search = ["brave"]', "BRAVE_API_KEY is not set"),
+        ('search = ["searxng"]', "KVASIR_SEARXNG_URL is not set"),
+        ('search = ["sitemap"]', "sites names no address"),
+        ('sites = ["docs.example.com"]', "sites should be addresses"),
+        ("cache_mb = 0", "cache_mb should be a number"),
+        ("cache_mb = true", "cache_mb should be a number"),
+        ("cach_mb = 1", "Did you mean cache_mb"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, web: str, said: str) -> None:
+    with pytest.raises(SettingsError, match="web") as caught:
+        loaded(tmp_path, f"[web]\n{web}\n")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["searxng:8080", "http://u:hunter2@searxng", "ftp://searxng"])
+def test_an_address_of_searxng_that_cannot_be_meant(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match="KVASIR_SEARXNG_URL") as caught:
+        loaded(tmp_path, KVASIR_SEARXNG_URL=url)
+    assert "hunter2" not in str(caught.value)
