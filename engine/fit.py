@@ -155,13 +155,13 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
             f"{variant.name} needs about {needed:.1f} GiB of memory on a CPU ({variant.weights_gib:.2f} GiB of them "
             f"weights); this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set KVASIR_ENGINE_URL."
         )
-    free_gib = machine.memory_free_bytes / GIB
-    fraction = min(max(_CPU_FRACTION, cpu_fraction(variant, free_gib, kv_tokens)), _CPU_MOST_FRACTION)
+    free_gib, nodes = machine.memory_free_bytes / GIB, machine.numa_nodes
+    fraction = min(max(_CPU_FRACTION, cpu_fraction(variant, free_gib, kv_tokens, nodes)), _CPU_MOST_FRACTION)
     return Plan(
         variant=variant,
         device="cpu",
         context_tokens=variant.context_tokens,
-        kv_tokens=max(1, min(kv_tokens, cpu_kv_tokens(variant, free_gib, fraction))),
+        kv_tokens=max(1, min(kv_tokens, cpu_kv_tokens(variant, free_gib, fraction, nodes))),
         start_deadline_s=_CPU_START_DEADLINE_S,
         memory_fraction=fraction,
         running_requests=_CPU_RUNNING_REQUESTS,

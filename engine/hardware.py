@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,8 @@ class Machine:
     architecture: str
     """As the kernel names it: x86_64, aarch64, arm64."""
     nodes: int = 1
+    numa_nodes: int = 1
+    """Parts of main memory with processors that this process may use."""
     driver: str = ""
     """The GPU driver's version, "" where there is none."""
     cuda: str = ""
@@ -110,6 +113,7 @@ def probe(cache: Path) -> Machine:
         disk_free_bytes=disk_free_bytes(cache),
         system=sys.platform,
         architecture=platform.machine(),
+        numa_nodes=numa_nodes(_affinity()),
     )
     seen = _with_nvidia(seen)
     if seen.cards:
@@ -144,6 +148,18 @@ def visible(uuids: list[str], wanted: str | None) -> list[int]:
             break
         chosen += found
     return chosen
+
+
+def numa_nodes(processors: Collection[int], root: Path = Path("/sys/devices/system/node")) -> int:
+    """Return how many NUMA nodes have one of the processors; 1 where the system does not say."""
+    lists = (path.read_text(encoding="ascii") for path in root.glob("node[0-9]*/cpulist"))
+    return sum(not _listed(told).isdisjoint(processors) for told in lists) or 1
+
+
+def _listed(told: str) -> set[int]:
+    """Return the numbers of a list as the kernel writes it: "0-3,8"."""
+    spans = (part.partition("-") for part in told.strip().split(",") if part)
+    return {number for first, _, last in spans for number in range(int(first), int(last or first) + 1)}
 
 
 def _affinity() -> list[int]:

@@ -166,17 +166,18 @@ CPU_PROCESSES_GIB = 1.6
 """What SGLang's processes have taken, before the weights are loaded, of what was free before they started; measured."""
 
 
-def cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float) -> int:
+def cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float, numa_nodes: int = 1) -> int:
     """Return the tokens that SGLang gives the context on a CPU with ``--mem-fraction-static`` and no limit in tokens.
 
-    SGLang 0.5.23: ``(free after loading - free before loading · (1 - fraction)) / bytes of a token``. ``free_gib`` is
-    what was free before its processes started, of one NUMA node.
+    SGLang 0.5.23: ``(free after loading - free before loading · (1 - fraction)) / bytes of a token``, where it divides
+    both by the NUMA nodes, as if each had a process of its own. ``free_gib`` is what the machine had free before.
     """
     before = free_gib - CPU_PROCESSES_GIB
-    return int((before * fraction - variant.weights_gib) * GIB / variant.kv_bytes_per_token)
+    context_gib = (before * fraction - variant.weights_gib) / numa_nodes
+    return int(context_gib * GIB / variant.kv_bytes_per_token)
 
 
-def cpu_fraction(variant: Variant, free_gib: float, tokens: int) -> float:
+def cpu_fraction(variant: Variant, free_gib: float, tokens: int, numa_nodes: int = 1) -> float:
     """Return the least ``--mem-fraction-static`` that leaves room for ``tokens``; above 1 where they cannot fit."""
-    static = variant.weights_gib + tokens * variant.kv_bytes_per_token / GIB
+    static = variant.weights_gib + tokens * variant.kv_bytes_per_token / GIB * numa_nodes
     return math.ceil(static / max(free_gib - CPU_PROCESSES_GIB, 0.001) * 1000) / 1000

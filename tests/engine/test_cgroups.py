@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.cgroups import Limits, limits
-from engine.hardware import visible
+from engine.hardware import numa_nodes, visible
 
 GIB = 1024**3
 
@@ -73,3 +73,11 @@ def test_nothing_limits(tmp_path: Path) -> None:
 def test_cards_that_cuda_would_see(wanted: str | None, left: list[int]) -> None:
     """The first that names none, or none alone, ends the list."""
     assert visible(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], wanted) == left
+
+
+@pytest.mark.parametrize(("processors", "nodes"), [(range(12), 2), ([0, 9], 2), ([0, 1], 1), ([11], 1), ([99], 1)])
+def test_numa_nodes_of_the_processors_that_may_be_used(tmp_path: Path, processors: list[int], nodes: int) -> None:
+    """As the kernel lists them; a node of memory alone has none."""
+    _write(tmp_path, {"node0/cpulist": "0-3,8", "node1/cpulist": "4-7,9-11", "node2/cpulist": "", "possible": "0-2"})
+    assert numa_nodes(processors, tmp_path) == nodes
+    assert numa_nodes(processors, tmp_path / "none") == 1

@@ -73,8 +73,8 @@ async def test_predicted_context_is_what_is_reported(shape: str, cache: Path, tm
     for _ in range(ATTEMPTS):
         machine = probe(cache)
         free_gib = machine.memory_free_bytes / GIB
-        fraction = cpu_fraction(variant, free_gib, wanted)
-        predicted = cpu_kv_tokens(variant, free_gib, fraction)
+        fraction = cpu_fraction(variant, free_gib, wanted, machine.numa_nodes)
+        predicted = cpu_kv_tokens(variant, free_gib, fraction, machine.numa_nodes)
         made = replace(fit.plan(variant, machine), memory_fraction=fraction, total_tokens=None)
         reported = await _reported(python, tmp_path, made)
         print(f"{shape}: predicted {predicted}, reported {reported}")  # noqa: T201  # the figures of the benchmarks' page

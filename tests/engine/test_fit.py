@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_without_a_wish_or_a_card_the_stand_in() -> None:
     chosen = plan(None, machine(79.6))
     assert (chosen.variant, chosen.device) == (STAND_IN, "cpu")
     assert "KVASIR_MODEL" in chosen.note
+
+
+def test_on_several_numa_nodes_the_stand_in_keeps_its_context() -> None:
+    """SGLang counts one node's share of what is free, so more of it is asked for."""
+    one, eight = (plan(None, replace(machine(memory_gib=8), numa_nodes=nodes)) for nodes in (1, 8))
+    assert (one.kv_tokens, eight.kv_tokens) == (16384, 16384)
+    assert one.memory_fraction == 0.3
+    assert 0.3 < (eight.memory_fraction or 0) < 0.9
 
 
 def test_an_r1_without_a_card_is_refused() -> None:

@@ -6,8 +6,18 @@ import re
 
 import pytest
 
-from engine.catalogue import resolve
-from engine.memory import Held, Layout, kv_bytes_per_card, kv_tokens, tight, weights_gib_per_card
+from engine.catalogue import STAND_IN, resolve
+from engine.memory import (
+    CPU_PROCESSES_GIB,
+    Held,
+    Layout,
+    cpu_fraction,
+    cpu_kv_tokens,
+    kv_bytes_per_card,
+    kv_tokens,
+    tight,
+    weights_gib_per_card,
+)
 from engine.variant import Checkpoint, Variant, weights_bytes
 
 GIB = 1024**3
@@ -134,3 +144,15 @@ def test_mla_keeps_the_same_context_on_every_card_unless_attention_is_spread() -
 def test_a_pipeline_splits_layers_and_the_largest_group_counts() -> None:
     seven = resolve("7B")
     assert kv_bytes_per_card(seven, Layout(pp=3)) == pytest.approx(57344 * 10 / 28)
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 8])
+def test_on_a_cpu_each_numa_node_counts_as_a_machine_of_its_own(nodes: int) -> None:
+    """SGLang's own sum: free memory before and after loading, each divided by the nodes."""
+    free_gib, wanted = 64.0, 40_000
+    fraction = cpu_fraction(STAND_IN, free_gib, wanted, nodes)
+    before_gib = (free_gib - CPU_PROCESSES_GIB) / nodes
+    after_gib = (free_gib - CPU_PROCESSES_GIB - STAND_IN.weights_gib) / nodes
+    reported = int((after_gib - before_gib * (1 - fraction)) * GIB / STAND_IN.kv_bytes_per_token)
+    assert cpu_kv_tokens(STAND_IN, free_gib, fraction, nodes) == pytest.approx(reported, abs=1)
+    assert wanted <= reported < wanted + 0.001 * before_gib * GIB / STAND_IN.kv_bytes_per_token + 1
