@@ -91,6 +91,11 @@ class _EngineState(Collector):
             "Failures for lack of memory that its present plan comes from.",
             value=vitals.rungs_down,
         )
+        yield GaugeMetricFamily(
+            "kvasir_engine_rung_up_proposed",
+            "1 while the measured load leaves room to try the rung above again.",
+            value=float(vitals.rung_up),
+        )
         if vitals.ready_after_s is not None:
             yield GaugeMetricFamily(
                 "kvasir_engine_ready_after_seconds", "How long the last start took.", value=vitals.ready_after_s

@@ -7,7 +7,7 @@ import logging
 from engine.autopsy import Death, Finding, finding, trouble
 from engine.climb import Climb, ClimbFile, Load, down, up
 from engine.hardware import Machine
-from engine.ladder import NoRungLeft, Rung, Step, as_run, failures
+from engine.ladder import NoRungLeft, Rung, Step, as_run, described, failures
 from engine.logtail import reason
 from engine.plans import Plan
 from engine.rungs import applied, lighter, machine_key, rung_of
@@ -34,8 +34,11 @@ class Climber:
         """Return how many failures led here; 0 on the plan's own rung."""
         return len(self._climb.falls)
 
-    def note(self) -> str:
-        """Return what a person should know of the plan that runs, "" where there is nothing to say."""
+    def note(self, load: Load | None = None) -> str:
+        """Return what a person should know of the plan that runs, "" where there is nothing to say.
+
+        With the load since the start it says whether that leaves room for a rung up.
+        """
         if self._climb.proven is not None:
             lowered = "A rung up is being tried."
         elif self._climb.falls:
@@ -45,7 +48,9 @@ class Climber:
             )
         else:
             lowered = ""
-        return " ".join(filter(None, (self.plan.note, lowered)))
+        found = up(self._climb, load) if load is not None else None
+        room = found and f"The load leaves room for more: the next quiet hour may try {described(found[1].rung)} again."
+        return " ".join(filter(None, (self.plan.note, lowered, room)))
 
     def judge(self, death: Death) -> Verdict | None:
         """Return what follows from the end of a run; None for a crash that memory did not cause."""

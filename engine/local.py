@@ -49,6 +49,8 @@ class Vitals:
     """Of the process, since it was last brought up."""
     rungs_down: int = 0
     """Failures for lack of memory that the present plan comes from."""
+    rung_up: bool = False
+    """Whether the load since the start leaves room to try the rung above again."""
     ready_after_s: float | None = None
     """How long the last start took."""
 
@@ -115,6 +117,7 @@ class LocalEngine:
         return Vitals(
             starts=supervisor.starts if supervisor is not None else 0,
             rungs_down=climber.rungs_down if climber is not None else 0,
+            rung_up=self._rung_up() is not None,
             ready_after_s=supervisor.ready_after_s if supervisor is not None else None,
         )
 
@@ -126,9 +129,7 @@ class LocalEngine:
 
         """
         supervisor, climber = self._supervisor, self._climber
-        if supervisor is None or climber is None or self._board.status.state is not State.READY:
-            return None
-        if (why := climber.would_step_up(supervisor.watchman.load)) is None:
+        if supervisor is None or climber is None or (why := self._rung_up()) is None:
             return None
         async with asyncio.timeout(patience_s):
             while await self._busy():  # noqa: ASYNC110  # another process is asked
@@ -136,6 +137,13 @@ class LocalEngine:
         climber.step_up(supervisor.watchman.load)
         supervisor.restart(why)
         return why
+
+    def _rung_up(self) -> str | None:
+        """Return why a rung up would be taken now; None where there is none."""
+        supervisor, climber = self._supervisor, self._climber
+        if supervisor is None or climber is None or self._board.status.state is not State.READY:
+            return None
+        return climber.would_step_up(supervisor.watchman.load)
 
     async def _busy(self) -> bool:
         loads = await self._loads()

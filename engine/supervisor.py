@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.autopsy import Death, Observed, ended, lingers, trouble
 from engine.board import StatusBoard
+from engine.climb import Load
 from engine.errors import EngineError
 from engine.interfaces import State
 from engine.launch import Launch
@@ -99,8 +100,8 @@ class Job:
     """Given each line of the log."""
     progress_from: float = 0.0
     """How far things were before the first start, 0 to 1."""
-    note: Callable[[], str] = lambda: ""
-    """Shown while it is ready, "" where there is nothing to say."""
+    note: Callable[[Load], str] = lambda _: ""
+    """From the load since the start: what is shown while it is ready, "" where there is nothing to say."""
     grace_s: float = 10.0
     """From asking the process to end to killing it; SGLang takes up to 8 s."""
     judge: Callable[[Death], Verdict | None] = lambda _: None
@@ -240,7 +241,7 @@ class Supervisor:
         self._observed = replace(self._observed, ready=True)
         self.ready_after_s = self._around.now() - began_s
         self.watchman = self._watchman()
-        self._board.move(Event.CAME_UP, self._job.note(), progress=1.0)
+        self._board.move(Event.CAME_UP, self._job.note(self.watchman.load), progress=1.0)
         return await self._while_healthy(launch)
 
     async def _until_up(self, launch: Launch, up: asyncio.Event) -> None:
@@ -262,10 +263,16 @@ class Supervisor:
             )
             if gone is not None:
                 return gone
-            if healthy and self._board.status.state is State.DEGRADED:
-                self._board.move(Event.CAME_UP, self._job.note(), progress=1.0)
-            elif not healthy and self._board.status.state is State.READY:
+            if healthy:
+                self._show_well(self._job.note(self.watchman.load))
+            elif self._board.status.state is State.READY:
                 self._board.move(Event.WENT_SILENT, "The engine does not answer; waiting for it.")
+
+    def _show_well(self, note: str) -> None:
+        if self._board.status.state is State.DEGRADED:
+            self._board.move(Event.CAME_UP, note, progress=1.0)
+        elif self._board.status.state is State.READY:
+            self._board.note(note, progress=1.0)
 
     def _watchman(self) -> Watchman:
         return Watchman(self._policy.silent_looks, self._policy.token_deadline_s)

@@ -58,7 +58,7 @@ def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
 
 
 def _measured(engine: _Engine) -> tuple[MeasuredEngine, Metrics]:
-    metrics = Metrics(engine.status, lambda: Vitals(starts=3, rungs_down=2, ready_after_s=41.5))
+    metrics = Metrics(engine.status, lambda: Vitals(starts=3, rungs_down=2, rung_up=True, ready_after_s=41.5))
     return MeasuredEngine(engine, metrics), metrics
 
 
@@ -89,6 +89,7 @@ async def test_the_engines_state_is_that_of_the_scrape() -> None:
     }
     assert numbers["kvasir_engine_restarts", ""] == 2
     assert numbers["kvasir_engine_rungs_down", ""] == 2
+    assert numbers["kvasir_engine_rung_up_proposed", ""] == 1
     assert numbers["kvasir_engine_ready_after_seconds", ""] == 41.5
 
 

@@ -235,16 +235,21 @@ async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], 
 
 
 @pytest.mark.slow
-async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], installed: Path) -> None:
-    """Not while somebody is answered; then the rung that fell is tried again, and if it falls, back."""
+async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], installed: Path, tmp_path: Path) -> None:
+    """It is proposed, also to others; not tried while somebody is answered; then, and if it falls, back."""
     (installed / "fails").write_text("pool-cpu")
     engine = make(policy=replace(FAST, health_every_s=0.01))
     await engine.start()
     assert (await engine.wait_ready(30)).state is State.READY
     top, low = _flag(installed, "--max-total-tokens")
     assert await engine.step_up(1) is None  # nothing was measured yet
+    assert not engine.vitals().rung_up
+    assert "leaves room" not in engine.status().detail
     _told(installed / "loads", running=1, done=1)
     await until(lambda: _looks(engine) >= 25)
+    assert engine.vitals().rung_up
+    await until(lambda: "The load leaves room for more" in Engine.peek(tmp_path / "home").detail)
+    assert f"tokens of context in all {top}" in engine.status().detail
     with pytest.raises(TimeoutError):
         await engine.step_up(0.2)
     _told(installed / "loads", running=0, done=1)
