@@ -15,7 +15,9 @@ KnowledgeError
 │   ├── FetchUnlisted        … because it is of a type that is not read
 │   ├── FetchTooLarge        … because it is larger than what is read
 │   ├── FetchTimeout         … because it took too long
-│   └── FetchFailed          … because it cannot be reached, or broke off
+│   ├── FetchFailed          … because it cannot be reached, or broke off
+│   ├── FetchAnswered        … because the site answers with a status that is no page
+│   └── FetchUnreadable      … because there is no text to read on it: a login, a consent, scripts, a bot check
 ├── StoreError               the store refused or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
@@ -103,6 +105,22 @@ class FetchTimeout(FetchError):
 
 class FetchFailed(FetchError):
     """It cannot be reached, is not what HTTP and TLS ask for, or broke off."""
+
+
+class FetchAnswered(FetchError):
+    """The site answers with a status that is no page: it is not there, not for us, or the site is out of order."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"it answers {status}")
+        self.status = status
+
+
+class FetchUnreadable(FetchError):
+    """It was fetched, but there is no text on it for us; that much may be said, for the page could be asked for."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.args = (f"This page cannot be read: {reason}. Open it in a browser.",)
 
 
 class StoreError(KnowledgeError):

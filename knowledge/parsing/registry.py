@@ -23,6 +23,7 @@ _BINARY = {
 
 _READINGS = {
     Reading.PAGE: ("knowledge.web.page", "read_page"),
+    Reading.ARTICLE: ("knowledge.web.article", "read_article"),
     Reading.FEED: ("knowledge.sources.feed_reading", "read_feed"),
     Reading.SITEMAP: ("knowledge.sources.sitemap", "read_sitemap"),
 }
@@ -39,6 +40,7 @@ def read_as(kind: Reading, data: bytes, task: Task) -> object:
     read = getattr(import_module(module), function)
     told = {
         Reading.PAGE: (task.document, task.media_type or "", task.robots_tag),
+        Reading.ARTICLE: (task.document, task.media_type or ""),
         Reading.FEED: (task.media_type or "", task.document),
         Reading.SITEMAP: (),
     }[kind]

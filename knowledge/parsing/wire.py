@@ -30,6 +30,7 @@ class Reading(StrEnum):
     """What is read off something from the web before it is a document."""
 
     PAGE = "page"
+    ARTICLE = "article"
     FEED = "feed"
     SITEMAP = "sitemap"
 

@@ -6,10 +6,16 @@ Runs in the parsing process, where what a page does to a library costs that page
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
+from urllib.parse import urljoin
+
+from knowledge.web.page import moment
 
 _LONGEST = 3_000_000
 """Characters; trafilatura takes seconds for a longer page."""
+_LONGEST_NAME = 300
+"""Characters of an author."""
 
 _RUN = 8
 """Letters in a row that are looked for."""
@@ -28,6 +34,15 @@ def main_text(html: str) -> str | None:
     return trafilatura.extract(
         html, output_format="txt", include_comments=False, include_tables=True, favor_recall=True
     )
+
+
+def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]:
+    """Return a page's author, date and address as its meta tags, its JSON-LD or its first lines say them."""
+    from trafilatura.metadata import extract_metadata  # noqa: PLC0415 - for the parsing process alone
+
+    told = extract_metadata(html[:_LONGEST], default_url=url, extensive=False)
+    author = " ".join(told.author.split())[:_LONGEST_NAME] if told.author else None
+    return author, moment(told.date or ""), urljoin(url, told.url) if told.url else None
 
 
 def belongs(text: str) -> Callable[[str], bool]:

@@ -120,6 +120,15 @@ class Fetcher:
         _log.info("not fetched: %s (%s)", _shown(url), error.reason)
         raise error from None
 
+    def judge(self, url: str) -> Target:
+        """Take a URL apart by this fetcher's rules; nothing is asked for.
+
+        Raises:
+            FetchRefused: the guard says no to the URL itself.
+
+        """
+        return judge_url(url, self._rules)
+
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         sessions, self._sessions = self._sessions, {}

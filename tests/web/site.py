@@ -1,0 +1,84 @@
+"""A site of a test's own on loopback: pages by path, and what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+_SENTENCES = "The engine runs at night and nobody hears it. "
+ARTICLE = f"""<!doctype html>
+<html lang="en"><head><title>The night shift - Example</title>
+<meta name="author" content="Ada Lovelace">
+<meta property="article:published_time" content="2026-11-03">
+<link rel="canonical" href="/canonical"></head>
+<body><nav><a href="/">Home</a> <a href="/all">All articles</a></nav>
+<div><h1>The night shift</h1><p>{_SENTENCES * 10}</p>
+<h2>What follows</h2><p>{"In the morning its reports are read aloud by the keeper of the house. " * 8}</p></div>
+<footer>Imprint and privacy</footer></body></html>"""
+"""A page that says who wrote it, when, and where it is."""
+
+
+class Site:
+    """Answers what it was told to; everything else is a 404."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.Request] = []
+        self.port = 0
+        self._answers: dict[str, Callable[[], web.Response]] = {}
+        self._hanging: set[str] = set()
+
+    @property
+    def host(self) -> str:
+        """Return host and port, as rules name it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Return the origin."""
+        return f"http://{self.host}"
+
+    def answers(self, path: str, answer: Callable[[], web.Response]) -> None:
+        """Answer a path from now on."""
+        self._answers[path] = answer
+        self._hanging.discard(path)
+
+    def html(self, path: str, text: str, **headers: str) -> None:
+        """Answer a path with a page."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answers(path, lambda: web.Response(text=text, content_type="text/html", headers=named))
+
+    def robots(self, data: bytes) -> None:
+        """Say what robots may not."""
+        self.answers("/robots.txt", lambda: web.Response(body=data, content_type="text/plain"))
+
+    def hangs(self, path: str) -> None:
+        """Never answer a path."""
+        self._hanging.add(path)
+
+    def asked(self, path: str) -> int:
+        """Count the requests for a path."""
+        return sum(request.path == path for request in self.requests)
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Site]:
+        """Listen, and end every request at the end."""
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        self.port = runner.addresses[0][1]
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        if request.path in self._hanging:
+            await asyncio.Event().wait()
+        answer = self._answers.get(request.path)
+        return answer() if answer is not None else web.Response(status=404)

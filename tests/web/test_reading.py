@@ -1,0 +1,104 @@
+"""Pages as they are read: politely asked for, taken apart, and refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from knowledge.errors import FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnlisted, FetchUnreadable
+from knowledge.web.fetch import Fetcher
+from knowledge.web.guard import rules
+from knowledge.web.pages import Pages
+from knowledge.web.settings import WebSettings
+from tests.web.site import ARTICLE, Site
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def site(stack: AsyncExitStack) -> Site:
+    return await stack.enter_async_context(Site().served())
+
+
+@pytest.fixture
+async def pages(stack: AsyncExitStack, site: Site) -> Pages:
+    fetcher = Fetcher(WebSettings(contact="https://kvasir.example"), rules([site.host]))
+    stack.push_async_callback(fetcher.close)
+    pages = Pages(fetcher)
+    stack.push_async_callback(pages.close)
+    return pages
+
+
+async def test_a_page_is_read_with_what_it_says_of_itself(site: Site, pages: Pages) -> None:
+    site.html("/news", ARTICLE)
+    page = await pages.read(f"{site.url}/news?utm_source=x#part", within_s=30)
+    assert (page.title, page.author) == ("The night shift", "Ada Lovelace")
+    assert page.published == datetime(2026, 11, 3, tzinfo=UTC)
+    assert page.canonical == f"{site.url}/canonical"
+    assert page.final_url == f"{site.url}/news?utm_source=x"
+    assert "runs at night" in page.text
+    assert "## What follows" in page.text
+    assert "Imprint" not in page.text
+    assert [section.headings for section in page.document.sections][-1][-1] == "What follows"
+    assert (page.status, page.stale) == (200, False)
+    agents = {request.headers["User-Agent"] for request in site.requests}
+    assert agents == {"Kvasir/0.1 (+https://kvasir.example)"}
+
+
+async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: Pages) -> None:
+    site.robots(b"User-agent: *\nDisallow: /private")
+    site.html("/private/a", ARTICLE)
+    with pytest.raises(FetchRefused) as caught:
+        await pages.read(f"{site.url}/private/a", within_s=30)
+    assert "robots.txt" in caught.value.reason
+    assert site.asked("/private/a") == 0
+
+
+async def test_robots_out_of_order_allow_nothing(site: Site, pages: Pages) -> None:
+    site.answers("/robots.txt", lambda: web.Response(status=503))
+    site.html("/a", ARTICLE)
+    with pytest.raises(FetchFailed) as caught:
+        await pages.read(f"{site.url}/a", within_s=30)
+    assert "503" in caught.value.reason
+    assert site.asked("/a") == 0
+
+
+async def test_a_status_that_is_no_page_is_told(site: Site, pages: Pages) -> None:
+    with pytest.raises(FetchAnswered) as caught:
+        await pages.read(f"{site.url}/gone", within_s=30)
+    assert (caught.value.status, caught.value.reason) == (404, "it answers 404")
+    assert "404" not in str(caught.value)
+
+
+async def test_other_types_are_not_read(site: Site, pages: Pages) -> None:
+    site.answers("/a.png", lambda: web.Response(body=b"x", content_type="image/png"))
+    with pytest.raises(FetchUnlisted):
+        await pages.read(f"{site.url}/a.png", within_s=30)
+
+
+async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: Pages) -> None:
+    site.answers("/a.md", lambda: web.Response(text="# Guide\n\n## Setup\n\nRun it.", content_type="text/markdown"))
+    page = await pages.read(f"{site.url}/a.md", within_s=30)
+    assert (page.title, page.text) == ("Guide", "## Setup\n\nRun it.")
+
+
+async def test_a_page_without_text_is_unreadable_with_a_reason(site: Site, pages: Pages) -> None:
+    site.html("/app", '<title>App</title><div id="root"></div><script src="app.js"></script>')
+    with pytest.raises(FetchUnreadable) as caught:
+        await pages.read(f"{site.url}/app", within_s=30)
+    assert "script" in str(caught.value)
+
+
+async def test_a_slow_page_ends_with_the_deadline(site: Site, pages: Pages) -> None:
+    site.hangs("/slow")
+    with pytest.raises(FetchTimeout) as caught:
+        await pages.read(f"{site.url}/slow", within_s=0.3)
+    assert "0.3 s" in caught.value.reason
