@@ -13,6 +13,7 @@ from tests.sources.web_site import Reply, WebSite
 
 class FeedBench(Workbench):
     kind = "feed"
+    slow = True  # each test starts the process that reads pages, a second of it
     # A feed's entries are texts, and one that it stops listing stays.
     cannot = frozenset({Ability.BYTES, Ability.REMOVE, Ability.MIDWAY, Ability.LIMIT})
 

@@ -13,6 +13,7 @@ NOTHING = '<html><head><meta name="robots" content="noindex"></head><body>Welcom
 
 class WebsiteBench(Workbench):
     kind = "website"
+    slow = True  # each test starts the process that reads pages, a second of it
 
     async def open(self) -> None:
         self.site = WebSite()

@@ -9,6 +9,8 @@ import pytest
 
 from tests.sources.contract import Workbench, opened, workbenches
 
+HERE = Path(__file__).parent
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test every kind of workbench that can do what it needs."""
@@ -20,6 +22,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "make_bench",
         [pytest.param(b, id=b.__name__, marks=[pytest.mark.slow] if b.slow else []) for b in benches],
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Call slow what asks a site: each such test starts the process that reads pages, a second of it."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "site" in item.fixturenames and item.path.parent == HERE:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

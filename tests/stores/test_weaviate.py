@@ -300,6 +300,7 @@ def test_collections_are_named_as_the_server_wants() -> None:
             collection_name(bad)
 
 
+@pytest.mark.slow
 def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
     code = (
         "import knowledge.stores.weaviate, warnings\n"
