@@ -18,6 +18,10 @@ KnowledgeError
 │   ├── FetchFailed          … because it cannot be reached, or broke off
 │   ├── FetchAnswered        … because the site answers with a status that is no page
 │   └── FetchUnreadable      … because there is no text to read on it: a login, a consent, scripts, a bot check
+├── ProviderError            a search provider did not answer a search of the web
+│   ├── ProviderRefused      … because it refuses the key, or what is paid for is used up
+│   ├── ProviderBusy         … because it asks to be left alone for a while
+│   └── ProviderFailed       … because it cannot be reached, is too slow, or answers with something else
 ├── StoreError               the store refused or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
@@ -121,6 +125,27 @@ class FetchUnreadable(FetchError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.args = (f"This page cannot be read: {reason}. Open it in a browser.",)
+
+
+class ProviderError(KnowledgeError):
+    """A search provider did not answer a search of the web. The next provider is asked instead."""
+
+
+class ProviderRefused(ProviderError):
+    """It refuses the key, or what is paid for is used up: only an operator can mend that."""
+
+
+class ProviderBusy(ProviderError):
+    """It has been asked too often."""
+
+    def __init__(self, told: str, retry_after_s: float | None = None) -> None:
+        super().__init__(told)
+        self.retry_after_s = retry_after_s
+        """For how long it asks to be left alone; None where it does not say."""
+
+
+class ProviderFailed(ProviderError):
+    """It cannot be reached, is too slow, or answers with something that is no list of results."""
 
 
 class StoreError(KnowledgeError):

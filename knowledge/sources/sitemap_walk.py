@@ -26,6 +26,8 @@ class SitemapWalk:
     ask: Ask
     """Its authorization is for the site's own sitemaps alone."""
     configured: str | None
+    most: int | None = None
+    """Pages after which no further sitemap is read; None: all are."""
 
     async def pages(self) -> tuple[dict[str, str], str | None]:
         """Return the pages that the sitemaps name, with their dates, and which sitemap could not be read."""
@@ -34,7 +36,7 @@ class SitemapWalk:
         seen: set[str] = set()
         dates: dict[str, str] = {}
         broken: str | None = None
-        while waiting and len(seen) < _MOST_SITEMAPS:
+        while waiting and len(seen) < _MOST_SITEMAPS and (self.most is None or len(dates) < self.most):
             url = waiting.pop(0)
             if url in seen:
                 continue

@@ -75,6 +75,19 @@ class Site:
         return (name or "/") + (f"?{_readable(sorted_query)}" if sorted_query else "")
 
 
+def same_page(url: str) -> str | None:
+    """Return what the addresses of one page have in common, for telling two of them alike and for nothing else.
+
+    None for what is no http(s) URL.
+    """
+    parts = _split(url)
+    if parts is None:
+        return None
+    _, host, port, path, query = parts
+    name = _INDEX.sub("", path).rstrip("/")
+    return f"{host.removeprefix('www.')}:{port or ''}{name}?{'&'.join(sorted(query.split('&')))}"
+
+
 def _split(url: str) -> tuple[str, str, int | None, str, str] | None:
     """Return scheme, host, port (None for the scheme's own), path and query in their one spelling."""
     try:

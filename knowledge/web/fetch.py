@@ -65,6 +65,10 @@ class Ask:
     """``If-None-Match`` and ``If-Modified-Since``, for the URL's own origin alone."""
     authorization: str | None = field(default=None, repr=False)
     """The value of that header, for the URL's own origin alone."""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers of a service's own with what it knows us by, for the URL's own origin alone."""
+    post: bytes | None = field(default=None, repr=False)
+    """JSON. With it, the URL is posted to, and a redirect is refused."""
     limits: Limits | None = None
     """Where others than the fetcher's own."""
 
@@ -145,6 +149,8 @@ class Fetcher:
             found = await self._ask(target, own, limits, tuple(hops))
             if isinstance(found, Fetched):
                 return found
+            if ask.post is not None:
+                raise FetchRefused("what is posted is not sent on to where a redirect leads")
             hops.append(target.url)
             target = self._next(target, found)
         raise FetchRefused(f"there are more than {limits.redirects} redirects")
@@ -166,7 +172,14 @@ class Fetcher:
         try:
             session = await self._session(proxy)
             url = URL(target.url, encoded=True)
-            async with session.get(url, allow_redirects=False, headers=self._headers(ask), proxy=named) as response:
+            async with session.request(
+                "GET" if ask.post is None else "POST",
+                url,
+                data=ask.post,
+                allow_redirects=False,
+                headers=self._headers(ask),
+                proxy=named,
+            ) as response:
                 try:
                     return await _taken(response, target, ask, limits, hops)
                 finally:
@@ -181,8 +194,11 @@ class Fetcher:
         headers = {"User-Agent": self._settings.user_agent, "Accept-Encoding": ACCEPTED}
         headers["Accept"] = ", ".join([*sorted(ask.accept), "*/*;q=0.1"]) if ask.accept else "*/*"
         headers |= {name: value for name, value in ask.conditions.items() if name.lower() in _CONDITIONS}
+        headers |= ask.keys
         if ask.authorization is not None:
             headers["Authorization"] = ask.authorization
+        if ask.post is not None:
+            headers["Content-Type"] = "application/json"
         return headers
 
     async def _session(self, proxy: Proxy | None) -> aiohttp.ClientSession:

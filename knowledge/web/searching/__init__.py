@@ -1,0 +1,1 @@
+"""Searching the live web: one file a provider, and ``WebSearch``, which asks them in order."""

@@ -1,0 +1,44 @@
+"""Brave Search, as its documentation of the Web Search API has it (``/res/v1/web/search``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from knowledge.language import is_cjk
+from knowledge.web.fetch import Fetcher
+from knowledge.web.searching.api import Api, Service
+from knowledge.web.searching.provider import Found
+from knowledge.web.searching.results import Fields, member, narrowed, results
+
+URL: Final = "https://api.search.brave.com/res/v1/web/search"
+_MOST = 20
+_FIELDS = Fields(snippet="description", published=("page_age", "age"))
+
+
+class Brave:
+    """Searches by Brave; the key goes in ``X-Subscription-Token``."""
+
+    name = "brave"
+
+    def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
+        self._api = Api(Service("Brave Search", url, {"X-Subscription-Token": key}), fetcher)
+
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+        """Return what is found (see ``Provider``)."""
+        parameters = {
+            "q": narrowed(query, domains),
+            "count": str(min(limit, _MOST)),
+            "result_filter": "web",
+            "text_decorations": "false",
+            "spellcheck": "false",  # identifiers and error codes are meant as they are written
+        }
+        if is_cjk(query):
+            parameters["search_lang"] = "zh-hans"  # else only English pages
+        answer = await self._api.get(parameters)
+        return results(member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._api.close()

@@ -1,0 +1,39 @@
+"""Exa, as its OpenAPI description has it (``POST /search``).
+
+Page contents are not asked for: each is paid for, and pages are read here. So results come without snippets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from knowledge.web.fetch import Fetcher
+from knowledge.web.searching.api import Api, Service
+from knowledge.web.searching.provider import Found
+from knowledge.web.searching.results import Fields, member, results
+
+URL: Final = "https://api.exa.ai/search"
+_MOST = 100
+_FIELDS = Fields(snippet="summary", published=("publishedDate",))
+
+
+class Exa:
+    """Searches by Exa; the key goes in ``x-api-key``."""
+
+    name = "exa"
+
+    def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
+        self._api = Api(Service("Exa", url, {"x-api-key": key}), fetcher)
+
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+        """Return what is found (see ``Provider``)."""
+        body: dict[str, object] = {"query": query, "numResults": min(limit, _MOST), "type": "auto"}
+        if domains:
+            body["includeDomains"] = sorted(domains)
+        return results(member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._api.close()

@@ -1,0 +1,60 @@
+"""From what is configured to the providers that are asked, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from yarl import URL
+
+from knowledge.web.fetch import Fetcher
+from knowledge.web.guard import Rules, rules
+from knowledge.web.searching.brave import Brave
+from knowledge.web.searching.exa import Exa
+from knowledge.web.searching.provider import Provider
+from knowledge.web.searching.searxng import Searxng
+from knowledge.web.searching.serper import Serper
+from knowledge.web.searching.sitemap import Sitemaps
+from knowledge.web.searching.tavily import Tavily
+from knowledge.web.settings import SearchSettings, WebSettings
+
+KEYED: Final[Mapping[str, Callable[[str, Fetcher], Provider]]] = {
+    "brave": Brave, "tavily": Tavily, "exa": Exa, "serper": Serper,
+}  # fmt: skip
+"""Services, which dial their own host at public addresses alone."""
+
+
+def providers(search: SearchSettings, web: WebSettings, own: Rules) -> tuple[Provider, ...]:
+    """Return the providers in the order in which they are asked; nothing is opened before the first search.
+
+    ``own`` are the rules by which pages are fetched; by them the ``sitemap`` provider fetches, too.
+
+    Raises:
+        ValueError: a name is none of ``PROVIDERS``, an address is none, or what a provider needs is not there.
+
+    """
+    return tuple(_provider(name, search, web, own) for name in search.order)
+
+
+def _provider(name: str, search: SearchSettings, web: WebSettings, own: Rules) -> Provider:
+    if name in KEYED and name in search.keys:
+        return KEYED[name](search.keys[name], Fetcher(web))
+    if name == "searxng" and search.searxng_url:
+        return Searxng(search.searxng_url, Fetcher(web, only(search.searxng_url)))
+    if name == "sitemap" and search.sites:
+        return Sitemaps(search.sites, Fetcher(web, own))
+    raise ValueError(f"the search provider {name} cannot be asked: there is none, or it lacks its key or address")
+
+
+def only(address: str) -> Rules:
+    """Return the rules by which one host that the operator named is dialled, wherever it is, and nothing else.
+
+    Raises:
+        ValueError: the address is none.
+
+    """
+    url = URL(address)
+    if url.scheme not in {"http", "https"} or not url.raw_host:
+        raise ValueError("the address of a search provider begins with http:// or https://")
+    host = f"[{url.raw_host}]" if ":" in url.raw_host else url.raw_host
+    return Rules(ports=frozenset(), allowed=rules([f"{host}:{url.port}"]).allowed)

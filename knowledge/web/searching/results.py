@@ -1,0 +1,89 @@
+"""Reading what providers answer: tolerant of what is missing, and nothing in it is trusted. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from knowledge.web.searching.dates import published
+from knowledge.web.searching.provider import Found
+
+_LONGEST_URL = 2_000
+_TITLE_CHARACTERS = 300
+_SNIPPET_CHARACTERS = 1_000
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a provider calls the parts of a result."""
+
+    url: str = "url"
+    title: str = "title"
+    snippet: str = "snippet"
+    published: tuple[str, ...] = ()
+    """The first that holds a date is believed."""
+
+
+def results(entries: object, fields: Fields, limit: int, now: datetime) -> list[Found]:
+    """Return the entries that name a page, at most ``limit``; ``entries`` is whatever stood there."""
+    found = (_found(entry, fields, now) for entry in entries) if isinstance(entries, list) else ()
+    return [one for one in found if one is not None][:limit]
+
+
+def member(value: object, *path: str) -> object:
+    """Return what is at the end of a path through objects of JSON, None where it breaks off."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def plain(text: object, longest: int) -> str:
+    """Return a text without markup, controls, and what is not seen."""
+    if not isinstance(text, str):
+        return ""
+    words = _UNSEEN.sub(" ", html.unescape(_TAG.sub("", text[: 4 * longest]))).split()
+    return " ".join(words)[:longest]
+
+
+def narrowed(query: str, domains: frozenset[str], most: int = 8) -> str:
+    """Return a query with ``site:`` before each domain, as web search engines read it; the same where there are many.
+
+    Who asks looks at each result all the same.
+    """
+    if not domains or len(domains) > most:
+        return query
+    sites = [f"site:{domain}" for domain in sorted(domains)]
+    return f"{query} {sites[0]}" if len(sites) == 1 else f"{query} ({' OR '.join(sites)})"
+
+
+def under(url: str, domains: Iterable[str]) -> bool:
+    """Say whether a URL's host is one of these, or lies under one."""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+def _found(entry: object, fields: Fields, now: datetime) -> Found | None:
+    url = member(entry, fields.url)
+    if not isinstance(url, str) or not _is_page(url):
+        return None
+    dates: Iterator[datetime | None] = (published(member(entry, name), now) for name in fields.published)
+    return Found(
+        url=url,
+        title=plain(member(entry, fields.title), _TITLE_CHARACTERS),
+        snippet=plain(member(entry, fields.snippet), _SNIPPET_CHARACTERS),
+        published=next((date for date in dates if date is not None), None),
+    )
+
+
+def _is_page(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return len(url) <= _LONGEST_URL and parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -1,0 +1,95 @@
+"""Which of a site's pages have a question's words in their addresses: pure, and quick enough to be made at once."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from knowledge.terms import index_terms, query_terms
+
+_BETWEEN = re.compile(r"[/_.,;:+=&-]+")
+_ENDING = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|md|txt|pdf)$", re.IGNORECASE)
+_LONGEST_ADDRESS: Final = 300
+_LENGTH_WEIGHT: Final = 0.5
+"""BM25's b: how much a long address counts less than a short one with the same words."""
+_K1: Final = 1.2
+_LEAST_SHARE: Final = 0.34
+"""Of a question's weight that an address must hold; with less, it shares a word by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A page whose address has words of the question."""
+
+    url: str
+    title: str
+    """The last words of its address."""
+    published: datetime | None
+    score: float
+
+
+class SiteIndex:
+    """An inverted index over the words of addresses, scored as BM25 scores a text in which no word comes twice."""
+
+    def __init__(self, pages: Mapping[str, datetime | None]) -> None:
+        self._pages = list(pages.items())
+        self._places: dict[str, array[int]] = defaultdict(lambda: array("I"))
+        self._lengths = array("H")
+        for place, url in enumerate(pages):
+            terms = set(index_terms(words(url)).split())
+            self._lengths.append(min(len(terms), 65_535))
+            for term in terms:
+                self._places[term].append(place)
+        self._places.default_factory = None
+        self._mean = max(sum(self._lengths) / max(len(self._lengths), 1), 1.0)
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def search(self, query: str, limit: int) -> list[Match]:
+        """Return the pages that share enough of the question's words, the best first."""
+        terms = query_terms(query).split()
+        weights = {term: self._weight(term) for term in terms}
+        held: dict[int, float] = defaultdict(float)
+        for term, weight in weights.items():
+            for place in self._places.get(term, ()):
+                held[place] += weight
+        least = _LEAST_SHARE * sum(weights.values())
+        scored = ((self._scored(place, weight), -place) for place, weight in held.items() if weight >= least)
+        best = heapq.nlargest(limit, scored)
+        return [self._match(-place, score) for score, place in best]
+
+    def _weight(self, term: str) -> float:
+        """Return how much a word tells pages apart; one that no address has tells that none is meant."""
+        found = len(self._places.get(term, ()))
+        return math.log1p((len(self._pages) - found + 0.5) / (found + 0.5))
+
+    def _scored(self, place: int, weight: float) -> float:
+        length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[place] / self._mean
+        return weight * (_K1 + 1) / (1 + _K1 * length)
+
+    def _match(self, place: int, score: float) -> Match:
+        url, published = self._pages[place]
+        return Match(url, title(url), published, score)
+
+
+def words(url: str) -> str:
+    """Return the words of an address's path and query, its escapes undone."""
+    parts = urlsplit(url)
+    path = _ENDING.sub("", unquote(parts.path[:_LONGEST_ADDRESS]))
+    return f"{path} {unquote(parts.query[:_LONGEST_ADDRESS])} {_BETWEEN.sub(' ', path)}"
+
+
+def title(url: str) -> str:
+    """Return the name that an address gives its page: its last part, as words."""
+    path = _ENDING.sub("", unquote(urlsplit(url).path)).rstrip("/")
+    last = path.rpartition("/")[2] or urlsplit(url).hostname or ""
+    return " ".join(_BETWEEN.sub(" ", last).split())[:_LONGEST_ADDRESS]

@@ -1,0 +1,127 @@
+"""Search within listed sites, without any provider: the words of the addresses in their sitemaps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from knowledge.errors import FetchError, ProviderFailed
+from knowledge.sources.host import Host, Pace
+from knowledge.sources.reader import Reader
+from knowledge.sources.sitemap import LIMIT_BYTES, TYPES
+from knowledge.sources.sitemap_walk import SitemapWalk
+from knowledge.web.canonical import Site
+from knowledge.web.fetch import Ask, Fetcher
+from knowledge.web.page import moment
+from knowledge.web.robots import Robots
+from knowledge.web.searching.provider import Found
+from knowledge.web.searching.results import under
+from knowledge.web.searching.site_index import SiteIndex
+from knowledge.web.settings import Limits
+
+_log = logging.getLogger(__name__)
+
+KEPT_S: Final = 3_600.0
+KEPT_FAILURES_S: Final = 300.0
+MOST_PAGES: Final = 50_000
+"""Of one site; those that its sitemaps name first."""
+_WALK_S = 120.0
+_LIMITS = Limits(total_s=30.0, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
+_ASK = Ask(accept=TYPES, limits=_LIMITS)
+
+
+class Sitemaps:
+    """Searches the sites that an operator listed. Their sitemaps are read by the first search, and kept for an hour."""
+
+    name = "sitemap"
+
+    def __init__(self, sites: Sequence[str], fetcher: Fetcher, *, now: Callable[[], float] = time.monotonic) -> None:
+        """Raise ``ValueError`` where an address is none."""
+        self._fetcher = fetcher
+        self._reader = Reader()
+        self._shelves = [_Shelf(Site.of(site), self._walked, now) for site in sites]
+
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+        """Return what is found (see ``Provider``).
+
+        A walk through sitemaps goes on when the search that began it is cancelled, so that the next one finds more.
+
+        Raises:
+            ProviderFailed: none of the sites has a sitemap that can be read.
+
+        """
+        shelves = [shelf for shelf in self._shelves if not domains or shelf.within(domains)]
+        indexes = [index for index in await asyncio.gather(*(shelf.index() for shelf in shelves)) if index is not None]
+        if shelves and not indexes:
+            raise ProviderFailed(
+                f"None of the {len(shelves)} listed sites has a sitemap that can be read. "
+                "Look at [web] sites in kvasir.toml: each needs a sitemap.xml, or one that its robots.txt names."
+            )
+        scored = [match for index in indexes for match in index.search(query, limit)]
+        best = sorted(scored, key=lambda match: -match.score)[:limit]
+        return [Found(match.url, match.title, "", match.published) for match in best]
+
+    async def close(self) -> None:
+        """End walks, the parsing process and every connection; safe to call twice."""
+        for shelf in self._shelves:
+            await shelf.close()
+        await self._reader.close()
+        await self._fetcher.close()
+
+    async def _walked(self, site: Site) -> SiteIndex:
+        host = Host(self._fetcher, Pace(0.0, asyncio.sleep, time.monotonic), time.time)
+        async with asyncio.timeout(_WALK_S):
+            await host.learn(site.origin)
+            walk = SitemapWalk(site, host, self._reader, _ASK, None, most=MOST_PAGES)
+            dates, broken = await walk.pages()
+        if not dates:
+            raise FetchError(broken or "it has no sitemap")
+        return await asyncio.to_thread(_indexed, dates, host.robots)
+
+
+def _indexed(dates: Mapping[str, str], robots: Robots) -> SiteIndex:
+    return SiteIndex({url: moment(told) for url, told in dates.items() if robots.allows(url)})
+
+
+class _Shelf:
+    """One site's index: kept for a while, made by one walk at a time, which belongs to the shelf."""
+
+    def __init__(self, site: Site, walk: Callable[[Site], Awaitable[SiteIndex]], now: Callable[[], float]) -> None:
+        self._site = site
+        self._walk = walk
+        self._now = now
+        self._index: SiteIndex | None = None
+        self._until = 0.0
+        self._walking: asyncio.Task[None] | None = None
+
+    def within(self, domains: frozenset[str]) -> bool:
+        """Say whether the site is one of these, or lies under one."""
+        return under(self._site.origin, domains)
+
+    async def index(self) -> SiteIndex | None:
+        """Return the index, an old one where the site does not answer now; None where there is none."""
+        if self._now() >= self._until:
+            if self._walking is None:
+                self._walking = asyncio.create_task(self._renew(), name="sitemap walk")
+            await asyncio.shield(self._walking)
+        return self._index
+
+    async def close(self) -> None:
+        """End the walk."""
+        if self._walking is not None:
+            self._walking.cancel()
+            await asyncio.wait({self._walking})
+
+    async def _renew(self) -> None:
+        try:
+            self._index = await self._walk(self._site)
+            self._until = self._now() + KEPT_S
+        except (FetchError, TimeoutError) as error:
+            why = error.reason if isinstance(error, FetchError) else f"it took over {_WALK_S:g} s"
+            _log.warning("the sitemaps of %s were not read: %s", self._site.origin, why)
+            self._until = self._now() + KEPT_FAILURES_S
+        finally:
+            self._walking = None

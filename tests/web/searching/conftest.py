@@ -1,0 +1,24 @@
+"""The workbench of each provider, opened and closed around a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.web.searching.contract import KINDS, Bench
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(params=list(KINDS))
+async def bench(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Bench:
+    kind = KINDS[request.param]
+    bench = Bench(kind, kind.fake(), stack)
+    await bench.fake.start(stack)
+    return bench

@@ -1,0 +1,59 @@
+"""The workbench on which each provider is put: its server at the wire, and the provider that asks it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from knowledge.web.fetch import Fetcher
+from knowledge.web.guard import rules
+from knowledge.web.searching.brave import Brave
+from knowledge.web.searching.exa import Exa
+from knowledge.web.searching.provider import Provider
+from knowledge.web.searching.searxng import Searxng
+from knowledge.web.searching.serper import Serper
+from knowledge.web.searching.tavily import Tavily
+from knowledge.web.settings import WebSettings
+from tests.web.searching.fakes import KEY, Fake, FakeBrave, FakeExa, FakeSearxng, FakeSerper, FakeTavily
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a provider and its server are made, and what the provider's answers lack."""
+
+    fake: type[Fake]
+    provider: Any
+    refusal_is_told: bool = True
+    """Whether its status tells a wrong key from other trouble."""
+    snippets: bool = True
+    keyed: bool = True
+
+
+KINDS = {
+    "searxng": Kind(FakeSearxng, Searxng, keyed=False),
+    "brave": Kind(FakeBrave, Brave, refusal_is_told=False),
+    "tavily": Kind(FakeTavily, Tavily),
+    "exa": Kind(FakeExa, Exa, snippets=False),
+    "serper": Kind(FakeSerper, Serper),
+}
+
+
+@dataclass
+class Bench:
+    """A provider that runs against its fake."""
+
+    kind: Kind
+    fake: Fake
+    stack: AsyncExitStack
+
+    def provider(self, key: str = KEY, *, also: int | None = None) -> Provider:
+        """Return a provider that may dial its fake, and what listens on the port ``also``; the test's end closes it."""
+        ports = [self.fake.port, also] if also else [self.fake.port]
+        fetcher = Fetcher(WebSettings(), rules([f"127.0.0.1:{port}" for port in ports]))
+        if self.kind.keyed:
+            made: Provider = self.kind.provider(key, fetcher, self.fake.url)
+        else:
+            made = self.kind.provider(self.fake.url.removesuffix("/search"), fetcher)
+        self.stack.push_async_callback(made.close)
+        return made

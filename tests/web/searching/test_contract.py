@@ -1,0 +1,178 @@
+"""What every search provider does, each against a server that insists on what its documentation asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
+from tests.web.searching.contract import Bench
+from tests.web.searching.fakes import KEY, Page
+
+DAY = datetime(2026, 3, 5, tzinfo=UTC)
+PAGES = [
+    Page("https://docs.example.com/limits", "Rate limits", "A key may ask 100 times a second.", DAY),
+    Page("https://blog.example.org/2026/limits", "Why we limit", "It began with an outage.", DAY),
+    Page("https://example.net/zh/限流", "限流 插件", "每秒最多 100 次请求。"),
+]
+
+
+async def test_pages_come_in_the_providers_order_with_what_it_tells(bench: Bench) -> None:
+    bench.fake.pages = PAGES
+    found = await bench.provider().search("rate limits", limit=8, domains=frozenset())
+    assert [one.url for one in found] == [page.url for page in PAGES]
+    assert [one.title for one in found] == [page.title for page in PAGES]
+    assert [one.published for one in found] == [DAY, DAY, None]
+    assert [one.snippet for one in found] == [page.text if bench.kind.snippets else "" for page in PAGES]
+    assert bench.fake.asked == ["rate limits"]
+
+
+async def test_no_more_than_the_limit(bench: Bench) -> None:
+    bench.fake.pages = [Page(f"https://example.com/{n}", f"{n}", "") for n in range(40)]
+    provider = bench.provider()
+    for limit in (1, 5, 10):
+        assert len(await provider.search("x", limit=limit, domains=frozenset())) == limit
+    assert 10 <= len(await provider.search("x", limit=20, domains=frozenset())) <= 20
+
+
+async def test_a_search_is_narrowed_to_domains_by_the_provider(bench: Bench) -> None:
+    bench.fake.pages = PAGES
+    provider = bench.provider()
+    one = await provider.search("limits", limit=8, domains=frozenset({"example.org"}))
+    assert [found.url for found in one] == [PAGES[1].url]
+    two = await provider.search("limits", limit=8, domains=frozenset({"example.org", "docs.example.com"}))
+    assert [found.url for found in two] == [PAGES[0].url, PAGES[1].url]
+
+
+async def test_chinese_and_signs_arrive_as_they_were_written(bench: Bench) -> None:
+    query = "APISIX 的 limit-count 插件 C++ & 100% “限流”?"
+    await bench.provider().search(query, limit=3, domains=frozenset())
+    assert bench.fake.asked == [query]
+
+
+async def test_nothing_found_is_an_answer(bench: Bench) -> None:
+    assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == []
+
+
+async def test_the_key_is_in_a_header_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await bench.provider().search("who is secretive", limit=3, domains=frozenset())
+    (request,) = bench.fake.requests
+    assert KEY not in str(request.url)
+    assert bench.kind.keyed == any(KEY in value for value in request.headers.values())
+    assert KEY not in caplog.text
+    assert "secretive" not in caplog.text
+
+
+async def test_a_wrong_key_is_told_without_it(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    if not bench.kind.keyed:
+        pytest.skip("it has no key")
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(ProviderRefused if bench.kind.refusal_is_told else ProviderFailed) as caught:
+        await bench.provider("wrong-key-0815").search("who is secretive", limit=3, domains=frozenset())
+    assert "key" in str(caught.value)
+    for told in (str(caught.value), repr(caught.value), caplog.text):
+        assert "wrong-key-0815" not in told
+        assert "secretive" not in told
+
+
+async def test_patience_is_told_as_it_was_asked_for(bench: Bench) -> None:
+    bench.fake.trouble = web.Response(status=429, headers={"Retry-After": "7"})
+    with pytest.raises(ProviderBusy) as caught:
+        await bench.provider().search("x", limit=3, domains=frozenset())
+    assert caught.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 502, 503])
+async def test_other_trouble_names_its_status(bench: Bench, status: int) -> None:
+    bench.fake.trouble = web.Response(status=status, text="<p>secret words of a stack trace</p>")
+    with pytest.raises(ProviderFailed, match=str(status)) as caught:
+        await bench.provider().search("x", limit=3, domains=frozenset())
+    assert "stack trace" not in str(caught.value)
+
+
+async def test_a_page_for_people_is_no_answer(bench: Bench) -> None:
+    bench.fake.trouble = web.Response(text="<html>Please log in</html>", content_type="text/html")
+    with pytest.raises(ProviderFailed, match="no JSON"):
+        await bench.provider().search("x", limit=3, domains=frozenset())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000])
+async def test_broken_json_is_no_answer(bench: Bench, body: bytes) -> None:
+    bench.fake.trouble = web.Response(body=body, content_type="application/json")
+    with pytest.raises(ProviderFailed, match="no JSON"):
+        await bench.provider().search("x", limit=3, domains=frozenset())
+
+
+ODD = [
+    {}, {"results": None, "organic": 3, "web": []}, {"results": {}, "web": {"results": "x"}},
+    {"results": [None, 3, "x", [], {}], "organic": [{"link": 3}], "web": {"results": [{"url": ["https://a.example"]}]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ODD)
+async def test_answers_of_another_form_hold_nothing(bench: Bench, answer: object) -> None:
+    bench.fake.raw = answer
+    assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == []
+
+
+async def test_what_strangers_wrote_is_plain_text_and_names_a_page(bench: Bench) -> None:
+    bench.fake.pages = [
+        Page("javascript:alert(1)", "a", "a"),
+        Page("ftp://example.com/a", "a", "a"),
+        Page("https://[broken/", "a", "a"),
+        Page(f"https://example.com/{'a' * 9_000}", "a", "a"),
+        Page("https://example.com/fine", "A <strong>bold</strong>&amp; \x1b[31mred\u202e\u200b title", "x" * 50_000),
+    ]
+    (only,) = await bench.provider().search("x", limit=8, domains=frozenset())
+    assert only.title == "A bold& [31mred title"
+    assert len(only.snippet) <= 1_000
+
+
+async def test_an_endless_answer_is_cut(bench: Bench) -> None:
+    bench.fake.endless = True
+    with pytest.raises(ProviderFailed, match="bytes"):
+        await bench.provider().search("x", limit=3, domains=frozenset())
+
+
+async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(bench: Bench) -> None:
+    other = bench.kind.fake()
+    await other.start(bench.stack)
+    for status in (301, 302, 303, 307, 308):
+        bench.fake.trouble = web.Response(status=status, headers={"Location": other.url})
+        with pytest.raises(ProviderFailed, match="redirect"):
+            await bench.provider(also=other.port).search("x", limit=3, domains=frozenset())
+    assert other.requests == []
+
+
+async def test_a_search_that_is_cancelled_leaves_no_connection(bench: Bench) -> None:
+    bench.fake.hanging = asyncio.Event()
+    provider = bench.provider()
+    search = asyncio.create_task(provider.search("x", limit=3, domains=frozenset()))
+    await asyncio.wait_for(bench.fake.came.wait(), 5)
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    await asyncio.wait_for(bench.fake.broken_off.wait(), 5)
+
+
+async def test_a_provider_that_is_not_there(bench: Bench) -> None:
+    provider = bench.provider()
+    await bench.stack.aclose()
+    with pytest.raises(ProviderError, match="cannot be connected to"):
+        await provider.search("x", limit=3, domains=frozenset())
+    await provider.close()
+
+
+async def test_searches_side_by_side_and_after_a_close(bench: Bench) -> None:
+    bench.fake.pages = PAGES
+    provider = bench.provider()
+    many = await asyncio.gather(*(provider.search(f"q{n}", limit=2, domains=frozenset()) for n in range(12)))
+    assert {len(found) for found in many} == {2}
+    await provider.close()
+    await provider.close()
+    assert len(await provider.search("again", limit=2, domains=frozenset())) == 2
