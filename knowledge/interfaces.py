@@ -28,6 +28,9 @@ Matrix = NDArray[np.float32]
 EVERYONE = frozenset({"*"})
 """The audience of a document that anybody may read."""
 
+WEB = "\x1fweb\x1f"
+"""``Chunk.source`` of a page of the live web, which is no source's."""
+
 
 # ── From a source ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -350,6 +353,8 @@ class Live:
     """URLs of the question or the thread: read first, in this order, whatever the search brings."""
     domains: frozenset[str] = frozenset()
     """Only these hosts (ASCII, small letters) and what lies under them; none: any that the configuration allows."""
+    search: bool = True
+    """Whether the web is searched beside the links."""
     words: str = ""
     """What is searched for, "" for the query's own words. It is masked before it leaves."""
     within_s: float = 12.0
@@ -431,3 +436,5 @@ class SearchResult:
     """Whether the best hits' confidence (``fusion.surest``) is over the measured "I do not know" threshold."""
     web: WebLook | None = None
     """What was done on the web; None: it was not asked."""
+    trouble: str = ""
+    """A sentence where the documents could not be searched, and the web answers alone."""

@@ -7,15 +7,14 @@ import contextlib
 import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from knowledge import terms
-from knowledge.errors import HeldChanged, KnowledgeError, StoreError, SyncRunning, UnknownSource
+from knowledge.asking import Asking, Question, Web
+from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
-    Current,
     Embedder,
     Live,
     Matrix,
@@ -24,7 +23,8 @@ from knowledge.interfaces import (
     Source,
     Watched,
 )
-from knowledge.search.hybrid import HybridSearch, may_see
+from knowledge.search.documents import Documents
+from knowledge.search.hybrid import may_see
 from knowledge.search.query import Query, named, parse
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceStatus, source_status
@@ -32,9 +32,9 @@ from knowledge.suggestions import questions
 from knowledge.sync.beside import Beside
 from knowledge.sync.conductor import Conductor
 from knowledge.sync.defects import first_of, told_of
-from knowledge.sync.indexes import Indexes, OpenIndex
+from knowledge.sync.indexes import Indexes
 from knowledge.sync.lock import holder, sync_lock
-from knowledge.sync.records import CurrentRow, decode_readers, held_mark
+from knowledge.sync.records import decode_readers, held_mark
 from knowledge.sync.repair import Drift, repair
 from knowledge.sync.report import OnProgress, Progress, SyncReport
 from knowledge.sync.run import Passages, Run, Tools, open_run
@@ -74,6 +74,7 @@ class Library:
         indexes: Indexes,
         embedder: TextEmbedder,
         passages: Passages,
+        web: Web | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -85,7 +86,8 @@ class Library:
         self._lock = settings.home / "sync.lock"
         self._conductor = Conductor(self._open_run)
         self._watch: Watch | None = None
-        self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
+        self._documents = Documents(indexes, embedder, self._keys)
+        self._asking = Asking(self._documents, web)
 
     def sources(self) -> tuple[SourceSpec, ...]:
         """Return the configured sources."""
@@ -106,31 +108,18 @@ class Library:
         Filters that stand in the question narrow the search further (``knowledge.search.query``). ``readers`` are all
         who will see the answer: a passage is returned only if every one of them may read it. ``sources`` are names,
         None for all. ``join`` puts what stands around a hit into ``Hit.around``. ``live`` is how the live web may be
-        asked, where it is on at all.
+        asked (``knowledge.asking``), where it is on at all.
 
         Raises:
             UnknownSource: a name is not configured, or not among ``sources``.
             BadFilter: a filter in the question cannot be read.
-            StoreError, EmbedderError, ManifestError: that part failed.
+            StoreError, EmbedderError, ManifestError: that part failed, and the web has no answer.
 
         """
-        del live  # nothing asks the web yet
         asked = parse(query, datetime.now(UTC))
         scope = self._scope(asked, self._chosen(sources), readers)
-        while True:
-            index = await self._searched()
-            if self._hybrid is None or self._hybrid[0] is not index:
-                self._hybrid = index, self._search_of(index)
-            try:
-                result = await self._hybrid[1].search(asked.words, scope=scope, limit=limit, join=join)
-            except StoreError:
-                await self._indexes.follow(lost=True)
-                if self._indexes.searched is index:
-                    raise
-            else:
-                if await self._searched() is index:
-                    return replace(result, query=query)
-            # A switch dropped the index in mid-search: what it held is in the new one.
+        question = Question(query, asked.words, scope, bool(asked.sources), limit, join)
+        return await self._asking.search(question, live)
 
     async def still(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
         """Return those of the chunks (``Hit.chunks``) that are current now and that every one of ``readers`` may read.
@@ -139,7 +128,7 @@ class Library:
             ManifestError: it cannot be read.
 
         """
-        rows = await (await self._searched()).manifest.current(chunks, self._keys())
+        rows = await (await self._documents.searched()).manifest.current(chunks, self._keys())
         return frozenset(row.id for row in rows if may_see(frozenset(readers), decode_readers(row.readers)))
 
     def _scope(self, asked: Query, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
@@ -179,7 +168,7 @@ class Library:
         """Return the documents that a person was shown, by their source; as names, so that no sync can add to them."""
         agreed: dict[str, frozenset[str]] = {}
         for source in self._chosen(shown.keys()):
-            agreed[source.key.name] = held = await (await self._searched()).manifest.held_names(source.key)
+            agreed[source.key.name] = held = await (await self._documents.searched()).manifest.held_names(source.key)
             if held_mark(held) != shown[source.key.name]:
                 raise HeldChanged(
                     f"What is held of {source.key.name} has changed since it was shown. Look at it again, and approve "
@@ -204,7 +193,7 @@ class Library:
             ManifestError: the manifest's database failed.
 
         """
-        searched = await self._searched()
+        searched = await self._documents.searched()
         now = datetime.now(UTC)
         progress = self._conductor.progress
         states = [
@@ -234,7 +223,7 @@ class Library:
 
         They are made of headings, and each was searched for: its best hit is the passage under that heading.
         """
-        headings = await (await self._searched()).manifest.headings(self._keys(), _HEADINGS)
+        headings = await (await self._documents.searched()).manifest.headings(self._keys(), _HEADINGS)
         found: list[str] = []
         for tries, (question, heading) in enumerate(questions(headings)):
             if len(found) == n or tries == _TRIES:
@@ -331,20 +320,6 @@ class Library:
                 )
         return [source for name, source in self._sources.items() if name in names]
 
-    async def _searched(self) -> OpenIndex:
-        """Return the index to search, after a switch of another process the new one."""
-        await self._indexes.follow()
-        return self._indexes.searched
-
-    def _search_of(self, index: OpenIndex) -> HybridSearch:
-        async def current(ids: Collection[str]) -> dict[str, Current]:
-            rows = await index.manifest.current(ids, self._keys())
-            return {row.id: _current(row) for row in rows}
-
-        return HybridSearch(
-            self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours
-        )
-
     def _keys(self) -> list[str]:
         return [source.key.id for source in self._sources.values()]
 
@@ -389,15 +364,3 @@ def _tell(report: SyncReport) -> None:
             _log.warning("Synced %s: %s, %d failed, %d held", name, counts, source.failed, source.held)
         else:
             _log.info("Synced %s in %.1f s: %s", name, source.seconds, counts)
-
-
-def _current(row: CurrentRow) -> Current:
-    return Current(
-        source_name=row.source.partition("\x1f")[0],
-        readers=decode_readers(row.readers),
-        synced_at=datetime.fromtimestamp(row.confirmed_at, UTC),
-        row=row.row,
-        place=row.place,
-        kind=row.kind,
-        modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
-    )

@@ -64,9 +64,13 @@ class E5Embedder:
         """Embed passages, in the order given."""
         return centred(await self.embed_plainly(texts), texts, questions=False)
 
-    async def embed_plainly(self, texts: Sequence[str]) -> Matrix:
+    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
+        """Embed passages that an answer waits for: as ``embed_passages`` does, before those of a sync."""
+        return centred(await self.embed_plainly(texts, Lane.WAITED_FOR), texts, questions=False)
+
+    async def embed_plainly(self, texts: Sequence[str], lane: Lane = Lane.PASSAGES) -> Matrix:
         """Embed passages as the model does, their language's centre left in."""
-        return await self._embed(Lane.PASSAGES, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
+        return await self._embed(lane, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model's vocabulary, without the prefix and the two special tokens (5 together)."""

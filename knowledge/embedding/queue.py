@@ -1,7 +1,8 @@
 """What is embedded next: pure bookkeeping, without threads or clocks.
 
-Questions go before passages. Within a lane the requests take turns, so that one of 10,000 passages does not hold up
-one of three; room that a request leaves in a batch is filled from the others.
+Questions go before passages that an answer waits for, and these before all others. Within a lane the requests take
+turns, so that one of 10,000 passages does not hold up one of three; room that a request leaves in a batch is filled
+from the others.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Lane(IntEnum):
     """The order in which lanes are served."""
 
     QUESTIONS = 0
-    PASSAGES = 1
+    WAITED_FOR = 1
+    """Passages of pages that were read for one answer."""
+    PASSAGES = 2
 
 
 @dataclass(slots=True, eq=False)

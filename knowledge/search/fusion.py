@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from knowledge.interfaces import Candidate, Hit
+from knowledge.interfaces import WEB, Candidate, Hit
 from knowledge.language import is_cjk
 
 LEXICAL_WEIGHTS = (0.15, 0.4)
@@ -99,7 +99,7 @@ def asked(query: str, terms: str, rows: int, *, dense: bool = True) -> Asked:
 def fuse(
     candidates: Sequence[Candidate], question: Asked, gains: Mapping[str, float] | None = None
 ) -> tuple[Scored, ...]:
-    """Order candidates, best first; equal scores by cosine, then by id, so that one input has one order.
+    """Order candidates, best first; of equal scores documents come before pages of the web, then by cosine and id.
 
     The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine`` with ``w`` of ``lexical_weight``; a leg in
     which nothing stands out (no lexical hit, no cosine over 0) adds nothing. ``gains`` are added, by id; see ``exact``.
@@ -141,8 +141,8 @@ def _share(bm25: float, question: Asked) -> float:
     return min(1.0, bm25 / question.ideal_bm25) if question.ideal_bm25 > 0 else 0.0
 
 
-def _order(score: float, candidate: Candidate) -> tuple[float, float, str]:
-    return -score, -candidate.cosine, candidate.chunk.id
+def _order(score: float, candidate: Candidate) -> tuple[float, bool, float, str]:
+    return -score, candidate.chunk.source == WEB, -candidate.cosine, candidate.chunk.id
 
 
 def background(cosines: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
@@ -51,7 +51,7 @@ class Breadth:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """A question in every form in which it is searched."""
 
     words: str
@@ -72,6 +72,39 @@ class _Found:
     picked: Sequence[Scored]
     all_of: frozenset[str] | None = None
     """Ids of all rows that the store has in the scope, where it proposed them all; else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a question found among the documents, so that pages of the web can be laid beside it (``with_web``)."""
+
+    question: Question
+    limit: int
+    per_document: int
+    usable: Sequence[Candidate] = ()
+    """All that may be shown."""
+    shown: Sequence[Scored] = ()
+    """What is shown where nothing else is."""
+    current: Mapping[str, Current] = field(default_factory=dict)
+    passages: Mapping[str, Passage] = field(default_factory=dict)
+    trust: float = 1.0
+    """What is left of the confidence; see ``Exact``."""
+
+    @property
+    def behind(self) -> float:
+        """Return the cosine that passages have with this question whether they answer it or not."""
+        return background([one.cosine for one in self.usable])
+
+    def hits(self) -> tuple[Hit, ...]:
+        """Return what is shown, best first."""
+        behind = self.behind
+        return tuple(self.hit(one, behind, self.trust) for one in self.shown)
+
+    def hit(self, one: Scored, behind: float, trust: float) -> Hit:
+        """Return one of ``usable`` as a hit."""
+        id_ = one.candidate.chunk.id
+        sure = trust * confidence(one.candidate, self.question.asked, behind)
+        return _hit(one, sure, self.current[id_], self.passages.get(id_))
 
 
 class HybridSearch:
@@ -123,30 +156,25 @@ class HybridSearch:
 
         """
         started = self._now()
-        text = bounded(query.strip(), self._breadth.query_characters)
-        hits: tuple[Hit, ...] = ()
-        if text and scope.sources and limit > 0:
-            scope = scope if scope.readers else replace(scope, readers=EVERYONE)
-            vector, rows = await both(self._embed(text), self._count())
-            terms = query_terms(text)
-            about = asked(text, terms, rows, dense=self._dense)
-            hits = await self._hits(_Question(text, vector, terms, about, identifiers(text)), scope, limit, join=join)
-        return SearchResult(query, hits, self._now() - started, surest(text, hits) >= ANSWERABLE)
+        seen = await self.see(query, scope=scope, limit=limit, join=join)
+        hits = seen.hits()
+        return SearchResult(query, hits, self._now() - started, surest(seen.question.words, hits) >= ANSWERABLE)
 
-    async def _hits(self, question: _Question, scope: Scope, limit: int, *, join: bool) -> tuple[Hit, ...]:
+    async def see(self, query: str, *, scope: Scope, limit: int = 8, join: bool = False) -> Seen:
+        """Return what ``search`` would, together with what it was chosen from."""
+        text = bounded(query.strip(), self._breadth.query_characters)
+        if not (text and scope.sources and limit > 0):
+            return unseen(text, limit, self._breadth)
+        scope = scope if scope.readers else replace(scope, readers=EVERYONE)
+        vector, rows = await both(self._embed(text), self._count())
+        question = _question(text, vector, rows, dense=self._dense)
         found, passages = await self._joined(question, scope, limit, join=join)
-        behind = background([one.cosine for one in found.usable])
-        return tuple(
-            _hit(
-                one,
-                found.exact.trust * confidence(one.candidate, question.asked, behind),
-                found.current[one.candidate.chunk.id],
-                passages.get(one.candidate.chunk.id),
-            )
-            for one in self._shown(question, found, limit, passages)
+        shown = self._shown(question, found, limit, passages)
+        return Seen(
+            question, limit, self._breadth.per_document, found.usable, shown, found.current, passages, found.exact.trust
         )
 
-    async def _look(self, question: _Question, scope: Scope, limit: int) -> _Found:
+    async def _look(self, question: Question, scope: Scope, limit: int) -> _Found:
         """Widen until the manifest leaves enough, or the store has no more.
 
         Rows that the manifest does not list may have been replaced between the two answers; then both are asked again,
@@ -172,7 +200,7 @@ class HybridSearch:
 
     def _weighed(
         self,
-        question: _Question,
+        question: Question,
         scope: Scope,
         limit: int,
         proposed: Sequence[Candidate],
@@ -184,13 +212,13 @@ class HybridSearch:
         return _Found(usable, current, named, ranked, self._picked(question, ranked, current, limit))
 
     def _picked(
-        self, question: _Question, ranked: Sequence[Scored], current: Mapping[str, Current], limit: int
+        self, question: Question, ranked: Sequence[Scored], current: Mapping[str, Current], limit: int
     ) -> list[Scored]:
         made = {id_: listed.modified_at for id_, listed in current.items()}
         return pick(ranked, limit, self._breadth.per_document, words=question.words, made=made)
 
     async def _joined(
-        self, question: _Question, scope: Scope, limit: int, *, join: bool
+        self, question: Question, scope: Scope, limit: int, *, join: bool
     ) -> tuple[_Found, Mapping[str, Passage]]:
         """Look, and join what was found; again where a document changed meanwhile, or it would be a mix or a part.
 
@@ -210,7 +238,7 @@ class HybridSearch:
         return found, {}
 
     def _shown(
-        self, question: _Question, found: _Found, limit: int, passages: Mapping[str, Passage]
+        self, question: Question, found: _Found, limit: int, passages: Mapping[str, Passage]
     ) -> Sequence[Scored]:
         """Return what is picked, others in the places of those that lie in the passage of a better one."""
         inside = set(absorbed(_chunks(found.picked), passages)) if passages else set()
@@ -237,6 +265,16 @@ class HybridSearch:
                 return self._rows or _ROWS_UNKNOWN
             self._rows_counted_at = now
         return self._rows
+
+
+def unseen(text: str, limit: int, breadth: Breadth | None = None) -> Seen:
+    """Return what is seen of the documents where nobody looks: nothing."""
+    return Seen(_question(text, None, _ROWS_UNKNOWN, dense=True), limit, (breadth or Breadth()).per_document)
+
+
+def _question(text: str, vector: Vector | None, rows: int, *, dense: bool) -> Question:
+    terms = query_terms(text)
+    return Question(text, vector, terms, asked(text, terms, rows, dense=dense), identifiers(text))
 
 
 def bounded(text: str, characters: int) -> str:

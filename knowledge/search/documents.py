@@ -1,0 +1,71 @@
+"""The documents as they are searched: whichever index answers now, also across a switch to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+
+from knowledge.errors import StoreError
+from knowledge.interfaces import Current, Embedder, Scope
+from knowledge.search.hybrid import HybridSearch, Seen
+from knowledge.sync.indexes import Indexes, OpenIndex
+from knowledge.sync.records import CurrentRow, decode_readers
+
+
+class Documents:
+    """Searches the index that answers; safe from several tasks."""
+
+    def __init__(self, indexes: Indexes, embedder: Embedder, keys: Callable[[], Sequence[str]]) -> None:
+        """Take the open indexes, the embedder, and what names the sources (``SourceKey.id``)."""
+        self._indexes = indexes
+        self._embedder = embedder
+        self._keys = keys
+        self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
+
+    async def see(self, words: str, *, scope: Scope, limit: int, join: bool) -> Seen:
+        """Return what the documents have for a question without filters.
+
+        Raises:
+            StoreError, EmbedderError, ManifestError: that part failed.
+
+        """
+        while True:
+            index = await self.searched()
+            if self._hybrid is None or self._hybrid[0] is not index:
+                self._hybrid = index, self._search_of(index)
+            try:
+                seen = await self._hybrid[1].see(words, scope=scope, limit=limit, join=join)
+            except StoreError:
+                await self._indexes.follow(lost=True)
+                if self._indexes.searched is index:
+                    raise
+            else:
+                if await self.searched() is index:
+                    return seen
+            # A switch dropped the index in mid-search: what it held is in the new one.
+
+    async def searched(self) -> OpenIndex:
+        """Return the index to search, after a switch of another process the new one."""
+        await self._indexes.follow()
+        return self._indexes.searched
+
+    def _search_of(self, index: OpenIndex) -> HybridSearch:
+        async def current(ids: Collection[str]) -> dict[str, Current]:
+            rows = await index.manifest.current(ids, self._keys())
+            return {row.id: _current(row) for row in rows}
+
+        return HybridSearch(
+            self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours
+        )
+
+
+def _current(row: CurrentRow) -> Current:
+    return Current(
+        source_name=row.source.partition("\x1f")[0],
+        readers=decode_readers(row.readers),
+        synced_at=datetime.fromtimestamp(row.confirmed_at, UTC),
+        row=row.row,
+        place=row.place,
+        kind=row.kind,
+        modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
+    )

@@ -1,0 +1,210 @@
+"""Pages of the live web beside the documents: one ranking, in which documents come first where both are as good. Pure.
+
+The cosines are of one embedder. The terms of a page are in no store, so its BM25 is reckoned as the store would have it
+(``lexical``); then both kinds go through the same fusion. A passage that only says what a document says that is shown
+is left out. A page that the asker pointed at keeps places whatever its score, since it was asked about, and so do
+documents that are sure enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from knowledge import terms
+from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
+from knowledge.search.exact import exact
+from knowledge.search.fusion import ANSWERABLE, Scored, confidence, fuse, spread, surest
+from knowledge.search.hybrid import Seen
+from knowledge.search.lexical import weighing
+from knowledge.search.passages import Room, grown, readable
+from knowledge.search.pick import pick
+from knowledge.web.looked import PageRead
+
+LINKED: Final = (3, 2, 1)
+"""Places that a page keeps that the asker pointed at: where it is the only one, one of two, one of more."""
+
+DOCUMENTS: Final = 3
+"""Places that documents keep that are sure enough to answer; of whatever a company writes, the web has more pages."""
+
+_RUN: Final = 8
+"""Letters in a row that are looked for in a document."""
+_STEP: Final = 4
+_SAME_SHARE: Final = 0.9
+"""Of a page's runs that a document holds: how many make it a copy, whatever else stands around them."""
+_NUMBER = re.compile(r"\d+")
+_ROOM: Final = Room()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A passage of a page."""
+
+    page: PageRead
+    place: int
+    candidate: Candidate
+
+
+def with_web(seen: Seen, pages: Sequence[PageRead], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
+    """Return the best of documents and pages, best first, and whether there is taken to be an answer among them.
+
+    Of ``scope`` its kinds and dates hold for pages, too; a page without a date is left out where dates are asked for.
+    Without pages it is what the documents alone are.
+    """
+    web = {one.candidate.chunk.id: one for one in _beside(seen, pages, scope)}
+    words = seen.question.words
+    if not web:
+        hits = seen.hits()
+        return hits, surest(words, hits) >= ANSWERABLE
+    candidates = [*seen.usable, *(one.candidate for one in web.values())]
+    named = exact(candidates, seen.question.names)
+    behind = seen.behind
+    eligible = {one.candidate.chunk.id for one in seen.shown} | web.keys()
+    ranked = [
+        one for one in spread(fuse(candidates, seen.question.asked, named.gains)) if one.candidate.chunk.id in eligible
+    ]
+    sure = {
+        one.candidate.chunk.id: named.trust * confidence(one.candidate, seen.question.asked, behind) for one in ranked
+    }
+    # A page's date is its own word: by it, it could take the place of a document that it is like.
+    made = {id_: listed.modified_at for id_, listed in seen.current.items()}
+    picked = pick(ranked, seen.limit, seen.per_document, words=words, made=made)
+    linked = list(_linked(pages, web, ranked, sure))
+    documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= ANSWERABLE]
+    chosen = _chosen(ranked, picked, [*linked, *documents[:DOCUMENTS]][: seen.limit], seen.limit)
+    shown = {one.candidate.chunk.id for one in chosen}
+    hits = tuple(
+        _hit(place, one.score, sure[place.candidate.chunk.id], shown)
+        if (place := web.get(one.candidate.chunk.id))
+        else seen.hit(one, behind, named.trust)
+        for one in chosen
+    )
+    return hits, bool(linked) or surest(words, hits) >= ANSWERABLE
+
+
+# ── Pages as candidates ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _beside(seen: Seen, pages: Sequence[PageRead], scope: Scope) -> list[_Place]:
+    """Return what of the pages may be shown, scored as the store would."""
+    asked = seen.question.asked
+    question = list(dict.fromkeys(seen.question.terms.split()))
+    measured = [one.terms for page in pages for one in page.measured.values()]
+    known = [(terms.index_terms(one.chunk.searchable), one.bm25) for one in seen.usable if one.bm25 > 0]
+    weigh = weighing(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
+    told = _Told(_said(seen))
+    return [
+        _Place(page, place, Candidate(page.chunks[place], weigh.bm25(one.terms), one.cosine if asked.dense else 0.0))
+        for page in pages
+        for place, one in sorted(page.measured.items())
+        if _in_scope(page.chunks[place], scope) and not told.holds(page.chunks[place].text)
+    ]
+
+
+def _in_scope(chunk: Chunk, scope: Scope) -> bool:
+    made = chunk.modified_at
+    return (
+        (not scope.kinds or chunk.kind in scope.kinds)
+        and (scope.after is None or (made is not None and made >= scope.after))
+        and (scope.before is None or (made is not None and made < scope.before))
+    )
+
+
+def _said(seen: Seen) -> Iterator[str]:
+    """Yield what the documents say that are shown, with what was joined to them."""
+    for one in seen.shown:
+        passage = seen.passages.get(one.candidate.chunk.id)
+        yield one.candidate.chunk.text if passage is None or not passage.text else passage.text
+
+
+class _Told:
+    """Texts, as something in which others may be found again."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = [
+            (set(_runs(letters, 1)), set(_NUMBER.findall(text))) for text in texts if (letters := _form(text))
+        ]
+
+    def holds(self, text: str) -> bool:
+        """Whether one of the texts says nearly the same, with every number of it."""
+        letters, numbers = _form(text), set(_NUMBER.findall(text))
+        runs = list(_runs(letters, _STEP))
+        return bool(runs) and any(
+            numbers <= theirs and sum(run in known for run in runs) >= _SAME_SHARE * len(runs)
+            for known, theirs in self._texts
+        )
+
+
+def _form(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def _runs(letters: str, step: int) -> Iterator[str]:
+    return (letters[start : start + _RUN] for start in range(0, max(1, len(letters) - _RUN + 1), step))
+
+
+# ── What the asker pointed at ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _linked(
+    pages: Sequence[PageRead], web: Mapping[str, _Place], ranked: Sequence[Scored], sure: Mapping[str, float]
+) -> Iterator[str]:
+    """Yield the ids of passages that keep a place: of each page its best, or how it begins where none answers."""
+    linked = [page for page in pages if page.linked]
+    places = LINKED[min(len(linked), len(LINKED)) - 1]
+    for page in linked:
+        best = [id_ for one in ranked if (place := web.get(id_ := one.candidate.chunk.id)) and place.page is page]
+        if max((sure[id_] for id_ in best), default=0.0) < ANSWERABLE:
+            best.sort(key=lambda id_: web[id_].place)
+        yield from best[:places]
+
+
+def _chosen(ranked: Sequence[Scored], picked: Sequence[Scored], kept: Collection[str], limit: int) -> list[Scored]:
+    """Return what is picked, the last of it in favour of what keeps a place; best first."""
+    ids = {one.candidate.chunk.id for one in picked}
+    added = [one for one in ranked if one.candidate.chunk.id in kept and one.candidate.chunk.id not in ids]
+    free = [one for one in picked if one.candidate.chunk.id not in kept]
+    given_up = set(map(id, free[len(free) - max(0, len(picked) + len(added) - limit) :]))
+    return sorted(
+        [*(one for one in picked if id(one) not in given_up), *added],
+        key=lambda one: (-one.score, one.candidate.chunk.source == WEB),
+    )
+
+
+# ── Shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _hit(place: _Place, score: float, sure: float, shown: Collection[str]) -> Hit:
+    page, chunk = place.page, place.candidate.chunk
+    parts = grown(chunk, _line(page.chunks, place.place, shown), _ROOM)
+    return Hit(
+        id=chunk.id,
+        source="",
+        document=chunk.document,
+        title=chunk.title,
+        heading=chunk.heading,
+        url=chunk.url,
+        text=chunk.text,
+        score=score,
+        confidence=sure,
+        synced_at=page.on.fetched_at,
+        around=readable(chunk, parts) if len(parts) > 1 else "",
+        chunks=tuple(part.id for part in parts),
+        web=page.on,
+    )
+
+
+def _line(chunks: Sequence[Chunk], place: int, shown: Collection[str]) -> list[Chunk]:
+    """Return the stretch around a passage, as far as no other begins that is shown by itself."""
+    before: list[Chunk] = []
+    for chunk in chunks[max(0, place - _ROOM.reach) : place]:
+        before = [] if chunk.id in shown else [*before, chunk]
+    after: list[Chunk] = []
+    for chunk in chunks[place + 1 : place + 1 + _ROOM.reach]:
+        if chunk.id in shown:
+            break
+        after.append(chunk)
+    return list(chain(before, [chunks[place]], after))

@@ -1,0 +1,22 @@
+"""Which hosts of the web may be read: a domain stands for itself and for what lies under it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+
+def lies_under(host: str, domains: Collection[str]) -> bool:
+    """Say whether a host is one of the domains or lies under one; hosts in ASCII and small letters."""
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+def in_both(allowed: frozenset[str], wanted: frozenset[str]) -> frozenset[str] | None:
+    """Return the domains of what lies under both sets, none for everything; None where nothing does.
+
+    An empty set is no limit.
+    """
+    if not allowed or not wanted:
+        return allowed | wanted
+    found = {domain for domain in wanted if lies_under(domain, allowed)}
+    found |= {domain for domain in allowed if lies_under(domain, wanted)}
+    return frozenset(found) or None

@@ -1,0 +1,263 @@
+"""Documents and pages of the web in one ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.interfaces import EVERYONE, WEB, Candidate, Chunk, Current, Hit, OnWeb, Scope
+from knowledge.search.fusion import ANSWERABLE, Asked, Scored, fuse, spread
+from knowledge.search.hybrid import Question, Seen, unseen
+from knowledge.search.identifiers import identifiers
+from knowledge.search.with_web import DOCUMENTS, LINKED, with_web
+from knowledge.terms import index_terms, query_terms
+from knowledge.web.looked import Measured, PageRead
+from tests.search.house import EVERYWHERE, SOURCE, SYNCED, House
+
+FETCHED = datetime(2026, 11, 20, tzinfo=UTC)
+QUESTION = "how many days of parental leave are there"
+ON = OnWeb("leave.example", None, FETCHED, stale=False)
+
+
+def page(
+    *texts: tuple[str, float],
+    url: str = "https://leave.example/a",
+    linked: bool = False,
+    published: datetime | None = None,
+    heading: str = "H",
+) -> PageRead:
+    """Return a page of these passages with their cosines."""
+    chunks = tuple(
+        Chunk(f"{url}#{n}", WEB, url, "Leave", heading, text, url, EVERYONE, "html", published)
+        for n, (text, _) in enumerate(texts)
+    )
+    measured = {
+        n: Measured(cosine, index_terms(chunk.searchable))
+        for n, ((_, cosine), chunk) in enumerate(zip(texts, chunks, strict=True))
+    }
+    return PageRead(url, replace(ON, published=published), chunks, measured, linked)
+
+
+def seen_of(*documents: tuple[str, float, float], question: str = QUESTION, limit: int = 8) -> Seen:
+    """Return documents of one passage each with BM25 and cosine, as a search would show them."""
+    usable = [
+        Candidate(Chunk(f"d{n}", SOURCE, f"{n}.md", "T", "H", text, None), bm25, cosine)
+        for n, (text, bm25, cosine) in enumerate(documents)
+    ]
+    terms = query_terms(question)
+    asked = Asked(8.0 * len(terms.split()), cjk=False, terms=len(terms.split()))
+    ranked: Sequence[Scored] = spread(fuse(usable, asked))
+    current = {one.chunk.id: Current("docs", EVERYONE, SYNCED) for one in usable}
+    whole = Question(question, None, terms, asked, identifiers(question))
+    return Seen(whole, limit, 5, usable, ranked[:limit], current)
+
+
+def ids(hits: Sequence[Hit]) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+# ── Over a real store ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def measured(
+    house: House, question: str, *texts: str, url: str = "https://a.example/", linked: bool = False
+) -> PageRead:
+    vector = await house.embedder.embed_query(question)
+    rows = await house.embedder.embed_passages([f"Leave › H\n{text}" for text in texts])
+    return page(*zip(texts, map(float, rows @ vector), strict=True), url=url, linked=linked)
+
+
+async def test_an_answer_on_the_web_stands_before_documents_that_have_none(house: House) -> None:
+    await house.add({f"d{n}": f"The canteen serves soup number {n} at noon." for n in range(20)})
+    seen = await house.search().see(QUESTION, scope=EVERYWHERE)
+    read = await measured(house, QUESTION, "There are forty days of parental leave.", "The weather is fine.")
+    hits, answerable = with_web(seen, [read], EVERYWHERE)
+    assert not with_web(seen, [], EVERYWHERE)[1]
+    assert answerable
+    first = hits[0]
+    assert (first.text, first.source, first.document, first.synced_at) == (
+        "There are forty days of parental leave.", "", "https://a.example/", FETCHED,
+    )  # fmt: skip
+    assert first.web == ON
+    assert first.confidence >= ANSWERABLE
+    assert len(hits) == 8
+
+
+async def test_an_answer_in_the_documents_stays_before_pages_that_have_none(house: House) -> None:
+    await house.add({"d": "There are forty days of parental leave."})
+    seen = await house.search().see(QUESTION, scope=EVERYWHERE)
+    hits, answerable = with_web(
+        seen, [await measured(house, QUESTION, "The weather is fine.", "Soup is served.")], EVERYWHERE
+    )
+    assert answerable
+    assert hits[0].id == "d"
+    assert hits[0].web is None
+    assert hits[0].confidence == pytest.approx(seen.hits()[0].confidence)
+
+
+async def test_a_page_that_says_what_a_document_says_is_left_out(house: House) -> None:
+    text = "There are forty days of parental leave. They are taken within two years of the birth, and on full pay."
+    await house.add({"d": text})
+    seen = await house.search().see(QUESTION, scope=EVERYWHERE)
+    near = f"**{text[:-1].upper()}!**"
+    other = text.replace("forty days", "40 days")
+    hits, _ = with_web(seen, [await measured(house, QUESTION, text, near, other)], EVERYWHERE)
+    assert [hit.text for hit in hits] == [text, other], "another number is another statement"
+
+
+async def test_a_name_that_a_page_has_is_no_longer_missing(house: House) -> None:
+    question = "What does the error E-1042 mean?"
+    await house.add({f"d{n}": f"The error E-{n + 2000} means that the disk is full." for n in range(10)})
+    seen = await house.search().see(question, scope=EVERYWHERE)
+    hits, _ = with_web(
+        seen, [await measured(house, question, "The error E-1042 means that the key is wrong.")], EVERYWHERE
+    )
+    assert "E-1042" in hits[0].text
+    assert hits[0].confidence > 2 * seen.hits()[0].confidence
+
+
+async def test_where_no_store_answers_the_web_is_ranked_alone(house: House) -> None:
+    read = await measured(house, QUESTION, "The weather is fine.", "There are forty days of parental leave.")
+    hits, answerable = with_web(unseen(QUESTION, 8), [read], EVERYWHERE)
+    assert ids(hits) == ["https://a.example/#1", "https://a.example/#0"]
+    assert answerable
+
+
+# ── What keeps a place ───────────────────────────────────────────────────────────────────────────────────────────────
+
+GOOD = [(f"Parental leave is described in part {n}, with its days.", 30.0, 0.6) for n in range(8)]
+POOR = "Opening words about nothing that was asked."
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_a_page_that_was_pointed_at_keeps_places_whatever_its_score(count: int) -> None:
+    pages = [
+        page(*[(f"{POOR} {url} {n}", 0.05) for n in range(6)], url=f"https://{url}.example/", linked=True)
+        for url in "abcde"[:count]
+    ]
+    hits, answerable = with_web(seen_of(*GOOD), pages, EVERYWHERE)
+    found = [hit.document for hit in hits if hit.web]
+    assert {url: found.count(url) for url in found} == {one.url: LINKED[min(count, 3) - 1] for one in pages}
+    assert len(hits) == 8
+    assert answerable, "it was asked about"
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_of_a_page_that_does_not_answer_the_beginning_is_shown_and_of_one_that_does_its_best() -> None:
+    weak = page(*[(f"Passage {n} of other things.", 0.01 * n) for n in range(6)], linked=True)
+    hits, _ = with_web(seen_of(*GOOD), [weak], EVERYWHERE)
+    assert sorted(hit.id for hit in hits if hit.web) == [f"{weak.url}#{n}" for n in range(3)]
+    strong = page(*[(f"Parental leave has {n} days.", 0.1 * n) for n in range(7)], linked=True)
+    hits, _ = with_web(seen_of(("Soup.", 0, 0.1)), [strong], EVERYWHERE)
+    assert ids(hits)[0] == f"{strong.url}#6"
+
+
+def test_documents_that_are_sure_are_not_flooded() -> None:
+    pages = [
+        page(*[(f"Parental leave days {url} {n}.", 0.9) for n in range(5)], url=f"https://{url}.example/")
+        for url in "abc"
+    ]
+    hits, _ = with_web(seen_of(*GOOD), pages, EVERYWHERE)
+    assert sum(hit.web is None for hit in hits) == DOCUMENTS
+    hits, _ = with_web(seen_of(*[("Soup.", 0.0, 0.1 + n / 100) for n in range(8)]), pages, EVERYWHERE)
+    assert all(hit.web for hit in hits), "what does not answer gives way"
+
+
+def test_one_page_does_not_take_every_place() -> None:
+    long = page(*[(f"Parental leave, day {n}.", 0.8) for n in range(12)])
+    other = page(("Leave of parents.", 0.3), url="https://b.example/")
+    hits, _ = with_web(seen_of(("Soup.", 0, 0.1), ("Bread.", 0, 0.1)), [long, other], EVERYWHERE)
+    assert {hit.document for hit in hits if hit.web} == {long.url, other.url}
+    assert sum(hit.document == long.url for hit in hits) == 5
+
+
+def test_filters_hold_for_pages_too() -> None:
+    dated = page(("Parental leave in May.", 0.6), published=datetime(2026, 5, 1, tzinfo=UTC))
+    undated = page(("Parental leave ever.", 0.6), url="https://b.example/")
+    after = replace(EVERYWHERE, after=datetime(2026, 4, 1, tzinfo=UTC))
+    for scope, found in (
+        (EVERYWHERE, {dated.url, undated.url}),
+        (after, {dated.url}),
+        (replace(after, before=datetime(2026, 4, 30, tzinfo=UTC)), set()),
+        (replace(EVERYWHERE, kinds=frozenset({"pdf"})), set()),
+        (replace(EVERYWHERE, kinds=frozenset({"html", "htm"})), {dated.url, undated.url}),
+    ):
+        assert {hit.document for hit in with_web(seen_of(), [dated, undated], scope)[0]} == found
+
+
+def test_a_short_passage_takes_what_stands_beside_it_and_no_other_hit() -> None:
+    read = page(
+        ("Leave: forty days.", 0.9), ("They are paid.", 0.1), ("And another matter.", 0.1), ("Leave again.", 0.85)
+    )
+    read = replace(read, measured={0: read.measured[0], 3: read.measured[3]})
+    hits, _ = with_web(seen_of(), [read], EVERYWHERE)
+    assert hits[0].around == "Leave: forty days.\n\nThey are paid.\n\nAnd another matter."
+    assert hits[0].chunks == tuple(chunk.id for chunk in read.chunks[:3])
+    assert "forty" not in hits[1].around
+
+
+def test_a_page_takes_no_document_s_place_by_saying_that_it_is_newer() -> None:
+    """Of two versions of a text the newest is shown; that a page is, is its own word."""
+    seen = seen_of(
+        ("Leave is described in v1.2.3 of the rules, and there are forty days.", 30, 0.7), question="leave rules"
+    )
+    chunk = replace(
+        seen.usable[0].chunk,
+        id="w",
+        source=WEB,
+        text="Leave is described in v9.9.9 of the rules, and there are forty days.",
+        modified_at=FETCHED,
+    )
+    read = PageRead("https://x.example/", ON, (chunk,), {0: Measured(0.7, index_terms(chunk.searchable))}, linked=False)
+    hits, _ = with_web(seen, [read], EVERYWHERE)
+    assert "d0" in ids(hits)
+
+
+# ── Whatever is found ────────────────────────────────────────────────────────────────────────────────────────────────
+
+sentences = st.sampled_from(
+    ["Parental leave has forty days.", "Soup is served at noon.", "Leave days of parents.", "There are days.", "Bread."]
+)
+documents = st.lists(st.tuples(sentences, st.floats(0, 50), st.floats(-0.2, 0.9)), max_size=12)
+passages = st.lists(st.tuples(sentences, st.floats(-0.2, 0.9)), min_size=1, max_size=6)
+looks = st.lists(st.tuples(passages, st.booleans()), max_size=5)
+
+
+def read_of(look: Sequence[tuple[list[tuple[str, float]], bool]]) -> list[PageRead]:
+    return [page(*texts, url=f"https://{n}.example/", linked=linked) for n, (texts, linked) in enumerate(look)]
+
+
+@given(documents, looks, st.integers(1, 9))
+def test_the_fusion_s_properties(docs: list[tuple[str, float, float]], look: list, limit: int) -> None:  # type: ignore[type-arg]
+    seen, pages = seen_of(*docs, limit=limit), read_of(look)
+    hits, answerable = with_web(seen, pages, EVERYWHERE)
+    known = {one.candidate.chunk.id for one in seen.shown} | {chunk.id for one in pages for chunk in one.chunks}
+    assert len(hits) <= limit
+    assert len(set(ids(hits))) == len(hits)
+    assert set(ids(hits)) <= known
+    assert all(0 <= hit.score <= 1 and 0 <= hit.confidence <= 1 for hit in hits)
+    order = [(-hit.score, hit.web is not None) for hit in hits]
+    assert order == sorted(order), "the best first, and documents first where both are as good"
+    assert all((hit.web is not None) == (hit.source == "") for hit in hits)
+    if any(hit.confidence >= ANSWERABLE for hit in hits[:1]):
+        assert answerable
+
+
+@given(documents, looks, st.integers(5, 9))
+def test_every_page_that_was_pointed_at_is_there(docs: list, look: list, limit: int) -> None:  # type: ignore[type-arg]
+    """Unless it says nothing that the documents do not say."""
+    seen, pages = seen_of(*docs, limit=limit), read_of(look)
+    said = {one.candidate.chunk.text for one in seen.shown}
+    wanted = {one.url for one in pages if one.linked and not said.intersection(chunk.text for chunk in one.chunks)}
+    assert wanted <= {hit.document for hit in with_web(seen, pages, EVERYWHERE)[0]}
+
+
+@given(documents)
+def test_without_pages_nothing_changes(docs: list[tuple[str, float, float]]) -> None:
+    seen = seen_of(*docs)
+    assert with_web(seen, [], Scope(frozenset()))[0] == seen.hits()
