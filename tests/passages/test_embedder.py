@@ -67,6 +67,7 @@ async def test_vectors_have_unit_length_and_keep_the_order(embedder: E5Embedder)
     for row, text in zip(together, texts, strict=True):
         (alone,) = await embedder.embed_passages([text])
         assert float(row @ alone) > 0.9999
+    assert np.allclose(await embedder.embed_at_once(texts), together, atol=1e-4), "a page's compare with a document's"
 
 
 async def test_no_texts_give_no_rows(embedder: E5Embedder) -> None:
