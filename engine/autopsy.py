@@ -171,6 +171,21 @@ _TROUBLES: Sequence[tuple[re.Pattern[str], str, bool]] = (
         True,
     ),
     (
+        re.compile(r"does not recognize this architecture|Model architectures .* are not supported"),
+        "SGLang does not know this kind of model: choose another KVASIR_MODEL",
+        True,
+    ),
+    (
+        re.compile(r"Couldn't instantiate the backend tokenizer|Can't load tokenizer for"),
+        "the model's folder lacks its tokenizer: put tokenizer.json and tokenizer_config.json beside the weights",
+        True,
+    ),
+    (
+        re.compile(r"StrictDataclassClassValidationError"),
+        "the model's config.json contradicts itself: fetch or copy the model's folder again",
+        True,
+    ),
+    (
         re.compile(r"GatedRepoError|Access to model .* is restricted"),
         "the hub gives this model only to those who accepted its licence: accept it there and set HF_TOKEN",
         True,

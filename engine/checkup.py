@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
 from engine import fit, flags
-from engine.catalogue import nickname
+from engine.catalogue import VARIANTS, nickname
 from engine.errors import EngineRefused, EngineUnavailable, InstallError
 from engine.hardware import Machine
 from engine.install import NEEDED_BYTES, Installer, Kind, kind_of, plain_name
@@ -123,6 +124,15 @@ class Checkup:
                 f"{told}, and {free / GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a larger disk."
             )
         return f"{told}, {free / GIB:.1f} GiB are free"
+
+    def old_weights(self) -> str:
+        """Say which folders of weights no start loads any more, and how to be rid of them."""
+        found = self._weights.superseded(one for variant in VARIANTS for one in variant.checkpoints)
+        if not found:
+            return "none: each model's folder is of the commit that is loaded"
+        size = sum(size for _, size in found) / GIB
+        command = shlex.join(["rm", "-r", *(str(folder) for folder, _ in found)])
+        return f"{size:.1f} GiB of earlier commits, which no start loads any more. To be rid of them: {command}"
 
     async def origin(self) -> str:
         """Ask the place that the weights come from once, if anything is to be fetched.

@@ -6,6 +6,7 @@ killed is recognised without guessing by process ids.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -78,8 +79,22 @@ class RuntimeFile:
             self._descriptor = None
 
     def write(self, runtime: Runtime) -> None:
-        """Publish; whoever reads sees the old or the new content, never half of one."""
-        replace_private(self._path, json.dumps(asdict(runtime)))
+        """Publish; whoever reads sees the old or the new content, or none where the disk is full.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        text = json.dumps(asdict(runtime))
+        try:
+            replace_private(self._path, text)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            # What would stay is no longer so; the room that the file has already is mostly enough.
+            with self._path.open("r+", encoding="utf-8") as file:
+                file.write(text)
+                file.truncate()
 
     def read(self) -> Runtime | None:
         """Return what a living owner published; None without one."""

@@ -159,7 +159,7 @@ class Supervisor:
             try:
                 end = await self._once(await self._job.launch(self._around.port()), tail)
             except OSError as error:
-                end = _End(f"it could not be started: {error.strerror or error}")
+                end = self._end("it could not be started", None, [str(error)])
             if end.asked:
                 self._board.move(Event.RESTART, end.why, progress=self._job.progress_from)
             elif not await self._goes_on(end, tail.lines, kills):
@@ -199,7 +199,8 @@ class Supervisor:
         try:
             await asyncio.wait([ended_by_itself, watching, cut], return_when=asyncio.FIRST_COMPLETED)
             if ended_by_itself.done():
-                return self._end(process.returncode, tail.lines)
+                status = ended_by_itself.result()
+                return self._end(ended(Death(tail.lines, status)), status, tail.lines)
             return cut.result() if cut.done() else _End(watching.result())
         except EngineError as error:
             return _End(str(error))
@@ -211,8 +212,7 @@ class Supervisor:
         if self._cut is not None and not self._cut.done():
             self._cut.set_result(end)
 
-    def _end(self, status: int | None, lines: Sequence[str]) -> _End:
-        how = "it could not go on" if status is None else ended(Death(lines, status))
+    def _end(self, how: str, status: int | None, lines: Sequence[str]) -> _End:
         known = trouble(lines)
         told = reason(lines)
         return _End(f"{how}: {known.sentence} ({told})" if known is not None else f"{how}: {told}", status)
@@ -223,7 +223,7 @@ class Supervisor:
         if READY_LINE in line:
             up.set()
         elif lingers(line):
-            self._end_now(self._end(None, [line]))
+            self._end_now(self._end("it could not go on", None, [line]))
         elif self._board.status.state is State.STARTING and (step := milestone(line)):
             share, doing = step
             done = self._job.progress_from

@@ -137,6 +137,7 @@ async def _of_the_machine(settings: Settings) -> dict[str, Check]:
         "memory": _says(checkup.memory),
         "model": _says(checkup.model),
         "weights": lambda _: checkup.weights(),
+        "old weights": _says(checkup.old_weights),
         "hub": lambda _: checkup.origin(),
         "environment": _says(checkup.environment),
     }

@@ -1,4 +1,4 @@
-"""Whether safetensors files are as long as their own headers say, and hold what the index says. Blocking."""
+"""Whether a model's files are whole: safetensors as long as their headers say, with what the index names. Blocking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Damage:
 
 
 def damages(folder: Path) -> Iterator[Damage]:
-    """Yield what is wrong with the weights in a folder, by lengths and names alone: no weight is read."""
+    """Yield what is wrong with the files of a model, by lengths, names and form alone: no weight is read."""
     tensors: dict[str, frozenset[str]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         found = _header(path)
@@ -32,8 +32,19 @@ def damages(folder: Path) -> Iterator[Damage]:
             yield found
         else:
             tensors[path.name] = found
-    for path in sorted(folder.glob("*.safetensors.index.json")):
-        yield from _against_index(path, tensors)
+    for path in sorted(folder.glob("*.json")):
+        if path.name.endswith(".safetensors.index.json"):
+            yield from _against_index(path, tensors)
+        elif not _is_json(path):
+            yield Damage(path.name, "is no whole JSON file")
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
 
 
 def _header(path: Path) -> frozenset[str] | Damage:

@@ -12,7 +12,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
 from engine.errors import InstallError
@@ -68,6 +68,18 @@ class Weights:
     def missing_bytes(self, checkpoint: Checkpoint, size_bytes: int) -> int:
         """Return how many bytes of a checkpoint of that size are still to be fetched; blocking."""
         return max(0, size_bytes - _size_of(self._home(checkpoint))) if self.to_fetch(checkpoint) else 0
+
+    def superseded(self, pinned: Iterable[Checkpoint]) -> list[tuple[Path, int]]:
+        """Return the folders of commits that no start loads any more, with their bytes; blocking.
+
+        ``pinned`` are the checkpoints of the catalogue, which may ask for a commit.
+        """
+        asked = {self._home(one): revision for one in pinned if (revision := self._asked(one))}
+        found = []
+        for home in sorted(self._root.glob("*/pin.json")):
+            kept = asked.get(home.parent) or _pinned(home.parent)
+            found += [path for path in sorted(home.parent.iterdir()) if kept and path.is_dir() and path.name != kept]
+        return [(folder, sum(path.stat().st_size for path in folder.iterdir())) for folder in found]
 
     async def look(self, checkpoint: Checkpoint) -> tuple[str, Listing]:
         """Ask the origin once what it has of a checkpoint; return the origin's name and what is needed of it.

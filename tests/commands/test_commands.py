@@ -163,7 +163,17 @@ async def test_doctor_looks_at_the_machine_for_the_engine(place: Place) -> None:
     told = await place.json("doctor")
     assert told["ok"]
     looks = {finding["what"]: finding["told"] for finding in told["findings"]}
-    assert {"driver", "cards", "memory", "model", "weights", "hub", "environment", "ports"} <= looks.keys()
+    assert {
+        "driver",
+        "cards",
+        "memory",
+        "model",
+        "weights",
+        "old weights",
+        "hub",
+        "environment",
+        "ports",
+    } <= looks.keys()
     assert "SmolLM2-135M-Instruct" in looks["model"]
     assert "nothing is to be fetched" in looks["hub"]
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -24,12 +24,14 @@ def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> Death:
     ("name", "cause", "fraction"),
     [
         ("pool-cpu", Cause.POOL, None),
-        ("no-room", Cause.NO_ROOM, 0.774),
+        ("no-room", Cause.NO_ROOM, 0.021),
         ("not-enough", Cause.NO_ROOM, None),
         ("weights", Cause.WEIGHTS, None),
+        ("weights-cpu", Cause.WEIGHTS, None),
         ("capture", Cause.CAPTURE, None),
         ("prefill-pool", Cause.PREFILL, None),
         ("prefill-card", Cause.PREFILL, None),
+        ("prefill-cpu", Cause.PREFILL, None),
         ("decode-pool", Cause.DECODE, None),
         ("decode-card", Cause.DECODE, None),
         ("slots", Cause.DECODE, None),
@@ -78,6 +80,9 @@ def test_one_request_that_is_too_big_is_no_failure_of_the_engine() -> None:
         ("truncated-weights", "damaged or incomplete", True),
         ("no-hub", "the hub cannot be reached", False),
         ("port-taken", "took its port", False),
+        ("unknown-model", "does not know this kind of model", True),
+        ("no-tokenizer", "lacks its tokenizer", True),
+        ("bad-config", "config.json contradicts itself", True),
     ],
 )
 def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool) -> None:  # noqa: FBT001

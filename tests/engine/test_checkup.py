@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from engine.checkup import Checkup, port_is_free
 from engine.errors import EngineError, EngineRefused, EngineUnavailable, InstallError
 from engine.hardware import Card, Machine
 from engine.install import Installer, read_pins
+from engine.variant import Checkpoint
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model
@@ -105,6 +109,26 @@ async def test_weights_are_compared_with_the_disk(make: Callable[..., Checkup], 
     (shelf / "model-00001-of-00002.safetensors").write_bytes(b"short")
     with pytest.raises(InstallError, match="model-00001-of-00002"):
         await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+
+
+async def test_weights_of_earlier_commits_are_named_with_the_command_that_removes_them(
+    make: Callable[..., Checkup], tmp_path: Path
+) -> None:
+    """One that was not whole, and another mirror had another commit; the command names the first one's folder alone."""
+    assert "none" in make(machine(80)).old_weights()
+    for commit in ("a" * 40, "b" * 40):
+        async with fake_hub(FakeHub(commit=commit)) as hub:
+            weights = Weights(tmp_path / "cache", Whence(endpoint=hub.url))
+            kept = await weights.provide(Checkpoint(REPO, "bf16"), lambda *_: None)
+            (kept / "filler").write_bytes(bytes(GIB // 20))
+        if commit.startswith("a"):
+            (kept / "config.json").unlink()
+    assert kept.name == "b" * 40
+    told, _, command = make(machine(80)).old_weights().partition(": ")
+    assert "0.1 GiB of earlier commits" in told
+    await asyncio.to_thread(subprocess.run, shlex.split(command), check=True)
+    assert [path.name for path in kept.parent.iterdir() if path.is_dir()] == [kept.name]
+    assert "none" in make(machine(80)).old_weights()
 
 
 async def test_the_hub_is_asked_once(make: Callable[..., Checkup]) -> None:

@@ -276,12 +276,16 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     try:
-        with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
+        _fill(folder)
         yield folder
     finally:
         subprocess.run(("umount", str(folder)), check=True)
+
+
+def _fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
 
 
 async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callable[..., Engine]) -> None:
@@ -291,3 +295,24 @@ async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callab
     assert status.state is State.FAILED
     assert "No space left on device" in status.detail
     assert list(full_disk.glob("engine/.runtime-*")) == []
+
+
+async def test_a_disk_that_fills_up_while_it_runs(
+    full_disk: Path, make: Callable[..., Engine], installed: Path
+) -> None:
+    """What runs goes on, and begins again in the room of its own files; without that everybody is told why."""
+    (full_disk / "filler").unlink()
+    engine = make(home=full_disk)
+    await engine.start()
+    assert (await engine.wait_ready(30)).state is State.READY
+    _fill(full_disk)
+    assert isinstance((await _answer(engine))[-1], Done)
+    os.kill(_starts(installed)[-1], signal.SIGKILL)
+    await until(lambda: len(_starts(installed)) == 2 and engine.status().state is State.READY)
+    assert Engine.peek(full_disk) == engine.status()
+    (full_disk / "engine" / "launch.yaml").unlink()
+    _fill(full_disk)
+    os.kill(_starts(installed)[-1], signal.SIGKILL)
+    await until(lambda: engine.status().state is State.FAILED)
+    assert "the disk is full: free some space" in engine.status().detail
+    assert Engine.peek(full_disk) == engine.status()

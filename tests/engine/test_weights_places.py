@@ -86,6 +86,8 @@ async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], Weights], she
     assert "no whole safetensors header" in await refusal(on_shelf())
     (shelf / FIRST).write_bytes(safetensors("a"))
     assert "lacks 1 of the tensors" in await refusal(on_shelf())
+    (shelf / "tokenizer.json").write_bytes(b'{"model": {"vocab": {"a": 1, "b')
+    assert "tokenizer.json is no whole JSON file" in await refusal(on_shelf())
     (shelf / FIRST).unlink()
     assert f"{FIRST} is missing" in await refusal(on_shelf())
     (shelf / SECOND).unlink()
