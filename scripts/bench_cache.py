@@ -2,10 +2,13 @@
 
 The real search over our own documentation, the real answering room and the real SGLang on this machine's CPU; only the
 engine's status is made to say that it is no stand-in, so that prompts are those that an R1 gets, and answers are cut
-after a few tokens, because prompts are what is measured. Shares are ``cached_tokens`` of ``prompt_tokens`` as SGLang
-reports them, summed over the questions of a kind; the first question of a conversation is not counted.
+after a few tokens, because prompts are what is measured. A share is ``cached_tokens`` / ``prompt_tokens`` as SGLang
+reports them, each summed over all questions of a kind; the first question of a conversation is not counted, nor is one
+that the documents do not answer, because no engine reads it. With ``--counted`` there is no engine: prompts are framed
+in R1's vocabulary, and what is cached is the longest beginning that any earlier prompt had, as in a cache that drops
+nothing.
 
-    scripts/bench_cache.py [--json]
+    scripts/bench_cache.py [--counted] [--json]
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,14 +30,19 @@ from bot import logs
 from bot.answering.answer import Answerer, Search
 from bot.answering.events import Exchange, Question, Sources
 from bot.app import answerer_of, engine_of, library_of
-from bot.settings import load
+from bot.settings import Settings, load
+from bot.wheels import WheelCache
+from engine.framing import framings
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status, Usage
 from engine.service import Engine
+from engine.tokens import Vocabulary
+from engine.vocabulary import find
 from knowledge.interfaces import SearchResult
 
 ROOT = Path(__file__).parent.parent
 TARGET = {"follow-ups": 0.8, "same passages": 0.5}
 ANSWER_TOKENS = 8
+COUNTED = "DeepSeek-R1"
 
 CONVERSATIONS = (
     (
@@ -100,6 +108,39 @@ class Watched:
                 yield delta
 
 
+class Counted:
+    """An engine that reads and says nothing: it counts which beginning of each prompt it has been sent before."""
+
+    context_tokens = 32_768
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.count_tokens = vocabulary.count
+        self.used: list[Usage] = []
+        self._framing = framings(vocabulary)[0]
+        self._sent: list[list[int]] = []
+
+    def status(self) -> Status:
+        """Say that it is ready."""
+        return Status(State.READY, model=COUNTED)
+
+    async def stream(
+        self, messages: Sequence[Message], _: Sampling, *, request_id: str, **__: Asker
+    ) -> AsyncGenerator[Delta, None]:
+        """Say nothing, and what a server would have found in its cache; it computes the last token in any case."""
+        if not request_id.startswith("rewrite-"):
+            ids = self._framing.frame(messages).ids
+            cached = max((_common(ids, sent) for sent in self._sent), default=0)
+            self._sent.append(ids)
+            self.used.append(Usage(prompt_tokens=len(ids), cached_tokens=min(cached, len(ids) - 1)))
+        yield Done("stop")
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the length of the beginning that two prompts share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+
+
 async def asked(answerer: Answerer, question: Question) -> str:
     """Ask; return the beginning of the best passage, as what an answer would have said."""
     said = ""
@@ -110,7 +151,7 @@ async def asked(answerer: Answerer, question: Question) -> str:
     return said
 
 
-async def followed(answerer: Answerer, engine: Watched) -> list[Usage]:
+async def followed(answerer: Answerer, engine: Watched | Counted) -> list[Usage]:
     """Hold every conversation; return what its follow-ups used."""
     used: list[Usage] = []
     for number, questions in enumerate(CONVERSATIONS):
@@ -125,7 +166,7 @@ async def followed(answerer: Answerer, engine: Watched) -> list[Usage]:
     return used
 
 
-async def same_passages(library_search: Search, engine: Watched, embed: object) -> list[Usage]:
+async def same_passages(library_search: Search, engine: Watched | Counted, embed: object) -> list[Usage]:
     """Ask different questions whose search brings the same eight passages, each time in another order of rank."""
     found: SearchResult | None = None
 
@@ -148,22 +189,34 @@ def share(used: Sequence[Usage]) -> float:
     return sum(one.cached_tokens or 0 for one in used) / max(1, sum(one.prompt_tokens or 0 for one in used))
 
 
-async def measured(scratch: Path) -> dict[str, dict[str, Any]]:
-    """Measure both kinds."""
-    settings = load({"KVASIR_HOME": str(scratch / "home")}, scratch, docs=ROOT / "docs")
-    async with AsyncExitStack() as stack:
-        engine = engine_of(settings)
-        stack.push_async_callback(engine.stop)
+@asynccontextmanager
+async def watched(settings: Settings) -> AsyncIterator[Watched]:
+    """Start the real engine."""
+    engine = engine_of(settings)
+    try:
         await engine.start()
-        library = await stack.enter_async_context(library_of(settings))
-        await library.refresh(None, lambda _: None)
         status = await engine.wait_ready(300)
         if status.state is not State.READY:
             raise SystemExit(f"No engine, no figures: {status.detail}")
-        watched = Watched(engine)
+        yield Watched(engine)
+    finally:
+        await engine.stop()
+
+
+async def measured(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]:
+    """Measure both kinds."""
+    settings = load({"KVASIR_HOME": str(scratch / "home")}, scratch, docs=ROOT / "docs")
+    async with AsyncExitStack() as stack:
+        library = await stack.enter_async_context(library_of(settings))
+        await library.refresh(None, lambda _: None)
+        engine: Watched | Counted
+        if counted:
+            engine = Counted(await find(COUNTED, None, WheelCache(settings.cache / "wheels").unpack))
+        else:
+            engine = await stack.enter_async_context(watched(settings))
         used = {
-            "follow-ups": await followed(answerer_of(library, watched), watched),  # type: ignore[arg-type]
-            "same passages": await same_passages(library.search, watched, library.embed_queries),
+            "follow-ups": await followed(answerer_of(library, engine), engine),  # type: ignore[arg-type]
+            "same passages": await same_passages(library.search, engine, library.embed_queries),
         }
         return {
             kind: {
@@ -179,11 +232,12 @@ async def measured(scratch: Path) -> dict[str, dict[str, Any]]:
 def main() -> int:
     """Measure, print, and fail where a target is missed."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--json", action="store_true")
+    arguments.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments.add_argument("--counted", action="store_true", help="count what would be cached, without an engine")
     told = arguments.parse_args()
     logs.configure(secrets=(), level=logs.WARNING)
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
-        figures = asyncio.run(measured(Path(scratch)))
+        figures = asyncio.run(measured(Path(scratch), counted=told.counted))
     if told.json:
         print(json.dumps(figures))
     else:

@@ -5,7 +5,8 @@ with an excerpt of each answer, the question that follows, the same question as 
 documents that answer. A fifth changes the subject, where the turns before must not be dragged along. Four ways to make
 the question searchable are compared: as it stands, by the rule of ``bot.answering.followup``, by the engine of
 ``--engine URL`` (the rule where it is too slow or what it writes is not taken), and as asked alone, which is the most
-that any way can reach.
+that any way can reach. What is found is then put beside what the conversation was shown before, as
+``bot.answering.places`` does it: whether the right document is among that is the third figure.
 
 Tune on the questions whose sha256(id) is even; the odd half and the whole are what is reported.
 
@@ -32,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Exchange
 from bot.answering.followup import leans, searchable
+from bot.answering.places import Placed, placed
 from bot.answering.rewrite import Rewriter
 from bot.wheels import WheelCache
 from engine.client import Endpoint, EngineClient
@@ -43,6 +45,8 @@ from scripts.eval_sets import embedded, folder_or_exit
 
 DATA = Path(__file__).parent / "eval_data" / "multiturn.jsonl"
 FIRST = 5
+SHOWN = 8
+"""Passages that a first question is answered from."""
 
 Way = Callable[["Item"], Awaitable[str]]
 
@@ -142,13 +146,33 @@ async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient
                     begun = time.perf_counter()
                     queries = [await way(item) for item in asked]
                     seconds = time.perf_counter() - begun
-                    given = Given(embedder, queries, await embedder.embed_queries(queries))
+                    earlier = [query for item in asked for _, query in _before(item)]
+                    given = Given(embedder, [*queries, *earlier], await embedder.embed_queries([*queries, *earlier]))
                     asking = Asking(store, given, "apisix")
                     found = [await asking.hits(query) for query in queries]
-                    result[name] = {"queries": queries, "found": found, "seconds": seconds}
+                    shown = [await prompted(asking, item, hits) for item, hits in zip(asked, found, strict=True)]
+                    result[name] = {"queries": queries, "found": found, "shown": shown, "seconds": seconds}
         return result
     finally:
         await embedder.close()
+
+
+def _before(item: Item) -> list[tuple[str, str]]:
+    """Return the questions before, each with what was searched for."""
+    history = item.history
+    return [(one.question, searchable(one.question, history[:n])) for n, one in enumerate(history)]
+
+
+async def prompted(asking: Asking, item: Item, hits: Sequence[Hit]) -> list[Hit]:
+    """Return what the prompt of the last question shows: what the conversation was shown, and what is new."""
+    shown: list[Placed] = []
+    for question, found in [
+        *[(text, await asking.hits(query)) for text, query in _before(item)],
+        (item.question, hits),
+    ]:
+        still = {chunk for one in shown for chunk in one.chunks}
+        shown = placed(found[:SHOWN], shown, still, SHOWN, leans=leans(question))
+    return [one.hit for one in shown]
 
 
 def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
@@ -156,8 +180,10 @@ def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
     return any(hit.document.partition("/latest/")[2] in item.relevant for hit in hits[:first])
 
 
-def measured(asked: Sequence[Item], found: Sequence[Sequence[Hit]]) -> dict[str, dict[str, float]]:
-    """Return hit@1 and hit@5 in percent of each part: halves, languages, kinds."""
+def measured(
+    asked: Sequence[Item], found: Sequence[Sequence[Hit]], shown: Sequence[Sequence[Hit]]
+) -> dict[str, dict[str, float]]:
+    """Return hit@1, hit@5 and what is shown, in percent of each part: halves, languages, kinds."""
     groups: dict[str, Callable[[Item], bool]] = {
         "whole": lambda _: True,
         "even": lambda item: item.even,
@@ -166,17 +192,18 @@ def measured(asked: Sequence[Item], found: Sequence[Sequence[Hit]]) -> dict[str,
         **{kind: lambda item, kind=kind: item.kind == kind for kind in sorted({item.kind for item in asked})},  # type: ignore[misc]
     }
     return {
-        name: _share([(item, hits) for item, hits in zip(asked, found, strict=True) if belongs(item)])
+        name: _share([one for one in zip(asked, found, shown, strict=True) if belongs(one[0])])
         for name, belongs in groups.items()
     }
 
 
-def _share(part: Sequence[tuple[Item, Sequence[Hit]]]) -> dict[str, float]:
+def _share(part: Sequence[tuple[Item, Sequence[Hit], Sequence[Hit]]]) -> dict[str, float]:
     count = len(part) or 1
     return {
         "questions": len(part),
-        "hit@1": round(100 * sum(is_found(item, hits, 1) for item, hits in part) / count, 1),
-        "hit@5": round(100 * sum(is_found(item, hits) for item, hits in part) / count, 1),
+        "hit@1": round(100 * sum(is_found(item, hits, 1) for item, hits, _ in part) / count, 1),
+        "hit@5": round(100 * sum(is_found(item, hits) for item, hits, _ in part) / count, 1),
+        "shown": round(100 * sum(is_found(item, shown, len(shown)) for item, _, shown in part) / count, 1),
     }
 
 
@@ -191,11 +218,12 @@ def dragged(asked: Sequence[Item]) -> dict[str, int]:
 def show(result: Mapping[str, Mapping[str, Mapping[str, float]]], mistaken: Mapping[str, int]) -> None:
     """Print a table for a person."""
     parts = list(next(iter(result.values())))
-    print(f"{'hit@1/hit@5':14}" + "".join(f"{part:>13}" for part in parts))
+    print(f"{'@1/@5/shown':14}" + "".join(f"{part:>15}" for part in parts))
     for name, measures in result.items():
-        print(f"{name:14}" + "".join(f"{one['hit@1']:7.0f}/{one['hit@5']:5.1f}" for one in measures.values()))
+        figures = (f"{one['hit@1']:6.0f}/{one['hit@5']:.0f}/{one['shown']:.1f}" for one in measures.values())
+        print(f"{name:14}" + "".join(f"{figure:>15}" for figure in figures))
     counts = next(iter(result.values())).values()
-    print(f"{'questions':14}" + "".join(f"{one['questions']:13.0f}" for one in counts))
+    print(f"{'questions':14}" + "".join(f"{one['questions']:15.0f}" for one in counts))
     print("; ".join(f"{name}: {count}" for name, count in mistaken.items()))
 
 
@@ -230,7 +258,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     outcome, asked = asyncio.run(run(options)), items()
-    result = {name: measured(asked, one["found"]) for name, one in outcome.items()}
+    result = {name: measured(asked, one["found"], one["shown"]) for name, one in outcome.items()}
     if options.json:
         print(json.dumps({"ways": result, "rule": dragged(asked)}))
     else:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Sources, Text, Thinking
-from bot.answering.followup import searchable
+from bot.answering.followup import leans, searchable
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, in_line, progress_text, say
@@ -177,8 +177,9 @@ class Answerer:
         earlier = () if anew or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.readers) if chunks else frozenset()
-        shown = placed(hits, earlier, still, self._limits.hits)
-        self._places.note(asked.conversation, asked.text.strip(), shown)
+        shown = placed(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
+        if result.answerable:  # else no engine reads it, and what it has read stays as it is
+            self._places.note(asked.conversation, asked.text.strip(), shown)
         return shown
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:

@@ -1,15 +1,16 @@
 """Which passages a prompt shows, and in which order, so that the engine finds most of it in its prefix cache.
 
 A passage's place is its number. What a conversation was shown stays where it was shown, word for word, as long as the
-manifest lists it for the same readers; what a follow-up finds beyond that comes behind it. What is new stands in the
-order of the documents, not in that of the ranks: another question over the same passages has the same beginning.
-A question that finds nothing of what was shown is a new subject, and begins anew.
+manifest lists it for the same readers; what a follow-up finds beyond that comes behind it, and only as much of it as
+scores close to the best. What is new stands in the order of the documents, not in that of the ranks: another question
+over the same passages has the same beginning. A question that can be understood alone and finds nothing of the
+documents that were shown is a new subject, and begins anew.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,10 +19,14 @@ from knowledge.interfaces import Hit
 Still = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
 """Which of some chunks are current still and may be read by all of some readers."""
 
-NEW: Final = 2
-"""Passages that a follow-up gets beside those that the conversation was shown; each one more is read anew."""
-_MOST: Final = 15
+MOST: Final = 24
 """Passages of a conversation; with more of them it begins anew."""
+_NEW: Final = 2
+"""Passages that a follow-up gets beside those that the conversation was shown; each one more is read anew."""
+_TURNED: Final = 5
+"""The same where none of those that it finds was shown: it is about another thing in the same conversation."""
+_CLOSE: Final = 0.6
+"""Of the best hit's score. What is further behind answers no follow-up, as measured, and is read anew all the same."""
 _CONVERSATIONS: Final = 300
 
 
@@ -63,7 +68,9 @@ class Places:
         self._shown.pop(conversation, None)
 
 
-def placed(hits: Sequence[Hit], earlier: Sequence[Placed], still: Collection[str], most: int) -> list[Placed]:
+def placed(
+    hits: Sequence[Hit], earlier: Sequence[Placed], still: Collection[str], most: int, *, leans: bool
+) -> list[Placed]:
     """Return what is shown, in its places.
 
     Args:
@@ -71,17 +78,33 @@ def placed(hits: Sequence[Hit], earlier: Sequence[Placed], still: Collection[str
         earlier: what the conversation was shown, in its places.
         still: the ids of those chunks of it that may be shown still.
         most: how many are shown where nothing was.
+        leans: whether the question cannot be understood without those before it.
 
     """
+    best = hits[:most]
     found = {hit.id: hit for hit in hits}
     kept = [_seen_again(one, found) for one in earlier if set(one.chunks) <= set(still)]
     held = {chunk for one in kept for chunk in one.chunks}
-    best = hits[:most]
-    new = [hit for hit in best if not set(hit.chunks or (hit.id,)) <= held]
-    new = new[:NEW] if kept else new
-    if kept and (len(kept) + len(new) > _MOST or not any(hit.id in held for hit in best)):
-        return placed(hits, (), (), most)
-    return [*kept, *map(Placed, sorted(new, key=lambda hit: (hit.source, hit.document, hit.heading, hit.id)))]
+    again = any(hit.id in held for hit in best)
+    new = [hit for hit in best if hit.id not in held and hit.score >= _CLOSE * best[0].score]
+    new = new[: _NEW if again else _TURNED]
+    goes_on = bool(kept and best) and (again or leans or _documents(best) & _documents(one.hit for one in kept))
+    if not goes_on or len(kept) + len(new) > MOST:
+        return [Placed(hit) for hit in _ordered(best)]
+    return [*kept, *(Placed(_beside(hit, held)) for hit in _ordered(new))]
+
+
+def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:
+    return {(hit.source, hit.document) for hit in hits}
+
+
+def _ordered(hits: Sequence[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (hit.source, hit.document, hit.heading, hit.id))
+
+
+def _beside(hit: Hit, held: set[str]) -> Hit:
+    """Return a hit without what stands around it, where a part of that is shown already."""
+    return hit if held.isdisjoint(hit.chunks) else replace(hit, around="", chunks=(hit.id,))
 
 
 def _seen_again(one: Placed, found: dict[str, Hit]) -> Placed:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bot.answering.events import Exchange, Passage
 from bot.answering.language import Tongue, tongue_for
+from bot.answering.places import MOST
 from bot.answering.sentences import unwrap
 from bot.answering.thinking import Depth, share_of
 from engine.interfaces import Message
@@ -115,7 +116,7 @@ def budget_for(context_tokens: int, *, stand_in: bool, depth: Depth = "normal") 
     answer = share.thinking + share.answer
     prompt = min(12_000, context_tokens - answer)
     small = prompt < 3000  # noqa: PLR2004 - about four passages of a page
-    passages, passage_tokens = (4, prompt // 4) if small else (15, prompt // 6)
+    passages, passage_tokens = (4, prompt // 4) if small else (MOST, prompt // 6)
     return Budget(prompt, answer, share.thinking, passages, passage_tokens, prompt // 4, brief=False)
 
 

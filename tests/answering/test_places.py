@@ -18,34 +18,58 @@ from knowledge.interfaces import Hit, SearchResult
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
 
 
-def _hit(id_: str) -> Hit:
-    return Hit(id_, "docs", f"{id_}.md", "T", "", None, f"Text of {id_}.", 0.9, 0.9, datetime(2026, 1, 1, tzinfo=UTC))
+def _hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
+    seen = datetime(2026, 1, 1, tzinfo=UTC)
+    return Hit(id_, "docs", document or f"{id_}.md", "T", "", None, f"Text of {id_}.", score, 0.9, seen)
 
 
-@given(_ids, _ids, _ids, st.integers(1, 8), st.randoms())
-def test_places(found: list[str], shown: list[str], still: list[str], most: int, rnd: Any) -> None:
+def _placed(
+    hits: list[Hit], earlier: list[Placed], still: list[str], most: int = 8, *, leans: bool = False
+) -> list[str]:
+    return [one.hit.id for one in placed(hits, earlier, still, most, leans=leans)]
+
+
+@given(_ids, _ids, _ids, st.integers(1, 8), st.booleans(), st.randoms())
+def test_places(found: list[str], shown: list[str], still: list[str], most: int, leans: bool, rnd: Any) -> None:  # noqa: FBT001
     """What was shown and may be still leads, in its order; the best new ones follow, whatever their ranks."""
     hits, earlier = [_hit(id_) for id_ in found], [Placed(_hit(id_), "before") for id_ in shown]
-    now = [one.hit.id for one in placed(hits, earlier, still, most)]
+    now = _placed(hits, earlier, still, most, leans=leans)
     kept = [id_ for id_ in shown if id_ in still]
     best = [id_ for id_ in found[:most] if id_ not in kept]
-    new = set(best[:2] if kept else best)
-    if len(kept) + len(new) > 15 or not set(kept) & set(found[:most]):  # it begins anew
+    again = bool(set(kept) & set(found[:most]))
+    new = set(best[: 2 if again else 5])
+    if not kept or not (again or (leans and found)) or len(kept) + len(new) > 24:  # it begins anew
         kept, new = [], set(found[:most])
     assert now[: len(kept)] == kept
     assert len(now) == len(kept) + len(new)
     assert set(now[len(kept) :]) == new
-    again = hits[:most]
-    rnd.shuffle(again)
-    assert placed(again, [], [], most) == placed(hits[:most], [], [], most)
+    best_hits = hits[:most]
+    rnd.shuffle(best_hits)
+    assert _placed(best_hits, [], [], most) == _placed(hits[:most], [], [], most)
 
 
 def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
     wide = replace(_hit("a"), around="Text of a and b.", chunks=("a", "b"))
     kept = Placed(wide, "before")
-    assert placed([_hit("b"), _hit("c")], [kept], ["a", "b"], 8) == [kept, Placed(_hit("c"))]
-    assert placed([_hit("c")], [kept], ["a", "b"], 8) == [Placed(_hit("c"))], "another subject"
-    assert placed([_hit("b")], [kept], ["a"], 8) == [Placed(_hit("b"))], "half of it is gone"
+    assert _placed([_hit("b"), _hit("c")], [kept], ["a", "b"]) == ["a", "c"]
+    assert _placed([_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
+    assert _placed([_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
+    overlapping = replace(_hit("c"), around="Text of b and c.", chunks=("b", "c"))
+    (_, beside) = placed([_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
+    assert (beside.hit.around, beside.chunks) == ("", ("c",)), "what stands beside it is shown already"
+
+
+def test_a_follow_up_gets_no_more_than_brings_something() -> None:
+    """What is far behind the best stays away; where nothing that was shown is found, there is more that is new."""
+    kept = [Placed(_hit("a"), "before")]
+    assert _placed([_hit("a", 1.0), _hit("b", 0.61), _hit("c", 0.59)], kept, ["a"]) == ["a", "b"]
+    assert _placed([_hit("a", 1.0), _hit("c", 0.59)], kept, ["a"]) == ["a"], "what is shown answers it"
+    seven = [_hit(id_, document="a.md") for id_ in "bcdefgh"]
+    assert _placed(seven, kept, ["a"]) == list("abcdef"), "of a document that was shown"
+    others = [_hit(id_) for id_ in "bcdefgh"]
+    assert _placed(others, kept, ["a"], leans=True) == list("abcdef"), "of another, but about what was said"
+    assert _placed(others, kept, ["a"]) == list("bcdefgh"), "a new subject"
+    assert _placed([], kept, ["a"], leans=True) == [], "what is found nowhere is not answered by what was shown"
 
 
 def test_a_conversation_is_remembered_and_a_question_alone_is_not() -> None:
@@ -61,12 +85,13 @@ def test_a_conversation_is_remembered_and_a_question_alone_is_not() -> None:
 
 async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -> None:
     """What was shown stays, though it is not found again; what may not be shown any more goes; a new subject is new."""
-    ranks = [["b", "a", "c"], ["x", "c"], ["y", "a"], ["z"]]
+    ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
 
     async def search(query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
         assert (limit, readers) == (8, {"*"})
-        return SearchResult(query, tuple(_hit(id_) for id_ in ranks.pop(0)), 0.0, answerable=True)
+        found = ranks.pop(0)
+        return SearchResult(query, tuple(map(_hit, found)), 0.0, answerable="q" not in found)
 
     async def still(chunks: Collection[str], readers: Collection[str]) -> frozenset[str]:
         assert readers == {"*"}
@@ -76,7 +101,13 @@ async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -
     answerer = Answerer(search, engine, room.embed, still=still)
     history: list[Exchange] = []
     numbers: list[list[tuple[int, str]]] = []
-    for question in ("What is it?", "And what about that?", "And this?", "How do I reset my password today?"):
+    for question in (
+        "What is it?",
+        "And what about that?",
+        "And there?",
+        "And this?",
+        "How do I reset my password now?",
+    ):
         asked = Question(question, tuple(history), conversation="c", id=str(len(history)))
         said = [event async for event in answerer.answer(asked)]
         (sources,) = [event for event in said if isinstance(event, Sources)]
@@ -87,6 +118,7 @@ async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -
     assert numbers == [
         [(2, "b.md"), (1, "a.md"), (3, "c.md")],
         [(4, "x.md"), (3, "c.md"), (1, "a.md"), (2, "b.md")],
+        [(4, "q.md"), (5, "r.md"), (1, "a.md"), (2, "c.md"), (3, "x.md")],  # answers nothing: no engine reads it
         [(4, "y.md"), (1, "a.md"), (2, "c.md"), (3, "x.md")],
         [(1, "z.md")],
     ]
