@@ -25,14 +25,14 @@ class Limits:
 def limits(root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> Limits:
     """Return the tightest limits on the way from this process's group up to ``root``."""
     if (root / "cgroup.controllers").exists():
-        groups = _ways(root, _own_path(own, ""))
+        groups = _ways(root, own_path("", own))
         quota = [_quota_v2(group) for group in groups]
         memory = [_memory(group, "memory.max", "memory.current", "inactive_file") for group in groups]
     else:
-        groups = _ways(root / "cpu", _own_path(own, "cpu"))
+        groups = _ways(root / "cpu", own_path("cpu", own))
         quota = [_quota_v1(group) for group in groups]
         names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-        memory = [_memory(group, *names) for group in _ways(root / "memory", _own_path(own, "memory"))]
+        memory = [_memory(group, *names) for group in _ways(root / "memory", own_path("memory", own))]
     cores = min((share for share in quota if share is not None), default=None)
     tightest = min((pair for pair in memory if pair is not None), key=lambda pair: pair[0] - pair[1], default=None)
     most, used = tightest or (None, 0)
@@ -45,7 +45,7 @@ def _ways(root: Path, below: str) -> list[Path]:
     return [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
 
 
-def _own_path(own: Path, controller: str) -> str:
+def own_path(controller: str, own: Path = Path("/proc/self/cgroup")) -> str:
     """Return where this process is in the hierarchy of a controller ("" for version 2)."""
     for line in _text(own).splitlines():
         _, controllers, path = line.split(":", 2)

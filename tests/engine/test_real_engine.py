@@ -1,4 +1,4 @@
-"""A real SGLang on this machine's CPU: answered, cancelled, killed, restarted, and nothing left behind."""
+"""A real SGLang on this machine's CPU: answered, cancelled, killed, stopped, restarted, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import pytest_asyncio
 
 from bot.wheels import WheelError
 from engine.catalogue import resolve
-from engine.client import Endpoint, EngineClient
+from engine.client import Deadlines, Endpoint, EngineClient
 from engine.errors import EngineUnauthorized, PromptTooLong
 from engine.fit import Plan
 from engine.install import Installer
@@ -47,16 +48,23 @@ async def installer(cache: Path, unpack_wheel: Unpack) -> Installer:
     return made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a state directory, on a small file system of its own where one can be mounted."""
+    folder = tmp_path_factory.mktemp("home")
+    mount = ("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder))
+    mounted = not subprocess.run(mount, check=False, capture_output=True).returncode
+    yield folder
+    if mounted:
+        subprocess.run(("umount", str(folder)), check=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(installer: Installer, home: Path, cache: Path, unpack_wheel: Unpack) -> AsyncIterator[Engine]:
     """Run the stand-in for the whole module."""
     assert installer.installed("cpu")
-    settings = EngineSettings(home, cache, policy=Policy(health_every_s=2))
+    policy = Policy(health_every_s=2, crashes=6, longest_delay_s=2)  # as many failures as happen here, and one more
+    settings = EngineSettings(home, cache, policy=policy, deadlines=Deadlines(health_s=5, info_s=5))
     made = Engine(settings, unpack_wheel, wheel_error=WheelError)
     try:
         await made.start()
@@ -222,22 +230,78 @@ async def test_another_process_uses_it(engine: Engine, home: Path) -> None:
     assert engine.status().state is State.READY
 
 
-@pytest.mark.parametrize("victim", ["server", "scheduler"])
-async def test_it_comes_back_after_kill_9(engine: Engine, home: Path, victim: str) -> None:
-    """One of its processes is killed: the others go, it is started anew as before, and it answers."""
+async def test_a_killed_server_comes_back_though_its_next_port_is_taken(engine: Engine, home: Path) -> None:
+    """Kill -9: the others go. Another program takes the port of the start that follows; that is told, and mended."""
     before = sglang_processes(home)
     assert len(before) >= 3
-    killed = before[0] if victim == "server" else next(pid for pid in before if "scheduler" in _name(pid))
-    os.kill(killed, signal.SIGKILL)
-    await until(lambda: engine.status().state is State.STARTING, 30)
-    assert (await engine.wait_ready(START_S)).state is State.READY
+    os.kill(_of(before, "-m sglang.launch_server", but="warden.py"), signal.SIGKILL)
+    await until(lambda: bool(_ports(home) - {_port(engine)}), 60)
+    (port,) = _ports(home) - {_port(engine)}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        await until(lambda: "another program took its port" in engine.status().detail, START_S)
+        await _is_back(engine, before)
+    assert _port(engine) != port
+
+
+async def test_a_scheduler_that_stands_still_is_replaced(engine: Engine, home: Path) -> None:
+    """SIGSTOP: the server takes connections and answers none; SIGTERM would wait for ever."""
+    before = sglang_processes(home)
+    os.kill(_of(before, "scheduler"), signal.SIGSTOP)
+    await until(lambda: engine.status().state is State.DEGRADED, 60)
+    assert "does not answer" in engine.status().detail
+    await until(lambda: "no sign of life 3 times" in engine.status().detail, 120)
+    await _is_back(engine, before)
+
+
+async def test_a_killed_scheduler_and_a_full_disk(engine: Engine, home: Path) -> None:
+    """A full disk does not end what runs; what dies cannot begin again, says why, and does when there is room."""
+    if not home.is_mount():
+        pytest.skip("no file system can be mounted here")
+    (home / "engine" / "launch.yaml").unlink()  # the next start could begin in its room
+    with contextlib.suppress(OSError), (home / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(1 << 12)):
+            pass
+    assert "Paris" in _said(await _ask(engine, "What is the capital of France?"), Content)
+    before = sglang_processes(home)
+    os.kill(_of(before, "scheduler"), signal.SIGKILL)
+    await until(lambda: engine.status().state is State.FAILED, 60)
+    assert "the disk is full: free some space" in engine.status().detail
+    assert Engine.peek(home) == engine.status()
+    assert not sglang_processes(home)
+    (home / "filler").unlink()
+    await engine.restart()
+    await _is_back(engine, before)
+
+
+async def _is_back(engine: Engine, before: list[int]) -> None:
+    """Wait until it answers again, with nothing left of what it was and nothing less asked for."""
+    await until(lambda: engine.status().state is State.READY, START_S)
     assert not any(alive(pid) for pid in before)
-    assert engine.vitals().rungs_down == 0  # a kill by hand is no lack of memory
+    assert engine.vitals().rungs_down == 0  # none of this is a lack of memory
     assert "Paris" in _said(await _ask(engine, "What is the capital of France?"), Content)
 
 
-def _name(pid: int) -> str:
-    return " ".join(psutil.Process(pid).cmdline())
+def _of(pids: list[int], what: str, but: str = "\n") -> int:
+    """Return the process whose command line has ``what`` and not ``but``."""
+    lines = {pid: " ".join(psutil.Process(pid).cmdline()) for pid in pids}
+    return next(pid for pid, line in lines.items() if what in line and but not in line)
+
+
+def _port(engine: Engine) -> int:
+    return int((engine.status().url or ":0").rpartition(":")[2])
+
+
+def _ports(home: Path) -> set[int]:
+    """Return the ports of the starts of one state directory that run now."""
+    found: set[int] = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if "sglang.launch_server" in line and "--port" in line and str(home) in " ".join(line):
+                found.add(int(line[line.index("--port") + 1]))
+    return found
 
 
 async def test_every_flag_that_is_ever_given_is_known_to_this_release(installer: Installer) -> None:

