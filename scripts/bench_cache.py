@@ -6,7 +6,7 @@ after a few tokens, because prompts are what is measured. A share is ``cached_to
 reports them, each summed over all questions of a kind; the first question of a conversation is not counted, nor is one
 that the documents do not answer, because no engine reads it. With ``--counted`` there is no engine: prompts are framed
 in R1's vocabulary, and what is cached is the longest beginning that any earlier prompt had, as in a cache that drops
-nothing.
+nothing. Then all conversations are held once more as one, in a small context and with five changes of the subject.
 
     scripts/bench_cache.py [--counted] [--json]
 """
@@ -111,9 +111,8 @@ class Watched:
 class Counted:
     """An engine that reads and says nothing: it counts which beginning of each prompt it has been sent before."""
 
-    context_tokens = 32_768
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, context_tokens: int = 32_768) -> None:
+        self.context_tokens = context_tokens
         self.count_tokens = vocabulary.count
         self.used: list[Usage] = []
         self._framing = framings(vocabulary)[0]
@@ -124,7 +123,12 @@ class Counted:
         return Status(State.READY, model=COUNTED)
 
     async def stream(
-        self, messages: Sequence[Message], _: Sampling, *, request_id: str, **__: Asker
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,  # noqa: ARG002 - as an engine's
+        *,
+        request_id: str,
+        asker: Asker = ANYBODY,  # noqa: ARG002
     ) -> AsyncGenerator[Delta, None]:
         """Say nothing, and what a server would have found in its cache; it computes the last token in any case."""
         if not request_id.startswith("rewrite-"):
@@ -151,10 +155,12 @@ async def asked(answerer: Answerer, question: Question) -> str:
     return said
 
 
-async def followed(answerer: Answerer, engine: Watched | Counted) -> list[Usage]:
+async def followed(
+    answerer: Answerer, engine: Watched | Counted, conversations: Sequence[Sequence[str]] = CONVERSATIONS
+) -> list[Usage]:
     """Hold every conversation; return what its follow-ups used."""
     used: list[Usage] = []
-    for number, questions in enumerate(CONVERSATIONS):
+    for number, questions in enumerate(conversations):
         history: list[Exchange] = []
         for turn, text in enumerate(questions):
             before = len(engine.used)
@@ -209,15 +215,16 @@ async def measured(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]
     async with AsyncExitStack() as stack:
         library = await stack.enter_async_context(library_of(settings))
         await library.refresh(None, lambda _: None)
-        engine: Watched | Counted
-        if counted:
-            engine = Counted(await find(COUNTED, None, WheelCache(settings.cache / "wheels").unpack))
-        else:
-            engine = await stack.enter_async_context(watched(settings))
+        vocabulary = await find(COUNTED, None, WheelCache(settings.cache / "wheels").unpack)
+        engine = Counted(vocabulary) if counted else await stack.enter_async_context(watched(settings))
         used = {
-            "follow-ups": await followed(answerer_of(library, engine), engine),  # type: ignore[arg-type]
+            "follow-ups": await followed(answerer_of(library, engine), engine),
             "same passages": await same_passages(library.search, engine, library.embed_queries),
         }
+        if counted:  # of an engine on two cores this takes minutes
+            engine = Counted(vocabulary, 8192)
+            one = [question for questions in CONVERSATIONS for question in questions]
+            used["one long conversation"] = await followed(answerer_of(library, engine), engine, [one])
         return {
             kind: {
                 "share": round(share(found), 3),

@@ -1,9 +1,9 @@
 """What the model is told: instructions, earlier turns, passages, the question, within a budget of tokens.
 
 Pure. R1 takes no system prompt, so the instructions open the first user turn. The order serves the prefix cache: what
-is the same for everybody first, then each earlier turn with the passages that it had, then the new passages by their
-numbers (``bot.answering.places``: not their ranks), then the question. A follow-up goes on where the prompt before it
-ended.
+is the same for everybody first, then the passages with which the conversation began, then each earlier turn with the
+passages that it added, then the new passages by their numbers (``bot.answering.places``: not their ranks), then the
+question. A follow-up goes on where the prompt before it ended; where old turns are sent no more, it has the beginning.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bot.answering.events import Exchange, Passage
 from bot.answering.language import Tongue, tongue_for
+from bot.answering.latest import latest
 from bot.answering.places import MOST
 from bot.answering.sentences import unwrap
 from bot.answering.thinking import Depth, share_of
@@ -198,15 +199,11 @@ class _Turn:
 def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[_Turn]:
     """Return the latest turns that fit, oldest first."""
     turns: list[_Turn] = []
-    for exchange in reversed(history):
+    for exchange in history:
         label = _QUESTION[tongue_for(exchange.question)] if exchange.question.strip() else ""
-        turn = _Turn(exchange.question.strip(), label + neutral(exchange.question), neutral(exchange.answer))
-        cost = count_tokens(turn.question) + count_tokens(turn.answer) + 2 * TURN_TOKENS
-        if cost > tokens:
-            break
-        tokens -= cost
-        turns.insert(0, turn)
-    return turns
+        turns.append(_Turn(exchange.question.strip(), label + neutral(exchange.question), neutral(exchange.answer)))
+    costs = [count_tokens(turn.question) + count_tokens(turn.answer) + 2 * TURN_TOKENS for turn in turns]
+    return turns[latest(costs, tokens) :]
 
 
 def _block(passage: Passage, text: str) -> str:
@@ -225,18 +222,26 @@ def _by_turn(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, li
 def _messages(
     instructions: str, turns: Sequence[_Turn], blocks: dict[str, list[str]], question: str
 ) -> tuple[Message, ...]:
+    lead = blocks.pop(next(iter(blocks)), []) if blocks else []  # what comes first stays first, whatever turns go
     new = blocks.pop("", [])
     said: list[Message] = []
-    asking: list[str] = []
+    shown: list[str] = []
+    asked: list[str] = []
     for turn in turns:
-        asking += blocks.pop(turn.asked, [])
-        asking += [turn.question] if turn.question.strip() else []
+        shown += _taken(blocks, turn.asked)
+        asked += [turn.question] if turn.question.strip() else []
         if turn.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
-            said += [Message("user", "\n\n".join(asking)), Message("assistant", turn.answer)]
-            asking = []
-    first, *others = [*said, Message("user", "\n\n".join((*asking, *new, question)))]
+            said += [Message("user", "\n\n".join((*shown, *asked))), Message("assistant", turn.answer)]
+            shown, asked = [], []
+    first, *others = [*said, Message("user", "\n\n".join((*shown, *new, *asked, question)))]
     left = [block for of_one in blocks.values() for block in of_one]  # of turns that are no longer sent
-    return (Message("user", "\n\n".join((instructions, *left, first.content))), *others)
+    return (Message("user", "\n\n".join((instructions, *lead, *left, first.content))), *others)
+
+
+def _taken(blocks: dict[str, list[str]], asked: str) -> list[str]:
+    """Take out what came with a question; one that others were asked together with is a line of what was asked."""
+    lines = f"\n{asked}\n"
+    return [block for one in [*blocks] if f"\n{one}\n" in lines for block in blocks.pop(one)]
 
 
 def _count(messages: Sequence[Message], count_tokens: CountTokens) -> int:

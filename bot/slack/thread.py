@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.answering.events import Exchange
+from bot.answering.latest import latest
 from bot.questions import Asked
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
@@ -68,7 +69,7 @@ def history(
     exchanges: int = _EXCHANGES,
     characters: int = _CHARACTERS,
 ) -> tuple[Exchange, ...]:
-    """Return the exchanges of a thread, oldest first, the newest that fit the bounds.
+    """Return the exchanges of a thread, oldest first, the newest that fit the bounds (``answering.latest``).
 
     What several people said in a row is one question; what nobody answered has an empty answer. Our notices, footers
     and citation numbers are left out: they belonged to passages that the next answer does not have.
@@ -93,14 +94,8 @@ def _answer_text(text: str) -> str:
 
 
 def _newest(found: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:
-    kept: list[Exchange] = []
-    room = characters
-    for exchange in reversed(found[-exchanges:]):
-        room -= len(exchange.question) + len(exchange.answer)
-        if room < 0:
-            break
-        kept.append(exchange)
-    return tuple(reversed(kept))
+    costs = [len(exchange.question) + len(exchange.answer) for exchange in found]
+    return tuple(found[latest(costs, characters, exchanges) :])
 
 
 class Threads:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Passage
+from bot.answering.latest import latest
 from bot.answering.prompt import INSTRUCTIONS, Budget, ContextTooSmall, Prompt, budget_for, build_prompt, cut, neutral
 
 CONTROL = [
@@ -58,6 +59,49 @@ def test_the_order_serves_the_prefix_cache() -> None:
     assert before == messages[0], "a follow-up begins with the whole prompt before it"
     gone = built("Second question?", [], [new, *shown]).messages[0].content
     assert gone.index("<passage 2") < gone.index("<passage 3"), "a turn that is not sent leaves its passages"
+
+
+def test_what_a_conversation_began_with_stays_at_the_beginning() -> None:
+    """In a subject that begins after others, too: old turns go, and what the engine reads first is the same."""
+    history = [Exchange(f"Question {n}? " + "word " * 150, f"Answer {n}.") for n in range(12)]
+    shown = [replace(passage(1, "Bread."), since=history[8].question), replace(passage(2, "Salt."), since="Gone?")]
+    begun = built(history[8].question, history[:8], [passage(1, "Bread.")]).messages[0].content
+    gone_on = built("And now?", history, shown).messages
+    opening = f"{INSTRUCTIONS['en']}\n\n<passage 1: Title › Part>\nBread.\n</passage>\n\n"
+    assert begun.startswith(opening)
+    assert gone_on[0].content.startswith(f"{opening}<passage 2")
+    assert sum(message.content.count("<passage 1") for message in gone_on) == 1
+
+
+def test_old_turns_go_in_steps() -> None:
+    """A turn that falls off has the engine read anew all that comes behind it: not with each question."""
+    history = [Exchange(f"Question {n}? " + "word " * 150, f"Answer {n}.") for n in range(40)]
+    prompts = [built("And now?", history[:length]).messages for length in range(8, 40)]
+    begins = [prompt[0].content.partition("Question: Question ")[2].partition("?")[0] for prompt in prompts]
+    assert len(set(begins)) <= 9
+    sent = [(len(prompt) - 1) // 2 for prompt in prompts]
+    assert min(sent) > max(sent) / 2
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(0, 60), st.none() | st.integers(0, 12))
+def test_the_latest_that_fit(costs: list[int], room: int, most: int | None) -> None:
+    start = latest(costs, room, most)
+    kept = costs[start:]
+    assert sum(kept) <= room
+    assert most is None or len(kept) <= most
+    longest = max(
+        n for n in range(len(costs) + 1) if sum(costs[len(costs) - n :]) <= room and (most is None or n <= most)
+    )
+    assert 2 * len(kept) > longest or longest == 0
+    assert len(kept) == longest or start % 4 == 0
+
+
+def test_what_was_asked_with_others_keeps_its_passages() -> None:
+    """Messages that were answered together are one question of the history, of which each was a line."""
+    shown = [replace(passage(1, "Bread."), since="First?"), replace(passage(2, "Salt."), since="And salt?")]
+    history = [Exchange("First?", "Yes."), Exchange("Thanks\nAnd salt?", "Also.")]
+    messages = built("And now?", history, shown).messages
+    assert messages[2].content.endswith("Salt.\n</passage>\n\nQuestion: Thanks\nAnd salt?")
 
 
 @pytest.mark.parametrize("unanswered", ["", " \n"])

@@ -65,6 +65,13 @@ def test_history_is_bounded_and_keeps_the_newest(said: list[tuple[bool, str]], c
     assert found == whole[len(whole) - len(found) :]
 
 
+def test_a_long_thread_loses_its_oldest_exchanges_in_steps() -> None:
+    """Or each new question would have the engine read the whole conversation anew."""
+    lines = [line for n in range(60) for line in (they(f"q{n}"), we(f"a{n}"))]
+    lengths = [len(history(lines[: 2 * n], {}, ME)) for n in range(18, 60)]
+    assert set(lengths) == {17, 18, 19, 20}
+
+
 def test_a_message_of_ours_is_read_from_its_markdown() -> None:
     read = line(
         {
