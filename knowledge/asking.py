@@ -41,8 +41,6 @@ class Question:
     words: str
     """Without them."""
     scope: Scope
-    named: bool
-    """Whether it names the sources that it is asked of."""
     limit: int
     join: bool
 
@@ -58,8 +56,7 @@ class Asking:
     async def search(self, question: Question, live: Live | None) -> SearchResult:
         """Return the best of what may be asked.
 
-        A question that names its sources is put to the web only where that is to be asked always. Where the documents
-        cannot be searched the web answers alone, if it has anything (``SearchResult.trouble``).
+        Where the documents cannot be searched the web answers alone, if it has anything (``SearchResult.trouble``).
 
         Raises:
             StoreError, ManifestError: the documents failed, and nothing else has an answer.
@@ -67,7 +64,7 @@ class Asking:
 
         """
         began = self._now()
-        if live is None or (question.named and live.when == "if_weak"):
+        if live is None:
             result = _of(await self._see(question), question)
         elif self._web is None:
             result = _of(await self._see(question), question)

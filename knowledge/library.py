@@ -118,7 +118,7 @@ class Library:
         """
         asked = parse(query, datetime.now(UTC))
         scope = self._scope(asked, self._chosen(sources), readers)
-        question = Question(query, asked.words, scope, bool(asked.sources), limit, join)
+        question = Question(query, asked.words, scope, limit, join)
         return await self._asking.search(question, live)
 
     async def still(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:

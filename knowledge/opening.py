@@ -68,10 +68,21 @@ async def open_library(
         )
         parser = Parser()
         stack.push_async_callback(parser.close)
+        web = None
+        if settings.live is not None:
+            # Where it is off, not even the modules that can fetch for an answer are there.
+            from knowledge.web.opening import open_live  # noqa: PLC0415
+
+            web = await stack.enter_async_context(open_live(settings.live, settings.web, embedder))
         # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
         gc.freeze()
         library = Library(
-            settings, sources=sources, indexes=indexes, embedder=embedder, passages=passages_of(parser, embedder)
+            settings,
+            sources=sources,
+            indexes=indexes,
+            embedder=embedder,
+            passages=passages_of(parser, embedder),
+            web=web,
         )
         stack.push_async_callback(library.close)
         yield library

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 
 def lies_under(host: str, domains: Collection[str]) -> bool:
     """Say whether a host is one of the domains or lies under one; hosts in ASCII and small letters."""
     return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+def host_of(url: str) -> str:
+    """Return a URL's host in small letters, "" where it has none."""
+    try:
+        return (urlsplit(url).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
 
 
 def in_both(allowed: frozenset[str], wanted: frozenset[str]) -> frozenset[str] | None:

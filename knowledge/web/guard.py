@@ -15,6 +15,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from knowledge.errors import FetchRefused
+from knowledge.web.domains import lies_under
 
 Address = IPv4Address | IPv6Address
 
@@ -77,6 +78,8 @@ class Rules:
     """On public hosts."""
     allowed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """Hosts that may be at any address, a private one too, with their ports (none: ``ports``). See ``named``."""
+    only: frozenset[str] = frozenset()
+    """All that is asked for, each with what lies under it; none: anything."""
 
     def names(self, host: str) -> bool:
         """Say whether the operator named this host."""
@@ -118,7 +121,9 @@ def target_of(url: URL) -> Target:
     return Target(url.scheme, host, url.port or 0, url.raw_path_qs, _literal(host))
 
 
-def rules(allow_hosts: Collection[str] = (), ports: Collection[int] = PORTS) -> Rules:
+def rules(
+    allow_hosts: Collection[str] = (), ports: Collection[int] = PORTS, only: frozenset[str] = frozenset()
+) -> Rules:
     """Return the rules with these hosts named: ``host`` or ``host:port``, IPv6 addresses in brackets.
 
     Raises:
@@ -132,7 +137,7 @@ def rules(allow_hosts: Collection[str] = (), ports: Collection[int] = PORTS) -> 
         except FetchRefused as error:
             raise ValueError(f"{entry!r} is no host: {error.reason}") from None
         allowed[host] = allowed.get(host, frozenset()) | ({port} if port else frozenset())
-    return Rules(frozenset(ports), allowed)
+    return Rules(frozenset(ports), allowed, only)
 
 
 def judge_url(url: str, rules: Rules) -> Target:
@@ -226,6 +231,8 @@ def _is_public(address: Address) -> bool:
 
 
 def _judge_target(target: Target, rules: Rules) -> None:
+    if rules.only and not lies_under(target.host, rules.only):
+        raise FetchRefused(f"{target.host} is not among the sites that may be read")
     if target.port not in rules.ports_of(target.host):
         raise FetchRefused(f"port {target.port} of {target.host} is not among those that are dialled")
     if target.literal is not None:

@@ -76,3 +76,8 @@ class LiveSettings:
     """Hosts, or ``host:port``, that may be at private addresses (``guard.rules``): read for everybody who asks."""
     search: SearchSettings = SearchSettings()
     cache_bytes: int = 256_000_000
+
+    @property
+    def only(self) -> frozenset[str]:
+        """Return the domains that are all that is ever read; none: any."""
+        return self.domains if self.listed else frozenset()

@@ -43,6 +43,9 @@ class Words:
         self.texts += texts
         return await self._vectors(texts)
 
+    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
+        return await self._vectors(texts)
+
     async def _vectors(self, texts: Sequence[str]) -> Matrix:
         rows = np.full((len(texts), self.dimensions), 0.01, np.float32)
         for row, text in zip(rows, texts, strict=True):
@@ -78,6 +81,7 @@ class Bench:
         self.chunker = "1"
         self.schema = "1"
         self.store = LocalStore
+        self.web: Any = None
 
     @contextlib.asynccontextmanager
     async def library(self, *sources: Any) -> AsyncIterator[Library]:
@@ -90,7 +94,14 @@ class Bench:
             indexes = Indexes(manifest, lambda: self.store(self.home / "lancedb"), self.embedder.dimensions)
             stack.push_async_callback(indexes.close)
             await indexes.open(Identity("lancedb", self.embedder.identity, self.chunker, "1", self.schema))
-            yield Library(settings, sources=sources, indexes=indexes, embedder=self.embedder, passages=self.passages)
+            yield Library(
+                settings,
+                sources=sources,
+                indexes=indexes,
+                embedder=self.embedder,
+                passages=self.passages,
+                web=self.web,
+            )
 
 
 async def texts(library: Library, query: str, **options: Any) -> list[str]:

@@ -29,6 +29,9 @@ class Site:
         self.port = 0
         self._answers: dict[str, Callable[[], web.Response]] = {}
         self._hanging: set[str] = set()
+        self._delays: dict[str, asyncio.Event] = {}
+        self.open = 0
+        """Requests that are being answered."""
 
     @property
     def host(self) -> str:
@@ -58,6 +61,10 @@ class Site:
         """Never answer a path."""
         self._hanging.add(path)
 
+    def delays(self, path: str, until: asyncio.Event) -> None:
+        """Answer a path when something has happened."""
+        self._delays[path] = until
+
     def asked(self, path: str) -> int:
         """Count the requests for a path."""
         return sum(request.path == path for request in self.requests)
@@ -67,7 +74,7 @@ class Site:
         """Listen, and end every request at the end."""
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.port).start()
         self.port = runner.addresses[0][1]
@@ -78,7 +85,13 @@ class Site:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
-        if request.path in self._hanging:
-            await asyncio.Event().wait()
+        self.open += 1
+        try:
+            if request.path in self._hanging:
+                await asyncio.Event().wait()
+            if request.path in self._delays:
+                await self._delays[request.path].wait()
+        finally:
+            self.open -= 1
         answer = self._answers.get(request.path)
         return answer() if answer is not None else web.Response(status=404)

@@ -36,7 +36,7 @@ _FAIR_S: Final = 2.0
 NONE_CONFIGURED: Final = (
     "No search provider is configured. Set KVASIR_SEARXNG_URL, or the key of another provider (docs/operating.md)."
 )
-_NOTHING_LEFT: Final = "Nothing of the question may leave the house, so the web was not searched. Ask in other words."
+NOTHING_LEFT: Final = "Nothing of the question may leave the house, so the web was not searched. Ask in other words."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class WebSearch:
             return Results((), "", (NONE_CONFIGURED,))
         wish = _Wish(shortened(mask(query)), limit, domains)
         if not any(character.isalnum() for character in wish.query):
-            return Results((), "", (_NOTHING_LEFT,))
+            return Results((), "", (NOTHING_LEFT,))
         known = self._memory.get(wish)
         if known is not None:
             return known

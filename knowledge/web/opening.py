@@ -1,0 +1,37 @@
+"""Put the live web together: what fetches, what searches, what reads. Nothing is dialled before the first question."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from knowledge.web.dialling import Resolve, resolve_by_system
+from knowledge.web.fetch import Fetcher
+from knowledge.web.guard import rules
+from knowledge.web.live import Embedder, LiveWeb
+from knowledge.web.pages import Pages
+from knowledge.web.searching.registry import providers
+from knowledge.web.searching.web_search import WebSearch
+from knowledge.web.settings import LiveSettings, WebSettings
+
+
+@contextlib.asynccontextmanager
+async def open_live(
+    live: LiveSettings, web: WebSettings, embedder: Embedder, *, resolve: Resolve = resolve_by_system
+) -> AsyncIterator[LiveWeb]:
+    """Open the live web for the length of a block; ``embedder`` is that of the documents.
+
+    Raises:
+        ValueError: a host or a provider in the settings cannot be meant.
+
+    """
+    own = rules(live.private, web.ports, live.only)
+    async with contextlib.AsyncExitStack() as stack:
+        fetcher = Fetcher(web, own, resolve=resolve)
+        stack.push_async_callback(fetcher.close)
+        pages = Pages(fetcher)
+        stack.push_async_callback(pages.close)
+        search = WebSearch(providers(live.search, web, own)) if live.search.order else None
+        if search is not None:
+            stack.push_async_callback(search.close)
+        yield LiveWeb(live.only, pages=pages, search=search, embedder=embedder)

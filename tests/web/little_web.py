@@ -1,0 +1,73 @@
+"""A little web on loopback: hosts by name, pages, and a search engine that knows them; all of it over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from knowledge.interfaces import Matrix
+from knowledge.web.live import LiveWeb
+from knowledge.web.opening import open_live
+from knowledge.web.settings import Limits, LiveSettings, SearchSettings, WebSettings
+from tests.search.house import WordEmbedder
+from tests.web.searching.fakes import FakeSearxng, Page
+from tests.web.site import Site
+
+NAMES = tuple(f"{letter}.example" for letter in "abcdefghijkl")
+FILLER = "The keeper of the house writes down in the evening what was done and what was left for another day. "
+
+
+class LittleEmbedder(WordEmbedder):
+    """Vectors out of words, for pages too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passages: list[str] = []
+
+    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
+        self.passages += texts
+        return await self.embed_passages(texts)
+
+
+def article(text: str, *, title: str = "Notes") -> str:
+    """Return a page that says something, among other things."""
+    return f"""<!doctype html><html lang="en"><head><title>{title}</title></head><body><nav><a href="/">Home</a></nav>
+<div><h1>{title}</h1><p>{text}</p><p>{FILLER * 6}</p></div><footer>Imprint</footer></body></html>"""
+
+
+class LittleWeb:
+    """Pages at ``http://NAME:port/PATH``, every name at loopback; what is put there is found by every search."""
+
+    def __init__(self) -> None:
+        self.site = Site()
+        self.engine = FakeSearxng()
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        await stack.enter_async_context(self.site.served())
+        await self.engine.start(stack)
+
+    def url(self, name: str, path: str) -> str:
+        return f"http://{name}:{self.site.port}{path}"
+
+    def put(self, name: str, path: str, text: str, *, found: bool = True) -> str:
+        """Put a page there and return its URL."""
+        self.site.html(path, article(text))
+        return self.find(name, path) if found else self.url(name, path)
+
+    def find(self, name: str, path: str) -> str:
+        """Let searches find an address, whatever is there."""
+        self.engine.pages.append(Page(url := self.url(name, path), "Notes", "A snippet."))
+        return url
+
+    async def opened(self, stack: AsyncExitStack, embedder: Any = None, **settings: Any) -> LiveWeb:
+        """Open the live web as the product does, with these names as the operator's own."""
+        search = SearchSettings(("searxng",), f"http://127.0.0.1:{self.engine.port}")
+        private = tuple(f"{name}:{self.site.port}" for name in NAMES)
+        live = LiveSettings(**{"private": private, "search": search} | settings)
+        web = WebSettings(limits=Limits(total_s=20, idle_s=15))
+        return await stack.enter_async_context(open_live(live, web, embedder or LittleEmbedder(), resolve=_at_loopback))
+
+
+async def _at_loopback(_host: str) -> Sequence[str]:
+    return ["127.0.0.1"]

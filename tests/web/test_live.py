@@ -1,0 +1,211 @@
+"""A look at the live web over real sockets: what is read, what is left out and why, and in what time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from aiohttp import web
+
+from knowledge.errors import EmbedderError
+from knowledge.interfaces import Live
+from knowledge.web.live import (
+    GRACE_S,
+    NOBODY_SEARCHES,
+    NOT_LISTED,
+    NOTHING_ALLOWED,
+    PAGES,
+    SEARCH_FAILED,
+    TOO_LATE,
+    TOO_MANY,
+)
+from knowledge.web.settings import SearchSettings
+from tests.web.little_web import LittleEmbedder, LittleWeb
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+QUESTION = "When does the lighthouse open?"
+ANSWER = "The lighthouse opens at seven in summer and at nine in winter."
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def little(stack: AsyncExitStack) -> LittleWeb:
+    little = LittleWeb()
+    await little.start(stack)
+    return little
+
+
+async def test_what_a_search_finds_is_read_cut_and_measured(little: LittleWeb, stack: AsyncExitStack) -> None:
+    urls = [little.put("a.example", "/light", ANSWER), little.put("b.example", "/bread", "Bread needs flour.")]
+    looked = await (await little.opened(stack)).look(QUESTION, Live("always", words="lighthouse hours of a@b.example"))
+    assert (looked.look.provider, looked.look.read, looked.look.left_out) == ("searxng", tuple(urls), ())
+    assert looked.look.trouble == ""
+    assert "a@b.example" not in little.engine.asked[0]
+    assert little.engine.asked[0].startswith("lighthouse hours")
+    first, second = looked.pages
+    assert (first.on.host, first.on.stale, first.linked) == ("a.example", False, False)
+    assert ANSWER in first.chunks[0].text
+    assert (first.chunks[0].document, first.chunks[0].kind) == (urls[0], "html")
+    assert max(one.cosine for one in first.measured.values()) > max(one.cosine for one in second.measured.values())
+
+
+async def test_five_side_by_side_and_one_that_hangs(little: LittleWeb, stack: AsyncExitStack) -> None:
+    hanging = little.find("a.example", "/hang")
+    little.site.hangs("/hang")
+    others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
+    live = await little.opened(stack)
+    began = time.monotonic()
+    looked = await live.look(QUESTION, Live("always", within_s=20))
+    assert time.monotonic() - began < 15, "enough is enough"
+    assert looked.look.read == tuple(others)
+    assert [(one.url, one.why) for one in looked.look.left_out] == [(hanging, TOO_LATE)]
+    assert little.site.asked("/hang") == 1
+
+
+async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: LittleWeb, stack: AsyncExitStack) -> None:
+    slow = asyncio.Event()
+
+    async def wait_a_little() -> None:
+        await asyncio.sleep(GRACE_S + 2.5)
+        slow.set()
+
+    little.put("a.example", "/linked", "Bread needs flour.", found=False)
+    little.site.delays("/linked", slow)
+    linked = little.url("a.example", "/linked")
+    for letter in "bcdefg":
+        little.put(f"{letter}.example", f"/{letter}", ANSWER)
+    waiting = asyncio.create_task(wait_a_little())
+    looked = await (await little.opened(stack)).look(
+        QUESTION, Live("always", links=(linked, linked + "#part"), within_s=30)
+    )
+    await waiting
+    assert looked.look.read[0] == linked
+    assert looked.pages[0].linked
+    assert len(looked.look.read) == PAGES
+    assert little.site.requests[0].path in {"/linked", "/robots.txt"}
+    assert linked not in little.engine.asked[0]
+
+
+async def test_links_alone(little: LittleWeb, stack: AsyncExitStack) -> None:
+    links = tuple(little.put("a.example", f"/{n}", f"Page {n}. {ANSWER}", found=False) for n in range(7))
+    live = await little.opened(stack)
+    looked = await live.look(QUESTION, Live("always", links=links[:1], search=False))
+    assert (looked.look.provider, looked.look.read, looked.look.trouble) == ("", links[:1], "")
+    looked = await live.look(QUESTION, Live("always", links=links))
+    assert looked.look.read == links[:5]
+    assert [(one.url, one.why) for one in looked.look.left_out] == [(links[5], TOO_MANY), (links[6], TOO_MANY)]
+    assert little.engine.asked == []
+
+
+async def test_pages_that_cannot_be_read_make_room_for_others(little: LittleWeb, stack: AsyncExitStack) -> None:
+    gone = [little.find("a.example", f"/gone{n}") for n in range(4)]
+    good = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
+    inner = "http://10.0.0.1/secret"
+    looked = await (await little.opened(stack)).look(QUESTION, Live("always", links=(inner,)))
+    assert looked.look.read == tuple(good)
+    why = {one.url: one.why for one in looked.look.left_out}
+    assert set(why) == {inner, *gone}
+    assert len(set(why.values())) == 1, "nobody learns from it what there is in the inner network"
+
+
+async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExitStack) -> None:
+    inside, outside = little.put("b.example", "/in", ANSWER), little.put("c.example", "/out", ANSWER)
+    little.site.answers("/leads", lambda: web.Response(status=302, headers={"Location": outside}))
+    leads = little.find("b.example", "/leads")
+    # For a question, within what the house allows, and for the house.
+    for allowed, wanted in (((), {"b.example"}), (("b.example",), set()), (("example",), {"b.example"})):
+        little.site.requests.clear()
+        live = await little.opened(stack, listed=bool(allowed), domains=frozenset(allowed))
+        looked = await live.look(QUESTION, Live("always", links=(outside,), domains=frozenset(wanted)))
+        assert looked.look.read == (inside,)
+        assert (looked.look.left_out[0].url, looked.look.left_out[0].why) == (outside, NOT_LISTED)
+        assert leads in {one.url for one in looked.look.left_out}
+        if allowed == ("b.example",):
+            assert little.site.asked("/out") == 0, "the guard does not even follow a redirect there"
+    looked = await live.look(QUESTION, Live("always", links=(outside,), domains=frozenset({"elsewhere.test"})))
+    assert (looked.pages, looked.look.trouble) == ((), NOTHING_ALLOWED)
+
+
+async def test_a_search_that_fails_or_hangs_leaves_the_links(little: LittleWeb, stack: AsyncExitStack) -> None:
+    linked = little.put("a.example", "/linked", ANSWER, found=False)
+    live = await little.opened(stack)
+    little.engine.trouble = web.Response(status=500)
+    looked = await live.look(QUESTION, Live("always", links=(linked,)))
+    assert (looked.look.read, looked.look.provider, looked.look.trouble) == ((linked,), "", SEARCH_FAILED)
+    little.engine.trouble, little.engine.hanging = None, asyncio.Event()
+    began = time.monotonic()
+    looked = await live.look("Another question?", Live("always", links=(linked,), within_s=8))
+    assert looked.look.trouble == SEARCH_FAILED
+    assert looked.look.read == (linked,)
+    assert time.monotonic() - began < 7, "the search has its own share of the time"
+
+
+async def test_where_nobody_searches_it_is_said(little: LittleWeb, stack: AsyncExitStack) -> None:
+    linked = little.put("a.example", "/linked", ANSWER, found=False)
+    live = await little.opened(stack, search=SearchSettings())
+    looked = await live.look(QUESTION, Live("always"))
+    assert (looked.pages, looked.look.trouble) == ((), NOBODY_SEARCHES)
+    looked = await live.look(QUESTION, Live("always", links=(linked,)))
+    assert (looked.look.read, looked.look.trouble) == ((linked,), "")
+
+
+async def test_everything_that_hangs_is_left_out_at_the_deadline(little: LittleWeb, stack: AsyncExitStack) -> None:
+    urls = [little.find(f"{letter}.example", f"/{letter}") for letter in "abcde"]
+    for letter in "abcde":
+        little.site.hangs(f"/{letter}")
+    live = await little.opened(stack)
+    began = time.monotonic()
+    looked = await live.look(QUESTION, Live("always", within_s=3))
+    assert time.monotonic() - began < 3.5
+    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, TOO_LATE) for url in urls}
+
+
+async def test_a_look_that_is_cancelled_ends_its_fetches(little: LittleWeb, stack: AsyncExitStack) -> None:
+    for letter in "abc":
+        little.find(f"{letter}.example", f"/{letter}")
+        little.site.hangs(f"/{letter}")
+    live = await little.opened(stack)
+    before = asyncio.all_tasks()
+    look = asyncio.create_task(live.look(QUESTION, Live("always", within_s=60)))
+    async with asyncio.timeout(20):
+        while not all(little.site.asked(f"/{letter}") for letter in "abc"):  # noqa: ASYNC110 - a server's own state
+            await asyncio.sleep(0.01)
+        look.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await look
+        while little.site.open:  # noqa: ASYNC110 - the server hears of it a moment later
+            await asyncio.sleep(0.01)
+    left = [repr(task.get_coro()) for task in asyncio.all_tasks() - before]
+    assert not [one for one in left if "_Look" in one or "Pages" in one or "WebSearch" in one or "embed" in one]
+
+
+async def test_a_long_page_is_measured_where_it_is_likeliest(little: LittleWeb, stack: AsyncExitStack) -> None:
+    filler = "Matter of the harbour is told here at length, and nobody asked for it. " * 20
+    parts = "".join(f"<h2>Part {n}</h2><p>{n} {filler}</p>" for n in range(40))
+    text = f"<article><h1>Harbour</h1>{parts}<h2>Light</h2><p>{ANSWER * 3}</p></article>"
+    body = f"<html><head><title>Harbour</title></head><body>{text}</body></html>"
+    little.site.html("/long", body)
+    little.find("a.example", "/long")
+    embedder = LittleEmbedder()
+    [page] = (await (await little.opened(stack, embedder)).look(QUESTION, Live("always"))).pages
+    assert len(page.chunks) > len(page.measured) == len(embedder.passages) == 12
+    assert {0, 1, 2} <= page.measured.keys()
+    assert any(ANSWER in page.chunks[place].text for place in page.measured)
+
+
+async def test_without_an_embedder_nothing_is_compared(little: LittleWeb, stack: AsyncExitStack) -> None:
+    little.put("a.example", "/a", ANSWER)
+    embedder = LittleEmbedder()
+    live = await little.opened(stack, embedder)
+    embedder.broken = True
+    with pytest.raises(EmbedderError):
+        await live.look(QUESTION, Live("always"))
