@@ -61,6 +61,7 @@ eval: dev
 	.venv/bin/python scripts/eval_retrieval.py
 	.venv/bin/python scripts/eval_documents.py
 	.venv/bin/python scripts/eval_followups.py
+	.venv/bin/python scripts/eval_extraction.py
 
 format: dev
 	@.venv/bin/ruff check --fix .

@@ -105,7 +105,7 @@ _MEANING = {
     "KVASIR_SEARXNG_URL": "an address that begins with http:// or https://, without a password",
 }
 _OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
-_DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_TEST_WEAVIATE"}
+_DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_EVAL_PAGES", "KVASIR_TEST_WEAVIATE"}
 """Read by the tests and the evaluation alone."""
 
 

@@ -30,7 +30,7 @@ _INLINE: Final = frozenset({
 _INLINE_MARKS: Final = {"br": "\n", "code": "`"}
 _MARKED: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
-_BLOCK = re.compile(r"```.*?\n```|(?:(?!\n\n).)+", re.DOTALL)
+_BLOCK = re.compile(r"```.*?\n```|\S(?:(?!\n\n).)*", re.DOTALL)
 """A block of code, or what lies between blank lines."""
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
@@ -38,6 +38,10 @@ _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
 _PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
 _MIN_MAIN_CHARACTERS = 200
 """A ``main`` or lone ``article`` with less text than this beside a larger body is not the main text."""
+_HEADED_CHARACTERS = 200
+"""A heading outside the main text ("Related articles") is dropped if it heads less of it than this."""
+_MIN_FOUND_SHARE = 0.5
+"""Fewer characters of an extracted main text than this in a marked one: it stands elsewhere."""
 _MIN_MAIN_SHARE = 0.1
 """An extracted main text with less than this of the page's text has missed it."""
 
@@ -48,8 +52,8 @@ def parse_html(data: bytes, document: str, media_type: str | None = None) -> Doc
     tree = LexborHTMLParser(html)
     main, inside = _main(tree)
     sections = _sections(main, page_furniture=not inside)
-    if not inside and MAIN_TEXT in (media_type or ""):
-        sections = _main_sections(html, sections)
+    if MAIN_TEXT in (media_type or ""):
+        sections = _main_sections(html, tree, sections)
     return titled(_title(tree, sections) or name_title(document), sections)
 
 
@@ -60,24 +64,37 @@ def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section
     return writer.sections()
 
 
-def _main_sections(html: str, whole: tuple[Section, ...]) -> tuple[Section, ...]:
-    """Return what belongs to the main text of a page that does not mark it; all of it where too little is found.
+def _main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Return what belongs to a page's main text; all that is marked as such where too little is found.
 
-    Code and tables are hardly ever furniture, and are kept wherever something beside them is.
+    An element that a page marks as its main text mostly holds comments, teasers and buttons too; and some pages put
+    their text into what is furniture elsewhere, an aside or one form around everything.
     """
     extracted = main_text(html)
     if not extracted:
-        return whole
+        return marked
     is_main = belongs(extracted)
-    kept = [replace(section, text="\n\n".join(_kept(section.text, is_main))) for section in whole]
-    sections = tuple(section for section in kept if section.text)
-    return sections if _characters(sections) >= _MIN_MAIN_SHARE * _characters(whole) else whole
+    kept = _main_parts(marked, is_main)
+    if _characters(kept) < _MIN_FOUND_SHARE * len(extracted):
+        kept = _main_parts(_sections(tree.body, page_furniture=False), is_main)
+    return kept if _characters(kept) >= _MIN_MAIN_SHARE * _characters(marked) else marked
 
 
-def _kept(text: str, is_main: Callable[[str], bool]) -> list[str]:
-    blocks = [block for block in _BLOCK.findall(text) if block.strip()]
-    main = [block for block in blocks if is_main(block)]
-    return [block for block in blocks if block in main or block.startswith(("```", "| "))] if main else []
+def _main_parts(sections: tuple[Section, ...], is_main: Callable[[str], bool]) -> tuple[Section, ...]:
+    return tuple(part for section in sections if (part := _main_part(section, is_main)).text)
+
+
+def _main_part(section: Section, is_main: Callable[[str], bool]) -> Section:
+    """Return a section with the blocks that are of the main text, and its heading if that is or heads enough of it.
+
+    Code and tables are hardly ever furniture, and are kept wherever something beside them is.
+    """
+    blocks = _BLOCK.findall(section.text)
+    main = [is_main(block) for block in blocks]
+    kept = [block for block, is_it in zip(blocks, main, strict=True) if is_it or block.startswith(("```", "| "))]
+    text = "\n\n".join(kept) if any(main) else ""
+    headed = len(text) >= _HEADED_CHARACTERS or not section.headings or is_main(section.headings[-1])
+    return replace(section, headings=section.headings if headed else section.headings[:-1], text=text)
 
 
 def _characters(sections: tuple[Section, ...]) -> int:

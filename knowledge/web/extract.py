@@ -1,12 +1,14 @@
-"""A strange page's main text, by trafilatura: for pages that do not mark it themselves.
+"""A strange page's main text, by trafilatura.
 
 Runs in the parsing process, where what a page does to a library costs that page alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Final
 from urllib.parse import urljoin
 
@@ -19,7 +21,8 @@ _LONGEST_NAME = 300
 
 _RUN = 8
 """Letters in a row that are looked for."""
-_SHARE = 0.5
+_SHARE = 0.85
+_NO_LETTERS = re.compile(r"[\W_]+")
 
 MAIN_TEXT: Final = "main-text=yes"
 """A parameter of ``text/html`` in ``Content.media_type``: a page from the web, whose main text alone counts."""
@@ -31,9 +34,7 @@ def main_text(html: str) -> str | None:
         return None
     import trafilatura  # noqa: PLC0415 - for the parsing process alone
 
-    return trafilatura.extract(
-        html, output_format="txt", include_comments=False, include_tables=True, favor_recall=True
-    )
+    return trafilatura.extract(html, output_format="txt", include_comments=False, include_tables=True)
 
 
 def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]:
@@ -48,17 +49,23 @@ def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]
 def belongs(text: str) -> Callable[[str], bool]:
     """Return what tells whether most of a block stands in a main text, whatever blanks and marks lie between."""
     words = _letters(text)
-    runs = {words[start : start + _RUN] for start in range(len(words) - _RUN + 1)}
+    lines = {_letters(line) for line in text.splitlines()}
+
+    @cache
+    def runs() -> set[str]:
+        return {words[start : start + _RUN] for start in range(len(words) - _RUN + 1)}
 
     def block_belongs(block: str) -> bool:
         letters = _letters(block)
         if len(letters) < _RUN:
-            return bool(letters) and letters in words
-        found = sum(letters[start : start + _RUN] in runs for start in range(len(letters) - _RUN + 1))
+            return bool(letters) and letters in lines
+        if letters in words:
+            return True
+        found = sum(letters[start : start + _RUN] in runs() for start in range(len(letters) - _RUN + 1))
         return found >= _SHARE * (len(letters) - _RUN + 1)
 
     return block_belongs
 
 
 def _letters(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum())
+    return _NO_LETTERS.sub("", text.lower())

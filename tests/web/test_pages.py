@@ -197,6 +197,32 @@ def test_the_main_text_of_a_page_that_does_not_mark_it() -> None:
     assert [(section.headings, section.anchor) for section in found.sections][-1] == (("Carry over",), "carry")
 
 
-def test_a_page_that_marks_its_main_text_is_taken_at_its_word() -> None:
-    marked = UNMARKED.replace("<div class=content>", "<main>").replace("</pre></div>", "<p>short</p></pre></main>")
-    assert parse_html(marked.encode(), "x", f"text/html; {MAIN_TEXT}") == parse_html(marked.encode(), "x", "text/html")
+def _text_of(html: str) -> str:
+    return "\n".join(section.text for section in parse_html(html.encode(), "x", f"text/html; {MAIN_TEXT}").sections)
+
+
+TEASERS = "".join(f"<a href=/{n}><b>Another story {n}</b></a> <span>3 comments</span><br>" for n in range(9))
+
+
+def test_furniture_inside_what_a_page_marks_as_its_main_text_is_left_out() -> None:
+    marked = UNMARKED.replace("<div class=content>", "<main>").replace(
+        "</pre></div>", f"</pre><div class=comments><h2>More of it</h2>{TEASERS}</div></main>"
+    )
+    text = _text_of(marked)
+    assert "Another story" not in text
+    assert all(part in text for part in ("thirty days", "| A | 30 |", "kubectl get pods"))
+
+
+def test_code_is_kept_whole_over_its_blank_lines() -> None:
+    code = "def f():\n    return 1\n\n\ndef g():\n    return 2"
+    listing = f"<figure><pre><code>{code}</code></pre></figure>"  # which trafilatura leaves out
+    text = _text_of(UNMARKED.replace("<pre><code>kubectl get pods</code></pre>", listing))
+    assert f"```\n{code}\n```" in text
+
+
+@pytest.mark.parametrize("tag", ["form", "aside", "header"])
+def test_a_main_text_that_stands_in_what_is_furniture_elsewhere_is_found(tag: str) -> None:
+    wrapped = UNMARKED.replace("<body>", f"<body><{tag} id=aspnetForm>").replace("</body>", f"</{tag}></body>")
+    assert "thirty days" in _text_of(wrapped)
+    marked = f"<main>{'Accept. ' * 40}</main>"
+    assert "thirty days" in _text_of(wrapped.replace(f"<{tag} ", f"{marked}<{tag} "))

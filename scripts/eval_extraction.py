@@ -1,0 +1,157 @@
+"""How much of a page's main text is found, and how little of its furniture: on trafilatura's own evaluation pages.
+
+990 pages, each annotated with segments that belong to the main text and segments that do not. Counted as their
+``tests/eval_common.py`` counts: a segment is found if it stands in the text once blanks are made alike; all segments of
+all pages make one precision, recall, accuracy and F-score. "trafilatura" is its plain call of the same run, with the
+options of its own evaluation; "kvasir" is what a passage of such a page would be made of (headings and text).
+
+The pages are not Kvasir's to give: they are those of https://github.com/adbar/trafilatura at the commit below.
+
+    git clone https://github.com/adbar/trafilatura && cd trafilatura && git checkout COMMIT
+    KVASIR_EVAL_PAGES=…/trafilatura/tests scripts/eval_extraction.py [--misses]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import trafilatura
+
+from knowledge.parsing.web_page import parse_html
+from knowledge.web.extract import MAIN_TEXT
+
+COMMIT = "e90b0ef51ab026fdb905fb6c5b3c84dd3d784fd5"
+CHECKSUM = "b443dcaae4d0aa2097a1abc780495635786b5cb2b33a01787f20879a25a8e133"
+"""Of annotations and pages, as ``tests/eval_gate.py`` there makes it."""
+PUBLISHED_F = 0.924
+"""Of trafilatura 2.2.0 (standard), 2026-08-04, by its own documentation."""
+_BLANKS = re.compile(r"\s+")
+
+Extract = Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page and what was written down about it."""
+
+    url: str
+    data: bytes
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Segments counted over pages: wanted and found, unwanted and found, wanted and missed, unwanted and left out."""
+
+    right: int
+    wrong: int
+    missed: int
+    left_out: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """Return one line of figures."""
+        precision, recall = self.right / (self.right + self.wrong), self.right / (self.right + self.missed)
+        accuracy = (self.right + self.left_out) / (self.right + self.wrong + self.missed + self.left_out)
+        return f"precision {precision:.3f}, recall {recall:.3f}, accuracy {accuracy:.3f}, F-score {self.f:.4f}"
+
+    @property
+    def f(self) -> float:
+        """Return the F-score, 0 to 1."""
+        return 2 * self.right / (2 * self.right + self.wrong + self.missed)
+
+
+def pages_or_exit() -> list[Page]:
+    """Return the pages of KVASIR_EVAL_PAGES; without them, or with others, say where they are and exit with 2."""
+    given = os.environ.get("KVASIR_EVAL_PAGES")
+    pages, checksum = _read(Path(given)) if given and (Path(given) / "evaldata.json").is_file() else ([], "")
+    if checksum == CHECKSUM:
+        return pages
+    reason = f"KVASIR_EVAL_PAGES ({given}) lacks them or holds others" if given else "KVASIR_EVAL_PAGES is not set"
+    print(
+        f"This needs trafilatura's evaluation pages, and {reason}. It names the folder tests of\n"
+        f"  https://github.com/adbar/trafilatura at commit {COMMIT}\n"
+        f"    sha256 {CHECKSUM} (of annotations and pages, as its eval_gate.py makes it)",
+        file=sys.stderr,
+    )
+    sys.exit(2)
+
+
+def _read(folder: Path) -> tuple[list[Page], str]:
+    written = (folder / "evaldata.json").read_bytes()
+    digest = hashlib.sha256(written)
+    pages = []
+    for url, item in sorted(json.loads(written).items()):
+        place = next(
+            (f"{sub}/{item['file']}" for sub in ("cache", "eval") if (folder / sub / item["file"]).is_file()), ""
+        )
+        data = (folder / place).read_bytes() if place else b""
+        digest.update(place.encode() + data)
+        pages.append(Page(url, data, tuple(map(_even, item["with"])), tuple(map(_even, item["without"]))))
+    return pages, digest.hexdigest()
+
+
+def _even(text: str) -> str:
+    return _BLANKS.sub(" ", text).strip()
+
+
+def by_kvasir(data: bytes) -> str:
+    """Return what passages are made of."""
+    document = parse_html(data, "page.html", f"text/html; {MAIN_TEXT}")
+    return "\n\n".join(part for section in document.sections for part in (*section.headings[-1:], section.text))
+
+
+def by_trafilatura(data: bytes) -> str:
+    """Return what trafilatura finds by itself."""
+    found = trafilatura.extract(data, include_comments=False, include_tables=True, include_formatting=False)
+    return found or ""
+
+
+def scored(extract: Extract, pages: Sequence[Page], tell: Callable[[str], None]) -> Score:
+    """Extract every page, one after the other, and count."""
+    right = wrong = missed = left_out = 0
+    seconds = 0.0
+    for page in pages:
+        began = time.process_time()
+        text = extract(page.data)
+        seconds += time.process_time() - began
+        text = _even(text)
+        absent = [segment for segment in page.wanted if segment not in text]
+        present = [segment for segment in page.unwanted if segment in text]
+        right, missed = right + len(page.wanted) - len(absent), missed + len(absent)
+        wrong, left_out = wrong + len(present), left_out + len(page.unwanted) - len(present)
+        if absent or present:
+            tell(f"{page.url}\n  missed {absent}\n  taken {present}")
+    return Score(right, wrong, missed, left_out, seconds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--misses", action="store_true", help="print what Kvasir misses and takes too much")
+    tell_misses = parser.parse_args().misses
+    pages = pages_or_exit()
+    segments = sum(len(page.wanted) for page in pages), sum(len(page.unwanted) for page in pages)
+    print(f"{len(pages)} pages, {segments[0]} wanted and {segments[1]} unwanted segments; published: {PUBLISHED_F}")
+    silent: Callable[[str], None] = lambda _: None  # noqa: E731
+    for name, extract in (("trafilatura", by_trafilatura), ("kvasir", by_kvasir)):
+        tell = partial(print, flush=True) if tell_misses and extract is by_kvasir else silent
+        score = scored(extract, pages, tell)
+        print(f"{name}: {score}, {len(pages) / score.seconds:.1f} pages a second on one core", flush=True)
+
+
+if __name__ == "__main__":
+    main()
