@@ -137,7 +137,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         shelf = Shelf(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
             shelf.read.set()
-        metrics = Metrics(engine.status, engine.vitals)
+        metrics = Metrics(engine.status, engine.vitals, engine.line)
         await stack.enter_async_context(metrics_served(metrics, settings.metrics_host, settings.metrics_port))
         deps = SlackDeps(
             ledger=ledger,

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from bot.errors import BotError
 from engine.errors import EngineError
+from engine.gate import Line
 from engine.interfaces import ANYBODY, Asker, ChatEngine, Delta, Done, Message, Sampling, State, Status, Usage, Waiting
 from engine.local import Vitals
 
@@ -29,7 +30,7 @@ class MetricsPortTaken(BotError):
 class Metrics:
     """The numbers and the registry that holds them; one a process."""
 
-    def __init__(self, status: Callable[[], Status], vitals: Callable[[], Vitals]) -> None:
+    def __init__(self, status: Callable[[], Status], vitals: Callable[[], Vitals], line: Callable[[], Line]) -> None:
         """Take where the engine's state is looked up at each scrape."""
         self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -50,7 +51,7 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
-        self.registry.register(_EngineState(status, vitals))
+        self.registry.register(_EngineState(status, vitals, line))
 
     def began(self, seconds: float) -> None:
         """Count a first token."""
@@ -70,17 +71,22 @@ class Metrics:
 class _EngineState(Collector):
     """Looks the engine up when it is scraped, so that no number is ever stale."""
 
-    def __init__(self, status: Callable[[], Status], vitals: Callable[[], Vitals]) -> None:
+    def __init__(self, status: Callable[[], Status], vitals: Callable[[], Vitals], line: Callable[[], Line]) -> None:
         self._status = status
         self._vitals = vitals
+        self._line = line
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the state as one gauge a state, and the process's figures."""
-        now, vitals = self._status().state, self._vitals()
+        """Yield the state as one gauge a state, the line, and the process's figures."""
+        now, vitals, line = self._status().state, self._vitals(), self._line()
         states = GaugeMetricFamily("kvasir_engine_state", "1 for the state that the engine is in.", labels=["state"])
         for state in State:
             states.add_metric([state.value], float(state is now))
         yield states
+        yield GaugeMetricFamily(
+            "kvasir_engine_waiting", "Questions that wait for a turn before the engine.", value=line.waiting
+        )
+        yield GaugeMetricFamily("kvasir_engine_running", "Questions that are with the engine.", value=line.running)
         yield GaugeMetricFamily(
             "kvasir_engine_restarts",
             "Starts of the engine's process after the first, since it was last brought up.",

@@ -20,8 +20,18 @@ class GatePolicy:
     waiting: int = 256
     wait_s: float = 300.0
     """Longer than this nobody waits for a turn."""
+    tell_after_s: float = 0.2
+    """Nobody is told of a shorter wait; and who asks at the same moment is in the line by then, and reckoned with."""
     tell_every_s: float = 2.0
     """Between two looks at where one stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How many questions stand before the engine and are with it at one moment, as one process sees it."""
+
+    waiting: int = 0
+    running: int = 0
 
 
 class Gate:
@@ -52,6 +62,11 @@ class Gate:
     def running(self) -> int:
         """Return how many requests are being answered."""
         return self._queue.running
+
+    @property
+    def line(self) -> Line:
+        """Return both."""
+        return Line(self.waiting, self.running)
 
     async def through(
         self, asker: Asker, prompt_tokens: int, max_tokens: int, send: Callable[[], AsyncGenerator[Delta, None]]
@@ -88,23 +103,28 @@ class Gate:
 
     async def _turn(self, request_id: int) -> AsyncGenerator[Waiting, None]:
         """Yield where a request stands as that changes, until it is its turn."""
-        turn = self._turns[request_id]
+        turn, patience_s = self._turns[request_id], self.policy.tell_after_s
         told: Place | None = None
         self._move()
-        while not turn.is_set():
+        while not await self._came(turn, patience_s):
+            if (late := self._queue.late(request_id, self._now())) is not None:
+                raise late
             place = self._place(request_id)
             if place != told:
                 told = place
                 yield Waiting(place.position, place.eta_s)
-            try:
-                async with asyncio.timeout(self.policy.tell_every_s):
-                    await turn.wait()
-            except TimeoutError:
-                self._move()  # there may be more places than before
-            if not turn.is_set() and (late := self._queue.late(request_id, self._now())) is not None:
-                raise late
+            patience_s = self.policy.tell_every_s
         if told is not None:
             yield Waiting(0, 0.0)
+
+    async def _came(self, turn: asyncio.Event, patience_s: float) -> bool:
+        """Wait so long for a turn; say whether it came."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await turn.wait()
+        except TimeoutError:
+            self._move()  # there may be more places than before
+        return turn.is_set()
 
     def _move(self) -> None:
         for request_id in self._queue.take(self._now(), self._width()):
@@ -119,18 +139,21 @@ class Gate:
 
     async def _measured(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """Yield an answer; note how long it took, also where it was not read to its end: its place was taken."""
-        began_s, pieces = self._now(), 0
+        began_s, pieces, load = self._now(), 0, 0
         first_s: float | None = None
+        tokens: int | None = None
         try:
             async with aclosing(deltas):
                 async for delta in deltas:
                     if isinstance(delta, Content | Reasoning):
-                        first_s, pieces = self._now() if first_s is None else first_s, pieces + 1
+                        first_s = self._now() if first_s is None else first_s
+                        pieces, load = pieces + 1, load + self.running
                     elif isinstance(delta, Again):
-                        first_s, pieces = None, 0
+                        first_s, pieces, load = None, 0, 0
                     elif isinstance(delta, Done):
-                        pieces = delta.usage.completion_tokens or pieces
+                        tokens = delta.usage.completion_tokens
                     yield delta
         finally:
             if first_s is not None:
-                self._queue.rates.measured(first_s - began_s, self._now() - first_s, pieces)
+                ended_s = self._now()
+                self._queue.rates.measured(first_s - began_s, ended_s - first_s, tokens or pieces, load / pieces)

@@ -16,7 +16,7 @@ from engine.connection import COMING, Connection
 from engine.control import Asked, Order, ask, listening
 from engine.elsewhere import follow
 from engine.errors import InstallError
-from engine.gate import Gate
+from engine.gate import Gate, Line
 from engine.hardware import Machine, probe
 from engine.install import Installer, UnpackWheel
 from engine.interfaces import ANYBODY, Asker, Control, Delta, Message, Sampling, State, Status
@@ -117,6 +117,10 @@ class Engine:
     def vitals(self) -> Vitals:
         """Return how this process's engine fares; zeros where it is somebody else's."""
         return self._local.vitals()
+
+    def line(self) -> Line:
+        """Return how many of this process's questions wait for a turn, and how many are being answered."""
+        return self._gate.line
 
     async def start(self, *, install: bool = True) -> None:
         """Begin to bring the engine up, in a task of its own, and return at once; a second call does nothing.

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
 from engine.errors import EngineInterrupted
+from engine.gate import Line
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
 from engine.local import Vitals
 
@@ -58,7 +59,9 @@ def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
 
 
 def _measured(engine: _Engine) -> tuple[MeasuredEngine, Metrics]:
-    metrics = Metrics(engine.status, lambda: Vitals(starts=3, rungs_down=2, rung_up=True, ready_after_s=41.5))
+    metrics = Metrics(
+        engine.status, lambda: Vitals(starts=3, rungs_down=2, rung_up=True, ready_after_s=41.5), lambda: Line(7, 2)
+    )
     return MeasuredEngine(engine, metrics), metrics
 
 
@@ -90,6 +93,7 @@ async def test_the_engines_state_is_that_of_the_scrape() -> None:
     assert numbers["kvasir_engine_restarts", ""] == 2
     assert numbers["kvasir_engine_rungs_down", ""] == 2
     assert numbers["kvasir_engine_rung_up_proposed", ""] == 1
+    assert (numbers["kvasir_engine_waiting", ""], numbers["kvasir_engine_running", ""]) == (7, 2)
     assert numbers["kvasir_engine_ready_after_seconds", ""] == 41.5
 
 

@@ -22,9 +22,9 @@ def asked(
     return Request(number, person, 0, tokens, at, begin_by, **more)
 
 
-def measured(service_s: float, tokens: int = 100) -> Rates:
+def measured(service_s: float, tokens: int = 100, load: float = 1.0) -> Rates:
     rates = Rates()
-    rates.measured(0.0, service_s, tokens)
+    rates.measured(0.0, service_s, tokens, load)
     return rates
 
 
@@ -112,7 +112,7 @@ def test_the_estimate_is_right_where_answers_take_what_they_took(
     people: list[str], width: int, service_s: float, cancelled: set[int]
 ) -> None:
     """Whoever waits begins when it was said, to the rounding, also after others were cancelled."""
-    queue = Queue(100, measured(service_s))
+    queue = Queue(100, measured(service_s, load=width))
     for number, person in enumerate(people):
         queue.enter(asked(number, person), 0.0, width)
     for number in cancelled:
@@ -135,10 +135,31 @@ def test_the_estimate_stays_near_where_answers_differ(services_s: list[float]) -
     assert queue.take(0.0, 1) == [0]
     assert queue.places(0.0, 1)[1].eta_s is None
     for service_s in services_s:
-        queue.rates.measured(0.1, service_s, 100)
+        queue.rates.measured(0.1, service_s, 100, 1)
     eta_s = queue.places(0.0, 1)[1].eta_s
     assert eta_s is not None
     assert min(services_s) <= eta_s <= max(services_s) + 0.1
+
+
+def test_an_answer_among_others_takes_longer_and_each_load_is_remembered() -> None:
+    """What is known of an idle engine is no promise for a full one; ten quiet answers do not undo a busy hour."""
+    rates = Rates()
+    assert rates.service_s(100, 8) is None
+    rates.measured(0.5, 5.0, 100, 1)
+    guessed_s = rates.service_s(100, 8)
+    assert guessed_s is not None
+    assert 8 < guessed_s < 20
+    rates.measured(2.0, 10.0, 100, 7.6)
+    for _ in range(10):
+        rates.measured(0.5, 5.0, 100, 1.2)
+    assert rates.service_s(100, 8) == pytest.approx(12.0, rel=0.05)
+    assert rates.service_s(100, 1) == pytest.approx(5.5, rel=0.1)
+
+
+def test_an_answer_that_may_be_no_longer_takes_no_longer() -> None:
+    rates = measured(10.0, tokens=100, load=4)
+    assert rates.service_s(50, 4) == pytest.approx(5.0)
+    assert rates.service_s(5000, 4) == pytest.approx(10.0)
 
 
 def test_a_full_queue_says_so() -> None:

@@ -226,6 +226,33 @@ async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
     assert (made._gate.waiting, made._gate.running) == (0, 0)
 
 
+async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: FakeSglang, engine: Make) -> None:
+    """One asks six, and five others one each right after: the sixth is told at once that it comes last."""
+    made = await up(engine(sglang.url, people=1))
+    gated = Gated(sglang)
+    sixth: list[Delta] = []
+    tasks = [asking(made, f"a{number}", "a", sixth if number == 5 else None) for number in range(6)]
+    tasks += [asking(made, f"b{number}", f"b{number}") for number in range(5)]
+    await until(lambda: bool(sixth))
+    assert sixth[0] == Waiting(10, None)
+    for name in ("a0", "a1", "a2", "a3", "a4", "a5", "b0", "b1", "b2", "b3", "b4"):
+        gated.let(name)
+    await asyncio.gather(*tasks)
+    assert gated.begun[-1] == "a5"
+
+
+async def test_a_short_wait_is_not_told(sglang: FakeSglang, engine: Make) -> None:
+    made = await up(engine(sglang.url, people=1, gate=GatePolicy(tell_after_s=30.0)))
+    gated = Gated(sglang)
+    got: list[Delta] = []
+    tasks = [asking(made, "1", "a"), asking(made, "2", "b", got)]
+    await until(lambda: made._gate.waiting == 1)
+    gated.let("1")
+    gated.let("2")
+    await asyncio.gather(*tasks)
+    assert got == [Content("2"), Done("stop", got[-1].usage)]  # type: ignore[union-attr]
+
+
 async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Make) -> None:
     """And cancelled while it is answered, the server hears of it at once and the next begins."""
     made = await up(engine(sglang.url, people=1))
