@@ -81,8 +81,10 @@ class WebSearch:
         known = self._memory.get(wish)
         if known is not None:
             return known
-        results = await self._ask_in_order(wish, time.monotonic() + within_s)
-        self._memory.put(wish, results, KEPT_S if results.provider else KEPT_FAILURES_S)
+        due = time.monotonic() + within_s
+        results = await self._ask_in_order(wish, due)
+        if results.provider or time.monotonic() < due:  # who has more time is to have it
+            self._memory.put(wish, results, KEPT_S if results.provider else KEPT_FAILURES_S)
         return results
 
     async def close(self) -> None:
@@ -102,7 +104,7 @@ class WebSearch:
                 troubles.append(f"{provider.name} is left alone for {breaker.open_s:.0f} s more, as it kept failing.")
                 continue
             others = any(later.open_s == 0 for _, later in self._providers[place + 1 :])
-            given_s = max(left_s * _SHARE, min(left_s, _FAIR_S)) if others else left_s
+            given_s = left_s * _SHARE if others else left_s
             try:
                 found = await _asked(provider, breaker, wish, given_s)
             except ProviderError as error:

@@ -1,0 +1,192 @@
+"""The pure parts: dates, results, the breaker's table, what may be dialled, one page's many addresses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.errors import FetchRefused
+from knowledge.web.canonical import same_page
+from knowledge.web.guard import Rules, judge_address, judge_url
+from knowledge.web.searching.breaker import FAILURES, FIRST_REST_S, LONGEST_PATIENCE_S, LONGEST_REST_S, Breaker
+from knowledge.web.searching.dates import published
+from knowledge.web.searching.registry import only, providers
+from knowledge.web.searching.results import narrowed
+from knowledge.web.settings import PROVIDERS, SearchSettings, WebSettings
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ALL = SearchSettings(
+    PROVIDERS,
+    "http://searxng:8080",
+    {name: f"key-of-{name}" for name in ("brave", "tavily", "exa", "serper")},
+    ("https://docs.example.com/guide/",),
+)
+
+
+# ── Dates ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("told", "date"),
+    [
+        ("2026-03-05T10:11:12Z", datetime(2026, 3, 5, 10, 11, 12, tzinfo=UTC)),
+        ("2026-03-05T10:11:12.000+08:00", datetime(2026, 3, 5, 2, 11, 12, tzinfo=UTC)),
+        ("2026-03-05", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("Thu, 05 Mar 2026 10:11:12 GMT", datetime(2026, 3, 5, 10, 11, 12, tzinfo=UTC)),
+        ("Mar 5, 2026", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("March 5, 2026", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("5 Mar. 2026", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("2026/3/5", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("2026年3月5日", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("3 days ago", NOW - timedelta(days=3)),
+        ("an hour ago", NOW - timedelta(hours=1)),
+        ("2 weeks ago", NOW - timedelta(days=14)),
+        ("yesterday", NOW - timedelta(days=1)),
+        ("3天前", NOW - timedelta(days=3)),
+        ("5 小时前", NOW - timedelta(hours=5)),
+        ("2个月前", NOW - timedelta(days=60.8)),
+        ("昨天", NOW - timedelta(days=1)),
+    ],
+)
+def test_dates_as_providers_say_them(told: str, date: datetime) -> None:
+    assert published(told, NOW) == date
+
+
+@pytest.mark.parametrize(
+    "told", ["", "soon", "2026-13-45", "9999-12-31", "2028-01-01", "9999 years ago", "1", None, 3, ["x"], "x" * 100_000]
+)
+def test_what_is_no_date_of_a_page(told: object) -> None:
+    assert published(told, NOW) is None
+
+
+@given(st.text(max_size=80))
+def test_no_text_breaks_the_reading_of_dates(told: str) -> None:
+    date = published(told, NOW)
+    assert date is None or date.tzinfo is UTC
+
+
+# ── Queries and addresses ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_query_is_narrowed_as_search_engines_read_it() -> None:
+    assert narrowed("a b", frozenset()) == "a b"
+    assert narrowed("a b", frozenset({"x.org"})) == "a b site:x.org"
+    assert narrowed("a b", frozenset({"y.org", "x.org"})) == "a b (site:x.org OR site:y.org)"
+    assert narrowed("a b", frozenset(f"{n}.org" for n in range(9))) == "a b"
+
+
+@given(st.text(max_size=60))
+def test_no_address_breaks_the_telling_alike(url: str) -> None:
+    same_page(url)
+    same_page(f"https://example.com/{url}")
+
+
+def test_pages_that_differ_are_told_apart() -> None:
+    pages = [
+        "https://example.com/a", "https://example.com/b", "https://docs.example.com/a", "https://example.com:8443/a",
+        "https://example.com/a?page=2", "https://example.com/a?page=3", "https://example.com/A", "https://example.com/",
+    ]  # fmt: skip
+    assert len({same_page(page) for page in pages}) == len(pages)
+
+
+# ── The breaker ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_trial_that_fails_doubles_the_rest() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    for _ in range(FAILURES):
+        assert breaker.admits()
+        breaker.failed()
+    rests = []
+    for _ in range(8):
+        rests.append(breaker.open_s)
+        now[0] += breaker.open_s
+        assert breaker.admits()
+        breaker.failed()
+    assert rests[:3] == [FIRST_REST_S, 2 * FIRST_REST_S, 4 * FIRST_REST_S]
+    assert rests[-1] == LONGEST_REST_S
+
+
+@given(st.floats(0, 1e9) | st.none())
+def test_patience_has_bounds(asked: float | None) -> None:
+    breaker = Breaker(lambda: 0.0)
+    assert breaker.admits()
+    breaker.asked_to_wait(asked)
+    assert 1 <= breaker.open_s <= LONGEST_PATIENCE_S
+
+
+STEPS = st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "give up", "later"]), max_size=60)
+
+
+@given(STEPS)
+def test_an_open_breaker_admits_nobody_and_a_half_open_one_a_single_caller(steps: list[str]) -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    asking = 0
+    for step in steps:
+        was_open, trial = breaker.open_s > 0, breaker._until is not None
+        if step == "ask":
+            if breaker.admits():
+                assert not was_open
+                asking += 1
+                assert not trial or breaker._tried
+                assert not breaker.admits() or not trial
+        elif step == "later":
+            now[0] += 45
+        elif asking:
+            asking -= 1
+            {
+                "succeed": breaker.succeeded,
+                "fail": breaker.failed,
+                "wait": lambda: breaker.asked_to_wait(20),
+                "give up": breaker.abandoned,
+            }[step]()
+            assert step != "succeed" or breaker.open_s == 0
+            assert step != "wait" or breaker.open_s == 20
+
+
+# ── Who is asked, and what they may dial ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_providers_come_in_the_order_that_is_configured() -> None:
+    made = providers(ALL, WebSettings(), Rules())
+    assert [one.name for one in made] == list(PROVIDERS)
+    for one in made:
+        await one.close()
+    assert [one.name for one in providers(SearchSettings(("exa",), keys={"exa": "k"}), WebSettings(), Rules())] == [
+        "exa"
+    ]
+
+
+@pytest.mark.parametrize("name", [*PROVIDERS, "bing"])
+def test_who_lacks_what_it_needs_is_not_made(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        providers(SearchSettings((name,)), WebSettings(), Rules())
+
+
+def test_settings_and_providers_show_no_key() -> None:
+    assert "key-of" not in repr(ALL)
+    assert "key-of" not in repr([vars(one) for one in providers(ALL, WebSettings(), Rules())])
+
+
+@pytest.mark.parametrize(
+    "address", ["http://10.1.2.3:8080", "http://searxng:8080", "https://[fd12::1]/sx", "http://127.0.0.1"]
+)
+def test_the_host_that_the_operator_named_may_be_private_and_no_other(address: str) -> None:
+    rules = only(address)
+    target = judge_url(f"{address}/search", rules)
+    judge_address("10.9.9.9", target.host, rules)
+    for other in (
+        "http://10.1.2.4:8080/",
+        "http://10.1.2.3:81/",
+        "http://searxng:81/",
+        "https://example.com/",
+    ):
+        with pytest.raises(FetchRefused):
+            judge_url(other, rules)
+    with pytest.raises(FetchRefused):
+        judge_address("169.254.169.254", target.host, rules)

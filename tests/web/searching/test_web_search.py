@@ -1,0 +1,341 @@
+"""The search as the bot sees it: order, fail-over, breakers, deadline, memory, and what leaves the house."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import pytest
+from aiohttp import web
+
+from knowledge.web.searching.provider import Found, Provider
+from knowledge.web.searching.web_search import KEPT_FAILURES_S, KEPT_S, QUERY_CHARACTERS, Results, WebSearch, shortened
+from tests.web.searching.contract import KINDS, Bench
+from tests.web.searching.fakes import Fake, Page
+
+HERE = Page("https://docs.example.com/limits", "Limits", "")
+THERE = Page("https://blog.example.org/limits", "Limits", "")
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class House:
+    """A search over two providers, Brave first, each with its server."""
+
+    def __init__(self, first: Bench, second: Bench) -> None:
+        self.clock = Clock()
+        self.first, self.second = first.fake, second.fake
+        self.search = WebSearch([first.provider(), second.provider()], now=self.clock)
+        self._asked = 0
+
+    async def ask(self, query: str = "", **wishes: object) -> Results:
+        """Search for something that was not searched for before, unless told."""
+        self._asked += 1
+        told = {"within_s": 5.0, **wishes}
+        return await self.search.search(query or f"question {self._asked}", **told)  # type: ignore[arg-type]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return len(self.first.requests), len(self.second.requests)
+
+
+@pytest.fixture
+async def house(stack: AsyncExitStack) -> House:
+    benches = [Bench(KINDS[name], KINDS[name].fake(), stack) for name in ("brave", "tavily")]
+    for bench in benches:
+        await bench.fake.start(stack)
+        bench.fake.pages = [HERE if bench is benches[0] else THERE]
+    return House(*benches)
+
+
+def failing(status: int = 500, **headers: str) -> web.Response:
+    return web.Response(status=status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+# ── Fail-over ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_first_that_answers_is_used(house: House) -> None:
+    results = await house.ask()
+    assert (results.provider, [one.url for one in results.found]) == ("brave", [HERE.url])
+    assert (results.troubles, house.counts) == ((), (1, 0))
+
+
+async def test_the_next_is_asked_where_one_fails_and_why_is_told(house: House) -> None:
+    house.first.trouble = failing()
+    results = await house.ask()
+    assert (results.provider, [one.url for one in results.found]) == ("tavily", [THERE.url])
+    assert len(results.troubles) == 1
+    assert "Brave Search" in results.troubles[0]
+
+
+async def test_the_next_is_asked_where_one_finds_nothing(house: House) -> None:
+    house.first.pages = []
+    assert (await house.ask()).provider == "tavily"
+    house.second.pages = []
+    results = await house.ask()
+    assert results == Results((), "brave", ())
+
+
+async def test_nobody_answers(house: House) -> None:
+    house.first.trouble = house.second.trouble = failing()
+    results = await house.ask()
+    assert (results.found, results.provider, len(results.troubles)) == ((), "", 2)
+
+
+async def test_nobody_is_configured() -> None:
+    results = await WebSearch([]).search("x", within_s=1)
+    assert results.provider == ""
+    assert "KVASIR_SEARXNG_URL" in results.troubles[0]
+
+
+# ── Breakers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_fails_three_times_is_left_alone_then_tried_once(house: House) -> None:
+    house.first.trouble = failing()
+    for _ in range(5):
+        assert (await house.ask()).provider == "tavily"
+    assert house.counts == (3, 5)
+    assert "left alone" in (await house.ask()).troubles[0]
+    house.clock.now += 30
+    await house.ask()
+    assert house.counts[0] == 4  # the trial failed: it rests twice as long
+    house.clock.now += 59
+    await house.ask()
+    assert house.counts[0] == 4
+    house.clock.now += 1
+    house.first.trouble = None
+    assert (await house.ask()).provider == "brave"
+    assert (await house.ask()).provider == "brave"
+
+
+async def test_one_success_forgets_the_failures_before(house: House) -> None:
+    for _ in range(4):
+        house.first.trouble = failing()
+        await house.ask()
+        await house.ask()
+        house.first.trouble = None
+        assert (await house.ask()).provider == "brave"
+
+
+async def test_one_of_many_searches_is_the_trial(house: House) -> None:
+    house.first.trouble = failing()
+    for _ in range(3):
+        await house.ask()
+    house.clock.now += 30
+    house.first.hanging = asyncio.Event()
+    many = asyncio.gather(*(house.ask() for _ in range(10)))
+    await asyncio.wait_for(house.first.came.wait(), 5)
+    await asyncio.sleep(0.1)
+    house.first.hanging.set()
+    assert {results.provider for results in await many} == {"tavily"}
+    assert house.counts[0] == 4
+
+
+async def test_a_trial_that_is_given_up_is_tried_again(house: House) -> None:
+    house.first.trouble = failing()
+    for _ in range(3):
+        await house.ask()
+    house.clock.now += 30
+    house.first.trouble, house.first.hanging = None, asyncio.Event()
+    house.first.came.clear()
+    trial = asyncio.create_task(house.ask())
+    await asyncio.wait_for(house.first.came.wait(), 5)
+    trial.cancel()
+    await asyncio.wait({trial})
+    house.first.hanging.set()
+    assert (await house.ask()).provider == "brave"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rest_s"),
+    [
+        (failing(429, Retry_After="120"), 120),
+        (failing(429, X_RateLimit_Remaining="0, 900", X_RateLimit_Reset="45, 1419704"), 45),
+        (failing(429, X_RateLimit_Remaining="0, 0", X_RateLimit_Reset="1, 1419704"), 3_600),
+        (failing(429), 30),
+        (failing(401), 900),
+        (failing(402), 900),
+    ],
+)
+async def test_who_asks_for_patience_or_refuses_the_key_is_left_alone_at_once(
+    house: House, trouble: web.Response, rest_s: float
+) -> None:
+    house.first.trouble = trouble
+    await house.ask()
+    house.first.trouble = None
+    house.clock.now += rest_s - 1
+    assert (await house.ask()).provider == "tavily"
+    house.clock.now += 1
+    assert (await house.ask()).provider == "brave"
+
+
+# ── Deadline ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_hangs_leaves_time_for_the_next(house: House) -> None:
+    house.first.hanging = asyncio.Event()
+    results = await house.ask(within_s=1.5)
+    assert results.provider == "tavily"
+    assert "did not answer within 0.9 s" in results.troubles[0]
+
+
+async def test_all_hang_and_the_search_ends_in_time(house: House) -> None:
+    house.first.hanging = house.second.hanging = asyncio.Event()
+    async with asyncio.timeout(10):
+        results = await house.ask(within_s=0.5)
+    assert (results.provider, results.found) == ("", ())
+
+
+async def test_who_had_no_time_has_not_failed(house: House) -> None:
+    house.first.hanging = asyncio.Event()
+    for _ in range(5):
+        await house.ask(within_s=0.1)
+    house.first.hanging.set()
+    assert (await house.ask()).provider == "brave"
+
+
+# ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_was_found_is_kept_for_a_while(house: House) -> None:
+    first = await house.ask("rate limits")
+    assert await house.ask("rate  limits ") == first
+    assert house.counts == (1, 0)
+    await house.ask("rate limits", limit=3)
+    await house.ask("rate limits", domains=frozenset({"example.com"}))
+    assert house.counts == (3, 0)
+    house.clock.now += KEPT_S
+    await house.ask("rate limits")
+    assert house.counts == (4, 0)
+
+
+async def test_that_nobody_answered_is_kept_for_a_shorter_while(house: House) -> None:
+    house.first.trouble = house.second.trouble = failing()
+    await house.ask("rate limits")
+    house.first.trouble = house.second.trouble = None
+    assert (await house.ask("rate limits")).provider == ""
+    house.clock.now += KEPT_FAILURES_S
+    assert (await house.ask("rate limits")).provider == "brave"
+
+
+async def test_a_search_that_ran_out_of_time_is_not_kept_for_one_that_has_more(house: House) -> None:
+    house.first.hanging = house.second.hanging = asyncio.Event()
+    await house.ask("rate limits", within_s=0.1)
+    house.first.hanging.set()
+    assert (await house.ask("rate limits", within_s=5)).provider == "brave"
+
+
+class Counting:
+    """A provider that finds one page for everything."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+        del limit, domains
+        self.asked += 1
+        return [Found(f"https://example.com/{query}", query, "", None)]
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def test_the_memory_is_bounded() -> None:
+    provider = Counting()
+    typed: Provider = provider
+    search = WebSearch([typed])
+    for number in range(1_000):
+        await search.search(f"q{number}", within_s=5)
+    await search.search("q999", within_s=5)
+    assert provider.asked == 1_000
+    await search.search("q1", within_s=5)
+    assert provider.asked == 1_001
+    assert len(search._memory._kept) <= 256
+
+
+# ── What is kept of what came back ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_one_page_in_many_spellings_is_found_once(house: House) -> None:
+    spellings = [
+        "https://www.example.com/docs/index.html?utm_source=x#top", "http://example.com/docs/", "https://example.com/docs",
+        "https://example.com/docs?b=2&a=1", "https://example.com/docs?a=1&b=2&gclid=3", "https://EXAMPLE.com/a/../docs",
+        "https://example.com/other",
+    ]  # fmt: skip
+    house.first.pages = [Page(url, "x", "") for url in spellings]
+    found = (await house.ask()).found
+    assert [one.url for one in found] == [spellings[0], spellings[3], spellings[6]]
+
+
+async def test_domains_hold_for_what_came_back(house: House) -> None:
+    urls = [
+        "https://example.com/a", "https://docs.example.com/b", "https://evilexample.com/c", "https://example.com.evil.org/d",
+        "https://evil.org/?example.com", "https://example.com@evil.org/e", "https://evil.org/example.com",
+    ]  # fmt: skip
+    house.first.raw = {"web": {"results": [{"url": url, "title": "x"} for url in urls]}}
+    found = (await house.ask(domains=frozenset({"example.com"}))).found
+    assert [one.url for one in found] == urls[:2]
+
+
+async def test_who_finds_only_elsewhere_has_found_nothing(house: House) -> None:
+    house.first.raw = {"web": {"results": [{"url": "https://evil.org/a", "title": "x"}]}}
+    house.second.pages = [HERE]
+    assert (await house.ask(domains=frozenset({"example.com"}))).provider == "tavily"
+
+
+async def test_more_is_asked_for_where_some_will_be_dropped(house: House) -> None:
+    house.first.pages = [Page(f"https://docs.example.com/{number}", "x", "") for number in range(30)]
+    assert len((await house.ask(limit=4, domains=frozenset({"example.com"}))).found) == 4
+    assert house.first.requests[-1].query["count"] == "20"
+    await house.ask(limit=4)
+    assert house.first.requests[-1].query["count"] == "4"
+
+
+# ── What leaves the house ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def came(fake: Fake) -> str:
+    return "\n".join(fake.asked)
+
+
+async def test_a_question_is_masked_before_it_leaves(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    house.first.trouble = failing()
+    await house.ask("is ann.lee@example.com with token xoxb-1234567890-abcdefABCDEF hit by CVE-2024-3094 in 5.6.1?")
+    assert came(house.second) == "is … with token … hit by CVE-2024-3094 in 5.6.1?"
+    for words in ("ann.lee", "xoxb", "CVE-2024"):
+        assert words not in caplog.text
+
+
+@pytest.mark.parametrize("query", ["", "  ", "?!", "ann.lee@example.com", "+49 30 1234567 …"])
+async def test_nothing_is_asked_where_nothing_is_left(house: House, query: str) -> None:
+    results = await house.search.search(query, within_s=5)
+    assert results.found == ()
+    assert len(results.troubles) == 1
+    assert house.counts == (0, 0)
+
+
+async def test_a_long_question_is_cut_to_what_everybody_takes(house: House) -> None:
+    assert (await house.ask("why " * 5_000)).provider == "brave"
+    assert (await house.ask("为什么" * 5_000)).provider == "brave"
+
+
+def test_whole_words_are_kept() -> None:
+    assert shortened("  a\n b\tc ") == "a b c"
+    assert shortened(f"{'a' * 300} {'b' * 200} c") == "a" * 300
+    assert shortened("x" * 1_000) == "x" * QUERY_CHARACTERS
+    assert len(shortened("ab " * 300).split()) == 50
