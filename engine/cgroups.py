@@ -1,4 +1,4 @@
-"""What a container leaves of the machine: memory and processor limits of control groups, version 1 and 2."""
+"""What a container leaves of the machine: memory and processor limits of control groups, version 1 and 2, and kills."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60
 """Version 1 writes a number near 2**63 where there is no limit."""
 
@@ -22,7 +23,7 @@ class Limits:
     """Whole cores, at least one."""
 
 
-def limits(root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> Limits:
+def limits(root: Path = _ROOT, own: Path = _OWN) -> Limits:
     """Return the tightest limits on the way from this process's group up to ``root``."""
     if (root / "cgroup.controllers").exists():
         groups = _ways(root, own_path("", own))
@@ -39,13 +40,22 @@ def limits(root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> Limits:
     return Limits(most, used, None if cores is None else max(1, math.floor(cores)))
 
 
+def oom_kills(root: Path = _ROOT, own: Path = _OWN, machine: Path = Path("/proc/vmstat")) -> int | None:
+    """Return how many processes the kernel has killed for lack of memory so far; None where it does not say.
+
+    Version 2 counts those of this process's group and of groups below; else those of all the machine count.
+    """
+    told = _text(root / own_path("", own).lstrip("/") / "memory.events") or _text(machine)
+    return _counted(told, "oom_kill")
+
+
 def _ways(root: Path, below: str) -> list[Path]:
     """Return the group and all above it; a container often sees its own group as the root."""
     group = root / below.lstrip("/")
     return [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
 
 
-def own_path(controller: str, own: Path = Path("/proc/self/cgroup")) -> str:
+def own_path(controller: str, own: Path = _OWN) -> str:
     """Return where this process is in the hierarchy of a controller ("" for version 2)."""
     for line in _text(own).splitlines():
         _, controllers, path = line.split(":", 2)
@@ -58,9 +68,7 @@ def _memory(group: Path, limit: str, used: str, cache: str) -> tuple[int, int] |
     most = _number(group / limit)
     if most is None or most >= _NO_LIMIT:
         return None
-    freed = next(
-        (int(line.split()[1]) for line in _text(group / "memory.stat").splitlines() if line.startswith(f"{cache} ")), 0
-    )
+    freed = _counted(_text(group / "memory.stat"), cache) or 0
     return most, max(0, (_number(group / used) or 0) - freed)
 
 
@@ -72,6 +80,11 @@ def _quota_v2(group: Path) -> float | None:
 def _quota_v1(group: Path) -> float | None:
     quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
     return quota / period if quota is not None and quota > 0 and period else None
+
+
+def _counted(text: str, name: str) -> int | None:
+    """Return the number that stands after a name at the beginning of a line."""
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), None)
 
 
 def _number(path: Path) -> int | None:

@@ -27,16 +27,6 @@ def free_port() -> int:
         return port
 
 
-def oom_kills() -> int | None:
-    """Return how many processes the kernel has killed for lack of memory so far; None where it does not say."""
-    try:
-        counters = Path("/proc/vmstat").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = next((line for line in counters.splitlines() if line.startswith("oom_kill ")), None)
-    return None if found is None else int(found.split()[1])
-
-
 class EngineProcess:
     """A started SGLang; owns the warden, the pipe that keeps it alive, and the task that reads its log."""
 

@@ -14,13 +14,14 @@ from typing import Any
 
 from engine.autopsy import Death, Observed, ended, lingers, trouble
 from engine.board import StatusBoard
+from engine.cgroups import oom_kills
 from engine.climb import Load
 from engine.errors import EngineError
 from engine.interfaces import State
 from engine.launch import Launch
 from engine.lifecycle import Event
 from engine.logtail import READY_LINE, LogTail, milestone, reason
-from engine.process import EngineProcess, free_port, oom_kills
+from engine.process import EngineProcess, free_port
 from engine.watchman import Watchman
 from engine.wire import Loads
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cgroups import Limits, limits
+from engine.cgroups import Limits, limits, oom_kills
 from engine.hardware import numa_nodes, visible
 
 GIB = 1024**3
@@ -55,6 +55,16 @@ def test_version_1(tmp_path: Path) -> None:
 
 def test_nothing_limits(tmp_path: Path) -> None:
     assert limits(tmp_path / "none", tmp_path / "own") == Limits()
+
+
+def test_kills_for_memory_are_counted_in_the_own_group_where_it_counts_them(tmp_path: Path) -> None:
+    """Another container's do not make a kill by hand a lack of memory."""
+    _write(tmp_path, {"own": "0::/pod/app", "vmstat": "pgfault 5\noom_kill 7", "g/pod/memory.events": "oom_kill 3"})
+    where = tmp_path / "g", tmp_path / "own", tmp_path / "vmstat"
+    assert oom_kills(*where) == 7
+    _write(tmp_path, {"g/pod/app/memory.events": "low 0\noom 2\noom_kill 1\noom_group_kill 0"})
+    assert oom_kills(*where) == 1
+    assert oom_kills(tmp_path, tmp_path / "none", tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(
