@@ -39,9 +39,9 @@ GRACE_S: Final = 1.5
 SEARCH_SHARE: Final = 0.4
 MEASURING_SHARE: Final = 0.2
 
-MEASURED: Final = 12
-"""Passages of a page that are embedded, at most, the likeliest by their words."""
-MEASURED_OF_LINKED: Final = 24
+MEASURED: Final = 8
+"""Passages of a page that are embedded, at most, the likeliest by their words; two cores do some 40 a second."""
+MEASURED_OF_LINKED: Final = 16
 
 TOO_LATE: Final = "It took too long."
 NOT_LISTED: Final = "Only some sites are read here, and this is none of them."
@@ -151,6 +151,8 @@ class _Look:
         self._left_out: list[LeftOut] = []
         self._enough_at: float | None = None
         self._provider = self._trouble = ""
+        # One page after the other, so that some are whole where there is no time for all.
+        self._measuring = asyncio.Lock()
         self._vector = asyncio.create_task(tools.embedder.embed_query(question))
         self._searching: asyncio.Task[Results] | None = None
         self._begin_search()
@@ -244,7 +246,8 @@ class _Look:
         chunks, measured = await asyncio.to_thread(cut, page, asked, most, self._tools.embedder.count_tokens)
         if not chunks:
             raise _Refused(NO_TEXT)
-        vectors = await self._tools.embedder.embed_at_once([chunks[place].searchable for place in measured])
+        async with self._measuring:
+            vectors = await self._tools.embedder.embed_at_once([chunks[place].searchable for place in measured])
         cosines = vectors @ await asyncio.shield(self._vector)
         return PageRead(
             url=page.final_url,

@@ -14,6 +14,7 @@ from knowledge.errors import EmbedderError
 from knowledge.interfaces import Live
 from knowledge.web.live import (
     GRACE_S,
+    MEASURED,
     NOBODY_SEARCHES,
     NOT_LISTED,
     NOTHING_ALLOWED,
@@ -197,7 +198,7 @@ async def test_a_long_page_is_measured_where_it_is_likeliest(little: LittleWeb, 
     little.find("a.example", "/long")
     embedder = LittleEmbedder()
     [page] = (await (await little.opened(stack, embedder)).look(QUESTION, Live("always"))).pages
-    assert len(page.chunks) > len(page.measured) == len(embedder.passages) == 12
+    assert len(page.chunks) > len(page.measured) == len(embedder.passages) == MEASURED
     assert {0, 1, 2} <= page.measured.keys()
     assert any(ANSWER in page.chunks[place].text for place in page.measured)
 
