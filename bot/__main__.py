@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     ask = add("ask", "Answer one question here, without Slack.", json=True)
     ask.add_argument("question")
     ask.add_argument("--think", choices=("deep", "normal", "off"), help="how long the model thinks first")
+    ask.add_argument("--web", action="store_true", help="look on the web too, whatever the documents say")
     search = add("search", "Show the passages that a question finds.", json=True)
     search.add_argument("query", help="the question, or - for one question a line of standard input")
     search.add_argument("--limit", type=_positive, default=8, metavar="N", help="at most this many passages (8)")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from bot.adding import Adding
-from bot.answering.answer import Answerer, Search
+from bot.answering.answer import Answerer
+from bot.answering.finding import Search
 from bot.apology import apology
 from bot.configuration import ADDED
 from bot.errors import WheelError
@@ -27,7 +28,7 @@ from bot.wheels import WheelCache
 from engine.interfaces import ChatEngine, State, Status
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import EVERYONE, Hit, SearchResult
+from knowledge.interfaces import EVERYONE, Hit, Live, SearchResult
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.sources import registry
@@ -150,6 +151,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             access=settings.access,
             channels=settings.channels,
             thinking=settings.thinking,
+            web=settings.web,
             control=lambda: engine.control,
         )
         app = await stack.enter_async_context(slack_app(slack, deps))
@@ -349,7 +351,9 @@ class Shelf:
         """Set once the documents were read for the first time, now or in an earlier run."""
         self._workspace = workspace
 
-    async def search(self, query: str, *, limit: int, readers: Collection[str] = EVERYONE) -> SearchResult:
+    async def search(
+        self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: Live | None = None
+    ) -> SearchResult:
         """Return the best passages; those of local folders link to the workspace's page, where there is one.
 
         Raises:
@@ -360,7 +364,7 @@ class Shelf:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SYNC_S):
                 await self.read.wait()
-        found = await self.library.search(query, limit=limit, readers=readers)
+        found = await self.library.search(query, limit=limit, readers=readers, live=live)
         if not found.answerable and not self.read.is_set():
             raise StillReading("The documents are being read for the first time. Please ask again in a moment.")
         return replace(found, hits=tuple(self._reachable(hit) for hit in found.hits))

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bot.answering.policy import MODES, Mode, Policies
 from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.errors import SettingsError
-from bot.live_settings import live_settings
+from bot.live_settings import live_settings, web_policy
 from bot.tables import as_table, no_others
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
@@ -63,6 +64,8 @@ class Configuration:
     """A cron line for what the engine tries when nobody is waiting; None for never."""
     live: LiveSettings | None = None
     """How the live web is asked; None: never."""
+    web: Policies = field(default_factory=Policies)
+    """What of it may be asked where."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -80,7 +83,11 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     no_others(data, _TABLES, str(path))
     sources = _sources(data.get("source", []), path, variables)
+    live = live_settings(data.get("web", {}), variables, f"[web] in {path}")
     channels = _channels(data.get("channel", []), [spec.name for spec in sources], path)
+    web = {id_: one.web for id_, one in channels.items() if one.web}
+    if live is not None and not live.domains and "listed" in web.values():
+        raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(
         sources=sources,
         nightly=_nightly(data.get("sync", {}), path),
@@ -90,7 +97,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
             _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
         ),
         quiet_hour=_quiet_hour(data.get("engine", {}), path),
-        live=live_settings(data.get("web", {}), variables, f"[web] in {path}"),
+        live=live,
+        web=Policies(web_policy(live), web),
     )
 
 
@@ -156,6 +164,7 @@ class _Channel:
 
     search: str | None
     think: Depth | None
+    web: Mode | None
 
 
 def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[str, _Channel]:
@@ -172,17 +181,27 @@ def _channels(value: object, sources: Collection[str], path: Path) -> Mapping[st
 
 def _channel(table: Mapping[str, Any], sources: Collection[str], path: Path) -> tuple[str, _Channel]:
     where = f"[[channel]] in {path}"
-    no_others(table, ("id", "search", "think"), where)
+    no_others(table, ("id", "search", "think", "web"), where)
     channel, rule = table.get("id"), table.get("search")
     if not isinstance(channel, str) or not _CHANNEL_ID.fullmatch(channel):
         raise SettingsError(f'{where}: id should be a channel\'s Slack id such as "C034EF5GH" (its details show it).')
     think = _depth(table.get("think"), f"{where}: {channel}")
-    if rule is None and think is not None:
-        return channel, _Channel(None, think)
+    web = _mode(table.get("web"), f"{where}: {channel}")
+    if rule is None and (think or web) is not None:
+        return channel, _Channel(None, think, web)
     if not isinstance(rule, str) or not rule.strip():
         raise SettingsError(f'{where}: search of {channel} should be filters such as "in:handbook type:pdf".')
     _check_rule(rule, sources, f"{where}: search of {channel}")
-    return channel, _Channel(rule.strip(), think)
+    return channel, _Channel(rule.strip(), think, web)
+
+
+def _mode(value: object, where: str) -> Mode | None:
+    if value is None:
+        return None
+    found = next((mode for mode in MODES if mode == value), None)
+    if found is None:
+        raise SettingsError(f'{where}: web should be "on", "listed" (only the domains of [web]) or "off".')
+    return found
 
 
 def _check_rule(rule: str, sources: Collection[str], where: str) -> None:

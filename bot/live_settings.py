@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.answering.policy import Policy
 from bot.errors import SettingsError
 from bot.tables import as_table, nearest, no_others
 from knowledge.web.guard import rules
@@ -47,6 +48,14 @@ def live_settings(value: object, variables: Mapping[str, str], where: str) -> Li
         cache_bytes=_cache_mb(table, where) * 1_000_000,
     )
     return None if mode == "off" else live
+
+
+def web_policy(live: LiveSettings | None) -> Policy:
+    """Return what of the live web may be asked where a channel does not narrow it."""
+    if live is None:
+        return Policy()
+    hosts = frozenset(entry.rpartition(":")[0] or entry for entry in live.private)
+    return Policy("listed" if live.listed else "on", live.domains, hosts, searches=bool(live.search.order))
 
 
 def _search(table: Mapping[str, object], variables: Mapping[str, str], where: str) -> SearchSettings:

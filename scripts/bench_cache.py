@@ -27,8 +27,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
-from bot.answering.answer import Answerer, Search
+from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
+from bot.answering.finding import Search
 from bot.app import answerer_of, engine_of, library_of
 from bot.settings import Settings, load
 from bot.wheels import WheelCache
@@ -37,7 +38,7 @@ from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sam
 from engine.service import Engine
 from engine.tokens import Vocabulary
 from engine.vocabulary import find
-from knowledge.interfaces import SearchResult
+from knowledge.interfaces import Live, SearchResult
 
 ROOT = Path(__file__).parent.parent
 TARGET = {"follow-ups": 0.8, "same passages": 0.5}
@@ -176,7 +177,8 @@ async def same_passages(library_search: Search, engine: Watched | Counted, embed
     """Ask different questions whose search brings the same eight passages, each time in another order of rank."""
     found: SearchResult | None = None
 
-    async def search(query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
+    async def search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
+        del live
         nonlocal found
         if found is None:
             found = await library_search(query, limit=limit, readers=readers)

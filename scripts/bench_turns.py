@@ -43,7 +43,7 @@ from bot.slack.app import SlackDeps, slack_app
 from bot.slack.settings import SlackSettings
 from bot.slack.thread import ANSWER_EVENT
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
-from knowledge.interfaces import EVERYONE, Hit, Matrix, SearchResult
+from knowledge.interfaces import EVERYONE, Hit, Live, Matrix, SearchResult
 
 WINDOW = 12
 CHUNKS = 300
@@ -213,8 +213,8 @@ class ZeroLatency:
         yield Done("stop")
 
 
-async def fixed_search(query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
-    del limit, readers
+async def fixed_search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
+    del limit, readers, live
     now = datetime.now(UTC)
     hit = Hit("1", "docs", "leave.md", "Leave", "Days", "https://docs.example/leave", PASSAGE, 1.0, 1.0, now)
     return SearchResult(query, (hit,), 0.0, answerable=True)

@@ -8,22 +8,19 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
 
-from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Sources, Text, Thinking
-from bot.answering.followup import leans, searchable
-from bot.answering.language import Tongue, tongue_for
-from bot.answering.narrowing import narrowed
-from bot.answering.notices import Say, in_line, progress_text, say
-from bot.answering.places import Placed, Places, Still, placed
+from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Text, Thinking
+from bot.answering.finding import Finder, Search
+from bot.answering.language import tongue_for
+from bot.answering.limits import Limits
+from bot.answering.notices import Say, in_line, say
+from bot.answering.places import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
-from bot.answering.rewrite import Rewriter
+from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece
 from bot.answering.support import Embed, Remembered, Support
 from bot.answering.turn import Stream, Turn
@@ -37,49 +34,9 @@ from engine.interfaces import (
     Done,
     Reasoning,
     Sampling,
-    State,
-    Status,
     Waiting,
 )
-from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
-from knowledge.interfaces import SearchResult
-from knowledge.search.query import separated
-
-
-class Search(Protocol):
-    """What an answer needs of the knowledge room; ``Library.search`` is the real one."""
-
-    async def __call__(self, query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
-        """Find passages that every one of ``readers`` may see, best first.
-
-        Raises:
-            KnowledgeError: they cannot be searched.
-
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an answer may take."""
-
-    question_chars: int = 6000
-    hits: int = 8
-    search_s: float = 20.0
-    searches: int = 12
-    """At once; the others wait, which does not count as searching."""
-    first_token_s: float = 120.0
-    """From its turn at the engine to the first delta."""
-    answer_s: float = 600.0
-    """From its turn at the engine to the last delta."""
-    stand_in_s: float = 20.0
-    """The same for the stand-in, whose best comes first."""
-    answer_chars: int = 24_000
-    """Of what the model writes, before the check."""
-    thinking_chars: int = 200_000
-    quote_s: float = 5.0
-    """For choosing what to quote by meaning; afterwards shared words decide."""
-    little_chars: int = 200
-    """An answer that was cut before this much was shown gets the best passages as well."""
+from knowledge.errors import KnowledgeError
 
 
 class Answerer:
@@ -98,15 +55,11 @@ class Answerer:
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._search = search
         self._engine = engine
-        self._rewriter = Rewriter(engine)
         self._embed = Remembered(embed)
         self._limits = limits or Limits()
-        self._searching = asyncio.Semaphore(self._limits.searches)
-        self._places = Places()
-        self._still = still or _nothing
         self._now = now
+        self._finder = Finder(search, engine, still=still or _nothing, limits=self._limits, now=now)
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer: Sources, Thinking, Text and Notice as they come, Finished last.
@@ -121,66 +74,28 @@ class Answerer:
                 if isinstance(event, Text) and "first_text" not in turn.timings:
                     turn.timings["first_text"] = self._now() - turn.began
                 yield event
+        for notice in of_web(turn):
+            yield notice
         yield turn.finished(self._now())
 
     async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
             yield Notice(say(Say.EMPTY_QUESTION, turn.tongue))
             return
-        if len(turn.asked.text.strip()) > len(turn.question):
-            yield Notice(say(Say.QUESTION_CUT, turn.tongue, kept=len(turn.question)))
-        result = await self._found(turn)
-        if isinstance(result, Notice):
-            yield result
+        if len(turn.asked.text.strip()) > self._limits.question_chars:
+            yield Notice(say(Say.QUESTION_CUT, turn.tongue, kept=self._limits.question_chars))
+        if (failed := await self._finder.find(turn)) is not None:
+            yield failed
             return
         yield Sources(turn.passages)
-        if not result.answerable or not turn.passages:
-            yield _unknown(turn)
+        if not turn.answerable or not turn.passages:
+            yield unknown(turn)
             return
-        obstacle = _obstacle(self._engine.status(), turn.tongue)
-        events = self._quoted(turn, obstacle) if obstacle else self._from_engine(turn)
+        why = obstacle(self._engine.status(), turn.tongue)
+        events = self._quoted(turn, why) if why else self._from_engine(turn)
         async with aclosing(events):
             async for event in events:
                 yield event
-
-    async def _found(self, turn: Turn) -> SearchResult | Notice:
-        """Search; on success ``turn.passages`` is filled."""
-        words, filters = separated(turn.question)
-        asked, turn.question = turn.question, words or turn.question
-        asker = Asker(turn.asked.person, turn.asked.conversation)
-        rewritten = await self._rewriter.standalone(turn.question, turn.asked.history, asker)
-        query = searchable(asked, turn.asked.history, rewritten)
-        try:
-            query = narrowed(query, turn.asked.within, datetime.now(UTC))
-            async with self._searching, asyncio.timeout(self._limits.search_s):
-                result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers)
-                shown = await self._placed(turn, result, anew=bool(filters))
-        except (BadFilter, UnknownSource) as error:
-            return Notice(str(error))
-        except KnowledgeError as error:
-            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
-        except TimeoutError:
-            return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{self._limits.search_s:g}"))
-        turn.timings["search"] = self._now() - turn.began
-        wide = not self._engine.status().stand_in  # which reads little, and should not miss the hit itself for it
-        rank = {hit.id: place for place, hit in enumerate(result.hits)}
-        numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
-        turn.passages = tuple(_passage(n, one, wide=wide) for n, one in numbered)
-        return result
-
-    async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[Placed]:
-        """Return what is shown, in its places; by rank where no engine reads it, or a stand-in that reads little."""
-        status, asked = self._engine.status(), turn.asked
-        hits = result.hits[: self._limits.hits]
-        if status.stand_in or _obstacle(status, turn.tongue) is not None:
-            return [Placed(hit) for hit in hits]
-        earlier = () if anew or not asked.history else self._places.of(asked.conversation)
-        chunks = {chunk for one in earlier for chunk in one.chunks}
-        still = await self._still(chunks, asked.readers) if chunks else frozenset()
-        shown = placed(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
-        if result.answerable:  # else no engine reads it, and what it has read stays as it is
-            self._places.note(asked.conversation, asked.text.strip(), shown)
-        return shown
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield a notice and the best passages in their own words."""
@@ -209,7 +124,7 @@ class Answerer:
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
             if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to be gone on with
-                self._places.forget(turn.asked.conversation)
+                self._finder.forget(turn.asked.conversation)
         except ContextTooSmall as error:
             why = say(Say.ENGINE_FAILED, turn.tongue, reason=error)
         if prompt is None or (status.stand_in and turn.tongue == "zh"):
@@ -226,7 +141,8 @@ class Answerer:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         support = turn.support = Support(shown, self._embed)
         copies = turn.question if stand_in else None
-        said = Stream(lambda: Release(shown, support, limit_chars=self._limits.answer_chars, copies=copies))
+        limit = self._limits.answer_chars
+        said = Stream(lambda: Release(shown, support, limit_chars=limit, copies=copies, said=turn.said))
         preparing = asyncio.create_task(support.prepare())
         failure: Exception | None = None
         within_s = self._limits.stand_in_s if stand_in else self._limits.answer_s
@@ -343,12 +259,12 @@ class Answerer:
                 for text in await said.release.check(said.release.last(cut=True)):
                     yield Text(text)
         if not turn.shown:
-            why = self._why_nothing(turn, said, failure, stand_in=stand_in)
+            why = why_nothing(turn, said, failure, self._limits.first_token_s, stand_in=stand_in)
             async with aclosing(self._quoted(turn, why)) as events:
                 async for event in events:
                     yield event
             return
-        for notice in self._remarks(turn, said, failure, stand_in=stand_in):
+        for notice in of_answer(turn, said, failure, stand_in=stand_in):
             yield notice
         if failure and said.release.shown_chars < self._limits.little_chars:
             async with aclosing(self._quoted(turn, None)) as events:
@@ -357,36 +273,6 @@ class Answerer:
         elif said.release.declined and not said.release.kept:
             turn.cited.update(passage.n for passage in turn.passages[:QUOTED_PASSAGES])
             yield Text(f"\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(turn.passages[:QUOTED_PASSAGES])}")
-
-    def _why_nothing(self, turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool) -> str:
-        """Say why no sentence of the model is shown."""
-        if isinstance(failure, TimeoutError):
-            seconds = said.within_s if said.begun else min(said.within_s, self._limits.first_token_s)
-            return say(Say.ENGINE_SLOW if said.begun else Say.NO_FIRST_TOKEN, turn.tongue, seconds=f"{seconds:g}")
-        if isinstance(failure, KnowledgeError):
-            return say(Say.CHECK_FAILED, turn.tongue, reason=failure)
-        if failure:
-            return say(Say.ENGINE_FAILED, turn.tongue, reason=failure)
-        if said.release.dropped or said.release.ended:
-            return say(Say.STAND_IN_UNSUPPORTED if stand_in else Say.NOTHING_SUPPORTED, turn.tongue)
-        return say(Say.NO_ANSWER, turn.tongue)
-
-    def _remarks(self, turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool) -> Iterator[Notice]:
-        """Say what there is to know about an answer that is shown."""
-        tongue, release = turn.tongue, said.release
-        if isinstance(failure, TimeoutError):
-            yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{said.within_s:g}"))
-        elif failure:
-            yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
-        elif release.ended == "repetition" and not stand_in:
-            yield Notice(say(Say.CUT_BY_REPETITION, tongue))
-        elif release.ended == "length" or said.cut:
-            yield Notice(say(Say.CUT_BY_LENGTH, tongue))
-        if release.dropped and not stand_in:
-            total = release.kept + release.dropped
-            yield Notice(say(Say.PARTLY_UNSUPPORTED, tongue, count=release.dropped, total=total))
-        if stand_in:
-            yield Notice(say(Say.STAND_IN, tongue))
 
 
 async def _next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
@@ -402,12 +288,6 @@ async def _close(deltas: AsyncIterator[Delta]) -> None:
         await close()
 
 
-def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
-    hit = placed.hit
-    text = (hit.around if wide else "") or hit.text
-    return Passage(n, hit.source, hit.document, hit.title, hit.heading, hit.url, text, hit.synced_at, placed.since)
-
-
 async def _nothing(_: Collection[str], __: Collection[str]) -> frozenset[str]:
     return frozenset()
 
@@ -417,28 +297,3 @@ def _sampling(budget: Budget, *, stand_in: bool) -> Sampling:
     if stand_in:
         return Sampling(temperature=0.2, top_p=0.9, max_tokens=budget.answer_tokens)
     return Sampling(max_tokens=budget.answer_tokens, thinking_tokens=budget.thinking_tokens)
-
-
-def _obstacle(status: Status, tongue: Tongue) -> str | None:
-    """Say why the engine cannot be asked now, or None if it can."""
-    progress = progress_text(status.progress, tongue)
-    match status.state:
-        case State.READY | State.DEGRADED:
-            return None
-        case State.STARTING:
-            return say(Say.ENGINE_LOADING, tongue, progress=progress)
-        case State.INSTALLING | State.DOWNLOADING:
-            return say(Say.ENGINE_PREPARING, tongue, progress=progress)
-        case State.FAILED:
-            return say(Say.ENGINE_FAILED, tongue, reason=status.detail)
-        case State.ABSENT | State.STOPPING:
-            return say(Say.ENGINE_ABSENT, tongue, detail=f" {status.detail}" if status.detail else "")
-
-
-def _unknown(turn: Turn) -> Text:
-    """Say that the documents do not answer, and what was looked at."""
-    looked_at = turn.passages[:QUOTED_PASSAGES]
-    if not looked_at:
-        return Text(say(Say.FOUND_NOTHING, turn.tongue))
-    turn.cited.update(passage.n for passage in looked_at)
-    return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(looked_at)}")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from urllib.parse import urlsplit
-
-from bot.answering.events import Passage
+from collections.abc import Sequence
 
 _MARKER = re.compile(
     r"[ \t]*(?<![A-Za-z0-9_\])])(?P<free>[\[【［]\s*(?:\^|(?:source|passage|来源|资料|段落)\s*)?"
@@ -16,11 +13,6 @@ _MARKER = re.compile(
 )
 _RANGE = re.compile(r"(\d{1,3})\s*[–-]\s*(\d{1,3})")
 _CODE = re.compile(r"(`+)(?:(?!\1).)*\1", re.DOTALL)
-_INLINE_LINK = re.compile(
-    r"(?P<image>!?)\[(?P<label>[^\[\]\n]*)\]\(\s*<?(?P<url>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?(?:\s+\"[^\"\n]*\")?\s*\)"
-)
-_BARE_LINK = re.compile(r"<?\b(?P<url>(?:https?|ftp)://[^\s<>\"'`，。；：！？、（）【】\]]+)>?", re.IGNORECASE)
-_REFERENCE = re.compile(r"^\s*\[[^\]\n]{1,60}\]:\s*\S+", re.MULTILINE)
 _LAST_CELL = re.compile(r"\s*\|\s*$")
 
 
@@ -51,44 +43,6 @@ def mark(text: str, passages: Sequence[int], *, table_row: bool = False) -> str:
     if table_row and (cell := _LAST_CELL.search(text)):
         return f"{text[: cell.start()]} {markers} |"
     return f"{text} {markers}" if text[-1:].isascii() else f"{text}{markers}"
-
-
-def hosts(passages: Iterable[Passage]) -> frozenset[str]:
-    """Return the hosts that passages lead to or name: the only ones that an answer may link to."""
-    urls = [match["url"] for passage in passages for match in _BARE_LINK.finditer(passage.text)]
-    urls += [match["url"] for passage in passages for match in _INLINE_LINK.finditer(passage.text)]
-    urls += [passage.url for passage in passages if passage.url]
-    return frozenset(host for host in map(_host, urls) if host)
-
-
-def without_foreign_links(text: str, allowed: Collection[str]) -> str:
-    """Drop links to hosts that no passage has; a link's label stays, a bare address goes.
-
-    Pictures become their description wherever they lie, since showing one fetches it.
-    """
-    out, cursor = [], 0
-    for span in _CODE.finditer(text):
-        out += [_foreign(text[cursor : span.start()], allowed), span[0]]
-        cursor = span.end()
-    return "".join((*out, _foreign(text[cursor:], allowed)))
-
-
-def _foreign(text: str, allowed: Collection[str]) -> str:
-    def inline(match: re.Match[str]) -> str:
-        keep = not match["image"] and _host(match["url"]) in allowed
-        return match[0] if keep else match["label"]
-
-    def bare(match: re.Match[str]) -> str:
-        return match[0] if _host(match["url"].rstrip(".,;:!?)")) in allowed else ""
-
-    return _BARE_LINK.sub(bare, _INLINE_LINK.sub(inline, _REFERENCE.sub("", text)))
-
-
-def _host(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").lower()
-    except ValueError:
-        return ""
 
 
 def _blank_code(text: str) -> str:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from bot.answering.policy import Looked, Policy
 from bot.answering.thinking import Depth
+from knowledge.interfaces import OnWeb
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Question:
     """How long the model may think."""
     person: str = ""
     """Who asks, "" where nobody knows: people get equal shares of the engine."""
+    policy: Policy = field(default_factory=Policy)
+    """What of the live web may be asked."""
+    wants_web: bool = False
+    """Whether the web was asked for, by a switch or a button; the text may say so too (``web: …``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Passage:
     """When this version was last seen in its source; aware, UTC."""
     since: str = field(default="", repr=False)
     """The earlier question with which the conversation was shown it; "" for one that is new to it."""
+    web: OnWeb | None = None
+    """Where on the live web it was read; None for a document's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,8 @@ class Finished:
     """The passages that the text names, in the order of their numbers."""
     timings: dict[str, float]
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
+    web: Looked = field(default_factory=Looked)
+    """Whether the live web was asked, why, and what came of it."""
 
 
 AnswerEvent = Sources | InLine | Thinking | Text | Notice | Finished

@@ -99,6 +99,23 @@ class Say(Enum):
         "A small stand-in model wrote this on the CPU; it shows how things work, not how well an R1 answers.",
         "这是由 CPU 上的小型替代模型写的，只演示流程，不代表 R1 的水平。",
     )
+    WEB_ASKED = Phrase("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
+    WEB_LINK = Phrase("I looked on the web, as a link was given: {came}.", "因为给出了链接，已查看网络：{came}。")
+    WEB_RECENT = Phrase(
+        "I looked on the web, as this is about what is new: {came}.", "问题涉及最新情况，已查看网络：{came}。"
+    )
+    WEB_WEAK = Phrase(
+        "I looked on the web, as the documents are not enough: {came}.", "文档内容不足，已查看网络：{came}。"
+    )
+    WEB_READ = Phrase("{count} pages were read", "读取了 {count} 个网页")
+    WEB_READ_ONE = Phrase("one page was read", "读取了 1 个网页")
+    WEB_NOTHING_READ = Phrase("no page was read", "没有读到网页")
+    WEB_LEFT_OUT = Phrase("Left out: {named}.", "未读取：{named}。")
+    WEB_LEFT_OUT_MORE = Phrase("Left out: {named}; and {more} more.", "未读取：{named}；另有 {more} 个。")
+    WEB_OFF = Phrase("The live web is not used here.", "这里不使用网络搜索。")
+    WEB_CLOSED = Phrase(
+        "Only listed sites are read here, so this was not: {hosts}.", "这里只读取指定的网站，因此未读取：{hosts}。"
+    )
 
 
 def say(phrase: Say, tongue: Tongue, **fields: object) -> str:

@@ -86,8 +86,9 @@ def placed(
     kept = [_seen_again(one, found) for one in earlier if set(one.chunks) <= set(still)]
     held = {chunk for one in kept for chunk in one.chunks}
     again = any(hit.id in held for hit in best)
-    new = [hit for hit in best if hit.id not in held and hit.score >= _CLOSE * best[0].score]
-    new = new[: _NEW if again else _TURNED]
+    new = [hit for hit in best if hit.id not in held and hit.score >= _CLOSE * best[0].score and not hit.web]
+    # A page of the web is of one answer, and new to each.
+    new = [*new[: _NEW if again else _TURNED], *(hit for hit in best if hit.web)]
     goes_on = bool(kept and best) and (again or leans or _documents(best) & _documents(one.hit for one in kept))
     if not goes_on or len(kept) + len(new) > MOST:
         return [Placed(hit) for hit in _ordered(best)]
@@ -99,7 +100,8 @@ def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:
 
 
 def _ordered(hits: Sequence[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (hit.source, hit.document, hit.heading, hit.id))
+    """Return new passages as they stand: documents first, and pages of the web behind them."""
+    return sorted(hits, key=lambda hit: (hit.web is not None, hit.source, hit.document, hit.heading, hit.id))
 
 
 def _beside(hit: Hit, held: set[str]) -> Hit:

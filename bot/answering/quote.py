@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bot.answering.claims import content_words
 from bot.answering.events import Passage
+from bot.answering.foreign import hosts, without_foreign_links
 from bot.answering.quantities import normal
 from bot.answering.sentences import Piece, split, unwrap
 
@@ -142,6 +143,7 @@ def _written(pieces: Sequence[Piece]) -> str:
 
 
 def _block(passage: Passage, text: str) -> str:
+    text = without_foreign_links(text, hosts([passage])) if passage.web else text
     lines = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
     return f"**{path_of(passage)}** [{passage.n}]\n{lines}" if lines else f"**{path_of(passage)}** [{passage.n}]"
 
@@ -152,8 +154,14 @@ def listed(passages: Sequence[Passage]) -> str:
 
 
 def path_of(passage: Passage) -> str:
-    """Return where a passage stands, for a person: title and innermost heading, without Markdown's marks."""
+    """Return where a passage stands, for a person: title, innermost heading and host, without Markdown's marks."""
     heading = passage.heading.rsplit(" › ", 1)[-1]
     parts = [part for part in (passage.title or passage.document, heading) if part]
     path = " › ".join(dict.fromkeys(parts))
-    return re.sub(r"[*_`\[\]<>#|]", "", path).strip() or passage.document
+    if passage.web is not None:
+        return f"{_plain(path) or passage.web.host} ({passage.web.host})"
+    return _plain(path) or passage.document
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"[*_`\[\]<>#|]", "", path).strip()

@@ -10,6 +10,7 @@ from bot.answering import citations
 from bot.answering.claims import content_words
 from bot.answering.compose import Composer
 from bot.answering.events import Passage
+from bot.answering.foreign import hosts, without_foreign_links
 from bot.answering.quantities import normal
 from bot.answering.roles import code_is_quoted, role_of
 from bot.answering.sentences import Piece, Splitter
@@ -42,7 +43,13 @@ class Release:
     """
 
     def __init__(
-        self, passages: Sequence[Passage], support: Support, *, limit_chars: int, copies: str | None = None
+        self,
+        passages: Sequence[Passage],
+        support: Support,
+        *,
+        limit_chars: int,
+        copies: str | None = None,
+        said: Iterable[str] = (),
     ) -> None:
         """Make one for an answer.
 
@@ -52,11 +59,12 @@ class Release:
             limit_chars: of what the model writes.
             copies: the question, if the model is too small to say things in words of its own: then only sentences in
                 the passages' words are let out that say more than the question, and the first few that do not end it.
+            said: what people wrote in the conversation: the hosts that they named may be linked to.
 
         """
         self._copies = content_words(normal(copies)) if copies is not None else None
         self._passages = {passage.n: passage for passage in passages}
-        self._hosts = citations.hosts(passages)
+        self._hosts = hosts(passages, said)
         self._all_text = "\n".join(passage.text for passage in passages)
         self._support = support
         self._limit_chars = limit_chars
@@ -129,8 +137,9 @@ class Release:
 
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
-        bare = citations.without_foreign_links(_TAG.sub("", citations.strip(piece.text)), self._hosts)
-        bare = bare if piece.kind == "code" else _even_ticks(bare)
+        bare = _TAG.sub("", citations.strip(piece.text))
+        # Ticks first: what stood in code must not lose it after its links were let pass.
+        bare = without_foreign_links(bare if piece.kind == "code" else _even_ticks(bare), self._hosts)
         piece_bare = Piece(piece.kind, piece.lead, bare, piece.tail)
         role = role_of(piece_bare, table_open=self._in_table)
         self._in_table = piece.kind == "table"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.answering.events import Finished, Passage, Question, Route
 from bot.answering.language import Tongue
+from bot.answering.policy import Looked
 from bot.answering.release import Release
+from bot.answering.route import WebRoute, route
 from bot.answering.support import Support
 from engine.interfaces import Done
+from knowledge.interfaces import SearchResult
 
 
 @dataclass(slots=True)
@@ -26,12 +29,34 @@ class Turn:
     cited: set[int] = field(default_factory=set)
     shown: bool = False
     support: Support | None = None
+    answerable: bool = True
+    """Whether the search found what may answer it."""
+    to_web: WebRoute = field(init=False)
+    """How the live web may be asked."""
+    web: Looked = field(init=False)
+    """Whether it was, as far as is known."""
+
+    def __post_init__(self) -> None:
+        """Decide whether the web is asked; the words that ask for it are no part of the question."""
+        asked = self.asked
+        self.to_web = decided = route(self.question, asked.history, asked.policy, wish=asked.wants_web)
+        self.question = decided.question
+        self.web = Looked(decided.live.when if decided.live else "never", decided.why, asked.policy, decided.closed)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Return what people wrote in the conversation."""
+        return (self.asked.text, *(exchange.question for exchange in self.asked.history))
+
+    def found(self, result: SearchResult) -> None:
+        """Note what a search found and what it did on the web."""
+        self.answerable, self.web = result.answerable, replace(self.web, look=result.web)
 
     def finished(self, now: float) -> Finished:
         """Return the last event."""
         self.timings["total"] = now - self.began
         cited = tuple(sorted((one for one in self.passages if one.n in self.cited), key=lambda one: one.n))
-        return Finished(self.route, cited, dict(self.timings))
+        return Finished(self.route, cited, dict(self.timings), self.web)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bot import logs
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
+from bot.answering.policy import Looked
 from bot.answering.thinking import remark
 from bot.app import answerer_of, engine_of, library_of
 from bot.commands.output import result, result_json, say
@@ -19,6 +20,7 @@ from bot.settings import load
 from bot.terminal import Terminal
 from engine.interfaces import State
 from engine.service import Engine
+from knowledge.interfaces import OnWeb
 
 _ENGINE_S = 240.0
 """How long an engine that is loading is waited for."""
@@ -67,7 +69,10 @@ async def main(arguments: argparse.Namespace) -> int:
             if not arguments.json:
                 _show(note)
         depth = arguments.think or settings.thinking.everywhere
-        answer = answerer_of(library, engine).answer(Question(arguments.question, id="ask", depth=depth))
+        asked = Question(
+            arguments.question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web
+        )
+        answer = answerer_of(library, engine).answer(asked)
         async with aclosing(answer) as events:
             async for event in events:
                 transcript.add(event)
@@ -108,8 +113,16 @@ def _show_sources(passages: tuple[Passage, ...]) -> None:
     result("")
     for passage in passages:
         path = " › ".join(part for part in (passage.title, passage.heading) if part)
-        as_of = f", as of {passage.as_of:%Y-%m-%d %H:%M} UTC" if passage.as_of else ""
-        result(f"[{passage.n}] {path}  ({passage.url or passage.document}{as_of})")
+        result(f"[{passage.n}] {path}  ({passage.url or passage.document}{_seen(passage)})")
+
+
+def _seen(passage: Passage) -> str:
+    """Return when a document was last seen; of a page of the web its host, its date, and when an old copy was made."""
+    as_of = f", as of {passage.as_of:%Y-%m-%d %H:%M} UTC" if passage.as_of else ""
+    if passage.web is None:
+        return as_of
+    published = f", {passage.web.published:%Y-%m-%d}" if passage.web.published else ""
+    return f"; web: {passage.web.host}{published}{as_of if passage.web.stale else ''}"
 
 
 def transcript_json(transcript: Transcript) -> dict[str, object]:
@@ -126,10 +139,38 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
                 "heading": passage.heading,
                 "url": passage.url,
                 "as_of": passage.as_of.isoformat() if passage.as_of else None,
+                "web": _page_json(passage.web),
             }
             for passage in transcript.sources
         ],
         "notices": transcript.notices,
         "route": end.route if end else "unknown",
+        "web": _web_json(end.web if end else Looked()),
         "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
+    }
+
+
+def _page_json(web: OnWeb | None) -> dict[str, object] | None:
+    """Return where on the web a passage was read; None of a document's."""
+    if web is None:
+        return None
+    published = web.published.isoformat() if web.published else None
+    return {"host": web.host, "published": published, "fetched_at": web.fetched_at.isoformat(), "stale": web.stale}
+
+
+def _web_json(web: Looked) -> dict[str, object]:
+    """Return whether the live web was asked, why, and what came of it."""
+    look = web.look
+    left_out = [{"url": one.url, "why": one.why} for one in look.left_out] if look else []
+    return {
+        "when": web.when,
+        "why": web.why.value,
+        "policy": web.policy.mode,
+        "asked": look is not None,
+        "provider": look.provider if look else "",
+        "read": list(look.read) if look else [],
+        "left_out": left_out,
+        "not_listed": list(web.closed),
+        "trouble": look.trouble if look else "",
+        "seconds": round(look.seconds, 6) if look else 0.0,
     }

@@ -19,6 +19,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adding import Adding
+from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.configuration import Access
 from bot.journal import Journal, keep_watch
@@ -68,6 +69,8 @@ class SlackDeps:
     """What narrows every search of a channel, by the channel's id."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    web: Policies = field(default_factory=Policies)
+    """What of the live web may be asked where."""
     control: Callable[[], Control | None] = lambda: None
     """What the engine can make of such a wish; None before one is there."""
 
@@ -220,7 +223,7 @@ async def slack_app(
         LedgerError: the ledger cannot be opened.
 
     """
-    turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels)
+    turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels, web=deps.web)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(_session())
         client = web_client(settings.api_url, settings.bot_token, session)

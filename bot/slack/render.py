@@ -238,7 +238,8 @@ def sources_footer(
 ) -> str:
     """Return the list of sources as mrkdwn: what the answer cites, else what was looked at; "" if there is nothing.
 
-    The label says when the sources were last seen; a source that is much older than the newest says so in its line.
+    The label says when the sources were last seen; a source that is much older than the newest says so in its line. A
+    page of the web says its host and date, and how old its copy is where a newer one could not be had.
     """
     passages = list(cited)
     label = "来源" if chinese else "Sources"
@@ -249,10 +250,10 @@ def sources_footer(
         return ""
     now = now or datetime.now(UTC)
     listed = passages[:_LISTED]
-    newest = max((passage.as_of for passage in listed if passage.as_of), default=None)
+    newest = max((passage.as_of for passage in listed if passage.as_of and not passage.web), default=None)
     lines = [f"*{label}*{_as_of(newest, now, chinese=chinese)}"]
     for passage in listed:
-        line = _source_line(passage) + _older(passage.as_of, newest, now, chinese=chinese)
+        line = _source_line(passage) + _seen(passage, newest, now, chinese=chinese)
         if sum(map(len, lines)) + len(lines) + len(line) > CONTEXT_LIMIT:
             break
         lines.append(line)
@@ -264,6 +265,15 @@ def _as_of(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
         return ""
     when = ago((now - seen).total_seconds(), chinese=chinese)
     return f"（{when}核实）" if chinese else f" · as of {when}"
+
+
+def _seen(passage: Passage, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
+    """Say of a page its host, its date, and when an old copy of it was made; of a document when it was last seen."""
+    if passage.web is None:
+        return _older(passage.as_of, newest, now, chinese=chinese)
+    date = f"{'，' if chinese else ', '}{passage.web.published:%Y-%m-%d}" if passage.web.published else ""
+    told = f" · {escape(passage.web.host)}{date}"
+    return told + (_as_of(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
 
 
 def _older(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:

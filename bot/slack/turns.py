@@ -19,6 +19,7 @@ from typing import Protocol
 import structlog
 
 from bot.answering.events import AnswerEvent, Exchange, Finished, Question
+from bot.answering.policy import Policies
 from bot.answering.thinking import Depth
 from bot.ledger import Ledger, LedgerError
 from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
@@ -74,6 +75,8 @@ class TurnSettings:
     """How long a silent thread is remembered as one that the bot takes part in."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """What narrows every search of a channel, by the channel's id."""
+    web: Policies = field(default_factory=Policies)
+    """What of the live web may be asked where."""
 
 
 class _Why(StrEnum):
@@ -437,6 +440,7 @@ class Turns:
             within=within,
             depth=depth,
             person=asked.user,
+            policy=self._settings.web.of(key.channel),
         )
 
     def _reply(self, turn: Turn) -> Reply:

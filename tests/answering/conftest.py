@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bot.answering.answer import Answerer, Limits
+from bot.answering.answer import Answerer
 from bot.answering.claims import content_words
 from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Question, Sources, Text, Thinking
+from bot.answering.limits import Limits
 from bot.answering.quantities import normal
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
-from knowledge.interfaces import Hit, SearchResult
+from knowledge.interfaces import Hit, Live, SearchResult, WebLook
 
 LEAVE = (
     "Employees receive 25 days of paid annual leave per calendar year. Requests must be entered in the HR portal at "
@@ -109,15 +110,27 @@ def hit(text: str, name: str = "leave", **kwargs: Any) -> Hit:
 class FoundSearch:
     """A search that finds what it is given, or fails as it is told."""
 
-    def __init__(self, hits: Sequence[Hit], *, answerable: bool = True, error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        hits: Sequence[Hit],
+        *,
+        answerable: bool = True,
+        error: Exception | None = None,
+        web: WebLook | None = None,
+    ) -> None:
         self.hits, self.answerable, self.error = tuple(hits), answerable, error
         self.queries: list[tuple[str, frozenset[str]]] = []
+        self.lives: list[Live | None] = []
+        self.web = web
 
-    async def __call__(self, query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
+    async def __call__(
+        self, query: str, *, limit: int, readers: Collection[str], live: Live | None = None
+    ) -> SearchResult:
         self.queries.append((query, frozenset(readers)))
+        self.lives.append(live)
         if self.error:
             raise self.error
-        return SearchResult(query, self.hits[:limit], 0.01, self.answerable)
+        return SearchResult(query, self.hits[:limit], 0.01, self.answerable, self.web)
 
 
 class Heard:
@@ -155,10 +168,11 @@ def ask() -> Ask:
         history: Sequence[Exchange] = (),
         limits: Limits | None = None,
         embed: Any = bag_of_words,
+        **more: Any,
     ) -> Heard:
         search = search or FoundSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
         answerer = Answerer(search, engine or ScriptedEngine(), embed, limits=limits)
-        asked = Question(question, history=tuple(history), id="turn-1")
+        asked = Question(question, history=tuple(history), id="turn-1", **more)
         return Heard([event async for event in answerer.answer(asked)])
 
     return run
@@ -174,6 +188,7 @@ def room() -> Any:
         embed = staticmethod(bag_of_words)
         words = staticmethod(words)
         hit = staticmethod(hit)
+        absent = Status(State.ABSENT)
         leave, expenses, chinese_leave = LEAVE, EXPENSES, CHINESE_LEAVE
 
     return Room

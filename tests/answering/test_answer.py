@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.answering.answer import Answerer, Limits
+from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Text, Thinking
+from bot.answering.limits import Limits
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.interfaces import Again, Content, Delta, Done, Reasoning, State, Status, Waiting
 from knowledge.errors import BadFilter, EmbedderError, StoreUnavailable, UnknownSource
@@ -165,7 +166,8 @@ async def test_a_store_that_is_down_is_told_with_the_next_step(ask: Any, room: A
 
 
 async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
-    async def never(_query: str, **_: Any) -> Any:
+    async def never(query: str, **_: Any) -> Any:
+        del query
         await asyncio.Event().wait()
 
     answerer = Answerer(never, room.engine(), room.embed, limits=Limits(search_s=0.01))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.places import Placed, Places, placed
-from knowledge.interfaces import Hit, SearchResult
+from knowledge.interfaces import Hit, Live, SearchResult
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
 
@@ -88,8 +88,8 @@ async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
 
-    async def search(query: str, *, limit: int, readers: Collection[str]) -> SearchResult:
-        assert (limit, readers) == (8, {"*"})
+    async def search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
+        assert (limit, readers, live) == (8, {"*"}, None)
         found = ranks.pop(0)
         return SearchResult(query, tuple(map(_hit, found)), 0.0, answerable="q" not in found)
 

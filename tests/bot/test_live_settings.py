@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.answering.policy import Policy
 from bot.errors import SettingsError
 from bot.settings import Settings, load
 from knowledge.web.settings import LiveSettings
@@ -96,3 +97,28 @@ def test_an_address_of_searxng_that_cannot_be_meant(tmp_path: Path, url: str) ->
     with pytest.raises(SettingsError, match="KVASIR_SEARXNG_URL") as caught:
         loaded(tmp_path, KVASIR_SEARXNG_URL=url)
     assert "hunter2" not in str(caught.value)
+
+
+# ── In channels ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def channel(web: str, house: str = "") -> str:
+    return f'{house}[[channel]]\nid = "C034EF5GH"\nweb = "{web}"\n'
+
+
+def test_a_channel_narrows_what_the_house_allows(tmp_path: Path) -> None:
+    policies = loaded(tmp_path, channel("off"), BRAVE_API_KEY="b").web
+    assert policies.everywhere == Policy("on", searches=True)
+    assert policies.of("C034EF5GH") == Policy("off", searches=True)
+    house = '[web]\nmode = "listed"\ndomains = ["docs.example.com"]\nprivate = ["wiki.intra:8443"]\n'
+    policies = loaded(tmp_path, channel("on", house)).web
+    assert policies.of("C034EF5GH") == policies.everywhere
+    assert policies.everywhere == Policy("listed", frozenset({"docs.example.com"}), frozenset({"wiki.intra"}))
+    assert loaded(tmp_path, channel("on", '[web]\nmode = "off"\n')).web.of("C034EF5GH").mode == "off"
+
+
+def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="web should be"):
+        loaded(tmp_path, channel("never"))
+    with pytest.raises(SettingsError, match="names no domains"):
+        loaded(tmp_path, channel("listed"))

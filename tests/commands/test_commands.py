@@ -96,7 +96,7 @@ async def test_search_answers_line_by_line(place: Place) -> None:
 async def test_ask_without_an_engine_quotes_and_says_so(place: Place, cache_without_engine: str) -> None:
     await place.json("sync")
     asked = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
-    assert set(asked) == {"answer", "sources", "notices", "route", "timings"}
+    assert set(asked) == {"answer", "sources", "notices", "route", "web", "timings"}
     assert asked["route"] == "passages"
     assert "thirty days" in asked["answer"]
     assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of"}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Passage
 from bot.slack import render
+from knowledge.interfaces import OnWeb
 
 PING = re.compile(r"<[!@]|@(?:channel|here|everyone)\b|<!subteam", re.IGNORECASE)
 TOKENS = [
@@ -185,6 +186,24 @@ def test_a_source_says_as_of_when_it_is_known() -> None:
     ]  # fmt: skip
     footer = render.sources_footer([], [seen(1, seconds=3)], chinese=True, now=now)
     assert footer.splitlines()[0] == "*查阅过*（刚刚核实）"
+
+
+def test_a_page_of_the_web_says_its_host_and_date() -> None:
+    now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    day = datetime(2026, 11, 20, tzinfo=UTC)
+
+    def page(n: int, *, published: datetime | None, stale: bool) -> Passage:
+        fetched = now - timedelta(hours=3)
+        web = OnWeb("example.com", published, fetched, stale)
+        return Passage(n, "", "https://example.com/a", "News", "", "https://example.com/a", "…", fetched, web=web)
+
+    pages = [page(1, published=day, stale=False), page(2, published=None, stale=True)]
+    assert render.sources_footer(pages, [], chinese=False, now=now).split("\n") == [
+        "*Sources*",
+        "<https://example.com/a|[1] News> · example.com, 2026-11-20",
+        "<https://example.com/a|[2] News> · example.com · as of 3 h ago",
+    ]
+    assert "· example.com，2026-11-20" in render.sources_footer(pages, [], chinese=True, now=now)
 
 
 def test_a_footer_stays_within_its_block() -> None:

@@ -1,0 +1,120 @@
+"""What a question finds: made searchable, searched for within a deadline, and put in the places that a prompt shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from bot.answering import links
+from bot.answering.events import Notice, Passage
+from bot.answering.followup import leans, searchable
+from bot.answering.foreign import visible, without_foreign_links
+from bot.answering.limits import Limits
+from bot.answering.narrowing import narrowed
+from bot.answering.notices import Say, say
+from bot.answering.places import Placed, Places, Still, placed
+from bot.answering.remarks import obstacle
+from bot.answering.rewrite import Rewriter
+from bot.answering.route import without_wish
+from bot.answering.turn import Turn
+from engine.interfaces import Asker, ChatEngine
+from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
+from knowledge.interfaces import Live, SearchResult
+from knowledge.search.query import separated
+
+
+class Search(Protocol):
+    """What an answer needs of the knowledge room; ``Library.search`` is the real one."""
+
+    async def __call__(
+        self, query: str, *, limit: int, readers: Collection[str], live: Live | None = None
+    ) -> SearchResult:
+        """Find passages that every one of ``readers`` may see, best first, and as ``live`` says on the web.
+
+        Raises:
+            KnowledgeError: they cannot be searched.
+
+        """
+
+
+class Finder:
+    """Finds passages for questions. Between them it remembers which ones a conversation has been shown."""
+
+    def __init__(
+        self, search: Search, engine: ChatEngine, *, still: Still, limits: Limits, now: Callable[[], float]
+    ) -> None:
+        self._search = search
+        self._engine = engine
+        self._rewriter = Rewriter(engine)
+        self._still = still
+        self._limits = limits
+        self._now = now
+        self._searching = asyncio.Semaphore(limits.searches)
+        self._places = Places()
+
+    async def find(self, turn: Turn) -> Notice | None:
+        """Search; on success ``turn.passages`` is filled, else the reason is returned."""
+        words, filters = separated(turn.question)
+        asked, turn.question = turn.question, words or turn.question
+        history = [replace(said, question=without_wish(said.question)[0]) for said in turn.asked.history]
+        asker = Asker(turn.asked.person, turn.asked.conversation)
+        rewritten = await self._rewriter.standalone(turn.question, history, asker)
+        query = searchable(asked, history, rewritten)
+        live = _worded(turn.to_web.live, query)
+        within_s = self._limits.search_s + (live.within_s if live else 0.0)
+        try:
+            query = narrowed(query, turn.asked.within, datetime.now(UTC))
+            async with self._searching, asyncio.timeout(within_s):
+                result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers, live=live)
+                shown = await self._placed(turn, result, anew=bool(filters))
+        except (BadFilter, UnknownSource) as error:
+            return Notice(str(error))
+        except KnowledgeError as error:
+            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
+        except TimeoutError:
+            return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{within_s:g}"))
+        turn.timings["search"] = self._now() - turn.began
+        turn.found(result)
+        wide = not self._engine.status().stand_in  # which reads little, and should not miss the hit itself for it
+        rank = {hit.id: place for place, hit in enumerate(result.hits)}
+        numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
+        turn.passages = tuple(_passage(n, one, wide=wide) for n, one in numbered)
+        return None
+
+    def forget(self, conversation: str) -> None:
+        """Let a conversation begin anew."""
+        self._places.forget(conversation)
+
+    async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[Placed]:
+        """Return what is shown, in its places; by rank where no engine reads it, or a stand-in that reads little."""
+        status, asked = self._engine.status(), turn.asked
+        hits = result.hits[: self._limits.hits]
+        if status.stand_in or obstacle(status, turn.tongue) is not None:
+            return [Placed(hit) for hit in hits]
+        earlier = () if anew or not asked.history else self._places.of(asked.conversation)
+        chunks = {chunk for one in earlier for chunk in one.chunks}
+        still = await self._still(chunks, asked.readers) if chunks else frozenset()
+        shown = placed(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
+        if result.answerable:  # else no engine reads it, and what it has read stays as it is
+            self._places.note(asked.conversation, asked.text.strip(), shown)
+        return shown
+
+
+def _worded(live: Live | None, query: str) -> Live | None:
+    """Return it with what is searched for on the web: the query's words, without links that are read anyway."""
+    words = separated(query)[0]
+    return replace(live, words=links.without_links(words)) if live is not None and links.links_in(words) else live
+
+
+def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
+    hit = placed.hit
+    text = (hit.around if wide else "") or hit.text
+    title, heading = hit.title, hit.heading
+    if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
+        text = visible(text)
+        title, heading = (without_foreign_links(visible(part), ()) for part in (title, heading))
+    as_of = hit.web.fetched_at if hit.web else hit.synced_at
+    return Passage(n, hit.source, hit.document, title, heading, hit.url, text, as_of, placed.since, hit.web)

@@ -1,0 +1,122 @@
+"""What strangers may bring into an answer: which web addresses may be shown, and which characters are read. Pure.
+
+An answer shows addresses at hosts that its passages, or whoever asks, have named, and no others. A document of the
+company vouches for the hosts that it names; a page of the web was written by a stranger and vouches for its own alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from urllib.parse import urlsplit
+
+from bot.answering.events import Passage
+
+_CODE = re.compile(r"(?<!`)(`+)(?!`)[^\n|]+?(?<!`)\1(?!`)")
+"""What looks like a link in there may be a subscript and a call; an address is one in code too."""
+_INLINE = re.compile(
+    r"(?P<image>!?)\[(?P<label>[^\[\]\n]*)\]\(\s*<?(?P<url>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?(?:\s+\"[^\"\n]*\")?\s*\)"
+)
+_BARE = re.compile(
+    r"<?(?P<url>(?:(?:https?|ftp)://|(?<![\w.])www\.)[^\s<>\"'`，。；：！？、（）【】\]]*)"
+    r"(?P<tail>[\"'`\]](?:(?!(?:https?|ftp)://|www\.)[^\s<>/?#，。；：！？、（）【】])*)?>?",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
+_REFERENCE = re.compile(r"^\s*\[[^\]\n]{1,60}\]:\s*\S+", re.MULTILINE)
+_GOES_ON = re.compile(r"[@\\]|\.\w")
+"""What, behind a quotation mark, makes another host of an address: some readers end it there, some do not."""
+_PLAIN_HOST = re.compile(r"[^\s@\\%/?#<>\"'`|^\[\]{}\x00-\x20\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+
+
+def hosts(passages: Iterable[Passage], said: Iterable[str] = ()) -> frozenset[str]:
+    """Return the only hosts that an answer may link to; ``said`` is what people wrote in the conversation."""
+    urls = [url for passage in passages for url in _vouched_for(passage)]
+    urls += [url for text in said for url in _named(text)]
+    return frozenset(host for host in map(host_of, urls) if host)
+
+
+def _vouched_for(passage: Passage) -> Iterator[str]:
+    if passage.url:
+        yield passage.url
+    if passage.web is None:
+        yield from _named(passage.text)
+
+
+def _named(text: str) -> Iterator[str]:
+    yield from (match["url"] for match in _BARE.finditer(text))
+    yield from (match["url"] for match in _INLINE.finditer(text))
+
+
+def without_foreign_links(text: str, allowed: Collection[str]) -> str:
+    """Drop links to other hosts than those; a link's label stays, a bare address goes, in code as well.
+
+    Pictures become their description wherever they lie, since showing one fetches it.
+    """
+    while (bare := _once(text, allowed)) != text:  # what is taken out may leave another address behind
+        text = bare
+    return text
+
+
+def _once(text: str, allowed: Collection[str]) -> str:
+    text = _REFERENCE.sub("", text)
+    out, cursor = [], 0
+    for span in _CODE.finditer(text):
+        out += [_prose(text[cursor : span.start()], allowed), _without_addresses(span[0], allowed)]
+        cursor = span.end()
+    return "".join((*out, _prose(text[cursor:], allowed)))
+
+
+def _prose(text: str, allowed: Collection[str]) -> str:
+    out, cursor = [], 0
+    for link in _INLINE.finditer(text):
+        label = _without_addresses(link["label"], allowed)
+        keep = not link["image"] and _may_be_shown(link["url"], allowed)
+        out += [
+            _without_addresses(text[cursor : link.start()], allowed),
+            f"[{label}]({link['url']})" if keep else label,
+        ]
+        cursor = link.end()
+    return "".join((*out, _without_addresses(text[cursor:], allowed)))
+
+
+def _without_addresses(text: str, allowed: Collection[str]) -> str:
+    def bare(match: re.Match[str]) -> str:
+        url, tail = match["url"].rstrip(".,;:!?)*_~"), match["tail"] or ""
+        goes_on = _GOES_ON.search(tail) is not None and "/" not in url.partition("://")[2]
+        if goes_on:
+            return ""
+        return match[0] if _may_be_shown(url, allowed) else tail
+
+    return _BARE.sub(bare, text)
+
+
+def _may_be_shown(url: str, allowed: Collection[str]) -> bool:
+    """Tell whether an address, and each that is written inside it, is at one of some hosts."""
+    starts = [scheme.start() for scheme in _SCHEME.finditer(url)]
+    return host_of(url) in allowed and all(host_of(url[start:]) in allowed for start in starts)
+
+
+def host_of(url: str) -> str:
+    """Return an address's host in small letters, without ``www.``; "" of one that not every reader takes alike."""
+    url = f"https://{url}" if url.lower().startswith("www.") else url
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower().rstrip(".").removeprefix("www.")
+    except ValueError:
+        return ""
+    # The colon of a port is all that may stand beside the host: no user, no odd character.
+    plain = _PLAIN_HOST.fullmatch(parts.netloc) is not None
+    return host if plain and parts.scheme.lower() in {"http", "https", "ftp"} else ""
+
+
+_INVISIBLE = re.compile(
+    # Joiners have a meaning in Arabic and Indic scripts; between other letters they hide what stands there.
+    r"(?<![\u0600-\u06ff\u0750-\u077f\u0900-\u0dff])[\u200c\u200d]|[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b"
+    r"\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return the text without characters that nobody sees: hidden words, broken words, directions, tags."""
+    return _INVISIBLE.sub("", text)

@@ -1,0 +1,29 @@
+"""What an answer may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an answer may take."""
+
+    question_chars: int = 6000
+    hits: int = 8
+    search_s: float = 20.0
+    searches: int = 12
+    """At once; the others wait, which does not count as searching."""
+    first_token_s: float = 120.0
+    """From its turn at the engine to the first delta."""
+    answer_s: float = 600.0
+    """From its turn at the engine to the last delta."""
+    stand_in_s: float = 20.0
+    """The same for the stand-in, whose best comes first."""
+    answer_chars: int = 24_000
+    """Of what the model writes, before the check."""
+    thinking_chars: int = 200_000
+    quote_s: float = 5.0
+    """For choosing what to quote by meaning; afterwards shared words decide."""
+    little_chars: int = 200
+    """An answer that was cut before this much was shown gets the best passages as well."""

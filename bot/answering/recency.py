@@ -1,0 +1,57 @@
+"""Whether a question is about the present of the world: what it is today, and no document says. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from bot.answering.links import CODE
+
+_NEWS = re.compile(
+    r"\b(?:news|headlines?)\b(?!-)|\bweather\b(?! (?:feature|pattern|phenomen|condition|map)s?)|\bforecast for\b"
+    r"|\b(?:stock|share) price|\bexchange rate\b|\bprice of \w+ (?:today|now)\b|\bwho won\b.*\b(?:today|yesterday)\b"
+    r"|新闻(?!学|记录|社|稿|台|出版|发布)|头条|天气(?!现象)|股价|汇率|热搜",
+    re.IGNORECASE,
+)
+_LATEST = re.compile(
+    r"\b(?:latest|newest|most recent|current(?:ly)?)\s+(?:[\w.+#-]+\s+){0,3}?"
+    r"(?:news|headlines?|versions?|releases?|updates?|prices?|rates?|figures?|numbers|results?|scores?|model|status|events?"
+    r"|situation|developments?|research|studies|ceo|president|prime minister|chancellor|weather|outage)\b"
+    r"|\b(?:latest|newest)\s+(?:on|about|from)\b|\bwhat(?:'s| is) (?:new (?:in|with|at)|happening (?:in|with|at))\b"
+    r"|最新(?:的|版本?)?(?:[\w\u4e00-\u9fff]{0,6}?)(?:消息|新闻|版本?|发布|进展|动态|价格|行情|数据|情况|政策|公告|报道|研究|模型)",
+    re.IGNORECASE,
+)
+_NOW = re.compile(
+    r"\b(?:today|tonight|yesterday|this (?:morning|afternoon|evening|week|month)|right now|as of now|just now"
+    r"|at the moment|these days|in the last (?:few )?(?:hours?|days?|weeks?))\b"
+    r"|今天|今日|今晚|今早|昨天|昨日|(?<!日)本周|这周|这个星期|本月|此刻|刚刚|近日|目前|当前|眼下|最新",
+    re.IGNORECASE,
+)
+_HOUSE = re.compile(
+    r"\b(?:our|ours|us|we|my|mine|company(?:'s)?|internal|colleagues?|team|teams|department|office|employees?|handbook"
+    r"|manual|document\w*|docs?|polic(?:y|ies)|guidelines?|runbook|wiki|intranet|knowledge base|procedure"
+    r"|on[- ]call|rota|leave|holidays?|vacation|expenses?|payroll|deadline|due"
+    r"|at the latest|latest (?:date|by|time|point))\b"
+    r"|我们|我的|咱们|本公司|(?<![\u4e00-\u9fffA-Za-z])公司|部门|团队|同事|员工|内部|手册|文档|文件|制度|规定|规范|流程|指南|知识库|内网|年假|请假|休假"
+    r"|报销|值班|考勤|工资|社保|审批|预算",
+    re.IGNORECASE,
+)
+_TIMELESS = re.compile(
+    r"\b(?:even|still|until|till|up to|known|known as|as|than (?:it )?is|than it was) today\b"
+    r"|即使在?今天|直到今天|(?:截至|直到|到)目前|今天(?:所在|的?位置)|目前为止",
+    re.IGNORECASE,
+)
+"""What takes the present for the end of a long time."""
+
+
+def is_recent(question: str) -> bool:
+    """Tell whether a question is about the present of the world rather than what documents hold.
+
+    One that speaks of the house (its handbook, its leave, "our", "we") is not, whatever words of time it has: the
+    documents are looked at first in any case, and what they do not answer is looked up all the same.
+    """
+    text = CODE.sub(" ", question)
+    if _HOUSE.search(text):
+        return False
+    if _NEWS.search(text) or _LATEST.search(text):
+        return True
+    return bool(_NOW.search(_TIMELESS.sub(" ", text)))

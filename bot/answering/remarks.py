@@ -1,0 +1,141 @@
+"""What is said about an answer: why there is none, what is missing of it, and what was done on the web for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from bot.answering.events import Notice, Text
+from bot.answering.language import Tongue
+from bot.answering.notices import Say, progress_text, say
+from bot.answering.policy import Looked, Why
+from bot.answering.quote import QUOTED_PASSAGES, listed
+from bot.answering.turn import Stream, Turn
+from engine.interfaces import State, Status
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import WebLook
+
+_NAMED = 3
+"""Pages that were left out and are named."""
+
+
+def obstacle(status: Status, tongue: Tongue) -> str | None:
+    """Say why the engine cannot be asked now, or None if it can."""
+    progress = progress_text(status.progress, tongue)
+    match status.state:
+        case State.READY | State.DEGRADED:
+            return None
+        case State.STARTING:
+            return say(Say.ENGINE_LOADING, tongue, progress=progress)
+        case State.INSTALLING | State.DOWNLOADING:
+            return say(Say.ENGINE_PREPARING, tongue, progress=progress)
+        case State.FAILED:
+            return say(Say.ENGINE_FAILED, tongue, reason=status.detail)
+        case State.ABSENT | State.STOPPING:
+            return say(Say.ENGINE_ABSENT, tongue, detail=f" {status.detail}" if status.detail else "")
+
+
+def unknown(turn: Turn) -> Text:
+    """Say that the documents do not answer, and what was looked at."""
+    looked_at = turn.passages[:QUOTED_PASSAGES]
+    if not looked_at:
+        return Text(say(Say.FOUND_NOTHING, turn.tongue))
+    turn.cited.update(passage.n for passage in looked_at)
+    return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(looked_at)}")
+
+
+def why_nothing(turn: Turn, said: Stream, failure: Exception | None, first_token_s: float, *, stand_in: bool) -> str:
+    """Say why no sentence of the model is shown."""
+    if isinstance(failure, TimeoutError):
+        seconds = said.within_s if said.begun else min(said.within_s, first_token_s)
+        return say(Say.ENGINE_SLOW if said.begun else Say.NO_FIRST_TOKEN, turn.tongue, seconds=f"{seconds:g}")
+    if isinstance(failure, KnowledgeError):
+        return say(Say.CHECK_FAILED, turn.tongue, reason=failure)
+    if failure:
+        return say(Say.ENGINE_FAILED, turn.tongue, reason=failure)
+    if said.release.dropped or said.release.ended:
+        return say(Say.STAND_IN_UNSUPPORTED if stand_in else Say.NOTHING_SUPPORTED, turn.tongue)
+    return say(Say.NO_ANSWER, turn.tongue)
+
+
+def of_answer(turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool) -> Iterator[Notice]:
+    """Say what there is to know about an answer that is shown."""
+    tongue, release = turn.tongue, said.release
+    if isinstance(failure, TimeoutError):
+        yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{said.within_s:g}"))
+    elif failure:
+        yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
+    elif release.ended == "repetition" and not stand_in:
+        yield Notice(say(Say.CUT_BY_REPETITION, tongue))
+    elif release.ended == "length" or said.cut:
+        yield Notice(say(Say.CUT_BY_LENGTH, tongue))
+    if release.dropped and not stand_in:
+        total = release.kept + release.dropped
+        yield Notice(say(Say.PARTLY_UNSUPPORTED, tongue, count=release.dropped, total=total))
+    if stand_in:
+        yield Notice(say(Say.STAND_IN, tongue))
+
+
+# ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_BECAUSE = {
+    Why.ASKED: Say.WEB_ASKED,
+    Why.LINK: Say.WEB_LINK,
+    Why.RECENT: Say.WEB_RECENT,
+    Why.WEAK: Say.WEB_WEAK,
+}
+
+
+def of_web(turn: Turn) -> Iterator[Notice]:
+    """Say why the web was asked and what came of it; or why it was not, where somebody may have waited for it."""
+    web, tongue = turn.web, turn.tongue
+    if web.look is not None and web.why in _BECAUSE:
+        told = [say(_BECAUSE[web.why], tongue, came=_came_of(web.look, tongue)), web.look.trouble]
+        told.append(_left_out(web.look, tongue))
+        yield Notice(_joined(told, tongue))
+    elif web.policy.mode == "off" and _was_waited_for(web, answerable=turn.answerable):
+        yield Notice(say(Say.WEB_OFF, tongue))
+    if web.closed and web.policy.mode != "off":
+        yield Notice(say(Say.WEB_CLOSED, tongue, hosts=_hosts(web.closed, tongue)))
+
+
+def _was_waited_for(web: Looked, *, answerable: bool) -> bool:
+    """Tell whether the web would have been asked, were it not for the channel; a house without it is no news."""
+    if web.why in {Why.ASKED, Why.LINK}:
+        return True
+    return web.policy.searches and (web.why is Why.RECENT or (web.why is Why.WEAK and not answerable))
+
+
+def _came_of(look: WebLook, tongue: Tongue) -> str:
+    if not look.read:
+        return say(Say.WEB_NOTHING_READ, tongue)
+    if len(look.read) == 1:
+        return say(Say.WEB_READ_ONE, tongue)
+    return say(Say.WEB_READ, tongue, count=len(look.read))
+
+
+def _left_out(look: WebLook, tongue: Tongue) -> str:
+    if not look.left_out:
+        return ""
+    shown = [(_host(one.url), one.why.rstrip(".。")) for one in look.left_out[:_NAMED]]
+    if tongue == "zh":
+        named = "；".join(f"{host}（{why}）" for host, why in shown)
+    else:
+        named = "; ".join(f"{host} ({why})" for host, why in shown)
+    more = len(look.left_out) - _NAMED
+    return say(Say.WEB_LEFT_OUT_MORE if more > 0 else Say.WEB_LEFT_OUT, tongue, named=named, more=more)
+
+
+def _hosts(urls: tuple[str, ...], tongue: Tongue) -> str:
+    return ("、" if tongue == "zh" else ", ").join(dict.fromkeys(map(_host, urls)))
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url[:80]
+    except ValueError:
+        return url[:80]
+
+
+def _joined(parts: list[str], tongue: Tongue) -> str:
+    return ("" if tongue == "zh" else " ").join(part for part in parts if part)

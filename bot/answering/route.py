@@ -1,0 +1,75 @@
+"""Whether the live web is asked for a question: never, if the documents are not enough, or always, and why. Pure.
+
+Always: somebody says so (``web: …``, a button, ``--web``), a link stands in what people wrote, or the question is about
+the present of the world. Never: where the channel does not allow it, or the question itself names the documents that it
+is put to (``in:handbook``). Everything else: if the documents are not enough, for which ``library`` has the threshold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.answering.events import Exchange
+from bot.answering.links import links_in, within, written_links
+from bot.answering.policy import Policy, Why
+from bot.answering.recency import is_recent
+from knowledge.interfaces import Live
+from knowledge.search.query import separated
+
+_WISH = re.compile(r"\s*(?:web|网页|網頁)\s*[:：]\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class WebRoute:
+    """What was decided for a question."""
+
+    live: Live | None
+    """None: the web is not asked."""
+    why: Why
+    question: str = field(repr=False)
+    """Without the words that ask for the web."""
+    closed: tuple[str, ...] = ()
+    """Links that may not be read here."""
+
+
+def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebRoute:
+    """Decide.
+
+    Args:
+        text: as a person reads it; ``<url|label>`` is read too.
+        history: the conversation so far, oldest first. Of it only what people wrote counts.
+        policy: of the channel.
+        wish: whether the web was asked for outside the text.
+
+    """
+    question, asked = without_wish(text)
+    links = written_links(question, history, policy.private)
+    why = _why(question, links, asked=asked or wish)
+    if policy.mode == "off":
+        return WebRoute(None, why, question, closed=links)
+    listed = policy.domains if policy.mode == "listed" else None
+    read = tuple(link for link in links if listed is None or within(link, listed))
+    closed = tuple(link for link in links if link not in read)
+    # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
+    if why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
+        return WebRoute(None, why, question, closed=closed)
+    live = Live("if_weak" if why is Why.WEAK else "always", links=read, domains=listed or frozenset())
+    return WebRoute(live, why, question, closed=closed)
+
+
+def without_wish(text: str) -> tuple[str, bool]:
+    """Return the question without ``web:``, and whether it stood there."""
+    found = _WISH.match(text)
+    return (text[found.end() :], True) if found else (text, False)
+
+
+def _why(question: str, links: Sequence[str], *, asked: bool) -> Why:
+    if asked:
+        return Why.ASKED
+    if separated(question)[1] and not set(links) & set(links_in(question)):
+        return Why.FILTERED
+    if links:
+        return Why.LINK
+    return Why.RECENT if is_recent(question) else Why.WEAK

@@ -1,0 +1,170 @@
+"""When the live web is asked, and when it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.answering.events import Exchange
+from bot.answering.links import links_in, without_links
+from bot.answering.policy import Policies, Policy, Why
+from bot.answering.recency import is_recent
+from bot.answering.route import route
+
+ON = Policy("on", searches=True)
+LISTED = Policy("listed", frozenset({"example.com"}), searches=True)
+OFF = Policy("off", searches=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["web: who runs it?", "Web： who runs it?", " WEB : who runs it?", "网页：who runs it?"]
+)
+def test_who_says_so_is_followed(text: str) -> None:
+    decided = route(text, (), ON)
+    assert decided.live is not None
+    assert (decided.live.when, decided.why, decided.question) == ("always", Why.ASKED, "who runs it?")
+
+
+def test_a_switch_or_a_button_says_so_too() -> None:
+    decided = route("who runs it?", (), ON, wish=True)
+    assert decided.live is not None
+    assert (decided.live.when, decided.why) == ("always", Why.ASKED)
+
+
+def test_a_word_that_begins_like_it_says_nothing() -> None:
+    assert route("website: where is it?", (), ON).why is Why.WEAK
+    assert route("how do I write web: in a question?", (), ON).why is Why.WEAK
+
+
+def test_everything_else_is_for_the_documents_first() -> None:
+    decided = route("how many days of leave do I have?", (), ON)
+    assert decided.live is not None
+    assert (decided.live.when, decided.why) == ("if_weak", Why.WEAK)
+
+
+def test_a_channel_that_is_off_never_asks() -> None:
+    for text in ("web: who?", "see https://a.example.org/x", "latest news?", "how?"):
+        decided = route(text, (), OFF, wish=True)
+        assert decided.live is None
+    assert route("see https://a.example.org/x", (), OFF).closed == ("https://a.example.org/x",)
+
+
+def test_where_only_listed_sites_are_read() -> None:
+    decided = route("compare https://docs.example.com/a with https://other.example/b", (), LISTED)
+    assert decided.live is not None
+    assert decided.live.links == ("https://docs.example.com/a",)
+    assert decided.live.domains == {"example.com"}
+    assert decided.closed == ("https://other.example/b",)
+    assert route("https://notexample.com/", (), LISTED).closed == ("https://notexample.com/",)
+
+
+def test_a_channel_narrows_and_never_widens() -> None:
+    everywhere = Policies(LISTED, {"COFF": "off", "CON": "on"})
+    assert [everywhere.of(channel).mode for channel in ("COFF", "CON", "COTHER")] == ["off", "listed", "listed"]
+    assert Policies(OFF, {"CON": "on"}).of("CON").mode == "off"
+    assert Policies(ON, {"C1": "listed"}).of("C1").mode == "listed"
+
+
+def test_filters_name_the_documents() -> None:
+    assert route("in:handbook latest news", (), ON).live is None
+    assert route("in:handbook latest news", (), ON).why is Why.FILTERED
+    assert route("in:handbook does https://a.example/x say the same?", (), ON).why is Why.LINK
+    assert route("web: in:handbook who?", (), ON).why is Why.ASKED
+
+
+def test_where_nobody_can_search_only_links_are_read() -> None:
+    alone = Policy("on")
+    assert route("how?", (), alone).live is None
+    assert route("latest news?", (), alone).live is None
+    assert route("see https://a.example/x", (), alone).live is not None
+    assert route("web: who?", (), alone).live is not None, "so that the reason is told"
+
+
+# ── Links ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_links_of_the_question_come_first_and_then_the_thread_s_latest() -> None:
+    history = [
+        Exchange("see https://one.example/", "It is [1] https://ours.example/cited"),
+        Exchange("and https://two.example/?", ""),
+    ]
+    decided = route("which is right, or https://three.example/?", history, ON)
+    assert decided.live is not None
+    assert decided.live.links == ("https://three.example/", "https://two.example/", "https://one.example/")
+    assert decided.why is Why.LINK
+    assert route("and then?", [Exchange("q", "see https://ours.example/cited")], ON).why is Why.WEAK
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("<https://a.example/x?y=1|a label> ok", ["https://a.example/x?y=1"]),
+        ("a label (https://a.example/x), ok", ["https://a.example/x"]),
+        ("https://en.example/wiki/A_(b).", ["https://en.example/wiki/A_(b)"]),
+        ("请看 https://a.example/文档。好吗", ["https://a.example/文档"]),
+        ("run `curl https://a.example` or\n```\nGET https://b.example\n```", []),
+        ("<https://a.example>", ["https://a.example"]),
+    ],
+)
+def test_links_are_found_in_every_form(text: str, found: list[str]) -> None:
+    assert links_in(text) == found
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://127.0.0.1:9180/apisix/admin", "http://localhost:8080/x", "https://[::1]/", "https://10.0.0.1/a",
+        "https://luarocks.example/luasec-0.9-1.src.rock", "https://a.example/b.zip", "https://a.example/pic.PNG",
+        "https://team.slack.com/archives/C1/p1", "https://",
+    ],
+)  # fmt: skip
+def test_what_leads_to_no_page_is_no_link(link: str) -> None:
+    assert route(f"it says {link} is wrong", (), ON).why is Why.WEAK
+
+
+def test_a_host_of_the_house_that_is_named_may_be_read() -> None:
+    assert route("see http://wiki/page", (), ON).why is Why.WEAK
+    assert route("see http://wiki/page", (), Policy("on", private=frozenset({"wiki"}))).why is Why.LINK
+
+
+def test_a_text_without_its_links() -> None:
+    assert (
+        without_links("what does <https://a.example/x|the page> say of (https://b.example)?")
+        == "what does the page say of ?"
+    )
+
+
+# ── The present of the world ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the latest version of Python?", "Any news about Rust?", "What's the weather in Berlin tomorrow?",
+        "What is the current price of gold?", "Who is the current CEO of Intel?", "Is GitHub down right now?",
+        "What happened in Brussels today?", "What is the exchange rate of the euro?", "Which bills passed this week?",
+        "latest on the port strike", "What's new in PostgreSQL 19?", "What is the newest release of SGLang?",
+        "Python 最新版本是多少？", "今天有什么新闻？", "目前的欧元汇率是多少？", "北京今天天气怎么样？",
+        "最新的显卡价格", "本周有哪些展会？",
+        "苹果公司今天的股价是多少？", "昨天的比赛谁赢了？",
+    ],
+)  # fmt: skip
+def test_questions_about_the_present_of_the_world(question: str) -> None:
+    assert is_recent(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the latest version of our handbook?", "Who is on call this week?", "Can I take leave today?",
+        "What are the latest changes to the expense policy?", "By what date must claims be in at the latest?",
+        "What is our current travel policy?", "How do I rotate the current log file?",
+        "What does the current runbook say?",
+        "How do I get the most recent log lines?", "When does the current key expire?", "What is the latest epoch?",
+        "Whose wall is visible even today?", "How do I show today's date in a template of the manual?",
+        "目前公司的年假制度是什么？", "最新的报销流程是什么？", "我们今天谁值班？", "今天可以请假吗？",
+        "手册的最新版本在哪里？", "如何查看当前配置文档？",
+        "什么是《工程新闻记录》？",
+    ],
+)  # fmt: skip
+def test_questions_that_the_documents_are_for(question: str) -> None:
+    assert not is_recent(question)
