@@ -32,9 +32,15 @@ _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff\u200b-\u200f\u2028-\u20
 """Blanks, controls, the invisible, backslashes: programs disagree about every one of them."""
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
+"""What IDNA takes for a dot."""
 _KEPT = "!$%&'()*+,/:;=?@[]~-._"
 
-_METADATA_NAMES = ("metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal")
+_METADATA_NAMES = frozenset({
+    "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal",
+    "metadata.azure.internal", "metadata.tencentyun.com", "api.metadata.cloud.ibm.com", "metadata.packet.net",
+    "metadata.platformequinix.com", "rancher-metadata",
+})  # fmt: skip
 _INNER_SUFFIXES = (
     "localhost",
     "localdomain",
@@ -46,6 +52,9 @@ _INNER_SUFFIXES = (
     "home",
     "private",
     "arpa",
+    "svc",
+    "consul",
+    "docker",
 )
 """What no public name ends with. A trusted proxy resolves names itself, so that their spelling is all there is."""
 
@@ -304,6 +313,8 @@ def _ipv4(host: str) -> str:
 
 
 def _to_ascii(host: str) -> str:
+    if _NUMBER.fullmatch(_DOTS.split(host)[-1]):
+        raise FetchRefused(f"{host[:80]!a} is an IPv4 address in digits of another script")
     try:
         encoded = URL.build(scheme="http", host=host).raw_host
     except (ValueError, UnicodeError):

@@ -1,7 +1,8 @@
 """Every way into the inner network tried at a canary, through each kind of proxy: ``python -m tests.web.attack``.
 
 In a network namespace of its own, where the kernel takes every address there is for this machine's, whatever is
-dialled reaches the canary, which notes the address it was dialled at. Without a namespace the canary is on loopback.
+dialled reaches the canary, which notes each connection and the address and port at which it came. Without a namespace
+the canary is on loopback.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 
 import aiohttp
-from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from knowledge.errors import FetchError, FetchRefused
 from knowledge.web.fetch import Ask, Fetcher
@@ -25,9 +27,14 @@ from knowledge.web.proxies import Proxies, Proxy
 from knowledge.web.settings import Limits, WebSettings
 from tests.web.names import DnsClient, DnsServer
 from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
-from tests.web.vectors import PUBLIC, urls
+from tests.web.vectors import INNER_4, INNER_6, PORTS, PUBLIC, urls
 
-WAYS = ("direct", "http proxy", "socks proxy")
+WAYS = ("direct", "http proxy", "socks proxy", "trusted http proxy", "trusted socks proxy")
+WEB_PORTS = (80, 443)
+LIMITS = Limits(total_s=10, idle_s=5)
+SITE = "site.example"
+ALLOWED = "127.9.9.9"
+"""Where the canary may be dialled, as an operator's own host."""
 
 
 @dataclass
@@ -39,78 +46,117 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     """Vectors that ended otherwise than by the guard's word."""
     hits: list[str] = field(default_factory=list)
-    """Addresses at which the canary was dialled and may not have been."""
+    """Where the canary was dialled and may not have been."""
     control: int = 0
-    """Hits of what must hit: the canary, allowed by name, and the public site."""
-    proxied: int = 0
-    """What the proxy was told to dial."""
+    """Hits of what must hit: the canary, allowed by name, and by rebinding without the guard."""
+    told: list[str] = field(default_factory=list)
+    """What the proxy was told to dial, each once."""
     families: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass
+class Unguarded:
+    """What the same vectors do to aiohttp without the guard, and which addresses and ports the canary hears."""
+
+    hits: dict[str, int] = field(default_factory=dict)
+    """By family."""
+    heard: list[str] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+
+
 class Canary:
-    """A server that knows at which address it was dialled; the public site's pages redirect where they are told."""
+    """Listens on every address, or on loopback, and answers as a public site that redirects where it is told."""
 
     def __init__(self) -> None:
-        self.dialled: list[str] = []
+        self.dialled: list[tuple[str, int]] = []
+        self.odd: list[str] = []
+        """Requests that are not one request with one Host."""
 
     async def start(self, stack: AsyncExitStack, port: int, *, everywhere: bool) -> int:
-        runner = web.AppRunner(self._app())
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        if everywhere:
-            line = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        else:
-            line = socket.create_server(("127.0.0.1", port))
-        await web.SockSite(runner, line).start()
+        family, host = (socket.AF_INET6, "::") if everywhere else (socket.AF_INET, "127.0.0.1")
+        line = socket.create_server((host, port), family=family, dualstack_ipv6=everywhere)
+        server = await asyncio.start_server(self._serve, sock=line)
+        stack.callback(server.close)
         bound: int = line.getsockname()[1]
         return bound
 
-    def _app(self) -> web.Application:
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
-        return app
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address, port = writer.get_extra_info("sockname")[:2]
+        self.dialled.append((address.removeprefix("::ffff:"), port))
+        try:
+            if port == 443:
+                return  # that it was dialled is enough, TLS is not spoken
+            async with asyncio.timeout(5):
+                writer.write(self._answer((await reader.readuntil(b"\r\n\r\n")).decode("latin-1")))
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # a knock that says nothing
+        finally:
+            writer.close()
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        assert request.transport is not None
-        self.dialled.append(request.transport.get_extra_info("sockname")[0].removeprefix("::ffff:"))
-        if request.path == "/to":
-            return web.Response(status=302, headers={"Location": request.rel_url.raw_query_string})
-        return web.Response(text="canary", content_type="text/html")
+    def _answer(self, head: str) -> bytes:
+        line, *fields = head.split("\r\n")
+        if len(line.split(" ")) != 3 or sum(one.lower().startswith("host:") for one in fields) != 1:
+            self.odd.append(head)
+        path, _, query = line.split(" ")[1].partition("?")
+        if path.startswith("/to"):
+            return _response(path[3:] or "302", f"Location: {query}", "")
+        more = 'Refresh: 0;url=http://10.0.0.1/\r\nAlt-Svc: h2="10.0.0.1:80"' if path == "/refresh" else "X: y"
+        return _response("200", more, "<meta http-equiv=refresh content='0;url=http://10.0.0.1/'>")
 
 
-async def attack(*, everywhere: bool) -> dict[str, Outcome]:
-    """Try every vector every way."""
+def _response(status: str, field: str, body: str) -> bytes:
+    return (
+        f"HTTP/1.1 {status} -\r\nContent-Type: text/html\r\nContent-Location: http://10.0.0.1/\r\n{field}\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode("latin-1")
+
+
+async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
+    """Try every vector every way; in a namespace through trusted proxies too, and without the guard."""
     outcomes: dict[str, Outcome] = {}
     async with AsyncExitStack() as stack:
         canary = Canary()
         port = await canary.start(stack, 80 if everywhere else 0, everywhere=everywhere)
+        if everywhere:
+            for other in (443, *PORTS):
+                await canary.start(stack, other, everywhere=True)
         dns = DnsServer(
             inner="10.0.0.1" if everywhere else "127.0.0.1", elsewhere=PUBLIC if everywhere else "127.0.0.1"
         )
         resolve = DnsClient(await dns.start())
         stack.callback(dns.transport.close)
-        http, socks = HttpProxy(resolve), SocksProxy(resolve)
-        ways: dict[str, tuple[Proxies, TestProxy | None]] = {
-            "direct": (Proxies(), None),
-            "http proxy": (_all(f"http://{await stack.enter_async_context(listening(http))}"), http),
-            "socks proxy": (_all(f"socks5://{await stack.enter_async_context(listening(socks))}"), socks),
-        }
         # Without a namespace nothing is public: the site that redirects is allowed by name, and nothing else is.
-        named = rules([] if everywhere else [f"site.example:{port}"], {80, port})
-        for way, (proxies, proxy) in ways.items():
+        named = rules([] if everywhere else [f"{SITE}:{port}"], {80, 443} if everywhere else {80, port})
+        for way in WAYS if everywhere else WAYS[:3]:
+            # A trusted proxy is trusted to stay outside by itself: this one does, and what it was told is looked at.
+            careful = frozenset({PUBLIC, ALLOWED}) if "trusted" in way else None
+            proxy = _proxy(way, resolve, careful)
+            place = await stack.enter_async_context(listening(proxy)) if proxy else ""
             dns.asked.clear()
-            outcomes[way] = await _one_way(canary, proxies, named, resolve, port)
-            outcomes[way].proxied = len(proxy.told) if proxy else 0
-    return outcomes
+            outcomes[way] = await _one_way(canary, _proxies(way, place), named, resolve, port)
+            outcomes[way].told = sorted(set(proxy.told)) if proxy else []
+        dns.asked.clear()
+        unguarded = await _without_the_guard(canary, resolve) if everywhere else Unguarded()
+    return outcomes, unguarded
 
 
-def _all(url: str) -> Proxies:
-    return Proxies(http=Proxy(url), https=Proxy(url))
+def _proxy(way: str, resolve: DnsClient, dials: frozenset[str] | None) -> TestProxy | None:
+    if way == "direct":
+        return None
+    return (HttpProxy if "http" in way else SocksProxy)(resolve, dials=dials)
+
+
+def _proxies(way: str, place: str) -> Proxies:
+    if not place:
+        return Proxies()
+    one = Proxy(f"{'http' if 'http' in way else 'socks5'}://{place}", trusted="trusted" in way)
+    return Proxies(http=one, https=one)
 
 
 async def _one_way(canary: Canary, proxies: Proxies, named: Rules, resolve: DnsClient, port: int) -> Outcome:
     outcome = Outcome()
-    settings = WebSettings(proxies=proxies, limits=Limits(total_s=10, idle_s=5))
+    settings = WebSettings(proxies=proxies, limits=LIMITS)
     fetcher = Fetcher(settings, named, resolve=resolve)
     families: Counter[str] = Counter()
     for family, url in urls("" if port == 80 else f":{port}"):
@@ -120,16 +166,17 @@ async def _one_way(canary: Canary, proxies: Proxies, named: Rules, resolve: DnsC
         before = len(canary.dialled)
         try:
             fetched = await fetcher.fetch(url, Ask(authorization="Bearer secret"))
-            outcome.failed.append(f"{url!a}: {fetched.status}")
+            outcome.failed.append(f"{url!a}: {fetched.status} at {fetched.url}")
         except FetchRefused:
             outcome.refused += 1
         except FetchError as error:
             outcome.failed.append(f"{url!a}: {error.reason}")
-        # The site that redirects may be reached; what it redirects to may not.
-        site = 1 if named.names("site.example") and "site.example" in url else 0
-        hit = [one for one in canary.dialled[before:] if one != PUBLIC]
-        outcome.hits += [f"{family}: {url!a} at {one}" for one in hit[2 * site :]]
+        # The site that redirects may be reached, on the web's ports; what it redirects to may not.
+        site = 2 if named.names(SITE) and SITE in url else 0
+        hit = [one for one in canary.dialled[before:] if one[0] != PUBLIC or one[1] not in WEB_PORTS]
+        outcome.hits += [f"{family}: {url!a} at {one}" for one in hit[site:]]
     await fetcher.close()
+    outcome.hits += [f"an odd request: {head!a}" for head in canary.odd]
     outcome.vectors, outcome.families = sum(families.values()), dict(families)
     outcome.control = await _control(canary, settings, resolve, port)
     return outcome
@@ -137,14 +184,14 @@ async def _one_way(canary: Canary, proxies: Proxies, named: Rules, resolve: DnsC
 
 async def _control(canary: Canary, settings: WebSettings, resolve: DnsClient, port: int) -> int:
     """Reach the canary where it may be, and by rebinding without the guard: this is what a hit looks like."""
-    inner = "v4-10-0-0-1.evil.example" if port == 80 else "v4-127-0-0-1.evil.example"
+    inner = f"v4-{ALLOWED if port == 80 else '127.0.0.1'}.evil.example".replace(".", "-", 3)
     allowed = Fetcher(settings, rules([f"{inner}:{port}"]), resolve=resolve)
     before = len(canary.dialled)
     await allowed.fetch(f"http://{inner}:{port}/")
     await allowed.close()
     if port == 80:
         await careless("http://rebind99.evil.example/", resolve)
-    return sum(1 for one in canary.dialled[before:] if one in {"10.0.0.1", "127.0.0.1"})
+    return sum(1 for one, _ in canary.dialled[before:] if one in {"10.0.0.1", "127.0.0.1", ALLOWED})
 
 
 async def careless(url: str, resolve: DnsClient) -> None:
@@ -156,14 +203,73 @@ async def careless(url: str, resolve: DnsClient) -> None:
         await response.read()
 
 
+# ── What the same vectors do where there is no guard ─────────────────────────────────────────────────────────────────
+
+
+class _Trusting(AbstractResolver):
+    """Resolves by the test's DNS, and what looks like a number as the C library does."""
+
+    def __init__(self, resolve: DnsClient) -> None:
+        self._resolve = resolve
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        del family
+        addresses: Sequence[str]
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            addresses = [str(one[4][0]) for one in found]
+        except OSError:
+            addresses = (await self._resolve(host))[-1:]  # of several the worst
+            if not addresses:
+                raise OSError("the name has no address") from None
+        return [
+            ResolveResult(
+                hostname=host, host=one, port=port, proto=0, flags=0,
+                family=socket.AF_INET6 if ":" in one else socket.AF_INET,
+            )
+            for one in addresses
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def _without_the_guard(canary: Canary, resolve: DnsClient) -> Unguarded:
+    found = Unguarded()
+    timeout = aiohttp.ClientTimeout(total=1)
+    connector = aiohttp.TCPConnector(resolver=_Trusting(resolve), use_dns_cache=False, force_close=True)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def reached(url: str) -> list[tuple[str, int]]:
+            before = len(canary.dialled)
+            try:
+                async with session.get(url) as response:
+                    await response.read()
+            except (aiohttp.ClientError, OSError, ValueError, AssertionError):
+                pass  # aiohttp asserts what it expects of a URL
+            return [one for one in canary.dialled[before:] if one[0] != PUBLIC or one[1] not in WEB_PORTS]
+
+        hits: Counter[str] = Counter()
+        for family, url in urls(""):
+            hits[family] += bool(await reached(url))
+        found.hits = dict(hits)
+        plain = {one: f"http://{one}/" for one in INNER_4} | {one: f"http://[{one}]/" for one in INNER_6}
+        found.heard = [address for address, url in plain.items() if await reached(url)]
+        found.ports = [port for port in (*WEB_PORTS, *PORTS) if await reached(f"http://10.0.0.1:{port}/")]
+    return found
+
+
 def main() -> None:
     """Make the namespace's network, attack, and print what came of it as JSON."""
     for command in ("ip link set lo up", "ip route add local 0.0.0.0/0 dev lo", "ip -6 route add local ::/0 dev lo"):
         subprocess.run(command.split(), check=True, timeout=10)
 
     async def run() -> None:
-        outcomes = await attack(everywhere=True)
-        json.dump({way: asdict(outcome) for way, outcome in outcomes.items()}, sys.stdout)
+        outcomes, unguarded = await attack(everywhere=True)
+        ways = {way: asdict(outcome) for way, outcome in outcomes.items()}
+        json.dump({"ways": ways, "unguarded": asdict(unguarded)}, sys.stdout)
 
     asyncio.run(run())
 

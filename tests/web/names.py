@@ -8,18 +8,20 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from tests.web.vectors import PUBLIC
+from tests.web.vectors import INNER_NAMES, METADATA_NAMES, PUBLIC, STRANGE_NAMES
 
 A, AAAA = 1, 28
+_INSIDE = frozenset(name.lower().rstrip(".") for name in (*INNER_NAMES, *METADATA_NAMES, *STRANGE_NAMES))
 
 
 class DnsServer(asyncio.DatagramProtocol):
     """Answers with a TTL of 0.
 
-    ``v4-10-0-0-1.*`` and ``v6-HEX.*`` are what they say; ``rebindN.*`` is public when first asked and inner after;
-    ``mixedN.*`` is both at once; everything else is at ``elsewhere``.
+    ``v4-10-0-0-1.*``, ``v6-HEX.*`` and ``*.10.0.0.1.nip.io`` are what they say; ``rebindN.*`` is public when first
+    asked and inner after, ``rebindsixN.*`` the latter in IPv6; ``mixedN.*`` is both at once; names of the inner network
+    lead there; everything else is at ``elsewhere``.
     """
 
     def __init__(self, inner: str = "127.0.0.1", elsewhere: str = PUBLIC) -> None:
@@ -41,24 +43,31 @@ class DnsServer(asyncio.DatagramProtocol):
             at += 1 + data[at]
         (kind,) = struct.unpack_from(">H", data, at + 1)
         question = data[12 : at + 5]
-        answers = [one for one in self._addresses(labels[0], kind) if (4 if kind == A else 16) == len(one)]
+        answers = [one for one in self._addresses(labels, kind) if (4 if kind == A else 16) == len(one)]
         head = struct.pack(">HHHHHH", struct.unpack_from(">H", data)[0], 0x8180, 1, len(answers), 0, 0)
         body = b"".join(struct.pack(">HHHIH", 0xC00C, kind, 1, 0, len(one)) + one for one in answers)
         self.transport.sendto(head + question + body, addr)
 
-    def _addresses(self, label: str, kind: int) -> list[bytes]:
-        name, _, value = label.partition("-")
-        if name == "v4":
-            return [IPv4Address(value.replace("-", ".")).packed]
-        if name == "v6":
-            return [IPv6Address(int(value, 16)).packed]
-        public, inner = IPv4Address(PUBLIC).packed, IPv4Address(self.inner).packed
+    def _addresses(self, labels: list[str], kind: int) -> list[bytes]:
+        name, _, value = labels[0].partition("-")
+        inner, public = IPv4Address(self.inner).packed, IPv4Address(PUBLIC).packed
+        if name in {"v4", "v6"}:
+            return [ip_address(value.replace("-", ".") if name == "v4" else int(value, 16)).packed]
+        if labels[-2:] == ["nip", "io"]:
+            return [IPv4Address(".".join(labels[-6:-2])).packed]
+        if name.startswith("rebind"):
+            return [self._rebound(name, kind)]
         if name.startswith("mixed"):
             return [public, inner]
-        if name.startswith("rebind") and kind == A:
-            self.asked[name] += 1
-            return [public if self.asked[name] == 1 else inner]
-        return [IPv4Address(self.elsewhere).packed]
+        return [inner if ".".join(labels).lower() in _INSIDE else IPv4Address(self.elsewhere).packed]
+
+    def _rebound(self, name: str, kind: int) -> bytes:
+        """Return the public address when first asked; of some names the inner one comes after as an IPv6 address."""
+        six = name.startswith("rebindsix")
+        self.asked[name] += kind == A
+        if self.asked[name] <= 1:
+            return IPv4Address(PUBLIC).packed
+        return IPv6Address(f"::ffff:{self.inner}").packed if six else IPv4Address(self.inner).packed
 
 
 class DnsClient:

@@ -1,4 +1,4 @@
-"""A small HTTP proxy and a small SOCKS5 proxy that dial whatever they are told."""
+"""A small HTTP proxy and a small SOCKS5 proxy, which dial whatever they are told unless they are made careful."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class TestProxy:
 
     __test__ = False
 
-    def __init__(self, resolve: Resolve, password: str | None = None) -> None:
+    def __init__(self, resolve: Resolve, password: str | None = None, dials: frozenset[str] | None = None) -> None:
+        """Dial whatever is told, or only these addresses."""
         self.told: list[str] = []
         """``host:port`` of each request, as it was spelled."""
         self.refused = 0
         self._resolve = resolve
         self._password = password
+        self._dials = dials
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,6 +35,8 @@ class TestProxy:
         self.told.append(f"{host}:{port}")
         bare = host.strip("[]")
         address = bare if bare.replace(".", "").isdigit() or ":" in bare else (await self._resolve(bare))[0]
+        if self._dials is not None and address not in self._dials:
+            raise OSError("an address that this proxy does not dial")
         return await asyncio.open_connection(address, port)
 
 
