@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
@@ -13,6 +14,8 @@ from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask
 
 _MOST_SITEMAPS = 200
+_BREATH_PAGES = 500
+"""After which other tasks have a turn."""
 _OK = 200
 
 
@@ -45,9 +48,16 @@ class SitemapWalk:
             broken = broken or (f"the sitemap {plain(url)} {problem}" if problem else None)
             if found is not None:
                 waiting += found.sitemaps
-                pages = ((self.site.address(page, url), changed) for page, changed in found.pages)
-                dates |= {page: changed.isoformat() if changed else "" for page, changed in pages if page is not None}
+                await self._add(found, url, dates)
         return dates, broken
+
+    async def _add(self, found: Sitemap, url: str, dates: dict[str, str]) -> None:
+        for number, (link, changed) in enumerate(found.pages):
+            page = self.site.address(link, url)
+            if page is not None:
+                dates[page] = changed.isoformat() if changed else ""
+            if number % _BREATH_PAGES == 0:
+                await asyncio.sleep(0)
 
     async def _sitemap(self, url: str) -> tuple[Sitemap | None, str | None]:
         """Return a sitemap, or what is wrong with one that should be there."""

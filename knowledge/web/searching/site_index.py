@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from knowledge.language import is_cjk
 from knowledge.terms import index_terms, query_terms
 
 _BETWEEN = re.compile(r"[/_.,;:+=&-]+")
@@ -23,6 +24,10 @@ _LENGTH_WEIGHT: Final = 0.5
 _K1: Final = 1.2
 _LEAST_SHARE: Final = 0.34
 """Of a question's weight that an address must hold; with less, it shares a word by chance."""
+_STRADDLES: Final = 0.3
+"""Of a pair of Chinese characters that no address has: most pairs are of two words."""
+_FEW_PAGES: Final = 8
+"""On a smaller site a word of most addresses may be what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,13 @@ class SiteIndex:
         self._pages = list(pages.items())
         self._places: dict[str, array[int]] = defaultdict(lambda: array("I"))
         self._lengths = array("H")
+        known: dict[str, frozenset[str]] = {}  # most addresses share their folders
         for place, url in enumerate(pages):
-            terms = set(index_terms(words(url)).split())
+            terms: set[str] = set()
+            for part in parts(url):
+                if part not in known:
+                    known[part] = frozenset(index_terms(part).split())
+                terms |= known[part]
             self._lengths.append(min(len(terms), 65_535))
             for term in terms:
                 self._places[term].append(place)
@@ -56,21 +66,24 @@ class SiteIndex:
 
     def search(self, query: str, limit: int) -> list[Match]:
         """Return the pages that share enough of the question's words, the best first."""
-        terms = query_terms(query).split()
-        weights = {term: self._weight(term) for term in terms}
+        weights = {term: self._weight(term) for term in _telling(query_terms(query).split())}
         held: dict[int, float] = defaultdict(float)
         for term, weight in weights.items():
             for place in self._places.get(term, ()):
                 held[place] += weight
         least = _LEAST_SHARE * sum(weights.values())
-        scored = ((self._scored(place, weight), -place) for place, weight in held.items() if weight >= least)
+        enough = ((place, weight) for place, weight in held.items() if weight > 0 and weight >= least)
+        scored = ((self._scored(place, weight), -place) for place, weight in enough)
         best = heapq.nlargest(limit, scored)
         return [self._match(-place, score) for score, place in best]
 
     def _weight(self, term: str) -> float:
         """Return how much a word tells pages apart; one that no address has tells that none is meant."""
-        found = len(self._places.get(term, ()))
-        return math.log1p((len(self._pages) - found + 0.5) / (found + 0.5))
+        found, pages = len(self._places.get(term, ())), len(self._pages)
+        if 2 * found > pages > _FEW_PAGES:
+            return 0.0
+        weight = math.log1p((pages - found + 0.5) / (found + 0.5))
+        return weight if found or not is_cjk(term) else _STRADDLES * weight
 
     def _scored(self, place: int, weight: float) -> float:
         length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[place] / self._mean
@@ -81,15 +94,20 @@ class SiteIndex:
         return Match(url, title(url), published, score)
 
 
-def words(url: str) -> str:
-    """Return the words of an address's path and query, its escapes undone."""
-    parts = urlsplit(url)
-    path = _ENDING.sub("", unquote(parts.path[:_LONGEST_ADDRESS]))
-    return f"{path} {unquote(parts.query[:_LONGEST_ADDRESS])} {_BETWEEN.sub(' ', path)}"
+def _telling(terms: list[str]) -> list[str]:
+    """Leave out single characters of Chinese, which many words share, where there are others."""
+    return [term for term in terms if len(term) > 1 or not is_cjk(term)] or terms
+
+
+def parts(url: str) -> list[str]:
+    """Return the parts of an address's path, and its query, with their escapes undone."""
+    split = urlsplit(url)
+    path = _ENDING.sub("", unquote(split.path[:_LONGEST_ADDRESS]))
+    return [part for part in (*path.split("/"), unquote(split.query[:_LONGEST_ADDRESS])) if part]
 
 
 def title(url: str) -> str:
     """Return the name that an address gives its page: its last part, as words."""
     path = _ENDING.sub("", unquote(urlsplit(url).path)).rstrip("/")
-    last = path.rpartition("/")[2] or urlsplit(url).hostname or ""
-    return " ".join(_BETWEEN.sub(" ", last).split())[:_LONGEST_ADDRESS]
+    last = " ".join(_BETWEEN.sub(" ", path.rpartition("/")[2]).split())
+    return last[:_LONGEST_ADDRESS] or urlsplit(url).hostname or ""

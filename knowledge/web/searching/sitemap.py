@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from knowledge.errors import FetchError, ProviderFailed
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 KEPT_S: Final = 3_600.0
 KEPT_FAILURES_S: Final = 300.0
-MOST_PAGES: Final = 50_000
+MOST_PAGES: Final = 20_000
 """Of one site; those that its sitemaps name first."""
 _WALK_S = 120.0
 _LIMITS = Limits(total_s=30.0, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
@@ -83,7 +84,7 @@ class Sitemaps:
 
 
 def _indexed(dates: Mapping[str, str], robots: Robots) -> SiteIndex:
-    return SiteIndex({url: moment(told) for url, told in dates.items() if robots.allows(url)})
+    return SiteIndex({url: moment(told) for url, told in islice(dates.items(), MOST_PAGES) if robots.allows(url)})
 
 
 class _Shelf:

@@ -1,0 +1,192 @@
+"""Search within listed sites: the words of addresses, and the walk through sitemaps that brings them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from knowledge.errors import ProviderFailed
+from knowledge.web.fetch import Fetcher
+from knowledge.web.guard import rules
+from knowledge.web.searching import sitemap
+from knowledge.web.searching.site_index import SiteIndex, parts, title
+from knowledge.web.searching.sitemap import KEPT_FAILURES_S, KEPT_S, Sitemaps
+from knowledge.web.settings import WebSettings
+from tests.sources.web_site import Reply, WebSite
+
+PATHS = [
+    "/docs/en/plugins/limit-count/", "/docs/en/plugins/limit-req/", "/docs/en/plugins/key-auth/", "/docs/en/admin-api/",
+    "/docs/en/getting-started/rate-limiting/", "/docs/en/FAQ.html", "/docs/zh/plugins/限流/", "/docs/zh/安装指南.html",
+    "/blog/2026/03/05/release-3.11.2/", "/docs/en/plugins/proxy-mirror/", "/docs/en/terminology/upstream/",
+]  # fmt: skip
+
+
+def index() -> SiteIndex:
+    return SiteIndex({f"https://docs.example.com{path}": None for path in PATHS})
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("how does the limit-count plugin work?", "/docs/en/plugins/limit-count/"),
+        ("rate limits for getting started", "/docs/en/getting-started/rate-limiting/"),
+        ("what authenticates by key", "/docs/en/plugins/key-auth/"),
+        ("what changed in release 3.11.2", "/blog/2026/03/05/release-3.11.2/"),
+        ("限流怎么配置", "/docs/zh/plugins/限流/"),
+        ("如何安装", "/docs/zh/安装指南.html"),
+        ("faq", "/docs/en/FAQ.html"),
+    ],
+)
+def test_a_question_finds_the_page_whose_address_has_its_words(query: str, path: str) -> None:
+    found = index().search(query, 3)
+    assert found[0].url == f"https://docs.example.com{path}"
+
+
+@pytest.mark.parametrize("query", ["who was Charlemagne", "天气预报", "", "docs", "how is it"])
+def test_a_question_that_shares_nothing_of_weight_finds_nothing(query: str) -> None:
+    assert index().search(query, 3) == []
+
+
+def test_names_that_addresses_give_their_pages() -> None:
+    assert title("https://example.com/docs/rate-limiting_guide.html?x=1") == "rate limiting guide"
+    assert title("https://example.com/docs/%E9%99%90%E6%B5%81/") == "限流"
+    assert title("https://example.com/") == "example.com"
+    assert parts("https://example.com/zh/%E9%99%90%E6%B5%81.html?id=3") == ["zh", "限流", "id=3"]
+
+
+def test_a_large_site_is_searched() -> None:
+    pages: dict[str, datetime | None] = {f"https://example.com/p/topic-{n}/part-{n % 7}": None for n in range(5_000)}
+    pages["https://example.com/p/zebra-crossing"] = None
+    (best,) = SiteIndex(pages).search("where is the zebra crossing", 5)
+    assert best.url.endswith("zebra-crossing")
+
+
+# ── The walk ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[WebSite]:
+    site = WebSite()
+    await site.start()
+    yield site
+    await site.stop()
+
+
+class Searching:
+    """The provider over one site, with a clock that a test moves."""
+
+    def __init__(self, *sites: WebSite) -> None:
+        self.now = 0.0
+        hosts = rules([site.host for site in sites])
+        self.provider = Sitemaps(
+            [f"{site.url}/" for site in sites], Fetcher(WebSettings(), hosts), now=lambda: self.now
+        )
+
+    async def paths(self, query: str, limit: int = 5, domains: frozenset[str] = frozenset()) -> list[str]:
+        found = await self.provider.search(query, limit=limit, domains=domains)
+        return ["/" + one.url.split("/", 3)[3] for one in found]
+
+
+@pytest.fixture
+async def searching(site: WebSite) -> AsyncIterator[Searching]:
+    searching = Searching(site)
+    yield searching
+    await searching.provider.close()
+    await searching.provider.close()
+
+
+def told(site: WebSite, *paths: str, lastmod: str = "2026-03-05") -> str:
+    urls = "".join(f"<url><loc>{site.url}{path}</loc><lastmod>{lastmod}</lastmod></url>" for path in paths)
+    return f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>'
+
+
+@pytest.mark.slow
+async def test_sitemaps_are_found_read_and_kept(site: WebSite, searching: Searching) -> None:
+    maps = "".join(f"<sitemap><loc>{site.url}/{name}</loc></sitemap>" for name in ("a.xml", "b.xml.gz", "gone.xml"))
+    site.pages["/robots.txt"] = Reply(f"User-agent: *\nDisallow: /secret/\nSitemap: {site.url}/index.xml")
+    site.pages["/index.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
+    site.pages["/a.xml"] = Reply(told(site, "/rate-limits", "/secret/rate-limits"), content_type="text/xml")
+    site.pages["/b.xml.gz"] = Reply(gzip.compress(told(site, "/限流").encode()), content_type="application/gzip")
+    provider = searching.provider
+    (found,) = await provider.search("rate limits", limit=5, domains=frozenset())
+    assert found.url == f"{site.url}/rate-limits"
+    assert (found.title, found.snippet, found.published) == ("rate limits", "", datetime(2026, 3, 5, tzinfo=UTC))
+    assert await searching.paths("限流") == ["/%E9%99%90%E6%B5%81"]
+    assert site.asked["/index.xml"] == 1
+    searching.now += KEPT_S
+    await asyncio.gather(*(searching.paths("rate limits") for _ in range(5)))
+    assert site.asked["/index.xml"] == 2
+
+
+@pytest.mark.slow
+async def test_a_site_without_sitemaps_is_told_and_asked_again_later(site: WebSite, searching: Searching) -> None:
+    for _ in range(2):
+        with pytest.raises(ProviderFailed, match="sitemap"):
+            await searching.paths("x")
+    assert site.asked["/sitemap.xml"] == 1
+    site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
+    searching.now += KEPT_FAILURES_S
+    assert await searching.paths("limits") == ["/limits"]
+    del site.pages["/sitemap.xml"]
+    searching.now += KEPT_S
+    assert await searching.paths("limits") == ["/limits"]  # an old index is better than none
+
+
+@pytest.mark.slow
+async def test_a_walk_goes_on_for_the_next_search(
+    site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await searching.paths("limits")
+    assert await searching.paths("limits") == ["/limits"]
+    assert site.asked["/sitemap.xml"] == 1
+    site.pages["/sitemap.xml"].hangs = True
+    searching.now += KEPT_S
+    monkeypatch.setattr(sitemap, "_WALK_S", 0.2)
+    assert await searching.paths("limits") == ["/limits"]
+
+
+@pytest.mark.slow
+async def test_sites_are_searched_together_and_domains_choose_among_them(site: WebSite) -> None:
+    other = WebSite()
+    await other.start()
+    both = Searching(site, other)
+    site.pages["/sitemap.xml"] = Reply(told(site, "/limits", "/limits/more"), content_type="text/xml")
+    try:
+        assert await both.paths("limits") == ["/limits", "/limits/more"]
+        assert other.asked["/robots.txt"] == 1
+        assert await both.paths("limits", limit=1, domains=frozenset({"127.0.0.1"})) == ["/limits"]
+        assert await both.paths("limits", domains=frozenset({"example.com"})) == []
+    finally:
+        await both.provider.close()
+        await other.stop()
+
+
+@pytest.mark.slow
+async def test_a_huge_site_is_read_to_its_bound(
+    site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sitemap, "MOST_PAGES", 3)
+    maps = "".join(f"<sitemap><loc>{site.url}/{n}.xml</loc></sitemap>" for n in range(5))
+    site.pages["/sitemap.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
+    for n in range(5):
+        site.pages[f"/{n}.xml"] = Reply(told(site, f"/a{n}/limits", f"/b{n}/limits"), content_type="text/xml")
+    assert len(await searching.paths("limits", limit=10)) == 3
+    assert site.asked["/2.xml"] == 0
+
+
+@pytest.mark.slow
+async def test_closing_ends_a_walk(site: WebSite, searching: Searching) -> None:
+    site.pages["/sitemap.xml"] = Reply(hangs=True)
+    search = asyncio.create_task(searching.paths("x"))
+    while not site.asked["/sitemap.xml"]:  # noqa: ASYNC110 - the site has no event
+        await asyncio.sleep(0.01)
+    await searching.provider.close()
+    await asyncio.wait({search}, timeout=5)
+    assert search.done()
