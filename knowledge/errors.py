@@ -22,6 +22,7 @@ KnowledgeError
 │   ├── ProviderRefused      … because it refuses the key, or what is paid for is used up
 │   ├── ProviderBusy         … because it asks to be left alone for a while
 │   └── ProviderFailed       … because it cannot be reached, is too slow, or answers with something else
+├── CacheFailed              the kept pages of the web cannot be cleared
 ├── StoreError               the store refused or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
@@ -146,6 +147,10 @@ class ProviderBusy(ProviderError):
 
 class ProviderFailed(ProviderError):
     """It cannot be reached, is too slow, or answers with something that is no list of results."""
+
+
+class CacheFailed(KnowledgeError):
+    """The pages of the web that are kept cannot be cleared."""
 
 
 class StoreError(KnowledgeError):

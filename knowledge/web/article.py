@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from knowledge.interfaces import Section
 from knowledge.parsing.decoding import decode
@@ -29,6 +32,10 @@ class Article:
     """Absolute; the page's word alone, which nobody has judged."""
     unreadable: str | None = None
     """Why there is no text to read, as a phrase; None where there is."""
+
+
+SHAPE: Final = TypeAdapter(Article)
+"""How it is read from what a process or a file says."""
 
 
 def read_article(data: bytes, url: str, content_type: str) -> Article:

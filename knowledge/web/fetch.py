@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin
 
 import aiohttp
@@ -36,6 +36,16 @@ _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """A redirect that was followed."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """What came back. The body is there where the status is 200, and empty otherwise."""
 
@@ -46,8 +56,8 @@ class Fetched:
     """By name in lower case; of several with one name, all, joined by a comma."""
     data: bytes = field(repr=False)
     """Unpacked."""
-    hops: tuple[str, ...] = ()
-    """The URLs that led there by redirects, the first one first; none where there was no redirect."""
+    hops: tuple[Hop, ...] = ()
+    """What led there, the first one first; none where there was no redirect."""
 
     @property
     def media_type(self) -> str:
@@ -121,7 +131,7 @@ class Fetcher:
             error: FetchError = FetchTimeout(f"it took over {seconds:g} s")
         except FetchError as caught:
             error = caught
-        _log.info("not fetched: %s (%s)", _shown(url), error.reason)
+        _log.info("not fetched: %s (%s)", shown(url), error.reason)
         raise error from None
 
     def judge(self, url: str) -> Target:
@@ -133,6 +143,10 @@ class Fetcher:
         """
         return judge_url(url, self._rules)
 
+    def names(self, host: str) -> bool:
+        """Say whether a host may be at a private address, because the operator named it."""
+        return self._rules.names(host)
+
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         sessions, self._sessions = self._sessions, {}
@@ -140,7 +154,7 @@ class Fetcher:
             await session.close()
 
     async def _follow(self, url: str, ask: Ask, limits: Limits) -> Fetched:
-        hops: list[str] = []
+        hops: list[Hop] = []
         own = ask
         target = first = judge_url(url, self._rules)
         for _ in range(limits.redirects + 1):
@@ -151,8 +165,9 @@ class Fetcher:
                 return found
             if ask.post is not None:
                 raise FetchRefused("what is posted is not sent on to where a redirect leads")
-            hops.append(target.url)
-            target = self._next(target, found)
+            following = self._next(target, found.to)
+            hops.append(replace(found, to=following.url))
+            target = following
         raise FetchRefused(f"there are more than {limits.redirects} redirects")
 
     def _next(self, target: Target, location: str) -> Target:
@@ -165,8 +180,8 @@ class Fetcher:
             raise FetchRefused("a redirect leads from https to http")
         return following
 
-    async def _ask(self, target: Target, ask: Ask, limits: Limits, hops: tuple[str, ...]) -> Fetched | str:
-        """Ask for one URL; return what came, or where it redirects to."""
+    async def _ask(self, target: Target, ask: Ask, limits: Limits, hops: tuple[Hop, ...]) -> Fetched | Hop:
+        """Ask for one URL; return what came, or where it redirects to, as it says it."""
         proxy = self._settings.proxies.of(target)
         named = URL(proxy.url) if proxy is not None and proxy.trusted and proxy.is_http else None
         try:
@@ -177,7 +192,7 @@ class Fetcher:
                 url,
                 data=ask.post,
                 allow_redirects=False,
-                headers=self._headers(ask),
+                headers=self.headers(ask),
                 proxy=named,
             ) as response:
                 try:
@@ -190,7 +205,8 @@ class Fetcher:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise FetchFailed(_failure(error)) from None
 
-    def _headers(self, ask: Ask) -> dict[str, str]:
+    def headers(self, ask: Ask) -> dict[str, str]:
+        """Return the headers that such a request has on its way to the URL's own origin."""
         headers = {"User-Agent": self._settings.user_agent, "Accept-Encoding": ACCEPTED}
         headers["Accept"] = ", ".join([*sorted(ask.accept), "*/*;q=0.1"]) if ask.accept else "*/*"
         headers |= {name: value for name, value in ask.conditions.items() if name.lower() in _CONDITIONS}
@@ -221,16 +237,12 @@ def tls_of(settings: WebSettings) -> ssl.SSLContext:
 
 
 async def _taken(
-    response: aiohttp.ClientResponse, target: Target, ask: Ask, limits: Limits, hops: tuple[str, ...]
-) -> Fetched | str:
+    response: aiohttp.ClientResponse, target: Target, ask: Ask, limits: Limits, hops: tuple[Hop, ...]
+) -> Fetched | Hop:
+    headers = _headers(response)
     location = response.headers.get("Location")
     if response.status in _REDIRECTS and location is not None:
-        return location
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        key = name.lower()
-        value = value.encode("utf-8", "replace").decode()  # noqa: PLW2901 - bytes that are no text would spoil a memory
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+        return Hop(target.url, response.status, headers, location)
     fetched = Fetched(target.url, response.status, headers, b"", hops)
     if response.status != _OK:
         return fetched
@@ -239,6 +251,15 @@ async def _taken(
     return Fetched(
         target.url, response.status, headers, await _body(response, headers.get("content-encoding", ""), limits), hops
     )
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        key = name.lower()
+        value = value.encode("utf-8", "replace").decode()  # noqa: PLW2901 - bytes that are no text would spoil a memory
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
 async def _body(response: aiohttp.ClientResponse, encoding: str, limits: Limits) -> bytes:
@@ -268,7 +289,7 @@ def _failure(error: Exception) -> str:
     return f"the request failed ({error.__class__.__name__})"
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Return of a URL what a log may hold: no query, no credentials, no line ends."""
     place = url.partition("?")[0].partition("#")[0]
     scheme, mark, rest = place.partition("://")

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
-from pydantic import TypeAdapter, ValidationError
+from knowledge.errors import FetchAnswered, FetchError, FetchTimeout, FetchUnreadable
+from knowledge.interfaces import Document
+from knowledge.web.article import Article
+from knowledge.web.articles import TYPES, Articles
+from knowledge.web.cache import Kept, PageCache
+from knowledge.web.failures import Failures, is_broken
+from knowledge.web.fetch import Ask, Fetched, Fetcher, Hop, shown
+from knowledge.web.flights import Flights
+from knowledge.web.freshness import TOLD, Answer, conditions, confirmed, is_fresh, may_be_kept, may_stand_in
+from knowledge.web.guard import Target
+from knowledge.web.permission import Permission
 
-from knowledge.errors import (
-    FetchAnswered,
-    FetchFailed,
-    FetchRefused,
-    FetchTimeout,
-    FetchTooLarge,
-    FetchUnreadable,
-    ParseError,
-)
-from knowledge.interfaces import Content, Document
-from knowledge.parsing import Parser
-from knowledge.parsing.wire import Reading
-from knowledge.web.article import Article, cleaned
-from knowledge.web.fetch import Ask, Fetched, Fetcher
-from knowledge.web.robots import READ_BYTES, Robots
+_log = logging.getLogger(__name__)
 
-_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
-_OFFICE = "application/vnd.openxmlformats-officedocument."
-TYPES: Final = _HTML | {
-    "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
-    f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
-}  # fmt: skip
-"""What is read; a page of another type is refused before its body comes."""
-
-_ASK = Ask(accept=TYPES)
-_OK, _TOO_MANY = 200, 429
-_GONE_ROBOTS = range(400, 500)
-_PARSING_S = 10.0
-"""For one page; what is honest takes a fraction of a second."""
-_ARTICLE: Final = TypeAdapter(Article)
+_ASK: Final = Ask(accept=TYPES)
+_OK, _UNCHANGED, _GONE = 200, 304, (404, 410)
+_HOPS: Final = 5
+"""Redirects that are followed from one kept response to the next."""
+_PATIENT_S: Final = 5.0
+"""A page that did not come within so long is not tried again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +57,44 @@ class WebPage:
     status: int
 
 
-class Pages:
-    """Reads pages of the web. Safe from several tasks of one loop; usable again after a close."""
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """Where the kept responses lead from a URL."""
 
-    def __init__(self, fetcher: Fetcher, *, now: Callable[[], float] = time.time) -> None:
+    ask: Target
+    """What the site is to be asked for: the first URL of which there is no fresh copy."""
+    copy: Kept | None = None
+    """The page at the end."""
+    fresh: bool = False
+    """Whether the copy may be used as it is."""
+    may_stand_in: bool = False
+    """Whether it may be used where the site fails."""
+
+
+class Pages:
+    """Reads pages of the web. Safe from several tasks of one loop; usable again after a close.
+
+    Args:
+        fetcher: asks; its rules judge what was kept, too.
+        cache: keeps what was read, and is closed with this; None keeps nothing.
+        now: seconds since the epoch.
+
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, cache: PageCache | None = None, *, now: Callable[[], float] = time.time
+    ) -> None:
         self._fetcher = fetcher
+        self._cache = cache
         self._now = now
-        self._parser = Parser(deadline_s=_PARSING_S)
+        self._asked = {name.lower(): value for name, value in fetcher.headers(_ASK).items()}
+        self._articles = Articles()
+        self._permission = Permission(fetcher, now)
+        self._flights: Flights[Kept] = Flights()
+        self._failures = Failures()
 
     async def read(self, url: str, *, within_s: float) -> WebPage:
-        """Read one page.
+        """Read one page: a fresh copy, what the site has, or an old copy where the site fails.
 
         Raises:
             FetchRefused: the guard or the site's robots.txt says no.
@@ -88,71 +103,129 @@ class Pages:
             FetchError: another of its kinds.
 
         """
+        target = self._fetcher.judge(url)
+        trail = _Trail(target)
         try:
             async with asyncio.timeout(within_s):
-                return await self._read(url)
+                trail = await self._trail(target)
+                if trail.copy is not None and trail.fresh:
+                    return _page(url, trail.copy, stale=False)
+                return _page(url, await self._looked(target, trail), stale=False)
         except TimeoutError:
-            raise FetchTimeout(f"it took over {within_s:g} s") from None
+            error: FetchError = FetchTimeout(f"it took over {within_s:g} s")
+            if within_s >= _PATIENT_S:
+                self._failures.add(target.url, error, self._now())
+        except FetchError as caught:
+            error = caught
+        if trail.copy is not None and trail.may_stand_in and is_broken(error):
+            return _page(url, trail.copy, stale=True)
+        raise error.with_traceback(None) from error.__cause__
 
     async def close(self) -> None:
-        """End the parsing process; safe to call twice."""
-        await self._parser.close()
+        """End the parsing processes and close the cache; safe to call twice."""
+        await self._articles.close()
+        if self._cache is not None:
+            await self._cache.close()
 
-    async def _read(self, url: str) -> WebPage:
-        target = self._fetcher.judge(url)
-        robots = await self._robots(target.origin)
-        if not robots.allows(target.url):
-            raise FetchRefused("its robots.txt does not allow it")
-        found = await self._fetcher.fetch(target.url, _ASK)
+    # ── What is kept ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _trail(self, target: Target) -> _Trail:
+        """Follow kept responses from a URL; each on the way is judged anew.
+
+        Raises:
+            FetchRefused: the guard says no to one of them.
+
+        """
+        ask: Target | None = None
+        may_stand = True
+        for _ in range(_HOPS + 1):
+            kept = await self._kept(target)
+            if kept is None:
+                break
+            fresh = is_fresh(kept.answer, self._asked, self._now())
+            ask = ask or (None if fresh else target)
+            may_stand = may_stand and (fresh or may_stand_in(kept.answer, self._asked, self._now()))
+            if kept.answer.to is None:
+                return _Trail(ask or target, kept, fresh=ask is None, may_stand_in=may_stand)
+            target = self._fetcher.judge(kept.answer.to)
+        return _Trail(ask or target)
+
+    async def _kept(self, target: Target) -> Kept | None:
+        kept = await self._cache.get(target.url) if self._cache is not None else None
+        # What a name brought while it might be at a private address is not shown once it may not.
+        return kept if kept is None or not kept.named or self._fetcher.names(target.host) else None
+
+    async def _keep(self, kept: list[Kept]) -> None:
+        if self._cache is None:
+            return
+        allowed = [one for one in kept if may_be_kept(one.answer)]
+        await self._cache.put(allowed, gone=[one.answer.url for one in kept])
+
+    def _as_kept(self, came: Fetched | Hop, article: Article | None) -> Kept:
+        told = {name: value for name, value in came.headers.items() if name in TOLD}
+        to = came.to if isinstance(came, Hop) else None
+        answer = Answer(came.url, came.status, told, self._asked, self._now(), to)
+        return Kept(answer, article, self._fetcher.names(self._fetcher.judge(came.url).host))
+
+    # ── What the site has ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _looked(self, target: Target, trail: _Trail) -> Kept:
+        failed = self._failures.get(target.url, self._now())
+        if failed is not None:
+            raise failed
+        return await self._flights.join(target.url, lambda: self._look(target, trail))
+
+    async def _look(self, target: Target, trail: _Trail) -> Kept:
+        try:
+            await self._permission.check(trail.ask)
+            return await self._fetched(trail)
+        except FetchError as error:
+            self._failures.add(target.url, error, self._now())
+            if isinstance(error, (FetchAnswered, FetchUnreadable)):
+                _log.info("not read: %s (%s)", shown(target.url), error.reason)
+            raise
+
+    async def _fetched(self, trail: _Trail) -> Kept:
+        copy = trail.copy if trail.copy is not None and trail.copy.answer.url == trail.ask.url else None
+        told = {} if copy is None else conditions(copy.answer, self._asked, self._now())
+        found = await self._fetcher.fetch(trail.ask.url, Ask(TYPES, told))
+        if found.status == _UNCHANGED and copy is not None:
+            same = confirmed(copy.answer, found.headers, self._asked, self._now()) if not found.hops else None
+            if same is not None:
+                kept = Kept(same, copy.article, copy.named)
+                await self._keep([kept])
+                return kept
+            found = await self._fetcher.fetch(trail.ask.url, _ASK)
+        return await self._taken(found)
+
+    async def _taken(self, found: Fetched) -> Kept:
         if found.status != _OK:
+            if found.status in _GONE and self._cache is not None:
+                await self._cache.put(gone=[found.url])
             raise FetchAnswered(found.status)
-        return await self._page(url, found)
+        if found.hops:
+            await self._permission.check(self._fetcher.judge(found.url))
+        page = self._as_kept(found, await self._articles.article(found))
+        await self._keep([*(self._as_kept(hop, None) for hop in found.hops), page])
+        return page
 
-    async def _robots(self, origin: str) -> Robots:
-        """Return an origin's rules; without a robots.txt everything is allowed, out of reach nothing (RFC 9309)."""
-        try:
-            found = await self._fetcher.fetch(f"{origin}/robots.txt", Ask())
-        except FetchTooLarge:
-            raise FetchFailed("its robots.txt is far too large") from None
-        if found.status == _OK:
-            return Robots(found.data[:READ_BYTES])
-        if found.status not in _GONE_ROBOTS or found.status == _TOO_MANY:
-            raise FetchFailed(f"its robots.txt answers {found.status}")
-        return Robots()
 
-    async def _page(self, url: str, found: Fetched) -> WebPage:
-        try:
-            article = await self._article(found)
-        except ParseError as error:
-            raise FetchUnreadable("it could not be taken apart") from error
-        if article.unreadable is not None:
-            raise FetchUnreadable(article.unreadable)
-        document = Document(article.title, article.sections)
-        return WebPage(
-            url=url,
-            final_url=found.url,
-            canonical=article.canonical,
-            title=article.title,
-            author=article.author,
-            published=article.published,
-            document=document,
-            text=text_of(document),
-            fetched_at=datetime.fromtimestamp(self._now(), UTC),
-            stale=False,
-            status=found.status,
-        )
-
-    async def _article(self, found: Fetched) -> Article:
-        media_type = found.headers.get("content-type", "")
-        if found.media_type in _HTML:
-            read = await self._parser.read(Reading.ARTICLE, found.data, found.url, media_type)
-            try:
-                return cleaned(_ARTICLE.validate_python(read))
-            except ValidationError:
-                # Not chained: such an error quotes what was read.
-                raise ParseError(f"{found.url} made its parser misbehave.") from None
-        document = await self._parser.parse(_name(found.url), Content(found.data, media_type, ""))
-        return Article(document.title, document.sections)
+def _page(url: str, kept: Kept, *, stale: bool) -> WebPage:
+    article: Article = kept.article or Article("", ())
+    document = Document(article.title, article.sections)
+    return WebPage(
+        url=url,
+        final_url=kept.answer.url,
+        canonical=article.canonical,
+        title=article.title,
+        author=article.author,
+        published=article.published,
+        document=document,
+        text=text_of(document),
+        fetched_at=datetime.fromtimestamp(kept.answer.received_at, UTC),
+        stale=stale,
+        status=kept.answer.status,
+    )
 
 
 def text_of(document: Document) -> str:
@@ -168,9 +241,3 @@ def text_of(document: Document) -> str:
         parts.append(section.text)
         before = section.headings
     return "\n\n".join(part for part in parts if part)
-
-
-def _name(url: str) -> str:
-    """Return of an address what a parser makes of a name: its last part, or its host."""
-    parts = urlsplit(url)
-    return PurePosixPath(unquote(parts.path)).name or parts.netloc

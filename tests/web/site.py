@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -27,11 +29,17 @@ class Site:
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
         self.port = 0
+        self.now: Callable[[], float] = time.time
         self._answers: dict[str, Callable[[], web.Response]] = {}
         self._hanging: set[str] = set()
         self._delays: dict[str, asyncio.Event] = {}
         self.open = 0
         """Requests that are being answered."""
+        self.go_on = asyncio.Event()
+        """Set: what hangs is answered after all."""
+        self._came = asyncio.Event()
+        self.left = asyncio.Event()
+        """Set once somebody has gone who waited for what hangs."""
 
     @property
     def host(self) -> str:
@@ -48,10 +56,14 @@ class Site:
         self._answers[path] = answer
         self._hanging.discard(path)
 
-    def html(self, path: str, text: str, **headers: str) -> None:
+    def html(self, path: str, text: str) -> None:
         """Answer a path with a page."""
+        self.answers(path, lambda: web.Response(text=text, content_type="text/html"))
+
+    def page(self, path: str, text: str, **headers: str) -> None:
+        """Answer a path with a page in Markdown, which is taken apart sooner."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.answers(path, lambda: web.Response(text=text, content_type="text/html", headers=named))
+        self.answers(path, lambda: web.Response(text=text, content_type="text/markdown", headers=named))
 
     def robots(self, data: bytes) -> None:
         """Say what robots may not."""
@@ -64,6 +76,17 @@ class Site:
     def delays(self, path: str, until: asyncio.Event) -> None:
         """Answer a path when something has happened."""
         self._delays[path] = until
+
+    def moved(self, path: str, status: int, to: str) -> None:
+        """Redirect a path."""
+        self.answers(path, lambda: web.Response(status=status, headers={"Location": to}))
+
+    async def until_asked(self, path: str) -> None:
+        """Wait for the first request for a path."""
+        async with asyncio.timeout(20):
+            while not self.asked(path):
+                self._came.clear()
+                await self._came.wait()
 
     def asked(self, path: str) -> int:
         """Count the requests for a path."""
@@ -85,13 +108,19 @@ class Site:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        self._came.set()
         self.open += 1
         try:
             if request.path in self._hanging:
-                await asyncio.Event().wait()
+                await self.go_on.wait()
             if request.path in self._delays:
                 await self._delays[request.path].wait()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
         finally:
             self.open -= 1
         answer = self._answers.get(request.path)
-        return answer() if answer is not None else web.Response(status=404)
+        response = answer() if answer is not None else web.Response(status=404)
+        response.headers.setdefault("Date", formatdate(self.now(), usegmt=True))
+        return response

@@ -1,0 +1,44 @@
+"""One piece of work for all who want the same thing at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+_T = TypeVar("_T")
+
+
+class Flights(Generic[_T]):
+    """Work by key. Whoever joins waits for what is under way; when the last one has gone, it is cancelled."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight[_T]] = {}
+
+    async def join(self, key: str, begin: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Return what the work under this key comes to, or raise what it raises; begun if there is none."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight(asyncio.create_task(begin()))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if flight.waiting == 0:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+                await _ended(flight.task)
+
+
+class _Flight(Generic[_T]):
+    def __init__(self, task: asyncio.Task[_T]) -> None:
+        self.task = task
+        self.waiting = 0
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # looked at: whoever would have been told has gone

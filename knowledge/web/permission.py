@@ -1,0 +1,75 @@
+"""What sites ask of robots, asked for once an hour.
+
+Kvasir obeys robots.txt whoever asks: a link that a person wrote is read by a program all the same, and one rule is
+what a site's owner can rely on. ``Crawl-delay`` is for crawlers: a question reads a handful of pages.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTooLarge
+from knowledge.web.fetch import Ask, Fetcher
+from knowledge.web.flights import Flights
+from knowledge.web.guard import Target
+from knowledge.web.robots import READ_BYTES, Robots
+
+_KEPT_S: Final = 3_600.0
+_BROKEN_S: Final = 30.0
+_MOST = 500
+_OK, _TOO_MANY = 200, 429
+_GONE = range(400, 500)
+
+
+class Permission:
+    """Knows each origin's robots.txt for an hour; safe from several tasks."""
+
+    def __init__(self, fetcher: Fetcher, now: Callable[[], float]) -> None:
+        self._fetcher = fetcher
+        self._now = now
+        self._known: OrderedDict[str, tuple[float, Robots | FetchError]] = OrderedDict()
+        self._flights: Flights[Robots] = Flights()
+
+    async def check(self, target: Target) -> None:
+        """Say no to a page that its site does not want to be read.
+
+        Raises:
+            FetchRefused: its robots.txt does not allow it.
+            FetchError: there is a robots.txt that cannot be read, so that nothing is allowed (RFC 9309).
+
+        """
+        until, known = self._known.get(target.origin, (0.0, None))
+        if known is None or self._now() >= until:
+            known = await self._flights.join(target.origin, lambda: self._learn(target.origin))
+        if isinstance(known, FetchError):
+            raise known.with_traceback(None)
+        if not known.allows(target.url):
+            raise FetchRefused("its robots.txt does not allow it")
+
+    async def _learn(self, origin: str) -> Robots:
+        try:
+            robots = await self._fetched(origin)
+        except FetchError as error:
+            self._keep(origin, error, _BROKEN_S)
+            raise
+        self._keep(origin, robots, _KEPT_S)
+        return robots
+
+    def _keep(self, origin: str, known: Robots | FetchError, seconds: float) -> None:
+        self._known[origin] = (self._now() + seconds, known)
+        self._known.move_to_end(origin)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+
+    async def _fetched(self, origin: str) -> Robots:
+        try:
+            found = await self._fetcher.fetch(f"{origin}/robots.txt", Ask())
+        except FetchTooLarge:
+            raise FetchFailed("its robots.txt is far too large") from None
+        if found.status == _OK:
+            return Robots(found.data[:READ_BYTES])
+        if found.status not in _GONE or found.status == _TOO_MANY:
+            raise FetchFailed(f"its robots.txt answers {found.status}")
+        return Robots()

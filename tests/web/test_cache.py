@@ -1,0 +1,509 @@
+"""What is kept of the web: for how long, for whom, and what becomes of it under failures, limits and kills."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from knowledge.errors import CacheFailed, FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnreadable
+from knowledge.interfaces import Section
+from knowledge.web.article import Article
+from knowledge.web.cache import Kept, PageCache
+from knowledge.web.fetch import Fetcher
+from knowledge.web.freshness import Answer
+from knowledge.web.guard import rules
+from knowledge.web.pages import Pages, WebPage
+from knowledge.web.settings import Limits, WebSettings
+from tests.web.site import Site
+
+MB = 1_000_000
+FIRST = "# The night shift\n\nThe engine runs at night and nobody hears it."
+LATER = FIRST.replace("night", "day")
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_s
+
+
+class Reader:
+    """Reads pages of a site, in as many processes' guise as a test wants."""
+
+    def __init__(self, stack: AsyncExitStack, site: Site, folder: Path) -> None:
+        self.clock = site.now = Clock()
+        self._stack = stack
+        self._site = site
+        self._folder = folder
+        self.pages = self.another()
+
+    def another(self, *, allow: list[str] | None = None, limit_bytes: int = 10 * MB, total_s: float = 20) -> Pages:
+        """Return what another process has: its own fetcher, rules and memory, and the same folder."""
+        settings = WebSettings(limits=Limits(total_s=total_s))
+        fetcher = Fetcher(settings, rules([self._site.host] if allow is None else allow))
+        self._stack.push_async_callback(fetcher.close)
+        pages = Pages(fetcher, PageCache(self._folder, limit_bytes), now=self.clock)
+        self._stack.push_async_callback(pages.close)
+        return pages
+
+    async def read(self, path: str = "/a", *, within_s: float = 20) -> WebPage:
+        return await self.pages.read(f"{self._site.url}{path}", within_s=within_s)
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def site(stack: AsyncExitStack) -> Site:
+    return await stack.enter_async_context(Site().served())
+
+
+@pytest.fixture
+async def reader(stack: AsyncExitStack, site: Site, tmp_path: Path) -> Reader:
+    return Reader(stack, site, tmp_path)
+
+
+# ── Fresh, confirmed, replaced ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_fresh_page_is_not_asked_for_again_nor_by_another_process(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60")
+    first = await reader.read()
+    again = await reader.read()
+    assert (again, site.asked("/a")) == (first, 1)
+    other = await reader.another().read(f"{site.url}/a#part", within_s=20)
+    assert (other.document, other.fetched_at, site.asked("/a")) == (first.document, first.fetched_at, 1)
+
+
+async def test_an_unchanged_page_is_confirmed_and_not_taken_apart_again(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60", ETag='"1"')
+    first = await reader.read()
+    site.answers("/a", lambda: web.Response(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=600"}))
+    reader.clock.ahead_s = 90
+    second = await reader.read()
+    assert site.requests[-1].headers["If-None-Match"] == '"1"'
+    assert second.document == first.document
+    assert (second.fetched_at - first.fetched_at).total_seconds() == pytest.approx(90, abs=10)
+    reader.clock.ahead_s = 500
+    await reader.read()
+    assert site.asked("/a") == 2, "the 304 said for how long"
+
+
+async def test_a_changed_page_is_read_anew(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60", Last_Modified="Tue, 03 Nov 2026 10:00:00 GMT")
+    await reader.read()
+    site.page("/a", LATER, Cache_Control="max-age=60")
+    reader.clock.ahead_s = 61
+    assert (await reader.read()).title == "The day shift"
+    assert site.requests[-1].headers["If-Modified-Since"] == "Tue, 03 Nov 2026 10:00:00 GMT"
+    assert (await reader.read()).title == "The day shift"
+    assert site.asked("/a") == 2
+
+
+@pytest.mark.parametrize("word", ["no-store", "private"])
+async def test_what_may_no_longer_be_kept_is_not_on_disk(site: Site, reader: Reader, tmp_path: Path, word: str) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60")
+    await reader.read()
+    site.page("/a", FIRST, Cache_Control=word)
+    reader.clock.ahead_s = 61
+    await reader.read()
+    await reader.pages.close()
+    assert _urls(tmp_path) == []
+
+
+async def test_a_page_that_says_nothing_is_kept_for_minutes(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST)
+    await reader.read()
+    reader.clock.ahead_s = 9 * 60
+    await reader.read()
+    assert site.asked("/a") == 1
+    reader.clock.ahead_s = 11 * 60
+    await reader.read()
+    assert site.asked("/a") == 2
+
+
+async def test_redirects_are_kept_each_by_itself(site: Site, reader: Reader) -> None:
+    site.moved("/old", 301, "/a")
+    site.moved("/now", 302, "/a")
+    site.page("/a", FIRST, Cache_Control="max-age=60")
+    for path in ("/old", "/old", "/now", "/now"):
+        page = await reader.read(path)
+        assert (page.url, page.final_url) == (f"{site.url}{path}", f"{site.url}/a")
+    assert (site.asked("/old"), site.asked("/now")) == (1, 2), "a temporary redirect may not be kept"
+
+
+async def test_an_etag_of_another_page_confirms_nothing(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60", ETag='"1"')
+    site.page("/b", LATER)
+    await reader.read()
+    site.moved("/a", 302, "/b")
+    site.answers("/b", lambda: web.Response(status=304))
+    reader.clock.ahead_s = 61
+    with pytest.raises(FetchAnswered):
+        await reader.read()
+
+
+# ── The guard ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_kept_page_is_judged_anew(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60")
+    await reader.read()
+    with pytest.raises(FetchRefused):
+        await reader.another(allow=[]).read(f"{site.url}/a", within_s=20)
+
+
+async def test_a_private_page_is_not_shown_once_its_host_is_no_longer_named(tmp_path: Path) -> None:
+    """The name may be a public one: what it is at tells the fetch alone, which a fresh copy does without."""
+    url = "http://wiki.company.example/a"
+    answer = Answer(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
+    cache = PageCache(tmp_path, 10 * MB)
+    await cache.put([Kept(answer, Article("Wiki", (Section((), "Inner matters."),)), named=True)])
+    try:
+        for allow, shown in ((["wiki.company.example"], True), ([], False)):
+
+            async def nowhere(_host: str) -> list[str]:
+                return ["10.0.0.1"]
+
+            fetcher = Fetcher(WebSettings(), rules(allow), resolve=nowhere)
+            pages = Pages(fetcher, cache)
+            if shown:
+                assert (await pages.read(url, within_s=5)).text == "Inner matters."
+            else:
+                with pytest.raises(FetchRefused):
+                    await pages.read(url, within_s=5)
+            await fetcher.close()
+    finally:
+        await cache.close()
+
+
+async def test_a_kept_redirect_leads_nowhere_that_is_refused_now(site: Site, reader: Reader) -> None:
+    async with Site().served() as inner:
+        pages = reader.another(allow=[site.host, inner.host])
+        inner.page("/a", FIRST, Cache_Control="max-age=60")
+        site.moved("/a", 301, f"{inner.url}/a")
+        await pages.read(f"{site.url}/a", within_s=20)
+        with pytest.raises(FetchRefused):
+            await reader.read()
+        assert inner.asked("/a") == 1
+
+
+# ── Failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_old_copy_stands_in_where_the_site_fails_and_says_so(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60")
+    first = await reader.read()
+    reader.clock.ahead_s = 3_600
+    site.answers("/a", lambda: web.Response(status=503))
+    for _ in range(2):
+        page = await reader.read()
+        assert (page.stale, page.text, page.fetched_at) == (True, first.text, first.fetched_at)
+    assert site.asked("/a") == 2, "a site that fails is not asked again at once"
+    reader.clock.ahead_s += 60
+    site.page("/a", LATER, Cache_Control="max-age=60")
+    page = await reader.read()
+    assert (page.stale, page.title) == (False, "The day shift")
+
+
+async def test_an_old_copy_stands_in_for_a_page_that_hangs_and_offline(stack: AsyncExitStack, tmp_path: Path) -> None:
+    async with Site().served() as site:
+        reader = Reader(stack, site, tmp_path)
+        site.page("/a", FIRST, Cache_Control="max-age=60")
+        await reader.read()
+        reader.clock.ahead_s = 3_600
+        site.hangs("/a")
+        assert (await reader.read(within_s=0.5)).stale
+    page = await reader.another().read(f"{site.url}/a", within_s=20)
+    assert (page.stale, page.title) == (True, "The night shift")
+    with pytest.raises(FetchFailed):
+        await reader.read("/b")
+
+
+async def test_no_old_copy_stands_in_where_the_site_forbids_it(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60, must-revalidate")
+    await reader.read()
+    reader.clock.ahead_s = 61
+    site.answers("/a", lambda: web.Response(status=500))
+    with pytest.raises(FetchAnswered):
+        await reader.read()
+
+
+async def test_a_page_that_is_gone_is_forgotten(site: Site, reader: Reader, tmp_path: Path) -> None:
+    site.page("/a", FIRST, Cache_Control="max-age=60")
+    await reader.read()
+    reader.clock.ahead_s = 61
+    site.answers("/a", lambda: web.Response(status=410))
+    with pytest.raises(FetchAnswered):
+        await reader.read()
+    await reader.pages.close()
+    assert _urls(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "again_s"),
+    [
+        (lambda: web.Response(status=404), FetchAnswered, 301),
+        (lambda: web.Response(status=500), FetchAnswered, 31),
+        (
+            lambda: web.Response(text="<div id=root></div><script></script>", content_type="text/html"),
+            FetchUnreadable,
+            301,
+        ),
+    ],
+)
+async def test_a_failure_is_remembered_for_a_while(
+    site: Site, reader: Reader, answer: Any, error: type[Exception], again_s: float
+) -> None:
+    site.answers("/a", answer)
+    for seconds, asked in ((0, 1), (again_s - 2, 1), (again_s, 2)):
+        reader.clock.ahead_s = seconds
+        with pytest.raises(error):
+            await reader.read()
+        assert site.asked("/a") == asked
+    with pytest.raises(error):
+        await reader.another().read(f"{site.url}/a", within_s=20)
+    assert site.asked("/a") == 3, "another process sees what is"
+
+
+async def test_without_a_copy_offline_is_a_sentence(stack: AsyncExitStack, tmp_path: Path) -> None:
+    site = Site()
+    site.port = 9
+    reader = Reader(stack, site, tmp_path)
+    with pytest.raises(FetchFailed) as caught:
+        await reader.read()
+    assert str(caught.value).endswith("Open it in a browser, or leave it out.")
+
+
+# ── Side by side ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_side_by_side_one_page_is_asked_for_once(site: Site, reader: Reader) -> None:
+    site.page("/a", FIRST)
+    pages = await asyncio.gather(*(reader.read() for _ in range(20)))
+    assert (len({page.text for page in pages}), site.asked("/a"), site.asked("/robots.txt")) == (1, 1, 1)
+
+
+async def test_one_who_goes_leaves_the_others_waiting_and_the_last_ends_the_fetch(site: Site, reader: Reader) -> None:
+    site.hangs("/a")
+    waiting = [asyncio.create_task(reader.read()) for _ in range(3)]
+    await site.until_asked("/a")
+    waiting[0].cancel()
+    assert not site.left.is_set()
+    waiting[1].cancel()
+    await asyncio.wait(waiting[:2])
+    assert not waiting[2].done()
+    site.page("/a", FIRST)
+    site.go_on.set()
+    assert (await waiting[2]).title == "The night shift"
+    assert site.asked("/a") == 1
+
+    site.go_on.clear()
+    site.hangs("/b")
+    last = asyncio.create_task(reader.read("/b"))
+    await site.until_asked("/b")
+    last.cancel()
+    await asyncio.wait([last])
+    async with asyncio.timeout(5):
+        await site.left.wait()
+    assert last.cancelled()
+
+
+async def test_a_deadline_is_each_ones_own(site: Site, reader: Reader) -> None:
+    site.hangs("/a")
+    patient = asyncio.create_task(reader.read())
+    await site.until_asked("/a")
+    with pytest.raises(FetchTimeout):
+        await reader.read(within_s=0.1)
+    site.page("/a", FIRST)
+    site.go_on.set()
+    assert (await patient).title == "The night shift"
+
+
+# ── The file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def kept(number: int, size: int = 20_000) -> Kept:
+    text = os.urandom(size // 2).hex()
+    answer = Answer(f"https://docs.example/{number}", 200, {"etag": f'"{number}"'}, {"accept": "*/*"}, 1.0)
+    return Kept(answer, Article(f"Page {number}", (Section(("One", "Two"), text, 3, "there"),)))
+
+
+def _urls(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "pages-1.db") as database:
+        return sorted(url for (url,) in database.execute("SELECT url FROM pages"))
+
+
+def _disk_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+async def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
+    cache, page = PageCache(tmp_path / "web", MB), kept(1)
+    redirect = Kept(Answer("https://docs.example/r", 301, {}, {}, 2.5, to=page.answer.url), None, named=True)
+    await cache.put([page, redirect])
+    await cache.close()
+    assert await cache.get(page.answer.url) == page
+    assert await cache.get(redirect.answer.url) == redirect
+    assert await cache.get("https://docs.example/none") is None
+    await cache.close()
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "web").rglob("*")} == {0}
+
+
+async def test_the_least_used_pages_go_first(tmp_path: Path) -> None:
+    cache = PageCache(tmp_path, MB)
+    for number in range(400):
+        await cache.put([kept(number)])
+        await cache.get("https://docs.example/0")
+    await cache.close()
+    left = [int(url.rpartition("/")[2]) for url in _urls(tmp_path)]
+    assert 0 in left, "it was used all the time"
+    assert sorted(left)[1:] == list(range(400 - len(left) + 1, 400))
+    assert 60 <= len(left) <= 100
+    assert _disk_bytes(tmp_path) <= 1.3 * MB
+
+
+async def test_a_smaller_limit_holds_from_the_next_page_on(tmp_path: Path) -> None:
+    cache = PageCache(tmp_path, 4 * MB)
+    await cache.put([kept(number) for number in range(150)])
+    await cache.close()
+    small = PageCache(tmp_path, MB)
+    await small.put([kept(200)])
+    await small.close()
+    assert 200 in [int(url.rpartition("/")[2]) for url in _urls(tmp_path)]
+    assert _disk_bytes(tmp_path) <= 1.1 * MB
+
+
+async def test_one_page_does_not_push_out_all_others(tmp_path: Path) -> None:
+    cache = PageCache(tmp_path, MB)
+    await cache.put([kept(1), kept(2, 900_000)])
+    await cache.close()
+    assert _urls(tmp_path) == ["https://docs.example/1"]
+
+
+async def test_clearing_says_how_much_is_free_again(tmp_path: Path) -> None:
+    cache, other = PageCache(tmp_path, 4 * MB), PageCache(tmp_path, 4 * MB)
+    await cache.put([kept(number) for number in range(100)])
+    await other.get("https://docs.example/1")
+    before = _disk_bytes(tmp_path)
+    freed = await cache.clear()
+    assert freed > 900_000
+    assert freed == before - _disk_bytes(tmp_path)
+    assert await other.get("https://docs.example/1") is None
+    await other.put([kept(5)])
+    assert await cache.get("https://docs.example/5") is not None
+    await cache.close()
+    await other.close()
+
+
+async def test_a_cache_that_another_holds_is_no_reason_not_to_read(tmp_path: Path) -> None:
+    cache = PageCache(tmp_path, MB, busy_s=0.1)
+    await cache.put([kept(1)])
+    holder = sqlite3.connect(tmp_path / "pages-1.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    await cache.put([kept(2)])
+    assert await cache.get("https://docs.example/1") is not None
+    with pytest.raises(CacheFailed) as caught:
+        await cache.clear()
+    assert "Try again" in str(caught.value)
+    holder.execute("ROLLBACK")
+    holder.close()
+    await cache.put([kept(3)])
+    await cache.close()
+    assert _urls(tmp_path) == ["https://docs.example/1", "https://docs.example/3"]
+
+
+@pytest.mark.parametrize("damage", ["no database", "torn", "a folder that is none"])
+async def test_a_damaged_cache_begins_anew(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "web"
+    cache = PageCache(folder, MB)
+    await cache.put([kept(number) for number in range(20)])
+    await cache.close()
+    path = folder / "pages-1.db"
+    if damage == "no database":
+        path.write_bytes(b"not a database at all" * 1_000)
+    elif damage == "torn":
+        data = bytearray(path.read_bytes())
+        data[4_096 * 2 : 4_096 * 40] = os.urandom(4_096 * 38)
+        path.write_bytes(data)
+    else:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        folder.write_text("a file")
+        assert await cache.get("https://docs.example/1") is None
+        folder.unlink()
+    for number in range(20):
+        await cache.get(f"https://docs.example/{number}")
+    await cache.put([kept(30)])
+    await cache.put([kept(31)])
+    assert await cache.get("https://docs.example/31") is not None
+    await cache.close()
+
+
+_WRITER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, ".")
+from knowledge.web.cache import PageCache
+from tests.web.test_cache import kept
+
+async def main():
+    cache = PageCache(Path(sys.argv[1]), 200_000_000)
+    for number in range(int(sys.argv[2]), 10**9):
+        await cache.put([kept(number)])
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def found(folder: Path, numbers: list[int]) -> list[bool]:
+    cache = PageCache(folder, 200 * MB)
+    try:
+        pages = [await cache.get(f"https://docs.example/{number}") for number in numbers]
+    finally:
+        await cache.close()
+    return [page is not None and page.article is not None for page in pages]
+
+
+@pytest.mark.slow
+def test_what_killed_writers_had_kept_is_there_and_whole(tmp_path: Path) -> None:
+    """Two processes write to one folder and are killed at any moment."""
+    for round_ in range(3):
+        starts = (round_ * 1_000_000, round_ * 1_000_000 + 500_000)
+        writers = [
+            subprocess.Popen(
+                [sys.executable, "-c", _WRITER, str(tmp_path), str(start)], stdout=subprocess.PIPE, text=True
+            )
+            for start in starts
+        ]
+        told: list[int] = []
+        for writer in writers:
+            assert writer.stdout is not None
+            told += [int(writer.stdout.readline()) for _ in range(12 + 7 * round_)]
+        for writer in writers:
+            writer.send_signal(signal.SIGKILL)
+            writer.communicate(timeout=10)
+        assert all(asyncio.run(found(tmp_path, told)))
+        with sqlite3.connect(tmp_path / "pages-1.db") as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
