@@ -73,7 +73,7 @@ async def open_library(
             # Where it is off, not even the modules that can fetch for an answer are there.
             from knowledge.web.opening import open_live  # noqa: PLC0415
 
-            web = await stack.enter_async_context(open_live(settings.live, settings.web, embedder))
+            web = await stack.enter_async_context(open_live(settings.live, settings.web, embedder, settings.web_cache))
         # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
         gc.freeze()
         library = Library(

@@ -83,3 +83,8 @@ class KnowledgeSettings:
     web: WebSettings = field(default_factory=WebSettings)
     live: LiveSettings | None = None
     """How the live web is asked; None: never, and nothing of it is made."""
+
+    @property
+    def web_cache(self) -> Path:
+        """Return the folder in which pages of the live web are kept."""
+        return self.cache / "web"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -26,16 +28,15 @@ TYPES: Final = _HTML | {
 
 _PARSING_S = 10.0
 """For one page; what is honest takes a fraction of a second, a long PDF a few."""
-_PROCESSES = 2
-"""So that one page which takes its whole time does not hold up the others of a question."""
+_PATIENCE_S = 2.5
+"""After so long for its turn a page goes to a second process: one that takes its whole time holds up no other."""
 
 
 class Articles:
     """Takes pages apart. The processes start with the first pages, and again after a close."""
 
     def __init__(self) -> None:
-        self._idle = [Parser(deadline_s=_PARSING_S) for _ in range(_PROCESSES)]
-        self._free = asyncio.Semaphore(_PROCESSES)
+        self._desks = [(asyncio.Lock(), Parser(deadline_s=_PARSING_S)) for _ in range(2)]
 
     async def article(self, found: Fetched) -> Article:
         """Return what is to be read on a page.
@@ -44,8 +45,7 @@ class Articles:
             FetchUnreadable: there is nothing, or it cannot be taken apart.
 
         """
-        async with self._free:
-            parser = self._idle.pop()
+        async with self._parser() as parser:
             try:
                 article = await _read(parser, found)
             except DocumentEncrypted:
@@ -54,8 +54,6 @@ class Articles:
                 raise FetchUnreadable("it is of a kind that is not read") from None
             except ParseError as error:
                 raise FetchUnreadable("it cannot be taken apart") from error
-            finally:
-                self._idle.append(parser)
         if article.unreadable is not None:
             raise FetchUnreadable(article.unreadable)
         if not any(section.text.strip() for section in article.sections):
@@ -64,8 +62,22 @@ class Articles:
 
     async def close(self) -> None:
         """End the processes; safe to call twice."""
-        for parser in list(self._idle):
+        for _, parser in self._desks:
             await parser.close()
+
+    @contextlib.asynccontextmanager
+    async def _parser(self) -> AsyncIterator[Parser]:
+        turn, parser = self._desks[0]
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await turn.acquire()
+        except TimeoutError:
+            turn, parser = self._desks[1]
+            await turn.acquire()
+        try:
+            yield parser
+        finally:
+            turn.release()
 
 
 async def _read(parser: Parser, found: Fetched) -> Article:

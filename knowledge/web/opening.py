@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+from knowledge.web.cache import PageCache
 from knowledge.web.dialling import Resolve, resolve_by_system
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules
@@ -17,7 +19,7 @@ from knowledge.web.settings import LiveSettings, WebSettings
 
 @contextlib.asynccontextmanager
 async def open_live(
-    live: LiveSettings, web: WebSettings, embedder: Embedder, *, resolve: Resolve = resolve_by_system
+    live: LiveSettings, web: WebSettings, embedder: Embedder, folder: Path, *, resolve: Resolve = resolve_by_system
 ) -> AsyncIterator[LiveWeb]:
     """Open the live web for the length of a block; ``embedder`` is that of the documents.
 
@@ -27,11 +29,26 @@ async def open_live(
     """
     own = rules(live.private, web.ports, live.only)
     async with contextlib.AsyncExitStack() as stack:
-        fetcher = Fetcher(web, own, resolve=resolve)
-        stack.push_async_callback(fetcher.close)
-        pages = Pages(fetcher)
-        stack.push_async_callback(pages.close)
+        pages = await stack.enter_async_context(open_pages(live, web, folder, resolve=resolve))
         search = WebSearch(providers(live.search, web, own)) if live.search.order else None
         if search is not None:
             stack.push_async_callback(search.close)
         yield LiveWeb(live.only, pages=pages, search=search, embedder=embedder)
+
+
+@contextlib.asynccontextmanager
+async def open_pages(
+    live: LiveSettings, web: WebSettings, folder: Path, *, resolve: Resolve = resolve_by_system
+) -> AsyncIterator[Pages]:
+    """Open what reads pages for the length of a block; what was read is kept in ``folder``.
+
+    Raises:
+        ValueError: a host in the settings cannot be meant.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        fetcher = Fetcher(web, rules(live.private, web.ports, live.only), resolve=resolve)
+        stack.push_async_callback(fetcher.close)
+        pages = Pages(fetcher, PageCache(folder, live.cache_bytes))
+        stack.push_async_callback(pages.close)
+        yield pages

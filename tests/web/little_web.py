@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from knowledge.interfaces import Matrix
@@ -66,7 +68,10 @@ class LittleWeb:
         private = tuple(f"{name}:{self.site.port}" for name in NAMES)
         live = LiveSettings(**{"private": private, "search": search} | settings)
         web = WebSettings(limits=Limits(total_s=20, idle_s=15))
-        return await stack.enter_async_context(open_live(live, web, embedder or LittleEmbedder(), resolve=_at_loopback))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        return await stack.enter_async_context(
+            open_live(live, web, embedder or LittleEmbedder(), folder, resolve=_at_loopback)
+        )
 
 
 async def _at_loopback(_host: str) -> Sequence[str]:
