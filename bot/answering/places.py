@@ -21,10 +21,13 @@ Still = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
 
 MOST: Final = 24
 """Passages of a conversation; with more of them it begins anew."""
-_NEW: Final = 2
-"""Passages that a follow-up gets beside those that the conversation was shown; each one more is read anew."""
+_BESIDE: Final = 2
+"""Passages that a follow-up gets beside those that its conversation was shown, where the best that it finds is among
+those; each one more is read anew."""
+_BETTER: Final = 3
+"""The same where others that it finds are."""
 _TURNED: Final = 5
-"""The same where none of those that it finds was shown: it is about another thing in the same conversation."""
+"""The same where none is: it is about another thing in the same conversation."""
 _CLOSE: Final = 0.6
 """Of the best hit's score. What is further behind answers no follow-up, as measured, and is read anew all the same."""
 _CONVERSATIONS: Final = 300
@@ -85,11 +88,12 @@ def placed(
     found = {hit.id: hit for hit in hits}
     kept = [_seen_again(one, found) for one in earlier if set(one.chunks) <= set(still)]
     held = {chunk for one in kept for chunk in one.chunks}
-    again = any(hit.id in held for hit in best)
-    new = [hit for hit in best if hit.id not in held and hit.score >= _CLOSE * best[0].score and not hit.web]
-    # A page of the web is of one answer, and new to each.
-    new = [*new[: _NEW if again else _TURNED], *(hit for hit in best if hit.web)]
-    goes_on = bool(kept and best) and (again or leans or _documents(best) & _documents(one.hit for one in kept))
+    ours = [hit for hit in best if not hit.web]
+    again = [hit.id in held for hit in ours]
+    new = [hit for hit in ours if hit.id not in held and hit.score >= _CLOSE * ours[0].score]
+    new = new[: _TURNED if not any(again) else _BESIDE if again[0] else _BETTER]
+    new += [hit for hit in best if hit.web]  # a page of the web is of one answer, and new to each
+    goes_on = bool(kept and best) and (any(again) or leans or _documents(best) & _documents(one.hit for one in kept))
     if not goes_on or len(kept) + len(new) > MOST:
         return [Placed(hit) for hit in _ordered(best)]
     return [*kept, *(Placed(_beside(hit, held)) for hit in _ordered(new))]

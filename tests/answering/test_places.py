@@ -37,7 +37,7 @@ def test_places(found: list[str], shown: list[str], still: list[str], most: int,
     kept = [id_ for id_ in shown if id_ in still]
     best = [id_ for id_ in found[:most] if id_ not in kept]
     again = bool(set(kept) & set(found[:most]))
-    new = set(best[: 2 if again else 5])
+    new = set(best[: 5 if not again else 2 if found[0] in kept else 3])
     if not kept or not (again or (leans and found)) or len(kept) + len(new) > 24:  # it begins anew
         kept, new = [], set(found[:most])
     assert now[: len(kept)] == kept
@@ -64,6 +64,8 @@ def test_a_follow_up_gets_no_more_than_brings_something() -> None:
     kept = [Placed(_hit("a"), "before")]
     assert _placed([_hit("a", 1.0), _hit("b", 0.61), _hit("c", 0.59)], kept, ["a"]) == ["a", "b"]
     assert _placed([_hit("a", 1.0), _hit("c", 0.59)], kept, ["a"]) == ["a"], "what is shown answers it"
+    assert _placed([_hit(id_) for id_ in "abcde"], kept, ["a"]) == ["a", "b", "c"], "it has the best already"
+    assert _placed([_hit(id_) for id_ in "bacde"], kept, ["a"]) == ["a", "b", "c", "d"], "the best is new"
     seven = [_hit(id_, document="a.md") for id_ in "bcdefgh"]
     assert _placed(seven, kept, ["a"]) == list("abcdef"), "of a document that was shown"
     others = [_hit(id_) for id_ in "bcdefgh"]
