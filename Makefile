@@ -53,6 +53,8 @@ bench: dev
 	.venv/bin/python scripts/bench_search.py
 	.venv/bin/python scripts/bench_web.py
 	.venv/bin/python scripts/bench_cache.py
+	.venv/bin/python scripts/bench_engine.py
+	.venv/bin/python scripts/bench_line.py
 	.venv/bin/python scripts/bench_sync.py $(if $(KVASIR_EVAL_DIR),"$(KVASIR_EVAL_DIR)/apisix-docs",docs)
 
 eval: dev

@@ -1,0 +1,240 @@
+"""Throughput: Kvasir's way to the engine against SGLang's own benchmark client, on the same worker and prompts.
+
+The real SGLang on this machine's CPU with the stand-in. Both send the same questions in the same order, so many at
+once, each answered in exactly so many tokens (both ask the server to write on past the model's end), in turns after a
+round that warms the prefix cache for both. Ours go the whole way: the line, framing, the wire, the split of thinking
+from answer. The figures are output tokens a second over all rounds, ours by theirs, and the client's own CPU for each
+token. Tokens are those that the server counts. The start of SGLang's client is not timed. With ``KVASIR_HOME`` of a
+Kvasir that runs, its engine is used.
+
+    scripts/bench_engine.py [--at-once N ...] [--each N] [--tokens N] [--rounds N] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot import logs
+from bot.app import engine_of
+from bot.settings import load
+from engine import wire
+from engine.install import Installer
+from engine.interfaces import Done, Message, Sampling, State
+from engine.launch import cpu_environment
+from engine.runtime import Runtime, RuntimeFile
+from engine.service import Engine
+
+ROOT = Path(__file__).parent.parent
+TARGET = 0.97
+ROUND_S = 300.0
+"""No round takes longer."""
+# SGLang's client as it is, kept up between its rounds: each runs when a line comes in. It imports ``datasets`` for
+# questions about pictures, which are not asked here, and the engine does without it: an empty module stands there.
+THEIR_CLIENT = """
+import json, sys, time, types
+sys.modules["datasets"] = types.SimpleNamespace(load_dataset=None)
+from sglang.benchmark import serving
+once = serving.benchmark
+async def benchmark(*given, **named):
+    print("READY", file=sys.stderr, flush=True)
+    for _ in sys.stdin:
+        began_s = time.process_time()
+        figures = await once(*given, **named)
+        told = {name: figures[name] for name in ("completed", "total_output_tokens", "duration")}
+        print("ROUND", json.dumps({**told, "cpu_s": time.process_time() - began_s}), file=sys.stderr, flush=True)
+    sys.exit(0)
+serving.benchmark = benchmark
+serving.cli_main()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What one round, or several, took."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    """Of the client's process."""
+
+    def __add__(self, other: Took) -> Took:
+        """Return both together."""
+        return Took(self.tokens + other.tokens, self.seconds + other.seconds, self.cpu_s + other.cpu_s)
+
+    @property
+    def rate(self) -> float:
+        """Return output tokens a second."""
+        return self.tokens / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Return the client's CPU for a token, in ms."""
+        return 1000 * self.cpu_s / self.tokens
+
+
+def prompts(count: int) -> list[str]:
+    """Return questions of different lengths about different things."""
+    words = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").split()
+    return [f"Tell me at length what this means: {' '.join(words[n * 29 : n * 29 + 40 + n])}" for n in range(count)]
+
+
+async def ours(engine: Engine, asked: list[str], tokens: int, at_once: int) -> Took:
+    """Ask through Kvasir."""
+    gate, written = asyncio.Semaphore(at_once), 0
+
+    async def one(number: int, text: str) -> None:
+        nonlocal written
+        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=tokens)
+        stream = engine.stream([Message("user", text)], sampling, request_id=f"bench-{number}")
+        async with gate, aclosing(stream) as deltas:
+            async for delta in deltas:
+                written += (delta.usage.completion_tokens or 0) if isinstance(delta, Done) else 0
+
+    began, cpu_s = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(one(number, text) for number, text in enumerate(asked)))
+    return Took(written, time.perf_counter() - began, time.process_time() - cpu_s)
+
+
+class Theirs:
+    """SGLang's own benchmark client, in the engine's environment."""
+
+    def __init__(self, process: asyncio.subprocess.Process, count: int) -> None:
+        self._process = process
+        self._count = count
+
+    @classmethod
+    @asynccontextmanager
+    async def up(
+        cls, python: Path, told: Runtime, scratch: Path, count: int, tokens: int, at_once: int
+    ) -> AsyncGenerator[Theirs]:
+        """Start it, wait until it can begin, and end it afterwards."""
+        argv = (
+            str(python), "-I", "-c", THEIR_CLIENT,
+            "--backend", "sglang-oai-chat", "--base-url", str(told.url), "--model", str(told.model),
+            "--tokenizer", str(told.model_path), "--dataset-name", "openai",
+            "--dataset-path", str(scratch / "asked.jsonl"), "--output-file", str(scratch / "theirs.jsonl"),
+            "--num-prompts", str(count), "--sharegpt-output-len", str(tokens), "--max-concurrency", str(at_once),
+            "--warmup-requests", "0", "--disable-tqdm", "--extra-request-body", '{"temperature": 0.0, "top_p": 1.0}',
+        )  # fmt: skip
+        environment = {**cpu_environment(os.environ), "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": told.api_key or ""}
+        pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            *argv, env=environment, cwd=scratch, stdin=pipe, stdout=nothing, stderr=pipe
+        )
+        try:
+            client = cls(process, count)
+            await client._said("READY")
+            yield client
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def ask(self) -> Took:
+        """Ask all, once."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"again\n")
+        figures = json.loads(await self._said("ROUND"))
+        if figures["completed"] != self._count:
+            raise SystemExit(f"SGLang's client got {figures['completed']} of {self._count} answers.")
+        return Took(int(figures["total_output_tokens"]), float(figures["duration"]), float(figures["cpu_s"]))
+
+    async def _said(self, word: str) -> str:
+        """Return what stands behind a word in the next line that begins with it."""
+        assert self._process.stderr is not None
+        lines: list[str] = []
+        async with asyncio.timeout(ROUND_S):
+            async for line in self._process.stderr:
+                lines.append(line.decode(errors="replace"))
+                if lines[-1].startswith(word):
+                    return lines[-1].removeprefix(word)
+        raise SystemExit("SGLang's client failed:\n" + "".join(lines[-20:]))
+
+
+async def in_turns(engine: Engine, python: Path, told: Runtime, scratch: Path, at_once: int, options: Any) -> Any:
+    """Measure both in turns, with so many questions at once."""
+    asked = prompts(options.each * at_once)
+    rows = [json.dumps({"messages": [{"role": "user", "content": text}]}) for text in asked]
+    (scratch / "asked.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    rounds: list[tuple[Took, Took]] = []
+    async with Theirs.up(python, told, scratch, len(asked), options.tokens, at_once) as client:
+        await ours(engine, asked, options.tokens, at_once)
+        for _ in range(options.rounds):
+            mine = await ours(engine, asked, options.tokens, at_once)
+            rounds.append((mine, await client.ask()))
+    us, them = (sum(side, Took()) for side in zip(*rounds, strict=True))
+    return {
+        "ratio": round(us.rate / them.rate, 3),
+        "median_of_the_rounds": round(statistics.median(one.rate / other.rate for one, other in rounds), 3),
+        "tokens": us.tokens if us.tokens == them.tokens else [us.tokens, them.tokens],
+        "tokens_a_second": {"ours": round(us.rate, 1), "theirs": round(them.rate, 1)},
+        "rounds": [[round(one.rate, 1), round(other.rate, 1)] for one, other in rounds],
+        "client_cpu_ms_a_token": {"ours": round(us.cpu_ms, 2), "theirs": round(them.cpu_ms, 2)},
+    }
+
+
+async def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Bring the engine up and measure."""
+    settings = load({"KVASIR_HOME": str(scratch / "home"), **os.environ}, scratch, docs=ROOT / "docs")
+    engine = engine_of(settings)
+    try:
+        await engine.start()
+        status = await engine.wait_ready(300)
+        told = RuntimeFile(settings.home).read()
+        if status.state is not State.READY or told is None:
+            raise SystemExit(f"No engine, no figures: {status.detail}")
+        python = Installer(settings.cache, _no_wheel).python("cpu")
+        return {
+            str(at_once): await in_turns(engine, python, told, scratch, at_once, options) for at_once in options.at_once
+        }
+    finally:
+        await engine.stop()
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise SystemExit(f"{name} {version} ({sha256[:8]}) should have been there.")
+
+
+def write_past_the_end() -> None:
+    """Have our requests say what those of SGLang's client say: answers of equal length, whatever the model means."""
+    asked = wire.chat_request
+
+    def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
+        return {**asked(model, messages, sampling, request_id), "ignore_eos": True}
+
+    wire.chat_request = chat_request
+
+
+def main() -> int:
+    """Measure, print, and fail where the target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--each", type=int, default=2, help="questions for each of those at once")
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    logs.configure(secrets=(), level=logs.WARNING)
+    write_past_the_end()
+    with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
+        figures = asyncio.run(measured(options, Path(scratch)))
+    print(json.dumps(figures, indent=None if options.json else 2))
+    return int(any(one["ratio"] < TARGET for one in figures.values()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,154 @@
+"""What a first `make run` takes until it is of use, for one revision of this repository or several, in turns.
+
+Each time a fresh clone with a state folder of its own, over the same documents; packages, models and the engine's
+environment are in the caches (a first round fills them and is not counted). Measured from `make run` on: the page is
+there, the documents are read, the first question (asked as soon as there is a page) is answered, the engine is ready.
+
+    scripts/bench_first_run.py REVISION [REVISION ...] [--docs FOLDER] [--rounds N] [--cache FOLDER] [--filled]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).parent.parent
+DEADLINE_S = 600.0
+PAGE = re.compile(r"answers at (http://\S+)")
+LINES = {
+    "page": PAGE,
+    "documents": re.compile(r"^knowledge: .*\b(added|unchanged)\b"),
+    "engine": re.compile(r"^engine: ready\b"),
+}
+STEPS = (*LINES, "answer")
+SOURCES = "Sources"
+"""Stands under an answer that says where it is from."""
+
+
+def cloned(revision: str, folder: Path) -> None:
+    """Make a fresh clone of a revision."""
+    git = shutil.which("git") or "git"
+    known = subprocess.run([git, "-C", str(ROOT), "rev-parse", revision], check=True, capture_output=True, text=True)
+    subprocess.run([git, "clone", "-q", "--shared", "--no-checkout", str(ROOT), str(folder)], check=True)
+    subprocess.run([git, "-C", str(folder), "checkout", "-q", "--detach", known.stdout.strip()], check=True)
+
+
+async def first_answer(home: Path, url: str, question: str) -> str:
+    """Ask and return the reply when it is whole."""
+    token = json.loads((home / "sandbox/credentials.json").read_text(encoding="utf-8"))["control_token"]
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+        said = {"person": "ada", "channel": "#general", "text": f"@Kvasir {question}"}
+        async with session.post(f"{url}/sandbox/say", json=said) as answer:
+            ts = (await answer.json())["ts"]
+        while True:
+            async with session.get(f"{url}/sandbox/messages", params={"channel": "#general"}) as answer:
+                messages = (await answer.json())["messages"]
+            for message in messages:
+                if message["root"] == ts and message.get("bot_id") and message.get("metadata"):
+                    return json.dumps(message, ensure_ascii=False)
+            await asyncio.sleep(0.1)
+
+
+@dataclass
+class Start:
+    """One start as it goes: when each step was reached, and what was said meanwhile."""
+
+    home: Path
+    question: str
+    began: float = field(default_factory=time.perf_counter)
+    took: dict[str, float] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    answer: str = ""
+
+    def reached(self, step: str) -> None:
+        """Note a step when it is reached first."""
+        self.took.setdefault(step, round(time.perf_counter() - self.began, 1))
+
+    async def follow(self, output: asyncio.StreamReader, tasks: asyncio.TaskGroup) -> None:
+        """Read what is said until every step is reached."""
+        while len(self.took) < len(STEPS) and (line := await output.readline()):
+            self.said.append(line.decode())
+            for step, pattern in LINES.items():
+                if pattern.search(self.said[-1]):
+                    self.reached(step)
+            if found := PAGE.search(self.said[-1]):
+                tasks.create_task(self.ask(found.group(1)))
+
+    async def ask(self, url: str) -> None:
+        """Ask and wait for the whole answer."""
+        self.answer = await first_answer(self.home, url, self.question)
+        self.reached("answer")
+
+
+async def started(clone: Path, home: Path, cache: Path, docs: Path, question: str) -> Start:
+    """Type `make run`; return how it went once all is there."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "KVASIR_"))}
+    environ.pop("VIRTUAL_ENV", None)
+    environ |= {"KVASIR_HOME": str(home), "KVASIR_CACHE": str(cache), "KVASIR_SANDBOX_PORT": "0"}
+    start = Start(home, question)
+    process = await asyncio.create_subprocess_exec(
+        "make", "run", f"DOCS={docs}", cwd=clone, env=environ, start_new_session=True,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
+            await start.follow(process.stdout, tasks)
+    except TimeoutError:
+        print("".join(start.said[-20:]), f"not done after {DEADLINE_S:.0f} s", file=sys.stderr)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        await process.communicate()
+    return start
+
+
+async def measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Start every revision in turns."""
+    found: dict[str, list[dict[str, Any]]] = {revision: [] for revision in options.revisions}
+    for counted in range(options.filled, options.rounds + 1):
+        for revision in options.revisions:
+            with tempfile.TemporaryDirectory(prefix="kvasir-first-run-") as name:
+                folder = Path(name)
+                cloned(revision, folder / "clone")
+                load = os.getloadavg()[0]
+                start = await started(folder / "clone", folder / "home", options.cache, options.docs, options.question)
+                one = {**start.took, "load_before": round(load, 1), "sources": SOURCES in start.answer}
+                found[revision] += [one] if counted else []
+                print(revision, "counted" if counted else "filled the caches", json.dumps(one), flush=True)
+                if options.verbose:
+                    print("".join(start.said), start.answer, flush=True)
+    return found
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("revisions", nargs="+")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "kvasir")
+    parser.add_argument("--question", default="How do I add a source?")
+    parser.add_argument("--filled", action="store_true", help="the caches are: count the first round too")
+    parser.add_argument("--verbose", action="store_true")
+    asyncio.run(measured(parser.parse_args()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

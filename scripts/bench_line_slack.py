@@ -1,0 +1,129 @@
+"""Many questions at once through Slack: each is answered or told why not, once, whoever asks.
+
+The workspace of this machine with as many people as are wanted, the bot as `kvasir run` starts it, this repository's
+documentation and the engine that this machine runs (the stand-in without a GPU). Every person posts an equal part, all
+at the same moment, each question a thread of its own. Prints a JSON object: how many got an answer of the engine, how
+many something else and in which words it began, how many got none or several, and after how long.
+
+    scripts/bench_line_slack.py [--questions 60] [--people 20] [--deadline-s 600]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import psutil
+
+from bot.sandbox.model import Person
+from tests.slack_sandbox import BOT_ID, Box, Json, sandbox
+
+ROOT = Path(__file__).parent.parent
+CHANNEL = "#general"
+ABOUT = (
+    "How do I add a source?",
+    "Which tokens does Slack need?",
+    "Where is the state kept?",
+    "How is the engine restarted?",
+    "What does /kb do?",
+    "How do I set the metrics port?",
+)
+
+
+async def invited(box: Box, people: int) -> list[str]:
+    """Let so many people into the channel and return their names."""
+    assert box.hub is not None
+    workspace = box.hub.workspace
+    for number in range(people):
+        person = Person(f"U0GUEST{number:03}", f"guest{number}", f"Guest {number}")
+        workspace.people[person.id] = person
+        workspace.join(person.id, workspace.room(CHANNEL).id)
+    return [f"guest{number}" for number in range(people)]
+
+
+def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
+    """Return the bot's whole replies under each question."""
+    found: dict[str, list[Json]] = {root: [] for root in roots}
+    for message in messages:
+        if message["root"] in roots and message.get("bot_id") == BOT_ID and message.get("metadata"):
+            found[message["root"]].append(message)
+    return found
+
+
+async def asked(box: Box, process: psutil.Process, questions: int, people: int, deadline_s: float) -> dict[str, Any]:
+    """Post all and wait until each has its reply."""
+    names = await invited(box, people)
+    began, before = time.monotonic(), process.memory_info().rss
+    said = [box.say(names[n % people], CHANNEL, f"@Kvasir {ABOUT[n % len(ABOUT)]} ({n})") for n in range(questions)]
+    roots = set(await asyncio.gather(*said))
+    after: dict[str, float] = {}
+    most = before
+    while len(after) < questions and time.monotonic() - began < deadline_s:
+        for root, found in replies(await box.messages(CHANNEL), roots).items():
+            if found:
+                after.setdefault(root, time.monotonic() - began)
+        most = max(most, process.memory_info().rss)
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(3.0)  # whatever would come twice
+    last = replies(await box.messages(CHANNEL), roots)
+    texts = [str(found[0].get("text", "")) for found in last.values() if found]
+    notices = Counter(text.partition("\n")[0][:120] for text in texts if text.startswith("_"))
+    return {
+        "questions": questions,
+        "people": people,
+        "answered": sum(not text.startswith("_") for text in texts),
+        "told": dict(notices),
+        "without": sum(not found for found in last.values()),
+        "twice": sum(len(found) > 1 for found in last.values()),
+        "seconds_median": round(statistics.median(after.values()), 1) if after else None,
+        "seconds_last": round(max(after.values()), 1) if after else None,
+        "bot_mib": {"before": before >> 20, "most": most >> 20, "after": process.memory_info().rss >> 20},
+    }
+
+
+async def measured(questions: int, people: int, deadline_s: float, scratch: Path) -> dict[str, Any]:
+    """Bring the workspace and the bot up, wait for the engine, and ask."""
+    async with sandbox(scratch) as box:
+        environ = {"KVASIR_HOME": str(scratch / "home"), **os.environ, **box.env}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "run", "--docs", str(ROOT / "docs"), cwd=ROOT, env=environ,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        try:
+            waits_for = {b"knowledge: docs", b"engine: ready"}
+            async with asyncio.timeout(300):
+                while waits_for and (line := await process.stderr.readline()):
+                    waits_for -= {begins for begins in waits_for if line.startswith(begins) and b"%" not in line}
+            rest = asyncio.create_task(process.stderr.read())
+            found = await asked(box, psutil.Process(process.pid), questions, people, deadline_s)
+            process.terminate()
+            await rest
+            return found
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--questions", type=int, default=60)
+    options.add_argument("--people", type=int, default=20)
+    options.add_argument("--deadline-s", type=float, default=600.0)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as name:
+        told = asyncio.run(measured(given.questions, given.people, given.deadline_s, Path(name)))
+    print(json.dumps(told, indent=2, ensure_ascii=False))
+    raise SystemExit(int(bool(told["without"] or told["twice"])))
