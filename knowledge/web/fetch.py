@@ -178,6 +178,8 @@ class Fetcher:
         following = judge_url(url, self._rules)
         if target.scheme == "https" and following.scheme == "http":
             raise FetchRefused("a redirect leads from https to http")
+        if self._rules.names(following.host) and not self._rules.names(target.host):
+            raise FetchRefused(f"a redirect leads from {target.host}, which anybody may write, to {following.host}")
         return following
 
     async def _ask(self, target: Target, ask: Ask, limits: Limits, hops: tuple[Hop, ...]) -> Fetched | Hop:

@@ -86,13 +86,17 @@ class Rules:
     ports: frozenset[int] = PORTS
     """On public hosts."""
     allowed: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    """Hosts that may be at any address, a private one too, with their ports (none: ``ports``). See ``named``."""
+    """Hosts that may be at private addresses too, with their ports (none: ``ports``). See ``may_be_here``."""
     only: frozenset[str] = frozenset()
     """All that is asked for, each with what lies under it; none: anything."""
 
     def names(self, host: str) -> bool:
         """Say whether the operator named this host."""
         return host in self.allowed
+
+    def may_be_here(self, host: str) -> bool:
+        """Say whether a named host may be this very machine: named as such, or with a port."""
+        return bool(self.allowed.get(host)) or host == "localhost" or _literal(host) is not None
 
     def ports_of(self, host: str) -> frozenset[int]:
         """Return the ports of a host that may be dialled."""
@@ -194,6 +198,8 @@ def judge_address(address: str, host: str, rules: Rules) -> None:
             raise FetchRefused(f"{host} is at {address}, which is dialled for nobody")
         if not rules.names(host) and not _is_public(form):
             raise FetchRefused(f"{host} is at {address}, which is not public")
+        if form.is_loopback and not rules.may_be_here(host):
+            raise FetchRefused(f"{host} is at {address}, this machine, and is named without a port")
 
 
 def forms(address: Address) -> Iterator[Address]:

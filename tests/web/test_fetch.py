@@ -14,7 +14,7 @@ from aiohttp import web
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchUnlisted
 from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.guard import judge_url, rules
+from knowledge.web.guard import judge_address, judge_url, rules
 from knowledge.web.proxies import Proxies, Proxy
 from knowledge.web.settings import Limits, WebSettings
 from tests.web.certificates import Authority
@@ -71,7 +71,7 @@ def counting(asked: list[str], *addresses: str) -> Resolve:
 async def opened(stack: AsyncExitStack, allow: list[str], resolve: Resolve | None = None, **settings: Any) -> Fetcher:
     web_settings = WebSettings(**{"limits": Limits(total_s=5, idle_s=3), **settings})
     seam = {"resolve": resolve} if resolve else {}
-    fetcher = Fetcher(web_settings, rules(allow), **seam)
+    fetcher = Fetcher(web_settings, rules(allow, web_settings.ports), **seam)
     stack.push_async_callback(fetcher.close)
     return fetcher
 
@@ -127,6 +127,41 @@ async def test_only_the_named_host_and_port_may_be_private(stack: AsyncExitStack
         with pytest.raises(FetchRefused):
             await fetcher.fetch(url)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+def test_a_host_named_without_a_port_may_be_private_and_not_this_machine(address: str) -> None:
+    for inner in ("10.0.0.7", "172.16.3.4", "192.168.1.1", "fd12::1", "100.64.0.9"):
+        judge_address(inner, "wiki.intra", rules(["wiki.intra"]))
+    with pytest.raises(FetchRefused) as caught:
+        judge_address(address, "wiki.intra", rules(["wiki.intra"]))
+    assert "without a port" in caught.value.reason
+    judge_address(address, "wiki.intra", rules(["wiki.intra:8080"]))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_this_machine_may_be_named_as_such(host: str) -> None:
+    named = rules([host])
+    judge_url(f"http://{host}/", named)
+    judge_address("::1" if ":" in host else "127.0.0.1", host.strip("[]"), named)
+
+
+async def test_no_redirect_leads_from_the_web_to_a_host_that_is_named(stack: AsyncExitStack) -> None:
+    server = Server()
+    port = await server.start(stack)
+    private = f"wiki.intra:{port}"
+    proxy = HttpProxy(counting([], "127.0.0.1"))  # which brings even a public address to this machine
+    proxies = await proxied(stack, proxy, "http", trusted=True)
+    fetcher = await opened(stack, [private, f"other.intra:{port}"], proxies=proxies, ports=[port])
+    assert (await fetcher.fetch(f"http://{private}/")).status == 200
+    assert (await fetcher.fetch(f"http://other.intra:{port}/to?http://{private}/")).status == 200
+    assert (await fetcher.fetch(f"http://{private}/to?http://site.example:{port}/")).status == 200
+    server.requests.clear()
+    for url in (f"/to?http://{private}/", f"/to?http://{private}/to?http://{private}/"):
+        with pytest.raises(FetchRefused) as caught:
+            await fetcher.fetch(f"http://site.example:{port}{url}")
+        assert "wiki.intra" in caught.value.reason
+    assert {request.headers["Host"] for request in server.requests} == {f"site.example:{port}"}
 
 
 # ── What is sent where ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +301,7 @@ async def test_a_proxy_that_refuses_or_is_away_is_told_without_its_password(
         proxies = await proxied(stack, proxy, scheme, trusted=trusted, user="kvasir:hunter2@")
         away = Proxies(http=Proxy(f"{scheme}://kvasir:hunter2@127.0.0.1:9", trusted=trusted))
         for those in (proxies, away):
-            fetcher = await opened(stack, ["docs.example"], counting([], "127.0.0.1"), proxies=those)
+            fetcher = await opened(stack, ["docs.example:80"], counting([], "127.0.0.1"), proxies=those)
             with caplog.at_level(logging.INFO):
                 try:
                     status = (await fetcher.fetch("http://docs.example/")).status
