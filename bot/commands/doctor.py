@@ -29,10 +29,15 @@ from engine.install import Installer
 from engine.interfaces import State
 from engine.service import Engine
 from engine.weights.store import Weights
+from knowledge.errors import ProviderError, ProviderFailed
+from knowledge.web.guard import rules
+from knowledge.web.searching.provider import Provider
+from knowledge.web.searching.registry import providers
 
 _GIB = 1024**3
 _LITTLE_DISK_BYTES = 2 * _GIB
 _CALL_S = 10.0
+_SEARCH_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         "database": _database,
         "knowledge": _knowledge,
         **(await _of_the_machine(settings) if settings.engine.url is None else {}),
+        "web search": _web_search,
         "engine": _engine,
         "Slack": _slack,
     }
@@ -162,6 +168,33 @@ async def _knowledge(settings: Settings) -> str:
     unread = [source.name for source in state.sources if source.synced_at is None]
     told = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
     return told + (f"; not read yet: {', '.join(unread)} (kvasir sync)" if unread else "")
+
+
+async def _web_search(settings: Settings) -> str:
+    live, web = settings.knowledge.live, settings.knowledge.web
+    if live is None:
+        return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
+    if not live.search.order:
+        return "no provider is set up, so links alone are read: set KVASIR_SEARXNG_URL, or a key of another provider"
+    asked = providers(live.search, web, rules(live.private, web.ports, live.only))
+    troubles = [trouble for provider in asked if (trouble := await _trouble(provider))]
+    if troubles:
+        raise ProviderFailed(" ".join(troubles))
+    return f"{', '.join(live.search.order)}: each answers a search"
+
+
+async def _trouble(provider: Provider) -> str:
+    """Have a provider search for a word; return what is wrong, "" where it answers."""
+    try:
+        async with asyncio.timeout(_SEARCH_S):
+            await provider.search("Kvasir", limit=1, domains=frozenset())
+    except TimeoutError:
+        return f"{provider.name} did not answer within {_SEARCH_S:g} s. Look whether it can be reached from here."
+    except ProviderError as error:
+        return str(error)
+    finally:
+        await provider.close()
+    return ""
 
 
 async def _engine(settings: Settings) -> str:

@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from bot.settings import Environment, load
+from knowledge.interfaces import Live
+from knowledge.web.live import SEARCH_SHARE
+from knowledge.web.searching.web_search import SHARE
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -25,7 +28,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_every_service_is_pinned_and_has_a_health_check(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"kvasir", "weaviate", "postgres", "engine"}
+    assert set(compose["services"]) == {"kvasir", "weaviate", "postgres", "engine", "searxng"}
     for name, service in compose["services"].items():
         if "build" not in service:
             assert PINNED.search(service["image"]), f"{name}: {service['image']}"
@@ -47,6 +50,16 @@ def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> No
     for value in given.values():
         for variable in re.findall(r"\$\{(\w+)", value):
             assert f"${{{variable}:?" in value, f"{variable} has neither a value nor a complaint"
+
+
+def test_searxng_answers_in_json_within_the_time_that_it_has(compose: dict[str, Any]) -> None:
+    (mount,) = compose["services"]["searxng"]["volumes"]
+    settings = yaml.safe_load((DEPLOY / mount.partition(":")[0]).read_text(encoding="utf-8"))
+    assert "json" in settings["search"]["formats"]
+    assert settings["server"]["limiter"] is False
+    first_of_several_s = Live("always").within_s * SEARCH_SHARE * SHARE
+    assert settings["outgoing"]["max_request_timeout"] < first_of_several_s
+    assert compose["services"]["kvasir"]["environment"]["KVASIR_SEARXNG_URL"] == "http://searxng:8080"
 
 
 def test_every_volume_is_declared(compose: dict[str, Any]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from knowledge.sync.lock import sync_lock
 from tests.e2e.conftest import Place
+from tests.web.searching.fakes import FakeSearxng
 
 PAGES = {
     "leave.md": "# Leave\n\n## Days\n\nEvery member of staff has thirty days of leave a year.\n",
@@ -156,6 +158,21 @@ async def test_doctor_finds_what_is_wrong(place: Place) -> None:
     status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
     assert status == 1
     assert "FAIL knowledge" in out
+
+
+async def test_doctor_has_each_search_provider_search(place: Place) -> None:
+    _, out, _ = await place.command("doctor")
+    assert "ok   web search: no provider is set up" in out
+    async with AsyncExitStack() as stack:
+        searxng = FakeSearxng()
+        await searxng.start(stack)
+        url = f"http://127.0.0.1:{searxng.port}"
+        _, out, _ = await place.command("doctor", KVASIR_SEARXNG_URL=url)
+        assert "ok   web search: searxng: each answers a search" in out
+        searxng.formats = ("html",)
+        status, out, _ = await place.command("doctor", KVASIR_SEARXNG_URL=url)
+    assert status == 1
+    assert "FAIL web search: SearXNG refuses the search (HTTP 403). Its settings.yml must list json" in out
 
 
 async def test_doctor_looks_at_the_machine_for_the_engine(place: Place) -> None:

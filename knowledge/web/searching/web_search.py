@@ -28,7 +28,7 @@ KEPT_FAILURES_S: Final = 30.0
 _KEPT: Final = 256
 _WIDE: Final = 20
 """Results asked for where some are dropped here: as many as the narrowest provider gives at once."""
-_SHARE: Final = 0.6
+SHARE: Final = 0.6
 """Of the time that is left, for a provider that has others behind it."""
 _FAIR_S: Final = 2.0
 """A provider that had less time than this has not failed by not answering."""
@@ -104,7 +104,7 @@ class WebSearch:
                 troubles.append(f"{provider.name} is left alone for {breaker.open_s:.0f} s more, as it kept failing.")
                 continue
             others = any(later.open_s == 0 for _, later in self._providers[place + 1 :])
-            given_s = left_s * _SHARE if others else left_s
+            given_s = left_s * SHARE if others else left_s
             try:
                 found = await _asked(provider, breaker, wish, given_s)
             except ProviderError as error:
