@@ -55,7 +55,12 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
     # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
     if why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
         return WebRoute(None, why, question, closed=closed)
-    live = Live("if_weak" if why is Why.WEAK else "always", links=read, domains=listed or frozenset())
+    live = Live(
+        "if_weak" if why is Why.WEAK else "always",
+        links=read,
+        domains=listed or frozenset(),
+        search=why is not Why.LINK,  # who gives a link asks for that page, and nobody else need hear of it
+    )
     return WebRoute(live, why, question, closed=closed)
 
 

@@ -31,6 +31,7 @@ from bot.slack.http import HttpRunner
 from bot.slack.intake import Intake
 from bot.slack.kb import Kb, Library
 from bot.slack.listeners import Desk
+from bot.slack.looking import Looking
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
 from bot.slack.settings import SlackSettings
 from bot.slack.sheet import Abilities
@@ -246,7 +247,7 @@ async def slack_app(
             on_unauthorized=doubts.suspect,
         )
         wishes = await Wishes(deps.ledger, deps.thinking).open()
-        turns.depth = wishes.depth
+        turns.asking.depth = wishes.depth
         if deps.adding is not None:
             turns.intake = Intake(calls, client, deps.adding, deps.access)
         kb = Kb(
@@ -264,6 +265,7 @@ async def slack_app(
             turns,
             kb,
             Think(wishes, deps.control, identity.me.team, calls, respond, apology=deps.apology),
+            Looking(deps.ledger, turns.threads, turns, identity.me.team),
             calls,
             tasks,
             deps.apology,

@@ -19,13 +19,15 @@ from slack_bolt.response import BoltResponse
 from bot.journal import Journal
 from bot.ledger import LedgerError
 from bot.questions import Key
-from bot.slack import render
+from bot.slack import render, words
+from bot.slack.buttons import LOOK, Pressed
 from bot.slack.calls import Calls
 from bot.slack.command import COMMAND, THINK
 from bot.slack.errors import SlackError
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
 from bot.slack.home import home_view
 from bot.slack.kb import APPROVE, Kb, Typed
+from bot.slack.looking import Looking
 from bot.slack.news import read_news
 from bot.slack.tasks import Tasks
 from bot.slack.think import Think
@@ -48,6 +50,7 @@ class Desk:
     turns: Turns
     kb: Kb
     think: Think
+    looking: Looking
     calls: Calls
     tasks: Tasks
     apology: Callable[[BaseException], str]
@@ -130,9 +133,9 @@ class Desk:
             del self._told[next(iter(self._told))]
         self.tasks.start(self._ephemeral(key.channel, user, render.escape(text)), "whisper")
 
-    async def _ephemeral(self, channel: str, user: str, text: str) -> None:
+    async def _ephemeral(self, channel: str, user: str, text: str, thread_ts: str | None = None) -> None:
         try:
-            await self.calls.call("chat.postEphemeral", channel=channel, user=user, text=text)
+            await self.calls.call("chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts)
         except SlackError as error:
             _log.warning("whisper not shown", channel=channel, error=str(error))
 
@@ -153,6 +156,22 @@ class Desk:
         await ack()
         if action.get("action_id") == APPROVE:
             self.tasks.start(self.kb.approve(Typed.pressed(body, action)), "approve")
+        elif action.get("action_id") == LOOK:
+            self.tasks.start(self._look(Pressed.of(body, action)), "look")
+
+    async def _look(self, pressed: Pressed) -> None:
+        """Have a question answered anew, with the web; who may not, or is late, is told so."""
+        if pressed.user_team not in {"", self.me.team}:
+            return  # another company's people are not answered from ours
+        try:
+            begun = await self.looking.again(pressed)
+        except (LedgerError, SlackError) as error:
+            await self._ephemeral(pressed.channel, pressed.user, render.escape(self.apology(error)), pressed.thread_ts)
+            return
+        if not begun:
+            told = words.LOOKED_ALREADY if begun is False else words.QUESTION_GONE
+            text = f"{told.english}\n{told.chinese}"
+            await self._ephemeral(pressed.channel, pressed.user, text, pressed.thread_ts)
 
 
 def _shared(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Text, Thinking
-from bot.slack import render, words
+from bot.slack import buttons, render, words
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
 from bot.slack.sheet import Abilities, Block, Closing, Place, StatusLine
@@ -190,7 +190,11 @@ class Reply:
         done = self._finished
         looked_at = self._passages if done is not None and done.route == "engine" else ()
         footer = render.sources_footer(done.cited if done is not None else (), looked_at, chinese=self.chinese)
-        return [render.context(text) for text in (footer, "\n".join(self._notices)) if text]
+        tail: list[Block] = [render.context(text) for text in (footer, "\n".join(self._notices)) if text]
+        if self.failure is None and buttons.offered(done):
+            look = buttons.look(self._place.question_ts, chinese=self.chinese)
+            tail.append({"type": "actions", "elements": [look]})
+        return tail
 
     def _metadata(self) -> dict[str, Any]:
         return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._place.question_ts}}

@@ -115,7 +115,10 @@ class Threads:
         """
         if asked.opens_thread:
             return ()
-        lines = [said for said in await self.lines(asked) if float(said.ts or 0) < float(asked.key.ts)]
+        lines = await self.lines(asked)
+        # A question that is asked again by a button under its answer stands where it stood first.
+        first = next((said.answers for said in lines if said.ours and said.ts == asked.key.ts), "")
+        lines = [said for said in lines if float(said.ts or 0) < float(first or asked.key.ts)]
         people: set[str] = set()
         for said in lines:
             people |= mentioned_users(said.text)

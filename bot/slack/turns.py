@@ -11,20 +11,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 import structlog
 
-from bot.answering.events import AnswerEvent, Exchange, Finished, Question
+from bot.answering.events import AnswerEvent, Finished, Question
 from bot.answering.policy import Policies
-from bot.answering.thinking import Depth
 from bot.ledger import Ledger, LedgerError
 from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
 from bot.slack import render, words
 from bot.slack.account import Account
+from bot.slack.asking import Asking
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError, SlackGone, SlackStopped, SlackUnauthorized
 from bot.slack.events import Me, readable
@@ -43,7 +43,6 @@ _LONGEST_PAUSE_S = 60.0
 _PURGE_EVERY_S = 86_400.0
 
 Thread = tuple[str, str, str]
-DepthOf = Callable[[str, str, str], Awaitable[Depth]]
 
 
 class Answerer(Protocol):
@@ -126,9 +125,8 @@ class Turns:
         self._on_unauthorized = on_unauthorized
         self.intake: Intake | None = None
         """What takes in files that are sent to the bot, where that is possible."""
-        self.depth: DepthOf | None = None
-        """How deep to think for a person in a channel of a team; as usual where nobody says."""
-        self._threads = Threads(calls, me)
+        self.threads = self._threads = Threads(calls, me)
+        self.asking = Asking(self._threads, self._settings.channels, self._settings.web)
         self._left = Leftovers(ledger, self._threads, calls)
         self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
         self._running: dict[Key, _Running] = {}
@@ -394,7 +392,7 @@ class Turns:
                 text = await self._threads.question(turn.asked)
                 finished = await reply.show(self.intake.answer(turn.asked, text, reply))
                 return self._outcome(finished, reply, account)
-            question = await self._question(turn.asked, reply)
+            question = await self.asking.question(turn.asked, reply)
             if not question.text and self.intake is not None and self.intake.may_be_given(turn.asked):
                 await reply.say(self.intake.refusal(await self._threads.names(self.intake.owners), reply))
                 account.route = "help"
@@ -414,34 +412,6 @@ class Turns:
             return TurnState.FAILED
         account.route = finished.route if finished is not None else ""
         return TurnState.DONE
-
-    async def _question(self, asked: Asked, reply: Reply) -> Question:
-        text = await self._threads.question(asked)
-        history: tuple[Exchange, ...] = ()
-        if not asked.opens_thread:
-            try:
-                history = await self._threads.before(asked)
-            except SlackError as error:  # if the thread itself is gone, the answer's first call will tell
-                reply.notice(words.NO_HISTORY.to(reply))
-                _log.warning("thread not read", channel=asked.key.channel, error=str(error))
-        if not text and history and not history[-1].answer:
-            # "@Kvasir" alone under what people said: that is the question.
-            text, history = history[-1].question, history[:-1]
-        if asked.files and text:
-            reply.notice(words.FILES.to(reply))
-        key = asked.key
-        within = self._settings.channels.get(key.channel, "")
-        depth = await self.depth(key.team, asked.user, key.channel) if self.depth is not None else "normal"
-        return Question(
-            text=text,
-            history=history,
-            id=f"{key.channel}-{key.ts}",
-            conversation="-".join(asked.thread),
-            within=within,
-            depth=depth,
-            person=asked.user,
-            policy=self._settings.web.of(key.channel),
-        )
 
     def _reply(self, turn: Turn) -> Reply:
         asked = turn.asked

@@ -52,6 +52,12 @@ NO_HISTORY = Words(
 BUSY = Words("is busy. {text}", "正忙。{text}")
 NOTHING = Words("There is no answer to show.", "没有可显示的回答。")
 
+LOOKED_ALREADY = Words(
+    "I have looked on the web for this already: the answer is in this thread, or on its way.",
+    "已经为此查看过网络，回答就在此消息列中，或正在生成。",
+)
+QUESTION_GONE = Words("The question is gone, so I cannot answer it anew.", "原来的问题已不存在，无法重新回答。")
+
 # ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────
 
 KEPT = {

@@ -32,7 +32,12 @@ _MARKED: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
 _BLOCK = re.compile(r"```.*?\n```|\S(?:(?!\n\n).)*", re.DOTALL)
 """A block of code, or what lies between blank lines."""
-_HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_HIDING_STYLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:^|;)\s*opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
+    r"|font-size\s*:\s*0(?![.\d]*[1-9])|(?:left|top|right|text-indent)\s*:\s*-\d{4,}",
+    re.IGNORECASE,
+)
+"""What an element's own style says to keep it out of sight; a style sheet may say it too, and is not read."""
 _BLANKS = re.compile(r"\s+")
 _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
 _PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
@@ -50,11 +55,36 @@ def parse_html(data: bytes, document: str, media_type: str | None = None) -> Doc
     """Parse HTML; the title is the page's first heading if its ``title`` begins with it, else the ``title``."""
     html = decode(data, media_type=media_type, html=True)
     tree = LexborHTMLParser(html)
+    _take_out_hidden(tree)
     main, inside = _main(tree)
     sections = _sections(main, page_furniture=not inside)
     if MAIN_TEXT in (media_type or ""):
         sections = _main_sections(html, tree, sections)
     return titled(_title(tree, sections) or name_title(document), sections)
+
+
+def _take_out_hidden(tree: LexborHTMLParser) -> None:
+    """Take out what is not shown: a heading, a table or code is read with all that is inside it."""
+    known: set[int] = set()
+    outermost: list[LexborNode] = []
+    for node in [node for node in tree.css("[hidden], [aria-hidden=true], [style]") if _is_hidden(node)]:
+        above = node.parent
+        while above is not None and above.mem_id not in known:
+            above = above.parent
+        known.add(node.mem_id)
+        if above is None:
+            outermost.append(node)
+    for node in outermost:  # what lies inside one goes with it, and must not be touched after that
+        node.decompose()
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    attributes = node.attributes
+    return (
+        "hidden" in attributes
+        or attributes.get("aria-hidden") == "true"
+        or bool(_HIDING_STYLE.search(attributes.get("style") or ""))
+    )
 
 
 def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section, ...]:
@@ -213,12 +243,7 @@ class _Writer:
         attributes = node.attributes
         if not attributes:
             return False
-        return (
-            "hidden" in attributes
-            or attributes.get("aria-hidden") == "true"
-            or bool(_HIDING_STYLE.search(attributes.get("style") or ""))
-            or (attributes.get("role") in _FURNITURE_ROLES)
-        )
+        return _is_hidden(node) or attributes.get("role") in _FURNITURE_ROLES
 
 
 def _anchor(heading: LexborNode) -> str | None:

@@ -1,0 +1,42 @@
+"""The button under an answer that has the same question answered anew, with the live web."""
+
+from __future__ import annotations
+
+from bot.ledger import Ledger
+from bot.questions import Asked, Key
+from bot.slack.buttons import Pressed
+from bot.slack.thread import Threads
+from bot.slack.turns import Turns
+
+
+class Looking:
+    """Asks questions again. What was asked lies in the ledger, or else in the thread, so the button never grows old."""
+
+    def __init__(self, ledger: Ledger, threads: Threads, turns: Turns, team: str) -> None:
+        self._ledger = ledger
+        self._threads = threads
+        self._turns = turns
+        self._team = team
+
+    async def again(self, pressed: Pressed) -> bool | None:
+        """Ask once more, with the web; False where that was done before, None where the question is gone.
+
+        Raises:
+            LedgerError: it could not be written down.
+            SlackError: the thread cannot be read.
+
+        """
+        # The answer's own message names the new turn: however often the button is pressed, it is one question.
+        key = Key(self._team, pressed.channel, pressed.message_ts)
+        asked = Asked(key, pressed.thread_ts, pressed.user, "", direct=pressed.channel.startswith("D"))
+        text = await self._text(asked, pressed.value)
+        if text is None:
+            return None
+        return await self._turns.ask(Asked(key, asked.thread_ts, asked.user, f"web: {text}", direct=asked.direct))
+
+    async def _text(self, asked: Asked, question_ts: str) -> str | None:
+        known = await self._ledger.find(Key(self._team, asked.key.channel, question_ts))
+        if known is not None:
+            return known.asked.text
+        lines = await self._threads.lines(asked)
+        return next((line.text for line in lines if line.ts == question_ts and not line.ours), None)

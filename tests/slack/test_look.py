@@ -1,0 +1,87 @@
+"""The button "Look on the web": the same question answered anew in its thread, once, across restarts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+from bot.answering.events import AnswerEvent, Finished, Question, Text
+from bot.answering.policy import Looked, Policies, Policy, Why
+from knowledge.interfaces import WebLook
+from tests.slack.room import Bot, bot_in, house, shown
+from tests.slack_sandbox import sandbox
+
+ON = Policies(Policy("on", searches=True))
+
+
+async def with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
+    """Answer as the answerer does: without the web unless it is asked for."""
+    look = WebLook("searxng", ("https://a.example/",), (), "", 0.1) if question.wants_web else None
+    yield Text(f"{'On the web' if look else 'In the documents'}: {question.text}. That is all.")
+    when = "always" if look else "if_weak"
+    yield Finished("engine", (), {}, Looked(when, Why.ASKED if look else Why.WEAK, question.policy, look=look))
+
+
+def button(message: dict[str, Any]) -> dict[str, Any] | None:
+    found = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    return found[0] if found else None
+
+
+async def press(bot: Bot, message: dict[str, Any], channel: str = "#general") -> None:
+    found = button(message)
+    assert found is not None
+    await bot.box.press("bo", channel, message["ts"], found["action_id"])
+
+
+async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir who runs it?")
+        first = await bot.answer(root, "In the documents: who runs it?")
+        found = button(first)
+        assert found is not None
+        assert found["text"]["text"] == "Look on the web"
+        await press(bot, first)
+        second = await bot.answer(root, "On the web: who runs it?")
+        assert button(second) is None, "it was looked at"
+        asked = bot.answerer.asked[1]
+        assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
+        await press(bot, first)
+        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "already" in shown(m), person="bo")
+        await bot.settled()
+        assert len(bot.answerer.asked) == 2
+
+
+async def test_a_follow_up_is_asked_again_in_its_place(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir first?")
+        await bot.answer(root, "In the documents: first?")
+        await bot.ask("第二个问题呢？", thread_ts=root)
+        second = await bot.answer(root, "第二个问题呢")
+        found = button(second)
+        assert found is not None
+        assert found["text"]["text"] == "查看网络"
+        await press(bot, second)
+        await bot.answer(root, "On the web: 第二个问题呢")
+        assert [one.question for one in bot.answerer.asked[2].history] == ["first?"]
+
+
+async def test_it_outlives_the_process_and_the_ledger_s_memory(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as box:
+        async with bot_in(box, tmp_path, script=with_web, deps={"web": ON}) as bot:
+            root = await bot.ask("@Kvasir who runs it?")
+            first = await bot.answer(root, "In the documents")
+            await bot.settled()
+        other = tmp_path / "another"
+        other.mkdir()
+        async with bot_in(box, other, script=with_web, deps={"web": ON}) as bot:
+            await press(bot, first)
+            await bot.answer(root, "On the web: who runs it?")
+
+
+async def test_where_the_web_is_off_there_is_no_button(tmp_path: Path) -> None:
+    off = Policies(Policy("on", searches=True), {"C0GENERAL1": "off"})
+    async with house(tmp_path, "socket", script=with_web, deps={"web": off}) as bot:
+        root = await bot.ask("@Kvasir who?")
+        assert button(await bot.answer(root, "In the documents")) is None
+        assert bot.answerer.asked[0].policy.mode == "off"
