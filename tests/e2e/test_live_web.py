@@ -1,0 +1,38 @@
+"""What only a page of the web answers is answered from it, with its citation, as a person sees it in the browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import ROOT
+from tests.e2e.live_web import ANSWER
+from tests.web.test_ssrf import namespace
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+async def test_a_page_answers_what_the_documents_do_not(tmp_path: Path) -> None:
+    if (command := namespace()) is None:
+        pytest.skip("neither root nor user namespaces here: the page would be served in everybody's network")
+    process = await asyncio.create_subprocess_exec(
+        *command, sys.executable, "-m", "tests.e2e.live_web", str(tmp_path),
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 280.0)
+    assert process.returncode == 0, err.decode()[-3_000:]
+    seen = json.loads(out)
+    assert ANSWER in seen["text"]
+    assert seen["href"] == seen["page"]
+    assert "Ferry news · 127.0.0.1, 2026-11-20" in seen["text"].replace("\n", " ")
+    assert "I looked on the web, as the documents are not enough: one page was read." in seen["text"]
+    assert seen["asked"] == ["/news/strike-of-the-ferrymen-of-aldmark"]
+    assert "web, 127.0.0.1, 2026-11-20" in seen["prompts"][-1]
+    assert "ferries were sold" not in seen["prompts"][-1], "what the page hides is not read"
+    assert seen["buttons"] == [], "it was looked at"
