@@ -26,6 +26,7 @@ _READINGS = {
     Reading.ARTICLE: ("knowledge.web.article", "read_article"),
     Reading.FEED: ("knowledge.sources.feed_reading", "read_feed"),
     Reading.SITEMAP: ("knowledge.sources.sitemap", "read_sitemap"),
+    Reading.NAMES: ("knowledge.web.page", "read_names"),
 }
 
 
@@ -43,6 +44,7 @@ def read_as(kind: Reading, data: bytes, task: Task) -> object:
         Reading.ARTICLE: (task.document, task.media_type or ""),
         Reading.FEED: (task.media_type or "", task.document),
         Reading.SITEMAP: (),
+        Reading.NAMES: (task.document, task.media_type or ""),
     }[kind]
     found: object = read(data, *told)
     return found

@@ -33,6 +33,7 @@ class Reading(StrEnum):
     ARTICLE = "article"
     FEED = "feed"
     SITEMAP = "sitemap"
+    NAMES = "names"
 
 
 @dataclass(frozen=True, slots=True)

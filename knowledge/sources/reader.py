@@ -21,6 +21,7 @@ _One = TypeVar("_One")
 
 _PAGE: Final = TypeAdapter(Page)
 _FEED: Final = TypeAdapter(list[Entry] | None)
+_NAMES: Final = TypeAdapter(list[tuple[str, str]])
 _SITEMAP: Final = TypeAdapter(Sitemap | None)
 
 
@@ -47,6 +48,11 @@ class Reader:
     async def sitemap(self, found: Fetched) -> Sitemap | None:
         """Return what a sitemap names, None for what is none."""
         return _made(_SITEMAP, await self._parser.read(Reading.SITEMAP, found.data, found.url), found)
+
+    async def names(self, found: Fetched) -> list[tuple[str, str]]:
+        """Return where a page's links lead, each with its words."""
+        told = found.headers.get("content-type", "")
+        return _made(_NAMES, await self._parser.read(Reading.NAMES, found.data, found.url, told), found)
 
     async def close(self) -> None:
         """End the process; safe to call twice."""

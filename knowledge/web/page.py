@@ -29,6 +29,7 @@ _LOGIN_CHARACTERS = 1_500
 _CONSENT_CHARACTERS = 600
 _MOST_LINKS = 5_000
 _LONGEST_LINK = 2_000
+_LONGEST_NAME = 200
 _UNREAD = ["script", "style", "template", "noscript", "svg"]
 _DATES = (
     'meta[property="article:modified_time"]',
@@ -128,6 +129,17 @@ def _modified(tree: LexborHTMLParser) -> datetime | None:
         if found is not None:
             return found
     return None
+
+
+def read_names(data: bytes, url: str, content_type: str) -> list[tuple[str, str]]:
+    """Return where the links of a page lead (absolute), each with its words, as a page of contents names pages."""
+    tree = LexborHTMLParser(decode(data, media_type=content_type, html=True))
+    base = _base(tree, url)
+    named = (
+        (_joined(base, node.attributes.get("href") or ""), " ".join(node.text(deep=True)[:_LONGEST_LINK].split()))
+        for node in tree.css("a[href]")[:_MOST_LINKS]
+    )
+    return [(link, name[:_LONGEST_NAME]) for link, name in named if link and name]
 
 
 def moment(text: str) -> datetime | None:

@@ -33,7 +33,7 @@ class Server:
 
     async def start(self, stack: AsyncExitStack, tls: ssl.SSLContext | None = None) -> int:
         app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -171,14 +171,31 @@ async def test_credentials_stay_with_their_origin_and_cookies_nowhere(stack: Asy
     here, there = Server(), Server()
     ports = await here.start(stack), await there.start(stack)
     fetcher = await opened(stack, [f"127.0.0.1:{port}" for port in ports])
-    ask = Ask(authorization="Bearer secret", conditions={"If-None-Match": '"x"', "Host": "evil"})
+    ask = Ask(
+        authorization="Bearer secret", conditions={"If-None-Match": '"x"', "Host": "evil"}, keys={"X-Key": "secret"}
+    )
     back = f"http://127.0.0.1:{ports[0]}/end"
     await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?http://127.0.0.1:{ports[1]}/to?{back}", ask)
     sent = [(request.headers.get("Authorization"), request.headers.get("If-None-Match")) for request in here.requests]
     assert sent == [("Bearer secret", '"x"'), (None, None)]
+    assert [request.headers.get("X-Key") for request in here.requests] == ["secret", None]
     assert "Authorization" not in there.requests[0].headers
+    assert "X-Key" not in there.requests[0].headers
     assert not any("Cookie" in request.headers for request in here.requests + there.requests)
     assert not any(request.host == "evil" for request in here.requests)
+
+
+async def test_what_is_posted_is_sent_once_and_not_where_a_redirect_leads(stack: AsyncExitStack) -> None:
+    here, there = Server(), Server()
+    ports = await here.start(stack), await there.start(stack)
+    fetcher = await opened(stack, [f"127.0.0.1:{port}" for port in ports])
+    for target in (f"http://127.0.0.1:{ports[1]}/end", f"http://127.0.0.1:{ports[0]}/end"):
+        here.requests.clear()
+        with pytest.raises(FetchRefused) as caught:
+            await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?{target}", Ask(post=b"{}"))
+        assert "redirect" in caught.value.reason
+        assert [(request.method, request.content_type) for request in here.requests] == [("POST", "application/json")]
+    assert there.requests == []
 
 
 async def test_no_redirect_leads_from_https_to_http(stack: AsyncExitStack, tmp_path: Path) -> None:

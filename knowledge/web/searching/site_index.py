@@ -1,4 +1,4 @@
-"""Which of a site's pages have a question's words in their addresses: pure, and quick enough to be made at once."""
+"""Which of a site's pages have a question's words in their addresses, or in what links call them: pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Match:
 
     url: str
     title: str
-    """The last words of its address."""
+    """What a link calls it, else the last words of its address."""
     published: datetime | None
     score: float
 
@@ -44,14 +44,16 @@ class Match:
 class SiteIndex:
     """An inverted index over the words of addresses, scored as BM25 scores a text in which no word comes twice."""
 
-    def __init__(self, pages: Mapping[str, datetime | None]) -> None:
+    def __init__(self, pages: Mapping[str, datetime | None], names: Mapping[str, str] | None = None) -> None:
+        """``names`` are what links call some of the pages."""
+        self._names = names or {}
         self._pages = list(pages.items())
         self._places: dict[str, array[int]] = defaultdict(lambda: array("I"))
         self._lengths = array("H")
         known: dict[str, frozenset[str]] = {}  # most addresses share their folders
         for place, url in enumerate(pages):
             terms: set[str] = set()
-            for part in parts(url):
+            for part in (*parts(url), self._names.get(url, "")):
                 if part not in known:
                     known[part] = frozenset(index_terms(part).split())
                 terms |= known[part]
@@ -91,7 +93,7 @@ class SiteIndex:
 
     def _match(self, place: int, score: float) -> Match:
         url, published = self._pages[place]
-        return Match(url, title(url), published, score)
+        return Match(url, self._names.get(url) or title(url), published, score)
 
 
 def _telling(terms: list[str]) -> list[str]:

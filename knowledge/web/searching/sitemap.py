@@ -1,4 +1,4 @@
-"""Search within listed sites, without any provider: the words of the addresses in their sitemaps."""
+"""Search within listed sites, without any provider: the words of addresses in their sitemaps, and of links to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from knowledge.errors import FetchError, ProviderFailed
+from knowledge.errors import FetchError, ParseError, ProviderFailed
+from knowledge.sources.crawl import HTML
 from knowledge.sources.host import Host, Pace
 from knowledge.sources.reader import Reader
 from knowledge.sources.sitemap import LIMIT_BYTES, TYPES
@@ -32,6 +33,8 @@ MOST_PAGES: Final = 20_000
 _WALK_S = 120.0
 _LIMITS = Limits(total_s=30.0, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
 _ASK = Ask(accept=TYPES, limits=_LIMITS)
+_FIRST_PAGE = Ask(accept=HTML, limits=Limits(total_s=15.0, wire_bytes=5_000_000, body_bytes=5_000_000))
+_OK = 200
 
 
 class Sitemaps:
@@ -78,13 +81,28 @@ class Sitemaps:
             await host.learn(site.origin)
             walk = SitemapWalk(site, host, self._reader, _ASK, None, most=MOST_PAGES)
             dates, broken = await walk.pages()
-        if not dates:
-            raise FetchError(broken or "it has no sitemap")
-        return await asyncio.to_thread(_indexed, dates, host.robots)
+            if not dates:
+                raise FetchError(broken or "it has no sitemap")
+            names = await self._names(site, host)
+        return await asyncio.to_thread(_indexed, dates, names, host.robots)
+
+    async def _names(self, site: Site, host: Host) -> dict[str, str]:
+        """Return what the site's first page calls its pages; nothing where it cannot be read."""
+        first = f"{site.origin}{site.prefix}"
+        if not host.robots.allows(first):
+            return {}
+        try:
+            found = await host.fetch(first, _FIRST_PAGE)
+            links = await self._reader.names(found) if found.status == _OK else []
+        except (FetchError, ParseError):
+            return {}
+        named = ((site.address(link, found.url), name) for link, name in links)
+        return {page: name for page, name in named if page is not None}
 
 
-def _indexed(dates: Mapping[str, str], robots: Robots) -> SiteIndex:
-    return SiteIndex({url: moment(told) for url, told in islice(dates.items(), MOST_PAGES) if robots.allows(url)})
+def _indexed(dates: Mapping[str, str], names: Mapping[str, str], robots: Robots) -> SiteIndex:
+    told = islice(dates.items(), MOST_PAGES)
+    return SiteIndex({url: moment(date) for url, date in told if robots.allows(url)}, names)
 
 
 class _Shelf:

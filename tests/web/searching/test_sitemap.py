@@ -65,6 +65,13 @@ def test_a_large_site_is_searched() -> None:
     assert best.url.endswith("zebra-crossing")
 
 
+def test_what_links_call_a_page_is_searched_and_shown() -> None:
+    url = "https://docs.example.com/docs/zh/plugins/limit-count/"
+    pages: dict[str, datetime | None] = {url: None, **{f"https://docs.example.com{path}": None for path in PATHS}}
+    (best, *_) = SiteIndex(pages, {url: "限制请求次数"}).search("怎么限制请求的次数", 3)
+    assert (best.url, best.title) == (url, "限制请求次数")
+
+
 # ── The walk ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -120,6 +127,18 @@ async def test_sitemaps_are_found_read_and_kept(site: WebSite, searching: Search
     searching.now += KEPT_S
     await asyncio.gather(*(searching.paths("rate limits") for _ in range(5)))
     assert site.asked["/index.xml"] == 2
+
+
+@pytest.mark.slow
+async def test_the_first_page_names_pages_and_its_troubles_do_no_harm(site: WebSite, searching: Searching) -> None:
+    site.pages["/sitemap.xml"] = Reply(told(site, "/zh/p17", "/zh/p18"), content_type="text/xml")
+    links = '<a href="/zh/p17"> 安装 <b>指南</b></a> <a href="//e.com">安装</a>'
+    site.page("/", f'{links} <a href="{site.url}/zh/p18#x">升级</a>')
+    (found,) = await searching.provider.search("怎么安装", limit=5, domains=frozenset())
+    assert (found.url, found.title) == (f"{site.url}/zh/p17", "安装 指南")
+    site.pages["/"] = Reply(status=500)
+    searching.now += KEPT_S
+    assert await searching.paths("p17") == ["/zh/p17"]
 
 
 @pytest.mark.slow
