@@ -8,7 +8,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bot.errors import SettingsError
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     adding.add_argument("--title", help="what citations call the document, instead of what its text says")
     adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="take a document away again")
     adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
+    _of_the_web(add)
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and say what to do about what is missing.", json=True)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
@@ -72,6 +73,13 @@ def parser() -> argparse.ArgumentParser:
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     return top
+
+
+def _of_the_web(add: Callable[..., argparse.ArgumentParser]) -> None:
+    fetch = add("fetch", "Show what Kvasir would read from pages of the web, or why it refuses.", json=True)
+    fetch.add_argument("urls", nargs="+", metavar="URL", help="http:// or https://; several are read side by side")
+    cache = add("cache", "Forget the pages of the web that are kept.", json=True)
+    cache.add_argument("action", choices=("clear",), help="free their disk; models and the engine stay")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

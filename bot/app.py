@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
     from bot.slack.settings import SlackSettings
+    from knowledge.web.cache import PageCache
+    from knowledge.web.pages import Pages
 
 _log = structlog.get_logger("kvasir.app")
 
@@ -83,6 +85,26 @@ async def _library(settings: Settings, kinds: Mapping[str, registry.Kind]) -> As
     wheels = WheelCache(settings.cache / "wheels")
     async with open_library(settings.knowledge, wheels.unpack, kinds=kinds) as library:
         yield library
+
+
+@contextlib.asynccontextmanager
+async def pages_of(settings: Settings) -> AsyncIterator[Pages]:
+    """Open what reads pages of the web, and nothing else; the live web is on."""
+    from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
+
+    knowledge = settings.knowledge
+    if knowledge.live is None:
+        raise ValueError("the live web is off")
+    async with open_pages(knowledge.live, knowledge.web, knowledge.web_cache) as pages:
+        yield pages
+
+
+def page_cache_of(settings: Settings) -> PageCache:
+    """Return the pages of the web that are kept; the caller closes it."""
+    from knowledge.web.cache import PageCache  # noqa: PLC0415 - for one command
+
+    live = settings.knowledge.live
+    return PageCache(settings.knowledge.web_cache, live.cache_bytes if live is not None else 0)
 
 
 def _has_slack(settings: Settings) -> bool:

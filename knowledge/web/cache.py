@@ -139,6 +139,8 @@ class _File:
         database.executescript(_SHRINK)
 
     def clear(self) -> int:
+        if not self._path.exists():
+            return 0
         before = self._disk_bytes()
         try:
             database = self._database()
@@ -185,7 +187,8 @@ class _File:
         self._touched.clear()
 
     def _disk_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._folder.glob(f"{self._path.name}*"))
+        journal = self._path.with_name(f"{self._path.name}-wal")
+        return sum(path.stat().st_size for path in (self._path, journal) if path.exists())
 
     def _begin_anew(self) -> None:
         database, self._open = self._open, None
