@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from knowledge.language import is_cjk
 from knowledge.web.fetch import Fetcher
 from knowledge.web.searching.api import Api, Service
 from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import Fields, member, narrowed, results
+from knowledge.web.searching.results import Fields, language, member, narrowed, results
 
 URL: Final = "https://api.search.brave.com/res/v1/web/search"
 _MOST = 20
+_LANGUAGES = {"zh": "zh-hans", "ja": "jp", "ko": "ko"}
 _FIELDS = Fields(snippet="description", published=("page_age", "age"))
 
 
@@ -34,8 +34,8 @@ class Brave:
             "text_decorations": "false",
             "spellcheck": "false",  # identifiers and error codes are meant as they are written
         }
-        if is_cjk(query):
-            parameters["search_lang"] = "zh-hans"  # else only English pages
+        if spoken := language(query):
+            parameters["search_lang"] = _LANGUAGES[spoken]  # English without it
         answer = await self._api.get(parameters)
         return results(member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from knowledge.language import is_cjk
 from knowledge.web.searching.dates import published
 from knowledge.web.searching.provider import Found
 
@@ -16,6 +17,8 @@ _LONGEST_URL = 2_000
 _TITLE_CHARACTERS = 300
 _SNIPPET_CHARACTERS = 1_000
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_HANGUL = re.compile("[\uac00-\ud7a3]")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 
 
@@ -60,6 +63,13 @@ def narrowed(query: str, domains: frozenset[str], most: int = 8) -> str:
         return query
     sites = [f"site:{domain}" for domain in sorted(domains)]
     return f"{query} {sites[0]}" if len(sites) == 1 else f"{query} ({' OR '.join(sites)})"
+
+
+def language(query: str) -> str:
+    """Return ``zh``, ``ja`` or ``ko`` for a query in that writing, "" for any other: services ask for the language."""
+    if not is_cjk(query):
+        return ""
+    return "ko" if _HANGUL.search(query) else "ja" if _KANA.search(query) else "zh"
 
 
 def under(url: str, domains: Iterable[str]) -> bool:

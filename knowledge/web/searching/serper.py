@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from knowledge.language import is_cjk
 from knowledge.web.fetch import Fetcher
 from knowledge.web.searching.api import Api, Service
 from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import Fields, member, narrowed, results
+from knowledge.web.searching.results import Fields, language, member, narrowed, results
 
 URL: Final = "https://google.serper.dev/search"
 _MOST = 10
@@ -32,8 +31,8 @@ class Serper:
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
         """Return what is found (see ``Provider``)."""
         body: dict[str, object] = {"q": narrowed(query, domains), "num": min(limit, _MOST), "autocorrect": False}
-        if is_cjk(query):
-            body["hl"] = "zh-cn"
+        if spoken := language(query):
+            body["hl"] = "zh-cn" if spoken == "zh" else spoken
         return results(member(await self._api.post(body), "organic"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:

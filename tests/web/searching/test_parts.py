@@ -14,7 +14,7 @@ from knowledge.web.guard import Rules, judge_address, judge_url
 from knowledge.web.searching.breaker import FAILURES, FIRST_REST_S, LONGEST_PATIENCE_S, LONGEST_REST_S, Breaker
 from knowledge.web.searching.dates import published
 from knowledge.web.searching.registry import only, providers
-from knowledge.web.searching.results import narrowed
+from knowledge.web.searching.results import language, narrowed
 from knowledge.web.settings import PROVIDERS, SearchSettings, WebSettings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -76,6 +76,17 @@ def test_a_query_is_narrowed_as_search_engines_read_it() -> None:
     assert narrowed("a b", frozenset({"x.org"})) == "a b site:x.org"
     assert narrowed("a b", frozenset({"y.org", "x.org"})) == "a b (site:x.org OR site:y.org)"
     assert narrowed("a b", frozenset(f"{n}.org" for n in range(9))) == "a b"
+
+
+def test_services_are_told_the_language_of_a_query_in_chinese_japanese_or_korean() -> None:
+    queries = (
+        "rate limits",
+        "限流怎么配置",
+        "レート制限の設定",
+        "요청 제한",
+        "how is 限 read in a long English question",
+    )
+    assert [language(query) for query in queries] == ["", "zh", "ja", "ko", ""]
 
 
 @given(st.text(max_size=60))
