@@ -46,10 +46,14 @@ def parser() -> argparse.ArgumentParser:
     sync.add_argument("source", nargs="?", help="one source by name; all of them without it")
     sync.add_argument("--approve", action="store_true", help="delete what is held and still gone; lists again first")
     adding = add("add", "Hand documents to Kvasir: they are kept, read at once, and can be found.", json=True)
-    adding.add_argument("files", nargs="*", type=Path, metavar="FILE", help="a file; one of the same name is replaced")
+    adding.add_argument(
+        "files", nargs="*", metavar="FILE", help="a file, in place of one of its name; or a page: https://…"
+    )
     adding.add_argument("--to", metavar="SOURCE", help="the source of kind push that takes them (added)")
     adding.add_argument("--title", help="what citations call the document, instead of what its text says")
-    adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="take a document away again")
+    adding.add_argument(
+        "--remove", action="append", default=[], metavar="NAME", help="take a document, or a page, away again"
+    )
     adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
     _of_the_web(add)
     add("status", "Show the engine, the store and how fresh each source is.", json=True)

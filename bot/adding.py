@@ -106,7 +106,7 @@ class Adding:
             KnowledgeError: nothing could be begun.
 
         """
-        report = await self._synced(on_progress, patience_s)
+        report = await synced(self._library, self.source, on_progress, patience_s)
         told = report.sources[self.source]
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
@@ -134,14 +134,26 @@ class Adding:
             await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
         return absent
 
-    async def _synced(
-        self, on_progress: OnProgress | None, patience_s: float, now: Callable[[], float] = time.monotonic
-    ) -> SyncReport:
-        ends = now() + patience_s
-        while True:
-            try:
-                return await self._library.refresh(self.source, on_progress)
-            except SyncRunning:
-                if now() >= ends:
-                    raise
-            await asyncio.sleep(_AGAIN_S)
+
+async def synced(
+    library: Library,
+    source: str,
+    on_progress: OnProgress | None,
+    patience_s: float,
+    now: Callable[[], float] = time.monotonic,
+) -> SyncReport:
+    """Sync a source, after the sync that is running if that ends within ``patience_s``.
+
+    Raises:
+        SyncRunning: it does not.
+        KnowledgeError: nothing could be begun.
+
+    """
+    ends = now() + patience_s
+    while True:
+        try:
+            return await library.refresh(source, on_progress)
+        except SyncRunning:
+            if now() >= ends:
+                raise
+        await asyncio.sleep(_AGAIN_S)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from bot.adding import Adding
+from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
 from bot.answering.finding import Search
 from bot.apology import apology
-from bot.configuration import ADDED
+from bot.configuration import ADDED, PAGES
 from bot.errors import WheelError
 from bot.quiet import quiet_hour
 from bot.settings import Settings
@@ -170,6 +171,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             apology=apology,
             journal=journal if _has_slack(settings) else None,
             adding=_adding(settings, library),
+            pages=_adding_pages(settings, library),
             access=settings.access,
             channels=settings.channels,
             thinking=settings.thinking,
@@ -193,6 +195,12 @@ def _adding(settings: Settings, library: Library) -> Adding | None:
     if not takers:
         return None
     return Adding(takers.get(ADDED) or next(iter(takers.values())), settings.home, library)
+
+
+def _adding_pages(settings: Settings, library: Library) -> AddingPages | None:
+    """Return what keeps the pages of the web that owners add, where a source holds them."""
+    spec = next((spec for spec in settings.knowledge.sources if spec.kind == "pages"), None)
+    return None if spec is None else AddingPages(spec, settings.home, library)
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
@@ -345,7 +353,7 @@ def report_lines(report: SyncReport) -> list[str]:
     """Return a line a source: what its sync did, and what was in the way."""
     lines = []
     for name, source in report.sources.items():
-        if name == ADDED and source.ok and not (source.listed or source.deleted or source.held):
+        if name in {ADDED, PAGES} and source.ok and not (source.listed or source.deleted or source.held):
             continue  # nobody has added anything
         counts = [
             f"{count} {word}"

@@ -24,6 +24,9 @@ from knowledge.web.settings import LiveSettings
 ADDED = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
 
+PAGES = "pages"
+"""The source of the pages that owners add, where no source of kind ``pages`` is configured."""
+
 _NIGHTLY = "30 2 * * *"
 _QUIET_HOUR = "30 4 * * *"
 _CRON_FIELDS = 5
@@ -83,7 +86,9 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     no_others(data, _TABLES, str(path))
     sources = _sources(data.get("source", []), path, variables)
+    access = _access(data.get("access", {}), path)
     live = live_settings(data.get("web", {}), variables, f"[web] in {path}")
+    sources = _with_pages(sources, access, live, path)
     channels = _channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
     if live is not None and not live.domains and "listed" in web.values():
@@ -91,7 +96,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     return Configuration(
         sources=sources,
         nightly=_nightly(data.get("sync", {}), path),
-        access=_access(data.get("access", {}), path),
+        access=access,
         channels={id_: one.search for id_, one in channels.items() if one.search},
         thinking=Defaults(
             _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
@@ -229,6 +234,15 @@ def _sources(tables: object, path: Path, variables: Mapping[str, str]) -> tuple[
     if ADDED in names or any(spec.kind == "push" for spec in specs):
         return specs
     return (*specs, SourceSpec(ADDED, "push", {}, path.parent))
+
+
+def _with_pages(
+    sources: tuple[SourceSpec, ...], access: Access, live: LiveSettings | None, path: Path
+) -> tuple[SourceSpec, ...]:
+    """Return the sources with one for the pages that owners add, where there are owners and the live web is on."""
+    if live is None or not access.owners or any(spec.kind == "pages" or spec.name == PAGES for spec in sources):
+        return sources
+    return (*sources, SourceSpec(PAGES, "pages", {"allow_hosts": list(live.private)}, path.parent))
 
 
 def _source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> SourceSpec:

@@ -7,17 +7,20 @@ import asyncio
 import getpass
 import os
 import socket
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import logs
 from bot.adding import Adding, place_of
+from bot.adding_pages import AddingPages
 from bot.app import library_of, show_progress
 from bot.commands.output import complain, result, result_json, say
 from bot.errors import SettingsError
-from bot.settings import load
+from bot.settings import Settings, load
 from bot.terminal import Terminal
 from knowledge.errors import KnowledgeError, SyncRunning
+from knowledge.sources.page_list import AddedPage, pages_of
 from knowledge.sources.push import tray_of
 from knowledge.sources.tray import Card, Put
 
@@ -29,10 +32,17 @@ async def main(arguments: argparse.Namespace) -> int:
     _check_use(arguments)
     settings = load(os.environ, Path.cwd(), config=arguments.config)
     logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    pages = [name for name in (*arguments.files, *arguments.remove) if name.startswith(("http://", "https://"))]
+    if pages:
+        if len(pages) < len(arguments.files) + len(arguments.remove) or arguments.title or arguments.to:
+            raise SettingsError("Add pages by themselves, without --title and --to.")
+        return await _pages(settings, pages, arguments)
     spec = place_of(settings.knowledge.sources, arguments.to)
     if arguments.list:
         cards = await asyncio.to_thread(tray_of(spec, settings.home).cards)
-        _show_cards(cards, spec.name, json=arguments.json)
+        holder = next((one for one in settings.knowledge.sources if one.kind == "pages"), None)
+        pages = await asyncio.to_thread(pages_of(holder, settings.home).pages) if holder else []
+        _show_cards(cards, spec.name, pages, json=arguments.json)
         return 0
     async with library_of(settings) as library:
         adding = Adding(spec, settings.home, library)
@@ -49,10 +59,50 @@ def _check_use(arguments: argparse.Namespace) -> None:
         raise SettingsError("--title is for one file. Add the others by themselves.")
 
 
+async def _pages(settings: Settings, urls: list[str], arguments: argparse.Namespace) -> int:
+    """Add pages of the web, or take them out again."""
+    spec = next((spec for spec in settings.knowledge.sources if spec.kind == "pages"), None)
+    if spec is None:
+        raise SettingsError(
+            "No source takes pages. Name owners ([access]) with the live web on, or add a source of kind pages to "
+            "kvasir.toml; docs/sources.md shows it."
+        )
+    said: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    async with library_of(settings) as library:
+        adding = AddingPages(spec, settings.home, library)
+        for url in urls:
+            try:
+                if arguments.remove:
+                    there = await adding.take_away(url)
+                    told = "removed; it answers no more" if there else "was not there"
+                else:
+                    added = await adding.keep(url, by=_me())
+                    why = await adding.take_in(added.document) if added else None
+                    told = "added; it can be found now" if added else "there already"
+                    if why:
+                        wrong[url] = why
+                        continue
+            except SyncRunning:
+                told = "kept; another sync is running, and that one or the next one does the rest"
+            except KnowledgeError as error:
+                wrong[url] = str(error)
+                continue
+            said[url] = told
+    if arguments.json:
+        result_json({"source": spec.name, "pages": said, "failed": wrong})
+    else:
+        for url, told in said.items():
+            result(f"{url}: {told}")
+    for url, why in wrong.items():
+        complain(f"{url}: {why}")
+    return 1 if wrong else 0
+
+
 async def _add(adding: Adding, arguments: argparse.Namespace) -> int:
     said: dict[str, str] = {}
     wrong: dict[str, str] = {}
-    for path in arguments.files:
+    for path in map(Path, arguments.files):
         try:
             data = await asyncio.to_thread(_read, path, adding.tray.max_bytes)
             kept = await adding.keep(path.name, data, by=_me(), title=arguments.title)
@@ -101,15 +151,18 @@ async def _remove(adding: Adding, arguments: argparse.Namespace) -> int:
     return 1 if absent else 0
 
 
-def _show_cards(cards: list[Card], source: str, *, json: bool) -> None:
+def _show_cards(cards: list[Card], source: str, pages: list[AddedPage], *, json: bool) -> None:
     if json:
-        result_json({"source": source, "documents": [_card_json(card) for card in cards]})
+        documents = [_card_json(card) for card in cards]
+        result_json({"source": source, "documents": documents, "pages": [asdict(page) for page in pages]})
         return
+    for page in pages:
+        result(f"{page.url}  {datetime.fromtimestamp(page.added_at, UTC):%Y-%m-%d} by {page.added_by}")
     for card in cards:
         day = datetime.fromtimestamp(card.added_at, UTC)
         title = f"  “{card.title}”" if card.title else ""
         result(f"{card.name}  {card.size_bytes / 1e6:,.1f} MB  {day:%Y-%m-%d} by {card.added_by}{title}")
-    if not cards:
+    if not cards and not pages:
         result(f"Nothing was added to {source} yet. Add a file: kvasir add FILE")
 
 

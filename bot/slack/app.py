@@ -19,6 +19,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adding import Adding
+from bot.adding_pages import AddingPages
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.configuration import Access
@@ -33,6 +34,7 @@ from bot.slack.kb import Kb, Library
 from bot.slack.listeners import Desk
 from bot.slack.looking import Looking
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
+from bot.slack.page_desk import PageDesk
 from bot.slack.settings import SlackSettings
 from bot.slack.sheet import Abilities
 from bot.slack.socket_mode import SocketRunner
@@ -64,6 +66,8 @@ class SlackDeps:
     """Where what is said in public channels is noted, if they are a source."""
     adding: Adding | None = None
     """What keeps the files that owners send."""
+    pages: AddingPages | None = None
+    """What keeps the pages of the web that owners add."""
     access: Access = field(default_factory=Access)
     """Who may manage the knowledge."""
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -225,6 +229,8 @@ async def slack_app(
 
     """
     turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels, web=deps.web)
+    abilities = abilities or Abilities()
+    abilities.adds_pages = deps.pages is not None and bool(deps.access.owners)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(_session())
         client = web_client(settings.api_url, settings.bot_token, session)
@@ -271,6 +277,7 @@ async def slack_app(
             deps.apology,
             on_removed=doubts.suspect,
             answer_in_shared=answer_in_shared,
+            pages=PageDesk(deps.pages, deps.access, calls) if deps.pages is not None else None,
             journal=deps.journal,
         )
         bolt = build_app(settings, client, identity, desk)

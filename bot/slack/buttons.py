@@ -12,6 +12,14 @@ LOOK = "kvasir:look"
 """The button's action; its value is the ``ts`` of the question."""
 
 
+ADD = "kvasir:add-page"
+"""What the action of a button begins with that adds a page; its value is the page's address."""
+
+_VALUE = 2_000
+_ADDS = 4
+"""Such buttons under one answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pressed:
     """A button under an answer, as Slack tells of it."""
@@ -50,4 +58,24 @@ def look(question_ts: str, *, chinese: bool) -> dict[str, Any]:
         "action_id": LOOK,
         "text": {"type": "plain_text", "text": "查看网络" if chinese else "Look on the web"},
         "value": question_ts,
+    }
+
+
+def adds(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
+    """Return a button for each page of the web that an answer cites, for owners to add it."""
+    cited = finished.cited if finished is not None else ()
+    found: dict[str, dict[str, Any]] = {}
+    for one in cited:
+        if one.web is not None and one.url and len(one.url) <= _VALUE:
+            found.setdefault(one.url, _add(one.n, one.url, one.web.host, chinese=chinese))
+    return list(found.values())[:_ADDS]
+
+
+def _add(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:
+    label = f"添加此网页 [{n}]：{host}" if chinese else f"Add this page [{n}]: {host}"
+    return {
+        "type": "button",
+        "action_id": f"{ADD}:{n}",
+        "text": {"type": "plain_text", "text": label[:75]},
+        "value": url,
     }

@@ -20,7 +20,7 @@ from bot.journal import Journal
 from bot.ledger import LedgerError
 from bot.questions import Key
 from bot.slack import render, words
-from bot.slack.buttons import LOOK, Pressed
+from bot.slack.buttons import ADD, LOOK, Pressed
 from bot.slack.calls import Calls
 from bot.slack.command import COMMAND, THINK
 from bot.slack.errors import SlackError
@@ -29,6 +29,7 @@ from bot.slack.home import home_view
 from bot.slack.kb import APPROVE, Kb, Typed
 from bot.slack.looking import Looking
 from bot.slack.news import read_news
+from bot.slack.page_desk import PageDesk
 from bot.slack.tasks import Tasks
 from bot.slack.think import Think
 from bot.slack.turns import Turns
@@ -57,6 +58,8 @@ class Desk:
     on_removed: Callable[[], None]
     answer_in_shared: bool = False
     """Whether questions from this workspace are answered in channels that another company reads too."""
+    pages: PageDesk | None = None
+    """What adds pages of the web, where owners may."""
     journal: Journal | None = None
     """Where what is said in public channels is noted, if they are a source."""
     _told: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -158,6 +161,8 @@ class Desk:
             self.tasks.start(self.kb.approve(Typed.pressed(body, action)), "approve")
         elif action.get("action_id") == LOOK:
             self.tasks.start(self._look(Pressed.of(body, action)), "look")
+        elif str(action.get("action_id")).startswith(ADD) and self.pages is not None:
+            self.tasks.start(self.pages.add(Pressed.of(body, action)), "add page")
 
     async def _look(self, pressed: Pressed) -> None:
         """Have a question answered anew, with the web; who may not, or is late, is told so."""

@@ -35,6 +35,7 @@ class Reply:
     ) -> None:
         self._place = place
         self._calls = calls
+        self._abilities = abilities
         self._apology = apology
         self.chinese = chinese
         """Whether to speak Chinese with whoever asked."""
@@ -191,10 +192,10 @@ class Reply:
         looked_at = self._passages if done is not None and done.route == "engine" else ()
         footer = render.sources_footer(done.cited if done is not None else (), looked_at, chinese=self.chinese)
         tail: list[Block] = [render.context(text) for text in (footer, "\n".join(self._notices)) if text]
+        pressed = buttons.adds(done, chinese=self.chinese) if self._abilities.adds_pages else []
         if self.failure is None and buttons.offered(done):
-            look = buttons.look(self._place.question_ts, chinese=self.chinese)
-            tail.append({"type": "actions", "elements": [look]})
-        return tail
+            pressed.append(buttons.look(self._place.question_ts, chinese=self.chinese))
+        return [*tail, {"type": "actions", "elements": pressed}] if pressed else tail
 
     def _metadata(self) -> dict[str, Any]:
         return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._place.question_ts}}

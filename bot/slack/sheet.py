@@ -58,6 +58,8 @@ class Abilities:
     """``agents.sessions.setStatus``."""
     statuses: bool = True
     """``assistant.threads.setStatus``."""
+    adds_pages: bool = False
+    """Whether owners may add pages of the web."""
     stream_age_s: float = STREAM_AGE_S
     now: Callable[[], float] = time.monotonic
     appends: Bucket = field(default_factory=lambda: Bucket(burst=30, per_s=100 / 60))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from bot.configuration import ADDED
+from bot.configuration import ADDED, PAGES
 from bot.slack import render
 from bot.slack.command import HELP, HELP_CHINESE, Help
 from bot.spans import ago, span, until
@@ -101,8 +101,8 @@ def _store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
 
 
 def shown(sources: Iterable[SourceStatus]) -> list[SourceStatus]:
-    """Return the sources that are worth a line: the one for added documents only once there are any."""
-    return [one for one in sources if one.kind != "push" or one.documents or one.failed or one.error]
+    """Return the sources that are worth a line: those for what people add only once there is any."""
+    return [one for one in sources if one.kind not in {"push", "pages"} or one.documents or one.failed or one.error]
 
 
 def sources_text(state: LibraryStatus, *, chinese: bool) -> str:
@@ -282,8 +282,8 @@ def report_text(report: SyncReport, *, chinese: bool) -> str:
 
 
 def is_idle(name: str, report: SourceReport) -> bool:
-    """Tell whether a report is that of the source for added documents, where there are none."""
-    return name == ADDED and report.ok and not (report.listed or report.deleted or report.held)
+    """Tell whether a report is that of a source for what people add, where there is nothing."""
+    return name in {ADDED, PAGES} and report.ok and not (report.listed or report.deleted or report.held)
 
 
 def _report(name: str, told: SourceReport, *, chinese: bool) -> str:

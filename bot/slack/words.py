@@ -52,6 +52,12 @@ NO_HISTORY = Words(
 BUSY = Words("is busy. {text}", "正忙。{text}")
 NOTHING = Words("There is no answer to show.", "没有可显示的回答。")
 
+PAGE_KEPT = Words("{url} is kept. Reading it …", "已收下 {url}，正在读取…")
+PAGE_THERE = Words("{url} was added before.", "{url} 之前已经添加。")
+PAGE_FOUND = Words(
+    "{url} can be found now, in {source}. To take it out again: `kvasir add --remove URL`.",
+    "现在可以搜到 {url}（来源 {source}）。如需移除：`kvasir add --remove URL`。",
+)
 LOOKED_ALREADY = Words(
     "I have looked on the web for this already: the answer is in this thread, or on its way.",
     "已经为此查看过网络，回答就在此消息列中，或正在生成。",

@@ -40,6 +40,7 @@ KINDS: Mapping[str, str] = {
     "git": "knowledge.sources.git",
     "notion": "knowledge.sources.notion",
     "objects": "knowledge.sources.objects",
+    "pages": "knowledge.sources.pages",
     "push": "knowledge.sources.push",
     "sql": "knowledge.sources.sql",
     "website": "knowledge.sources.website",

@@ -138,7 +138,7 @@ class WebsiteSource:
             visit, data = await self._again(listed)
         if visit.unreadable is not None:
             raise self._unreadable(listed.document, visit.unreadable)
-        return Content(data or b"", _media_type(visit), visit.version)
+        return content_of(visit, data or b"")
 
     async def close(self) -> None:
         """Close connections, and drop what was kept for this sync unless the next one goes on from it."""
@@ -367,7 +367,8 @@ def _host_of(url: str) -> str:
         return ""
 
 
-def _media_type(visit: Visit) -> str | None:
-    if visit.media_type.partition(";")[0].strip().lower() in HTML:
-        return f"{visit.media_type}; {MAIN_TEXT}"
-    return visit.media_type or None
+def content_of(visit: Visit, data: bytes) -> Content:
+    """Return a page of the web as it is parsed: its main text alone counts."""
+    kind = visit.media_type.partition(";")[0].strip().lower()
+    media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML else visit.media_type or None
+    return Content(data, media_type, visit.version)

@@ -1,0 +1,70 @@
+"""Pages of the web that owners add: kept in a list, synced at once, and read again with every sync."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bot.adding import Library, synced
+from knowledge.settings import SourceSpec
+from knowledge.sources.page_list import AddedPage, pages_of
+from knowledge.sync.report import OnProgress
+
+
+class AddingPages:
+    """Adds pages to one source, and takes them away."""
+
+    def __init__(self, spec: SourceSpec, home: Path, library: Library) -> None:
+        self.source = spec.name
+        self._list = pages_of(spec, home)
+        self._library = library
+
+    async def keep(self, url: str, *, by: str) -> AddedPage | None:
+        """Add a page to the list, which survives whatever happens to this process; None if it is there already.
+
+        Raises:
+            KnowledgeError: it is no address of a page, or the disk does not take it.
+
+        """
+        return await asyncio.to_thread(self._list.add, url, by)
+
+    async def take_in(
+        self, document: str, on_progress: OnProgress | None = None, *, patience_s: float = 0.0
+    ) -> str | None:
+        """Sync the source; returns why the page cannot be found, None if it can.
+
+        Raises:
+            SyncRunning: a sync runs longer than ``patience_s``; it, or the next one, takes the page in.
+            KnowledgeError: nothing could be begun.
+
+        """
+        report = await synced(self._library, self.source, on_progress, patience_s)
+        status = next(one for one in (await self._library.status()).sources if one.name == self.source)
+        told = report.sources[self.source]
+        why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
+        return why.get(document) or told.error
+
+    async def take_away(self, url: str, on_progress: OnProgress | None = None) -> bool:
+        """Remove a page and have it stop answering; False if it was not there.
+
+        Raises:
+            SyncRunning: a sync is running; it, or the next one, notices.
+            KnowledgeError: the list or the manifest failed.
+
+        """
+        if not await asyncio.to_thread(self._list.remove, url):
+            return False
+        await self._library.refresh(self.source, on_progress)
+        status = next(one for one in (await self._library.status()).sources if one.name == self.source)
+        if status.held == 1 and status.held_first:  # the guard holds what is gone if it is much: this was on purpose
+            await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
+        return True
+
+    async def pages(self) -> list[AddedPage]:
+        """Return the pages, oldest first.
+
+        Raises:
+            KnowledgeError: the list cannot be read.
+
+        """
+        return await asyncio.to_thread(self._list.pages)

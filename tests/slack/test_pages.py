@@ -1,0 +1,82 @@
+"""The button "Add this page": an owner's press makes a cited page a document, found again after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.adding_pages import AddingPages
+from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
+from bot.configuration import Access
+from knowledge.interfaces import OnWeb
+from knowledge.settings import SourceSpec
+from knowledge.sync.report import SourceReport, SyncReport
+from tests.slack.room import Shelf, house, shown, source
+
+URL = "https://news.example/port"
+ON = OnWeb("news.example", datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), stale=False)
+PAGE = Passage(1, "", URL, "Port", "", URL, "The strike ends.", web=ON)
+BESIDE = Passage(2, "", URL, "Port", "Ferries", URL, "Ferries run.", web=ON)
+
+
+async def cited(_question: Question) -> AsyncGenerator[AnswerEvent]:
+    yield Sources((PAGE, BESIDE))
+    yield Text("The strike ends [1]. Ferries run [2]. That is all.")
+    yield Finished("engine", (PAGE, BESIDE), {})
+
+
+def actions(message: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+
+
+class PageShelf(Shelf):
+    """A library whose one source holds pages."""
+
+
+def library() -> PageShelf:
+    shelf = PageShelf(report=SyncReport({"pages": SourceReport(listed=1, added=1)}, 0.1))
+    shelf.state = type(shelf.state)("lancedb", indexing=False, sources=(source("pages", kind="pages"),))
+    return shelf
+
+
+class Refreshing:
+    """What adding needs of the library, over the shelf."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    async def refresh(self, source: str | None = None, on_progress: Any = None, *, approve: Any = None) -> SyncReport:
+        return await self._shelf.refresh(source, on_progress=on_progress or print, approve=approve)
+
+    async def status(self) -> Any:
+        return await self._shelf.status()
+
+
+@pytest.mark.parametrize("owner", ["U0ADA00001", "U0BO000002"])
+async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
+    shelf = library()
+    adding = AddingPages(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
+    deps = {"pages": adding, "access": Access(frozenset({owner}))}
+    async with house(tmp_path, "socket", script=cited, shelf=shelf, deps=deps) as bot:
+        root = await bot.ask("@Kvasir when?")
+        message = await bot.answer(root)
+        (button,) = actions(message)
+        assert (button["text"]["text"], button["value"]) == ("Add this page [1]: news.example", URL)
+        await bot.box.press("ada", "#general", message["ts"], button["action_id"])
+        told = "can be found now" if owner == "U0ADA00001" else "Only an owner"
+        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and told in shown(m))
+        kept = [page.url for page in await adding.pages()]
+        assert kept == ([URL] if owner == "U0ADA00001" else [])
+        if kept:
+            await bot.box.press("ada", "#general", message["ts"], button["action_id"])
+            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "was added before" in shown(m))
+            assert shelf.refreshed == ["pages"]
+
+
+async def test_without_owners_there_is_no_such_button(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", script=cited) as bot:
+        assert actions(await bot.answer(await bot.ask("@Kvasir when?"))) == []

@@ -1,0 +1,61 @@
+"""Added pages as the contract sees them: on loopback, each added by its address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from knowledge.interfaces import Source
+from knowledge.sources.page_list import PageList, spelt
+from tests.sources.contract import Workbench
+from tests.sources.web_site import TYPES, Reply, WebSite
+
+
+class PagesBench(Workbench):
+    kind = "pages"
+    slow = True  # each test starts the process that reads pages, a second of it
+
+    async def open(self) -> None:
+        self.site = WebSite()
+        await self.site.start()
+        (self.folder / "pages").mkdir()
+        self.list = PageList(self.folder / "pages")
+
+    async def close(self) -> None:
+        await self.site.stop()
+
+    def options(self) -> dict[str, object]:
+        return {"allow_hosts": [self.site.host], "max_mb": 0.1}
+
+    def source(self, name: str = "bench", **more: Any) -> Source:
+        """Build the source; each name has a folder of its own, in which the one list is shown."""
+        shown = self.folder / "state" / name / "pages"
+        shown.parent.mkdir(parents=True, exist_ok=True)
+        if not shown.exists():
+            shown.symlink_to(self.folder / "pages")
+        return super().source(name, **more)
+
+    async def put(self, name: str, data: bytes) -> None:
+        suffix = name[name.rfind(".") :]
+        self.site.pages[f"/{quote(name)}"] = Reply(data, content_type=TYPES.get(suffix, "text/plain"))
+        await asyncio.to_thread(self.list.add, self._url(name), "ada")
+
+    async def remove(self, name: str) -> None:
+        assert await asyncio.to_thread(self.list.remove, self._url(name))
+
+    async def break_down(self) -> None:
+        await self.site.stop()
+
+    async def break_midway(self) -> None:
+        for path in sorted(self.site.pages)[5:]:
+            self.site.pages[path] = Reply("busy", 503, headers={"Retry-After": "0"})
+
+    def document(self, name: str) -> str:
+        return spelt(self._url(name)).partition("://")[2]
+
+    def _url(self, name: str) -> str:
+        return f"{self.site.url}/{quote(name)}"
+
+
+BENCHES = (PagesBench,)
