@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -31,6 +32,9 @@ from tests.slack_sandbox import BOT_ID, Box, Json, sandbox
 
 ROOT = Path(__file__).parent.parent
 CHANNEL = "#general"
+LINE = "in line for the engine"
+NOTICE = re.compile(rf"_ℹ️ (?!.*{LINE})")
+"""Begins a line in which the bot says why there is no answer of the engine's."""
 ABOUT = (
     "How do I add a source?",
     "Which tokens does Slack need?",
@@ -56,7 +60,8 @@ def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
     """Return the bot's whole replies under each question."""
     found: dict[str, list[Json]] = {root: [] for root in roots}
     for message in messages:
-        if message["root"] in roots and message.get("bot_id") == BOT_ID and message.get("metadata"):
+        mine = message["root"] in roots and message.get("bot_id") == BOT_ID and message.get("metadata")
+        if mine and message.get("stream") != "streaming":
             found[message["root"]].append(message)
     return found
 
@@ -78,12 +83,13 @@ async def asked(box: Box, process: psutil.Process, questions: int, people: int, 
     await asyncio.sleep(3.0)  # whatever would come twice
     last = replies(await box.messages(CHANNEL), roots)
     texts = [str(found[0].get("text", "")) for found in last.values() if found]
-    notices = Counter(text.partition("\n")[0][:120] for text in texts if text.startswith("_"))
+    notices = [[line for line in text.splitlines() if NOTICE.match(line)] for text in texts]
     return {
         "questions": questions,
         "people": people,
-        "answered": sum(not text.startswith("_") for text in texts),
-        "told": dict(notices),
+        "answered": sum(not said for said in notices),
+        "told": dict(Counter(said[-1] for said in notices if said)),
+        "was told its place in line": sum(LINE in text for text in texts),
         "without": sum(not found for found in last.values()),
         "twice": sum(len(found) > 1 for found in last.values()),
         "seconds_median": round(statistics.median(after.values()), 1) if after else None,
@@ -102,10 +108,13 @@ async def measured(questions: int, people: int, deadline_s: float, scratch: Path
         )  # fmt: skip
         assert process.stderr is not None
         try:
-            waits_for = {b"knowledge: docs", b"engine: ready"}
+            waits_for, said = {b"knowledge: docs", b"engine: ready"}, b""
             async with asyncio.timeout(300):
                 while waits_for and (line := await process.stderr.readline()):
                     waits_for -= {begins for begins in waits_for if line.startswith(begins) and b"%" not in line}
+                    said = (said + line)[-2000:]
+            if waits_for:
+                raise SystemExit(f"The bot ended before it could be asked:\n{said.decode(errors='replace')}")
             rest = asyncio.create_task(process.stderr.read())
             found = await asked(box, psutil.Process(process.pid), questions, people, deadline_s)
             process.terminate()
