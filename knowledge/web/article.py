@@ -17,6 +17,7 @@ from knowledge.parsing.web_page import parse_html
 from knowledge.parsing.wire import clean
 from knowledge.web.extract import MAIN_TEXT, about
 from knowledge.web.page import read_page
+from knowledge.web.walls import wall
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,13 @@ def read_article(data: bytes, url: str, content_type: str) -> Article:
         ParseError: it has no text at all.
 
     """
+    html = decode(data, media_type=content_type, html=True)
     page = read_page(data, url, content_type)
-    if page.unreadable is not None:
-        return Article(page.title or "", (), unreadable=page.unreadable)
     document = parse_html(data, url, f"{content_type or 'text/html'}; {MAIN_TEXT}")
-    author, published, canonical = about(decode(data, media_type=content_type, html=True), url)
+    why = wall(html, "\n".join(part.text for part in document.sections))
+    if why is not None:
+        return Article(document.title, (), unreadable=why)
+    author, published, canonical = about(html, url)
     return Article(document.title, document.sections, author, published, page.canonical or canonical)
 
 

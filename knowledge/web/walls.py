@@ -1,0 +1,112 @@
+"""Pages that show a wall instead of their text: a login, a consent, a paywall, scripts, cookies, a check for robots.
+
+Pure. A page whose main text is long is no wall, whatever stands beside it; the shorter the text, the less is asked as
+evidence. What counts as evidence is in ``walls.toml``, for pages in English, Chinese and German.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser
+
+SCRIPT: Final = "it shows its text by scripts alone"
+"""The one reason that needs no word on the page: there is none."""
+
+_LONG = 2_000
+_MIDDLE = 900
+_SHORT = 350
+_EMPTY = 150
+"""Sizes of a text, in letters of an alphabet; a Chinese, Japanese or Korean character counts for three."""
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_CJK_SIZE = 3
+_VISIBLE = 4_000
+"""Characters of the whole page that are looked at."""
+_MARKUP = 300_000
+_UNSEEN = ["script", "style", "template", "noscript", "svg"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wall:
+    """What gives a wall away."""
+
+    reason: str
+    title: re.Pattern[str] | None
+    """How a title or first heading begins; counts where the main text is of less than middle size."""
+    markup: re.Pattern[str] | None
+    """Counts as a title does, where one of the words is there."""
+    words: re.Pattern[str]
+    """Count where so many different ones are there: ``soon`` where the main text is short, else ``often``."""
+    soon: int
+    often: int
+
+
+def wall(html: str, text: str) -> str | None:
+    """Return why a page has no text to read, given its main text; None where it has."""
+    size = size_of(text)
+    if size >= _LONG:
+        return None
+    seen = _seen(html[:_MARKUP])
+    found = next((one.reason for one in _walls() if _is(one, size, seen)), None)
+    return found or (SCRIPT if seen.scripts and max(size, size_of(seen.body)) < _EMPTY else None)
+
+
+def size_of(text: str) -> int:
+    """Return how much there is to read, in letters of an alphabet."""
+    return len(text) + (_CJK_SIZE - 1) * len(_CJK.findall(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    markup: str
+    titles: tuple[str, ...]
+    body: str
+    """What is seen of the page, furniture included."""
+    scripts: bool
+
+
+def _seen(html: str) -> _Seen:
+    tree = LexborHTMLParser(html)
+    scripts = tree.css_first("script") is not None
+    tree.strip_tags(_UNSEEN)
+    titles = tuple(_line(node.text(deep=True)) for node in tree.css("title, h1")[:3])
+    body = _line(tree.body.text(deep=True, separator=" ")) if tree.body is not None else ""
+    return _Seen(html, titles, body[:_VISIBLE], scripts)
+
+
+def _is(one: _Wall, size: int, seen: _Seen) -> bool:
+    if size < _MIDDLE and one.title is not None and any(one.title.match(title) for title in seen.titles):
+        return True
+    said = len({found.group().lower() for found in one.words.finditer(seen.body)})
+    if size < _MIDDLE and said and one.markup is not None and one.markup.search(seen.markup):
+        return True
+    return said >= (one.soon if size < _SHORT else one.often)
+
+
+@cache
+def _walls() -> tuple[_Wall, ...]:
+    tables = tomllib.loads((Path(__file__).parent / "walls.toml").read_text(encoding="utf-8"))["wall"]
+    return tuple(
+        _Wall(
+            table["reason"],
+            _any(table.get("title", [])),
+            _any(table.get("markup", [])),
+            re.compile("|".join(table["words"]), re.IGNORECASE),
+            table.get("soon", 1),
+            table.get("often", 3),
+        )
+        for table in tables
+    )
+
+
+def _any(phrases: list[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(phrases), re.IGNORECASE) if phrases else None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
