@@ -52,6 +52,7 @@ bench: dev
 	.venv/bin/python scripts/bench_turns.py
 	.venv/bin/python scripts/bench_search.py
 	.venv/bin/python scripts/bench_web.py
+	.venv/bin/python scripts/bench_page_cache.py
 	.venv/bin/python scripts/bench_cache.py
 	.venv/bin/python scripts/bench_engine.py
 	.venv/bin/python scripts/bench_line.py

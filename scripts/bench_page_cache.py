@@ -1,8 +1,8 @@
 """How long a page of the web takes that is kept, against the same page fetched on loopback and taken apart.
 
-One page of about 20 kB of text, in HTML of 100 kB, read over real sockets and from a cache of 2,000 pages on disk. "kept" is
-``Pages.read`` from the call to the page: the guard's judgement, the file, RFC 9111's rules, the document. "fetched" is the
-same call without a cache, robots.txt known, so that its floor is the server, the fetch and the parsing process.
+One page of about 20 kB of text in HTML of 100 kB, over real sockets and from a cache of 2,000 pages on disk. "kept" is
+``Pages.read`` from the call to the page: the guard's judgement, the file, RFC 9111's rules, the document. "fetched" is
+the same call without a cache, robots.txt known: the server, the fetch and the parsing process.
 
     scripts/bench_page_cache.py [ROUNDS]
 """
