@@ -28,6 +28,9 @@ from knowledge.settings import Consistency, KnowledgeSettings, Placement
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
 
+_ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
+"""Without a name and password: the address is shown in status, logs and errors."""
+
 
 class Environment(BaseModel):
     """Every variable that Kvasir reads. ``.env.example`` lists the same names; a test keeps the two alike."""
@@ -49,7 +52,7 @@ class Environment(BaseModel):
     HF_TOKEN: SecretStr | None = None
     KVASIR_METRICS_PORT: int | None = Field(default=None, ge=0, le=65535)
     KVASIR_METRICS_HOST: str = Field(default="127.0.0.1", pattern=r"^[0-9A-Za-z.:-]{1,253}$")
-    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
+    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=rf"^{_ENGINE_URL}(,\s*{_ENGINE_URL})*$")
     KVASIR_ENGINE_API_KEY: SecretStr | None = None
     KVASIR_ENGINE_PEOPLE: int | None = Field(default=None, ge=1, le=10_000)
     KVASIR_ENGINE_QUEUE: int = Field(default=256, ge=0, le=10_000)
@@ -89,7 +92,8 @@ _MEANING = {
     "KVASIR_METRICS_HOST": "an address of this machine such as 127.0.0.1 or 0.0.0.0",
     "KVASIR_WEIGHTS": "a folder that begins with / or ~, or s3://bucket/prefix",
     "HF_ENDPOINT": "an address that begins with http:// or https://, without a password",
-    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://, or several with commas between",
+    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://, or several with commas between, without "
+    "a name or password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
     "KVASIR_ENGINE_PEOPLE": "a number from 1 to 10000",
     "KVASIR_ENGINE_QUEUE": "a number from 0 to 10000",
     "KVASIR_ENGINE_WAIT_S": "seconds, up to 3600",

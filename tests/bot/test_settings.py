@@ -136,6 +136,9 @@ def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tu
     [
         ({"KVASIR_HOMES": "x"}, ("KVASIR_HOMES", "Did you mean KVASIR_HOME?")),
         ({"KVASIR_SANDBOX_PORT": "many"}, ("KVASIR_SANDBOX_PORT", "port number")),
+        ({"KVASIR_ENGINE_URL": "http://ann:hush@gpu-1:30000"}, ("KVASIR_ENGINE_URL", "KVASIR_ENGINE_API_KEY")),
+        ({"KVASIR_ENGINE_URL": "http://gpu-1:30000, http://ann@gpu-2:30000"}, ("KVASIR_ENGINE_URL", "password")),
+        ({"KVASIR_ENGINE_URL": "http://gpu-1:30000?key=hush"}, ("KVASIR_ENGINE_URL",)),
         ({"WEAVIATE_URL": "localhost"}, ("WEAVIATE_URL", "http://")),
         ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
     ],
