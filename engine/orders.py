@@ -68,7 +68,7 @@ class Orders:
 
     async def _next(self, run: asyncio.Future[None]) -> Asked:
         """Wait for the next order; an engine that was given up stays so until then."""
-        order = asyncio.ensure_future(self._waiting.get())
+        order = asyncio.ensure_future(self._for(run))
         try:
             waited: list[asyncio.Future[Any]] = [run, order]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -77,6 +77,12 @@ class Orders:
             return await order
         finally:
             order.cancel()
+
+    async def _for(self, run: asyncio.Future[None]) -> Asked:
+        """Take the next order that changes anything: of two starts that came at once, the second does not."""
+        while (asked := await self._waiting.get()).order is Order.START and not run.done():
+            pass
+        return asked
 
     def _stopping(self, asked: Asked) -> None:
         if asked.order is not Order.START:

@@ -88,6 +88,28 @@ async def test_a_start_after_it_was_given_up() -> None:
         orders.take(Asked(Order.STOP))
 
 
+async def test_two_starts_at_the_same_moment_are_one() -> None:
+    board, runs = StatusBoard(), list[int]()
+
+    async def run(_: bool) -> None:  # noqa: FBT001
+        runs.append(1)
+        board.move(Event.LAUNCH)
+        await asyncio.Event().wait()
+
+    orders = Orders(board, run)
+    task = asyncio.create_task(orders.carry_out())
+    await until(lambda: len(runs) == 1)
+    orders.take(Asked(Order.STOP))
+    await until(lambda: board.status.state is State.ABSENT)
+    orders.take(Asked(Order.START))
+    orders.take(Asked(Order.START))
+    await until(lambda: len(runs) == 2)
+    done, _ = await asyncio.wait([task], timeout=0.1)
+    assert (len(runs), board.status.state, done) == (2, State.STARTING, set())
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_a_fault_in_what_is_run_is_raised() -> None:
     async def run(_: bool) -> None:  # noqa: FBT001
         raise ZeroDivisionError
