@@ -92,7 +92,7 @@ class Fleet:
                         begun = True
                         yield delta
             except EngineError as error:
-                if not self._may_go_on(error, tried, shown=begun and asker.shown()):
+                if not self._may_go_on(error, tried, lost=not server.up, shown=begun and asker.shown()):
                     raise
             else:
                 return
@@ -136,8 +136,14 @@ class Fleet:
         now_s = self._now()
         return [server for server in up if server.breaker.allows(now_s)] or up
 
-    def _may_go_on(self, error: EngineError, tried: Collection[str], *, shown: bool) -> bool:
-        """Tell whether another server is to be asked: not for what any would refuse, nor after a whole deadline."""
-        if isinstance(error, (EngineRefused, EngineTimeout)) or shown or len(tried) > _OTHERS:
+    def _may_go_on(self, error: EngineError, tried: Collection[str], *, lost: bool, shown: bool) -> bool:
+        """Tell whether another server is to be asked.
+
+        Not for what any would refuse, nor after a whole deadline, unless the server that let it pass is ``lost``: one
+        that is well is slow, and so would the next be.
+        """
+        if isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not lost):
+            return False
+        if shown or len(tried) > _OTHERS:
             return False
         return bool(self._usable(tried))

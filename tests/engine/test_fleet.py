@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from engine.errors import EngineInterrupted, EngineOverloaded, EngineRefused, EngineUnavailable
+from engine.client import Deadlines
+from engine.errors import EngineInterrupted, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.gate import GatePolicy
 from engine.interfaces import Again, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Waiting
 from engine.service import Engine
@@ -153,6 +154,25 @@ async def test_a_loss_in_mid_stream(pair: list[FakeSglang], engine: Make, *, sho
     lost, begun = got.index(Again()), "second" if home is pair[0] else "first"
     assert got[lost - 1] == Content("half of")
     assert got[lost + 1 :] == [Content(begun), Done("stop")]
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_one_that_hangs_in_mid_stream(pair: list[FakeSglang], engine: Make, *, away: bool) -> None:
+    """Its answer is begun anew elsewhere where its health is lost as well; one that is well is only slow."""
+    made = await up(engine(pair[0].url, pair[1].url, deadlines=Deadlines(read_s=0.5)))
+    await until(lambda: made._connection.fleet.people == 32)
+    home = pair[0] if await _home(made, pair[0]) else pair[1]
+    home.stream(delta(reasoning="Hm."), asyncio.Event())
+    if away:
+        home.models_status = 503
+    got: list[Delta] = []
+    stream = made.stream(ASK, Sampling(), request_id="r", asker=Asker(thread="t", shown=lambda: False))
+    if away:
+        await _read(stream, got)
+        assert got[-3:] == [Again(), Content("second" if home is pair[0] else "first"), Done("stop")]
+        return
+    with pytest.raises(EngineTimeout):
+        await _read(stream, got)
 
 
 async def _home(made: Engine, fake: FakeSglang) -> bool:
