@@ -21,6 +21,7 @@ from engine.answer import AnswerDecoder
 from engine.errors import (
     EngineError,
     EngineInterrupted,
+    EngineRefused,
     EngineTimeout,
     EngineUnavailable,
 )
@@ -154,7 +155,10 @@ class EngineClient:
 
         """
         models = await self._ask("/v1/models")
-        info = await self._optional("/model_info")
+        try:
+            info = await self._ask("/model_info")
+        except EngineRefused:  # another server than SGLang; one that is only busy raises, for nothing follows from that
+            info = {}
         return wire.served(models, info, await self._optional("/server_info") if info else {})
 
     async def loads(self) -> wire.Loads | None:

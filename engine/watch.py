@@ -84,7 +84,8 @@ class Watch:
         self._settings = settings
         self._sleep = sleep
         self._sights: dict[str, Sight | None] = dict.fromkeys(settings.urls)
-        self._used: dict[str, Endpoint] = {}
+        self._used: dict[str, tuple[Endpoint, int | None]] = {}
+        """How each is asked, and its context: one that was started anew with others is learned anew."""
         self._telling = asyncio.Lock()
 
     async def run(self) -> None:
@@ -123,9 +124,10 @@ class Watch:
         if sight is None or sight.served is None:
             return
         endpoint = of_served(Endpoint(url, self._settings.api_key), sight.served)
-        if endpoint == self._used.get(url):
+        used = endpoint, sight.served.context_tokens
+        if used == self._used.get(url):
             return
-        self._used[url] = endpoint
+        self._used[url] = used
         await self._connection.connect(
             EngineClient(endpoint, self._settings.deadlines),
             self._least_context_tokens(),

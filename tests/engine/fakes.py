@@ -57,6 +57,7 @@ class FakeSglang:
     model: str = "SmolLM2-135M-Instruct"
     max_model_len: int | None = 8192
     info: dict[str, Any] | None = field(default_factory=lambda: {"reasoning_parser": None})
+    info_status: int = 200
     health_status: int = 200
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -111,7 +112,9 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
         return web.json_response({"data": [{"id": fake.model, "max_model_len": fake.max_model_len}]})
 
     async def info(_: web.Request) -> web.StreamResponse:
-        return web.json_response(fake.info) if fake.info is not None else web.Response(status=404)
+        if fake.info is None or fake.info_status != 200:
+            return web.Response(status=404 if fake.info is None else fake.info_status)
+        return web.json_response(fake.info)
 
     async def health(_: web.Request) -> web.StreamResponse:
         return web.Response(status=fake.health_status)

@@ -88,6 +88,34 @@ async def test_somebodys_engine_comes_and_goes(sglang: FakeSglang, engine: Calla
     await until(lambda: made.status().model == "another-model")
 
 
+async def test_somebodys_engine_is_started_anew_with_another_context(
+    sglang: FakeSglang, engine: Callable[..., Engine]
+) -> None:
+    made = engine(url=sglang.url)
+    await made.start()
+    await made.wait_ready(5)
+    assert made.context_tokens == 8192
+    sglang.max_model_len = 4096
+    await until(lambda: made.context_tokens == 4096)
+
+
+async def test_a_look_that_fails_by_half_cuts_no_answer_off(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """Busy, it does not say for a moment whether it runs a parser: nothing is concluded from that."""
+    sglang.model, sglang.info, last = "somebodys-r1", {"reasoning_parser": "deepseek-r1"}, asyncio.Event()
+    sglang.stream(delta(reasoning="Hm."), last, delta(content="Yes."), delta(finish="stop"), DONE)
+    made = engine(url=sglang.url)
+    await made.start()
+    await made.wait_ready(5)
+    deltas = made.stream(ASK, Sampling(), request_id="r")
+    assert await anext(deltas) == Reasoning("Hm.")
+    sglang.info_status = 503
+    await until(lambda: made.status().state is not State.READY)
+    sglang.info_status = 200
+    await until(lambda: made.status().state is State.READY)
+    last.set()
+    assert [one async for one in deltas] == [Content("Yes."), Done("stop")]
+
+
 async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
     made = engine(url="http://127.0.0.1:9")
     await made.start()
