@@ -41,3 +41,11 @@ def test_r1_in_four_bits_on_eight_h100() -> None:
     estimate = speed(r1, r1.checkpoints[-1], Layout(tp=8), _spec("H100"))
     assert estimate.first_token_s * 1000 / PROMPT_TOKENS == pytest.approx(0.105, rel=0.25)
     assert estimate.tokens_per_s == pytest.approx(62, rel=0.25)
+
+
+def test_a_pipeline_of_few_cards_is_not_promised_more_than_eight_side_by_side() -> None:
+    """Layers of experts have been seen to take their time each, however their bytes are spread."""
+    r1, card = resolve("R1"), _spec("H200")
+    int4 = next(one for one in r1.checkpoints if one.precision == "int4")
+    alone, eight = (speed(r1, int4, layout, card).tokens_per_s for layout in (Layout(pp=3), Layout(tp=8)))
+    assert alone < eight
