@@ -150,12 +150,13 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
         raise EngineRefused(_needs_cards(variant))
     kv_tokens = max(_CPU_KV_TOKENS, variant.context_tokens)
     needed = variant.weights_gib + kv_tokens * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB
-    if needed > machine.memory_gib:
+    told = machine.memory_bytes > 0  # a machine that is described need not say
+    if told and needed > machine.memory_gib:
         raise EngineRefused(
             f"{variant.name} needs about {needed:.1f} GiB of memory on a CPU ({variant.weights_gib:.2f} GiB of them "
             f"weights); this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set KVASIR_ENGINE_URL."
         )
-    free_gib, nodes = machine.memory_free_bytes / GIB, machine.numa_nodes
+    free_gib, nodes = machine.memory_free_bytes / GIB if told else needed, machine.numa_nodes
     fraction = min(max(_CPU_FRACTION, cpu_fraction(variant, free_gib, kv_tokens, nodes)), _CPU_MOST_FRACTION)
     return Plan(
         variant=variant,

@@ -48,7 +48,14 @@ def _one(name: str, machine: Machine, wish: Wish) -> Fit:
     if name.strip().lower() != AUTO:
         return fitted(resolve(name), machine, wish)
     chosen = best(machine, wish)
-    return fitted(STAND_IN if chosen is None else chosen.variant, machine, wish)
+    if chosen is not None:
+        return fitted(chosen.variant, machine, wish)
+    each = f" with {wish.context_tokens} tokens each" if wish.context_tokens else ""
+    say(
+        f"No R1 fits here as asked ({wish.people} at once{each}), so {AUTO} takes the stand-in, on the CPU. "
+        "`kvasir fit VARIANT` says what is in the way, and what fits instead."
+    )
+    return fitted(STAND_IN, machine, wish)
 
 
 async def _here() -> Machine:

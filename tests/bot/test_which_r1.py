@@ -79,3 +79,15 @@ def test_auto_and_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_machine_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--machine", "big"]) == 1
     assert "8xA100-80GB" in capsys.readouterr().err
+
+
+def test_no_r1_and_a_machine_whose_memory_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """The stand-in is what auto takes then; that it lacks memory cannot be known."""
+    assert main(["fit", "auto", "--machine", "1x80GB", "--context", "999999"]) == 0
+    told = capsys.readouterr()
+    assert "No R1 fits here as asked (4 at once with 999999 tokens each)" in told.err
+    assert "0.0 GiB" not in told.out
+    status, stand_in = _json(capsys, "auto", "--machine", "cpu")
+    assert (status, stand_in["fits"], stand_in["kv_tokens"]) == (0, True, 16384)
+    assert main(["fit", "auto", "--machine", "cpu+1GB"]) == 1
+    assert "this machine has 1.0 GiB" in capsys.readouterr().out
