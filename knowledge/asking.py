@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -84,7 +85,8 @@ class Asking:
             looked = await web.look(question.words, live)
         trouble = "" if isinstance(seen, Seen) else str(seen)
         beside = seen if isinstance(seen, Seen) else unseen(question.words, question.limit)
-        hits, answerable = with_web(beside, looked.pages, question.scope)
+        # The terms of some fifty passages are made anew, which takes some 60 ms of a processor.
+        hits, answerable = await asyncio.to_thread(with_web, beside, looked.pages, question.scope)
         if not hits and not isinstance(seen, Seen):
             raise seen
         return SearchResult(question.asked, hits, 0.0, answerable, looked.look, trouble)

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -91,6 +92,7 @@ async def main(looks: int) -> None:
                 ),
                 WebSettings(),
                 embedder,
+                Path(stack.enter_context(tempfile.TemporaryDirectory())),
                 resolve=at_loopback,
             )
         )

@@ -52,6 +52,7 @@ class House:
     hidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.index = [index_terms(chunk.searchable) for chunk in self.chunks]
         self.places: dict[str, list[int]] = {}
         for place, chunk in enumerate(self.chunks):
             self.places.setdefault(chunk.document, []).append(place)
@@ -70,7 +71,7 @@ class House:
             for place in places
             for one in [self.chunks[place]]
         )
-        index = [index_terms(chunk.searchable) for chunk in chunks]
+        index = [self.index[place] for place in places]
         measured = {
             n: Measured(float(self.vectors[places[n]] @ vector), index[n])
             for n in likeliest(index, query_terms(question).split(), MEASURED)
