@@ -22,6 +22,7 @@ LIVES_IN = {
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/web/extract.py",),
     "protego": ("knowledge/web/robots.py",),
+    "hishel": ("knowledge/web/freshness.py",),
     "python_socks": ("knowledge/web/dialling.py",),
     "feedparser": ("knowledge/sources/feed_reading.py",),
     "sqlalchemy": ("knowledge/sync/", "knowledge/sources/sql", "bot/ledger.py", "bot/journal.py", "bot/wishes.py"),
