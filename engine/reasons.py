@@ -22,7 +22,7 @@ def reasons(variant: Variant, machine: Machine, wish: Wish, nearest: Plan | None
         told.append(_no_checkpoint(variant, machine, wish))
     first = {checkpoint.precision: checkpoint for checkpoint in reversed(able)}
     told += [_too_large(variant, machine, wish, checkpoint) for checkpoint in reversed(first.values())]
-    return (*told, _next_step(nearest))
+    return (*told, _next_step(nearest, machine, wish))
 
 
 def claims(variant: Variant, machine: Machine, wish: Wish, made: Plan | None) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _too_large(variant: Variant, machine: Machine, wish: Wish, checkpoint: Check
     room = f"leaves {left:.1f} GiB" if left > 0 else f"is {-left:.1f} GiB too much"
     return (
         f"{variant.name} does not fit in {checkpoint.precision}: its weights are {whole:.1f} GiB, {share:.1f} GiB on "
-        f"each of {layout.tp * layout.pp} card(s) of {card:.1f} GiB, where SGLang keeps {reserve:.1f} GiB for itself "
+        f"each of {_cards(layout.tp * layout.pp)} of {card:.1f} GiB, where SGLang keeps {reserve:.1f} GiB for itself "
         f"and CUDA {CONTEXT_GIB}; that {room}, and {context} take {tokens * wish.people * each_gib:.1f} GiB."
     )
 
@@ -125,15 +125,27 @@ def _no_checkpoint(variant: Variant, machine: Machine, wish: Wish) -> str:
     return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known})."
 
 
-def _next_step(nearest: Plan | None) -> str:
+def _next_step(nearest: Plan | None, machine: Machine, wish: Wish) -> str:
     if nearest is None:
         return "No smaller R1 fits here either. Set KVASIR_ENGINE_URL to a larger machine."
     layout = nearest.layout
     return (
-        f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {layout.cards} card(s), "
-        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. "
+        f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_cards(layout.cards)}, "
+        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_shown_by(nearest, machine, wish)} "
         f"Set KVASIR_MODEL to {nearest.variant.name}, or KVASIR_ENGINE_URL to a larger machine."
     )
+
+
+def _shown_by(made: Plan, machine: Machine, wish: Wish) -> str:
+    """Say which command shows a plan that asks for less than was wished."""
+    context = f" --context {wish.context_tokens}" if made.context_tokens == wish.context_tokens else ""
+    people = " --people 1" if made.people < wish.people else ""
+    where = " with the same --machine" if machine.described else ""
+    return f"`kvasir fit {made.variant.name}{context}{people}`{where} shows how to start it."
+
+
+def _cards(count: int) -> str:
+    return "1 card" if count == 1 else f"{count} cards"
 
 
 def _int4(variant: Variant) -> Checkpoint | None:

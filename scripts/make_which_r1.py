@@ -41,8 +41,15 @@ questions are others.
 How it is computed: weights from the shape of the model and the bits of the checkpoint (embedding and output head stay
 in 16 bits); context from SGLang 0.5.23's own reserve; splits that its attention heads and quantisation groups allow.
 *Context for all* is in tokens. SGLang's reserve is a rule of thumb: where it turns out too small, lower
-`--mem-fraction-static`. The commands listen on every address: add `--api-key`, and give Kvasir the address as
-`KVASIR_ENGINE_URL` and the key as `KVASIR_ENGINE_API_KEY`. Where Kvasir hosts the engine itself it needs no command.
+`--mem-fraction-static`. The commands listen on every address: give them a key, in a file that
+only you can read, because `--api-key` on the command line is shown by `ps` to everybody on that machine:
+
+```sh
+(umask 077 && echo "api-key: $(openssl rand -hex 32)" > key.yaml)   # then add --config key.yaml to the command
+```
+
+Kvasir gets the address as `KVASIR_ENGINE_URL` and the key as `KVASIR_ENGINE_API_KEY`. Where Kvasir hosts the engine
+itself it needs no command.
 """
 
 

@@ -149,9 +149,9 @@ def _facts(plan: Plan) -> list[str]:
     kept = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
     told = [
         f"{plan.weights.precision} from {plan.weights.repo}",
-        f"{_cards(plan)} card(s), {plan.weights_gib_per_card:.1f} GiB of weights on each",
+        f"{_on_cards(plan)}, {plan.weights_gib_per_card:.1f} GiB of weights on each",
         f"{plan.kv_tokens} tokens of context in all ({kept}), {plan.context_tokens} for one request",
-        f"{plan.people} people at once",
+        f"{plan.people} {'person' if plan.people == 1 else 'people'} at once",
     ]
     if plan.speed is not None:
         first, rate, whole = plan.speed.first_token_s, plan.speed.tokens_per_s, plan.speed.answer_s
@@ -183,6 +183,14 @@ def _cards(plan: Plan) -> str:
     how = ", ".join(f"{name} {size}" for name, size in parts if size > 1)
     nodes = f" on {layout.nodes} nodes" if layout.nodes > 1 else ""
     return f"{layout.cards}{nodes}" + (f" ({how})" if how else "")
+
+
+def _on_cards(plan: Plan) -> str:
+    """Return the same with the word: ``4 cards (tp 4)``."""
+    if plan.device == "cpu":
+        return "on the CPU"
+    count, _, how = _cards(plan).partition(" ")
+    return f"{count} {'card' if count == '1' else 'cards'} {how}".rstrip()
 
 
 def _thousands(tokens: int) -> str:

@@ -44,6 +44,17 @@ def test_the_services_and_the_code_agree_on_versions(compose: dict[str, Any]) ->
     assert f"sglang=={sglang}" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
+def test_no_secret_stands_on_a_command_line(compose: dict[str, Any]) -> None:
+    """Which everybody on the machine can read; the engine's is in a file that SGLang is told of."""
+    for name, service in compose["services"].items():
+        assert not re.search(r"KEY|PASSWORD|SECRET|TOKEN", str(service.get("command"))), name
+    engine = compose["services"]["engine"]
+    (mounted,) = engine["configs"]
+    assert engine["command"][engine["command"].index("--config") + 1] == mounted["target"]
+    content = yaml.safe_load(compose["configs"][mounted["source"]]["content"])
+    assert content == {"api-key": "${KVASIR_ENGINE_API_KEY:?any long random text}"}
+
+
 def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> None:
     given = compose["services"]["kvasir"]["environment"]
     assert set(given) <= set(Environment.model_fields)

@@ -49,7 +49,7 @@ def test_the_flags_are_those_of_the_plan(documents: list[dict[str, Any]], pods: 
     assert [told["--node-rank"] for told in planned] == ["0", "1"]
     for pod in pods:
         said = _told(pod["containers"][0]["command"])
-        assert said.pop("--api-key") == "$(ENGINE_API_KEY)"
+        assert said.pop("--config") == "/etc/kvasir-engine/key.yaml"
         named = {"--nnodes": "$(LWS_GROUP_SIZE)", "--node-rank": "$(LWS_WORKER_INDEX)"}
         named["--dist-init-addr"] = "$(LWS_LEADER_ADDRESS):20000"
         assert said == planned[0] | named
@@ -81,9 +81,10 @@ def test_ports_variables_volumes_and_secrets_agree(documents: list[dict[str, Any
     for pod in pods:
         container = pod["containers"][0]
         used = set(re.findall(r"\$\((\w+)\)", json.dumps(container["command"])))
-        assert used == LWS_SETS | {variable["name"] for variable in container["env"]}
-        assert all("secretKeyRef" in variable["valueFrom"] for variable in container["env"])
+        assert used == LWS_SETS
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        key = next(volume["secret"] for volume in pod["volumes"] if volume["name"] == "key")
+        assert key == {"secretName": "kvasir-engine", "items": [{"key": "key.yaml", "path": "key.yaml"}]}
         shared = next(volume for volume in pod["volumes"] if volume["name"] == "shm")
         assert shared["emptyDir"]["medium"] == "Memory"
         assert pod["tolerations"]

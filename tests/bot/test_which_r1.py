@@ -81,6 +81,17 @@ def test_a_machine_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert "8xA100-80GB" in capsys.readouterr().err
 
 
+def test_the_reasons_end_with_a_command_that_shows_what_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "33B", "--machine", "1x24GB"]) == 1
+    told = capsys.readouterr().out
+    assert "`kvasir fit DeepSeek-R1-Distill-Qwen-32B --people 1` with the same --machine shows how" in told
+    assert main(["fit", "DeepSeek-R1-Distill-Qwen-32B", "--people", "1", "--machine", "1x24GB"]) == 0
+    shown = capsys.readouterr().out
+    assert "\n1 card, 18.0 GiB of weights on each\n9790 tokens" in shown
+    assert "\n1 person at once\n" in shown
+    assert "\npython -m sglang.launch_server --model-path casperhansen/" in shown
+
+
 def test_no_r1_and_a_machine_whose_memory_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
     """The stand-in is what auto takes then; that it lacks memory cannot be known."""
     assert main(["fit", "auto", "--machine", "1x80GB", "--context", "999999"]) == 0
