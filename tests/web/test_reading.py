@@ -14,6 +14,7 @@ from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules
 from knowledge.web.pages import Pages
 from knowledge.web.settings import WebSettings
+from tests.passages.makers import pdf, word
 from tests.web.site import ARTICLE, Site
 
 
@@ -88,6 +89,20 @@ async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: Pa
     site.answers("/a.md", lambda: web.Response(text="# Guide\n\n## Setup\n\nRun it.", content_type="text/markdown"))
     page = await pages.read(f"{site.url}/a.md", within_s=30)
     assert (page.title, page.text) == ("Guide", "## Setup\n\nRun it.")
+
+
+async def test_pdf_and_word_are_read_by_their_parsers_and_a_cut_one_is_told(site: Site, pages: Pages) -> None:
+    word_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    policy = pdf([["Receipts are needed within a month."]], title="Expenses")
+    letter = word(lambda document: document.add_paragraph("The office closes at noon on Fridays."))
+    site.answers("/policy", lambda: web.Response(body=policy, content_type="application/pdf"))
+    site.answers("/letter", lambda: web.Response(body=letter, content_type=word_type))
+    site.answers("/broken", lambda: web.Response(body=policy[: len(policy) // 3], content_type="application/pdf"))
+    page = await pages.read(f"{site.url}/policy", within_s=30)
+    assert (page.title, page.text) == ("Expenses", "Receipts are needed within a month.")
+    assert "closes at noon" in (await pages.read(f"{site.url}/letter", within_s=30)).text
+    with pytest.raises(FetchUnreadable):
+        await pages.read(f"{site.url}/broken", within_s=30)
 
 
 async def test_a_page_without_text_is_unreadable_with_a_reason(site: Site, pages: Pages) -> None:
