@@ -71,13 +71,17 @@ class Host:
             raise FetchFailed(f"its robots.txt answers {found.status}")
         self._pace.delay_s = max(self._pace.delay_s, self.robots.delay_s)
 
-    async def fetch(self, url: str, ask: Ask) -> Fetched:
+    async def fetch(self, url: str, ask: Ask, told_by: str | None = None) -> Fetched:
         """Fetch, waiting for a host that is busy; what it answers at last is returned whatever it is.
+
+        ``told_by`` is the address at which the URL was named, None where it is of the configuration or of the host.
 
         Raises:
             FetchError: as ``Fetcher.fetch``; what broke off was tried again.
 
         """
+        if told_by is not None:
+            self._fetcher.judge_led(url, self._fetcher.judge(told_by))
         for attempt in range(1, _ATTEMPTS + 1):
             await self._pace.turn()
             last = attempt == _ATTEMPTS

@@ -35,19 +35,20 @@ class SitemapWalk:
     async def pages(self) -> tuple[dict[str, str], str | None]:
         """Return the pages that the sitemaps name, with their dates, and which sitemap could not be read."""
         given = (self.configured,) if self.configured else self.host.robots.sitemaps
-        waiting = list(given or (f"{self.site.origin}/sitemap.xml",))
+        told_by = None if self.configured or not given else self.site.origin
+        waiting = [(url, told_by) for url in given or (f"{self.site.origin}/sitemap.xml",)]
         seen: set[str] = set()
         dates: dict[str, str] = {}
         broken: str | None = None
         while waiting and len(seen) < _MOST_SITEMAPS and (self.most is None or len(dates) < self.most):
-            url = waiting.pop(0)
+            url, told_by = waiting.pop(0)
             if url in seen:
                 continue
             seen.add(url)
-            found, problem = await self._sitemap(url)
+            found, problem = await self._sitemap(url, told_by)
             broken = broken or (f"the sitemap {plain(url)} {problem}" if problem else None)
             if found is not None:
-                waiting += found.sitemaps
+                waiting += [(one, url) for one in found.sitemaps]
                 await self._add(found, url, dates)
         return dates, broken
 
@@ -59,12 +60,12 @@ class SitemapWalk:
             if number % _BREATH_PAGES == 0:
                 await asyncio.sleep(0)
 
-    async def _sitemap(self, url: str) -> tuple[Sitemap | None, str | None]:
-        """Return a sitemap, or what is wrong with one that should be there."""
+    async def _sitemap(self, url: str, told_by: str | None) -> tuple[Sitemap | None, str | None]:
+        """Return a sitemap, or what is wrong with one that should be there; ``told_by`` is what named it, if any."""
         ask = self.ask if url.startswith(f"{self.site.origin}/") else replace(self.ask, authorization=None)
         wanted = url == self.configured
         try:
-            found = await self.host.fetch(url, ask)
+            found = await self.host.fetch(url, ask, told_by)
         except (FetchUnlisted, FetchRefused, FetchTooLarge) as error:
             return None, error.reason if wanted else None
         except FetchError as error:

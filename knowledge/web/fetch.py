@@ -21,7 +21,7 @@ from knowledge.errors import (
     FetchUnlisted,
 )
 from knowledge.web import dialling
-from knowledge.web.guard import Rules, Target, judge_url
+from knowledge.web.guard import Rules, Target, judge_led, judge_url
 from knowledge.web.proxies import Proxy
 from knowledge.web.settings import Limits, WebSettings
 from knowledge.web.unpacking import ACCEPTED, Unpacker
@@ -143,6 +143,15 @@ class Fetcher:
         """
         return judge_url(url, self._rules)
 
+    def judge_led(self, url: str, source: Target) -> Target:
+        """Take apart a URL to which what a host said leads.
+
+        Raises:
+            FetchRefused: the guard says no to it, or to going there from that host.
+
+        """
+        return judge_led(url, source, self._rules)
+
     def names(self, host: str) -> bool:
         """Say whether a host may be at a private address, because the operator named it."""
         return self._rules.names(host)
@@ -175,11 +184,9 @@ class Fetcher:
             url = urljoin(target.url, location.strip(" \t").replace(" ", "%20"))
         except ValueError:
             raise FetchRefused("a redirect leads to what is no URL") from None
-        following = judge_url(url, self._rules)
+        following = self.judge_led(url, target)
         if target.scheme == "https" and following.scheme == "http":
             raise FetchRefused("a redirect leads from https to http")
-        if self._rules.names(following.host) and not self._rules.names(target.host):
-            raise FetchRefused(f"a redirect leads from {target.host}, which anybody may write, to {following.host}")
         return following
 
     async def _ask(self, target: Target, ask: Ask, limits: Limits, hops: tuple[Hop, ...]) -> Fetched | Hop:

@@ -180,6 +180,21 @@ def judge_url(url: str, rules: Rules) -> Target:
     return target
 
 
+def judge_led(url: str, source: Target, rules: Rules) -> Target:
+    """Take apart a URL to which a host leads, by a redirect or in a list of addresses.
+
+    What strangers write does not choose what is asked of hosts that the operator named; those lead to each other.
+
+    Raises:
+        FetchRefused: with the exact reason for the log.
+
+    """
+    target = judge_url(url, rules)
+    if rules.names(target.host) and not rules.names(source.host):
+        raise FetchRefused(f"{source.host}, where anybody may write, leads to {target.host}")
+    return target
+
+
 def judge_address(address: str, host: str, rules: Rules) -> None:
     """Say no to an address at which a host may not be dialled.
 

@@ -130,7 +130,7 @@ class Pages:
     # ── What is kept ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _trail(self, target: Target) -> _Trail:
-        """Follow kept responses from a URL; each on the way is judged anew.
+        """Follow kept responses from a URL; each on the way is judged anew, as redirects are.
 
         Raises:
             FetchRefused: the guard says no to one of them.
@@ -147,7 +147,7 @@ class Pages:
             may_stand = may_stand and (fresh or may_stand_in(kept.answer, self._asked, self._now()))
             if kept.answer.to is None:
                 return _Trail(ask or target, kept, fresh=ask is None, may_stand_in=may_stand)
-            target = self._fetcher.judge(kept.answer.to)
+            target = self._fetcher.judge_led(kept.answer.to, target)
         return _Trail(ask or target)
 
     async def _kept(self, target: Target) -> Kept | None:

@@ -25,7 +25,9 @@ from knowledge.web.fetch import Fetcher
 from knowledge.web.freshness import Answer
 from knowledge.web.guard import rules
 from knowledge.web.pages import Pages, WebPage
+from knowledge.web.proxies import Proxies, Proxy
 from knowledge.web.settings import Limits, WebSettings
+from tests.web.proxying import HttpProxy, listening
 from tests.web.site import Site
 
 MB = 1_000_000
@@ -64,6 +66,15 @@ class Reader:
 
     async def read(self, path: str = "/a", *, within_s: float = 20) -> WebPage:
         return await self.pages.read(f"{self._site.url}{path}", within_s=within_s)
+
+
+async def bringing_everything_here(stack: AsyncExitStack) -> Proxies:
+    """Return a proxy that is told names, and brings every one of them to this machine."""
+
+    async def here(_host: str) -> list[str]:
+        return ["127.0.0.1"]
+
+    return Proxies(http=Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True))
 
 
 @pytest.fixture
@@ -205,6 +216,28 @@ async def test_a_kept_redirect_leads_nowhere_that_is_refused_now(site: Site, rea
         with pytest.raises(FetchRefused):
             await reader.read()
         assert inner.asked("/a") == 1
+
+
+async def test_a_kept_redirect_from_the_web_does_not_lead_to_a_host_that_was_named_since(
+    stack: AsyncExitStack, site: Site, tmp_path: Path
+) -> None:
+    site.moved("/to", 301, f"http://site.example:{site.port}/inner")
+    site.page("/inner", FIRST)
+    url = f"http://anybody.example:{site.port}/to"
+    web_settings = WebSettings(proxies=await bringing_everything_here(stack), ports=[site.port])
+    cache = PageCache(tmp_path / "kept", 10 * MB)
+    for named in ((), (f"site.example:{site.port}",)):
+        fetcher = Fetcher(web_settings, rules(named, web_settings.ports))
+        stack.push_async_callback(fetcher.close)
+        pages = Pages(fetcher, cache)
+        stack.push_async_callback(pages.close)
+        if not named:
+            assert (await pages.read(url, within_s=20)).final_url.endswith("/inner")
+            await cache.put(gone=[f"http://site.example:{site.port}/inner"])
+            continue
+        with pytest.raises(FetchRefused):
+            await pages.read(url, within_s=20)
+    assert site.asked("/inner") == 1, "what strangers wrote earlier does not choose what is asked of the inner network"
 
 
 # ── Failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,11 +12,13 @@ import pytest
 from knowledge.errors import ProviderFailed
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules
+from knowledge.web.proxies import Proxies, Proxy
 from knowledge.web.searching import sitemap
 from knowledge.web.searching.site_index import SiteIndex, parts, title
 from knowledge.web.searching.sitemap import KEPT_FAILURES_S, KEPT_S, Sitemaps
 from knowledge.web.settings import WebSettings
 from tests.sources.web_site import Reply, WebSite
+from tests.web.proxying import SocksProxy, listening
 
 PATHS = [
     "/docs/en/plugins/limit-count/", "/docs/en/plugins/limit-req/", "/docs/en/plugins/key-auth/", "/docs/en/admin-api/",
@@ -198,6 +200,36 @@ async def test_a_huge_site_is_read_to_its_bound(
         site.pages[f"/{n}.xml"] = Reply(told(site, f"/a{n}/limits", f"/b{n}/limits"), content_type="text/xml")
     assert len(await searching.paths("limits", limit=10)) == 3
     assert site.asked["/2.xml"] == 0
+
+
+@pytest.mark.slow
+async def test_no_sitemap_of_the_web_leads_to_a_host_that_is_named(site: WebSite) -> None:
+    inner = WebSite()
+    await inner.start()
+    port = int(site.host.rpartition(":")[2])
+
+    async def here(_host: str) -> list[str]:
+        return ["127.0.0.1"]
+
+    lists = "".join(
+        f"<sitemap><loc>{url}</loc></sitemap>" for url in (f"{inner.url}/b.xml", f"http://w.example:{port}/c.xml")
+    )
+    site.pages["/robots.txt"] = Reply(
+        f"Sitemap: {inner.url}/a.xml?delete=1\nSitemap: http://w.example:{port}/index.xml"
+    )
+    site.pages["/index.xml"] = Reply(f"<sitemapindex>{lists}</sitemapindex>", content_type="text/xml")
+    pages = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><url><loc>http://w.example:{port}/limits</loc></url></urlset>'
+    site.pages["/c.xml"] = Reply(pages, content_type="text/xml")
+    async with listening(SocksProxy(here)) as proxy:
+        settings = WebSettings(proxies=Proxies(http=Proxy(f"socks5://{proxy}", trusted=True)), ports=[port])
+        provider = Sitemaps([f"http://w.example:{port}/"], Fetcher(settings, rules([inner.host], [port])))
+        try:
+            (found,) = await provider.search("limits", limit=5, domains=frozenset())
+        finally:
+            await provider.close()
+            await inner.stop()
+    assert found.url == f"http://w.example:{port}/limits"
+    assert not inner.asked
 
 
 @pytest.mark.slow
