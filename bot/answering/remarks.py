@@ -11,6 +11,7 @@ from bot.answering.notices import Say, progress_text, say
 from bot.answering.policy import Looked, Why
 from bot.answering.quote import QUOTED_PASSAGES, listed
 from bot.answering.turn import Stream, Turn
+from bot.answering.web_words import said
 from engine.interfaces import State, Status
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
@@ -90,7 +91,7 @@ def of_web(turn: Turn) -> Iterator[Notice]:
     """Say why the web was asked and what came of it; or why it was not, where somebody may have waited for it."""
     web, tongue = turn.web, turn.tongue
     if web.look is not None and web.why in _BECAUSE:
-        told = [say(_BECAUSE[web.why], tongue, came=_came_of(web.look, tongue)), web.look.trouble]
+        told = [say(_BECAUSE[web.why], tongue, came=_came_of(web.look, tongue)), said(web.look.trouble, tongue)]
         told.append(_left_out(web.look, tongue))
         yield Notice(_joined(told, tongue))
     elif web.policy.mode == "off" and _was_waited_for(web, answerable=turn.answerable):
@@ -117,7 +118,7 @@ def _came_of(look: WebLook, tongue: Tongue) -> str:
 def _left_out(look: WebLook, tongue: Tongue) -> str:
     if not look.left_out:
         return ""
-    shown = [(_host(one.url), one.why.rstrip(".。")) for one in look.left_out[:_NAMED]]
+    shown = [(_host(one.url), said(one.why, tongue).rstrip(".。")) for one in look.left_out[:_NAMED]]
     if tongue == "zh":
         named = "；".join(f"{host}（{why}）" for host, why in shown)
     else:

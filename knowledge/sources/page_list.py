@@ -29,7 +29,7 @@ class AddedPage:
     @property
     def document(self) -> str:
         """Return its id as a document: its address without the scheme."""
-        return self.url.partition("://")[2]
+        return document_of(self.url)
 
 
 class PageList:
@@ -72,7 +72,7 @@ class PageList:
         """
         with self._told():
             try:
-                self._path(spelt(url if "://" in url else f"https://{url}")).unlink()
+                self._path(spelt(url)).unlink()
             except FileNotFoundError:
                 return False
         return True
@@ -105,6 +105,16 @@ class PageList:
                 f"The folder {self._folder} cannot be written: {error.strerror}. Look at its disk and rights, then try "
                 "again."
             ) from error
+
+
+def document_of(url: str) -> str:
+    """Return the id of the document that a page is: its address without the scheme.
+
+    Raises:
+        SourceError: it is no address of the web.
+
+    """
+    return spelt(url).partition("://")[2]
 
 
 def spelt(url: str) -> str:

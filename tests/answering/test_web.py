@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from bot.answering import web_words
 from bot.answering.events import Exchange
 from bot.answering.places import Placed, placed
 from bot.answering.policy import Policy, Why
+from knowledge.errors import FetchError, FetchUnreadable
 from knowledge.interfaces import LeftOut, OnWeb, WebLook
+from knowledge.web import live
+from knowledge.web.searching.web_search import NOTHING_LEFT
 
 ON = Policy("on", searches=True)
 OFF = Policy("off", searches=True)
@@ -79,6 +83,14 @@ async def test_the_reason_is_told_in_the_asker_s_language(ask: Any, room: Any, q
     assert heard.notices[0].endswith("Nobody answered.")
 
 
+def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
+    constants = [live.TOO_LATE, live.NOT_LISTED, live.TOO_MANY, live.NO_TEXT, live.DEFECT, live.NOBODY_SEARCHES]
+    constants += [live.SEARCH_FAILED, live.SEARCH_LATE, live.NOTHING_ALLOWED, NOTHING_LEFT, str(FetchError("secret"))]
+    assert set(web_words.CHINESE) == set(constants)
+    assert web_words.said(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
+    assert web_words.said("It took too long.", "en") == "It took too long."
+
+
 @pytest.mark.parametrize(
     ("question", "policy", "told"),
     [
@@ -110,10 +122,10 @@ async def test_links_are_no_words_to_search_for(ask: Any, room: Any) -> None:
     search = room.search([], answerable=False, web=look())
     history = [Exchange("see https://old.example/x about ports", "")]
     await ask(question="what does https://news.example/port say?", history=history, search=search, policy=ON)
-    live = search.lives[0]
-    assert live.links == ("https://news.example/port", "https://old.example/x")
-    assert "://" not in live.words
-    assert "say" in live.words
+    asked = search.lives[0]
+    assert asked.links == ("https://news.example/port", "https://old.example/x")
+    assert "://" not in asked.words
+    assert "say" in asked.words
 
 
 # ── In the prompt, and in what is shown ──────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ import pytest
 
 from knowledge.sync.lock import sync_lock
 from tests.e2e.conftest import Place
+from tests.sources.web_site import WebSite
 from tests.web.searching.fakes import FakeSearxng
 
 PAGES = {
@@ -283,3 +284,26 @@ async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_p
 async def test_adding_used_wrongly_is_2(place: Place, arguments: tuple[str, ...], says: str) -> None:
     status, _, err = await place.command(*arguments)
     assert (status, says in err) == (2, True), err
+
+
+async def test_a_page_of_the_web_is_added_found_and_taken_out(place: Place) -> None:
+    """In plain steps: without owners nobody takes it; then it is found, stays in the list, and goes on purpose."""
+    site = WebSite()
+    await site.start()
+    site.page("/tides", "<h1>Tides</h1><p>The causeway of Aldmark is dry from nine until eleven on Sundays.</p>")
+    url = f"{site.url}/tides"
+    try:
+        status, _, err = await place.command("add", url)
+        assert (status, "No source takes pages" in err) == (2, True)
+        with (place.folder / "kvasir.toml").open("a") as file:
+            file.write(f'[access]\nowners = ["U012AB3CD"]\n[web]\nprivate = ["{site.host}"]\n')
+        added = await place.json("add", url)
+        assert added == {"source": "pages", "pages": {url: "added; it can be found now"}, "failed": {}}
+        (hit, *_) = (await place.json("search", "when is the causeway dry?"))["hits"]
+        assert (hit["source"], hit["url"]) == ("pages", url)
+        assert [page["url"] for page in (await place.json("add", "--list"))["pages"]] == [url]
+        assert (await place.json("add", "--remove", url))["pages"] == {url: "removed; it answers no more"}
+        hits = (await place.json("search", "when is the causeway dry?"))["hits"]
+        assert [one for one in hits if one["source"] == "pages"] == []
+    finally:
+        await site.stop()
