@@ -53,6 +53,7 @@ bench: dev
 	.venv/bin/python scripts/bench_search.py
 	.venv/bin/python scripts/bench_web.py
 	.venv/bin/python scripts/bench_page_cache.py
+	.venv/bin/python scripts/bench_live.py
 	.venv/bin/python scripts/bench_cache.py
 	.venv/bin/python scripts/bench_engine.py
 	.venv/bin/python scripts/bench_line.py
@@ -63,6 +64,7 @@ eval: dev
 	.venv/bin/python scripts/eval_support.py
 	.venv/bin/python scripts/eval_retrieval.py
 	.venv/bin/python scripts/eval_documents.py
+	.venv/bin/python scripts/eval_live.py
 	.venv/bin/python scripts/eval_followups.py
 	.venv/bin/python scripts/eval_extraction.py
 

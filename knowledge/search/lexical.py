@@ -18,9 +18,9 @@ K1: Final = 1.2
 B: Final = 0.75
 """As both stores have them."""
 
-USUAL: Final = 0.6
-"""Of the greatest weight that a term can have: taken for a term that the candidates tell nothing of. A term in 1 % of
-10,000 passages has 0.5 of it, one in 0.1 % 0.8.
+USUAL: Final = 0.4
+"""Of the greatest weight that a term can have: taken for a term that the candidates tell nothing of. With it, pages are
+believed as often while the store is down as documents are (``scripts/eval_live.py``).
 """
 _HELD: Final = 0.3
 """How many candidates the usual weight counts as, so that a few odd ones do not decide."""
