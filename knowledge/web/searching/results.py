@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -70,12 +70,6 @@ def language(query: str) -> str:
     if not is_cjk(query):
         return ""
     return "ko" if _HANGUL.search(query) else "ja" if _KANA.search(query) else "zh"
-
-
-def under(url: str, domains: Iterable[str]) -> bool:
-    """Say whether a URL's host is one of these, or lies under one."""
-    host = (urlsplit(url).hostname or "").removesuffix(".")
-    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
 def _found(entry: object, fields: Fields, now: datetime) -> Found | None:

@@ -16,11 +16,11 @@ from knowledge.sources.reader import Reader
 from knowledge.sources.sitemap import LIMIT_BYTES, TYPES
 from knowledge.sources.sitemap_walk import SitemapWalk
 from knowledge.web.canonical import Site
+from knowledge.web.domains import host_of, lies_under
 from knowledge.web.fetch import Ask, Fetcher
 from knowledge.web.page import moment
 from knowledge.web.robots import Robots
 from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import under
 from knowledge.web.searching.site_index import SiteIndex
 from knowledge.web.settings import Limits
 
@@ -118,7 +118,7 @@ class _Shelf:
 
     def within(self, domains: frozenset[str]) -> bool:
         """Say whether the site is one of these, or lies under one."""
-        return under(self._site.origin, domains)
+        return lies_under(host_of(self._site.origin), domains)
 
     async def index(self) -> SiteIndex | None:
         """Return the index, an old one where the site does not answer now; None where there is none."""

@@ -12,10 +12,10 @@ from typing import Final
 
 from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
 from knowledge.web.canonical import same_page
+from knowledge.web.domains import host_of, lies_under
 from knowledge.web.masking import mask
 from knowledge.web.searching.breaker import LONGEST_REST_S, Breaker
 from knowledge.web.searching.provider import Found, Provider
-from knowledge.web.searching.results import under
 
 _log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def chosen(found: Iterable[Found], domains: frozenset[str]) -> Iterable[Found]:
     seen: set[str] = set()
     for one in found:
         page = same_page(one.url)
-        if page is None or page in seen or not (not domains or under(one.url, domains)):
+        if page is None or page in seen or not (not domains or lies_under(host_of(one.url), domains)):
             continue
         seen.add(page)
         yield one
