@@ -87,7 +87,8 @@ async def _read(parser: Parser, found: Fetched) -> Article:
         return Article(document.title, document.sections)
     read = await parser.read(Reading.ARTICLE, found.data, found.url, media_type)
     try:
-        return cleaned(SHAPE.validate_python(read))
+        # A page may have a hundred thousand sections.
+        return await asyncio.to_thread(lambda: cleaned(SHAPE.validate_python(read)))
     except ValidationError:
         # Not chained: such an error quotes what was read.
         raise ParseError(f"{found.url} made its parser misbehave.") from None

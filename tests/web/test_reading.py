@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -10,9 +12,12 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnlisted, FetchUnreadable
+from knowledge.sources import host
+from knowledge.web import permission
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules
 from knowledge.web.pages import Pages
+from knowledge.web.robots import Robots
 from knowledge.web.settings import WebSettings
 from tests.passages.makers import pdf, word
 from tests.web.site import ARTICLE, Site
@@ -70,6 +75,38 @@ async def test_robots_out_of_order_allow_nothing(site: Site, pages: Pages) -> No
         await pages.read(f"{site.url}/a", within_s=30)
     assert "503" in caught.value.reason
     assert site.asked("/a") == 0
+
+
+@pytest.mark.parametrize("where", ["permission", "host"])
+async def test_robots_of_thousands_of_rules_hold_up_nobody(
+    site: Site, pages: Pages, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    reading: list[int] = []
+
+    class Watched(Robots):
+        def __init__(self, data: bytes = b"") -> None:
+            turns.append(0)
+            super().__init__(data)
+            reading.append(turns[-1])
+
+    async def taking_turns() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            turns[-1] += 1
+
+    turns = [0]
+    monkeypatch.setattr({"permission": permission, "host": host}[where], "Robots", Watched)
+    site.robots(b"User-agent: *\n" + b"".join(b"Disallow: /x%d/*y\n" % n for n in range(25_000)))
+    site.answers("/a.md", lambda: web.Response(text="# Guide\n\nRun it.", content_type="text/markdown"))
+    ticking = asyncio.create_task(taking_turns())
+    if where == "permission":
+        await pages.read(f"{site.url}/a.md", within_s=30)
+    else:
+        fetcher = Fetcher(WebSettings(), rules([site.host]))
+        await host.Host(fetcher, host.Pace(0.0, asyncio.sleep, time.monotonic), time.time).learn(site.url)
+        await fetcher.close()
+    ticking.cancel()
+    assert max(reading) > 0, "other tasks had a turn meanwhile"
 
 
 async def test_a_status_that_is_no_page_is_told(site: Site, pages: Pages) -> None:
