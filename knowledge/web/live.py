@@ -269,6 +269,10 @@ class _Look:
             self._take_page(task, self._running.pop(task))
 
     def _take_results(self, searching: asyncio.Task[Results]) -> None:
+        if (error := searching.exception()) is not None:  # a defect of a search is no reason not to answer
+            _log.error("a search of the web met a defect: %s", told_of(error))
+            self._trouble = SEARCH_FAILED
+            return
         results = searching.result()
         self._provider = results.provider
         if not results.provider:  # which of them failed, and how, is for the operator, and in the log

@@ -150,6 +150,21 @@ async def test_a_search_that_fails_or_hangs_leaves_the_links(little: LittleWeb, 
     assert time.monotonic() - began < 7, "the search has its own share of the time"
 
 
+async def test_a_defect_of_a_search_leaves_the_links(
+    little: LittleWeb, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise KeyError(QUESTION)
+
+    linked = little.put("a.example", "/linked", ANSWER, found=False)
+    live = await little.opened(stack)
+    monkeypatch.setattr("knowledge.web.searching.searxng.Searxng.search", broken)
+    looked = await live.look(QUESTION, Live("always", links=(linked,)))
+    assert (looked.look.read, looked.look.trouble) == ((linked,), SEARCH_FAILED)
+    assert "KeyError" in caplog.text
+    assert QUESTION not in caplog.text
+
+
 async def test_where_nobody_searches_it_is_said(little: LittleWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
