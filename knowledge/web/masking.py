@@ -174,6 +174,9 @@ _BEFORE_SECRETS = (
     r"|密码|口令|密钥|令牌)"
 )
 
+_DOTTED = r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,20}"
+"""A host; what an address asks of it may hold what opens it, with a scheme or without one."""
+_PATH = r"(?::\d{1,5})?(?:/[^\s?\x7f-\U0010ffff]{0,200})?"
 _IS = r"(?:[=:]|\bis\b|是|为)"
 _PHONE_WORDS = r"\b(?:tel|phone|telephone|telefon|mobile|fax|whatsapp)\b|电话|手机|传真|座机"
 
@@ -207,6 +210,8 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], Callable[[str], int]], ...]] = tuple
         (r"hooks\.slack\.com/(?P<secret>[\w/-]{20,})", _all),
         (r"(?<=://)(?P<secret>[^/\s@:]{1,100}:[^/\s@]{1,200})@", _all),
         (r"(?i:\b(?:bearer|basic))\s+(?P<secret>[A-Za-z0-9+/._~-]{16,}=*)", _assigned),
+        (r"(?i:\bauthorization)\s*:\s*(?i:basic|bearer|digest|token|negotiate)\s+(?P<secret>[!-~]{6,200})", _all),
+        (rf"(?<![\w.-]){_DOTTED}{_PATH}\?(?P<secret>[\w.~%-]{{1,64}}=[!-~]{{1,500}})", _all),
         (rf"(?i:{_BEFORE_SECRETS})[\"']?\s*{_IS}\s*[\"']?(?P<secret>[^\s\"',;\x7f-\U0010ffff]{{6,200}})", _assigned),
         (rf"(?<![0-9A-Za-z]){_HEX}{{8}}-?(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?![0-9A-Za-z])", _all),  # UUID
         (rf"(?<![0-9A-Za-z]){_HEX}{{32,}}(?![0-9A-Za-z])", _hexadecimal),

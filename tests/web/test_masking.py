@@ -69,6 +69,9 @@ ASSIGNED = {
     "call me, tel: 1234567": "call me, tel: …",
     "电话：8765432": "电话：…",
     "ping 10.1.2.3:8080": "ping …:8080",
+    "what is files.example/s/plan?sig=ab12cd&x=1 about": "what is files.example/s/plan?… about",
+    "看看wiki.corp:8443/a?share=Qx7吧": "看看wiki.corp:8443/a?…吧",
+    "authorization: Basic dXNlcjpwYXNz": "authorization: Basic …",
 }
 
 KEPT = [
@@ -93,7 +96,9 @@ KEPT = [
     "2026年11月25日 的 第 12345678 号 公告", "GB/T 22239-2019 等级保护", "《网络安全法》第二十一条",
     "iPhone 15 Pro Max 512GB", "A4 297x210",
     "#4711 #12345", "v1.2.3-rc.4+build.5678", "$1,234,567.89", "WD40EFRX-68N32N0", "E11000 duplicate key",
-    "NVIDIA-SMI 550.54.15",
+    "NVIDIA-SMI 550.54.15", "what does GET /users?limit=10 return", "is it node.js? or deno",
+    "authorization: how is it done",
+    "is example.com/docs/limits?", "docs.example.com/?", "authorization: required",
 ]  # fmt: skip
 
 
