@@ -198,7 +198,22 @@ def readable(text: str, names: Mapping[str, str], *, me: str = "") -> str:
         return "" if found[1] == me else f"@{names.get(found[1]) or found[2] or 'someone'}"
 
     text = _USER.sub(user, text)
-    text = _LINK.sub(lambda found: f"{found[2]} ({found[1]})" if found[2] and found[2] != found[1] else found[1], text)
+    text = _LINK.sub(_link, text)
     text = _CHANNEL.sub(lambda found: f"#{found[2] or 'a channel'}", text)
     text = _SPECIAL.sub(lambda found: found[2] or (f"@{found[1]}" if found[1] else ""), text)
     return re.sub(r"[ \t]{2,}", " ", html.unescape(text)).strip()
+
+
+def _link(found: re.Match[str]) -> str:
+    """Return a link with its label; where Slack made it of what a person typed, what they typed.
+
+    Slack makes a link of every word that ends like a domain (README.md, socket.io). Only with a path or ``www.`` was it
+    meant as an address.
+    """
+    url, label = found[1], found[2] or found[1]
+    if label == url:
+        return url
+    typed = url.removeprefix("mailto:").removeprefix("http://").rstrip("/")
+    if typed.casefold() != label.removeprefix("http://").rstrip("/").casefold():
+        return f"{label} ({url})"
+    return url if "/" in label or label.lower().startswith("www.") else label

@@ -165,3 +165,20 @@ def test_a_text_is_read_as_people_read_it() -> None:
         "ask @Ada or @bo in #general: docs (https://x.io) https://y.io <b> @here &"
     )
     assert events.readable("<@U7> <!subteam^S1|@team> <!date^1^{date}|today>", {}) == "@someone @team today"
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("edit <http://README.md|README.md> in <http://socket.io|socket.io>", "edit README.md in socket.io"),
+        ("is <http://asp.net|ASP.NET> ok?", "is ASP.NET ok?"),
+        ("read <http://example.com/pricing|example.com/pricing>", "read http://example.com/pricing"),
+        ("read <http://www.example.com|www.example.com>", "read http://www.example.com"),
+        ("read <http://example.com/|http://example.com>", "read http://example.com/"),
+        ("write to <mailto:ada@example.com|ada@example.com>", "write to ada@example.com"),
+        ("see <https://b.example/|a.example>", "see a.example (https://b.example/)"),
+    ],
+)
+def test_what_slack_makes_a_link_of_by_itself_is_what_was_typed(sent: str, read: str) -> None:
+    """A name with a dot in it is a file or a product as often as a site, and nobody asked for the site to be read."""
+    assert events.readable(sent, {}) == read
