@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from bot.answering import links
-from bot.answering.events import Notice, Passage
-from bot.answering.followup import leans, searchable
+from bot.answering.events import Exchange, Notice, Passage
+from bot.answering.followup import asked_outside, leans, searchable
 from bot.answering.foreign import visible, without_foreign_links
 from bot.answering.limits import Limits
 from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, say
 from bot.answering.places import Placed, Places, Still, placed
 from bot.answering.remarks import obstacle
-from bot.answering.rewrite import Rewriter
+from bot.answering.rewrite import Rewriter, accepted
 from bot.answering.route import without_wish
 from bot.answering.turn import Turn
 from engine.interfaces import Asker, ChatEngine
@@ -63,7 +63,7 @@ class Finder:
         asker = Asker(turn.asked.person, turn.asked.conversation)
         rewritten = await self._rewriter.standalone(turn.question, history, asker)
         query = searchable(asked, history, rewritten)
-        live = _worded(turn.to_web.live, query)
+        live = _worded(turn.to_web.live, turn.question, history, rewritten)
         within_s = self._limits.search_s + (live.within_s if live else 0.0)
         try:
             query = narrowed(query, turn.asked.within, datetime.now(UTC))
@@ -103,10 +103,14 @@ class Finder:
         return shown
 
 
-def _worded(live: Live | None, query: str) -> Live | None:
-    """Return it with what is searched for on the web: the query's words, without links that are read anyway."""
-    words = separated(query)[0]
-    return replace(live, words=links.without_links(words)) if live is not None and links.links_in(words) else live
+def _worded(live: Live | None, question: str, history: Sequence[Exchange], rewritten: str | None) -> Live | None:
+    """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
+    if live is None:
+        return None
+    asked = [Exchange(said.question, "") for said in history]
+    alone = accepted(rewritten, question, asked) if rewritten is not None else None
+    words = links.without_links(alone or asked_outside(question, history))
+    return replace(live, words=words, search=live.search and bool(words))
 
 
 def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:

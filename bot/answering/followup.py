@@ -14,6 +14,8 @@ _NAMING_CHARS = 60
 """Of an answer: it begins with what it is about."""
 _NAME_WORDS = 3
 _CHAIN = 3
+_OUTSIDE_CHARS = 200
+"""Of earlier questions, where a search engine is asked: it should not be told a whole thread."""
 
 _OPENERS = re.compile(
     r"^(?:and|but|also|or|so|then|ok(?:ay)?|what about|how about|what if|and what|why not|else|otherwise)\b"
@@ -88,6 +90,19 @@ def searchable(question: str, history: Sequence[Exchange], rewritten: str | None
             filters = {**theirs, **filters}
     # In front of the words, where nothing that is left open in them can swallow a filter.
     return " ".join([*filters.values(), rewritten or _joined(chain)])
+
+
+def asked_outside(question: str, history: Sequence[Exchange]) -> str:
+    """Return what a search engine may be asked: people's own words, of ``question`` and what it leans on.
+
+    An answer is made of documents, and no word of it leaves. The newest words come first: the end may be cut off.
+    """
+    words = separated(question.strip())[0]
+    asked = [Exchange(said.question, "") for said in history]
+    before = separated(searchable(question, asked))[0].removesuffix(words).strip()
+    if len(before) > _OUTSIDE_CHARS:
+        before = before[-_OUTSIDE_CHARS:].partition(" ")[2] or before[-_OUTSIDE_CHARS:]
+    return f"{words} {before}".strip()
 
 
 def _joined(chain: Sequence[tuple[str, str]]) -> str:

@@ -128,6 +128,53 @@ async def test_links_are_no_words_to_search_for(ask: Any, room: Any) -> None:
     assert "say" in asked.words
 
 
+BAND = Exchange("what is the salary band of level 5?", "Level 5 earns 98,000 euros, as Project Falcon decided. [1]")
+
+
+@pytest.mark.parametrize("question", ["is that usual?", "web: is that usual?", "and it in Spain?"])
+async def test_no_word_of_an_answer_leaves_with_a_follow_up(ask: Any, room: Any, question: str) -> None:
+    """An answer is made of documents; what a search engine is asked is made of what people wrote."""
+    search = room.search([], answerable=False, web=look())
+    await ask(question=question, history=[BAND], search=search, policy=ON)
+    assert "98,000" in search.queries[0][0], "the documents are asked with it"
+    words = search.lives[0].words
+    assert "98,000" not in words
+    assert "Falcon" not in words
+    assert words == f"{question.removeprefix('web: ')} what is the salary band of level 5?"
+
+
+@pytest.mark.parametrize(
+    ("written", "leaves"),
+    [
+        ("is the salary band of level 5 usual?", "is the salary band of level 5 usual?"),
+        ("is 98,000 euros usual?", "is that usual? what is the salary band of level 5?"),
+    ],
+)
+async def test_a_rewritten_question_leaves_only_in_people_s_words(
+    ask: Any, room: Any, written: str, leaves: str
+) -> None:
+    search = room.search([], answerable=False, web=look())
+    await ask(room.engine(room.words(written)), question="is that usual?", history=[BAND], search=search, policy=ON)
+    assert search.queries[0][0] == written
+    assert search.lives[0].words == leaves
+
+
+async def test_a_long_thread_does_not_crowd_the_question_out(ask: Any, room: Any) -> None:
+    """Search engines take some 400 characters: the newest words come first, and of the others few."""
+    search = room.search([], answerable=False, web=look())
+    talk = Exchange("\n".join(f"Customer {n} of Acme pays {n} million" for n in range(60)), "")
+    await ask(question="what about that?", history=[talk], search=search, policy=ON)
+    words = search.lives[0].words
+    assert words.startswith("what about that? ")
+    assert 100 < len(words) < 230
+
+
+async def test_a_link_alone_is_no_words_to_search_for(ask: Any, room: Any) -> None:
+    search = room.search([], answerable=False, web=look())
+    await ask(question="web: https://news.example/port", history=[BAND], search=search, policy=ON)
+    assert "98,000" not in search.lives[0].words
+
+
 # ── In the prompt, and in what is shown ──────────────────────────────────────────────────────────────────────────────
 
 
