@@ -87,6 +87,8 @@ class Answerer:
         if (failed := await self._finder.find(turn)) is not None:
             yield failed
             return
+        if turn.trouble:
+            yield Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=turn.trouble))
         yield Sources(turn.passages)
         if not turn.answerable or not turn.passages:
             yield unknown(turn)

@@ -31,6 +31,8 @@ class Turn:
     support: Support | None = None
     answerable: bool = True
     """Whether the search found what may answer it."""
+    trouble: str = ""
+    """Why the documents could not be searched, where the web answers alone."""
     to_web: WebRoute = field(init=False)
     """How the live web may be asked."""
     web: Looked = field(init=False)
@@ -50,7 +52,7 @@ class Turn:
 
     def found(self, result: SearchResult) -> None:
         """Note what a search found and what it did on the web."""
-        self.answerable, self.web = result.answerable, replace(self.web, look=result.web)
+        self.answerable, self.trouble, self.web = result.answerable, result.trouble, replace(self.web, look=result.web)
 
     def finished(self, now: float) -> Finished:
         """Return the last event."""

@@ -117,8 +117,9 @@ class FoundSearch:
         answerable: bool = True,
         error: Exception | None = None,
         web: WebLook | None = None,
+        trouble: str = "",
     ) -> None:
-        self.hits, self.answerable, self.error = tuple(hits), answerable, error
+        self.hits, self.answerable, self.error, self.trouble = tuple(hits), answerable, error, trouble
         self.queries: list[tuple[str, frozenset[str]]] = []
         self.lives: list[Live | None] = []
         self.web = web
@@ -130,7 +131,7 @@ class FoundSearch:
         self.lives.append(live)
         if self.error:
             raise self.error
-        return SearchResult(query, self.hits[:limit], 0.01, self.answerable, self.web)
+        return SearchResult(query, self.hits[:limit], 0.01, self.answerable, self.web, self.trouble)
 
 
 class Heard:

@@ -175,6 +175,14 @@ async def test_a_link_alone_is_no_words_to_search_for(ask: Any, room: Any) -> No
     assert "98,000" not in search.lives[0].words
 
 
+async def test_that_the_web_answers_alone_is_told(ask: Any, room: Any) -> None:
+    search = room.search([page_hit(room)], web=look("x"), trouble="The store cannot be reached. Start it.")
+    engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
+    heard = await ask(engine, question="when does the port strike end?", search=search, policy=ON)
+    assert heard.notices[0] == "The documents could not be searched. The store cannot be reached. Start it."
+    assert heard.text.startswith("The strike at the port ends on Friday.")
+
+
 # ── In the prompt, and in what is shown ──────────────────────────────────────────────────────────────────────────────
 
 
