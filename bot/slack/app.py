@@ -271,7 +271,7 @@ async def slack_app(
             turns,
             kb,
             Think(wishes, deps.control, identity.me.team, calls, respond, apology=deps.apology),
-            Looking(deps.ledger, turns.threads, turns, identity.me.team),
+            Looking(turns.threads, turns, identity.me.team),
             calls,
             tasks,
             deps.apology,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.ledger import Ledger
 from bot.questions import Asked, Key
 from bot.slack.buttons import Pressed
 from bot.slack.thread import Threads
@@ -10,10 +9,9 @@ from bot.slack.turns import Turns
 
 
 class Looking:
-    """Asks questions again. What was asked lies in the ledger, or else in the thread, so the button never grows old."""
+    """Asks questions again. What was asked stands in the thread, so the button never grows old."""
 
-    def __init__(self, ledger: Ledger, threads: Threads, turns: Turns, team: str) -> None:
-        self._ledger = ledger
+    def __init__(self, threads: Threads, turns: Turns, team: str) -> None:
         self._threads = threads
         self._turns = turns
         self._team = team
@@ -35,8 +33,6 @@ class Looking:
         return await self._turns.ask(Asked(key, asked.thread_ts, asked.user, f"web: {text}", direct=asked.direct))
 
     async def _text(self, asked: Asked, question_ts: str) -> str | None:
-        known = await self._ledger.find(Key(self._team, asked.key.channel, question_ts))
-        if known is not None:
-            return known.asked.text
-        lines = await self._threads.lines(asked)
-        return next((line.text for line in lines if line.ts == question_ts and not line.ours), None)
+        """Return what was asked as it reads now: what was taken back since does not go to a search engine."""
+        line = await self._threads.line(asked, question_ts)
+        return None if line is None or line.ours else line.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from bot.answering.events import Exchange
 from bot.answering.latest import latest
 from bot.questions import Asked
 from bot.slack.calls import Calls
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import Me, mentioned_users, readable
 from bot.slack.render import JOINER, NOTICE_MARK
 
@@ -22,6 +22,8 @@ ANSWER_EVENT = "kvasir_answer"
 
 _PAGE = 200
 _PAGES = 10
+_FEW = 5
+"""One message is asked for, and its thread's root comes with it."""
 _EXCHANGES = 20
 _CHARACTERS = 24_000
 _NAMES_KEPT = 2_000
@@ -98,6 +100,11 @@ def _newest(found: Sequence[Exchange], exchanges: int, characters: int) -> tuple
     return tuple(found[latest(costs, characters, exchanges) :])
 
 
+def _there(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a page's messages without the mark that a deleted root leaves."""
+    return (message for message in page.get("messages") or () if message.get("subtype") != "tombstone")
+
+
 class Threads:
     """Reads threads, and the names of the people in them."""
 
@@ -146,13 +153,33 @@ class Threads:
                 cursor=cursor or None,
                 include_all_metadata="true",
             )
-            for message in page.get("messages") or ():  # each page begins with the root
+            for message in _there(page):  # each page begins with the root
                 said = line(message, self._me)
                 lines.setdefault(said.ts, said)
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
         return list(lines.values())
+
+    async def line(self, asked: Asked, ts: str) -> Line | None:
+        """Return one message of the thread as it reads now; None if it is gone.
+
+        Raises:
+            SlackError: the thread cannot be read.
+
+        """
+        place: dict[str, Any] = {
+            "channel": asked.key.channel,
+            "ts": asked.thread_ts,
+            "oldest": ts,
+            "latest": ts,
+            "inclusive": "true",
+        }
+        try:
+            page = await self._calls.call("conversations.replies", limit=_FEW, **place)
+        except SlackGone:
+            return None
+        return next((line(message, self._me) for message in _there(page) if message.get("ts") == ts), None)
 
     async def names(self, users: Collection[str]) -> Mapping[str, str]:
         """Return names by user id; one that cannot be looked up is left out."""

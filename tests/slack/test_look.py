@@ -85,3 +85,34 @@ async def test_where_the_web_is_off_there_is_no_button(tmp_path: Path) -> None:
         root = await bot.ask("@Kvasir who?")
         assert button(await bot.answer(root, "In the documents")) is None
         assert bot.answerer.asked[0].policy.mode == "off"
+
+
+async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> None:
+    """Whoever presses it: the ledger remembers the words, but they are nobody's to send to a search engine any more."""
+    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir who knows the code 4711?")
+        first = await bot.answer(root, "In the documents")
+        await bot.ask("and who wrote it?", thread_ts=root)
+        second = await bot.answer(root, "In the documents: and who wrote it?")
+        await bot.settled()
+        await bot.box.delete("ada", "#general", root)
+        await bot.box.wait_delivered()
+        await press(bot, first)
+        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "is gone" in shown(m), person="bo")
+        await press(bot, second)
+        await bot.answer(root, "On the web: and who wrote it?")
+        asked = bot.answerer.asked
+        assert len(asked) == 3
+        assert "4711" not in str([asked[2].text, asked[2].history])
+        assert "was deleted" not in str(asked[2].history), "nobody said that"
+
+
+async def test_a_question_is_asked_again_as_it_reads_now(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir who runs it?")
+        first = await bot.answer(root, "In the documents")
+        await bot.settled()
+        await bot.box.edit("ada", "#general", root, "@Kvasir who owns it?")
+        await bot.box.wait_delivered()
+        await press(bot, first)
+        await bot.answer(root, "On the web: who owns it?")
