@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from bot.answering.events import Exchange
 
 _MOST: Final = 5
-"""So many are read, those of the question first, then the thread's latest."""
+"""So many are read, those of the question first, then the thread's latest. Of a question all are told of."""
+_TOLD: Final = 20
 
 CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 _URL = re.compile(r"https?://[^\s<>|\"'`，。；：！？、（）【】「」“”]+", re.IGNORECASE)
@@ -27,9 +28,10 @@ _LOGIN_HOSTS = (".slack.com",)
 
 def written_links(question: str, history: Sequence[Exchange], private: Collection[str] = ()) -> tuple[str, ...]:
     """Return the links that people wrote and that may lead to a page, the question's first, then the latest."""
-    said = [question, *(exchange.question for exchange in reversed(history))]
-    found = dict.fromkeys(link for text in said for link in links_in(text) if _leads_to_a_page(link, private))
-    return tuple(found)[:_MOST]
+    own = list(dict.fromkeys(link for link in links_in(question) if _leads_to_a_page(link, private)))[:_TOLD]
+    said = [exchange.question for exchange in reversed(history)]
+    earlier = (link for text in said for link in links_in(text) if _leads_to_a_page(link, private))
+    return tuple(dict.fromkeys([*own, *earlier]))[: max(_MOST, len(own))]
 
 
 def links_in(text: str) -> list[str]:

@@ -65,7 +65,7 @@ class Looked:
     why: Why = Why.WEAK
     policy: Policy = Policy()
     closed: tuple[str, ...] = ()
-    """Links that may not be read here."""
+    """Links of the question itself that may not be read here."""
     look: WebLook | None = None
     """None: it was not asked."""
 

@@ -101,10 +101,13 @@ def of_web(turn: Turn) -> Iterator[Notice]:
 
 
 def _was_waited_for(web: Looked, *, answerable: bool) -> bool:
-    """Tell whether the web would have been asked, were it not for the channel; a house without it is no news."""
-    if web.why in {Why.ASKED, Why.LINK}:
+    """Tell whether the web would have been asked, were it not for the channel; a house without it is no news.
+
+    Of a link that stands in the thread it is not told with every answer.
+    """
+    if web.why is Why.ASKED or web.closed:
         return True
-    return web.policy.searches and (web.why is Why.RECENT or (web.why is Why.WEAK and not answerable))
+    return web.policy.searches and (web.why is Why.RECENT or (web.why in {Why.WEAK, Why.LINK} and not answerable))
 
 
 def _came_of(look: WebLook, tongue: Tongue) -> str:

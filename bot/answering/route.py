@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.answering.events import Exchange
-from bot.answering.links import links_in, within, written_links
+from bot.answering.links import within, written_links
 from bot.answering.policy import Policy, Why
 from bot.answering.recency import is_recent
 from knowledge.interfaces import Live
 from knowledge.search.query import separated
 
-_WISH = re.compile(r"\s*(?:web|网页|網頁)\s*[:：]\s*", re.IGNORECASE)
+_WISH = re.compile(
+    # What may be left of "@Kvasir, …" stands before it; an input method writes letters in full width.
+    r"[\s,.:;，。：；、\u200b-\u200f\u2060\ufeff–—-]*[*_`“\"]?(?:web|ｗｅｂ|网页|網頁)\s*[:：][*_`”\"]?\s*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class WebRoute:
     question: str = field(repr=False)
     """Without the words that ask for the web."""
     closed: tuple[str, ...] = ()
-    """Links that may not be read here."""
+    """Links of the question itself that may not be read here."""
 
 
 def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebRoute:
@@ -45,23 +49,27 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
 
     """
     question, asked = without_wish(text)
+    own = written_links(question, (), policy.private)
     links = written_links(question, history, policy.private)
-    why = _why(question, links, asked=asked or wish)
+    read = tuple(link for link in links if _may_be_read(link, policy))
+    closed = tuple(link for link in own if link not in read)
+    why = _why(question, [link for link in own if link in read], read, asked=asked or wish)
     if policy.mode == "off":
-        return WebRoute(None, why, question, closed=links)
-    listed = policy.domains if policy.mode == "listed" else None
-    read = tuple(link for link in links if listed is None or within(link, listed))
-    closed = tuple(link for link in links if link not in read)
+        return WebRoute(None, why, question, closed=closed)
     # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
     if why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
         return WebRoute(None, why, question, closed=closed)
     live = Live(
         "if_weak" if why is Why.WEAK else "always",
         links=read,
-        domains=listed or frozenset(),
+        domains=policy.domains if policy.mode == "listed" else frozenset(),
         search=why is not Why.LINK,  # who gives a link asks for that page, and nobody else need hear of it
     )
     return WebRoute(live, why, question, closed=closed)
+
+
+def _may_be_read(link: str, policy: Policy) -> bool:
+    return policy.mode == "on" or (policy.mode == "listed" and within(link, policy.domains))
 
 
 def without_wish(text: str) -> tuple[str, bool]:
@@ -70,11 +78,13 @@ def without_wish(text: str) -> tuple[str, bool]:
     return (text[found.end() :], True) if found else (text, False)
 
 
-def _why(question: str, links: Sequence[str], *, asked: bool) -> Why:
+def _why(question: str, own: Sequence[str], links: Sequence[str], *, asked: bool) -> Why:
     if asked:
         return Why.ASKED
-    if separated(question)[1] and not set(links) & set(links_in(question)):
-        return Why.FILTERED
-    if links:
+    if own:
         return Why.LINK
-    return Why.RECENT if is_recent(question) else Why.WEAK
+    if separated(question)[1]:
+        return Why.FILTERED
+    if is_recent(question):  # in a thread with a link, too: that page is read, and need not be what is asked about
+        return Why.RECENT
+    return Why.LINK if links else Why.WEAK

@@ -16,8 +16,12 @@ OFF = Policy("off", searches=True)
 
 
 @pytest.mark.parametrize(
-    "text", ["web: who runs it?", "Web： who runs it?", " WEB : who runs it?", "网页：who runs it?"]
-)
+    "text",
+    [
+        "web: who runs it?", "Web： who runs it?", " WEB : who runs it?", "网页：who runs it?", "ｗｅｂ：who runs it?",
+        ", web: who runs it?", "：网页：who runs it?", "\u200bweb: who runs it?", "*web:* who runs it?",
+    ],
+)  # fmt: skip
 def test_who_says_so_is_followed(text: str) -> None:
     decided = route(text, (), ON)
     assert decided.live is not None
@@ -46,6 +50,8 @@ def test_a_channel_that_is_off_never_asks() -> None:
         decided = route(text, (), OFF, wish=True)
         assert decided.live is None
     assert route("see https://a.example.org/x", (), OFF).closed == ("https://a.example.org/x",)
+    history = [Exchange("see https://a.example.org/x", "I may not.")]
+    assert route("and how long is it?", history, OFF).closed == (), "told once, with the question that it stood in"
 
 
 def test_where_only_listed_sites_are_read() -> None:
@@ -55,6 +61,9 @@ def test_where_only_listed_sites_are_read() -> None:
     assert decided.live.domains == {"example.com"}
     assert decided.closed == ("https://other.example/b",)
     assert route("https://notexample.com/", (), LISTED).closed == ("https://notexample.com/",)
+    closed = route("compare it with https://other.example/b", (), LISTED)
+    assert closed.live is not None
+    assert (closed.why, closed.live.search) == (Why.WEAK, True), "what may not be read is no reason not to search"
 
 
 def test_a_channel_narrows_and_never_widens() -> None:
@@ -92,6 +101,25 @@ def test_links_of_the_question_come_first_and_then_the_thread_s_latest() -> None
     assert decided.live.links == ("https://three.example/", "https://two.example/", "https://one.example/")
     assert decided.why is Why.LINK
     assert route("and then?", [Exchange("q", "see https://ours.example/cited")], ON).why is Why.WEAK
+
+
+def test_a_link_in_the_thread_is_read_and_need_not_be_what_is_asked_about() -> None:
+    history = [Exchange("see https://one.example/", "I did.")]
+    decided = route("what is the weather in Berlin today?", history, ON)
+    assert decided.live is not None
+    assert (decided.why, decided.live.search, decided.live.links) == (Why.RECENT, True, ("https://one.example/",))
+    decided = route("how long is it?", history, ON)
+    assert decided.live is not None
+    assert (decided.why, decided.live.search) == (Why.LINK, False)
+    assert route("in:handbook how long is it?", history, ON).why is Why.FILTERED
+
+
+def test_links_beyond_those_that_are_read_are_told_of() -> None:
+    own = tuple(f"https://a.example/{n}" for n in range(7))
+    history = [Exchange("see https://one.example/", "I did.")]
+    decided = route(f"compare {' '.join(own)}", history, ON)
+    assert decided.live is not None
+    assert decided.live.links == own
 
 
 @pytest.mark.parametrize(

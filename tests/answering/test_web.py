@@ -111,6 +111,14 @@ async def test_that_it_was_not_allowed_is_told_to_whom_it_matters(
     assert heard.notices == ([told] if told else [])
 
 
+@pytest.mark.parametrize("policy", [OFF, Policy(), LISTED])
+async def test_of_a_link_in_the_thread_it_is_not_told_every_time(ask: Any, room: Any, policy: Policy) -> None:
+    history = [Exchange("see https://news.example/port", "The live web is not used here.")]
+    engine = room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]"))
+    heard = await ask(engine, question="how many days of leave do I get?", history=history, policy=policy)
+    assert heard.notices == []
+
+
 async def test_filters_keep_the_question_with_the_documents(ask: Any, room: Any) -> None:
     search = room.search([], answerable=False)
     heard = await ask(question="in:docs latest news", search=search, policy=ON)
