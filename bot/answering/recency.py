@@ -13,8 +13,10 @@ _NEWS = re.compile(
     re.IGNORECASE,
 )
 _LATEST = re.compile(
-    r"\b(?:latest|newest|most recent|current(?:ly)?)\s+(?:[\w.+#-]+\s+){0,3}?"
-    r"(?:news|headlines?|versions?|releases?|updates?|prices?|rates?|figures?|numbers|results?|scores?|model|status|events?"
+    r"\b(?:latest|newest|(?:most )?recent|current(?:ly)?)\s+(?!(?:\w+\s+)?(?:installed|running|configured|deployed)\b)"
+    r"(?:[\w.+#-]+\s+){0,3}?"
+    r"(?:news|headlines?|versions?|releases?|updates?|prices?|rates?|figures?|numbers|results?|scores?|model|status"
+    r"|events?(?! (?:id|log|name|stream|type)s?\b)"
     r"|situation|developments?|research|studies|ceo|president|prime minister|chancellor|weather|outage)\b"
     r"|\b(?:latest|newest)\s+(?:on|about|from)\b|\bwhat(?:'s| is) (?:new (?:in|with|at)|happening (?:in|with|at))\b"
     r"|最新(?:的|版本?)?(?:[\w\u4e00-\u9fff]{0,6}?)(?:消息|新闻|版本?|发布|进展|动态|价格|行情|数据|情况|政策|公告|报道|研究|模型)",
@@ -23,11 +25,13 @@ _LATEST = re.compile(
 _NOW = re.compile(
     r"\b(?:today|tonight|yesterday|this (?:morning|afternoon|evening|week|month)|right now|as of now|just now"
     r"|at the moment|these days|in the last (?:few )?(?:hours?|days?|weeks?))\b"
-    r"|今天|今日|今晚|今早|昨天|昨日|(?<!日)本周|这周|这个星期|本月|此刻|刚刚|近日|目前|当前|眼下|最新",
+    r"|今天|今日|今晚|今早|昨天|昨日|(?<!日)本周|这周|这个星期|本月|此刻|刚刚(?:发生|发布|宣布|公布|结束)|近日"
+    # Of a program 当前 and 目前 say what is set: they count before what only the world has.
+    r"|(?:目前|当前|眼下)[^，。？]{0,8}(?:总统|首相|总理|主席|首富|冠军|价格|[油金房]价|利率|局势|形势|疫情|行情|进展|排名)",
     re.IGNORECASE,
 )
 _HOUSE = re.compile(
-    r"\b(?:our|ours|us|we|my|mine|company(?:'s)?|internal|colleagues?|team|teams|department|office|employees?|handbook"
+    r"\b(?:our|ours|(?-i:us|Us)|we|my|mine|company(?:'s)?|internal|colleagues?|team|teams|department|office|employees?|handbook"
     r"|manual|document\w*|docs?|polic(?:y|ies)|guidelines?|runbook|wiki|intranet|knowledge base|procedure"
     r"|on[- ]call|rota|leave|holidays?|vacation|expenses?|payroll|deadline|due"
     r"|at the latest|latest (?:date|by|time|point))\b"
@@ -35,6 +39,11 @@ _HOUSE = re.compile(
     r"|报销|值班|考勤|工资|社保|审批|预算",
     re.IGNORECASE,
 )
+_HOW = re.compile(
+    r"\bhow (?:do|does|can|could|should|to)\b|如何|怎么(?!样|了)|怎样(?!了)|在哪(?:里|儿)?(?:设置|配置|修改|查看)",
+    re.IGNORECASE,
+)
+"""How something is done is no news, whatever words stand beside it, unless a day is named as well."""
 _TIMELESS = re.compile(
     r"\b(?:even|still|until|till|up to|known|known as|as|than (?:it )?is|than it was) today\b"
     r"|即使在?今天|直到今天|(?:截至|直到|到)目前|今天(?:所在|的?位置)|目前为止",
@@ -52,6 +61,6 @@ def is_recent(question: str) -> bool:
     text = CODE.sub(" ", question)
     if _HOUSE.search(text):
         return False
-    if _NEWS.search(text) or _LATEST.search(text):
-        return True
-    return bool(_NOW.search(_TIMELESS.sub(" ", text)))
+    now = _NOW.search(_TIMELESS.sub(" ", text)) is not None
+    new = "最新" in text or any(pattern.search(text) for pattern in (_NEWS, _LATEST))
+    return now and new if _HOW.search(text) else now or new

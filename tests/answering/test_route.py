@@ -173,7 +173,8 @@ def test_a_text_without_its_links() -> None:
         "latest on the port strike", "What's new in PostgreSQL 19?", "What is the newest release of SGLang?",
         "Python 最新版本是多少？", "今天有什么新闻？", "目前的欧元汇率是多少？", "北京今天天气怎么样？",
         "最新的显卡价格", "本周有哪些展会？",
-        "苹果公司今天的股价是多少？", "昨天的比赛谁赢了？",
+        "苹果公司今天的股价是多少？", "昨天的比赛谁赢了？", "目前美国总统是谁？", "最新款手机多少钱？", "刚刚发生了什么地震？",
+        "What is the US inflation rate today?", "What are recent developments in Geneva?", "How does the weather look today?",
     ],
 )  # fmt: skip
 def test_questions_about_the_present_of_the_world(question: str) -> None:
@@ -190,7 +191,11 @@ def test_questions_about_the_present_of_the_world(question: str) -> None:
         "How do I get the most recent log lines?", "When does the current key expire?", "What is the latest epoch?",
         "Whose wall is visible even today?", "How do I show today's date in a template of the manual?",
         "目前公司的年假制度是什么？", "最新的报销流程是什么？", "我们今天谁值班？", "今天可以请假吗？",
-        "手册的最新版本在哪里？", "如何查看当前配置文档？",
+        "手册的最新版本在哪里？", "如何查看当前配置文档？", "如何查看当前版本？", "怎么切换到当前目录？", "当前支持哪些插件？",
+        "如何安装最新版本的 APISIX？", "天气插件怎么配置？", "汇率在哪里设置？", "刚刚的报错是什么意思？", "当前用户的权限有哪些？",
+        "How do I see the currently installed version?", "Which is the currently running version?",
+        "How do I upgrade to the latest version of Node?", "What is the latest event id in the stream?",
+        "How do I set the exchange rate?", "How do I send the news to a topic?",
         "什么是《工程新闻记录》？",
     ],
 )  # fmt: skip
