@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage,
 from bot.answering.policy import Looked
 from bot.answering.thinking import remark
 from bot.app import answerer_of, engine_of, library_of
-from bot.commands.output import result, result_json, say
+from bot.commands.output import piece, result, result_json, say
 from bot.settings import load
 from bot.terminal import Terminal
 from engine.interfaces import State
@@ -103,8 +102,7 @@ async def _wait_for(engine: Engine) -> None:
 def _show(event: AnswerEvent) -> None:
     match event:
         case Text(markdown):
-            sys.stdout.write(markdown)
-            sys.stdout.flush()
+            piece(markdown)
         case Notice(text) | InLine(text) if text:
             say(text)
 

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
+
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal obeys: pages and documents are written by others."""
+    return _CONTROL.sub("", _SEQUENCE.sub("", text))
+
+
+def piece(text: str) -> None:
+    """Print a piece of the result, flushed."""
+    sys.stdout.write(printable(text))
+    sys.stdout.flush()
 
 
 def result(text: str) -> None:
     """Print a line of the result, flushed."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    piece(f"{text}\n")
 
 
 def result_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own, flushed."""
-    result(json.dumps(value, ensure_ascii=False))
+    text = json.dumps(value, ensure_ascii=False)
+    result(_CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
 
 
 def say(text: str) -> None:
     """Tell the person at the terminal something beside the result."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
 
 
