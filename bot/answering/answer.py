@@ -80,6 +80,7 @@ class Answerer:
 
     async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
+            turn.unreadable()
             yield Notice(say(Say.EMPTY_QUESTION, turn.tongue))
             return
         if len(turn.asked.text.strip()) > self._limits.question_chars:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from bot.answering import links
 from bot.answering.events import Exchange, Notice, Passage
@@ -24,6 +24,8 @@ from engine.interfaces import Asker, ChatEngine
 from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
 from knowledge.interfaces import Live, SearchResult
 from knowledge.search.query import separated
+
+_NAME_CHARS: Final = 200
 
 
 class Search(Protocol):
@@ -71,6 +73,7 @@ class Finder:
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers, live=live)
                 shown = await self._placed(turn, result, anew=bool(filters))
         except (BadFilter, UnknownSource) as error:
+            turn.unreadable()
             return Notice(str(error))
         except KnowledgeError as error:
             return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
@@ -119,6 +122,11 @@ def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
     title, heading = hit.title, hit.heading
     if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
         text = visible(text)
-        title, heading = (without_foreign_links(visible(part), ()) for part in (title, heading))
+        title, heading = (_named(part) for part in (title, heading))
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
     return Passage(n, hit.source, hit.document, title, heading, hit.url, text, as_of, placed.since, hit.web)
+
+
+def _named(part: str) -> str:
+    """Return what a page calls itself or its part: one line, of no great length, that leads nowhere."""
+    return without_foreign_links(" ".join(visible(part).split()), ())[:_NAME_CHARS]

@@ -68,8 +68,10 @@ class Looked:
     """Links of the question itself that may not be read here."""
     look: WebLook | None = None
     """None: it was not asked."""
+    readable: bool = True
+    """Whether there was a question, with filters that can be meant."""
 
     @property
     def may_look(self) -> bool:
         """Whether somebody who wants it may have the web asked yet."""
-        return self.look is None and self.policy.mode != "off" and self.policy.searches
+        return self.readable and self.look is None and self.policy.mode != "off" and self.policy.searches

@@ -50,6 +50,10 @@ class Turn:
         """Return what people wrote in the conversation."""
         return (self.asked.text, *(exchange.question for exchange in self.asked.history))
 
+    def unreadable(self) -> None:
+        """Note that there is nothing to ask, on the web no more than here."""
+        self.web = replace(self.web, readable=False)
+
     def found(self, result: SearchResult) -> None:
         """Note what a search found and what it did on the web."""
         self.answerable, self.trouble, self.web = result.answerable, result.trouble, replace(self.web, look=result.web)

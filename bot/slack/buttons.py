@@ -16,6 +16,8 @@ ADD = "kvasir:add-page"
 """What the action of a button begins with that adds a page; its value is the page's address."""
 
 _VALUE = 2_000
+_HOST = 52
+"""Characters of a host in a button's text, of which Slack takes 75."""
 _ADDS = 4
 """Such buttons under one answer."""
 
@@ -72,10 +74,12 @@ def adds(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
 
 
 def _add(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:
-    label = f"添加此网页 [{n}]：{host}" if chinese else f"Add this page [{n}]: {host}"
+    # A host's end is what it is; whoever has one chooses what stands before that.
+    shown = host if len(host) <= _HOST else f"…{host[1 - _HOST :]}"
+    label = f"添加此网页 [{n}]：{shown}" if chinese else f"Add this page [{n}]: {shown}"
     return {
         "type": "button",
         "action_id": f"{ADD}:{n}",
-        "text": {"type": "plain_text", "text": label[:75]},
+        "text": {"type": "plain_text", "text": label},
         "value": url,
     }

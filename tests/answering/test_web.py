@@ -11,7 +11,8 @@ from bot.answering import web_words
 from bot.answering.events import Exchange
 from bot.answering.places import Placed, placed
 from bot.answering.policy import Policy, Why
-from knowledge.errors import FetchError, FetchUnreadable
+from knowledge.asking import OFF as OFF_HERE
+from knowledge.errors import BadFilter, FetchError, FetchUnreadable
 from knowledge.interfaces import LeftOut, OnWeb, WebLook
 from knowledge.web import live
 from knowledge.web.searching.web_search import NOTHING_LEFT
@@ -85,7 +86,14 @@ async def test_the_reason_is_told_in_the_asker_s_language(ask: Any, room: Any, q
 
 def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
     constants = [live.TOO_LATE, live.NOT_LISTED, live.TOO_MANY, live.NO_TEXT, live.DEFECT, live.NOBODY_SEARCHES]
-    constants += [live.SEARCH_FAILED, live.SEARCH_LATE, live.NOTHING_ALLOWED, NOTHING_LEFT, str(FetchError("secret"))]
+    constants += [
+        OFF_HERE,
+        live.SEARCH_FAILED,
+        live.SEARCH_LATE,
+        live.NOTHING_ALLOWED,
+        NOTHING_LEFT,
+        str(FetchError("secret")),
+    ]
     assert set(web_words.CHINESE) == set(constants)
     assert web_words.said(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
     assert web_words.said("It took too long.", "en") == "It took too long."
@@ -191,6 +199,13 @@ async def test_that_the_web_answers_alone_is_told(ask: Any, room: Any) -> None:
     assert heard.text.startswith("The strike at the port ends on Friday.")
 
 
+@pytest.mark.parametrize("question", ["???", "web:", "in: who?"])
+async def test_what_cannot_be_asked_is_not_offered_to_the_web(ask: Any, room: Any, question: str) -> None:
+    search = room.search([], error=BadFilter("A filter has no value."))
+    heard = await ask(question=question, search=search, policy=ON)
+    assert not heard.finished[0].web.may_look
+
+
 # ── In the prompt, and in what is shown ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -227,6 +242,17 @@ async def test_quoted_pages_lead_nowhere_else(ask: Any, room: Any) -> None:
     assert "**Port (news.example)** [1]" in heard.text
     assert "Read more at" in heard.text
     assert "evil" not in heard.text
+
+
+async def test_what_a_page_calls_itself_is_a_short_line(ask: Any, room: Any) -> None:
+    engine = room.engine(status=room.absent)
+    title = "Port\n\n# News\n" + "so long " * 400
+    search = room.search([page_hit(room, title=title)], web=look("x"))
+    heard = await ask(engine, question="web: when?", search=search, policy=ON)
+    (passage,) = heard.sources[0].passages
+    assert passage.title.startswith("Port # News so long")
+    assert len(passage.title) == 200
+    assert heard.text.splitlines()[0].startswith("**Port  News so long")
 
 
 async def test_what_nobody_sees_on_a_page_reaches_nobody(ask: Any, room: Any) -> None:

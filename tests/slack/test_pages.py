@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from bot.adding_pages import AddingPages
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.configuration import Access
+from bot.slack.buttons import adds
 from knowledge.interfaces import OnWeb
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
@@ -80,3 +82,14 @@ async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
 async def test_without_owners_there_is_no_such_button(tmp_path: Path) -> None:
     async with house(tmp_path, "socket", script=cited) as bot:
         assert actions(await bot.answer(await bot.ask("@Kvasir when?"))) == []
+
+
+def test_a_long_host_is_told_by_its_end() -> None:
+    """Slack takes 75 characters, and whoever has a domain chooses what stands before it."""
+    host = f"bank.example.{'a' * 60}.evil.example"
+    page = replace(PAGE, n=24, url=f"https://{host}/", web=replace(ON, host=host))
+    for chinese in (False, True):
+        (button,) = adds(Finished("engine", (page,), {}), chinese=chinese)
+        assert len(button["text"]["text"]) <= 75
+        assert button["text"]["text"].endswith("aaa.evil.example")
+        assert "bank" not in button["text"]["text"]
