@@ -102,7 +102,7 @@ async def test_ask_without_an_engine_quotes_and_says_so(place: Place, cache_with
     assert set(asked) == {"answer", "sources", "notices", "route", "web", "timings"}
     assert asked["route"] == "passages"
     assert "thirty days" in asked["answer"]
-    assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of"}
+    assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of", "web"}
     assert asked["notices"]
     assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
 

@@ -54,7 +54,7 @@ class Outcome:
 
 async def shown(library: Library) -> Answers:
     """Return what a search could show now."""
-    index = await library._searched()
+    index = await library._documents.searched()
     stored = [id_ async for ids in index.store.ids() for id_ in ids]
     rows = await index.manifest.current(stored, library._keys())
     texts = {row.chunk.id: row.chunk.text for row in await index.store.rows([row.id for row in rows])}
