@@ -38,7 +38,7 @@ def show(engine: Status, state: LibraryStatus, stream: TextIO, *, width: int | N
 
 def view(engine: Status, state: LibraryStatus, now: datetime, *, narrow: bool) -> RenderableType:
     """Return what is shown."""
-    sources = [s for s in state.sources if s.kind != "push" or s.documents or s.failed or s.error]
+    sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
     parts: list[RenderableType] = [_facts(engine, state), Text()]
     parts += [_stacked(source, now) for source in sources] if narrow else [_table(sources, now)]
     troubles = [line for source in sources for line in _troubles(source, now)]

@@ -1,17 +1,22 @@
-"""Single pages of the web that owners have added (``page_list``): each is one document, read again with every sync."""
+"""Single pages of the web that owners have added (``page_list``): each is one document, read again with every sync.
+
+What is on the list is listed, whatever its site says: a page that does not answer keeps what it said, and one that is
+gone or wants a login is shown to nobody. So no site that is down delays another's page, or one that is taken out.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from knowledge.errors import FetchError, FetchTooLarge, SourceError, SourceMisconfigured, SourceUnavailable
+from knowledge.errors import FetchError, FetchTooLarge, SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes
 from knowledge.sources.crawl import TOO_LARGE, TYPES, visit_of
-from knowledge.sources.host import MAY_BE_GONE, Host, Pace, plain
+from knowledge.sources.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.sources.page_list import AddedPage, PageList
 from knowledge.sources.reader import Reader
 from knowledge.sources.registry import Kind
@@ -21,6 +26,7 @@ from knowledge.sources.website import content_of
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetcher
 from knowledge.web.guard import Rules, rules
+from knowledge.web.page import LOGIN
 
 _PAGE_S = 60.0
 _DELAY_S = 0.5
@@ -51,12 +57,14 @@ class PagesSource:
         self._reader = Reader()
         self._spool = Spool(context.state_dir / "spool")
         self._visits: Mapping[str, Visit] = {}
+        self._lost: Mapping[str, str] = {}
+        """Why pages could not be read, by document."""
 
     def list(self) -> AsyncIterator[Sequence[Listed]]:
         """Yield the pages.
 
         Raises:
-            SourceError: the list cannot be read, or some pages did not answer; the others were listed.
+            SourceError: the list cannot be read.
 
         """
         return kept_alive(self._listing())
@@ -70,6 +78,8 @@ class PagesSource:
         """
         if listed.document not in {page.document for page in await asyncio.to_thread(self._list.pages)}:
             raise SourceError(f"{listed.document} was taken out. Nothing needs to be done.")
+        if listed.document in self._lost:
+            raise SourceError(self._lost[listed.document])
         visit = self._visits.get(listed.document)
         data = self._spool.get(listed.document, listed.version)
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
@@ -85,31 +95,26 @@ class PagesSource:
 
     async def close(self) -> None:
         """Close connections, and drop what was kept for this sync."""
-        self._visits = {}
+        self._visits, self._lost = {}, {}
         await asyncio.to_thread(self._spool.clear)
         await self._reader.close()
         await self._fetcher.close()
 
     async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
         visits: dict[str, Visit] = {}
-        self._visits = visits
         lost: dict[str, str] = {}
-        pages = await asyncio.to_thread(self._list.pages)
-        for page in pages:
+        self._visits, self._lost = visits, lost
+        for page in await asyncio.to_thread(self._list.pages):
             try:
                 visit, data = await self._looked_at(page.url)
-            except _Gone:
-                continue
             except SourceError as error:
                 lost[page.document] = str(error)
+                yield [self._unread(page, error)]
                 continue
             visits[page.document] = visit
             if data is not None:
                 await asyncio.to_thread(self._spool.put, page.document, visit.version, data)
             yield [self._listed(page, visit)]
-        if lost:
-            kind = SourceUnavailable if len(lost) == len(pages) else SourceError
-            raise kind(f"{next(iter(lost.values()))} What is known of it stays.")
 
     def _listed(self, page: AddedPage, visit: Visit) -> Listed:
         return Listed(
@@ -118,7 +123,16 @@ class PagesSource:
             size_bytes=visit.size_bytes,
             modified_at=visit.modified_at,
             url=visit.address,
-            readers=self._context.readers,
+            readers=frozenset() if visit.unreadable == LOGIN else self._context.readers,
+        )
+
+    def _unread(self, page: AddedPage, error: SourceError) -> Listed:
+        """List a page that cannot be read now; its version is of the reason, so that each one is told once."""
+        return Listed(
+            document=page.document,
+            version=f"unread {hashlib.sha256(str(error).encode()).hexdigest()[:16]}",
+            url=page.url,
+            readers=frozenset() if isinstance(error, _Gone) else self._context.readers,
         )
 
     async def _looked_at(self, url: str) -> tuple[Visit, bytes | None]:
@@ -141,14 +155,15 @@ class PagesSource:
         except FetchError as error:
             raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status in MAY_BE_GONE:
-            raise _Gone(f"{plain(url)} is gone, or is not for everybody any more.")
+            what = "not for everybody" if found.status in DENIED else "gone"
+            raise _Gone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
         if found.status != _OK:
             raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
         return await visit_of(found, found.url, site, self._reader, self._context.now()), found.data
 
 
 class _Gone(SourceError):
-    """A page that is no more."""
+    """A page that is no more, or not for everybody any more."""
 
 
 def build(context: SourceContext, options: PagesOptions) -> PagesSource:

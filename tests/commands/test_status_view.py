@@ -52,9 +52,11 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
 
 
 def test_nothing_to_look_at_is_said() -> None:
-    text = shown(source("docs", next_at=NOW + timedelta(days=2)), source("added", kind="push", documents=0, hours=None))
+    unused = [source(kind, kind=kind, documents=0, hours=None) for kind in ("push", "pages")]
+    text = shown(source("docs", next_at=NOW + timedelta(days=2)), *unused)
     assert "Nothing needs a look." in text
-    assert "added" not in text
+    assert "push" not in text
+    assert "pages" not in text
 
 
 def test_index_store_and_other_processes() -> None:

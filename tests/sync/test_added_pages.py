@@ -1,0 +1,112 @@
+"""Pages that owners add, through the whole library: one whose site is down or gone is no other page's trouble."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.adding_pages import AddingPages
+from knowledge.interfaces import Source
+from knowledge.library import Library
+from knowledge.opening import passages_of
+from knowledge.parsing import Parser
+from knowledge.settings import SourceSpec
+from knowledge.sources import registry
+from tests.sources.web_site import Reply, WebSite
+from tests.sources_bench import memories
+from tests.sync.library_bench import Bench, texts
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+BUSY = Reply("busy", 503, headers={"Retry-After": "0"})
+LOGIN = '<form action="/login"><input name="user"><input type="password" name="password"></form>'
+
+
+@dataclass
+class House:
+    """Two pages that are found, on one site."""
+
+    site: WebSite
+    library: Library
+    adding: AddingPages
+
+    def url(self, name: str) -> str:
+        return f"{self.site.url}/{name}"
+
+    async def added(self, name: str, text: str) -> str | None:
+        self.site.page(f"/{name}", f"<p>{text}</p>")
+        return await self.kept(name)
+
+    async def kept(self, name: str) -> str | None:
+        page = await self.adding.keep(self.url(name), by="ada")
+        assert page is not None
+        return await self.adding.take_in(page.document)
+
+    async def found(self, query: str) -> list[str]:
+        return await texts(self.library, query, limit=20)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        site = WebSite()
+        await site.start()
+        stack.push_async_callback(site.stop)
+        parser = Parser()
+        stack.push_async_callback(parser.close)
+        bench = Bench(tmp_path, None)
+        bench.passages = passages_of(parser, bench.embedder)
+        spec = SourceSpec("pages", "pages", {"allow_hosts": [site.host]}, tmp_path)
+        source: Source = registry.build(spec, tmp_path / "sources", memories())
+        stack.push_async_callback(source.close)
+        library = await stack.enter_async_context(bench.library(source))
+        house = House(site, library, AddingPages(spec, tmp_path, library))
+        assert await house.added("harbour", "The harbour opens at seven.") is None
+        assert await house.added("quay", "The quay is closed on Sundays.") is None
+        yield house
+
+
+async def test_a_page_is_found_though_another_does_not_answer(house: House) -> None:
+    house.site.pages["/quay"] = BUSY
+    assert await house.added("mole", "The mole has a lighthouse.") is None
+    assert "The mole has a lighthouse." in await house.found("mole lighthouse")
+    assert "The quay is closed on Sundays." in await house.found("quay closed"), "it stays as it was known"
+    (status,) = (await house.library.status()).sources
+    assert (status.failed, status.error) == (1, None)
+    assert "503" in status.failures[0].reason
+
+
+async def test_a_page_is_taken_out_though_others_do_not_answer(house: House) -> None:
+    house.site.pages["/quay"] = BUSY
+    assert await house.adding.take_away(house.url("harbour"))
+    assert "The harbour opens at seven." not in await house.found("harbour opens")
+    assert "The quay is closed on Sundays." in await house.found("quay closed")
+    house.site.page("/quay", "<p>The quay is closed on Sundays.</p>")
+    report = (await house.library.refresh()).sources["pages"]
+    assert (report.ok, report.failed, report.held) == (True, 0, 0)
+
+
+@pytest.mark.parametrize("status", [404, 410, 401, 403])
+async def test_a_page_that_is_gone_when_it_is_added_is_not_said_to_be_found(house: House, status: int) -> None:
+    house.site.pages["/mole"] = Reply("no", status)
+    why = await house.kept("mole")
+    assert why is not None
+    assert house.url("mole") in why
+
+
+@pytest.mark.parametrize("reply", [Reply("no", 404), Reply("no", 403), Reply(LOGIN)], ids=["gone", "denied", "login"])
+async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(house: House, reply: Reply) -> None:
+    for name in ("harbour", "quay"):
+        house.site.pages[f"/{name}"] = reply
+    report = (await house.library.refresh()).sources["pages"]
+    assert (report.failed, report.held) == (2, 0)
+    assert await house.found("harbour opens quay closed") == []
+    house.site.page("/harbour", "<p>The harbour opens at seven.</p>")
+    assert (await house.library.refresh()).sources["pages"].failed == 1
+    assert await house.found("harbour opens") == ["The harbour opens at seven."]
+    assert await house.adding.take_away(house.url("quay"))
+    assert (await house.library.refresh()).ok
