@@ -23,7 +23,7 @@ from bot.slack import render, words
 from bot.slack.buttons import ADD, LOOK, Pressed
 from bot.slack.calls import Calls
 from bot.slack.command import COMMAND, THINK
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackMissingScope
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
 from bot.slack.home import home_view
 from bot.slack.kb import APPROVE, Kb, Typed
@@ -169,6 +169,10 @@ class Desk:
         if pressed.user_team not in {"", self.me.team}:
             return  # another company's people are not answered from ours
         try:
+            if not self.answer_in_shared and await self._is_shared(pressed.channel):
+                both = f"{_SHARED.english}\n{_SHARED.chinese}"
+                await self._ephemeral(pressed.channel, pressed.user, both, pressed.thread_ts)
+                return
             begun = await self.looking.again(pressed)
         except (LedgerError, SlackError) as error:
             await self._ephemeral(pressed.channel, pressed.user, render.escape(self.apology(error)), pressed.thread_ts)
@@ -178,11 +182,30 @@ class Desk:
             text = f"{told.english}\n{told.chinese}"
             await self._ephemeral(pressed.channel, pressed.user, text, pressed.thread_ts)
 
+    async def _is_shared(self, channel: str) -> bool:
+        """Tell whether another company reads a channel by now: unlike a message, a press does not say so.
+
+        Raises:
+            SlackError: Slack cannot be asked.
+
+        """
+        if channel.startswith("D"):
+            return False
+        try:
+            found = await self.calls.call("conversations.info", channel=channel)
+        except SlackMissingScope:
+            return False  # of group messages Slack tells with a right that is not asked for
+        return bool((found.get("channel") or {}).get("is_ext_shared"))
+
+
+_SHARED = words.Words(
+    "This channel is shared with another company, so I do not answer here. Ask me in a direct message.",
+    "此频道与其他公司共享，我不在这里作答。请在内部频道或私信中问我。",
+)
+
 
 def _shared(text: str) -> str:
-    if render.is_chinese(text):
-        return "此频道与其他公司共享，我不在这里作答。请在内部频道或私信中问我。"
-    return "This channel is shared with another company, so I do not answer here. Ask me in a direct message."
+    return _SHARED.chinese if render.is_chinese(text) else _SHARED.english
 
 
 async def _nothing() -> None:

@@ -116,3 +116,14 @@ async def test_a_question_is_asked_again_as_it_reads_now(tmp_path: Path) -> None
         await bot.box.wait_delivered()
         await press(bot, first)
         await bot.answer(root, "On the web: who owns it?")
+
+
+async def test_in_a_channel_that_is_shared_by_now_nothing_is_answered_anew(tmp_path: Path) -> None:
+    """The answer was given while the channel was the company's own; a press does not say that it is not any more."""
+    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+        first = await bot.answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
+        await bot.box.control("POST", "channel", {"channel": "#general", "shared_externally": True})
+        await press(bot, first)
+        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "another company" in shown(m), person="bo")
+        await bot.settled()
+        assert len(bot.answerer.asked) == 1
