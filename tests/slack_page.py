@@ -16,6 +16,9 @@ from playwright.async_api import Browser, Locator, Page, Route, async_playwright
 
 from tests.slack_sandbox import BOT_USER
 
+# A browser on a busy machine takes longer than the five seconds that Playwright gives it.
+expect.set_options(timeout=40_000)
+
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 

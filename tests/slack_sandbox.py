@@ -128,7 +128,7 @@ class Box:
     async def wait_for_message(
         self,
         predicate: Callable[[Json], object],
-        deadline_s: float = 10.0,
+        deadline_s: float = 40.0,
         *,
         channel: str = "#general",
         person: str = "ada",
@@ -143,7 +143,7 @@ class Box:
         await self.wait_until(there, deadline_s, f"message in {channel}")
         return found[0]
 
-    async def wait_until(self, there: Callable[[], Any], deadline_s: float = 10.0, what: str = "condition") -> None:
+    async def wait_until(self, there: Callable[[], Any], deadline_s: float = 40.0, what: str = "condition") -> None:
         """Wait until an (async) predicate holds."""
         ends = time.monotonic() + deadline_s
         while True:
@@ -154,7 +154,7 @@ class Box:
                 raise AssertionError(f"no {what} within {deadline_s} s; state: {await self.control('GET', 'state')}")
             await asyncio.sleep(_POLL_S)
 
-    async def wait_connected(self, deadline_s: float = 15.0) -> None:
+    async def wait_connected(self, deadline_s: float = 40.0) -> None:
         """Wait until the app is connected."""
 
         async def there() -> bool:
@@ -162,7 +162,7 @@ class Box:
 
         await self.wait_until(there, deadline_s, "connected app")
 
-    async def wait_delivered(self, deadline_s: float = 15.0) -> None:
+    async def wait_delivered(self, deadline_s: float = 40.0) -> None:
         """Wait until no event is under way any more."""
 
         async def there() -> bool:
@@ -210,7 +210,7 @@ async def sandbox_process(state: Path, *arguments: str) -> AsyncIterator[Box]:
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, start_new_session=True)
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         base_url = line.split()[-1]
         async with aiohttp.ClientSession() as session:
             yield Box(base_url, credentials_in(folder), session)

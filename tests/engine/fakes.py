@@ -151,7 +151,7 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
     raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
-async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
     """Wait until something is so; a test that waits in vain fails here."""
     async with asyncio.timeout(deadline_s):
         while not condition():  # noqa: ASYNC110  # what is waited for is another process

@@ -20,6 +20,7 @@ from engine.lifecycle import Event
 from engine.supervisor import Crashes, Policy, Supervisor, Surroundings
 from tests.engine.fakes import alive, until
 from tests.engine.owner import FAST, KEY, supervisor
+from tests.services import free_ports
 
 
 def _pids(folder: Path) -> list[int]:
@@ -91,7 +92,7 @@ async def test_one_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
 async def test_a_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
     seen: list[Status] = []
     board = _board(seen)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await supervisor(tmp_path, board, "crash").run()
     assert board.status.state is State.FAILED
     assert "status 1: RuntimeError: Not enough memory." in board.status.detail
@@ -117,7 +118,7 @@ async def test_it_comes_up_again_after_crashes_and_after_a_kill(tmp_path: Path) 
 async def test_a_start_that_hangs_counts_as_a_crash(tmp_path: Path) -> None:
     board = _board()
     policy = Policy(start_deadline_s=0.6, ready_poll_s=0.05, first_delay_s=0.01, crashes=2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await supervisor(tmp_path, board, "stuck", policy=policy).run()
     assert board.status.state is State.FAILED
     assert "was not ready within" in board.status.detail
@@ -158,12 +159,10 @@ async def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
 async def test_a_port_taken_meanwhile(tmp_path: Path) -> None:
     """The start fails on the taken port and the next one takes another."""
     board = _board()
-    with socket.socket() as taken, socket.socket() as free:
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        free.bind(("127.0.0.1", 0))
-        ports = iter([taken.getsockname()[1], free.getsockname()[1]])
-        free.close()
+        ports = iter([taken.getsockname()[1], *free_ports(1)])
         async with _running(supervisor(tmp_path, board, surroundings=Surroundings(port=lambda: next(ports)))):
             await until(lambda: board.status.state is State.READY)
 
@@ -174,7 +173,7 @@ async def test_a_server_without_its_port_that_does_not_end_is_not_waited_for(tmp
     seen: list[Status] = []
     board = _board(seen)
     async with _running(supervisor(tmp_path, board)):
-        await until(lambda: board.status.state is State.READY, 10)
+        await until(lambda: board.status.state is State.READY)
     assert any("another program took its port" in status.detail for status in seen)
 
 
@@ -186,7 +185,7 @@ async def test_cancelled_at_any_time_nothing_is_left(tmp_path: Path, after: str)
     task = asyncio.create_task(supervisor(tmp_path, board).run())
     await until(lambda: after == "nothing" or (tmp_path / after).exists())
     task.cancel()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.wait([task])
     assert task.cancelled()
 
@@ -200,7 +199,7 @@ async def test_an_impatient_second_cancel_does_not_leave_anything(tmp_path: Path
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0.02)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.wait([task])
     assert not any(alive(pid) for pid in _pids(tmp_path))
 

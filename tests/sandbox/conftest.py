@@ -61,7 +61,7 @@ class Listener:
             return [request for request in self.got if predicate(request)]
 
         async with self._news:
-            await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), 10)
+            await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), 40)
         return found()
 
     def events(self, kind: str) -> list[dict[str, Any]]:

@@ -215,17 +215,17 @@ async def test_the_command_prints_no_secret_and_ends_when_told(tmp_path: Path) -
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*argv, "--port", "0", stdout=pipe, stderr=pipe)
     assert process.stdout
-    line = await asyncio.wait_for(process.stdout.readline(), 20)
+    line = await asyncio.wait_for(process.stdout.readline(), 60)
     port = line.decode().strip().rpartition(":")[2]
     told = b""
     for state, remedy in ((tmp_path, "stop it first"), (tmp_path / "other", "--port")):
         other = [sys.executable, "-m", "bot.sandbox", "--state", str(state), "--port", port]
         second = await asyncio.create_subprocess_exec(*other, stdout=pipe, stderr=pipe)
-        told = (await asyncio.wait_for(second.communicate(), 20))[1]
+        told = (await asyncio.wait_for(second.communicate(), 60))[1]
         assert second.returncode == 1
         assert remedy in told.decode()
     os.kill(process.pid, signal.SIGTERM)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert (out, err) == (b"", b"")
     secrets = json.loads((tmp_path / "credentials.json").read_text()).values()
@@ -240,9 +240,9 @@ async def test_it_ends_with_the_one_who_started_it(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
     assert process.stdout
     assert process.stdin
-    await asyncio.wait_for(process.stdout.readline(), 20)
+    await asyncio.wait_for(process.stdout.readline(), 60)
     process.stdin.close()
-    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_two_pages_of_one_session(tmp_path: Path) -> None:

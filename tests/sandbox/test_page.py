@@ -6,12 +6,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
+from tests.services import free_ports
 from tests.slack_page import chromium, open_page, write
 from tests.slack_sandbox import TEAM_ID, Box, sandbox
 
@@ -305,11 +305,11 @@ async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
 
 async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path, browser: Browser) -> None:
     """It connects again by itself, with a session anew, and goes on."""
-    async with sandbox(tmp_path) as box:
+    [port] = free_ports(1)
+    async with sandbox(tmp_path, port=port) as box:
         page = await browser.new_page()
         await page.goto(box.base_url)
         await expect(page.locator(".room").first).to_be_visible()
-        port = urlsplit(box.base_url).port
     await expect(page.locator(".lost")).to_be_visible()
     async with sandbox(tmp_path, port=port) as box:
         await box.say("bo", "#general", "meanwhile")

@@ -246,7 +246,7 @@ async def test_a_source_tells_that_something_was_said(house: House) -> None:
         assert not noticed.done()
         assert [batch async for batch in batches][-1] == []
         await house.box.say("ada", "#general", "news")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await noticed
     await changes.aclose()  # type: ignore[attr-defined]
 

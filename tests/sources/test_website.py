@@ -399,7 +399,7 @@ async def test_a_page_that_hangs_its_reader_costs_that_page_alone(site: WebSite,
     site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
     made = source(site, tmp_path)
     assert isinstance(made, WebsiteSource)
-    made._reader = Reader(deadline_s=2.0)
+    made._reader = Reader(deadline_s=5.0)
     readers, found = await listing_beside_a_watch(made)
     assert set(found) == {"/", "a", "b", "b/c"}
     assert len(readers) > 1, "the loop was held up, or nobody was killed for it"

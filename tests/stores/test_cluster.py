@@ -203,8 +203,9 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         assert (report.error, report.added, report.deleted) == (None, 25, 25)
         asked.gone |= {*deleted, *closed}
         before = asked.asked
-        await asyncio.sleep(0.5)
-        assert asked.asked > before
+        async with asyncio.timeout(30):
+            while asked.asked <= before + 10:  # noqa: ASYNC110 - the questions go on by themselves
+                await asyncio.sleep(0.02)
         await asyncio.to_thread(used.start)
         stale = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
         witness = Witness(stale)

@@ -479,7 +479,7 @@ async def test_another_process_writes_and_is_seen_at_once(bench: Bench) -> None:
             assert f"theirs {n}" in await found(store, "term alpha")
     finally:
         child.stdin.close()
-        await asyncio.wait_for(child.wait(), 20)
+        await asyncio.wait_for(child.wait(), 60)
     assert await store.count() == 4
 
 

@@ -27,6 +27,8 @@ from tests.web.certificates import Authority
 
 INDEX = "kvasir_0a1b2c3d"
 QUICK = Limits(open_s=2, read_s=1, write_s=1)
+UNHURRIED = Limits(open_s=10, read_s=5, write_s=3)
+"""For a server that answers as well: on a busy machine it may take more than a second."""
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,8 @@ async def test_a_server_that_comes_up_after_the_start_is_used_then(tmp_path: Pat
     """Also when its first words are a refusal: what is wrong is said by every call until it is mended."""
     with weaviate_server(tmp_path) as server:
         server.kill()
-        store = WeaviateStore(server.url, server.grpc_url, server.api_key, limits=QUICK)
-        stranger = WeaviateStore(server.url, server.grpc_url, "not-a-key-of-theirs", limits=QUICK)
+        store = WeaviateStore(server.url, server.grpc_url, server.api_key, limits=UNHURRIED)
+        stranger = WeaviateStore(server.url, server.grpc_url, "not-a-key-of-theirs", limits=UNHURRIED)
         for one in (store, stranger):
             await one.open(INDEX, DIMENSIONS)
         with pytest.raises(StoreUnavailable):
@@ -115,7 +117,7 @@ async def test_a_server_that_comes_up_after_the_start_is_used_then(tmp_path: Pat
 
 @pytest.mark.slow
 async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> None:
-    store = WeaviateStore(mortal.url, mortal.grpc_url, mortal.api_key, limits=QUICK)
+    store = WeaviateStore(mortal.url, mortal.grpc_url, mortal.api_key, limits=UNHURRIED)
     await store.open(INDEX, DIMENSIONS)
     await store.write([row("a")])
     mortal.kill()
@@ -128,18 +130,18 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
         lambda: anext(aiter(store.ids())),
     )
     for call in calls:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL"):
                 await call()
     await asyncio.to_thread(mortal.start)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await store.write([row("b")])
+                found = await store.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))
                 break
-            except StoreUnavailable:  # the channel waits before it connects again
+            except StoreUnavailable:  # each of the two channels waits before it connects again
                 await asyncio.sleep(0.1)
-    found = await store.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))
     assert {candidate.chunk.id for candidate in found} == {"a", "b"}
     await store.close()
 
