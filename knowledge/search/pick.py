@@ -111,7 +111,8 @@ class _Copies:
         return self._opening(one.candidate.chunk.text) in self._openings and self._same(one)
 
     def _same(self, one: Scored) -> bool:
-        for key in self._keys(one.candidate):
+        keys = tuple(self._keys(one.candidate))
+        for key in keys:
             best = self._best.get(key)
             if best is None:
                 continue
@@ -120,6 +121,8 @@ class _Copies:
             if len(key) == 1 or newer is not None:  # versions tell nothing apart only where dates do
                 if newer and self._path(one.candidate) == self._path(best.candidate):
                     self._newest[best.candidate.chunk.id] = one
+                for other in keys:  # its words may be shown in the best's place: who else has them is a copy too
+                    self._best.setdefault(other, best)
                 return True
         return False
 

@@ -109,6 +109,11 @@ def test_the_newest_copy_counts_even_where_it_ranks_after_the_last_that_is_shown
     assert ids(ranked, limit=2, made={"a": NEW, "z": OLD}) == ["a", "o0"]
 
 
+def test_what_has_the_newest_copys_words_is_a_copy_as_well() -> None:
+    ranked = [scored("a", "v1.3.0 is out"), scored("b", "v1.2.0 is out"), scored("c", "v1.2.0 is out")]
+    assert ids(ranked, words="nine", made={"a": OLD, "b": NEW, "c": None}) == ["b"]
+
+
 def test_a_copy_under_another_title_leaves_the_better_one_its_place() -> None:
     """The title may be why it ranks first: an office of that town."""
     ranked = [scored("a", "Nine to five.", title="London"), scored("b", "Nine to five.", title="Berlin")]

@@ -164,7 +164,8 @@ async def test_a_file_that_keeps_changing_is_an_error_and_never_half_of_two(root
     writer.start()
     try:
         with pytest.raises(SourceError, match="keeps changing"):
-            await source.read(listed)
+            for _ in range(50):  # on a busy machine the writer may rest during a whole read, which is right then
+                assert len((await source.read(listed)).data) == 40_000_000
     finally:
         stop.set()
         writer.join()
