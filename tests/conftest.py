@@ -6,8 +6,8 @@ import gc
 
 from hypothesis import settings
 
-# By --hypothesis-profile: `make check` looks at few examples, `make test` at the same 100 each time, and whoever has time
-# at many: what is found by luck is found there, and does not stop a change that has nothing to do with it.
+# By --hypothesis-profile: `make check` looks at few examples, `make test` at the same 100 each time, and whoever has
+# time at many. What luck finds is found there, and stops no change that has nothing to do with it.
 settings.register_profile("kvasir", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("check", settings.get_profile("kvasir"), max_examples=20, derandomize=False)
 settings.register_profile("long", settings.get_profile("kvasir"), max_examples=2000, derandomize=False)

@@ -20,6 +20,8 @@ from engine.errors import EngineInterrupted
 from tests.slack.room import Bot, Held, Script, body, bot_in, finished, house, saying, shown
 from tests.slack_sandbox import sandbox
 
+pytestmark = pytest.mark.slow
+
 WHOLE = "You asked: how?"
 
 

@@ -346,6 +346,7 @@ async def terminator(context: ssl.SSLContext, url: str) -> AsyncIterator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_a_companys_own_authority_is_trusted_by_rest_and_grpc(weaviate: WeaviateServer, tmp_path: Path) -> None:
     """One file for both, beside the public authorities; without it neither connects."""
     authority = Authority(tmp_path)

@@ -170,6 +170,7 @@ async def replaced_while_searched(bench: Bench, handbook: Any, replacements: int
         return searches
 
 
+@pytest.mark.slow
 async def test_a_search_during_replacements_finds_the_old_or_the_new_and_no_mix(bench: Bench, handbook: Any) -> None:
     assert await replaced_while_searched(bench, handbook, 5) > 5
 

@@ -173,6 +173,7 @@ async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: 
         await store.close()
 
 
+@pytest.mark.slow
 async def test_a_store_that_lost_everything_is_noted_in_transactions_that_stay_short(rig: Any) -> None:
     """Each has a deadline: in one, a large index could never be put right."""
     for n in range(3):

@@ -378,6 +378,7 @@ async def test_a_sync_cancelled_anywhere_goes_on_next_time(rig: Any, step: int, 
     assert await rig.agree()
 
 
+@pytest.mark.slow
 async def test_large_documents_of_all_sources_are_held_within_one_budget_until_they_are_flipped(
     rig: Any, new_source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

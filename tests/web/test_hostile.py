@@ -30,6 +30,8 @@ from knowledge.web.unpacking import Unpacker
 from tests.web.hostile import HOSTILE, LIMITS, OK, drip, fetched, pour, says, scheme_of
 from tests.web.proxying import raw_server
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FLAT_KB = 24_000
 """Twice what a body at the limit takes, packed and unpacked, and what a server in the same process holds."""
