@@ -195,6 +195,14 @@ def judge_led(url: str, source: Target, rules: Rules) -> Target:
     return target
 
 
+def leads_to_named(url: str, rules: Rules) -> bool:
+    """Say whether a URL that may be asked for leads to a host that the operator named."""
+    try:
+        return rules.names(judge_url(url, rules).host)
+    except FetchRefused:
+        return False
+
+
 def judge_address(address: str, host: str, rules: Rules) -> None:
     """Say no to an address at which a host may not be dialled.
 

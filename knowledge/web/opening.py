@@ -9,7 +9,7 @@ from pathlib import Path
 from knowledge.web.cache import PageCache
 from knowledge.web.dialling import Resolve, resolve_by_system
 from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import rules
+from knowledge.web.guard import leads_to_named, rules
 from knowledge.web.live import Embedder, LiveWeb
 from knowledge.web.pages import Pages
 from knowledge.web.searching.registry import providers
@@ -30,8 +30,9 @@ async def open_live(
     own = rules(live.private, web.ports, live.only)
     async with contextlib.AsyncExitStack() as stack:
         pages = await stack.enter_async_context(open_pages(live, web, folder, resolve=resolve))
-        search = WebSearch(providers(live.search, web, own)) if live.search.order else None
-        if search is not None:
+        search = None
+        if live.search.order:
+            search = WebSearch(providers(live.search, web, own), inside=lambda url: leads_to_named(url, own))
             stack.push_async_callback(search.close)
         yield LiveWeb(live.only, pages=pages, search=search, embedder=embedder)
 

@@ -21,6 +21,7 @@ class Brave:
     """Searches by Brave; the key goes in ``X-Subscription-Token``."""
 
     name = "brave"
+    own = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         self._api = Api(Service("Brave Search", url, {"X-Subscription-Token": key}), fetcher)

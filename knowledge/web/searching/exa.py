@@ -23,6 +23,7 @@ class Exa:
     """Searches by Exa; the key goes in ``x-api-key``."""
 
     name = "exa"
+    own = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         self._api = Api(Service("Exa", url, {"x-api-key": key}), fetcher)

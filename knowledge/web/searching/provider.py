@@ -27,6 +27,10 @@ class Provider(Protocol):
     def name(self) -> str:
         """Return its name in the configuration."""
 
+    @property
+    def own(self) -> bool:
+        """Say whether it is the operator's own, so that what it finds may lie on the operator's own hosts."""
+
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
         """Return at most ``limit`` pages, the best first.
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from yarl import URL
 
+from knowledge.errors import FetchRefused
 from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import Rules, rules
+from knowledge.web.guard import Rules, judge_url, rules
 from knowledge.web.searching.brave import Brave
 from knowledge.web.searching.exa import Exa
 from knowledge.web.searching.provider import Provider
@@ -40,7 +41,8 @@ def _provider(name: str, search: SearchSettings, web: WebSettings, own: Rules) -
     if name in KEYED and name in search.keys:
         return KEYED[name](search.keys[name], Fetcher(web))
     if name == "searxng" and search.searxng_url:
-        return Searxng(search.searxng_url, Fetcher(web, only(search.searxng_url)))
+        fetcher = Fetcher(web, only(search.searxng_url))
+        return Searxng(search.searxng_url, fetcher, own=_stands_inside(search.searxng_url, own))
     if name == "sitemap" and search.sites:
         return Sitemaps(search.sites, Fetcher(web, own))
     raise ValueError(f"the search provider {name} cannot be asked: there is none, or it lacks its key or address")
@@ -58,3 +60,15 @@ def only(address: str) -> Rules:
         raise ValueError("the address of a search provider begins with http:// or https://")
     host = f"[{url.raw_host}]" if ":" in url.raw_host else url.raw_host
     return Rules(ports=frozenset(), allowed=rules([f"{host}:{url.port}"]).allowed)
+
+
+def _stands_inside(address: str, own: Rules) -> bool:
+    """Say whether an address shows by itself that it is of the operator's network, or its host is named as such."""
+    url = URL(address)
+    if own.names(url.raw_host or ""):
+        return True
+    try:
+        judge_url(str(url.with_port(None).origin()), Rules())
+    except FetchRefused:
+        return True
+    return False

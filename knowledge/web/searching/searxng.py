@@ -19,11 +19,12 @@ _FORBIDDEN = frozenset({401, 403})
 
 
 class Searxng:
-    """Searches by a SearXNG that the operator runs; it is told no key."""
+    """Searches by a SearXNG, which is told no key; ``own`` says whether the operator runs it."""
 
     name = "searxng"
 
-    def __init__(self, url: str, fetcher: Fetcher) -> None:
+    def __init__(self, url: str, fetcher: Fetcher, *, own: bool = False) -> None:
+        self.own = own
         service = Service(
             "SearXNG",
             f"{url.rstrip('/')}/search",

@@ -24,6 +24,7 @@ class Serper:
     """Searches by Serper; the key goes in ``X-API-KEY``."""
 
     name = "serper"
+    own = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         self._api = Api(Service("Serper", url, {"X-API-KEY": key}), fetcher)

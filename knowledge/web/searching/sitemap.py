@@ -41,6 +41,7 @@ class Sitemaps:
     """Searches the sites that an operator listed. Their sitemaps are read by the first search, and kept for an hour."""
 
     name = "sitemap"
+    own = True
 
     def __init__(self, sites: Sequence[str], fetcher: Fetcher, *, now: Callable[[], float] = time.monotonic) -> None:
         """Raise ``ValueError`` where an address is none."""

@@ -22,6 +22,7 @@ class Tavily:
     """Searches by Tavily; the key goes in ``Authorization``."""
 
     name = "tavily"
+    own = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         keys = {"Authorization": f"Bearer {key}"}

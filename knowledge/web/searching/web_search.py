@@ -59,9 +59,23 @@ class _Wish:
 
 
 class WebSearch:
-    """Asks providers in order. Safe from several tasks of one loop."""
+    """Asks providers in order. Safe from several tasks of one loop.
 
-    def __init__(self, providers: Sequence[Provider], *, now: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        inside: whether a URL leads to a host of the operator's own. Such results are believed of the operator's own
+            providers alone: what strangers write does not choose what is asked of the operator's network.
+        now: seconds of a monotonic clock.
+
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        *,
+        inside: Callable[[str], bool] = lambda _: False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inside = inside
         self._providers = [(provider, Breaker(now)) for provider in providers]
         self._memory = _Memory(now)
 
@@ -107,6 +121,7 @@ class WebSearch:
             given_s = left_s * SHARE if others else left_s
             try:
                 found = await _asked(provider, breaker, wish, given_s)
+                found = tuple(one for one in found if provider.own or not self._inside(one.url))[: wish.limit]
             except ProviderError as error:
                 troubles.append(str(error))
                 continue
@@ -134,7 +149,7 @@ async def _asked(provider: Provider, breaker: Breaker, wish: _Wish, within_s: fl
         raise
     breaker.succeeded()
     _log.info("searched by %s: %d results in %.2f s", provider.name, len(found), time.monotonic() - began)
-    return tuple(chosen(found, wish.domains))[: wish.limit]
+    return tuple(chosen(found, wish.domains))
 
 
 def _told(breaker: Breaker, error: ProviderError) -> None:

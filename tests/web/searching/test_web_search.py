@@ -241,6 +241,7 @@ class Counting:
     """A provider that finds one page for everything."""
 
     name = "counting"
+    own = False
 
     def __init__(self) -> None:
         self.asked = 0

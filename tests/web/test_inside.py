@@ -1,0 +1,104 @@
+"""What strangers find does not choose what is asked of hosts that the operator named; one's own search does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from knowledge.interfaces import Live
+from knowledge.web.guard import Rules, leads_to_named, rules
+from knowledge.web.live import LiveWeb
+from knowledge.web.opening import open_live
+from knowledge.web.proxies import Proxies, Proxy
+from knowledge.web.searching.registry import providers
+from knowledge.web.searching.web_search import WebSearch
+from knowledge.web.settings import Limits, LiveSettings, SearchSettings, WebSettings
+from tests.web.little_web import LittleEmbedder, LittleWeb
+from tests.web.proxying import HttpProxy, listening
+from tests.web.searching.contract import KINDS, Bench
+from tests.web.searching.fakes import Page
+
+QUESTION = "When does the lighthouse open?"
+ANSWER = "The lighthouse opens at seven in summer and at nine in winter."
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def here(_host: str) -> list[str]:
+    return ["127.0.0.1"]
+
+
+async def opened(stack: AsyncExitStack, little: LittleWeb, searxng: str) -> LiveWeb:
+    """Open the live web behind a proxy that brings every name to this machine; ``wiki.intra`` is the operator's."""
+    proxy = Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True)
+    web = WebSettings(Proxies(http=proxy), ports=[little.site.port], limits=Limits(total_s=20, idle_s=15))
+    search = SearchSettings(("searxng",), f"http://{searxng}:{little.engine.port}")
+    live = LiveSettings(private=(f"wiki.intra:{little.site.port}",), search=search)
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    return await stack.enter_async_context(open_live(live, web, LittleEmbedder(), folder))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("searxng", "own"), [("searx.example", False), ("searxng", True)])
+async def test_only_a_search_engine_of_ones_own_leads_inside(stack: AsyncExitStack, searxng: str, *, own: bool) -> None:
+    little = LittleWeb()
+    await little.start(stack)
+    inside, outside = little.put("wiki.intra", "/in", ANSWER), little.put("a.example", "/out", ANSWER)
+    little.engine.pages.append(Page(inside.replace("wiki.intra", "\uff37\uff29\uff2b\uff29.intra."), "Notes", ""))
+    live = await opened(stack, little, searxng)
+    looked = await live.look(QUESTION, Live("always", within_s=60))
+    assert (looked.look.read, looked.look.left_out) == ((inside, outside) if own else (outside,), ())
+    assert little.site.asked("/in") == own
+    if not own:
+        looked = await live.look(QUESTION, Live("always", links=(inside,), search=False, within_s=60))
+        assert looked.look.read == (inside,), "a person may point at it"
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: AsyncExitStack, name: str) -> None:
+    bench = Bench(KINDS[name], KINDS[name].fake(), stack)
+    await bench.fake.start(stack)
+    urls = [
+        "http://wiki.intra/a",
+        "https://wiki.intra:443/b",
+        "http://\uff37\uff29\uff2b\uff29.intra/c",
+        "https://docs.example/d",
+    ]
+    bench.fake.pages = [Page(url, "Notes", "") for url in urls]
+    own = rules(["wiki.intra"])
+    search = WebSearch([bench.provider()], inside=lambda url: leads_to_named(url, own))
+    results = await search.search("lighthouse", within_s=5)
+    assert [one.url for one in results.found] == ["https://docs.example/d"]
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("http://searxng:8080", True),
+        ("http://127.0.0.1:8888/sx", True),
+        ("http://[fd12::1]:8080", True),
+        ("https://search.company.lan", True),
+        ("http://search.company.com:8080", True),  # named below
+        ("https://searx.example", False),
+        ("http://searx.example:8080/searx", False),
+        ("http://93.184.216.34:8080", False),
+    ],
+)
+async def test_whose_a_searxng_is_shows_in_its_address_or_is_said(address: str, *, own: bool) -> None:
+    [made] = providers(SearchSettings(("searxng",), address), WebSettings(), rules(["search.company.com"]))
+    assert made.own is own
+    await made.close()
+
+
+def test_the_sites_that_the_operator_listed_are_the_operators_own_search() -> None:
+    listed = SearchSettings(("brave", "sitemap"), keys={"brave": "k"}, sites=("http://wiki.intra",))
+    assert [one.own for one in providers(listed, WebSettings(), Rules())] == [False, True]
