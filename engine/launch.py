@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,7 @@ def plan_flags(plan: Plan) -> tuple[str, ...]:
         ("--cuda-graph-max-bs-decode", plan.decode_batch),
         ("--max-total-tokens", plan.total_tokens),
         ("--max-running-requests", plan.running_requests),
-        ("--cpu-offload-gb", plan.offload_gib or None),  # it counts in GiB, whatever its name
+        ("--cpu-offload-gb", math.ceil(plan.offload_gib) or None),  # whole GiB, whatever its name
         ("--reasoning-parser", plan.variant.reasoning_parser),
     )
     # On a CPU the scheduler that overlaps with the device has nothing to overlap with.

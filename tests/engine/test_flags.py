@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +31,14 @@ class Parallel:
 
 def add_cli_args(parser):
     parser.add_argument("--config", "-c", type=str, help="--not-this-one")
+"""
+TAKEN = """
+import argparse, json, sys
+from sglang.srt.server_args import ServerArgs
+parser = argparse.ArgumentParser()
+ServerArgs.add_cli_args(parser)
+for argv in json.load(sys.stdin):
+    parser.parse_args(argv)
 """
 HELP = "usage: sglang serve [--tp-size N] [--cuda-graph-max-bs-decode N]\n  --attn-dp-size N, --attention-dp N"
 
@@ -102,6 +113,11 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     argv = [word for plan in plans for command in commands(plan) for word in command]
     assert {"--attn-dp-size", "--cpu-offload-gb", "--pp-size", "--quantization", "--node-rank"} <= set(argv)
     assert unknown_flags(argv, told) == {}
+    started = [command[3:] for plan in plans for command in commands(plan)]
+    parser = (str(python), "-I", "-c", TAKEN)
+    where, given = cpu_environment(os.environ), json.dumps(started)
+    asked = await asyncio.to_thread(subprocess.run, parser, input=given, env=where, text=True, check=False)
+    assert asked.returncode == 0, "SGLang's own parser takes every value"
     options = set(re.findall(r"^ {2}(?:-\w(?: \S+)?, )?(--[a-z0-9-]+)", told, re.MULTILINE))
     assert len(options) > 300
     assert options - registered(python) == {"--help"}
