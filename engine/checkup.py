@@ -18,7 +18,7 @@ from engine.catalogue import VARIANTS, nickname
 from engine.errors import EngineRefused, EngineUnavailable, InstallError
 from engine.hardware import Machine
 from engine.install import NEEDED_BYTES, Installer, Kind, kind_of, plain_name
-from engine.variant import GIB, weights_bytes
+from engine.variant import GIB, published_bytes
 from engine.weights.listing import refuse_pickles
 from engine.weights.safetensors import damages
 from engine.weights.store import Weights
@@ -115,7 +115,7 @@ class Checkup:
         if folder is not None:
             await asyncio.to_thread(_lengths, folder)
             return f"{folder} has them, as long as they should be"
-        size = weights_bytes(made.variant, made.weights)
+        size = published_bytes(made.variant, made.weights)
         missing = await asyncio.to_thread(self._weights.missing_bytes, made.weights, size)
         free = self._machine.disk_free_bytes
         told = f"{made.weights.repo}: about {missing / GIB:.1f} of {size / GIB:.1f} GiB are to be fetched"

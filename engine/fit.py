@@ -12,7 +12,7 @@ from engine.catalogue import STAND_IN, VARIANTS, resolve
 from engine.errors import EngineRefused
 from engine.hardware import Machine, alike
 from engine.memory import cpu_fraction, cpu_kv_tokens
-from engine.plans import Fit, Plan, Wish
+from engine.plans import Fit, Nearest, Plan, Wish
 from engine.reasons import claims, reasons
 from engine.search import note_on, plans, slowness
 from engine.variant import GIB, Variant, quality
@@ -101,10 +101,12 @@ def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True)
         made = replace(made, note=note_on(made, machine, whole))
         return Fit(variant, made, claims=claims(variant, machine, wish, made))
     nearest = _nearest(variant, whole, wish) if near else None
-    return Fit(variant, None, reasons(variant, machine, wish, nearest), nearest, claims(variant, machine, wish, None))
+    told = reasons(variant, machine, wish, nearest)
+    works = nearest.plan if nearest is not None else None
+    return Fit(variant, None, told, works, claims(variant, machine, wish, None))
 
 
-def _nearest(variant: Variant, machine: Machine, wish: Wish) -> Plan | None:
+def _nearest(variant: Variant, machine: Machine, wish: Wish) -> Nearest | None:
     """Return what works instead, None where nothing does.
 
     That is the same model at another precision, for fewer people or with less context, else the best smaller one.
@@ -112,12 +114,12 @@ def _nearest(variant: Variant, machine: Machine, wish: Wish) -> Plan | None:
     modest = [wish, replace(wish, precision=None), replace(wish, people=1, precision=None), Wish(goal=wish.goal)]
     for tried in modest[1:]:
         if (same := fitted(variant, machine, tried, near=False).plan) is not None:
-            return same
+            return Nearest(same, tried)
     smaller = [other for other in VARIANTS if other.parameters < variant.parameters]
     for tried in modest:
         found = [made for made in (fitted(other, machine, tried, near=False).plan for other in smaller) if made]
         if found:
-            return max(found, key=rank)
+            return Nearest(max(found, key=rank), tried)
     return None
 
 

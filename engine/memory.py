@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.variant import GIB, Checkpoint, Variant, weights_bytes
+from engine.variant import GIB, Checkpoint, Variant, published_bytes, weights_bytes
 
 CONTEXT_GIB = 0.6
 """What a CUDA context takes of a card."""
@@ -82,6 +82,18 @@ def weights_gib_per_card(variant: Variant, checkpoint: Checkpoint, layout: Layou
         attention = variant.layers / layout.pp * _ATTENTION_WEIGHTS * share
         split += attention * (layout.attn_dp - 1) / layout.tp
     return split / GIB
+
+
+def loading_gib(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
+    """Return what a card has to hold while the weights are loaded, in GiB, of a checkpoint that is then quantised.
+
+    SGLang 0.5.23 makes room for all of them as they are published, and narrows them once the last one is there; 0 for
+    a checkpoint that is loaded as it stays.
+    """
+    if checkpoint.quantise is None:
+        return 0.0
+    share = published_bytes(variant, checkpoint) / weights_bytes(variant, checkpoint)
+    return weights_gib_per_card(variant, checkpoint, layout) * share
 
 
 def kv_bytes_per_card(variant: Variant, layout: Layout, kv: KvDtype = "auto") -> float:

@@ -13,6 +13,11 @@ LEAST_KV_TOKENS = 8192
 """Less context than this answers no question over passages."""
 
 
+def least_tokens(variant: Variant) -> int:
+    """Return the context that each person gets at least where nobody says how much."""
+    return min(LEAST_KV_TOKENS, variant.context_tokens)
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a person wants of a plan."""
@@ -75,6 +80,14 @@ class Plan:
     def weights_gib_per_card(self) -> float:
         """Return what the weights take on each card in GiB, without those kept in main memory."""
         return weights_gib_per_card(self.variant, self.weights, self.layout) - self.offload_gib
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """What works instead of what does not, and for which wish."""
+
+    plan: Plan
+    wish: Wish
 
 
 @dataclass(frozen=True, slots=True)

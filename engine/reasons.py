@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from engine.hardware import Machine
-from engine.memory import CONTEXT_GIB, Layout, free_gib, kv_bytes_per_card, reserve_gib, weights_gib_per_card
-from engine.plans import LEAST_KV_TOKENS, Plan, Wish
+from engine.memory import (
+    CONTEXT_GIB,
+    Layout,
+    free_gib,
+    kv_bytes_per_card,
+    loading_gib,
+    reserve_gib,
+    weights_gib_per_card,
+)
+from engine.plans import Nearest, Plan, Wish, least_tokens
 from engine.search import layouts, least_capability, usable
 from engine.variant import GIB, Checkpoint, Variant, weights_bytes
 
@@ -12,7 +20,7 @@ _CLAIMED_SAVING = 75
 _SMALL_CARD_GIB = 25
 
 
-def reasons(variant: Variant, machine: Machine, wish: Wish, nearest: Plan | None) -> tuple[str, ...]:
+def reasons(variant: Variant, machine: Machine, wish: Wish, nearest: Nearest | None) -> tuple[str, ...]:
     """Return the reasons against a model, one for each precision that its cards can compute with, and the next step."""
     told = []
     if (wish.context_tokens or 0) > variant.context_tokens:
@@ -22,7 +30,7 @@ def reasons(variant: Variant, machine: Machine, wish: Wish, nearest: Plan | None
         told.append(_no_checkpoint(variant, machine, wish))
     first = {checkpoint.precision: checkpoint for checkpoint in reversed(able)}
     told += [_too_large(variant, machine, wish, checkpoint) for checkpoint in reversed(first.values())]
-    return (*told, _next_step(nearest, machine, wish))
+    return (*told, _next_step(nearest, machine))
 
 
 def claims(variant: Variant, machine: Machine, wish: Wish, made: Plan | None) -> tuple[str, ...]:
@@ -102,14 +110,16 @@ def _too_large(variant: Variant, machine: Machine, wish: Wish, checkpoint: Check
     whole, share = weights_bytes(variant, checkpoint) / GIB, weights_gib_per_card(variant, checkpoint, layout)
     reserve = reserve_gib(variant, card, layout)
     left = free_gib(variant, checkpoint, card, layout)
-    tokens = wish.context_tokens or LEAST_KV_TOKENS
+    tokens = wish.context_tokens or least_tokens(variant)
     each_gib = kv_bytes_per_card(variant, layout) / GIB
     context = f"{tokens} tokens of context" + (f" for each of {wish.people} people" if wish.people > 1 else "")
     room = f"leaves {left:.1f} GiB" if left > 0 else f"is {-left:.1f} GiB too much"
+    loading = loading_gib(variant, checkpoint, layout)
+    first = f" Loading them takes {loading:.1f} GiB a card, before SGLang makes them narrower." if loading else ""
     return (
         f"{variant.name} does not fit in {checkpoint.precision}: its weights are {whole:.1f} GiB, {share:.1f} GiB on "
         f"each of {_cards(layout.tp * layout.pp)} of {card:.1f} GiB, where SGLang keeps {reserve:.1f} GiB for itself "
-        f"and CUDA {CONTEXT_GIB}; that {room}, and {context} take {tokens * wish.people * each_gib:.1f} GiB."
+        f"and CUDA {CONTEXT_GIB}; that {room}, and {context} take {tokens * wish.people * each_gib:.1f} GiB.{first}"
     )
 
 
@@ -125,23 +135,30 @@ def _no_checkpoint(variant: Variant, machine: Machine, wish: Wish) -> str:
     return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known})."
 
 
-def _next_step(nearest: Plan | None, machine: Machine, wish: Wish) -> str:
-    if nearest is None:
+def _next_step(found: Nearest | None, machine: Machine) -> str:
+    if found is None:
         return "No smaller R1 fits here either. Set KVASIR_ENGINE_URL to a larger machine."
-    layout = nearest.layout
+    nearest, layout = found.plan, found.plan.layout
     return (
         f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_cards(layout.cards)}, "
-        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_shown_by(nearest, machine, wish)} "
+        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_shown_by(found, machine)} "
         f"Set KVASIR_MODEL to {nearest.variant.name}, or KVASIR_ENGINE_URL to a larger machine."
     )
 
 
-def _shown_by(made: Plan, machine: Machine, wish: Wish) -> str:
-    """Say which command shows a plan that asks for less than was wished."""
-    context = f" --context {wish.context_tokens}" if made.context_tokens == wish.context_tokens else ""
-    people = " --people 1" if made.people < wish.people else ""
+def _shown_by(found: Nearest, machine: Machine) -> str:
+    """Say which command shows what works."""
+    plain, wish = Wish(), found.wish
+    flags = (
+        (f" --context {wish.context_tokens}", wish.context_tokens != plain.context_tokens),
+        (f" --people {wish.people}", wish.people != plain.people),
+        (f" --precision {wish.precision}", wish.precision != plain.precision),
+        (f" --for {wish.goal}", wish.goal != plain.goal),
+        (" --offload", wish.offload),
+    )
+    asked = "".join(flag for flag, is_asked in flags if is_asked)
     where = " with the same --machine" if machine.described else ""
-    return f"`kvasir fit {made.variant.name}{context}{people}`{where} shows how to start it."
+    return f"`kvasir fit {found.plan.variant.name}{asked}`{where} shows how to start it."
 
 
 def _cards(count: int) -> str:

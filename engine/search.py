@@ -9,18 +9,20 @@ from dataclasses import dataclass, replace
 from engine.cards import spec_of
 from engine.hardware import Machine
 from engine.memory import (
+    CONTEXT_GIB,
     Held,
     KvDtype,
     Layout,
     kv_bytes_per_card,
     kv_tokens,
+    loading_gib,
     memory_fraction,
     tight,
     weights_gib_per_card,
 )
-from engine.plans import LEAST_KV_TOKENS, Plan, Wish
+from engine.plans import Plan, Wish, least_tokens
 from engine.speed import speed
-from engine.variant import GIB, Checkpoint, Precision, Variant, quality, weights_bytes
+from engine.variant import GIB, Checkpoint, Precision, Variant, published_bytes, quality
 
 _GPU_START_DEADLINE_S = 5400.0
 """SGLang fetches the weights itself on the first start; 600 GiB take their time."""
@@ -97,6 +99,8 @@ def layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[
 
 
 def _divides(variant: Variant, checkpoint: Checkpoint, tp: int) -> bool:
+    if tp == 1:
+        return True
     if variant.heads % tp or (variant.kv_heads % tp and tp % variant.kv_heads):
         return False
     widths = [width for width in (variant.ffn, variant.expert_ffn) if width]
@@ -118,8 +122,8 @@ def _plan(variant: Variant, machine: Machine, wish: Wish, option: _Option) -> Pl
     card, layout = machine.card_gib, option.layout
     pools = layout.dp * layout.attn_dp
     in_one_pool = -(-wish.people // pools)
-    least = wish.context_tokens or LEAST_KV_TOKENS
-    if least > variant.context_tokens:
+    least = wish.context_tokens or least_tokens(variant)
+    if least > variant.context_tokens or not _can_be_loaded(variant, option, card):
         return None
     tokens = kv_tokens(variant, option.checkpoint, card, layout, kv=option.kv, held=option.held)
     offload = 0.0
@@ -145,6 +149,11 @@ def _plan(variant: Variant, machine: Machine, wish: Wish, option: _Option) -> Pl
         people=tokens // least * pools,
         speed=None if spec is None else speed(variant, option.checkpoint, layout, spec, option.kv, offload),
     )
+
+
+def _can_be_loaded(variant: Variant, option: _Option, card_gib: float) -> bool:
+    """Say whether a card holds the weights before SGLang has made them narrower, which it does once all are there."""
+    return loading_gib(variant, option.checkpoint, option.layout) <= card_gib - CONTEXT_GIB
 
 
 def _offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:
@@ -184,7 +193,7 @@ def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
         told.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
     if (spare := len(whole.cards) * whole.nodes - made.layout.cards) > 0:
         told.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay free.")
-    size_gib, disk_gib = weights_bytes(made.variant, made.weights) / GIB, machine.disk_free_bytes / GIB
+    size_gib, disk_gib = published_bytes(made.variant, made.weights) / GIB, machine.disk_free_bytes / GIB
     if not machine.described and disk_gib < size_gib and not made.variant.is_directory:
         told.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
     return " ".join(told)

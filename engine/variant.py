@@ -159,6 +159,12 @@ def weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
     return int(bits / 8)
 
 
+def published_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
+    """Return the size of what is fetched: more than is kept where SGLang quantises it."""
+    published = checkpoint if checkpoint.quantise is None else variant.checkpoints[0]
+    return weights_bytes(variant, published)
+
+
 def quality(variant: Variant, precision: Precision = "bf16") -> float:
     """Return how good a model is against R1 where it is weakest, times what the precision keeps; 0 without scores.
 

@@ -12,6 +12,7 @@ from engine.catalogue import STAND_IN, VARIANTS, describe, of_served_name, resol
 from engine.errors import EngineRefused
 from engine.fit import plan, why_no_engine
 from engine.hardware import disk_free_bytes, probe
+from engine.launch import commands
 from engine.memory import Layout
 from engine.variant import weights_bytes
 from tests.engine.machines import machine
@@ -140,6 +141,17 @@ def test_a_folder_is_described_by_its_own_files(tmp_path: Path, template: str, p
         2 * 2 * 2 * 32 * 2,
     )
     assert variant.is_directory
+
+
+def test_a_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: Path) -> None:
+    """A context under what passages need is the model's own; a width that no group divides is not split."""
+    told = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    odd = describe(_folder(tmp_path, "", intermediate_size=1000, quantization_config=told))
+    made = plan(odd, machine(79.6, 79.6))
+    assert (made.context_tokens, made.layout) == (2048, Layout())
+    assert "--context-length 2048" in " ".join(commands(made)[0])
+    with pytest.raises(EngineRefused, match="does not fit in int4"):
+        plan(odd, machine(2.0))
 
 
 def test_a_folder_with_compressed_context(tmp_path: Path) -> None:

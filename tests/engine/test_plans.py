@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.__main__ import parser
 from engine.cards import parse_machine
 from engine.catalogue import COMPANIONS, VARIANTS, nickname, read, resolve
 from engine.fit import best, chosen, fitted, plan
@@ -113,7 +115,8 @@ def test_weights_in_main_memory_when_asked() -> None:
     made = _plan("32B", "1x24GB+128GB", precision="fp8", offload=True)
     assert made.offload_gib > 8
     assert made.weights_gib_per_card < 24
-    assert "--cpu-offload-gb" in commands(made)[0]
+    argv = commands(made)[0]
+    assert argv[argv.index("--cpu-offload-gb") + 1].isdecimal(), "SGLang takes whole numbers there"
     assert _fit("32B", "1x24GB+16GB", precision="fp8", offload=True).plan is None
 
 
@@ -210,6 +213,37 @@ def test_the_fullest_group_of_a_pipeline_has_an_embedding_too() -> None:
 def test_one_person_is_enough_for_a_start() -> None:
     """A model that is named is hosted where only one at a time fits."""
     assert plan(resolve("32B"), parse_machine("1x24GB")).people == 1
+
+
+def test_weights_that_sglang_makes_narrower_are_loaded_as_they_are_published() -> None:
+    """On 16 GB the 8.8 GiB would fit; the 15.3 GiB that are there before do not."""
+    found = _fit("0528-Qwen3-8B", "1x16GB", people=1)
+    assert found.plan is None
+    assert "Loading them takes 15.3 GiB" in found.reasons[1]
+    assert _plan("0528-Qwen3-8B", "1x24GB").weights.quantise == "fp8"
+    little = replace(machine(24), disk_free_bytes=10 * 1024**3)
+    assert "The weights take 15 GiB of disk" in fitted(resolve("0528-Qwen3-8B"), little, Wish()).plan.note  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "wish"),
+    [
+        ("0528-Qwen3-8B", "1x16GB", Wish(people=1)),
+        ("R1", "8xA100-80GB", Wish(people=7, precision="fp8", goal="speed")),
+        ("70B", "1x24GB", Wish(people=1, precision="int4")),
+        ("8B", "1x16GB", Wish(context_tokens=100_000, people=1)),
+        ("70B", "1x24GB+8GB", Wish(context_tokens=9000, offload=True)),
+    ],
+)
+def test_the_command_that_is_named_shows_the_plan_that_is_named(name: str, where: str, wish: Wish) -> None:
+    found = fitted(resolve(name), parse_machine(where), wish)
+    near = found.nearest
+    assert near is not None
+    command = re.search("`kvasir (fit [^`]+)`", found.reasons[-1])
+    assert command is not None
+    said = parser().parse_args(command[1].split())
+    asked = Wish(said.context, said.people, said.goal, said.precision, said.offload)
+    assert fitted(resolve(said.variant), parse_machine(where), asked).plan == near
 
 
 def test_what_is_nearest() -> None:
