@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -50,7 +51,7 @@ class PageList:
         path = self._path(page.url)
         with self._told():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # a double press writes two
             with draft.open("w", encoding="utf-8") as file:
                 json.dump(asdict(page), file)
                 file.flush()
