@@ -102,7 +102,7 @@ async def _configuration(settings: Settings) -> str:
 
 async def _owners(settings: Settings) -> str:
     if settings.access.owners:
-        return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files in Slack"
+        return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files and pages in Slack"
     return (
         "none is named, so deletions are approved at the terminal alone (kvasir sync --approve SOURCE). To name one, "
         f'write to {settings.config}: [access], below it owners = ["U012AB3CD"]; a Slack profile shows a person\'s id'

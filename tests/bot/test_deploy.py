@@ -60,7 +60,16 @@ def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> No
     assert set(given) <= set(Environment.model_fields)
     for value in given.values():
         for variable in re.findall(r"\$\{(\w+)", value):
-            assert f"${{{variable}:?" in value, f"{variable} has neither a value nor a complaint"
+            complaint, nothing = f"${{{variable}:?", f"${{{variable}:-}}"
+            assert complaint in value or nothing == value, f"{variable} has neither a value nor a complaint"
+    assert {"BRAVE_API_KEY", "TAVILY_API_KEY", "EXA_API_KEY", "SERPER_API_KEY"} <= set(given), "what .env may hold"
+
+
+def test_what_the_services_complain_about_is_named_where_it_is_told_how() -> None:
+    """Whoever follows the page comes to no complaint."""
+    wanted = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(wanted) if name not in page] == []
 
 
 def test_searxng_answers_in_json_within_the_time_that_it_has(compose: dict[str, Any]) -> None:
