@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,23 +18,24 @@ from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
 from bot.answering.finding import Search
 from bot.apology import apology
-from bot.configuration import ADDED, PAGES
+from bot.configuration import ADDED
 from bot.errors import WheelError
 from bot.quiet import quiet_hour
 from bot.settings import Settings
 from bot.slack.tasks import Tasks
-from bot.spans import span
 from bot.terminal import Terminal
+from bot.terminal_lines import engine_line, report_lines, show_progress
 from bot.wheels import WheelCache
-from engine.interfaces import ChatEngine, State, Status
+from bot.workspace_page import show_page
+from engine.interfaces import ChatEngine, State
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE, Hit, Live, SearchResult
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.sources import registry
-from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.report import OnProgress, Progress, SyncReport
+from knowledge.status import LibraryStatus
+from knowledge.sync.report import OnProgress, SyncReport
 
 if TYPE_CHECKING:
     from bot.journal import Journal
@@ -49,8 +50,6 @@ _log = structlog.get_logger("kvasir.app")
 _SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
 _FIRST_SYNC_S = 30.0
 """How long a question waits for the first sync: a small folder is through by then, on a busy machine too."""
-_PAGE_STATUS_S = 2.0
-"""Between two looks at the knowledge for the workspace's page."""
 
 
 def engine_of(settings: Settings) -> Engine:
@@ -251,121 +250,6 @@ async def _show_engine(engine: Engine, terminal: Terminal) -> None:
                 terminal.done("engine", engine_line(status))
             elif status.detail:
                 terminal.set("engine", status.progress, status.detail)
-
-
-class Page(Protocol):
-    """Where the page of the workspace on this machine is told things."""
-
-    async def publish(self, status: Mapping[str, object]) -> bool:
-        """Show ``status``; tell whether it is shown."""
-
-
-async def show_page(page: Page, engine: Engine, library: Library, *, every_s: float = _PAGE_STATUS_S) -> None:
-    """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with, for ever."""
-    told: Mapping[str, object] = {}
-    suggested_for: tuple[int, int] | None = None
-    suggestions: list[str] = []
-    sources: tuple[SourceStatus, ...] = ()
-    trouble = ""
-    while True:
-        try:
-            sources = (await library.status()).sources
-            held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
-            settled = suggested_for is None or all(source.syncing is None for source in sources)
-            if held[0] and held != suggested_for and settled:
-                suggestions, suggested_for = await library.suggestions(3), held
-            trouble = ""
-        except KnowledgeError as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                _log.warning("knowledge not shown on the page", error=trouble)
-        status = page_status(engine.status(), sources, suggestions)
-        if status != told and await page.publish(status):
-            told = status
-        await asyncio.sleep(every_s)
-
-
-# ── What people are shown ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: list[str]) -> Mapping[str, object]:
-    """Return what the page of the workspace on this machine shows above the channels."""
-    return {
-        "engine": {
-            "state": engine.state.value,
-            "progress": engine.progress,
-            "detail": engine.detail,
-            "model": engine.model,
-            "stand_in": engine.stand_in,
-        },
-        "suggestions": suggestions,
-        "knowledge": {
-            "documents": sum(source.documents for source in sources),
-            "chunks": sum(source.chunks for source in sources),
-            "running": any(source.syncing is not None for source in sources),
-            "progress": _share(sources),
-            "held": sum(source.held for source in sources),
-            "failed": sum(source.failed for source in sources),
-            "troubles": [trouble for source in sources for trouble in _troubles(source)],
-        },
-    }
-
-
-def _share(sources: tuple[SourceStatus, ...]) -> float | None:
-    """Return how far the syncs under way are, 0 to 1; None while that cannot be said."""
-    running = [source.syncing for source in sources if source.syncing is not None]
-    total = sum(progress.total for progress in running)
-    return sum(progress.done for progress in running) / total if total else None
-
-
-def _troubles(source: SourceStatus) -> list[str]:
-    """Return what a person should look at, a line each."""
-    told = [f"{source.name}: {source.error}"] if source.error else []
-    if source.late:
-        told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
-    if source.held:
-        told.append(
-            f"{source.name}: {source.held} gone from the source and held, still answering. "
-            f"kvasir sync --approve {source.name}"
-        )
-    told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
-    return told
-
-
-def engine_line(status: Status) -> str:
-    """Return the engine's state in one line."""
-    model = f" ({status.model}{', a stand-in' if status.stand_in else ''})" if status.model else ""
-    return f"{status.state.value}{model}" + (f": {status.detail}" if status.detail else "")
-
-
-def show_progress(terminal: Terminal, progress: Progress) -> None:
-    """Show how far a source's sync is."""
-    name = f"{progress.source}"
-    if not progress.total:
-        terminal.set("knowledge", None, f"{name}: {progress.listed} listed")
-        return
-    eta = f", about {progress.eta_s:.0f} s left" if progress.eta_s is not None and progress.eta_s >= 1 else ""
-    detail = f"{name}: {progress.done} of {progress.total} documents{eta}"
-    terminal.set("knowledge", progress.done / progress.total, detail)
-
-
-def report_lines(report: SyncReport) -> list[str]:
-    """Return a line a source: what its sync did, and what was in the way."""
-    lines = []
-    for name, source in report.sources.items():
-        if name in {ADDED, PAGES} and source.ok and not (source.listed or source.deleted or source.held):
-            continue  # nobody has added anything
-        counts = [
-            f"{count} {word}"
-            for word in ("unchanged", "added", "updated", "deleted", "held", "failed")
-            if (count := getattr(source, word))
-        ]
-        but = "" if source.ok else ", with failures"
-        lines.append(f"{name}: {', '.join(counts) or 'empty'} in {source.seconds:.1f} s{but}")
-        lines.extend(f"  {failure.document}: {failure.reason}" for failure in source.failures)
-        if source.error:
-            lines.append(f"  {source.error}")
-    return lines
 
 
 class StillReading(KnowledgeError):

@@ -14,7 +14,8 @@ from enum import StrEnum
 import sqlalchemy as sa
 import structlog
 
-from bot.ledger import Ledger, LedgerError
+from bot.ledger import Ledger
+from bot.ledger_database import LedgerError
 
 _log = structlog.get_logger("kvasir.journal")
 

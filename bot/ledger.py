@@ -16,40 +16,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import exc, pool
+from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from bot.errors import BotError
+from bot.ledger_database import Database, LedgerError, Result, Work, database_at, database_url, told
 from bot.processes import is_dead, this_process
 from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
 
-Result = TypeVar("Result")
-Work = Callable[[sa.Connection], Result]
-"""What is done in one transaction."""
-
 LEASE_S = 30.0
 """How long a claim is believed without a heartbeat; only matters between machines (a dead local process is seen)."""
-
-
-class LedgerError(BotError):
-    """The ledger's database failed; the text says what happened and the next step, and holds no password."""
-
-
-class LedgerUnavailable(LedgerError):
-    """The database is locked, down or out of connections; the same call may succeed soon."""
-
-
-class LedgerFull(LedgerError):
-    """The disk under the database is full, or the database may not be written."""
 
 
 _metadata = sa.MetaData()
@@ -90,32 +70,11 @@ _threads = sa.Table(
 )
 
 
-def database_url(url: str) -> URL:
-    """Return the URL with the driver that is used here: sqlite3 or asyncpg.
-
-    Raises:
-        LedgerError: it is no URL, or of another database.
-
-    """
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError:
-        raise LedgerError(
-            "The database URL cannot be read. Write it as postgresql://user:password@host/name."
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        return parsed.set(drivername="sqlite+pysqlite")
-    if backend in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+asyncpg")
-    raise LedgerError(f"The ledger does not keep its rows in {backend}. Give a PostgreSQL or SQLite URL.")
-
-
 class Ledger:
     """The rows. Every method raises ``LedgerError`` or a subclass within a few seconds, and may be cancelled."""
 
     def __init__(
-        self, database: _Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
+        self, database: Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
     ) -> None:
         self._database = database
         self._owner = owner
@@ -277,7 +236,7 @@ class Ledger:
         return await asyncio.shield(task)
 
     async def _worked(self, work: Work[Result]) -> Result:
-        with _told(self._database.url):
+        with told(self._database.url):
             return await self._database.transact(work)
 
 
@@ -301,11 +260,9 @@ async def open_ledger(
 
     """
     parsed = database_url(url)
-    database = (
-        _Networked(parsed, patience_s) if parsed.get_backend_name() == "postgresql" else _File(parsed, patience_s)
-    )
+    database = database_at(parsed, patience_s)
     try:
-        with _told(parsed):
+        with told(parsed):
             await _create(database)
         ledger = Ledger(database, owner=owner or this_process(), lease_s=lease_s, now=now)
         try:
@@ -316,120 +273,12 @@ async def open_ledger(
         await asyncio.shield(database.close())
 
 
-class _Database(Protocol):
-    """Where transactions are made. The work is written once, for SQLAlchemy's synchronous connection."""
-
-    @property
-    def url(self) -> URL:
-        """Return the database's URL."""
-
-    async def transact(self, work: Work[Result]) -> Result:
-        """Do some work in a transaction."""
-
-    async def close(self) -> None:
-        """Close every connection."""
-
-
-class _Networked:
-    """PostgreSQL, through the event loop."""
-
-    def __init__(self, url: URL, patience_s: float) -> None:
-        self.url = url
-        self._engine = create_async_engine(
-            url,
-            pool_pre_ping=True,
-            pool_timeout=patience_s,
-            hide_parameters=True,
-            connect_args={"timeout": patience_s, "command_timeout": patience_s},
-        )
-
-    async def transact(self, work: Work[Result]) -> Result:
-        """Do some work in a transaction."""
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
-
-
-class _File:
-    """SQLite, on one thread with one connection: writers of a process wait in line and never lock each other out.
-
-    A whole transaction is one trip to the thread. Through an asynchronous driver it would be ten, each of them a wait
-    for the interpreter's lock: several milliseconds between a question and its answer's begin.
-    """
-
-    def __init__(self, url: URL, patience_s: float) -> None:
-        self.url = url
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._engine = sa.create_engine(
-            url,
-            poolclass=pool.QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            hide_parameters=True,
-            connect_args={"timeout": patience_s, "check_same_thread": False},
-        )
-        sa.event.listen(self._engine, "connect", _prepare_sqlite)
-
-    async def transact(self, work: Work[Result]) -> Result:
-        """Do some work in a transaction."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
-
-    def _transact(self, work: Work[Result]) -> Result:
-        with self._engine.begin() as connection:
-            return work(connection)
-
-    async def close(self) -> None:
-        """Close the connection and end the thread."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
-        self._thread.shutdown(wait=False)
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # WAL with NORMAL survives a killed process; a power cut may cost the last question, which Slack sends again.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-async def _create(database: _Database) -> None:
+async def _create(database: Database) -> None:
     try:
         await database.transact(_metadata.create_all)
     except (exc.IntegrityError, exc.ProgrammingError):
         # Another process made the tables between our look and our CREATE: now they are there.
         await database.transact(_metadata.create_all)
-
-
-@contextlib.contextmanager
-def _told(url: URL) -> Iterator[None]:
-    try:
-        yield
-    except (exc.DBAPIError, exc.TimeoutError, OSError, TimeoutError) as error:
-        raise _error(error, _where(url)) from error
-
-
-def _where(url: URL) -> str:
-    return str(url.database) if url.get_backend_name() == "sqlite" else f"PostgreSQL at {url.host or 'localhost'}"
-
-
-def _error(error: Exception, where: str) -> LedgerError:
-    text = str(getattr(error, "orig", None) or error).lower()
-    if "disk is full" in text or "no space left" in text or "could not extend" in text:
-        return LedgerFull(f"The disk under the ledger ({where}) is full. Free some space; the question comes again.")
-    if "readonly" in text or "read-only" in text or "permission denied" in text:
-        return LedgerFull(f"The ledger ({where}) may not be written. Give Kvasir's user the right to write there.")
-    if "locked" in text or "busy" in text:
-        return LedgerUnavailable(
-            f"The ledger ({where}) is locked by another program. Close what holds it; the question comes again."
-        )
-    if "unable to open" in text:
-        return LedgerUnavailable(f"The ledger ({where}) cannot be opened. Check that its folder exists.")
-    if "password" in text or "role" in text:
-        return LedgerError(f"{where} refused the ledger's login. Check KVASIR_DATABASE_URL.")
-    return LedgerUnavailable(
-        f"The ledger ({where}) does not answer. Check that the database runs and that KVASIR_DATABASE_URL is right."
-    )
 
 
 def _is(key: Key) -> sa.ColumnElement[bool]:

@@ -10,7 +10,8 @@ import structlog
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.answering.thinking import DEPTHS, Defaults, Depth
-from bot.ledger import Ledger, LedgerError
+from bot.ledger import Ledger
+from bot.ledger_database import LedgerError
 
 _log = structlog.get_logger(__name__)
 

@@ -25,7 +25,14 @@ LIVES_IN = {
     "hishel": ("knowledge/web/freshness.py",),
     "python_socks": ("knowledge/web/dialling.py",),
     "feedparser": ("knowledge/sources/feed_reading.py",),
-    "sqlalchemy": ("knowledge/sync/", "knowledge/sources/sql", "bot/ledger.py", "bot/journal.py", "bot/wishes.py"),
+    "sqlalchemy": (
+        "knowledge/sync/",
+        "knowledge/sources/sql",
+        "bot/ledger.py",
+        "bot/ledger_database.py",
+        "bot/journal.py",
+        "bot/wishes.py",
+    ),
 }
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from bot import logs
 from bot.adding import Adding, place_of
 from bot.adding_pages import AddingPages
-from bot.app import library_of, show_progress
+from bot.app import library_of
 from bot.commands.output import complain, result, result_json, say
 from bot.errors import SettingsError
 from bot.settings import Settings, load
 from bot.terminal import Terminal
+from bot.terminal_lines import show_progress
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.sources.page_list import AddedPage, pages_of
 from knowledge.sources.push import tray_of

@@ -14,10 +14,11 @@ from contextlib import aclosing
 from pathlib import Path
 
 from bot import logs
-from bot.app import engine_line, engine_of
+from bot.app import engine_of
 from bot.commands.output import complain, result, result_json, say
 from bot.commands.status import engine_json
 from bot.settings import Settings, load
+from bot.terminal_lines import engine_line
 from engine.control import Asked, Order
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.interfaces import State, Status

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bot.app import engine_line
 from bot.spans import ago, span, until
+from bot.terminal_lines import engine_line
 from engine.interfaces import State, Status
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.records import Failure

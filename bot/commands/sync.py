@@ -8,10 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from bot import logs
-from bot.app import library_of, report_lines, show_progress
+from bot.app import library_of
 from bot.commands.output import complain, result, result_json, say
 from bot.settings import load
 from bot.terminal import Terminal
+from bot.terminal_lines import report_lines, show_progress
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport

@@ -17,7 +17,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
 from bot.journal import Journal
-from bot.ledger import LedgerError
+from bot.ledger_database import LedgerError
 from bot.questions import Key
 from bot.slack import render, words
 from bot.slack.buttons import ADD, LOOK, Pressed

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.journal import KEPT_S, Journal, unwatched_from
-from bot.ledger import LedgerError
+from bot.ledger_database import LedgerError
 from bot.slack.calls import Calls
 from bot.slack.channels import Channels, Pace
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable

@@ -20,7 +20,8 @@ import structlog
 
 from bot.answering.events import AnswerEvent, Finished, Question
 from bot.answering.policy import Policies
-from bot.ledger import Ledger, LedgerError
+from bot.ledger import Ledger
+from bot.ledger_database import LedgerError
 from bot.questions import UNFINISHED, Asked, Key, Turn, TurnState
 from bot.slack import render, words
 from bot.slack.account import Account

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bot.app import Shelf, page_status, show_page
+from bot.app import Shelf
+from bot.workspace_page import page_status, show_page
 from engine.interfaces import State, Status
 from knowledge.errors import ManifestError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.ledger import Ledger, LedgerError, LedgerFull, LedgerUnavailable, open_ledger
+from bot.ledger import Ledger, open_ledger
+from bot.ledger_database import LedgerError, LedgerFull, LedgerUnavailable
 from bot.processes import is_dead, this_process
 from bot.questions import Asked, Key, TurnState
 from tests.postgres import postgres_server

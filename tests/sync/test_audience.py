@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bot.app import Shelf, page_status
+from bot.app import Shelf
 from bot.slack import texts
+from bot.workspace_page import page_status
 from engine.interfaces import State, Status
 from knowledge.library import Library
 from knowledge.sync.report import SyncReport

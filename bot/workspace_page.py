@@ -1,0 +1,97 @@
+"""What the page of the workspace on this machine shows above the channels: engine, knowledge, first questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from bot.spans import span
+from engine.interfaces import Status
+from engine.service import Engine
+from knowledge.errors import KnowledgeError
+from knowledge.library import Library
+from knowledge.status import SourceStatus
+
+_log = structlog.get_logger("kvasir.app")
+
+_EVERY_S = 2.0
+"""Between two looks at the knowledge."""
+
+
+class Page(Protocol):
+    """Where the page of the workspace on this machine is told things."""
+
+    async def publish(self, status: Mapping[str, object]) -> bool:
+        """Show ``status``; tell whether it is shown."""
+
+
+async def show_page(page: Page, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
+    """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with, for ever."""
+    told: Mapping[str, object] = {}
+    suggested_for: tuple[int, int] | None = None
+    suggestions: list[str] = []
+    sources: tuple[SourceStatus, ...] = ()
+    trouble = ""
+    while True:
+        try:
+            sources = (await library.status()).sources
+            held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
+            settled = suggested_for is None or all(source.syncing is None for source in sources)
+            if held[0] and held != suggested_for and settled:
+                suggestions, suggested_for = await library.suggestions(3), held
+            trouble = ""
+        except KnowledgeError as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                _log.warning("knowledge not shown on the page", error=trouble)
+        status = page_status(engine.status(), sources, suggestions)
+        if status != told and await page.publish(status):
+            told = status
+        await asyncio.sleep(every_s)
+
+
+def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: list[str]) -> Mapping[str, object]:
+    """Return what the page of the workspace on this machine shows above the channels."""
+    return {
+        "engine": {
+            "state": engine.state.value,
+            "progress": engine.progress,
+            "detail": engine.detail,
+            "model": engine.model,
+            "stand_in": engine.stand_in,
+        },
+        "suggestions": suggestions,
+        "knowledge": {
+            "documents": sum(source.documents for source in sources),
+            "chunks": sum(source.chunks for source in sources),
+            "running": any(source.syncing is not None for source in sources),
+            "progress": _share(sources),
+            "held": sum(source.held for source in sources),
+            "failed": sum(source.failed for source in sources),
+            "troubles": [trouble for source in sources for trouble in _troubles(source)],
+        },
+    }
+
+
+def _share(sources: tuple[SourceStatus, ...]) -> float | None:
+    """Return how far the syncs under way are, 0 to 1; None while that cannot be said."""
+    running = [source.syncing for source in sources if source.syncing is not None]
+    total = sum(progress.total for progress in running)
+    return sum(progress.done for progress in running) / total if total else None
+
+
+def _troubles(source: SourceStatus) -> list[str]:
+    """Return what a person should look at, a line each."""
+    told = [f"{source.name}: {source.error}"] if source.error else []
+    if source.late:
+        told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
+    if source.held:
+        told.append(
+            f"{source.name}: {source.held} gone from the source and held, still answering. "
+            f"kvasir sync --approve {source.name}"
+        )
+    told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
+    return told
