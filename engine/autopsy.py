@@ -150,8 +150,10 @@ _NAMED: Sequence[tuple[re.Pattern[str], Cause]] = (
 )
 _OUT_OF_MEMORY = re.compile(
     r"(?:CUDA|HIP|XPU)(?: error:)? out of memory|OutOfMemoryError|\[CUDA\]: out of memory|std::bad_alloc|"
-    r"^MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|Cannot allocate memory"
+    r"^MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|Cannot allocate memory|"
+    r"\bOut of memory\. Try to lower your batch size\."
 )
+"""The last are SGLang's words where a page of context is one token, as by default: prompts and answers alike."""
 _KILLED_CHILD = re.compile(r"scheduler died during initialization \(exit code: -9\)|crashed with exit code -9\b")
 _NO_PORT = "error while attempting to bind on address"
 _KILLS_ITSELF = "kill_process_tree called"

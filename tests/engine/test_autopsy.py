@@ -35,6 +35,8 @@ def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> Death:
         ("decode-pool", Cause.DECODE, None),
         ("decode-card", Cause.DECODE, None),
         ("slots", Cause.DECODE, None),
+        ("prefill-slots", Cause.PREFILL, None),
+        ("decode-slots", Cause.DECODE, None),
     ],
 )
 def test_how_memory_ran_out(name: str, cause: Cause, fraction: float | None) -> None:
