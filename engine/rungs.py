@@ -62,4 +62,5 @@ def lighter(plan: Plan, machine: Machine) -> tuple[Plan, ...]:
 def machine_key(plan: Plan, machine: Machine, release: str) -> str:
     """Return what a rung is remembered under: the model asked for, the machine, and SGLang's release."""
     cards = ", ".join(f"{card.name} {card.memory_gib:.0f} GiB" for card in machine.cards) or "no card"
-    return f"{plan.variant.name} | {cards} | {machine.memory_gib:.0f} GiB | SGLang {release}"
+    model = plan.variant.hf_id if plan.variant.is_directory else plan.variant.name  # folders may be called alike
+    return f"{model} | {cards} | {machine.memory_gib:.0f} GiB | SGLang {release}"

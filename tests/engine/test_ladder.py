@@ -13,7 +13,7 @@ from engine.cards import parse_machine
 from engine.catalogue import resolve
 from engine.fit import plan
 from engine.ladder import MOST_FALLS, Fall, NoRungLeft, Rung, Step, as_run, fails_too, next_rung
-from engine.rungs import applied, lighter, rung_of
+from engine.rungs import applied, lighter, machine_key, rung_of
 
 GPU = Rung("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
 CPU = Rung("stand-in", "cpu", 8192, 0.3, running_requests=8, total_tokens=200_000)
@@ -130,3 +130,11 @@ def test_a_plan_is_its_rung_and_its_rung_the_plan(variant: str, machine: str) ->
         assert less.weights_gib_per_card < made.weights_gib_per_card
         assert applied(rung_of(less), plans) == less
     assert applied(replace(rung, weights="gone"), plans) is None
+
+
+def test_folders_that_are_called_alike_do_not_share_a_rung() -> None:
+    on = parse_machine("1x80GB")
+    made = plan(resolve("7B"), on)
+    first, second = (replace(made, variant=replace(made.variant, name="r1", hf_id=f"/{at}/r1")) for at in "ab")
+    assert machine_key(first, on, "x") != machine_key(second, on, "x")
+    assert machine_key(made, on, "x") != machine_key(made, parse_machine("2x80GB"), "x")
