@@ -192,7 +192,7 @@ class LocalEngine:
             async with asyncio.TaskGroup() as both:
                 both.create_task(flags.check(made.argv[3:], python, made.environment))
                 both.create_task(self._model(plan, share))
-        except* EngineError as group:
+        except* (EngineError, OSError) as group:
             raise group.exceptions[0] from None
 
     async def _model(self, plan: fit.Plan, share: Spans) -> Path:

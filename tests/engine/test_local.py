@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -286,6 +287,22 @@ def _fill(folder: Path) -> None:
     with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
+
+
+async def test_a_cache_that_takes_no_model_fails_with_the_sentence(tmp_path: Path, installed: Path) -> None:
+    """Also while the flags are looked up beside it."""
+    shutil.rmtree(installed.parent)
+    installed.parent.write_text("a file in the way")
+
+    async def unpack(name: str, version: str, sha256: str) -> Path:
+        return tmp_path / name / version / sha256
+
+    engine = Engine(EngineSettings(tmp_path / "home", tmp_path / "cache"), unpack, machine=lambda _: LINUX)
+    await engine.start()
+    status = await engine.wait_ready(30)
+    await engine.stop()
+    assert status.state is State.FAILED
+    assert "Check the disk" in status.detail
 
 
 async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callable[..., Engine]) -> None:
