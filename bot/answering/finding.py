@@ -61,7 +61,7 @@ class Finder:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
         words, filters = separated(turn.question)
         asked, turn.question = turn.question, words or turn.question
-        history = [replace(said, question=without_wish(said.question)[0]) for said in turn.asked.history]
+        history = [replace(said, question=_without_wishes(said.question)) for said in turn.asked.history]
         asker = Asker(turn.asked.person, turn.asked.conversation)
         rewritten = await self._rewriter.standalone(turn.question, history, asker)
         query = searchable(asked, history, rewritten)
@@ -104,6 +104,11 @@ class Finder:
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)
         return shown
+
+
+def _without_wishes(said: str) -> str:
+    """Return what people said in a row without the words that ask for the web, whoever's line they open."""
+    return "\n".join(without_wish(line)[0] for line in said.splitlines())
 
 
 def _worded(live: Live | None, question: str, history: Sequence[Exchange], rewritten: str | None) -> Live | None:

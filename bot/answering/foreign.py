@@ -22,6 +22,9 @@ _BARE = re.compile(
     r"(?P<tail>[\"'`\]](?:(?!(?:https?|ftp)://|www\.)[^\s<>/?#，。；：！？、（）【】])*)?>?",
     re.IGNORECASE,
 )
+_ROUNDS = 20
+_ADDRESS_MARK = re.compile(r"://|(?<=\])\(|(?<=www)\.", re.IGNORECASE)
+"""Without which nothing is an address or a link."""
 _SCHEME = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
 _REFERENCE = re.compile(r"^\s*\[[^\]\n]{1,60}\]:\s*\S+", re.MULTILINE)
 _GOES_ON = re.compile(r"[@\\]|\.\w")
@@ -53,9 +56,11 @@ def without_foreign_links(text: str, allowed: Collection[str]) -> str:
 
     Pictures become their description wherever they lie, since showing one fetches it.
     """
-    while (bare := _once(text, allowed)) != text:  # what is taken out may leave another address behind
+    for _ in range(_ROUNDS):  # what is taken out may leave another address behind
+        if (bare := _once(text, allowed)) == text:
+            return text
         text = bare
-    return text
+    return _ADDRESS_MARK.sub(" ", text)  # nobody writes so who means well
 
 
 def _once(text: str, allowed: Collection[str]) -> str:

@@ -16,6 +16,8 @@ from engine.interfaces import State, Status
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
 
+_HOST = 80
+"""Characters of a host that is named; its end is what it is."""
 _NAMED = 3
 """Pages that were left out and are named."""
 
@@ -136,9 +138,10 @@ def _hosts(urls: tuple[str, ...], tongue: Tongue) -> str:
 
 def _host(url: str) -> str:
     try:
-        return urlsplit(url).hostname or url[:80]
+        host = urlsplit(url).hostname or url[:_HOST]
     except ValueError:
-        return url[:80]
+        return url[:_HOST]
+    return host if len(host) <= _HOST else f"…{host[1 - _HOST :]}"
 
 
 def _joined(parts: list[str], tongue: Tongue) -> str:

@@ -68,6 +68,14 @@ async def test_what_was_decided_and_what_came_of_it_is_told(ask: Any, room: Any)
     assert heard.finished[0].cited[0].web == on_web()
 
 
+async def test_a_host_without_end_is_told_by_its_end(ask: Any, room: Any) -> None:
+    host = f"bank.example.{'a.' * 200}evil.example"
+    web = look(left_out=(LeftOut(f"https://{host}/", "It took too long."),))
+    heard = await ask(question="web: when?", search=room.search([], answerable=False, web=web), policy=ON)
+    assert "a.evil.example (It took too long)" in heard.notices[0]
+    assert len(heard.notices[0]) < 250
+
+
 @pytest.mark.parametrize(
     ("question", "begins"),
     [
@@ -173,6 +181,14 @@ async def test_a_rewritten_question_leaves_only_in_people_s_words(
     await ask(room.engine(room.words(written)), question="is that usual?", history=[BAND], search=search, policy=ON)
     assert search.queries[0][0] == written
     assert search.lives[0].words == leaves
+
+
+async def test_what_asks_for_the_web_is_no_word_to_search_for(ask: Any, room: Any) -> None:
+    search = room.search([], answerable=False, web=look())
+    history = [Exchange("Look at this:\nweb: who runs the ferries?", "")]
+    await ask(question="and in Spain?", history=history, search=search, policy=ON)
+    assert "web" not in search.queries[0][0]
+    assert "web" not in search.lives[0].words
 
 
 async def test_a_long_thread_does_not_crowd_the_question_out(ask: Any, room: Any) -> None:
