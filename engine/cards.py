@@ -50,8 +50,10 @@ SPECS: tuple[Spec, ...] = TypeAdapter(tuple[Spec, ...]).validate_python(
 
 
 def spec_of(card: Card) -> Spec | None:
-    """Return the data sheet of a card by the name that its driver gives, None for one that is not known."""
+    """Return the data sheet of a card by the name that its driver gives, None for one that is not known, or a part."""
     words = _words(card.name)
+    if "MIG" in words:
+        return None
     fitting = [
         (len(name), spec)
         for spec in SPECS

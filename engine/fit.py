@@ -96,7 +96,8 @@ def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True)
     options = plans(variant, machine, wish)
     made = min(options, key=slowness, default=None) if wish.goal == "speed" else next(options, None)
     if made is not None:
-        only = tuple(card.uuid for card in machine.cards) if len(machine.cards) < len(whole.cards) else ()
+        named = len(machine.cards) < len(whole.cards) or machine.cards[0].is_part
+        only = tuple(card.uuid for card in machine.cards) if named else ()
         made = replace(made, only_cards=tuple(filter(None, only)))
         made = replace(made, note=note_on(made, machine, whole))
         return Fit(variant, made, claims=claims(variant, machine, wish, made))

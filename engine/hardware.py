@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -17,6 +18,7 @@ from engine.cgroups import limits
 from engine.variant import GIB
 
 Vendor = Literal["nvidia", "amd", "intel"]
+_PART = "MIG-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Card:
     def memory_gib(self) -> float:
         """Return the memory in GiB."""
         return self.memory_bytes / GIB
+
+    @property
+    def is_part(self) -> bool:
+        """Say whether it is one instance of a card that MIG splits."""
+        return self.uuid.startswith(_PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +141,16 @@ def disk_free_bytes(folder: Path) -> int:
 def visible(uuids: list[str], wanted: str | None) -> list[int]:
     """Return the indexes of the cards that ``CUDA_VISIBLE_DEVICES`` leaves, in its order, as CUDA reads it.
 
-    Unset: all. Numbers, or beginnings of ids (``GPU-8932f937``). The first that names no card ends the list.
+    Unset: all. Numbers, or beginnings of ids (``GPU-8932f937``). The first that names no card ends the list. Instances
+    of MIG come behind the cards and have no numbers.
     """
+    whole = sum(not uuid.startswith(_PART) for uuid in uuids)
     if wanted is None:
-        return list(range(len(uuids)))
+        return list(range(whole))
     chosen: list[int] = []
     for item in (part.strip() for part in wanted.split(",")):
         if item.isdecimal():
-            found = [int(item)] if int(item) < len(uuids) else []
+            found = [int(item)] if int(item) < whole else []
         else:
             found = [index for index, uuid in enumerate(uuids) if item and uuid.startswith(item)]
         if len(found) != 1 or found[0] in chosen:
@@ -191,21 +200,52 @@ def _with_nvidia(machine: Machine) -> Machine:
 
 
 def _cards(nvml: Any) -> tuple[Card, ...]:  # noqa: ANN401  # the library has no types
+    """Return the cards that CUDA would see.
+
+    Of cards that MIG splits that is a single instance in all, here the largest: CUDA opens one, so that nothing can be
+    spread over several.
+    """
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-    ids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
-    kept = [handles[index] for index in visible(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))]
-    return tuple(_card(nvml, handle) for handle in kept)
+    parts = [(part, index) for index, handle in enumerate(handles) for part in _instances(nvml, handle)]
+    ids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in (*handles, *(part for part, _ in parts))]
+    kept = visible(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    whole = tuple(
+        _card(nvml, handles[index]) for index in kept if index < len(handles) and not _split(nvml, handles[index])
+    )
+    own = [
+        _card(nvml, part, handles[parent])
+        for at, (part, parent) in enumerate(parts, len(handles))
+        if at in kept or parent in kept
+    ]
+    return (*whole, *sorted(own, key=lambda card: -card.memory_bytes)[:1])
 
 
-def _card(nvml: Any, handle: Any) -> Card:  # noqa: ANN401
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+def _split(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
+    try:
+        return bool(nvml.nvmlDeviceGetMigMode(handle)[0])
+    except nvml.NVMLError:  # a card that knows no MIG, or an older driver
+        return False
+
+
+def _instances(nvml: Any, handle: Any) -> list[Any]:  # noqa: ANN401
+    """Return the instances of a card that MIG splits, those that this process may use."""
+    found = []
+    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if _split(nvml, handle) else 0):
+        with contextlib.suppress(nvml.NVMLError):
+            found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+    return found
+
+
+def _card(nvml: Any, handle: Any, parent: Any = None) -> Card:  # noqa: ANN401
+    """Describe a card, or the instance of one; what is the whole card's alone is asked of its ``parent``."""
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(parent or handle)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return Card(
         name=_text(nvml.nvmlDeviceGetName(handle)),
         memory_bytes=int(memory.total),
         compute_capability=(int(major), int(minor)),
         free_bytes=int(memory.free),
-        link="nvlink" if _has_nvlink(nvml, handle) else "pcie",
+        link="nvlink" if parent is None and _has_nvlink(nvml, handle) else "pcie",
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
     )
 

@@ -178,6 +178,8 @@ def slowness(made: Plan) -> float:
 def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
     """Say what a person should know of a plan for ``machine``, the equal cards of the ``whole`` one."""
     told = [] if len(machine.cards) == len(whole.cards) else [_unequal(made, machine, whole)]
+    if machine.cards[0].is_part:
+        told.append(f"MIG splits the card: CUDA opens one instance alone, {machine.cards[0].name}.{_start(made)}")
     if machine.vendor != "nvidia":
         told.append(
             "Kvasir installs SGLang for NVIDIA's cards alone: start this in SGLang's image for these cards, "
@@ -200,8 +202,12 @@ def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
 
 
 def _unequal(made: Plan, machine: Machine, whole: Machine) -> str:
-    start = f" Start it with CUDA_VISIBLE_DEVICES={','.join(made.only_cards)}." if made.only_cards else ""
     return (
         f"The {len(whole.cards)} cards are not alike: planned on the largest equal group, {len(machine.cards)} of "
-        f"{machine.card_gib:.1f} GiB ({machine.cards[0].name}), for SGLang gives each card the same share.{start}"
+        f"{machine.card_gib:.1f} GiB ({machine.cards[0].name}), for SGLang gives each card the same share."
+        f"{'' if machine.cards[0].is_part else _start(made)}"
     )
+
+
+def _start(made: Plan) -> str:
+    return f" Start it with CUDA_VISIBLE_DEVICES={','.join(made.only_cards)}." if made.only_cards else ""

@@ -31,7 +31,12 @@ best that fits.
 This page is written by `scripts/make_which_r1.py` from what `kvasir fit` prints, for four people at once with at least
 8,192 tokens each, and a test holds it to that. A card that is described by its memory alone counts as one of compute
 capability 8.0 (A100, RTX 3090); name it, and newer formats (R1's own FP8, fp8 context, W4AFP8, NVFP4) are considered as
-well. Where the cards of a machine are not alike, the largest group of equal ones counts.
+well. Where the cards of a machine are not alike, the largest group of equal ones counts; of cards that MIG splits, the
+largest instance.
+
+**How far this was tried.** The sums agree with published tables, and with SGLang's own figures on a CPU
+([benchmarks](benchmarks.md)); every command line was read by SGLang 0.5.23's own parser. No plan of this page has been
+started on a GPU yet, and no weights of an R1 were loaded. First tokens and tokens a second are estimates.
 
 `auto` takes the model that is best where it is weakest: the least of its published scores (AIME 2024, MATH-500, GPQA
 Diamond, LiveCodeBench) against R1's, times what the precision keeps. So 0528-Qwen3-8B, whose AIME is above R1's,

@@ -101,8 +101,12 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     assert len(told) > 10_000
     wishes = (Wish(), Wish(people=1), Wish(people=200), Wish(goal="speed"), Wish(precision="fp8", offload=True))
     machines = [
-        parse_machine(said) for said in ("1x24GB+128GB", "RTX-4090", "3xA100-40GB", "8xH200", "2x8x80GB", "cpu+64GB")
-    ]
+        parse_machine(said)
+        for said in (
+            "1x24GB", "1x24GB+128GB", "RTX-4090", "1x80GB", "3xA100-40GB", "8x80GB", "8xH200", "2x8x80GB", "2x8xH100",
+            "cpu+64GB",
+        )
+    ]  # fmt: skip
     plans = [
         found.plan
         for there in machines

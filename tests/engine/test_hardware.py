@@ -1,0 +1,137 @@
+"""The cards of this machine as NVIDIA's library tells of them: whole ones, and those that MIG splits."""
+
+# ruff: noqa: N802  # the library names its functions so
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.cards import spec_of
+from engine.catalogue import resolve
+from engine.fit import fitted
+from engine.hardware import Card, _cards
+from engine.launch import environment_of
+from engine.plans import Wish
+from tests.engine.machines import GIB, machine
+
+
+@dataclass(frozen=True)
+class Device:
+    """A card, or an instance of one, as the library knows it."""
+
+    name: str
+    uuid: str
+    gib: float
+    split: bool | None = None
+    """None: it knows no MIG."""
+    parts: tuple[Device | None, ...] = ()
+    is_part: bool = False
+
+
+class Nvml:
+    """The library's outside; like the real one it refuses much of what is asked of an instance."""
+
+    class NVMLError(Exception):
+        """Whatever it refuses."""
+
+    def __init__(self, *devices: Device) -> None:
+        self._devices = devices
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self._devices)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Device:
+        return self._devices[index]
+
+    def nvmlDeviceGetUUID(self, device: Device) -> str:
+        return device.uuid
+
+    def nvmlDeviceGetName(self, device: Device) -> bytes:
+        return device.name.encode()
+
+    def nvmlDeviceGetMemoryInfo(self, device: Device) -> Any:
+        return SimpleNamespace(total=int(device.gib * GIB), free=int(device.gib * GIB))
+
+    def nvmlDeviceGetMigMode(self, device: Device) -> list[int]:
+        if device.split is None:
+            raise self.NVMLError("Not Supported")
+        return [int(device.split), int(device.split)]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: Device) -> int:
+        return len(device.parts)
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: Device, index: int) -> Device:
+        if (part := device.parts[index]) is None:
+            raise self.NVMLError("Not Found")
+        return part
+
+    def nvmlDeviceGetCudaComputeCapability(self, device: Device) -> tuple[int, int]:
+        if device.is_part:
+            raise self.NVMLError("Not Supported")
+        return 8, 0
+
+    def nvmlDeviceGetNvLinkState(self, device: Device, _: int) -> int:
+        if device.is_part:
+            raise self.NVMLError("Not Supported")
+        return 1
+
+
+def _part(name: str, gib: float) -> Device:
+    return Device(f"NVIDIA A100-SXM4-80GB MIG {name}", f"MIG-{name}", gib, is_part=True)
+
+
+WHOLE = Device("NVIDIA A100-SXM4-80GB", "GPU-a", 79.6, split=False)
+OLD = Device("NVIDIA GeForce RTX 3090", "GPU-b", 23.99)
+SPLIT = Device(
+    "NVIDIA A100-SXM4-80GB", "GPU-c", 79.6, split=True,
+    parts=(_part("1g.10gb", 9.5), None, _part("3g.40gb", 39.25), _part("2g.20gb", 19.5)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("devices", "wanted", "seen"),
+    [
+        ((WHOLE, OLD), None, ["GPU-a", "GPU-b"]),
+        ((WHOLE, OLD), "1", ["GPU-b"]),
+        ((SPLIT,), None, ["MIG-3g.40gb"]),
+        ((SPLIT,), "0", ["MIG-3g.40gb"]),
+        ((SPLIT,), "MIG-2g", ["MIG-2g.20gb"]),
+        ((SPLIT,), "MIG-1g.10gb,MIG-2g.20gb", ["MIG-2g.20gb"]),
+        ((WHOLE, SPLIT), None, ["GPU-a", "MIG-3g.40gb"]),
+        ((WHOLE, SPLIT), "2", []),
+        ((replace(SPLIT, parts=(None,)),), None, []),
+    ],
+)
+def test_what_cuda_would_see(
+    devices: tuple[Device, ...], wanted: str | None, seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wanted)
+    assert [card.uuid for card in _cards(Nvml(*devices))] == seen
+
+
+def test_an_instance_is_planned_by_its_own_memory_and_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole card would hold the 32B; the 40 GB of its largest instance do in four bits."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    cards = _cards(Nvml(SPLIT))
+    assert spec_of(cards[0]) is None, "a part is not as fast as a card of that size"
+    assert cards[0].compute_capability == (8, 0)
+    made = fitted(resolve("32B"), replace(machine(), cards=cards), Wish()).plan
+    assert made is not None
+    assert (made.weights.precision, made.layout.cards, made.only_cards) == ("int4", 1, ("MIG-3g.40gb",))
+    assert environment_of(made, "x", {"CUDA_VISIBLE_DEVICES": "0"})["CUDA_VISIBLE_DEVICES"] == "MIG-3g.40gb"
+    assert "one instance alone" in made.note
+    assert "CUDA_VISIBLE_DEVICES=MIG-3g.40gb" in made.note
+
+
+def test_a_whole_card_beside_a_split_one_is_named() -> None:
+    """CUDA opens no whole card where it sees an instance."""
+    both = Card("whole", 80 << 30, (8, 0), uuid="GPU-a"), Card("part", 40 << 30, (8, 0), uuid="MIG-b")
+    made = fitted(resolve("14B"), replace(machine(), cards=both), Wish()).plan
+    assert made is not None
+    assert made.only_cards == ("GPU-a",)
