@@ -327,6 +327,25 @@ def test_companions_see_pictures_and_are_no_answerers() -> None:
     assert not set(COMPANIONS) & set(VARIANTS)
 
 
+def test_cards_are_as_they_were_found() -> None:
+    """Without NVLink the same cards are slower side by side; what others have taken of them is told."""
+    card = Card("NVIDIA A100-SXM4-80GB", int(79.6 * 1024**3), (8, 0), 79 << 30, link="nvlink", uuid="GPU-a")
+    linked, alone, busy = (
+        fitted(resolve("70B"), replace(machine(), cards=(one,) * 4), Wish(precision="bf16")).plan
+        for one in (card, replace(card, link="pcie"), replace(card, free_bytes=50 << 30))
+    )
+    assert linked is not None
+    assert alone is not None
+    assert busy is not None
+    assert linked.speed is not None
+    assert alone.speed is not None
+    assert linked.speed.answer_s < alone.speed.answer_s
+    assert "29.6 GiB of a card are in use now" in busy.note
+    assert "in use" not in linked.note
+    assert environment_of(linked, "x", {})["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert environment_of(linked, "x", {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"})["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+
+
 def test_other_makers_cards_get_a_command_and_a_word() -> None:
     made = _plan("70B", "8xMI300X")
     assert (made.device, "KVASIR_ENGINE_URL" in made.note) == ("cuda", True)
