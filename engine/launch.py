@@ -123,9 +123,7 @@ def environment_of(plan: Plan, model_path: str, ground: Mapping[str, str]) -> di
     if Path(model_path).is_absolute():
         kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if plan.device == "cuda":
-        kept.setdefault(
-            "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
-        )  # numbers mean what they meant to the plan
+        kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
     if plan.only_cards:
         kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.only_cards)
     return cpu_environment(kept) if plan.device == "cpu" else kept
