@@ -172,7 +172,8 @@ class FeedSource:
         try:
             entries = await self._reader.feed(found)
         except ParseError as error:
-            raise SourceUnavailable(f"{error} Nothing of the feed is deleted.") from None
+            why = str(error).replace(found.url, plain(found.url))  # a feed's address may hold a token
+            raise SourceUnavailable(f"{why} Nothing of the feed is deleted.") from None
         if entries is None:
             raise SourceUnavailable(
                 f"{plain(url)} is no RSS, Atom or JSON Feed. Look at the page for the feed's own address and put it "
@@ -210,7 +211,7 @@ class FeedSource:
             document=id_,
             version=entry.version,
             modified_at=datetime.fromtimestamp(entry.published, UTC) if entry.published is not None else None,
-            url=entry.link or self._options.url,
+            url=entry.link or plain(self._options.url),
             readers=self._context.readers,
         )
 
@@ -222,7 +223,7 @@ class FeedSource:
 
     async def _article(self, listed: Listed) -> Content:
         document = listed.document
-        if listed.url is None or listed.url == self._options.url:
+        if listed.url is None or listed.url == plain(self._options.url):
             raise SourceError(f"{document} has left the feed, and links to no page to read instead.")
         try:
             host = await self._host(listed.url)

@@ -262,3 +262,16 @@ async def test_a_feed_or_an_article_that_hangs_its_reader_is_given_up(site: WebS
     site.pages["/2"] = Reply(ARTICLE)
     assert b"The article itself" in (await made.read(found["2"])).data
     await made.close()
+
+
+async def test_a_token_in_the_feeds_address_stands_in_no_link_and_no_error(site: WebSite, tmp_path: Path) -> None:
+    site.pages["/feed?token=hush"] = Reply(RSS, content_type="application/rss+xml")
+    secret = build("feed", tmp_path, url=f"{site.url}/feed?token=hush", allow_hosts=[site.host])
+    found = await listing(secret)
+    assert found["tag:2"].url == f"{site.url}/feed"
+    assert (await secret.read(found["tag:2"])).data == b"<p>Second</p>"
+    site.pages["/feed?token=hush"] = Reply(f"<!DOCTYPE a [<!ENTITY b 'c'>]>{ATOM}", content_type="text/xml")
+    with pytest.raises(SourceUnavailable, match="entities") as caught:
+        await listing(secret)
+    assert "hush" not in f"{found}{caught.value}{secret.key}"
+    await secret.close()
