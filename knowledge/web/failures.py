@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Final
 
 from knowledge.errors import FetchAnswered, FetchError, FetchFailed, FetchTimeout
@@ -16,21 +17,21 @@ _TOO_MANY, _SERVER_ERROR = 429, 500
 
 
 class Failures:
-    """Errors by URL, each for a short while; in this process alone, so that a new one sees what is."""
+    """Errors by what was asked for, each for a short while; in this process alone, so that a new one sees what is."""
 
     def __init__(self) -> None:
-        self._until: OrderedDict[str, tuple[float, FetchError]] = OrderedDict()
+        self._until: OrderedDict[Hashable, tuple[float, FetchError]] = OrderedDict()
 
-    def add(self, url: str, error: FetchError, now: float) -> None:
+    def add(self, key: Hashable, error: FetchError, now: float) -> None:
         """Remember an error; the oldest are forgotten where there are too many."""
-        self._until[url] = (now + (_BROKEN_S if is_broken(error) else _REFUSED_S), error.with_traceback(None))
-        self._until.move_to_end(url)
+        self._until[key] = (now + (_BROKEN_S if is_broken(error) else _REFUSED_S), error.with_traceback(None))
+        self._until.move_to_end(key)
         if len(self._until) > _MOST:
             self._until.popitem(last=False)
 
-    def get(self, url: str, now: float) -> FetchError | None:
-        """Return the error that a URL met, None where it may be tried (again)."""
-        until, error = self._until.get(url, (0.0, None))
+    def get(self, key: Hashable, now: float) -> FetchError | None:
+        """Return the error that this met, None where it may be tried (again)."""
+        until, error = self._until.get(key, (0.0, None))
         return error if now < until else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin
 
@@ -81,6 +81,8 @@ class Ask:
     """JSON. With it, the URL is posted to, and a redirect is refused."""
     limits: Limits | None = None
     """Where others than the fetcher's own."""
+    may: Callable[[Target], Awaitable[None]] | None = None
+    """Says no, by an error, to a URL that the guard allows, before it is asked for; a redirect's goal is one, too."""
 
 
 _PLAIN = Ask()
@@ -169,6 +171,8 @@ class Fetcher:
         for _ in range(limits.redirects + 1):
             if target.origin != first.origin:
                 own = Ask(ask.accept)  # never again, though a later redirect should lead back
+            if ask.may is not None:
+                await ask.may(target)
             found = await self._ask(target, own, limits, tuple(hops))
             if isinstance(found, Fetched):
                 return found

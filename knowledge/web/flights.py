@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -13,9 +13,9 @@ class Flights(Generic[_T]):
     """Work by key. Whoever joins waits for what is under way; when the last one has gone, it is cancelled."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, _Flight[_T]] = {}
+        self._flights: dict[Hashable, _Flight[_T]] = {}
 
-    async def join(self, key: str, begin: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    async def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Return what the work under this key comes to, or raise what it raises; begun if there is none."""
         flight = self._flights.get(key)
         if flight is None:

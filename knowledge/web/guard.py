@@ -195,6 +195,17 @@ def judge_led(url: str, source: Target, rules: Rules) -> Target:
     return target
 
 
+def judge_host(host: str, only: Collection[str]) -> None:
+    """Say no to a host that is none of these and lies under none; an empty set is no limit.
+
+    Raises:
+        FetchRefused: with the exact reason for the log.
+
+    """
+    if only and not lies_under(host, only):
+        raise FetchRefused(f"{host} is not among the sites that may be read")
+
+
 def leads_to_named(url: str, rules: Rules) -> bool:
     """Say whether a URL that may be asked for leads to a host that the operator named."""
     try:
@@ -269,8 +280,7 @@ def _is_public(address: Address) -> bool:
 
 
 def _judge_target(target: Target, rules: Rules) -> None:
-    if rules.only and not lies_under(target.host, rules.only):
-        raise FetchRefused(f"{target.host} is not among the sites that may be read")
+    judge_host(target.host, rules.only)
     if target.port not in rules.ports_of(target.host):
         raise FetchRefused(f"port {target.port} of {target.host} is not among those that are dialled")
     if target.literal is not None:

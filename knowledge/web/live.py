@@ -237,10 +237,7 @@ class _Look:
 
     async def _page(self, wanted: _Wanted) -> PageRead:
         left_s = self._due - self._now() - MEASURING_SHARE * self._live.within_s
-        page = await self._tools.pages.read(wanted.url, within_s=max(0.0, left_s))
-        host = host_of(page.final_url)
-        if self._domains and not lies_under(host, self._domains):
-            raise _Refused(NOT_LISTED)
+        page = await self._tools.pages.read(wanted.url, within_s=max(0.0, left_s), only=self._domains)
         asked = terms.query_terms(self._question).split()
         most = MEASURED_OF_LINKED if wanted.linked else MEASURED
         chunks, measured = await asyncio.to_thread(cut, page, asked, most, self._tools.embedder.count_tokens)
@@ -251,7 +248,7 @@ class _Look:
         cosines = vectors @ await asyncio.shield(self._vector)
         return PageRead(
             url=page.final_url,
-            on=OnWeb(host, page.published, page.fetched_at, page.stale),
+            on=OnWeb(host_of(page.final_url), page.published, page.fetched_at, page.stale),
             chunks=tuple(chunks),
             measured={
                 place: Measured(float(cosine), index)

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from knowledge.errors import FetchAnswered, FetchError, FetchTimeout, FetchUnreadable
@@ -19,7 +20,7 @@ from knowledge.web.failures import Failures, is_broken
 from knowledge.web.fetch import Ask, Fetched, Fetcher, Hop, shown
 from knowledge.web.flights import Flights
 from knowledge.web.freshness import TOLD, Answer, conditions, confirmed, is_fresh, may_be_kept, may_stand_in
-from knowledge.web.guard import Target
+from knowledge.web.guard import Target, judge_host
 from knowledge.web.permission import Permission
 
 _log = logging.getLogger(__name__)
@@ -71,6 +72,10 @@ class _Trail:
     """Whether it may be used where the site fails."""
 
 
+_Wanted = tuple[str, frozenset[str]]
+"""A URL, and the sites to which alone it may lead."""
+
+
 class Pages:
     """Reads pages of the web. Safe from several tasks of one loop; usable again after a close.
 
@@ -93,28 +98,32 @@ class Pages:
         self._flights: Flights[Kept] = Flights()
         self._failures = Failures()
 
-    async def read(self, url: str, *, within_s: float) -> WebPage:
+    async def read(self, url: str, *, within_s: float, only: frozenset[str] = frozenset()) -> WebPage:
         """Read one page: a fresh copy, what the site has, or an old copy where the site fails.
 
+        Nothing but the sites in ``only`` is asked for anything (none: any that the fetcher's rules allow).
+
         Raises:
-            FetchRefused: the guard or the site's robots.txt says no.
+            FetchRefused: the guard or the site's robots.txt says no, or it is none of those sites, or leads elsewhere.
             FetchUnreadable: there is no text on it for us.
             FetchAnswered: the site answers with a status that is no page.
             FetchError: another of its kinds.
 
         """
         target = self._fetcher.judge(url)
+        judge_host(target.host, only)
         trail = _Trail(target)
+        wanted = target.url, only
         try:
             async with asyncio.timeout(within_s):
-                trail = await self._trail(target)
+                trail = await self._trail(target, only)
                 if trail.copy is not None and trail.fresh:
                     return _page(url, trail.copy, stale=False)
-                return _page(url, await self._looked(target, trail), stale=False)
+                return _page(url, await self._looked(wanted, trail), stale=False)
         except TimeoutError:
             error: FetchError = FetchTimeout(f"it took over {within_s:g} s")
             if within_s >= _PATIENT_S:
-                self._failures.add(target.url, error, self._now())
+                self._failures.add(wanted, error, self._now())
         except FetchError as caught:
             error = caught
         if trail.copy is not None and trail.may_stand_in and is_broken(error):
@@ -129,7 +138,7 @@ class Pages:
 
     # ── What is kept ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _trail(self, target: Target) -> _Trail:
+    async def _trail(self, target: Target, only: frozenset[str]) -> _Trail:
         """Follow kept responses from a URL; each on the way is judged anew, as redirects are.
 
         Raises:
@@ -148,6 +157,7 @@ class Pages:
             if kept.answer.to is None:
                 return _Trail(ask or target, kept, fresh=ask is None, may_stand_in=may_stand)
             target = self._fetcher.judge_led(kept.answer.to, target)
+            judge_host(target.host, only)
         return _Trail(ask or target)
 
     async def _kept(self, target: Target) -> Kept | None:
@@ -169,33 +179,34 @@ class Pages:
 
     # ── What the site has ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _looked(self, target: Target, trail: _Trail) -> Kept:
-        failed = self._failures.get(target.url, self._now())
+    async def _looked(self, wanted: _Wanted, trail: _Trail) -> Kept:
+        failed = self._failures.get(wanted, self._now())
         if failed is not None:
             raise failed
-        return await self._flights.join(target.url, lambda: self._look(target, trail))
+        return await self._flights.join(wanted, lambda: self._look(wanted, trail))
 
-    async def _look(self, target: Target, trail: _Trail) -> Kept:
+    async def _look(self, wanted: _Wanted, trail: _Trail) -> Kept:
+        url, only = wanted
         try:
-            await self._permission.check(trail.ask)
-            return await self._fetched(trail)
+            return await self._fetched(trail, only)
         except FetchError as error:
-            self._failures.add(target.url, error, self._now())
+            self._failures.add(wanted, error, self._now())
             if isinstance(error, (FetchAnswered, FetchUnreadable)):
-                _log.info("not read: %s (%s)", shown(target.url), error.reason)
+                _log.info("not read: %s (%s)", shown(url), error.reason)
             raise
 
-    async def _fetched(self, trail: _Trail) -> Kept:
+    async def _fetched(self, trail: _Trail, only: frozenset[str]) -> Kept:
+        ask = Ask(TYPES, may=partial(self._permission.check, only=only))
         copy = trail.copy if trail.copy is not None and trail.copy.answer.url == trail.ask.url else None
         told = {} if copy is None else conditions(copy.answer, self._asked, self._now())
-        found = await self._fetcher.fetch(trail.ask.url, Ask(TYPES, told))
+        found = await self._fetcher.fetch(trail.ask.url, replace(ask, conditions=told))
         if found.status == _UNCHANGED and copy is not None:
             same = confirmed(copy.answer, found.headers, self._asked, self._now()) if not found.hops else None
             if same is not None:
                 kept = Kept(same, copy.article, copy.named)
                 await self._keep([kept])
                 return kept
-            found = await self._fetcher.fetch(trail.ask.url, _ASK)
+            found = await self._fetcher.fetch(trail.ask.url, ask)
         return await self._taken(found)
 
     async def _taken(self, found: Fetched) -> Kept:
@@ -203,8 +214,6 @@ class Pages:
             if found.status in _GONE and self._cache is not None:
                 await self._cache.put(gone=[found.url])
             raise FetchAnswered(found.status)
-        if found.hops:
-            await self._permission.check(self._fetcher.judge(found.url))
         page = self._as_kept(found, await self._articles.article(found))
         await self._keep([*(self._as_kept(hop, None) for hop in found.hops), page])
         return page

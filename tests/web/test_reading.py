@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,7 @@ from aiohttp import web
 from knowledge.errors import FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnlisted, FetchUnreadable
 from knowledge.sources import host
 from knowledge.web import permission
+from knowledge.web.cache import PageCache
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules
 from knowledge.web.pages import Pages
@@ -66,6 +68,59 @@ async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: Pages) -> 
         await pages.read(f"{site.url}/private/a", within_s=30)
     assert "robots.txt" in caught.value.reason
     assert site.asked("/private/a") == 0
+
+
+@pytest.mark.parametrize("to", ["/private/a", "/on"])
+async def test_no_redirect_leads_to_what_robots_forbid(site: Site, pages: Pages, to: str) -> None:
+    site.robots(b"User-agent: *\nDisallow: /private")
+    site.html("/private/a", ARTICLE)
+    site.moved("/moved", 302, to)
+    site.moved("/on", 301, "/private/a")
+    with pytest.raises(FetchRefused) as caught:
+        await pages.read(f"{site.url}/moved", within_s=30)
+    assert "robots.txt" in caught.value.reason
+    assert site.asked("/private/a") == 0
+
+
+async def test_nothing_but_the_sites_that_may_be_read_is_asked_for(stack: AsyncExitStack, tmp_path: Path) -> None:
+    here, there = Site(), Site()
+    for one in (here, there):
+        await stack.enter_async_context(one.served())
+    named = rules([f"{name}:{one.port}" for name, one in (("a.example", here), ("b.example", there))])
+    fetcher = Fetcher(WebSettings(), named, resolve=_at_loopback)
+    stack.push_async_callback(fetcher.close)
+    pages = Pages(fetcher, PageCache(tmp_path, 1_000_000))
+    stack.push_async_callback(pages.close)
+    away = f"http://b.example:{there.port}"
+    there.page("/b", "# Guide\n\nRun it.", Cache_Control="no-cache")
+    here.answers(
+        "/moved",
+        lambda: web.Response(status=301, headers={"Location": f"{away}/b", "Cache-Control": "max-age=600"}),
+    )
+    only = frozenset({"a.example"})
+    for url in (f"http://a.example:{here.port}/moved", f"{away}/b"):
+        with pytest.raises(FetchRefused) as caught:
+            await pages.read(url, within_s=30, only=only)
+        assert "b.example is not among" in caught.value.reason
+    assert there.requests == []
+    # Who may go there goes there; the redirect that was kept leads nobody else.
+    assert (await pages.read(f"http://a.example:{here.port}/moved", within_s=30)).title == "Guide"
+    there.requests.clear()
+    with pytest.raises(FetchRefused):
+        await pages.read(f"http://a.example:{here.port}/moved", within_s=30, only=only)
+    # Nor does a robots.txt.
+    here.moved("/robots.txt", 302, f"{away}/robots.txt")
+    here.page("/c", "# Guide\n\nRun it.")
+    again = Pages(fetcher)
+    stack.push_async_callback(again.close)
+    with pytest.raises(FetchRefused):
+        await again.read(f"http://a.example:{here.port}/c", within_s=30, only=only)
+    assert there.requests == []
+    assert (await again.read(f"http://a.example:{here.port}/c", within_s=30)).title == "Guide"
+
+
+async def _at_loopback(_host: str) -> list[str]:
+    return ["127.0.0.1"]
 
 
 async def test_robots_out_of_order_allow_nothing(site: Site, pages: Pages) -> None:
