@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from bot.answering.policy import Policy
 from bot.errors import SettingsError
 from bot.tables import as_table, nearest, no_others
+from knowledge.web.canonical import Site
 from knowledge.web.guard import rules
 from knowledge.web.settings import PROVIDERS, LiveSettings, SearchSettings
 
@@ -61,10 +63,12 @@ def web_policy(live: LiveSettings | None) -> Policy:
 def _search(table: Mapping[str, object], variables: Mapping[str, str], where: str) -> SearchSettings:
     sites = _texts(table, "sites", where)
     for site in sites:
-        if not site.startswith(("http://", "https://")):
-            raise SettingsError(f'{where}: sites should be addresses such as ["https://docs.example.com"].')
+        try:
+            Site.of(site)
+        except ValueError:
+            raise SettingsError(f'{where}: sites should be addresses such as ["https://docs.example.com"].') from None
     keys = {name: variables[variable] for name, variable in KEY_VARIABLES.items() if variables.get(variable)}
-    searxng = variables.get(SEARXNG_URL)
+    searxng = _with_a_port(variables.get(SEARXNG_URL))
     usable = {"searxng": bool(searxng), "sitemap": bool(sites), **{name: name in keys for name in KEY_VARIABLES}}
     order = _texts(table, "search", where) if "search" in table else [name for name in PROVIDERS if usable[name]]
     for name in order:
@@ -73,6 +77,16 @@ def _search(table: Mapping[str, object], variables: Mapping[str, str], where: st
         if not usable[name]:
             raise SettingsError(f"{where}: search names {name}, but {_lacks(name)}.")
     return SearchSettings(tuple(dict.fromkeys(order)), searxng, keys, tuple(sites))
+
+
+def _with_a_port(url: str | None) -> str | None:
+    """Return an address whose form was looked at; its port, where it has one, can be dialled."""
+    try:
+        if url is not None and urlsplit(url).port == 0:
+            raise ValueError("0")  # noqa: TRY301 - said in one place
+    except ValueError:
+        raise SettingsError(f"{SEARXNG_URL} has a port that is no number from 1 to 65535. Set it in .env.") from None
+    return url
 
 
 def _lacks(name: str) -> str:

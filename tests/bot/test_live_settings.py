@@ -81,6 +81,8 @@ def test_keys_are_no_log_s_business(tmp_path: Path) -> None:
         ('search = ["searxng"]', "KVASIR_SEARXNG_URL is not set"),
         ('search = ["sitemap"]', "sites names no address"),
         ('sites = ["docs.example.com"]', "sites should be addresses"),
+        ('sites = ["https://"]', "sites should be addresses"),
+        ('sites = ["https://user:hunter2@docs.example.com"]', "sites should be addresses"),
         ("cache_mb = 0", "cache_mb should be a number"),
         ("cache_mb = true", "cache_mb should be a number"),
         ("cach_mb = 1", "Did you mean cache_mb"),
@@ -92,7 +94,7 @@ def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, web: str, said: st
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["searxng:8080", "http://u:hunter2@searxng", "ftp://searxng"])
+@pytest.mark.parametrize("url", ["searxng:8080", "http://u:hunter2@searxng", "ftp://searxng", "http://searxng:99999"])
 def test_an_address_of_searxng_that_cannot_be_meant(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match="KVASIR_SEARXNG_URL") as caught:
         loaded(tmp_path, KVASIR_SEARXNG_URL=url)
