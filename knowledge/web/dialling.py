@@ -19,6 +19,7 @@ from python_socks import ProxyError, ProxyTimeoutError, ProxyType, parse_proxy_u
 from python_socks.async_.asyncio import Proxy as Tunnel
 
 from knowledge.errors import FetchFailed, FetchTimeout
+from knowledge.sources.thread_door import ThreadDoor
 from knowledge.web.guard import Rules, judge_address
 from knowledge.web.proxies import Proxy
 from knowledge.web.settings import Limits
@@ -28,17 +29,33 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 _PER_HOST = 4
 _TOGETHER = 64
+_LOOKUPS = 8
+"""Names that are looked up at the same time."""
 
 
-async def resolve_by_system(host: str) -> Sequence[str]:
-    """Resolve as the machine is set up to.
+class SystemNames:
+    """Resolves as the machine is set up to, in threads of its own.
 
-    Raises:
-        OSError: there is no such name, or nothing answers.
-
+    A name whose servers do not answer holds a thread for up to half a minute, whoever waits: whoever gives such links
+    holds up other links, and nothing else.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def __init__(self) -> None:
+        self._door = ThreadDoor("names", width=_LOOKUPS)
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        """Return the addresses of a host.
+
+        Raises:
+            OSError: there is no such name, or nothing answers.
+
+        """
+        found = await self._door.run(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def close(self) -> None:
+        """Wait for no answer that is out; the next call opens it again."""
+        self._door.close()
 
 
 class JudgingResolver(AbstractResolver):

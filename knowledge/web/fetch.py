@@ -105,11 +105,12 @@ class Fetcher:
         settings: WebSettings,
         rules: Rules | None = None,
         *,
-        resolve: dialling.Resolve = dialling.resolve_by_system,
+        resolve: dialling.Resolve | None = None,
     ) -> None:
         self._settings = settings
         self._rules = rules or Rules(frozenset(settings.ports))
-        self._resolve = resolve
+        self._names = dialling.SystemNames()
+        self._resolve = resolve or self._names
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -160,6 +161,7 @@ class Fetcher:
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
+        self._names.close()
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             await session.close()

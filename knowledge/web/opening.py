@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from knowledge.web.cache import PageCache
-from knowledge.web.dialling import Resolve, resolve_by_system
+from knowledge.web.dialling import Resolve
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import leads_to_named, rules
 from knowledge.web.live import Embedder, LiveWeb
@@ -19,7 +19,7 @@ from knowledge.web.settings import LiveSettings, WebSettings
 
 @contextlib.asynccontextmanager
 async def open_live(
-    live: LiveSettings, web: WebSettings, embedder: Embedder, folder: Path, *, resolve: Resolve = resolve_by_system
+    live: LiveSettings, web: WebSettings, embedder: Embedder, folder: Path, *, resolve: Resolve | None = None
 ) -> AsyncIterator[LiveWeb]:
     """Open the live web for the length of a block; ``embedder`` is that of the documents.
 
@@ -39,7 +39,7 @@ async def open_live(
 
 @contextlib.asynccontextmanager
 async def open_pages(
-    live: LiveSettings, web: WebSettings, folder: Path, *, resolve: Resolve = resolve_by_system
+    live: LiveSettings, web: WebSettings, folder: Path, *, resolve: Resolve | None = None
 ) -> AsyncIterator[Pages]:
     """Open what reads pages for the length of a block; what was read is kept in ``folder``.
 

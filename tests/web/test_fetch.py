@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -101,6 +104,23 @@ async def test_a_certificate_that_is_not_right_is_refused(stack: AsyncExitStack,
         await fetcher.fetch(f"https://docs.example:{port}/")
     assert "certificate" in caught.value.reason
     assert server.requests == []
+
+
+async def test_names_whose_servers_do_not_answer_hold_up_nobody_else(
+    stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    stack.callback(answered.set)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(30) and [])
+    fetcher = await opened(stack, [])
+    waiting = [asyncio.create_task(fetcher.fetch(f"http://n{number}.example/")) for number in range(40)]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(1):
+        assert await asyncio.to_thread(str, 1) == "1"
+    for task in waiting:
+        task.cancel()
+    async with asyncio.timeout(1):
+        await asyncio.wait(waiting)
 
 
 async def test_one_bad_address_among_good_ones_refuses_the_name(stack: AsyncExitStack) -> None:
