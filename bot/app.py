@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("kvasir.app")
 
 _SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
-_FIRST_SYNC_S = 30.0
-"""How long a question waits for the first sync: a small folder is through by then, on a busy machine too."""
+_FIRST_SYNC_S = 16.0
+"""How long a question waits for the first sync: a small folder is through by then, and a search (``Limits.search_s``)
+has time left to find what was read so far, or to say that reading goes on."""
 
 
 def engine_of(settings: Settings) -> Engine:
