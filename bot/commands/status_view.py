@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bot.commands.output import printable
 from bot.spans import ago, span, until
 from bot.terminal_lines import engine_line
 from engine.interfaces import State, Status
@@ -146,9 +147,9 @@ def _troubles(source: SourceStatus, now: datetime) -> Iterator[RenderableType]:
 
 def _told(source: SourceStatus, now: datetime) -> Iterator[Text]:
     if source.error:
-        yield Text(source.error, style="red")
+        yield Text(printable(source.error), style="red")
     if source.watch_trouble:
-        yield Text(f"Not watched: {source.watch_trouble}", style="yellow")
+        yield Text(f"Not watched: {printable(source.watch_trouble)}", style="yellow")
     if source.age_s is None and not source.error and source.syncing is None:
         yield Text(f"It was never read. To read it: kvasir sync {source.name}")
     elif source.late:
@@ -168,7 +169,7 @@ def _told(source: SourceStatus, now: datetime) -> Iterator[Text]:
 def _held(source: SourceStatus) -> Iterator[Text]:
     yield Text(f"{source.held:,} are gone from the source and held; they still answer", style="yellow")
     for one in source.held_first:
-        yield Text(f"  {one.document}")
+        yield Text(f"  {printable(one.document)}")
     if source.held > len(source.held_first):
         yield Text(f"  … and {source.held - len(source.held_first):,} more", style="dim")
     yield Text(f"  If the source is whole and they are really gone: kvasir sync --approve {source.name}")
@@ -176,7 +177,7 @@ def _held(source: SourceStatus) -> Iterator[Text]:
 
 def _failure(failure: Failure, now: datetime) -> Text:
     named = failure.reason.startswith(failure.document)
-    told = Text(f"  {failure.reason}" if named else f"  {failure.document}: {failure.reason}")
+    told = Text(printable(f"  {failure.reason}" if named else f"  {failure.document}: {failure.reason}"))
     if failure.retry_at is not None and failure.retry_at > now.timestamp():
         again = until(datetime.fromtimestamp(failure.retry_at, UTC), now)
         told.append(f" Tried again after {again}.", style="dim")

@@ -6,9 +6,11 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 
-from bot.commands.status_view import show
+from bot.commands.status_view import show, view
 from bot.spans import ago, span, until
+from bot.terminal import Terminal
 from engine.interfaces import State, Status
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.records import Failure, Growth, Held, Repaired
@@ -87,3 +89,25 @@ def test_moments() -> None:
     assert until(at, at) == f"{at.astimezone():%H:%M}"
     assert until(at + timedelta(days=3), at).startswith("Mar ")
     assert until(at + timedelta(days=3), at, chinese=True).startswith("3月")
+
+
+def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
+    name = "a\x1b[31m\x9b.pdf"
+    ill = source(
+        "wiki", held=1, held_first=(Held(name, "", None),), failed=1, failures=(Failure(name, f"{name} is broken."),),
+        error=f"{name} is away.", watch_trouble=f"{name} is gone.",
+    )  # fmt: skip
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, color_system=None, width=100)
+    console.print(view(READY, LibraryStatus("lancedb", indexing=False, sources=(ill,)), NOW, narrow=False))
+    for text in (stream.getvalue(), shown(ill)):
+        assert text.count("a.pdf") == 4
+        assert not {"\x1b", "\x9b"} & set(text)
+
+
+def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal.set("knowledge", 0.5, "a\x1b[31m.pdf")
+    terminal.done("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
+    assert stream.getvalue() == "knowledge:  50% a.pdf\nknowledge: b.pdf: it is broken\n"
