@@ -15,6 +15,10 @@ class Flights(Generic[_T]):
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[_T]] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Say whether work under this key is under way."""
+        return key in self._flights
+
     async def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Return what the work under this key comes to, or raise what it raises; begun if there is none."""
         flight = self._flights.get(key)

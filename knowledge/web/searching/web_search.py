@@ -13,6 +13,7 @@ from typing import Final
 from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
 from knowledge.web.canonical import same_page
 from knowledge.web.domains import host_of, lies_under
+from knowledge.web.flights import Flights
 from knowledge.web.masking import mask
 from knowledge.web.searching.breaker import LONGEST_REST_S, Breaker
 from knowledge.web.searching.provider import Found, Provider
@@ -78,6 +79,7 @@ class WebSearch:
         self._inside = inside
         self._providers = [(provider, Breaker(now)) for provider in providers]
         self._memory = _Memory(now)
+        self._flights: Flights[Results] = Flights()
 
     async def search(
         self, query: str, *, limit: int = 8, domains: frozenset[str] = frozenset(), within_s: float
@@ -92,19 +94,30 @@ class WebSearch:
         wish = _Wish(shortened(mask(query)), limit, domains)
         if not any(character.isalnum() for character in wish.query):
             return Results((), "", (NOTHING_LEFT,))
-        known = self._memory.get(wish)
-        if known is not None:
-            return known
         due = time.monotonic() + within_s
-        results = await self._ask_in_order(wish, due)
-        if results.provider or time.monotonic() < due:  # who has more time is to have it
-            self._memory.put(wish, results, KEPT_S if results.provider else KEPT_FAILURES_S)
-        return results
+        while (known := self._memory.get(wish)) is None:
+            left_s = (
+                due - time.monotonic() if wish in self._flights else None
+            )  # what is begun here ends in time by itself
+            try:
+                async with asyncio.timeout(left_s):
+                    results = await self._flights.join(wish, lambda: self._remembered(wish, due))
+            except TimeoutError:
+                return Results((), "", (f"The same search was under way and did not end within {within_s:.1f} s.",))
+            if results.provider or time.monotonic() >= due:
+                return results
+        return known
 
     async def close(self) -> None:
         """Close every provider; safe to call twice."""
         for provider, _ in self._providers:
             await provider.close()
+
+    async def _remembered(self, wish: _Wish, due: float) -> Results:
+        results = await self._ask_in_order(wish, due)
+        if results.provider or time.monotonic() < due:  # who has more time is to have it
+            self._memory.put(wish, results, KEPT_S if results.provider else KEPT_FAILURES_S)
+        return results
 
     async def _ask_in_order(self, wish: _Wish, due: float) -> Results:
         troubles: list[str] = []

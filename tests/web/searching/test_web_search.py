@@ -237,6 +237,46 @@ async def test_a_search_that_ran_out_of_time_is_not_kept_for_one_that_has_more(h
     assert (await house.ask("rate limits", within_s=5)).provider == "brave"
 
 
+# ── The same search at the same moment ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_one_search_is_made_for_all_who_want_the_same(house: House) -> None:
+    house.first.hanging = asyncio.Event()
+    asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(10)]
+    await asyncio.wait_for(house.first.came.wait(), 5)
+    asking[0].cancel()  # whoever began it
+    await asyncio.wait({asking[0]})
+    house.first.hanging.set()
+    found = await asyncio.gather(*asking[1:])
+    assert {results.provider for results in found} == {"brave"}
+    assert house.counts == (1, 0)
+
+
+async def test_a_search_that_nobody_waits_for_any_more_ends(house: House) -> None:
+    house.first.hanging = asyncio.Event()
+    asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(3)]
+    await asyncio.wait_for(house.first.came.wait(), 5)
+    for one in asking:
+        one.cancel()
+    await asyncio.wait(asking)
+    await asyncio.wait_for(house.first.broken_off.wait(), 5)
+    house.first.hanging.set()
+    assert (await house.ask("rate limits")).provider == "brave"
+
+
+async def test_each_waits_for_the_same_search_as_long_as_its_own_time_is(house: House) -> None:
+    house.first.hanging = house.second.hanging = asyncio.Event()
+    short = asyncio.create_task(house.ask("rate limits", within_s=0.2))
+    await asyncio.wait_for(house.first.came.wait(), 5)
+    long = asyncio.create_task(house.ask("rate limits", within_s=5))
+    assert (await asyncio.wait_for(short, 1)).provider == ""
+    await asyncio.sleep(0.1)
+    hurried = await asyncio.wait_for(house.ask("rate limits", within_s=0.1), 1)
+    assert (hurried.provider, len(hurried.troubles)) == ("", 1)
+    house.first.hanging.set()
+    assert (await long).provider == "brave", "who had more time asked again"
+
+
 class Counting:
     """A provider that finds one page for everything."""
 
