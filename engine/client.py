@@ -74,6 +74,7 @@ class EngineClient:
         self._endpoint = endpoint
         self._deadlines = deadlines or Deadlines()
         self._session: aiohttp.ClientSession | None = None
+        self._under_way: set[aiohttp.ClientResponse] = set()
 
     @property
     def endpoint(self) -> Endpoint:
@@ -81,7 +82,9 @@ class EngineClient:
         return self._endpoint
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close every connection, and tell whoever waits for an answer; safe to call twice."""
+        for response in self._under_way:
+            response.close()  # the session alone would leave them waiting
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -105,6 +108,7 @@ class EngineClient:
                 async with _until(min(first, ends), "no first token", self._deadlines):
                     url = f"{self._endpoint.url}/v1/chat/completions"
                     response = await self._http().post(url, json=body, allow_redirects=False)  # the key stays here
+                    self._under_way.add(response)
                     if response.status != HTTPStatus.OK:
                         raise wire.refusal(response.status, await _text(response))
                 next_delta = first
@@ -116,6 +120,7 @@ class EngineClient:
                         next_delta = time.monotonic() + self._deadlines.read_s  # the reader's own time is not counted
         finally:
             if response is not None:
+                self._under_way.discard(response)
                 response.close()  # not released: an answer that nobody reads must not be generated any further
 
     def _request(

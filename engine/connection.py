@@ -58,9 +58,11 @@ class Connection:
         await self._learn(model, model_path)
         framing = await agreed(self.vocabulary, client.framed)
         bounds = framing is not None and framing.think is not None and await client.bounds_thinking()
+        kept = {client.endpoint.url, *beside}
+        self._framings = {url: known for url, known in self._framings.items() if url in kept}
         self._framings[client.endpoint.url] = framing, bounds
         await self.fleet.put(client, people or PEOPLE)
-        await self.fleet.keep({client.endpoint.url, *beside})
+        await self.fleet.keep(kept)
         if framing is None:
             _log.info("%s is sent text, for its server to frame: its template or vocabulary is not known", model)
 

@@ -48,8 +48,11 @@ class Fleet:
     async def put(self, client: EngineClient, people: int) -> None:
         """Take a server in; what was at its address before is closed."""
         former = self._servers.get(client.endpoint.url)
+        if former is not None and former.client is client:  # answers under way there go on, and count
+            former.people = people
+            return
         self._servers[client.endpoint.url] = Server(client, people)
-        if former is not None and former.client is not client:
+        if former is not None:
             await former.client.close()
 
     def mark(self, url: str, *, up: bool) -> None:

@@ -84,7 +84,7 @@ class Watch:
         self._settings = settings
         self._sleep = sleep
         self._sights: dict[str, Sight | None] = dict.fromkeys(settings.urls)
-        self._used: dict[str, tuple[Endpoint, int | None]] = {}
+        self._used: dict[str, tuple[EngineClient, int | None]] = {}
         """How each is asked, and its context: one that was started anew with others is learned anew."""
         self._telling = asyncio.Lock()
 
@@ -124,12 +124,14 @@ class Watch:
         if sight is None or sight.served is None:
             return
         endpoint = of_served(Endpoint(url, self._settings.api_key), sight.served)
-        used = endpoint, sight.served.context_tokens
-        if used == self._used.get(url):
+        client, context_tokens = self._used.get(url, (None, None))
+        if client is None or client.endpoint != endpoint:
+            client = EngineClient(endpoint, self._settings.deadlines)
+        elif context_tokens == sight.served.context_tokens:
             return
-        self._used[url] = used
+        self._used[url] = client, sight.served.context_tokens
         await self._connection.connect(
-            EngineClient(endpoint, self._settings.deadlines),
+            client,
             self._least_context_tokens(),
             sight.served.tokenizer_path,
             people=self._settings.people or sight.served.people,

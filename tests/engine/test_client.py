@@ -59,6 +59,20 @@ async def test_an_answer(sglang: FakeSglang, connect: Connect) -> None:
     assert body["separate_reasoning"] is True
 
 
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_client_that_is_closed_under_an_answer(sglang: FakeSglang, connect: Connect, *, waits: bool) -> None:
+    """Whether somebody waits for the next token just then or not."""
+    sglang.stream(delta(content="half"), asyncio.Event())
+    client = connect()
+    deltas = client.stream(ASK, Sampling(), request_id="r")
+    assert await anext(deltas) == Content("half")
+    rest = asyncio.create_task(anext(deltas)) if waits else None  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    await client.close()
+    with pytest.raises(EngineInterrupted, match="middle of the answer"):
+        await (rest or anext(deltas))
+
+
 async def test_two_requests_never_share_a_name(sglang: FakeSglang, connect: Connect) -> None:
     """SGLang takes a second request of the same name for a mistake."""
     sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)

@@ -116,6 +116,23 @@ async def test_a_look_that_fails_by_half_cuts_no_answer_off(sglang: FakeSglang, 
     assert [one async for one in deltas] == [Content("Yes."), Done("stop")]
 
 
+async def test_another_context_cuts_no_answer_off(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """A router tells now of one worker's context, now of another's."""
+    last = asyncio.Event()
+    sglang.stream(delta(content="On"), last, delta(content="e."), delta(finish="stop"), DONE)
+    made = engine(url=sglang.url)
+    await made.start()
+    await made.wait_ready(5)
+    deltas = made.stream(ASK, Sampling(), request_id="r")
+    assert await anext(deltas) == Content("On")
+    for context_tokens in (4096, 8192):
+        sglang.max_model_len = context_tokens
+        await until(lambda wanted=context_tokens: made.context_tokens == wanted)  # type: ignore[misc]
+    assert made.line().running == 1
+    last.set()
+    assert [one async for one in deltas] == [Content("e."), Done("stop")]
+
+
 async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
     made = engine(url="http://127.0.0.1:9")
     await made.start()
