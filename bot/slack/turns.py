@@ -188,6 +188,13 @@ class Turns:
             LedgerError: the deletion could not be written down.
 
         """
+        closed = await self._superseded(key)
+        turn = await self._ledger.find(key)
+        for ts in turn.replies if turn is not None else ():  # what a button under its answer has asked anew
+            closed = await self._superseded(Key(key.team, key.channel, ts)) or closed
+        return closed
+
+    async def _superseded(self, key: Key) -> bool:
         closed = await self._ledger.supersede(key)
         if closed and key in self._running:
             self._running[key].cancel(_Why.DELETED)

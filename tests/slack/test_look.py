@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.answering.policy import Looked, Policies, Policy, Why
 from knowledge.interfaces import WebLook
-from tests.slack.room import Bot, bot_in, house, shown
+from tests.slack.room import Bot, Held, bot_in, house, shown
 from tests.slack_sandbox import sandbox
 
 ON = Policies(Policy("on", searches=True))
@@ -127,3 +128,22 @@ async def test_in_a_channel_that_is_shared_by_now_nothing_is_answered_anew(tmp_p
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "another company" in shown(m), person="bo")
         await bot.settled()
         assert len(bot.answerer.asked) == 1
+
+
+async def test_a_question_that_is_deleted_is_not_answered_anew_to_the_end(tmp_path: Path) -> None:
+    held = Held("On the web so far: ")
+
+    async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
+        async for event in held(question) if question.wants_web else with_web(question):
+            yield event
+
+    async with house(tmp_path, "socket", script=script, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir who runs it?")
+        await press(bot, await bot.answer(root, "In the documents"))
+        async with asyncio.timeout(10):
+            await held.reached.wait()
+        await bot.box.wait_for_message(lambda m: "On the web so far" in shown(m))
+        await bot.box.delete("ada", "#general", root)
+        await bot.box.wait_for_message(lambda m: "The question was deleted" in shown(m))
+        await bot.settled()
+        assert bot.answerer.closed == 2
