@@ -70,26 +70,15 @@ async def _pages(settings: Settings, urls: list[str], arguments: argparse.Namesp
         )
     said: dict[str, str] = {}
     wrong: dict[str, str] = {}
+    do = _page_removed if arguments.remove else _page_added
     async with library_of(settings) as library:
         adding = AddingPages(spec, settings.home, library)
         for url in urls:
             try:
-                if arguments.remove:
-                    there = await adding.take_away(url)
-                    told = "removed; it answers no more" if there else "was not there"
-                else:
-                    added = await adding.keep(url, by=_me())
-                    why = await adding.take_in(added.document) if added else None
-                    told = "added; it can be found now" if added else "there already"
-                    if why:
-                        wrong[url] = why
-                        continue
-            except SyncRunning:
-                told = "kept; another sync is running, and that one or the next one does the rest"
+                told, done = await do(adding, url)
             except KnowledgeError as error:
-                wrong[url] = str(error)
-                continue
-            said[url] = told
+                told, done = str(error), False
+            (said if done else wrong)[url] = told
     if arguments.json:
         result_json({"source": spec.name, "pages": said, "failed": wrong})
     else:
@@ -98,6 +87,29 @@ async def _pages(settings: Settings, urls: list[str], arguments: argparse.Namesp
     for url, why in wrong.items():
         complain(f"{url}: {why}")
     return 1 if wrong else 0
+
+
+async def _page_added(adding: AddingPages, url: str) -> tuple[str, bool]:
+    """Add one; returns what became of it, and whether that is well."""
+    added = await adding.keep(url, by=_me())
+    if added is None:
+        return "there already", True
+    try:
+        why = await adding.take_in(added.document)
+    except SyncRunning:
+        return "kept; another sync is running, and that one or the next one reads it", True
+    return why or "added; it can be found now", not why
+
+
+async def _page_removed(adding: AddingPages, url: str) -> tuple[str, bool]:
+    """Take one out; returns what became of it, and whether that is well."""
+    try:
+        there = await adding.take_away(url)
+    except SyncRunning:
+        return "removed; another sync is running, and it answers no more after that one or the next one", True
+    if not there:
+        return "this page was not added. See kvasir add --list.", False
+    return "removed; it answers no more", True
 
 
 async def _add(adding: Adding, arguments: argparse.Namespace) -> int:

@@ -303,6 +303,8 @@ async def test_a_page_of_the_web_is_added_found_and_taken_out(place: Place) -> N
         assert (hit["source"], hit["url"]) == ("pages", url)
         assert [page["url"] for page in (await place.json("add", "--list"))["pages"]] == [url]
         assert (await place.json("add", "--remove", url))["pages"] == {url: "removed; it answers no more"}
+        status, out, _ = await place.command("add", "--json", "--remove", url)
+        assert (status, json.loads(out)["failed"]) == (1, {url: "this page was not added. See kvasir add --list."})
         hits = (await place.json("search", "when is the causeway dry?"))["hits"]
         assert [one for one in hits if one["source"] == "pages"] == []
     finally:
