@@ -20,7 +20,7 @@ from knowledge.search.query import separated
 
 _WISH = re.compile(
     # What may be left of "@Kvasir, …" stands before it; an input method writes letters in full width.
-    r"[\s,.:;，。：；、\u200b-\u200f\u2060\ufeff–—-]*[*_`“\"]?(?:web|ｗｅｂ|网页|網頁)\s*[:：][*_`”\"]?\s*",
+    r"[\s,.:;，。：；、\u200b-\u200f\u2060\ufeff–—-]*[*_]?(?:web|ｗｅｂ|网页|網頁)\s*[:：][*_]?\s*",
     re.IGNORECASE,
 )
 

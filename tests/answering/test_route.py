@@ -37,6 +37,7 @@ def test_a_switch_or_a_button_says_so_too() -> None:
 def test_a_word_that_begins_like_it_says_nothing() -> None:
     assert route("website: where is it?", (), ON).why is Why.WEAK
     assert route("how do I write web: in a question?", (), ON).why is Why.WEAK
+    assert route("`web:` in compose.yaml, what is it?", (), ON).question.startswith("`web:`")
 
 
 def test_everything_else_is_for_the_documents_first() -> None:
