@@ -39,6 +39,8 @@ class Question:
     """Who asks, "" where nobody knows: people get equal shares of the engine."""
     policy: Policy = field(default_factory=Policy)
     """What of the live web may be asked."""
+    people: frozenset[str] = field(default=frozenset(), repr=False)
+    """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
     wants_web: bool = False
     """Whether the web was asked for, by a switch or a button; the text may say so too (``web: …``)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,7 +66,7 @@ class Finder:
         asker = Asker(turn.asked.person, turn.asked.conversation)
         rewritten = await self._rewriter.standalone(turn.question, history, asker)
         query = searchable(asked, history, rewritten)
-        live = _worded(turn.to_web.live, turn.question, history, rewritten)
+        live = _worded(turn.to_web.live, turn.question, history, rewritten, turn.asked.people)
         within_s = self._limits.search_s + (live.within_s if live else 0.0)
         try:
             query = narrowed(query, turn.asked.within, datetime.now(UTC))
@@ -111,13 +112,21 @@ def _without_wishes(said: str) -> str:
     return "\n".join(without_wish(line)[0] for line in said.splitlines())
 
 
-def _worded(live: Live | None, question: str, history: Sequence[Exchange], rewritten: str | None) -> Live | None:
+def _worded(
+    live: Live | None, question: str, history: Sequence[Exchange], rewritten: str | None, people: Collection[str]
+) -> Live | None:
     """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
     if live is None:
         return None
     asked = [Exchange(said.question, "") for said in history]
-    alone = accepted(rewritten, question, asked) if rewritten is not None else None
+    mentioned = [
+        name for name in people if any(f"@{name}" in text for text in (question, *(e.question for e in asked)))
+    ]
+    # An engine that writes anew may leave the @ out, and with it what tells a colleague's name from others.
+    alone = accepted(rewritten, question, asked) if rewritten is not None and not mentioned else None
     words = links.without_links(alone or asked_outside(question, history))
+    for name in sorted(mentioned, key=len, reverse=True):
+        words = " ".join(re.sub(rf"@{re.escape(name)}(?!\w)", " ", words).split())
     return replace(live, words=words, search=live.search and bool(words))
 
 

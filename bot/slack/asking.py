@@ -50,6 +50,7 @@ class Asking:
             depth=await self.depth(key.team, asked.user, key.channel) if self.depth is not None else "normal",
             person=asked.user,
             policy=self._web.of(key.channel),
+            people=self._threads.known,
             wants_web=wants_web,
         )
 

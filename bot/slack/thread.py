@@ -192,6 +192,11 @@ class Threads:
                 found[user] = name
         return found
 
+    @property
+    def known(self) -> frozenset[str]:
+        """Return the names that were looked up lately: all that a question and its thread mention are among them."""
+        return frozenset(self._names.values())
+
     async def _look_up(self, user: str) -> str:
         try:
             answer = await self._calls.call("users.info", user=user)

@@ -183,6 +183,17 @@ async def test_a_rewritten_question_leaves_only_in_people_s_words(
     assert search.lives[0].words == leaves
 
 
+async def test_colleagues_that_are_mentioned_do_not_leave(ask: Any, room: Any) -> None:
+    """In Slack a mention is written out, so that the documents and the model know whom it means."""
+    people = frozenset({"Ada", "Ada Lovelace", "王伟", "Bo"})
+    search = room.search([], answerable=False, web=look())
+    history = [Exchange("@Bo asks how ferries are paid", "")]
+    engine = room.engine(room.words("is that known to Ada Lovelace?"))
+    question = "is that known to @Ada Lovelace, @王伟 and @Bobby?"
+    await ask(engine, question=question, history=history, search=search, policy=ON, people=people)
+    assert search.lives[0].words == "is that known to , and @Bobby? asks how ferries are paid"
+
+
 async def test_what_asks_for_the_web_is_no_word_to_search_for(ask: Any, room: Any) -> None:
     search = room.search([], answerable=False, web=look())
     history = [Exchange("Look at this:\nweb: who runs the ferries?", "")]

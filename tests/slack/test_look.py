@@ -46,6 +46,7 @@ async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> Non
         second = await bot.answer(root, "On the web: who runs it?")
         assert button(second) is None, "it was looked at"
         asked = bot.answerer.asked[1]
+        assert asked.people == frozenset(), "nobody was mentioned"
         assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
         await press(bot, first)
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "already" in shown(m), person="bo")
@@ -147,3 +148,12 @@ async def test_a_question_that_is_deleted_is_not_answered_anew_to_the_end(tmp_pa
         await bot.box.wait_for_message(lambda m: "The question was deleted" in shown(m))
         await bot.settled()
         assert bot.answerer.closed == 2
+
+
+async def test_who_is_mentioned_is_told_apart_from_what_may_leave(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
+        await bot.answer(root)
+        (asked,) = bot.answerer.asked
+        (name,) = asked.people
+        assert asked.text == f"what does @{name} know?"
