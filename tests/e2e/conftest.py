@@ -119,7 +119,7 @@ async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
 
 
 async def _address(process: asyncio.subprocess.Process, lines: list[str]) -> str:
-    async with asyncio.timeout(60.0):
+    async with asyncio.timeout(120.0):
         while True:
             for line in lines:
                 if found := _ADDRESS.search(line):
