@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from knowledge.errors import SourceError
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import folder_name
 from knowledge.web.canonical import Site
+
+_LOGIN = re.compile(r"//[^/]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def spelt(url: str) -> str:
     except ValueError:
         address = None
     if address is None:
-        raise SourceError(f"{url[:200]} is no address of a page. Write it as https://example.com/page.")
+        shown = _LOGIN.sub("//", url)[:200]
+        raise SourceError(f"{shown} is no address of a page. Write it as https://example.com/page.")
     return address
 
 

@@ -1,19 +1,21 @@
-"""The list of added pages, as several presses of one button write it."""
+"""The list of added pages."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from knowledge.errors import SourceError
 from knowledge.sources.page_list import PageList
 
 
-def test_of_presses_at_once_one_adds_the_page_and_none_fails(tmp_path: Path) -> None:
-    pages = PageList(tmp_path / "pages")
-    with ThreadPoolExecutor(16) as pool:
-        for n in range(20):
-            url = f"https://news.example/{n}"
-            added = list(pool.map(lambda _, url=url: pages.add(url, "U1"), range(16)))
-            assert sum(one is not None for one in added) == 1
-    assert len(pages.pages()) == 20
-    assert {path.suffix for path in (tmp_path / "pages").iterdir()} == {".json"}, "no draft is left"
+@pytest.mark.parametrize(
+    "url", ["news", "ftp://news.example/a", "https://ada:hush@news.example/a", "https://", "javascript:alert(1)"]
+)
+def test_what_is_no_page_is_not_added_and_no_password_is_said(tmp_path: Path, url: str) -> None:
+    pages = PageList(tmp_path)
+    with pytest.raises(SourceError) as caught:
+        pages.add(url, "U1")
+    assert "hush" not in str(caught.value)
+    assert pages.pages() == []
