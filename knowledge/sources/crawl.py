@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
 from knowledge.sources.frontier import Frontier, Stop
-from knowledge.sources.host import TOGETHER, Host, conditions
+from knowledge.sources.host import DENIED, TOGETHER, Host, conditions
 from knowledge.sources.reader import Reader
 from knowledge.sources.spool import Spool
 from knowledge.sources.visits import Visit, confirmed
@@ -32,6 +32,7 @@ TYPES = HTML | {
 """What becomes a document; a page of another type is left unread."""
 
 TOO_LARGE = "too large"
+CLOSED = "is not for everybody any more"
 TOO_HARD = "takes more time or memory to be taken apart than there is"
 
 _IN_A_ROW = 5
@@ -177,6 +178,12 @@ class Crawl:
             return Found(confirmed(known, self._now, stop.sitemap_date))
         if found.status == _OK:
             return await self._read(stop, found)
+        if found.status in DENIED and known is not None and known.unreadable != CLOSED:
+            # Listed once more, for nobody: a deletion may be held until somebody agrees, and must not answer meanwhile.
+            version = f"closed {known.version}"
+            return Found(
+                replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
+            )
         gone = found.status in _REFUSALS and found.status not in _FOR_NOW
         return None if gone else Lost(f"it answers {found.status}")
 

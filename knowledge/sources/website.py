@@ -20,7 +20,7 @@ from knowledge.errors import (
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
-from knowledge.sources.crawl import HTML, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
+from knowledge.sources.crawl import CLOSED, HTML, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
 from knowledge.sources.frontier import Frontier
 from knowledge.sources.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.sources.path_filter import path_filter
@@ -253,15 +253,15 @@ class WebsiteSource:
         return lambda document: not excludes(document)
 
     def _listed(self, document: str, visit: Visit, sitemap_date: str | None) -> Listed:
-        login = visit.unreadable == LOGIN
+        closed = visit.unreadable in {LOGIN, CLOSED}
         return Listed(
             document=document,
             version=visit.version,
             size_bytes=visit.size_bytes,
             modified_at=visit.modified_at or moment(sitemap_date or ""),
             url=visit.address,
-            # What it said before it asked for a login is nobody's to see until it can be read again.
-            readers=frozenset() if login else self._context.readers,
+            # What it said before it was closed is nobody's to see until it can be read again.
+            readers=frozenset() if closed else self._context.readers,
         )
 
     def _complain(self, crawl: Crawl, frontier: Frontier, broken: str | None) -> None:
