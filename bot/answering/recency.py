@@ -31,14 +31,18 @@ _NOW = re.compile(
     re.IGNORECASE,
 )
 _HOUSE = re.compile(
-    r"\b(?:our|ours|(?-i:us|Us)|we|my|mine|company(?:'s)?|internal|colleagues?|team|teams|department|office|employees?|handbook"
-    r"|manual|document\w*|docs?|polic(?:y|ies)|guidelines?|runbook|wiki|intranet|knowledge base|procedure"
-    r"|on[- ]call|rota|leave|holidays?|vacation|expenses?|payroll|deadline|due"
-    r"|at the latest|latest (?:date|by|time|point))\b"
+    r"\b(?:our|ours|(?-i:us|Us)|we|my|mine|company(?:'s)?|internal|colleagues?|employees?|handbook|manual|runbook|wiki"
+    r"|intranet|knowledge base|on[- ]call|rota|expenses?|payroll|at the latest|latest (?:date|by|time|point))\b"
     r"|我们|我的|咱们|本公司|(?<![\u4e00-\u9fffA-Za-z])公司|部门|团队|同事|员工|内部|手册|文档|文件|制度|规定|规范|流程|指南|知识库|内网|年假|请假|休假"
     r"|报销|值班|考勤|工资|社保|审批|预算",
     re.IGNORECASE,
 )
+_MAYBE_HOUSE = re.compile(
+    r"\b(?:teams?|department|office|document\w*|docs?|polic(?:y|ies)|guidelines?|procedure|leave|holidays?|vacation"
+    r"|deadline|due)\b",
+    re.IGNORECASE,
+)
+"""What a house has and the world too: news of it are the world's."""
 _HOW = re.compile(
     r"\bhow (?:do|does|can|could|should|to)\b|如何|怎么(?!样|了)|怎样(?!了)|在哪(?:里|儿)?(?:设置|配置|修改|查看)",
     re.IGNORECASE,
@@ -59,7 +63,7 @@ def is_recent(question: str) -> bool:
     documents are looked at first in any case, and what they do not answer is looked up all the same.
     """
     text = CODE.sub(" ", question)
-    if _HOUSE.search(text):
+    if _HOUSE.search(text) or (_MAYBE_HOUSE.search(text) and not _NEWS.search(text)):
         return False
     now = _NOW.search(_TIMELESS.sub(" ", text)) is not None
     new = "最新" in text or any(pattern.search(text) for pattern in (_NEWS, _LATEST))

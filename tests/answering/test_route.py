@@ -176,6 +176,7 @@ def test_a_text_without_its_links() -> None:
         "最新的显卡价格", "本周有哪些展会？",
         "苹果公司今天的股价是多少？", "昨天的比赛谁赢了？", "目前美国总统是谁？",
         "最新款手机多少钱？", "刚刚发生了什么地震？",
+        "What is the latest news on the asylum policy?",
         "What is the US inflation rate today?", "What are recent developments in Geneva?",
         "How does the weather look today?",
     ],
