@@ -37,7 +37,8 @@ class PageDesk:
         except KnowledgeError as error:
             await self._tell(pressed, render.escape(str(error)))
             return
-        _log.info("page added", user=pressed.user, new=added is not None)
+        page = pressed.value.partition("?")[0]  # a query may hold a key
+        _log.info("page added", user=pressed.user, page=page, new=added is not None)
         if added is None:
             await self._say(pressed, words.PAGE_THERE)
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.adding_pages import AddingPages
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
@@ -93,3 +94,23 @@ def test_a_long_host_is_told_by_its_end() -> None:
         assert len(button["text"]["text"]) <= 75
         assert button["text"]["text"].endswith("aaa.evil.example")
         assert "bank" not in button["text"]["text"]
+
+
+async def test_who_added_which_page_is_logged_without_what_its_address_asks_for(tmp_path: Path) -> None:
+    url = f"{URL}?key=4711"
+    page = replace(PAGE, url=url)
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("The strike ends [1]. That is all.")
+        yield Finished("engine", (page,), {})
+
+    shelf = library()
+    adding = AddingPages(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
+    deps = {"pages": adding, "access": Access(frozenset({"U0ADA00001"}))}
+    with capture_logs() as logged:
+        async with house(tmp_path, "socket", script=script, shelf=shelf, deps=deps) as bot:
+            message = await bot.answer(await bot.ask("@Kvasir when?"))
+            await bot.box.press("ada", "#general", message["ts"], actions(message)[0]["action_id"])
+            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "can be found" in shown(m))
+    (line,) = [one for one in logged if one["event"] == "page added"]
+    assert (line["user"], line["page"], line["new"]) == ("U0ADA00001", URL, True)
