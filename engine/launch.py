@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,9 @@ _QUEUED_REQUESTS = 256
 """More than these wait in vain; the engine then says that its queue is full."""
 _KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
 """Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
+_SECRET = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+"""Ends of names that say so: of the sources, which ``kvasir.toml`` may call anything, and of services."""
+_NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,11 @@ def launch(
         config=json.dumps({"api-key": api_key}),  # JSON is YAML, which SGLang reads
         url=f"http://{HOST}:{port}",
     )
+
+
+def new_key() -> str:
+    """Return a key that nobody can guess, of figures and letters: SGLang takes a dash in front for a flag."""
+    return secrets.token_hex(32)
 
 
 def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +129,10 @@ def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
 
 def environment_of(plan: Plan, model_path: str, ground: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of the engine's process, on the ground of ours."""
-    kept = without_ours(ground)
+    kept = {name: value for name, value in without_ours(ground).items() if not _SECRET.search(name)}
+    direct = next(filter(None, map(kept.get, _NO_PROXY)), None)
+    # Its first request is to itself, with the key.
+    kept |= dict.fromkeys(_NO_PROXY, ",".join(filter(None, (direct, HOST, "localhost"))))
     if Path(model_path).is_absolute():
         kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if plan.device == "cuda":

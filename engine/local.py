@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from engine.errors import EngineError, EngineRefused
 from engine.hardware import Machine
 from engine.install import Installer, Report, kind_of
 from engine.interfaces import State
-from engine.launch import Launch, launch
+from engine.launch import Launch, launch, new_key
 from engine.lifecycle import Event
 from engine.logtail import LogFile
 from engine.runtime import RuntimeFile
@@ -220,7 +219,7 @@ class LocalEngine:
         return replace(self._settings.policy, start_deadline_s=plan.start_deadline_s)
 
     def _job(self, climber: Climber, python: Path, share: Spans) -> Job:
-        key = secrets.token_urlsafe(32)
+        key = new_key()
 
         async def start(port: int) -> Launch:
             plan = climber.plan

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
+from urllib.request import proxy_bypass_environment
+
+import pytest
 
 from engine.catalogue import resolve
-from engine.launch import Launch, launch
+from engine.launch import Launch, environment_of, launch, new_key
 from engine.memory import Layout
 from engine.plans import Plan
 
@@ -17,6 +21,10 @@ GROUND = {
     "SLACK_BOT_TOKEN": "xoxb",
     "KVASIR_DATABASE_URL": "postgresql://u:p@h/d",
     "WEAVIATE_API_KEY": "w",
+    "BRAVE_API_KEY": "b",
+    "WIKI_PASSWORD": "p",
+    "wiki_token": "t",
+    "HTTP_PROXY": "http://proxy:3128",
     "PYTHONPATH": "/x",
     "VIRTUAL_ENV": "/y",
 }
@@ -59,12 +67,28 @@ def test_a_distill_on_two_cards() -> None:
     assert made.environment["HF_ENDPOINT"] == "http://mirror"
 
 
+def test_a_key_is_never_taken_for_a_flag() -> None:
+    """SGLang puts what its configuration says behind ``--api-key`` and parses that."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--api-key")
+    keys = [new_key() for _ in range(2_000)]
+    assert [parser.parse_args(["--api-key", key]).api_key for key in keys] == keys
+    assert len(set(keys)) == 2_000
+
+
 def test_secrets_stay_where_they_belong() -> None:
     """The key is in the private file alone; the bot's own secrets and interpreter are not passed on."""
     made = _launch(STAND_IN, "/models/smol")
     assert "sekret" not in " ".join(made.argv)
     assert "sekret" not in repr(made)
     assert json.loads(made.config) == {"api-key": "sekret"}
-    assert not {"SLACK_BOT_TOKEN", "KVASIR_DATABASE_URL", "WEAVIATE_API_KEY", "PYTHONPATH", "VIRTUAL_ENV"} & set(
-        made.environment
-    )
+    assert set(made.environment) & set(GROUND) == {"PATH", "HF_ENDPOINT", "HTTP_PROXY"}
+
+
+@pytest.mark.parametrize("said", [{}, {"NO_PROXY": "intra"}, {"no_proxy": "intra", "NO_PROXY": ""}])
+def test_what_it_asks_itself_goes_through_no_proxy(said: dict[str, str]) -> None:
+    """SGLang warms itself up with a request to its own address, which a company's proxy cannot reach."""
+    made = environment_of(STAND_IN, "/models/smol", {**GROUND, **said})
+    for name in ("no_proxy", "NO_PROXY"):
+        assert proxy_bypass_environment("127.0.0.1:31000", {"no": made[name]})
+        assert proxy_bypass_environment("intra", {"no": made[name]}) == bool(said)
