@@ -18,6 +18,8 @@ from engine.cgroups import limits
 from engine.variant import GIB
 
 Vendor = Literal["nvidia", "amd", "intel"]
+LEAST_CAPABILITY = 75
+"""Of NVIDIA's cards, times ten; SGLang starts on none below."""
 _PART = "MIG-"
 
 
@@ -100,12 +102,20 @@ class Machine:
 
 
 def alike(machine: Machine) -> Machine:
-    """Return the machine with the largest group of equal cards alone: SGLang gives each of its cards the same share."""
+    """Return the machine with the largest group of equal cards alone: SGLang gives each of its cards the same share.
+
+    Cards that SGLang does not start on come last, however large they are.
+    """
     groups: dict[tuple[object, ...], list[Card]] = {}
     for card in machine.cards:
         groups.setdefault((card.name, card.compute_capability, round(card.memory_gib)), []).append(card)
-    largest = max(groups.values(), key=lambda cards: sum(card.memory_bytes for card in cards), default=[])
-    return replace(machine, cards=tuple(largest))
+    parts = [replace(machine, cards=tuple(cards)) for cards in groups.values()]
+    return max(parts, key=_size, default=machine)
+
+
+def _size(machine: Machine) -> tuple[bool, int]:
+    able = machine.capability is None or machine.capability >= LEAST_CAPABILITY
+    return able, sum(card.memory_bytes for card in machine.cards)
 
 
 def probe(cache: Path) -> Machine:

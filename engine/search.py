@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from engine.cards import spec_of
-from engine.hardware import Card, Machine
+from engine.hardware import LEAST_CAPABILITY, Card, Machine
 from engine.memory import (
     CONTEXT_GIB,
     Held,
@@ -28,8 +28,6 @@ _GPU_START_DEADLINE_S = 5400.0
 """SGLang fetches the weights itself on the first start; 600 GiB take their time."""
 _ASSUMED_CAPABILITY = 80
 """Of a card that was described by its memory alone."""
-_LEAST_CAPABILITY = 75
-"""SGLang starts on none below."""
 _FP8_KV_CAPABILITY = 89
 _NVIDIA_ALONE: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _WIDTHS = (1, 2, 4, 8, 16, 32)
@@ -66,7 +64,7 @@ def _computes(machine: Machine, checkpoint: Checkpoint) -> bool:
 
 def least_capability(checkpoint: Checkpoint) -> int:
     """Return the least compute capability with which SGLang runs a checkpoint, times ten."""
-    return max(checkpoint.least_capability, _LEAST_CAPABILITY)
+    return max(checkpoint.least_capability, LEAST_CAPABILITY)
 
 
 def _kv_dtypes(machine: Machine) -> tuple[KvDtype, ...]:

@@ -185,6 +185,9 @@ def test_the_largest_group_of_equal_cards_counts() -> None:
     assert "planned on the largest equal group, 2 of 80.0 GiB (new)" in made.note
     assert environment_of(made, "x", {})["CUDA_VISIBLE_DEVICES"] == "GPU-b,GPU-c"
     assert fitted(resolve("7B"), machine(79.6, 79.6), Wish()).plan.only_cards == ()  # type: ignore[union-attr]
+    beside = fitted(resolve("7B"), replace(there, cards=(*[Card("V100", 32 << 30, (7, 0))] * 4, new)), Wish()).plan
+    assert beside is not None
+    assert beside.only_cards == ("GPU-b",), "more of what SGLang does not start on is no more"
 
 
 def test_experts_in_fp8_need_cards_that_compute_with_it() -> None:
