@@ -13,6 +13,8 @@ from engine.variant import Checkpoint, Precision, Variant
 _LEAST_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4afp8": 90, "nvfp4": 100, "int4": 75}
 """Times ten; that of fp8 for experts is higher, for SGLang has no kernel for older cards."""
 
+_SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
+
 
 def describe(folder: Path) -> Variant:
     """Describe the model in ``folder`` from its own ``config.json`` and chat template.
@@ -84,10 +86,14 @@ def _config(folder: Path) -> dict[str, Any]:
         raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
     except (OSError, ValueError) as error:
         raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
-    missing = {"num_attention_heads", "hidden_size", "num_hidden_layers", "vocab_size"} - config.keys()
-    if missing:
-        raise EngineRefused(f"The file {path} does not say {', '.join(sorted(missing))}; it is no text model's.")
+    if missing := [name for name in _SHAPE if not _is_count(config, name)]:
+        raise EngineRefused(f"The file {path} does not say {', '.join(missing)}; it is no text model's.")
     return config
+
+
+def _is_count(config: object, name: str) -> bool:
+    told = config.get(name) if isinstance(config, dict) else None
+    return isinstance(told, int) and told > 0
 
 
 def _template(folder: Path) -> str:
@@ -97,6 +103,6 @@ def _template(folder: Path) -> str:
         return own.read_text(encoding="utf-8", errors="replace")
     try:
         template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return ""
     return template if isinstance(template, str) else json.dumps(template or "")

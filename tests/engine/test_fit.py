@@ -171,11 +171,19 @@ def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> N
     assert (experts.group, experts.least_capability) == (128, 89)
 
 
-@pytest.mark.parametrize("damage", ["config.json", "model.safetensors", "broken", "no text"])
+@pytest.mark.parametrize("damage", ["config.json", "model.safetensors", "broken", "no text", "a list", "odd", "zero"])
 def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
     folder = _folder(tmp_path, "")
-    if damage in {"broken", "no text"}:
-        (folder / "config.json").write_text("{" if damage == "broken" else "{}")
+    odd = json.loads((folder / "config.json").read_text())
+    written = {
+        "broken": "{",
+        "no text": "{}",
+        "a list": "[1]",
+        "odd": json.dumps({**odd, "hidden_size": None}),
+        "zero": json.dumps({**odd, "num_attention_heads": 0}),
+    }
+    if damage in written:
+        (folder / "config.json").write_text(written[damage])
     else:
         (folder / damage).unlink()
     with pytest.raises(EngineRefused, match=str(folder)):
