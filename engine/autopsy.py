@@ -197,6 +197,16 @@ _TROUBLES: Sequence[tuple[re.Pattern[str], str, bool]] = (
         "the model's files are not here and the hub cannot be reached: check the network and HF_ENDPOINT",
         False,
     ),
+    (
+        re.compile(r"driver on your system is too old|Found no NVIDIA driver"),
+        "the GPU's driver is missing or too old for it: `kvasir doctor` says which one it needs",
+        False,
+    ),
+    (
+        re.compile(r"no kernel image is available for execution on the device"),
+        "SGLang has no program for this card: set KVASIR_ENGINE_URL to an engine elsewhere, or unset KVASIR_MODEL",
+        False,
+    ),
     (re.compile(r"No module named '?sglang"), "SGLang is missing from its environment", True),
 )
 

@@ -101,6 +101,9 @@ def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool) -
     [
         ("OSError: no-such/model is not a local folder and is not a valid model identifier listed on", "KVASIR_MODEL"),
         ("OSError: [Errno 28] No space left on device: '/tmp/x'", "free some space"),
+        ("RuntimeError: The NVIDIA driver on your system is too old (found version 12040).", "kvasir doctor"),
+        ("RuntimeError: Found no NVIDIA driver on your system.", "kvasir doctor"),
+        ("torch.AcceleratorError: CUDA error: no kernel image is available for execution on the device", "this card"),
         ("huggingface_hub.errors.GatedRepoError: 403 Client Error.", "HF_TOKEN"),
     ],
 )
