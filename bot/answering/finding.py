@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from bot.answering import links
 from bot.answering.events import Exchange, Notice, Passage
-from bot.answering.followup import asked_outside, leans, searchable
+from bot.answering.followup import asked_outside, by_people, leans, searchable
 from bot.answering.foreign import visible, without_foreign_links
 from bot.answering.limits import Limits
 from bot.answering.narrowing import narrowed
@@ -25,6 +25,7 @@ from engine.interfaces import Asker, ChatEngine
 from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
 from knowledge.interfaces import Live, SearchResult
 from knowledge.search.query import separated
+from knowledge.web.masking import mask
 
 _NAME_CHARS: Final = 200
 
@@ -118,13 +119,13 @@ def _worded(
     """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
     if live is None:
         return None
-    asked = [Exchange(said.question, "") for said in history]
+    asked = by_people(history)
     mentioned = [
         name for name in people if any(f"@{name}" in text for text in (question, *(e.question for e in asked)))
     ]
     # An engine that writes anew may leave the @ out, and with it what tells a colleague's name from others.
-    alone = accepted(rewritten, question, asked) if rewritten is not None and not mentioned else None
-    words = links.without_links(alone or asked_outside(question, history))
+    alone = accepted(rewritten, mask(question), asked) if rewritten is not None and not mentioned else None
+    words = links.without_links(alone or asked_outside(question, asked))
     for name in sorted(mentioned, key=len, reverse=True):
         words = " ".join(re.sub(rf"@{re.escape(name)}(?!\w)", " ", words).split())
     return replace(live, words=words, search=live.search and bool(words))

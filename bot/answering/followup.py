@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bot.answering.events import Exchange
 from bot.answering.language import language_of
 from knowledge.search.query import separated
+from knowledge.web.masking import mask
 
 _JOINED_CHARS = 600
 _NAMING_CHARS = 60
@@ -92,14 +93,21 @@ def searchable(question: str, history: Sequence[Exchange], rewritten: str | None
     return " ".join([*filters.values(), rewritten or _joined(chain)])
 
 
+def by_people(history: Sequence[Exchange]) -> list[Exchange]:
+    """Return what of a conversation may be told to a search engine: what people asked, masked, and no answer.
+
+    An answer is made of documents. Masked before anything is cut: what stands before a secret tells that it is one.
+    """
+    return [Exchange(mask(said.question), "") for said in history[-_CHAIN:]]
+
+
 def asked_outside(question: str, history: Sequence[Exchange]) -> str:
     """Return what a search engine may be asked: people's own words, of ``question`` and what it leans on.
 
-    An answer is made of documents, and no word of it leaves. The newest words come first: the end may be cut off.
+    ``history`` is as ``by_people`` gives it. The newest words come first: the end may be cut off.
     """
     words = separated(question.strip())[0]
-    asked = [Exchange(said.question, "") for said in history]
-    before = separated(searchable(question, asked))[0].removesuffix(words).strip()
+    before = separated(searchable(question, history))[0].removesuffix(words).strip()
     if len(before) > _OUTSIDE_CHARS:
         before = before[-_OUTSIDE_CHARS:].partition(" ")[2] or before[-_OUTSIDE_CHARS:]
     return f"{words} {before}".strip()

@@ -202,6 +202,17 @@ async def test_what_asks_for_the_web_is_no_word_to_search_for(ask: Any, room: An
     assert "web" not in search.lives[0].words
 
 
+@pytest.mark.parametrize("written", ["", "is hunter2secret99 usual?"])
+async def test_what_is_masked_is_masked_before_anything_is_cut_off(ask: Any, room: Any, written: str) -> None:
+    """What stands before a secret tells that it is one, and may be cut off or written anew without it."""
+    search = room.search([], answerable=False, web=look())
+    talk = f"the password is hunter2secret99 {'ferries run ' * 14}often, is it"
+    engine = room.engine(room.words(written))
+    await ask(engine, question="is that usual?", history=[Exchange(talk, "Yes.")], search=search, policy=ON)
+    assert "ferries" in search.lives[0].words
+    assert "hunter2secret99" not in search.lives[0].words
+
+
 async def test_a_long_thread_does_not_crowd_the_question_out(ask: Any, room: Any) -> None:
     """Search engines take some 400 characters: the newest words come first, and of the others few."""
     search = room.search([], answerable=False, web=look())
