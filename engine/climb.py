@@ -74,8 +74,7 @@ def up(climb: Climb, load: Load) -> tuple[Climb, Step] | None:
     """
     if load.looks < _LEAST_LOOKS or load.peak_use > _ROOM or load.peak_waiting or load.retractions:
         return None
-    if climb.proven is not None:  # the last rung up has held
-        climb = Climb(climb.rung, climb.falls[:-1])
+    climb = settled(climb, load)
     if not climb.falls or climb.falls[-1].retried or climb.falls[-1].cause not in _MAY_BE_RETRIED:
         return None
     if climb.rung is None:
@@ -83,6 +82,13 @@ def up(climb: Climb, load: Load) -> tuple[Climb, Step] | None:
     better = climb.falls[-1].rung
     why = f"At most {load.peak_use:.0%} of the context was in use and nobody waited: {described(better)} is tried again"
     return replace(climb, rung=better, proven=climb.rung), Step(better, why)
+
+
+def settled(climb: Climb, load: Load) -> Climb:
+    """Return where the ladder stands once a rung up that is tried was looked at often enough: it has held."""
+    if climb.proven is None or load.looks < _LEAST_LOOKS:
+        return climb
+    return Climb(climb.rung if len(climb.falls) > 1 else None, climb.falls[:-1])
 
 
 class ClimbFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from engine.autopsy import Death, Finding, finding, trouble
-from engine.climb import Climb, ClimbFile, Load, down, up
+from engine.climb import Climb, ClimbFile, Load, down, settled, up
 from engine.hardware import Machine
 from engine.ladder import NoRungLeft, Rung, Step, as_run, described, failures
 from engine.logtail import reason
@@ -39,12 +39,13 @@ class Climber:
 
         With the load since the start it says whether that leaves room for a rung up.
         """
-        if self._climb.proven is not None:
+        climb = settled(self._climb, load) if load is not None else self._climb
+        if climb.proven is not None:
             lowered = "A rung up is being tried."
-        elif self._climb.falls:
+        elif climb.falls:
             lowered = (
-                f"After {failures(self.rungs_down)} for lack of memory it asks for less (the last: "
-                f"{self._climb.falls[-1].why}); `kvasir engine restart --fresh` tries the first plan again."
+                f"After {failures(len(climb.falls))} for lack of memory it asks for less (the last: "
+                f"{climb.falls[-1].why}); `kvasir engine restart --fresh` tries the first plan again."
             )
         else:
             lowered = ""
@@ -75,6 +76,11 @@ class Climber:
         self._move(*found)
         return found[1].why
 
+    def settle(self, load: Load) -> None:
+        """Note that a rung up has held, where one was tried and looked at often enough."""
+        if (held := settled(self._climb, load)) != self._climb:
+            self._stand(held)
+
     def forget(self) -> None:
         """Go back to the plan's own rung."""
         self._climb = Climb()
@@ -95,6 +101,9 @@ class Climber:
 
     def _move(self, climb: Climb, step: Step) -> None:
         _log.warning("engine on another rung: %s", step.why)
+        self._stand(climb)
+
+    def _stand(self, climb: Climb) -> None:
         self._climb = climb
         self.plan = self._planned()
         try:

@@ -128,7 +128,11 @@ class LocalEngine:
 
         """
         supervisor, climber = self._supervisor, self._climber
-        if supervisor is None or climber is None or (why := self._rung_up()) is None:
+        if supervisor is None or climber is None:
+            return None
+        if (why := self._rung_up()) is None:
+            if self._board.status.state is State.READY:
+                climber.settle(supervisor.watchman.load)
             return None
         async with asyncio.timeout(patience_s):
             while await self._busy():  # noqa: ASYNC110  # another process is asked

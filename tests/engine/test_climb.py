@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.autopsy import Cause, Finding
+from engine.autopsy import Cause, Death, Finding, Observed
+from engine.cards import parse_machine
+from engine.catalogue import resolve
 from engine.climb import Climb, ClimbFile, Load, down, up
+from engine.climber import Climber
+from engine.fit import plan
 from engine.ladder import NoRungLeft, Rung, Step
 
 TOP = Rung("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
@@ -96,6 +100,26 @@ def test_rungs_up_that_hold_lead_to_the_top() -> None:
         climb = found[0]
         assert climb.rung == wanted
     assert up(climb, QUIET) is None
+
+
+def test_the_last_rung_up_is_not_being_tried_for_ever(tmp_path: Path) -> None:
+    """Once it has held, nothing is said of it, and the next quiet hour takes it for the plan's own."""
+    on = parse_machine("1x80GB")
+    made, file = plan(resolve("14B"), on), ClimbFile(tmp_path / "ladder.json")
+    climber = Climber(made, on, file, "x")
+    assert climber.judge(Death(["Prefill out of memory."], 1, Observed(ready=True))) is not None
+    assert climber.step_up(QUIET) is not None
+    assert climber.rungs_down == 1
+    again = Climber(made, on, file, "x")
+    assert "being tried" in again.note()
+    assert "being tried" in again.note(Load(3, 0.1))
+    assert "being tried" not in again.note(QUIET)
+    assert again.step_up(QUIET) is None
+    again.settle(Load(3, 0.1))
+    assert again.rungs_down == 1
+    again.settle(QUIET)
+    last = Climber(made, on, file, "x")
+    assert (last.rungs_down, last.note(), last.plan.chunk_tokens) == (0, made.note, made.chunk_tokens)
 
 
 def test_no_rung_left_keeps_what_is_known() -> None:
