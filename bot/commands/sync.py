@@ -89,7 +89,9 @@ def complaints(report: SyncReport, state: LibraryStatus) -> list[str]:
         if source.error:
             told.append(f"{name}: {source.error}")
         if source.failed:
-            first = source.failures[0] if source.failures else None
+            # Of what rests since an earlier sync, this one's report has no reason.
+            known = source.failures or (states[name].failures if name in states else ())
+            first = known[0] if known else None
             why = f" The first, {first.document}: {first.reason}" if first else ""
             told.append(f"{name}: {source.failed} document(s) could not be taken in.{why}")
         if source.held and name in states:

@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 from bot.commands.status_view import show, view
+from bot.commands.sync import complaints
 from bot.spans import ago, span, until
 from bot.terminal import Terminal
 from engine.interfaces import State, Status
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.records import Failure, Growth, Held, Repaired
-from knowledge.sync.report import Progress
+from knowledge.sync.report import Progress, SourceReport, SyncReport
 from tests.slack.room import source
 
 NOW = datetime.now(UTC)
@@ -111,3 +112,9 @@ def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
     terminal.set("knowledge", 0.5, "a\x1b[31m.pdf")
     terminal.done("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
     assert stream.getvalue() == "knowledge:  50% a.pdf\nknowledge: b.pdf: it is broken\n"
+
+
+def test_what_rests_since_it_failed_is_named_by_the_sync_too() -> None:
+    state = LibraryStatus("lancedb", indexing=False, sources=(source("wiki", failed=2, failures=ILL.failures),))
+    (told,) = complaints(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
+    assert told == "wiki: 2 document(s) could not be taken in. The first, a.pdf: a.pdf needs a password."
