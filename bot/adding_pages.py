@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.adding import Library, synced
 from knowledge.settings import SourceSpec
-from knowledge.sources.page_list import AddedPage, document_of, pages_of
+from knowledge.sources.page_list import AddedPage, pages_of
 from knowledge.sync.report import OnProgress
 
 
@@ -56,8 +56,8 @@ class AddingPages:
             return False
         await self._library.refresh(self.source, on_progress)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        held = [one.document for one in status.held_first]
-        if status.held == 1 and held == [document_of(url)]:  # the guard holds what is gone: this was on purpose
+        # The guard holds what is gone where nothing is left: what the list has no more was taken out on purpose.
+        if status.held and status.held == len(status.held_first):
             await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
         return True
 

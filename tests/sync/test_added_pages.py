@@ -16,6 +16,7 @@ from knowledge.opening import passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
+from knowledge.sources.page_list import PageList, pages_of
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import memories
 from tests.sync.library_bench import Bench, texts
@@ -33,6 +34,7 @@ class House:
     site: WebSite
     library: Library
     adding: AddingPages
+    pages: PageList
 
     def url(self, name: str) -> str:
         return f"{self.site.url}/{name}"
@@ -64,7 +66,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         source: Source = registry.build(spec, tmp_path / "sources", memories())
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
-        house = House(site, library, AddingPages(spec, tmp_path, library))
+        house = House(site, library, AddingPages(spec, tmp_path, library), pages_of(spec, tmp_path))
         assert await house.added("harbour", "The harbour opens at seven.") is None
         assert await house.added("quay", "The quay is closed on Sundays.") is None
         yield house
@@ -110,3 +112,9 @@ async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(ho
     assert await house.found("harbour opens") == ["The harbour opens at seven."]
     assert await house.adding.take_away(house.url("quay"))
     assert (await house.library.refresh()).ok
+
+
+async def test_the_last_pages_are_taken_out_although_nothing_is_listed_then(house: House) -> None:
+    assert house.pages.remove(house.url("harbour")), "while a sync was running, say"
+    assert await house.adding.take_away(house.url("quay"))
+    assert await house.found("harbour opens quay closed") == []
