@@ -35,6 +35,11 @@ class Launch:
     """Holds the key: a command line could be read by everybody on this machine."""
     url: str
 
+    @property
+    def port(self) -> int:
+        """Return where it will listen."""
+        return int(self.url.rpartition(":")[2])
+
 
 def launch(
     plan: Plan,

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from engine import warden
 from engine.launch import HOST, Launch
 from engine.logtail import LogTail
@@ -75,6 +77,10 @@ class EngineProcess:
         code = self._child.returncode
         return code if code is None or code >= 0 else 128 - code
 
+    async def listens(self, port: int) -> bool:
+        """Say whether it is this process that listens there, and nobody who was quicker: he would be sent the key."""
+        return await asyncio.to_thread(_listens, self._group, port)
+
     async def wait(self) -> int:
         """Return the exit status once the process and all that came of it have ended."""
         await self._child.wait()
@@ -129,6 +135,14 @@ class EngineProcess:
                 self._group = int(line.removeprefix(warden.STARTED))
             else:
                 self._on_line(line)
+
+
+def _listens(group: int | None, port: int) -> bool:
+    """Say whether a process of a group listens on a port; of other users' processes the system tells nothing."""
+    with contextlib.suppress(psutil.Error, OSError):
+        found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.pid]
+        return any(one.laddr and one.laddr.port == port and os.getpgid(one.pid or 0) == group for one in found)
+    return False
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -196,7 +196,7 @@ class Supervisor:
             launch, lock=self._job.lock, tail=tail, on_line=lambda line: self._line(line, up), grace_s=self._job.grace_s
         )
         ended_by_itself = asyncio.create_task(process.wait(), name="engine-process")
-        watching = asyncio.create_task(self._watch(launch, up), name="engine-health")
+        watching = asyncio.create_task(self._watch(launch, process, up), name="engine-health")
         try:
             await asyncio.wait([ended_by_itself, watching, cut], return_when=asyncio.FIRST_COMPLETED)
             if ended_by_itself.done():
@@ -230,12 +230,12 @@ class Supervisor:
             done = self._job.progress_from
             self._board.note(f"The engine is {doing}.", progress=done + (1 - done) * share)
 
-    async def _watch(self, launch: Launch, up: asyncio.Event) -> str:
+    async def _watch(self, launch: Launch, process: EngineProcess, up: asyncio.Event) -> str:
         """Wait until it is ready, then look after its health; return once it counts as crashed."""
         began_s = self._around.now()
         try:
             async with asyncio.timeout(self._policy.start_deadline_s):
-                await self._until_up(launch, up)
+                await self._until_up(launch, process, up)
                 await self._job.ready(launch)
         except TimeoutError:
             return f"it was not ready within {self._policy.start_deadline_s:.0f} s"
@@ -245,14 +245,14 @@ class Supervisor:
         self._board.move(Event.CAME_UP, self._job.note(self.watchman.load), progress=1.0)
         return await self._while_healthy(launch)
 
-    async def _until_up(self, launch: Launch, up: asyncio.Event) -> None:
+    async def _until_up(self, launch: Launch, process: EngineProcess, up: asyncio.Event) -> None:
         """Wait for the line that says so, or, if a release words it otherwise, for a healthy answer."""
         while not up.is_set():
             try:
                 async with asyncio.timeout(10 * self._policy.ready_poll_s):
                     await up.wait()
             except TimeoutError:
-                if await self._job.healthy(launch.url):
+                if await process.listens(launch.port) and await self._job.healthy(launch.url):
                     return
 
     async def _while_healthy(self, launch: Launch) -> str:

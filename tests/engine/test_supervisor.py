@@ -18,7 +18,7 @@ from engine.board import StatusBoard
 from engine.interfaces import State, Status
 from engine.lifecycle import Event
 from engine.supervisor import Crashes, Policy, Supervisor, Surroundings
-from tests.engine.fakes import alive, until
+from tests.engine.fakes import alive, fake_sglang, until
 from tests.engine.owner import FAST, KEY, supervisor
 from tests.services import free_ports
 
@@ -153,6 +153,18 @@ async def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
         await until(lambda: board.status.state is State.READY)
         os.kill(_pids(tmp_path)[0], signal.SIGSTOP)
         await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+
+
+@pytest.mark.slow
+async def test_somebody_else_who_answers_at_its_port_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Another program on the port that the engine was to have once it is loaded would be sent the key and questions."""
+    board = _board()
+    policy = Policy(start_deadline_s=1.5, ready_poll_s=0.02, first_delay_s=0.01, crashes=1)
+    async with fake_sglang() as other, asyncio.timeout(60):
+        taken = Surroundings(port=lambda: int(other.url.rpartition(":")[2]))
+        await supervisor(tmp_path, board, "stuck", policy=policy, surroundings=taken).run()
+    assert board.status.state is State.FAILED
+    assert "was not ready within" in board.status.detail
 
 
 @pytest.mark.slow
