@@ -142,7 +142,7 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
             for passage in transcript.sources
         ],
         "notices": transcript.notices,
-        "route": end.route if end else "unknown",
+        "route": _route_json(end),
         "web": _web_json(end.web if end else Looked()),
         "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
     }
@@ -156,14 +156,22 @@ def _page_json(web: OnWeb | None) -> dict[str, object] | None:
     return {"host": web.host, "published": published, "fetched_at": web.fetched_at.isoformat(), "stale": web.stale}
 
 
+def _route_json(end: Finished | None) -> dict[str, object]:
+    """Return whether the live web was to be asked, why, and who answered in the end."""
+    web = end.web if end else Looked()
+    return {
+        "web": web.when,
+        "why": web.why.value,
+        "policy": web.policy.mode,
+        "answered_by": end.route if end else "unknown",
+    }
+
+
 def _web_json(web: Looked) -> dict[str, object]:
-    """Return whether the live web was asked, why, and what came of it."""
+    """Return whether the live web was asked, and what came of it."""
     look = web.look
     left_out = [{"url": one.url, "why": one.why} for one in look.left_out] if look else []
     return {
-        "when": web.when,
-        "why": web.why.value,
-        "policy": web.policy.mode,
         "asked": look is not None,
         "provider": look.provider if look else "",
         "read": list(look.read) if look else [],

@@ -100,7 +100,7 @@ async def test_ask_without_an_engine_quotes_and_says_so(place: Place, cache_with
     await place.json("sync")
     asked = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
     assert set(asked) == {"answer", "sources", "notices", "route", "web", "timings"}
-    assert asked["route"] == "passages"
+    assert asked["route"] == {"web": "never", "why": "weak", "policy": "on", "answered_by": "passages"}
     assert "thirty days" in asked["answer"]
     assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of", "web"}
     assert asked["notices"]
