@@ -93,7 +93,9 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await browser.close()
 
         asked = await place.json("ask", "how do I add a source?")
-        assert asked["route"]["answered_by"] == "engine" or _was_asked(asked["notices"]), "the engine was there, and wrote or was late"
+        assert asked["route"]["answered_by"] == "engine" or _was_asked(asked["notices"]), (
+            "the engine was there, and wrote or was late"
+        )
         assert asked["sources"]
         family = run.family()
     assert run.process.returncode == 0
