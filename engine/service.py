@@ -54,6 +54,10 @@ class Engine:
                 return await unpack_wheel(name, version, sha256)
             except wheel_error as error:
                 raise InstallError(str(error)) from error
+            except OSError as error:
+                raise InstallError(
+                    f"{settings.cache} cannot be written ({error.strerror}). Check the disk, or set KVASIR_CACHE."
+                ) from error
 
         self._settings = settings
         self._board = StatusBoard(self._publish)

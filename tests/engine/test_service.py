@@ -133,6 +133,27 @@ async def test_another_context_cuts_no_answer_off(sglang: FakeSglang, engine: Ca
     assert [one async for one in deltas] == [Content("e."), Done("stop")]
 
 
+async def test_a_cache_that_cannot_be_written_does_not_keep_somebodys_engine_away(
+    sglang: FakeSglang, tmp_path: Path
+) -> None:
+    """Its vocabulary cannot be had, so tokens are bounded by bytes; it answers all the same."""
+
+    async def unpack(name: str, version: str, sha256: str) -> Path:
+        raise PermissionError(13, "Read-only file system", f"{name} {version} {sha256[:4]}")
+
+    class OfWheels(Exception):
+        """What cannot be fetched."""
+
+    sglang.model = "DeepSeek-R1"
+    sglang.stream(delta(content="Hm.</think>hi"), delta(finish="stop"), DONE)
+    made = Engine(EngineSettings(tmp_path, tmp_path, url=sglang.url), unpack, wheel_error=OfWheels)
+    await made.start()
+    status = await made.wait_ready(5)
+    answer = [one async for one in made.stream(ASK, Sampling(), request_id="r")] if status.state is State.READY else []
+    await made.stop()
+    assert answer == [Reasoning("Hm."), Content("hi"), Done("stop")]
+
+
 async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
     made = engine(url="http://127.0.0.1:9")
     await made.start()
