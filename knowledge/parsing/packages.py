@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
+from typing import Final
 
-from knowledge.errors import DocumentTooLarge, ParseError
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 
 MAX_UNPACKED_BYTES = 400_000_000
 """Of all parts of an Office file together."""
 
 MAX_PART_BYTES = 150_000_000
 """Of its largest part."""
+
+BROKEN: Final = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
+    SyntaxError, KeyError, ValueError, AttributeError, TypeError, IndexError,
+)  # fmt: skip
+"""What reading an archive raises whose parts are damaged or packed oddly, and what the libraries for Office files raise
+on those that break their assumptions; XML errors are ``SyntaxError``s.
+"""
+_LOCKED: Final = 1
 
 
 def check_package(data: bytes, document: str) -> None:
@@ -21,14 +32,18 @@ def check_package(data: bytes, document: str) -> None:
 
     Raises:
         DocumentTooLarge: it would unpack to too much (a "zip bomb").
+        DocumentEncrypted: the archive itself is behind a password.
         ParseError: it is broken.
 
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            sizes = [part.file_size for part in archive.infolist()]
+            parts = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
         raise broken(document) from error
+    if any(part.flag_bits & _LOCKED for part in parts):
+        raise DocumentEncrypted(f"{document} needs a password. Save a copy without one, or leave it out.")
+    sizes = [part.file_size for part in parts]
     if sum(sizes) > MAX_UNPACKED_BYTES or max(sizes, default=0) > MAX_PART_BYTES:
         raise DocumentTooLarge(
             f"{document} unpacks to {sum(sizes) / 1e6:,.0f} MB, more than the {MAX_UNPACKED_BYTES / 1e6:,.0f} MB "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import warnings
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,16 +14,13 @@ from openpyxl.utils.exceptions import InvalidFileException
 from knowledge.errors import DocumentTooLarge
 from knowledge.interfaces import Document
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
-from knowledge.parsing.packages import broken, check_package
+from knowledge.parsing.packages import BROKEN, broken, check_package
 from knowledge.parsing.tables import describe_rows
 
 MAX_CELLS = 3_000_000
 """Cells that are read of one workbook, empty ones in the midst included."""
 
-_PACKAGE_ERRORS = (
-    InvalidFileException, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError, IndexError,
-)  # fmt: skip
-"""What openpyxl raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
+_PACKAGE_ERRORS = (InvalidFileException, *BROKEN)
 
 
 def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Document:

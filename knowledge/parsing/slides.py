@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,18 +12,14 @@ from pptx.exc import PythonPptxError
 
 from knowledge.interfaces import Document
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
-from knowledge.parsing.packages import broken, check_package
+from knowledge.parsing.packages import BROKEN, broken, check_package
 from knowledge.parsing.tables import markdown_table
 
 Shape = Any
 """A python-pptx shape; the package has no types."""
 
 _GENERIC_TITLE = re.compile(r"powerpoint[- ]pr\w+|untitled.*|演示文稿\d*|slide 1", re.IGNORECASE)
-_PACKAGE_ERRORS = (
-    PythonPptxError, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError,
-    IndexError,
-)  # fmt: skip
-"""What python-pptx raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
+_PACKAGE_ERRORS = (PythonPptxError, *BROKEN)
 
 
 def parse_pptx(data: bytes, document: str) -> Document:

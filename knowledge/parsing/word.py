@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from docx.oxml.ns import qn
 
 from knowledge.interfaces import Document
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
-from knowledge.parsing.packages import broken, check_package
+from knowledge.parsing.packages import BROKEN, broken, check_package
 from knowledge.parsing.tables import markdown_table
 
 Element = Any
@@ -36,8 +35,7 @@ _NOTES: Final = {"footnotes": "footnote", "endnotes": "endnote"}
 _REFERENCES: Final = {qn(f"w:{kind}Reference"): kind for kind in _NOTES.values()}
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
-_PACKAGE_ERRORS = (OpcError, zipfile.BadZipFile, SyntaxError, KeyError, ValueError, AttributeError, TypeError)
-"""What python-docx raises on files that break its assumptions; XML errors are ``SyntaxError``s."""
+_PACKAGE_ERRORS = (OpcError, *BROKEN)
 
 
 def parse_docx(data: bytes, document: str) -> Document:

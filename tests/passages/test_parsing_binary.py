@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
+import struct
 import zipfile
 from typing import Any
 
@@ -236,6 +238,44 @@ def test_a_broken_office_file_says_so(parse: Any) -> None:
     for data in (b"PK\x03\x04 and then nothing", zip_bomb("[Content_Types].xml", 0), b""):
         with pytest.raises(ParseError, match=r"cut\.office is a broken Office file"):
             parse(data, "cut.office")
+
+
+OFFICE = [
+    pytest.param(parse_docx, lambda: word(lambda document: document.add_paragraph("Tar. " * 999)), id="docx"),
+    pytest.param(parse_pptx, lambda: slides(lambda deck: deck.slides.add_slide(deck.slide_layouts[1])), id="pptx"),
+    pytest.param(parse_xlsx, lambda: workbook(lambda book: book.active.append(["Tar", 1])), id="xlsx"),
+]
+
+
+@pytest.mark.parametrize(("parse", "make"), OFFICE)
+def test_an_office_file_whose_parts_are_damaged_or_packed_oddly_is_broken(parse: Any, make: Any) -> None:
+    """A cut download, a bad disk, a method of packing that is not read: each costs its document, not the process."""
+    whole = make()
+    for part in zipfile.ZipFile(io.BytesIO(whole)).infolist():
+        data = bytearray(whole)
+        begin = part.header_offset + 30 + len(part.filename)
+        data[begin : begin + 40] = bytes(byte ^ 0xA5 for byte in data[begin : begin + 40])
+        with contextlib.suppress(ParseError):  # not every part is read
+            parse(bytes(data), "a.office")
+    with pytest.raises(ParseError, match=r"a\.office is a broken Office file"):
+        parse(_marked(whole, 8, 97), "a.office")
+
+
+@pytest.mark.parametrize(("parse", "make"), OFFICE)
+def test_an_office_file_that_its_archive_locks_says_so(parse: Any, make: Any) -> None:
+    with pytest.raises(DocumentEncrypted, match=r"a\.office needs a password"):
+        parse(_marked(make(), 6, 1), "a.office")
+
+
+def _marked(data: bytes, place: int, value: int) -> bytes:
+    """Put a number into the head of each part of an archive, and into its directory, where it is two bytes on."""
+    marked = bytearray(data)
+    for sign, at in ((b"PK\x03\x04", place), (b"PK\x01\x02", place + 2)):
+        start = marked.find(sign)
+        while start >= 0:
+            struct.pack_into("<H", marked, start + at, value)
+            start = marked.find(sign, start + 4)
+    return bytes(marked)
 
 
 def test_a_zip_bomb_is_not_unpacked() -> None:
