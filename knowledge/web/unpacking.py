@@ -17,6 +17,10 @@ _PIECE_BYTES = 1 << 18
 _ZLIB_METHOD = 8
 _GZIP_MAGIC = b"\x1f\x8b"
 _RAW_WINDOW, _ZLIB_WINDOW, _GZIP_WINDOW = -15, 15, 31
+_NO_WINDOW = 0
+"""Nothing is read any more."""
+_MOST_MEMBERS = 10_000
+"""Of one body; a hostile one may hold a million that unpack to nothing."""
 
 
 class _Decoder(Protocol):
@@ -84,7 +88,9 @@ class _Zlib:
         self._window = window
         self._stream = zlib.decompressobj(window)
         self._begun = False
-        self._between = True
+        self._members = 1
+        self._held = b""
+        """What came after a member, too short yet to tell whether another one begins."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         if not self._begun and data:
@@ -92,29 +98,33 @@ class _Zlib:
             if self._window == _ZLIB_WINDOW and data[0] & 0xF != _ZLIB_METHOD:
                 self._stream = zlib.decompressobj(_RAW_WINDOW)
         full = False
-        while (data or full) and not self._ended():
-            self._between = False
+        while data or full:
+            if self._stream.eof and not (data := self._next_member(data)):
+                return
             piece = self._stream.decompress(data, _PIECE_BYTES)
             yield piece
             data = self._stream.unconsumed_tail
             full = len(piece) == _PIECE_BYTES  # more may wait inside, though all was taken in
-            if self._ended():
-                data, full = self._next_member(), False
+            if self._stream.eof:
+                data, full = self._stream.unused_data, False
 
-    def _ended(self) -> bool:
-        return self._stream.eof
-
-    def _next_member(self) -> bytes:
-        """Return what is left for another member; what is no member is ignored, as browsers do."""
-        rest = self._stream.unused_data
-        self._between = True
-        if self._window != _GZIP_WINDOW or not rest.startswith(_GZIP_MAGIC):
+    def _next_member(self, rest: bytes) -> bytes:
+        """Begin with another member and return its bytes; what is no member is ignored, as browsers do."""
+        rest, self._held = self._held + rest, b""
+        if self._window != _GZIP_WINDOW or not rest.startswith(_GZIP_MAGIC[: len(rest)]):
+            self._window = _NO_WINDOW
             return b""
+        if len(rest) < len(_GZIP_MAGIC):
+            self._held = rest
+            return b""
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise FetchFailed("the body is packed in far too many parts")
         self._stream = zlib.decompressobj(self._window)
         return rest
 
     def whole(self) -> bool:
-        return self._between
+        return not self._begun or self._stream.eof
 
 
 class _Brotli:
