@@ -7,6 +7,7 @@ a proxy that is told addresses the same holds, as TLS is spoken through the tunn
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +30,8 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 _PER_HOST = 4
 _TOGETHER = 64
+_ADDRESSES = 4
+"""Of one name that are tried through a proxy."""
 _LOOKUPS = 8
 """Names that are looked up at the same time."""
 
@@ -122,13 +125,20 @@ class _TunnelConnector(aiohttp.TCPConnector):
         **kwargs: Any,  # noqa: ANN401 - aiohttp's own seam
     ) -> tuple[asyncio.Transport, ResponseHandler]:
         del req, client_error
-        host, port = addr_infos[0][4][:2]
-        tunnel = await self._tunnel(str(host), int(port), timeout.sock_connect)
+        tunnel = await self._any_tunnel([info[4] for info in addr_infos[:_ADDRESSES]], timeout.sock_connect)
         try:
             return await self._loop.create_connection(*args, **kwargs, sock=tunnel)
         except BaseException:
             tunnel.close()
             raise
+
+    async def _any_tunnel(self, places: Sequence[Sequence[Any]], timeout_s: float | None) -> socket.socket:
+        """Return a tunnel to the first of the addresses to which the proxy connects: it may know no IPv6."""
+        for host, port, *_ in places[:-1]:
+            with contextlib.suppress(FetchFailed):
+                return await self._tunnel(str(host), int(port), timeout_s)
+        host, port, *_ = places[-1]
+        return await self._tunnel(str(host), int(port), timeout_s)
 
     async def _tunnel(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
         kind, proxy_host, proxy_port, user, password = parse_proxy_url(_plain(self._proxy.url))

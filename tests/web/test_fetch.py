@@ -111,15 +111,15 @@ async def test_names_whose_servers_do_not_answer_hold_up_nobody_else(
 ) -> None:
     answered = threading.Event()
     stack.callback(answered.set)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(30) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(90) and [])
     fetcher = await opened(stack, [])
     waiting = [asyncio.create_task(fetcher.fetch(f"http://n{number}.example/")) for number in range(40)]
     await asyncio.sleep(0.2)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         assert await asyncio.to_thread(str, 1) == "1"
     for task in waiting:
         task.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         await asyncio.wait(waiting)
 
 
@@ -302,6 +302,19 @@ async def test_a_proxy_is_told_the_address_that_was_judged(
     assert (proxy.told, asked) == ([f"127.0.0.1:{port}"], ["docs.example"])
     assert server.requests[0].host == f"docs.example:{port}"
     assert server.names == (["docs.example"] if tls else [])
+
+
+@pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5", SocksProxy)])
+async def test_a_proxy_that_knows_no_ipv6_is_told_the_next_address(
+    stack: AsyncExitStack, scheme: str, kind: type[TestProxy]
+) -> None:
+    server = Server()
+    port = await server.start(stack)
+    proxy = kind(counting([]), dials=frozenset({"127.0.0.1"}))
+    proxies = await proxied(stack, proxy, scheme, trusted=False)
+    fetcher = await opened(stack, [f"docs.example:{port}"], counting([], "::1", "127.0.0.1"), proxies=proxies)
+    assert (await fetcher.fetch(f"http://docs.example:{port}/")).data == b"hello"
+    assert [one.replace("[", "").replace("]", "") for one in proxy.told] == [f"::1:{port}", f"127.0.0.1:{port}"]
 
 
 @pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5", SocksProxy)])
