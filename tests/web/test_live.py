@@ -56,7 +56,9 @@ async def little(stack: AsyncExitStack) -> LittleWeb:
 
 async def test_what_a_search_finds_is_read_cut_and_measured(little: LittleWeb, stack: AsyncExitStack) -> None:
     urls = [little.put("a.example", "/light", ANSWER), little.put("b.example", "/bread", "Bread needs flour.")]
-    looked = await (await little.opened(stack)).look(QUESTION, Live("always", words="lighthouse hours of a@b.example"))
+    looked = await (await little.opened(stack)).look(
+        QUESTION, Live("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
+    )
     assert (looked.look.provider, looked.look.read, looked.look.left_out) == ("searxng", tuple(urls), ())
     assert looked.look.trouble == ""
     assert "a@b.example" not in little.engine.asked[0]
@@ -144,7 +146,9 @@ async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExit
         assert leads in {one.url for one in looked.look.left_out}
         hosts = {request.host for request in little.site.requests}
         assert hosts == {f"b.example:{little.site.port}"}, "a redirect there is not even followed"
-    looked = await live.look(QUESTION, Live("always", links=(outside,), domains=frozenset({"elsewhere.test"})))
+    looked = await live.look(
+        QUESTION, Live("always", links=(outside,), domains=frozenset({"elsewhere.test"}), within_s=LONG_S)
+    )
     assert (looked.pages, looked.look.trouble) == ((), NOTHING_ALLOWED)
 
 
