@@ -4,6 +4,7 @@
 ``tests/eval_common.py`` counts: a segment is found if it stands in the text once blanks are made alike; all segments of
 all pages make one precision, recall, accuracy and F-score. "trafilatura" is its plain call of the same run, with the
 options of its own evaluation; "kvasir" is what a passage of such a page would be made of (headings and text).
+Every one of the pages has a text, so those that Kvasir takes for a wall (a login, a consent, …) are counted and named.
 
 The pages are not Kvasir's to give: they are those of https://github.com/adbar/trafilatura at the commit below.
 
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import trafilatura
 
 from knowledge.parsing.web_page import parse_html
+from knowledge.web.article import read_article
 from knowledge.web.extract import MAIN_TEXT
 
 COMMIT = "e90b0ef51ab026fdb905fb6c5b3c84dd3d784fd5"
@@ -151,6 +153,10 @@ def main() -> None:
         tell = partial(print, flush=True) if tell_misses and extract is by_kvasir else silent
         score = scored(extract, pages, tell)
         print(f"{name}: {score}, {len(pages) / score.seconds:.1f} pages a second on one core", flush=True)
+    walls = [(page.url, why) for page in pages if (why := read_article(page.data, page.url, "text/html").unreadable)]
+    print(
+        f"walls: {len(walls)} of {len(pages)} pages taken for one", *(f"  {url}: {why}" for url, why in walls), sep="\n"
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _BINARY = {
 }
 
 _READINGS = {
-    Reading.PAGE: ("knowledge.web.page", "read_page"),
+    Reading.PAGE: ("knowledge.web.article", "read_visited"),
     Reading.ARTICLE: ("knowledge.web.article", "read_article"),
     Reading.FEED: ("knowledge.sources.feed_reading", "read_feed"),
     Reading.SITEMAP: ("knowledge.sources.sitemap", "read_sitemap"),

@@ -11,12 +11,12 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from knowledge.interfaces import Section
+from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode
 from knowledge.parsing.web_page import parse_html
 from knowledge.parsing.wire import clean
 from knowledge.web.extract import MAIN_TEXT, about
-from knowledge.web.page import read_page
+from knowledge.web.page import Page, read_page
 from knowledge.web.walls import wall
 
 
@@ -35,6 +35,9 @@ class Article:
     """Why there is no text to read, as a phrase; None where there is."""
 
 
+_LONG: Final = 4_000
+"""Characters of a page, furniture included, from which on it is not taken for a wall when a site is walked through."""
+
 SHAPE: Final = TypeAdapter(Article)
 """How it is read from what a process or a file says."""
 
@@ -47,13 +50,27 @@ def read_article(data: bytes, url: str, content_type: str) -> Article:
 
     """
     html = decode(data, media_type=content_type, html=True)
-    page = read_page(data, url, content_type)
-    document = parse_html(data, url, f"{content_type or 'text/html'}; {MAIN_TEXT}")
-    why = wall(html, "\n".join(part.text for part in document.sections))
+    document, why = _main(html, data, url, content_type)
     if why is not None:
         return Article(document.title, (), unreadable=why)
     author, published, canonical = about(html, url)
-    return Article(document.title, document.sections, author, published, page.canonical or canonical)
+    canonical = read_page(data, url, content_type).canonical or canonical
+    return Article(document.title, document.sections, author, published, canonical)
+
+
+def read_visited(data: bytes, url: str, content_type: str, robots_tag: str = "") -> Page:
+    """Read what a page tells a robot, and whether it is a wall; a long page is none."""
+    page = read_page(data, url, content_type, robots_tag)
+    if page.characters >= _LONG:
+        return page
+    _, why = _main(decode(data, media_type=content_type, html=True), data, url, content_type)
+    return page if why is None else replace(page, unreadable=why.removeprefix("it "))
+
+
+def _main(html: str, data: bytes, url: str, content_type: str) -> tuple[Document, str | None]:
+    """Return a page's main text, and why it is a wall if it is one."""
+    document = parse_html(data, url, f"{content_type or 'text/html'}; {MAIN_TEXT}")
+    return document, wall(html, "\n".join(part.text for part in document.sections))
 
 
 def cleaned(article: Article) -> Article:

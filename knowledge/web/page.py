@@ -15,18 +15,10 @@ from knowledge.parsing.decoding import decode
 from knowledge.web.robots import AGENT, directives
 
 LOGIN = "asks for a login"
-SCRIPT = "shows its text by scripts alone"
-CONSENT = "shows its text after a consent alone"
 
 _LOGIN_PATH = re.compile(
     r"(?:^|/)(?:log-?in|sign-?in|sso|saml2?|oauth2?|adfs|cas|auth|authorize|wp-login\.php)(?:[/.?]|$)", re.IGNORECASE
 )
-_CONSENT_WORDS = re.compile(r"cookie|consent|GDPR|隐私|同意", re.IGNORECASE)
-_SCRIPT_ROOTS = "#root, #app, #__next, #__nuxt, #svelte, app-root, [ng-app], [data-reactroot]"
-_FEW_CHARACTERS = 200
-"""A page with less text than this may be a shell."""
-_LOGIN_CHARACTERS = 1_500
-_CONSENT_CHARACTERS = 600
 _MOST_LINKS = 5_000
 _LONGEST_LINK = 2_000
 _LONGEST_NAME = 200
@@ -55,8 +47,10 @@ class Page:
     modified_at: datetime | None
     text_hash: str
     """Of the text and its tags, without attributes and scripts, which differ from visit to visit."""
-    unreadable: str | None
-    """Why there is no text to read (``LOGIN``, ``SCRIPT``, ``CONSENT``), None where there is."""
+    characters: int
+    """Of the text, furniture included."""
+    unreadable: str | None = None
+    """Why there is no text to read (``LOGIN``, or another wall), None where there is, or where nobody has looked."""
 
 
 def read_page(data: bytes, url: str, content_type: str, robots_tag: str = "") -> Page:
@@ -65,14 +59,12 @@ def read_page(data: bytes, url: str, content_type: str, robots_tag: str = "") ->
     asked = directives([robots_tag, *_metas(tree)])
     base = _base(tree, url)
     links = () if "nofollow" in asked else tuple(dict.fromkeys(_links(tree, base)))
-    shell = _has_script_root(tree)
     title = _title(tree)
     found = tree.css_first('link[rel~="canonical"][href]')
     canonical = _joined(base, (found.attributes.get("href") or "")) if found is not None else None
     modified_at = _modified(tree)
-    password = tree.css_first('input[type="password"]') is not None
     tree.strip_tags(_UNREAD)
-    text_hash, characters, text = _digest(tree, title)
+    text_hash, characters = _digest(tree, title)
     return Page(
         title=title,
         links=links,
@@ -80,7 +72,7 @@ def read_page(data: bytes, url: str, content_type: str, robots_tag: str = "") ->
         index="noindex" not in asked,
         modified_at=modified_at,
         text_hash=text_hash,
-        unreadable=_unreadable(characters, text, shell=shell, password=password),
+        characters=characters,
     )
 
 
@@ -151,39 +143,19 @@ def moment(text: str) -> datetime | None:
         return None
 
 
-def _has_script_root(tree: LexborHTMLParser) -> bool:
-    if tree.css_first("script") is None:
-        return False
-    told = " ".join(node.text(deep=True) for node in tree.css("noscript"))
-    return tree.css_first(_SCRIPT_ROOTS) is not None or "javascript" in told.lower()
-
-
-def _digest(tree: LexborHTMLParser, title: str | None) -> tuple[str, int, str]:
-    """Return the hash of a page's text and tags, how many characters the text has, and its beginning."""
+def _digest(tree: LexborHTMLParser, title: str | None) -> tuple[str, int]:
+    """Return the hash of a page's text and tags, and how many characters the text has."""
     digest = hashlib.sha256((title or "").encode("utf-8", "replace"))
-    beginning: list[str] = []
     characters = 0
     for node in _nodes(tree.body):
         if node.tag == "-text":
             text = " ".join((node.text_content or "").split())
             characters += len(text)
-            if characters <= _LOGIN_CHARACTERS:
-                beginning.append(text)
             digest.update(text.encode("utf-8", "replace"))
         else:
             digest.update(f"<{node.tag}>".encode())
-    return digest.hexdigest(), characters, " ".join(beginning)
+    return digest.hexdigest(), characters
 
 
 def _nodes(body: LexborNode | None) -> Iterator[LexborNode]:
     return iter(()) if body is None else body.traverse(include_text=True)
-
-
-def _unreadable(characters: int, text: str, *, shell: bool, password: bool) -> str | None:
-    if password and characters < _LOGIN_CHARACTERS:
-        return LOGIN
-    if shell and characters < _FEW_CHARACTERS:
-        return SCRIPT
-    if characters < _CONSENT_CHARACTERS and len(_CONSENT_WORDS.findall(text)) >= 3:  # noqa: PLR2004 - once says little
-        return CONSENT
-    return None

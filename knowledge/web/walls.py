@@ -22,6 +22,7 @@ _LONG = 2_000
 _MIDDLE = 900
 _SHORT = 350
 _EMPTY = 150
+_NOTHING = 40
 """Sizes of a text, in letters of an alphabet; a Chinese, Japanese or Korean character counts for three."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _CJK_SIZE = 3
@@ -29,6 +30,8 @@ _VISIBLE = 4_000
 """Characters of the whole page that are looked at."""
 _MARKUP = 300_000
 _UNSEEN = ["script", "style", "template", "noscript", "svg"]
+_SCRIPT_ROOTS = "#root, #app, #__next, #__nuxt, #svelte, app-root, [ng-app], [data-reactroot]"
+"""Where scripts put what they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,10 @@ class _Wall:
 
     reason: str
     title: re.Pattern[str] | None
-    """How a title or first heading begins; counts where the main text is of less than middle size."""
+    """How a title or first heading begins; counts where the main text is of less than middle size, and something else
+    is there, or the text is next to none: a manual's page may be called "Sign in"."""
     markup: re.Pattern[str] | None
-    """Counts as a title does, where one of the words is there."""
+    """Counts as a title does."""
     words: re.Pattern[str]
     """Count where so many different ones are there: ``soon`` where the main text is short, else ``often``."""
     soon: int
@@ -53,7 +57,7 @@ def wall(html: str, text: str) -> str | None:
         return None
     seen = _seen(html[:_MARKUP])
     found = next((one.reason for one in _walls() if _is(one, size, seen)), None)
-    return found or (SCRIPT if seen.scripts and max(size, size_of(seen.body)) < _EMPTY else None)
+    return found or (SCRIPT if max(size, size_of(seen.body)) < seen.least else None)
 
 
 def size_of(text: str) -> int:
@@ -67,25 +71,36 @@ class _Seen:
     titles: tuple[str, ...]
     body: str
     """What is seen of the page, furniture included."""
-    scripts: bool
+    least: int
+    """How much text there is at least on a page that scripts do not write."""
 
 
 def _seen(html: str) -> _Seen:
     tree = LexborHTMLParser(html)
-    scripts = tree.css_first("script") is not None
+    least = _least(tree)
     tree.strip_tags(_UNSEEN)
     titles = tuple(_line(node.text(deep=True)) for node in tree.css("title, h1")[:3])
     body = _line(tree.body.text(deep=True, separator=" ")) if tree.body is not None else ""
-    return _Seen(html, titles, body[:_VISIBLE], scripts)
+    return _Seen(html, titles, body[:_VISIBLE], least)
+
+
+def _least(tree: LexborHTMLParser) -> int:
+    if tree.css_first("script") is None:
+        return 0
+    told = " ".join(node.text(deep=True) for node in tree.css("noscript"))
+    shell = tree.css_first(_SCRIPT_ROOTS) is not None or "javascript" in told.lower()
+    return _EMPTY if shell else _NOTHING
 
 
 def _is(one: _Wall, size: int, seen: _Seen) -> bool:
-    if size < _MIDDLE and one.title is not None and any(one.title.match(title) for title in seen.titles):
-        return True
     said = len({found.group().lower() for found in one.words.finditer(seen.body)})
-    if size < _MIDDLE and said and one.markup is not None and one.markup.search(seen.markup):
+    if said >= (one.soon if size < _SHORT else one.often):
         return True
-    return said >= (one.soon if size < _SHORT else one.often)
+    if size >= _MIDDLE:
+        return False
+    titled = one.title is not None and any(one.title.match(title) for title in seen.titles)
+    marked = one.markup is not None and one.markup.search(seen.markup) is not None
+    return titled + marked + (said > 0) + (size < _EMPTY) > 1 and (titled or marked)
 
 
 @cache

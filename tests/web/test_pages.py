@@ -13,7 +13,7 @@ from knowledge.sources.frontier import Frontier
 from knowledge.sources.sitemap import read_sitemap
 from knowledge.web.canonical import Site
 from knowledge.web.extract import MAIN_TEXT
-from knowledge.web.page import CONSENT, LOGIN, SCRIPT, is_login, read_page
+from knowledge.web.page import is_login, read_page
 from knowledge.web.robots import Robots, directives
 
 URL = "https://docs.example/guide/page.html"
@@ -114,22 +114,6 @@ def test_dates_and_titles() -> None:
     )  # fmt: skip
     assert found.title == "A b"
     assert found.modified_at == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("html", "why"),
-    [
-        ("<form>Sign in <input name=u><input type=password></form>", LOGIN),
-        ("<div id=root></div><script src=a.js></script>", SCRIPT),
-        ("<noscript>You need to enable JavaScript to run this app.</noscript><script>1</script>", SCRIPT),
-        ("<p>We use cookies. Cookie settings. Give your consent to cookies.</p><button>Accept</button>", CONSENT),
-        ("<p>Short, but a page.</p>", None),
-        (f"<div id=root><p>{'Rendered on the server. ' * 20}</p></div><script>1</script>", None),
-        (f"<p>{'How to change your password. ' * 80}</p><input type=password>", None),
-    ],
-)
-def test_pages_without_a_text_are_recognised(html: str, why: str | None) -> None:
-    assert read_page(f"<html><body>{html}</body></html>".encode(), URL, "text/html").unreadable == why
 
 
 def test_addresses_of_logins_are_recognised() -> None:
