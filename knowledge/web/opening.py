@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from knowledge.web.cache import PageCache
 from knowledge.web.dialling import Resolve
@@ -15,6 +17,9 @@ from knowledge.web.pages import Pages
 from knowledge.web.searching.registry import providers
 from knowledge.web.searching.web_search import WebSearch
 from knowledge.web.settings import LiveSettings, WebSettings
+
+PAGE_BYTES: Final = 20_000_000
+"""Of a page once it is unpacked: five are held side by side for each question, and 50 kB may unpack to that."""
 
 
 @contextlib.asynccontextmanager
@@ -48,7 +53,8 @@ async def open_pages(
 
     """
     async with contextlib.AsyncExitStack() as stack:
-        fetcher = Fetcher(web, rules(live.private, web.ports, live.only), resolve=resolve)
+        limits = replace(web.limits, body_bytes=min(web.limits.body_bytes, PAGE_BYTES))
+        fetcher = Fetcher(replace(web, limits=limits), rules(live.private, web.ports, live.only), resolve=resolve)
         stack.push_async_callback(fetcher.close)
         pages = Pages(fetcher, PageCache(folder, live.cache_bytes))
         stack.push_async_callback(pages.close)

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from knowledge.errors import FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnlisted, FetchUnreadable
+from knowledge.errors import (
+    FetchAnswered,
+    FetchFailed,
+    FetchRefused,
+    FetchTimeout,
+    FetchTooLarge,
+    FetchUnlisted,
+    FetchUnreadable,
+)
 from knowledge.sources import host
 from knowledge.web import permission
 from knowledge.web.cache import PageCache
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules
+from knowledge.web.opening import PAGE_BYTES, open_pages
 from knowledge.web.pages import Pages
 from knowledge.web.robots import Robots
-from knowledge.web.settings import WebSettings
+from knowledge.web.settings import LiveSettings, WebSettings
 from tests.passages.makers import pdf, word
 from tests.web.site import ARTICLE, Site
 
@@ -175,6 +186,20 @@ async def test_other_types_are_not_read(site: Site, pages: Pages) -> None:
     site.answers("/a.png", lambda: web.Response(body=b"x", content_type="image/png"))
     with pytest.raises(FetchUnlisted):
         await pages.read(f"{site.url}/a.png", within_s=30)
+
+
+async def test_a_page_that_unpacks_to_more_than_is_read_is_let_go(
+    site: Site, stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    packed = {size: gzip.compress(b"Words of a text.\n" * (size // 17)) for size in (PAGE_BYTES // 2, PAGE_BYTES * 2)}
+    headers = {"Content-Encoding": "gzip"}
+    for size, data in packed.items():
+        answer = partial(web.Response, body=data, content_type="text/plain", headers=headers)
+        site.answers(f"/{size}", answer)
+    pages = await stack.enter_async_context(open_pages(LiveSettings(private=(site.host,)), WebSettings(), tmp_path))
+    assert (await pages.read(f"{site.url}/{PAGE_BYTES // 2}", within_s=60)).text.startswith("Words of a text.")
+    with pytest.raises(FetchTooLarge):
+        await pages.read(f"{site.url}/{PAGE_BYTES * 2}", within_s=60)
 
 
 async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: Pages) -> None:
