@@ -143,7 +143,7 @@ def _check(context: SourceContext, options: ObjectsOptions, protocol: str, path:
         raise _wrong(context, "url must name a store and a bucket, such as s3://bucket/prefix")
     if protocol in _ELSEWHERE:
         raise _wrong(context, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
-    if any(":" in part.rpartition("@")[0] for part in (_authority(options.url), _authority(options.endpoint_url))):
+    if ":" in _authority(options.url).rpartition("@")[0] or "@" in _authority(options.endpoint_url):
         raise _wrong(context, "a password stands in an address; name its variable with key_env and secret_env instead")
     if options.endpoint_url and not options.endpoint_url.startswith(("http://", "https://")):
         raise _wrong(context, "endpoint_url must begin with https:// or http://")

@@ -192,6 +192,7 @@ async def test_nobody_listens(s3: S3Bench) -> None:
         ({"url": "simplecache::s3://bucket"}, "bucket"),
         ({"url": "sftp://u:hush@host/x"}, "password"),
         ({"url": "s3://b", "endpoint_url": "https://u:hush@host"}, "password"),
+        ({"url": "s3://b", "endpoint_url": "https://hush@host"}, "password"),
         ({"url": "s3://b", "endpoint_url": "minio:9000"}, "https://"),
         ({"url": "s3://b", "key_env": "K"}, "belong together"),
         ({"url": "gs://b"}, "kvasir[gcs]"),
