@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Collection, MutableMapping
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 import structlog
 
@@ -17,6 +18,7 @@ _TOKEN = re.compile(
     r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?<=[?&]ticket=)[^&\s'\"]+"  # of a Socket Mode address, which the SDK logs where it cannot connect
 )
+_PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _SHORTEST_SECRET = 6
 """Masking something shorter would blank ordinary words."""
 _QUIET = {"slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
@@ -65,7 +67,8 @@ class _Mask:
     """A structlog processor that masks secrets in every value."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        known = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+        every = {*secrets, *(part for secret in secrets for part in _passwords(secret))}
+        known = sorted((secret for secret in every if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -78,3 +81,9 @@ class _Mask:
         if self._known is not None:
             value = self._known.sub("***", value)
         return _TOKEN.sub("***", value)
+
+
+def _passwords(secret: str) -> set[str]:
+    """Return the password of a secret address, escaped and not: a driver may tell of it alone."""
+    found = _PASSWORD.search(secret)
+    return {found[1], unquote(found[1])} if found else set()

@@ -42,6 +42,13 @@ def test_the_ticket_of_a_websocket_is_masked(stream: io.StringIO) -> None:
     assert "app_id=A1" in stream.getvalue()
 
 
+def test_the_password_of_an_address_is_masked_by_itself_too() -> None:
+    mask = _Mask(["postgresql+asyncpg://kvasir:p%40ssw0rd@db/k", "sqlite:////srv/a:b/c@d"])
+    assert (
+        mask.text("p@ssw0rd or p%40ssw0rd does not let kvasir in, b/c@d") == "*** or *** does not let kvasir in, b/c@d"
+    )
+
+
 def test_an_exception_s_text_is_masked_too(stream: io.StringIO) -> None:
     logging.getLogger("x").error("failed", exc_info=ValueError("refused xapp-1-ABCDEFGH-12"))
     assert "ABCDEFGH" not in stream.getvalue()
