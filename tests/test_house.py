@@ -24,7 +24,7 @@ LIVES_IN = {
     "protego": ("knowledge/web/robots.py",),
     "hishel": ("knowledge/web/freshness.py",),
     "python_socks": ("knowledge/web/dialling.py",),
-    "feedparser": ("knowledge/sources/feed_reading.py",),
+    "feedparser": ("knowledge/web/feed_reading.py",),
     "sqlalchemy": (
         "knowledge/sync/",
         "knowledge/sources/sql",
@@ -72,6 +72,16 @@ def test_each_library_lives_in_its_room() -> None:
         for path in modules(room)
         for name in imports(path)
         if (homes := LIVES_IN.get(name.partition(".")[0])) and not str(path.relative_to(ROOT)).startswith(homes)
+    ]
+    assert wrong == []
+
+
+def test_the_web_does_not_know_the_sources_that_go_through_it() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules("knowledge/web")
+        for name in imports(path)
+        if name.startswith("knowledge.sources")
     ]
     assert wrong == []
 

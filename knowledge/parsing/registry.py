@@ -24,8 +24,8 @@ _BINARY = {
 _READINGS = {
     Reading.PAGE: ("knowledge.web.article", "read_visited"),
     Reading.ARTICLE: ("knowledge.web.article", "read_article"),
-    Reading.FEED: ("knowledge.sources.feed_reading", "read_feed"),
-    Reading.SITEMAP: ("knowledge.sources.sitemap", "read_sitemap"),
+    Reading.FEED: ("knowledge.web.feed_reading", "read_feed"),
+    Reading.SITEMAP: ("knowledge.web.sitemap", "read_sitemap"),
     Reading.NAMES: ("knowledge.web.page", "read_names"),
 }
 

@@ -9,7 +9,6 @@ from knowledge.sources.confluence_model import NOBODY, Attachment, Body, Node, P
 from knowledge.sources.confluence_rights import GROUP, USER
 from knowledge.sources.http_api import HttpApi, Refused, side_by_side
 from knowledge.sources.http_call import Call, part
-from knowledge.sources.http_patience import Reply
 from knowledge.sources.json_form import (
     JsonObject,
     maybe_int,
@@ -20,6 +19,7 @@ from knowledge.sources.json_form import (
     moment,
     text,
 )
+from knowledge.web.http_patience import Reply
 
 _LIMIT = 250
 _FOLDERS = {

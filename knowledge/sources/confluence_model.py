@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.http_patience import Reply
+from knowledge.web.http_patience import Reply
 
 NOBODY: frozenset[str] = frozenset()
 

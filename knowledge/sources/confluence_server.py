@@ -10,7 +10,6 @@ from knowledge.sources.confluence_model import NOBODY, Attachment, Body, Node, P
 from knowledge.sources.confluence_rights import GROUP, USER
 from knowledge.sources.http_api import HttpApi, Refused
 from knowledge.sources.http_call import Call, part
-from knowledge.sources.http_patience import Reply
 from knowledge.sources.json_form import (
     JsonObject,
     maybe_int,
@@ -22,6 +21,7 @@ from knowledge.sources.json_form import (
     objects,
     text,
 )
+from knowledge.web.http_patience import Reply
 
 _LIMIT = 100
 _TRIES = 3

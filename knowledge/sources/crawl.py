@@ -14,16 +14,15 @@ from email.utils import parsedate_to_datetime
 
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
 from knowledge.sources.frontier import Frontier, Stop
-from knowledge.sources.host import DENIED, TOGETHER, Host, conditions
-from knowledge.sources.reader import Reader
 from knowledge.sources.spool import Spool
 from knowledge.sources.visits import Visit, confirmed
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetched
-from knowledge.web.page import moment
+from knowledge.web.host import DENIED, TOGETHER, Host, conditions
+from knowledge.web.page import HTML, moment
+from knowledge.web.reader import TOO_HARD, Reader
 from knowledge.web.robots import directives
 
-HTML = frozenset({"text/html", "application/xhtml+xml"})
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 TYPES = HTML | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
@@ -33,7 +32,6 @@ TYPES = HTML | {
 
 TOO_LARGE = "too large"
 CLOSED = "is not for everybody any more"
-TOO_HARD = "takes more time or memory to be taken apart than there is"
 
 _IN_A_ROW = 5
 """Pages that do not answer one after another: perhaps the site is down."""

@@ -10,8 +10,8 @@ from knowledge.errors import SourceError
 from knowledge.sources.drive_files import EXPORTS, FIELDS, PERMISSION_FIELDS, without_images
 from knowledge.sources.http_api import HttpApi, Refused
 from knowledge.sources.http_call import Call, part
-from knowledge.sources.http_patience import Reply
 from knowledge.sources.json_form import JsonObject, maybe_text, members, text
+from knowledge.web.http_patience import Reply
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
 _PARENTS = 25

@@ -26,14 +26,15 @@ from knowledge.errors import (
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, limit_bytes, recall, remember
-from knowledge.sources.crawl import HTML, TYPES
-from knowledge.sources.feed_reading import Entry
-from knowledge.sources.host import DENIED, Host, Pace, conditions, plain
-from knowledge.sources.reader import Reader
+from knowledge.sources.crawl import TYPES
 from knowledge.sources.registry import Kind
 from knowledge.web.extract import MAIN_TEXT
+from knowledge.web.feed_reading import Entry
 from knowledge.web.fetch import Ask, Fetcher
 from knowledge.web.guard import Rules, judge_url, rules
+from knowledge.web.host import DENIED, Host, Pace, conditions, plain
+from knowledge.web.page import HTML
+from knowledge.web.reader import Reader
 
 _MEMORY_VERSION = 1
 _MOST_KEPT = 20_000

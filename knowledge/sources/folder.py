@@ -21,7 +21,7 @@ from knowledge.sources.common import MAX_MB, limit_bytes, too_large
 from knowledge.sources.folder_watch import changes
 from knowledge.sources.ignoring import IGNORE_FILE, Ignored, patterns_of
 from knowledge.sources.registry import Kind
-from knowledge.sources.thread_door import ThreadDoor
+from knowledge.thread_door import ThreadDoor
 
 SUFFIXES = (
     ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",

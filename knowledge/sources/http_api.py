@@ -16,11 +16,11 @@ from knowledge.errors import FetchError, SourceDenied, SourceError, SourceUnavai
 from knowledge.interfaces import SourceContext
 from knowledge.sources.common import too_large
 from knowledge.sources.http_call import Call
-from knowledge.sources.http_patience import Pace, Patience, Reply, wait_s
 from knowledge.sources.json_form import JsonObject
 from knowledge.web.dialling import named_connector
 from knowledge.web.fetch import tls_of
 from knowledge.web.guard import target_of
+from knowledge.web.http_patience import Pace, Patience, Reply, wait_s
 from knowledge.web.proxies import Proxy
 
 MAX_ANSWER_BYTES: Final = 64_000_000

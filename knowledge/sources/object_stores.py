@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
 from knowledge.sources.common import too_large
-from knowledge.sources.thread_door import ThreadDoor
+from knowledge.thread_door import ThreadDoor
 
 _T = TypeVar("_T")
 

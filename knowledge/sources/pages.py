@@ -16,9 +16,7 @@ from knowledge.errors import FetchError, FetchTooLarge, SourceError, SourceMisco
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes
 from knowledge.sources.crawl import TOO_LARGE, TYPES, visit_of
-from knowledge.sources.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.sources.page_list import AddedPage, PageList
-from knowledge.sources.reader import Reader
 from knowledge.sources.registry import Kind
 from knowledge.sources.spool import Spool
 from knowledge.sources.visits import Visit
@@ -26,7 +24,9 @@ from knowledge.sources.website import content_of
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetcher
 from knowledge.web.guard import Rules, rules
+from knowledge.web.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.web.page import LOGIN
+from knowledge.web.reader import Reader
 
 _PAGE_S = 60.0
 _DELAY_S = 0.5

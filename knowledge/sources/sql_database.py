@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
 
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
-from knowledge.sources.thread_door import ThreadDoor
+from knowledge.thread_door import ThreadDoor
 
 Batch = Sequence[Mapping[str, Any]]
 

@@ -20,22 +20,22 @@ from knowledge.errors import (
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
-from knowledge.sources.crawl import CLOSED, HTML, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
+from knowledge.sources.crawl import CLOSED, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
 from knowledge.sources.frontier import Frontier
-from knowledge.sources.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.sources.path_filter import path_filter
-from knowledge.sources.reader import Reader
 from knowledge.sources.registry import Kind
-from knowledge.sources.sitemap import LIMIT_BYTES
-from knowledge.sources.sitemap import TYPES as SITEMAP_TYPES
-from knowledge.sources.sitemap_walk import SitemapWalk
 from knowledge.sources.spool import Spool
 from knowledge.sources.visits import MEMORY_VERSION, Visit, cut_at, decode, encode
 from knowledge.web.canonical import Site
 from knowledge.web.extract import MAIN_TEXT
 from knowledge.web.fetch import Ask, Fetched, Fetcher
 from knowledge.web.guard import Rules, judge_url, rules
-from knowledge.web.page import LOGIN, is_login, moment
+from knowledge.web.host import DENIED, MAY_BE_GONE, Host, Pace, plain
+from knowledge.web.page import HTML, LOGIN, is_login, moment
+from knowledge.web.reader import Reader
+from knowledge.web.sitemap import LIMIT_BYTES
+from knowledge.web.sitemap import TYPES as SITEMAP_TYPES
+from knowledge.web.sitemap_walk import SitemapWalk
 
 _DELAY_S = 0.5
 """Between two requests to a host that is not the company's own."""

@@ -17,10 +17,10 @@ from knowledge.parsing import Parser
 from knowledge.parsing.wire import Reading
 from knowledge.web.article import SHAPE, Article, cleaned
 from knowledge.web.fetch import Fetched
+from knowledge.web.page import HTML
 
-_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-TYPES: Final = _HTML | {
+TYPES: Final = HTML | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
@@ -82,7 +82,7 @@ class Articles:
 
 async def _read(parser: Parser, found: Fetched) -> Article:
     media_type = found.headers.get("content-type", "")
-    if found.media_type not in _HTML:
+    if found.media_type not in HTML:
         document = await parser.parse(_name(found.url), Content(found.data, media_type, ""))
         return Article(document.title, document.sections)
     read = await parser.read(Reading.ARTICLE, found.data, found.url, media_type)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from knowledge.errors import CacheFailed
-from knowledge.sources.thread_door import ThreadDoor
+from knowledge.thread_door import ThreadDoor
 from knowledge.web.article import SHAPE, Article
 from knowledge.web.freshness import Answer
 

@@ -20,7 +20,7 @@ from python_socks import ProxyError, ProxyTimeoutError, ProxyType, parse_proxy_u
 from python_socks.async_.asyncio import Proxy as Tunnel
 
 from knowledge.errors import FetchFailed, FetchTimeout
-from knowledge.sources.thread_door import ThreadDoor
+from knowledge.thread_door import ThreadDoor
 from knowledge.web.guard import Rules, judge_address
 from knowledge.web.proxies import Proxy
 from knowledge.web.settings import Limits

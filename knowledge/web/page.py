@@ -14,6 +14,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from knowledge.parsing.decoding import decode
 from knowledge.web.robots import AGENT, directives
 
+HTML = frozenset({"text/html", "application/xhtml+xml"})
+"""Media types of a page."""
+
 LOGIN = "asks for a login"
 
 _LOGIN_PATH = re.compile(

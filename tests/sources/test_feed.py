@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from knowledge.errors import ParseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source, SourceContext
 from knowledge.sources import feed as feeds
-from knowledge.sources.feed_reading import read_feed
-from knowledge.sources.reader import Reader
+from knowledge.web.feed_reading import read_feed
+from knowledge.web.reader import Reader
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories

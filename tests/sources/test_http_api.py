@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
 from knowledge.sources import confluence
-from knowledge.sources.http_patience import Pace, Reply, retry_after_s, wait_s
+from knowledge.web.http_patience import Pace, Reply, retry_after_s, wait_s
 from knowledge.web.proxies import Proxies, Proxy
 from knowledge.web.settings import WebSettings
 from tests.sources.fake_confluence import FakeConfluence

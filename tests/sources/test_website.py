@@ -15,8 +15,8 @@ from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, Sou
 from knowledge.interfaces import Listed, Source, SourceContext
 from knowledge.parsing import Parser
 from knowledge.sources import website as websites
-from knowledge.sources.reader import Reader
 from knowledge.sources.website import WebsiteSource
+from knowledge.web.reader import Reader
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories

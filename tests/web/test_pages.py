@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from knowledge.parsing.web_page import parse_html
 from knowledge.sources.frontier import Frontier
-from knowledge.sources.sitemap import read_sitemap
 from knowledge.web.canonical import Site
 from knowledge.web.extract import MAIN_TEXT
 from knowledge.web.page import is_login, read_page
 from knowledge.web.robots import Robots, directives
+from knowledge.web.sitemap import read_sitemap
 
 URL = "https://docs.example/guide/page.html"
 SITE = Site.of("https://docs.example/guide/")

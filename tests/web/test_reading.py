@@ -23,8 +23,7 @@ from knowledge.errors import (
     FetchUnlisted,
     FetchUnreadable,
 )
-from knowledge.sources import host
-from knowledge.web import permission
+from knowledge.web import host, permission
 from knowledge.web.cache import PageCache
 from knowledge.web.fetch import Fetcher
 from knowledge.web.guard import rules

@@ -17,8 +17,8 @@ from knowledge.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from knowledge.sources.http_patience import retry_after_s
 from knowledge.web.fetch import Ask, Fetched, Fetcher
+from knowledge.web.http_patience import retry_after_s
 from knowledge.web.settings import Limits
 
 LIMITS: Final = Limits(total_s=20.0, idle_s=10.0, wire_bytes=2_000_000, body_bytes=2_000_000, redirects=0)

@@ -10,19 +10,18 @@ from itertools import islice
 from typing import Final
 
 from knowledge.errors import FetchError, ParseError, ProviderFailed
-from knowledge.sources.crawl import HTML
-from knowledge.sources.host import Host, Pace
-from knowledge.sources.reader import Reader
-from knowledge.sources.sitemap import LIMIT_BYTES, TYPES
-from knowledge.sources.sitemap_walk import SitemapWalk
 from knowledge.web.canonical import Site
 from knowledge.web.domains import host_of, lies_under
 from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.page import moment
+from knowledge.web.host import Host, Pace
+from knowledge.web.page import HTML, moment
+from knowledge.web.reader import Reader
 from knowledge.web.robots import Robots
 from knowledge.web.searching.provider import Found
 from knowledge.web.searching.site_index import SiteIndex
 from knowledge.web.settings import Limits
+from knowledge.web.sitemap import LIMIT_BYTES, TYPES
+from knowledge.web.sitemap_walk import SitemapWalk
 
 _log = logging.getLogger(__name__)
 

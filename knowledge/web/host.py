@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from knowledge.errors import FetchError, FetchFailed, FetchTimeout, FetchTooLarge
-from knowledge.sources.http_patience import retry_after_s
 from knowledge.web.fetch import Ask, Fetched, Fetcher
+from knowledge.web.http_patience import retry_after_s
 from knowledge.web.robots import Robots
 
 TOGETHER = 2

@@ -1,4 +1,4 @@
-"""The one way by which a source that knows only blocking calls makes them: a few threads of its own."""
+"""The one way by which whoever knows only blocking calls makes them: a few threads of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Calls = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
 
 
 class ThreadDoor:
-    """Runs blocking calls in threads that nobody else waits for: one that hangs holds up its own source alone.
+    """Runs blocking calls in threads that nobody else waits for: one that hangs holds up its own caller alone.
 
     A cancelled caller goes on at once; its call comes to its end behind it, bounded by the driver's own time-outs, or
     by the end of the process, which does not wait for it.

@@ -9,10 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from knowledge.errors import ParseError
 from knowledge.parsing import Parser
 from knowledge.parsing.wire import Reading
-from knowledge.sources.feed_reading import Entry
-from knowledge.sources.sitemap import Sitemap
+from knowledge.web.feed_reading import Entry
 from knowledge.web.fetch import Fetched
 from knowledge.web.page import Page
+from knowledge.web.sitemap import Sitemap
+
+TOO_HARD: Final = "takes more time or memory to be taken apart than there is"
+"""What is said of a page or sitemap that raised ``ParseError``."""
 
 _DEADLINE_S = 30.0
 """For one page, feed or sitemap; what is honest takes a fraction of a second."""

@@ -6,12 +6,11 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
-from knowledge.sources.crawl import TOO_HARD
-from knowledge.sources.host import MAY_BE_GONE, Host, plain
-from knowledge.sources.reader import Reader
-from knowledge.sources.sitemap import Sitemap
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask
+from knowledge.web.host import MAY_BE_GONE, Host, plain
+from knowledge.web.reader import TOO_HARD, Reader
+from knowledge.web.sitemap import Sitemap
 
 _MOST_SITEMAPS = 200
 _BREATH_PAGES = 500
