@@ -10,6 +10,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Literal
 
 from engine.logtail import READY_LINE, STAMP
 
@@ -91,6 +92,8 @@ class Trouble:
     sentence: str
     hopeless: bool
     """Whether another start would end in the same way."""
+    damaged: bool = False
+    """Whether the model's own files may be to blame."""
 
 
 def finding(death: Death) -> Finding | None:
@@ -123,9 +126,9 @@ def lingers(line: str) -> bool:
 def trouble(lines: Sequence[str]) -> Trouble | None:
     """Return what else a person has to mend, by the newest line that tells; None where none does."""
     for line in reversed(lines):
-        for pattern, sentence, hopeless in _TROUBLES:
+        for pattern, sentence, then in _TROUBLES:
             if pattern.search(line):
-                return Trouble(sentence, hopeless)
+                return Trouble(sentence, then != "again", then == "damaged")
     return None
 
 
@@ -159,55 +162,58 @@ _NO_PORT = "error while attempting to bind on address"
 _KILLS_ITSELF = "kill_process_tree called"
 _IN_DECODE = re.compile(r"forward_decode|prepare_for_decode|update_running_batch")
 
-_TROUBLES: Sequence[tuple[re.Pattern[str], str, bool]] = (
-    (re.compile(r"[Aa]ddress already in use"), "another program took its port", False),
-    (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", False),
+_Then = Literal["again", "hopeless", "damaged"]
+"""Whether another start may go well; damaged: not before every file is compared."""
+
+_TROUBLES: Sequence[tuple[re.Pattern[str], str, _Then]] = (
+    (re.compile(r"[Aa]ddress already in use"), "another program took its port", "again"),
+    (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", "again"),
     (
         re.compile(r"SafetensorError|Error while deserializing header|PytorchStreamReader failed"),
         "the model's weights are damaged or incomplete: start again, and every file is compared",
-        True,
+        "damaged",
     ),
     (
         re.compile(r"not a valid model identifier|RepositoryNotFoundError|Repository Not Found|Unrecognized model in"),
         "there is no such model where it was looked for: check KVASIR_MODEL",
-        True,
+        "damaged",
     ),
     (
         re.compile(r"does not recognize this architecture|Model architectures .* are not supported"),
         "SGLang does not know this kind of model: choose another KVASIR_MODEL",
-        True,
+        "hopeless",
     ),
     (
         re.compile(r"Couldn't instantiate the backend tokenizer|Can't load tokenizer for"),
         "the model's folder lacks its tokenizer: put tokenizer.json and tokenizer_config.json beside the weights",
-        True,
+        "damaged",
     ),
     (
         re.compile(r"StrictDataclassClassValidationError"),
         "the model's config.json contradicts itself: fetch or copy the model's folder again",
-        True,
+        "damaged",
     ),
     (
         re.compile(r"GatedRepoError|Access to model .* is restricted"),
         "the hub gives this model only to those who accepted its licence: accept it there and set HF_TOKEN",
-        True,
+        "hopeless",
     ),
     (
         re.compile(r"couldn't connect to|LocalEntryNotFoundError|OfflineModeIsEnabled"),
         "the model's files are not here and the hub cannot be reached: check the network and HF_ENDPOINT",
-        False,
+        "again",
     ),
     (
         re.compile(r"driver on your system is too old|Found no NVIDIA driver"),
         "the GPU's driver is missing or too old for it: `kvasir doctor` says which one it needs",
-        False,
+        "hopeless",
     ),
     (
         re.compile(r"no kernel image is available for execution on the device"),
         "SGLang has no program for this card: set KVASIR_ENGINE_URL to an engine elsewhere, or unset KVASIR_MODEL",
-        False,
+        "hopeless",
     ),
-    (re.compile(r"No module named '?sglang"), "SGLang is missing from its environment", True),
+    (re.compile(r"No module named '?sglang"), "SGLang is missing from its environment", "hopeless"),
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import fit, flags
-from engine.autopsy import Death, finding
+from engine.autopsy import Death, finding, trouble
 from engine.client import Endpoint, EngineClient
 from engine.climb import ClimbFile
 from engine.climber import Climber
@@ -240,8 +240,8 @@ class LocalEngine:
 
         def judge(death: Death) -> Verdict | None:
             verdict = climber.judge(death)
-            damaged = verdict is not None and not verdict.again and finding(death) is None
-            if damaged and not climber.plan.variant.stand_in:
+            known = trouble(death.lines) if finding(death) is None else None
+            if known is not None and known.damaged and not climber.plan.variant.stand_in:
                 self._weights.doubt(climber.plan.weights)
             return verdict
 

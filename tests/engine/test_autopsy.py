@@ -94,6 +94,7 @@ def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool) -
     assert found is not None
     assert sentence in found.sentence
     assert found.hopeless is hopeless
+    assert hopeless or not found.damaged
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,19 @@ async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
     assert argv[argv.index("--model-path") + 1] == str(folder)
 
 
+@pytest.mark.parametrize(("died_of", "whole"), [("unknown-model", True), ("truncated-weights", False)])
+async def test_only_what_damaged_files_can_cause_has_them_all_compared(
+    engine: Engine, hub: FakeHub, tmp_path: Path, *, died_of: str, whole: bool
+) -> None:
+    """Hundreds of gigabytes are not read again because SGLang does not know a model."""
+    weights = Weights(tmp_path / "cache", Whence(endpoint=hub.url))
+    folder = await weights.provide(WANTED, quiet)
+    (folder / "fails").write_text(died_of)
+    await engine.start()
+    assert (await _settled(engine))[-1].state is State.FAILED
+    assert weights.at_hand(WANTED) is whole
+
+
 async def test_a_rung_to_lighter_weights_fetches_them(engine: Engine, hub: FakeHub, tmp_path: Path) -> None:
     """They did not fit as published: the next checkpoint comes from the hub, shown as that, and is served."""
     lighter = [checkpoint.repo for checkpoint in resolve(REPO).checkpoints[1:]]
