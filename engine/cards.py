@@ -96,7 +96,7 @@ def _parts(said: str, text: str) -> tuple[list[int], str]:
 
 def _card(name: str, text: str) -> Card:
     for spec in SPECS:
-        if name in spec.names:
+        if _joined(name) in map(_joined, spec.names):
             capability = divmod(spec.capability, 10) if spec.capability else None
             return Card(spec.names[0], int(spec.shown_gib * GIB), capability, vendor=spec.vendor, link=spec.link)
     nominal = _gigabytes(name, text)
@@ -118,6 +118,11 @@ def _unreadable(text: str, why: str) -> EngineRefused:
 
 def _machine(cards: tuple[Card, ...], nodes: int, memory_bytes: int) -> Machine:
     return Machine(cards, 0, memory_bytes, memory_bytes, 0, "linux", "x86_64", nodes=nodes, described=True)
+
+
+def _joined(name: str) -> str:
+    """Return a card's name without what some write and others leave out: RTX 4090, RTX4090, RTX-4090."""
+    return "".join(_words(name))
 
 
 def _words(name: str) -> list[str]:

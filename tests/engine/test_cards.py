@@ -26,6 +26,9 @@ COUNT = st.integers(1, 64)
         ("2×8×H200", 2, 8, 140.4),
         ("24", 1, 1, 23.99),
         ("2xMAX-1550", 1, 2, 127.5),
+        ("RTX 4090", 1, 1, 23.99),
+        ("2x RTX4090", 1, 2, 23.99),
+        ("rtx a6000", 1, 1, 47.99),
     ],
 )
 def test_machines_as_people_write_them(said: str, nodes: int, cards: int, gib: float) -> None:
