@@ -206,7 +206,8 @@ class EngineClient:
             self._session = aiohttp.ClientSession(
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect_s),
-                connector=aiohttp.TCPConnector(limit=0),  # the queue is the engine's, which says when it is full
+                # The queue is the engine's, which says when it is full. No connection is kept: it may be closing.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
                 trust_env=False,
             )
         return self._session

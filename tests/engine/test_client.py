@@ -73,6 +73,26 @@ async def test_a_client_that_is_closed_under_an_answer(sglang: FakeSglang, conne
         await (rest or anext(deltas))
 
 
+async def test_a_connection_that_the_server_is_about_to_close_is_not_asked_on() -> None:
+    """Servers close a kept connection when they like; a question that meets that would be lost, and must not be."""
+    models = b'{"data": [{"id": "m", "max_model_len": 8192}]}'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        said = models if asked.startswith(b"GET /v1/models") else delta(content="hi") + delta(finish="stop") + DONE
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n"
+        writer.write(head.encode() + said)
+        await writer.drain()
+        await reader.read(1)  # the next question on this connection: closed, without a word
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        client = EngineClient(Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        assert (await client.loads()) is None
+        assert await _all(client) == [Content("hi"), Done("stop")]
+        await client.close()
+
+
 async def test_two_requests_never_share_a_name(sglang: FakeSglang, connect: Connect) -> None:
     """SGLang takes a second request of the same name for a mistake."""
     sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)
