@@ -56,7 +56,7 @@ def web_policy(live: LiveSettings | None) -> Policy:
     """Return what of the live web may be asked where a channel does not narrow it."""
     if live is None:
         return Policy()
-    hosts = frozenset(entry.rpartition(":")[0] or entry for entry in live.private)
+    hosts = frozenset(rules(live.private).allowed)
     return Policy("listed" if live.listed else "on", live.domains, hosts, searches=bool(live.search.order))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bot.answering.events import Exchange
+from knowledge.web.domains import host_of, lies_under
 
 _MOST: Final = 5
 """So many are read, those of the question first, then the thread's latest. Of a question all are told of."""
@@ -54,14 +55,10 @@ def _trimmed(url: str) -> str:
 
 def _leads_to_a_page(link: str, private: Collection[str]) -> bool:
     """Tell a page from an example on one's own machine, a file, and what nobody reads without an account."""
-    try:
-        parts = urlsplit(link)
-        host = (parts.hostname or "").lower().rstrip(".")
-    except ValueError:
-        return False
+    host = host_of(link)
     if host in private:
         return True
-    if "." not in host or host.endswith(_LOGIN_HOSTS) or _NO_PAGE.search(parts.path):
+    if "." not in host or host.endswith(_LOGIN_HOSTS) or _NO_PAGE.search(urlsplit(link).path):
         return False
     try:
         ipaddress.ip_address(host)
@@ -72,5 +69,4 @@ def _leads_to_a_page(link: str, private: Collection[str]) -> bool:
 
 def within(url: str, domains: Collection[str]) -> bool:
     """Tell whether an address is at one of some domains, or at what lies under one."""
-    host = (urlsplit(url).hostname or "").lower().rstrip(".")
-    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+    return lies_under(host_of(url), domains)

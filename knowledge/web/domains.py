@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 
 def lies_under(host: str, domains: Collection[str]) -> bool:
     """Say whether a host is one of the domains or lies under one; hosts in ASCII and small letters."""
@@ -12,11 +14,14 @@ def lies_under(host: str, domains: Collection[str]) -> bool:
 
 
 def host_of(url: str) -> str:
-    """Return a URL's host in small letters, "" where it has none."""
+    """Return a URL's host in ASCII and small letters, "" where it has none."""
     try:
-        return (urlsplit(url).hostname or "").removesuffix(".")
+        host = (urlsplit(url).hostname or "").removesuffix(".")
+        if not host.isascii():
+            host = (URL.build(scheme="http", host=host).raw_host or "").removesuffix(".")
     except ValueError:
         return ""
+    return host
 
 
 def in_both(allowed: frozenset[str], wanted: frozenset[str]) -> frozenset[str] | None:

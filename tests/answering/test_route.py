@@ -62,6 +62,8 @@ def test_where_only_listed_sites_are_read() -> None:
     assert decided.live.domains == {"example.com"}
     assert decided.closed == ("https://other.example/b",)
     assert route("https://notexample.com/", (), LISTED).closed == ("https://notexample.com/",)
+    chinese = Policy("listed", frozenset({"xn--fsqu00a.xn--fiqs8s"}), searches=True)
+    assert route("https://文档.例子.中国/a", (), chinese).closed == (), "a host is the same in either spelling"
     closed = route("compare it with https://other.example/b", (), LISTED)
     assert closed.live is not None
     assert (closed.why, closed.live.search) == (Why.WEAK, True), "what may not be read is no reason not to search"

@@ -8,6 +8,7 @@ import pytest
 
 from bot.answering.policy import Policy
 from bot.errors import SettingsError
+from bot.live_settings import web_policy
 from bot.settings import Settings, load
 from knowledge.web.settings import LiveSettings
 
@@ -124,3 +125,8 @@ def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:
         loaded(tmp_path, channel("never"))
     with pytest.raises(SettingsError, match="names no domains"):
         loaded(tmp_path, channel("listed"))
+
+
+def test_private_hosts_are_known_in_whatever_spelling_they_are_named() -> None:
+    policy = web_policy(LiveSettings(private=("Wiki.Intra", "[fd12::1]", "[FD12::2]:8080", "10.0.0.7:8080")))
+    assert policy.private == {"wiki.intra", "fd12::1", "fd12::2", "10.0.0.7"}

@@ -33,7 +33,15 @@ def test_what_lies_under_both_lies_under_what_is_left(
 
 
 @pytest.mark.parametrize(
-    ("url", "host"), [("https://A.Example.:8080/x", "a.example"), ("no url", ""), ("http://[::1", "")]
+    ("url", "host"),
+    [
+        ("https://A.Example.:8080/x", "a.example"),
+        ("no url", ""),
+        ("http://[::1", ""),
+        ("https://文档.例子.中国/x", "xn--7dvp7d.xn--fsqu00a.xn--fiqs8s"),
+        ("https://BÜCHER.example./", "xn--bcher-kva.example"),
+        ("https://\uff41.example/", "a.example"),
+    ],
 )
 def test_a_url_s_host(url: str, host: str) -> None:
     assert host_of(url) == host
