@@ -148,6 +148,15 @@ def test_a_robots_txt_is_read_for_this_robot() -> None:
     assert Robots().allows("https://docs.example/anything")
 
 
+@pytest.mark.timeout(20)
+def test_no_pattern_of_a_robots_txt_takes_long() -> None:
+    rules = Robots(
+        b"User-agent: *\n" + b"Disallow: /" + b"*a" * 200 + b"*b\n" + b"Disallow: /*" + b"a*" * 200 + b"b$\n"
+    )
+    assert rules.allows(f"https://x.example/{'a' * 7_000}")
+    assert not rules.allows(f"https://x.example/{'a' * 7_000}b")
+
+
 def test_sitemaps_bring_nothing_from_elsewhere_and_no_bomb() -> None:
     bomb = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "ha"}">' for n in range(12))
     evil = f'<!DOCTYPE x [{bomb}<!ENTITY x SYSTEM "file:///etc/passwd">]>'

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from urllib.parse import urlsplit
 
 from knowledge.language import is_cjk
@@ -36,7 +37,7 @@ class Fields:
 def results(entries: object, fields: Fields, limit: int, now: datetime) -> list[Found]:
     """Return the entries that name a page, at most ``limit``; ``entries`` is whatever stood there."""
     found = (_found(entry, fields, now) for entry in entries) if isinstance(entries, list) else ()
-    return [one for one in found if one is not None][:limit]
+    return list(islice((one for one in found if one is not None), limit))
 
 
 def member(value: object, *path: str) -> object:
