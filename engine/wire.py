@@ -187,7 +187,8 @@ def _people(server: Mapping[str, Any], context_tokens: int | None) -> int | None
 
 def loads(answer: Mapping[str, Any]) -> Loads | None:
     """Return what SGLang's ``/v1/loads`` says of all its parts together; None for any other answer."""
-    parts = [part for part in answer.get("loads") or () if isinstance(part, dict)]
+    told = answer.get("loads")
+    parts = [part for part in told if isinstance(part, dict)] if isinstance(told, list) else []
     if not parts:
         return None
     uses = [use for part in parts if isinstance(use := part.get("token_usage"), (int, float))]

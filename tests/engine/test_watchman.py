@@ -53,6 +53,7 @@ def test_what_sglang_says_of_its_load() -> None:
     assert told.done != again.done
     assert loads({"loads": []}) is None
     assert loads({}) is None
+    assert loads({"loads": 3}) is None
     bare = loads({"loads": [{"num_running_reqs": 1}]})
     assert bare is not None
     assert bare.done is None
