@@ -84,7 +84,7 @@ def _config(folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
     if missing := [name for name in _SHAPE if not _is_count(config, name)]:
         raise EngineRefused(f"The file {path} does not say {', '.join(missing)}; it is no text model's.")
@@ -103,6 +103,6 @@ def _template(folder: Path) -> str:
         return own.read_text(encoding="utf-8", errors="replace")
     try:
         template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""
     return template if isinstance(template, str) else json.dumps(template or "")

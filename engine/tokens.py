@@ -175,7 +175,7 @@ def from_tokenizer_json(path: Path) -> Encoding:
         pattern = _pattern(data["pre_tokenizer"])
         normalize = _normalizer(data.get("normalizer"))
         return Encoding(path.parent.name, pattern, ranks, special=special, normalize=normalize)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnknownTokenizer(f"{path} is no tokenizer of a known kind: {error!r}") from error
 
 

@@ -42,7 +42,7 @@ def damages(folder: Path) -> Iterator[Damage]:
 def _is_json(path: Path) -> bool:
     try:
         json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -57,7 +57,7 @@ def _header(path: Path) -> frozenset[str] | Damage:
         try:
             header: dict[str, Any] = json.loads(file.read(length))
             ends = {name: int(told["data_offsets"][1]) for name, told in header.items() if name != "__metadata__"}
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             return Damage(path.name, "has a safetensors header that cannot be read")
     expected = _LENGTH_BYTES + length + max(ends.values(), default=0)
     if size != expected:
@@ -76,7 +76,7 @@ def _against_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[D
         wanted: dict[str, set[str]] = {}
         for tensor, name in places.items():
             wanted.setdefault(name, set()).add(tensor)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield Damage(path.name, "cannot be read as an index of weights")
         return
     for name, expected in sorted(wanted.items()):

@@ -171,12 +171,15 @@ def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> N
     assert (experts.group, experts.least_capability) == (128, 89)
 
 
-@pytest.mark.parametrize("damage", ["config.json", "model.safetensors", "broken", "no text", "a list", "odd", "zero"])
+@pytest.mark.parametrize(
+    "damage", ["config.json", "model.safetensors", "broken", "no text", "a list", "odd", "zero", "deep"]
+)
 def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
     folder = _folder(tmp_path, "")
     odd = json.loads((folder / "config.json").read_text())
     written = {
         "broken": "{",
+        "deep": "[" * 200_000,
         "no text": "{}",
         "a list": "[1]",
         "odd": json.dumps({**odd, "hidden_size": None}),
