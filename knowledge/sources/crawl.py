@@ -19,7 +19,7 @@ from knowledge.sources.visits import Visit, confirmed
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetched
 from knowledge.web.host import DENIED, TOGETHER, Host, conditions
-from knowledge.web.page import HTML, moment
+from knowledge.web.page import HTML, LOGIN, moment
 from knowledge.web.reader import TOO_HARD, Reader
 from knowledge.web.robots import directives
 
@@ -218,6 +218,9 @@ class Crawl:
         document = self._site.document(visit.address)
         if document != stop.document and not self._frontier.claim(document):
             return None
+        if visit.unreadable == LOGIN and (known := self._known.get(document)) is not None:
+            # It leads nowhere now; what it led to may want a login too, and is asked instead of being taken for gone.
+            visit = self._bounded(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
         self.visits[document] = visit
         self._follow(visit)
         if not self._is_listed(document, visit):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from knowledge.library import Library
 from knowledge.opening import passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
@@ -20,16 +22,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 PAGES = 14
 
 
-@pytest.mark.parametrize("status", [401, 403])
-async def test_pages_that_are_closed_answer_nobody_however_many_they_are(tmp_path: Path, status: int) -> None:
-    """So many at once are held, as a person may have to look; but not what they said."""
+@pytest.fixture
+async def site() -> AsyncIterator[WebSite]:
+    site = WebSite()
+    await site.start()
+    site.page("/", "".join(f'<a href="/docs/{n}">no {n}</a>' for n in range(PAGES)))
+    for n in range(PAGES):
+        site.page(f"/docs/{n}", f"<p>The secret of quay {n} is tar.</p>")
+    yield site
+    await site.stop()
+
+
+@pytest.fixture
+async def library(site: WebSite, tmp_path: Path) -> AsyncIterator[Library]:
     async with AsyncExitStack() as stack:
-        site = WebSite()
-        await site.start()
-        stack.push_async_callback(site.stop)
-        site.page("/", "".join(f'<a href="/docs/{n}">no {n}</a>' for n in range(PAGES)))
-        for n in range(PAGES):
-            site.page(f"/docs/{n}", f"<p>The secret of quay {n} is tar.</p>")
         parser = Parser()
         stack.push_async_callback(parser.close)
         bench = Bench(tmp_path, None)
@@ -39,15 +45,38 @@ async def test_pages_that_are_closed_answer_nobody_however_many_they_are(tmp_pat
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
         assert (await library.refresh()).ok
-        assert len([one for one in await texts(library, "secret of quay", limit=50) if "secret" in one]) == PAGES
-        for n in range(1, PAGES):
-            site.pages[f"/docs/{n}"] = Reply("no", status)
-        for _ in range(2):
-            report = (await library.refresh()).sources["site"]
-            found = [one for one in await texts(library, "secret of quay", limit=50) if "secret" in one]
-            assert found == ["The secret of quay 0 is tar."]
-        assert (report.held, report.deleted) == (PAGES - 1, 0)
-        site.page("/docs/1", "<p>The secret of quay 1 is tar.</p>")
-        assert (await library.refresh()).sources["site"].held == PAGES - 2
-        found = [one for one in await texts(library, "secret of quay", limit=50) if "secret" in one]
-        assert sorted(found) == ["The secret of quay 0 is tar.", "The secret of quay 1 is tar."]
+        assert len(await secrets(library)) == PAGES
+        yield library
+
+
+async def secrets(library: Library) -> list[str]:
+    return sorted(one for one in await texts(library, "secret of quay", limit=50) if "secret" in one)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_pages_that_are_closed_answer_nobody_however_many_they_are(
+    site: WebSite, library: Library, status: int
+) -> None:
+    """So many at once are held, as a person may have to look; but not what they said."""
+    for n in range(1, PAGES):
+        site.pages[f"/docs/{n}"] = Reply("no", status)
+    for _ in range(2):
+        report = (await library.refresh()).sources["site"]
+        assert await secrets(library) == ["The secret of quay 0 is tar."]
+    assert (report.held, report.deleted) == (PAGES - 1, 0)
+    site.page("/docs/1", "<p>The secret of quay 1 is tar.</p>")
+    assert (await library.refresh()).sources["site"].held == PAGES - 2
+    assert await secrets(library) == ["The secret of quay 0 is tar.", "The secret of quay 1 is tar."]
+
+
+async def test_a_site_that_shows_a_login_wherever_one_goes_answers_nobody(site: WebSite, library: Library) -> None:
+    """No page leads to another any more; what was known of their links does."""
+    before = dict(site.pages)
+    for path in before:
+        site.page(path, '<form action="/login"><input name="user"><input type="password" name="password"></form>')
+    for _ in range(2):
+        await library.refresh()
+        assert await secrets(library) == []
+    site.pages.update(before)
+    assert (await library.refresh()).ok
+    assert len(await secrets(library)) == PAGES
