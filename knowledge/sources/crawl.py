@@ -19,7 +19,7 @@ from knowledge.sources.visits import Visit, confirmed
 from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetched
 from knowledge.web.host import DENIED, TOGETHER, Host, conditions
-from knowledge.web.page import HTML, LOGIN, moment
+from knowledge.web.page import HTML, LOGIN, is_login, moment
 from knowledge.web.reader import TOO_HARD, Reader
 from knowledge.web.robots import directives
 
@@ -174,16 +174,22 @@ class Crawl:
         found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and known is not None:
             return Found(confirmed(known, self._now, stop.sitemap_date))
+        if found.status in DENIED or (found.status == _OK and is_login(found.url) and not is_login(stop.address)):
+            return self._closed(known)
         if found.status == _OK:
             return await self._read(stop, found)
-        if found.status in DENIED and known is not None and known.unreadable != CLOSED:
-            # Listed once more, for nobody: a deletion may be held until somebody agrees, and must not answer meanwhile.
-            version = f"closed {known.version}"
-            return Found(
-                replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
-            )
         gone = found.status in _REFUSALS and found.status not in _FOR_NOW
         return None if gone else Lost(f"it answers {found.status}")
+
+    @staticmethod
+    def _closed(known: Visit | None) -> Found | None:
+        """List a page once more, for nobody: a deletion may be held until somebody agrees, and must not answer then."""
+        if known is None or known.unreadable == CLOSED:
+            return None
+        version = f"closed {known.version}"
+        return Found(
+            replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
+        )
 
     def _is_from_the_cut_crawl(self, known: Visit) -> bool:
         return self._asking.since <= known.fetched_at <= self._now

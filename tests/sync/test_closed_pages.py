@@ -53,13 +53,17 @@ async def secrets(library: Library) -> list[str]:
     return sorted(one for one in await texts(library, "secret of quay", limit=50) if "secret" in one)
 
 
-@pytest.mark.parametrize("status", [401, 403])
+CLOSED = [Reply("no", 401), Reply("no", 403), Reply("", 302, headers={"Location": "/login?next=there"})]
+
+
+@pytest.mark.parametrize("reply", CLOSED, ids=["401", "403", "login"])
 async def test_pages_that_are_closed_answer_nobody_however_many_they_are(
-    site: WebSite, library: Library, status: int
+    site: WebSite, library: Library, reply: Reply
 ) -> None:
     """So many at once are held, as a person may have to look; but not what they said."""
+    site.page("/login?next=there", '<form><input name="user"><input type="password" name="password"></form>')
     for n in range(1, PAGES):
-        site.pages[f"/docs/{n}"] = Reply("no", status)
+        site.pages[f"/docs/{n}"] = reply
     for _ in range(2):
         report = (await library.refresh()).sources["site"]
         assert await secrets(library) == ["The secret of quay 0 is tar."]
