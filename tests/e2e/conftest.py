@@ -22,6 +22,8 @@ from bot.sandbox.credentials import credentials_in
 from tests.slack_sandbox import Box
 
 ROOT = Path(__file__).parents[2]
+_STOP_S = 90.0
+"""More than a run's own deadlines add up to: answers under way 20 s, the engine 20 s, then what is open."""
 _ADDRESS = re.compile(r"answers at (http://\S+)")
 
 
@@ -83,7 +85,7 @@ class Place:
             if process.returncode is None:
                 process.send_signal(signal.SIGINT)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), 40.0)
+                    await asyncio.wait_for(process.wait(), _STOP_S)
             if process.returncode is None:
                 process.kill()
                 await process.wait()

@@ -36,6 +36,15 @@ async def answered(run: Running, ts: str, deadline_s: float = 60.0) -> str:
     return body(message)
 
 
+async def early(run: Running, question: str) -> str:
+    """Return the first answer; a machine that has not read the documents in time says so, and is asked again."""
+    async with asyncio.timeout(180):
+        while True:
+            told = await answered(run, await run.box.say("ada", "#general", question))
+            if "being read for the first time" not in told:
+                return told
+
+
 def _was_asked(notices: list[str]) -> bool:
     """Tell whether a notice says that the engine was asked: how quick and how good the stand-in is, is not for here."""
     told = ("did not begin to answer within", "did not finish within", "stand-in model wrote was not borne out")
@@ -45,9 +54,7 @@ def _was_asked(notices: list[str]) -> bool:
 async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
     """Passages while the engine loads, then answers of the engine, walked through in a real browser."""
     async with place.run() as run, async_playwright() as playwright:
-        ts = await run.box.say("ada", "#general", "@Kvasir how do I add a source?")
-        early = await answered(run, ts)
-        assert "kvasir.toml" in early
+        assert "kvasir.toml" in await early(run, "@Kvasir how do I add a source?")
         status = await place.json("status")
         assert status["engine"]["state"] in {"installing", "starting", "ready"}
         assert status["sources"]["docs"]["documents"] >= 4
@@ -98,7 +105,7 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         )
         assert asked["sources"]
         family = run.family()
-    assert run.process.returncode == 0
+    assert run.process.returncode == 0, run.lines
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
