@@ -30,6 +30,8 @@ from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors
 from tests.engine.fakes import until
 from tests.sources.bench_objects import S3Faults, refused, s3_client
 
+pytestmark = pytest.mark.slow
+
 WANTED = Checkpoint(REPO, "bf16")
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 SOON = Patience(tries=3, first_delay_s=0.001, longest_delay_s=0.002)

@@ -12,6 +12,8 @@ from knowledge.errors import ManifestError, SourceError, StoreMisconfigured
 from knowledge.stores.local import LocalStore
 from tests.sync.library_bench import Bench, Words, texts
 
+pytestmark = pytest.mark.slow
+
 
 class Unopenable(LocalStore):
     """A store that opens only an index which is not there yet, as where an older Kvasir's cannot be read."""
