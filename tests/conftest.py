@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 from hypothesis import settings
 
@@ -12,6 +13,12 @@ settings.register_profile("kvasir", deadline=None, print_blob=True, derandomize=
 settings.register_profile("check", settings.get_profile("kvasir"), max_examples=20, derandomize=False)
 settings.register_profile("long", settings.get_profile("kvasir"), max_examples=2000, derandomize=False)
 settings.load_profile("kvasir")
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C mean something to what tests start: a shell's background job ignores it, and so do its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
