@@ -121,8 +121,7 @@ class _Copies:
             if len(key) == 1 or newer is not None:  # versions tell nothing apart only where dates do
                 if newer and self._path(one.candidate) == self._path(best.candidate):
                     self._newest[best.candidate.chunk.id] = one
-                for other in keys:  # its words may be shown in the best's place: who else has them is a copy too
-                    self._best.setdefault(other, best)
+                    self._best.setdefault(keys[0], best)  # its words stand in the best's place: who has them is a copy
                 return True
         return False
 

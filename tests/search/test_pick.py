@@ -114,6 +114,15 @@ def test_what_has_the_newest_copys_words_is_a_copy_as_well() -> None:
     assert ids(ranked, words="nine", made={"a": OLD, "b": NEW, "c": None}) == ["b"]
 
 
+def test_a_copy_under_another_title_does_not_take_its_own_titles_newer_version_along() -> None:
+    ranked = [
+        scored("a", "Widget v1.2.0 needs two cores", title="Copy of notes"),
+        scored("b", "Widget v1.2.0 needs two cores", title="Install guide"),
+        scored("c", "Widget v2.0.0 needs two cores", title="Install guide"),
+    ]
+    assert ids(ranked, words="nine", made={"a": OLD, "b": OLD, "c": NEW}) == ["a", "c"]
+
+
 def test_a_copy_under_another_title_leaves_the_better_one_its_place() -> None:
     """The title may be why it ranks first: an office of that town."""
     ranked = [scored("a", "Nine to five.", title="London"), scored("b", "Nine to five.", title="Berlin")]
