@@ -204,7 +204,7 @@ _TROUBLES: Sequence[tuple[re.Pattern[str], str, _Then]] = (
         "again",
     ),
     (
-        re.compile(r"driver on your system is too old|Found no NVIDIA driver"),
+        re.compile(r"Error: (?:The NVIDIA driver on your system is too old|Found no NVIDIA driver)"),
         "the GPU's driver is missing or too old for it: `kvasir doctor` says which one it needs",
         "hopeless",
     ),

@@ -114,6 +114,15 @@ def test_other_lines_that_a_person_can_mend(line: str, sentence: str) -> None:
     assert sentence in found.sentence
 
 
+def test_a_driver_that_torch_merely_warns_of_ended_nothing() -> None:
+    """The environment for a CPU warns so on every machine with an old driver, and goes on."""
+    line = (
+        "UserWarning: CUDA initialization: The NVIDIA driver on your system is too old (found version 12040). "
+        "Please update your GPU driver"
+    )
+    assert trouble(["x", line, "y"]) is None
+
+
 def test_only_a_port_that_is_taken_leaves_a_server_that_does_not_end() -> None:
     lingering = {path.stem for path in TAILS.glob("*.log") if any(map(lingers, path.read_text().splitlines()))}
     assert lingering == {"port-taken"}
