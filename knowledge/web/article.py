@@ -63,14 +63,16 @@ def read_visited(data: bytes, url: str, content_type: str, robots_tag: str = "")
     page = read_page(data, url, content_type, robots_tag)
     if page.characters >= _LONG:
         return page
-    _, why = _main(decode(data, media_type=content_type, html=True), data, url, content_type)
+    _, why = _main(decode(data, media_type=content_type, html=True), data, url, content_type, of_source=True)
     return page if why is None else replace(page, unreadable=why.removeprefix("it "))
 
 
-def _main(html: str, data: bytes, url: str, content_type: str) -> tuple[Document, str | None]:
+def _main(
+    html: str, data: bytes, url: str, content_type: str, *, of_source: bool = False
+) -> tuple[Document, str | None]:
     """Return a page's main text, and why it is a wall if it is one."""
     document = parse_html(data, url, f"{content_type or 'text/html'}; {MAIN_TEXT}")
-    return document, wall(html, "\n".join(part.text for part in document.sections))
+    return document, wall(html, "\n".join(part.text for part in document.sections), of_source=of_source)
 
 
 def cleaned(article: Article) -> Article:

@@ -48,15 +48,24 @@ class _Wall:
     """Count where so many different ones are there: ``soon`` where the main text is short, else ``often``."""
     soon: int
     often: int
+    words_do: bool
+    """Whether words are enough on a page of a source."""
+    most: int | None
+    """From how much text in all, furniture included, a page of a source is none."""
 
 
-def wall(html: str, text: str) -> str | None:
-    """Return why a page has no text to read, given its main text; None where it has."""
+def wall(html: str, text: str, *, of_source: bool = False) -> str | None:
+    """Return why a page has no text to read, given its main text; None where it has.
+
+    More is asked of a page of a source (``of_source``): a miss costs the live web one page, but there it takes a
+    document away, and a banner or a footer stands on every page.
+    """
     size = size_of(text)
     if size >= _LONG:
         return None
     seen = _seen(html[:_MARKUP])
-    found = next((one.reason for one in _walls() if _is(one, size, seen)), None)
+    taken = (one for one in _walls() if _is(one, size, seen) and (not of_source or _is_sure(one, size, seen)))
+    found = next((one.reason for one in taken), None)
     return found or (SCRIPT if max(size, size_of(seen.body)) < seen.least else None)
 
 
@@ -98,9 +107,22 @@ def _is(one: _Wall, size: int, seen: _Seen) -> bool:
         return True
     if size >= _MIDDLE:
         return False
-    titled = one.title is not None and any(one.title.match(title) for title in seen.titles)
-    marked = one.markup is not None and one.markup.search(seen.markup) is not None
+    titled, marked = _is_titled(one, seen), _is_marked(one, seen)
     return titled + marked + (said > 0) + (size < _EMPTY) > 1 and (titled or marked)
+
+
+def _is_sure(one: _Wall, size: int, seen: _Seen) -> bool:
+    if one.most is not None and size_of(seen.body) >= one.most:
+        return False
+    return one.words_do or _is_marked(one, seen) or (size < _EMPTY and _is_titled(one, seen))
+
+
+def _is_titled(one: _Wall, seen: _Seen) -> bool:
+    return one.title is not None and any(one.title.match(title) for title in seen.titles)
+
+
+def _is_marked(one: _Wall, seen: _Seen) -> bool:
+    return one.markup is not None and one.markup.search(seen.markup) is not None
 
 
 @cache
@@ -114,6 +136,8 @@ def _walls() -> tuple[_Wall, ...]:
             re.compile("|".join(table["words"]), re.IGNORECASE),
             table.get("soon", 1),
             table.get("often", 3),
+            table.get("words_do", True),
+            table.get("most"),
         )
         for table in tables
     )
