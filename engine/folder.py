@@ -14,6 +14,17 @@ _LEAST_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4
 """Times ten; that of fp8 for experts is higher, for SGLang has no kernel for older cards."""
 
 _SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
+_MAY_SAY = (
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "intermediate_size",
+    "moe_intermediate_size",
+    "head_dim",
+    "kv_lora_rank",
+)
+"""Not said, null and 0 are alike."""
+_MOST = 2**40
+"""No number of a model comes near, and what is computed from such stays a number."""
 
 
 def describe(folder: Path) -> Variant:
@@ -25,7 +36,7 @@ def describe(folder: Path) -> Variant:
     """
     config = _config(folder)
     heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
-    mla = "kv_lora_rank" in config
+    mla = bool(config.get("kv_lora_rank"))
     template = _template(folder)
     thinks = "</think>" in template or "<think>" in template
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -60,7 +71,7 @@ def describe(folder: Path) -> Variant:
 def _checkpoint(folder: Path, config: dict[str, Any], precision: Precision, size_bytes: int) -> Checkpoint:
     """Return the weights with the group that shares a scale, which no split may cut, and what cards they need."""
     found = re.search(r'"(?:group_size": |weight_block_size": \[)(\d+)', json.dumps(config.get("quantization_config")))
-    least = _LEAST_CAPABILITY[precision] if "moe_intermediate_size" not in config or precision != "fp8" else 89
+    least = 89 if config.get("moe_intermediate_size") and precision == "fp8" else _LEAST_CAPABILITY[precision]
     group = int(found[1]) if found else 0
     return Checkpoint(str(folder), precision, group=group, least_capability=least, size_bytes=size_bytes)
 
@@ -86,14 +97,27 @@ def _config(folder: Path) -> dict[str, Any]:
         raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
-    if missing := [name for name in _SHAPE if not _is_count(config, name)]:
+    if missing := _unread(config):
         raise EngineRefused(f"The file {path} does not say {', '.join(missing)}; it is no text model's.")
     return config
 
 
-def _is_count(config: object, name: str) -> bool:
-    told = config.get(name) if isinstance(config, dict) else None
-    return isinstance(told, int) and told > 0
+def _unread(config: object) -> list[str]:
+    """Return the names, of all that is read here, under which a configuration says nothing that a model can have."""
+    if not isinstance(config, dict):
+        return list(_SHAPE)
+    needed = (*_SHAPE, "qk_rope_head_dim") if _is_count(config.get("kv_lora_rank")) else _SHAPE
+    unread = [name for name in needed if not _is_count(config.get(name))]
+    unread += [name for name in _MAY_SAY if config.get(name) and not _is_count(config[name])]
+    if not isinstance(config.get("quantization_config") or {}, dict):
+        unread.append("quantization_config")
+    if not unread and config["hidden_size"] < config["num_attention_heads"]:
+        unread.append("a hidden_size of at least num_attention_heads")
+    return unread
+
+
+def _is_count(told: object) -> bool:
+    return type(told) is int and 0 < told <= _MOST
 
 
 def _template(folder: Path) -> str:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.catalogue import STAND_IN, VARIANTS, describe, of_served_name, resolve
 from engine.errors import EngineRefused
-from engine.fit import plan, why_no_engine
+from engine.fit import Wish, plan, why_no_engine
 from engine.hardware import disk_free_bytes, probe
 from engine.launch import commands
 from engine.memory import Layout
@@ -172,7 +174,7 @@ def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "damage", ["config.json", "model.safetensors", "broken", "no text", "a list", "odd", "zero", "deep"]
+    "damage", ["config.json", "model.safetensors", "broken", "no text", "a list", "odd", "zero", "deep", "narrow"]
 )
 def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
     folder = _folder(tmp_path, "")
@@ -184,6 +186,7 @@ def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
         "a list": "[1]",
         "odd": json.dumps({**odd, "hidden_size": None}),
         "zero": json.dumps({**odd, "num_attention_heads": 0}),
+        "narrow": json.dumps({**odd, "num_attention_heads": 129}),
     }
     if damage in written:
         (folder / "config.json").write_text(written[damage])
@@ -191,6 +194,61 @@ def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
         (folder / damage).unlink()
     with pytest.raises(EngineRefused, match=str(folder)):
         describe(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quantization_config", "fp8"),
+        ("kv_lora_rank", 512),
+        ("kv_lora_rank", [512]),
+        ("num_key_value_heads", [1]),
+        ("max_position_embeddings", "x"),
+        ("max_position_embeddings", -1),
+        ("head_dim", 2**50),
+        ("vocab_size", True),
+    ],
+)
+def test_what_a_folder_says_oddly_is_named(tmp_path: Path, name: str, value: object) -> None:
+    folder = _folder(tmp_path, "", **{name: value})
+    named = "qk_rope_head_dim" if value == 512 else name
+    with pytest.raises(EngineRefused, match=f"{folder}/config.json does not say {named}; it is no text model's"):
+        describe(folder)
+
+
+def test_null_in_a_folder_is_what_is_not_said(tmp_path: Path) -> None:
+    unsaid = describe(_folder(tmp_path, ""))
+    said = ("kv_lora_rank", "num_key_value_heads", "head_dim", "quantization_config", "moe_intermediate_size")
+    assert describe(_folder(tmp_path, "", **dict.fromkeys(said))) == unsaid
+
+
+_READ = (
+    "num_attention_heads", "hidden_size", "num_hidden_layers", "vocab_size", "num_key_value_heads",
+    "max_position_embeddings", "intermediate_size", "moe_intermediate_size", "tie_word_embeddings", "head_dim",
+    "kv_lora_rank", "qk_rope_head_dim", "quantization_config",
+)  # fmt: skip
+_COUNT = st.integers(-1, 300) | st.integers()
+_PLAIN = st.none() | st.booleans() | _COUNT | st.floats() | st.text(max_size=4)
+_QUANTISED = st.fixed_dictionaries(
+    {"quant_method": st.sampled_from(["fp8", "awq", "x"]) | _PLAIN},
+    optional={"num_bits": _PLAIN, "group_size": _PLAIN, "weight_block_size": st.lists(_PLAIN, max_size=2)},
+)
+_ODD = _COUNT | _PLAIN | st.lists(_PLAIN, max_size=2) | _QUANTISED
+
+
+@given(config=st.dictionaries(st.sampled_from(_READ), _ODD, max_size=5))
+def test_whatever_a_folder_says_it_is_planned_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, config: dict[str, object]
+) -> None:
+    folder = _folder(tmp_path_factory.getbasetemp(), "", **config)
+    for here in (machine(), machine(23.6), machine(*[79.6] * 8)):
+        for wish in (None, Wish(goal="speed")):
+            try:
+                made = plan(describe(folder), here, wish)
+            except EngineRefused:
+                continue
+            assert made.kv_tokens > 0
+            assert commands(made)
 
 
 def test_thismachine(tmp_path: Path) -> None:
