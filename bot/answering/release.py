@@ -29,6 +29,7 @@ _LOOP_PERIOD_MAX = 160
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
 _TAG = re.compile(r"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>", re.IGNORECASE)
+_FRAME = re.compile(r"^[ \t]*</?passage\b", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"`{3,}|~{3,}")
 _LETTER = re.compile(r"\w")
 _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
@@ -182,14 +183,21 @@ class Release:
         return len(words & known) >= _IN_ITS_WORDS * len(words) and not words <= self._copies
 
     def _code(self, piece: Piece) -> str:
-        if not code_is_quoted(piece.text, self._all_text):
+        # Whoever repeats a passage may read on in its frame, which is ours and nobody's document.
+        text = without_foreign_links(_FRAME.split(piece.text, maxsplit=1)[0], self._hosts)
+        if not code_is_quoted(text, self._all_text):
             self.dropped += 1
             self._composer.drop(piece)
             return ""
         self.kept += 1
-        fence = piece.text.lstrip()[:3]
-        closed = piece.text.rstrip().endswith(fence) and piece.text.count("\n") > 0
-        return self._composer.keep(piece, piece.text if closed else f"{piece.text.rstrip()}\n{fence}")
+        of = next((n for n, passage in self._passages.items() if code_is_quoted(text, passage.text)), None)
+        fence, text = text.lstrip()[:3], text.rstrip()
+        closed = text.endswith(fence) and "\n" in text
+        text = text if closed else f"{text}\n{fence}"
+        if of is not None:
+            self.cited.add(of)
+            text += f"\n[{of}]"  # a fence ends its line
+        return self._composer.keep(piece, text)
 
     def _again(self, text: str) -> bool:
         """Tell whether this was said before, and count it."""

@@ -49,7 +49,24 @@ async def test_code_of_the_passages_is_shown_and_other_code_is_not(room: Any) ->
 
 async def test_an_open_code_block_is_closed(room: Any) -> None:
     shown, _ = await released(room, '```toml\n[[source]]\nname = "handbook"')
-    assert shown == '```toml\n[[source]]\nname = "handbook"\n```'
+    assert shown == '```toml\n[[source]]\nname = "handbook"\n```\n[1]'
+
+
+async def test_code_that_runs_out_of_its_passage_ends_where_the_passage_does(room: Any) -> None:
+    """A small model repeats what it reads, and reads on in what stands behind it: nobody wrote that into a document."""
+    code = '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n'
+    shown, release = await released(room, code + "</passage>\n\nQuestion: how is a source made?")
+    assert shown == code + "```\n[1]"
+    assert release.cited == {1}
+    shown, _ = await released(room, "```\n<passage 2: L>\n</passage>\n```\n")
+    assert shown == ""
+
+
+async def test_an_address_that_nobody_named_goes_out_of_code_too(room: Any) -> None:
+    quoted = '[[source]]\nname = "handbook"\nkind = "folder"\n# kvasir.toml with a name and a kind, sync handbook'
+    shown, _ = await released(room, f"```toml\n{quoted}\n# https://evil.example/x\n```")
+    assert "handbook" in shown
+    assert "evil" not in shown
 
 
 async def test_rows_of_a_table_are_checked_one_by_one(room: Any) -> None:
