@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,21 +10,20 @@ from typing import Final, Protocol
 
 from bot.answering import links
 from bot.answering.events import Exchange, Notice, Passage
-from bot.answering.followup import asked_outside, by_people, leans, searchable
+from bot.answering.followup import asked_outside, by_people, discreet, leans, mentioned, searchable
 from bot.answering.foreign import visible, without_foreign_links
 from bot.answering.limits import Limits
 from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, say
 from bot.answering.places import Placed, Places, Still, placed
 from bot.answering.remarks import obstacle
-from bot.answering.rewrite import Rewriter, accepted
+from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish
 from bot.answering.turn import Turn
 from engine.interfaces import Asker, ChatEngine
 from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
 from knowledge.interfaces import Live, SearchResult
 from knowledge.search.query import separated
-from knowledge.web.masking import mask
 
 _NAME_CHARS: Final = 200
 
@@ -119,16 +117,14 @@ def _worded(
     """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
     if live is None:
         return None
-    asked = by_people(history)
-    mentioned = [
-        name for name in people if any(f"@{name}" in text for text in (question, *(e.question for e in asked)))
-    ]
+    names = mentioned(question, history, people)
+    question, asked = discreet(question, names), by_people(history, names)
     # An engine that writes anew may leave the @ out, and with it what tells a colleague's name from others.
-    alone = accepted(rewritten, mask(question), asked) if rewritten is not None and not mentioned else None
+    alone = None
+    if rewritten is not None and not names and compared(rewritten):
+        alone = accepted(rewritten, question, asked)
     words = links.without_links(alone or asked_outside(question, asked))
-    for name in sorted(mentioned, key=len, reverse=True):
-        words = " ".join(re.sub(rf"@{re.escape(name)}(?!\w)", " ", words).split())
-    return replace(live, words=words, search=live.search and bool(words))
+    return replace(live, words=words, search=live.search and any(map(str.isalnum, words)))
 
 
 def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bot.answering.events import Exchange
 from bot.answering.language import language_of
 from knowledge.search.query import separated
-from knowledge.web.masking import mask
+from knowledge.web.masking import MARK, mask
 
 _JOINED_CHARS = 600
 _NAMING_CHARS = 60
@@ -59,6 +59,10 @@ _VERBS = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./'-]*")
 _IDEOGRAPH = re.compile(r"[㐀-鿿]")
+# Thai to Burmese, Khmer, kana, ideographs, Hangul: what is written on behind a name without a blank.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_NAME_ENDS = rf"(?!_*[^\W_{_UNSPACED}])"
+"""No other letter follows, with which it would be another name; the _ of what is set in italics is none."""
 _EMPTY_WORDS = re.compile(
     r"a|an|the|is|are|was|were|do|does|did|can|could|should|would|will|may|must|i|we|you|me|my|our|your|to|of"
     r"|for|in|on|at|by|with|from|and|or|not|no|yes|what|how|why|when|where|which|who|whom|whose|many|much|long"
@@ -93,12 +97,31 @@ def searchable(question: str, history: Sequence[Exchange], rewritten: str | None
     return " ".join([*filters.values(), rewritten or _joined(chain)])
 
 
-def by_people(history: Sequence[Exchange]) -> list[Exchange]:
-    """Return what of a conversation may be told to a search engine: what people asked, masked, and no answer.
+def mentioned(question: str, history: Sequence[Exchange], people: Collection[str]) -> list[str]:
+    """Return who of ``people`` stands, behind an @, in what may be told to a search engine."""
+    said = (question, *(one.question for one in history[-_CHAIN:]))
+    return [name for name in people if name and any(f"@{name}" in text for text in said)]
 
-    An answer is made of documents. Masked before anything is cut: what stands before a secret tells that it is one.
+
+def by_people(history: Sequence[Exchange], names: Collection[str]) -> list[Exchange]:
+    """Return what of a conversation may be told to a search engine: what people asked, as ``discreet``, and no answer.
+
+    An answer is made of documents.
     """
-    return [Exchange(mask(said.question), "") for said in history[-_CHAIN:]]
+    return [Exchange(discreet(said.question, names), "") for said in history[-_CHAIN:]]
+
+
+def discreet(text: str, names: Collection[str]) -> str:
+    """Return a text masked, and without the colleagues of ``names`` that it mentions.
+
+    To be done before anything is cut: what stands before a secret or a name tells that it is one. Names that follow a
+    blank, a _ or Chinese go first, the others when addresses, which have an @ too, are masked, and numbers in names.
+    """
+    if not names:
+        return mask(text)
+    known = sorted({one for name in names for one in (name, mask(name))}, key=len, reverse=True)
+    name = rf"@(?:{'|'.join(map(re.escape, known))}){_NAME_ENDS}"
+    return re.sub(name, MARK, mask(re.sub(rf"(?<![!-^`-~]){name}", MARK, text)))
 
 
 def asked_outside(question: str, history: Sequence[Exchange]) -> str:

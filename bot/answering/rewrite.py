@@ -147,6 +147,11 @@ def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | 
     return None if any(not _may_be_lost(word) for word in lost) else rewritten
 
 
+def compared(written: str) -> bool:
+    """Whether ``accepted`` compares every word of it: those in other letters than ASCII and Chinese it does not see."""
+    return all(char.isascii() or _IDEOGRAPH.match(char) for char in written if char.isalnum())
+
+
 def _may_be_lost(word: str) -> bool:
     """Whether a rewrite may leave a word of the question out: single Chinese characters of a turn of phrase."""
     return bool(_IDEOGRAPH.fullmatch(word))

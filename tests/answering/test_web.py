@@ -183,6 +183,36 @@ async def test_a_rewritten_question_leaves_only_in_people_s_words(
     assert search.lives[0].words == leaves
 
 
+@pytest.mark.parametrize(
+    ("before", "answer", "question", "written"),
+    [
+        (
+            "Как называется новый проект?",
+            "Новый проект называется Заря, заказчик Газмонтаж. [1]",
+            "а сколько он стоит?",
+            "Сколько стоит проект Заря заказчика Газмонтаж?",
+        ),
+        (
+            "新しいプロジェクトの名前は？",
+            "プロジェクトはサクラです。[1]",
+            "それはいくらですか？",
+            "サクラはいくらですか？",
+        ),
+        ("새 프로젝트 이름은?", "프로젝트는 새벽입니다. [1]", "그건 얼마야?", "새벽 프로젝트는 얼마야?"),
+        ("ما اسم المشروع؟", "اسم المشروع فجر. [1]", "وكم سعره؟", "كم سعر مشروع فجر؟"),
+        ("新项目多少元？", "新项目９８元。[1]", "它贵吗？", "新项目９８元贵吗？"),
+    ],
+)
+async def test_no_word_of_an_answer_leaves_in_scripts_whose_words_are_not_told_apart(
+    ask: Any, room: Any, before: str, answer: str, question: str, written: str
+) -> None:
+    search = room.search([], answerable=False, web=look())
+    engine = room.engine(room.words(written))
+    await ask(engine, question=question, history=[Exchange(before, answer)], search=search, policy=ON)
+    assert search.queries[0][0] == written, "the documents are asked with it"
+    assert search.lives[0].words == f"{question} {before}"
+
+
 async def test_colleagues_that_are_mentioned_do_not_leave(ask: Any, room: Any) -> None:
     """In Slack a mention is written out, so that the documents and the model know whom it means."""
     people = frozenset({"Ada", "Ada Lovelace", "王伟", "Bo"})
@@ -191,7 +221,50 @@ async def test_colleagues_that_are_mentioned_do_not_leave(ask: Any, room: Any) -
     engine = room.engine(room.words("is that known to Ada Lovelace?"))
     question = "is that known to @Ada Lovelace, @王伟 and @Bobby?"
     await ask(engine, question=question, history=history, search=search, policy=ON, people=people)
-    assert search.lives[0].words == "is that known to , and @Bobby? asks how ferries are paid"
+    assert search.lives[0].words == "is that known to …, … and @Bobby? … asks how ferries are paid"
+
+
+@pytest.mark.parametrize(
+    ("question", "leaves"),
+    [
+        ("@王伟的报销什么时候到", "…的报销什么时候到"),
+        ("@Ann的邮箱是什么", "…的邮箱是什么"),
+        ("@田中さんのメールは", "…さんのメールは"),
+        ("@민수는 어디에", "…는 어디에"),
+        ("who is _@Ann_ to the ferries?", "who is _…_ to the ferries?"),
+        ("who is _@J.R. Smith_ to the ferries?", "who is _…_ to the ferries?"),
+        ("do ferries know (@王伟 13800138000)?", "do ferries know (…)?"),
+        ("is @Annabel or @Ann_B known to ferries?", "is @Annabel or @Ann_B known to ferries?"),
+        ("when do ferries see @王伟 13800138000 here?", "when do ferries see … here?"),
+        ("do ferries know mail@Ann.example here?", "do ferries know … here?"),
+        ("who reads https://blog.example/@Ann/ferries about ships?", "who reads about ships?"),
+    ],
+)
+async def test_a_colleague_s_name_goes_whatever_stands_beside_it(
+    ask: Any, room: Any, question: str, leaves: str
+) -> None:
+    """Chinese, Japanese and Korean go on behind a name without a blank."""
+    search = room.search([], answerable=False, web=look())
+    people = frozenset({"", "王伟", "王伟 13800138000", "Ann", "J.R. Smith", "田中", "민수"})
+    await ask(question=question, search=search, policy=ON, people=people)
+    assert search.lives[0].words == leaves
+
+
+@pytest.mark.parametrize("before", range(180, 200))
+async def test_no_half_of_a_colleague_s_name_leaves_where_a_thread_is_cut(ask: Any, room: Any, before: int) -> None:
+    search = room.search([], answerable=False, web=look())
+    tail = "knows how ferries are paid " * 9
+    history = [Exchange(f"tell us whether @Ada Lovelace {tail[:before].strip()}", "")]
+    await ask(question="is that so?", history=history, search=search, policy=ON, people=frozenset({"Ada Lovelace"}))
+    assert "ferries" in search.lives[0].words
+    assert "Ada" not in search.lives[0].words
+    assert "Lovelace" not in search.lives[0].words
+
+
+async def test_a_colleague_alone_is_nothing_to_search_for(ask: Any, room: Any) -> None:
+    search = room.search([], answerable=False, web=look())
+    await ask(question="web: @Ann", search=search, policy=ON, people=frozenset({"Ann"}))
+    assert not search.lives[0].search
 
 
 async def test_what_asks_for_the_web_is_no_word_to_search_for(ask: Any, room: Any) -> None:
