@@ -25,7 +25,7 @@ from knowledge.web.canonical import Site
 from knowledge.web.fetch import Ask, Fetcher
 from knowledge.web.guard import Rules, rules
 from knowledge.web.host import DENIED, MAY_BE_GONE, Host, Pace, plain
-from knowledge.web.page import LOGIN
+from knowledge.web.page import LOGIN, is_login
 from knowledge.web.reader import Reader
 
 _PAGE_S = 60.0
@@ -159,6 +159,8 @@ class PagesSource:
             raise _Gone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
         if found.status != _OK:
             raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
+        if is_login(found.url) and not is_login(url):
+            raise _Gone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
         return await visit_of(found, found.url, site, self._reader, self._context.now()), found.data
 
 

@@ -100,8 +100,17 @@ async def test_a_page_that_is_gone_when_it_is_added_is_not_said_to_be_found(hous
     assert house.url("mole") in why
 
 
-@pytest.mark.parametrize("reply", [Reply("no", 404), Reply("no", 403), Reply(LOGIN)], ids=["gone", "denied", "login"])
+SHUT = {
+    "gone": Reply("no", 404),
+    "denied": Reply("no", 403),
+    "login": Reply(LOGIN),
+    "redirected": Reply("", 302, headers={"Location": "/oauth2/authorize?next=there"}),
+}
+
+
+@pytest.mark.parametrize("reply", SHUT.values(), ids=list(SHUT))
 async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(house: House, reply: Reply) -> None:
+    house.site.page("/oauth2/authorize?next=there", "<div id=root></div><script src=a.js></script>")
     for name in ("harbour", "quay"):
         house.site.pages[f"/{name}"] = reply
     report = (await house.library.refresh()).sources["pages"]
