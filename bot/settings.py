@@ -194,6 +194,7 @@ def load(
             model=environment.KVASIR_MODEL,
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
+            secrets=frozenset(secret for spec in configured.sources for secret in spec.secrets.values()),
             weights=_whence(environment, path.parent),
             people=environment.KVASIR_ENGINE_PEOPLE,
             gate=GatePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),

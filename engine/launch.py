@@ -6,7 +6,7 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,12 @@ _KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "
 """Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
 _SECRET = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """Ends of names that say so: of the sources, which ``kvasir.toml`` may call anything, and of services."""
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+"""In an address, such as a database's."""
+_PROXY = "_proxy"
+"""Ends of names whose address may hold a password, for it is how the hub is reached."""
+_SHORTEST_SECRET = 6
+"""A variable with something shorter may well say something else."""
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
@@ -50,8 +56,12 @@ def launch(
     config_file: Path,
     api_key: str,
     environment: Mapping[str, str],
+    secrets: Collection[str] = (),
 ) -> Launch:
-    """Return the start of ``plan`` on ``port``, with ``environment`` (usually ``os.environ``) as the ground."""
+    """Return the start of ``plan`` on ``port``, with ``environment`` (usually ``os.environ``) as the ground.
+
+    Variables whose value is one of ``secrets`` are left out.
+    """
     argv = (
         str(python), "-I", "-m", "sglang.launch_server",
         "--config", str(config_file),
@@ -69,7 +79,7 @@ def launch(
     )  # fmt: skip
     return Launch(
         argv=argv,
-        environment=environment_of(plan, model_path, environment),
+        environment=environment_of(plan, model_path, environment, secrets),
         config_file=config_file,
         config=json.dumps({"api-key": api_key}),  # JSON is YAML, which SGLang reads
         url=f"http://{HOST}:{port}",
@@ -132,9 +142,11 @@ def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
     return tuple((*common, *address, "--node-rank", str(rank)) for rank in range(nodes))
 
 
-def environment_of(plan: Plan, model_path: str, ground: Mapping[str, str]) -> dict[str, str]:
+def environment_of(
+    plan: Plan, model_path: str, ground: Mapping[str, str], secrets: Collection[str] = ()
+) -> dict[str, str]:
     """Return the whole environment of the engine's process, on the ground of ours."""
-    kept = {name: value for name, value in without_ours(ground).items() if not _SECRET.search(name)}
+    kept = {name: value for name, value in without_ours(ground).items() if not _is_secret(name, value, secrets)}
     direct = next(filter(None, map(kept.get, _NO_PROXY)), None)
     # Its first request is to itself, with the key.
     kept |= dict.fromkeys(_NO_PROXY, ",".join(filter(None, (direct, HOST, "localhost"))))
@@ -145,6 +157,12 @@ def environment_of(plan: Plan, model_path: str, ground: Mapping[str, str]) -> di
     if plan.only_cards:
         kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.only_cards)
     return cpu_environment(kept) if plan.device == "cpu" else kept
+
+
+def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
+    if _SECRET.search(name) or (len(value) >= _SHORTEST_SECRET and value in secrets):
+        return True
+    return _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
 
 
 def cpu_environment(ground: Mapping[str, str]) -> dict[str, str]:

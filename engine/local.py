@@ -267,6 +267,7 @@ class LocalEngine:
             config_file=self._folder / "launch.yaml",
             api_key=key,
             environment=os.environ,
+            secrets=self._settings.secrets,
         )
 
     async def _point_to(self, endpoint: Endpoint) -> None:

@@ -26,6 +26,8 @@ class EngineSettings:
     here then."""
     api_key: str | None = field(default=None, repr=False)
     """The key of that engine (``KVASIR_ENGINE_API_KEY``)."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """What variables of this process may hold and the engine's own process is not to see."""
     weights: Whence = field(default_factory=Whence)
     """Where a model's weights come from."""
     people: int | None = None

@@ -183,6 +183,8 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
     assert (spec.readers, spec.max_age_s) == (frozenset({"C1", "U2"}), 93_600.0)
     assert spec.secrets == {"token": "s3cret"}
     assert "s3cret" in settings.secrets
+    assert settings.engine.secrets == {"s3cret"}
+    assert "s3cret" not in repr(settings.engine)
     assert "s3cret" not in repr(spec)
 
 

@@ -24,7 +24,13 @@ GROUND = {
     "BRAVE_API_KEY": "b",
     "WIKI_PASSWORD": "p",
     "wiki_token": "t",
+    "INCIDENTS_DB": "postgresql://reader:hush@host/database",
+    "CACHE": "say redis://:hush@host",
+    "WIKI_ENTRY": "hush-hush",
+    "USER": "kvasi",
     "HTTP_PROXY": "http://proxy:3128",
+    "https_proxy": "http://name:word@proxy:3128",
+    "MIRROR": "http://me@mirror:80/a:b",
     "PYTHONPATH": "/x",
     "VIRTUAL_ENV": "/y",
 }
@@ -39,6 +45,7 @@ def _launch(plan: Plan, model_path: str) -> Launch:
         config_file=Path("/home/engine/launch.yaml"),
         api_key="sekret",
         environment=GROUND,
+        secrets={"hush-hush", "kvasi"},
     )
 
 
@@ -82,7 +89,8 @@ def test_secrets_stay_where_they_belong() -> None:
     assert "sekret" not in " ".join(made.argv)
     assert "sekret" not in repr(made)
     assert json.loads(made.config) == {"api-key": "sekret"}
-    assert set(made.environment) & set(GROUND) == {"PATH", "HF_ENDPOINT", "HTTP_PROXY"}
+    kept = {"PATH", "HF_ENDPOINT", "USER", "HTTP_PROXY", "https_proxy", "MIRROR"}
+    assert set(made.environment) & set(GROUND) == kept
 
 
 @pytest.mark.parametrize("said", [{}, {"NO_PROXY": "intra"}, {"no_proxy": "intra", "NO_PROXY": ""}])

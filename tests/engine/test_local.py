@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.hardware import Machine
@@ -27,6 +28,7 @@ from tests.engine.fakes import alive, pretend_installed, until
 
 ASK = [Message("user", "ping")]
 FAST = Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01)
+SECRET = "hush-hush"
 LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
 
 
@@ -45,7 +47,8 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
     async with AsyncExitStack() as stack:
 
         def engine(policy: Policy = FAST, home: Path = tmp_path / "home") -> Engine:
-            settings = EngineSettings(home, tmp_path / "cache", policy=policy, follow_poll_s=0.02)
+            secrets = frozenset({SECRET})
+            settings = EngineSettings(home, tmp_path / "cache", policy=policy, follow_poll_s=0.02, secrets=secrets)
             made = Engine(settings, _no_wheel, machine=lambda _: LINUX)
             stack.push_async_callback(made.stop)
             return made
@@ -61,8 +64,11 @@ async def _answer(engine: Engine) -> list[object]:
     return [delta async for delta in engine.stream(ASK, Sampling(), request_id="r")]
 
 
-async def test_up_answered_and_down(make: Callable[..., Engine], installed: Path, tmp_path: Path) -> None:
+async def test_up_answered_and_down(
+    make: Callable[..., Engine], installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing to install: it starts, says how far it is, answers, and is gone after the stop, files and all."""
+    monkeypatch.setenv("WIKI_ENTRY", SECRET)
     engine = make()
     seen: list[Status] = []
     await engine.start(install=False)
@@ -80,6 +86,7 @@ async def test_up_answered_and_down(make: Callable[..., Engine], installed: Path
     )
     assert engine.context_tokens == 8192
     assert await _answer(engine) == [Content("pong"), Done("stop")]
+    assert "WIKI_ENTRY" not in psutil.Process(_starts(installed)[0]).environ()
     told = RuntimeFile(tmp_path / "home").read()
     assert told is not None
     assert told.api_key
