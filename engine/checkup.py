@@ -26,8 +26,6 @@ from engine.weights.store import Weights
 _DRIVERS = Path("/sys/bus/pci/devices")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"
 _LAST_PORT = 65535
-_BUSY_SHARE = 0.1
-"""Of a card's memory, taken by others: worth a word."""
 
 
 class Checkup:
@@ -72,8 +70,7 @@ class Checkup:
             return "no GPU: the engine runs on the CPU, with a stand-in model for trying things out"
         told = []
         for card in self._machine.cards:
-            taken = card.memory_bytes - card.free_bytes if card.free_bytes is not None else 0
-            busy = f", {taken / GIB:.1f} of them in use" if taken > _BUSY_SHARE * card.memory_bytes else ""
+            busy = f", {card.busy_gib:.1f} of them in use" if card.busy_gib else ""
             told.append(f"{card.name} ({card.memory_gib:.1f} GiB{busy})")
         return ", ".join(told)
 

@@ -21,6 +21,8 @@ Vendor = Literal["nvidia", "amd", "intel"]
 LEAST_CAPABILITY = 75
 """Of NVIDIA's cards, times ten; SGLang starts on none below."""
 _PART = "MIG-"
+_BUSY_SHARE = 0.1
+"""Of a card's memory, in use by whatever runs now: worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ class Card:
     def memory_gib(self) -> float:
         """Return the memory in GiB."""
         return self.memory_bytes / GIB
+
+    @property
+    def busy_gib(self) -> float:
+        """Return how much is in use by whatever runs now, in GiB; 0 where that is not worth a word, or not known."""
+        taken = self.memory_bytes - self.free_bytes if self.free_bytes is not None else 0
+        return taken / GIB if taken > _BUSY_SHARE * self.memory_bytes else 0.0
 
     @property
     def is_part(self) -> bool:

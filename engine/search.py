@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from engine.cards import spec_of
-from engine.hardware import LEAST_CAPABILITY, Card, Machine
+from engine.hardware import LEAST_CAPABILITY, Machine
 from engine.memory import (
     CONTEXT_GIB,
     Held,
@@ -33,8 +33,6 @@ _NVIDIA_ALONE: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _WIDTHS = (1, 2, 4, 8, 16, 32)
 _SPARE_GIB = 8.0
 """Of main memory that must stay when weights are kept there."""
-_BUSY_SHARE = 0.1
-"""Of a card's memory, taken by others: worth a word."""
 
 
 def plans(variant: Variant, machine: Machine, wish: Wish) -> Iterator[Plan]:
@@ -188,8 +186,6 @@ def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
         )
     elif machine.capability is None:
         told.append(f"The cards' compute capability is not known; {least_capability(made.weights) / 10:.1f} is needed.")
-    if (taken_gib := max(map(_taken_gib, machine.cards))) > _BUSY_SHARE * machine.card_gib:
-        told.append(f"Up to {taken_gib:.1f} GiB of a card are in use now; the plan counts with free cards.")
     if made.offload_gib:
         told.append(
             f"{made.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
@@ -202,10 +198,6 @@ def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
     if not machine.described and disk_gib < size_gib and not made.variant.is_directory:
         told.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
     return " ".join(told)
-
-
-def _taken_gib(card: Card) -> float:
-    return (card.memory_bytes - card.free_bytes) / GIB if card.free_bytes is not None else 0.0
 
 
 def _unequal(made: Plan, machine: Machine, whole: Machine) -> str:

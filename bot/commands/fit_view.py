@@ -94,7 +94,9 @@ def machine_line(machine: Machine) -> str:
     nodes = f"{machine.nodes} nodes with " if machine.nodes > 1 else ""
     cards = f"{nodes}{len(machine.cards)} x {machine.cards[0].name}, {machine.card_gib:.1f} GiB each"
     driver = f"driver {machine.driver}, CUDA {machine.cuda}" if machine.driver else ""
-    return ", ".join(part for part in (cards, memory, driver) if part)
+    busy_gib = max(card.busy_gib for card in machine.cards)
+    busy = f"up to {busy_gib:.1f} GiB of a card in use now (the plans count with free cards)" if busy_gib else ""
+    return ", ".join(part for part in (cards, busy, memory, driver) if part)
 
 
 def show_table(machine: Machine, fits: Sequence[Fit], chosen: Plan | None, stream: TextIO) -> None:

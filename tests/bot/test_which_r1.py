@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.__main__ import main
+from bot.commands.fit_view import machine_line
+from tests.engine.machines import GIB, machine
 
 ROOT = Path(__file__).parents[2]
 SHAPE = [
@@ -90,6 +93,13 @@ def test_the_reasons_end_with_a_command_that_shows_what_works(capsys: pytest.Cap
     assert "\n1 card, 18.0 GiB of weights on each\n9790 tokens" in shown
     assert "\n1 person at once\n" in shown
     assert "\npython -m sglang.launch_server --model-path casperhansen/" in shown
+
+
+def test_what_is_in_use_now_stands_in_the_machines_line() -> None:
+    free = machine(79.6, 79.6)
+    busy = replace(free, cards=(free.cards[0], replace(free.cards[1], free_bytes=50 * GIB)))
+    assert machine_line(busy).startswith("2 x a card, 79.6 GiB each, up to 29.6 GiB of a card in use now")
+    assert "in use" not in machine_line(free)
 
 
 def test_no_r1_and_a_machine_whose_memory_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
