@@ -42,15 +42,21 @@ class Checkup:
         """Say which driver and CUDA the cards have.
 
         Raises:
-            EngineRefused: a card has no driver that answers, or one too old for the engine's packages.
+            EngineRefused: a card has no driver that answers, or one too old for the engine's packages, or is hidden.
 
         """
         machine = self._machine
         if not machine.cards:
+            if machine.driver:
+                raise EngineRefused(
+                    f"NVIDIA's driver {machine.driver} answers, and shows this process no card. Where MIG is on, make "
+                    "an instance (`nvidia-smi mig -cgi PROFILE -C`) or turn MIG off; or CUDA_VISIBLE_DEVICES hides the "
+                    "cards: unset it."
+                )
             if any(_nvidia_cards(pci)):
                 raise EngineRefused(
                     "There is an NVIDIA card in this machine, and no driver answers. Install NVIDIA's driver until "
-                    "`nvidia-smi` shows the card; start a container with --gpus all. Or CUDA_VISIBLE_DEVICES hides it."
+                    "`nvidia-smi` shows the card; start a container with --gpus all."
                 )
             return "none needed: there is no GPU"
         if machine.vendor != "nvidia":

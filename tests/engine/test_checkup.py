@@ -77,6 +77,9 @@ def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Checkup], t
     (pci / "0000:01:00.0" / "class").write_text("0x030200\n")
     with pytest.raises(EngineRefused, match="no driver answers"):
         make(machine()).driver(pci)
+    for seen in (pci, tmp_path / "nothing"):
+        with pytest.raises(EngineRefused, match=r"580\.65 answers, .*nvidia-smi mig -cgi .*CUDA_VISIBLE_DEVICES"):
+            make(replace(machine(), driver="580.65", cuda="13.0")).driver(seen)
 
 
 def test_cards_say_what_others_have_taken(make: Callable[..., Checkup]) -> None:
