@@ -106,7 +106,10 @@ async def _page_removed(adding: AddingPages, url: str) -> tuple[str, bool]:
     try:
         there = await adding.take_away(url)
     except SyncRunning:
-        return "removed; another sync is running, and it answers no more after that one or the next one", True
+        return (
+            "removed; another sync is running, and it answers no more after that one or the next one. "
+            f"If it was the last one: kvasir sync --approve {adding.source}"
+        ), True
     if not there:
         return "this page was not added. See kvasir add --list.", False
     return "removed; it answers no more", True
@@ -152,7 +155,10 @@ async def _remove(adding: Adding, arguments: argparse.Namespace) -> int:
             absent = await adding.take_away(names, lambda progress: show_progress(terminal, progress))
         except SyncRunning:
             waiting = True
-            say("Another sync is running. What was removed stops answering after that one or the next.")
+            say(
+                "Another sync is running. What was removed stops answering after that one or the next. If it was much, "
+                f"or all: kvasir sync --approve {adding.source}"
+            )
     gone = [name for name in names if name not in absent]
     if arguments.json:
         result_json({"source": adding.source, "removed": gone, "absent": absent})
