@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.commands.output import printable
+from bot.printable import printable
 
 _STEP = 0.1
 """Where there is no terminal, a line is printed when this much more is done."""

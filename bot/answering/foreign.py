@@ -115,6 +115,11 @@ def host_of(url: str) -> str:
     return host if plain and parts.scheme.lower() in {"http", "https", "ftp"} else ""
 
 
+def by_its_end(host: str, most: int) -> str:
+    """Return a host in ``most`` characters: its end is what it is, and whoever has one chooses what stands before."""
+    return host if len(host) <= most else f"…{host[1 - most :]}"
+
+
 _INVISIBLE = re.compile(
     # Joiners have a meaning in Arabic and Indic scripts; between other letters they hide what stands there.
     r"(?<![\u0600-\u06ff\u0750-\u077f\u0900-\u0dff])[\u200c\u200d]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f"

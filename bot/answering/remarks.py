@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from bot.answering.events import Notice, Text
+from bot.answering.foreign import by_its_end
 from bot.answering.language import Tongue
 from bot.answering.notices import Say, progress_text, say
 from bot.answering.policy import Looked, Why
@@ -17,7 +18,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
 
 _HOST = 80
-"""Characters of a host that is named; its end is what it is."""
+"""Characters of a host that is named."""
 _NAMED = 3
 """Pages that were left out and are named."""
 
@@ -141,7 +142,7 @@ def _host(url: str) -> str:
         host = urlsplit(url).hostname or url[:_HOST]
     except ValueError:
         return url[:_HOST]
-    return host if len(host) <= _HOST else f"…{host[1 - _HOST :]}"
+    return by_its_end(host, _HOST)
 
 
 def _joined(parts: list[str], tongue: Tongue) -> str:

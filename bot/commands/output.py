@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping
 
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Return a text without what a terminal obeys: pages and documents are written by others."""
-    return _CONTROL.sub("", _SEQUENCE.sub("", text))
+from bot.printable import CONTROL, printable
 
 
 def piece(text: str) -> None:
@@ -31,7 +24,7 @@ def result(text: str) -> None:
 def result_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own, flushed."""
     text = json.dumps(value, ensure_ascii=False)
-    result(_CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
+    result(CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
 
 
 def say(text: str) -> None:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bot.commands.output import printable
+from bot.printable import printable
 from bot.spans import ago, span, until
 from bot.terminal_lines import engine_line
 from engine.interfaces import State, Status

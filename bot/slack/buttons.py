@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.answering.events import Finished
+from bot.answering.foreign import by_its_end
 
 LOOK = "kvasir:look"
 """The button's action; its value is the ``ts`` of the question."""
@@ -74,8 +75,7 @@ def adds(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
 
 
 def _add(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:
-    # A host's end is what it is; whoever has one chooses what stands before that.
-    shown = host if len(host) <= _HOST else f"…{host[1 - _HOST :]}"
+    shown = by_its_end(host, _HOST)
     label = f"添加此网页 [{n}]：{shown}" if chinese else f"Add this page [{n}]: {shown}"
     return {
         "type": "button",
