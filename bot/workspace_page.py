@@ -61,7 +61,7 @@ def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: 
             "progress": engine.progress,
             "detail": engine.detail,
             "model": engine.model,
-            "stand_in": engine.stand_in,
+            "small_model": engine.small_model,
         },
         "suggestions": suggestions,
         "knowledge": {

@@ -16,7 +16,7 @@ from engine.variant import Checkpoint, Family, Precision, TokenIds, Variant, Voc
 
 __all__ = [
     "COMPANIONS",
-    "STAND_IN",
+    "SMALL_MODEL",
     "VARIANTS",
     "Checkpoint",
     "Family",
@@ -72,7 +72,7 @@ VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 COMPANIONS: tuple[Variant, ...] = _TABLES["companion"]
 """Models that see pictures, to run as a second worker beside an R1."""
 
-(STAND_IN,) = _TABLES["stand_in"]
+(SMALL_MODEL,) = _TABLES["small_model"]
 """What runs where there is no GPU. It shows the plumbing; its answers are not worth reading."""
 
 _NICKNAMES = {"33b": "32B", "13b": "14B"}
@@ -118,7 +118,7 @@ def of_served_name(name: str) -> Variant | None:
         return exact
     contained = [
         variant
-        for variant in (*VARIANTS, STAND_IN)
+        for variant in (*VARIANTS, SMALL_MODEL)
         if _key(variant.name) in key and ("distill" in key) == ("distill" in _key(variant.name))
     ]
     return max(contained, key=lambda variant: len(variant.name), default=None)
@@ -128,7 +128,7 @@ def _names() -> dict[str, Variant]:
     short = "DeepSeek-R1-Distill-"
     return {
         _key(name): variant
-        for variant in (STAND_IN, *VARIANTS)
+        for variant in (SMALL_MODEL, *VARIANTS)
         for name in (
             *(checkpoint.repo for checkpoint in variant.checkpoints),
             *variant.aliases,

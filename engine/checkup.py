@@ -110,9 +110,9 @@ class Checkup:
 
         """
         made = self._plan()
-        if made.variant.stand_in:
+        if made.variant.small_model:
             return "the stand-in model " + (
-                "is here" if self._installer.has_stand_in() else "comes with the first `kvasir run`"
+                "is here" if self._installer.has_small_model() else "comes with the first `kvasir run`"
             )
         folder = await asyncio.to_thread(self._weights.place, made.weights)
         if folder is not None:
@@ -145,7 +145,7 @@ class Checkup:
 
         """
         made = self._plan()
-        if made.variant.stand_in or not await asyncio.to_thread(self._weights.to_fetch, made.weights):
+        if made.variant.small_model or not await asyncio.to_thread(self._weights.to_fetch, made.weights):
             return "not asked: nothing is to be fetched"
         shown, found = await self._weights.look(made.weights)
         size = found.size_bytes / GIB

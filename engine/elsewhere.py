@@ -51,7 +51,7 @@ async def ask(client: EngineClient) -> tuple[Status, Served | None]:
     except EngineError as error:
         return Status(State.FAILED, detail=str(error), url=url), None
     variant = of_served_name(served.model)
-    return Status(State.READY, 1.0, "", url, served.model, variant is not None and variant.stand_in), served
+    return Status(State.READY, 1.0, "", url, served.model, variant is not None and variant.small_model), served
 
 
 def of_served(base: Endpoint, served: Served) -> Endpoint:

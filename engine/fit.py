@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.catalogue import STAND_IN, VARIANTS, resolve
+from engine.catalogue import SMALL_MODEL, VARIANTS, resolve
 from engine.errors import EngineRefused
 from engine.hardware import Machine, alike
 from engine.memory import cpu_fraction, cpu_kv_tokens
@@ -45,8 +45,8 @@ def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> 
             if machine.cards
             else ""
         )
-        return _on_cpu(STAND_IN, machine, note)
-    if wanted.stand_in or not machine.cards:
+        return _on_cpu(SMALL_MODEL, machine, note)
+    if wanted.small_model or not machine.cards:
         return _on_cpu(wanted, machine)
     found = fitted(wanted, machine, wish or Wish())
     if found.plan is None and wish is None:
@@ -90,7 +90,7 @@ def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True)
 
     Where the cards are not all alike, the largest group of equal ones counts.
     """
-    if not machine.cards or variant.stand_in:
+    if not machine.cards or variant.small_model:
         return _fitted_on_cpu(variant, machine)
     whole, machine = machine, alike(machine)
     options = plans(variant, machine, wish)
@@ -149,7 +149,7 @@ def why_no_engine(machine: Machine) -> str | None:
 
 
 def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
-    if not (variant.stand_in or variant.is_directory):
+    if not (variant.small_model or variant.is_directory):
         raise EngineRefused(_needs_cards(variant))
     kv_tokens = max(_CPU_KV_TOKENS, variant.context_tokens)
     needed = variant.weights_gib + kv_tokens * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB

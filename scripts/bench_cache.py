@@ -87,7 +87,7 @@ class Watched:
 
     def status(self) -> Status:
         """Return the engine's own, as no stand-in's."""
-        return replace(self.engine.status(), stand_in=False)
+        return replace(self.engine.status(), small_model=False)
 
     def count_tokens(self, text: str) -> int:
         """Count with the engine's own vocabulary."""

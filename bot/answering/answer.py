@@ -119,10 +119,10 @@ class Answerer:
     async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the model's answer, checked; what is missing of it is made up for by passages."""
         status = self._engine.status()
-        why = say(Say.STAND_IN_NO_CHINESE, turn.tongue)
+        why = say(Say.SMALL_MODEL_NO_CHINESE, turn.tongue)
         prompt = None
         try:
-            budget = budget_for(self._engine.context_tokens, stand_in=status.stand_in, depth=turn.asked.depth)
+            budget = budget_for(self._engine.context_tokens, small_model=status.small_model, depth=turn.asked.depth)
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
@@ -130,26 +130,26 @@ class Answerer:
                 self._finder.forget(turn.asked.conversation)
         except ContextTooSmall as error:
             why = say(Say.ENGINE_FAILED, turn.tongue, reason=error)
-        if prompt is None or (status.stand_in and turn.tongue == "zh"):
+        if prompt is None or (status.small_model and turn.tongue == "zh"):
             events = self._quoted(turn, why)
         else:
-            events = self._checked(turn, prompt, budget, stand_in=status.stand_in)
+            events = self._checked(turn, prompt, budget, small_model=status.small_model)
         async with aclosing(events):
             async for event in events:
                 yield event
 
     async def _checked(
-        self, turn: Turn, prompt: Prompt, budget: Budget, *, stand_in: bool
+        self, turn: Turn, prompt: Prompt, budget: Budget, *, small_model: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         support = turn.support = Support(shown, self._embed)
-        copies = turn.question if stand_in else None
+        copies = turn.question if small_model else None
         limit = self._limits.answer_chars
         said = Stream(lambda: Release(shown, support, limit_chars=limit, copies=copies, said=turn.said))
         preparing = asyncio.create_task(support.prepare())
         failure: Exception | None = None
-        within_s = self._limits.stand_in_s if stand_in else self._limits.answer_s
-        events = self._streamed(turn, said, prompt, _sampling(budget, stand_in=stand_in), preparing, within_s)
+        within_s = self._limits.small_model_s if small_model else self._limits.answer_s
+        events = self._streamed(turn, said, prompt, _sampling(budget, small_model=small_model), preparing, within_s)
         try:
             async with aclosing(events):
                 async for event in events:
@@ -162,7 +162,7 @@ class Answerer:
             preparing.cancel()
             await asyncio.gather(preparing, return_exceptions=True)
         turn.cited |= said.release.cited
-        ending = self._ending(turn, said, failure, stand_in=stand_in)
+        ending = self._ending(turn, said, failure, small_model=small_model)
         async with aclosing(ending):
             async for event in ending:
                 yield event
@@ -254,7 +254,7 @@ class Answerer:
             return await said.release.check(pieces)
 
     async def _ending(
-        self, turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool
+        self, turn: Turn, said: Stream, failure: Exception | None, *, small_model: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
@@ -262,12 +262,12 @@ class Answerer:
                 for text in await said.release.check(said.release.last(cut=True)):
                     yield Text(text)
         if not turn.shown:
-            why = why_nothing(turn, said, failure, self._limits.first_token_s, stand_in=stand_in)
+            why = why_nothing(turn, said, failure, self._limits.first_token_s, small_model=small_model)
             async with aclosing(self._quoted(turn, why)) as events:
                 async for event in events:
                     yield event
             return
-        for notice in of_answer(turn, said, failure, stand_in=stand_in):
+        for notice in of_answer(turn, said, failure, small_model=small_model):
             yield notice
         if failure and said.release.shown_chars < self._limits.little_chars:
             async with aclosing(self._quoted(turn, None)) as events:
@@ -295,8 +295,8 @@ async def _nothing(_: Collection[str], __: Collection[str]) -> frozenset[str]:
     return frozenset()
 
 
-def _sampling(budget: Budget, *, stand_in: bool) -> Sampling:
+def _sampling(budget: Budget, *, small_model: bool) -> Sampling:
     """Return DeepSeek's own settings for R1, and cooler ones for the stand-in, which wanders."""
-    if stand_in:
+    if small_model:
         return Sampling(temperature=0.2, top_p=0.9, max_tokens=budget.answer_tokens)
     return Sampling(max_tokens=budget.answer_tokens, thinking_tokens=budget.thinking_tokens)

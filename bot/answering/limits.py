@@ -18,7 +18,7 @@ class Limits:
     """From its turn at the engine to the first delta."""
     answer_s: float = 600.0
     """From its turn at the engine to the last delta."""
-    stand_in_s: float = 20.0
+    small_model_s: float = 20.0
     """The same for the stand-in, whose best comes first."""
     answer_chars: int = 24_000
     """Of what the model writes, before the check."""

@@ -87,15 +87,15 @@ class Say(Enum):
     NO_ANSWER = Phrase(
         "The model gave no answer, so these are the best passages.", "模型没有给出回答，以下是最相关的段落。"
     )
-    STAND_IN_NO_CHINESE = Phrase(
+    SMALL_MODEL_NO_CHINESE = Phrase(
         "The small stand-in model writes English only, so these are the best passages.",
         "小型替代模型只会写英文，以下是最相关的段落。",
     )
-    STAND_IN_UNSUPPORTED = Phrase(
+    SMALL_MODEL_UNSUPPORTED = Phrase(
         "What the small stand-in model wrote was not borne out by the documents; these are the best passages instead.",
         "小型替代模型写的内容没有文档依据，改为给出最相关的段落。",
     )
-    STAND_IN = Phrase(
+    SMALL_MODEL = Phrase(
         "A small stand-in model wrote this on the CPU; it shows how things work, not how well an R1 answers.",
         "这是由 CPU 上的小型替代模型写的，只演示流程，不代表 R1 的水平。",
     )

@@ -107,7 +107,7 @@ class Prompt:
     """At most the budget's ``prompt_tokens``."""
 
 
-def budget_for(context_tokens: int, *, stand_in: bool, depth: Depth = "normal") -> Budget:
+def budget_for(context_tokens: int, *, small_model: bool, depth: Depth = "normal") -> Budget:
     """Share out a context. The stand-in writes 16 to 20 tokens a second, so that its answers have to be short.
 
     Raises:
@@ -117,7 +117,7 @@ def budget_for(context_tokens: int, *, stand_in: bool, depth: Depth = "normal") 
     if context_tokens < 512:  # noqa: PLR2004 - instructions, one passage of a paragraph and an answer of a few lines
         msg = f"The model's context of {context_tokens} tokens is too small to answer from passages; it needs 512."
         raise ContextTooSmall(msg)
-    if stand_in:
+    if small_model:
         answer = min(160, context_tokens // 4)
         return Budget(min(900, context_tokens - answer), answer, 0, 3, 220, 120, brief=True)
     share = share_of(depth, context_tokens // 3)

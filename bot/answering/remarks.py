@@ -48,7 +48,7 @@ def unknown(turn: Turn) -> Text:
     return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(looked_at)}")
 
 
-def why_nothing(turn: Turn, said: Stream, failure: Exception | None, first_token_s: float, *, stand_in: bool) -> str:
+def why_nothing(turn: Turn, said: Stream, failure: Exception | None, first_token_s: float, *, small_model: bool) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
         seconds = said.within_s if said.begun else min(said.within_s, first_token_s)
@@ -58,26 +58,26 @@ def why_nothing(turn: Turn, said: Stream, failure: Exception | None, first_token
     if failure:
         return say(Say.ENGINE_FAILED, turn.tongue, reason=failure)
     if said.release.dropped or said.release.ended:
-        return say(Say.STAND_IN_UNSUPPORTED if stand_in else Say.NOTHING_SUPPORTED, turn.tongue)
+        return say(Say.SMALL_MODEL_UNSUPPORTED if small_model else Say.NOTHING_SUPPORTED, turn.tongue)
     return say(Say.NO_ANSWER, turn.tongue)
 
 
-def of_answer(turn: Turn, said: Stream, failure: Exception | None, *, stand_in: bool) -> Iterator[Notice]:
+def of_answer(turn: Turn, said: Stream, failure: Exception | None, *, small_model: bool) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
     tongue, release = turn.tongue, said.release
     if isinstance(failure, TimeoutError):
         yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{said.within_s:g}"))
     elif failure:
         yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
-    elif release.ended == "repetition" and not stand_in:
+    elif release.ended == "repetition" and not small_model:
         yield Notice(say(Say.CUT_BY_REPETITION, tongue))
     elif release.ended == "length" or said.cut:
         yield Notice(say(Say.CUT_BY_LENGTH, tongue))
-    if release.dropped and not stand_in:
+    if release.dropped and not small_model:
         total = release.kept + release.dropped
         yield Notice(say(Say.PARTLY_UNSUPPORTED, tongue, count=release.dropped, total=total))
-    if stand_in:
-        yield Notice(say(Say.STAND_IN, tongue))
+    if small_model:
+        yield Notice(say(Say.SMALL_MODEL, tongue))
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────

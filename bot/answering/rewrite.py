@@ -89,7 +89,7 @@ class Rewriter:
         writes holds a word that was not said, or lacks one that was asked.
         """
         status = self._engine.status()
-        usable = status.state is State.READY and not status.stand_in and self._now() >= self._rests_until
+        usable = status.state is State.READY and not status.small_model and self._now() >= self._rests_until
         if not history or not usable or not leans(question):
             return None
         try:

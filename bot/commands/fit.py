@@ -12,7 +12,7 @@ from bot.commands.fit_view import fit_json, machine_line, markdown, show_fit, sh
 from bot.commands.output import result, result_json, say
 from bot.settings import cache_folder
 from engine.cards import parse_machine
-from engine.catalogue import STAND_IN, VARIANTS, nickname, resolve
+from engine.catalogue import SMALL_MODEL, VARIANTS, nickname, resolve
 from engine.fit import AUTO, Wish, best, fitted
 from engine.hardware import Machine, probe
 from engine.plans import Fit
@@ -55,7 +55,7 @@ def _one(name: str, machine: Machine, wish: Wish) -> Fit:
         f"No R1 fits here as asked ({wish.people} at once{each}), so {AUTO} takes the stand-in, on the CPU. "
         "`kvasir fit VARIANT` says what is in the way, and what fits instead."
     )
-    return fitted(STAND_IN, machine, wish)
+    return fitted(SMALL_MODEL, machine, wish)
 
 
 async def _here() -> Machine:

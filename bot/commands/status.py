@@ -55,7 +55,7 @@ def engine_json(engine: Status) -> dict[str, object]:
         "progress": engine.progress,
         "url": engine.url,
         "model": engine.model,
-        "stand_in": engine.stand_in,
+        "small_model": engine.small_model,
         "detail": engine.detail,
     }
 

@@ -112,9 +112,11 @@ async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: A
         engine = room.engine(room.words(text))
         assert (await ask(engine, search=room.search(hits))).text == f"{text} [1]"
         assert rest.split(".")[0] in engine.asked[0][0][-1].content
-    stand_in = room.engine(room.words(GOOD), status=Status(State.READY, stand_in=True))
-    await ask(stand_in, search=room.search(hits))
-    assert rest.split(".")[0] not in stand_in.asked[0][0][-1].content, "it reads little, so the hit itself comes first"
+    small_model = room.engine(room.words(GOOD), status=Status(State.READY, small_model=True))
+    await ask(small_model, search=room.search(hits))
+    assert rest.split(".")[0] not in small_model.asked[0][0][-1].content, (
+        "it reads little, so the hit itself comes first"
+    )
 
 
 async def test_readers_reach_the_search(room: Any) -> None:
@@ -296,34 +298,34 @@ async def test_nothing_supported_is_replaced_by_passages(ask: Any, room: Any) ->
     assert (heard.route, "Eiffel" in heard.text) == ("passages", False)
 
 
-async def test_a_stand_in_is_announced_once_and_asked_for_little(ask: Any, room: Any) -> None:
-    engine = room.engine(room.words(GOOD), status=Status(State.READY, stand_in=True))
+async def test_a_small_model_is_announced_once_and_asked_for_little(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(GOOD), status=Status(State.READY, small_model=True))
     heard = await ask(engine)
     assert [notice for notice in heard.notices if "stand-in" in notice] == heard.notices
     assert len(heard.notices) == 1
     assert engine.asked[0][1].max_tokens <= 160
 
 
-async def test_a_stand_in_says_nothing_in_words_of_its_own(ask: Any, room: Any) -> None:
+async def test_a_small_model_says_nothing_in_words_of_its_own(ask: Any, room: Any) -> None:
     """It may copy; what it makes up, and the question said again, is left out without a count."""
     made_up = "Days of annual leave are what you get. Paid calendar years of leave bring employees joy. "
-    engine = room.engine(room.words(f"{made_up}{GOOD}"), status=Status(State.READY, stand_in=True))
+    engine = room.engine(room.words(f"{made_up}{GOOD}"), status=Status(State.READY, small_model=True))
     heard = await ask(engine)
     assert heard.text == f"{GOOD} [1]"
     assert len(heard.notices) == 1
 
 
-async def test_a_stand_in_that_makes_everything_up_is_stopped_early(ask: Any, room: Any) -> None:
+async def test_a_small_model_that_makes_everything_up_is_stopped_early(ask: Any, room: Any) -> None:
     script = room.words(" ".join(f"Number {n} is a fine number." for n in range(500)))
-    engine = room.engine(script, status=Status(State.READY, stand_in=True))
+    engine = room.engine(script, status=Status(State.READY, small_model=True))
     heard = await ask(engine)
     assert engine.sent < 60
     assert "stand-in" in heard.notices[0]
     assert heard.route == "passages"
 
 
-async def test_a_stand_in_is_not_asked_in_chinese(ask: Any, room: Any) -> None:
-    engine = room.engine(room.words(GOOD), status=Status(State.READY, stand_in=True))
+async def test_a_small_model_is_not_asked_in_chinese(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(GOOD), status=Status(State.READY, small_model=True))
     heard = await ask(engine, question="年假有几天？", search=room.search([room.hit(room.chinese_leave)]))
     assert heard.notices == ["小型替代模型只会写英文，以下是最相关的段落。"]
     assert "> 员工每年享有十五天带薪年假。" in heard.text

@@ -37,9 +37,9 @@ def built(
     passages: list[Passage] | None = None,
     *,
     context: int = 8192,
-    stand_in: bool = False,
+    small_model: bool = False,
 ) -> Prompt:
-    budget = budget_for(context, stand_in=stand_in)
+    budget = budget_for(context, small_model=small_model)
     return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=by_words)
 
 
@@ -150,10 +150,10 @@ def test_a_prompt_is_never_above_its_budget(
     history: list[Exchange],
     found: list[str],
     context: int,
-    stand_in: bool,  # noqa: FBT001
+    small_model: bool,  # noqa: FBT001
     count: object,
 ) -> None:
-    budget = budget_for(context, stand_in=stand_in)
+    budget = budget_for(context, small_model=small_model)
     passages = [passage(n, text) for n, text in enumerate(found, 1)]
     counter = by_bytes if count is by_bytes else by_words
     try:
@@ -183,8 +183,8 @@ def test_last_passages_go_first() -> None:
     assert len(prompt.shown) < 8
 
 
-def test_the_stand_in_gets_little_to_read_and_to_write() -> None:
-    budget = budget_for(8192, stand_in=True)
+def test_the_small_model_gets_little_to_read_and_to_write() -> None:
+    budget = budget_for(8192, small_model=True)
     passages = [passage(n, "word " * 900) for n in range(1, 9)]
     prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=by_words)
     assert prompt.tokens <= 900
@@ -194,7 +194,7 @@ def test_the_stand_in_gets_little_to_read_and_to_write() -> None:
 
 def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
     with pytest.raises(ContextTooSmall, match="needs 512"):
-        budget_for(256, stand_in=False)
+        budget_for(256, small_model=False)
     tiny = Budget(40, 10, 0, 3, 10, 10, brief=False)
     with pytest.raises(ContextTooSmall, match="too small"):
         build_prompt("Why?", [], [passage(1, "Text.")], budget=tiny, count_tokens=by_words)

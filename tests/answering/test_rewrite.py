@@ -100,7 +100,7 @@ async def test_thinking_that_the_server_takes_it_for_is_read_and_a_second_line_e
     [
         (Status(State.READY), "And contractors?", []),
         (Status(State.READY), "How do I reset my password?", LEAVE),
-        (Status(State.READY, stand_in=True), "And contractors?", LEAVE),
+        (Status(State.READY, small_model=True), "And contractors?", LEAVE),
         (Status(State.STARTING), "And contractors?", LEAVE),
         (Status(State.DEGRADED), "And contractors?", LEAVE),
     ],

@@ -21,7 +21,7 @@ def test_a_share_fits_and_leaves_room_for_the_answer(depth: str, room: int) -> N
 
 
 def test_a_depth_is_a_budget() -> None:
-    deep, normal, off = (budget_for(131_072, stand_in=False, depth=depth) for depth in DEPTHS)
+    deep, normal, off = (budget_for(131_072, small_model=False, depth=depth) for depth in DEPTHS)
     assert deep.thinking_tokens > normal.thinking_tokens > off.thinking_tokens == 0
     assert deep.answer_tokens == deep.thinking_tokens + SHARES["deep"].answer
     assert off.answer_tokens == SHARES["off"].answer

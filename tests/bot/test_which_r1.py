@@ -108,7 +108,7 @@ def test_no_r1_and_a_machine_whose_memory_is_not_said(capsys: pytest.CaptureFixt
     told = capsys.readouterr()
     assert "No R1 fits here as asked (4 at once with 999999 tokens each)" in told.err
     assert "0.0 GiB" not in told.out
-    status, stand_in = _json(capsys, "auto", "--machine", "cpu")
-    assert (status, stand_in["fits"], stand_in["kv_tokens"]) == (0, True, 16384)
+    status, small_model = _json(capsys, "auto", "--machine", "cpu")
+    assert (status, small_model["fits"], small_model["kv_tokens"]) == (0, True, 16384)
     assert main(["fit", "auto", "--machine", "cpu+1GB"]) == 1
     assert "this machine has 1.0 GiB" in capsys.readouterr().out

@@ -62,7 +62,7 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await run.line("engine: ready", ENGINE_S)
         status = await place.json("status")
         assert status["engine"]["state"] == "ready"
-        assert status["engine"]["stand_in"] is True
+        assert status["engine"]["small_model"] is True
 
         browser = await chromium(playwright)
         page = await browser.new_page(viewport={"width": 1280, "height": 800})

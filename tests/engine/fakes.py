@@ -142,9 +142,9 @@ def pretend_installed(cache: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
     python.chmod(0o755)
-    installer.stand_in().mkdir(parents=True)
-    (installer.stand_in() / "model.safetensors").touch()
-    return installer.stand_in()
+    installer.small_model().mkdir(parents=True)
+    (installer.small_model() / "model.safetensors").touch()
+    return installer.small_model()
 
 
 async def _no_wheel(name: str, version: str, sha256: str) -> Path:

@@ -65,8 +65,8 @@ async def _reported(python: Path, folder: Path, made: Plan) -> int:
 async def test_predicted_context_is_what_is_reported(shape: str, cache: Path, tmp_path: Path) -> None:
     installer = Installer(cache, WheelCache(cache / "wheels").unpack)
     python = await installer.install("cpu", lambda *_: None)
-    await installer.install_stand_in(lambda *_: None)
-    command = (python, "-I", _SCRIPT, shape, installer.stand_in(), tmp_path)
+    await installer.install_small_model(lambda *_: None)
+    command = (python, "-I", _SCRIPT, shape, installer.small_model(), tmp_path)
     await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, env=cpu_environment(os.environ))
     variant = describe(tmp_path)
     wanted = int(WANTED_GIB * GIB / variant.kv_bytes_per_token)

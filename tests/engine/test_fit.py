@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.catalogue import STAND_IN, VARIANTS, describe, of_served_name, resolve
+from engine.catalogue import SMALL_MODEL, VARIANTS, describe, of_served_name, resolve
 from engine.errors import EngineRefused
 from engine.fit import Wish, plan, why_no_engine
 from engine.hardware import disk_free_bytes, probe
@@ -33,14 +33,14 @@ def test_as_few_cards_as_it_takes() -> None:
     assert wide.context_tokens == min(131072, wide.kv_tokens)
 
 
-def test_without_a_wish_or_a_card_the_stand_in() -> None:
-    assert plan(None, machine()).variant is STAND_IN
+def test_without_a_wish_or_a_card_the_small_model() -> None:
+    assert plan(None, machine()).variant is SMALL_MODEL
     chosen = plan(None, machine(79.6))
-    assert (chosen.variant, chosen.device) == (STAND_IN, "cpu")
+    assert (chosen.variant, chosen.device) == (SMALL_MODEL, "cpu")
     assert "KVASIR_MODEL" in chosen.note
 
 
-def test_on_several_numa_nodes_the_stand_in_keeps_its_context() -> None:
+def test_on_several_numa_nodes_the_small_model_keeps_its_context() -> None:
     """SGLang counts one node's share of what is free, so more of it is asked for."""
     one, eight = (plan(None, replace(machine(memory_gib=8), numa_nodes=nodes)) for nodes in (1, 8))
     assert (one.kv_tokens, eight.kv_tokens) == (16384, 16384)
@@ -53,7 +53,7 @@ def test_an_r1_without_a_card_is_refused() -> None:
         plan(resolve("7B"), machine())
 
 
-def test_too_little_memory_for_the_stand_in() -> None:
+def test_too_little_memory_for_the_small_model() -> None:
     with pytest.raises(EngineRefused, match=r"this machine has 2\.0 GiB"):
         plan(None, machine(memory_gib=2))
 
@@ -88,7 +88,7 @@ def test_an_unknown_name_names_its_neighbours() -> None:
 
 
 def test_no_name_means_two_variants() -> None:
-    names = [name for variant in (*VARIANTS, STAND_IN) for name in {variant.name.lower(), *variant.aliases}]
+    names = [name for variant in (*VARIANTS, SMALL_MODEL) for name in {variant.name.lower(), *variant.aliases}]
     assert len(names) == len(set(names))
 
 

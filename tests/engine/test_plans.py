@@ -146,7 +146,7 @@ def test_auto_takes_the_best_that_fits() -> None:
     assert quality(one.variant, one.weights.precision) == max(
         quality(made.variant, made.weights.precision) for made in others
     )
-    assert chosen("auto", machine()).variant.stand_in
+    assert chosen("auto", machine()).variant.small_model
     assert chosen("Auto", machine(79.6)).device == "cuda"
 
 

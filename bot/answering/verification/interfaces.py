@@ -1,0 +1,58 @@
+"""The interfaces of verification: what the answerer asks of a verifier, and what a verifier asks of a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from bot.answering.events import Passage
+
+VerdictKind = Literal["supported", "unsupported", "contradicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the passages of an answer say about one of its sentences."""
+
+    kind: VerdictKind
+    passages: tuple[int, ...] = ()
+    """The numbers of the passages that support the sentence, the best first; empty unless ``supported``."""
+    against: tuple[int, ...] = ()
+    """The numbers of the passages that contradict it. One passage may support it, another contradict it."""
+    score: float = 0.0
+    """The probability that the best passage supports the sentence, 0 to 1."""
+
+
+class AnswerVerifier(Protocol):
+    """Verifies the sentences of one answer."""
+
+    async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
+        """Analyse the passages that the model sees. Runs while the engine reads the prompt.
+
+        Raises:
+            KnowledgeError: the embedder failed.
+
+        """
+
+    async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
+        """Return the verdict on a sentence without citation markers; ``cited`` are the passages that the model named.
+
+        Raises:
+            KnowledgeError: the embedder failed.
+
+        """
+
+
+NewVerifier = Callable[[], AnswerVerifier]
+"""Makes the verifier of one answer. The composition root hands it to the answerer."""
+
+
+class Judge(Protocol):
+    """A model that is asked whether passages state a claim."""
+
+    async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
+        """Return the calibrated probability that these passages state every part of the claim.
+
+        Returns None when there is no usable model, when people wait for the engine, or when the reply is late.
+        """
