@@ -17,6 +17,7 @@ from bot.adding import Adding
 from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
 from bot.answering.finding import Search
+from bot.answering.verification.verifier import feature_verifiers
 from bot.apology import apology
 from bot.configuration import ADDED
 from bot.errors import WheelError
@@ -128,7 +129,7 @@ def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) ->
 
 def answerer_of(library: Library, engine: ChatEngine, search: Search | None = None) -> Answerer:
     """Return what makes the answers; ``search`` stands in for the library's own."""
-    return Answerer(search or library.search, engine, library.embed_queries, still=library.still)
+    return Answerer(search or library.search, engine, feature_verifiers(library.embed_queries), still=library.still)
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:

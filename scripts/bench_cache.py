@@ -30,6 +30,7 @@ from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.finding import Search
+from bot.answering.verification.verifier import feature_verifiers
 from bot.app import answerer_of, engine_of, library_of
 from bot.settings import Settings, load
 from bot.wheels import WheelCache
@@ -185,7 +186,7 @@ async def same_passages(library_search: Search, engine: Watched | Counted, embed
         turned = len(engine.used) % len(found.hits)
         return replace(found, hits=(*found.hits[turned:], *found.hits[:turned]))
 
-    answerer = Answerer(search, engine, embed)  # type: ignore[arg-type]
+    answerer = Answerer(search, engine, feature_verifiers(embed))  # type: ignore[arg-type]
     before = len(engine.used)
     for number, text in enumerate(ON_ONE_SUBJECT):
         await asked(answerer, Question(text, id=f"s{number}"))

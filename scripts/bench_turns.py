@@ -36,6 +36,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
+from bot.answering.verification.verifier import feature_verifiers
 from bot.apology import apology
 from bot.ledger import open_ledger
 from bot.settings import load
@@ -324,7 +325,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 async def paths(url: str) -> dict[str, Any]:
     """One question at a time: envelope → engine, and sentence → Slack."""
     engine = ZeroLatency()
-    answerer = Noting(Answerer(fixed_search, engine, no_embedder), gap_s=0.0)
+    answerer = Noting(Answerer(fixed_search, engine, feature_verifiers(no_embedder)), gap_s=0.0)
     async with kvasir(url, answerer):
         await bench(url, 20, window=1)
         told = await bench(url, 200, window=1)
@@ -344,7 +345,7 @@ async def paths(url: str) -> dict[str, Any]:
 async def rates(turns: int, baseline_turns: int) -> dict[str, Any]:
     """Turns a second of both bots, on the same loopback Slack."""
     async with slack() as url:
-        answerer = Answerer(fixed_search, ZeroLatency(), no_embedder)
+        answerer = Answerer(fixed_search, ZeroLatency(), feature_verifiers(no_embedder))
         async with kvasir(url, answerer):
             await bench(url, WINDOW)
             ours = await bench(url, turns)
@@ -365,7 +366,7 @@ async def memory(turns: int) -> dict[str, Any]:
     """Resident memory of this process over many turns."""
     process = psutil.Process()
     seen: list[float] = []
-    async with slack() as url, kvasir(url, Answerer(fixed_search, ZeroLatency(), no_embedder)):
+    async with slack() as url, kvasir(url, Answerer(fixed_search, ZeroLatency(), feature_verifiers(no_embedder))):
         await bench(url, min(500, turns))
         for _ in range(10):
             seen.append(process.memory_info().rss / 1e6)
@@ -385,7 +386,7 @@ async def with_knowledge(turns: int) -> dict[str, Any]:
         environ = {**os.environ, "KVASIR_HOME": f"{folder}/home"}
         async with library_of(load(environ, Path(folder))) as library, slack() as url:
             await library.refresh()
-            async with kvasir(url, Answerer(library.search, ZeroLatency(), library.embed_queries)):
+            async with kvasir(url, Answerer(library.search, ZeroLatency(), feature_verifiers(library.embed_queries))):
                 await bench(url, 2)
                 told = await bench(url, turns)
     return {"turns_per_s": round(turns / told["seconds"], 2), "chunks": CHUNKS}

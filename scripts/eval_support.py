@@ -22,9 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretch_cosines, weigh
 from bot.answering.sentences import sentences, unwrap
-from bot.answering.support import WEIGHTS_ACROSS, WEIGHTS_SAME, Embed, Weights
+from bot.answering.verification.embedding_cache import Embed
+from bot.answering.verification.features import FEATURES, compute_features
+from bot.answering.verification.passages import (
+    analyse_passage,
+    analyse_sentence,
+    contains_literally,
+    stretch_similarities,
+)
+from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME, Weights
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 
@@ -101,9 +108,9 @@ async def measure(rows: Sequence[dict[str, Any]], embed: Embed) -> list[Pair]:
 
 def _pair(row: dict[str, Any], vector: dict[str, NDArray[np.float32]]) -> Pair:
     singles = np.stack([vector[text] for text in sentences(unwrap(row["passage"]))])
-    cosines = stretch_cosines(singles @ vector[row["sentence"]])
-    features = weigh(statement(row["sentence"]), reference(row["passage"]), cosines)
-    literal = says_it_literally(row["sentence"], row["passage"])
+    cosines = stretch_similarities(singles @ vector[row["sentence"]])
+    features = compute_features(analyse_sentence(row["sentence"]), analyse_passage(row["passage"]), cosines)
+    literal = contains_literally(row["passage"], row["sentence"])
     languages = row["passage_lang"], row["sentence_lang"]
     return Pair(row["id"], row.get("of", row["id"]), row["kind"], *languages, row["supported"], literal, features)
 

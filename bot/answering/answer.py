@@ -22,8 +22,8 @@ from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
 from bot.answering.release import Release
 from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece
-from bot.answering.support import Embed, Remembered, Support
 from bot.answering.turn import Stream, Turn
+from bot.answering.verification.interfaces import NewVerifier
 from engine.errors import EngineError
 from engine.interfaces import (
     Again,
@@ -42,21 +42,21 @@ from knowledge.errors import KnowledgeError
 class Answerer:
     """Answers questions. One object serves all turns at once.
 
-    Between them it keeps vectors of passages, and which passages a conversation has been shown.
+    Between them it keeps which passages a conversation has been shown.
     """
 
     def __init__(
         self,
         search: Search,
         engine: ChatEngine,
-        embed: Embed,
+        new_verifier: NewVerifier,
         *,
         still: Still | None = None,
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._embed = Remembered(embed)
+        self._new_verifier = new_verifier
         self._limits = limits or Limits()
         self._now = now
         self._finder = Finder(search, engine, still=still or _nothing, limits=self._limits, now=now)
@@ -105,11 +105,11 @@ class Answerer:
         if why:
             yield Notice(why)
         likeness = None
-        support = turn.support or Support(turn.passages[:QUOTED_PASSAGES], self._embed)
         # Without the embedder, shared words still tell which sentences to quote.
         with suppress(KnowledgeError, TimeoutError):
             async with asyncio.timeout(self._limits.quote_s):
-                likeness = await support.likeness(turn.question)
+                verifier = self._new_verifier()
+                likeness = await verifier.sentence_similarities(turn.question, turn.passages[:QUOTED_PASSAGES])
         text, chosen = quoted(turn.question, turn.passages, likeness)
         turn.cited.update(passage.n for passage in chosen)
         if not turn.shown:
@@ -142,11 +142,11 @@ class Answerer:
         self, turn: Turn, prompt: Prompt, budget: Budget, *, small_model: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
-        support = turn.support = Support(shown, self._embed)
+        verifier = self._new_verifier()
         copies = turn.question if small_model else None
         limit = self._limits.answer_chars
-        said = Stream(lambda: Release(shown, support, limit_chars=limit, copies=copies, said=turn.said))
-        preparing = asyncio.create_task(support.prepare())
+        said = Stream(lambda: Release(shown, verifier, limit_chars=limit, copies=copies, said=turn.said))
+        preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
         failure: Exception | None = None
         within_s = self._limits.small_model_s if small_model else self._limits.answer_s
         events = self._streamed(turn, said, prompt, _sampling(budget, small_model=small_model), preparing, within_s)

@@ -10,11 +10,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.claims import content_words
 from bot.answering.events import Passage
 from bot.answering.foreign import hosts, without_foreign_links
-from bot.answering.quantities import normal
 from bot.answering.sentences import Piece, split, unwrap
+from bot.answering.verification.claims import content_words
+from bot.answering.verification.quantities import normal
 
 QUOTED_PASSAGES = 3
 _WHOLE_CHARS = 700

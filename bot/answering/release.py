@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from bot.answering import citations
-from bot.answering.claims import content_words
 from bot.answering.compose import Composer
 from bot.answering.events import Passage
 from bot.answering.foreign import hosts, without_foreign_links
-from bot.answering.quantities import normal
 from bot.answering.roles import code_is_quoted, role_of
 from bot.answering.sentences import Piece, Splitter
-from bot.answering.support import Support
+from bot.answering.verification.claims import content_words
+from bot.answering.verification.interfaces import AnswerVerifier
+from bot.answering.verification.quantities import normal
 
 End = Literal["repetition", "length", "unsupported"]
 
@@ -46,7 +46,7 @@ class Release:
     def __init__(
         self,
         passages: Sequence[Passage],
-        support: Support,
+        verifier: AnswerVerifier,
         *,
         limit_chars: int,
         copies: str | None = None,
@@ -56,7 +56,7 @@ class Release:
 
         Args:
             passages: what may be cited.
-            support: the same passages, for checking.
+            verifier: has the same passages.
             limit_chars: of what the model writes.
             copies: the question, if the model is too small to say things in words of its own: then only sentences in
                 the passages' words are let out that say more than the question, and the first few that do not end it.
@@ -67,7 +67,7 @@ class Release:
         self._passages = {passage.n: passage for passage in passages}
         self._hosts = hosts(passages, said)
         self._all_text = "\n".join(passage.text for passage in passages)
-        self._support = support
+        self._verifier = verifier
         self._limit_chars = limit_chars
         self._splitter = Splitter()
         self._composer = Composer()
@@ -162,8 +162,8 @@ class Release:
 
     async def _claim(self, piece: Piece, cited: Sequence[int]) -> str:
         known = [n for n in cited if n in self._passages]
-        verdict = await self._support.check(plain(piece.text), known)
-        if not verdict.supported or not self._copied(plain(piece.text), verdict.passages):
+        verdict = await self._verifier.verify(plain(piece.text), known)
+        if verdict.kind != "supported" or not self._copied(plain(piece.text), verdict.passages):
             self.dropped += 1
             self._composer.drop(piece)
             if self._copies is not None and not self.kept and self.dropped >= _HOPELESS:

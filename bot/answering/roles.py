@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from bot.answering.claims import claims
-from bot.answering.evidence import figures
 from bot.answering.sentences import Piece
+from bot.answering.verification.claims import claims
+from bot.answering.verification.quantities import figures
 
 Role = Literal["claim", "bridge", "decline", "code", "space", "empty"]
 """A ``bridge`` leads to something (a heading, "Here is how:", the head of a table) and is shown only if that is shown;

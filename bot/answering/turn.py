@@ -10,7 +10,6 @@ from bot.answering.language import Tongue
 from bot.answering.policy import Looked
 from bot.answering.release import Release
 from bot.answering.route import WebRoute, route
-from bot.answering.support import Support
 from engine.interfaces import Done
 from knowledge.interfaces import SearchResult
 
@@ -28,7 +27,6 @@ class Turn:
     route: Route = "unknown"
     cited: set[int] = field(default_factory=set)
     shown: bool = False
-    support: Support | None = None
     answerable: bool = True
     """Whether the search found what may answer it."""
     trouble: str = ""

@@ -13,10 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.answering.answer import Answerer
-from bot.answering.claims import content_words
 from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Question, Sources, Text, Thinking
 from bot.answering.limits import Limits
-from bot.answering.quantities import normal
+from bot.answering.verification.claims import content_words
+from bot.answering.verification.quantities import normal
+from bot.answering.verification.verifier import feature_verifiers
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
 from knowledge.interfaces import Hit, Live, SearchResult, WebLook
 
@@ -172,7 +173,7 @@ def ask() -> Ask:
         **more: Any,
     ) -> Heard:
         search = search or FoundSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
-        answerer = Answerer(search, engine or ScriptedEngine(), embed, limits=limits)
+        answerer = Answerer(search, engine or ScriptedEngine(), feature_verifiers(embed), limits=limits)
         asked = Question(question, history=tuple(history), id="turn-1", **more)
         return Heard([event async for event in answerer.answer(asked)])
 
@@ -187,6 +188,7 @@ def room() -> Any:
         engine = ScriptedEngine
         search = FoundSearch
         embed = staticmethod(bag_of_words)
+        new_verifier = staticmethod(feature_verifiers(bag_of_words))
         words = staticmethod(words)
         hit = staticmethod(hit)
         absent = Status(State.ABSENT)

@@ -52,7 +52,7 @@ async def test_sentences_come_before_the_answer_has_ended(room: Any) -> None:
         yield Content(ALSO[2:])
         yield Done("stop")
 
-    answerer = Answerer(room.search([room.hit(room.leave)]), room.engine(script), room.embed)
+    answerer = Answerer(room.search([room.hit(room.leave)]), room.engine(script), room.new_verifier)
     texts = []
     async with aclosing(answerer.answer(Question("How many days of leave?"))) as events:
         async for event in events:
@@ -121,7 +121,7 @@ async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: A
 
 async def test_readers_reach_the_search(room: Any) -> None:
     search = room.search([])
-    answerer = Answerer(search, room.engine(), room.embed)
+    answerer = Answerer(search, room.engine(), room.new_verifier)
     _ = [event async for event in answerer.answer(Question("Secret?", readers=frozenset({"U1", "U2"})))]
     assert search.queries[0][1] == {"U1", "U2"}
 
@@ -172,7 +172,7 @@ async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
         del query
         await asyncio.Event().wait()
 
-    answerer = Answerer(never, room.engine(), room.embed, limits=Limits(search_s=0.01))
+    answerer = Answerer(never, room.engine(), room.new_verifier, limits=Limits(search_s=0.01))
     events = [event async for event in answerer.answer(Question("How long?"))]
     assert "within 0.01 s" in events[0].text  # type: ignore[union-attr]
     assert isinstance(events[-1], Finished)
@@ -395,7 +395,7 @@ async def test_closing_after_any_event_closes_the_stream(room: Any) -> None:
     script = [Reasoning("Hm."), *room.words(f"{GOOD} {ALSO}")]
     for stop_after in range(1, 6):
         engine = room.engine(script)
-        answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed)
+        answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
         seen = 0
         async with aclosing(answerer.answer(Question("How many days?"))) as events:
             async for _ in events:
@@ -409,7 +409,7 @@ async def test_cancelling_at_any_step_closes_the_stream_and_leaves_no_task(room:
     """Let the answer run for N turns of the loop, cancel it, and look for what is left."""
     for turns in range(60):
         engine = room.engine([Reasoning("Hm."), *room.words(f"{GOOD} {ALSO}")])
-        answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed)
+        answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
 
         async def consume(answerer: Answerer = answerer) -> None:
             async with aclosing(answerer.answer(Question("How many days?"))) as events:
@@ -439,7 +439,7 @@ async def test_a_question_in_line_is_told_where_it_stands_and_its_wait_is_not_th
 
     engine = room.engine(script)
     limits = Limits(first_token_s=0.2, answer_s=0.2)
-    answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed, limits=limits)
+    answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier, limits=limits)
     asked = Question("How many days of leave?", person="U1", conversation="T-C-1")
     events = [event async for event in answerer.answer(asked)]
     assert [event.text for event in events if isinstance(event, InLine)] == [
@@ -467,7 +467,7 @@ async def test_an_answer_that_begins_anew_elsewhere_is_shown_once(room: Any) -> 
         yield Done("stop")
 
     engine = room.engine(script)
-    answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.embed)
+    answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
     events = [event async for event in answerer.answer(Question("How many days of leave?"))]
     assert "".join(event.markdown for event in events if isinstance(event, Text)) == f"{GOOD} [1] {ALSO} [1]"
     assert shown == [False, True]

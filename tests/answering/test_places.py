@@ -100,7 +100,7 @@ async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -
         return frozenset(allowed) & frozenset(chunks)
 
     engine = room.engine(room.words("Text of a. [1]"))
-    answerer = Answerer(search, engine, room.embed, still=still)
+    answerer = Answerer(search, engine, room.new_verifier, still=still)
     history: list[Exchange] = []
     numbers: list[list[tuple[int, str]]] = []
     for question in (

@@ -11,7 +11,7 @@ from bot.answering.events import Passage
 from bot.answering.release import Release, loops, plain
 from bot.answering.roles import code_is_quoted, role_of
 from bot.answering.sentences import Piece
-from bot.answering.support import Support
+from bot.answering.verification.verifier import FeatureVerifier
 
 GUIDE = (
     "A source is a table in kvasir.toml with a name and a kind.\n\n"
@@ -25,9 +25,9 @@ async def released(room: Any, text: str, *, size: int = 7) -> tuple[str, Release
         Passage(1, "docs", "g.md", "Guide", "Sources", None, GUIDE),
         Passage(2, "docs", "l.md", "L", "", None, room.leave),
     ]
-    support = Support(passages, room.embed)
-    await support.prepare()
-    release, shown = Release(passages, support, limit_chars=5000), []
+    verifier = FeatureVerifier(room.embed)
+    await verifier.prepare(passages)
+    release, shown = Release(passages, verifier, limit_chars=5000), []
     for start in range(0, len(text), size):
         shown += await release.check(release.take(text[start : start + size]))
     shown += await release.check(release.last())

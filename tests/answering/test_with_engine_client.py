@@ -47,7 +47,7 @@ class Connected:
 async def wire(room: Any) -> AsyncIterator[tuple[FakeSglang, Answerer]]:
     async with fake_sglang() as fake:
         client = EngineClient(Endpoint(url=fake.url, api_key=None, model=fake.model, thinks=True))
-        yield fake, Answerer(room.search([room.hit(room.leave)]), Connected(client), room.embed)
+        yield fake, Answerer(room.search([room.hit(room.leave)]), Connected(client), room.new_verifier)
         await client.close()
 
 

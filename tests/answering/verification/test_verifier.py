@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from bot.answering.events import Passage
-from bot.answering.evidence import FEATURES
-from bot.answering.support import WEIGHTS_ACROSS, WEIGHTS_SAME, Remembered, Support
+from bot.answering.verification.embedding_cache import EmbeddingCache
+from bot.answering.verification.features import FEATURES
+from bot.answering.verification.verifier import FeatureVerifier
+from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 PAIRS = ROOT / "tests" / "data" / "support_pairs.jsonl"
 
 
@@ -37,55 +39,55 @@ def script() -> ModuleType:
     return module
 
 
-async def supporting(texts: list[str], embed: Any) -> Support:
-    support = Support([passage(n, text) for n, text in enumerate(texts, 1)], embed)
-    await support.prepare()
-    return support
+async def verifier_of(texts: list[str], embed: Any) -> FeatureVerifier:
+    verifier = FeatureVerifier(embed)
+    await verifier.prepare([passage(n, text) for n, text in enumerate(texts, 1)])
+    return verifier
 
 
-async def test_the_passage_that_bears_out_is_named_whatever_the_model_named(room: Any) -> None:
-    support = await supporting([room.expenses, room.leave], room.embed)
+async def test_the_supporting_passage_is_named_even_if_the_model_cites_another(room: Any) -> None:
+    verifier = await verifier_of([room.expenses, room.leave], room.embed)
     sentence = "Employees get 25 days of paid annual leave per calendar year."
-    assert (await support.check(sentence)).passages == (2,)
-    assert (await support.check(sentence, cited=[1])).passages == (2,)
-    assert (await support.check(sentence, cited=[2])).passages == (2,)
+    assert (await verifier.verify(sentence)).passages == (2,)
+    assert (await verifier.verify(sentence, cited=[1])).passages == (2,)
+    assert (await verifier.verify(sentence, cited=[2])).passages == (2,)
 
 
-async def test_of_two_that_bear_out_the_named_one_is_taken(room: Any) -> None:
-    support = await supporting([room.leave, room.leave], room.embed)
+async def test_of_two_supporting_passages_the_cited_one_is_named(room: Any) -> None:
+    verifier = await verifier_of([room.leave, room.leave], room.embed)
     sentence = "Employees receive 25 days of paid annual leave per calendar year."
-    assert (await support.check(sentence)).passages == (1,)
-    assert (await support.check(sentence, cited=[2])).passages == (2,)
+    assert (await verifier.verify(sentence)).passages == (1,)
+    assert (await verifier.verify(sentence, cited=[2])).passages == (2,)
 
 
 async def test_a_wrong_number_is_not_supported(room: Any) -> None:
-    support = await supporting([room.leave], room.embed)
-    verdict = await support.check("Employees receive 35 days of paid annual leave per calendar year.")
-    assert not verdict.supported
+    verifier = await verifier_of([room.leave], room.embed)
+    verdict = await verifier.verify("Employees receive 35 days of paid annual leave per calendar year.")
+    assert verdict.kind == "unsupported"
     assert verdict.passages == ()
 
 
-async def test_vectors_are_remembered_and_the_oldest_forgotten(room: Any) -> None:
+async def test_vectors_are_cached_and_the_oldest_forgotten(room: Any) -> None:
     asked: list[list[str]] = []
 
     async def embed(texts: Any) -> Any:
         asked.append(list(texts))
         return await room.embed(texts)
 
-    remembered = Remembered(embed, texts=3)
-    first = await remembered(["one", "two", "one"])
+    cached = EmbeddingCache(embed, texts=3)
+    first = await cached(["one", "two", "one"])
     assert (first == await room.embed(["one", "two", "one"])).all()
-    await remembered(["two", "three"])
-    await remembered(["four"])
-    await remembered(["two", "one"])
+    await cached(["two", "three"])
+    await cached(["four"])
+    await cached(["two", "one"])
     assert asked == [["one", "two"], ["three"], ["four"], ["one"]]
-    assert (await remembered([])).shape[0] == 0
+    assert (await cached([])).shape[0] == 0
 
 
 async def test_empty_passages_support_nothing(room: Any) -> None:
-    support = await supporting(["", "  \n"], room.embed)
-    assert not (await support.check("Anything at all.")).supported
-    assert await support.likeness("Anything?") == {}
+    verifier = await verifier_of(["", "  \n"], room.embed)
+    assert (await verifier.verify("Anything at all.")).kind == "unsupported"
+    assert await verifier.sentence_similarities("Anything?", [passage(1, "")]) == {}
 
 
 def test_every_feature_has_a_weight_on_its_side_of_zero() -> None:

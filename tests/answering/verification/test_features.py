@@ -7,15 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.evidence import FEATURES, reference, says_it_literally, statement, stretch_cosines, stretches, weigh
-from bot.answering.lexicon import concepts
-from bot.answering.quantities import normal
+from bot.answering.verification.features import FEATURES, compute_features
+from bot.answering.verification.lexicon import concepts
+from bot.answering.verification.passages import (
+    analyse_passage,
+    analyse_sentence,
+    contains_literally,
+    split_stretches,
+    stretch_similarities,
+)
+from bot.answering.verification.quantities import normal
 
 
 def against(sentence: str, passage: str) -> set[str]:
     """Return the names of the features that speak against a sentence."""
-    likeness = np.full(len(stretches(passage)), 0.9, np.float32)
-    values = weigh(statement(sentence), reference(passage), likeness)
+    likeness = np.full(len(split_stretches(passage)), 0.9, np.float32)
+    values = compute_features(analyse_sentence(sentence), analyse_passage(passage), likeness)
     return {name for name, value in zip(FEATURES[3:], values[3:], strict=True) if value}
 
 
@@ -73,31 +80,33 @@ def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: s
 
 def test_the_title_counts_as_said() -> None:
     likeness = np.full(1, 0.9, np.float32)
-    values = weigh(statement("A VPN session ends."), reference("A session ends.", "VPN guide"), likeness)
+    values = compute_features(
+        analyse_sentence("A VPN session ends."), analyse_passage("A session ends.", "VPN guide"), likeness
+    )
     assert values[FEATURES.index("name")] == 0.0
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=9))
 def test_each_stretch_is_as_alike_as_its_more_alike_half(singles: list[float]) -> None:
     passage = " ".join(f"Sentence number {n}." for n in range(len(singles)))
-    cosines = stretch_cosines(np.array(singles, np.float32))
-    assert len(cosines) == len(stretches(passage)) == 2 * len(singles) - 1
-    assert sum(reference(passage).single) == len(singles)
+    cosines = stretch_similarities(np.array(singles, np.float32))
+    assert len(cosines) == len(split_stretches(passage)) == 2 * len(singles) - 1
+    assert sum(analyse_passage(passage).single) == len(singles)
     assert list(cosines[len(singles) :]) == [max(pair) for pair in pairwise(cosines[: len(singles)])]
 
 
 def test_two_passages_bear_out_together_what_neither_does_alone() -> None:
-    one, other = reference("Tea costs 2 euros."), reference("Coffee costs 3 euros.")
-    sentence = statement("Tea costs 2 euros and coffee 3 euros.")
+    one, other = analyse_passage("Tea costs 2 euros."), analyse_passage("Coffee costs 3 euros.")
+    sentence = analyse_sentence("Tea costs 2 euros and coffee 3 euros.")
     number = FEATURES.index("number")
-    assert weigh(sentence, one, np.full(1, 0.9, np.float32))[number] == 1.0
-    assert weigh(sentence, one + other, np.full(2, 0.9, np.float32))[number] == 0.0
+    assert compute_features(sentence, one, np.full(1, 0.9, np.float32))[number] == 1.0
+    assert compute_features(sentence, one + other, np.full(2, 0.9, np.float32))[number] == 0.0
 
 
 def test_a_literal_sentence_is_known_whatever_its_white_space() -> None:
-    assert says_it_literally("Keep  it\ncold.", "First, keep it cold. Then shake.")
-    assert not says_it_literally("Keep it warm.", "Keep it cold.")
-    assert says_it_literally("请保持冷藏", "打开后，请保持冷藏。")
+    assert contains_literally("First, keep it cold. Then shake.", "Keep  it\ncold.")
+    assert not contains_literally("Keep it cold.", "Keep it warm.")
+    assert contains_literally("打开后，请保持冷藏。", "请保持冷藏")
 
 
 def test_the_lexicon_meets_across_languages() -> None:
@@ -108,8 +117,10 @@ def test_the_lexicon_meets_across_languages() -> None:
 
 @given(st.text(max_size=120), st.text(min_size=1, max_size=300))
 def test_any_texts_can_be_compared(sentence: str, passage: str) -> None:
-    found = stretches(passage)
+    found = split_stretches(passage)
     if found:
-        values = weigh(statement(sentence), reference(passage), np.full(len(found), 0.8, np.float32))
+        values = compute_features(
+            analyse_sentence(sentence), analyse_passage(passage), np.full(len(found), 0.8, np.float32)
+        )
         assert values.shape == (len(FEATURES),)
         assert np.isfinite(values).all()

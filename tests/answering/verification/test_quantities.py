@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.quantities import mentions, normal
+from bot.answering.verification.quantities import mentions, normal
 
 
 def stated(sentence: str, passage: str) -> bool:

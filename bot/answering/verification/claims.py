@@ -13,9 +13,9 @@ from importlib import resources
 
 import snowballstemmer
 
-from bot.answering.quantities import Mention, mentions, normal
+from bot.answering.verification.quantities import Mention, mentions, normal
 
-_HERE = resources.files("bot.answering")
+_HERE = resources.files("bot.answering.verification")
 
 
 @cache

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from bot.answering.claims import carries_meaning, content_sequence, stem
-from bot.answering.quantities import normal
+from bot.answering.verification.claims import carries_meaning, content_sequence, stem
+from bot.answering.verification.quantities import normal
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")
 _ALIKE, _ALIGNED_TOKENS, _WORD_FOR_WORD = 0.7, 120, 0.77

@@ -1,8 +1,35 @@
-"""What ``scripts/eval_support.py --fit`` printed, with the thresholds chosen from its curve."""
+"""The fitted weights: what ``scripts/eval_support.py --fit`` printed, with thresholds chosen from its curve.
+
+The fit uses half of the pairs in ``tests/data/support_pairs.jsonl`` and keeps each weight on its side of zero: no
+similarity counts against a sentence and no contradiction for it.
+"""
 
 from __future__ import annotations
 
-SAME: tuple[float, dict[str, float], float] = (
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.answering.verification.features import FEATURES
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A logistic model."""
+
+    bias: float
+    of: dict[str, float]
+    threshold: float
+    """The probability from which a sentence counts as supported."""
+
+    def probability(self, features: NDArray[np.float64]) -> float:
+        """Return the probability that the passage bears the sentence out."""
+        total = self.bias + float(features @ np.array([self.of[name] for name in FEATURES]))
+        return float(1.0 / (1.0 + np.exp(-total)))
+
+
+WEIGHTS_SAME = Weights(
     -28.65,
     {
         "cosine": 31.456,
@@ -32,7 +59,7 @@ SAME: tuple[float, dict[str, float], float] = (
     },
     0.65,
 )
-ACROSS: tuple[float, dict[str, float], float] = (
+WEIGHTS_ACROSS = Weights(
     -25.557,
     {
         "cosine": 29.295,

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.claims import Claims, claims
-from bot.answering.language import language_of
-from bot.answering.lexicon import Concept, concepts
-from bot.answering.quantities import Mention, normal
-from bot.answering.sentences import sentences, unwrap
-from bot.answering.wordorder import alignment, disorder, known_words, substituted, swapped
+from bot.answering.verification.claims import Claims
+from bot.answering.verification.lexicon import Concept
+from bot.answering.verification.passages import AnalysedPassage, AnalysedSentence, AnalysedText
+from bot.answering.verification.quantities import Mention, figures, normal
+from bot.answering.verification.word_order import alignment, disorder, known_words, substituted, swapped
 
 FEATURES = (
     "cosine",
@@ -48,7 +44,7 @@ FEATURES = (
     "substituted",
     "count",
 )
-"""What ``weigh`` returns, in order; the first three speak for a sentence, the others against it.
+"""What ``compute_features`` returns, in order; the first three speak for a sentence, the others against it.
 
 cosine        likeness to the passage's best stretch (one sentence or two together), 0 to 1
 overlap       share of the sentence's words, numbers and names found in that stretch
@@ -77,47 +73,6 @@ count         "one approval" where the passage counts another number of them
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A text with what it claims and names."""
-
-    text: str
-    claims: Claims
-    names: frozenset[Concept]
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A sentence or a stretch of one or two, with its parts."""
-
-    whole: Part
-    clauses: tuple[Part, ...]
-    segments: tuple[Part, ...]
-    chinese: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A passage, ready for comparing: its stretches in the order of their vectors."""
-
-    whole: Part
-    stretches: tuple[Statement, ...]
-    single: tuple[bool, ...]
-    """Whether each stretch is one sentence, not two together."""
-    chinese: bool
-
-    def __add__(self, other: Reference) -> Reference:
-        """Return what both say together; the order of stretches is this one's, then the other's."""
-        whole = part(f"{self.whole.text}\n{other.whole.text}")
-        return Reference(whole, self.stretches + other.stretches, self.single + other.single, self.chinese)
-
-
-_CLAUSE_END = re.compile(
-    r"(?<=[,;:，；。：])\s*|(?<=[.!?])\s+|\s(?=(?:and|but|while|unless|except|until)\s)|(?=而(?!且)|但是?|否则)"
-)
-_SEGMENT_END = re.compile(r"(?<=[;；。])\s*|(?<=[.!?])\s+")
-_BARE = " ,;:，；。：、.!?"
-_IDEOGRAPH = re.compile(r"[㐀-鿿]")
 _COSINE_ENOUGH, _COSINE_ENOUGH_ACROSS, _OVERLAP_ENOUGH = 0.90, 0.86, 0.4
 """Likeness counts up to where unrelated texts end (98 % of them are below). Above, it says nothing more: a sentence
 with one word changed is more alike to its passage than a good paraphrase."""
@@ -127,44 +82,9 @@ _ONE_OF = re.compile(r"\b(?:one|a single|single) ([a-z]+)")
 _SOME_OF = re.compile(r"\b(?:two|three|four|five|six|both|[2-9]|\d\d+) (?:[a-z]+ )?([a-z]+?)s\b")
 
 
-@lru_cache(maxsize=8192)
-def part(text: str) -> Part:
-    """Take a text apart."""
-    taken = claims(text)
-    return Part(text, taken, concepts(taken.bare))
-
-
-@lru_cache(maxsize=4096)
-def statement(text: str) -> Statement:
-    """Take a sentence or stretch apart, clause by clause."""
-    clauses, segments = _parts(text, _CLAUSE_END), _parts(text, _SEGMENT_END)
-    return Statement(part(text), clauses, segments, language_of(text) == "zh")
-
-
-def stretches(passage: str) -> list[str]:
-    """Return a passage's sentences, then its neighbouring sentences two by two."""
-    singles = sentences(unwrap(passage))
-    glue = "" if _IDEOGRAPH.search(passage) else " "
-    return singles + [glue.join(pair) for pair in pairwise(singles)]
-
-
-def stretch_cosines(singles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the likeness of a sentence to each stretch of a passage, from that to its single sentences.
-
-    Two sentences together count as the more alike of the two: embedding them as well would double the time.
-    """
-    return np.concatenate([singles, np.maximum(singles[:-1], singles[1:])])
-
-
-def reference(passage: str, path: str = "") -> Reference:
-    """Prepare a passage; ``path`` (its title and heading) counts as said by it."""
-    texts = stretches(passage)
-    whole = part(f"{path}\n{passage}" if path else passage)
-    single = tuple(2 * number <= len(texts) for number in range(len(texts)))
-    return Reference(whole, tuple(statement(text) for text in texts), single, language_of(passage) == "zh")
-
-
-def weigh(sentence: Statement, passage: Reference, cosines: NDArray[np.float32]) -> NDArray[np.float64]:
+def compute_features(
+    sentence: AnalysedSentence, passage: AnalysedPassage, cosines: NDArray[np.float32]
+) -> NDArray[np.float64]:
     """Return the features of ``FEATURES`` for a sentence and a passage.
 
     Args:
@@ -198,44 +118,16 @@ def weigh(sentence: Statement, passage: Reference, cosines: NDArray[np.float32])
     return np.array([float(values[name]) for name in FEATURES])
 
 
-def says_it_literally(sentence: str, passage: str) -> bool:
-    """Tell whether a passage holds a sentence word for word, white space and final stops aside."""
-    return _letters(sentence) in _letters(passage)
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"\s+", "", normal(text)).strip(_BARE)
-
-
-def _parts(text: str, end: re.Pattern[str]) -> tuple[Part, ...]:
-    """Cut a text; what carries no meaning of its own stays with what comes before it."""
-    merged: list[str] = []
-    for piece in end.split(text):
-        if not piece or not piece.strip(_BARE):
-            continue
-        bare = part(piece)
-        if merged and not bare.claims.words and not bare.names:
-            merged[-1] += f" {piece}"
-        else:
-            merged.append(piece)
-    return tuple(part(piece) for piece in merged)
-
-
-def _singles(passage: Reference) -> Iterable[Statement]:
+def _singles(passage: AnalysedPassage) -> Iterable[AnalysedSentence]:
     return (stretch for stretch, single in zip(passage.stretches, passage.single, strict=True) if single)
 
 
-def _clauses(passage: Reference) -> list[Part]:
+def _clauses(passage: AnalysedPassage) -> list[AnalysedText]:
     return [clause for stretch in _singles(passage) for clause in stretch.clauses]
 
 
-def _segments(passage: Reference) -> list[Part]:
+def _segments(passage: AnalysedPassage) -> list[AnalysedText]:
     return [segment for stretch in _singles(passage) for segment in stretch.segments]
-
-
-def figures(found: Iterable[Mention]) -> list[Mention]:
-    """Return the numbers that are figures by themselves, without "a month"."""
-    return [mention for mention in found if not mention.each]
 
 
 def _meets(mention: Mention, others: Iterable[Mention]) -> bool:
@@ -243,7 +135,7 @@ def _meets(mention: Mention, others: Iterable[Mention]) -> bool:
 
 
 def _best_stretch(
-    sentence: Statement, passage: Reference, cosines: NDArray[np.float32], *, across: bool
+    sentence: AnalysedSentence, passage: AnalysedPassage, cosines: NDArray[np.float32], *, across: bool
 ) -> tuple[int, float]:
     """Return the stretch that speaks of the same most likely, and the overlap with it."""
     overlaps = [_overlap(sentence.whole, stretch.whole, across=across) for stretch in passage.stretches]
@@ -253,7 +145,7 @@ def _best_stretch(
     return index, overlaps[index]
 
 
-def _overlap(one: Part, other: Part, *, across: bool) -> float:
+def _overlap(one: AnalysedText, other: AnalysedText, *, across: bool) -> float:
     here, there = one.claims, other.claims
     numbers, literal = figures(here.numbers), here.identifiers | here.names
     shared = len(one.names & other.names) + sum(_meets(number, there.numbers) for number in numbers)
@@ -264,7 +156,7 @@ def _overlap(one: Part, other: Part, *, across: bool) -> float:
     return shared / max(1, total)
 
 
-def _missing(here: Part, there: Part) -> dict[str, bool]:
+def _missing(here: AnalysedText, there: AnalysedText) -> dict[str, bool]:
     numbers = figures(here.claims.numbers)
     return {
         "number": any(not _meets(number, there.claims.numbers) for number in numbers),
@@ -294,12 +186,14 @@ def _exclusion(here: Collection[Concept], there: Collection[Concept], stretch: C
     }
 
 
-def _common(one: Part, other: Part, *, across: bool) -> int:
+def _common(one: AnalysedText, other: AnalysedText, *, across: bool) -> int:
     words = 0 if across else len(one.claims.words & other.claims.words)
     return words + len(one.names & other.names)
 
 
-def _binding(mine: Sequence[Part], theirs: Sequence[Part], passage: Part, *, across: bool) -> float:
+def _binding(
+    mine: Sequence[AnalysedText], theirs: Sequence[AnalysedText], passage: AnalysedText, *, across: bool
+) -> float:
     """Return how much better a number's or code's surroundings fit a part of the passage that has another one.
 
     This is what shows that two figures were swapped: each is in the passage, but not with these words.
@@ -364,5 +258,5 @@ def _other_rate(mine: Claims, theirs: Claims) -> bool:
     return bool(mine.rates - theirs.rates - theirs.loose_rates) and bool(theirs.rates - mine.rates - mine.loose_rates)
 
 
-def _counted(pattern: re.Pattern[str], text: Part) -> set[str]:
+def _counted(pattern: re.Pattern[str], text: AnalysedText) -> set[str]:
     return {word.rstrip("s") for word in pattern.findall(text.claims.text)}

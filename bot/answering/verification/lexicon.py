@@ -43,7 +43,7 @@ def concepts(text: str) -> frozenset[Concept]:
 @cache
 def _lexicon() -> _Lexicon:
     names: dict[str, set[Concept]] = {}
-    for line in resources.files("bot.answering").joinpath("lexicon.txt").read_text("utf-8").splitlines():
+    for line in resources.files("bot.answering.verification").joinpath("lexicon.txt").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             _read(line, names)
     _close(names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 PLAIN = "plain"
@@ -183,6 +183,11 @@ def mentions(text: str) -> tuple[Mention, ...]:
         if not any(mention.start < other.end and other.start < mention.end for other in found):
             found.append(mention)
     return tuple(sorted(found, key=lambda mention: mention.start))
+
+
+def figures(found: Iterable[Mention]) -> list[Mention]:
+    """Return the numbers that are figures by themselves, without "a month"."""
+    return [mention for mention in found if not mention.each]
 
 
 def _candidates(text: str) -> Iterator[Mention]:
