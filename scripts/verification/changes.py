@@ -1,0 +1,155 @@
+"""Changes made by code to supported sentences, so that their passages no longer support them.
+
+``other document`` keeps the sentence and takes the passages of another item of the set. ``number`` puts in a number
+that the passages lack, ``other number`` one that they state of something else; ``name`` and ``other name`` likewise.
+``negation`` adds or removes one. ``swap`` exchanges two names of the sentence. ``side`` turns a word into its opposite.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from scripts.verification.sets import Pair
+
+_NUMBER = re.compile(r"(?<![\w.,:/-])\d{1,3}(?:,\d{3})+|(?<![\w.,:/-])\d+(?:\.\d+)?(?![\w,:/-]*\d)")
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: (?:of (?:the )?)?[A-Z][a-z]+)*")
+_AUXILIARY = re.compile(
+    r"\b(is|are|was|were|can|will|would|could|should|must|may|has been|have been|had been)\b(?! not\b|n't)"
+)
+_NOT = re.compile(
+    r"\b(is|are|was|were|can|will|would|could|should|must|may|do|does|did|has|have|had)(?: not|n't)\b|\bcannot\b"
+)
+_ZH_AFFIRMED = re.compile(r"(?<![不没别可但只还就总凡若于倒])(是|可以|能够|会|允许|需要|属于|包括|支持)(?![否的])")
+_ZH_DENIED = re.compile(r"不(?=是|可以|能|会|允许|需要|属于|包括|支持)|没(?=有)")
+_SIDES = (
+    "before/after", "more/less", "first/last", "increase/decrease", "increased/decreased", "higher/lower",
+    "largest/smallest", "most/least", "north/south", "east/west", "northern/southern", "eastern/western", "early/late",
+    "above/below", "minimum/maximum", "male/female", "rise/fall", "won/lost", "enabled/disabled", "required/optional",
+    "public/private", "inside/outside", "always/never", "all/none", "older/younger", "open/closed", "includes/excludes",
+    "positive/negative", "internal/external", "upper/lower", "left/right", "hot/cold", "buy/sell", "buyer/seller",
+    "之前/之后", "以前/以后", "增加/减少", "最大/最小", "最高/最低", "最早/最晚", "第一/最后", "以上/以下", "东部/西部",
+    "南部/北部", "上升/下降", "允许/禁止", "公开/私有", "多于/少于", "高于/低于", "男/女", "成功/失败", "开启/关闭",
+    "提高/降低",
+)  # fmt: skip
+_OPPOSITE = {word: other for pair in _SIDES for word, other in (pair.split("/"), pair.split("/")[::-1])}
+_SIDE = re.compile(
+    "|".join(rf"\b{word}\b" if word.isascii() else word for word in sorted(_OPPOSITE, key=len, reverse=True))
+)
+
+
+def change(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """Yield what the changes make of the supported pairs."""
+    true = [pair for pair in pairs if pair.label == "supported" and pair.kind == "human"]
+    for place, pair in enumerate(true):
+        if other := _elsewhere(true, place):
+            yield replace(pair, id=f"{pair.id}/other document", passages=other.passages, label="unsupported",
+                          kind="other document", answer="")  # fmt: skip
+        for kind, make in _MAKERS.items():
+            changed = make(pair)
+            if changed and changed != pair.sentence:
+                yield pair.changed(kind, changed)
+
+
+def _elsewhere(true: Sequence[Pair], place: int) -> Pair | None:
+    """Return a pair of the same languages whose passages are others."""
+    mine = true[place]
+    for step in range(1, len(true)):
+        other = true[(place + 7 * step) % len(true)]
+        if (
+            other.language == mine.language
+            and other.passages != mine.passages
+            and (not mine.answer or other.answer != mine.answer)
+        ):
+            return other
+    return None
+
+
+def _passages(pair: Pair) -> str:
+    return " ".join(f"{source.title} {source.text}" for source in pair.passages)
+
+
+def _pick(pair: Pair, found: Sequence[str]) -> str:
+    return found[pair.digest % len(found)] if found else ""
+
+
+def _new_number(pair: Pair) -> str:
+    numbers = _NUMBER.findall(pair.sentence)
+    old = _pick(pair, numbers)
+    if not old:
+        return ""
+    digits = [place for place, char in enumerate(old) if char.isdigit()]
+    text = _passages(pair)
+    for step in range(1, 9):
+        place = digits[-1] if len(digits) < 3 else digits[-1 - step % 2]
+        new = old[:place] + str((int(old[place]) + step) % 10) + old[place + 1 :]
+        if new not in text and new not in numbers and not new.startswith("0"):
+            return re.sub(rf"(?<!\d){re.escape(old)}(?!\d)", new, pair.sentence, count=1)
+    return ""
+
+
+def _other_number(pair: Pair) -> str:
+    mine = _NUMBER.findall(pair.sentence)
+    old = _pick(pair, mine)
+    theirs = sorted({n for n in _NUMBER.findall(_passages(pair)) if n not in mine and len(n) == len(old)})
+    new = _pick(pair, theirs)
+    return re.sub(rf"(?<!\d){re.escape(old)}(?!\d)", new, pair.sentence, count=1) if new else ""
+
+
+_STRANGERS = (
+    "Margaret Lindholm", "Oakvale", "Peter Drummond", "Castleford University", "Brasilia", "Ingrid Solberg", "Nairobi",
+    "Harlan Institute", "Yokohama", "Lake Turkana", "Matteo Ricci Foundation", "Quebec",
+)  # fmt: skip
+
+
+def _new_name(pair: Pair) -> str:
+    old = _pick(pair, [name for name in _NAME.findall(pair.sentence) if name in _passages(pair)])
+    return pair.sentence.replace(old, _pick(pair, _STRANGERS), 1) if old else ""
+
+
+def _other_name(pair: Pair) -> str:
+    mine = _NAME.findall(pair.sentence)
+    old = _pick(pair, [name for name in mine if name in _passages(pair)])
+    theirs = sorted({
+        name
+        for name in _NAME.findall(_passages(pair))
+        if name not in pair.sentence
+        and len(name.split()) == len(old.split())
+        and not set(name.split()) & set(old.split())
+    })  # fmt: skip
+    new = _pick(pair, theirs)
+    return pair.sentence.replace(old, new, 1) if old and new else ""
+
+
+def _swap(pair: Pair) -> str:
+    names = list(dict.fromkeys(_NAME.findall(pair.sentence)))
+    if len(names) < 2 or names[0] in names[1] or names[1] in names[0]:
+        return ""
+    if re.search(rf"{re.escape(names[0])},? (?:and|or) {re.escape(names[1])}|,[^,]*,[^,]* and ", pair.sentence):
+        return ""
+    swapped = pair.sentence.replace(names[0], "\0", 1).replace(names[1], names[0], 1)
+    return swapped.replace("\0", names[1], 1)
+
+
+def _negated(pair: Pair) -> str:
+    if pair.language.endswith("zh"):
+        if _ZH_DENIED.search(pair.sentence):
+            return _ZH_DENIED.sub("", pair.sentence, count=1)
+        return _ZH_AFFIRMED.sub(r"不\1", pair.sentence, count=1)
+    if found := _NOT.search(pair.sentence):
+        return pair.sentence[: found.start()] + (found[1] or "can") + pair.sentence[found.end() :]
+    return _AUXILIARY.sub(lambda match: match[1].replace(" ", " not ", 1) if " " in match[1] else f"{match[1]} not",
+                          pair.sentence, count=1)  # fmt: skip
+
+
+def _other_side(pair: Pair) -> str:
+    return _SIDE.sub(lambda match: _OPPOSITE[match[0]], pair.sentence, count=1)
+
+
+_MAKERS: dict[str, Callable[[Pair], str]] = {
+    "number": _new_number, "other number": _other_number, "name": _new_name, "other name": _other_name,
+    "swap": _swap, "negation": _negated, "side": _other_side,
+}  # fmt: skip
+PLAIN_CHANGES = ("other document", "number", "name", "negation")
+SUBTLE_CHANGES = ("other number", "other name", "swap", "side")

@@ -1,0 +1,262 @@
+"""Loaders: each reads one set as pairs of sentence and passages, labelled by people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bot.answering.sentences import sentences, unwrap
+from scripts.verification.sets import Label, Loader, Pair, Source, draw, read_file, read_lines
+
+_OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "support_pairs.jsonl"
+_MOST = 700
+_FEWEST_CHARS = 6
+_CHATTER = re.compile(
+    r"[我你您咱吗呢吧呀哈嗯哦喔啊？?!！]|不错|喜欢|知道|听说|谢谢|好的|是的|对的|应该|可能|感觉|觉得|希望|推荐|对啊|没错"
+)
+
+
+def load(name: str, folder: Path, most: int = _MOST) -> list[Pair]:
+    """Return at most ``most`` pairs of a set as people labelled them."""
+    return draw((pair for pair in LOADERS[name](folder) if len(pair.sentence) >= _FEWEST_CHARS), most)
+
+
+def _answer(
+    name: str, key: str, text: str, passages: tuple[Source, ...], *, language: str = "en", question: str = ""
+) -> Iterator[Pair]:
+    """Yield the sentences of an answer that a person wrote from the passages; questions are no statements."""
+    for number, sentence in enumerate(sentences(unwrap(text))):
+        if not sentence.rstrip().endswith(("?", "？", ":", "：")):
+            of = f"{name}/{key}"
+            yield Pair(f"{of}/{number}", name, language, passages, sentence, "supported", answer=of, question=question)
+
+
+def _untokenised(text: str) -> str:
+    """Return a text without the spaces of the Penn Treebank's tokens."""
+    text = text.replace("``", '"').replace("''", '"').replace("-LRB-", "(").replace("-RRB-", ")")
+    text = re.sub(r" (?=[,.;:!?%)\]]|n't\b|'(?:s|re|ve|ll|d|m)\b)", "", text)
+    text = re.sub(r"(?<=[(\[$#£]) | (?=')(?=' )", "", text)
+    return re.sub(r"(?<=\w) (?:--|–|-) (?=\w)", "-", text).strip()
+
+
+def _clapnq(folder: Path) -> Iterator[Pair]:
+    for row in read_lines(folder, "clapnq", "annotated_data/dev/clapnq_dev_answerable.jsonl"):
+        passages = tuple(Source(_untokenised(p["text"]), p["title"]) for p in row["passages"])
+        for number, output in enumerate(row["output"][:1]):
+            if output["answer"]:
+                key, text = f"{row['id']}-{number}", _untokenised(output["answer"])
+                yield from _answer("clapnq", key, text, passages, question=row["input"])
+
+
+def _wice(folder: Path) -> Iterator[Pair]:
+    seen = set()
+    for part in ("dev", "test"):
+        path = f"code_and_resources/entailment_inputs/oracle_chunks/claim/{part}.jsonl"
+        for row in read_lines(folder, "wice", path):
+            meta = row["meta"]
+            if meta["id"] not in seen:
+                seen.add(meta["id"])
+                label: Label = "supported" if row["label"] == "supported" else "unsupported"
+                source = Source("\n".join(row["evidence"]), meta["claim_title"])
+                yield Pair(f"wice/{meta['id']}", "wice", "en", (source,), row["claim"], label)
+
+
+def _fever(folder: Path) -> Iterator[Pair]:
+    labels: dict[str, Label] = {"SUPPORTS": "supported", "REFUTES": "contradicted", "NOT ENOUGH INFO": "unsupported"}
+    for part in ("dev", "test"):
+        for number, row in enumerate(read_lines(folder, "fever", f"symmetric_v0.2/fever_symmetric_{part}.jsonl")):
+            source = Source(_untokenised(row.get("evidence") or row["evidence_sentence"]))
+            label = labels[row.get("gold_label") or row["label"]]
+            yield Pair(f"fever/{part}{number}", "fever", "en", (source,), _untokenised(row["claim"]), label)
+
+
+def _mtrag(folder: Path) -> Iterator[Pair]:
+    data = json.loads(
+        read_file(folder, "mtrag", "mtrag-human/evaluations/reference_subset_with_human_evaluations.json")
+    )
+    documents = {document["document_id"]: document for document in data["documents"]}
+    rated = {row["task_id"]: row["annotations"]["faithfulness"] for row in data["evaluations"]
+             if row["model_id"] == "reference"}  # fmt: skip
+    for task in data["tasks"]:
+        votes = [int(vote["value"]) for vote in rated[task["task_id"]].values()]
+        if task["Answerability"] == ["ANSWERABLE"] and statistics.median(votes) == 4:
+            found = [documents[context["document_id"]] for context in task["contexts"]]
+            passages = tuple(Source(_untokenised(one["text"]), one.get("title") or "") for one in found)
+            yield from _answer("mtrag", task["task_id"], task["targets"][0]["text"], passages,
+                               question=task["input"][-1]["text"])  # fmt: skip
+
+
+def _begin(folder: Path) -> Iterator[Pair]:
+    labels: dict[str, Label] = {"Fully attributable": "supported", "Not fully attributable": "not supported"}
+    for path in ("wow/begin_test_wow.tsv", "cmu-dog/begin_dev_cmu.tsv", "topicalchat/begin_dev_tc.tsv"):
+        text = read_file(folder, "begin", path)
+        for number, row in enumerate(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)):
+            if row["begin_label"] in labels and len(sentences(row["response"])) == 1:
+                source = (Source(_untokenised(row["knowledge"])),)
+                yield Pair(f"begin/{path}{number}", "begin", "en", source, _untokenised(row["response"]),
+                           labels[row["begin_label"]], question=row["message"])  # fmt: skip
+
+
+def _qags(folder: Path) -> Iterator[Pair]:
+    for number, row in enumerate(read_lines(folder, "qags", "data/mturk_cnndm.jsonl")):
+        for place, sentence in enumerate(row["summary_sentences"]):
+            yes = sum(vote["response"] == "yes" for vote in sentence["responses"])
+            label: Label = "supported" if 2 * yes > len(sentence["responses"]) else "not supported"
+            yield Pair(f"qags/{number}-{place}", "qags", "en", (Source(row["article"]),), sentence["sentence"], label,
+                       answer=f"qags/{number}")  # fmt: skip
+
+
+_WHICH_IS_RIGHT = re.compile(r"^(?:根据|关于|以下|下列|下面|由|从).*(?:可以?知道?|正确|符合|对的)(?!.*[不错])")
+_ABOUT = re.compile(r"^关于[“\"]?([^，,”\"]{1,12})[”\"]?[，,]|(?:知道|可知)([^，,：:？?什么]{1,8})[：:]?$")
+
+
+def _c3(folder: Path) -> Iterator[Pair]:
+    for part in ("dev", "test"):
+        for (text, *_), questions, key in json.loads(read_file(folder, "c3", f"data/c3-m-{part}.json")):
+            for number, row in enumerate(questions):
+                if not _WHICH_IS_RIGHT.search(row["question"]) or re.search("标题|题目|哪个?词", row["question"]):
+                    continue
+                about = _ABOUT.search(row["question"])
+                subject = (about[1] or about[2] or "") if about else ""
+                for place, option in enumerate(row["choice"]):
+                    label: Label = "supported" if option == row["answer"] else "not supported"
+                    stated = option if option.startswith(subject[:2]) else subject + option
+                    yield Pair(f"c3/{key}-{number}-{place}", "c3", "zh", (Source(text),), f"{stated}。", label,
+                               question=row["question"])  # fmt: skip
+
+
+def _kdconv(folder: Path) -> Iterator[Pair]:
+    for domain in ("film", "music", "travel"):
+        for number, talk in enumerate(json.loads(read_file(folder, "kdconv", f"data/{domain}/test.json"))):
+            for place, message in enumerate(talk["messages"]):
+                told = [a for a in message.get("attrs", ()) if a["attrvalue"] and len(a["attrvalue"]) >= 30]
+                text = message["message"]
+                if told and not _CHATTER.search(text):
+                    sources = tuple(Source(a["attrvalue"], f"{a['name']} {a['attrname']}") for a in told)
+                    asked = talk["messages"][place - 1]["message"] if place else ""
+                    yield from _answer("kdconv", f"{domain}{number}-{place}", text, sources, language="zh",
+                                       question=asked)  # fmt: skip
+
+
+def _ocnli(folder: Path) -> Iterator[Pair]:
+    labels: dict[str, Label] = {"entailment": "supported", "contradiction": "contradicted", "neutral": "unsupported"}
+    for row in read_lines(folder, "ocnli", "data/ocnli/dev.json"):
+        if row["label"] in labels:
+            yield Pair(f"ocnli/{row['id']}", "ocnli", "zh", (Source(row["sentence1"]),), row["sentence2"],
+                       labels[row["label"]])  # fmt: skip
+
+
+def _paragraphs(path: Path) -> list[dict[str, Any]]:
+    data = json.loads(path.read_text("utf-8"))["data"]
+    return [{**paragraph, "title": article.get("title", "")} for article in data for paragraph in article["paragraphs"]]
+
+
+_WH = (
+    (
+        re.compile(r"(?:是)?(?:在)?(?:哪一?年|什么时候|何时|什么时间|哪天|哪一天)"),
+        re.compile(r"\d|[一二三四五六七八九十]"),
+    ),
+    (re.compile(r"(?:谁)"), re.compile(r"^[^，。0-9]{2,12}$")),
+    (re.compile(r"(?:哪里|哪儿|何处|什么地方|哪个地方)"), re.compile(r"^[^，。]{2,20}$")),
+    (re.compile(r"(?<=[是为叫])(?:什么|何)(?=[？?]?$)"), re.compile(r"^[^。]{2,30}$")),
+    (re.compile(r"多少"), re.compile(r"^[\d,.万亿]+$")),
+)
+
+
+def state(question: str, answer: str) -> str:
+    """Return a Chinese question with its answer in the place of the question word, or "" where no rule fits."""
+    for word, fits in _WH:
+        found = word.search(question)
+        if found and fits.search(answer) and len(re.findall(r"什么|谁|哪|多少|何|怎|为什么|几", question)) == 1:
+            lead = "在" if found[0].lstrip("是").startswith("在") else ""
+            stated = question[: found.start()] + lead + answer.strip("。，") + question[found.end() :]
+            return re.sub(r"[？?]$", "", stated.strip()) + "。"
+    return ""
+
+
+def _cmrc(folder: Path) -> Iterator[Pair]:
+    for paragraph in _paragraphs(folder / "cmrc2018" / "cmrc2018_dev.json"):
+        source = (Source(paragraph["context"], paragraph["title"].removeprefix("DEV_")),)
+        asked = {qa["question"]: qa["answers"][0]["text"] for qa in paragraph["qas"]}
+        for qa in paragraph["qas"]:
+            right = asked[qa["question"]]
+            if stated := state(qa["question"], right):
+                pair = Pair(f"cmrc/{qa['id']}", "cmrc", "zh", source, stated, "supported", question=qa["question"])
+                yield pair
+                others = [other for other in asked.values() if not (other in right or right in other)]
+                wrong = [said for other in others if (said := state(qa["question"], other))]
+                if wrong:
+                    yield pair.changed("other answer", wrong[pair.digest % len(wrong)])
+
+
+def _xquad(folder: Path) -> Iterator[Pair]:
+    texts = {language: _paragraphs(folder / "xquad" / f"xquad.{language}.json") for language in ("en", "zh")}
+    for here, there in (("en", "zh"), ("zh", "en")):
+        for number, (mine, other) in enumerate(zip(texts[here], texts[there], strict=True)):
+            yield from _answer("xquad", f"{here}{number}", mine["context"], (Source(other["context"]),),
+                               language=f"{there}>{here}")  # fmt: skip
+
+
+_PLAIN_BLOCK = re.compile(r"^[^#|<`:\-*>{}\n][^\n|{}]{40,}$", re.MULTILINE)
+
+
+def _sections(text: str) -> list[list[str]]:
+    """Return the plain paragraphs of each section."""
+    text = re.sub(r"^---\n.*?\n---\n|^```.*?^```|<!--.*?-->", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [_PLAIN_BLOCK.findall(part) for part in re.split(r"^#+ .*$", text, flags=re.MULTILINE)]
+
+
+def _apisix(folder: Path) -> Iterator[Pair]:
+    """Sentences of sections that have as many paragraphs in both languages."""
+    root = folder / "apisix-docs"
+    for path in sorted((root / "en").rglob("*.md")):
+        relative = path.relative_to(root / "en")
+        twin = root / "zh" / relative
+        both = [_sections(p.read_text("utf-8")) for p in (path, twin) if p.is_file()]
+        if len(both) < 2 or len(both[0]) != len(both[1]):
+            continue
+        for number, (english, chinese) in enumerate(zip(*both, strict=True)):
+            if english and len(english) == len(chinese) and re.search("[一-鿿]", chinese[0]):
+                for here, there, language in ((english, chinese, "zh>en"), (chinese, english, "en>zh")):
+                    yield from _answer("apisix", f"{language}{relative}#{number}", here[0],
+                                       (Source("\n".join(there), path.stem),), language=language)  # fmt: skip
+
+
+def _committed(*, fresh: bool) -> Iterator[Pair]:
+    name = "fresh" if fresh else "own"
+    for line in _OWN.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        if row["id"].startswith("fresh-") == fresh:
+            pair = (row["passage_lang"], row["sentence_lang"])
+            language = pair[0] if pair[0] == pair[1] else ">".join(pair)
+            label: Label = "supported" if row["supported"] else "not supported"
+            yield Pair(f"{name}/{row['id']}", name, language, (Source(row["passage"]),), row["sentence"], label)
+
+
+def _own(_: Path) -> Iterator[Pair]:
+    return _committed(fresh=False)
+
+
+def _fresh(_: Path) -> Iterator[Pair]:
+    return _committed(fresh=True)
+
+
+LOADERS: dict[str, Loader] = {
+    "clapnq": _clapnq, "wice": _wice, "fever": _fever, "cmrc": _cmrc, "xquad": _xquad, "own": _own, "mtrag": _mtrag,
+    "begin": _begin, "qags": _qags, "c3": _c3, "kdconv": _kdconv, "ocnli": _ocnli, "apisix": _apisix, "fresh": _fresh,
+}  # fmt: skip
+
+
+def answers(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Return the pairs by the answer that they belong to."""
+    found: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        if pair.answer:
+            found.setdefault(pair.answer, []).append(pair)
+    return found

@@ -1,0 +1,144 @@
+"""The public data sets that the verifier is fitted and measured on. Nothing of them is committed here.
+
+Whole sets are for fitting, whole sets are held out. The split was committed before the first fit.
+
+**Fitting** (their licences allow it):
+
+- ``clapnq``: answers that annotators wrote from one Wikipedia passage (English).
+- ``wice``: Wikipedia claims with the chunks that support them fully, partly or not (English).
+- ``fever``: symmetric FEVER claims, each supported or refuted by one sentence (English).
+- ``cmrc``: statements made from a question and its answer, CMRC 2018 (Chinese).
+- ``xquad``: sentences against their paragraph's translation by a person, XQuAD (both ways across languages).
+- ``own``: ``tests/data/support_pairs.jsonl``, all but the pairs whose id begins with "fresh" (both languages, across).
+
+**Held out** (read once the weights and thresholds are fixed):
+
+- ``mtrag``: reference answers of a multi-turn RAG benchmark with their passages, rated by three people (English).
+- ``begin``: dialogue responses, attributable to their source or not (English).
+- ``qags``: summary sentences of CNN/DailyMail, consistent with the article or not, by majority of three (English).
+- ``c3``: options of exam questions "which statement is right?" (Chinese).
+- ``kdconv``: turns of people who talk about a text (Chinese).
+- ``ocnli``: sentence pairs written and labelled by five people (Chinese).
+- ``apisix``: sentences against the same section in the other language, Apache APISIX (across).
+- ``fresh``: the other committed pairs (both languages, across).
+
+Put a clone of each repository into one folder, under the name ``owner+name``, and the folders ``xquad``, ``cmrc2018``
+and ``apisix-docs`` of the other evaluations as well:
+``git clone https://github.com/primeqa/clapnq FOLDER/primeqa+clapnq``. Files are read from git at the commit below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+Label = Literal["supported", "unsupported", "contradicted", "not supported"]
+"""``not supported``: unsupported or contradicted, the source does not say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A published repository."""
+
+    name: str
+    commit: str
+    licence: str
+
+
+REPOSITORIES = {
+    "clapnq": Repository("primeqa/clapnq", "eb26840d130f4dcf4c4c5c12a47d0beffc9cc586", "Apache-2.0"),
+    "wice": Repository("ryokamoi/wice", "ddeb6c183665e2a20c5f03c5aa07f03888b9870f", "ODC-BY, texts CC BY-SA"),
+    "fever": Repository("TalSchuster/FeverSymmetric", "fa25d17e73ea0694edc78133ec654b9f32f6db73", "CC BY-SA 3.0"),
+    "mtrag": Repository("IBM/mt-rag-benchmark", "cc5b1d481b391181b89f7ced860308482e785463", "Apache-2.0"),
+    "begin": Repository(
+        "google/BEGIN-dataset", "6e65f0d5a1ed1b9574643a7640ff1678d4e979b5", "one for each source, free"
+    ),
+    "qags": Repository("W4ngatang/qags", "47798e9b63344e2d3fb4df2def6edc18e9402d30", "not stated"),
+    "c3": Repository("nlpdata/c3", "1f41682ebb684d63afe7c583c8f38e137fc8a826", "non-commercial research"),
+    "kdconv": Repository("thu-coai/KdConv", "653db76432de09a004ba708a68f8bbd5500e6bec", "Apache-2.0"),
+    "ocnli": Repository("CLUEbenchmark/OCNLI", "b53efdee17257a5c33993cf6fcf8ffff0497ea0e", "CC BY-NC 2.0"),
+}
+"""``xquad`` and ``cmrc`` (both CC BY-SA 4.0) and ``apisix`` (Apache-2.0): see ``scripts/eval_sets.py``."""
+
+FITTING = ("clapnq", "wice", "fever", "cmrc", "xquad", "own")
+HELD_OUT = ("mtrag", "begin", "qags", "c3", "kdconv", "ocnli", "apisix", "fresh")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage."""
+
+    text: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A sentence of an answer with the passages that the answer was written from."""
+
+    id: str
+    of: str
+    """The name of the set."""
+    language: str
+    """``en``, ``zh``, or the passage's and the sentence's: ``en>zh``, ``zh>en``."""
+    passages: tuple[Source, ...]
+    sentence: str
+    label: Label
+    kind: str = "human"
+    """``human``: as a person wrote and labelled it; else how code changed a supported sentence."""
+    answer: str = ""
+    """The id of the answer that the sentence belongs to."""
+    question: str = ""
+
+    @property
+    def digest(self) -> int:
+        """Return a number that depends on the id alone, for drawing samples and choosing among changes."""
+        return int(hashlib.sha256(self.id.encode()).hexdigest(), 16)
+
+    def changed(self, kind: str, sentence: str, label: Label = "contradicted") -> Pair:
+        """Return the pair with another sentence."""
+        return replace(self, id=f"{self.id}/{kind}", sentence=sentence, label=label, kind=kind)
+
+
+Loader = Callable[[Path], Iterator[Pair]]
+
+
+def read_file(folder: Path, name: str, path: str) -> str:
+    """Return a file of a set's repository at its commit.
+
+    Raises:
+        FileNotFoundError: the folder has no clone of it, or the clone lacks the commit.
+
+    """
+    repository = REPOSITORIES[name]
+    clone = folder / repository.name.replace("/", "+")
+    call = ["git", "-C", str(clone), "show", f"{repository.commit}:{path}"]
+    if not clone.exists():
+        raise FileNotFoundError(f"clone https://github.com/{repository.name} into {clone}")
+    done = subprocess.run(call, capture_output=True, check=False)
+    if done.returncode:
+        raise FileNotFoundError(f"{clone} has no {path} at {repository.commit}: {done.stderr.decode().strip()}")
+    return done.stdout.decode("utf-8")
+
+
+def read_lines(folder: Path, name: str, path: str) -> list[Any]:
+    """Return the objects of a file with one JSON value a line."""
+    return [json.loads(line) for line in read_file(folder, name, path).splitlines() if line.strip()]
+
+
+def draw(pairs: Iterator[Pair], most: int) -> list[Pair]:
+    """Return at most so many pairs, in an order that depends on their ids only; an answer stays whole."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(pair.answer or pair.id, []).append(pair)
+    drawn: list[Pair] = []
+    for key in sorted(groups, key=lambda key: hashlib.sha256(key.encode()).hexdigest()):
+        if len(drawn) >= most:
+            break
+        drawn += groups[key]
+    return drawn
