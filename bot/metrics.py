@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -15,12 +15,28 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bot.errors import BotError
-from engine.errors import EngineError
+from engine.errors import EngineError, EngineOverloaded, EngineTimeout
 from engine.gate import Line
-from engine.interfaces import ANYBODY, Asker, ChatEngine, Delta, Done, Message, Sampling, State, Status, Usage, Waiting
+from engine.interfaces import (
+    ANYBODY,
+    Asker,
+    ChatEngine,
+    ChoosingEngine,
+    Delta,
+    Done,
+    Message,
+    Sampling,
+    State,
+    Status,
+    Usage,
+    Waiting,
+)
 from engine.local import Vitals
 
 _FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 180)
+
+_JUDGEMENT_S = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 4)
+_JUDGEMENT_ENDS: Mapping[type[EngineError], str] = {EngineOverloaded: "refused", EngineTimeout: "late"}
 
 
 class MetricsPortTaken(BotError):
@@ -51,6 +67,18 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self._judgements = Counter(
+            "kvasir_engine_judgements",
+            "Judgements of claims asked of the engine beside the answers, by how they ended.",
+            ["ended"],
+            registry=self.registry,
+        )
+        self._judged = Histogram(
+            "kvasir_engine_judgement_seconds",
+            "From asking the engine for a judgement to its reply.",
+            buckets=_JUDGEMENT_S,
+            registry=self.registry,
+        )
         self.registry.register(_EngineState(status, vitals, line))
 
     def began(self, seconds: float) -> None:
@@ -62,6 +90,12 @@ class Metrics:
         self._requests.labels(how).inc()
         for kind in ("prompt", "cached", "completion", "reasoning") if usage is not None else ():
             self._tokens.labels(kind).inc(getattr(usage, f"{kind}_tokens") or 0)
+
+    def judged(self, how: str, seconds: float) -> None:
+        """Count a judgement's end: done, late, refused (people wait), failed or left; observe the time of a reply."""
+        self._judgements.labels(how).inc()
+        if how == "done":
+            self._judged.observe(seconds)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' format."""
@@ -108,8 +142,8 @@ class _EngineState(Collector):
             )
 
 
-class Closable(ChatEngine, Protocol):
-    """An engine whose streams can be closed before their end, as the real one's can."""
+class Closable(ChatEngine, ChoosingEngine, Protocol):
+    """An engine that answers and judges; its streams can be closed before their end, as the real one's can."""
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
@@ -118,7 +152,7 @@ class Closable(ChatEngine, Protocol):
 
 
 class MeasuredEngine:
-    """An engine whose answers are counted; implements ``engine.interfaces.ChatEngine``."""
+    """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``ChoosingEngine``."""
 
     def __init__(self, engine: Closable, metrics: Metrics) -> None:
         """Take both."""
@@ -159,6 +193,23 @@ class MeasuredEngine:
             raise
         finally:
             self._metrics.ended(how, usage)
+
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    ) -> tuple[float, ...]:
+        """Return the probability of each option; see ``engine.interfaces.ChoosingEngine.choose``."""
+        asked_s, how = time.monotonic(), "left"
+        try:
+            shares = await self._engine.choose(
+                messages, options, request_id=request_id, within_s=within_s, thread=thread
+            )
+            how = "done"
+        except EngineError as error:
+            how = _JUDGEMENT_ENDS.get(type(error), "failed")
+            raise
+        finally:
+            self._metrics.judged(how, time.monotonic() - asked_s)
+        return shares
 
 
 @contextlib.asynccontextmanager

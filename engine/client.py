@@ -31,6 +31,8 @@ from engine.reasoning import ReasoningDecoder
 from engine.sse import EventTooLong
 
 _INFO_BYTES = 1 << 20
+ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, thinking_tokens=0)
+"""How a choice is sampled: its only token is the first one behind a closed thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,17 @@ class EngineClient:
                 self._under_way.discard(response)
                 response.close()  # not released: an answer that nobody reads must not be generated any further
 
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, prompt: Prompt | None = None
+    ) -> tuple[float, ...]:
+        """Return the probability of each option as the first token; see ``engine.interfaces.ChoosingEngine.choose``.
+
+        The caller bounds the time. ``prompt`` is as in ``stream``, framed behind a closed thought.
+        """
+        body = wire.choice_request(self._request(messages, ONE_TOKEN, request_id, prompt))
+        with _translated(self._endpoint, None):
+            return wire.choice(await self._whole("/v1/chat/completions", body), options)
+
     def _request(
         self, messages: Sequence[Message], sampling: Sampling, request_id: str, prompt: Prompt | None
     ) -> dict[str, Any]:
@@ -189,13 +202,15 @@ class EngineClient:
 
     async def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         deadline = time.monotonic() + self._deadlines.info_s
-        method, url = "GET" if body is None else "POST", f"{self._endpoint.url}{path}"
         with _translated(self._endpoint, None):
-            async with (
-                _until(deadline, f"no answer to {path}", self._deadlines),
-                self._http().request(method, url, json=body, allow_redirects=False) as response,
-            ):
-                text = await _text(response)
+            async with _until(deadline, f"no answer to {path}", self._deadlines):
+                return await self._whole(path, body)
+
+    async def _whole(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """Return a reply that is not streamed; cancelled, its connection is closed."""
+        method, url = "GET" if body is None else "POST", f"{self._endpoint.url}{path}"
+        async with self._http().request(method, url, json=body, allow_redirects=False) as response:
+            text = await _text(response)
         if response.status != HTTPStatus.OK:
             raise wire.refusal(response.status, text)
         return wire.json_object(text)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
 from engine.balance import Breaker, choose
@@ -28,8 +28,16 @@ class Server:
     """Answered at once."""
     up: bool = True
     """Whether it said so when it was asked last."""
-    running: int = 0
+    threads: list[str] = field(default_factory=list)
+    """The conversation of each answer under way."""
+    choices: int = 0
+    """Under way beside the answers."""
     breaker: Breaker = field(default_factory=Breaker)
+
+    @property
+    def running(self) -> int:
+        """Return how many answers are under way."""
+        return len(self.threads)
 
     @property
     def url(self) -> str:
@@ -90,7 +98,7 @@ class Fleet:
             tried.append(server.url)
             begun = False
             try:
-                async with aclosing(self._from(server, send)) as deltas:
+                async with aclosing(self._from(server, send, asker.thread)) as deltas:
                     async for delta in deltas:
                         begun = True
                         yield delta
@@ -102,9 +110,28 @@ class Fleet:
             if begun:
                 yield Again()
 
-    async def _from(self, server: Server, send: Send) -> AsyncGenerator[Delta, None]:
+    @contextmanager
+    def spare(self, thread: str) -> Iterator[EngineClient]:
+        """Take a place that no answer has, on the server with a conversation's answer under way, else on its own one.
+
+        Raises:
+            EngineOverloaded: that server has no such place.
+            EngineUnavailable: no server can be asked.
+
+        """
+        held = (server for server in self._usable(()) if thread in server.threads)
+        server = next(held, None) or self._chosen(thread, ())
+        if server.running + server.choices >= server.people:
+            raise EngineOverloaded("Answers take all of the engine's places. Ask again in a moment.")
+        server.choices += 1
+        try:
+            yield server.client
+        finally:
+            server.choices -= 1
+
+    async def _from(self, server: Server, send: Send, thread: str) -> AsyncGenerator[Delta, None]:
         """Yield one server's answer, and learn from how it goes."""
-        server.running += 1
+        server.threads.append(thread)
         trial = server.breaker.sent()
         try:
             async with aclosing(send(server.client)) as deltas:
@@ -122,7 +149,7 @@ class Fleet:
             trial = False
             raise
         finally:
-            server.running -= 1
+            server.threads.remove(thread)
             if trial:
                 server.breaker.given_up()
 

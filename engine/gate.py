@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from engine.admission import Place, Queue, Request
+from engine.errors import EngineOverloaded, EngineTimeout
 from engine.interfaces import Again, Asker, Content, Delta, Done, Reasoning, Waiting
+
+_PEOPLE_WAIT = "People wait for the engine, so it takes nothing else. Ask again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Gate:
         self._turns: dict[int, asyncio.Event] = {}
         self._told_at = float("-inf")
         self._told: Mapping[int, Place] = {}
+        self._deadlines: set[asyncio.Timeout] = set()
+        """Of the requests that take no turn."""
 
     @property
     def waiting(self) -> int:
@@ -101,11 +106,35 @@ class Gate:
             del self._turns[request.id]
             self._move()
 
+    @asynccontextmanager
+    async def beside(self, within_s: float) -> AsyncIterator[None]:
+        """Run a short request that takes no turn: it is cut off after ``within_s``, or when somebody begins to wait.
+
+        Raises:
+            EngineOverloaded: somebody waits.
+            EngineTimeout: the time is over.
+
+        """
+        if self.waiting:
+            raise EngineOverloaded(_PEOPLE_WAIT)
+        try:
+            async with asyncio.timeout(within_s) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    yield
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError as error:
+            if self.waiting:
+                raise EngineOverloaded(_PEOPLE_WAIT) from error
+            raise EngineTimeout(f"The engine did not choose within {within_s:g} s. It may be busy.") from error
+
     async def _turn(self, request_id: int) -> AsyncGenerator[Waiting, None]:
         """Yield where a request stands as that changes, until it is its turn."""
         turn, patience_s = self._turns[request_id], self.policy.tell_after_s
         told: Place | None = None
         self._move()
+        self._clear()
         while not await self._came(turn, patience_s):
             if (late := self._queue.late(request_id, self._now())) is not None:
                 raise late
@@ -129,6 +158,13 @@ class Gate:
     def _move(self) -> None:
         for request_id in self._queue.take(self._now(), self._width()):
             self._turns[request_id].set()
+
+    def _clear(self) -> None:
+        """Cut off what takes no turn where somebody waits for one."""
+        while self.waiting and self._deadlines:
+            deadline = self._deadlines.pop()
+            if not deadline.expired():
+                deadline.reschedule(asyncio.get_running_loop().time())
 
     def _place(self, request_id: int) -> Place:
         """Return where a request stands; reckoned once for all that ask at about the same time."""

@@ -167,12 +167,17 @@ class ChatEngine(Protocol):
 class ChoosingEngine(Protocol):
     """What a judge needs of an engine; ``engine.service.Engine`` is the real one."""
 
+    def status(self) -> Status:
+        """Return the state now, without I/O."""
+
     async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
     ) -> tuple[float, ...]:
         """Return the probability of each option as the first token of the reply, with thinking closed.
 
-        It is refused at once while people wait in line, and is counted apart from answers.
+        The probabilities sum to 1. Case and surrounding spaces of a token do not count. It is refused at once while
+        people wait in line, ends when somebody begins to wait, and is counted apart from answers. ``thread`` is the
+        conversation whose prompt the messages share: its server has their beginning in the cache.
 
         Raises:
             EngineError: there is no engine, people wait, the reply is late, or the server gives no logprobs.

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from engine.board import StatusBoard
-from engine.client import EngineClient
+from engine.client import ONE_TOKEN, EngineClient
 from engine.connection import COMING, Connection
 from engine.control import Asked, Order, ask, listening
 from engine.elsewhere import follow
@@ -34,7 +34,7 @@ _TOKEN_CHARS = 4
 
 
 class Engine:
-    """Implements ``engine.interfaces.ChatEngine`` over a local engine, another process's, or somebody's server."""
+    """A local engine, another process's, or somebody's server, as ``ChatEngine`` and ``ChoosingEngine`` have it."""
 
     def __init__(
         self,
@@ -210,6 +210,16 @@ class Engine:
         async with aclosing(self._gate.through(asker, prompt_tokens, sampling.max_tokens, send)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    ) -> tuple[float, ...]:
+        """Return the probability of each option; see ``engine.interfaces.ChoosingEngine.choose``."""
+        self._connection.client()
+        async with self._gate.beside(within_s):
+            with self._connection.fleet.spare(thread) as client:
+                prompt = self._connection.framed(client, messages, ONE_TOKEN)
+                return await client.choose(messages, options, request_id=request_id, prompt=prompt)
 
     async def _until(self, wanted: Callable[[State], bool]) -> Status:
         """Wait for a state that is wanted; one that was never looked into does not count."""

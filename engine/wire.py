@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ _TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds t
 _TOO_BIG = "Out of memory even after retracting"
 """SGLang's words for a request whose context alone is more than there is room for."""
 _DONE = ("total_prefill_uncached_tokens", "total_prefill_busy_us", "decode_moments")
+_ALTERNATIVES = 20
+"""Tokens whose probability a choice asks for; no server of OpenAI's interface gives more."""
 _NO_JSON = (ValueError, RecursionError)
 """What ``json.loads`` raises, the second on what nests without end."""
 _COUNT = re.compile(r"(\d+)(?: input)? tokens")
@@ -87,6 +90,42 @@ def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, re
     }
 
 
+def choice_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a request for one token and its likeliest alternatives, made from that of an answer."""
+    streaming = {"stream", "stream_options"}
+    kept = {name: value for name, value in request.items() if name not in streaming}
+    return {**kept, "logprobs": True, "top_logprobs": _ALTERNATIVES}
+
+
+def choice(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...]:
+    """Return the share of each option in the probability of all of them as the reply's first token.
+
+    Raises:
+        EngineRefused: the reply has no logprobs, or none of the options is among the likeliest tokens.
+
+    """
+    masses = dict.fromkeys((option.strip().casefold() for option in options), 0.0)
+    for token in _first_tokens(reply):
+        word, logprob = _string(token.get("token")).strip().casefold(), token.get("logprob")
+        if word in masses and isinstance(logprob, (int, float)):
+            masses[word] += math.exp(min(0.0, logprob))
+    total = sum(masses.values())
+    if not total:
+        raise EngineRefused("The engine gives no logprobs for its first token. Serve it with an SGLang that does.")
+    return tuple(masses[option.strip().casefold()] / total for option in options)
+
+
+def _first_tokens(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the likeliest first tokens of a reply; none where it has no logprobs."""
+    tokens = _mapping(_first(reply.get("choices")).get("logprobs")).get("content")
+    likeliest = _first(tokens).get("top_logprobs")
+    return [_mapping(one) for one in likeliest] if isinstance(likeliest, list) else []
+
+
+def _first(values: object) -> Mapping[str, Any]:
+    return _mapping(values[0]) if isinstance(values, list) and values else {}
+
+
 def as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
     """Return messages as the wire has them."""
     return [{"role": message.role, "content": whole(message.content)} for message in messages]
@@ -118,13 +157,12 @@ def chat_event(data: str, *, began: bool) -> ChatEvent:
         raise EngineInterrupted("The engine sent something that is no answer. Ask again.")
     if "error" in event:
         raise _streamed_error(event["error"], began=began)
-    choices = event.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    delta = _mapping(choice.get("delta"))
+    first = _first(event.get("choices"))
+    delta = _mapping(first.get("delta"))
     return ChatEvent(
         reasoning=whole(_string(delta.get("reasoning_content"))),
         content=whole(_string(delta.get("content"))),
-        finish=_finish(choice.get("finish_reason")),
+        finish=_finish(first.get("finish_reason")),
         usage=_usage(event.get("usage")),
     )
 
@@ -162,8 +200,7 @@ def served(models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[s
         EngineRefused: no model is served.
 
     """
-    data = models.get("data")
-    first = _mapping(data[0]) if isinstance(data, list) and data else {}
+    first = _first(models.get("data"))
     name = _string(first.get("id")) or _string(info.get("served_model_name"))
     if not name:
         raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
@@ -174,8 +211,7 @@ def served(models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[s
 
 def _people(server: Mapping[str, Any], context_tokens: int | None) -> int | None:
     """Return for how many a server has room: by its own limit, and by what its cache holds of contexts."""
-    states = server.get("internal_states")
-    state = _mapping(states[0]) if isinstance(states, list) and states else {}
+    state = _first(server.get("internal_states"))
     copies = _count(server.get("dp_size")) or 1
     most = _count(state.get("effective_max_running_requests_per_dp"))
     kv_tokens = _count(server.get("max_total_num_tokens"))

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
-from engine.errors import EngineInterrupted
+from engine.errors import EngineError, EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.gate import Line
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
 from engine.local import Vitals
@@ -48,6 +48,18 @@ class _Engine:
         if self.error is not None:
             raise self.error
 
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    ) -> tuple[float, ...]:
+        assert messages
+        assert request_id
+        assert within_s
+        assert thread == "T1"
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return tuple(1 / len(options) for _ in options)
+
 
 def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
     families = text_string_to_metric_families(metrics.text().decode())
@@ -80,6 +92,28 @@ async def test_answers_by_their_end_with_tokens_and_first_token() -> None:
     tokens = {kind: numbers["kvasir_engine_tokens_total", kind] for kind in ("prompt", "cached", "completion")}
     assert tokens == {"prompt": 120, "cached": 100, "completion": 30}
     assert b"secret" not in metrics.text()
+
+
+async def test_judgements_are_counted_apart_from_answers() -> None:
+    engine = _Engine()
+    judging, metrics = _measured(engine)
+
+    async def judge() -> tuple[float, ...]:
+        return await judging.choose(ASK, ("yes", "no"), request_id="r", within_s=1.0, thread="T1")
+
+    assert await judge() == (0.5, 0.5)
+    left = asyncio.create_task(judge())
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    for engine.error in (EngineOverloaded("People wait."), EngineTimeout("Late."), EngineInterrupted("It broke.")):
+        with pytest.raises(EngineError):
+            await judge()
+    numbers = _numbers(metrics)
+    ends = ("done", "left", "refused", "late", "failed")
+    assert [numbers["kvasir_engine_judgements_total", how] for how in ends] == [1] * 5
+    assert numbers["kvasir_engine_judgement_seconds_count", ""] == 1
+    assert not any(name == "kvasir_engine_requests_total" for name, _ in numbers)
 
 
 async def test_the_engines_state_is_that_of_the_scrape() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,37 @@ def delta(*, content: str | None = None, reasoning: str | None = None, finish: s
 
 def event(value: object) -> bytes:
     return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+
+
+def chosen(likeliest: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Return a reply of one token with its likeliest alternatives and their logprobs, as SGLang 0.5.23 writes it."""
+    top = [{"token": text, "bytes": list(text.encode()), "logprob": logprob} for text, logprob in likeliest]
+    token = {**top[0], "top_logprobs": top}
+    message = {"role": "assistant", "content": likeliest[0][0], "reasoning_content": None}
+    usage = {
+        "prompt_tokens": 39,
+        "total_tokens": 40,
+        "completion_tokens": 1,
+        "prompt_tokens_details": {"cached_tokens": 26},
+        "reasoning_tokens": 0,
+        "completion_tokens_details": None,
+    }
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": {"content": [token]},
+        "finish_reason": "length",
+        "matched_stop": None,
+    }
+    return {
+        "id": "fda30269079847ecac6e9f76a3510804",
+        "object": "chat.completion",
+        "created": 1795758548,
+        "model": "Qwen2.5-Coder-0.5B-Instruct",
+        "choices": [choice],
+        "usage": usage,
+        "metadata": {"weight_version": "default", "weight_versions": [{"version": "default", "start": 0, "end": 1}]},
+    }
 
 
 USAGE = event(
@@ -79,6 +110,23 @@ class FakeSglang:
                 self.disconnected.set()
                 raise
             return response
+
+        self.chat = chat
+
+    def choose(self, likeliest: Sequence[tuple[str, float]], *, before: asyncio.Event | None = None) -> None:
+        """Answer chats that are not streamed with one token and its likeliest alternatives, after ``before``."""
+        streamed = self.chat
+
+        async def chat(request: web.Request) -> web.StreamResponse:
+            if streamed is not None and (await request.json()).get("stream"):
+                return await streamed(request)
+            try:
+                if before is not None:
+                    await before.wait()
+            except asyncio.CancelledError:
+                self.disconnected.set()
+                raise
+            return web.json_response(chosen(likeliest))
 
         self.chat = chat
 

@@ -1,0 +1,182 @@
+"""Choices of one token: what is sent, what is read, whose places they take, and that nobody waits because of them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import wire
+from engine.client import EngineClient
+from engine.errors import EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
+from engine.framing import Prompt
+from engine.interfaces import Asker, Content, Message, Sampling, State
+from engine.service import Engine
+from engine.settings import EngineSettings
+from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, until
+
+ASK = [Message("user", "Is Paris in France? Answer yes or no.")]
+MEASURED = (("Yes", -0.4468), ("No", -1.0718), ("yes", -4.9468), ("no", -5.9468), (" Yes", -8.0), ("The", -7.6345))
+"""The likeliest first tokens of a real reply, which come in several spellings."""
+Make = Callable[..., Engine]
+
+
+async def _no_wheel(name: str, version: str, sha256: str) -> Path:
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Make]:
+    async with AsyncExitStack() as stack:
+
+        async def make(*fakes: FakeSglang, **settings: object) -> Engine:
+            urls = ", ".join(fake.url for fake in fakes)
+            about = replace(EngineSettings(tmp_path, tmp_path, url=urls, remote_poll_s=0.06), **settings)  # type: ignore[arg-type]
+            made = Engine(about, _no_wheel)
+            stack.push_async_callback(made.stop)
+            await made.start()
+            await until(lambda: made.status().state is State.READY)
+            return made
+
+        yield make
+
+
+async def choose(made: Engine, within_s: float = 5.0, thread: str = "") -> tuple[float, ...]:
+    return await made.choose(ASK, ("yes", "no"), request_id="judge-1", within_s=within_s, thread=thread)
+
+
+def test_the_spellings_of_an_option_count_together() -> None:
+    yes = sum(math.exp(logprob) for text, logprob in MEASURED if text.strip().lower() == "yes")
+    no = sum(math.exp(logprob) for text, logprob in MEASURED if text.strip().lower() == "no")
+    assert wire.choice(chosen(MEASURED), ("yes", "no")) == pytest.approx((yes / (yes + no), no / (yes + no)))
+    chinese = chosen((("否", -0.65), ("是", -0.78), ("不是", -4.9), (" 是", -8.6)))
+    assert wire.choice(chinese, ("是", "否"))[0] == pytest.approx(0.4678, abs=1e-3)
+    assert wire.choice(chosen((("Yes", -0.1),)), ("yes", "no")) == (1.0, 0.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Yes", " yes", "NO", "no", "The", "是"]), st.floats()), min_size=1))
+def test_shares_sum_to_one_or_there_are_none(likeliest: list[tuple[str, float]]) -> None:
+    try:
+        shares = wire.choice(chosen(likeliest), ("yes", "no"))
+    except EngineRefused:
+        return
+    assert all(0 <= share <= 1 for share in shares)
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {},
+        {"choices": []},
+        {"choices": [{"logprobs": None}]},
+        {"choices": [{"logprobs": {"content": []}}]},
+        {"choices": [{"logprobs": {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": None}]}}]},
+        {"choices": [{"logprobs": {"content": [{"top_logprobs": ["Yes", {"token": "Yes", "logprob": "x"}]}]}}]},
+        chosen((("The", -0.1), ("I", -3.0))),
+    ],
+)
+def test_a_reply_without_an_option_is_refused(reply: dict[str, object]) -> None:
+    with pytest.raises(EngineRefused, match="logprobs"):
+        wire.choice(reply, ("yes", "no"))
+
+
+async def test_one_token_is_asked_for_with_its_alternatives(sglang: FakeSglang, engine: Make) -> None:
+    sglang.choose(MEASURED)
+    made = await engine(sglang)
+    yes, no = await choose(made)
+    assert yes > 0.6
+    assert yes + no == pytest.approx(1)
+    (body,) = sglang.bodies
+    assert (body["max_tokens"], body["temperature"], body["logprobs"], body["top_logprobs"]) == (1, 0.0, True, 20)
+    assert body["messages"] == [{"role": "user", "content": ASK[0].content}]
+    assert body["rid"].startswith("judge-1-")
+    assert "stream" not in body
+
+
+async def test_thinking_is_closed(sglang: FakeSglang, connect: Callable[..., EngineClient]) -> None:
+    """By ids where the vocabulary is known, else by the beginning of the reply."""
+    sglang.choose(MEASURED)
+    client = connect(thinks=True, opens_think=True)
+    await client.choose(ASK, ("yes", "no"), request_id="r")
+    await client.choose(ASK, ("yes", "no"), request_id="r", prompt=Prompt([1, 2, 3], inside=False))
+    text, ids = sglang.bodies
+    assert text["messages"][-1] == {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
+    assert text["continue_final_message"] is True
+    assert (ids["input_ids"], ids["separate_reasoning"]) == ([1, 2, 3], False)
+
+
+async def test_a_late_reply_and_one_that_nobody_needs_are_cancelled(sglang: FakeSglang, engine: Make) -> None:
+    sglang.choose(MEASURED, before=asyncio.Event())
+    made = await engine(sglang)
+    with pytest.raises(EngineTimeout, match="within"):
+        await choose(made, within_s=0.1)
+    await asyncio.wait_for(sglang.disconnected.wait(), 5)
+    sglang.disconnected.clear()
+    left = asyncio.create_task(choose(made))
+    await until(lambda: len(sglang.bodies) == 2)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    await asyncio.wait_for(sglang.disconnected.wait(), 5)
+
+
+async def test_nothing_is_chosen_while_people_wait(sglang: FakeSglang, engine: Make) -> None:
+    """One under way ends when somebody begins to wait; none takes the place of an answer; answers are not delayed."""
+    go = asyncio.Event()
+    sglang.stream(delta(content="so"), go, delta(finish="stop"), DONE)
+    sglang.choose(MEASURED, before=asyncio.Event())
+    made = await engine(sglang, people=2)
+    async with aclosing(made.stream(ASK, Sampling(), request_id="a")) as first:
+        assert await anext(first) == Content("so")
+        judgement = asyncio.create_task(choose(made))
+        await until(lambda: len(sglang.bodies) == 2)
+        with pytest.raises(EngineOverloaded, match="places"):
+            await choose(made)
+        async with aclosing(made.stream(ASK, Sampling(), request_id="b")) as second:
+            assert await anext(second) == Content("so"), "it takes a place all the same"
+            assert not judgement.done()
+            waits = asyncio.create_task(_read(made))
+            with pytest.raises(EngineOverloaded, match="wait"):
+                await judgement
+            await until(lambda: made.line().waiting == 1)
+            with pytest.raises(EngineOverloaded, match="wait"):
+                await choose(made)
+            go.set()
+            assert [one async for one in second]
+        await waits
+    assert made.line() == replace(made.line(), waiting=0, running=0)
+
+
+async def _read(made: Engine) -> None:
+    async for _ in made.stream(ASK, Sampling(), request_id="c"):
+        pass
+
+
+async def test_it_goes_where_the_conversations_answer_is(engine: Make) -> None:
+    """Also where that answer is not on the conversation's own server, which was full."""
+    async with fake_sglang() as one, fake_sglang() as other:
+        for fake in (one, other):
+            fake.stream(delta(content="so"), asyncio.Event())
+            fake.choose(MEASURED)
+        made = await engine(one, other, people=2)
+        for thread in ("a", "b", "c", "d"):
+            async with aclosing(made.stream(ASK, Sampling(), request_id="r", asker=Asker(thread=thread))) as deltas:
+                before = len(one.bodies)
+                await anext(deltas)
+                home = one if len(one.bodies) > before else other
+                counts = len(home.bodies)
+                await choose(made, thread=thread)
+                assert len(home.bodies) == counts + 1
+
+
+async def test_without_an_engine(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable):
+        await choose(Engine(EngineSettings(tmp_path, tmp_path), _no_wheel))
