@@ -105,6 +105,15 @@ class Prompt:
     """The numbers of the passages that the model sees."""
     tokens: int
     """At most the budget's ``prompt_tokens``."""
+    asked: str
+    """The question as the last message ends with it."""
+    tongue: Tongue
+    """Of the question and the instructions."""
+
+    def asking(self, text: str) -> tuple[Message, ...]:
+        """Return the messages with another text in the question's place, so that the engine has all before it read."""
+        *earlier, last = self.messages
+        return (*earlier, Message(last.role, last.content.removesuffix(self.asked) + text))
 
 
 def budget_for(context_tokens: int, *, small_model: bool, depth: Depth = "normal") -> Budget:
@@ -165,7 +174,7 @@ def build_prompt(
         tokens = _count(messages, count_tokens)
         if tokens <= budget.prompt_tokens:
             shown = frozenset(passage.n for passage in passages[: len(blocks)])
-            return Prompt(messages, shown, tokens)
+            return Prompt(messages, shown, tokens, asked, tongue)
         _shrink(turns, blocks, passages, tokens - budget.prompt_tokens, count_tokens)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
+from bot.answering.prompt import Prompt
 
 VerdictKind = Literal["supported", "unsupported", "contradicted"]
 
@@ -55,15 +56,22 @@ class AnswerVerifier(Protocol):
         """
 
 
-NewVerifier = Callable[[], AnswerVerifier]
-"""Makes the verifier of one answer. The composition root hands it to the answerer."""
-
-
 class Judge(Protocol):
     """A model that is asked whether passages state a claim."""
+
+    @property
+    def features_weight(self) -> float:
+        """Return how much the features' logit counts where it is added to the judge's: w · features + judge."""
 
     async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
         """Return the calibrated probability that these passages state every part of the claim.
 
         Returns None when there is no usable model, when people wait for the engine, or when the reply is late.
         """
+
+
+NewVerifier = Callable[[Judge | None], AnswerVerifier]
+"""Makes the verifier of one answer, with its judge if there is one. The composition root passes it to the answerer."""
+
+NewJudge = Callable[[Prompt, str], Judge | None]
+"""Makes the judge of one answer from its prompt and its conversation; None where the served model is no judge."""

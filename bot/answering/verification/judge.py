@@ -1,0 +1,126 @@
+"""The engine as a judge: one short request for each claim, behind the part of the answer's prompt that is cached."""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bot.answering.language import Tongue
+from bot.answering.prompt import Prompt, neutral
+from bot.answering.verification.calibration import Calibrate, Calibration
+from engine.errors import EngineError, EngineTimeout
+from engine.interfaces import ChoosingEngine, State
+
+_ASK: Final[dict[Tongue, str]] = {
+    "en": (
+        "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Compare each number, name, condition and "
+        "negation. Answer with one word: yes or no."
+    ),
+    "zh": (
+        "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？请核对每个数字、名称、条件和否定。只回答“是”或“否”。"
+    ),
+}
+_OPTIONS: Final[dict[Tongue, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
+_CLAIM_CHARS: Final = 600
+_LARGEST_LOGIT: Final = 12.0
+"""An option that is not among the likeliest tokens has a probability of 0 in the reply; this bounds its logit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a judgement is waited for, in seconds."""
+
+    judge_s: float = 1.0
+    small_model_s: float = 4.0
+    """On a CPU."""
+    rest_s: float = 60.0
+    """No judgement is asked for during this time after a late one."""
+
+
+class Judges:
+    """Makes the judge of each answer; remembers only whether the engine was too slow lately."""
+
+    def __init__(
+        self,
+        engine: ChoosingEngine,
+        calibrate: Calibrate,
+        patience: Patience | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``calibrate`` returns the calibration of a served model, None for one that is no judge or not measured."""
+        self._engine = engine
+        self._calibrate = calibrate
+        self._patience = patience or Patience()
+        self._now = now
+        self._rests_until = float("-inf")
+
+    def judge_of(self, prompt: Prompt, thread: str = "") -> EngineJudge | None:
+        """Return the judge of the answer to a prompt; None while the served model is none. Implements ``NewJudge``."""
+        calibration = self._calibrate(self._engine.status().model)
+        return None if calibration is None else EngineJudge(self, prompt, calibration, thread)
+
+    async def logit(self, prompt: Prompt, claim: str, passages: Sequence[int], thread: str = "") -> float | None:
+        """Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late."""
+        status = self._engine.status()
+        if status.state is not State.READY or self._now() < self._rests_until:
+            return None
+        within_s = self._patience.small_model_s if status.small_model else self._patience.judge_s
+        try:
+            return await engine_logit(self._engine, prompt, claim, passages, within_s=within_s, thread=thread)
+        except EngineTimeout:
+            self._rests_until = self._now() + self._patience.rest_s
+        except EngineError:
+            pass
+        return None
+
+
+class EngineJudge:
+    """The judge of one answer; implements ``bot.answering.verification.interfaces.Judge``."""
+
+    def __init__(self, judges: Judges, prompt: Prompt, calibration: Calibration, thread: str) -> None:
+        """Take the prompt of the answer: what stands before its question is in the engine's cache."""
+        self._judges = judges
+        self._prompt = prompt
+        self._calibration = calibration
+        self._thread = thread
+
+    @property
+    def features_weight(self) -> float:
+        """Return how much the features' logit counts where it is added to the judge's."""
+        return self._calibration.features_weight
+
+    async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
+        """Return the calibrated probability that these passages state every part of the claim; None without a reply."""
+        logit = await self._judges.logit(self._prompt, claim, passages, self._thread)
+        return None if logit is None else self._calibration.probability(logit)
+
+
+async def engine_logit(
+    engine: ChoosingEngine, prompt: Prompt, claim: str, passages: Sequence[int], *, within_s: float, thread: str = ""
+) -> float:
+    """Return the logarithm of how much likelier the engine says yes than no.
+
+    Raises:
+        EngineError: as ``engine.interfaces.ChoosingEngine.choose``.
+
+    """
+    messages = prompt.asking(judge_question(claim, passages, prompt.tongue))
+    yes, no = await engine.choose(
+        messages, _OPTIONS[prompt.tongue], request_id=f"judge-{uuid.uuid4().hex}", within_s=within_s, thread=thread
+    )
+    floor = math.exp(-_LARGEST_LOGIT)
+    return math.log(max(yes, floor)) - math.log(max(no, floor))
+
+
+def judge_question(claim: str, passages: Sequence[int], tongue: Tongue) -> str:
+    """Return what the engine is asked about a claim, in the language of the answer's question."""
+    numbers = [str(number) for number in passages]
+    if tongue == "zh":
+        named = "段落" + "、".join(numbers)
+    else:
+        named = f"passage {numbers[0]}" if len(numbers) == 1 else f"passages {' and '.join(numbers)} together"
+    return _ASK[tongue].format(claim=neutral(claim)[:_CLAIM_CHARS], passages=named)
