@@ -23,7 +23,7 @@ from bot.answering.release import Release
 from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece
 from bot.answering.turn import Stream, Turn
-from bot.answering.verification.interfaces import NewVerifier
+from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from engine.errors import EngineError
 from engine.interfaces import (
     Again,
@@ -51,12 +51,14 @@ class Answerer:
         engine: ChatEngine,
         new_verifier: NewVerifier,
         *,
+        new_judge: NewJudge | None = None,
         still: Still | None = None,
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._new_verifier = new_verifier
+        self._new_judge = new_judge
         self._limits = limits or Limits()
         self._now = now
         self._finder = Finder(search, engine, still=still or _nothing, limits=self._limits, now=now)
@@ -142,7 +144,8 @@ class Answerer:
         self, turn: Turn, prompt: Prompt, budget: Budget, *, small_model: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
-        verifier = self._new_verifier()
+        judge = self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None
+        verifier = self._new_verifier(judge)
         copies = turn.question if small_model else None
         limit = self._limits.answer_chars
         said = Stream(lambda: Release(shown, verifier, limit_chars=limit, copies=copies, said=turn.said))

@@ -70,8 +70,12 @@ class Judge(Protocol):
         """
 
 
-NewVerifier = Callable[[Judge | None], AnswerVerifier]
-"""Makes the verifier of one answer, with its judge if there is one. The composition root passes it to the answerer."""
+class NewVerifier(Protocol):
+    """Makes the verifier of one answer. The composition root passes it to the answerer."""
+
+    def __call__(self, judge: Judge | None = None) -> AnswerVerifier:
+        """Return a verifier that asks this judge where the features leave a sentence undecided."""
+
 
 NewJudge = Callable[[Prompt, str], Judge | None]
 """Makes the judge of one answer from its prompt and its conversation; None where the served model is no judge."""

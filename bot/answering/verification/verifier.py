@@ -7,6 +7,7 @@ across languages, where words cannot be compared.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from bot.answering.events import Passage
 from bot.answering.sentences import sentences, unwrap
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import compute_features
-from bot.answering.verification.interfaces import NewVerifier, Verdict
+from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
 from bot.answering.verification.passages import (
     AnalysedPassage,
     AnalysedSentence,
@@ -34,7 +35,7 @@ _CANDIDATES = 3
 def feature_verifiers(embed: Embed) -> NewVerifier:
     """Return what makes the verifier of each answer; all of them share one cache of vectors."""
     cached = EmbeddingCache(embed)
-    return lambda: FeatureVerifier(cached)
+    return functools.partial(FeatureVerifier, cached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ class _Score:
 class FeatureVerifier:
     """An ``AnswerVerifier`` that compares each sentence of an answer with the passages."""
 
-    def __init__(self, embed: Embed) -> None:
+    def __init__(self, embed: Embed, judge: Judge | None = None) -> None:
         self._embed = embed
+        self._judge = judge
         self._prepared: tuple[_Prepared, ...] = ()
 
     async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:  # noqa: ARG002
