@@ -2,7 +2,7 @@
 # make test   sets everything up, starts every service and passes all tests
 # make check  a developer's inner loop: lint, types, the fast tests
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run services lint test check bench eval format requirements
+.PHONY: help setup dev run services lint test check bench eval eval-answers format requirements
 
 PYTHON ?= python3
 DOCS ?=
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 	@echo 'make run DOCS=/path   answers from that folder'
-	@echo 'make setup | bench | eval | format | requirements'
+	@echo 'make setup | bench | eval | eval-answers | format | requirements'
 
 setup:
 	@PYTHON="$(PYTHON)" scripts/setup.sh kvasir
@@ -67,6 +67,13 @@ eval: dev
 	.venv/bin/python scripts/eval_live.py
 	.venv/bin/python scripts/eval_followups.py
 	.venv/bin/python scripts/eval_extraction.py
+
+# Kvasir's line beside the plain recipe with the same model: hours on a CPU, and it goes on where it was cut.
+# ANSWERS takes the script's options; without KVASIR_ENGINE_URL the engine that Kvasir starts answers.
+ANSWERS ?=
+eval-answers: dev
+	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
+	.venv/bin/python scripts/eval_answers.py $(ANSWERS)
 
 format: dev
 	@.venv/bin/ruff check --fix .

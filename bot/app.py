@@ -17,6 +17,7 @@ from bot.adding import Adding
 from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
 from bot.answering.finding import Search
+from bot.answering.limits import Limits
 from bot.answering.verification.verifier import feature_verifiers
 from bot.apology import apology
 from bot.configuration import ADDED
@@ -127,9 +128,12 @@ def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) ->
     return {"slack": slack_kind(connect, journal, place)}
 
 
-def answerer_of(library: Library, engine: ChatEngine, search: Search | None = None) -> Answerer:
+def answerer_of(
+    library: Library, engine: ChatEngine, search: Search | None = None, *, limits: Limits | None = None
+) -> Answerer:
     """Return what makes the answers; ``search`` stands in for the library's own."""
-    return Answerer(search or library.search, engine, feature_verifiers(library.embed_queries), still=library.still)
+    verifiers = feature_verifiers(library.embed_queries)
+    return Answerer(search or library.search, engine, verifiers, still=library.still, limits=limits)
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:

@@ -1,0 +1,226 @@
+"""Scores of answers whose references are known: right, cited, refused, marked. Pure functions."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.answer_text import (
+    cited_numbers,
+    contains,
+    count_words,
+    first_words,
+    is_refusal,
+    repeats,
+    split_sentences,
+    without_marked,
+)
+
+# ── One answer ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question with what a right answer holds; without references or facts nothing answers it."""
+
+    id: str
+    set: str
+    lang: str
+    question: str
+    references: tuple[str, ...] = ()
+    """Any of them is right."""
+    facts: tuple[tuple[str, ...], ...] = ()
+    """Alternative patterns of each key fact; an answer is right with at least half of the facts."""
+    pages: tuple[str, ...] = ()
+    """Ends of paths of documents that answer; empty where the passage's text decides."""
+    wrong: tuple[str, ...] = ()
+    """Patterns that no right answer matches."""
+    cites: bool = True
+    """Whether a right answer cites."""
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the documents answer it."""
+        return bool(self.references or self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one side answered."""
+
+    id: str
+    side: str
+    text: str
+    """Shown as the model's own words, with markers and marks; "" where an extract or a refusal of ours is shown."""
+    raw: str
+    """What the model wrote, before any check; "" where it was not asked."""
+    refused: bool
+    """The product's own refusal, without the model."""
+    extract: bool
+    passages: tuple[tuple[int, str, str], ...]
+    """Number, document and text of what was retrieved; the number is the one that the text cites."""
+    marked: int = 0
+    removed: int = 0
+    first_s: float | None = None
+    total_s: float = 0.0
+    notices: tuple[str, ...] = ()
+    prompt: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one answer did."""
+
+    answerable: bool
+    right: bool
+    right_unverified: bool
+    """The model's text as it was, before marks and removals."""
+    found: bool
+    """The reference is among the retrieved passages."""
+    refused: bool
+    extract: bool
+    cited: int
+    cited_right: int
+    facts: float | None
+    words: int
+    sentences: int
+    marked: int
+    removed: int
+    first_s: float | None
+    total_s: float
+    cites: bool = True
+
+    @property
+    def good(self) -> bool:
+        """A right answer with a right citation, or a right refusal."""
+        if not self.answerable:
+            return self.refused
+        return self.right and (self.cited_right > 0 or not self.cites)
+
+
+def facts_share(item: Item, text: str) -> float | None:
+    """Return the share of the key facts that a text states; None where there are none."""
+    if not item.facts:
+        return None
+    text = unicodedata.normalize("NFKC", text)
+    stated = [any(re.search(one, text, re.IGNORECASE | re.DOTALL) for one in fact) for fact in item.facts]
+    return sum(stated) / len(stated)
+
+
+def is_right(item: Item, text: str) -> bool:
+    """Tell whether a text answers a question rightly; extracts and marked sentences must be gone from it."""
+    if (
+        not text.strip()
+        or repeats(item.question, text)
+        or any(re.search(one, text, re.IGNORECASE) for one in item.wrong)
+    ):
+        return False
+    share = facts_share(item, text)
+    if share is not None:
+        return share == 1 if item.set == "newcomer" else share >= 0.5
+    return any(contains(reference, first_words(text)) for reference in item.references)
+
+
+def holds(item: Item, document: str, text: str) -> bool:
+    """Tell whether a passage bears the answer: of a document that answers, or with the reference in its text."""
+    if item.facts:
+        ours = not item.pages or any(document == page or document.endswith(f"/{page}") for page in item.pages)
+        return ours and (item.set == "newcomer" or bool(facts_share(item, text)))
+    return any(contains(reference, text) for reference in item.references)
+
+
+def score(item: Item, record: Record) -> Score:
+    """Score one answer."""
+    own = without_marked(record.text)
+    by_number = {number: (document, text) for number, document, text in record.passages}
+    cited = [number for number in cited_numbers(own) if number in by_number]
+    right_cited = [number for number in cited if item.answerable and holds(item, *by_number[number])]
+    right = item.answerable and is_right(item, own)
+    refused = not right and (record.refused or (bool(record.text) and is_refusal(own)))
+    return Score(
+        answerable=item.answerable,
+        right=right,
+        right_unverified=item.answerable and is_right(item, record.raw),
+        found=any(holds(item, document, text) for _, document, text in record.passages),
+        refused=refused,
+        extract=record.extract,
+        cited=len(cited),
+        cited_right=len(right_cited),
+        facts=facts_share(item, own) if item.answerable else None,
+        words=count_words(record.text),
+        sentences=len(split_sentences(record.text)),
+        marked=record.marked,
+        removed=record.removed,
+        first_s=record.first_s,
+        total_s=record.total_s,
+        cites=item.cites,
+    )
+
+
+# ── Many answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def summarise(scores: Sequence[Score]) -> dict[str, Any]:
+    """Return the figures of one part; shares are percent, None where nothing counts."""
+    asked = [one for one in scores if one.answerable]
+    others = [one for one in scores if not one.answerable]
+    shown = sum(one.sentences + one.removed for one in scores)
+    return {
+        "questions": len(asked),
+        "unanswerable": len(others),
+        "good": _share(scores, lambda one: one.good),
+        "good of answerable": _share(asked, lambda one: one.good),
+        "accuracy": _share(asked, lambda one: one.right),
+        "accuracy unverified": _share(asked, lambda one: one.right_unverified),
+        "found": _share(asked, lambda one: one.found),
+        "accuracy of found": _share([one for one in asked if one.found], lambda one: one.right),
+        "key facts": _mean([100 * one.facts for one in asked if one.facts is not None]),
+        "citation precision": _ratio(sum(one.cited_right for one in asked), sum(one.cited for one in asked)),
+        "citation recall": _share([one for one in asked if one.right and one.cites], lambda one: one.cited_right > 0),
+        "right refusals": _share(others, lambda one: one.refused),
+        "wrong refusals": _share(asked, lambda one: one.refused),
+        "extracts": _share(scores, lambda one: one.extract),
+        "marked": _ratio(sum(one.marked for one in scores), shown),
+        "removed": _ratio(sum(one.removed for one in scores), shown),
+        "words": _median([one.words for one in scores if one.words]),
+        "first s": _median([one.first_s for one in scores if one.first_s is not None]),
+        "first s p90": _p90([one.first_s for one in scores if one.first_s is not None]),
+        "whole s": _median([one.total_s for one in scores]),
+        "whole s p90": _p90([one.total_s for one in scores]),
+    }
+
+
+def differences(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return Kvasir's sums minus the plain recipe's, in points."""
+    kvasir, plain = parts.get("kvasir"), parts.get("plain")
+    if not kvasir or not plain:
+        return {}
+    return {
+        name: round(kvasir[name] - plain[name], 1)
+        for name in ("good", "good of answerable")
+        if kvasir[name] is not None and plain[name] is not None
+    }
+
+
+def _share(scores: Sequence[Score], counts: Callable[[Score], bool]) -> float | None:
+    return _ratio(sum(1 for one in scores if counts(one)), len(scores))
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return round(100 * part / whole, 1) if whole else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(statistics.fmean(values), 1) if values else None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(statistics.median(values), 2) if values else None
+
+
+def _p90(values: Sequence[float]) -> float | None:
+    return round(sorted(values)[min(len(values) - 1, int(0.9 * len(values)))], 2) if values else None

@@ -1,0 +1,172 @@
+"""The two sides of ``make eval-answers``: Kvasir's own line, and the recipe that a user would otherwise write."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+
+from bot.answering.answer import Answerer
+from bot.answering.events import Finished, Notice, Passage, Question, Sources, Text
+from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Delta, Message, Sampling, Status
+from knowledge.library import Library
+from scripts.answer_scores import Item, Record
+from scripts.answer_text import MARK, cited_numbers, is_refusal
+
+PLAIN_PASSAGES = 5
+PLAIN_TOKENS = 300
+PLAIN_PROMPT = {
+    "en": """Answer the question from the passages below.
+Cite the passages that you use by their numbers, like [1].
+If the passages do not answer the question, say "I don't know".
+Be brief.
+
+{passages}
+
+Question: {question}""",
+    "zh": """请根据下面的段落回答问题。
+用编号注明你所用的段落，例如 [1]。
+如果段落中没有答案，请说“我不知道”。
+请简短回答。
+
+{passages}
+
+问题：{question}""",
+}
+
+
+class TeeEngine:
+    """A ``ChatEngine`` that keeps what the model writes, at temperature 0; all else is the engine's own."""
+
+    def __init__(self, engine: ChatEngine, *, small_model: bool) -> None:
+        self._engine = engine
+        self._small_model = small_model
+        self.raw: dict[str, str] = {}
+        self.prompts: dict[str, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def status(self) -> Status:
+        status = self._engine.status()
+        return replace(status, small_model=status.small_model or self._small_model)
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+    ) -> AsyncIterator[Delta]:
+        cold = replace(sampling, temperature=0.0, top_p=1.0)
+        self.raw[request_id] = ""
+        self.prompts[request_id] = "\n\n".join(message.content for message in messages)
+        deltas: Any = self._engine.stream(messages, cold, request_id=request_id, asker=asker)
+        async with aclosing(deltas) as stream:
+            async for delta in stream:
+                if isinstance(delta, Content):
+                    self.raw[request_id] += delta.text
+                yield delta
+
+
+async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:
+    """Answer by the product's line."""
+    looked_at: tuple[Passage, ...] = ()
+    text, notices = "", []
+    end: Finished | None = None
+    async with aclosing(answerer.answer(Question(item.question, id=name, depth="off"))) as events:
+        async for event in events:
+            match event:
+                case Sources(passages):
+                    looked_at = passages
+                case Text(markdown):
+                    text += markdown
+                case Notice(said):
+                    notices.append(said)
+                case Finished():
+                    end = event
+    assert end is not None
+    own = text if end.route not in {"passages", "unknown"} else ""
+    return Record(
+        id=item.id,
+        side="kvasir",
+        text=own,
+        raw=engine.raw.get(name, ""),
+        refused=end.route == "unknown" or (not own and any(map(is_refusal, notices))),
+        extract=end.route == "passages",
+        passages=_numbered(looked_at, end, own),
+        marked=getattr(end, "marked", own.count(MARK)),
+        removed=getattr(end, "removed", 0),
+        first_s=end.timings.get("first_text"),
+        total_s=end.timings["total"],
+        notices=(*notices, *([] if own else [text])),
+        prompt=engine.prompts.get(name, ""),
+    )
+
+
+def _numbered(looked_at: Sequence[Passage], end: Finished, text: str) -> tuple[tuple[int, str, str], ...]:
+    """Return passages by the numbers that the text shows: those of ``cited`` in order, then the others."""
+    shown = cited_numbers(text)
+    cited = [(passage.n, passage) for passage in end.cited]
+    if {number for number, _ in cited} != set(shown):
+        cited = list(zip(sorted(shown), end.cited, strict=False))
+    seen = {(passage.document, passage.text) for _, passage in cited}
+    others = [(-passage.n, passage) for passage in looked_at if (passage.document, passage.text) not in seen]
+    return tuple((number, passage.document, passage.text) for number, passage in (*cited, *others))
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """The chunks of a library's own store with their vectors."""
+
+    documents: tuple[str, ...]
+    texts: tuple[str, ...]
+    vectors: Any
+
+    @classmethod
+    def read(cls, home: Path) -> Dense:
+        """Read the newest table of the embedded store."""
+        connection = lancedb.connect(str(home / "lancedb"))
+        tables = [connection.open_table(name) for name in connection.table_names()]
+        rows = max(tables, key=lambda table: table.count_rows()).to_arrow()
+        vectors = np.stack(rows.column("vector").to_numpy(zero_copy_only=False))
+        return cls(tuple(rows.column("document").to_pylist()), tuple(rows.column("text").to_pylist()), vectors)
+
+    async def search(self, library: Library, question: str, limit: int) -> list[tuple[str, str]]:
+        """Return documents and texts of the nearest chunks, best first."""
+        vector = (await library.embed_queries([question]))[0]
+        best = np.argsort(-(self.vectors @ vector))[:limit]
+        return [(self.documents[place], self.texts[place]) for place in best]
+
+
+async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Item, name: str) -> Record:
+    """Answer by the plain recipe: dense top five, one prompt, no check, no threshold."""
+    began = time.monotonic()
+    found = await dense.search(library, item.question, PLAIN_PASSAGES)
+    passages = tuple((number, document, text) for number, (document, text) in enumerate(found, 1))
+    shown = "\n\n".join(f"[{number}] {text}" for number, _, text in passages)
+    prompt = PLAIN_PROMPT[item.lang].format(passages=shown, question=item.question)
+    first_s = None
+    sampling = Sampling(max_tokens=PLAIN_TOKENS, thinking_tokens=0)
+    async with aclosing(engine.stream([Message("user", prompt)], sampling, request_id=name)) as deltas:  # type: ignore[type-var]
+        async for delta in deltas:
+            if first_s is None and isinstance(delta, Content):
+                first_s = time.monotonic() - began
+    text = re.sub(r"(?s)^.*</think>", "", engine.raw[name]).strip()
+    return Record(
+        item.id, "plain", text, text, False, False, passages, 0, 0, first_s, time.monotonic() - began, prompt=prompt
+    )
+
+
+def record_json(record: Record) -> dict[str, Any]:
+    """Return a record as it is written."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def record_of(written: Mapping[str, Any]) -> Record:
+    """Return a record as it was written."""
+    passages = tuple((int(n), str(document), str(text)) for n, document, text in written["passages"])
+    return Record(**{**written, "passages": passages, "notices": tuple(written["notices"])})

@@ -1,0 +1,223 @@
+"""How good are answers: Kvasir's whole line beside the plain recipe with the same model, over known references.
+
+Kvasir's side is the product's own: retrieval, prompt, engine, verifier, with the shipped settings. The plain side
+takes the five nearest chunks of the same store by the same embedder, asks for [n] and "I don't know", and checks
+nothing. Both ask one engine at temperature 0: that of KVASIR_ENGINE_URL and KVASIR_ENGINE_API_KEY, else the one that
+Kvasir starts.
+
+Each answer is written down at once, so that a run goes on where it was cut. The key of an answer is its question, the
+model, and the code that makes it: for Kvasir's side the trees of bot/answering and knowledge/search, or ``--tag``.
+
+    KVASIR_EVAL_DIR=… scripts/eval_answers.py [--sets xquad-en,gateway] [--answerable 200] [--report]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot import logs
+from bot.answering.limits import Limits
+from bot.app import answerer_of, engine_of, library_of
+from bot.settings import Settings, load
+from engine.interfaces import State
+from scripts.answer_scores import Item, Record, differences, score, summarise
+from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set
+from scripts.answer_sides import PLAIN_PROMPT, Dense, TeeEngine, ask_kvasir, ask_plain, record_json, record_of
+from scripts.eval_sets import folder_or_exit
+
+SIDES = ("kvasir", "plain")
+_ENGINE_S = 900.0
+_PATIENT = Limits(first_token_s=600.0, answer_s=1200.0, small_model_s=600.0)
+"""Answers of several questions at once share a CPU: the product's deadlines would measure the crowd."""
+
+
+class Answers:
+    """Answers on disk, one JSON line each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        self._known = {row["key"]: row["record"] for row in map(json.loads, lines)}
+
+    def get(self, key: str) -> Record | None:
+        """Return what was answered before."""
+        return record_of(self._known[key]) if key in self._known else None
+
+    def add(self, key: str, record: Record) -> None:
+        """Write an answer down."""
+        self._known[key] = record_json(record)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "record": self._known[key]}, ensure_ascii=False) + "\n")
+
+
+def key_of(item: Item, side: str, model: str, tag: str) -> str:
+    """Return what an answer depends on, as a hash."""
+    return hashlib.sha256(repr((side, item.set, item.id, item.question, model, tag)).encode()).hexdigest()[:24]
+
+
+def code_tag(side: str) -> str:
+    """Return a hash of the code that makes a side's answers, with what is not committed yet."""
+    if side == "plain":
+        return hashlib.sha256(json.dumps(PLAIN_PROMPT).encode()).hexdigest()[:12]
+    parts = ("bot/answering", "knowledge/search")
+    trees = _git("rev-parse", *(f"HEAD:{part}" for part in parts)) + _git("diff", "HEAD", "--", *parts)
+    return hashlib.sha256(trees.encode()).hexdigest()[:12]
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S607
+
+
+def settings_of(one: AnswerSet, scratch: Path) -> Settings:
+    """Write the configuration of a set's library and return it; its state stays below ``scratch``."""
+    home = scratch / f"home-{one.name}"
+    home.mkdir(parents=True, exist_ok=True)
+    tables = [f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{path}"\n' for name, path in one.corpora]
+    (home / "kvasir.toml").write_text("\n".join([*tables, '[web]\nmode = "off"\n']), encoding="utf-8")
+    return load({**os.environ, "KVASIR_HOME": str(home)}, home)
+
+
+async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answers) -> dict[str, dict[str, Record]]:
+    """Answer a set's questions by both sides; return the records by side and id."""
+    settings = settings_of(one, arguments.scratch)
+    done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
+    async with AsyncExitStack() as stack:
+        engine = engine_of(settings)
+        stack.push_async_callback(engine.stop)
+        await engine.start()
+        library = await stack.enter_async_context(library_of(settings))
+        print(f"{one.name}: reading its documents …", file=sys.stderr, flush=True)
+        await library.refresh()
+        status = await engine.wait_ready(_ENGINE_S)
+        if status.state is not State.READY:
+            sys.exit(f"The engine is not ready: {status.state} {status.detail}")
+        tee = TeeEngine(engine, small_model=arguments.small_model)
+        answerer = answerer_of(library, tee, limits=None if arguments.concurrency == 1 else _PATIENT)
+        dense = Dense.read(settings.home)
+        turn = asyncio.Semaphore(arguments.concurrency)
+        tags = {side: arguments.tag or code_tag(side) if side == "kvasir" else code_tag(side) for side in SIDES}
+
+        async def ask(item: Item, side: str) -> None:
+            key = key_of(item, side, f"{status.model}", tags[side])
+            if (record := answers.get(key)) is None:
+                if arguments.report:
+                    return
+                async with turn:
+                    record = (
+                        await ask_kvasir(answerer, tee, item, key)
+                        if side == "kvasir"
+                        else await ask_plain(dense, library, tee, item, key)
+                    )
+                answers.add(key, record)
+                print(f"{side} {item.id}: {record.total_s:.1f} s", file=sys.stderr, flush=True)
+            done[side][item.id] = record
+
+        async with asyncio.TaskGroup() as group:
+            for item in one.items:
+                for side in arguments.sides:
+                    group.create_task(ask(item, side))
+    return done
+
+
+def report_of(items: Sequence[Item], done: Mapping[str, Mapping[str, Record]]) -> dict[str, Any]:
+    """Return the figures of each part and side over the questions that all sides answered."""
+    parts: dict[str, list[Item]] = {}
+    for item in items:
+        if all(item.id in records for records in done.values()):
+            parts.setdefault(f"{item.set} {item.lang}", []).append(item)
+            parts.setdefault(f"all {item.lang}", []).append(item)
+    result: dict[str, Any] = {}
+    for name, ours in sorted(parts.items()):
+        sides = {side: summarise([score(item, records[item.id]) for item in ours]) for side, records in done.items()}
+        result[name] = {**sides, "difference": differences(sides)}
+    return result
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print one table for each part."""
+    for name, sides in result.items():
+        columns = [side for side in SIDES if side in sides]
+        print(f"\n{name:24}" + "".join(f"{side:>10}" for side in columns))
+        for figure in sides[columns[0]]:
+            print(f"  {figure:22}" + "".join(f"{_cell(sides[side][figure]):>10}" for side in columns))
+        for figure, points in sides["difference"].items():
+            print(f"  {figure}, Kvasir minus plain: {points:+g} points")
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def write_failures(path: Path, items: Sequence[Item], done: Mapping[str, Mapping[str, Record]]) -> None:
+    """Write every answer that is not good, for a person to read."""
+    with path.open("w", encoding="utf-8") as file:
+        for item in items:
+            for side, records in done.items():
+                record = records.get(item.id)
+                if record is None or (how := score(item, record)).good:
+                    continue
+                wanted = " | ".join(item.references) or json.dumps(item.facts, ensure_ascii=False)
+                file.write(
+                    f"=== {side} {item.set} {item.id}: {item.question}\n"
+                    f"wanted: {wanted} {item.pages or ''}\n"
+                    f"right {how.right}, unverified {how.right_unverified}, found {how.found}, refused {how.refused}, "
+                    f"extract {how.extract}, cited {how.cited_right} of {how.cited}, marked {how.marked}, "
+                    f"removed {how.removed}\nraw: {record.raw}\nshown: {record.text}\n"
+                    f"notices: {' / '.join(record.notices)[:600]}\n"
+                    f"passages: {[(n, document, text[:60]) for n, document, text in record.passages]}\n\n"
+                )
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Answer, score, print."""
+    eval_dir = folder_or_exit() if arguments.sets != ["newcomer"] else Path()
+    answers = Answers(arguments.results / "answers.jsonl")
+    items: list[Item] = []
+    done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
+    for name in arguments.sets:
+        one = load_set(name, eval_dir, arguments.scratch, arguments.answerable, arguments.unanswerable)
+        if arguments.limit:
+            one = AnswerSet(one.name, one.corpora, one.items[:: max(1, len(one.items) // arguments.limit)])
+        for side, records in (await run_set(one, arguments, answers)).items():
+            done[side] |= records
+        items += one.items
+    result = report_of(items, done)
+    print(json.dumps(result, ensure_ascii=False)) if arguments.json else show(result)
+    if arguments.failures:
+        write_failures(arguments.failures, items, done)
+
+
+if __name__ == "__main__":
+    scratch = Path(tempfile.gettempdir()) / "kvasir-eval-answers"
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--sets", type=lambda given: given.split(","), default=list(NAMES), help=", ".join(NAMES))
+    options.add_argument("--answerable", type=int, default=200, help="questions of each set and language, at most")
+    options.add_argument("--unanswerable", type=int, default=60)
+    options.add_argument("--limit", type=int, help="about so many of each set, evenly spread")
+    options.add_argument(
+        "--only", dest="sides", type=lambda given: [given], default=list(SIDES), help="kvasir or plain"
+    )
+    options.add_argument("--concurrency", type=int, default=4)
+    options.add_argument("--small-model", action="store_true", help="treat the engine's model as the CPU's small one")
+    options.add_argument("--tag", help="stands for the code of Kvasir's side in the cache's keys")
+    options.add_argument("--scratch", type=Path, default=scratch, help="corpora and indexes, kept")
+    options.add_argument("--results", type=Path, default=scratch, help="the folder of answers.jsonl")
+    options.add_argument("--failures", type=Path, help="write every answer that is not good to this file")
+    options.add_argument("--report", action="store_true", help="score what was answered before, ask nothing")
+    options.add_argument("--json", action="store_true")
+    logs.configure(sys.stderr, level=logs.WARNING)
+    asyncio.run(main(options.parse_args()))
