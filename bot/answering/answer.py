@@ -10,7 +10,9 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime
 
+from bot.answering.about import Contents, asks_for_sources, describe_sources
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Text, Thinking
 from bot.answering.finding import Finder, Search
 from bot.answering.language import tongue_for
@@ -53,12 +55,14 @@ class Answerer:
         *,
         new_judge: NewJudge | None = None,
         still: Still | None = None,
+        contents: Contents | None = None,
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._new_verifier = new_verifier
         self._new_judge = new_judge
+        self._contents = contents
         self._limits = limits or Limits()
         self._now = now
         self._finder = Finder(search, engine, still=still or _nothing, limits=self._limits, now=now)
@@ -87,6 +91,9 @@ class Answerer:
             return
         if len(turn.asked.text.strip()) > self._limits.question_chars:
             yield Notice(say(Say.QUESTION_CUT, turn.tongue, kept=self._limits.question_chars))
+        if self._contents is not None and asks_for_sources(turn.question):
+            yield await self._about_sources(turn, self._contents)
+            return
         if (failed := await self._finder.find(turn)) is not None:
             yield failed
             return
@@ -101,6 +108,16 @@ class Answerer:
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def _about_sources(self, turn: Turn, contents: Contents) -> Text | Notice:
+        """Say which documents the asker may read."""
+        try:
+            async with asyncio.timeout(self._limits.search_s):
+                found = await contents(turn.asked.readers, turn.asked.within)
+        except (KnowledgeError, TimeoutError) as error:
+            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
+        turn.route = "sources"
+        return Text(describe_sources(found, datetime.now(UTC), turn.tongue))
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield a notice and the best passages in their own words."""

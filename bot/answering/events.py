@@ -99,8 +99,8 @@ class Notice:
     text: str
 
 
-Route = Literal["engine", "passages", "unknown", "files"]
-"""Who made the answer: the model, the quoted passages alone, or nobody because nothing was found or files came."""
+Route = Literal["engine", "passages", "sources", "unknown", "files"]
+"""Who made the answer: the model, the quoted passages alone, Kvasir about its sources, or nobody."""
 
 
 @dataclass(frozen=True, slots=True)

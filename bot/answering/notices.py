@@ -99,6 +99,15 @@ class Say(Enum):
         "A small stand-in model wrote this on the CPU; it shows how things work, not how well an R1 answers.",
         "这是由 CPU 上的小型替代模型写的，只演示流程，不代表 R1 的水平。",
     )
+    SOURCES = Phrase("I answer from these documents:", "我根据以下文档回答：")
+    NO_SOURCES = Phrase(
+        "No document has been read yet that you may see. Add a source to kvasir.toml and run `kvasir sync`.",
+        "还没有读取你可以查看的文档。请在 kvasir.toml 中添加来源，然后运行 `kvasir sync`。",
+    )
+    DOCUMENTS = Phrase("{n} documents", "{n} 篇文档")
+    SOURCE_READ = Phrase("({kind}): {count}, read {age}.", "（{kind}）：{count}，{age}读取。")
+    SOURCE_UNFINISHED = Phrase("({kind}): {count}, not read completely yet.", "（{kind}）：{count}，尚未读完。")
+    SOURCE_TITLES = Phrase("Titles: {titles}", "标题：{titles}")
     WEB_ASKED = Phrase("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
     WEB_LINK = Phrase("I looked on the web, as a link was given: {came}.", "因为给出了链接，已查看网络：{came}。")
     WEB_RECENT = Phrase(
