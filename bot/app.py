@@ -133,7 +133,9 @@ def answerer_of(
 ) -> Answerer:
     """Return what makes the answers; ``search`` stands in for the library's own."""
     verifiers = feature_verifiers(library.embed_queries)
-    return Answerer(search or library.search, engine, verifiers, still=library.still, limits=limits)
+    return Answerer(
+        search or library.search, engine, verifiers, still=library.still, contents=library.contents, limits=limits
+    )
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:
