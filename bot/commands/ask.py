@@ -13,6 +13,8 @@ from bot import logs
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
 from bot.answering.policy import Looked
 from bot.answering.thinking import remark
+from bot.answering.verification.calibration import Calibrations
+from bot.answering.verification.judge import Judges
 from bot.app import answerer_of, engine_of, library_of
 from bot.commands.output import piece, result, result_json, say
 from bot.settings import load
@@ -71,7 +73,8 @@ async def main(arguments: argparse.Namespace) -> int:
         asked = Question(
             arguments.question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web
         )
-        answer = answerer_of(library, engine).answer(asked)
+        judges = Judges(engine, Calibrations(settings.home).of)
+        answer = answerer_of(library, engine, judges=judges).answer(asked)
         async with aclosing(answer) as events:
             async for event in events:
                 transcript.add(event)
