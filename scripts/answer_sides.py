@@ -18,7 +18,7 @@ from bot.answering.events import Finished, Notice, Passage, Question, Sources, T
 from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Delta, Message, Sampling, Status
 from knowledge.library import Library
 from scripts.answer_scores import Item, Record
-from scripts.answer_text import MARK, cited_numbers, is_refusal
+from scripts.answer_text import MARK, cited_numbers
 
 PLAIN_PASSAGES = 5
 PLAIN_TOKENS = 300
@@ -96,7 +96,7 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
         side="kvasir",
         text=own,
         raw=engine.raw.get(name, ""),
-        refused=end.route == "unknown" or (not own and any(map(is_refusal, notices))),
+        refused=end.route == "unknown",
         extract=end.route == "passages" or bool(instead),
         passages=_numbered(looked_at, end, own),
         marked=getattr(end, "marked", own.count(MARK)),
