@@ -18,7 +18,7 @@ from bot.tables import as_table, no_others
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
 from knowledge.search.query import named, parse
-from knowledge.settings import SourceSpec
+from knowledge.settings import PathWeight, SourceSpec
 from knowledge.web.settings import LiveSettings
 
 ADDED = "added"
@@ -265,8 +265,31 @@ def _source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) 
         readers=_readers(options.pop("readers", None), where),
         max_age_s=_duration_s(options.pop("max_age", None), where),
         secrets=_secrets(options, variables, where),
+        weight=_weight(options.pop("weight", 1), f"{where}: weight"),
+        weights=_weights(options.pop("weights", []), where),
         options=options,
     )
+
+
+def _weights(value: object, where: str) -> tuple[PathWeight, ...]:
+    """Return what some documents of a source weigh."""
+    if not isinstance(value, list):
+        raise SettingsError(f"{where}: write weights with two brackets: [[source.weights]].")
+    weights: list[PathWeight] = []
+    for table in value:
+        one = as_table(table, f"{where}: [[source.weights]]")
+        no_others(one, ("path", "weight"), f"{where}: [[source.weights]]")
+        path = one.get("path")
+        if not isinstance(path, str) or not path.strip():
+            raise SettingsError(f'{where}: [[source.weights]] needs a path such as "archive/**".')
+        weights.append(PathWeight(path, _weight(one.get("weight"), f"{where}: the weight of {path}")))
+    return tuple(weights)
+
+
+def _weight(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise SettingsError(f"{where} should be a number above 0 and at most 1. Use exclude to leave documents out.")
+    return float(value)
 
 
 def _readers(value: object, where: str) -> frozenset[str]:

@@ -25,6 +25,8 @@ from engine.settings import EngineSettings
 from engine.weights.origin import HUB, Whence
 from knowledge.settings import Consistency, KnowledgeSettings, Placement
 
+_OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
+"""Kvasir's own benchmarks come after its other pages, which say how it is used."""
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
 
@@ -367,7 +369,7 @@ def _find_config(
     if path.is_file():
         return path.resolve()
     if default_docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd))
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd), _OWN_WEIGHTS)
     hint = f" To look at what `make run` made here: --config {RUN_CONFIG}." if (cwd / RUN_CONFIG).is_file() else ""
     raise SettingsError(
         f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "
@@ -375,7 +377,7 @@ def _find_config(
     )
 
 
-def _write_run_config(path: Path, docs: Path) -> Path:
+def _write_run_config(path: Path, docs: Path, weights: str = "") -> Path:
     if not docs.is_dir():
         raise SettingsError(f"{docs} is not a folder. Point DOCS at a folder of documents: make run DOCS=/path")
     quoted = str(docs).replace("\\", "\\\\").replace('"', '\\"')
@@ -383,7 +385,7 @@ def _write_run_config(path: Path, docs: Path) -> Path:
     try:
         path.write_text(
             "# Written by `make run`. For sources of your own, copy it to kvasir.toml and change that.\n"
-            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n',
+            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}',
             encoding="utf-8",
         )
     except OSError as error:

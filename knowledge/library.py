@@ -26,6 +26,7 @@ from knowledge.interfaces import (
 from knowledge.search.documents import Documents
 from knowledge.search.hybrid import may_see
 from knowledge.search.query import Query, named, parse
+from knowledge.search.weights import weigh_documents
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceContents, SourceStatus, source_contents, source_status
 from knowledge.suggestions import questions
@@ -86,7 +87,8 @@ class Library:
         self._lock = settings.home / "sync.lock"
         self._conductor = Conductor(self._open_run)
         self._watch: Watch | None = None
-        self._documents = Documents(indexes, embedder, self._keys)
+        weigh = {self._sources[spec.name].key.id: weigh_documents(spec) for spec in settings.sources}
+        self._documents = Documents(indexes, embedder, weigh)
         self._asking = Asking(self._documents, web)
 
     def sources(self) -> tuple[SourceSpec, ...]:
