@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bot.answering.limits import UNSUPPORTED, Unsupported
 from bot.answering.policy import MODES, Mode, Policies
 from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.errors import SettingsError
@@ -63,6 +64,8 @@ class Configuration:
     """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    unsupported: Unsupported = "mark"
+    """What becomes of a sentence that no passage supports."""
     quiet_hour: str | None = _QUIET_HOUR
     """A cron line for what the engine tries when nobody is waiting; None for never."""
     live: LiveSettings | None = None
@@ -91,6 +94,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     sources = _with_pages(sources, access, live, path)
     channels = _channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
+    think, unsupported = _answers(data.get("answers", {}), path)
     if live is not None and not live.domains and "listed" in web.values():
         raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(
@@ -98,9 +102,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         nightly=_nightly(data.get("sync", {}), path),
         access=access,
         channels={id_: one.search for id_, one in channels.items() if one.search},
-        thinking=Defaults(
-            _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
-        ),
+        thinking=Defaults(think, {id_: one.think for id_, one in channels.items() if one.think}),
+        unsupported=unsupported,
         quiet_hour=_quiet_hour(data.get("engine", {}), path),
         live=live,
         web=Policies(web_policy(live), web),
@@ -144,11 +147,15 @@ def _access(value: object, path: Path) -> Access:
 # ── [answers] ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answers(value: object, path: Path) -> Depth:
+def _answers(value: object, path: Path) -> tuple[Depth, Unsupported]:
     where = f"[answers] in {path}"
     table = as_table(value, where)
-    no_others(table, ("think",), where)
-    return _depth(table.get("think"), where) or "normal"
+    no_others(table, ("think", "unsupported"), where)
+    wanted = table.get("unsupported", "mark")
+    unsupported = next((one for one in UNSUPPORTED if one == wanted), None)
+    if unsupported is None:
+        raise SettingsError(f'{where}: unsupported should be "mark", "drop" or "show".')
+    return _depth(table.get("think"), where) or "normal", unsupported
 
 
 def _depth(value: object, where: str) -> Depth | None:

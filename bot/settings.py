@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.answering.limits import Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.configuration import Access, read_configuration
@@ -135,6 +136,8 @@ class Settings:
     """What narrows every search of a channel, by the channel's id."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    unsupported: Unsupported = "mark"
+    """What becomes of a sentence that no passage supports."""
     web: Policies = field(default_factory=Policies)
     """What of the live web may be asked where."""
     metrics_port: int | None = None
@@ -223,6 +226,7 @@ def load(
         access=configured.access,
         channels=configured.channels,
         thinking=configured.thinking,
+        unsupported=configured.unsupported,
         web=configured.web,
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
