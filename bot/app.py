@@ -185,7 +185,9 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         deps = SlackDeps(
             ledger=ledger,
-            answerer=answerer_of(library, measured, shelf.search, judges=Judges(measured, calibrations.of)),
+            answerer=answerer_of(
+                library, measured, shelf.search, judges=Judges(measured, calibrations.of), limits=settings.limits
+            ),
             library=shelf,
             engine_status=engine.status,
             apology=apology,

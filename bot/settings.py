@@ -13,7 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from bot.answering.limits import Unsupported
+from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.configuration import Access, read_configuration
@@ -145,6 +145,11 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     quiet_hour: str | None = None
     """A cron line for what the engine tries when nobody is waiting; None for never."""
+
+    @property
+    def limits(self) -> Limits:
+        """Return what an answer may take, and what becomes of its unsupported sentences."""
+        return Limits(unsupported=self.unsupported)
 
     @property
     def secrets(self) -> tuple[str, ...]:

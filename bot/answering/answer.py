@@ -293,6 +293,7 @@ class Answerer:
                 yield notice
             if release.supported and not (failure and release.shown_chars < self._limits.little_chars):
                 return
+            turn.route = turn.route if release.supported else "passages"
             why = None
         async with aclosing(self._quoted(turn, why)) as events:
             async for event in events:

@@ -354,7 +354,7 @@ async def test_an_answer_without_a_supported_sentence_is_followed_by_passages(as
     heard = await ask(room.engine(script))
     assert heard.text.startswith("The Eiffel Tower is in Paris. ⚠ It was built in 1889. ⚠\n\n")
     assert f"> {GOOD}" in heard.text
-    assert (heard.route, heard.cited[0]) == ("engine", 1)
+    assert (heard.route, heard.cited[0]) == ("passages", 1)
     heard = await ask(room.engine(script), limits=Limits(unsupported="drop"))
     assert "could be confirmed" in heard.notices[0]
     assert (heard.route, "Eiffel" in heard.text) == ("passages", False)

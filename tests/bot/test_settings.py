@@ -254,7 +254,13 @@ def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
     (place / "kvasir.toml").write_text(TOML + CHANNEL + 'think = "deep"\n[answers]\nthink = "off"\n')
     settings = load({}, place)
     assert (settings.thinking.of("C034EF5GH"), settings.thinking.of("C1")) == ("deep", "off")
+    assert settings.limits.unsupported == "mark"
     assert settings.channels == {}
+
+
+def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:
+    (place / "kvasir.toml").write_text(TOML + '[answers]\nunsupported = "drop"\n')
+    assert load({}, place).limits.unsupported == "drop"
 
 
 @pytest.mark.parametrize(
@@ -268,6 +274,7 @@ def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
         (CHANNEL + 'think = "hard"\n', ("C034EF5GH", "deep, normal or off")),
         ("[answers]\nthink = true\n", ("[answers]", "deep, normal or off")),
         ('[answers]\nthinking = "deep"\n', ("Did you mean think?",)),
+        ('[answers]\nunsupported = "hide"\n', ("[answers]", '"mark", "drop" or "show"')),
         ('[[channel]]\nid = "#help"\nsearch = "in:handbook"\n', ("Slack id",)),
         (CHANNEL + 'search = "in:handbok"\n', ("“handbok”", "Did you mean “handbook”?")),
         (CHANNEL + 'search = "in:handbook and more"\n', ("“and more”", "no filter")),
