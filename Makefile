@@ -26,7 +26,7 @@ run: setup
 
 services: dev
 	@scripts/test-services.sh
-	@.venv/bin/python -m bot.prepare embedder engine-cpu
+	@KVASIR_MODEL=Qwen2.5-Coder-0.5B-Instruct .venv/bin/python -m bot.prepare embedder engine-cpu
 
 # Tests with real servers mostly wait for them, so three files share two cores; a real SGLang needs the machine alone.
 # A busy machine can starve a server: what fails is tried once more and named in the summary. What is named often is mended.

@@ -13,13 +13,20 @@ from pathlib import Path
 
 from bot.apology import apology
 from bot.errors import BotError
-from bot.settings import cache_folder
+from bot.settings import cache_folder, model_settings
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.errors import EngineError
+from engine.fit import chosen
+from engine.hardware import probe
 from engine.install import Installer
+from engine.obtain import obtainable
+from engine.pieces import PieceAssembler
+from engine.weights.store import Weights
 from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
+
+_SMALLEST = "Qwen2.5-0.5B-Instruct"
 
 
 async def main(what: list[str]) -> int:
@@ -45,10 +52,15 @@ async def _embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None
 
 
 async def _engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
-    installer = Installer(cache, wheels.unpack)
+    """Make SGLang's environment and have the weights of KVASIR_MODEL, else those of the smallest model."""
+    model, whence = model_settings(os.environ, Path.cwd())
+    installer = Installer(cache)
+    assembler = PieceAssembler(wheels.unpack, lambda: installer.python("cpu"))
+    weights = Weights(cache, whence, assembler)
     await installer.install("cpu", lambda share, line: terminal.set("engine", share, line))
-    await installer.install_small_model(lambda share, line: terminal.set("engine", share, line))
-    terminal.done("engine", "installed")
+    made = await obtainable(chosen(model or _SMALLEST, await asyncio.to_thread(probe, cache)), weights)
+    await weights.provide(made.weights, lambda share, line: terminal.set("engine", share, line))
+    terminal.done("engine", f"installed, with {made.variant.name}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from knowledge.sync.report import Progress, SyncReport
 
 def engine_line(status: Status) -> str:
     """Return the engine's state in one line."""
-    model = f" ({status.model}{', a stand-in' if status.small_model else ''})" if status.model else ""
+    kind = ", a small model on the CPU, not an R1" if status.small_model else ""
+    model = f" ({status.model}{kind})" if status.model else ""
     return f"{status.state.value}{model}" + (f": {status.detail}" if status.detail else "")
 
 

@@ -1,4 +1,4 @@
-"""The models that Kvasir knows, read from ``catalogue.toml``, and a name or folder turned into one of them."""
+"""The models that Kvasir knows, read from two TOML files, and a name or folder turned into one of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.variant import Checkpoint, Family, Precision, TokenIds, Variant, Voc
 
 __all__ = [
     "COMPANIONS",
-    "SMALL_MODEL",
+    "SMALL_MODELS",
     "VARIANTS",
     "Checkpoint",
     "Family",
@@ -25,6 +25,7 @@ __all__ = [
     "Variant",
     "Vocabulary",
     "describe",
+    "fallback_of",
     "nickname",
     "of_served_name",
     "resolve",
@@ -64,7 +65,11 @@ def _check(variant: Variant) -> None:
         raise ValueError(f"{variant.name}: {', '.join(told)}")
 
 
-_TABLES = read(files("engine").joinpath("catalogue.toml").read_text(encoding="utf-8"))
+def _read_file(name: str) -> dict[str, tuple[Variant, ...]]:
+    return read(files("engine").joinpath(name).read_text(encoding="utf-8"))
+
+
+_TABLES = _read_file("catalogue.toml")
 
 VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 """Every R1 that DeepSeek published, the largest first."""
@@ -72,8 +77,8 @@ VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 COMPANIONS: tuple[Variant, ...] = _TABLES["companion"]
 """Models that see pictures, to run as a second worker beside an R1."""
 
-(SMALL_MODEL,) = _TABLES["small_model"]
-"""What runs where there is no GPU. It shows the plumbing; its answers are not worth reading."""
+SMALL_MODELS: tuple[Variant, ...] = _read_file("small_models.toml")["small_model"]
+"""Models for machines without a GPU. None is an R1; the larger ones come first."""
 
 _NICKNAMES = {"33b": "32B", "13b": "14B"}
 """What people say, and what the model really is."""
@@ -100,6 +105,11 @@ def resolve(name: str) -> Variant:
     return found
 
 
+def fallback_of(variant: Variant) -> Variant | None:
+    """Return the model of the same shape that a package index has, None where there is none."""
+    return next((other for other in SMALL_MODELS if other.name == variant.fallback), None)
+
+
 def nickname(said: str) -> str | None:
     """Return the sentence that says what a popular name really is, None for a name that is right."""
     real = _NICKNAMES.get(_key(said))
@@ -118,7 +128,7 @@ def of_served_name(name: str) -> Variant | None:
         return exact
     contained = [
         variant
-        for variant in (*VARIANTS, SMALL_MODEL)
+        for variant in (*VARIANTS, *SMALL_MODELS)
         if _key(variant.name) in key and ("distill" in key) == ("distill" in _key(variant.name))
     ]
     return max(contained, key=lambda variant: len(variant.name), default=None)
@@ -128,7 +138,7 @@ def _names() -> dict[str, Variant]:
     short = "DeepSeek-R1-Distill-"
     return {
         _key(name): variant
-        for variant in (SMALL_MODEL, *VARIANTS)
+        for variant in (*SMALL_MODELS, *VARIANTS)
         for name in (
             *(checkpoint.repo for checkpoint in variant.checkpoints),
             *variant.aliases,

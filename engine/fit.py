@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.catalogue import SMALL_MODEL, VARIANTS, resolve
+from engine.catalogue import SMALL_MODELS, VARIANTS, resolve
 from engine.errors import EngineRefused
 from engine.hardware import Machine, alike
 from engine.memory import cpu_fraction, cpu_kv_tokens
@@ -17,13 +17,22 @@ from engine.reasons import claims, reasons
 from engine.search import note_on, plans, slowness
 from engine.variant import GIB, Variant, quality
 
-__all__ = ["AUTO", "Fit", "Plan", "Wish", "best", "chosen", "fitted", "plan", "why_no_engine"]
+__all__ = ["AUTO", "Fit", "Plan", "Wish", "best", "chosen", "fitted", "plan", "small_model", "why_no_engine"]
 
 AUTO = "auto"
 """As KVASIR_MODEL: the best model that fits."""
 _CPU_OVERHEAD_GIB = 2.5
 """SGLang's three processes without weights and context, measured; shared pages counted once."""
-_CPU_KV_TOKENS = 16384
+_CPU_CONTEXT_TOKENS = 8192
+"""For one request. Two cores read 400 tokens a second, so nobody waits for a longer prompt."""
+_CPU_KV_TOKENS = 32768
+"""For all requests together: 0.4 GiB with the 0.5B, 0.9 GiB with the 1.5B."""
+_CPU_MOST_PARAMETERS = 2_000_000_000
+"""Above this a CPU writes less than a word a second. A folder is the choice of whoever names it."""
+_LARGER_CORES = 4
+"""On two cores the 1.5B writes 4 to 7 tokens a second, half as many as the 0.5B."""
+_SPARE_GIB = 2.0
+"""Left to Kvasir itself, its store and its embedder."""
 _CPU_FRACTION, _CPU_MOST_FRACTION = 0.3, 0.9
 _CPU_RUNNING_REQUESTS = 8
 """More at once only make every answer slower: eight reach six times the tokens a second of one."""
@@ -31,7 +40,7 @@ _CPU_START_DEADLINE_S = 600.0
 
 
 def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> Plan:
-    """Return how ``wanted`` runs on ``machine``, for one person at a time if need be; without a model, the stand-in.
+    """Return how ``wanted`` runs on ``machine``, for one person at a time if need be; without one, a small model.
 
     Raises:
         EngineRefused: it does not fit, or no engine runs on such a machine; the text has the numbers and the next step.
@@ -40,12 +49,9 @@ def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> 
     if (why := why_no_engine(machine)) is not None:
         raise EngineRefused(why)
     if wanted is None:
-        note = (
-            f"Set KVASIR_MODEL to {AUTO}, or to an R1 variant such as {VARIANTS[-1].name}, to use the GPU."
-            if machine.cards
-            else ""
-        )
-        return _on_cpu(SMALL_MODEL, machine, note)
+        small, why = small_model(machine)
+        use_gpu = f"Set KVASIR_MODEL to {AUTO}, or to an R1 variant such as {VARIANTS[-1].name}, to use the GPU."
+        return _on_cpu(small, machine, f"{why} {use_gpu}" if machine.cards else why)
     if wanted.small_model or not machine.cards:
         return _on_cpu(wanted, machine)
     found = fitted(wanted, machine, wish or Wish())
@@ -54,6 +60,23 @@ def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> 
     if found.plan is None:
         raise EngineRefused(" ".join(found.reasons))
     return found.plan
+
+
+def small_model(machine: Machine) -> tuple[Variant, str]:
+    """Return the small model for a machine's CPU, and why in one sentence.
+
+    It is the largest one for which cores and free memory suffice, else the smallest.
+    """
+    larger, smaller = (variant for variant in SMALL_MODELS if variant.fallback)
+    asked_gib = _cpu_gib(larger) + _SPARE_GIB
+    asks = f"{larger.name} asks for {_LARGER_CORES} cores and {asked_gib:.1f} GiB of free memory"
+    if machine.described:
+        return smaller, f"{asks}."
+    free_gib = machine.memory_free_bytes / GIB
+    has = f"this machine has {machine.cores} and {free_gib:.1f}"
+    if machine.cores >= _LARGER_CORES and free_gib >= asked_gib:
+        return larger, f"{asks}, and {has}."
+    return smaller, f"{asks}, but {has}."
 
 
 def chosen(model: str | None, machine: Machine, wish: Wish | None = None) -> Plan:
@@ -72,9 +95,9 @@ def chosen(model: str | None, machine: Machine, wish: Wish | None = None) -> Pla
 def best(machine: Machine, wish: Wish) -> Plan | None:
     """Return the plan of the best quality that fits: published scores times what its precision keeps.
 
-    Plans with less reserve than SGLang's default come after all others. None where no R1 fits.
+    Plans with less reserve than SGLang's default come after all others. None where no R1 fits on the cards.
     """
-    if why_no_engine(machine) is not None:
+    if why_no_engine(machine) is not None or not machine.cards:
         return None
     found = (fitted(variant, machine, wish, near=False).plan for variant in VARIANTS)
     return max(filter(None, found), key=rank, default=None)
@@ -134,7 +157,8 @@ def _fitted_on_cpu(variant: Variant, machine: Machine) -> Fit:
 def _needs_cards(variant: Variant) -> str:
     return (
         f"{variant.name} has {variant.weights_gib:.2f} GiB of weights and needs GPUs; none is seen here. "
-        "Unset KVASIR_MODEL to try Kvasir with a small stand-in, or set KVASIR_ENGINE_URL to an SGLang server."
+        f"Unset KVASIR_MODEL for a small model on the CPU, set it to {VARIANTS[-1].name} for an R1 on the CPU, or set "
+        "KVASIR_ENGINE_URL to an SGLang server."
     )
 
 
@@ -149,10 +173,9 @@ def why_no_engine(machine: Machine) -> str | None:
 
 
 def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
-    if not (variant.small_model or variant.is_directory):
+    if variant.parameters > _CPU_MOST_PARAMETERS and not variant.is_directory:
         raise EngineRefused(_needs_cards(variant))
-    kv_tokens = max(_CPU_KV_TOKENS, variant.context_tokens)
-    needed = variant.weights_gib + kv_tokens * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB
+    needed = _cpu_gib(variant)
     told = machine.memory_bytes > 0  # a machine that is described need not say
     if told and needed > machine.memory_gib:
         raise EngineRefused(
@@ -160,11 +183,12 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
             f"weights); this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set KVASIR_ENGINE_URL."
         )
     free_gib, nodes = machine.memory_free_bytes / GIB if told else needed, machine.numa_nodes
+    kv_tokens, context_tokens = _CPU_KV_TOKENS, min(variant.context_tokens, _CPU_CONTEXT_TOKENS)
     fraction = min(max(_CPU_FRACTION, cpu_fraction(variant, free_gib, kv_tokens, nodes)), _CPU_MOST_FRACTION)
     return Plan(
         variant=variant,
         device="cpu",
-        context_tokens=variant.context_tokens,
+        context_tokens=context_tokens,
         kv_tokens=max(1, min(kv_tokens, cpu_kv_tokens(variant, free_gib, fraction, nodes))),
         start_deadline_s=_CPU_START_DEADLINE_S,
         memory_fraction=fraction,
@@ -173,3 +197,8 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
         people=_CPU_RUNNING_REQUESTS,
         note=note,
     )
+
+
+def _cpu_gib(variant: Variant) -> float:
+    """Return the memory that SGLang takes with a model on a CPU, in GiB."""
+    return variant.weights_gib + _CPU_KV_TOKENS * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB

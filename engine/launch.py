@@ -106,7 +106,7 @@ def plan_flags(plan: Plan) -> tuple[str, ...]:
         ("--dp-size", layout.dp if layout.dp > 1 else None),
         ("--attn-dp-size", layout.attn_dp if layout.attn_dp > 1 else None),
         ("--ep-size", layout.ep if layout.ep > 1 else None),
-        ("--context-length", plan.context_tokens if plan.device != "cpu" else None),
+        ("--context-length", plan.context_tokens),
         ("--quantization", plan.weights.quantise),
         ("--kv-cache-dtype", None if plan.kv_dtype == "auto" else plan.kv_dtype),
         ("--mem-fraction-static", plan.memory_fraction),

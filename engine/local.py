@@ -21,14 +21,15 @@ from engine.interfaces import State
 from engine.launch import Launch, launch, new_key
 from engine.lifecycle import Event
 from engine.logtail import LogFile
+from engine.obtain import obtainable
 from engine.runtime import RuntimeFile
 from engine.settings import EngineSettings
 from engine.supervisor import Job, Policy, Supervisor, Verdict
 from engine.weights.store import Weights
 from engine.wire import Loads
 
-_INSTALL_WEIGHT, _CONVERT_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 2.0, 24.0, 3.0
-"""How long installing, converting, fetching weights and starting take, roughly, to each other."""
+_INSTALL_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 24.0, 3.0
+"""How long installing, fetching weights and starting take, roughly, to each other."""
 NOT_INSTALLED = "The engine is not installed yet; `kvasir run` installs it."
 
 
@@ -54,10 +55,10 @@ class Vitals:
     """How long the last start took."""
 
 
-def spans(*, install: bool, convert: bool, fetch: bool = False) -> Spans:
+def spans(*, install: bool, fetch: bool) -> Spans:
     """Return the shares of the way, leaving out what is done already."""
     before = _INSTALL_WEIGHT * install
-    after = before + _CONVERT_WEIGHT * convert + _FETCH_WEIGHT * fetch
+    after = before + _FETCH_WEIGHT * fetch
     whole = after + _START_WEIGHT
     return Spans(before / whole, after / whole)
 
@@ -157,7 +158,7 @@ class LocalEngine:
         if (why := fit.why_no_engine(machine)) is not None:
             self._board.note(why)
             return
-        plan = fit.chosen(self._settings.model, machine)
+        plan = await obtainable(fit.chosen(self._settings.model, machine), self._weights)
         if plan.device == "xpu" or machine.vendor == "amd":
             raise EngineRefused(plan.note)
         self._board.describe(model=plan.variant.name, small_model=plan.variant.small_model, url=None)
@@ -179,8 +180,7 @@ class LocalEngine:
     def _spans(self, plan: fit.Plan) -> Spans:
         return spans(
             install=not self._installer.installed(kind_of(plan.device)),
-            convert=plan.variant.small_model and not self._installer.has_small_model(),
-            fetch=not plan.variant.small_model and self._weights.to_fetch(plan.weights),
+            fetch=self._weights.to_fetch(plan.weights),
         )
 
     async def _install(self, plan: fit.Plan, share: Spans) -> Path:
@@ -200,13 +200,10 @@ class LocalEngine:
 
     async def _model(self, plan: fit.Plan, share: Spans) -> Path:
         """Return the folder that SGLang loads, so that it fetches nothing itself."""
-        small_model = plan.variant.small_model
-        if not (self._installer.has_small_model() if small_model else await self._at_hand(plan)):
-            what = "stand-in model is" if small_model else f"weights of {plan.variant.name} are"
-            self._board.move(Event.DOWNLOAD, f"The {what} being fetched and checked (once).", progress=share.installed)
+        if not await self._at_hand(plan):
+            doing = f"The weights of {plan.variant.name} are being fetched and checked (once)."
+            self._board.move(Event.DOWNLOAD, doing, progress=share.installed)
         report = self._report(share.installed, share.starting)
-        if small_model:
-            return await self._installer.install_small_model(report)
         return await self._weights.provide(plan.weights, report)
 
     async def _at_hand(self, plan: fit.Plan) -> bool:
@@ -241,7 +238,7 @@ class LocalEngine:
         def judge(death: Death) -> Verdict | None:
             verdict = climber.judge(death)
             known = trouble(death.lines) if finding(death) is None else None
-            if known is not None and known.damaged and not climber.plan.variant.small_model:
+            if known is not None and known.damaged:
                 self._weights.doubt(climber.plan.weights)
             return verdict
 

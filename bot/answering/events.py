@@ -47,10 +47,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage that the answer may cite."""
+    """A passage that the answer may cite, numbered from 1 as it is cited."""
 
     n: int
-    """Its number: in the prompt, or as it is displayed."""
     source: str
     document: str
     title: str
@@ -67,10 +66,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was looked at, best first and numbered by rank; comes before any text.
-
-    The numbers in the text follow the order of appearance instead: ``Text.cites`` and ``Finished.cited`` have those.
-    """
+    """What was looked at, best first; comes before any text."""
 
     passages: tuple[Passage, ...]
 
@@ -91,11 +87,9 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Verified Markdown to append to the answer: whole sentences, with displayed markers ``[1]``."""
+    """Checked Markdown to append to the answer: whole sentences, with markers ``[n]`` that name a passage."""
 
     markdown: str = field(repr=False)
-    cites: tuple[Passage, ...] = ()
-    """The passages that were not cited before, with their displayed numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +99,8 @@ class Notice:
     text: str
 
 
-Route = Literal["engine", "passages", "sources", "unknown", "files", "courtesy"]
-"""Who made the answer: the model, the quoted passages alone, Kvasir about its sources, or nobody; ``courtesy`` answers
-thanks and greetings."""
+Route = Literal["engine", "passages", "unknown", "files"]
+"""Who made the answer: the model, the quoted passages alone, or nobody because nothing was found or files came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +109,11 @@ class Finished:
 
     route: Route
     cited: tuple[Passage, ...]
-    """The passages that the text cites, in the order of their displayed numbers."""
+    """The passages that the text names, in the order of their numbers."""
     timings: dict[str, float]
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
     web: Looked = field(default_factory=Looked)
     """Whether the live web was asked, why, and what came of it."""
-    marked: int = 0
-    """Sentences shown with a warning, as no passage supports them."""
-    removed: int = 0
-    """Sentences left out: the passages contradict them, or do not support them and ``unsupported`` is ``drop``."""
 
 
 AnswerEvent = Sources | InLine | Thinking | Text | Notice | Finished

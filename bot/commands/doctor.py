@@ -21,7 +21,6 @@ from bot.ledger import open_ledger
 from bot.settings import Settings, load
 from bot.slack.app import identify, web_client
 from bot.slack.calls import Calls
-from bot.wheels import WheelCache
 from engine.checkup import Checkup, port_is_free
 from engine.fit import why_no_engine
 from engine.hardware import probe
@@ -134,9 +133,8 @@ async def _of_the_machine(settings: Settings) -> dict[str, Check]:
     machine = await asyncio.to_thread(probe, settings.cache)
     if (why := why_no_engine(machine)) is not None:
         return {"machine": _says(lambda: why)}
-    wheels = WheelCache(settings.cache / "wheels")
     weights = Weights(settings.cache, settings.engine.weights)
-    checkup = Checkup(settings.engine.model, machine, Installer(settings.cache, wheels.unpack), weights)
+    checkup = Checkup(settings.engine.model, machine, Installer(settings.cache), weights)
     return {
         "driver": _says(checkup.driver),
         "cards": _says(checkup.cards),

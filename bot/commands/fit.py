@@ -12,8 +12,8 @@ from bot.commands.fit_view import fit_json, machine_line, markdown, show_fit, sh
 from bot.commands.output import result, result_json, say
 from bot.settings import cache_folder
 from engine.cards import parse_machine
-from engine.catalogue import SMALL_MODEL, VARIANTS, nickname, resolve
-from engine.fit import AUTO, Wish, best, fitted
+from engine.catalogue import VARIANTS, nickname, resolve
+from engine.fit import AUTO, Wish, best, fitted, small_model
 from engine.hardware import Machine, probe
 from engine.plans import Fit
 
@@ -51,11 +51,12 @@ def _one(name: str, machine: Machine, wish: Wish) -> Fit:
     if chosen is not None:
         return fitted(chosen.variant, machine, wish)
     each = f" with {wish.context_tokens} tokens each" if wish.context_tokens else ""
+    small, why = small_model(machine)
     say(
-        f"No R1 fits here as asked ({wish.people} at once{each}), so {AUTO} takes the stand-in, on the CPU. "
-        "`kvasir fit VARIANT` says what is in the way, and what fits instead."
+        f"No R1 fits here as asked ({wish.people} at once{each}), so {AUTO} takes {small.name}, a small model on the "
+        f"CPU, not an R1: {why} `kvasir fit VARIANT` says what is in the way, and what fits instead."
     )
-    return fitted(SMALL_MODEL, machine, wish)
+    return fitted(small, machine, wish)
 
 
 async def _here() -> Machine:

@@ -9,6 +9,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
+from engine.fit import small_model
 from engine.hardware import Machine
 from engine.launch import commands
 from engine.plans import Fit, Plan
@@ -108,9 +109,14 @@ def show_table(machine: Machine, fits: Sequence[Fit], chosen: Plan | None, strea
     console.print(machine_line(machine))
     console.print(table)
     console.print()
-    console.print(f"auto: {chosen.variant.name if chosen else 'the stand-in, on the CPU'}")
+    console.print(f"auto: {chosen.variant.name if chosen else _small(machine)}", soft_wrap=True)
     console.print(f"First token and tokens/s: {SOURCE}.", soft_wrap=True)
     console.print("`kvasir fit VARIANT` shows one in full, with its command or the reasons against it.", soft_wrap=True)
+
+
+def _small(machine: Machine) -> str:
+    variant, why = small_model(machine)
+    return f"{variant.name}, a small model on the CPU, not an R1. {why}"
 
 
 def row(found: Fit) -> tuple[str, ...]:
@@ -149,9 +155,10 @@ def in_full(found: Fit) -> list[str]:
 
 def _facts(plan: Plan) -> list[str]:
     kept = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
+    on_each = "" if plan.device == "cpu" else " on each"
     told = [
         f"{plan.weights.precision} from {plan.weights.repo}",
-        f"{_on_cards(plan)}, {plan.weights_gib_per_card:.1f} GiB of weights on each",
+        f"{_on_cards(plan)}, {plan.weights_gib_per_card:.1f} GiB of weights{on_each}",
         f"{plan.kv_tokens} tokens of context in all ({kept}), {plan.context_tokens} for one request",
         f"{plan.people} {'person' if plan.people == 1 else 'people'} at once",
     ]

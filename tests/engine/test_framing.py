@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.budget import budget_fields, taken_by
-from engine.framing import PROBE, R1, R1_0528, SMOLLM2, Framing, ThinkIds, agreed, framings
+from engine.framing import PROBE, QWEN2, R1, R1_0528, Framing, ThinkIds, agreed, framings
 from engine.interfaces import Message
 from engine.tokens import Encoding, Utf8Bytes, from_tokenizer_json
 from tests.engine.test_tokens import vocabulary_file
@@ -53,7 +53,7 @@ def test_r1(vocabulary: Encoding) -> None:
 
 def test_a_frame_of_text_is_encoded_with_what_it_touches(vocabulary: Encoding) -> None:
     """As a tokenizer does: the newline of the frame and the newline of the text may be one token."""
-    framed = Framing(SMOLLM2, vocabulary).frame(_say("\nHi"))
+    framed = Framing(QWEN2, vocabulary).frame(_say("\nHi"))
     user = [START, *vocabulary.encode("user\n\nHi"), END, *vocabulary.encode("\n")]
     assert framed.ids[-len(user) - 1 - len(vocabulary.encode("assistant\n")) :][: len(user)] == user
     assert framed.ids.count(START) == 3
@@ -78,7 +78,7 @@ async def test_only_what_the_server_agrees_with_is_used(vocabulary: Encoding) ->
 
         return ask
 
-    for template in (R1, R1_0528, SMOLLM2):
+    for template in (R1, R1_0528, QWEN2):
         theirs = Framing(template, vocabulary).frame(PROBE).ids
         found = await agreed(vocabulary, server(theirs))
         assert found is not None

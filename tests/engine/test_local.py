@@ -24,7 +24,7 @@ from engine.runtime import RuntimeFile
 from engine.service import Engine
 from engine.settings import EngineSettings
 from engine.supervisor import Policy
-from tests.engine.fakes import alive, pretend_installed, until
+from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, until
 
 ASK = [Message("user", "ping")]
 FAST = Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01)
@@ -80,7 +80,7 @@ async def test_up_answered_and_down(
     assert [status.state for status in seen][-1] is State.READY
     assert {status.state for status in seen} <= {State.ABSENT, State.STARTING, State.READY}
     assert (engine.status().model, engine.status().small_model, engine.status().progress) == (
-        "SmolLM2-135M-Instruct",
+        SMALL_MODEL,
         True,
         1.0,
     )
@@ -136,10 +136,10 @@ async def test_no_state_directory_can_be_shared_by_two_engines(make: Callable[..
 
 
 def test_the_way_to_ready_is_shared_out_among_what_is_left_to_do() -> None:
-    assert spans(install=False, convert=False).starting == 0
-    whole = spans(install=True, convert=True)
+    assert spans(install=False, fetch=False).starting == 0
+    whole = spans(install=True, fetch=True)
     assert 0 < whole.installed < whole.starting < 1
-    only = spans(install=False, convert=True)
+    only = spans(install=False, fetch=True)
     assert 0 == only.installed < only.starting < 1
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from engine.catalogue import SMALL_MODEL, resolve
+from engine.catalogue import SMALL_MODELS, resolve
 from engine.memory import (
     CPU_PROCESSES_GIB,
     Held,
@@ -150,9 +150,9 @@ def test_a_pipeline_splits_layers_and_the_largest_group_counts() -> None:
 def test_on_a_cpu_each_numa_node_counts_as_a_machine_of_its_own(nodes: int) -> None:
     """SGLang's own sum: free memory before and after loading, each divided by the nodes."""
     free_gib, wanted = 64.0, 40_000
-    fraction = cpu_fraction(SMALL_MODEL, free_gib, wanted, nodes)
+    fraction = cpu_fraction(SMALL_MODELS[-1], free_gib, wanted, nodes)
     before_gib = (free_gib - CPU_PROCESSES_GIB) / nodes
-    after_gib = (free_gib - CPU_PROCESSES_GIB - SMALL_MODEL.weights_gib) / nodes
-    reported = int((after_gib - before_gib * (1 - fraction)) * GIB / SMALL_MODEL.kv_bytes_per_token)
-    assert cpu_kv_tokens(SMALL_MODEL, free_gib, fraction, nodes) == pytest.approx(reported, abs=1)
-    assert wanted <= reported < wanted + 0.001 * before_gib * GIB / SMALL_MODEL.kv_bytes_per_token + 1
+    after_gib = (free_gib - CPU_PROCESSES_GIB - SMALL_MODELS[-1].weights_gib) / nodes
+    reported = int((after_gib - before_gib * (1 - fraction)) * GIB / SMALL_MODELS[-1].kv_bytes_per_token)
+    assert cpu_kv_tokens(SMALL_MODELS[-1], free_gib, fraction, nodes) == pytest.approx(reported, abs=1)
+    assert wanted <= reported < wanted + 0.001 * before_gib * GIB / SMALL_MODELS[-1].kv_bytes_per_token + 1

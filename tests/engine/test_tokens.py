@@ -51,7 +51,6 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
         {"type": "Sequence", "pretokenizers": [{**SPLIT_QWEN, "pattern": {"Regex": LLAMA3}}, PLAIN]},
         None,
     ),
-    "smollm2": ({"type": "Sequence", "pretokenizers": [DIGITS, GPT2]}, None),
     "gpt2": (GPT2, None),
 }
 TEXTS = [
@@ -150,16 +149,6 @@ def test_truncating_takes_as_much_as_fits(pair: tuple[Encoding, Tokenizer]) -> N
 def test_control_tokens_in_a_text_are_ordinary_text(tmp_path: Path) -> None:
     special = [{"id": 5000, "content": "<think>", "special": True}]
     assert 5000 not in from_tokenizer_json(vocabulary_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
-
-
-def test_a_byte_that_the_vocabulary_lacks_is_no_token(tmp_path: Path) -> None:
-    """SmolLM2's has none for some control characters; its tokenizer drops them."""
-    vocab, merges = _vocabulary()
-    lacking = next(token for token in vocab if token == "Ġ")
-    kept = {token: rank for token, rank in vocab.items() if lacking not in token}
-    pairs = [" ".join(pair) for pair in merges if lacking not in "".join(pair)]
-    path = vocabulary_file(tmp_path, "smollm2", model={"type": "BPE", "vocab": kept, "merges": pairs})
-    assert from_tokenizer_json(path).encode("a b") == Tokenizer.from_file(str(path)).encode("a b").ids
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 @pytest.fixture
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: FakeHub) -> AsyncIterator[Engine]:
     """Return an engine for a card that is not there, with a program that speaks SGLang's wire, and that hub."""
-    python = Installer(tmp_path / "cache", _no_wheel).python("cuda")
+    python = Installer(tmp_path / "cache").python("cuda")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
     python.chmod(0o755)

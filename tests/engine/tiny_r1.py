@@ -1,4 +1,4 @@
-"""Make a tiny model in R1's shape: ``tiny_r1.py FAMILY SMOLLM2_FOLDER FOLDER``, run with the engine's Python.
+"""Make a tiny model in R1's shape: ``tiny_r1.py FAMILY TOKENIZER_FOLDER FOLDER``, run with the engine's Python.
 
 Two layers of a Qwen2, a Llama or a Qwen3 with R1's control tokens and the family's template, trained for seconds until
 it thinks and then answers the same sentence whatever it is asked. It knows nothing; it shows that thinking and answer

@@ -37,7 +37,7 @@ function engine(told) {
   const shown = fact(DOTS[told.state] ?? "busy", h("span", {}, "Engine ", h("strong", {}, words)), bar,
     bar && known ? h("span", {}, `${Math.round(told.progress * 100)} %`) : null,
     told.state === "ready" && told.model ? h("span", { class: "detail", title: told.model }, told.model) : null,
-    told.small_model ? h("span", { class: "pill", title: "A small model on the CPU that shows how it works" }, "stand-in") : null,
+    told.small_model ? h("span", { class: "pill", title: "A small model on the CPU, not an R1" }, "small model") : null,
     told.detail && told.state === "ready" ? h("span", { class: "pill", title: told.detail }, "note") : null,
     told.detail && waiting ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
   shown.classList.add("engine");

