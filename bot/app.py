@@ -18,6 +18,8 @@ from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
 from bot.answering.finding import Search
 from bot.answering.limits import Limits
+from bot.answering.verification.calibration import Calibrations
+from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
 from bot.apology import apology
 from bot.configuration import ADDED
@@ -129,11 +131,23 @@ def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) ->
 
 
 def answerer_of(
-    library: Library, engine: ChatEngine, search: Search | None = None, *, limits: Limits | None = None
+    library: Library,
+    engine: ChatEngine,
+    search: Search | None = None,
+    *,
+    judges: Judges | None = None,
+    limits: Limits | None = None,
 ) -> Answerer:
-    """Return what makes the answers; ``search`` stands in for the library's own."""
-    verifiers = feature_verifiers(library.embed_queries)
-    return Answerer(search or library.search, engine, verifiers, still=library.still, limits=limits)
+    """Return what makes the answers; ``search`` replaces the library's own, and ``judges`` judge their sentences."""
+    return Answerer(
+        search or library.search,
+        engine,
+        feature_verifiers(library.embed_queries),
+        new_judge=judges.judge_of if judges is not None else None,
+        still=library.still,
+        contents=library.contents,
+        limits=limits,
+    )
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:
@@ -168,9 +182,12 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             shelf.read.set()
         metrics = Metrics(engine.status, engine.vitals, engine.line)
         await stack.enter_async_context(metrics_served(metrics, settings.metrics_host, settings.metrics_port))
+        measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         deps = SlackDeps(
             ledger=ledger,
-            answerer=answerer_of(library, MeasuredEngine(engine, metrics), shelf.search),
+            answerer=answerer_of(
+                library, measured, shelf.search, judges=Judges(measured, calibrations.of), limits=settings.limits
+            ),
             library=shelf,
             engine_status=engine.status,
             apology=apology,
@@ -186,7 +203,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         app = await stack.enter_async_context(slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.scheduled())
         if settings.quiet_hour is not None:
-            schedule.also("engine", settings.quiet_hour, functools.partial(quiet_hour, engine))
+            schedule.also("engine", settings.quiet_hour, functools.partial(quiet_hour, engine, calibrations))
         await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bot.answering.limits import UNSUPPORTED, Unsupported
 from bot.answering.policy import MODES, Mode, Policies
 from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.errors import SettingsError
@@ -18,7 +19,7 @@ from bot.tables import as_table, no_others
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
 from knowledge.search.query import named, parse
-from knowledge.settings import SourceSpec
+from knowledge.settings import PathWeight, SourceSpec
 from knowledge.web.settings import LiveSettings
 
 ADDED = "added"
@@ -63,6 +64,8 @@ class Configuration:
     """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    unsupported: Unsupported = "mark"
+    """What becomes of a sentence that no passage supports."""
     quiet_hour: str | None = _QUIET_HOUR
     """A cron line for what the engine tries when nobody is waiting; None for never."""
     live: LiveSettings | None = None
@@ -91,6 +94,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     sources = _with_pages(sources, access, live, path)
     channels = _channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
+    think, unsupported = _answers(data.get("answers", {}), path)
     if live is not None and not live.domains and "listed" in web.values():
         raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(
@@ -98,9 +102,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         nightly=_nightly(data.get("sync", {}), path),
         access=access,
         channels={id_: one.search for id_, one in channels.items() if one.search},
-        thinking=Defaults(
-            _answers(data.get("answers", {}), path), {id_: one.think for id_, one in channels.items() if one.think}
-        ),
+        thinking=Defaults(think, {id_: one.think for id_, one in channels.items() if one.think}),
+        unsupported=unsupported,
         quiet_hour=_quiet_hour(data.get("engine", {}), path),
         live=live,
         web=Policies(web_policy(live), web),
@@ -144,11 +147,15 @@ def _access(value: object, path: Path) -> Access:
 # ── [answers] ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answers(value: object, path: Path) -> Depth:
+def _answers(value: object, path: Path) -> tuple[Depth, Unsupported]:
     where = f"[answers] in {path}"
     table = as_table(value, where)
-    no_others(table, ("think",), where)
-    return _depth(table.get("think"), where) or "normal"
+    no_others(table, ("think", "unsupported"), where)
+    wanted = table.get("unsupported", "mark")
+    unsupported = next((one for one in UNSUPPORTED if one == wanted), None)
+    if unsupported is None:
+        raise SettingsError(f'{where}: unsupported should be "mark", "drop" or "show".')
+    return _depth(table.get("think"), where) or "normal", unsupported
 
 
 def _depth(value: object, where: str) -> Depth | None:
@@ -265,8 +272,31 @@ def _source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) 
         readers=_readers(options.pop("readers", None), where),
         max_age_s=_duration_s(options.pop("max_age", None), where),
         secrets=_secrets(options, variables, where),
+        weight=_weight(options.pop("weight", 1), f"{where}: weight"),
+        weights=_weights(options.pop("weights", []), where),
         options=options,
     )
+
+
+def _weights(value: object, where: str) -> tuple[PathWeight, ...]:
+    """Return what some documents of a source weigh."""
+    if not isinstance(value, list):
+        raise SettingsError(f"{where}: write weights with two brackets: [[source.weights]].")
+    weights: list[PathWeight] = []
+    for table in value:
+        one = as_table(table, f"{where}: [[source.weights]]")
+        no_others(one, ("path", "weight"), f"{where}: [[source.weights]]")
+        path = one.get("path")
+        if not isinstance(path, str) or not path.strip():
+            raise SettingsError(f'{where}: [[source.weights]] needs a path such as "archive/**".')
+        weights.append(PathWeight(path, _weight(one.get("weight"), f"{where}: the weight of {path}")))
+    return tuple(weights)
+
+
+def _weight(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise SettingsError(f"{where} should be a number above 0 and at most 1. Use exclude to leave documents out.")
+    return float(value)
 
 
 def _readers(value: object, where: str) -> frozenset[str]:

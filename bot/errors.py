@@ -1,6 +1,7 @@
 """The bot's own errors, each with the next step for a person.
 
 BotError
+├── BadLine           a line of standard input holds no question
 ├── SettingsError     the configuration is wrong or missing
 └── WheelError        a pinned package could not be fetched
 """
@@ -10,6 +11,10 @@ from __future__ import annotations
 
 class BotError(Exception):
     """An error whose text is for a person: what happened, then the next step. It never holds a secret's value."""
+
+
+class BadLine(BotError):
+    """A line of standard input holds no question."""
 
 
 class SettingsError(BotError):

@@ -1,9 +1,12 @@
-"""What is done at the hour that ``kvasir.toml`` calls quiet: the engine, which knows no clock, may take a rung up."""
+"""What is done at the hour that ``kvasir.toml`` calls quiet: a new model is calibrated, a larger profile is tried."""
 
 from __future__ import annotations
 
 import structlog
 
+from bot.answering.verification.calibration import Calibrations, calibrate
+from engine.errors import EngineError
+from engine.interfaces import State
 from engine.service import Engine
 
 _PATIENCE_S = 3600.0
@@ -11,8 +14,9 @@ _PATIENCE_S = 3600.0
 _log = structlog.get_logger("kvasir.quiet")
 
 
-async def quiet_hour(engine: Engine) -> None:
-    """Let the engine try what it fell from, if the measured load leaves room; raises nothing."""
+async def quiet_hour(engine: Engine, calibrations: Calibrations) -> None:
+    """Calibrate the served model as a judge, and let the engine try what it fell from; raises nothing."""
+    await calibrate_judge(engine, calibrations)
     try:
         why = await engine.step_up(_PATIENCE_S)
     except TimeoutError:
@@ -20,3 +24,17 @@ async def quiet_hour(engine: Engine) -> None:
         return
     if why is not None:
         _log.info("engine takes a rung up", why=why)
+
+
+async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
+    """Measure a served model that was never measured, and keep its calibration; raises nothing."""
+    status = engine.status()
+    if status.state is not State.READY or status.model is None or calibrations.is_known(status.model):
+        return
+    try:
+        calibration = await calibrate(engine, _PATIENCE_S)
+        calibrations.keep(status.model, calibration)
+    except (EngineError, OSError) as error:  # TimeoutError is an OSError
+        _log.warning("the judge is not calibrated; the features decide", model=status.model, why=str(error) or "busy")
+    else:
+        _log.info("the judge is calibrated", model=status.model, judges=calibration is not None)

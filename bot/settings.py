@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.configuration import Access, read_configuration
@@ -25,6 +26,8 @@ from engine.settings import EngineSettings
 from engine.weights.origin import HUB, Whence
 from knowledge.settings import Consistency, KnowledgeSettings, Placement
 
+_OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
+"""Kvasir's own benchmarks come after its other pages, which say how it is used."""
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
 
@@ -133,6 +136,8 @@ class Settings:
     """What narrows every search of a channel, by the channel's id."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
+    unsupported: Unsupported = "mark"
+    """What becomes of a sentence that no passage supports."""
     web: Policies = field(default_factory=Policies)
     """What of the live web may be asked where."""
     metrics_port: int | None = None
@@ -140,6 +145,11 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     quiet_hour: str | None = None
     """A cron line for what the engine tries when nobody is waiting; None for never."""
+
+    @property
+    def limits(self) -> Limits:
+        """Return what an answer may take, and what becomes of its unsupported sentences."""
+        return Limits(unsupported=self.unsupported)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -221,6 +231,7 @@ def load(
         access=configured.access,
         channels=configured.channels,
         thinking=configured.thinking,
+        unsupported=configured.unsupported,
         web=configured.web,
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
@@ -373,7 +384,7 @@ def _find_config(
     if path.is_file():
         return path.resolve()
     if default_docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd))
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd), _OWN_WEIGHTS)
     hint = f" To look at what `make run` made here: --config {RUN_CONFIG}." if (cwd / RUN_CONFIG).is_file() else ""
     raise SettingsError(
         f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "
@@ -381,7 +392,7 @@ def _find_config(
     )
 
 
-def _write_run_config(path: Path, docs: Path) -> Path:
+def _write_run_config(path: Path, docs: Path, weights: str = "") -> Path:
     if not docs.is_dir():
         raise SettingsError(f"{docs} is not a folder. Point DOCS at a folder of documents: make run DOCS=/path")
     quoted = str(docs).replace("\\", "\\\\").replace('"', '\\"')
@@ -389,7 +400,7 @@ def _write_run_config(path: Path, docs: Path) -> Path:
     try:
         path.write_text(
             "# Written by `make run`. For sources of your own, copy it to kvasir.toml and change that.\n"
-            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n',
+            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}',
             encoding="utf-8",
         )
     except OSError as error:

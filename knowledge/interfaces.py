@@ -338,6 +338,8 @@ class Current:
     """As ``Chunk.kind``; here it has the last word."""
     modified_at: datetime | None = None
     """When the version that answers was made; aware, UTC. Here it has the last word."""
+    weight: float = 1.0
+    """By what its score is multiplied, as configured for its source and document."""
 
 
 # ── What the bot sees ────────────────────────────────────────────────────────────────────────────────────────────────

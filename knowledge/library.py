@@ -26,8 +26,9 @@ from knowledge.interfaces import (
 from knowledge.search.documents import Documents
 from knowledge.search.hybrid import may_see
 from knowledge.search.query import Query, named, parse
+from knowledge.search.weights import weigh_documents
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.status import LibraryStatus, SourceStatus, source_status
+from knowledge.status import LibraryStatus, SourceContents, SourceStatus, source_contents, source_status
 from knowledge.suggestions import questions
 from knowledge.sync.beside import Beside
 from knowledge.sync.conductor import Conductor
@@ -86,7 +87,8 @@ class Library:
         self._lock = settings.home / "sync.lock"
         self._conductor = Conductor(self._open_run)
         self._watch: Watch | None = None
-        self._documents = Documents(indexes, embedder, self._keys)
+        weigh = {self._sources[spec.name].key.id: weigh_documents(spec) for spec in settings.sources}
+        self._documents = Documents(indexes, embedder, weigh)
         self._asking = Asking(self._documents, web)
 
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -217,6 +219,26 @@ class Library:
             repaired=await searched.manifest.repaired(),
             elsewhere=holder(self._lock),
         )
+
+    async def contents(self, readers: Collection[str] = EVERYONE, within: str = "") -> tuple[SourceContents, ...]:
+        """Return what the sources hold that every one of ``readers`` may read; a source without any is left out.
+
+        Of ``within``, filters as a channel has them, the sources count.
+
+        Raises:
+            BadFilter, UnknownSource: ``within`` cannot be read.
+            ManifestError: the manifest's database failed.
+
+        """
+        chosen = parse(f"{within} x", datetime.now(UTC)).sources if within else ()
+        scope = named(chosen, list(self._sources)) if chosen else self._sources.keys()
+        manifest = (await self._documents.searched()).manifest
+        found = [
+            await source_contents(manifest, source.key, frozenset(readers))
+            for name, source in self._sources.items()
+            if name in scope
+        ]
+        return tuple(one for one in found if one.documents)
 
     async def suggestions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer, the same ones as long as the documents are the same.

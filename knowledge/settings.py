@@ -12,6 +12,14 @@ from knowledge.web.settings import LiveSettings, WebSettings
 
 
 @dataclass(frozen=True, slots=True)
+class PathWeight:
+    """What the documents weigh that a pattern takes (``sources.path_filter``)."""
+
+    path: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSpec:
     """One ``[[source]]`` of ``kvasir.toml``; the registry checks its kind and the kind's own keys."""
 
@@ -28,6 +36,10 @@ class SourceSpec:
     """How old the last complete sync may be before its status says so; None: the library's default."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the variables that keys ending in ``_env`` name: ``token_env`` brings ``token``."""
+    weight: float = 1.0
+    """Above 0, at most 1: by how much the score of its passages is multiplied in a search."""
+    weights: tuple[PathWeight, ...] = ()
+    """For some of its documents, multiplied with ``weight``; the last pattern that takes a document decides."""
 
 
 Consistency = Literal["ONE", "QUORUM", "ALL"]

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from knowledge.interfaces import SourceKey
+from knowledge.search.hybrid import may_see
 from knowledge.settings import SourceSpec
 from knowledge.sync.lookups import Lookups
-from knowledge.sync.records import Failure, Growth, Held, Repaired, held_mark
+from knowledge.sync.records import Failure, Growth, Held, Repaired, decode_readers, held_mark
 from knowledge.sync.report import Progress
 
 MAX_AGE_S = 26 * 3_600.0
 """How old a source may be unless its ``max_age`` says otherwise: a nightly sync, and two hours for it to run."""
+_TITLES = 5
+"""Documents whose titles say what a source holds."""
 _TOLD = 5
 """Failed and held documents that are named."""
 
@@ -59,6 +62,20 @@ class SourceStatus:
     def late(self) -> bool:
         """Whether it is older than its target age."""
         return self.age_s is not None and self.age_s > self.max_age_s
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContents:
+    """What a source holds for some readers."""
+
+    name: str
+    kind: str
+    documents: int
+    """How many they may read."""
+    synced_at: datetime | None
+    """As ``SourceStatus.synced_at``."""
+    titles: tuple[str, ...]
+    """Of some of them, by weight and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +138,29 @@ async def source_status(
         next_at=next_run([line for line in (spec.schedule, nightly) if line is not None], now),
         watched=watched,
         watch_trouble=watch_trouble,
+    )
+
+
+async def source_contents(manifest: Lookups, key: SourceKey, readers: frozenset[str]) -> SourceContents:
+    """Return what a source holds that every one of the readers may read.
+
+    Raises:
+        ManifestError: the manifest's database failed.
+
+    """
+    audiences = {
+        audience: count
+        for audience, count in (await manifest.audiences(key)).items()
+        if may_see(readers, decode_readers(audience))
+    }
+    listed_at = (await manifest.counts(key)).listed_at
+    titles = [title or document for document, title in await manifest.titles(key, audiences, _TITLES)]
+    return SourceContents(
+        name=key.name,
+        kind=key.kind,
+        documents=sum(audiences.values()),
+        synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
+        titles=tuple(dict.fromkeys(titles)),
     )
 
 

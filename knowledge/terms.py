@@ -114,6 +114,11 @@ def query_terms(text: str) -> str:
     return " ".join(distinct)
 
 
+def is_sentence_word(word: str) -> bool:
+    """Whether a word, or one Chinese character, in lower case only makes a sentence of others."""
+    return word in _SENTENCE_WORDS or word in _SENTENCE_CHARACTERS
+
+
 def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
 

@@ -18,7 +18,7 @@ from bot.answering.events import Finished, Notice, Passage, Question, Sources, T
 from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Delta, Message, Sampling, Status
 from knowledge.library import Library
 from scripts.answer_scores import Item, Record
-from scripts.answer_text import MARK, cited_numbers, is_refusal
+from scripts.answer_text import MARK, cited_numbers
 
 PLAIN_PASSAGES = 5
 PLAIN_TOKENS = 300
@@ -75,7 +75,7 @@ class TeeEngine:
 async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:
     """Answer by the product's line."""
     looked_at: tuple[Passage, ...] = ()
-    text, notices = "", []
+    text, instead, notices, complete = "", "", [], False
     end: Finished | None = None
     async with aclosing(answerer.answer(Question(item.question, id=name, depth="off"))) as events:
         async for event in events:
@@ -83,9 +83,10 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
                 case Sources(passages):
                     looked_at = passages
                 case Text(markdown):
-                    text += markdown
+                    text, instead = (text, instead + markdown) if complete else (text + markdown, instead)
                 case Notice(said):
                     notices.append(said)
+                    complete = bool(text)  # a remark about an answer ends it: what follows is an extract
                 case Finished():
                     end = event
     assert end is not None
@@ -95,14 +96,14 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
         side="kvasir",
         text=own,
         raw=engine.raw.get(name, ""),
-        refused=end.route == "unknown" or (not own and any(map(is_refusal, notices))),
-        extract=end.route == "passages",
+        refused=end.route == "unknown",
+        extract=end.route == "passages" or bool(instead),
         passages=_numbered(looked_at, end, own),
         marked=getattr(end, "marked", own.count(MARK)),
         removed=getattr(end, "removed", 0),
         first_s=end.timings.get("first_text"),
         total_s=end.timings["total"],
-        notices=(*notices, *([] if own else [text])),
+        notices=(*notices, instead or ("" if own else text)),
         prompt=engine.prompts.get(name, ""),
     )
 
@@ -111,7 +112,7 @@ def _numbered(looked_at: Sequence[Passage], end: Finished, text: str) -> tuple[t
     """Return passages by the numbers that the text shows: those of ``cited`` in order, then the others."""
     shown = cited_numbers(text)
     cited = [(passage.n, passage) for passage in end.cited]
-    if {number for number, _ in cited} != set(shown):
+    if not set(shown) <= {number for number, _ in cited}:
         cited = list(zip(sorted(shown), end.cited, strict=False))
     seen = {(passage.document, passage.text) for _, passage in cited}
     others = [(-passage.n, passage) for passage in looked_at if (passage.document, passage.text) not in seen]

@@ -10,7 +10,10 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 
+from bot.answering.about import Contents, asks_for_sources, describe_sources
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Text, Thinking
 from bot.answering.finding import Finder, Search
 from bot.answering.language import tongue_for
@@ -18,10 +21,11 @@ from bot.answering.limits import Limits
 from bot.answering.notices import Say, in_line, say
 from bot.answering.places import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
-from bot.answering.quote import QUOTED_PASSAGES, listed, quoted
+from bot.answering.quote import QUOTED_PASSAGES, quoted
 from bot.answering.release import Release
 from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece
+from bot.answering.small_talk import small_talk
 from bot.answering.turn import Stream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from engine.errors import EngineError
@@ -53,12 +57,14 @@ class Answerer:
         *,
         new_judge: NewJudge | None = None,
         still: Still | None = None,
+        contents: Contents | None = None,
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._new_verifier = new_verifier
         self._new_judge = new_judge
+        self._contents = contents
         self._limits = limits or Limits()
         self._now = now
         self._finder = Finder(search, engine, still=still or _nothing, limits=self._limits, now=now)
@@ -73,8 +79,9 @@ class Answerer:
         turn = Turn(text[: self._limits.question_chars], question, tongue_for(text), self._now())
         async with aclosing(self._events(turn)) as events:
             async for event in events:
-                if isinstance(event, Text) and "first_text" not in turn.timings:
-                    turn.timings["first_text"] = self._now() - turn.began
+                if isinstance(event, Text):
+                    turn.timings.setdefault("first_text", self._now() - turn.began)
+                    event = turn.citing(event)  # noqa: PLW2901 - the same text, with what it cites
                 yield event
         for notice in of_web(turn):
             yield notice
@@ -85,14 +92,22 @@ class Answerer:
             turn.unreadable()
             yield Notice(say(Say.EMPTY_QUESTION, turn.tongue))
             return
+        if (courtesy := small_talk(turn.question)) is not None:
+            turn.unreadable()
+            turn.route = "courtesy"
+            yield Text(say(courtesy, turn.tongue))
+            return
         if len(turn.asked.text.strip()) > self._limits.question_chars:
             yield Notice(say(Say.QUESTION_CUT, turn.tongue, kept=self._limits.question_chars))
+        if self._contents is not None and asks_for_sources(turn.question):
+            yield await self._about_sources(turn, self._contents)
+            return
         if (failed := await self._finder.find(turn)) is not None:
             yield failed
             return
         if turn.trouble:
             yield Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=turn.trouble))
-        yield Sources(turn.passages)
+        yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
         if not turn.answerable or not turn.passages:
             yield unknown(turn)
             return
@@ -101,6 +116,16 @@ class Answerer:
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def _about_sources(self, turn: Turn, contents: Contents) -> Text | Notice:
+        """Say which documents the asker may read."""
+        try:
+            async with asyncio.timeout(self._limits.search_s):
+                found = await contents(turn.asked.readers, turn.asked.within)
+        except (KnowledgeError, TimeoutError) as error:
+            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
+        turn.route = "sources"
+        return Text(describe_sources(found, datetime.now(UTC), turn.tongue))
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield a notice and the best passages in their own words."""
@@ -112,47 +137,44 @@ class Answerer:
             async with asyncio.timeout(self._limits.quote_s):
                 verifier = self._new_verifier()
                 likeness = await verifier.sentence_similarities(turn.question, turn.passages[:QUOTED_PASSAGES])
-        text, chosen = quoted(turn.question, turn.passages, likeness)
-        turn.cited.update(passage.n for passage in chosen)
         if not turn.shown:
             turn.route = "passages"
+            turn.numbering.clear()
+        text = quoted(turn.question, turn.passages, turn.numbering, likeness)
         yield Text(f"\n\n{text}" if turn.shown else text)
 
     async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the model's answer, checked; what is missing of it is made up for by passages."""
+        """Yield the model's answer, verified; what is missing of it is made up for by passages."""
         status = self._engine.status()
-        why = say(Say.SMALL_MODEL_NO_CHINESE, turn.tongue)
-        prompt = None
+        turn.small_model = status.small_model
         try:
             budget = budget_for(self._engine.context_tokens, small_model=status.small_model, depth=turn.asked.depth)
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
-            if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to be gone on with
-                self._finder.forget(turn.asked.conversation)
         except ContextTooSmall as error:
-            why = say(Say.ENGINE_FAILED, turn.tongue, reason=error)
-        if prompt is None or (status.small_model and turn.tongue == "zh"):
-            events = self._quoted(turn, why)
+            events = self._quoted(turn, say(Say.ENGINE_FAILED, turn.tongue, reason=error))
         else:
-            events = self._checked(turn, prompt, budget, small_model=status.small_model)
+            if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
+                self._finder.forget(turn.asked.conversation)
+            events = self._verified(turn, prompt, _sampling(budget, small_model=status.small_model))
         async with aclosing(events):
             async for event in events:
                 yield event
 
-    async def _checked(
-        self, turn: Turn, prompt: Prompt, budget: Budget, *, small_model: bool
-    ) -> AsyncGenerator[AnswerEvent, None]:
+    async def _verified(self, turn: Turn, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[AnswerEvent, None]:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         judge = self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None
         verifier = self._new_verifier(judge)
-        copies = turn.question if small_model else None
-        limit = self._limits.answer_chars
-        said = Stream(lambda: Release(shown, verifier, limit_chars=limit, copies=copies, said=turn.said))
+        said = Stream(
+            lambda: Release(
+                shown, verifier, turn.numbering,
+                question=turn.question, tongue=turn.tongue, limits=self._limits, said=turn.said,
+            )
+        )  # fmt: skip
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
         failure: Exception | None = None
-        within_s = self._limits.small_model_s if small_model else self._limits.answer_s
-        events = self._streamed(turn, said, prompt, _sampling(budget, small_model=small_model), preparing, within_s)
+        events = self._streamed(turn, said, prompt, sampling, preparing)
         try:
             async with aclosing(events):
                 async for event in events:
@@ -164,8 +186,7 @@ class Answerer:
         finally:
             preparing.cancel()
             await asyncio.gather(preparing, return_exceptions=True)
-        turn.cited |= said.release.cited
-        ending = self._ending(turn, said, failure, small_model=small_model)
+        ending = self._ending(turn, said, failure)
         async with aclosing(ending):
             async for event in ending:
                 yield event
@@ -177,9 +198,8 @@ class Answerer:
         prompt: Prompt,
         sampling: Sampling,
         preparing: asyncio.Task[None],
-        within_s: float,
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the engine's stream as thinking and checked text.
+        """Yield the engine's stream as thinking and verified text.
 
         Raises:
             EngineError: the engine failed.
@@ -187,7 +207,6 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        said.within_s = within_s
         async with aclosing(self._heard(turn, said, prompt, sampling)) as heard:
             async for delta in heard:
                 if isinstance(delta, InLine):
@@ -223,11 +242,11 @@ class Answerer:
         asker = Asker(turn.asked.person, turn.asked.conversation, shown=lambda: turn.shown)
         name = turn.asked.id or uuid.uuid4().hex
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, asker=asker)
-        said.ends_at = self._now() + said.within_s
+        said.ends_at = self._now() + self._limits.answer_s
         try:
             while (delta := await _next(deltas, self._patience_s(said))) is not None:
                 if isinstance(delta, Waiting):
-                    said.waits, said.ends_at = delta.position > 0, self._now() + said.within_s
+                    said.waits, said.ends_at = delta.position > 0, self._now() + self._limits.answer_s
                     yield InLine(in_line(delta.position, delta.eta_s, turn.tongue) if said.waits else "")
                 elif isinstance(delta, Again):
                     said.again()
@@ -256,29 +275,29 @@ class Answerer:
             preparing.result()
             return await said.release.check(pieces)
 
-    async def _ending(
-        self, turn: Turn, said: Stream, failure: Exception | None, *, small_model: bool
-    ) -> AsyncGenerator[AnswerEvent, None]:
+    async def _ending(self, turn: Turn, said: Stream, failure: Exception | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError):
                 for text in await said.release.check(said.release.last(cut=True)):
                     yield Text(text)
-        if not turn.shown:
-            why = why_nothing(turn, said, failure, self._limits.first_token_s, small_model=small_model)
-            async with aclosing(self._quoted(turn, why)) as events:
-                async for event in events:
-                    yield event
+        release = said.release
+        turn.marked, turn.removed = release.marked, release.contradicted + release.dropped
+        if not turn.shown and release.refused and failure is None:
+            yield unknown(turn)
             return
-        for notice in of_answer(turn, said, failure, small_model=small_model):
-            yield notice
-        if failure and said.release.shown_chars < self._limits.little_chars:
-            async with aclosing(self._quoted(turn, None)) as events:
-                async for event in events:
-                    yield event
-        elif said.release.declined and not said.release.kept:
-            turn.cited.update(passage.n for passage in turn.passages[:QUOTED_PASSAGES])
-            yield Text(f"\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(turn.passages[:QUOTED_PASSAGES])}")
+        if not turn.shown:
+            why = why_nothing(turn, said, failure, self._limits)
+        else:
+            for notice in of_answer(turn, said, failure, self._limits):
+                yield notice
+            if release.supported and not (failure and release.shown_chars < self._limits.little_chars):
+                return
+            turn.route = turn.route if release.supported else "passages"
+            why = None
+        async with aclosing(self._quoted(turn, why)) as events:
+            async for event in events:
+                yield event
 
 
 async def _next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
@@ -299,7 +318,7 @@ async def _nothing(_: Collection[str], __: Collection[str]) -> frozenset[str]:
 
 
 def _sampling(budget: Budget, *, small_model: bool) -> Sampling:
-    """Return DeepSeek's own settings for R1, and cooler ones for the stand-in, which wanders."""
+    """Return DeepSeek's own settings for R1, and temperature 0 for a small model, which wanders otherwise."""
     if small_model:
-        return Sampling(temperature=0.2, top_p=0.9, max_tokens=budget.answer_tokens)
+        return Sampling(temperature=0.0, top_p=1.0, max_tokens=budget.answer_tokens)
     return Sampling(max_tokens=budget.answer_tokens, thinking_tokens=budget.thinking_tokens)

@@ -1,62 +1,112 @@
-"""Markers like ``[1]``: read in every form that models write them, checked, and put where they belong. Pure."""
+"""Citation markers such as ``[1]``: parse them in every form that models write, strip, format and number them. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
 
-_MARKER = re.compile(
-    r"[ \t]*(?<![A-Za-z0-9_\])])(?P<free>[\[【［]\s*(?:\^|(?:source|passage|来源|资料|段落)\s*)?"
-    r"(?P<numbers>\d{1,3}(?:\s*[,，、;和–-]\s*\d{1,3})*)(?:†[^\]】\n]{0,40})?\s*[\]】］])(?:\((?P<link>[^()\s]{0,300})\))?"
-    r"|(?P<tight>[\[【［]\s*\^?(?P<more>\d{1,3}(?:\s*[,，、;–-]\s*\d{1,3})*)\s*[\]】］])(?:\([^()\s]{0,300}\))?",
-    re.IGNORECASE,
+from bot.answering.events import Passage
+
+WARNING: Final = "⚠"
+"""Stands behind a sentence that no passage supports."""
+
+_NUMBERS = r"\d{1,3}(?:\s*[,，、;和–-]\s*\d{1,3})*"
+_LABELLED = rf"(?:source|passage|来源|资料|段落)\s*{_NUMBERS}(?:\s*[:：][^\]】］\n]{{0,80}})?"
+_MARKER = (
+    rf"[ \t]*[\[【［]\s*(?:{_LABELLED}|\^?{_NUMBERS}(?:†[^\]】］\n]{{0,40}})?)\s*[\]】］](?:\([^()\s]{{0,300}}\))?"
 )
+MARKERS: Final = re.compile(rf"(?:{_MARKER})+", re.IGNORECASE)
+"""Several markers in a row."""
+MARKER_BEGUN: Final = re.compile(
+    r"[ \t]*(?:[\[【［][^\]】］\n]{0,100}|[\[【［][^\]】］\n]{0,100}[\]】］](?:\([^()\s]{0,300})?)?$"
+)
+"""What may become a marker once more text follows."""
+
+_ONE = re.compile(rf"{_MARKER}", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{1,3})\s*[–-]\s*(\d{1,3})")
+_RANGE_MOST = 20
 _CODE = re.compile(r"(`+)(?:(?!\1).)*\1", re.DOTALL)
 _LAST_CELL = re.compile(r"\s*\|\s*$")
+
+_DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
+_SHOWN = re.compile(rf"\s?(?:\[\\?\[\d+\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[\d+\]>|\[\d{{1,3}}\](?!\()|{WARNING})")
+_DISAGREEMENT = re.compile(r"\s?[(（][^()（）\n]*(?:says otherwise[)）]|说法不同[)）])")
 
 
 def numbers(text: str) -> tuple[int, ...]:
     """Return the passage numbers that a text cites, each once, in order; code is left aside."""
-    bare = _blank_code(text)
-    found = [match for match in _MARKER.finditer(bare) if not (match["tight"] and _is_index(bare, match))]
-    return tuple(dict.fromkeys(n for match in found for n in _listed(match)))
+    return tuple(dict.fromkeys(n for marker in _markers(text) for n in _listed(marker)))
 
 
 def strip(text: str) -> str:
     """Return the text without its markers, code untouched."""
-    bare = _blank_code(text)
     out, cursor = [], 0
-    for match in _MARKER.finditer(bare):
-        if match["tight"] and _is_index(bare, match):
-            continue
-        out.append(text[cursor : match.start()])
-        cursor = match.end()
+    for marker in _markers(text):
+        out.append(text[cursor : marker.start()])
+        cursor = marker.end()
     return "".join((*out, text[cursor:])).rstrip()
 
 
-def mark(text: str, passages: Sequence[int], *, table_row: bool = False) -> str:
-    """Put markers behind a text, inside the last cell of a table's row."""
-    markers = "".join(f"[{n}]" for n in passages)
-    if not markers:
-        return text
+def append(text: str, suffix: str, *, table_row: bool = False) -> str:
+    """Return the text with a suffix behind it, inside the last cell of a table's row."""
     if table_row and (cell := _LAST_CELL.search(text)):
-        return f"{text[: cell.start()]} {markers} |"
-    return f"{text} {markers}" if text[-1:].isascii() else f"{text}{markers}"
+        return f"{text[: cell.start()]} {suffix} |"
+    return f"{text} {suffix}" if text[-1:].isascii() or not suffix.startswith("[") else f"{text}{suffix}"
 
 
-def _blank_code(text: str) -> str:
-    return _CODE.sub(lambda match: "\0" * len(match[0]), text)
+def displayed(passages: Sequence[Passage]) -> str:
+    """Return the markers of passages that have their displayed numbers: ``[1][2]``."""
+    return "".join(f"[{passage.n}]" for passage in passages)
 
 
-def _listed(match: re.Match[str]) -> list[int]:
-    listed = match["numbers"] or match["more"]
+def link_displayed(text: str, linked: Callable[[int], str | None]) -> str:
+    """Replace each displayed marker for which there is a link; ``linked`` returns the link's Markdown by number."""
+    return _DISPLAYED.sub(lambda marker: linked(int(marker[1])) or marker[0], text)
+
+
+def strip_displayed(text: str) -> str:
+    """Return an earlier answer without its markers, remarks and warnings: another answer numbers other passages."""
+    return _DISAGREEMENT.sub("", _SHOWN.sub("", text))
+
+
+class Numbering:
+    """The displayed numbers of one answer's passages: from 1, in the order in which its text names them."""
+
+    def __init__(self) -> None:
+        self._displayed: dict[int, Passage] = {}
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """Return the passages that were displayed, with their displayed numbers, in order."""
+        return tuple(self._displayed.values())
+
+    def display(self, *passages: Passage) -> tuple[Passage, ...]:
+        """Return passages with their displayed numbers, in the order of these."""
+        for passage in passages:
+            self._displayed.setdefault(passage.n, replace(passage, n=len(self._displayed) + 1))
+        return tuple(sorted((self._displayed[passage.n] for passage in passages), key=lambda passage: passage.n))
+
+    def clear(self) -> None:
+        """Begin again from 1, as nothing was displayed yet."""
+        self._displayed.clear()
+
+
+def _markers(text: str) -> list[re.Match[str]]:
+    bare = _CODE.sub(lambda code: "\0" * len(code[0]), text)
+    return [marker for marker in _ONE.finditer(bare) if not _is_index(bare, marker)]
+
+
+def _listed(marker: re.Match[str]) -> list[int]:
+    listed = re.split(r"[\]】］†:：]", marker[0], maxsplit=1)[0]
     found: list[int] = []
     for first, last in _RANGE.findall(listed):
-        found += range(int(first), min(int(last), int(first) + 20) + 1)
+        found += range(int(first), min(int(last), int(first) + _RANGE_MOST) + 1)
     return found + [int(number) for number in re.findall(r"\d+", _RANGE.sub(" ", listed))]
 
 
-def _is_index(text: str, match: re.Match[str]) -> bool:
+def _is_index(text: str, marker: re.Match[str]) -> bool:
     """Tell an index like ``items[0]`` from a marker that was written close to its word."""
-    return _listed(match) == [0] and match.start() > 0 and text[match.start() - 1].isascii()
+    before = text[marker.start() - 1 : marker.start()]
+    return before.isascii() and before.isalnum() and marker[0][0] == "[" and _listed(marker) == [0]

@@ -10,12 +10,13 @@ _NUMBERED = re.compile(r"(\s*)(\d{1,3})([.)、]\s*)")
 
 
 class Composer:
-    """Gives the text to append for each kept piece: its white space, list marker and what led to it included."""
+    """Gives the text to append for each kept piece: its white space, list marker and what leads to it included."""
 
     def __init__(self) -> None:
         self._gap = ""
         self._lead = ""
         self._held: list[Piece] = []
+        self._dropped_since_held = False
         self._numbers: dict[str, int] = {}
         """The last number shown in the list at hand, by its indentation."""
         self._placed = False
@@ -23,32 +24,35 @@ class Composer:
 
     def keep(self, piece: Piece, text: str) -> str:
         """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
-        held_back = [held for held in self._held if held.kind != "table" or piece.kind == "table"]
-        out = "".join(self._place(held, held.text) for held in held_back)
+        out = "".join(self._place(held, held.text) for held in self._held if self._leads_to(held, piece))
         self._held = []
         out += self._place(piece, text)
         self.shown_chars += len(out)
         return out
 
+    def _leads_to(self, held: Piece, piece: Piece) -> bool:
+        """Tell whether what is held leads to a piece; a lead-in whose list is gone does not lead to what follows."""
+        if held.kind == "table":
+            return piece.kind == "table"
+        return held.kind in {"heading", "blank"} or not self._dropped_since_held or piece.kind != "prose"
+
     def hold(self, piece: Piece) -> None:
-        """Keep back what only leads to something: a heading, an introduction, the head of a table."""
+        """Keep back what only leads to something: a heading, a lead-in, the head of a table."""
         if piece.kind == "heading":
             self._forget(_level(piece))
         self._held.append(piece)
+        self._dropped_since_held = False
 
     def space(self, piece: Piece) -> None:
         """Pass over an empty line."""
         if self._held:
             self._held.append(piece)
-            # An introduction that leads to nothing within its paragraph and the next is no introduction.
-            if sum(held.kind == "blank" for held in self._held) > 1 and self._held[0].kind != "heading":
-                self._held.clear()
-                self._widen("\n\n")
         else:
             self._widen("\n\n" if piece.kind == "blank" else piece.tail)
 
     def drop(self, piece: Piece) -> None:
         """Pass over a piece that is not shown; a list marker goes to the next sentence of its line."""
+        self._dropped_since_held = True
         self._lead = "" if piece.ends_line else self._lead or piece.lead
         self._widen(piece.tail)
 

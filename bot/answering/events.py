@@ -47,9 +47,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage that the answer may cite, numbered from 1 as it is cited."""
+    """A passage that the answer may cite."""
 
     n: int
+    """Its number: in the prompt, or as it is displayed."""
     source: str
     document: str
     title: str
@@ -66,7 +67,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was looked at, best first; comes before any text."""
+    """What was looked at, best first and numbered by rank; comes before any text.
+
+    The numbers in the text follow the order of appearance instead: ``Text.cites`` and ``Finished.cited`` have those.
+    """
 
     passages: tuple[Passage, ...]
 
@@ -87,9 +91,11 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Checked Markdown to append to the answer: whole sentences, with markers ``[n]`` that name a passage."""
+    """Verified Markdown to append to the answer: whole sentences, with displayed markers ``[1]``."""
 
     markdown: str = field(repr=False)
+    cites: tuple[Passage, ...] = ()
+    """The passages that were not cited before, with their displayed numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,9 @@ class Notice:
     text: str
 
 
-Route = Literal["engine", "passages", "unknown", "files"]
-"""Who made the answer: the model, the quoted passages alone, or nobody because nothing was found or files came."""
+Route = Literal["engine", "passages", "sources", "unknown", "files", "courtesy"]
+"""Who made the answer: the model, the quoted passages alone, Kvasir about its sources, or nobody; ``courtesy`` answers
+thanks and greetings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +116,15 @@ class Finished:
 
     route: Route
     cited: tuple[Passage, ...]
-    """The passages that the text names, in the order of their numbers."""
+    """The passages that the text cites, in the order of their displayed numbers."""
     timings: dict[str, float]
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
     web: Looked = field(default_factory=Looked)
     """Whether the live web was asked, why, and what came of it."""
+    marked: int = 0
+    """Sentences shown with a warning, as no passage supports them."""
+    removed: int = 0
+    """Sentences left out: the passages contradict them, or do not support them and ``unsupported`` is ``drop``."""
 
 
 AnswerEvent = Sources | InLine | Thinking | Text | Notice | Finished

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from bot.answering.citations import strip
 from bot.answering.events import Exchange
 from bot.answering.language import language_of
 from knowledge.search.query import separated
@@ -42,7 +43,7 @@ _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",
     re.IGNORECASE,
 )
-_MARKS = re.compile(r"\[\d+\]|【\d+】|[*_`>#|]+|<[^>\s]*>")
+_MARKS = re.compile(r"[*_`>#|]+|<[^>\s]*>")
 _OPENER = re.compile(
     r"^(?:and|or|but|also|then|so|ok(?:ay)?|same|what about|how about|what if)\b[\s,]*(?:(?:what|how) about\b\s*)?",
     re.IGNORECASE,
@@ -140,7 +141,7 @@ def _joined(chain: Sequence[tuple[str, str]]) -> str:
     """Return questions, each with its answer, as one: oldest first, the last as it is."""
     said, answer = chain[0]
     for question, next_answer in chain[1:]:
-        names = " ".join(_MARKS.sub(" ", answer)[:_NAMING_CHARS].split()) if _points_back(question) else ""
+        names = " ".join(_MARKS.sub(" ", strip(answer))[:_NAMING_CHARS].split()) if _points_back(question) else ""
         kept = f"{_carried(said, question)} {names}".strip()
         said, answer = f"{kept[:_JOINED_CHARS]} {question}", next_answer
     return said[-2 * _JOINED_CHARS :] if len(chain) > 1 else said

@@ -1,13 +1,18 @@
-"""What an answer may take."""
+"""What an answer may take, and what becomes of its unsupported sentences."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Unsupported = Literal["mark", "drop", "show"]
+"""What becomes of a sentence that no passage supports: shown with a warning, left out, or shown without."""
+UNSUPPORTED: Final[tuple[Unsupported, ...]] = get_args(Unsupported)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an answer may take."""
+    """What an answer may take, and what becomes of its unsupported sentences."""
 
     question_chars: int = 6000
     hits: int = 8
@@ -18,8 +23,6 @@ class Limits:
     """From its turn at the engine to the first delta."""
     answer_s: float = 600.0
     """From its turn at the engine to the last delta."""
-    small_model_s: float = 20.0
-    """The same for the stand-in, whose best comes first."""
     answer_chars: int = 24_000
     """Of what the model writes, before the check."""
     thinking_chars: int = 200_000
@@ -27,3 +30,4 @@ class Limits:
     """For choosing what to quote by meaning; afterwards shared words decide."""
     little_chars: int = 200
     """An answer that was cut before this much was shown gets the best passages as well."""
+    unsupported: Unsupported = "mark"

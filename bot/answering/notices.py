@@ -73,13 +73,28 @@ class Say(Enum):
         "无法用文档核对回答，以下是最相关的段落。{reason}",
     )
     NOTHING_SUPPORTED = Phrase(
-        "What the model wrote was not borne out by the documents and is not shown; these are the best passages.",
-        "模型写的内容没有文档依据，因此不显示；以下是最相关的段落。",
+        "Nothing that the model wrote could be confirmed by the documents, so these are the best passages.",
+        "模型写的内容无法由文档证实，以下是最相关的段落。",
     )
-    PARTLY_UNSUPPORTED = Phrase(
-        "Left out because no passage supports it: {count} of {total} sentences.",
-        "有 {count} 句（共 {total} 句）没有文档依据，未显示。",
+    WARNING = Phrase(
+        "⚠ stands behind what no passage supports: check it before you rely on it.",
+        "⚠ 表示没有段落支持这一句，使用前请核实。",
     )
+    REMOVED_ONE = Phrase("1 sentence was removed because the documents say otherwise.", "有 1 句与文档不符，已删除。")
+    REMOVED = Phrase(
+        "{count} sentences were removed because the documents say otherwise.", "有 {count} 句与文档不符，已删除。"
+    )
+    LEFT_OUT_ONE = Phrase("1 sentence was left out because no passage supports it.", "有 1 句没有段落支持，未显示。")
+    LEFT_OUT = Phrase(
+        "{count} sentences were left out because no passage supports them.", "有 {count} 句没有段落支持，未显示。"
+    )
+    DISAGREEMENT = Phrase(
+        "(as of {date}; {others}, as of {other_date}, says otherwise)",
+        "（截至 {date}；{others} 截至 {other_date}，其中的说法不同）",
+    )
+    DISAGREEMENT_UNDATED = Phrase("({others} says otherwise)", "（{others} 中的说法不同）")
+    LEAD_IN = Phrase("The documents say:", "文档中的内容如下：")
+    NO_MORE = Phrase("The documents do not say more about this.", "文档中没有更多相关内容。")
     ENGINE_SLOW = Phrase(
         "The engine did not finish within {seconds} s, so these are the best passages.",
         "引擎在 {seconds} 秒内没有完成回答，以下是最相关的段落。",
@@ -87,18 +102,20 @@ class Say(Enum):
     NO_ANSWER = Phrase(
         "The model gave no answer, so these are the best passages.", "模型没有给出回答，以下是最相关的段落。"
     )
-    SMALL_MODEL_NO_CHINESE = Phrase(
-        "The small stand-in model writes English only, so these are the best passages.",
-        "小型替代模型只会写英文，以下是最相关的段落。",
+    SMALL_MODEL = Phrase("A small model on the CPU wrote this, not an R1.", "这是由 CPU 上的小模型写的，不是 R1。")
+    THANKS = Phrase("You are welcome. Ask me whatever else you would like to know.", "不客气，还有问题可以随时问我。")
+    GREETING = Phrase(
+        "Hello. Ask me something, for example: how do I add a source?", "你好，请直接提问，例如：怎样添加一个资料来源？"
     )
-    SMALL_MODEL_UNSUPPORTED = Phrase(
-        "What the small stand-in model wrote was not borne out by the documents; these are the best passages instead.",
-        "小型替代模型写的内容没有文档依据，改为给出最相关的段落。",
+    SOURCES = Phrase("I answer from these documents:", "我根据以下文档回答：")
+    NO_SOURCES = Phrase(
+        "No document has been read yet that you may see. Add a source to kvasir.toml and run `kvasir sync`.",
+        "还没有读取你可以查看的文档。请在 kvasir.toml 中添加来源，然后运行 `kvasir sync`。",
     )
-    SMALL_MODEL = Phrase(
-        "A small stand-in model wrote this on the CPU; it shows how things work, not how well an R1 answers.",
-        "这是由 CPU 上的小型替代模型写的，只演示流程，不代表 R1 的水平。",
-    )
+    DOCUMENTS = Phrase("{n} documents", "{n} 篇文档")
+    SOURCE_READ = Phrase("({kind}): {count}, read {age}.", "（{kind}）：{count}，{age}读取。")
+    SOURCE_UNFINISHED = Phrase("({kind}): {count}, not read completely yet.", "（{kind}）：{count}，尚未读完。")
+    SOURCE_TITLES = Phrase("Titles: {titles}", "标题：{titles}")
     WEB_ASKED = Phrase("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
     WEB_LINK = Phrase("I looked on the web, as a link was given: {came}.", "因为给出了链接，已查看网络：{came}。")
     WEB_RECENT = Phrase(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange, Passage
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.latest import latest
@@ -217,7 +218,8 @@ def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: Cou
     turns: list[_Turn] = []
     for exchange in history:
         label = _QUESTION[tongue_for(exchange.question)] if exchange.question.strip() else ""
-        turns.append(_Turn(exchange.question.strip(), label + neutral(exchange.question), neutral(exchange.answer)))
+        answer = neutral(strip_displayed(exchange.answer))
+        turns.append(_Turn(exchange.question.strip(), label + neutral(exchange.question), answer))
     costs = [count_tokens(turn.question) + count_tokens(turn.answer) + 2 * TURN_TOKENS for turn in turns]
     return turns[latest(costs, tokens) :]
 

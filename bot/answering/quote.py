@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.answering.citations import Numbering
 from bot.answering.events import Passage
 from bot.answering.foreign import hosts, without_foreign_links
 from bot.answering.sentences import Piece, split, unwrap
@@ -24,20 +25,25 @@ _NEARLY = 0.03
 
 
 def quoted(
-    question: str, passages: Sequence[Passage], likeness: Mapping[int, NDArray[np.float32]] | None = None
-) -> tuple[str, tuple[Passage, ...]]:
-    """Return Markdown that quotes the stretch of each of the best passages that fits the question, and those passages.
+    question: str,
+    passages: Sequence[Passage],
+    numbering: Numbering,
+    likeness: Mapping[int, NDArray[np.float32]] | None = None,
+) -> str:
+    """Return Markdown that quotes the stretch of each of the best passages that fits the question.
 
     Args:
         question: as asked.
         passages: best first.
+        numbering: gives them their displayed numbers.
         likeness: how alike the question is to each sentence of each passage, by number, where it is known; else
             shared words decide.
 
     """
     chosen = _fitting(passages[:QUOTED_PASSAGES], likeness or {})
-    blocks = [_block(passage, excerpt(question, passage, (likeness or {}).get(passage.n))) for passage in chosen]
-    return "\n\n".join(blocks), chosen
+    excerpts = [excerpt(question, passage, (likeness or {}).get(passage.n)) for passage in chosen]
+    shown = [numbering.display(passage)[0] for passage in chosen]
+    return "\n\n".join(_block(passage, text) for passage, text in zip(shown, excerpts, strict=True))
 
 
 def _fitting(passages: Sequence[Passage], likeness: Mapping[int, NDArray[np.float32]]) -> tuple[Passage, ...]:

@@ -1,34 +1,36 @@
-"""Let a model's text out sentence by sentence, each once it is checked."""
+"""Release a model's text sentence by sentence, each once it is verified."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Literal
 
 from bot.answering import citations
 from bot.answering.compose import Composer
 from bot.answering.events import Passage
 from bot.answering.foreign import hosts, without_foreign_links
-from bot.answering.roles import code_is_quoted, role_of
+from bot.answering.language import Tongue
+from bot.answering.limits import Limits
+from bot.answering.notices import Say, say
+from bot.answering.roles import Labels, Role, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, Splitter
-from bot.answering.verification.claims import content_words
-from bot.answering.verification.interfaces import AnswerVerifier
-from bot.answering.verification.quantities import normal
+from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 
 End = Literal["repetition", "length", "unsupported"]
 
 REPEATS = 3
 """So many sentences said again end the answer: a small model that loops does not stop by itself."""
-_HOPELESS = 3
-_IN_ITS_WORDS = 0.8
+HOPELESS = 4
+"""So many sentences without a supported one end the answer: an extract says more."""
 _LOOP_CHARS = 240
 _LOOP_TIMES = 4
 _LOOP_PERIOD_MAX = 160
 
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
-_TAG = re.compile(r"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>|{citations.WARNING}\ufe0f?", re.IGNORECASE)
 _FRAME = re.compile(r"^[ \t]*</?passage\b", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"`{3,}|~{3,}")
 _LETTER = re.compile(r"\w")
@@ -36,7 +38,7 @@ _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 
 
 class Release:
-    """What a model writes goes in, checked Markdown comes out.
+    """What a model writes goes in, verified Markdown comes out.
 
     ``take`` it as it comes and ``check`` what that gives; at the end, ``check`` what ``last`` gives.
 
@@ -47,9 +49,11 @@ class Release:
         self,
         passages: Sequence[Passage],
         verifier: AnswerVerifier,
+        numbering: citations.Numbering,
         *,
-        limit_chars: int,
-        copies: str | None = None,
+        question: str,
+        tongue: Tongue,
+        limits: Limits,
         said: Iterable[str] = (),
     ) -> None:
         """Make one for an answer.
@@ -57,18 +61,20 @@ class Release:
         Args:
             passages: what may be cited.
             verifier: has the same passages.
-            limit_chars: of what the model writes.
-            copies: the question, if the model is too small to say things in words of its own: then only sentences in
-                the passages' words are let out that say more than the question, and the first few that do not end it.
+            numbering: gives them their displayed numbers.
+            question: as the model is asked.
+            tongue: of what is put in the place of the model's words.
+            limits: of what the model writes, and what becomes of unsupported sentences.
             said: what people wrote in the conversation: the hosts that they named may be linked to.
 
         """
-        self._copies = content_words(normal(copies)) if copies is not None else None
         self._passages = {passage.n: passage for passage in passages}
         self._hosts = hosts(passages, said)
-        self._all_text = "\n".join(passage.text for passage in passages)
         self._verifier = verifier
-        self._limit_chars = limit_chars
+        self._numbering = numbering
+        self._question = question
+        self._tongue = tongue
+        self._limits = limits
         self._splitter = Splitter()
         self._composer = Composer()
         self._said: set[str] = set()
@@ -78,10 +84,16 @@ class Release:
         self._looped = False
         self._in_table = False
         self.ended: End | None = None
-        self.cited: set[int] = set()
-        self.kept = 0
+        self.supported = 0
+        self._failed = 0
+        self.marked = 0
+        """Unsupported sentences that are shown with a warning."""
         self.dropped = 0
-        self.declined = False
+        """Unsupported sentences that are left out."""
+        self.contradicted = 0
+        """Sentences that are left out as the passages say otherwise."""
+        self.refused = False
+        """Whether the model said that the passages do not hold the answer."""
 
     @property
     def shown_chars(self) -> int:
@@ -92,7 +104,7 @@ class Release:
         """Take what the model wrote next; return the sentences that are complete, to be checked by ``check``."""
         if self.ended:
             return []
-        text = text[: max(0, self._limit_chars - self._read_chars)]
+        text = text[: max(0, self._limits.answer_chars - self._read_chars)]
         self._read_chars += len(text)
         self._recent += text
         if len(self._recent) > 2 * _LOOP_CHARS:
@@ -115,7 +127,7 @@ class Release:
         """Decide whether the answer should end here."""
         if self.ended is None and self._looped:
             self.ended = "repetition"
-        elif self.ended is None and self._read_chars >= self._limit_chars:
+        elif self.ended is None and self._read_chars >= self._limits.answer_chars:
             self.ended = "length"
 
     def last(self, *, cut: bool = False) -> list[Piece]:
@@ -141,63 +153,108 @@ class Release:
         bare = _TAG.sub("", citations.strip(piece.text))
         # Ticks first: what stood in code must not lose it after its links were let pass.
         bare = without_foreign_links(bare if piece.kind == "code" else _even_ticks(bare), self._hosts)
-        piece_bare = Piece(piece.kind, piece.lead, bare, piece.tail)
-        role = role_of(piece_bare, table_open=self._in_table)
+        cited = [n for n in citations.numbers(piece.text) if n in self._passages]
+        original, piece = piece, Piece(piece.kind, piece.lead, bare, piece.tail)
+        role = role_of(piece, table_open=self._in_table)
         self._in_table = piece.kind == "table"
-        if role == "space":
-            self._composer.space(piece)
-            return ""
-        if role == "bridge":
-            self._composer.hold(piece_bare)
-            return ""
-        if role == "empty" or not _LETTER.search(bare) or self._again(bare):
-            self._composer.drop(piece)
-            return ""
-        if role == "code":
-            return self._code(piece)
-        if role == "decline":
-            self.declined = True
-            return self._composer.keep(piece_bare, bare)
-        return await self._claim(piece_bare, citations.numbers(piece.text))
+        match role:
+            case "space":
+                self._composer.space(piece)
+            case "table_head":
+                self._hold(piece, self._labels.table_head(bare))
+            case _ if role == "empty" or not _LETTER.search(bare) or self._again(bare):
+                self._composer.drop(piece)
+            case "code":
+                return self._code(original)
+            case _:
+                return await self._prose(piece, role, cited)
+        return ""
 
-    async def _claim(self, piece: Piece, cited: Sequence[int]) -> str:
-        known = [n for n in cited if n in self._passages]
-        verdict = await self._verifier.verify(plain(piece.text), known)
-        if verdict.kind != "supported" or not self._copied(plain(piece.text), verdict.passages):
-            self.dropped += 1
-            self._composer.drop(piece)
-            if self._copies is not None and not self.kept and self.dropped >= _HOPELESS:
-                self.ended = "unsupported"
+    async def _prose(self, piece: Piece, role: Role, cited: Sequence[int]) -> str:
+        if role in {"heading", "lead_in"} and self._labels.holds(piece.text):
+            self._hold(piece, piece.text)
             return ""
-        self.kept += 1
-        self.cited.update(verdict.passages)
-        text = citations.mark(piece.text, verdict.passages, table_row=piece.kind == "table")
+        verdict = await self._verifier.verify(plain(piece.text), cited)
+        if role == "claim" and repeats_question(piece.text, self._question):
+            self._composer.drop(piece)
+            return ""
+        if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
+            return self._claim(piece, verdict)
+        self.contradicted += role != "refusal" and verdict.kind == "contradicted"
+        if role == "refusal":
+            return self._refusal(piece)
+        if verdict.kind == "supported":
+            self._hold(piece, piece.text)
+        elif role == "lead_in":
+            self._hold(piece, say(Say.LEAD_IN, self._tongue))
+        else:
+            self._composer.drop(piece)
+        return ""
+
+    @cached_property
+    def _labels(self) -> Labels:
+        of = [f"{one.title} {one.heading} {one.text}" for one in self._passages.values()]
+        return Labels.of([self._question, *of])
+
+    def _hold(self, piece: Piece, text: str) -> None:
+        self._composer.hold(Piece(piece.kind, piece.lead, text, piece.tail))
+
+    def _refusal(self, piece: Piece) -> str:
+        """Replace a model's refusal by fixed words behind what it did answer; alone, it ends in ``Say.UNKNOWN``."""
+        first, self.refused = not self.refused, True
+        if first and self._composer.shown_chars:
+            return self._composer.keep(piece, say(Say.NO_MORE, self._tongue))
+        self._composer.drop(piece)
+        return ""
+
+    def _claim(self, piece: Piece, verdict: Verdict) -> str:
+        suffix = self._judged(verdict)
+        if suffix is None:
+            self._composer.drop(piece)
+            return ""
+        text = citations.append(piece.text, suffix, table_row=piece.kind == "table") if suffix else piece.text
         return self._composer.keep(piece, text)
 
-    def _copied(self, text: str, passages: Sequence[int]) -> bool:
-        """Tell whether a sentence of a very small model is in the words of its passages and adds to the question."""
-        if self._copies is None:
-            return True
-        words = content_words(normal(text))
-        known = {word for n in passages for word in content_words(normal(self._passages[n].text))}
-        return len(words & known) >= _IN_ITS_WORDS * len(words) and not words <= self._copies
+    def _judged(self, verdict: Verdict) -> str | None:
+        """Count a verdict; return what stands behind its sentence, None where the sentence is left out."""
+        self._failed += verdict.kind != "supported"
+        if self.ended is None and not self.supported and self._failed >= HOPELESS and verdict.kind != "supported":
+            self.ended = "unsupported"
+        if verdict.kind == "contradicted":
+            self.contradicted += 1
+            return None
+        if verdict.kind == "supported":
+            self.supported += 1
+            return self._cited(verdict)
+        if self._limits.unsupported == "drop":
+            self.dropped += 1
+            return None
+        self.marked += self._limits.unsupported == "mark"
+        return citations.WARNING if self._limits.unsupported == "mark" else ""
+
+    def _cited(self, verdict: Verdict) -> str:
+        """Return the markers of what supports a sentence, and a remark where another passage contradicts it."""
+        supporting = self._numbering.display(*(self._passages[n] for n in verdict.passages))
+        markers = citations.displayed(supporting)
+        if not verdict.against:
+            return markers
+        against = self._numbering.display(*(self._passages[n] for n in verdict.against))
+        return f"{markers} {disagreement(supporting, against, self._tongue)}"
 
     def _code(self, piece: Piece) -> str:
-        # Whoever repeats a passage may read on in its frame, which is ours and nobody's document.
+        # A model that repeats a passage may read on in its frame, which is ours and no document's.
         text = without_foreign_links(_FRAME.split(piece.text, maxsplit=1)[0], self._hosts)
-        if not code_is_quoted(text, self._all_text):
-            self.dropped += 1
+        kinds = {n: verdict_on_code(text, passage.text) for n, passage in self._passages.items()}
+        together = verdict_on_code(text, "\n".join(passage.text for passage in self._passages.values()))
+        own = tuple(n for n, kind in kinds.items() if kind == "supported")[:1]
+        suffix = self._judged(Verdict(together, own))
+        if suffix is None:
             self._composer.drop(piece)
             return ""
-        self.kept += 1
-        of = next((n for n, passage in self._passages.items() if code_is_quoted(text, passage.text)), None)
         fence, text = text.lstrip()[:3], text.rstrip()
         closed = text.endswith(fence) and "\n" in text
         text = text if closed else f"{text}\n{fence}"
-        if of is not None:
-            self.cited.add(of)
-            text += f"\n[{of}]"  # a fence ends its line
-        return self._composer.keep(piece, text)
+        return self._composer.keep(piece, f"{text}\n{suffix}" if suffix else text)  # a fence ends its line
 
     def _again(self, text: str) -> bool:
         """Tell whether this was said before, and count it."""
@@ -220,6 +277,13 @@ def _even_ticks(text: str) -> str:
         last = text.rindex("`")
         text = text[:last] + text[last + 1 :]
     return text
+
+
+def disagreement(supporting: Sequence[Passage], against: Sequence[Passage], tongue: Tongue) -> str:
+    """Return a remark that other passages contradict what the supporting ones say, with the dates of both."""
+    dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
+    phrase = Say.DISAGREEMENT if all(dates) else Say.DISAGREEMENT_UNDATED
+    return say(phrase, tongue, date=dates[0], others=citations.displayed(against), other_date=dates[1])
 
 
 def plain(text: str) -> str:

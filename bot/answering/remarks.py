@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from bot.answering.events import Notice, Text
 from bot.answering.foreign import by_its_end
 from bot.answering.language import Tongue
+from bot.answering.limits import Limits
 from bot.answering.notices import Say, progress_text, say
 from bot.answering.policy import Looked, Why
 from bot.answering.quote import QUOTED_PASSAGES, listed
@@ -44,40 +45,46 @@ def unknown(turn: Turn) -> Text:
     looked_at = turn.passages[:QUOTED_PASSAGES]
     if not looked_at:
         return Text(say(Say.FOUND_NOTHING, turn.tongue))
-    turn.cited.update(passage.n for passage in looked_at)
-    return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listed(looked_at)}")
+    listing = listed(turn.numbering.display(*looked_at))
+    return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listing}")
 
 
-def why_nothing(turn: Turn, said: Stream, failure: Exception | None, first_token_s: float, *, small_model: bool) -> str:
+def why_nothing(turn: Turn, said: Stream, failure: Exception | None, limits: Limits) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
-        seconds = said.within_s if said.begun else min(said.within_s, first_token_s)
+        seconds = limits.answer_s if said.begun else min(limits.answer_s, limits.first_token_s)
         return say(Say.ENGINE_SLOW if said.begun else Say.NO_FIRST_TOKEN, turn.tongue, seconds=f"{seconds:g}")
     if isinstance(failure, KnowledgeError):
         return say(Say.CHECK_FAILED, turn.tongue, reason=failure)
     if failure:
         return say(Say.ENGINE_FAILED, turn.tongue, reason=failure)
-    if said.release.dropped or said.release.ended:
-        return say(Say.SMALL_MODEL_UNSUPPORTED if small_model else Say.NOTHING_SUPPORTED, turn.tongue)
+    if said.release.dropped or said.release.contradicted or said.release.ended:
+        return say(Say.NOTHING_SUPPORTED, turn.tongue)
     return say(Say.NO_ANSWER, turn.tongue)
 
 
-def of_answer(turn: Turn, said: Stream, failure: Exception | None, *, small_model: bool) -> Iterator[Notice]:
+def of_answer(turn: Turn, said: Stream, failure: Exception | None, limits: Limits) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
     tongue, release = turn.tongue, said.release
     if isinstance(failure, TimeoutError):
-        yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{said.within_s:g}"))
+        yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{limits.answer_s:g}"))
     elif failure:
         yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
-    elif release.ended == "repetition" and not small_model:
+    elif release.ended == "repetition":
         yield Notice(say(Say.CUT_BY_REPETITION, tongue))
     elif release.ended == "length" or said.cut:
         yield Notice(say(Say.CUT_BY_LENGTH, tongue))
-    if release.dropped and not small_model:
-        total = release.kept + release.dropped
-        yield Notice(say(Say.PARTLY_UNSUPPORTED, tongue, count=release.dropped, total=total))
-    if small_model:
+    verified = [say(Say.WARNING, tongue)] if release.marked else []
+    verified += _counted(release.contradicted, Say.REMOVED_ONE, Say.REMOVED, tongue)
+    verified += _counted(release.dropped, Say.LEFT_OUT_ONE, Say.LEFT_OUT, tongue)
+    if verified:
+        yield Notice(_joined(verified, tongue))
+    if turn.small_model and not turn.asked.history:
         yield Notice(say(Say.SMALL_MODEL, tongue))
+
+
+def _counted(count: int, one: Say, several: Say, tongue: Tongue) -> list[str]:
+    return [say(one if count == 1 else several, tongue, count=count)] if count else []
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,44 +1,46 @@
-"""What part a piece of an answer plays: does it claim something that has to be borne out? Pure."""
+"""What part a piece of an answer plays, and which parts may be shown without being verified. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from bot.answering.sentences import Piece
 from bot.answering.verification.claims import claims
-from bot.answering.verification.quantities import figures
+from bot.answering.verification.interfaces import VerdictKind
+from bot.answering.verification.quantities import figures, normal
 
-Role = Literal["claim", "bridge", "decline", "code", "space", "empty"]
-"""A ``bridge`` leads to something (a heading, "Here is how:", the head of a table) and is shown only if that is shown;
-a ``decline`` says that the passages do not hold the answer."""
+Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]
+"""A ``heading``, a ``lead_in`` ("Here is how:") and a ``table_head`` are shown only with what follows them; a
+``refusal`` says that the passages do not hold the answer; ``empty`` is a question or says nothing."""
 
-_DECLINE = re.compile(
+_REFUSAL = re.compile(
     r"\b(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]*"
     r"\b(?:do(?:es)? not|don't|doesn't|no)\b[^.!?]*"
     r"\b(?:contain|say|mention|include|hold|answer|specify|state|provide|cover|give|information|describe|address)"
     r"|\bI (?:do not|don't) know\b|\b(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
-    r"|\bno information\b"
+    r"|\bno information\b|\b(?:is|are|was|were) not (?:mentioned|specified|stated|provided) (?:in|by)\b"
     r"|(?:资料|文档|段落|文中|文章|内容|信息|来源)[^。！？]*(?:没有|未|并未|不)[^。！？]*"
     r"(?:提到|提及|说明|包含|涉及|给出|提供|找到|答案|信息|记载)"
     r"|(?:我)?不知道|无法(?:回答|确定|找到)|没有(?:相关|找到)",
     re.IGNORECASE,
 )
-_INTRO_END = re.compile(r"[:：]\s*[*_]*$")
+_COLON_END = re.compile(r"[:：]\s*[*_]*$")
 _QUESTION_END = re.compile(r"[?？][\"'”’」*_)）]*$")
 _CONNECTIVES = re.compile(
-    r"^(?:in (?:summary|short|conclusion|other words)|to (?:summari[sz]e|sum up)|here(?:'s| is| are)|for example|"
+    r"(?:in (?:summary|short|conclusion|other words)|to (?:summari[sz]e|sum up)|here(?:'s| is| are)|for example|"
     r"for instance|please note|note that|according to|based on|as follows|steps?|answer|summary|"
-    r"总之|综上|总的来说|简而言之|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\W*$",
+    r"总之|综上|总的来说|简而言之|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\W*",
     re.IGNORECASE,
 )
 _BARE_VERDICT = re.compile(
-    r"^\W*(?:yes|no|yep|nope|correct|right|true|false|sure|of course|certainly|great(?: question)?|ok(?:ay)?|"
-    r"是的?|不是|对|不对|没错|可以|不可以|不能|当然(?:可以)?|好的?)\W*$",
+    r"\W*(?:yes|no|yep|nope|correct|right|true|false|sure|of course|certainly|great(?: question)?|ok(?:ay)?|"
+    r"是的?|不是|对|不对|没错|可以|不可以|不能|当然(?:可以)?|好的?)\W*",
     re.IGNORECASE,
 )
-_EMPHASIS_LINE = re.compile(r"^\s*(\*\*|__)[^*_\n]{1,80}\1\s*[:：]?\s*$")
-_INTRO_WORDS = 18
+_EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}\1\s*[:：]?\s*")
 _SEPARATOR = re.compile(r"[|\s:-]+")
 
 
@@ -54,41 +56,98 @@ def role_of(piece: Piece, *, table_open: bool) -> Role:
         return "space"
     if piece.kind == "code":
         return "code"
-    if piece.kind == "heading" or _EMPHASIS_LINE.match(piece.text):
-        return "bridge"
+    if piece.kind == "heading" or _EMPHASIS_LINE.fullmatch(piece.text):
+        return "heading"
     if piece.kind == "table":
-        return "bridge" if not table_open or _SEPARATOR.fullmatch(piece.text) else "claim"
-    return _of_prose(piece.text)
+        return "table_head" if not table_open or _SEPARATOR.fullmatch(piece.text) else "claim"
+    return _of_prose(piece.kind, piece.text.strip())
 
 
-def _of_prose(text: str) -> Role:
-    if not text.strip() or _BARE_VERDICT.match(text):
+def _of_prose(kind: str, text: str) -> Role:
+    if not text or _BARE_VERDICT.fullmatch(text) or _QUESTION_END.search(text):
         return "empty"
-    if _CONNECTIVES.match(text.strip()):
-        return "bridge"
+    if _REFUSAL.search(text):
+        return "refusal"
+    if _CONNECTIVES.fullmatch(text) or (kind == "prose" and _COLON_END.search(text)):
+        return "lead_in"
     taken = claims(text)
-    if figures(taken.numbers) or taken.identifiers:
-        return "claim"
-    if _DECLINE.search(text):
-        return "decline"
-    introduces = _INTRO_END.search(text) and len(taken.words) <= _INTRO_WORDS and not taken.negations
-    if introduces or _QUESTION_END.search(text):
-        return "bridge"
-    return "claim" if taken.words or taken.names else "empty"
+    return "claim" if taken.words or taken.names or figures(taken.numbers) or taken.identifiers else "empty"
 
 
-def code_is_quoted(code: str, passages: str) -> bool:
-    """Tell whether a block of code is the passages' own: nearly all of its tokens stand there."""
+# ── What states nothing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+_FORMAL = re.compile(
+    r"\b(?:here (?:is|are)|as follows|follow(?:s|ing)?|below|these|this|your?|the|an?|to|of|for|in|on|with|and|how|"
+    r"steps?|examples?|notes?|overview|summary|answer|details?|instructions?|rules?|ways?|options?|list|step \d+)\b"
+    r"|以下是?|如下|这些|步骤|方法|说明|示例|例如|注意|概述|总结|答案|规则|选项|请|按照?|进行|操作|关于|如何|怎[么样]"
+    r"|的|和|与|在"
+)
+"""Words that lead to something and say nothing about it."""
+_STATES = re.compile(
+    r"\b(?:is|are|was|were|be|has|have|had|can|could|may|might|must|should|shall|will|would|does?|did|needs?|not|no|"
+    r"never|without|only|all|always)\b|n't\b|[是有能会须应需不没无未非勿]|可以|禁止|只|都"
+)
+_ENUMERATED = re.compile(r"^\W*(?:\d{1,2}[.)、:：])?\W*")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Tells labels from statements: a label has only words of known texts, as they stand there."""
+
+    known: str
+    """Question, titles and passages, each on lines of its own, through ``normal``."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Labels:
+        """Return what knows these texts."""
+        return cls(normal("\n".join(texts)))
+
+    def holds(self, text: str) -> bool:
+        """Tell whether a heading, lead-in or cell names something that is known and states nothing about it."""
+        bare = _FORMAL.sub("\n", _ENUMERATED.sub("", normal(text)))
+        phrases = [phrase.strip(" \t,.:;、，：；*_`#()（）-") for phrase in bare.splitlines()]
+        return not _STATES.search(bare) and all(map(self._says, filter(None, phrases)))
+
+    def _says(self, phrase: str) -> bool:
+        return re.search(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", self.known) is not None
+
+    def table_head(self, row: str) -> str:
+        """Return the head of a table with every cell left empty that is no label."""
+        return "|".join(cell if self.holds(cell) else " " for cell in row.split("|"))
+
+
+_ASKS_WHAT = re.compile(
+    r"\b(?:what|how|who|whom|whose|which|where|when|why)\b|什么|怎么|怎样|如何|多少|多久|哪|谁|几|为何", re.IGNORECASE
+)
+_OFFERS = re.compile(r"\bor\b|还是|或", re.IGNORECASE)
+_DIGITS = re.compile(r"\d+")
+
+
+def repeats_question(text: str, question: str) -> bool:
+    """Tell whether a sentence says nothing beyond a question that asks what, how or who."""
+    if not _ASKS_WHAT.search(question) or _OFFERS.search(question):
+        return False
+    said, asked = claims(text), claims(question)
+    return (
+        said.words <= asked.words
+        and said.negations <= asked.negations
+        and all(map(asked.holds, said.names | said.identifiers))
+        and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
+        and not (figures(said.numbers) and not figures(asked.numbers))
+    )
+
+
+# ── Code ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_TOKEN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@=-]*|[㐀-鿿]+")
+
+
+def verdict_on_code(code: str, passages: str) -> VerdictKind:
+    """Return whether a block of code is the passages' own: a placeholder may differ, a figure may not."""
     body = [line for line in code.splitlines() if not line.lstrip().startswith(("```", "~~~"))]
     tokens = _TOKEN.findall("\n".join(body))
     known = set(_TOKEN.findall(passages))
     strange = [token for token in tokens if token not in known]
-    # A placeholder may differ, a figure may not.
-    return len(strange) <= 0.1 * len(tokens) and bool(tokens) and not any(map(_has_digit, strange))
-
-
-def _has_digit(token: str) -> bool:
-    return any(char.isdigit() for char in token)
-
-
-_TOKEN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@=-]*|[㐀-鿿]+")
+    if not tokens or len(strange) > 0.1 * len(tokens):
+        return "unsupported"
+    return "contradicted" if any(map(_DIGITS.search, strange)) else "supported"

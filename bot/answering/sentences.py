@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.answering.citations import MARKER_BEGUN, MARKERS
+
 Kind = Literal["prose", "item", "heading", "table", "code", "rule", "blank"]
 
 LINE_MAX_CHARS = 2000
@@ -27,14 +29,6 @@ _RULE = re.compile(r"[ \t]*(?:[-*_][ \t]*){3,}$|[ \t]*={3,}[ \t]*$")
 
 _STOP = re.compile(r"[.!?。！？｡]+|…+")
 _CLOSERS = "\"'”’」』）)】]》*_~"
-_MARKER = (
-    r"[ \t]*[\[【［]\s*(?:\^|source\s*|passage\s*|来源\s*|资料\s*|段落\s*)?\d{1,3}(?:\s*[,，、;–-]\s*\d{1,3})*"
-    r"(?:†[^\]】\n]{0,40})?\s*[\]】］](?:\([^()\s]{0,300}\))?"
-)
-_MARKERS = re.compile(rf"(?:{_MARKER})+", re.IGNORECASE)
-_MARKER_BEGUN = re.compile(
-    r"[ \t]*(?:[\[【［][^\]】］\n]{0,60}|[\[【［][^\]】］\n]{0,60}[\]】］](?:\([^()\s]{0,300})?)?$", re.IGNORECASE
-)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|approx|ca|dr|mr|mrs|ms|prof|st|no|nos|fig|figs|sec|sect|art|para|ch|vol|pp|ed|eds|dept|gen|sr|jr|resp|incl|"
     r"excl|min|max|ext|tel|ref|z\.b|bzw|usw|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|\b[A-Z])\.$",
@@ -281,9 +275,9 @@ def _next_letter(line: str, end: int) -> str:
 
 def _with_markers(line: str, end: int, *, whole: bool) -> int | None:
     """Move the end behind the markers that follow; None if one may still be coming."""
-    match = _MARKERS.match(line, end)
+    match = MARKERS.match(line, end)
     reach = match.end() if match else end
-    if not whole and _MARKER_BEGUN.match(line, reach):
+    if not whole and MARKER_BEGUN.match(line, reach):
         return None
     if match and line[reach : reach + 1] in {".", "。"}:
         reach += 1

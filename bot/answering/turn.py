@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bot.answering.events import Finished, Passage, Question, Route
+from bot.answering.citations import Numbering
+from bot.answering.events import Finished, Passage, Question, Route, Text
 from bot.answering.language import Tongue
 from bot.answering.policy import Looked
 from bot.answering.release import Release
@@ -25,7 +26,13 @@ class Turn:
     passages: tuple[Passage, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     route: Route = "unknown"
-    cited: set[int] = field(default_factory=set)
+    numbering: Numbering = field(default_factory=Numbering)
+    announced: int = 0
+    """How many of the cited passages were named in an event."""
+    marked: int = 0
+    removed: int = 0
+    small_model: bool = False
+    """Whether a small model on the CPU writes the answer."""
     shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
@@ -59,8 +66,14 @@ class Turn:
     def finished(self, now: float) -> Finished:
         """Return the last event."""
         self.timings["total"] = now - self.began
-        cited = tuple(sorted((one for one in self.passages if one.n in self.cited), key=lambda one: one.n))
-        return Finished(self.route, cited, dict(self.timings), self.web)
+        cited = self.numbering.passages
+        return Finished(self.route, cited, dict(self.timings), self.web, self.marked, self.removed)
+
+    def citing(self, text: Text) -> Text:
+        """Return a text with the passages that it is the first to cite."""
+        cites = self.numbering.passages[self.announced :]
+        self.announced += len(cites)
+        return Text(text.markdown, cites)
 
 
 @dataclass(slots=True)
@@ -70,9 +83,8 @@ class Stream:
     fresh: Callable[[], Release]
     """Makes what lets sentences out, anew for an answer that begins from the start."""
     release: Release = field(init=False)
-    within_s: float = 0.0
     ends_at: float = 0.0
-    """When the engine must be done: ``within_s`` from its turn."""
+    """When the engine must be done: ``Limits.answer_s`` from its turn."""
     waits: bool = False
     """Whether its turn at the engine has not come yet."""
     begun: bool = False

@@ -1,10 +1,11 @@
-"""``kvasir ask``: one question, answered here without Slack."""
+"""``kvasir ask``: a question, or one a line of standard input, answered here without Slack."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,19 @@ from bot import logs
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
 from bot.answering.policy import Looked
 from bot.answering.thinking import remark
+from bot.answering.verification.calibration import Calibrations
+from bot.answering.verification.judge import Judges
+from bot.apology import apology
 from bot.app import answerer_of, engine_of, library_of
-from bot.commands.output import piece, result, result_json, say
+from bot.commands.lines import check_question, questions
+from bot.commands.output import complain, piece, result, result_json, say
+from bot.errors import BotError
 from bot.settings import load
 from bot.terminal import Terminal
+from engine.errors import EngineError
 from engine.interfaces import State
 from engine.service import Engine
+from knowledge.errors import KnowledgeError
 from knowledge.interfaces import OnWeb
 
 _ENGINE_S = 240.0
@@ -39,7 +47,7 @@ class Transcript:
         match event:
             case Sources(passages):
                 self.looked_at = passages
-            case Text(markdown):
+            case Text(markdown, _):
                 self.text.append(markdown)
             case Notice(text):
                 self.notices.append(text)
@@ -53,35 +61,65 @@ class Transcript:
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Answer one question."""
+    """Answer one question, or each line of standard input."""
     settings = load(os.environ, Path.cwd(), config=arguments.config)
     logs.configure(secrets=settings.secrets, level=logs.WARNING)
-    transcript = Transcript()
     async with AsyncExitStack() as stack:
         engine = engine_of(settings)
         stack.push_async_callback(engine.stop)
         await engine.ensure(install=False)
         library = await stack.enter_async_context(library_of(settings))
         await _wait_for(engine)
-        if arguments.think is not None and (why := remark(engine.control)):
-            transcript.add(note := Notice(why))
-            if not arguments.json:
-                _show(note)
+        why = remark(engine.control) if arguments.think is not None else ""
         depth = arguments.think or settings.thinking.everywhere
-        asked = Question(
-            arguments.question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web
-        )
-        answer = answerer_of(library, engine).answer(asked)
-        async with aclosing(answer) as events:
-            async for event in events:
-                transcript.add(event)
-                if not arguments.json:
-                    _show(event)
+        judges = Judges(engine, Calibrations(settings.home).of)
+        answerer = answerer_of(library, engine, judges=judges, limits=settings.limits)
+
+        def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
+            asked = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)
+            return _noted(answerer.answer(asked), why)
+
+        if arguments.question == "-":
+            return await _each_line(events)
+        transcript = await _heard(events(arguments.question), quiet=arguments.json)
     if arguments.json:
         result_json(transcript_json(transcript))
     else:
         _show_sources(transcript.sources)
     return 0
+
+
+async def _each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, None]]) -> int:
+    """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
+    failed = 0
+    async for line in questions():
+        try:
+            result_json(transcript_json(await _heard(events(check_question(line)), quiet=True)))
+        except (BotError, EngineError, KnowledgeError) as error:
+            result_json({"question": line, "error": apology(error)})
+            failed += 1
+    if failed:
+        complain(f"{failed} line(s) could not be answered; their JSON says why.")
+    return 1 if failed else 0
+
+
+async def _noted(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:
+    """Yield the events of an answer, behind a notice why the model does not think as wished."""
+    if why:
+        yield Notice(why)
+    async with aclosing(events) as answer:
+        async for event in answer:
+            yield event
+
+
+async def _heard(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> Transcript:
+    transcript = Transcript()
+    async with aclosing(events) as answer:
+        async for event in answer:
+            transcript.add(event)
+            if not quiet:
+                _show(event)
+    return transcript
 
 
 async def _wait_for(engine: Engine) -> None:
@@ -101,7 +139,7 @@ async def _wait_for(engine: Engine) -> None:
 
 def _show(event: AnswerEvent) -> None:
     match event:
-        case Text(markdown):
+        case Text(markdown, _):
             piece(markdown)
         case Notice(text) | InLine(text) if text:
             say(text)
@@ -142,6 +180,8 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
             for passage in transcript.sources
         ],
         "notices": transcript.notices,
+        "marked": end.marked if end else 0,
+        "removed": end.removed if end else 0,
         "route": _route_json(end),
         "web": _web_json(end.web if end else Looked()),
         "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import os
-import sys
-import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot import logs
 from bot.apology import apology
 from bot.app import library_of
+from bot.commands.lines import check_question, questions
 from bot.commands.output import complain, result, result_json
+from bot.errors import BadLine
 from bot.settings import load
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, SearchResult
@@ -41,38 +38,15 @@ async def main(arguments: argparse.Namespace) -> int:
 async def _each_line(library: Library, limit: int) -> int:
     """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
     failed = 0
-    async for line in _lines():
-        query = line.decode("utf-8", errors="replace").strip()
+    async for query in questions():
         try:
-            if not query or "\ufffd" in query:
-                raise BadLine("This line holds no question in UTF-8. Write one question a line.")
-            result_json(found_json(await library.search(query, limit=limit, join=False)))
-        except KnowledgeError as error:
+            result_json(found_json(await library.search(check_question(query), limit=limit, join=False)))
+        except (BadLine, KnowledgeError) as error:
             result_json({"query": query, "error": apology(error), "hits": []})
             failed += 1
     if failed:
         complain(f"{failed} line(s) could not be answered; their JSON says why.")
     return 1 if failed else 0
-
-
-async def _lines() -> AsyncIterator[bytes]:
-    """Yield the lines of standard input; a read that nobody waits for any more does not keep the process alive."""
-    loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
-
-    def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is interested any more
-            for line in sys.stdin.buffer:
-                asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
-
-    threading.Thread(target=read, name="standard input", daemon=True).start()
-    while line := await lines.get():
-        yield line
-
-
-class BadLine(KnowledgeError):
-    """A line of standard input holds no question."""
 
 
 def found_json(found: SearchResult) -> dict[str, object]:

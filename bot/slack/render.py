@@ -8,10 +8,11 @@ never come out of a document or a model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bot.answering.citations import link_displayed
 from bot.answering.events import Passage
 from bot.spans import ago
 
@@ -22,7 +23,6 @@ _FENCE = re.compile(r" {0,3}(`{3,32}(?!`)|~{3,32}(?!~))([^\n]*)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
-_CITATION = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
 _AUTOLINK = re.compile(r"<(?=https?://[^\s<>]+>)")
 _TELLING = re.compile(r"[<\[@&]")
 """What any rule of prose begins with."""
@@ -51,8 +51,8 @@ def defuse(text: str) -> str:
 class Renderer:
     """Renders an answer piece by piece; it remembers only whether a code fence is open and whether a line was begun."""
 
-    links: Mapping[int, str | None]
-    """The address of each passage by its number; None where a person cannot open it."""
+    links: dict[int, str | None]
+    """The address of each cited passage by its displayed number; None where a person cannot open it."""
     _fence: str | None = None
     _mid_line: bool = False
 
@@ -92,12 +92,12 @@ class Renderer:
             return text
         text = _IMAGE.sub(lambda image: f"[{image[1] or 'image'}]", text)
         text = _escape_html(text)
-        text = _CITATION.sub(self._citation, text)
+        text = link_displayed(text, self._link)
         return defuse(text)
 
-    def _citation(self, marker: re.Match[str]) -> str:
-        url = self.links.get(int(marker[1]))
-        return f"[\\[{marker[1]}\\]]({link_target(url)})" if url and _is_web(url) else marker[0]
+    def _link(self, number: int) -> str | None:
+        url = self.links.get(number)
+        return f"[\\[{number}\\]]({link_target(url)})" if url and _is_web(url) else None
 
 
 def _escape_html(text: str) -> str:

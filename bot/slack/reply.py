@@ -156,12 +156,12 @@ class Reply:
 
     def _take(self, event: AnswerEvent) -> None:
         match event:
-            case Text(markdown):
+            case Text(markdown, cites):
                 self._spoken = True
+                self._renderer.links |= {passage.n: passage.url for passage in cites}
                 self._writer.write_raw(markdown)
             case Sources(passages):
                 self._passages = passages
-                self._renderer.links = {passage.n: passage.url for passage in passages}
             case Notice(text):
                 self.notice(text)
             case InLine(text):

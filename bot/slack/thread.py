@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange
 from bot.answering.latest import latest
 from bot.questions import Asked
@@ -27,7 +28,6 @@ _FEW = 5
 _EXCHANGES = 20
 _CHARACTERS = 24_000
 _NAMES_KEPT = 2_000
-_CITED = re.compile(r"\s?(?:\[\\?\[\d+\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[\d+\]>|\[\d{1,3}\](?!\())")
 _MARK = re.compile(rf"^_?{NOTICE_MARK}.*$", re.MULTILINE)
 
 
@@ -92,7 +92,7 @@ def history(
 
 
 def _answer_text(text: str) -> str:
-    return html.unescape(_CITED.sub("", _MARK.sub("", text))).replace(JOINER, "").strip()
+    return html.unescape(strip_displayed(_MARK.sub("", text))).replace(JOINER, "").strip()
 
 
 def _newest(found: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Current, Embedder, Scope
 from knowledge.search.hybrid import HybridSearch, Seen
+from knowledge.search.weights import Weigh
 from knowledge.sync.indexes import Indexes, OpenIndex
 from knowledge.sync.records import CurrentRow, decode_readers
 
@@ -15,11 +16,11 @@ from knowledge.sync.records import CurrentRow, decode_readers
 class Documents:
     """Searches the index that answers; safe from several tasks."""
 
-    def __init__(self, indexes: Indexes, embedder: Embedder, keys: Callable[[], Sequence[str]]) -> None:
-        """Take the open indexes, the embedder, and what names the sources (``SourceKey.id``)."""
+    def __init__(self, indexes: Indexes, embedder: Embedder, weigh: Mapping[str, Weigh]) -> None:
+        """Take the open indexes, the embedder, and what documents weigh, by their source (``SourceKey.id``)."""
         self._indexes = indexes
         self._embedder = embedder
-        self._keys = keys
+        self._weigh = weigh
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
     async def see(self, words: str, *, scope: Scope, limit: int, join: bool) -> Seen:
@@ -51,15 +52,15 @@ class Documents:
 
     def _search_of(self, index: OpenIndex) -> HybridSearch:
         async def current(ids: Collection[str]) -> dict[str, Current]:
-            rows = await index.manifest.current(ids, self._keys())
-            return {row.id: _current(row) for row in rows}
+            rows = await index.manifest.current(ids, self._weigh)
+            return {row.id: _current(row, self._weigh[row.source](row.document)) for row in rows}
 
         return HybridSearch(
             self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours
         )
 
 
-def _current(row: CurrentRow) -> Current:
+def _current(row: CurrentRow, weight: float) -> Current:
     return Current(
         source_name=row.source.partition("\x1f")[0],
         readers=decode_readers(row.readers),
@@ -68,4 +69,5 @@ def _current(row: CurrentRow) -> Current:
         place=row.place,
         kind=row.kind,
         modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
+        weight=weight,
     )

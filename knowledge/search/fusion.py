@@ -97,14 +97,18 @@ def asked(query: str, terms: str, rows: int, *, dense: bool = True) -> Asked:
 
 
 def fuse(
-    candidates: Sequence[Candidate], question: Asked, gains: Mapping[str, float] | None = None
+    candidates: Sequence[Candidate],
+    question: Asked,
+    gains: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> tuple[Scored, ...]:
     """Order candidates, best first; of equal scores documents come before pages of the web, then by cosine and id.
 
     The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine`` with ``w`` of ``lexical_weight``; a leg in
-    which nothing stands out (no lexical hit, no cosine over 0) adds nothing. ``gains`` are added, by id; see ``exact``.
+    which nothing stands out (no lexical hit, no cosine over 0) adds nothing. It is multiplied by one of ``weights``, 1
+    where there is none; then one of ``gains`` is added (``exact``, ``naming``). Both are by id.
     """
-    gained = gains or {}
+    gained, weighed = gains or {}, weights or {}
     best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)
     best_cosine = max((candidate.cosine for candidate in candidates), default=0.0)
     weight = lexical_weight(best_bm25, question)
@@ -112,10 +116,12 @@ def fuse(
     def score(candidate: Candidate) -> float:
         lexical = candidate.bm25 / best_bm25 if best_bm25 > 0 else 0.0
         dense = candidate.cosine / best_cosine if best_cosine > 0 else 0.0
-        return weight * lexical + (1 - weight) * dense + gained.get(candidate.chunk.id, 0.0)
+        fused = weight * lexical + (1 - weight) * dense
+        return fused * weighed.get(candidate.chunk.id, 1.0) + gained.get(candidate.chunk.id, 0.0)
 
     ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _order(*pair))
-    return tuple(Scored(one, min(1.0, max(0.0, value))) for value, one in ordered)
+    most = max(1.0, ordered[0][0]) if ordered else 1.0
+    return tuple(Scored(one, max(0.0, value / most)) for value, one in ordered)
 
 
 def lexical_weight(best_bm25: float, question: Asked) -> float:

@@ -12,6 +12,7 @@ from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, 
 from knowledge.search.exact import Exact, exact
 from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, spread, surest
 from knowledge.search.identifiers import Identifier, identifiers
+from knowledge.search.naming import naming
 from knowledge.search.passages import Joined, Joiner, Neighbours, Passage, absorbed
 from knowledge.search.pick import pick
 from knowledge.stores.common import both
@@ -207,8 +208,9 @@ class HybridSearch:
         current: Mapping[str, Current],
     ) -> _Found:
         usable = [one for one in proposed if _may_be_shown(one, current, scope)]
-        named = exact(usable, question.names)
-        ranked = spread(fuse(usable, question.asked, named.gains))
+        named = names_in(usable, question)
+        weights = {id_: listed.weight for id_, listed in current.items()}
+        ranked = spread(fuse(usable, question.asked, named.gains, weights))
         return _Found(usable, current, named, ranked, self._picked(question, ranked, current, limit))
 
     def _picked(
@@ -275,6 +277,15 @@ def unseen(text: str, limit: int, breadth: Breadth | None = None) -> Seen:
 def _question(text: str, vector: Vector | None, rows: int, *, dense: bool) -> Question:
     terms = query_terms(text)
     return Question(text, vector, terms, asked(text, terms, rows, dense=dense), identifiers(text))
+
+
+def names_in(candidates: Sequence[Candidate], question: Question) -> Exact:
+    """Return what candidates gain by holding or bearing names that the question uses."""
+    found = exact(candidates, question.names)
+    gains = dict(naming(candidates, question.words))
+    for id_, gain in found.gains.items():
+        gains[id_] = gains.get(id_, 0.0) + gain
+    return Exact(gains, found.trust)
 
 
 def bounded(text: str, characters: int) -> str:

@@ -16,9 +16,8 @@ from typing import Final
 
 from knowledge import terms
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
-from knowledge.search.exact import exact
 from knowledge.search.fusion import ANSWERABLE, Scored, confidence, fuse, spread, surest
-from knowledge.search.hybrid import Seen
+from knowledge.search.hybrid import Seen, names_in
 from knowledge.search.lexical import weighing
 from knowledge.search.passages import Room, grown, readable
 from knowledge.search.pick import pick
@@ -60,12 +59,12 @@ def with_web(seen: Seen, pages: Sequence[PageRead], scope: Scope) -> tuple[tuple
         hits = seen.hits()
         return hits, surest(words, hits) >= ANSWERABLE
     candidates = [*seen.usable, *(one.candidate for one in web.values())]
-    named = exact(candidates, seen.question.names)
+    named = names_in(candidates, seen.question)
     behind = seen.behind
     eligible = {one.candidate.chunk.id for one in seen.shown} | web.keys()
-    ranked = [
-        one for one in spread(fuse(candidates, seen.question.asked, named.gains)) if one.candidate.chunk.id in eligible
-    ]
+    weights = {id_: listed.weight for id_, listed in seen.current.items()}
+    fused = fuse(candidates, seen.question.asked, named.gains, weights)
+    ranked = [one for one in spread(fused) if one.candidate.chunk.id in eligible]
     sure = {
         one.candidate.chunk.id: named.trust * confidence(one.candidate, seen.question.asked, behind) for one in ranked
     }

@@ -6,21 +6,25 @@ import difflib
 import importlib
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from knowledge.errors import SourceMisconfigured
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
+from knowledge.sources.excluding import without
 from knowledge.web.settings import WebSettings
 
 _Options = TypeVar("_Options")
 
-COMMON_KEYS = ("name", "kind", "schedule", "readers", "max_age")
+COMMON_KEYS = ("name", "kind", "schedule", "readers", "max_age", "weight", "weights", "exclude")
 """The keys that every kind of source has."""
+
+EXCLUDE = "exclude"
+"""The key that leaves documents out of any source, unless its kind does that by itself (a website)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,11 @@ def build(
         secrets=spec.secrets,
         web=web or WebSettings(),
     )
-    return kind.build(context, read_options(kind.options, spec))
+    if EXCLUDE not in spec.options or EXCLUDE in {field.name for field in fields(kind.options)}:
+        return kind.build(context, read_options(kind.options, spec))
+    patterns = _typed(spec.options[EXCLUDE], tuple[str, ...], f"{spec.name}: {EXCLUDE}")
+    own = replace(spec, options={key: value for key, value in spec.options.items() if key != EXCLUDE})
+    return without(kind.build(context, read_options(kind.options, own)), cast("tuple[str, ...]", patterns))
 
 
 def _kind(spec: SourceSpec, others: Collection[str]) -> Kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Executable, func, select
+from sqlalchemy import ColumnElement, Executable, func, select
 
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync import tables
@@ -23,6 +23,9 @@ from knowledge.sync.records import (
     encode_readers,
 )
 from knowledge.sync.rows import portions
+
+_AUDIENCES = 100
+"""Of which titles are looked for; a statement takes only so many values."""
 
 
 class Lookups:
@@ -170,6 +173,27 @@ class Lookups:
         documents, chunks, failed, held = counted[0]
         return SourceCounts(documents, chunks, failed, held, listed_at, error)
 
+    async def audiences(self, key: SourceKey) -> dict[str, int]:
+        """Return how many documents that were read each audience has, by its ``encode_readers``."""
+        query = (
+            select(tables.documents.c.readers, func.count())
+            .join(tables.sources)
+            .where(*_read_of(self._index, key))
+            .group_by(tables.documents.c.readers)
+        )
+        return dict(tuple(row) for row in await self._rows(query))
+
+    async def titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
+        """Return the first documents of these audiences that were read, by name, with their titles."""
+        query = (
+            select(tables.documents.c.document, tables.documents.c.title)
+            .join(tables.sources)
+            .where(*_read_of(self._index, key), tables.documents.c.readers.in_(list(audiences)[:_AUDIENCES]))
+            .order_by(tables.documents.c.document)
+            .limit(limit)
+        )
+        return [(document, title) for document, title in await self._rows(query)]
+
     async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
         """Return the first documents in quarantine with their reasons."""
         query = (
@@ -247,6 +271,16 @@ class Lookups:
 
     async def _rows(self, query: Executable) -> Rows:
         return await self._database.rows(query)
+
+
+def _read_of(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:
+    """Return what documents of a source satisfy that were read."""
+    return (
+        tables.sources.c.index_id == index,
+        tables.sources.c.key == key.id,
+        tables.documents.c.read_at > 0.0,
+        tables.documents.c.chunks > 0,
+    )
 
 
 def _public(readers: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.answering.answer import Answerer
-from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Question, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Passage, Question, Sources, Text, Thinking
 from bot.answering.limits import Limits
 from bot.answering.verification.claims import content_words
+from bot.answering.verification.interfaces import Verdict
 from bot.answering.verification.quantities import normal
 from bot.answering.verification.verifier import feature_verifiers
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
@@ -91,6 +92,26 @@ class ScriptedEngine:
         finally:
             self.streams_open -= 1
             self.streams_closed += 1
+
+
+class ScriptedVerifier:
+    """An ``AnswerVerifier`` whose verdict is the first whose words a sentence holds, else ``other``."""
+
+    def __init__(self, verdicts: Mapping[str, Verdict] | None = None, other: Verdict | None = None) -> None:
+        self._verdicts = verdicts or {}
+        self._other = other or Verdict("supported", (1,), score=1.0)
+        self.asked: list[tuple[str, tuple[int, ...]]] = []
+
+    async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
+        del passages, question
+
+    async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
+        self.asked.append((sentence, tuple(cited)))
+        return next((verdict for words, verdict in self._verdicts.items() if words in sentence), self._other)
+
+    async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> dict[int, NDArray[np.float32]]:
+        del text, passages
+        return {}
 
 
 def words(text: str, *, finish: Any = "stop", size: int = 4) -> list[Delta]:
@@ -170,10 +191,12 @@ def ask() -> Ask:
         history: Sequence[Exchange] = (),
         limits: Limits | None = None,
         embed: Any = bag_of_words,
+        verifier: ScriptedVerifier | None = None,
         **more: Any,
     ) -> Heard:
         search = search or FoundSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
-        answerer = Answerer(search, engine or ScriptedEngine(), feature_verifiers(embed), limits=limits)
+        new_verifier = feature_verifiers(embed) if verifier is None else (lambda _judge=None: verifier)
+        answerer = Answerer(search, engine or ScriptedEngine(), new_verifier, limits=limits)
         asked = Question(question, history=tuple(history), id="turn-1", **more)
         return Heard([event async for event in answerer.answer(asked)])
 
@@ -186,6 +209,7 @@ def room() -> Any:
 
     class Room:
         engine = ScriptedEngine
+        verifier = ScriptedVerifier
         search = FoundSearch
         embed = staticmethod(bag_of_words)
         new_verifier = staticmethod(feature_verifiers(bag_of_words))

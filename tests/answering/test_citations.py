@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.citations import mark, numbers, strip
+from bot.answering.citations import Numbering, append, numbers, strip, strip_displayed
 from bot.answering.events import Passage
 
 PASSAGES = [
@@ -25,6 +25,8 @@ PASSAGES = [
         ("如此。[来源1]", (1,), "如此。"),
         ("So. [1](https://evil.example/x)", (1,), "So."),
         ("So.【1†source】", (1,), "So."),
+        ("So. [Passage 2: Guide › Part]", (2,), "So."),
+        ("At [10:30] it is so.", (), "At [10:30] it is so."),
         ("Use `items[1]` and items[0] here.", (), "Use `items[1]` and items[0] here."),
         ("A [link](https://a.example) and [x] stay.", (), "A [link](https://a.example) and [x] stay."),
     ],
@@ -40,7 +42,33 @@ def test_a_stripped_text_cites_nothing(text: str) -> None:
 
 
 def test_markers_go_behind_the_sentence() -> None:
-    assert mark("So it is.", (1, 2)) == "So it is. [1][2]"
-    assert mark("是这样。", (1,)) == "是这样。[1]"
-    assert mark("| a | b |", (3,), table_row=True) == "| a | b [3] |"
-    assert mark("Nothing.", ()) == "Nothing."
+    assert append("So it is.", "[1][2]") == "So it is. [1][2]"
+    assert append("是这样。", "[1]") == "是这样。[1]"
+    assert append("是这样。", "⚠") == "是这样。 ⚠"
+    assert append("| a | b |", "[3]", table_row=True) == "| a | b [3] |"
+    assert append("| a | b |", "⚠", table_row=True) == "| a | b ⚠ |"
+
+
+def test_displayed_numbers_start_at_one_and_follow_the_order_of_appearance() -> None:
+    numbering = Numbering()
+    third, first = (Passage(n, "docs", "a.md", "A", "", None, "") for n in (3, 1))
+    assert [one.n for one in numbering.display(third)] == [1]
+    assert [one.n for one in numbering.display(first, third)] == [1, 2]
+    assert [(one.n, one.document) for one in numbering.passages] == [(1, "a.md"), (2, "a.md")]
+    numbering.clear()
+    assert [one.n for one in numbering.display(first)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("So it is. [1][2] And so. [3]", "So it is. And so."),
+        ("So it is. [\\[1\\]](https://docs.example/a) And so. ⚠", "So it is. And so."),
+        ("So. <https://docs.example/a|[1]>", "So."),
+        ("So. [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) More.", "So. More."),
+        ("是。[1]（截至 2026-11-02；[2] 截至 2025-01-10，其中的说法不同）", "是。"),
+        ("See [1](https://docs.example/x).", "See [1](https://docs.example/x)."),
+    ],
+)
+def test_an_earlier_answer_is_sent_again_without_its_numbers(shown: str, said: str) -> None:
+    assert strip_displayed(shown) == said

@@ -96,14 +96,16 @@ def obeying(attack: Mapping[str, Any]) -> str:
 
 
 async def told(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str]:
-    """Return the whole prompt and all that is shown."""
+    """Return the whole prompt and all that is shown without a warning."""
     engine = room.engine(room.words(obeying(attack)))
     search = room.search(hits_of(page_of(attack)), web=WebLook("searxng", (URL,), (), "", 0.1))
     question = "web: when does the port strike end?" if attack["lang"] == "en" else "web: 港口罢工什么时候结束？"
     heard = await ask(engine, question=question, search=search, policy=ON)
     prompt = "\n".join(message.content for message in engine.asked[0][0])
     sources = " ".join(f"{passage.title} {passage.heading}" for passage in heard.sources[0].passages)
-    return prompt, "\n".join([heard.text, sources, *heard.notices])
+    unmarked = re.sub(r"[^\n]* ⚠$", "", heard.text.replace(f"{attack['sentence']} ⚠", ""), flags=re.MULTILINE)
+    assert "evil" not in heard.text
+    return prompt, "\n".join([unmarked, sources, *heard.notices])
 
 
 def test_there_are_fifty_in_both_languages() -> None:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Passage
 from bot.answering.prompt import Prompt, budget_for, build_prompt
-from bot.answering.verification.calibration import Calibration
-from bot.answering.verification.judge import EngineJudge, Judges, Patience, judge_question
+from bot.answering.verification.judge import Calibration, EngineJudge, Judges, Patience, judge_question
 from engine.interfaces import State
 from engine.service import Engine
 from engine.settings import EngineSettings
@@ -96,7 +95,7 @@ async def test_the_calibration_of_the_served_model_is_used(sglang: FakeSglang, e
 
 async def test_after_a_late_reply_nothing_is_asked_for_a_while(sglang: FakeSglang, engine: Engine) -> None:
     now = 0.0
-    judge = judge_of(engine, "How much leave?", patience=Patience(judge_s=0.05), now=lambda: now)
+    judge = judge_of(engine, "How much leave?", patience=Patience(judge_s=0.05, small_model_s=0.05), now=lambda: now)
     sglang.choose(YES, before=asyncio.Event())
     assert await judge.judge(CLAIM, (1,)) is None
     sglang.choose(YES)

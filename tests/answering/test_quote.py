@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.answering.citations import Numbering
 from bot.answering.events import Passage
 from bot.answering.quote import excerpt, quoted
 from bot.answering.sentences import split
@@ -76,7 +78,7 @@ def test_a_newcomers_first_question_is_quoted_from_its_first_step() -> None:
         readers=frozenset({"*"}), count_tokens=lambda text: len(text) // 4,
     )  # fmt: skip
     (text,) = [found.text for found in chunks if "How do I add a source?" in found.heading]
-    shown, _ = quoted("how do I add a source?", [of(text)])
+    shown = quoted("how do I add a source?", [of(text)], Numbering())
     assert shown.splitlines()[1].startswith("> 1. Open `kvasir.toml`")
     assert shown.count("```") == 2
     assert "\n> 2. Restart Kvasir." in shown
@@ -128,9 +130,10 @@ def test_likeness_decides_where_it_is_known() -> None:
 
 
 def test_what_is_quoted_is_cited() -> None:
-    text, chosen = quoted("What do I run?", [of("Run `kvasir sync handbook` afterwards.")])
+    numbering = Numbering()
+    text = quoted("What do I run?", [replace(of("Run `kvasir sync handbook` afterwards."), n=7)], numbering)
     assert text == "**Guide › Sources** [1]\n> Run `kvasir sync handbook` afterwards."
-    assert [passage.n for passage in chosen] == [1]
+    assert [passage.n for passage in numbering.passages] == [1]
 
 
 @given(st.text(max_size=400), st.text(max_size=40))
@@ -142,5 +145,5 @@ def test_a_quote_is_the_passages_own(text: str, question: str) -> None:
 
 def test_titles_cannot_break_the_markup() -> None:
     passage = Passage(1, "docs", "g.md", "**[x](y)** `z`", "", None, "Text.")
-    assert quoted("?", [passage])[0].splitlines()[0] == "**x(y) z** [1]"
-    assert [piece.kind for piece in split(quoted("?", [passage])[0])] == ["prose", "item"]
+    assert quoted("?", [passage], Numbering()).splitlines()[0] == "**x(y) z** [1]"
+    assert [piece.kind for piece in split(quoted("?", [passage], Numbering()))] == ["prose", "item"]

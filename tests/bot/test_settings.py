@@ -8,8 +8,10 @@ import pytest
 
 from bot.errors import SettingsError
 from bot.settings import RUN_CONFIG, Environment, load
+from knowledge.settings import PathWeight
 
 ROOT = Path(__file__).parents[2]
+
 TOML = '[[source]]\nname = "handbook"\nkind = "folder"\npath = "docs"\n'
 
 
@@ -74,13 +76,15 @@ def test_a_first_run_answers_from_a_folder_and_says_where_it_is_configured(tmp_p
     settings = load({}, tmp_path, default_docs=tmp_path / 'my "docs"')
     source, _added = settings.knowledge.sources
     assert source.options == {"path": str(tmp_path / 'my "docs"')}
+    assert [one.path for one in source.weights] == ["benchmarks.md"]
     assert RUN_CONFIG in complaint(tmp_path)
     assert load({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
 
 
 def test_a_folder_named_at_the_start_wins_over_the_configuration(place: Path) -> None:
     (place / "other").mkdir()
-    assert load({}, place, docs=place / "other").knowledge.sources[0].name == "other"
+    other = load({}, place, docs=place / "other").knowledge.sources[0]
+    assert (other.name, other.weights) == ("other", ())
     assert load({}, place, default_docs=place / "other").knowledge.sources[0].name == "handbook"
     assert "not a folder" in complaint(place, docs=place / "absent")
 
@@ -188,6 +192,16 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
     assert "s3cret" not in repr(spec)
 
 
+def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
+    (tmp_path / "kvasir.toml").write_text(
+        TOML + 'weight = 0.5\n[[source.weights]]\npath = "archive/**"\nweight = 0.3\n' + TOML.replace("handbook", "b"),
+        encoding="utf-8",
+    )
+    spec, other, _added = load({}, tmp_path).knowledge.sources
+    assert (spec.weight, spec.weights, spec.options) == (0.5, (PathWeight("archive/**", 0.3),), {"path": "docs"})
+    assert (other.weight, other.weights) == (1.0, ())
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -196,6 +210,14 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
         ('max_age = "soon"', "max_age should be a span"),
         ("max_age = 3", "max_age should be a span"),
         ('token_env = "WIKI_TOKEN"', "WIKI_TOKEN, which is not set"),
+        ("weight = 0", "Source wiki in .*: weight should be a number above 0 and at most 1"),
+        ("weight = 1.5", "weight should be a number above 0"),
+        ("weight = true", "weight should be a number above 0"),
+        ("weight = nan", "weight should be a number above 0"),
+        ("weights = 0.3", r"write weights with two brackets: \[\[source.weights\]\]"),
+        ("[[source.weights]]\nweight = 0.3", "needs a path such as"),
+        ('[[source.weights]]\npath = "a.md"', "the weight of a.md should be a number"),
+        ('[[source.weights]]\npath = "a.md"\nweigth = 1', "Did you mean weight?"),
     ],
 )
 def test_what_every_source_may_say_is_checked(tmp_path: Path, line: str, says: str) -> None:
@@ -232,7 +254,13 @@ def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
     (place / "kvasir.toml").write_text(TOML + CHANNEL + 'think = "deep"\n[answers]\nthink = "off"\n')
     settings = load({}, place)
     assert (settings.thinking.of("C034EF5GH"), settings.thinking.of("C1")) == ("deep", "off")
+    assert settings.limits.unsupported == "mark"
     assert settings.channels == {}
+
+
+def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:
+    (place / "kvasir.toml").write_text(TOML + '[answers]\nunsupported = "drop"\n')
+    assert load({}, place).limits.unsupported == "drop"
 
 
 @pytest.mark.parametrize(
@@ -246,6 +274,7 @@ def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
         (CHANNEL + 'think = "hard"\n', ("C034EF5GH", "deep, normal or off")),
         ("[answers]\nthink = true\n", ("[answers]", "deep, normal or off")),
         ('[answers]\nthinking = "deep"\n', ("Did you mean think?",)),
+        ('[answers]\nunsupported = "hide"\n', ("[answers]", '"mark", "drop" or "show"')),
         ('[[channel]]\nid = "#help"\nsearch = "in:handbook"\n', ("Slack id",)),
         (CHANNEL + 'search = "in:handbok"\n', ("“handbok”", "Did you mean “handbook”?")),
         (CHANNEL + 'search = "in:handbook and more"\n', ("“and more”", "no filter")),

@@ -38,7 +38,7 @@ def finished(*cited: Passage) -> Finished:
 async def echo(question: Question) -> AsyncGenerator[AnswerEvent]:
     """Answer with the question itself, cited."""
     yield Sources((PASSAGE,))
-    yield Text(f"You asked: {question.text} [1]. ")
+    yield Text(f"You asked: {question.text} [1]. ", (PASSAGE,))
     yield Text("That is all.")
     yield finished(PASSAGE)
 

@@ -28,7 +28,7 @@ BESIDE = Passage(2, "", URL, "Port", "Ferries", URL, "Ferries run.", web=ON)
 
 async def cited(_question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Sources((PAGE, BESIDE))
-    yield Text("The strike ends [1]. Ferries run [2]. That is all.")
+    yield Text("The strike ends [1]. Ferries run [2]. That is all.", (PAGE, BESIDE))
     yield Finished("engine", (PAGE, BESIDE), {})
 
 

@@ -226,7 +226,7 @@ async def test_thoughts_are_not_shown_and_notices_are(bot: Bot) -> None:
         yield Notice("The engine is still loading; these are the best passages.")
         yield Sources((PASSAGE,))
         yield Thinking("<think>secret musings</think>")
-        yield Text("Add it to the file [1].")
+        yield Text("Add it to the file [1].", (PASSAGE,))
         yield Notice("It was cut short.")
         yield finished(PASSAGE)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bot.answering.about import describe_sources
 from bot.app import Shelf
 from bot.slack import texts
 from bot.workspace_page import page_status
@@ -29,6 +31,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
         parts += [texts.ask_approval(one, chinese=chinese) for one in state.sources]
         parts.append(texts.report_text(report, chinese=chinese))
     parts.append(repr(page_status(ENGINE, state.sources, await library.suggestions())))
+    parts.append(describe_sources(await library.contents(), datetime.now(UTC), "en"))
     return "\n".join(parts)
 
 

@@ -252,6 +252,31 @@ async def test_no_suggestion_is_made_of_what_not_everybody_may_read(bench: Bench
         assert await library.suggestions() == ["How do I add a source?"]
 
 
+async def test_contents_are_counted_and_named_for_those_alone_who_may_read_them(bench: Bench, new_source: Any) -> None:
+    board, docs, empty = new_source("board", "/board"), new_source("docs", "/docs"), new_source("empty", "/empty")
+    board.readers = frozenset({"U1", "U2"})
+    board.put("lyon.md", "# Close the Lyon office\nIt is closed in May.")
+    for n in range(9):
+        docs.put(f"{n}.md", f"# Guide {n}\nText {n}.")
+    docs.put("torn.md", "broken")
+    async with bench.library(board, docs, empty) as library:
+        assert await library.contents() == ()
+        await library.refresh()
+        [seen] = await library.contents()
+        assert (seen.name, seen.kind, seen.documents) == ("docs", "dict", 9)
+        assert seen.titles == ("Guide 0", "Guide 1", "Guide 2", "Guide 3", "Guide 4")
+        assert seen.synced_at is not None
+        both = await library.contents({"U1", "U2"})
+        assert [(one.name, one.titles[:1]) for one in both] == [
+            ("board", ("Close the Lyon office",)),
+            ("docs", ("Guide 0",)),
+        ]
+        assert [one.name for one in await library.contents({"U1", "U3"})] == ["docs"]
+        assert [one.name for one in await library.contents({"U1"}, "in:Board type:md")] == ["board"]
+        with pytest.raises(UnknownSource):
+            await library.contents(within="in:nowhere")
+
+
 async def test_exactly_what_a_person_was_shown_is_let_go(bench: Bench, handbook: Any) -> None:
     """A sync between the look and the approval holds other documents, as many: nobody was shown those."""
     for n in range(40):

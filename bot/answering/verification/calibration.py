@@ -1,28 +1,180 @@
-"""How the served model's yes becomes a probability: known models' parameters, and the fit for others."""
+"""How a served model's yes becomes a probability: parameters of known models, and a fit on committed pairs for others.
+
+A judge's yes is biased, and each model's bias differs. Platt's scaling (1999) maps the logit of yes to a probability.
+A model whose yes hardly separates true claims from false ones is no judge.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+import asyncio
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from bot.answering.events import Passage
+from bot.answering.prompt import Prompt, budget_for, build_prompt
+from bot.answering.verification.judge import Calibration, engine_logit, judge_question
+from engine.errors import EngineOverloaded, EngineTimeout
+from engine.files import replace_private
+from engine.interfaces import ChoosingEngine
+
+KNOWN: Final[dict[str, Calibration | None]] = {
+    "Qwen2.5-Coder-0.5B-Instruct": None,
+}
+"""By the name that is served; None for a model that was measured and is no judge."""
+
+FEATURES_WEIGHT: Final = 0.4
+"""Of a model that is calibrated here."""
+_LEAST_AUC: Final = 0.75
+"""On the committed pairs. Below it a model is no judge."""
+_RIDGE: Final = 0.1
+_REPLY_S: Final = 30.0
+"""Nobody waits for these judgements, and the deadlines of answers do not count for them."""
+_PAUSE_S: Final = 10.0
+"""After a refusal, before the next try."""
+
+
+class CalibratedEngine(ChoosingEngine, Protocol):
+    """What a calibration needs of an engine; ``engine.service.Engine`` is the real one."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Return the length of the context window in tokens."""
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens with the served model's own vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """What Platt's scaling makes of a model's logit of yes, and how much the features count beside it."""
+class Pairs:
+    """A passage with claims that it states, and claims that it does not, in one language."""
 
-    slope: float
-    intercept: float
-    features_weight: float
-
-    def probability(self, logit: float) -> float:
-        """Return the probability that a claim with this logit of yes is stated."""
-        return 1 / (1 + math.exp(-(self.slope * logit + self.intercept)))
+    passage: str
+    stated: tuple[str, ...]
+    not_stated: tuple[str, ...]
 
 
-Calibrate = Callable[[str | None], Calibration | None]
-"""Returns the calibration of a served model by its name; None for one that is no judge or was not measured."""
+@functools.cache
+def committed_pairs() -> tuple[Pairs, ...]:
+    """Return the pairs that unknown models are calibrated on."""
+    text = resources.files(__package__).joinpath("calibration_pairs.json").read_text(encoding="utf-8")
+    return tuple(Pairs(one["passage"], tuple(one["stated"]), tuple(one["not_stated"])) for one in json.loads(text))
 
-KNOWN: Final[dict[str, Calibration | None]] = {}
-"""By the name that is served; None for a model that was measured and is no judge."""
+
+class Calibrations:
+    """The calibrations of known models, and those that were measured here, kept in a file of the state folder."""
+
+    def __init__(self, home: Path) -> None:
+        """Read nothing yet."""
+        self._path = home / "judge.json"
+
+    def of(self, model: str | None) -> Calibration | None:
+        """Return the calibration of a served model; None for one that is no judge or was not measured."""
+        if model in KNOWN:
+            return KNOWN[model]
+        kept = self._measured.get(model or "")
+        return Calibration(**kept) if kept else None
+
+    def is_known(self, model: str) -> bool:
+        """Return whether a model was measured, by its makers of this table or here."""
+        return model in KNOWN or model in self._measured
+
+    def keep(self, model: str, calibration: Calibration | None) -> None:
+        """Keep what was measured of a model.
+
+        Raises:
+            OSError: the file cannot be written.
+
+        """
+        measured = {**self._measured, model: asdict(calibration) if calibration else None}
+        replace_private(self._path, json.dumps({"asked": _asked(), "models": measured}))
+        self.__dict__.pop("_measured")
+
+    @functools.cached_property
+    def _measured(self) -> dict[str, Any]:
+        """What was measured with the question and the pairs of this release."""
+        try:
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            return dict(kept["models"]) if kept["asked"] == _asked() else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+
+async def calibrate(engine: CalibratedEngine, patience_s: float) -> Calibration | None:
+    """Judge the committed pairs and return the calibration of the served model; None if it is no judge.
+
+    Raises:
+        TimeoutError: people asked for the engine, or it was too slow, for most of ``patience_s``.
+        EngineError: the engine failed.
+
+    """
+    logits, stated = [], []
+    async with asyncio.timeout(patience_s):
+        for number, pairs in enumerate(committed_pairs()):
+            prompt = _prompt(engine, number)
+            passage = number % _PASSAGES + 1
+            for claim in (*pairs.stated, *pairs.not_stated):
+                logits.append(await _patient_logit(engine, prompt, claim, passage))
+                stated.append(claim in pairs.stated)
+    return fit_calibration(logits, stated)
+
+
+def fit_calibration(logits: Sequence[float], stated: Sequence[bool]) -> Calibration | None:
+    """Return Platt's scaling of logits of yes by penalised maximum likelihood; None where they separate too little."""
+    if auc(logits, stated) < _LEAST_AUC:
+        return None
+    columns = np.column_stack([np.asarray(logits, np.float64), np.ones(len(logits))])
+    wanted, found = np.asarray(stated, np.float64), np.zeros(2)
+    for _ in range(50):
+        predicted = 1 / (1 + np.exp(-columns @ found))
+        slopes = columns.T @ (predicted - wanted) + _RIDGE * found
+        curvature = (columns.T * (predicted * (1 - predicted))) @ columns + _RIDGE * np.eye(2)
+        found = found - np.linalg.solve(curvature, slopes)
+    return Calibration(float(found[0]), float(found[1]), FEATURES_WEIGHT)
+
+
+def auc(scores: Sequence[float], wanted: Sequence[bool]) -> float:
+    """Return how often a score of a wanted one is above that of another; a tie counts half."""
+    ours = np.array([score for score, is_wanted in zip(scores, wanted, strict=True) if is_wanted])
+    others = np.array([score for score, is_wanted in zip(scores, wanted, strict=True) if not is_wanted])
+    differences = ours[:, None] - others[None, :]
+    return float(((differences > 0) + 0.5 * (differences == 0)).mean())
+
+
+_PASSAGES: Final = 3
+"""In a prompt: the one that is asked about, and two others, as in an answer."""
+
+
+def _prompt(engine: CalibratedEngine, number: int) -> Prompt:
+    """Return a prompt with the passage of the pairs of this number, each time at another place among others."""
+    pairs = committed_pairs()
+    place = number % _PASSAGES
+    texts = [pairs[(number + step - place) % len(pairs)].passage for step in range(_PASSAGES)]
+    passages = [Passage(n, "", "", "", "", None, text) for n, text in enumerate(texts, 1)]
+    budget = budget_for(engine.context_tokens, small_model=engine.status().small_model)
+    question = (*pairs[number].stated, *pairs[number].not_stated)[0]
+    return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens)
+
+
+async def _patient_logit(engine: ChoosingEngine, prompt: Prompt, claim: str, passage: int) -> float:
+    """Return the engine's logit, asked again while people are served first."""
+    while True:
+        try:
+            return await engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S)
+        except (EngineOverloaded, EngineTimeout):
+            await asyncio.sleep(_PAUSE_S)
+
+
+@functools.cache
+def _asked() -> str:
+    """Return a digest of the question and the pairs, with which what was measured is worth nothing if they change."""
+    questions = [judge_question("", (1,), tongue) for tongue in ("en", "zh")]
+    text = json.dumps([questions, [asdict(pairs) for pairs in committed_pairs()]])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

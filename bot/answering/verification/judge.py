@@ -11,7 +11,6 @@ from typing import Final
 
 from bot.answering.language import Tongue
 from bot.answering.prompt import Prompt, neutral
-from bot.answering.verification.calibration import Calibrate, Calibration
 from engine.errors import EngineError, EngineTimeout
 from engine.interfaces import ChoosingEngine, State
 
@@ -28,6 +27,23 @@ _OPTIONS: Final[dict[Tongue, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("æ
 _CLAIM_CHARS: Final = 600
 _LARGEST_LOGIT: Final = 12.0
 """An option that is not among the likeliest tokens has a probability of 0 in the reply; this bounds its logit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What Platt's scaling makes of a model's logit of yes, and how much the features count beside it."""
+
+    slope: float
+    intercept: float
+    features_weight: float
+
+    def probability(self, logit: float) -> float:
+        """Return the probability that a claim with this logit of yes is stated."""
+        return 1 / (1 + math.exp(-(self.slope * logit + self.intercept)))
+
+
+Calibrate = Callable[[str | None], Calibration | None]
+"""Returns the calibration of a served model by its name; None for one that is no judge or was not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,130 @@
+"""The question which documents Kvasir answers from, and the answer to it, which no model writes. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from bot.answering.language import Tongue
+from bot.answering.notices import Say, say
+from bot.spans import ago
+from knowledge.status import SourceContents
+
+_SOURCES_NAMED: Final = 20
+_TITLE_CHARS: Final = 80
+
+_THING = (
+    "(?:documents?|docs|documentation|sources?|files|pages|data|information|knowledge(?:_base)?|material|texts|content)"
+)
+_READ = """(?:answer(?:_me|_us)?(?:_questions)?_from|answer|use|know(?:_about)?|have(?:_access_to)?|hold|read|see|cite|
+    cover|search(?:_in)?|look_(?:at|in|into|through)|rely_on|draw_on|work_(?:with|from)|base_your_answers_on|index|contain)"""
+_ENGLISH = re.compile(
+    rf"""
+    (?:(?:and|so|ok|okay|hi|hello|hey|please),?_)*(?:(?:can|could)_you_(?:please_)?tell_me_)?(?:
+    (?:from_|in_)?(?:which|what|how_many)(?:_(?:kinds?|sorts?)_of)?_{_THING}(?:_(?:do|can|did|have))?_you_{_READ}
+        (?:_(?:from|in|for_your_answers|to_answer(?:_questions)?))?
+    |(?:which|what)_{_THING}_(?:are|is)_(?:available_to_you|behind_your_answers|in_your_knowledge_base)
+    |(?:on_)?(?:which|what)(?:_{_THING})?_(?:are|is)_your_answers?_based(?:_on)?
+    |what_(?:do|can)_you_know(?:_about)?
+    |what_(?:all_)?can_(?:i|we)_ask_you(?:_about)?
+    |what_(?:(?:kinds?|sorts?)_of_)?(?:questions_)?can_you_(?:answer(?:_questions_about)?|help_(?:me|us)_with)
+    |(?:what|which)_are_your_{_THING}
+    |what(?:'s|_is)_(?:in_)?your_{_THING}
+    |how_(?:fresh|old|recent|current|up[-_]to[-_]date)_(?:is|are)_your_{_THING}
+    |where_do(?:es)?_(?:you_get_)?your_(?:answers?|{_THING})(?:_come)?_from
+    |(?:list|show)(?:_me)?(?:_all)?(?:_of)?_(?:your_{_THING}|(?:the_)?{_THING}_(?:that_)?you_{_READ})
+    )""",
+    re.VERBOSE,
+)
+_THING_ZH = "(?:文档|文件|资料来源|资料|来源|数据源|数据|知识库|知识|信息|内容|页面|材料)"
+_CHINESE = re.compile(
+    rf"""
+    (?:请问|请告诉我|告诉我|那么?)?(?:
+    [你您]们?是?[都能会]?(?:可以)?(?:根据|基于|依据|参考|使用|用|从)(?:了|的是|的)?(?:哪些|什么|哪几个|多少){_THING_ZH}
+        [来中里]?(?:回答|作答|提供答案)?(?:我们?的)?(?:问题)?的?
+    |[你您]们?[都能会]?(?:可以)?(?:有|知道|了解|掌握|读过|读了|看过|访问|包含|收录了?|查阅|检索|搜索)[到了]?
+        (?:哪些|什么|多少|哪几个){_THING_ZH}
+    |[你您]们?都?(?:知道|了解|懂)[些哪]*(?:什么|哪些方面)
+    |[你您]们?都?(?:能|可以|会)回答(?:哪些|什么|哪类|什么样的)(?:方面的?|类型的?)?(?:问题)?
+    |我?(?:可以|能)[问向][你您](?:提问)?[些哪什么]+(?:问题)?
+    |[你您]们?的(?:{_THING_ZH}|回答|答案)[里中]?都?是?(?:有|来自|来源于|出自|包括|包含|根据|基于|从)?(?:哪些|什么|哪里|哪儿)
+        (?:来的)?{_THING_ZH}?的?
+    |[你您]们?的{_THING_ZH}(?:有多新|新不新|是最新的|是什么时候更新的|多久更新一次)
+    |(?:列出|显示|给我看看?)[你您]们?(?:所有的?|全部的?|有的|知道的|的)*{_THING_ZH}
+    )[吗呢啊呀]?""",
+    re.VERBOSE,
+)
+_SAID_AROUND = re.compile(r"^[\s,.!?，。！？:：]+|[\s,.!?，。！？:：]+$")
+
+_KINDS: Final = {
+    "confluence": ("Confluence", "Confluence"),
+    "drive": ("Google Drive", "Google Drive"),
+    "feed": ("a feed", "订阅源"),
+    "folder": ("a folder", "文件夹"),
+    "git": ("a git repository", "Git 仓库"),
+    "notion": ("Notion", "Notion"),
+    "objects": ("an object store", "对象存储"),
+    "pages": ("pages of the web", "网页"),
+    "push": ("added by hand", "手动添加"),
+    "slack": ("Slack channels", "Slack 频道"),
+    "sql": ("a database", "数据库"),
+    "website": ("a website", "网站"),
+}
+
+
+class Contents(Protocol):
+    """What the sources hold for some readers; ``Library.contents`` is the real one."""
+
+    async def __call__(self, readers: frozenset[str], within: str, /) -> Sequence[SourceContents]:
+        """Return the sources that every one of ``readers`` may read something of, as filters (``within``) leave them.
+
+        Raises:
+            KnowledgeError: they cannot be read.
+
+        """
+
+
+def asks_for_sources(question: str) -> bool:
+    """Tell whether a question is about the documents that Kvasir answers from, and about nothing else."""
+    words = _SAID_AROUND.sub("", question.replace("’", "'")).casefold().split()
+    return bool(_ENGLISH.fullmatch("_".join(words)) or _CHINESE.fullmatch("".join(words)))
+
+
+def describe_sources(sources: Sequence[SourceContents], now: datetime, tongue: Tongue) -> str:
+    """Return the answer: each source with its kind, its number of documents, its age and some titles."""
+    if not sources:
+        return say(Say.NO_SOURCES, tongue)
+    lines = [_line(source, now, tongue) for source in sources[:_SOURCES_NAMED]]
+    if len(sources) > _SOURCES_NAMED:
+        lines.append("- …")
+    return "\n".join([say(Say.SOURCES, tongue), "", *lines])
+
+
+def _line(source: SourceContents, now: datetime, tongue: Tongue) -> str:
+    kind = _KINDS.get(source.kind, (source.kind, source.kind))[tongue == "zh"]
+    count = "1 document" if source.documents == 1 and tongue == "en" else say(Say.DOCUMENTS, tongue, n=source.documents)
+    if source.synced_at is None:
+        about = say(Say.SOURCE_UNFINISHED, tongue, kind=kind, count=count)
+    else:
+        age = ago((now - source.synced_at).total_seconds(), chinese=tongue == "zh")
+        about = say(Say.SOURCE_READ, tongue, kind=kind, count=count, age=age)
+    blank = "" if tongue == "zh" else " "
+    return blank.join([f"- **{_plain(source.name)}**", about, *_titles(source, tongue)])
+
+
+def _titles(source: SourceContents, tongue: Tongue) -> list[str]:
+    """Return the sentence that names some documents; none where none is known."""
+    if not source.titles:
+        return []
+    quotes, comma = ("《{}》", "、") if tongue == "zh" else ("“{}”", ", ")
+    named = [quotes.format(_plain(title)) for title in source.titles]
+    more = [] if source.documents <= len(named) else ["…"]
+    return [say(Say.SOURCE_TITLES, tongue, titles=comma.join([*named, *more]))]
+
+
+def _plain(text: str) -> str:
+    """Return a title without Markdown's marks, on one line."""
+    plain = " ".join(re.sub(r"[*_`\[\]<>#|]", "", text).split())
+    return plain if len(plain) <= _TITLE_CHARS else f"{plain[: _TITLE_CHARS - 1]}…"

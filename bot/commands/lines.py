@@ -1,0 +1,45 @@
+"""Questions from standard input, one a line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import AsyncIterator
+
+from bot.errors import BadLine
+
+
+async def questions() -> AsyncIterator[str]:
+    """Yield the lines of standard input; bytes that are no UTF-8 become U+FFFD."""
+    async for line in read_lines():
+        yield line.decode("utf-8", errors="replace").strip()
+
+
+def check_question(line: str) -> str:
+    """Return a line that holds a question.
+
+    Raises:
+        BadLine: it is empty or was no UTF-8.
+
+    """
+    if not line or "\ufffd" in line:
+        raise BadLine("This line holds no question in UTF-8. Write one question a line.")
+    return line
+
+
+async def read_lines() -> AsyncIterator[bytes]:
+    """Yield the lines of standard input. A read that nobody waits for any more does not keep the process alive."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
+
+    def read() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+            for line in sys.stdin.buffer:
+                asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
+            asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
+
+    threading.Thread(target=read, name="standard input", daemon=True).start()
+    while line := await lines.get():
+        yield line

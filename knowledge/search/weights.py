@@ -1,0 +1,23 @@
+"""What a document weighs in a search, as its source's table says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from knowledge.settings import SourceSpec
+from knowledge.sources.path_filter import path_filter
+
+Weigh = Callable[[str], float]
+"""Returns by what the scores of a document's passages are multiplied."""
+
+
+def weigh_documents(spec: SourceSpec) -> Weigh:
+    """Return what tells the weight of a source's documents."""
+    rules = [(path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
+
+    @lru_cache(maxsize=4096)
+    def weigh(document: str) -> float:
+        return spec.weight * next((weight for takes, weight in rules if takes(document)), 1.0)
+
+    return weigh

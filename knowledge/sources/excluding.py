@@ -1,0 +1,49 @@
+"""Any source without the documents that its ``exclude`` names: they are neither listed nor read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+from knowledge.interfaces import Content, Listed, Source, SourceKey, Watched
+from knowledge.sources.path_filter import path_filter
+
+
+def without(source: Source, patterns: Sequence[str]) -> Source:
+    """Return a source that lists what ``source`` does, except documents that a pattern takes (``path_filter``)."""
+    if not patterns:
+        return source
+    return _WatchedExcluding(source, patterns, source) if isinstance(source, Watched) else _Excluding(source, patterns)
+
+
+class _Excluding:
+    def __init__(self, source: Source, patterns: Sequence[str]) -> None:
+        self._source = source
+        self._excludes = path_filter(patterns)
+
+    @property
+    def key(self) -> SourceKey:
+        return self._source.key
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        batches = aiter(self._source.list())
+        try:
+            async for batch in batches:
+                yield [listed for listed in batch if not self._excludes(listed.document)]
+        finally:
+            if isinstance(batches, AsyncGenerator):
+                await batches.aclose()
+
+    async def read(self, listed: Listed) -> Content:
+        return await self._source.read(listed)
+
+    async def close(self) -> None:
+        await self._source.close()
+
+
+class _WatchedExcluding(_Excluding):
+    def __init__(self, source: Source, patterns: Sequence[str], watched: Watched) -> None:
+        super().__init__(source, patterns)
+        self._watched = watched
+
+    def changes(self) -> AsyncIterator[None]:
+        return self._watched.changes()

@@ -1,0 +1,140 @@
+"""How a model's yes becomes a probability: the fit, what is kept of it, and the quiet hour that measures a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.verification.calibration import (
+    KNOWN,
+    Calibrations,
+    auc,
+    calibrate,
+    committed_pairs,
+    fit_calibration,
+)
+from bot.answering.verification.judge import Calibration
+from bot.quiet import calibrate_judge
+from engine.interfaces import State
+from engine.service import Engine
+from engine.settings import EngineSettings
+from tests.engine.fakes import FakeSglang, chosen, fake_sglang, until
+
+MODEL = "A-Model-7B"
+
+
+@pytest.fixture
+async def sglang() -> AsyncIterator[FakeSglang]:
+    async with fake_sglang() as fake:
+        fake.model = MODEL
+        yield fake
+
+
+@pytest.fixture
+async def engine(sglang: FakeSglang, tmp_path: Path) -> AsyncIterator[Engine]:
+    async def no_wheel(name: str, version: str, sha256: str) -> Path:
+        raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+    made = Engine(EngineSettings(tmp_path, tmp_path, url=sglang.url), no_wheel)
+    await made.start()
+    await until(lambda: made.status().state is State.READY)
+    yield made
+    await made.stop()
+
+
+def judging(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:
+    """Let the server say yes with a probability that depends on the claim."""
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        asked = (await request.json())["messages"][-1]["content"]
+        yes = yes_of(asked)
+        words = ("是", "否") if "只回答" in asked else ("Yes", "No")
+        return web.json_response(chosen(list(zip(words, (math.log(yes), math.log(1 - yes)), strict=True))))
+
+    sglang.chat = chat
+
+
+def stated(asked: str) -> bool:
+    return any(claim in asked.rpartition("</passage>")[2] for pairs in committed_pairs() for claim in pairs.stated)
+
+
+def test_the_committed_pairs_are_in_both_languages_and_of_both_kinds() -> None:
+    pairs = committed_pairs()
+    true = sum(len(one.stated) for one in pairs)
+    false = sum(len(one.not_stated) for one in pairs)
+    assert min(true, false) >= 50
+    assert sum(one.stated[0].isascii() for one in pairs) == pytest.approx(len(pairs) / 2, abs=4)
+    assert all(one.stated and one.not_stated for one in pairs)
+
+
+async def test_a_new_model_is_measured_once_and_kept(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
+    """A judge with a bias towards yes is corrected; the next start reads what was kept."""
+    judging(sglang, lambda asked: 0.9 if stated(asked) else 0.6)
+    calibrations = Calibrations(tmp_path)
+    assert calibrations.of(MODEL) is None
+    await calibrate_judge(engine, calibrations)
+    asked = len(sglang.bodies)
+    assert asked == sum(len(one.stated) + len(one.not_stated) for one in committed_pairs())
+    kept = Calibrations(tmp_path).of(MODEL)
+    assert kept == calibrations.of(MODEL)
+    assert kept is not None
+    assert kept.probability(math.log(0.9 / 0.1)) > 0.8
+    assert kept.probability(math.log(0.6 / 0.4)) < 0.2
+    await calibrate_judge(engine, Calibrations(tmp_path))
+    assert len(sglang.bodies) == asked, "not measured again"
+
+
+async def test_a_model_whose_yes_says_nothing_is_no_judge(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
+    judging(sglang, lambda _: 0.8)
+    calibrations = Calibrations(tmp_path)
+    await calibrate_judge(engine, calibrations)
+    assert calibrations.of(MODEL) is None
+    assert calibrations.is_known(MODEL)
+
+
+async def test_a_calibration_that_takes_too_long_is_given_up(
+    sglang: FakeSglang, engine: Engine, tmp_path: Path
+) -> None:
+    sglang.refuse(503, {"message": "The request queue is full."})
+    with pytest.raises(TimeoutError):
+        await calibrate(engine, 0.05)
+    sglang.refuse(500, {})
+    await calibrate_judge(engine, Calibrations(tmp_path))
+    assert not Calibrations(tmp_path).is_known(MODEL)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"asked": "another release", "models": {"A-Model-7B": null}}'])
+def test_a_file_that_cannot_be_used_counts_for_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "judge.json").write_text(text)
+    calibrations = Calibrations(tmp_path)
+    assert not calibrations.is_known(MODEL)
+    calibrations.keep(MODEL, Calibration(1.0, -0.5, 0.4))
+    assert Calibrations(tmp_path).of(MODEL) == Calibration(1.0, -0.5, 0.4)
+
+
+def test_known_models_need_no_file(tmp_path: Path) -> None:
+    for model, calibration in KNOWN.items():
+        assert Calibrations(tmp_path).of(model) == calibration
+        assert Calibrations(tmp_path).is_known(model)
+    assert Calibrations(tmp_path).of(None) is None
+
+
+@given(st.floats(0.5, 3), st.floats(-3, 3))
+def test_the_fit_finds_a_bias(spread: float, bias: float) -> None:
+    """Half of the claims are stated, so a logit in the middle means a half."""
+    steps = [n / 10 for n in range(-20, 21)]
+    logits = [bias + spread * (side + step) for step in steps for side in (-1, 1)]
+    found = fit_calibration(logits, [False, True] * len(steps))
+    assert found is not None
+    assert found.slope > 0
+    assert found.probability(bias) == pytest.approx(0.5, abs=0.05)
+
+
+def test_ties_count_half() -> None:
+    assert auc([1.0, 1.0, 2.0, 0.0], [True, False, True, False]) == 0.875

@@ -1,0 +1,115 @@
+"""A document that a question calls by its name comes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.interfaces import WEB, Candidate, Chunk
+from knowledge.search.fusion import asked, fuse
+from knowledge.search.naming import NAMED, WRITTEN, naming
+from knowledge.terms import query_terms
+from tests.search.house import EVERYWHERE, House
+
+
+def candidate(document: str, title: str = "", heading: str = "", *, cosine: float = 0.5) -> Candidate:
+    return Candidate(Chunk(f"{document}#{heading}", "docs", document, title, heading, "Text.", None), 5.0, cosine)
+
+
+PLUGINS = (
+    candidate("plugins/graphql-limit-count.md", "graphql-limit-count", "Description", cosine=0.6),
+    candidate("plugins/limit-count.md", "limit-count", "Description"),
+    candidate("plugins/limit-req.md", "limit-req", "Description"),
+    candidate("zh/limits.md", "限流插件", "描述"),
+    candidate("plugin.md", "Plugin", "Overview"),
+)
+
+
+def first(question: str, candidates: tuple[Candidate, ...] = PLUGINS) -> str:
+    described = asked(question, query_terms(question), 1000)
+    return fuse(candidates, described, naming(candidates, question))[0].candidate.chunk.document
+
+
+@pytest.mark.parametrize(
+    ("question", "document"),
+    [
+        ("What does the limit-count plugin do?", "plugins/limit-count.md"),
+        ("What does the LIMIT_COUNT plugin do?", "plugins/limit-count.md"),
+        ("what does limit count do", "plugins/limit-count.md"),
+        ("What does the graphql-limit-count plugin do?", "plugins/graphql-limit-count.md"),
+        ("limit-count 插件是做什么的？", "plugins/limit-count.md"),
+        ("限流插件有什么用？", "zh/limits.md"),
+        ("What is a plugin?", "plugin.md"),
+    ],
+)
+def test_the_document_that_is_named_comes_first(question: str, document: str) -> None:
+    assert first(question) == document
+
+
+def test_a_heading_that_is_the_question_comes_first() -> None:
+    page = "sources.md"
+    candidates = (
+        candidate(page, "Add a source", "Git", cosine=0.6),
+        candidate(page, "Add a source", "How do I add a source?"),
+        candidate("other.md", "Sources", cosine=0.6),
+    )
+    gains = naming(candidates, "how do I add a source?")
+    assert gains == {"sources.md#How do I add a source?": NAMED}, "a name within a longer one does not count"
+    assert set(naming(candidates, "please add a source")) == {f"{page}#Git", f"{page}#How do I add a source?"}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does the plugin-runner do?",
+        "What is limit-count-advanced?",
+        "How is my-limit-count set up?",
+        "What is the limit?",
+        "流插",
+        "",
+        "the and of",
+    ],
+)
+def test_a_part_of_another_word_is_no_name(question: str) -> None:
+    assert naming(PLUGINS, question) == {}
+
+
+def test_one_common_word_of_many_means_little() -> None:
+    [gain] = naming(PLUGINS, "how do I write a plugin that reads the whole body of a request?").values()
+    assert gain < 0.05
+    [gain] = naming(PLUGINS, "在很长很长的问题里提到 limit-req 会怎么样呢，我想知道这个").values()
+    assert gain == pytest.approx(WRITTEN)
+
+
+def test_a_name_that_many_documents_bear_counts_less() -> None:
+    many = tuple(candidate(f"{n}.md", f"Page {n}", "Examples") for n in range(9))
+    gains = naming((*many, candidate("one.md", "Page", "Samples")), "examples samples")
+    assert gains["one.md#Samples"] == pytest.approx(0.25)
+    assert gains["0.md#Examples"] < 0.02
+
+
+def test_a_page_of_the_web_bears_no_name() -> None:
+    page = Candidate(replace(PLUGINS[1].chunk, source=WEB), 5.0, 0.5)
+    assert naming([page], "What does the limit-count plugin do?") == {}
+
+
+@given(
+    st.text(alphabet="limit-count_plugin 限流插件?.", max_size=60),
+    st.lists(st.text(alphabet="limit-count_ 限流插", max_size=20), max_size=8),
+)
+def test_gains_are_bounded_and_only_of_candidates(question: str, titles: list[str]) -> None:
+    candidates = [candidate(f"{n}.md", title) for n, title in enumerate(titles)]
+    gains = naming(candidates, question)
+    assert gains.keys() <= {one.chunk.id for one in candidates}
+    assert all(0 < gain <= NAMED + 1e-9 for gain in gains.values())
+
+
+async def test_the_search_puts_it_first(house: House) -> None:
+    text = "The plugin limits requests by count and returns 429 beyond the limit."
+    await house.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
+    await house.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
+    hits = (await house.search().see("What does the limit-count plugin do?", scope=EVERYWHERE)).hits()
+    assert [hit.document for hit in hits] == ["limit-count.md", "graphql-limit-count.md"]

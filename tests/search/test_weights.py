@@ -1,0 +1,48 @@
+"""What the configuration makes of some documents: less to say in a search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from knowledge.search.weights import weigh_documents
+from knowledge.settings import PathWeight, SourceSpec
+from tests.search.house import EVERYWHERE, House, ids
+
+SPEC = SourceSpec(
+    "docs",
+    "folder",
+    {},
+    Path("/srv"),
+    weight=0.5,
+    weights=(PathWeight("archive", 0.2), PathWeight("archive/keep/*.md", 1.0), PathWeight("**/images", 0.1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "weight"),
+    [
+        ("guide.md", 0.5),
+        ("archive/2019.md", 0.1),
+        ("archive/keep/law.md", 0.5),
+        ("a/b/images/x.md", 0.05),
+        ("images/x.md", 0.05),
+    ],
+)
+def test_the_last_pattern_that_takes_a_document_decides(document: str, weight: float) -> None:
+    assert weigh_documents(SPEC)(document) == pytest.approx(weight)
+
+
+async def test_a_document_of_little_weight_comes_last_and_is_found_all_the_same(house: House) -> None:
+    await house.add(
+        {"a": "The searches take two milliseconds.", "b": "The searches take long at night, in the cellar."}
+    )
+    question = "how long do the searches take, in milliseconds?"
+    assert await ids(house.search(), question) == ["a", "b"]
+    sure = (await house.search().see(question, scope=EVERYWHERE)).hits()[0].confidence
+    house.manifest["a"] = replace(house.manifest["a"], weight=0.3)
+    assert await ids(house.search(), question) == ["b", "a"]
+    weighed = {hit.id: hit for hit in (await house.search().see(question, scope=EVERYWHERE)).hits()}
+    assert weighed["a"].confidence == sure, "how sure it is that a passage answers does not change"
