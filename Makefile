@@ -63,6 +63,7 @@ eval: dev
 	@.venv/bin/python -m bot.prepare embedder
 	.venv/bin/python scripts/eval_support.py
 	.venv/bin/python scripts/eval_retrieval.py
+	.venv/bin/python scripts/eval_extracts.py
 	.venv/bin/python scripts/eval_documents.py
 	.venv/bin/python scripts/eval_live.py
 	.venv/bin/python scripts/eval_followups.py

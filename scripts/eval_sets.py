@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,8 @@ class Question:
     id: str
     text: str
     passage: str
+    answers: tuple[str, ...] = ()
+    """The reference answers, as they stand in the passage."""
 
     @property
     def even(self) -> bool:
@@ -80,10 +82,17 @@ def question_sets(folder: Path) -> list[QuestionSet]:
     return [
         english,
         chinese,
-        QuestionSet("xquad_zh_en", chinese.questions, english.passages),
-        QuestionSet("xquad_en_zh", english.questions, chinese.passages),
+        _across("xquad_zh_en", chinese, english),
+        _across("xquad_en_zh", english, chinese),
         _squad("cmrc2018", folder / "cmrc2018/cmrc2018_dev.json"),
     ]
+
+
+def _across(name: str, asked: QuestionSet, of: QuestionSet) -> QuestionSet:
+    """Return questions in one language on the passages, and with the answers, of the other."""
+    answers = {one.id: one.answers for one in of.questions}
+    questions = tuple(replace(one, answers=answers[one.id]) for one in asked.questions)
+    return QuestionSet(name, questions, of.passages)
 
 
 def _squad(name: str, path: Path) -> QuestionSet:
@@ -94,7 +103,9 @@ def _squad(name: str, path: Path) -> QuestionSet:
         for paragraph in article["paragraphs"]:
             passage = f"p{len(passages):04}"
             passages[passage] = paragraph["context"]
-            questions += [Question(qa["id"], qa["question"], passage) for qa in paragraph["qas"]]
+            for qa in paragraph["qas"]:
+                answers = tuple(dict.fromkeys(str(answer["text"]) for answer in qa["answers"]))
+                questions.append(Question(qa["id"], qa["question"], passage, answers))
     return QuestionSet(name, tuple(questions), passages)
 
 

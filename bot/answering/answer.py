@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 
 from bot.answering.about import Contents, asks_for_sources, describe_sources
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Text, Thinking
+from bot.answering.extract import CONSIDERED, extract
 from bot.answering.finding import Finder, Search
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
 from bot.answering.notices import Say, in_line, say
 from bot.answering.places import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
-from bot.answering.quote import QUOTED_PASSAGES, quoted
 from bot.answering.release import Release
 from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece
@@ -128,19 +128,19 @@ class Answerer:
         return Text(describe_sources(found, datetime.now(UTC), turn.tongue))
 
     async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield a notice and the best passages in their own words."""
+        """Yield a notice and what the best passages say in their own words."""
         if why:
             yield Notice(why)
-        likeness = None
-        # Without the embedder, shared words still tell which sentences to quote.
+        similarities = None
+        # Without the embedder, shared words still tell which sentences to show.
         with suppress(KnowledgeError, TimeoutError):
             async with asyncio.timeout(self._limits.quote_s):
                 verifier = self._new_verifier()
-                likeness = await verifier.sentence_similarities(turn.question, turn.passages[:QUOTED_PASSAGES])
+                similarities = await verifier.sentence_similarities(turn.question, turn.passages[:CONSIDERED])
         if not turn.shown:
             turn.route = "passages"
             turn.numbering.clear()
-        text = quoted(turn.question, turn.passages, turn.numbering, likeness)
+        text, turn.extracted = extract(turn.question, turn.passages, turn.numbering, similarities)
         yield Text(f"\n\n{text}" if turn.shown else text)
 
     async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:

@@ -63,6 +63,8 @@ class Passage:
     """The earlier question with which the conversation was shown it; "" for one that is new to it."""
     web: OnWeb | None = None
     """Where on the live web it was read; None for a document's."""
+    chunks: tuple[str, ...] = field(default=(), repr=False)
+    """The ids by which the library returns its text; empty for one of the web."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Notice:
 
 
 Route = Literal["engine", "passages", "sources", "unknown", "files", "courtesy"]
-"""Who made the answer: the model, the quoted passages alone, Kvasir about its sources, or nobody; ``courtesy`` answers
+"""Who made the answer: the model, extracts of passages alone, Kvasir about its sources, or nobody; ``courtesy`` answers
 thanks and greetings."""
 
 
@@ -125,6 +127,8 @@ class Finished:
     """Sentences shown with a warning, as no passage supports them."""
     removed: int = 0
     """Sentences left out: the passages contradict them, or do not support them and ``unsupported`` is ``drop``."""
+    extracted: tuple[Passage, ...] = ()
+    """The passages of which extracts are shown, with their displayed numbers."""
 
 
 AnswerEvent = Sources | InLine | Thinking | Text | Notice | Finished

@@ -134,8 +134,9 @@ def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
     if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
         text = visible(text)
         title, heading = (_named(part) for part in (title, heading))
+    chunks = () if hit.web else ((wide and hit.chunks) or (hit.id,))
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
-    return Passage(n, hit.source, hit.document, title, heading, hit.url, text, as_of, placed.since, hit.web)
+    return Passage(n, hit.source, hit.document, title, heading, hit.url, text, as_of, placed.since, hit.web, chunks)
 
 
 def _named(part: str) -> str:

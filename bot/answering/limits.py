@@ -27,7 +27,7 @@ class Limits:
     """Of what the model writes, before the check."""
     thinking_chars: int = 200_000
     quote_s: float = 5.0
-    """For choosing what to quote by meaning; afterwards shared words decide."""
+    """For choosing extracts by meaning; afterwards shared words decide."""
     little_chars: int = 200
     """An answer that was cut before this much was shown gets the best passages as well."""
     unsupported: Unsupported = "mark"

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from bot.answering.events import Notice, Text
+from bot.answering.extract import SOURCES, listed
 from bot.answering.foreign import by_its_end
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
 from bot.answering.notices import Say, progress_text, say
 from bot.answering.policy import Looked, Why
-from bot.answering.quote import QUOTED_PASSAGES, listed
 from bot.answering.turn import Stream, Turn
 from bot.answering.web_words import said
 from engine.interfaces import State, Status
@@ -42,7 +42,7 @@ def obstacle(status: Status, tongue: Tongue) -> str | None:
 
 def unknown(turn: Turn) -> Text:
     """Say that the documents do not answer, and what was looked at."""
-    looked_at = turn.passages[:QUOTED_PASSAGES]
+    looked_at = turn.passages[:SOURCES]
     if not looked_at:
         return Text(say(Say.FOUND_NOTHING, turn.tongue))
     listing = listed(turn.numbering.display(*looked_at))

@@ -33,6 +33,8 @@ class Turn:
     removed: int = 0
     small_model: bool = False
     """Whether a small model on the CPU writes the answer."""
+    extracted: tuple[Passage, ...] = ()
+    """The passages of which extracts are shown, with their displayed numbers."""
     shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
@@ -67,7 +69,7 @@ class Turn:
         """Return the last event."""
         self.timings["total"] = now - self.began
         cited = self.numbering.passages
-        return Finished(self.route, cited, dict(self.timings), self.web, self.marked, self.removed)
+        return Finished(self.route, cited, dict(self.timings), self.web, self.marked, self.removed, self.extracted)
 
     def citing(self, text: Text) -> Text:
         """Return a text with the passages that it is the first to cite."""

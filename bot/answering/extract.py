@@ -1,0 +1,189 @@
+"""The few sentences, list items or rows of the passages that answer best, shown where no model answers. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.answering.answer_types import AnswerType, answer_type, answering_spans, decisive_span
+from bot.answering.citations import Numbering
+from bot.answering.events import Passage
+from bot.answering.extract_parts import Part, bare, cut, parts_of, words_of, written
+from bot.answering.foreign import hosts, without_foreign_links
+from bot.answering.sentences import sentences, unwrap
+from knowledge.terms import query_terms
+
+SOURCES = 3
+CONSIDERED = 5
+"""Passages that extracts are chosen from."""
+SOURCE_CHARS = 400
+"""Of one source, its citation and path aside."""
+_PARTS = 3
+"""Sentences, list items or rows."""
+_WEIGHTS = np.array([2.2, 2.7, 0.85, 1.4, -1.7, 0.9, 0.9])
+"""Of ``Asked.features``. Fitted on XQuAD's English questions (``scripts/eval_extracts.py``), where nothing introduces a
+list; the fourth is half of the second."""
+_NEARLY = 4.0
+"""What scores less by more than this, among sources or among the parts of one, is left out. Without it 0.6 % more
+answers are shown, and twice as many sources."""
+_SURELY = 0.5
+"""How much of the question's weight must be in a part whose words are emphasised."""
+
+
+def extract(
+    question: str,
+    passages: Sequence[Passage],
+    numbering: Numbering,
+    similarities: Mapping[int, NDArray[np.float32]] | None = None,
+) -> tuple[str, tuple[Passage, ...]]:
+    """Return Markdown with what answers a question best, and the passages that it is from with their displayed numbers.
+
+    Args:
+        question: as asked.
+        passages: best first.
+        numbering: gives the passages their displayed numbers.
+        similarities: how similar the question is to each sentence (``sentences(unwrap(text))``) of each passage, by its
+            number, where that is known; else shared words decide.
+
+    """
+    similar = {
+        text: float(value)
+        for passage in passages
+        if similarities and passage.n in similarities
+        for text, value in zip(sentences(unwrap(passage.text)), similarities[passage.n], strict=True)
+    }
+    parts = ((passage, parts_of(passage.text)) for passage in passages[:CONSIDERED])
+    asked = Asked(question, [one for one in parts if one[1]], similar)
+    scored = sorted(asked.scored(), key=lambda one: -one[2].max())
+    best = scored[0][2].max() if scored else 0.0
+    chosen = [one for one in scored[:SOURCES] if one[2].max() > best - _NEARLY]
+    texts = [_text(asked, parts, scores, emphasise=not rank) for rank, (_, parts, scores) in enumerate(chosen)]
+    shown = [numbering.display(passage)[0] for passage, _, _ in chosen]
+    return "\n\n".join(map(_block, shown, texts)), tuple(shown)
+
+
+# ── Choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Asked:
+    """A question as the parts of the passages that were found for it are compared with it."""
+
+    def __init__(
+        self, question: str, found: Sequence[tuple[Passage, Sequence[Part]]], similar: Mapping[str, float]
+    ) -> None:
+        self.text = question
+        self.type: AnswerType = answer_type(question)
+        self._words = frozenset(query_terms(question).split())
+        self._found = found
+        self._similar = similar
+        self._best = max(similar.values(), default=0.0)
+        parts = [part.words for _, some in found for part in some]
+        counts = Counter(word for words in parts for word in words & self._words)
+        self._weights = {word: math.log(1 + (len(parts) + 1) / (count + 0.5)) for word, count in counts.items()}
+        self._total = sum(self._weights.values()) or 1.0
+
+    def scored(self) -> list[tuple[Passage, Sequence[Part], NDArray[np.float64]]]:
+        """Return the passages with their parts and how well each part answers."""
+        return [(*one, rows @ _WEIGHTS) for one, rows in zip(self._found, self.features(), strict=True)]
+
+    def features(self) -> list[NDArray[np.float64]]:
+        """Return what tells how well each part answers, shape ``(parts, features)`` for each passage."""
+        rows = []
+        for rank, (passage, parts) in enumerate(self._found):
+            path = words_of(f"{passage.title} {passage.heading}")
+            whole = self.share(path.union(*(part.words for part in parts)))
+            of_passage = [math.log1p(rank), whole, max(map(self._similarity, parts))]
+            rows.append(np.array([[*self._of_part(part), *of_passage] for part in parts]))
+        return rows
+
+    def share(self, words: frozenset[str]) -> float:
+        """Return how much of the question is among these words; those that few parts have weigh more."""
+        return sum(self._weights.get(word, 0.0) for word in words & self._words) / self._total
+
+    def weigh(self, stretch: str) -> float:
+        """Return how well a stretch of text answers, words alone considered."""
+        return self.share(words_of(stretch)) + 0.5 * bool(answering_spans(self.type, stretch, self.text))
+
+    def _of_part(self, part: Part) -> list[float]:
+        answers = bool(answering_spans(self.type, bare(part.text), self.text))
+        return [self._similarity(part), self.share(part.words), float(answers), self.share(words_of(part.lead))]
+
+    def _similarity(self, part: Part) -> float:
+        """Return by how many tenths a part is less similar than the best one, 0 where that is not known."""
+        return 10 * (self._similar.get(part.text, self._best) - self._best)
+
+
+def _text(asked: Asked, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool) -> str:
+    """Return what of one passage is shown: its best parts in their order, as many as there is room for.
+
+    ``emphasise`` puts the words of the best part that answer in bold, where it is clear which they are.
+    """
+    order = [parts[place] for place in np.argsort(-scores, kind="stable") if scores[place] > scores.max() - _NEARLY]
+    best = order[0]
+    if len(written([best])) > SOURCE_CHARS:
+        return cut(best, SOURCE_CHARS, asked.weigh)
+    if asked.type == "steps" and best.is_step and (steps := _steps(parts, best)):
+        order = steps
+    chosen: list[Part] = []
+    for part in order:
+        more = sorted([*chosen, part], key=lambda one: one.place)
+        if _count(more) > _PARTS or len(written(more)) > SOURCE_CHARS:
+            if asked.type == "steps":
+                break
+            continue
+        chosen = more
+    emphasise = emphasise and best.piece.kind != "code" and asked.share(best.words) > _SURELY
+    span = decisive_span(asked.type, best.text, asked.text) if emphasise else None
+    marked = [part.emphasised(span) if part is best and span else part for part in chosen]
+    shown = written(marked, with_lead=True)
+    return next((text for text in (shown, written(marked)) if len(text) <= SOURCE_CHARS), written(chosen))
+
+
+def _steps(parts: Sequence[Part], best: Part) -> list[Part]:
+    """Return the steps from the list's first on, if there is room for the best one among them; else from that on."""
+    start = best.place
+    while start and parts[start - 1].is_step and parts[start - 1].lead == best.lead:
+        start -= 1
+    end = best.place + 1
+    while end < len(parts) and parts[end].is_step and parts[end].lead == best.lead:
+        end += 1
+    upto = parts[start : best.place + 1]
+    return list(parts[start if _count(upto) <= _PARTS and len(written(upto)) <= SOURCE_CHARS else best.place : end])
+
+
+def _count(parts: Sequence[Part]) -> int:
+    """Count sentences; of a list, items."""
+    return sum(part.begins or not part.is_step for part in parts if part.piece.kind != "code")
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _block(passage: Passage, text: str) -> str:
+    text = without_foreign_links(text, hosts([passage])) if passage.web else text
+    lines = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+    return f"**{path_of(passage)}** [{passage.n}]\n{lines}" if lines else f"**{path_of(passage)}** [{passage.n}]"
+
+
+def listed(passages: Sequence[Passage]) -> str:
+    """Return a short list of passages by their titles, with markers."""
+    return "\n".join(f"- {path_of(passage)} [{passage.n}]" for passage in passages)
+
+
+def path_of(passage: Passage) -> str:
+    """Return where a passage stands, for a person: title, innermost heading and host, without Markdown's marks."""
+    heading = passage.heading.rsplit(" › ", 1)[-1]
+    parts = [part for part in (passage.title or passage.document, heading) if part]
+    path = " › ".join(dict.fromkeys(parts))
+    if passage.web is not None:
+        return f"{_plain(path) or passage.web.host} ({passage.web.host})"
+    return _plain(path) or passage.document
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"[*_`\[\]<>#|]", "", path).strip()

@@ -1,0 +1,217 @@
+"""A passage is taken apart into sentences, list items, rows and code, and some of them are put together. Pure."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from bot.answering.sentences import Piece, split, unwrap
+from knowledge.terms import index_terms
+
+_ELLIPSIS = "…"
+_OPENING = 40
+"""Characters of the line that opens a code block."""
+_STRIDE = 20
+"""Characters between two places where a stretch may begin."""
+_STEP = re.compile(r"\s*(?:\d{1,3}[.)、]|[（(]\d{1,3}[）)])")
+_FENCE = re.compile(r"(`{3,}|~{3,})")
+_RULE_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
+_HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
+_MARKS = re.compile(r"`+|\*+|~~|(?<![^\W_])_+|_+(?![^\W_])")
+_GAP = re.compile(r"\s|(?<=[，。；！？、：])|(?=[，。；！？、：])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
+_FOOTNOTE = re.compile(r"(?<![\\!`])\[(?=\d{1,3}\](?![(:]))")
+_START = Piece("blank", "", "", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A sentence, list item, table row or code block of a passage."""
+
+    piece: Piece
+    place: int
+    """Among the parts of its passage."""
+    block: int
+    """Which paragraph, list, table or code block of its passage it belongs to."""
+    begins: bool
+    """Whether it begins its line."""
+    lead: str
+    """The line above its block that ends in a colon."""
+    head: str
+    """A row's table head, with the line under it."""
+    is_step: bool
+    """Whether it belongs to a numbered list."""
+    words: frozenset[str]
+
+    @property
+    def text(self) -> str:
+        """Return it as the passage has it, without the line's marker."""
+        return self.piece.text
+
+    def emphasised(self, span: tuple[int, int]) -> Part:
+        """Return it with a stretch of its text in bold; marks stand where every reader of Markdown takes them."""
+        start, end = span
+        while start < end and not self.text[start].isalnum() and self.text[:start][-1:].isalnum():
+            start += 1
+        while start < end and not self.text[end - 1].isalnum() and self.text[end : end + 1].isalnum():
+            end -= 1
+        if start == end:
+            return self
+        text = f"{self.text[:start]}**{self.text[start:end]}**{self.text[end:]}"
+        return replace(self, piece=replace(self.piece, text=text))
+
+
+def parts_of(text: str) -> list[Part]:
+    """Return the parts of a passage in its order; headings, rules and empty lines are none."""
+    parts: list[Part] = []
+    block, lead, head, is_step = 0, "", "", False
+    pieces = split(unwrap(text))
+    for before, piece, after in zip([_START, *pieces], pieces, [*pieces[1:], _START], strict=False):
+        begins = before.ends_line or before.kind == "code"
+        if begins and (piece.kind != before.kind or piece.kind == "prose"):
+            block, head = block + 1, ""
+        if piece.kind not in {"blank", "code"} and begins:
+            is_step = piece.kind == "item" and (bool(_STEP.match(piece.lead)) or (is_step and _is_nested(piece)))
+        introduces = piece.kind == "prose" and piece.text.rstrip("*_ ").endswith((":", "："))
+        if piece.kind == "heading" or introduces or (piece.kind == "prose" and begins):
+            lead = piece.text if introduces else ""
+        if piece.kind == "table" and _is_rule(after) and not _is_rule(piece):
+            head = f"{piece.text}\n{after.text}"
+        elif piece.text and piece.kind not in {"heading", "rule"} and not _is_rule(piece):
+            shown_lead = "" if introduces else lead
+            parts.append(Part(piece, len(parts), block, begins, shown_lead, head, is_step, words_of(piece.text)))
+    return parts
+
+
+def _is_nested(piece: Piece) -> bool:
+    """Tell whether a list item stands inside another."""
+    return piece.lead[:1] in {" ", "\t"}
+
+
+def _is_rule(piece: Piece) -> bool:
+    """Tell whether a piece is the line under a table's head."""
+    return piece.kind == "table" and _RULE_ROW.fullmatch(piece.text) is not None
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Return the terms of a text."""
+    return frozenset(index_terms(text).split())
+
+
+def bare(text: str) -> str:
+    """Return a text without Markdown's marks."""
+    return _MARKS.sub("", _LINK.sub(r"\1", text))
+
+
+# ── Putting together ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def written(parts: Sequence[Part], *, with_lead: bool = False) -> str:
+    """Return parts of one passage, in its order, as Markdown that is whole."""
+    out = [f"{_whole(parts[0].lead)}\n\n"] if with_lead and parts[0].lead else []
+    before: Part | None = None
+    for part in parts:
+        out += [_glue(before, part), _own(part, before)]
+        before = part
+    return "".join(out)
+
+
+def _glue(before: Part | None, part: Part) -> str:
+    """Return what stands between a part and the one that is shown before it."""
+    if before is None:
+        return ""
+    same_line = not part.begins and part.block == before.block
+    if same_line and part.place == before.place + 1:
+        return before.piece.tail
+    if same_line and not part.piece.lead:
+        return f" {_ELLIPSIS} "
+    in_one = part.block == before.block or {part.piece.kind, before.piece.kind} <= {"item", "code"}
+    return "\n" if in_one and part.piece.kind in {"item", "table"} else "\n\n"
+
+
+def _own(part: Part, before: Part | None) -> str:
+    """Return a part alone, with its list marker or, where no other row is before it, its table head."""
+    piece = part.piece
+    if piece.kind == "code":
+        return closed(textwrap.dedent(piece.text))
+    if piece.kind == "table":
+        if not part.head:
+            return cells(piece.text)
+        return piece.text if before is not None and before.head == part.head else f"{part.head}\n{piece.text}"
+    marker = piece.lead.lstrip() if piece.kind == "item" and ">" not in piece.lead else ""
+    return marker + _whole(piece.text)
+
+
+def closed(code: str) -> str:
+    """Return a code block between two fences that every reader of Markdown takes for such."""
+    opening, *lines = code.strip().split("\n")
+    fence = _FENCE.match(opening)
+    if fence is None:
+        return code
+    if lines and lines[-1].strip().startswith(fence[1]):
+        lines.pop()
+    return "\n".join([opening, *lines, fence[1]])
+
+
+def cells(row: str, head: str = "") -> str:
+    """Return a table's row as a line of text, each cell behind its column's name."""
+    names = [cell.strip() for cell in head.split("\n", maxsplit=1)[0].strip().strip("|").split("|")] if head else []
+    values = [cell.strip() for cell in row.strip().strip("|").split("|")]
+    names += [""] * (len(values) - len(names))
+    return "; ".join(f"{name}: {value}" if name else value for name, value in zip(names, values, strict=False) if value)
+
+
+def _whole(text: str) -> str:
+    """Return a sentence without halves of marks and links, which a cut between sentences leaves."""
+    for mark in ("**", "~~", "`"):
+        if text.count(mark) % 2:
+            text = text.replace(mark, "")
+    links = [match.span() for match in _LINK.finditer(text)]
+    halves = [match for match in _HALF_LINK.finditer(text) if not any(a <= match.start() < b for a, b in links)]
+    for half in reversed(halves):
+        text = text[: half.start()] + text[half.end() :]
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    """Return a sentence whose footnote marks are no citations of ours."""
+    return _FOOTNOTE.sub(r"\\\g<0>", text)
+
+
+# ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cut(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
+    """Return the stretch of a part longer than the limit that weighs most: lines of code, else words."""
+    if part.piece.kind == "code":
+        opening, *lines, closing = closed(textwrap.dedent(part.text)).split("\n")
+        opening = opening[:_OPENING]
+        room = limit - len(opening) - len(closing) - 2
+        stretches = [_lines(lines[start:], room) for start in range(len(lines))]
+        return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
+    text = cells(part.text, part.head) if part.piece.kind == "table" else part.text
+    text = _escaped(bare(" ".join(_HALF_LINK.sub("", text).split())))
+    gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
+    starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]
+    return max((_words_from(text, start, gaps, limit) for start in (0, *starts)), key=weigh)
+
+
+def _lines(lines: Sequence[str], room: int) -> str:
+    """Return the first of these lines that there is room for."""
+    taken, left = [lines[0][:room]], room - len(lines[0])
+    for line in lines[1:]:
+        left -= len(line) + 1
+        if left < 0:
+            break
+        taken.append(line)
+    return "\n".join(taken)
+
+
+def _words_from(text: str, start: int, gaps: Sequence[int], limit: int) -> str:
+    """Return whole words from a place on, as many as there is room for, with a sign where something is missing."""
+    room = start + limit - 2 * len(_ELLIPSIS)
+    end = max((gap for gap in gaps if start < gap <= room), default=room)
+    before, after = (_ELLIPSIS if start else ""), (_ELLIPSIS if end < len(text) else "")
+    return f"{before}{text[start:end].strip()}{after}"

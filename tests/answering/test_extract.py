@@ -1,0 +1,224 @@
+"""The extract that is shown where no model answers: its choice, its emphasis, and that its Markdown is whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.answer_types import answer_type, decisive_span
+from bot.answering.citations import Numbering
+from bot.answering.events import Passage
+from bot.answering.extract import SOURCE_CHARS, SOURCES, extract
+from bot.answering.sentences import sentences, split, unwrap
+from bot.slack.render import open_fence
+from knowledge.chunking import chunk
+from knowledge.parsing.markdown import parse_markdown
+
+LIMITS_EN = """The office is open all day. Everybody is welcome to visit us, also in the evening.
+
+| kind | limit |
+| --- | --- |
+| hotel | 120 euros |
+| meal | 30 euros |
+
+The kitchen is on the second floor. It has been renovated this year and is larger than before."""
+FILLER = "The kitchen is open all day and everybody likes to sit there for a while. " * 8
+BLOCKS = [
+    "Leave is asked for in the portal. The **manager answers. Within five** days [see e.g. the page](https://a.example).",
+    "## Expenses",
+    "| kind | limit |\n| --- | --- |\n| hotel | 120 |\n| meal | 30 |",
+    "```sh\nkvasir sync  # a source\n\nkvasir status\n```",
+    "Run this:\n\n```\nmake run\n```",
+    "```\nnever closed\nat all",
+    "> Nobody is asked twice.\n> Really.",
+    "- Hotels are booked by the office.\n\n  Write to them early. They are kind.\n  - Not on Sundays.",
+    "1. Go to the desk.\n\n       ```\n       deep <code>\n       in two lines\n       ```",
+    "2. Ask for the form. Fill it in `now. Really` soon.",
+    "停车免费。停车场在房子后面，请不要停在门口。[3] 自1998年起开放。",
+    "| " + "wide cell | " * 60,
+    "word " * 150,
+    "长" * 900,
+]
+
+
+def of(text: str, n: int = 1) -> Passage:
+    return Passage(n, "docs", f"{n}.md", "Guide", "Sources", None, text)
+
+
+def shown(question: str, *texts: str) -> str:
+    """Return the text of the first source."""
+    markdown, _ = extract(question, [of(text, n) for n, text in enumerate(texts, 1)], Numbering())
+    first = markdown.split("\n\n**Guide")[0]
+    return "\n".join(line.removeprefix(">").removeprefix(" ") for line in first.splitlines()[1:])
+
+
+def test_a_newcomers_first_question_is_answered_from_the_first_step_on() -> None:
+    page = Path(__file__).parents[2] / "docs" / "sources.md"
+    chunks = chunk(
+        parse_markdown(page.read_bytes(), "sources.md"), source="docs", document_id="sources.md", url=None,
+        readers=frozenset({"*"}), count_tokens=lambda text: len(text) // 4,
+    )  # fmt: skip
+    (text,) = [found.text for found in chunks if "How do I add a source?" in found.heading]
+    answer = shown("how do I add a source?", text)
+    assert answer.startswith("1. Open `kvasir.toml`")
+    assert "[[source]]" in answer
+    assert answer.count("```") == 2
+    assert "2. Restart Kvasir." in answer
+
+
+def test_a_table_row_comes_with_its_head() -> None:
+    answer = shown("What is the limit for a hotel?", LIMITS_EN)
+    assert "| kind | limit |\n| --- | --- |\n| hotel | **120** euros |" in answer
+
+
+def test_code_that_answers_is_shown_whole_with_what_introduces_it() -> None:
+    text = f"{FILLER}\n\nTo sync all sources now, run:\n\n```sh\nkvasir sync\n```\n\n{FILLER}"
+    answer = shown("Which command syncs all sources now?", text)
+    assert "```sh\nkvasir sync\n```" in answer
+    assert "To sync all sources now, run:" in answer
+
+
+def test_of_long_code_the_decisive_lines_are_shown() -> None:
+    lines = [f'setting_{number} = "value {number}"' for number in range(40)]
+    text = "```toml\n" + "\n".join([*lines, 'owners = ["U1"]', *lines]) + "\n```"
+    answer = shown("How do I set owners?", text)
+    assert answer.startswith("```toml\n")
+    assert answer.endswith("\n```")
+    assert 'owners = ["U1"]' in answer
+
+
+@pytest.mark.parametrize(
+    ("question", "long", "wanted"),
+    [
+        ("Who founded the harbour office?", "and then somebody walked home, ", "Ann Lee founded the harbour office"),
+        ("港务局是谁创办的？", "然后大家都回家去了，", "港务局由安娜创办"),
+    ],
+)
+def test_of_a_sentence_that_is_too_long_the_decisive_stretch_is_shown(question: str, long: str, wanted: str) -> None:
+    answer = shown(question, f"{long * 40}{wanted}，{long * 40}")
+    assert wanted in answer.replace("**", "")
+    assert answer.startswith("…")
+    assert answer.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "emphasised"),
+    [
+        ("When was the bridge opened?", "The bridge was opened on 4 May 1983 by the king.", "4 May 1983"),
+        ("How many days of leave are there?", "There are 25 days of leave for everybody.", "25 days"),
+        (
+            "Who wrote the handbook for guests?",
+            "The handbook for guests was written by Ann van Lee in May.",
+            "Ann van Lee",
+        ),
+        ("大桥是什么时候通车的？", "大桥于1983年5月4日通车，由市长主持。", "1983年5月4日"),
+        ("年假有多少天？", "员工每年有15天年假。", "15天"),
+        ("What percentage of people is paid?", "Of 300 people, 56% are paid.", "56%"),
+    ],
+)
+def test_the_words_that_answer_are_emphasised(question: str, text: str, emphasised: str) -> None:
+    start, end = decisive_span(answer_type(question), text, question) or (0, 0)
+    assert text[start:end] == emphasised
+    assert f"**{emphasised}**" in shown(question, text)
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("When was the bridge opened?", "Opened: 1983, 1990 and 2004, says the bridge's book."),
+        ("How many days of leave are there?", "See `leave_days = 25` for the days of leave."),
+        ("How many days of leave are there?", "See [the 25 days of leave](https://a.example/25)."),
+        ("What is a bridge?", "A bridge of 1983 spans 20 metres."),
+    ],
+)
+def test_nothing_is_emphasised_that_is_not_clear(question: str, text: str) -> None:
+    assert "**" not in shown(question, text)
+
+
+def test_similarity_decides_where_it_is_known() -> None:
+    passage = of("\n\n".join(f"Word{number} stands here, and much else is said beside it." for number in range(8)))
+    similar = np.full(8, 0.8, np.float32)
+    similar[5] = 0.95
+    markdown, _ = extract("Who knows?", [passage], Numbering(), {1: similar})
+    assert "Word5 stands here" in markdown
+
+
+def test_sources_that_do_not_answer_are_left_out() -> None:
+    markdown, chosen = extract(
+        "How many days of annual leave are there?",
+        [
+            of("There are 25 days of annual leave."),
+            of("Cats sleep.", 2),
+            of("The annual leave is 25 days, we said.", 3),
+        ],
+        Numbering(),
+    )
+    assert [passage.document for passage in chosen] == ["1.md", "3.md"]
+    assert "[1]" in markdown
+    assert "[2]" in markdown
+    assert "Cats" not in markdown
+
+
+def test_a_footnote_of_a_document_is_no_citation() -> None:
+    assert shown("Is it open?", "It is open.[3] See items[2] and [a link](https://a.example).") == (
+        "It is open.\\[3] See items\\[2] and [a link](https://a.example)."
+    )
+
+
+def test_titles_cannot_break_the_markup() -> None:
+    passage = Passage(1, "docs", "g.md", "**[x](y)** `z`", "", None, "Text.")
+    markdown, _ = extract("?", [passage], Numbering())
+    assert markdown.splitlines()[0] == "**x(y) z** [1]"
+    assert [piece.kind for piece in split(markdown)] == ["prose", "item"]
+
+
+def blocks_of(markdown: str) -> list[str]:
+    """Return what is shown of each source."""
+    blocks: list[list[str]] = []
+    for line in markdown.split("\n"):
+        if re.fullmatch(r"\*\*Guide › Sources\*\* \[\d\]", line):
+            blocks.append([])
+        elif line.startswith(">"):
+            blocks[-1].append(line[2:])
+        else:
+            assert not line
+    return ["\n".join(block) for block in blocks]
+
+
+@given(st.lists(st.lists(st.sampled_from(BLOCKS), max_size=12), min_size=1, max_size=5), st.sampled_from(BLOCKS))
+def test_whatever_the_passages_are_the_markdown_is_whole_and_short(texts: list[list[str]], question: str) -> None:
+    passages = [of("\n\n".join(blocks), n) for n, blocks in enumerate(texts, 1)]
+    markdown, chosen = extract(question, passages, Numbering())
+    found = blocks_of(markdown)
+    assert len(found) == len(chosen) <= SOURCES
+    assert [passage.n for passage in chosen] == list(range(1, len(chosen) + 1))
+    for block in found:
+        assert len(block) <= SOURCE_CHARS
+        pieces = split(block)
+        for piece in pieces:
+            if piece.kind == "code":
+                assert open_fence(piece.text) is None
+            elif piece.kind == "table":
+                assert piece.text.endswith("|")
+            else:
+                assert piece.text.count("**") % 2 == 0
+                assert piece.text.count("`") % 2 == 0
+                assert "](" not in re.sub(r"\[[^\[\]]*\]\([^()]*\)", "", piece.text)
+        rows = [piece.text for piece in pieces if piece.kind == "table"]
+        assert not rows or rows[1].startswith("| ---")
+
+
+@given(st.text(max_size=900), st.text(max_size=40))
+def test_an_extract_is_the_passages_own(text: str, question: str) -> None:
+    passage = of(text)
+    similar = {1: np.linspace(0.7, 0.9, len(sentences(unwrap(text))), dtype=np.float32)}
+    for markdown, _ in (extract(question, [passage], Numbering()), extract(question, [passage], Numbering(), similar)):
+        for block in blocks_of(markdown):
+            assert len(block) <= SOURCE_CHARS
+            for piece in re.split(r"[\W_]+", block):
+                assert piece in text
