@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -84,8 +85,8 @@ async def test_a_new_model_is_measured_once_and_kept(sglang: FakeSglang, engine:
     kept = Calibrations(tmp_path).of(MODEL)
     assert kept == calibrations.of(MODEL)
     assert kept is not None
-    assert kept.probability(math.log(0.9 / 0.1)) > 0.8
-    assert kept.probability(math.log(0.6 / 0.4)) < 0.2
+    assert kept.probability(math.log(0.9 / 0.1), "zh") > 0.8
+    assert kept.probability(math.log(0.6 / 0.4), "en") < 0.2
     await calibrate_judge(engine, Calibrations(tmp_path))
     assert len(sglang.bodies) == asked, "not measured again"
 
@@ -114,8 +115,8 @@ def test_a_file_that_cannot_be_used_counts_for_nothing(tmp_path: Path, text: str
     (tmp_path / "judge.json").write_text(text)
     calibrations = Calibrations(tmp_path)
     assert not calibrations.is_known(MODEL)
-    calibrations.keep(MODEL, Calibration(1.0, -0.5, 0.4))
-    assert Calibrations(tmp_path).of(MODEL) == Calibration(1.0, -0.5, 0.4)
+    calibrations.keep(MODEL, Calibration(1.0, {"en": -0.5, "zh": 0.2}, 0.4))
+    assert Calibrations(tmp_path).of(MODEL) == Calibration(1.0, {"en": -0.5, "zh": 0.2}, 0.4)
 
 
 def test_known_models_need_no_file(tmp_path: Path) -> None:
@@ -125,16 +126,21 @@ def test_known_models_need_no_file(tmp_path: Path) -> None:
     assert Calibrations(tmp_path).of(None) is None
 
 
-@given(st.floats(0.5, 3), st.floats(-3, 3))
-def test_the_fit_finds_a_bias(spread: float, bias: float) -> None:
+@given(st.floats(0.5, 3), st.floats(-3, 3), st.floats(-3, 3))
+def test_the_fit_finds_the_bias_of_each_language(spread: float, english: float, chinese: float) -> None:
     """Half of the claims are stated, so a logit in the middle means a half."""
-    steps = [n / 10 for n in range(-20, 21)]
-    logits = [bias + spread * (side + step) for step in steps for side in (-1, 1)]
-    found = fit_calibration(logits, [False, True] * len(steps))
+    rows = [
+        (bias + spread * (side + n / 10), side > 0, tongue)
+        for n in range(-20, 21)
+        for side in (-1, 1)
+        for bias, tongue in ((english, "en"), (chinese, "zh"))
+    ]
+    found = fit_calibration(*zip(*rows, strict=True))  # type: ignore[arg-type]
     assert found is not None
     assert found.slope > 0
-    assert found.probability(bias) == pytest.approx(0.5, abs=0.05)
+    assert found.probability(english, "en") == pytest.approx(0.5, abs=0.1)
+    assert found.probability(chinese, "zh") == pytest.approx(0.5, abs=0.1)
 
 
 def test_ties_count_half() -> None:
-    assert auc([1.0, 1.0, 2.0, 0.0], [True, False, True, False]) == 0.875
+    assert auc(np.array([1.0, 1.0, 2.0, 0.0]), [True, False, True, False]) == 0.875

@@ -21,7 +21,7 @@ from tests.engine.fakes import FakeSglang, fake_sglang, until
 
 LEAVE = "Employees receive 25 days of paid annual leave per calendar year."
 CLAIM = "Employees get 25 days of leave."
-PLAIN = Calibration(slope=1.0, intercept=0.0, features_weight=0.5)
+PLAIN = Calibration(slope=1.0, intercepts={"en": 0.0, "zh": 0.0}, features_weight=0.5)
 YES = (("Yes", math.log(0.6)), ("No", math.log(0.2)))
 
 
@@ -82,7 +82,7 @@ async def test_the_calibration_of_the_served_model_is_used(sglang: FakeSglang, e
 
     def calibrate(model: str | None) -> Calibration | None:
         asked.append(model)
-        return Calibration(2.0, -1.0, 0.5) if len(asked) == 1 else None
+        return Calibration(2.0, {"en": -1.0, "zh": 0.0}, 0.5) if len(asked) == 1 else None
 
     judges = Judges(engine, calibrate)
     judge = judges.judge_of(prompt_of("How much leave?"))
@@ -130,6 +130,6 @@ def test_no_claim_is_long_or_ends_its_own_turn(claim: str, passages: list[int], 
 
 @given(st.floats(-12, 12), st.floats(-12, 12))
 def test_a_likelier_yes_is_never_less_probable(one: float, other: float) -> None:
-    calibration = Calibration(0.8, -1.5, 0.4)
+    calibration = Calibration(0.8, {"en": -1.5, "zh": 0.5}, 0.4)
     low, high = sorted((one, other))
-    assert 0 < calibration.probability(low) <= calibration.probability(high) < 1
+    assert 0 < calibration.probability(low, "en") <= calibration.probability(high, "en") < 1

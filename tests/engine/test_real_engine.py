@@ -155,6 +155,27 @@ async def test_tokens_are_counted_as_the_engine_counts(engine: Engine) -> None:
     assert (longer.usage.prompt_tokens or 0) - (plain.usage.prompt_tokens or 0) == engine.count_tokens(added)
 
 
+async def test_a_choice_reads_only_what_follows_the_answers_prompt(engine: Engine, home: Path) -> None:
+    """It has logprobs, and the passages that both prompts begin with come from the prefix cache."""
+    about = RuntimeFile(home).read()
+    assert about is not None
+    passages = "Employees receive 25 days of paid annual leave per calendar year. " * 20
+    await _ask(engine, f"{passages}\n\nQuestion: How much leave?", max_tokens=4)
+    async with aiohttp.ClientSession(about.url, headers={"Authorization": f"Bearer {about.api_key}"}) as session:
+        before = await _cached_tokens(session)
+        asked = [Message("user", f"{passages}\n\nIs 25 a number in this text? Answer with one word: yes or no.")]
+        shares = await engine.choose(asked, ("yes", "no"), request_id="judge", within_s=60)
+        assert await _cached_tokens(session) - before > engine.count_tokens(passages) - 8
+    assert sum(shares) == pytest.approx(1)
+    assert all(share > 0 for share in shares)
+
+
+async def _cached_tokens(session: aiohttp.ClientSession) -> float:
+    async with session.get("/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("sglang:cached_tokens_total"))
+
+
 async def test_closing_frees_the_engine(engine: Engine, home: Path) -> None:
     """A reader that goes away stops the generation: nothing runs any more long before 4,000 tokens could."""
     told = RuntimeFile(home).read()

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bot.answering.events import Passage
+from bot.answering.language import Tongue
 from bot.answering.prompt import Prompt, budget_for, build_prompt
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
 from engine.errors import EngineOverloaded, EngineTimeout
@@ -35,6 +37,7 @@ FEATURES_WEIGHT: Final = 0.4
 _LEAST_AUC: Final = 0.75
 """On the committed pairs. Below it a model is no judge."""
 _RIDGE: Final = 0.1
+_TONGUES: Final[tuple[Tongue, ...]] = ("en", "zh")
 _REPLY_S: Final = 30.0
 """Nobody waits for these judgements, and the deadlines of answers do not count for them."""
 _PAUSE_S: Final = 10.0
@@ -115,7 +118,7 @@ async def calibrate(engine: CalibratedEngine, patience_s: float) -> Calibration 
         EngineError: the engine failed.
 
     """
-    logits, stated = [], []
+    logits, stated, tongues = [], [], []
     async with asyncio.timeout(patience_s):
         for number, pairs in enumerate(committed_pairs()):
             prompt = _prompt(engine, number)
@@ -123,28 +126,28 @@ async def calibrate(engine: CalibratedEngine, patience_s: float) -> Calibration 
             for claim in (*pairs.stated, *pairs.not_stated):
                 logits.append(await _patient_logit(engine, prompt, claim, passage))
                 stated.append(claim in pairs.stated)
-    return fit_calibration(logits, stated)
+                tongues.append(prompt.tongue)
+    return fit_calibration(logits, stated, tongues)
 
 
-def fit_calibration(logits: Sequence[float], stated: Sequence[bool]) -> Calibration | None:
+def fit_calibration(logits: Sequence[float], stated: Sequence[bool], tongues: Sequence[Tongue]) -> Calibration | None:
     """Return Platt's scaling of logits of yes by penalised maximum likelihood; None where they separate too little."""
-    if auc(logits, stated) < _LEAST_AUC:
-        return None
-    columns = np.column_stack([np.asarray(logits, np.float64), np.ones(len(logits))])
-    wanted, found = np.asarray(stated, np.float64), np.zeros(2)
+    columns = np.column_stack([logits, *([tongue == each for tongue in tongues] for each in _TONGUES)]).astype(float)
+    wanted, found = np.asarray(stated, np.float64), np.zeros(columns.shape[1])
     for _ in range(50):
         predicted = 1 / (1 + np.exp(-columns @ found))
         slopes = columns.T @ (predicted - wanted) + _RIDGE * found
-        curvature = (columns.T * (predicted * (1 - predicted))) @ columns + _RIDGE * np.eye(2)
+        curvature = (columns.T * (predicted * (1 - predicted))) @ columns + _RIDGE * np.eye(len(found))
         found = found - np.linalg.solve(curvature, slopes)
-    return Calibration(float(found[0]), float(found[1]), FEATURES_WEIGHT)
+    if found[0] <= 0 or auc(columns @ found, stated) < _LEAST_AUC:
+        return None
+    return Calibration(float(found[0]), dict(zip(_TONGUES, found[1:].tolist(), strict=True)), FEATURES_WEIGHT)
 
 
-def auc(scores: Sequence[float], wanted: Sequence[bool]) -> float:
+def auc(scores: NDArray[np.float64], wanted: Sequence[bool]) -> float:
     """Return how often a score of a wanted one is above that of another; a tie counts half."""
-    ours = np.array([score for score, is_wanted in zip(scores, wanted, strict=True) if is_wanted])
-    others = np.array([score for score, is_wanted in zip(scores, wanted, strict=True) if not is_wanted])
-    differences = ours[:, None] - others[None, :]
+    ours = np.asarray(wanted, bool)
+    differences = scores[ours][:, None] - scores[~ours][None, :]
     return float(((differences > 0) + 0.5 * (differences == 0)).mean())
 
 
@@ -175,6 +178,6 @@ async def _patient_logit(engine: ChoosingEngine, prompt: Prompt, claim: str, pas
 @functools.cache
 def _asked() -> str:
     """Return a digest of the question and the pairs, with which what was measured is worth nothing if they change."""
-    questions = [judge_question("", (1,), tongue) for tongue in ("en", "zh")]
+    questions = [judge_question("", (1,), tongue) for tongue in _TONGUES]
     text = json.dumps([questions, [asdict(pairs) for pairs in committed_pairs()]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

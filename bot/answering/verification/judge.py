@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,13 +15,8 @@ from engine.errors import EngineError, EngineTimeout
 from engine.interfaces import ChoosingEngine, State
 
 _ASK: Final[dict[Tongue, str]] = {
-    "en": (
-        "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Compare each number, name, condition and "
-        "negation. Answer with one word: yes or no."
-    ),
-    "zh": (
-        "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？请核对每个数字、名称、条件和否定。只回答“是”或“否”。"
-    ),
+    "en": "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Answer yes or no.",
+    "zh": "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？只回答“是”或“否”。",
 }
 _OPTIONS: Final[dict[Tongue, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
 _CLAIM_CHARS: Final = 600
@@ -34,12 +29,13 @@ class Calibration:
     """What Platt's scaling makes of a model's logit of yes, and how much the features count beside it."""
 
     slope: float
-    intercept: float
+    intercepts: Mapping[Tongue, float]
+    """Of each language in which the model is asked: a yes in one is cheaper than in another."""
     features_weight: float
 
-    def probability(self, logit: float) -> float:
+    def probability(self, logit: float, tongue: Tongue) -> float:
         """Return the probability that a claim with this logit of yes is stated."""
-        return 1 / (1 + math.exp(-(self.slope * logit + self.intercept)))
+        return 1 / (1 + math.exp(-(self.slope * logit + self.intercepts[tongue])))
 
 
 Calibrate = Callable[[str | None], Calibration | None]
@@ -112,7 +108,7 @@ class EngineJudge:
     async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
         """Return the calibrated probability that these passages state every part of the claim; None without a reply."""
         logit = await self._judges.logit(self._prompt, claim, passages, self._thread)
-        return None if logit is None else self._calibration.probability(logit)
+        return None if logit is None else self._calibration.probability(logit, self._prompt.tongue)
 
 
 async def engine_logit(
