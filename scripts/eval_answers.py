@@ -23,13 +23,15 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
-from bot.answering.limits import Limits
+from bot.answering.verification.calibration import Calibrations
+from bot.answering.verification.judge import Judges
 from bot.app import answerer_of, engine_of, library_of
 from bot.settings import Settings, load
 from engine.interfaces import State
@@ -40,7 +42,7 @@ from scripts.eval_sets import folder_or_exit
 
 SIDES = ("kvasir", "plain")
 _ENGINE_S = 900.0
-_PATIENT = Limits(first_token_s=600.0, answer_s=1200.0)
+_PATIENT_S = 1200.0
 """Answers of several questions at once share a CPU: the product's deadlines would measure the crowd."""
 
 
@@ -106,7 +108,10 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
         if status.state is not State.READY:
             sys.exit(f"The engine is not ready: {status.state} {status.detail}")
         tee = TeeEngine(engine, small_model=arguments.small_model)
-        answerer = answerer_of(library, tee, limits=None if arguments.concurrency == 1 else _PATIENT)
+        judges = Judges(engine, Calibrations(settings.home).of)
+        patient = replace(settings.limits, first_token_s=_PATIENT_S, answer_s=_PATIENT_S)
+        limits = settings.limits if arguments.concurrency == 1 else patient
+        answerer = answerer_of(library, tee, judges=judges, limits=limits)
         dense = Dense.read(settings.home)
         turn = asyncio.Semaphore(arguments.concurrency)
         tags = {side: arguments.tag or code_tag(side) if side == "kvasir" else code_tag(side) for side in SIDES}
