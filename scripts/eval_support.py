@@ -22,15 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.sentences import sentences, unwrap
-from bot.answering.verification.embedding_cache import Embed
+from bot.answering.verification.conflicts import contradicts
+from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import FEATURES, compute_features
-from bot.answering.verification.passages import (
-    analyse_passage,
-    analyse_sentence,
-    contains_literally,
-    stretch_similarities,
-)
+from bot.answering.verification.matching import match_passages
+from bot.answering.verification.passages import analyse_passage, analyse_text, contains_literally
 from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME, Weights
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
@@ -38,13 +34,11 @@ from knowledge.embedding import open_embedder
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 
 PRIOR = {
-    "cosine": 20.0, "overlap": 2.0, "shared_names": 1.0, "number": -3.0, "identifier": -3.0, "name": -1.2,
-    "rival": -2.0, "stranger": -0.7, "elsewhere": -0.7, "binding": -2.0, "binding_wide": -2.5, "denied": -1.2,
-    "undenied": -1.2, "negation": -0.8, "new_negation": -1.0, "side": -1.0, "new_side": -1.0, "scope": -1.2,
-    "rate": -2.0, "each": -1.5, "order": -1.5, "swapped": -5.0, "substituted": -2.0, "count": -2.0,
+    "similarity": 20.0, "overlap": 2.0, "coverage": 2.0, "number": -3.0, "identifier": -3.0, "name": -1.2,
+    "binding": -2.5, "denial": -1.2, "negation": -0.8, "side": -1.0, "swapped": -5.0,
 }  # fmt: skip
 """What each feature weighs before any pair is seen: too few pairs show the rare ones."""
-_SPREAD = {"cosine": 0.03}
+_SPREAD = {"similarity": 0.03}
 _PULL = 3.0
 
 
@@ -60,6 +54,7 @@ class Pair:
     sentence_lang: str
     supported: bool
     literal: bool
+    contradicted: bool
     features: NDArray[np.float64]
 
     @property
@@ -101,22 +96,24 @@ def strangers(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def measure(rows: Sequence[dict[str, Any]], embed: Embed) -> list[Pair]:
     """Return the pairs with their features."""
-    texts = sorted({t for row in rows for t in (*sentences(unwrap(row["passage"])), row["sentence"])})
-    vector = dict(zip(texts, await embed(texts), strict=True))
-    return [_pair(row, vector) for row in rows]
+    cached = EmbeddingCache(embed)
+    return [await _pair(row, cached) for row in rows]
 
 
-def _pair(row: dict[str, Any], vector: dict[str, NDArray[np.float32]]) -> Pair:
-    singles = np.stack([vector[text] for text in sentences(unwrap(row["passage"]))])
-    cosines = stretch_similarities(singles @ vector[row["sentence"]])
-    features = compute_features(analyse_sentence(row["sentence"]), analyse_passage(row["passage"]), cosines)
+async def _pair(row: dict[str, Any], embed: EmbeddingCache) -> Pair:
+    sentence, passage = analyse_text(row["sentence"]), analyse_passage(row["passage"])
+    match = (await match_passages(sentence, {1: passage}, embed))[1]
     literal = contains_literally(row["passage"], row["sentence"])
     languages = row["passage_lang"], row["sentence_lang"]
-    return Pair(row["id"], row.get("of", row["id"]), row["kind"], *languages, row["supported"], literal, features)
+    of, contradicted = row.get("of", row["id"]), contradicts(match)
+    features = compute_features(match)
+    return Pair(row["id"], of, row["kind"], *languages, row["supported"], literal, contradicted, features)
 
 
 def probability(pair: Pair, same: Weights = WEIGHTS_SAME, across: Weights = WEIGHTS_ACROSS) -> float:
     """Return how sure the model is of a pair."""
+    if pair.contradicted:
+        return 0.0
     return 1.0 if pair.literal else (across if pair.across else same).probability(pair.features)
 
 
@@ -206,7 +203,7 @@ def _print(found: dict[str, Any]) -> None:
                 f"{name:28}{r['true']:6.0f}{r['false']:6.0f}{r['true_shown']:12.1%}{r['false_shown']:12.1%}"
                 f"{r['precision']:11.1%}{r['f1']:7.3f}{r['accuracy']:10.1%}"
             )
-    print(f"\nthresholds: {found['thresholds']}, {found['seconds_a_pair'] * 1000:.2f} ms a pair without embedding")
+    print(f"\nthresholds: {found['thresholds']}, {found['seconds_a_pair'] * 1000:.2f} ms a pair")
 
 
 async def _main(arguments: argparse.Namespace) -> None:
@@ -215,10 +212,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     try:
         rows = read()
         rows += strangers(rows)
-        texts = sorted({t for row in rows for t in (*sentences(unwrap(row["passage"])), row["sentence"])})
-        vectors = dict(zip(texts, await embedder.embed_queries(texts), strict=True))
         began = time.perf_counter()
-        pairs = [_pair(row, vectors) for row in rows]
+        pairs = await measure(rows, embedder.embed_queries)
         seconds = (time.perf_counter() - began) / len(rows)
     finally:
         await embedder.close()

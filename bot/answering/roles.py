@@ -130,7 +130,7 @@ def repeats_question(text: str, question: str) -> bool:
     said, asked = claims(text), claims(question)
     return (
         said.words <= asked.words
-        and said.negations <= asked.negations
+        and said.negated <= asked.negated
         and all(map(asked.holds, said.names | said.identifiers))
         and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
         and not (figures(said.numbers) and not figures(asked.numbers))

@@ -15,7 +15,6 @@ from bot.answering.release import HOPELESS, Release, loops, plain
 from bot.answering.roles import Labels, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import Verdict
-from bot.answering.verification.verifier import FeatureVerifier
 
 GUIDE = (
     "A source is a table in kvasir.toml with a name and a kind.\n\n"
@@ -37,7 +36,7 @@ async def released(
         Passage(1, "docs", "g.md", "Guide", "Sources", None, GUIDE, datetime(2025, 1, 10, tzinfo=UTC)),
         Passage(2, "docs", "l.md", "L", "", None, room.leave, datetime(2026, 11, 2, tzinfo=UTC)),
     ]
-    verifier = verifier or FeatureVerifier(room.embed)
+    verifier = verifier or room.new_verifier()
     await verifier.prepare(passages)
     limits = Limits(answer_chars=5000, unsupported=unsupported)
     release = Release(passages, verifier, Numbering(), question=question, tongue="en", limits=limits)

@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
+Vector = NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Awaitable[Vector]]
 """Texts to unit vectors, shape ``(texts, dimensions)``: short texts that are compared with each other, so both sides
 are embedded alike."""
 
-_CACHED_TEXTS = 2048
-"""Vectors of 384 numbers take 3 MB."""
+_CACHED_TEXTS = 4096
+"""Vectors of 384 numbers take 6 MB."""
 
 
 class EmbeddingCache:
-    """An ``Embed`` that keeps the latest vectors: the passages of one answer are often those of the next."""
+    """Keeps the latest vectors; callers that want the same text at once share one embedding of it."""
 
     def __init__(self, embed: Embed, *, texts: int = _CACHED_TEXTS) -> None:
         self._embed = embed
         self._limit = texts
-        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._flights: dict[str, asyncio.Event] = {}
+        """The texts that are being embedded, with what is set when that ends."""
 
-    async def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the texts' vectors; embed those that are not in the cache."""
-        found = {text: self._vectors[text] for text in texts if text in self._vectors}
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        if missing:
-            rows = await self._embed(missing)
-            found |= {text: row.copy() for text, row in zip(missing, rows, strict=True)}  # a view would keep them all
-        for text in texts:
-            self._vectors[text] = found[text]
-            self._vectors.move_to_end(text)
+    async def __call__(self, texts: Sequence[str]) -> Mapping[str, Vector]:
+        """Return the vector of each text.
+
+        Raises:
+            KnowledgeError: the embedder failed.
+
+        """
+        found: dict[str, Vector] = {}
+        while missing := [text for text in dict.fromkeys(texts) if text not in found]:
+            if cached := [text for text in missing if text in self._vectors]:
+                found |= {text: self._vectors[text] for text in cached}
+                for text in cached:
+                    self._vectors.move_to_end(text)
+            elif free := [text for text in missing if text not in self._flights]:
+                found |= await self._fly(free)
+            else:
+                await self._flights[missing[0]].wait()
+        return found
+
+    async def _fly(self, texts: Sequence[str]) -> dict[str, Vector]:
+        """Embed texts that nobody else is embedding; if it fails, whoever waits for one of them tries again."""
+        landed = asyncio.Event()
+        self._flights |= dict.fromkeys(texts, landed)
+        try:
+            rows = await self._embed(texts)
+        finally:
+            for text in texts:
+                del self._flights[text]
+            landed.set()
+        # A view of the rows would keep all of them.
+        found = {text: row.copy() for text, row in zip(texts, rows, strict=True)}
+        self._vectors |= found
         while len(self._vectors) > self._limit:
             self._vectors.popitem(last=False)
-        return np.stack([found[text] for text in texts]) if texts else np.empty((0, 0), np.float32)
+        return found

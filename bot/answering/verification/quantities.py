@@ -107,6 +107,10 @@ _DATES = tuple(
         r"(?P<year>\d{4})年",
     )
 )
+_WEEKDAYS = _numbered("mon|一 tues|二 wednes|三 thurs|四 fri|五 satur|六 sun|日|天", 1)
+_WEEKDAY = re.compile(
+    r"\b(?P<en>mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:星期|周|礼拜)(?P<zh>[一二三四五六日天])"
+)
 _DAY_OF_MONTH = re.compile(r"(?<=月)(?P<n>\d{1,2})[日号]")
 _CLOCK = re.compile(
     r"(?P<before>凌晨|早上|上午|中午|下午|傍晚|晚上|夜里)?\s*(?:"
@@ -185,6 +189,11 @@ def mentions(text: str) -> tuple[Mention, ...]:
     return tuple(sorted(found, key=lambda mention: mention.start))
 
 
+def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:
+    """Return whether a number can mean the same as any of the others."""
+    return any(mention.meets(other) for other in others)
+
+
 def figures(found: Iterable[Mention]) -> list[Mention]:
     """Return the numbers that are figures by themselves, without "a month"."""
     return [mention for mention in found if not mention.each]
@@ -252,6 +261,10 @@ def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
         yield Quantity(year * 10000 + number * 100 + day, "day-of-year")
     if year:
         yield Quantity(year * 100 + number, "month-of-year")
+
+
+def _weekday(match: re.Match[str]) -> Iterator[Mention]:
+    yield _mention(match, Quantity(_WEEKDAYS[match["en"] or match["zh"]], "weekday"))
 
 
 def _clock(match: re.Match[str]) -> Iterator[Mention]:
@@ -338,6 +351,7 @@ def _chinese(written: str) -> float:
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
     (_PHONE, _phone),
     *((pattern, _date) for pattern in _DATES),
+    (_WEEKDAY, _weekday),
     (_DAY_OF_MONTH, _plainly("ordinal")),
     (_CLOCK, _clock),
     (_PERCENT_ZH, _plainly("%")),

@@ -1,4 +1,4 @@
-"""The verifier that decides by features whether a passage supports a sentence.
+"""The verifier that decides by features, and by a judge where they leave a sentence undecided.
 
 A logistic model over ``features.FEATURES`` decides, one for a sentence and a passage in the same language and one
 across languages, where words cannot be compared.
@@ -6,86 +6,73 @@ across languages, where words cannot be compared.
 
 from __future__ import annotations
 
-import asyncio
 import functools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
-from bot.answering.sentences import sentences, unwrap
+from bot.answering.verification.conflicts import contradicts
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import compute_features
 from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
+from bot.answering.verification.matching import Match, join_matches, match_passages, rank_passages, shares_words
+from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame
 from bot.answering.verification.passages import (
     AnalysedPassage,
-    AnalysedSentence,
+    AnalysedText,
     analyse_passage,
-    analyse_sentence,
+    analyse_text,
     contains_literally,
-    stretch_similarities,
 )
 from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
 
 _CANDIDATES = 3
+_UNDECIDED = 2.0
+"""The judge is asked about sentences whose logit is this near to the threshold's."""
+_LARGEST_LOGIT = 12.0
 
 
 def feature_verifiers(embed: Embed) -> NewVerifier:
     """Return what makes the verifier of each answer; all of them share one cache of vectors."""
-    cached = EmbeddingCache(embed)
-    return functools.partial(FeatureVerifier, cached)
+    return functools.partial(FeatureVerifier, EmbeddingCache(embed))
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A passage whose sentences are embedded."""
+class _Finding:
+    """What the features say of a sentence and one or two passages."""
 
-    n: int
-    text: str
-    analysed: AnalysedPassage
-    vectors: NDArray[np.float32]
-    """Of its sentences, shape ``(sentences, dimensions)``."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Score:
-    """How well a passage supports a sentence."""
-
+    passages: tuple[int, ...]
+    match: Match
+    contradicted: bool
+    margin: float
+    """The logit above the threshold's."""
     probability: float
-    threshold: float
 
     @property
-    def ratio(self) -> float:
-        """Return the probability over its threshold: 1 and more is enough."""
-        return self.probability / self.threshold
+    def supported(self) -> bool:
+        """Whether the features support the sentence."""
+        return self.margin >= 0 and not self.contradicted
 
 
 class FeatureVerifier:
     """An ``AnswerVerifier`` that compares each sentence of an answer with the passages."""
 
-    def __init__(self, embed: Embed, judge: Judge | None = None) -> None:
+    def __init__(self, embed: EmbeddingCache, judge: Judge | None = None) -> None:
         self._embed = embed
         self._judge = judge
-        self._prepared: tuple[_Prepared, ...] = ()
+        self._passages: dict[int, AnalysedPassage] = {}
+        self._question = analyse_text("")
+        self._subject = ""
 
-    async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:  # noqa: ARG002
-        """Analyse the passages and embed their sentences.
-
-        Raises:
-            KnowledgeError: the embedder failed.
-
-        """
-        texts = [sentences(unwrap(passage.text)) for passage in passages]
-        vectors = await self._embed([text for found in texts for text in found])
-        analysed = await asyncio.to_thread(_analyse, passages)
-        prepared, start = [], 0
-        for passage, found, of in zip(passages, texts, analysed, strict=True):
-            if found:
-                prepared.append(_Prepared(passage.n, passage.text, of, vectors[start : start + len(found)]))
-            start += len(found)
-        self._prepared = tuple(prepared)
+    async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
+        """Split the passages into sentences and words; nothing is embedded before a sentence asks for it."""
+        self._question, self._subject = analyse_text(question), find_subject(question)
+        self._passages = {passage.n: _analyse(passage) for passage in passages}
 
     async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
         """Return the verdict on a sentence; the passages in ``cited`` are always compared with it.
@@ -94,21 +81,18 @@ class FeatureVerifier:
             KnowledgeError: the embedder failed.
 
         """
-        literal = tuple(one.n for one in self._prepared if contains_literally(one.text, sentence))
+        claim, subject = strip_frame(sentence), self._subject
+        self._subject = find_subject(claim) or subject
+        if not claim:
+            return Verdict("unsupported")
+        literal = tuple(n for n, passage in self._passages.items() if contains_literally(passage.text, claim))
         if literal:
-            return Verdict("supported", _prefer(literal, cited)[:1], score=1.0)
-        vector = (await self._embed([sentence]))[0]
-        analysed = analyse_sentence(sentence)
-        scores = {
-            one.n: _score(analysed, one.analysed, stretch_similarities(one.vectors @ vector))
-            for one in self._candidates(vector, cited)
-        }
-        enough = sorted((n for n, score in scores.items() if score.ratio >= 1.0), key=lambda n: -scores[n].ratio)
-        if enough:
-            return Verdict("supported", _prefer(enough, cited), score=scores[enough[0]].probability)
-        together = self._verify_together(analysed, vector, cited)
-        best = max((score.probability for score in scores.values()), default=0.0)
-        return together if together.kind == "supported" else Verdict("unsupported", score=max(best, together.score))
+            return Verdict("supported", _prefer(literal, cited)[:1], await self._contradicting(claim, literal), 1.0)
+        findings = await self._find(claim, cited)
+        verdict = _decide(findings, cited)
+        if self._judge is None or not findings or verdict.kind == "contradicted":
+            return verdict
+        return await self._ask(self._judge, resolve_pronoun(claim, subject), findings, verdict, cited)
 
     async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
         """Return the similarity of a text to each sentence of each passage, by the passage's number.
@@ -117,43 +101,77 @@ class FeatureVerifier:
             KnowledgeError: the embedder failed.
 
         """
-        found = {passage.n: sentences(unwrap(passage.text)) for passage in passages}
-        vector, *rest = await self._embed([text, *(sentence for each in found.values() for sentence in each)])
-        rows = iter(rest)
-        return {n: np.array([next(rows) @ vector for _ in each], np.float32) for n, each in found.items() if each}
+        found = {passage.n: _analyse(passage).sentences for passage in passages}
+        vectors = await self._embed([text, *(sentence for each in found.values() for sentence in each)])
+        return {n: np.array([vectors[one] @ vectors[text] for one in each]) for n, each in found.items() if each}
 
-    def _candidates(self, vector: NDArray[np.float32], cited: Collection[int]) -> list[_Prepared]:
-        """Return the passages that the model named and the most similar others."""
-        by_similarity = sorted(self._prepared, key=lambda one: -float((one.vectors @ vector).max()))
-        return [one for rank, one in enumerate(by_similarity) if rank < _CANDIDATES or one.n in cited]
+    async def _find(self, claim: str, cited: Collection[int]) -> list[_Finding]:
+        """Return what the features say of each candidate and of the best pair, the best first."""
+        sentence = analyse_text(claim)
+        ranked = rank_passages(sentence, self._passages)
+        candidates = {n: self._passages[n] for rank, n in enumerate(ranked) if rank < _CANDIDATES or n in cited}
+        matches = await match_passages(sentence, candidates, self._embed)
+        findings = [_assess((n,), match, self._question) for n, match in matches.items()]
+        if not any(finding.supported or finding.contradicted for finding in findings):
+            findings += [
+                _assess((n, m), join_matches(matches[n], matches[m]), self._question)
+                for n, m in combinations(matches, 2)
+            ]
+        return sorted(findings, key=lambda finding: -finding.margin)
 
-    def _verify_together(
-        self, sentence: AnalysedSentence, vector: NDArray[np.float32], cited: Collection[int]
+    async def _contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:
+        """Return the other passages that contradict a claim which these contain word for word."""
+        sentence = analyse_text(claim)
+        others = {n: p for n, p in self._passages.items() if n not in supporting and shares_words(sentence, p)}
+        matches = await match_passages(sentence, others, self._embed)
+        return tuple(n for n, match in matches.items() if contradicts(match))
+
+    async def _ask(
+        self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict, cited: Collection[int]
     ) -> Verdict:
-        """Return the verdict of several cited passages taken together."""
-        named = [one for one in self._prepared if one.n in cited][:3]
-        if len(named) < 2:  # noqa: PLR2004 - several
-            return Verdict("unsupported")
-        merged = named[0].analysed
-        for other in named[1:]:
-            merged = merged + other.analysed
-        similarities = np.concatenate([stretch_similarities(one.vectors @ vector) for one in named])
-        score = _score(sentence, merged, similarities)
-        if score.ratio < 1.0:
-            return Verdict("unsupported", score=score.probability)
-        return Verdict("supported", tuple(one.n for one in named), score=score.probability)
+        """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
+        best = next((finding for finding in findings if not finding.contradicted), None)
+        if best is None or abs(best.margin) > _UNDECIDED:
+            return verdict
+        passages = verdict.passages or tuple(n for n in cited if n in self._passages)[:3] or best.passages
+        stated = await judge.judge(claim, passages)
+        if stated is None:
+            return verdict
+        total = judge.features_weight * best.margin + _logit(stated)
+        score = 1.0 / (1.0 + math.exp(-total))
+        if total < 0:
+            return Verdict("unsupported", score=score)
+        return Verdict("supported", passages, verdict.against, score)
 
 
-def _analyse(passages: Sequence[Passage]) -> list[AnalysedPassage]:
-    return [
-        analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
-        for passage in passages
-    ]
+def _analyse(passage: Passage) -> AnalysedPassage:
+    return analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
 
 
-def _score(sentence: AnalysedSentence, passage: AnalysedPassage, similarities: NDArray[np.float32]) -> _Score:
-    weights = WEIGHTS_ACROSS if sentence.chinese != passage.chinese else WEIGHTS_SAME
-    return _Score(weights.probability(compute_features(sentence, passage, similarities)), weights.threshold)
+def _assess(passages: tuple[int, ...], match: Match, question: AnalysedText) -> _Finding:
+    weights = WEIGHTS_ACROSS if match.across else WEIGHTS_SAME
+    probability = weights.probability(compute_features(match, question))
+    margin = _logit(probability) - _logit(weights.threshold)
+    return _Finding(passages, match, contradicts(match), margin, probability)
+
+
+def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
+    """Return the features' verdict; ``findings`` has the best first."""
+    against = tuple(n for finding in findings if finding.contradicted for n in finding.passages)
+    supporting = [finding for finding in findings if finding.supported]
+    if supporting:
+        score = supporting[0].probability
+        if len(supporting[0].passages) > 1:
+            return Verdict("supported", supporting[0].passages, against, score)
+        return Verdict("supported", _prefer([finding.passages[0] for finding in supporting], cited), against, score)
+    if against:
+        return Verdict("contradicted", against=against)
+    return Verdict("unsupported", score=max((finding.probability for finding in findings), default=0.0))
+
+
+def _logit(probability: float) -> float:
+    bounded = min(max(probability, 1e-9), 1.0 - 1e-9)
+    return max(-_LARGEST_LOGIT, min(_LARGEST_LOGIT, math.log(bounded / (1.0 - bounded))))
 
 
 def _prefer(found: Sequence[int], cited: Collection[int]) -> tuple[int, ...]:

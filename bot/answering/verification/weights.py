@@ -1,7 +1,6 @@
 """The fitted weights: what ``scripts/eval_support.py --fit`` printed, with thresholds chosen from its curve.
 
-The fit uses half of the pairs in ``tests/data/support_pairs.jsonl`` and keeps each weight on its side of zero: no
-similarity counts against a sentence and no contradiction for it.
+The fit keeps each weight on its side of zero: no similarity counts against a sentence and no contradiction for it.
 """
 
 from __future__ import annotations
@@ -24,68 +23,42 @@ class Weights:
     """The probability from which a sentence counts as supported."""
 
     def probability(self, features: NDArray[np.float64]) -> float:
-        """Return the probability that the passage bears the sentence out."""
+        """Return the probability that the passage supports the sentence."""
         total = self.bias + float(features @ np.array([self.of[name] for name in FEATURES]))
         return float(1.0 / (1.0 + np.exp(-total)))
 
 
 WEIGHTS_SAME = Weights(
-    -28.65,
+    -47.593,
     {
-        "cosine": 31.456,
-        "overlap": 2.59,
-        "shared_names": 1.157,
-        "number": -4.835,
-        "identifier": -3.589,
-        "name": -2.37,
-        "rival": -2.912,
-        "stranger": -2.201,
-        "elsewhere": -1.78,
-        "binding": -1.913,
-        "binding_wide": -3.358,
-        "denied": -1.896,
-        "undenied": -1.582,
-        "negation": -0.732,
-        "new_negation": -1.773,
-        "side": -2.57,
-        "new_side": -1.659,
-        "scope": -2.204,
-        "rate": -2.014,
-        "each": -2.315,
-        "order": -1.264,
-        "swapped": -5.175,
-        "substituted": -0.783,
-        "count": -2.0,
+        "similarity": 53.956,
+        "overlap": 0.0,
+        "coverage": 0.0,
+        "number": -4.944,
+        "identifier": -3.473,
+        "name": -2.613,
+        "binding": -1.749,
+        "denial": -2.546,
+        "negation": -1.126,
+        "side": -2.896,
+        "swapped": -2.141,
     },
-    0.65,
+    0.45,
 )
 WEIGHTS_ACROSS = Weights(
-    -25.557,
+    -48.17,
     {
-        "cosine": 29.295,
-        "overlap": 2.498,
-        "shared_names": 0.762,
-        "number": -4.187,
-        "identifier": -3.505,
-        "name": -0.705,
-        "rival": -2.382,
-        "stranger": -0.563,
-        "elsewhere": -0.7,
-        "binding": -0.708,
-        "binding_wide": -1.538,
-        "denied": -1.2,
-        "undenied": -1.2,
-        "negation": -2.594,
-        "new_negation": -1.429,
-        "side": -0.148,
-        "new_side": -0.147,
-        "scope": -2.082,
-        "rate": -2.008,
-        "each": -1.501,
-        "order": -1.5,
-        "swapped": -5.0,
-        "substituted": -2.0,
-        "count": -2.0,
+        "similarity": 57.348,
+        "overlap": 0.674,
+        "coverage": 0.674,
+        "number": -4.211,
+        "identifier": -3.211,
+        "name": -0.963,
+        "binding": -1.5,
+        "denial": -1.5,
+        "negation": -2.408,
+        "side": 0.0,
+        "swapped": -1.5,
     },
-    0.7,
+    0.5,
 )
