@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
-from bot.answering.events import AnswerEvent, Exchange, Notice, Question, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Exchange, Notice, Passage, Question, Sources, Text, Thinking
 from bot.questions import Asked, Key
 from tests.slack.room import PASSAGE, Bot, Held, finished, saying, shown
 from tests.slack_sandbox import BOT_USER, TEAM_ID
@@ -236,6 +237,31 @@ async def test_thoughts_are_not_shown_and_notices_are(bot: Bot) -> None:
     text = shown(message)
     assert text.index("still loading") < text.index("Add it") < text.index("cut short")
     assert "musings" not in text
+
+
+async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked_on_without_them(bot: Bot) -> None:
+    """The passage that is looked at second is named first: it is [1] in the text, its link and the list of sources."""
+    leave = Passage(1, "docs", "leave.md", "Leave", "", "https://kb.example/leave", "25 days.")
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Sources((leave, replace(PASSAGE, n=2)))
+        yield Text("Add it to the file. [1]", (PASSAGE,))
+        yield Text(" Bob decides. ⚠\n\n| days |\n|---|\n| 25 [2] |", (replace(leave, n=2),))
+        yield Notice("⚠ stands behind what no passage supports.")
+        yield finished(PASSAGE, replace(leave, n=2))
+
+    bot.answerer.script = script
+    ts = await bot.ask()
+    message = await bot.answer(ts, "Add it")
+    text = shown(message)
+    assert "Add it to the file. [\\[1\\]](https://kb.example/sources) Bob decides. ⚠" in text
+    assert "| 25 [\\[2\\]](https://kb.example/leave) |" in text
+    assert text.index("<https://kb.example/sources|[1]") < text.index("<https://kb.example/leave|[2]")
+    assert "⚠ stands behind what no passage supports." in text
+    await bot.ask("@Kvasir and then?", thread_ts=ts)
+    await bot.settled()
+    (said,) = bot.answerer.asked[1].history
+    assert said.answer == "Add it to the file. Bob decides.\n\n| days |\n|---|\n| 25 |"
 
 
 async def test_nobody_is_pinged(bot: Bot) -> None:
