@@ -1,7 +1,7 @@
 """The prefix cache: how much of a prompt the engine has read before, in follow-ups and over the same passages.
 
 The real search over our own documentation, the real answering room and the real SGLang on this machine's CPU; only the
-engine's status is made to say that it is no stand-in, so that prompts are those that an R1 gets, and answers are cut
+engine's status is made to say that it is no small model, so that prompts are those that an R1 gets, and answers are cut
 after a few tokens, because prompts are what is measured. A share is ``cached_tokens`` / ``prompt_tokens`` as SGLang
 reports them, each summed over all questions of a kind; the first question of a conversation is not counted, nor is one
 that the documents do not answer, because no engine reads it. With ``--counted`` there is no engine: prompts are framed
@@ -87,7 +87,7 @@ class Watched:
         return self.engine.context_tokens
 
     def status(self) -> Status:
-        """Return the engine's own, as no stand-in's."""
+        """Return the engine's own, as no small model's."""
         return replace(self.engine.status(), small_model=False)
 
     def count_tokens(self, text: str) -> int:

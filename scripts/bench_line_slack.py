@@ -1,7 +1,7 @@
 """Many questions at once through Slack: each is answered or told why not, once, whoever asks.
 
 The workspace of this machine with as many people as are wanted, the bot as `kvasir run` starts it, this repository's
-documentation and the engine that this machine runs (the stand-in without a GPU). Every person posts an equal part, all
+documentation and the engine that this machine runs (the small model without a GPU). Every person posts an equal part, all
 at the same moment, each question a thread of its own. Prints a JSON object: how many got an answer of the engine, how
 many something else and in which words it began, how many got none or several, and after how long.
 

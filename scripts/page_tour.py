@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 ANSWER_MS = 120_000
-"""A stand-in on a busy CPU takes its time."""
+"""A small model on a busy CPU takes its time."""
 
 
 class Tour:
