@@ -16,7 +16,7 @@ from engine.ladder import MOST_FALLS, Fall, NoRungLeft, Rung, Step, as_run, fail
 from engine.rungs import applied, lighter, machine_key, rung_of
 
 GPU = Rung("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
-CPU = Rung("stand-in", "cpu", 8192, 0.3, running_requests=8, total_tokens=200_000)
+CPU = Rung("small", "cpu", 8192, 0.3, running_requests=8, total_tokens=200_000)
 LOWER = (replace(GPU, weights="32B in fp8"), replace(GPU, weights="14B in bf16"))
 
 
