@@ -1,6 +1,6 @@
 """Two hundred questions at once on one engine: all answered or told, in a fair order, in flat memory.
 
-``scripts/bench_line.py [--questions 200] [--people 20]`` starts the engine that this machine runs (the small model without
+``scripts/bench_line.py [--questions 200] [--people 20]`` starts this machine's engine (a small model without
 a GPU), asks so many questions at once, each person's an equal part but for one who asks a quarter of all, every tenth
 question one that may have a long answer, and prints a JSON object: how many were answered and how many were told that
 it would be too long, and in which words, when, how far the first promise was off, and what Python's process held

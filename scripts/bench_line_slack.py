@@ -1,13 +1,9 @@
 """Many questions at once through Slack: each is answered or told why not, once, whoever asks.
 
 The workspace of this machine with as many people as are wanted, the bot as `kvasir run` starts it, this repository's
-documentation and the engine that this machine runs (the small model without a GPU). Every person posts an equal part, all
-at the same moment, each question a thread of its own. Prints a JSON object: how many got an answer of the engine, how
+documentation and the engine of this machine (a small model without a GPU). Every person posts an equal part, all at the
+same moment, each question a thread of its own. Prints a JSON object: how many got an answer of the engine, how
 many something else and in which words it began, how many got none or several, and after how long.
-
-With `--times` the same bot is asked so many times, a round after the other: what grows in the first alone is caches.
-
-    scripts/bench_line_slack.py [--questions 60] [--people 20] [--deadline-s 600] [--times 1]
 """
 
 from __future__ import annotations
