@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +194,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             journal=journal if _has_slack(settings) else None,
             adding=_adding(settings, library),
             pages=_adding_pages(settings, library),
+            passage=shelf.passage,
             access=settings.access,
             channels=settings.channels,
             thinking=settings.thinking,
@@ -310,6 +311,11 @@ class Shelf:
         if self._workspace is None or hit.url is None or not hit.url.startswith("file:"):
             return hit
         return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
+
+    async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
+        """Return a whole passage as it is now, with a link that a person can open; None where it is gone."""
+        found = await self.library.passage(chunks, readers)
+        return None if found is None else self._reachable(found)
 
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None

@@ -16,6 +16,7 @@ from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSo
 from knowledge.interfaces import (
     EVERYONE,
     Embedder,
+    Hit,
     Live,
     Matrix,
     Scope,
@@ -132,6 +133,15 @@ class Library:
         """
         rows = await (await self._documents.searched()).manifest.current(chunks, self._keys())
         return frozenset(row.id for row in rows if may_see(frozenset(readers), decode_readers(row.readers)))
+
+    async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
+        """Return what is current of ``Hit.chunks`` and may be read by every reader; None where nothing is left.
+
+        Raises:
+            StoreError, ManifestError: that part failed.
+
+        """
+        return await self._documents.passage(chunks, readers)
 
     def _scope(self, asked: Query, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
         """Return where to look: within what the caller allows, what the question's filters leave."""

@@ -35,6 +35,7 @@ from bot.slack.listeners import Desk
 from bot.slack.looking import Looking
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
 from bot.slack.page_desk import PageDesk
+from bot.slack.passages import FindPassage, PassageDesk
 from bot.slack.settings import SlackSettings
 from bot.slack.sheet import Abilities
 from bot.slack.socket_mode import SocketRunner
@@ -68,6 +69,8 @@ class SlackDeps:
     """What keeps the files that owners send."""
     pages: AddingPages | None = None
     """What keeps the pages of the web that owners add."""
+    passage: FindPassage | None = None
+    """What returns whole passages, by their chunks."""
     access: Access = field(default_factory=Access)
     """Who may manage the knowledge."""
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -230,6 +233,7 @@ async def slack_app(
     """
     turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels, web=deps.web)
     abilities = abilities or Abilities()
+    abilities.shows_passages = deps.passage is not None
     abilities.adds_pages = deps.pages is not None and bool(deps.access.owners)
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(_session())
@@ -278,6 +282,7 @@ async def slack_app(
             on_removed=doubts.suspect,
             answer_in_shared=answer_in_shared,
             pages=PageDesk(deps.pages, deps.access, calls) if deps.pages is not None else None,
+            passages=PassageDesk(deps.passage, calls) if deps.passage is not None else None,
             journal=deps.journal,
         )
         bolt = build_app(settings, client, identity, desk)

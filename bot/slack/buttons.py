@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,11 @@ LOOK = "kvasir:look"
 ADD = "kvasir:add-page"
 """What the action of a button begins with that adds a page; its value is the page's address."""
 
+SHOW = "kvasir:show-passage"
+"""What the action of a button begins with that shows a whole passage; its value is the passage's chunks."""
+
 _VALUE = 2_000
+"""Characters that Slack takes."""
 _HOST = 52
 """Characters of a host in a button's text, of which Slack takes 75."""
 _ADDS = 4
@@ -47,6 +51,22 @@ class Pressed:
             thread_ts=str(message.get("thread_ts") or ts),
             value=str(action.get("value") or ""),
         )
+
+
+def shows(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
+    """Return a button for each document's passage of which an answer shows an extract."""
+    extracted = finished.extracted if finished is not None else ()
+    return [_show(one.n, one.chunks, chinese=chinese) for one in extracted if one.chunks]
+
+
+def _show(n: int, chunks: Sequence[str], *, chinese: bool) -> dict[str, Any]:
+    value = ",".join(chunks)
+    return {
+        "type": "button",
+        "action_id": f"{SHOW}:{n}",
+        "text": {"type": "plain_text", "text": f"显示原文 [{n}]" if chinese else f"Show passage [{n}]"},
+        "value": value if len(value) <= _VALUE else value[:_VALUE].rpartition(",")[0],
+    }
 
 
 def offered(finished: Finished | None) -> bool:

@@ -20,7 +20,7 @@ from bot.journal import Journal
 from bot.ledger_database import LedgerError
 from bot.questions import Key
 from bot.slack import render, words
-from bot.slack.buttons import ADD, LOOK, Pressed
+from bot.slack.buttons import ADD, LOOK, SHOW, Pressed
 from bot.slack.calls import Calls
 from bot.slack.command import COMMAND, THINK
 from bot.slack.errors import SlackError, SlackMissingScope
@@ -30,9 +30,11 @@ from bot.slack.kb import APPROVE, Kb, Typed
 from bot.slack.looking import Looking
 from bot.slack.news import read_news
 from bot.slack.page_desk import PageDesk
+from bot.slack.passages import PassageDesk
 from bot.slack.tasks import Tasks
 from bot.slack.think import Think
 from bot.slack.turns import Turns
+from knowledge.errors import KnowledgeError
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +62,8 @@ class Desk:
     """Whether questions from this workspace are answered in channels that another company reads too."""
     pages: PageDesk | None = None
     """What adds pages of the web, where owners may."""
+    passages: PassageDesk | None = None
+    """What shows whole passages."""
     journal: Journal | None = None
     """Where what is said in public channels is noted, if they are a source."""
     _told: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -161,17 +165,15 @@ class Desk:
             self.tasks.start(self.kb.approve(Typed.pressed(body, action)), "approve")
         elif action.get("action_id") == LOOK:
             self.tasks.start(self._look(Pressed.of(body, action)), "look")
+        elif str(action.get("action_id")).startswith(SHOW) and self.passages is not None:
+            self.tasks.start(self._show(Pressed.of(body, action), self.passages), "show passage")
         elif str(action.get("action_id")).startswith(ADD) and self.pages is not None:
             self.tasks.start(self.pages.add(Pressed.of(body, action)), "add page")
 
     async def _look(self, pressed: Pressed) -> None:
         """Have a question answered anew, with the web; who may not, or is late, is told so."""
-        if pressed.user_team not in {"", self.me.team}:
-            return  # another company's people are not answered from ours
         try:
-            if not self.answer_in_shared and await self._is_shared(pressed.channel):
-                both = f"{_SHARED.english}\n{_SHARED.chinese}"
-                await self._ephemeral(pressed.channel, pressed.user, both, pressed.thread_ts)
+            if not await self._may_answer(pressed):
                 return
             begun = await self.looking.again(pressed)
         except (LedgerError, SlackError) as error:
@@ -181,6 +183,29 @@ class Desk:
             told = words.LOOKED_ALREADY if begun is False else words.QUESTION_GONE
             text = f"{told.english}\n{told.chinese}"
             await self._ephemeral(pressed.channel, pressed.user, text, pressed.thread_ts)
+
+    async def _show(self, pressed: Pressed, passages: PassageDesk) -> None:
+        """Show a whole passage to the person who pressed its button, where answers are given."""
+        try:
+            if await self._may_answer(pressed):
+                await passages.show(pressed)
+        except (KnowledgeError, SlackError) as error:
+            await self._ephemeral(pressed.channel, pressed.user, render.escape(self.apology(error)), pressed.thread_ts)
+
+    async def _may_answer(self, pressed: Pressed) -> bool:
+        """Tell whether the person who pressed a button is answered there; say so where the channel is the reason.
+
+        Raises:
+            SlackError: Slack cannot be asked.
+
+        """
+        if pressed.user_team not in {"", self.me.team}:
+            return False  # another company's people are not answered from ours
+        if self.answer_in_shared or not await self._is_shared(pressed.channel):
+            return True
+        both = f"{_SHARED.english}\n{_SHARED.chinese}"
+        await self._ephemeral(pressed.channel, pressed.user, both, pressed.thread_ts)
+        return False
 
     async def _is_shared(self, channel: str) -> bool:
         """Tell whether another company reads a channel by now: unlike a message, a press does not say so.

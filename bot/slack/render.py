@@ -284,11 +284,16 @@ def _older(seen: datetime | None, newest: datetime | None, now: datetime, *, chi
 
 
 def _source_line(passage: Passage) -> str:
-    path = " › ".join(part for part in (passage.title or passage.document, passage.heading) if part)
+    return linked_path(passage.title or passage.document, passage.heading, passage.url, before=f"[{passage.n}] ")
+
+
+def linked_path(title: str, heading: str, url: str | None, *, before: str = "") -> str:
+    """Return where a passage stands, as mrkdwn: a link where a person can open it."""
+    path = " › ".join(part for part in (title, heading) if part)
     name = path if len(path) <= _TITLE_LIMIT else path[: _TITLE_LIMIT - 1] + "…"
-    shown = f"[{passage.n}] {escape(name)}"
-    url = link_target(passage.url) if passage.url else ""
-    return f"<{url}|{shown}>" if _is_web(url) and len(url) < CONTEXT_LIMIT // 4 else shown
+    shown = f"{before}{escape(name)}"
+    target = link_target(url) if url else ""
+    return f"<{target}|{shown}>" if _is_web(target) and len(target) < CONTEXT_LIMIT // 4 else shown
 
 
 def context(text: str) -> dict[str, object]:

@@ -192,7 +192,8 @@ class Reply:
         looked_at = self._passages if done is not None and done.route == "engine" else ()
         footer = render.sources_footer(done.cited if done is not None else (), looked_at, chinese=self.chinese)
         tail: list[Block] = [render.context(text) for text in (footer, "\n".join(self._notices)) if text]
-        pressed = buttons.adds(done, chinese=self.chinese) if self._abilities.adds_pages else []
+        pressed = buttons.shows(done, chinese=self.chinese) if self._abilities.shows_passages else []
+        pressed += buttons.adds(done, chinese=self.chinese) if self._abilities.adds_pages else []
         if self.failure is None and buttons.offered(done):
             pressed.append(buttons.look(self._place.question_ts, chinese=self.chinese))
         return [*tail, {"type": "actions", "elements": pressed}] if pressed else tail

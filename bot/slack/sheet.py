@@ -58,6 +58,8 @@ class Abilities:
     """``agents.sessions.setStatus``."""
     statuses: bool = True
     """``assistant.threads.setStatus``."""
+    shows_passages: bool = False
+    """Whether whole passages can be shown."""
     adds_pages: bool = False
     """Whether owners may add pages of the web."""
     stream_age_s: float = STREAM_AGE_S

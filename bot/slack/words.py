@@ -64,6 +64,11 @@ LOOKED_ALREADY = Words(
 )
 QUESTION_GONE = Words("The question is gone, so I cannot answer it anew.", "原来的问题已不存在，无法重新回答。")
 
+PASSAGE_GONE = Words(
+    "This passage is gone: its document has changed or was deleted. Ask again to see what it says now.",
+    "这段原文已不存在：文档已更改或删除。请再问一次，查看现在的内容。",
+)
+
 # ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────
 
 KEPT = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Current, Embedder, Scope
-from knowledge.search.hybrid import HybridSearch, Seen
+from knowledge.interfaces import Current, Embedder, Hit, Scope
+from knowledge.search.hybrid import HybridSearch, Seen, may_see
+from knowledge.search.passages import readable
 from knowledge.search.weights import Weigh
 from knowledge.sync.indexes import Indexes, OpenIndex
 from knowledge.sync.records import CurrentRow, decode_readers
@@ -44,6 +45,36 @@ class Documents:
                 if await self.searched() is index:
                     return seen
             # A switch dropped the index in mid-search: what it held is in the new one.
+
+    async def passage(self, chunks: Sequence[str], readers: Collection[str]) -> Hit | None:
+        """Return what is current of some chunks of one document and may be read by every reader, as one passage.
+
+        Raises:
+            StoreError, ManifestError: that part failed.
+
+        """
+        index = await self.searched()
+        rows = await index.manifest.current(chunks, self._weigh)
+        listed = {row.id: _current(row, self._weigh[row.source](row.document)) for row in rows}
+        allowed = [id_ for id_ in chunks if id_ in listed and may_see(frozenset(readers), listed[id_].readers)]
+        found = {row.chunk.id: row.chunk for row in await index.store.rows(allowed)}
+        parts = [found[id_] for id_ in allowed if id_ in found]
+        if not parts:
+            return None
+        first, current = parts[0], listed[parts[0].id]
+        return Hit(
+            first.id,
+            current.source_name,
+            first.document,
+            first.title,
+            first.heading,
+            first.url,
+            readable(first, parts),
+            score=1.0,
+            confidence=1.0,
+            synced_at=current.synced_at,
+            chunks=tuple(part.id for part in parts),
+        )
 
     async def searched(self) -> OpenIndex:
         """Return the index to search, after a switch of another process the new one."""

@@ -81,6 +81,22 @@ async def test_what_was_found_is_asked_after(bench: Bench, handbook: Any) -> Non
         assert await library.still(chunks, {"U1"}) < chunks
 
 
+async def test_a_passage_is_returned_as_it_is_now_to_those_who_may_read_it(bench: Bench, handbook: Any) -> None:
+    handbook.readers = frozenset({"U1", "U2"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        hit = (await library.search("holiday", readers={"U1"})).hits[0]
+        found = await library.passage(hit.chunks, {"U1", "U2"})
+        assert found is not None
+        assert (found.source, found.document, found.url) == (hit.source, hit.document, hit.url)
+        assert found.text in {hit.around, hit.text}
+        assert await library.passage(hit.chunks) is None
+        assert await library.passage([*hit.chunks, "never"], {"U3"}) is None
+        handbook.put(hit.document, "Thirty-one days of holiday a year.")
+        await library.refresh()
+        assert await library.passage(hit.chunks, {"U1"}) is None
+
+
 async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()

@@ -1,0 +1,89 @@
+"""The button "Show passage": the whole passage of an extract, as it is now, for the person who presses it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
+from knowledge.errors import StoreError
+from knowledge.interfaces import Hit
+from tests.slack.room import PASSAGE, Bot, bot_in, house, shown
+from tests.slack_sandbox import sandbox
+
+EXTRACTED = replace(PASSAGE, chunks=("c1", "c2"))
+WEB = replace(PASSAGE, n=2, chunks=())
+WHOLE = Hit(
+    "c1", "docs", "sources.md", "Adding a source", "kvasir.toml", "https://kb.example/sources",
+    "| kind | limit |\n| --- | --- |\n| hotel | 120 |\n\n<!channel>\n\n```toml\n[[source]]",
+    1.0, 1.0, datetime.now(UTC),
+)  # fmt: skip
+
+
+async def with_extract(_question: Question) -> AsyncGenerator[AnswerEvent]:
+    yield Sources((PASSAGE, WEB))
+    yield Text("**Adding a source** [1]\n> | hotel | **120** |\n\nThat is all.", (EXTRACTED, WEB))
+    yield Finished("passages", (EXTRACTED, WEB), {}, extracted=(EXTRACTED, WEB))
+
+
+class Passages:
+    """A library that has one passage, none, or fails."""
+
+    def __init__(self, found: Hit | Exception | None) -> None:
+        self.found = found
+        self.asked: list[list[str]] = []
+
+    async def __call__(self, chunks: Sequence[str]) -> Hit | None:
+        self.asked.append([*chunks])
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+def buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+
+
+async def press(bot: Bot, message: dict[str, Any], says: str) -> dict[str, Any]:
+    """Press the button as bo, and return what bo alone is shown."""
+    await bot.box.press("bo", "#general", message["ts"], buttons(message)[0]["action_id"])
+    return await bot.box.wait_for_message(lambda m: m.get("ephemeral") and says in shown(m), person="bo")
+
+
+async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Path) -> None:
+    passages = Passages(WHOLE)
+    async with house(tmp_path, "socket", script=with_extract, deps={"passage": passages}) as bot:
+        root = await bot.ask("@Kvasir what is the limit?")
+        answer = await bot.answer(root)
+        assert [one["text"]["text"] for one in buttons(answer)] == ["Show passage [1]"], "a page of the web has a link"
+        seen = await press(bot, answer, "hotel | 120")
+        assert passages.asked == [["c1", "c2"]]
+        path, whole = seen["blocks"]
+        assert path["elements"][0]["text"] == "<https://kb.example/sources|Adding a source › kvasir.toml>"
+        assert whole["type"] == "markdown"
+        assert "<!channel>" not in whole["text"], "it pings nobody"
+        assert whole["text"].count("```") == 2
+        assert seen["root"] == root
+
+
+async def test_a_passage_that_is_gone_says_so_after_a_restart(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as box:
+        async with bot_in(box, tmp_path, script=with_extract, deps={"passage": Passages(WHOLE)}) as bot:
+            answer = await bot.answer(await bot.ask("@Kvasir 上限是多少？"))
+            assert buttons(answer)[0]["text"]["text"] == "显示原文 [1]"
+        other = tmp_path / "another"
+        other.mkdir()
+        gone = Passages(None)
+        async with bot_in(box, other, script=with_extract, deps={"passage": gone}) as bot:
+            seen = await press(bot, answer, "is gone")
+            assert "已不存在" in shown(seen)
+            gone.found = StoreError("The store is down. Start it.")
+            await press(bot, answer, "The store is down.")
+
+
+async def test_without_a_library_there_is_no_button(tmp_path: Path) -> None:
+    async with house(tmp_path, "socket", script=with_extract) as bot:
+        assert buttons(await bot.answer(await bot.ask())) == []
