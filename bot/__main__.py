@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
     _of_the_web(add)
+    _of_answers(add)
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and say what to do about what is missing.", json=True)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
@@ -77,6 +78,12 @@ def parser() -> argparse.ArgumentParser:
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     return top
+
+
+def _of_answers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    verify = add("verify", "Show which sentences of answers their passages support.")
+    verify.add_argument("lines", choices=("-",), help="one JSON object a line of standard input: see docs/using.md")
+    verify.add_argument("--judge", choices=("off", "engine"), default="off", help="who decides on borderline sentences")
 
 
 def _of_the_web(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
-from bot.configuration import Access, read_configuration
+from bot.configuration import Access, Configuration, read_configuration
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from bot.tables import nearest
@@ -174,22 +174,24 @@ def load(
     config: Path | None = None,
     docs: Path | None = None,
     default_docs: Path | None = None,
+    required: bool = True,
 ) -> Settings:
     """Read ``kvasir.toml``, the ``.env`` beside it and the environment, the last of which wins.
 
     ``docs`` and ``default_docs`` are for ``kvasir run`` started by ``make run``: a folder to answer from instead of
     any configuration, or where none is found. It is written to ``.kvasir-run.toml``, which becomes the configuration.
+    Where ``required`` is false and there is no ``kvasir.toml``, Kvasir has no sources and the defaults.
 
     Raises:
         SettingsError: with the sentence for a person.
 
     """
-    path = _find_config(environ, cwd, config, docs, default_docs)
+    path = _find_config(environ, cwd, config, docs, default_docs, required=required)
     variables = _merged(environ, path.parent / ".env")
     environment = read_environment(variables)
     home = _absolute(environment.KVASIR_HOME, path.parent)
     cache = _absolute(environment.KVASIR_CACHE, path.parent)
-    configured = read_configuration(path, variables)
+    configured = read_configuration(path, variables) if path.is_file() or required else Configuration((), None)
     database = _secret(environment.KVASIR_DATABASE_URL)
     return Settings(
         config=path,
@@ -370,7 +372,13 @@ def _absolute(path: Path, base: Path) -> Path:
 
 
 def _find_config(
-    environ: Mapping[str, str], cwd: Path, config: Path | None, docs: Path | None, default_docs: Path | None
+    environ: Mapping[str, str],
+    cwd: Path,
+    config: Path | None,
+    docs: Path | None,
+    default_docs: Path | None,
+    *,
+    required: bool,
 ) -> Path:
     if config is None and docs is not None:
         return _write_run_config(cwd / RUN_CONFIG, _absolute(docs, cwd))
@@ -381,7 +389,7 @@ def _find_config(
             raise SettingsError(f"{path} does not exist. Name a kvasir.toml with --config or KVASIR_CONFIG.")
         return path
     path = cwd / "kvasir.toml"
-    if path.is_file():
+    if path.is_file() or not required:
         return path.resolve()
     if default_docs is not None:
         return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd), _OWN_WEIGHTS)

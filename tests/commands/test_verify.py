@@ -1,0 +1,145 @@
+"""``kvasir verify -`` as scripts use it: its shape, lines that are no case, a pipe that stays open, exit statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.limits import Limits
+from bot.answering.verification.verifier import feature_verifiers
+from bot.commands.verify import parse_case, verify_case
+from bot.errors import BadLine
+from tests.e2e.conftest import Place
+
+LEAVE = "Employees receive 25 days of paid annual leave per calendar year. Requests need the line manager's approval."
+EXPENSES = "Expense claims are submitted through Ledgerly within 30 days. Alcohol is not reimbursed."
+CASE = {
+    "passages": [{"text": LEAVE, "title": "Leave", "heading": "Days"}, {"text": EXPENSES, "title": "Expenses"}],
+    "answer": (
+        "Claims are submitted through Ledgerly within 30 days [2]. Alcohol is reimbursed [2]. "
+        "According to passage 1, employees receive 25 days of paid annual leave per calendar year.\n\n"
+        "Bananas are yellow."
+    ),
+    "question": "How do claims and leave work?",
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["passages", "answer", "text"]), inner),
+)
+
+
+async def embed(texts: Sequence[str]) -> Any:
+    return np.ones((len(texts), 1), np.float32) * 0.7**0.5
+
+
+def line_of(case: Any) -> bytes:
+    return json.dumps(case).encode()
+
+
+async def verified(case: Any) -> dict[str, Any]:
+    return await verify_case(parse_case(line_of(case)), feature_verifiers(embed)(), Limits())
+
+
+async def test_sentences_come_with_verdicts_and_what_is_shown() -> None:
+    found = await verified(CASE)
+    assert set(found) == {"answer", "sentences", "shown"}
+    assert found["answer"] == CASE["answer"]
+    assert all(set(one) == {"text", "verdict", "passages", "against", "score"} for one in found["sentences"])
+    assert [(one["verdict"], one["passages"], one["against"]) for one in found["sentences"]] == [
+        ("supported", [2], []),
+        ("contradicted", [], [2]),
+        ("supported", [1], []),
+        ("unsupported", [], []),
+    ]
+    assert all(0.0 <= one["score"] <= 1.0 for one in found["sentences"])
+    assert found["shown"].startswith("Claims are submitted through Ledgerly within 30 days. [1]")
+    assert "Alcohol" not in found["shown"]
+    assert found["shown"].endswith("Bananas are yellow. ⚠")
+
+
+async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> None:
+    sentences = [f"Bananas number {n} are yellow." for n in range(9)]
+    found = await verified({**CASE, "answer": " ".join(sentences)})
+    assert [one["text"] for one in found["sentences"]] == sentences
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"oops", "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        (b"[]", "names no passages"),
+        (b'{"answer": "x"}', "names no passages"),
+        (b'{"passages": [3], "answer": "x"}', "Passage 1 is no object"),
+        (b'{"passages": [{"title": "x"}], "answer": "x"}', '"text" is missing'),
+        (b'{"passages": []}', '"answer" is missing'),
+        (b'{"passages": [], "answer": "x", "question": 3}', '"question" is missing or no text'),
+    ],
+)
+def test_a_line_that_is_no_case_says_what_to_write(line: bytes, problem: str) -> None:
+    with pytest.raises(BadLine, match=problem) as caught:
+        parse_case(line)
+    assert 'Write {"passages"' in str(caught.value)
+
+
+@given(JSON)
+def test_any_json_is_a_case_or_a_bad_line(value: Any) -> None:
+    try:
+        case = parse_case(line_of(value))
+    except BadLine:
+        return
+    assert [passage.n for passage in case.passages] == list(range(1, len(case.passages) + 1))
+
+
+@given(st.text(max_size=200), st.lists(st.text(max_size=80), max_size=3))
+async def test_any_answer_is_verified(answer: str, texts: list[str]) -> None:
+    found = await verified({"passages": [{"text": text} for text in texts], "answer": answer})
+    assert {one["verdict"] for one in found["sentences"]} <= {"supported", "unsupported", "contradicted"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_each_line_of_an_open_pipe_is_answered_at_once(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "verify", "-", "--config", str(_config(tmp_path)),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2], env=dict(os.environ),
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line, key in ((line_of(CASE), "sentences"), (b"oops", "error"), (line_of(CASE), "sentences")):
+        process.stdin.write(line + b"\n")
+        await process.stdin.drain()
+        assert key in json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+    process.stdin.close()
+    assert await process.wait() == 1
+
+
+def _config(folder: Path) -> Path:
+    (folder / "docs").mkdir()
+    config = folder / "kvasir.toml"
+    config.write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n', encoding="utf-8")
+    return config
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_with_3(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    status, out, _ = await place.command("verify", "-", stdin=line_of(CASE))
+    assert (status, "sentences" in json.loads(out)) == (0, True)
+    status, out, err = await place.command(
+        "verify", "-", "--judge", "engine", stdin=line_of(CASE), KVASIR_CACHE=str(tmp_path / "cache")
+    )
+    assert (status, out.strip(), "no engine to judge" in err) == (3, "", True)
+    assert (await place.command("verify", "answer.json"))[0] == 2
