@@ -25,7 +25,7 @@ from bot.answering.prompt import Prompt, budget_for, build_prompt
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.files import replace_private
-from engine.interfaces import ChoosingEngine
+from engine.interfaces import ChatEngine, ChoosingEngine
 
 KNOWN: Final[dict[str, Calibration | None]] = {
     "Qwen2.5-Coder-0.5B-Instruct": None,
@@ -44,15 +44,8 @@ _PAUSE_S: Final = 10.0
 """After a refusal, before the next try."""
 
 
-class CalibratedEngine(ChoosingEngine, Protocol):
+class CalibratedEngine(ChatEngine, ChoosingEngine, Protocol):
     """What a calibration needs of an engine; ``engine.service.Engine`` is the real one."""
-
-    @property
-    def context_tokens(self) -> int:
-        """Return the length of the context window in tokens."""
-
-    def count_tokens(self, text: str) -> int:
-        """Count tokens with the served model's own vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
