@@ -114,8 +114,7 @@ async def calibrate(engine: CalibratedEngine, patience_s: float) -> Calibration 
     logits, stated, tongues = [], [], []
     async with asyncio.timeout(patience_s):
         for number, pairs in enumerate(committed_pairs()):
-            prompt = _prompt(engine, number)
-            passage = number % _PASSAGES + 1
+            prompt, passage = prompt_of_pairs(engine, committed_pairs(), number)
             for claim in (*pairs.stated, *pairs.not_stated):
                 logits.append(await _patient_logit(engine, prompt, claim, passage))
                 stated.append(claim in pairs.stated)
@@ -148,15 +147,14 @@ _PASSAGES: Final = 3
 """In a prompt: the one that is asked about, and two others, as in an answer."""
 
 
-def _prompt(engine: CalibratedEngine, number: int) -> Prompt:
-    """Return a prompt with the passage of the pairs of this number, each time at another place among others."""
-    pairs = committed_pairs()
+def prompt_of_pairs(engine: CalibratedEngine, pairs: Sequence[Pairs], number: int) -> tuple[Prompt, int]:
+    """Return a prompt with a passage at another place among others for each number, and its number in the prompt."""
     place = number % _PASSAGES
     texts = [pairs[(number + step - place) % len(pairs)].passage for step in range(_PASSAGES)]
     passages = [Passage(n, "", "", "", "", None, text) for n, text in enumerate(texts, 1)]
     budget = budget_for(engine.context_tokens, small_model=engine.status().small_model)
     question = (*pairs[number].stated, *pairs[number].not_stated)[0]
-    return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens)
+    return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens), place + 1
 
 
 async def _patient_logit(engine: ChoosingEngine, prompt: Prompt, claim: str, passage: int) -> float:

@@ -1,0 +1,114 @@
+#!/usr/bin/env python
+"""How good the served model is as a judge of claims, and the parameters that make probabilities of its yes.
+
+Asks the engine that ``KVASIR_ENGINE_URL`` names about the pairs that the product calibrates unknown models on, and then
+about other committed pairs, which the parameters have not seen. Each passage stands among two others in the prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot.answering.language import Tongue
+from bot.answering.verification.calibration import (
+    CalibratedEngine,
+    Pairs,
+    auc,
+    committed_pairs,
+    fit_calibration,
+    prompt_of_pairs,
+)
+from bot.answering.verification.judge import Calibration, engine_logit
+from bot.app import engine_of
+from bot.settings import load
+
+PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
+_REPLY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judgement."""
+
+    logit: float
+    stated: bool
+    tongue: Tongue
+    seconds: float
+    first: bool
+    """Whether it is the first behind its prompt, which the engine has not read yet."""
+
+
+def other_pairs() -> Iterator[Pairs]:
+    """Yield the committed pairs, by passage and language, whose passage is not among those of the calibration."""
+    used = {pairs.passage for pairs in committed_pairs()}
+    rows = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+    for (passage, _), group in groupby(rows, lambda row: (row["passage"], row["sentence_lang"])):
+        if passage not in used:
+            claims = list(group)
+            stated = tuple(row["sentence"] for row in claims if row["supported"])
+            yield Pairs(passage, stated, tuple(row["sentence"] for row in claims if not row["supported"]))
+
+
+async def judged(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> list[Judged]:
+    """Return a judgement for each claim."""
+    found = []
+    for number, pairs in enumerate(all_pairs):
+        prompt, passage = prompt_of_pairs(engine, all_pairs, number)
+        for nth, claim in enumerate((*pairs.stated, *pairs.not_stated)):
+            began_s = time.monotonic()
+            logit = await engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S)
+            seconds = time.monotonic() - began_s
+            found.append(Judged(logit, claim in pairs.stated, prompt.tongue, seconds, nth == 0))
+    return found
+
+
+def report(name: str, rows: Sequence[Judged], calibration: Calibration | None) -> None:
+    """Print how well the judgements tell stated claims from others, and what they took."""
+    stated = [row.stated for row in rows]
+    print(f"{name}: {len(rows)} claims, {sum(stated)} stated")
+    print(f"  AUC of the logit {auc(np.array([row.logit for row in rows]), stated):.2f}")
+    if calibration is not None:
+        probabilities = np.array([calibration.probability(row.logit, row.tongue) for row in rows])
+        right = float(((probabilities > 0.5) == np.array(stated)).mean())
+        print(f"  AUC calibrated {auc(probabilities, stated):.2f}, right {right:.0%}")
+    for first, label in ((True, "first behind a prompt"), (False, "later")):
+        seconds = [row.seconds for row in rows if row.first is first]
+        print(f"  seconds, {label}: median {statistics.median(seconds):.2f}, longest {max(seconds):.2f}")
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    engine = engine_of(load(os.environ, Path.cwd()))
+    await engine.start(install=False)
+    try:
+        status = await engine.wait_ready(60)
+        print(f"{status.model} at {status.url}")
+        fitted = await judged(engine, committed_pairs())
+        calibration = fit_calibration(
+            [row.logit for row in fitted], [row.stated for row in fitted], [row.tongue for row in fitted]
+        )
+        print(calibration or "no judge")
+        report("calibration", fitted, calibration)
+        if arguments.passages:
+            report("other pairs", await judged(engine, [*islice(other_pairs(), arguments.passages)]), calibration)
+    finally:
+        await engine.stop()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passages", type=int, default=40, help="of the other pairs, so many passages (0: none)")
+    asyncio.run(_main(parser.parse_args()))
