@@ -253,15 +253,18 @@ class Library:
     async def suggestions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer, the same ones as long as the documents are the same.
 
-        They are made of headings, and each was searched for: its best hit is the passage under that heading.
+        They are made of headings, and each was searched for: it is answerable, and its best hit is the passage under
+        that heading. Documents of less weight give none.
         """
         headings = await (await self._documents.searched()).manifest.headings(self._keys(), _HEADINGS)
+        usual = [one for one in headings if self._documents.weight(one.source, one.document) >= 1]
         found: list[str] = []
-        for tries, (question, heading) in enumerate(questions(headings)):
+        for tries, (question, heading) in enumerate(questions(usual)):
             if len(found) == n or tries == _TRIES:
                 break
-            hits = (await self.search(question, limit=1, join=False)).hits
-            if hits and (hits[0].document, hits[0].heading) == (heading.document, heading.heading):
+            result = await self.search(question, limit=2, join=False)
+            first = [(hit.document, hit.heading) for hit in result.hits[:1]]
+            if result.answerable and first == [(heading.document, heading.heading)]:
                 found.append(question)
         return found
 

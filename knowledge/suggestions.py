@@ -21,29 +21,57 @@ trace track translate troubleshoot tune turn understand uninstall unlock update 
 view watch work write
 """
 _VERBS = frozenset(_WORDS.split())
+_NOUNS_TOO = frozenset(
+    """
+    access back build change check clone control copy download edit export filter format group handle host import
+    limit link list load log monitor mount move name open pass process pull push query release report request reset
+    restart return review roll route run save scale schedule search select share show sign start stop store support
+    switch sync test trace track transfer tune update upgrade upload use view watch work
+    """.split()  # noqa: SIM905 - a list of so many strings is no easier to read
+)
+"""Verbs that are nouns, too: "Search providers" and "Logging levels" are topics, "Search the logs" is not."""
+_OBJECT = re.compile(r"(?:a|an|the|your|our|all|up|out|down|in|on|off|back|to|with|from)\b", re.IGNORECASE)
+_POINTS = re.compile(
+    r"\b(?:it|its|they|them|their|this|that|these|those|one|ones|here|there|above|below|following|else)\b"
+    r"|[它他她]|这|那|上述|以下|下列|该",
+    re.IGNORECASE,
+)
+"""Understood only where it stands."""
 _CHINESE_VERBS = (
     "安装|配置|使用|添加|新增|创建|新建|启用|禁用|开启|关闭|升级|部署|删除|移除|更新|构建|编译|运行|启动|停止|测试|开发|设置|查看|修改|编写|"
     "导入|导出|备份|恢复|迁移|连接|集成|调试|申请|提交|注册|登录|发布|搜索|查询|管理|监控|验证|保护|限制|自定义|扩展|获取|选择|加载|卸载|重启"
 )
-_HOW_ZH = re.compile(rf"^(?:{_CHINESE_VERBS})\s*\S")
+_HOW_ZH = re.compile(
+    rf"^(?!配置文件|更新日志|升级日志)(?:{_CHINESE_VERBS})"
+    r"(?!.*(?:说明|要求|环境|参数|引擎|指标|项|员|方式|方法|步骤|流程|指南|示例|选项|属性|结果|记录)$)\s*\S"
+)
+"""Not 测试环境 or 管理员, which are things."""
 _ASKS_ZH = re.compile(r"^(?:如何|怎么|怎样|为什么|什么是|是否|能否|可以|哪些|何时)")
+_BARE_ZH = re.compile(rf"(?:如何|怎么|怎样|为什么)(?:{_CHINESE_VERBS})?[?？]?")
 _HOW_TO = re.compile(r"^how\s+to\s+", re.IGNORECASE)
 _ASKS = re.compile(r"^(?:how|what|why|when|where|which|who|can|do|does|is|are|should)\b.*\?$", re.IGNORECASE)
+_ASKS_PLAINLY = re.compile(
+    r"^(?:how|what|why|when|where|who) (?:is|are|does|do|did|can|should|must|may)\b.", re.IGNORECASE
+)
 _PARTICLE = re.compile(r"^(?:Up|Out|Down|In|On|Off|Back|To|With|From|A|An|The)\b")
 _NUMBER = re.compile(r"^(?:step\s+)?\d+(?:\.\d+)*[.):、]?\s+", re.IGNORECASE)
+_PARTS = re.compile(r"[:：;；…]|\.{3}|[?？].|--|[<>{}$=]")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _SHORTEST, _LONGEST = 2, 80
 """Characters; a longer heading is a sentence, not a topic."""
 
 
 def questions(headings: Sequence[Heading]) -> Iterator[tuple[str, Heading]]:
-    """Yield questions with the passages that should answer them: the surest first, documents taking turns."""
-    ranked: list[dict[str, list[tuple[str, Heading]]]] = [{}, {}]
+    """Yield questions with the passages that should answer them, documents taking turns.
+
+    First come headings that are questions themselves, then what they say how to do, then mere topics.
+    """
+    ranked: list[dict[str, list[tuple[str, Heading]]]] = [{}, {}, {}]
     for heading in headings:
         asked = question(heading.heading.rpartition(" › ")[2] or heading.title)
         if asked is not None:
-            text, sure = asked
-            ranked[0 if sure else 1].setdefault(heading.document, []).append((text, heading))
+            text, rank = asked
+            ranked[rank].setdefault(heading.document, []).append((text, heading))
     seen: set[str] = set()
     for documents in ranked:
         for turn in zip_longest(*documents.values()):
@@ -53,38 +81,46 @@ def questions(headings: Sequence[Heading]) -> Iterator[tuple[str, Heading]]:
                     yield pair
 
 
-def question(heading: str) -> tuple[str, bool] | None:
-    """Return the question that a heading answers, and whether the heading says so itself; None for no topic.
+ASKED, TO_DO, TOPIC = range(3)
+"""What a heading is: a question, something to do, or the name of what is told of."""
+
+
+def question(heading: str) -> tuple[str, int] | None:
+    """Return the question that a heading answers, and what the heading is; None for what cannot stand alone.
 
     "Add a source", "Adding a source" and "How to add a source" are answered by what follows, as are "如何添加来源" and
-    "添加来源"; a noun such as "Security" only names what is told of.
+    "添加来源"; a noun such as "Security" only names what is told of. "How does it work?" means nothing elsewhere, and a
+    heading of two parts ("Finding: make eval") or two questions is no question that somebody would ask.
     """
     text = _NUMBER.sub("", re.sub(r"[`*_]+", "", heading)).strip().rstrip(".:：。")
-    if not _SHORTEST <= len(text) <= _LONGEST:
+    if not _SHORTEST <= len(text) <= _LONGEST or _POINTS.search(text) or _PARTS.search(text):
         return None
     return _chinese(text) if _CHINESE.search(text) else _english(text)
 
 
-def _chinese(text: str) -> tuple[str, bool] | None:
+def _chinese(text: str) -> tuple[str, int] | None:
+    if _BARE_ZH.fullmatch(text):
+        return None
     if text.endswith(("?", "？")) or _ASKS_ZH.match(text):
-        return text.rstrip("?？") + "？", True
+        return text.rstrip("?？") + "？", ASKED
     if _HOW_ZH.match(text):
-        return f"如何{text}？", True
-    return f"关于{text}，文档是怎么说的？", False
+        return f"如何{text}？", TO_DO
+    return f"关于{text}，文档是怎么说的？", TOPIC
 
 
-def _english(text: str) -> tuple[str, bool] | None:
-    if _ASKS.match(text):
-        return text, True
+def _english(text: str) -> tuple[str, int] | None:
     if how_to := _HOW_TO.match(text):
-        return f"How do I {_lower(text[how_to.end() :])}?", True
+        rest = text[how_to.end() :].rstrip("?").strip()
+        return (f"How do I {_lower(rest)}?", ASKED) if " " in rest else None
+    if _ASKS.match(text) or _ASKS_PLAINLY.match(text):
+        return text.rstrip("?") + "?", ASKED
     first, _, rest = text.partition(" ")
     if not re.fullmatch(r"[A-Za-z]+", first):
         return None
     verb = _verb(first.lower())
-    if verb is not None and rest:
-        return f"How do I {verb} {_PARTICLE.sub(lambda found: found.group().lower(), rest)}?", True
-    return f"What do the documents say about {_lower(text)}?", False
+    if verb is not None and rest and (verb not in _NOUNS_TOO or _OBJECT.match(rest)):
+        return f"How do I {verb} {_PARTICLE.sub(lambda found: found.group().lower(), rest)}?", TO_DO
+    return f"What do the documents say about {_lower(text)}?", TOPIC
 
 
 def _verb(word: str) -> str | None:

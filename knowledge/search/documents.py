@@ -81,10 +81,14 @@ class Documents:
         await self._indexes.follow()
         return self._indexes.searched
 
+    def weight(self, source: str, document: str) -> float:
+        """Return by what the scores of a document are multiplied; ``source`` is its ``SourceKey.id``."""
+        return self._weigh[source](document)
+
     def _search_of(self, index: OpenIndex) -> HybridSearch:
         async def current(ids: Collection[str]) -> dict[str, Current]:
             rows = await index.manifest.current(ids, self._weigh)
-            return {row.id: _current(row, self._weigh[row.source](row.document)) for row in rows}
+            return {row.id: _current(row, self.weight(row.source, row.document)) for row in rows}
 
         return HybridSearch(
             self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours

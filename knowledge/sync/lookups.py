@@ -65,7 +65,13 @@ class Lookups:
         Only of documents that everybody may read: what is made of them is shown to anybody.
         """
         query = (
-            select(tables.documents.c.document, tables.documents.c.title, tables.chunks.c.heading, tables.chunks.c.id)
+            select(
+                tables.documents.c.document,
+                tables.documents.c.title,
+                tables.chunks.c.heading,
+                tables.chunks.c.id,
+                tables.sources.c.key,
+            )
             .join(tables.documents, tables.documents.c.id == tables.chunks.c.document_id)
             .join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
             .where(
@@ -76,10 +82,10 @@ class Lookups:
             .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
             .limit(limit)
         )
-        first: dict[tuple[str, str], Heading] = {}
+        first: dict[tuple[str, str, str], Heading] = {}
         for row in await self._rows(query):
             heading = Heading(*tuple(row))
-            first.setdefault((heading.document, heading.heading), heading)
+            first.setdefault((heading.source, heading.document, heading.heading), heading)
         return list(first.values())
 
     async def neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:

@@ -218,6 +218,8 @@ class Heading(NamedTuple):
     title: str
     heading: str
     chunk: str
+    source: str = ""
+    """The source's ``SourceKey.id``."""
 
 
 @lru_cache(maxsize=1024)
