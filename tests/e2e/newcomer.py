@@ -1,0 +1,53 @@
+"""The twenty questions of a newcomer, asked of a Kvasir that runs, with its own engine and documents."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.answering.verification.calibration import Calibrations
+from bot.answering.verification.judge import Judges
+from bot.app import answerer_of, engine_of, library_of
+from bot.settings import load
+from scripts.answer_scores import Item, Record, Score, score
+from scripts.answer_sets import load_set
+from scripts.answer_sides import TeeEngine, ask_kvasir
+from tests.e2e.conftest import Place
+
+ENGINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, what was answered, and how good that is."""
+
+    item: Item
+    record: Record
+    score: Score
+
+    def __str__(self) -> str:
+        """Return what a person needs to see why it is wrong."""
+        return (
+            f"{self.item.id} {self.item.question}\n  the model: {self.record.raw!r}\n  shown: {self.record.text!r}\n"
+            f"  {self.record.notices}\n  {[(number, document) for number, document, _ in self.record.passages]}"
+        )
+
+
+async def ask_newcomer_questions(place: Place) -> list[Asked]:
+    """Ask each question at temperature 0, one after the other, with the settings of the place."""
+    settings = load(place.environ(), place.folder)
+    async with AsyncExitStack() as stack:
+        engine = engine_of(settings)
+        stack.push_async_callback(engine.stop)
+        await engine.start()
+        library = await stack.enter_async_context(library_of(settings))
+        await engine.wait_ready(ENGINE_S)
+        tee = TeeEngine(engine, small_model=False)
+        judges = Judges(engine, Calibrations(settings.home).of)
+        answerer = answerer_of(library, tee, judges=judges, limits=settings.limits)
+        asked = []
+        for item in load_set("newcomer", Path(), Path(), 0, 0).items:
+            record = await ask_kvasir(answerer, tee, item, item.id)
+            asked.append(Asked(item, record, score(item, record)))
+        return asked
