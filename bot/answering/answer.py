@@ -1,6 +1,6 @@
 """A question becomes a stream of answer events: search, prompt, engine, check, and what to do when one of them fails.
 
-Each step is one generator; whoever closes the outermost closes them all, down to the engine's stream.
+Each step is one generator. Closing the outermost one closes them all, down to the engine's stream.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Answerer:
         """Yield the events of an answer: Sources, Thinking, Text and Notice as they come, Finished last.
 
         Never raises for what can go wrong with documents, engine or embedder; each becomes a Notice and the best answer
-        that is left. Closing the iterator, or cancelling whoever waits for it, closes the engine's stream.
+        that is left. Closing the iterator, or cancelling the task that waits for it, closes the engine's stream.
         """
         text = question.text.strip()
         turn = Turn(text[: self._limits.question_chars], question, tongue_for(text), self._now())

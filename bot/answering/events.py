@@ -1,4 +1,4 @@
-"""What goes into an answer and what comes out of it, for whoever shows it: Slack, the command line, a test."""
+"""What goes into an answer and what comes out of it, for what shows it: Slack, the command line, a test."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Finder:
             return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
         turn.found(result)
-        wide = not self._engine.status().small_model  # which reads little, and should not miss the hit itself for it
+        wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
         numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
         turn.passages = tuple(_passage(n, one, wide=wide) for n, one in numbered)
@@ -92,7 +92,7 @@ class Finder:
         self._places.forget(conversation)
 
     async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[Placed]:
-        """Return what is shown, in its places; by rank where no engine reads it, or a stand-in that reads little."""
+        """Return what is shown, in its places; by rank where no engine or a small model reads it."""
         status, asked = self._engine.status(), turn.asked
         hits = result.hits[: self._limits.hits]
         if status.small_model or obstacle(status, turn.tongue) is not None:

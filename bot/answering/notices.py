@@ -41,24 +41,25 @@ class Say(Enum):
     LOOKED_AT = Phrase("This is what I looked at:", "我查看了以下内容：")
     FOUND_NOTHING = Phrase("I found nothing in the documents about this.", "文档中没有找到相关内容。")
     ENGINE_LOADING = Phrase(
-        "The engine is still loading{progress}; these are the best passages until then.",
-        "引擎仍在加载{progress}，先给出最相关的段落。",
+        "The engine is still loading{progress}; these are extracts from the documents until then.",
+        "引擎仍在加载{progress}，先给出文档摘录。",
     )
     ENGINE_PREPARING = Phrase(
-        "The engine is still being installed{progress}; these are the best passages until then.",
-        "引擎仍在安装{progress}，先给出最相关的段落。",
+        "The engine is still being installed{progress}; these are extracts from the documents until then.",
+        "引擎仍在安装{progress}，先给出文档摘录。",
     )
     ENGINE_ABSENT = Phrase(
-        "No engine is running, so these are the best passages.{detail}", "引擎没有运行，以下是最相关的段落。{detail}"
+        "No engine is running, so these are extracts from the documents.{detail}",
+        "引擎没有运行，以下是文档摘录。{detail}",
     )
     ENGINE_FAILED = Phrase(
-        "The engine could not answer, so these are the best passages. {reason}",
-        "引擎无法回答，以下是最相关的段落。{reason}",
+        "The engine could not answer, so these are extracts from the documents. {reason}",
+        "引擎无法回答，以下是文档摘录。{reason}",
     )
     IN_LINE = Phrase("You are number {position} in line for the engine{eta}.", "引擎前排队第 {position} 位{eta}。")
     NO_FIRST_TOKEN = Phrase(
-        "The engine did not begin to answer within {seconds} s, so these are the best passages.",
-        "引擎在 {seconds} 秒内没有开始回答，以下是最相关的段落。",
+        "The engine did not begin to answer within {seconds} s, so these are extracts from the documents.",
+        "引擎在 {seconds} 秒内没有开始回答，以下是文档摘录。",
     )
     CUT_BY_ERROR = Phrase("The answer was cut off. {reason}", "回答中断了。{reason}")
     CUT_BY_TIME = Phrase("The answer was cut off after {seconds} s.", "回答在 {seconds} 秒后被截断。")
@@ -69,12 +70,12 @@ class Say(Enum):
         "The answer was ended because the model began to repeat itself.", "模型开始重复，回答已提前结束。"
     )
     CHECK_FAILED = Phrase(
-        "The answer could not be checked against the documents, so these are the best passages. {reason}",
-        "无法用文档核对回答，以下是最相关的段落。{reason}",
+        "The answer could not be checked against the documents, so these are extracts from the documents. {reason}",
+        "无法用文档核对回答，以下是文档摘录。{reason}",
     )
     NOTHING_SUPPORTED = Phrase(
-        "Nothing that the model wrote could be confirmed by the documents, so these are the best passages.",
-        "模型写的内容无法由文档证实，以下是最相关的段落。",
+        "Nothing that the model wrote could be confirmed by the documents, so these are extracts from the documents.",
+        "模型写的内容无法由文档证实，以下是文档摘录。",
     )
     WARNING = Phrase(
         "⚠ stands behind what no passage supports: check it before you rely on it.",
@@ -96,11 +97,11 @@ class Say(Enum):
     LEAD_IN = Phrase("The documents say:", "文档中的内容如下：")
     NO_MORE = Phrase("The documents do not say more about this.", "文档中没有更多相关内容。")
     ENGINE_SLOW = Phrase(
-        "The engine did not finish within {seconds} s, so these are the best passages.",
-        "引擎在 {seconds} 秒内没有完成回答，以下是最相关的段落。",
+        "The engine did not finish within {seconds} s, so these are extracts from the documents.",
+        "引擎在 {seconds} 秒内没有完成回答，以下是文档摘录。",
     )
     NO_ANSWER = Phrase(
-        "The model gave no answer, so these are the best passages.", "模型没有给出回答，以下是最相关的段落。"
+        "The model gave no answer, so these are extracts from the documents.", "模型没有给出回答，以下是文档摘录。"
     )
     SMALL_MODEL = Phrase("A small model on the CPU wrote this, not an R1.", "这是由 CPU 上的小模型写的，不是 R1。")
     THANKS = Phrase("You are welcome. Ask me whatever else you would like to know.", "不客气，还有问题可以随时问我。")

@@ -217,15 +217,15 @@ class Release:
 
     def _judged(self, verdict: Verdict) -> str | None:
         """Count a verdict; return what stands behind its sentence, None where the sentence is left out."""
-        self._failed += verdict.kind != "supported"
-        if self.ended is None and not self.supported and self._failed >= HOPELESS and verdict.kind != "supported":
-            self.ended = "unsupported"
-        if verdict.kind == "contradicted":
-            self.contradicted += 1
-            return None
         if verdict.kind == "supported":
             self.supported += 1
             return self._cited(verdict)
+        self._failed += 1
+        if not self.supported and self._failed >= HOPELESS:
+            self.ended = self.ended or "unsupported"
+        if verdict.kind == "contradicted":
+            self.contradicted += 1
+            return None
         if self._limits.unsupported == "drop":
             self.dropped += 1
             return None

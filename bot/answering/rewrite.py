@@ -85,7 +85,7 @@ class Rewriter:
     async def standalone(self, question: str, history: Sequence[Exchange], asker: Asker = ANYBODY) -> str | None:
         """Return the question as it would be asked alone; None where the rule is to decide.
 
-        That is where it needs no rewriting, the engine is not ready, a stand-in, too slow or failing, or what it
+        That is where it needs no rewriting, the engine is not ready, a small model, too slow or failing, or what it
         writes holds a word that was not said, or lacks one that was asked.
         """
         status = self._engine.status()

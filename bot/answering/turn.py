@@ -83,7 +83,7 @@ class Stream:
     """What the engine has said so far in one turn."""
 
     fresh: Callable[[], Release]
-    """Makes what lets sentences out, anew for an answer that begins from the start."""
+    """Makes what releases sentences; called again for an answer that begins again."""
     release: Release = field(init=False)
     ends_at: float = 0.0
     """When the engine must be done: ``Limits.answer_s`` from its turn."""
@@ -100,7 +100,7 @@ class Stream:
         self.release = self.fresh()
 
     def again(self) -> None:
-        """Forget what the engine said: it begins anew elsewhere."""
+        """Forget what the engine said: another server begins again."""
         self.release = self.fresh()
         self.content, self.reasoning, self.reasoning_chars = False, [], 0
 

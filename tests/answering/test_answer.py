@@ -254,9 +254,9 @@ async def test_a_very_long_question_is_cut_and_told(ask: Any, room: Any) -> None
         (Status(State.DOWNLOADING), "The engine is still being installed;"),
         (
             Status(State.ABSENT, detail="Run make run."),
-            "No engine is running, so these are the best passages. Run make",
+            "No engine is running, so these are extracts from the documents. Run make",
         ),
-        (Status(State.FAILED, detail="Out of memory."), "passages. Out of memory."),
+        (Status(State.FAILED, detail="Out of memory."), "documents. Out of memory."),
         (Status(State.STOPPING), "No engine is running"),
     ],
 )
@@ -273,7 +273,7 @@ async def test_without_an_engine_the_best_passages_are_quoted(ask: Any, room: An
 @pytest.mark.parametrize("before", [[], [Reasoning("Hm.")], [Content("Employees")]])
 async def test_an_engine_that_fails_before_any_text(ask: Any, room: Any, error: Exception, before: list[Delta]) -> None:
     heard = await ask(room.engine([*before, error]))
-    assert heard.notices == [f"The engine could not answer, so these are the best passages. {error}"]
+    assert heard.notices == [f"The engine could not answer, so these are extracts from the documents. {error}"]
     assert f"> {GOOD}" in heard.text.replace("**", "")
     assert heard.route == "passages"
 
@@ -362,7 +362,10 @@ async def test_an_answer_without_a_supported_sentence_is_followed_by_passages(as
 
 async def test_an_answer_that_only_repeats_the_question_is_none(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(room.words("You get days of annual leave.")), verifier=room.verifier())
-    assert (heard.route, heard.notices) == ("passages", ["The model gave no answer, so these are the best passages."])
+    assert (heard.route, heard.notices) == (
+        "passages",
+        ["The model gave no answer, so these are extracts from the documents."],
+    )
 
 
 async def test_a_small_model_is_announced_once_in_a_conversation(ask: Any, room: Any) -> None:

@@ -224,7 +224,7 @@ async def test_a_session_shows_work_and_comes_to_rest(bot: Bot) -> None:
 
 async def test_thoughts_are_not_shown_and_notices_are(bot: Bot) -> None:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
-        yield Notice("The engine is still loading; these are the best passages.")
+        yield Notice("The engine is still loading; these are extracts from the documents until then.")
         yield Sources((PASSAGE,))
         yield Thinking("<think>secret musings</think>")
         yield Text("Add it to the file [1].", (PASSAGE,))
