@@ -21,8 +21,8 @@ __all__ = ["AUTO", "Fit", "Plan", "Wish", "best", "chosen", "fitted", "plan", "s
 
 AUTO = "auto"
 """As KVASIR_MODEL: the best model that fits."""
-_CPU_OVERHEAD_GIB = 2.5
-"""SGLang's three processes without weights and context, measured; shared pages counted once."""
+_CPU_OVERHEAD_GIB = 3.2
+"""SGLang's three processes without weights and context after half an hour of use; shared pages counted once."""
 _CPU_CONTEXT_TOKENS = 8192
 """For one request. Two cores read 400 tokens a second, so nobody waits for a longer prompt."""
 _CPU_KV_TOKENS = 32768

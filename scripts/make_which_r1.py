@@ -35,7 +35,7 @@ well. Where the cards of a machine are not alike, the largest group of equal one
 largest instance.
 
 Without a GPU a small model answers on the CPU, which is not an R1 ([Operating Kvasir](operating.md) says which). One R1
-runs there as well, slowly: `KVASIR_MODEL=R1-Distill-Qwen-1.5B`. It takes about 7 GB of memory.
+runs there as well, slowly: `KVASIR_MODEL=R1-Distill-Qwen-1.5B`. It takes about 8 GB of memory.
 
 **How far this was tried.** The sums agree with published tables, and with SGLang's own figures on a CPU
 ([benchmarks](benchmarks.md)); every command line was read by SGLang 0.5.23's own parser. No plan of this page has been

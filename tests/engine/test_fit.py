@@ -46,13 +46,13 @@ def test_without_a_wish_or_a_card_the_small_model() -> None:
 
 @pytest.mark.parametrize(
     ("cores", "free_gib", "name"),
-    [(8, 16, "Qwen2.5-1.5B-Instruct"), (2, 16, "Qwen2.5-0.5B-Instruct"), (8, 8, "Qwen2.5-0.5B-Instruct")],
+    [(8, 16, "Qwen2.5-1.5B-Instruct"), (2, 16, "Qwen2.5-0.5B-Instruct"), (8, 8.9, "Qwen2.5-0.5B-Instruct")],
 )
 def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, free_gib: float, name: str) -> None:
     there = replace(machine(), cores=cores, memory_free_bytes=int(free_gib * GIB))
     made = plan(None, there)
     assert made.variant.name == name
-    assert f"{LARGER.name} asks for 4 cores and 8." in made.note
+    assert f"{LARGER.name} asks for 4 cores and 9." in made.note
     assert f"this machine has {cores} and {free_gib:.1f}." in made.note
     assert plan(resolve("qwen2.5-1.5b"), there).variant is LARGER, "a name wins"
 
