@@ -116,6 +116,8 @@ def plan_flags(plan: Plan) -> tuple[str, ...]:
         ("--max-running-requests", plan.running_requests),
         ("--cpu-offload-gb", math.ceil(plan.offload_gib) or None),  # whole GiB, whatever its name
         ("--reasoning-parser", plan.variant.reasoning_parser),
+        # Qwen's own file penalises repetition, and so the words of a passage; the converted model has no such file.
+        ("--sampling-defaults", "openai" if plan.variant.small_model else None),
     )
     # On a CPU the scheduler that overlaps with the device has nothing to overlap with.
     overlap = ("--disable-overlap-schedule",) if plan.device == "cpu" else ()

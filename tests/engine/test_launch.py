@@ -56,6 +56,7 @@ def test_the_small_model_on_a_cpu() -> None:
     assert "--served-model-name Qwen2.5-0.5B-Instruct --host 127.0.0.1 --port 31000" in argv
     assert "--max-total-tokens 16384" in argv
     assert "--sleep-on-idle" in argv
+    assert "--sampling-defaults openai" in argv, "whatever file the model comes with"
     assert "--reasoning-parser" not in argv
     assert "--enable-custom-logit-processor" not in argv, "only a bound on thinking needs it"
     assert made.environment["SGLANG_PLATFORM"] == "kvasir_plain_cpu"
