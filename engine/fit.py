@@ -37,6 +37,8 @@ _CPU_FRACTION, _CPU_MOST_FRACTION = 0.3, 0.9
 _CPU_RUNNING_REQUESTS = 8
 """More at once only make every answer slower: eight reach six times the tokens a second of one."""
 _CPU_START_DEADLINE_S = 600.0
+_CORES_PER_THREAD = 2
+"""OpenMP threads that share their cores with anything else wait for each other: two on two busy cores write a tenth."""
 
 
 def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> Plan:
@@ -194,6 +196,7 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
         memory_fraction=fraction,
         running_requests=_CPU_RUNNING_REQUESTS,
         total_tokens=kv_tokens,
+        threads=max(1, machine.cores // _CORES_PER_THREAD),
         people=_CPU_RUNNING_REQUESTS,
         note=note,
     )

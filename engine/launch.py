@@ -158,7 +158,7 @@ def environment_of(
         kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
     if plan.only_cards:
         kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.only_cards)
-    return cpu_environment(kept) if plan.device == "cpu" else kept
+    return cpu_environment(kept, plan.threads) if plan.device == "cpu" else kept
 
 
 def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
@@ -167,8 +167,7 @@ def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
     return _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
 
 
-def cpu_environment(ground: Mapping[str, str]) -> dict[str, str]:
+def cpu_environment(ground: Mapping[str, str], threads: int = 1) -> dict[str, str]:
     """Return the environment in which SGLang runs on a CPU."""
-    # Two OpenMP threads collapse when anything else runs on the same cores.
-    own = {"OMP_NUM_THREADS": "1", "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
+    own = {"OMP_NUM_THREADS": str(threads), "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
     return {**without_ours(ground), **own}

@@ -60,6 +60,8 @@ class Plan:
     """Answered at once at most; None: SGLang's own."""
     total_tokens: int | None = None
     """A limit on ``kv_tokens`` that SGLang is told; None: as many as there is room for."""
+    threads: int = 1
+    """OpenMP threads on a CPU."""
     offload_gib: float = 0.0
     """Of each card's weights that stay in main memory."""
     people: int = 1

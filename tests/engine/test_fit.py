@@ -54,6 +54,7 @@ def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, fre
     assert made.variant.name == name
     assert f"{LARGER.name} asks for 4 cores and 9." in made.note
     assert f"this machine has {cores} and {free_gib:.1f}." in made.note
+    assert made.threads == cores // 2
     assert plan(resolve("qwen2.5-1.5b"), there).variant is LARGER, "a name wins"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import proxy_bypass_environment
 
@@ -61,6 +62,7 @@ def test_the_small_model_on_a_cpu() -> None:
     assert "--enable-custom-logit-processor" not in argv, "only a bound on thinking needs it"
     assert made.environment["SGLANG_PLATFORM"] == "kvasir_plain_cpu"
     assert made.environment["OMP_NUM_THREADS"] == made.environment["HF_HUB_OFFLINE"] == "1"
+    assert _launch(replace(SMALL_MODEL, threads=4), "/models/small").environment["OMP_NUM_THREADS"] == "4"
 
 
 def test_a_distill_on_two_cards() -> None:
