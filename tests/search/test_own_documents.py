@@ -70,7 +70,7 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
         ("how do I add a source?", "sources.md"),
         ("where is my data stored?", "operating.md"),
         ("which engine runs without a GPU?", "operating.md"),
-        ("怎样添加一个来源？", "sources.md"),
+        ("怎样添加一个来源？", "zh.md"),
         ("what does /kb refresh do?", "using.md"),
     ],
 )
@@ -106,15 +106,15 @@ async def test_what_the_pages_say_is_answerable_and_found_first(search: HybridSe
         ("How do I leave some files out?", "sources"),
         ("How do I write my own kind of source?", "adding-a-source"),
         ("Which model fits on 24 GB?", "which-r1"),
-        ("支持哪些文件格式？", "sources"),
-        ("怎么连接 Slack？", "operating"),
-        ("文件删除之后会怎样？", "sources"),
-        ("多久同步一次？", "sources"),
-        ("没有 GPU 可以运行吗？", "operating using"),
-        ("怎么关闭联网搜索？", "operating using"),
-        ("怎样让它多思考一会儿？", "using"),
-        ("如何重启引擎？", "operating"),
-        ("怎么添加 Confluence？", "sources"),
+        ("支持哪些文件格式？", "sources zh"),
+        ("怎么连接 Slack？", "operating zh"),
+        ("文件删除之后会怎样？", "sources zh"),
+        ("多久同步一次？", "sources zh"),
+        ("没有 GPU 可以运行吗？", "operating using zh"),
+        ("怎么关闭联网搜索？", "operating using zh"),
+        ("怎样让它多思考一会儿？", "using zh"),
+        ("如何重启引擎？", "operating zh"),
+        ("怎么添加 Confluence？", "sources zh"),
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
@@ -148,8 +148,8 @@ ADDING = Exchange("怎样添加一个来源？", "打开 kvasir.toml，添加 [[
             "where are its logs?",
             "How is the engine kept running?",
         ),
-        (ADDING, "删除文件以后会怎么样？", "What happens when I delete a document?"),
-        (ADDING, "谁可以刷新它？", "Who may refresh the documents?"),
+        (ADDING, "删除文件以后会怎么样？", "What happens when I delete a document? | 删除文件之后会怎样？"),
+        (ADDING, "谁可以刷新它？", "Who may refresh the documents? | 谁可以使用 /kb refresh？"),
         (ADDING, "那 Confluence 呢？", "Confluence"),
     ],
 )
@@ -158,7 +158,7 @@ async def test_a_follow_up_finds_what_it_means(
     search: HybridSearch, said: Exchange, question: str, heading: str
 ) -> None:
     found = await search.search(searchable(question, [said]), scope=Scope(frozenset({"docs"})))
-    assert heading in [hit.heading for hit in found.hits[:3]]
+    assert {hit.heading for hit in found.hits[:3]} & set(heading.split(" | "))
 
 
 @pytest.mark.parametrize(
