@@ -35,7 +35,7 @@ PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pai
 
 PRIOR = {
     "similarity": 20.0, "overlap": 2.0, "coverage": 2.0, "number": -3.0, "identifier": -3.0, "name": -1.2,
-    "binding": -2.5, "denial": -1.2, "negation": -0.8, "side": -1.0, "swapped": -5.0,
+    "binding": -2.5, "denial": -1.2, "negation": -0.8, "opposite": -1.0, "swapped": -5.0,
 }  # fmt: skip
 """What each feature weighs before any pair is seen: too few pairs show the rare ones."""
 _SPREAD = {"similarity": 0.03}

@@ -1,7 +1,4 @@
-"""What a text claims that can be compared word for word: content words, identifiers, rates, polarity, scope.
-
-English and Chinese share one set of names here, so that "before" meets 之前 and "not" meets 不得.
-"""
+"""What a text claims that can be compared word for word: content words, numbers, names, polarity. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from importlib import resources
 
 import snowballstemmer
 
-from bot.answering.verification.polarity import find_sides, is_negated, split_polarity
+from bot.answering.verification.polarity import is_negated, split_polarity
 from bot.answering.verification.quantities import Mention, mentions, normal
 
 _HERE = resources.files("bot.answering.verification")
@@ -60,8 +57,6 @@ class Claims:
     """Those of ``words`` that stand right behind a negation."""
     affirmed: frozenset[str]
     """Those of ``words`` that stand elsewhere; a word may be both."""
-    sides: frozenset[tuple[str, int]]
-    """Which side of which scale is spoken of (``("order", 0)``: before); both may be."""
     text: str
     """The text as ``normal`` makes it, for looking up what it holds literally."""
 
@@ -93,7 +88,6 @@ def claims(text: str) -> Claims:
         negated=is_negated(masked),
         denied=content_words(denied),
         affirmed=content_words(affirmed),
-        sides=find_sides(masked),
         text=folded,
     )
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 
+from bot.answering.verification.alignment import Alignment
 from bot.answering.verification.claims import carries_meaning
-from bot.answering.verification.features import denies, missing, opposed
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import Mention, figures, meets_any
-from bot.answering.verification.word_order import Alignment
+from bot.answering.verification.quantities import PLAIN, Mention, figures, meets_any
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
-"""The share of a sentence's words that the stretch has to have: beside another number, and beside anything else."""
+"""The share of a sentence's words that the stretch has to have: beside another number with a unit, beside others."""
 _COMMON_WORDS = 3
 _KEPT = 0.6
 _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
@@ -29,36 +28,30 @@ def contradicts(found: Match) -> bool:
     common = shared / len(here.words)
     if common < _COMMON_NUMBER or shared < min(_COMMON_WORDS, len(here.words)):
         return False
-    if _has_other_number(found):
+    if _has_other_number(found, exact=common < _COMMON):
         return True
     if common < _COMMON:
         return False
-    if denies(here, found.passage.whole.claims, stretch) or opposed(here, stretch) - found.passage.whole.claims.sides:
-        return True
-    return _has_other_word(found)
+    alignment = found.alignment
+    if alignment is None or alignment.kept < _KEPT:
+        return False
+    return alignment.negated or alignment.opposed or _swaps(alignment, stretch.text) or _renames(alignment, found)
 
 
-def _has_other_number(found: Match) -> bool:
-    """Return whether the stretch has another number of the same kind in place of one that the passage does not have."""
+def _has_other_number(found: Match, *, exact: bool) -> bool:
+    """Return whether the stretch has another number of the same kind in place of one that the passage does not have.
+
+    ``exact`` leaves out numbers without a unit, and years: those may be of anything.
+    """
+    loose = {PLAIN, "year"} if exact else set()
     mine, theirs = figures(found.sentence.claims.numbers), figures(found.stretch.claims.numbers)
     strange = [number for number in mine if not meets_any(number, found.passage.whole.claims.numbers)]
     unsaid = [number for number in theirs if not meets_any(number, mine)]
-    return any(_kinds(one) & _kinds(other) for one in strange for other in unsaid)
+    return any((_kinds(one) & _kinds(other)) - loose for one in strange for other in unsaid)
 
 
 def _kinds(number: Mention) -> set[str]:
     return {reading.kind for reading in number.readings}
-
-
-def _has_other_word(found: Match) -> bool:
-    """Return whether two words changed places, or a name stands in place of another one."""
-    alignment = found.alignment
-    if alignment is None:
-        return False
-    return _swaps(alignment, found.stretch.claims.text) or (
-        any(missing(found.sentence, found.passage.whole)[kind] for kind in ("identifier", "name"))
-        and _renames(alignment, found)
-    )
 
 
 def _swaps(alignment: Alignment, stretch: str) -> bool:
@@ -66,17 +59,21 @@ def _swaps(alignment: Alignment, stretch: str) -> bool:
 
     Where more than two changed places, whole clauses may have.
     """
-    pairs = [(old, new) for old, new in alignment.changed if (new, old) in alignment.changed and old < new]
-    if len(pairs) != 1 or alignment.kept < _KEPT or not all(map(carries_meaning, pairs[0])):
+    if len(alignment.swapped) != 1:
         return False
-    one, other = map(re.escape, pairs[0])
-    return not re.search(f"{one}{_AND}{other}|{other}{_AND}{one}", stretch)
+    (pair,) = alignment.swapped
+    one, other = map(re.escape, pair)
+    if not all(map(carries_meaning, pair)):
+        return False
+    return not re.search(rf"{one}\w*{_AND}{other}|{other}\w*{_AND}{one}", stretch)
 
 
 def _renames(alignment: Alignment, found: Match) -> bool:
+    """Return whether a name that the passage does not have stands in place of one that the sentence does not have."""
     here, there = found.sentence.claims, found.stretch.claims
     mine = {name for name in here.identifiers | here.names if not found.passage.whole.claims.holds(name)}
     theirs = {name for name in there.identifiers | there.names if not here.holds(name)}
     return any(
-        any(new in name for name in mine) and any(old in name for name in theirs) for old, new in alignment.changed
+        any(new in name for name in mine) and any(old in name for name in theirs) and old not in new and new not in old
+        for old, new in alignment.changed
     )

@@ -12,7 +12,6 @@ from bot.answering.verification.claims import Claims
 from bot.answering.verification.matching import SIMILAR, Match, compute_overlap
 from bot.answering.verification.passages import AnalysedText
 from bot.answering.verification.quantities import Mention, figures, meets_any, normal
-from bot.answering.verification.word_order import is_swapped
 
 FEATURES = (
     "similarity",
@@ -24,7 +23,7 @@ FEATURES = (
     "binding",
     "denial",
     "negation",
-    "side",
+    "opposite",
     "swapped",
 )
 """What ``compute_features`` returns, in order; the first three speak for a sentence, the others against it.
@@ -38,7 +37,7 @@ name          it has a brand, acronym or quoted name that the passage has not
 binding       its number or code stands with other words in the passage than here: share of the words
 denial        it denies what the stretch affirms, or affirms what the stretch denies
 negation      one of the two has a negation and the other has not
-side          it is on the other side of a scale (before, after) than the stretch
+opposite      word for word the stretch, but for a word that was replaced by its opposite (before, after)
 swapped       word for word the stretch, but for two that changed places
 """
 _INITIAL = re.compile(r"[a-z]+")
@@ -46,15 +45,18 @@ _INITIAL = re.compile(r"[a-z]+")
 
 def compute_features(found: Match, question: AnalysedText | None = None) -> NDArray[np.float64]:
     """Return the features of ``FEATURES``; what the question names is no strange name."""
-    here, there, across = found.sentence, found.passage.whole, found.across
+    here, there, across, alignment = found.sentence, found.passage.whole, found.across, found.alignment
     values = {
         "similarity": min(found.similarity, SIMILAR[across]),
         "overlap": found.overlap,
         "coverage": compute_overlap(here, there, across=across),
         **missing(here, there, question),
         "binding": _binding(here, found.near, there),
-        **_polarity(here.claims, there.claims, found.stretch.claims, across=across),
-        "swapped": is_swapped(found.alignment),
+        "denial": (alignment is not None and alignment.negated)
+        or (not across and denies(here.claims, there.claims, found.stretch.claims)),
+        "negation": here.claims.negated != found.stretch.claims.negated,
+        "opposite": alignment is not None and alignment.opposed,
+        "swapped": alignment is not None and bool(alignment.swapped),
     }
     return np.array([float(values[name]) for name in FEATURES])
 
@@ -99,14 +101,6 @@ def _gap(number: Mention, common: Sequence[int], theirs: Sequence[AnalysedText])
     return float(max(0, rival - own))
 
 
-def _polarity(here: Claims, there: Claims, stretch: Claims, *, across: bool) -> dict[str, bool]:
-    return {
-        "denial": not across and denies(here, there, stretch),
-        "negation": here.negated != stretch.negated,
-        "side": bool(opposed(here, stretch) - there.sides),
-    }
-
-
 def denies(here: Claims, there: Claims, stretch: Claims) -> bool:
     """Return whether a sentence denies what the stretch affirms, or affirms what it denies."""
     if here.negated == stretch.negated:
@@ -114,12 +108,3 @@ def denies(here: Claims, there: Claims, stretch: Claims) -> bool:
     denied = (here.denied & stretch.affirmed) - there.denied
     affirmed = ((here.affirmed - here.denied) & stretch.denied) - stretch.affirmed
     return bool(denied or affirmed)
-
-
-def opposed(here: Claims, stretch: Claims) -> frozenset[tuple[str, int]]:
-    """Return the sides that a sentence is on where the stretch is on the other one alone."""
-    return frozenset(
-        (name, side)
-        for name, side in here.sides - stretch.sides
-        if (name, 1 - side) in stretch.sides and (name, 1 - side) not in here.sides
-    )

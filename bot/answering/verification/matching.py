@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from bot.answering.verification.alignment import Alignment, align
 from bot.answering.verification.claims import content_words
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.passages import AnalysedPassage, AnalysedText, analyse_text
 from bot.answering.verification.quantities import figures, meets_any
-from bot.answering.verification.word_order import Alignment, align
 
 _LIKELY = 2
 """So many sentences of a passage are compared closely, and their neighbours with them."""
@@ -27,7 +28,7 @@ _PAIR_HANDICAP = 0.03
 """A pair of sentences contains whatever its halves contain, so it has to be better by a little."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Match:
     """A sentence beside the stretch of a passage that is most like it."""
 
@@ -45,7 +46,7 @@ class Match:
         """Whether sentence and passage are in different languages."""
         return self.sentence.chinese != self.passage.chinese
 
-    @property
+    @cached_property
     def alignment(self) -> Alignment | None:
         """Return how the sentence comes about from the stretch, if they are nearly the same words."""
         return None if self.across else align(self.sentence.text, self.stretch.text)

@@ -255,12 +255,14 @@ def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
     year = int(parts.get("year") or 0)
     if number and not day and not year:
         yield Quantity(number, "month-name")
-    else:
+    elif number:
         yield Quantity(number * 100 + day, "date")
     if year and day:
         yield Quantity(year * 10000 + number * 100 + day, "day-of-year")
-    if year:
+    if year and number:
         yield Quantity(year * 100 + number, "month-of-year")
+    if year:
+        yield Quantity(year, "year")
 
 
 def _weekday(match: re.Match[str]) -> Iterator[Mention]:
@@ -303,6 +305,8 @@ def _number(match: re.Match[str]) -> Iterator[Mention]:
         readings = [Quantity(value, _COUNTER_KINDS.get(match["counter"] or "", PLAIN))]
         if match["num"] and not match["counter"] and value <= 24:  # noqa: PLR2004 - "from 10 to 12" may be hours of a day
             readings.append(Quantity(value, "hour-of-day"))
+        if match["num"] and not match["counter"] and 1000 <= value <= 2100:  # noqa: PLR2004 - likely a year
+            readings.append(Quantity(value, "year"))
         yield _mention(match, *readings)
 
 

@@ -57,7 +57,7 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
         ("Writes are not accepted.", "Writes are accepted.", "negation"),
         ("Dogs can be carried over.", "Cats cannot be carried over.", "negation"),
         ("The tool does not delete pictures.", "The tool deletes pictures.", "denial"),
-        ("Close it before the test.", "Close it after the test.", "side"),
+        ("Close it before the test.", "Close it after the test.", "opposite"),
         ("Pour water into acid, never acid into water.", "Pour acid into water, never water into acid.", "swapped"),
         ("男性不低于45公斤，女性不低于50公斤。", "男性不低于50公斤，女性不低于45公斤。", "swapped"),
         ("It uses HTTP.", "It uses HTTPS.", "name"),
