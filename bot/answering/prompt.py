@@ -128,7 +128,7 @@ def budget_for(context_tokens: int, *, small_model: bool, depth: Depth = "normal
         msg = f"The model's context of {context_tokens} tokens is too small to answer from passages; it needs 512."
         raise ContextTooSmall(msg)
     if small_model:
-        answer = min(160, context_tokens // 4)
+        answer = min(224, context_tokens // 4)  # steps with a block of code take about 200
         return Budget(min(900, context_tokens - answer), answer, 0, 3, 220, 120, brief=True)
     share = share_of(depth, context_tokens // 3)
     answer = share.thinking + share.answer

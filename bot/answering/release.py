@@ -30,7 +30,8 @@ _LOOP_PERIOD_MAX = 160
 
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
-_TAG = re.compile(rf"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>|{citations.WARNING}\ufe0f?", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>|\s*{citations.WARNING}\ufe0f?\s*$", re.IGNORECASE)
+"""What is ours to write and a model's at most by imitation."""
 _FRAME = re.compile(r"^[ \t]*</?passage\b", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"`{3,}|~{3,}")
 _LETTER = re.compile(r"\w")
@@ -174,10 +175,10 @@ class Release:
         if role in {"heading", "lead_in"} and self._labels.holds(piece.text):
             self._hold(piece, piece.text)
             return ""
-        verdict = await self._verifier.verify(plain(piece.text), cited)
         if role == "claim" and repeats_question(piece.text, self._question):
             self._composer.drop(piece)
             return ""
+        verdict = await self._verifier.verify(plain(piece.text), cited)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._claim(piece, verdict)
         self.contradicted += role != "refusal" and verdict.kind == "contradicted"

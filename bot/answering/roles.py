@@ -17,7 +17,8 @@ Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "
 ``refusal`` says that the passages do not hold the answer; ``empty`` is a question or says nothing."""
 
 _REFUSAL = re.compile(
-    r"\b(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]*"
+    r"\b(?:the|these|this|provided|given|available|any|your) (?:\w+ ){0,2}"
+    r"(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]*"
     r"\b(?:do(?:es)? not|don't|doesn't|no)\b[^.!?]*"
     r"\b(?:contain|say|mention|include|hold|answer|specify|state|provide|cover|give|information|describe|address)"
     r"|\bI (?:do not|don't) know\b|\b(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"

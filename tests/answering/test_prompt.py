@@ -188,7 +188,7 @@ def test_the_small_model_gets_little_to_read_and_to_write() -> None:
     passages = [passage(n, "word " * 900) for n in range(1, 9)]
     prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=by_words)
     assert prompt.tokens <= 900
-    assert budget.answer_tokens <= 160
+    assert budget.answer_tokens <= 224
     assert prompt.shown == {1, 2, 3}
 
 

@@ -109,8 +109,8 @@ async def test_what_claims_nothing_is_not_counted(room: Any) -> None:
 
 
 async def test_stray_tags_and_warnings_do_not_show(room: Any) -> None:
-    shown, _ = await released(room, "</think>\n\nRun `kvasir sync handbook` afterwards. ⚠️")
-    assert shown == "Run `kvasir sync handbook` afterwards. [1]"
+    shown, _ = await released(room, "</think>\n\nRun `kvasir sync handbook` afterwards ⚠️")
+    assert shown == "Run `kvasir sync handbook` afterwards [1]"
 
 
 @given(st.data())
@@ -186,6 +186,9 @@ async def test_an_answer_without_a_supported_sentence_ends_early(room: Any) -> N
         ("The documents do not mention a limit of 5.", "refusal"),
         ("文档中没有提到这一点。", "refusal"),
         ("I don't know.", "refusal"),
+        ("The provided context does not contain information about cats.", "refusal"),
+        ("Cats are not mentioned in the passages.", "refusal"),
+        ("Source folders do not include hidden files.", "claim"),
         ("Documents do not expire before 2030.", "claim"),
         ("Leave is granted.", "claim"),
     ],
