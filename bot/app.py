@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from bot.configuration import ADDED
 from bot.errors import WheelError
 from bot.quiet import quiet_hour
 from bot.settings import Settings
+from bot.shelf import Shelf
 from bot.slack.tasks import Tasks
 from bot.terminal import Terminal
 from bot.terminal_lines import engine_line, report_lines, show_progress
@@ -34,12 +34,9 @@ from bot.workspace_page import show_page
 from engine.interfaces import ChatEngine, State
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import EVERYONE, Hit, Live, SearchResult
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.sources import registry
-from knowledge.status import LibraryStatus
-from knowledge.sync.report import OnProgress, SyncReport
 
 if TYPE_CHECKING:
     from bot.journal import Journal
@@ -52,9 +49,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("kvasir.app")
 
 _SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
-_FIRST_SYNC_S = 16.0
-"""How long a question waits for the first sync: a small folder is through by then, and a search (``Limits.search_s``)
-has time left to find what was read so far, or to say that reading goes on."""
 
 
 def engine_of(settings: Settings) -> Engine:
@@ -274,55 +268,3 @@ async def _show_engine(engine: Engine, terminal: Terminal) -> None:
                 terminal.done("engine", engine_line(status))
             elif status.detail:
                 terminal.set("engine", status.progress, status.detail)
-
-
-class StillReading(KnowledgeError):
-    """The documents are being read for the first time, and nothing was found among those read so far."""
-
-
-class Shelf:
-    """The library as Slack sees it: its documents open where a person can reach them."""
-
-    def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
-        self.library = library
-        self.read = asyncio.Event()
-        """Set once the documents were read for the first time, now or in an earlier run."""
-        self._workspace = workspace
-
-    async def search(
-        self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: Live | None = None
-    ) -> SearchResult:
-        """Return the best passages; those of local folders link to the workspace's page, where there is one.
-
-        Raises:
-            StillReading: nothing was found, but the first sync is not through yet.
-            KnowledgeError: the search failed.
-
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_SYNC_S):
-                await self.read.wait()
-        found = await self.library.search(query, limit=limit, readers=readers, live=live)
-        if not found.answerable and not self.read.is_set():
-            raise StillReading("The documents are being read for the first time. Please ask again in a moment.")
-        return replace(found, hits=tuple(self._reachable(hit) for hit in found.hits))
-
-    def _reachable(self, hit: Hit) -> Hit:
-        if self._workspace is None or hit.url is None or not hit.url.startswith("file:"):
-            return hit
-        return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
-
-    async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
-        """Return a whole passage as it is now, with a link that a person can open; None where it is gone."""
-        found = await self.library.passage(chunks, readers)
-        return None if found is None else self._reachable(found)
-
-    async def refresh(
-        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
-    ) -> SyncReport:
-        """Bring one source, or all, up to date; ``approve`` (``held_marks``) deletes what was shown and is gone."""
-        return await self.library.refresh(source, on_progress, approve=approve)
-
-    async def status(self) -> LibraryStatus:
-        """Return how the knowledge is."""
-        return await self.library.status()

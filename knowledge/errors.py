@@ -28,6 +28,7 @@ KnowledgeError
 │   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
 │   └── StoreMisconfigured   … because the key or the schema is wrong
 ├── ManifestError            the manifest's database failed (locked, full, gone)
+├── NothingRead              no document was read yet, or none is there; its ``why`` says which
 ├── BadFilter                a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
 ├── HeldChanged              what is held is not what a person was shown and agreed to
@@ -35,6 +36,8 @@ KnowledgeError
 """
 
 from __future__ import annotations
+
+from typing import Final, Literal
 
 
 class KnowledgeError(Exception):
@@ -171,6 +174,27 @@ class StoreMisconfigured(StoreError):
 
 class ManifestError(KnowledgeError):
     """The manifest's database failed."""
+
+
+WhyNothing = Literal["no_source", "reading", "failed", "never", "empty"]
+_NOTHING: Final[dict[WhyNothing, str]] = {
+    "no_source": "No source of documents is configured. Add a [[source]] to kvasir.toml, then run `kvasir sync`.",
+    "reading": "The documents are being read for the first time{progress}. Please ask again in a moment.",
+    "failed": "No document was read: the last sync stopped with an error. `kvasir status` says why.",
+    "never": "No document was read yet. Run `kvasir sync`, then ask again.",
+    "empty": "The sources were read and hold no documents. Check their paths in kvasir.toml, then run `kvasir sync`.",
+}
+
+
+class NothingRead(KnowledgeError):
+    """No document was read yet, or none is there.
+
+    ``why`` says which; ``done`` of ``total`` documents are read, where that is known.
+    """
+
+    def __init__(self, why: WhyNothing, done: int = 0, total: int = 0) -> None:
+        super().__init__(_NOTHING[why].format(progress=f" ({done} of {total})" if total else ""))
+        self.why, self.done, self.total = why, done, total
 
 
 class BadFilter(KnowledgeError):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from knowledge.errors import NothingRead
 from knowledge.interfaces import SourceKey
 from knowledge.search.hybrid import may_see
 from knowledge.settings import SourceSpec
@@ -17,6 +18,8 @@ MAX_AGE_S = 26 * 3_600.0
 """How old a source may be unless its ``max_age`` says otherwise: a nightly sync, and two hours for it to run."""
 _TITLES = 5
 """Documents whose titles say what a source holds."""
+_FOR_PEOPLE = frozenset({"push", "pages"})
+"""Kinds of sources that hold only what people add."""
 _TOLD = 5
 """Failed and held documents that are named."""
 
@@ -97,6 +100,25 @@ class LibraryStatus:
     def held_marks(self, source: str | None = None) -> dict[str, str]:
         """Return what is held now as an approval names it: of one source, or of all of which something is held."""
         return {one.name: one.held_mark for one in self.sources if one.held and source in {None, one.name}}
+
+
+def nothing_read(state: LibraryStatus, *, reading: bool = False) -> NothingRead | None:
+    """Return why there is nothing to search, or None where there are documents.
+
+    ``reading`` says that the documents are being read for the first time: then those that were read are not all.
+    """
+    documents = sum(one.documents for one in state.sources)
+    if documents and not reading:
+        return None
+    configured = [one for one in state.sources if one.documents or one.kind not in _FOR_PEOPLE]
+    if not configured:
+        return NothingRead("no_source")
+    syncing = [one.syncing for one in configured if one.syncing is not None]
+    if syncing or reading or state.elsewhere is not None:
+        return NothingRead("reading", sum(one.done for one in syncing), sum(one.total for one in syncing))
+    if any(one.error for one in configured):
+        return NothingRead("failed")
+    return NothingRead("empty" if any(one.synced_at for one in configured) else "never")
 
 
 async def source_status(

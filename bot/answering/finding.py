@@ -14,14 +14,14 @@ from bot.answering.followup import asked_outside, by_people, discreet, leans, me
 from bot.answering.foreign import visible, without_foreign_links
 from bot.answering.limits import Limits
 from bot.answering.narrowing import narrowed
-from bot.answering.notices import Say, say
+from bot.answering.notices import Say, nothing_read, say
 from bot.answering.places import Placed, Places, Still, placed
 from bot.answering.remarks import obstacle
 from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish
 from bot.answering.turn import Turn
 from engine.interfaces import Asker, ChatEngine
-from knowledge.errors import BadFilter, KnowledgeError, UnknownSource
+from knowledge.errors import BadFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import Live, SearchResult
 from knowledge.search.query import separated
 
@@ -75,6 +75,9 @@ class Finder:
         except (BadFilter, UnknownSource) as error:
             turn.unreadable()
             return Notice(str(error))
+        except NothingRead as error:
+            turn.unreadable()
+            return Notice(nothing_read(error, turn.tongue))
         except KnowledgeError as error:
             return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
         except TimeoutError:

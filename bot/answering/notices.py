@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from bot.answering.language import Tongue
+from knowledge.errors import NothingRead, WhyNothing
 
 _MINUTE_S = 90.0
 """From here on a wait is told in minutes."""
@@ -140,6 +142,21 @@ def say(phrase: Say, tongue: Tongue, **fields: object) -> str:
     """Return a text in a language, its fields filled in."""
     text = phrase.value.zh if tongue == "zh" else phrase.value.en
     return text.format(**fields).strip()
+
+
+_NOTHING_READ_ZH: Final[dict[WhyNothing, str]] = {
+    "no_source": "尚未配置文档来源。请在 kvasir.toml 中添加 [[source]]，然后运行 `kvasir sync`。",
+    "reading": "正在首次读取文档{progress}，请稍后再问。",
+    "failed": "没有读到任何文档：上次同步出错而停止，原因见 `kvasir status`。",
+    "never": "还没有读取过文档。请运行 `kvasir sync`，然后再问。",
+    "empty": "来源已读取，但其中没有文档。请检查 kvasir.toml 中的路径，然后运行 `kvasir sync`。",
+}
+
+
+def nothing_read(error: NothingRead, tongue: Tongue) -> str:
+    """Return why there is nothing to search, and the next step."""
+    progress = f"（{error.done}/{error.total}）" if error.total else ""
+    return _NOTHING_READ_ZH[error.why].format(progress=progress) if tongue == "zh" else str(error)
 
 
 def in_line(position: int, eta_s: float | None, tongue: Tongue) -> str:

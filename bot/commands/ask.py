@@ -22,6 +22,7 @@ from bot.commands.lines import check_question, questions
 from bot.commands.output import complain, piece, result, result_json, say
 from bot.errors import BotError
 from bot.settings import load
+from bot.shelf import Shelf
 from bot.terminal import Terminal
 from engine.errors import EngineError
 from engine.interfaces import State
@@ -73,7 +74,9 @@ async def main(arguments: argparse.Namespace) -> int:
         why = remark(engine.control) if arguments.think is not None else ""
         depth = arguments.think or settings.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
-        answerer = answerer_of(library, engine, judges=judges, limits=settings.limits)
+        shelf = Shelf(library, None)
+        shelf.read.set()  # whatever was read before: nothing is read here
+        answerer = answerer_of(library, engine, shelf.search, judges=judges, limits=settings.limits)
 
         def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
             asked = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from bot.answering.limits import Limits
-from bot.app import Shelf, StillReading
+from bot.shelf import Shelf
 from bot.workspace_page import page_status, show_page
 from engine.interfaces import State, Status
 from knowledge.errors import ManifestError, StoreUnavailable
-from knowledge.interfaces import SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.records import Failure
 from knowledge.sync.report import Progress
@@ -26,21 +24,6 @@ class Endless:
 
     async def search(self, *_: object, **__: object) -> Any:
         await asyncio.Event().wait()
-
-
-class Empty:
-    """A library in which nothing was read so far."""
-
-    async def search(self, query: str, **_: object) -> SearchResult:
-        return SearchResult(query, (), 0.0, answerable=False)
-
-
-@pytest.mark.slow
-async def test_a_long_first_sync_is_told_and_not_a_search_that_took_too_long() -> None:
-    shelf = Shelf(Empty(), None)  # type: ignore[arg-type]
-    with pytest.raises(StillReading):
-        async with asyncio.timeout(Limits().search_s):
-            await shelf.search("q", limit=1)
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -1,0 +1,71 @@
+"""The library as questions see it: it waits for the first sync, and says so where no document was read yet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from knowledge.interfaces import EVERYONE, Hit, Live, SearchResult
+from knowledge.library import Library
+from knowledge.status import LibraryStatus, nothing_read
+from knowledge.sync.report import OnProgress, SyncReport
+
+if TYPE_CHECKING:
+    from bot.local_workspace import LocalWorkspace
+
+_FIRST_SYNC_S = 16.0
+"""How long a question waits for the first sync: a small folder is through by then, and a search (``Limits.search_s``)
+has time left to find what was read so far, or to say that reading goes on."""
+
+
+class Shelf:
+    """The library as Slack sees it: its documents open where a person can reach them."""
+
+    def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
+        self.library = library
+        self.read = asyncio.Event()
+        """Set once the documents were read for the first time, now or in an earlier run."""
+        self._workspace = workspace
+
+    async def search(
+        self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: Live | None = None
+    ) -> SearchResult:
+        """Return the best passages; those of local folders link to the workspace's page, where there is one.
+
+        Raises:
+            NothingRead: nothing was found, and no document was read, or not all of them yet.
+            KnowledgeError: the search failed.
+
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_SYNC_S):
+                await self.read.wait()
+        found = await self.library.search(query, limit=limit, readers=readers, live=live)
+        if not found.hits or not (found.answerable or self.read.is_set()):
+            nothing = nothing_read(await self.library.status(), reading=not self.read.is_set())
+            if nothing is not None:
+                raise nothing
+        return replace(found, hits=tuple(self._reachable(hit) for hit in found.hits))
+
+    def _reachable(self, hit: Hit) -> Hit:
+        if self._workspace is None or hit.url is None or not hit.url.startswith("file:"):
+            return hit
+        return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
+
+    async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
+        """Return a whole passage as it is now, with a link that a person can open; None where it is gone."""
+        found = await self.library.passage(chunks, readers)
+        return None if found is None else self._reachable(found)
+
+    async def refresh(
+        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
+    ) -> SyncReport:
+        """Bring one source, or all, up to date; ``approve`` (``held_marks``) deletes what was shown and is gone."""
+        return await self.library.refresh(source, on_progress, approve=approve)
+
+    async def status(self) -> LibraryStatus:
+        """Return how the knowledge is."""
+        return await self.library.status()

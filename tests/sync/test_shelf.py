@@ -1,0 +1,93 @@
+"""The library as questions see it, while nothing was read, and what is said then."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.answering.events import Finished, Notice, Question
+from bot.answering.limits import Limits
+from bot.answering.notices import nothing_read as notice_of
+from bot.app import answerer_of
+from bot.shelf import Shelf
+from engine.interfaces import State, Status
+from knowledge.errors import NothingRead, WhyNothing
+from knowledge.interfaces import SearchResult
+from knowledge.status import LibraryStatus, SourceStatus, nothing_read
+from knowledge.sync.report import Progress
+from tests.answering.conftest import ScriptedEngine
+from tests.sync.conftest import DictSource
+from tests.sync.library_bench import Bench
+
+DOCS = SourceStatus("docs", "folder", "/docs", 0, 0, 0, (), 0, None, None, None, None)
+ADDED = replace(DOCS, name="added", kind="push", synced_at=datetime.now(UTC))
+SYNCING = Progress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
+
+
+def state(*sources: SourceStatus, elsewhere: str | None = None) -> LibraryStatus:
+    return LibraryStatus("lancedb", indexing=False, sources=sources, elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("found", "why", "english", "chinese"),
+    [
+        (state(), "no_source", "[[source]]", "[[source]]"),
+        (state(ADDED), "no_source", "kvasir.toml", "kvasir.toml"),
+        (state(DOCS, ADDED), "never", "Run `kvasir sync`", "请运行 `kvasir sync`"),
+        (state(replace(DOCS, error="Denied.")), "failed", "`kvasir status`", "`kvasir status`"),
+        (state(replace(DOCS, syncing=SYNCING)), "reading", "(3 of 9)", "（3/9）"),
+        (state(DOCS, elsewhere="process 12"), "reading", "first time. Please", "首次读取文档，请"),
+        (state(replace(DOCS, synced_at=datetime.now(UTC))), "empty", "hold no documents", "没有文档"),
+    ],
+)
+def test_each_reason_names_its_next_step(found: LibraryStatus, why: WhyNothing, english: str, chinese: str) -> None:
+    error = nothing_read(found)
+    assert error is not None
+    assert error.why == why
+    assert english in notice_of(error, "en")
+    assert chinese in notice_of(error, "zh")
+    assert "Denied" not in str(error), "only owners see why a source fails"
+
+
+def test_where_there_are_documents_nothing_is_said_unless_they_are_not_all_read() -> None:
+    read = state(replace(DOCS, documents=3, syncing=SYNCING))
+    assert nothing_read(read) is None
+    error = nothing_read(read, reading=True)
+    assert error is not None
+    assert error.why == "reading"
+
+
+async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(bench: Bench) -> None:
+    source = DictSource()
+    source.put("holiday.md", "Thirty days of holiday a year for everybody who works here.")
+    async with bench.library(source) as library:
+        shelf = Shelf(library, None)
+        shelf.read.set()
+        answerer = answerer_of(library, ScriptedEngine(status=Status(State.ABSENT)), shelf.search)
+        events = [event async for event in answerer.answer(Question("How many days of holiday?"))]
+        assert [event.text for event in events if isinstance(event, Notice)] == [str(NothingRead("never"))]
+        await library.refresh()
+        events = [event async for event in answerer.answer(Question("How many days of holiday?"))]
+        assert isinstance(events[-1], Finished)
+        assert events[-1].route == "passages"
+
+
+class Reading:
+    """A library that is being read for the first time."""
+
+    async def search(self, query: str, **_: object) -> SearchResult:
+        return SearchResult(query, (), 0.0, answerable=False)
+
+    async def status(self) -> LibraryStatus:
+        return state(replace(DOCS, syncing=SYNCING))
+
+
+@pytest.mark.slow
+async def test_a_long_first_sync_says_so_before_the_search_takes_too_long() -> None:
+    shelf = Shelf(Reading(), None)  # type: ignore[arg-type]
+    with pytest.raises(NothingRead, match="3 of 9"):
+        async with asyncio.timeout(Limits().search_s):
+            await shelf.search("q", limit=1)
