@@ -166,6 +166,8 @@ def build_prompt(
     instructions = (BRIEF_INSTRUCTIONS if budget.brief else INSTRUCTIONS)[tongue]
     asked = _QUESTION[tongue] + cut(neutral(question), budget.prompt_tokens // 4, count_tokens)
     turns = _fitting_history(history, budget.history_tokens, count_tokens)
+    if budget.brief:
+        passages = _without_translations(passages, tongue)
     blocks = [
         _block(passage, cut(neutral(unwrap(passage.text)), budget.passage_tokens, count_tokens))
         for passage in passages[: budget.passages]
@@ -222,6 +224,13 @@ def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: Cou
         turns.append(_Turn(exchange.question.strip(), label + neutral(exchange.question), answer))
     costs = [count_tokens(turn.question) + count_tokens(turn.answer) + 2 * TURN_TOKENS for turn in turns]
     return turns[latest(costs, tokens) :]
+
+
+def _without_translations(passages: Sequence[Passage], tongue: Tongue) -> Sequence[Passage]:
+    """Return the passages in the question's language if the best one is: a small model copies from the others."""
+    if not passages or tongue_for(passages[0].text) != tongue:
+        return passages
+    return [passage for passage in passages if tongue_for(passage.text) == tongue]
 
 
 def _block(passage: Passage, text: str) -> str:

@@ -192,6 +192,14 @@ def test_the_small_model_gets_little_to_read_and_to_write() -> None:
     assert prompt.shown == {1, 2, 3}
 
 
+def test_the_small_model_reads_no_translations_beside_a_best_passage_in_the_question_s_language() -> None:
+    english, chinese = passage(1, "A mark says so."), passage(2, "标记说明这一点。")
+    assert built("What does it mean?", passages=[english, chinese], small_model=True).shown == {1}
+    assert built("这是什么意思？", passages=[chinese, english], small_model=True).shown == {2}
+    assert built("这是什么意思？", passages=[english, chinese], small_model=True).shown == {1, 2}
+    assert built("What does it mean?", passages=[english, chinese]).shown == {1, 2}
+
+
 def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
     with pytest.raises(ContextTooSmall, match="needs 512"):
         budget_for(256, small_model=False)
