@@ -43,6 +43,11 @@ class Item:
     """Whether a right answer cites."""
 
     @property
+    def key(self) -> str:
+        """Its name among all sets: XQuAD has the same ids in each language."""
+        return f"{self.set}/{self.id}"
+
+    @property
     def answerable(self) -> bool:
         """Whether the documents answer it."""
         return bool(self.references or self.facts)

@@ -94,7 +94,7 @@ def settings_of(one: AnswerSet, scratch: Path) -> Settings:
 
 
 async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answers) -> dict[str, dict[str, Record]]:
-    """Answer a set's questions by both sides; return the records by side and id."""
+    """Answer a set's questions by both sides; return the records by side and item."""
     settings = settings_of(one, arguments.scratch)
     done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
     async with AsyncExitStack() as stack:
@@ -129,7 +129,7 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
                     )
                 answers.add(key, record)
                 print(f"{side} {item.id}: {record.total_s:.1f} s", file=sys.stderr, flush=True)
-            done[side][item.id] = record
+            done[side][item.key] = record
 
         async with asyncio.TaskGroup() as group:
             for item in one.items:
@@ -142,12 +142,12 @@ def report_of(items: Sequence[Item], done: Mapping[str, Mapping[str, Record]]) -
     """Return the figures of each part and side over the questions that all sides answered."""
     parts: dict[str, list[Item]] = {}
     for item in items:
-        if all(item.id in records for records in done.values()):
+        if all(item.key in records for records in done.values()):
             parts.setdefault(f"{item.set} {item.lang}", []).append(item)
             parts.setdefault(f"all {item.lang}", []).append(item)
     result: dict[str, Any] = {}
     for name, ours in sorted(parts.items()):
-        sides = {side: summarise([score(item, records[item.id]) for item in ours]) for side, records in done.items()}
+        sides = {side: summarise([score(item, records[item.key]) for item in ours]) for side, records in done.items()}
         result[name] = {**sides, "difference": differences(sides)}
     return result
 
@@ -172,7 +172,7 @@ def write_failures(path: Path, items: Sequence[Item], done: Mapping[str, Mapping
     with path.open("w", encoding="utf-8") as file:
         for item in items:
             for side, records in done.items():
-                record = records.get(item.id)
+                record = records.get(item.key)
                 if record is None or (how := score(item, record)).good:
                     continue
                 wanted = " | ".join(item.references) or json.dumps(item.facts, ensure_ascii=False)

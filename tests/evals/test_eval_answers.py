@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,5 +81,8 @@ def test_answers_stay_on_disk_and_a_key_changes_with_what_it_depends_on(tmp_path
 
 def test_only_questions_that_all_sides_answered_count() -> None:
     record = Record("q", "plain", "25 [1]", "25 [1]", False, False, ((1, "a.md", LEAVE),))
-    assert report_of([ITEM], {"kvasir": {}, "plain": {"q": record}}) == {}
-    assert report_of([ITEM], {"kvasir": {"q": record}, "plain": {"q": record}})["all en"]["kvasir"]["good"] == 100
+    other = replace(ITEM, set="wiki-zh", lang="zh")
+    assert report_of([ITEM, other], {"kvasir": {}, "plain": {ITEM.key: record}}) == {}
+    result = report_of([ITEM, other], {"kvasir": {ITEM.key: record}, "plain": {ITEM.key: record, other.key: record}})
+    assert result["all en"]["kvasir"]["good"] == 100
+    assert "all zh" not in result, "ids are the same in both languages"
