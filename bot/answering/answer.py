@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.answering.about import Contents, asks_for_sources, describe_sources
-from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text, Thinking
 from bot.answering.extract import CONSIDERED, extract
 from bot.answering.finding import Finder, Search
 from bot.answering.language import tongue_for
@@ -102,6 +102,8 @@ class Answerer:
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._about_sources(turn, self._contents)
             return
+        on_web = turn.to_web.live is not None and turn.to_web.live.when == "always"
+        yield Step(say(Say.SEARCHING_WEB if on_web else Say.SEARCHING, turn.tongue))
         if (failed := await self._finder.find(turn)) is not None:
             yield failed
             return
@@ -111,6 +113,7 @@ class Answerer:
         if not turn.answerable or not turn.passages:
             yield unknown(turn)
             return
+        yield Step(say(Say.READING, turn.tongue, count=len(turn.passages)))
         why = obstacle(self._engine.status(), turn.tongue)
         events = self._quoted(turn, why) if why else self._from_engine(turn)
         async with aclosing(events):
@@ -209,7 +212,7 @@ class Answerer:
         """
         async with aclosing(self._heard(turn, said, prompt, sampling)) as heard:
             async for delta in heard:
-                if isinstance(delta, InLine):
+                if isinstance(delta, InLine | Step):
                     yield delta
                 elif isinstance(delta, Done):
                     said.done = delta
@@ -231,7 +234,7 @@ class Answerer:
 
     async def _heard(
         self, turn: Turn, said: Stream, prompt: Prompt, sampling: Sampling
-    ) -> AsyncGenerator[InLine | Reasoning | Content | Done, None]:
+    ) -> AsyncGenerator[InLine | Step | Reasoning | Content | Done, None]:
         """Yield what the engine says, each piece within its deadline, and before it how the turn comes nearer.
 
         Raises:
@@ -253,6 +256,8 @@ class Answerer:
                 else:
                     turn.timings.setdefault("first_token", self._now() - turn.began)
                     said.begun = True
+                    if (step := said.step(delta)) is not None:
+                        yield Step(say(step, turn.tongue))
                     yield delta
         finally:
             await _close(deltas)

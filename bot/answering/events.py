@@ -85,6 +85,13 @@ class InLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What is being done now, for a status: "is searching the documents…"; the next one replaces it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Thinking:
     """The model is thinking: its text since the last one."""
 
@@ -131,4 +138,4 @@ class Finished:
     """The passages of which extracts are shown, with their displayed numbers."""
 
 
-AnswerEvent = Sources | InLine | Thinking | Text | Notice | Finished
+AnswerEvent = Step | Sources | InLine | Thinking | Text | Notice | Finished

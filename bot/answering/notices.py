@@ -58,6 +58,11 @@ class Say(Enum):
         "The engine could not answer, so these are extracts from the documents. {reason}",
         "引擎无法回答，以下是文档摘录。{reason}",
     )
+    SEARCHING = Phrase("is searching the documents…", "正在检索文档…")
+    SEARCHING_WEB = Phrase("is searching the documents and reading pages of the web…", "正在检索文档并读取网页…")
+    READING = Phrase("is reading {count} passages…", "正在阅读 {count} 段资料…")
+    THINKING = Phrase("is thinking…", "正在思考…")
+    WRITING = Phrase("is writing and checking the answer…", "正在撰写并核对回答…")
     IN_LINE = Phrase("You are number {position} in line for the engine{eta}.", "引擎前排队第 {position} 位{eta}。")
     NO_FIRST_TOKEN = Phrase(
         "The engine did not begin to answer within {seconds} s, so these are extracts from the documents.",

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from bot.answering.citations import Numbering
 from bot.answering.events import Finished, Passage, Question, Route, Text
 from bot.answering.language import Tongue
+from bot.answering.notices import Say
 from bot.answering.policy import Looked
 from bot.answering.release import Release
 from bot.answering.route import WebRoute, route
-from engine.interfaces import Done
+from engine.interfaces import Content, Delta, Done, Reasoning
 from knowledge.interfaces import SearchResult
 
 
@@ -108,6 +109,12 @@ class Stream:
     def cut(self) -> bool:
         """Whether the model was stopped in the middle."""
         return self.done is None or self.done.finish_reason != "stop"
+
+    def step(self, delta: Delta) -> Say | None:
+        """Return what the model begins to do with a delta: to think or to write; None where it goes on."""
+        if isinstance(delta, Reasoning) and not self.reasoning:
+            return Say.THINKING
+        return Say.WRITING if isinstance(delta, Content) and not self.content else None
 
     def think(self, text: str, limit_chars: int) -> bool:
         """Note a piece of thinking; tell whether there was not too much of it yet."""

@@ -114,6 +114,8 @@ class Session:
     status: SessionStatus
     text: str = ""
     """Free text of the legacy ``assistant.threads.setStatus``."""
+    agent: bool = False
+    """Whether ``agents.sessions.setStatus`` set the status; then the free text does not change it."""
     title: str = ""
     prompts: Sequence[Json] = ()
 

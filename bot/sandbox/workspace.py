@@ -114,7 +114,7 @@ class Workspace(Rooms):
         """Take away the free text of ``assistant.threads.setStatus`` once the app has answered, as Slack does."""
         session = self.sessions.get(f"{message.channel}/{message.root}")
         if session and session.text and message.user == BOT_USER:
-            self.set_session(replace(session, status="active", text=""))
+            self.set_session(replace(session, status=session.status if session.agent else "active", text=""))
 
     def post_ephemeral(self, message: Message) -> Message:
         """Show a message to one person; it is in no history and the app gets no event."""

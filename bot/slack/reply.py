@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Step, Text, Thinking
 from bot.slack import buttons, render, words
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError
@@ -166,6 +166,8 @@ class Reply:
                 self.notice(text)
             case InLine(text):
                 self._in_line(text)
+            case Step(text):
+                self._status.tell(text)
             case Finished():
                 self._finished = event
             case Thinking():

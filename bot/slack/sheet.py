@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bot.answering.notices import Say, say
 from bot.slack.calls import Bucket, Calls
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
 from bot.slack.render import fallback
@@ -20,7 +21,7 @@ POST_CHARACTERS = 3_500
 STREAM_AGE_S = 240.0
 """A stream dies about 300 s after its start, however busy; it is closed well before."""
 
-_STATUS_EVERY_S = 5.0
+_STATUS_EVERY_S = 2.0
 """Between two changes of a status; while Slack limits the method, they are left out."""
 _STATUS_S = 3.0
 """How long a status that is on its way is waited for at the end."""
@@ -251,14 +252,14 @@ async def first_sheet(place: Place, calls: Calls, abilities: Abilities, text: st
 
 
 class StatusLine:
-    """Shows that the bot is at work, in the first of three ways that this Slack has: a session, a status, nothing."""
+    """Shows that the bot is at work: a session, and in words a status, as far as this Slack has them."""
 
     def __init__(self, place: Place, calls: Calls, abilities: Abilities, *, chinese: bool) -> None:
         self._where = {"channel_id": place.channel, "thread_ts": place.thread_ts}
         self._user = place.user
         self._calls = calls
         self._abilities = abilities
-        self._usual = self._words = "正在思考…" if chinese else "is thinking…"
+        self._words, self._usual = (say(one, "zh" if chinese else "en") for one in (Say.SEARCHING, Say.THINKING))
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._showing = False
@@ -285,21 +286,22 @@ class StatusLine:
                     await self._changed.wait()
 
     def tell(self, words: str) -> bool:
-        """Show other words as soon as Slack takes them, "" for the usual ones; False where only "at work" can be shown.
+        """Show other words as soon as Slack takes them, "" for the usual ones; False where they may not be seen.
 
-        What comes faster than it may be shown is passed over: the last words count.
+        What comes faster than it may be shown is passed over: the last words count. Beside a session, not every Slack
+        shows them.
         """
-        if not self._abilities.statuses or self.session:
+        if not self._abilities.statuses:
             return False
         self._words = words or self._usual
         self._changed.set()
-        return True
+        return not self.session
 
     async def _show(self) -> bool:
-        if self._abilities.sessions:
+        if self._abilities.sessions and not self.session:
             session = {"status": "processing", "initiator_user_id": self._user}
             self.session = await self._try("agents.sessions.setStatus", session)
-        if self._abilities.statuses and not self.session:
+        if self._abilities.statuses:
             shown = await self._try("assistant.threads.setStatus", {"status": self._words})
             self.status = shown or self.status
         return self.status
@@ -330,5 +332,5 @@ class StatusLine:
         task.cancel()
         if self.session and (late or not at_rest):
             await self._try("agents.sessions.setStatus", {"status": "active"})
-        elif self.status and (late or not at_rest):
+        elif self.status and not self.session and (late or not at_rest):
             await self._try("assistant.threads.setStatus", {"status": ""})

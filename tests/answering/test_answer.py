@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer
-from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Text, Thinking
+from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Step, Text, Thinking
 from bot.answering.limits import Limits
 from bot.answering.small_talk import small_talk
 from bot.answering.verification.interfaces import Verdict
@@ -25,7 +25,13 @@ async def test_an_answer_is_sources_thinking_text_finished(ask: Any, room: Any) 
     engine = room.engine([Reasoning("Let me "), Reasoning("see."), *room.words(f"{GOOD} [1] {ALSO}")])
     heard = await ask(engine)
     kinds = [type(event) for event in heard.events]
-    assert kinds[0] is Sources
+    assert kinds[:2] == [Step, Sources]
+    assert [event.text for event in heard.events if isinstance(event, Step)] == [
+        "is searching the documents…",
+        "is reading 2 passages…",
+        "is thinking…",
+        "is writing and checking the answer…",
+    ]
     assert kinds[-1] is Finished
     assert kinds.index(Thinking) < kinds.index(Text)
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
@@ -232,7 +238,7 @@ async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
 
     answerer = Answerer(never, room.engine(), room.new_verifier, limits=Limits(search_s=0.01))
     events = [event async for event in answerer.answer(Question("How long?"))]
-    assert "within 0.01 s" in events[0].text  # type: ignore[union-attr]
+    assert "within 0.01 s" in events[1].text  # type: ignore[union-attr]
     assert isinstance(events[-1], Finished)
 
 

@@ -55,9 +55,12 @@ async def test_a_thought_and_an_answer_come_over_the_wire(wire: tuple[FakeSglang
     fake, answerer = wire
     fake.stream(delta(reasoning="Let me see."), delta(content=f"\n\n{GOOD} [1]"), delta(finish="stop"), USAGE, DONE)
     events = [event async for event in answerer.answer(Question("How many days?", id="t1"))]
-    assert [type(event).__name__ for event in events] == ["Sources", "Thinking", "Text", "Finished"]
-    assert isinstance(events[2], Text)
-    assert (events[2].markdown, [one.n for one in events[2].cites]) == (f"{GOOD} [1]", [1])
+    assert [type(event).__name__ for event in events] == [
+        "Step", "Sources", "Step", "Step", "Thinking", "Step", "Text", "Finished",
+    ]  # fmt: skip
+    text = events[-2]
+    assert isinstance(text, Text)
+    assert (text.markdown, [one.n for one in text.cites]) == (f"{GOOD} [1]", [1])
     assert fake.bodies[0]["messages"][-1]["role"] == "user"
     assert fake.bodies[0]["rid"].startswith("t1-")
 

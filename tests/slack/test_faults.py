@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.answering.events import AnswerEvent, InLine, Question, Text
+from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
 from bot.slack import sheet
 from bot.slack.errors import SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.manifest import SCOPES
@@ -62,7 +62,7 @@ async def test_the_legacy_status_stands_in_for_sessions(socket_bot: Bot) -> None
     await socket_bot.box.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
     await socket_bot.answer(await socket_bot.ask())
     [status, *_] = await socket_bot.box.requests("assistant.threads.setStatus")
-    assert status["args"]["status"] == "is thinking…"
+    assert status["args"]["status"] == "is searching the documents…"
 
 
 @pytest.mark.slow
@@ -382,6 +382,30 @@ async def test_a_place_in_line_is_the_status(socket_bot: Bot, monkeypatch: pytes
     places = [int(status.split()[5]) for status in said if status.startswith("is busy. You are number")]
     assert 2 <= len(places) <= 7
     assert places == sorted(places, reverse=True)
+
+
+async def test_the_status_says_what_is_being_done(socket_bot: Bot) -> None:
+    """In words beside the session, which stays until the answer is there."""
+    seen: list[tuple[str, str]] = []
+
+    async def shows(text: str) -> bool:
+        sessions = (await socket_bot.box.state())["sessions"]
+        seen.extend((one["status"], one["text"]) for one in sessions if one["text"] == text)
+        return any(one["text"] == text for one in sessions)
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        await socket_bot.box.wait_until(lambda: shows("正在检索文档…"), what="first status")
+        yield Step("正在阅读 8 段资料…")
+        await socket_bot.box.wait_until(lambda: shows("正在阅读 8 段资料…"), what="second status")
+        yield Text("That is all.")
+        yield finished()
+
+    socket_bot.answerer.script = script
+    await socket_bot.answer(await socket_bot.ask("@Kvasir 年假有多少天？"))
+    await socket_bot.settled()
+    assert {status for status, _ in seen} == {"processing"}
+    (session,) = (await socket_bot.box.state())["sessions"]
+    assert (session["status"], session["text"]) == ("active", "")
 
 
 async def test_without_a_status_the_first_place_is_a_line_over_the_answer(socket_bot: Bot) -> None:

@@ -39,7 +39,7 @@ def set_status_of(call: Call, channel: str, root: str, status: str) -> Session:
     """
     if status not in _STATUSES:
         raise Refused("invalid_status")
-    session = replace(_session(call, channel, root), status=_STATUSES[status], text="")
+    session = replace(_session(call, channel, root), status=_STATUSES[status], text="", agent=True)
     call.workspace.set_session(session)
     return session
 
@@ -74,8 +74,10 @@ def legacy_set_status(call: Call) -> Json:
     """Set the free text that is shown while the app works; an empty one clears it."""
     channel, root = _thread(call)
     text = call.args.text("status")
-    status: SessionStatus = "processing" if text else "active"
-    call.workspace.set_session(replace(_session(call, channel, root), status=status, text=text))
+    session = _session(call, channel, root)
+    if not session.agent:
+        session = replace(session, status="processing" if text else "active")
+    call.workspace.set_session(replace(session, text=text))
     return {}
 
 
