@@ -71,11 +71,12 @@ def key_of(item: Item, side: str, model: str, tag: str) -> str:
     return hashlib.sha256(repr((side, item.set, item.id, item.question, model, tag)).encode()).hexdigest()[:24]
 
 
-def code_tag(side: str) -> str:
-    """Return a hash of the code that makes a side's answers, with what is not committed yet."""
-    if side == "plain":
+def code_tag(side: str, set_name: str) -> str:
+    """Return a hash of what makes a side's answers, with what is not committed yet: code, and documents of ours."""
+    own = ("docs",) if set_name == "newcomer" else ()
+    if side == "plain" and not own:
         return hashlib.sha256(json.dumps(PLAIN_PROMPT).encode()).hexdigest()[:12]
-    parts = ("bot/answering", "knowledge/search")
+    parts = (*own, "bot/answering", "knowledge/search")
     trees = _git("rev-parse", *(f"HEAD:{part}" for part in parts)) + _git("diff", "HEAD", "--", *parts)
     return hashlib.sha256(trees.encode()).hexdigest()[:12]
 
@@ -88,6 +89,8 @@ def settings_of(one: AnswerSet, scratch: Path) -> Settings:
     """Write the configuration of a set's library and return it; its state stays below ``scratch``."""
     home = scratch / f"home-{one.name}"
     home.mkdir(parents=True, exist_ok=True)
+    if one.name == "newcomer":  # as `make run` configures it
+        return load({**os.environ, "KVASIR_HOME": str(home)}, home, docs=ROOT / "docs")
     tables = [f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{path}"\n' for name, path in one.corpora]
     (home / "kvasir.toml").write_text("\n".join([*tables, '[web]\nmode = "off"\n']), encoding="utf-8")
     return load({**os.environ, "KVASIR_HOME": str(home)}, home)
@@ -114,7 +117,8 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
         answerer = answerer_of(library, tee, judges=judges, limits=limits)
         dense = Dense.read(settings.home)
         turn = asyncio.Semaphore(arguments.concurrency)
-        tags = {side: arguments.tag or code_tag(side) if side == "kvasir" else code_tag(side) for side in SIDES}
+        tags = {side: code_tag(side, one.name) for side in SIDES}
+        tags["kvasir"] = arguments.tag or tags["kvasir"]
 
         async def ask(item: Item, side: str) -> None:
             key = key_of(item, side, f"{status.model}", tags[side])

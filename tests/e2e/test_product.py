@@ -13,10 +13,13 @@ from playwright.async_api import async_playwright, expect
 
 from scripts.page_tour import Tour, chromium
 from tests.e2e.conftest import Place, Running
+from tests.e2e.newcomer import ask_newcomer_questions
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 
 ENGINE_S = 240.0
+RIGHT = 18
+"""Of the twenty questions of a newcomer, with a right citation."""
 # A browser beside a model on two cores takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=40_000)
 
@@ -45,14 +48,8 @@ async def early(run: Running, question: str) -> str:
                 return told
 
 
-def _was_asked(notices: list[str]) -> bool:
-    """Tell whether a notice says that the engine was asked: how quick and how good the stand-in is, is not for here."""
-    told = ("did not begin to answer within", "did not finish within", "stand-in model wrote was not borne out")
-    return any(words in notice for words in told for notice in notices)
-
-
 async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
-    """Passages while the engine loads, then answers of the engine, walked through in a real browser."""
+    """Extracts while the engine loads, then its answers in a real browser, and what newcomers ask is answered."""
     async with place.run() as run, async_playwright() as playwright:
         assert "kvasir.toml" in await early(run, "@Kvasir how do I add a source?")
         status = await place.json("status")
@@ -75,16 +72,16 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await expect(answer.locator("a.cite").first).to_be_visible()
         link = await answer.locator("a.cite").first.get_attribute("href")
         assert link is not None
-        assert link.startswith(f"{run.box.base_url}/files/docs/")  # of those found, the stand-in chooses which
+        assert link.startswith(f"{run.box.base_url}/files/docs/")  # of those found, the model chooses which
         assert "#" in link
 
         answer = await tour.follow_up("and over HTTP?")
         await expect(answer).to_contain_text("Sources")
-        # The stand-in knows no Chinese, so passages are quoted: which page and heading is for the search alone to say.
         answer = await tour.direct("怎样添加一个来源？")
         await expect(answer).to_contain_text("来源")
         exact = await answer.locator("a.cite").first.get_attribute("href")
-        assert exact == f"{run.box.base_url}/files/docs/sources.md#how-do-i-add-a-source"
+        assert exact is not None
+        assert exact.startswith(f"{run.box.base_url}/files/docs/zh.md#")
         await tour.refresh()
         answer = await tour.mention("who painted the ceiling of the Sistine Chapel?")
         await expect(answer).to_contain_text("do not")
@@ -94,16 +91,14 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
         await document.goto(link)
         await expect(document.locator(":target")).to_be_visible()
         await document.goto(exact)
-        await expect(document.locator("h2:target")).to_have_text("How do I add a source?")
+        await expect(document.locator("h2:target")).to_contain_text("来源")
         assert wrong == []
         assert (tmp_path / "kvasir.toml").exists()
         await browser.close()
 
-        asked = await place.json("ask", "how do I add a source?")
-        assert asked["route"]["answered_by"] == "engine" or _was_asked(asked["notices"]), (
-            "the engine was there, and wrote or was late"
-        )
-        assert asked["sources"]
+        asked = await ask_newcomer_questions(place)
+        wrongly = [str(one) for one in asked if not one.score.good]
+        assert len(asked) - len(wrongly) >= RIGHT, "\n".join(wrongly)
         family = run.family()
     assert run.process.returncode == 0, run.lines
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
