@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from collections.abc import Collection, Iterable
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 
 import snowballstemmer
@@ -41,24 +40,64 @@ _UNIT_TAIL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Claims:
-    """A text, taken apart."""
+    """A text, taken apart as far as somebody asks: of a long passage most is never needed."""
 
-    words: frozenset[str]
-    """English stems and Chinese bigrams that carry meaning."""
-    numbers: tuple[Mention, ...]
-    identifiers: frozenset[str]
-    """What must be found letter for letter: code, versions, addresses."""
-    names: frozenset[str]
-    """Names without figures in them (a brand, an acronym, something quoted), which may be translated."""
-    negated: bool
-    denied: frozenset[str]
-    """Those of ``words`` that stand right behind a negation."""
-    affirmed: frozenset[str]
-    """Those of ``words`` that stand elsewhere; a word may be both."""
-    text: str
-    """The text as ``normal`` makes it, for looking up what it holds literally."""
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    @cached_property
+    def text(self) -> str:
+        """Return the text as ``normal`` makes it, for looking up what it holds literally."""
+        return normal(self._source)
+
+    @cached_property
+    def numbers(self) -> tuple[Mention, ...]:
+        """Return the numbers that it states."""
+        return mentions(self._masked)
+
+    @property
+    def identifiers(self) -> frozenset[str]:
+        """Return what must be found letter for letter: code, versions, addresses."""
+        return self._named[0]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return names without figures in them (a brand, an acronym, something quoted), which may be translated."""
+        return self._named[1]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Return the English stems and Chinese bigrams that carry meaning."""
+        return content_words(self._wordy)
+
+    @cached_property
+    def negated(self) -> bool:
+        """Return whether it denies anything."""
+        return is_negated(self._masked)
+
+    @cached_property
+    def denied(self) -> frozenset[str]:
+        """Return those of ``words`` that stand right behind a negation."""
+        return content_words(split_polarity(self._wordy)[0])
+
+    @cached_property
+    def affirmed(self) -> frozenset[str]:
+        """Return those of ``words`` that stand elsewhere; a word may be both."""
+        return content_words(split_polarity(self._wordy)[1])
+
+    @cached_property
+    def _named(self) -> tuple[frozenset[str], frozenset[str]]:
+        return _named(self._source)
+
+    @cached_property
+    def _masked(self) -> str:
+        return _mask(self.text, self.identifiers | self.names)
+
+    @cached_property
+    def _wordy(self) -> str:
+        """The text with names and numbers blanked out."""
+        return _blank(self._masked, self.numbers)
 
     def holds(self, name: str) -> bool:
         """Tell whether the text has a name as a word of its own (``http`` is not in ``https``)."""
@@ -73,23 +112,8 @@ class Claims:
 
 @lru_cache(maxsize=4096)
 def claims(text: str) -> Claims:
-    """Take a text apart; cached, since passages are compared with many sentences."""
-    folded = normal(text)
-    identifiers, names = _named(text)
-    masked = _mask(folded, (*identifiers, *names))
-    numbers = mentions(masked)
-    wordy = _blank(masked, numbers)
-    denied, affirmed = split_polarity(wordy)
-    return Claims(
-        words=content_words(wordy),
-        numbers=numbers,
-        identifiers=identifiers,
-        names=names,
-        negated=is_negated(masked),
-        denied=content_words(denied),
-        affirmed=content_words(affirmed),
-        text=folded,
-    )
+    """Return a text's claims; cached, since passages are compared with many sentences."""
+    return Claims(text)
 
 
 def _joins(left: str, right: str) -> bool:
@@ -155,12 +179,12 @@ def stem(word: str) -> str:
 _STEMMER = snowballstemmer.stemmer("english")
 
 
-def _mask(folded: str, names: Iterable[str]) -> str:
+def _mask(folded: str, names: Collection[str]) -> str:
     """Blank out names, so that their letters and digits are not read as words and numbers."""
-    for name in sorted(names, key=len, reverse=True):
-        whole = rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])"
-        folded = re.sub(whole, " " * len(name), folded)
-    return folded
+    if not names:
+        return folded
+    longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(rf"(?<![a-z0-9])(?:{longest_first})(?![a-z0-9])", lambda name: " " * len(name[0]), folded)
 
 
 def _blank(text: str, numbers: Iterable[Mention]) -> str:

@@ -22,6 +22,7 @@ SIMILAR = {False: 0.90, True: 0.86}
 """In one language and across: 98 % of unrelated texts are below. Above, similarity says nothing more: a sentence with
 one word changed is more similar to its passage than a good paraphrase."""
 _NOT_SIMILAR = 0.80
+_ADDED_WORDS = 0.15
 _OTHER_LANGUAGE = 0.25
 """What a passage in another language counts among those that are ranked by common words."""
 _PAIR_HANDICAP = 0.03
@@ -141,6 +142,13 @@ def shares_words(sentence: AnalysedText, passage: AnalysedPassage) -> bool:
     if sentence.chinese != passage.chinese:
         return False
     return max(passage.overlaps(content_words(sentence.claims.text)), default=0.0) >= _SAME_WORDS
+
+
+def adds_words(one: Match, other: Match) -> bool:
+    """Return whether two stretches together have notably more of a sentence's words than either."""
+    words = one.sentence.claims.words
+    mine, theirs = words & one.stretch.claims.words, words & other.stretch.claims.words
+    return len(mine | theirs) >= max(len(mine), len(theirs)) + _ADDED_WORDS * len(words)
 
 
 def join_matches(one: Match, other: Match) -> Match:

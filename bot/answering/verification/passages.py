@@ -84,5 +84,6 @@ def contains_literally(passage: str, sentence: str) -> bool:
     return bool(letters and re.search(rf"(?<!not)(?<!never)(?<![不没未无非勿]){re.escape(letters)}", _letters(passage)))
 
 
+@lru_cache(maxsize=1024)
 def _letters(text: str) -> str:
     return re.sub(r"\s+", "", normal(text)).strip(_BARE)

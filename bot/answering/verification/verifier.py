@@ -20,7 +20,14 @@ from bot.answering.verification.conflicts import contradicts
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import compute_features
 from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
-from bot.answering.verification.matching import Match, join_matches, match_passages, rank_passages, shares_words
+from bot.answering.verification.matching import (
+    Match,
+    adds_words,
+    join_matches,
+    match_passages,
+    rank_passages,
+    shares_words,
+)
 from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame
 from bot.answering.verification.passages import (
     AnalysedPassage,
@@ -116,6 +123,7 @@ class FeatureVerifier:
             findings += [
                 _assess((n, m), join_matches(matches[n], matches[m]), self._question)
                 for n, m in combinations(matches, 2)
+                if adds_words(matches[n], matches[m])
             ]
         return sorted(findings, key=lambda finding: -finding.margin)
 
