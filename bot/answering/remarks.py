@@ -72,7 +72,7 @@ def of_answer(turn: Turn, said: Stream, failure: Exception | None, limits: Limit
         yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
     elif release.ended == "repetition":
         yield Notice(say(Say.CUT_BY_REPETITION, tongue))
-    elif release.ended == "length" or said.cut:
+    elif release.ended == "length" or (said.cut and not release.ended):
         yield Notice(say(Say.CUT_BY_LENGTH, tongue))
     verified = [say(Say.WARNING, tongue)] if release.marked else []
     verified += _counted(release.contradicted, Say.REMOVED_ONE, Say.REMOVED, tongue)

@@ -366,6 +366,14 @@ async def test_an_answer_without_a_supported_sentence_is_followed_by_passages(as
     assert (heard.route, "Eiffel" in heard.text) == ("passages", False)
 
 
+async def test_an_answer_that_is_given_up_says_nothing_of_its_length(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words(" ".join(f"Bob has bicycle number {n}." for n in range(400))))
+    heard = await ask(engine, verifier=room.verifier({"Bob": Verdict("unsupported")}))
+    assert engine.sent < 100
+    assert [notice[:1] for notice in heard.notices] == ["⚠"]
+    assert heard.finished[0].marked == 4
+
+
 async def test_an_answer_that_only_repeats_the_question_is_none(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(room.words("You get days of annual leave.")), verifier=room.verifier())
     assert (heard.route, heard.notices) == (
