@@ -15,7 +15,7 @@ from bot.answering.foreign import visible, without_foreign_links
 from bot.answering.limits import Limits
 from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, nothing_read, say
-from bot.answering.places import Placed, Places, Still, placed
+from bot.answering.places import CLOSE, Placed, Places, Still, placed
 from bot.answering.remarks import obstacle
 from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish
@@ -99,7 +99,7 @@ class Finder:
         status, asked = self._engine.status(), turn.asked
         hits = result.hits[: self._limits.hits]
         if status.small_model or obstacle(status, turn.tongue) is not None:
-            return [Placed(hit) for hit in hits]
+            return [Placed(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
         earlier = () if anew or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.readers) if chunks else frozenset()

@@ -182,6 +182,16 @@ async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: A
     )
 
 
+async def test_a_small_model_is_not_shown_what_is_far_behind_the_best_passage(ask: Any, room: Any) -> None:
+    """It would answer from it. A page of the web is kept: somebody may have asked about just that page."""
+    hits = [room.hit(room.leave, score=1.0), room.hit(room.expenses, "expenses", score=0.4)]
+    for small_model, seen in ((False, True), (True, False)):
+        engine = room.engine(room.words(GOOD), status=Status(State.READY, small_model=small_model))
+        heard = await ask(engine, search=room.search(hits))
+        assert ("Ledgerly" in engine.asked[0][0][-1].content) == seen
+        assert len(heard.sources[0].passages) == 1 + seen
+
+
 async def test_readers_reach_the_search(room: Any) -> None:
     search = room.search([])
     answerer = Answerer(search, room.engine(), room.new_verifier)
