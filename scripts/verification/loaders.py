@@ -76,20 +76,36 @@ def _fever(folder: Path) -> Iterator[Pair]:
             yield Pair(f"fever/{part}{number}", "fever", "en", (source,), _untokenised(row["claim"]), label)
 
 
+_MTRAG = "mtrag-human/evaluations/reference_subset_with_human_evaluations.json"
+
+
 def _mtrag(folder: Path) -> Iterator[Pair]:
-    data = json.loads(
-        read_file(folder, "mtrag", "mtrag-human/evaluations/reference_subset_with_human_evaluations.json")
-    )
+    data = json.loads(read_file(folder, "mtrag", _MTRAG))
     documents = {document["document_id"]: document for document in data["documents"]}
-    rated = {row["task_id"]: row["annotations"]["faithfulness"] for row in data["evaluations"]
-             if row["model_id"] == "reference"}  # fmt: skip
+    rated = {
+        row["task_id"]: row["annotations"]["faithfulness"]
+        for row in data["evaluations"]
+        if row["model_id"] == "reference"
+    }
     for task in data["tasks"]:
         votes = [int(vote["value"]) for vote in rated[task["task_id"]].values()]
         if task["Answerability"] == ["ANSWERABLE"] and statistics.median(votes) == 4:
-            found = [documents[context["document_id"]] for context in task["contexts"]]
-            passages = tuple(Source(_untokenised(one["text"]), one.get("title") or "") for one in found)
-            yield from _answer("mtrag", task["task_id"], task["targets"][0]["text"], passages,
-                               question=task["input"][-1]["text"])  # fmt: skip
+            yield from _multiturn("mtrag", task, [documents[context["document_id"]] for context in task["contexts"]])
+
+
+def _mtragun(folder: Path) -> Iterator[Pair]:
+    held_out = json.loads(read_file(folder, "mtrag", _MTRAG))["documents"]
+    seen = {document["text"].strip()[:60] for document in held_out}
+    for task in read_lines(folder, "mtragun", "mtragun-human/generation_tasks/reference.jsonl"):
+        shared = any(context["text"].strip()[:60] in seen for context in task["contexts"])
+        if task["answerability"] == ["ANSWERABLE"] and task["contexts"] and not shared:
+            yield from _multiturn("mtragun", task, task["contexts"])
+
+
+def _multiturn(name: str, task: dict[str, Any], contexts: Sequence[dict[str, str]]) -> Iterator[Pair]:
+    passages = tuple(Source(_untokenised(context["text"]), context.get("title") or "") for context in contexts)
+    question = task["input"][-1]["text"]
+    yield from _answer(name, task["task_id"], task["targets"][0]["text"], passages, question=question)
 
 
 def _begin(folder: Path) -> Iterator[Pair]:
@@ -248,8 +264,9 @@ def _fresh(_: Path) -> Iterator[Pair]:
 
 
 LOADERS: dict[str, Loader] = {
-    "clapnq": _clapnq, "wice": _wice, "fever": _fever, "cmrc": _cmrc, "xquad": _xquad, "own": _own, "mtrag": _mtrag,
-    "begin": _begin, "qags": _qags, "c3": _c3, "kdconv": _kdconv, "ocnli": _ocnli, "apisix": _apisix, "fresh": _fresh,
+    "clapnq": _clapnq, "wice": _wice, "fever": _fever, "cmrc": _cmrc, "xquad": _xquad, "mtragun": _mtragun, "own": _own,
+    "mtrag": _mtrag, "begin": _begin, "qags": _qags, "c3": _c3, "kdconv": _kdconv, "ocnli": _ocnli, "apisix": _apisix,
+    "fresh": _fresh,
 }  # fmt: skip
 
 
