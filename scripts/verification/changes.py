@@ -21,6 +21,8 @@ _AUXILIARY = re.compile(
 _NOT = re.compile(
     r"\b(is|are|was|were|can|will|would|could|should|must|may|do|does|did|has|have|had)(?: not|n't)\b|\bcannot\b"
 )
+_NEGATIVE = re.compile(r"\b(?:not?|never|without|cannot|neither|nor|none|nothing|only|just)\b|n['’]t\b", re.IGNORECASE)
+_ZH_NEGATIVE = re.compile("[不没无未非]")
 _ZH_AFFIRMED = re.compile(r"(?<![不没别可但只还就总凡若于倒])(是|可以|能够|会|允许|需要|属于|包括|支持)(?![否的])")
 _ZH_DENIED = re.compile(r"不(?=是|可以|能|会|允许|需要|属于|包括|支持)|没(?=有)")
 _SIDES = (
@@ -133,14 +135,18 @@ def _swap(pair: Pair) -> str:
 
 
 def _negated(pair: Pair) -> str:
-    if pair.language.endswith("zh"):
-        if _ZH_DENIED.search(pair.sentence):
-            return _ZH_DENIED.sub("", pair.sentence, count=1)
-        return _ZH_AFFIRMED.sub(r"不\1", pair.sentence, count=1)
-    if found := _NOT.search(pair.sentence):
-        return pair.sentence[: found.start()] + (found[1] or "can") + pair.sentence[found.end() :]
-    return _AUXILIARY.sub(lambda match: match[1].replace(" ", " not ", 1) if " " in match[1] else f"{match[1]} not",
-                          pair.sentence, count=1)  # fmt: skip
+    """Return the sentence without its only negation, or with one if it has none."""
+    text, chinese = pair.sentence, pair.language.endswith("zh")
+    negative = len((_ZH_NEGATIVE if chinese else _NEGATIVE).findall(text))
+    if negative > 1:
+        return ""
+    if chinese:
+        return _ZH_DENIED.sub("", text, count=1) if negative else _ZH_AFFIRMED.sub(r"不\1", text, count=1)
+    if negative:
+        return _NOT.sub(lambda match: match[1] or "can", text, count=1)
+    return _AUXILIARY.sub(
+        lambda match: match[1].replace(" ", " not ", 1) if " " in match[1] else f"{match[1]} not", text, count=1
+    )
 
 
 def _other_side(pair: Pair) -> str:

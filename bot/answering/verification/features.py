@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.verification.claims import Claims
-from bot.answering.verification.matching import SIMILAR, Match, compute_overlap
+from bot.answering.verification.matching import SIMILAR, Match
 from bot.answering.verification.passages import AnalysedText
 from bot.answering.verification.quantities import Mention, figures, meets_any, normal
 
 FEATURES = (
     "similarity",
     "overlap",
-    "coverage",
     "number",
     "identifier",
     "name",
@@ -26,17 +25,16 @@ FEATURES = (
     "opposite",
     "swapped",
 )
-"""What ``compute_features`` returns, in order; the first three speak for a sentence, the others against it.
+"""What ``compute_features`` returns, in order; the first two speak for a sentence, the others against it.
 
 similarity    of the embeddings of the sentence and the passage's best stretch (one or two sentences), up to a limit
 overlap       share of the sentence's words, numbers and names that stand in that stretch
-coverage      share of them that stand in the whole passage
 number        it states a number that the passage does not
 identifier    it has a code, version or address that the passage has not
 name          it has a brand, acronym or quoted name that the passage has not
 binding       its number or code stands with other words in the passage than here: share of the words
-denial        it denies what the stretch affirms, or affirms what the stretch denies
-negation      one of the two has a negation and the other has not
+denial        it denies what the closest sentence affirms, or affirms what that denies
+negation      it has a negation and the closest sentence has none, or the other way round
 opposite      word for word the stretch, but for a word that was replaced by its opposite (before, after)
 swapped       word for word the stretch, but for two that changed places
 """
@@ -46,15 +44,15 @@ _INITIAL = re.compile(r"[a-z]+")
 def compute_features(found: Match, question: AnalysedText | None = None) -> NDArray[np.float64]:
     """Return the features of ``FEATURES``; what the question names is no strange name."""
     here, there, across, alignment = found.sentence, found.passage.whole, found.across, found.alignment
+    closest = max(found.near, key=lambda other: len(here.claims.words & other.claims.words))
     values = {
         "similarity": min(found.similarity, SIMILAR[across]),
         "overlap": found.overlap,
-        "coverage": compute_overlap(here, there, across=across),
         **missing(here, there, question),
         "binding": _binding(here, found.near, there),
         "denial": (alignment is not None and alignment.negated)
-        or (not across and denies(here.claims, there.claims, found.stretch.claims)),
-        "negation": here.claims.negated != found.stretch.claims.negated,
+        or (not across and denies(here.claims, there.claims, closest.claims)),
+        "negation": here.claims.negated != closest.claims.negated,
         "opposite": alignment is not None and alignment.opposed,
         "swapped": alignment is not None and bool(alignment.swapped),
     }

@@ -27,7 +27,7 @@ def is_negated(text: str) -> bool:
 def split_polarity(text: str) -> tuple[str, str]:
     """Return what stands right behind negations, and the rest."""
     denied, rest, cursor = [], [], 0
-    text = _BOUND_PHRASES.sub(" ", text)
+    text = " ".join(_BOUND_PHRASES.sub(" ", text).split())  # names and numbers are blanked out
     for match in _NEGATION_SCOPE.finditer(text):
         rest.append(text[cursor : match.start()])
         denied.append(match[0])

@@ -33,7 +33,6 @@ WEIGHTS_SAME = Weights(
     {
         "similarity": 53.956,
         "overlap": 0.0,
-        "coverage": 0.0,
         "number": -4.944,
         "identifier": -3.473,
         "name": -2.613,
@@ -50,7 +49,6 @@ WEIGHTS_ACROSS = Weights(
     {
         "similarity": 57.348,
         "overlap": 0.674,
-        "coverage": 0.674,
         "number": -4.211,
         "identifier": -3.211,
         "name": -0.963,
