@@ -61,7 +61,7 @@ bench: dev
 
 eval: dev
 	@.venv/bin/python -m bot.prepare embedder
-	.venv/bin/python scripts/eval_support.py
+	.venv/bin/python scripts/eval_verification.py
 	.venv/bin/python scripts/eval_retrieval.py
 	.venv/bin/python scripts/eval_extracts.py
 	.venv/bin/python scripts/eval_documents.py

@@ -55,15 +55,13 @@ def change(pairs: Sequence[Pair]) -> Iterator[Pair]:
 
 
 def _elsewhere(true: Sequence[Pair], place: int) -> Pair | None:
-    """Return a pair of the same languages whose passages are others."""
+    """Return a pair of the same languages and another conversation, none of whose passages is the same."""
     mine = true[place]
     for step in range(1, len(true)):
         other = true[(place + 7 * step) % len(true)]
-        if (
-            other.language == mine.language
-            and other.passages != mine.passages
-            and (not mine.answer or other.answer != mine.answer)
-        ):
+        talks = {pair.answer.partition("<")[0] for pair in (mine, other)}
+        apart = not mine.answer or len(talks) > 1
+        if other.language == mine.language and apart and not set(mine.passages) & set(other.passages):
             return other
     return None
 

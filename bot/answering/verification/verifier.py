@@ -39,8 +39,8 @@ from bot.answering.verification.passages import (
 from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
 
 _CANDIDATES = 3
-_UNDECIDED = 2.0
-"""The judge is asked about sentences whose logit is this near to the threshold's."""
+_UNSUPPORTED, _SUPPORTED = -1.2, 2.4
+"""The judge is asked between these logits above the threshold's: a strange number is below, a literal claim above."""
 _LARGEST_LOGIT = 12.0
 
 
@@ -139,7 +139,7 @@ class FeatureVerifier:
     ) -> Verdict:
         """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
         best = next((finding for finding in findings if not finding.contradicted), None)
-        if best is None or abs(best.margin) > _UNDECIDED:
+        if best is None or not _UNSUPPORTED < best.margin < _SUPPORTED:
             return verdict
         passages = verdict.passages or tuple(n for n in cited if n in self._passages)[:3] or best.passages
         stated = await judge.judge(claim, passages)

@@ -57,7 +57,11 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
         ("Writes are not accepted.", "Writes are accepted.", "negation"),
         ("Dogs can be carried over.", "Cats cannot be carried over.", "negation"),
         ("The tool does not delete pictures.", "The tool deletes pictures.", "denial"),
-        ("The Council was not Elizabeth's group of advisers.", "The Council was Elizabeth's group of advisers.", "denial"),
+        (
+            "The Council was not Elizabeth's group of advisers.",
+            "The Council was Elizabeth's group of advisers.",
+            "denial",
+        ),
         ("It is not one of 12 types of valves.", "It is one of 12 types of valves. No pump is a valve.", "denial"),
         ("Close it before the test.", "Close it after the test.", "opposite"),
         ("Pour water into acid, never acid into water.", "Pour acid into water, never water into acid.", "swapped"),

