@@ -30,6 +30,14 @@ more have their document among the first five then; from 0.06 to 0.3 it is the s
 """
 _REPEATED_MOST = 4
 
+OTHER_LANGUAGE = 0.97
+"""Of a passage's score, where it is not in the question's language: of two that say the same, people read their own.
+
+Chosen on the even half of the questions to a real documentation in two languages, with the first three passages in
+view. Of the Chinese ones in the odd half 88.7 % find a Chinese document there, without it 85.5; of the English ones
+as many as before. Where all passages are in the other language nothing changes.
+"""
+
 ANSWERABLE = 0.3
 """How sure ``surest`` must be for there to be taken to be an answer; docs/benchmarks.md has the whole curve.
 
@@ -105,8 +113,9 @@ def fuse(
     """Order candidates, best first; of equal scores documents come before pages of the web, then by cosine and id.
 
     The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine`` with ``w`` of ``lexical_weight``; a leg in
-    which nothing stands out (no lexical hit, no cosine over 0) adds nothing. It is multiplied by one of ``weights``, 1
-    where there is none; then one of ``gains`` is added (``exact``, ``naming``). Both are by id.
+    which nothing stands out (no lexical hit, no cosine over 0) adds nothing. It is multiplied by ``OTHER_LANGUAGE``
+    where that holds, and by one of ``weights``, 1 where there is none; then one of ``gains`` is added (``exact``,
+    ``naming``). Both are by id.
     """
     gained, weighed = gains or {}, weights or {}
     best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)
@@ -117,6 +126,8 @@ def fuse(
         lexical = candidate.bm25 / best_bm25 if best_bm25 > 0 else 0.0
         dense = candidate.cosine / best_cosine if best_cosine > 0 else 0.0
         fused = weight * lexical + (1 - weight) * dense
+        if is_cjk(candidate.chunk.searchable) != question.cjk:
+            fused *= OTHER_LANGUAGE
         return fused * weighed.get(candidate.chunk.id, 1.0) + gained.get(candidate.chunk.id, 0.0)
 
     ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _order(*pair))

@@ -11,10 +11,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
-from knowledge.interfaces import WEB, Candidate, Chunk
+from knowledge.interfaces import WEB, Candidate
 from knowledge.terms import is_sentence_word
 
 NAMED: Final = 1.0
@@ -70,8 +71,11 @@ def naming(candidates: Sequence[Candidate], question: str) -> Mapping[str, float
     their authors choose them.
     """
     asked = _asked(question)
-    borne = {one.chunk.id: _names(one.chunk) for one in candidates if one.chunk.source != WEB}
-    spans = _longest({name: list(asked.spans(name)) for names in borne.values() for name in names})
+    chunks = [one.chunk for one in candidates if one.chunk.source != WEB]
+    borne = {chunk.id: _names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
+    words = set(asked.words)
+    likely = {name for names in borne.values() for name in names if name[0] in words}
+    spans = _longest({name: list(asked.spans(name)) for name in likely})
     if not spans:
         return {}
     rarity = _rarity(candidates, {id_: names & spans.keys() for id_, names in borne.items()})
@@ -123,10 +127,10 @@ def _weight(word: str) -> float:
     return _IDEOGRAPH_WORDS if _is_ideograph(word) else 1.0
 
 
-def _names(chunk: Chunk) -> frozenset[_Words]:
+@lru_cache(maxsize=16_384)
+def _names(title: str, document: str, heading: str) -> frozenset[_Words]:
     """Return the names of a passage: its document's and those of the headings above it."""
-    stem = PurePosixPath(chunk.document).stem
-    named = (_name(text) for text in (chunk.title, stem, *chunk.heading.split(" › ")))
+    named = (_name(text) for text in (title, PurePosixPath(document).stem, *heading.split(" › ")))
     return frozenset(name for name in named if _is_name(name))
 
 

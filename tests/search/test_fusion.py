@@ -63,6 +63,14 @@ def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
     assert [round(one.score, 3) for one in spread(ranked)] == [1.0, 0.87, 0.76, 0.54, 0.5]
 
 
+def test_of_two_that_say_the_same_the_one_in_the_question_s_language_comes_first() -> None:
+    mixed = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.398)]
+    assert [one.candidate.chunk.id for one in fuse(mixed, QUESTION)] == ["b", "a"]
+    assert [one.candidate.chunk.id for one in fuse(mixed, Asked(ideal_bm25=50, cjk=True))] == ["a", "b"]
+    far = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.3)]
+    assert [one.candidate.chunk.id for one in fuse(far, QUESTION)] == ["a", "b"]
+
+
 def test_nothing_is_fused_to_nothing() -> None:
     assert fuse([], QUESTION) == ()
 
