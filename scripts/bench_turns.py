@@ -48,6 +48,7 @@ from knowledge.interfaces import EVERYONE, Hit, Live, Matrix, SearchResult
 
 WINDOW = 12
 CHUNKS = 300
+BURST = 36
 PASSAGE = (
     "Every member of staff has thirty days of leave a year. Leave is asked for in the portal two weeks before. "
     "The head of the department answers within five days. Leave that was not taken until March is lost. "
@@ -376,7 +377,7 @@ async def memory(turns: int) -> dict[str, Any]:
 
 
 async def with_knowledge(turns: int) -> dict[str, Any]:
-    """Turns a second with real retrieval over the documentation and real checks of every sentence."""
+    """Turns a second with real retrieval over the documentation and verification: in the first burst, then steadily."""
     from bot.app import library_of  # noqa: PLC0415
 
     root = Path(__file__).parent.parent
@@ -388,8 +389,12 @@ async def with_knowledge(turns: int) -> dict[str, Any]:
             await library.refresh()
             async with kvasir(url, Answerer(library.search, ZeroLatency(), feature_verifiers(library.embed_queries))):
                 await bench(url, 2)
-                told = await bench(url, turns)
-    return {"turns_per_s": round(turns / told["seconds"], 2), "chunks": CHUNKS}
+                burst, steady = await bench(url, BURST), await bench(url, turns)
+    return {
+        "burst_turns_per_s": round(BURST / burst["seconds"], 2),
+        "steady_turns_per_s": round(turns / steady["seconds"], 2),
+        "chunks": CHUNKS,
+    }
 
 
 async def main(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -406,7 +411,7 @@ if __name__ == "__main__":
     options.add_argument("--slack", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--turns", type=int, default=600)
     options.add_argument("--baseline-turns", type=int, default=36)
-    options.add_argument("--real-turns", type=int, default=36)
+    options.add_argument("--real-turns", type=int, default=200)
     options.add_argument("--memory-turns", type=int, default=10_000)
     options.add_argument("--json", action="store_true")
     given = options.parse_args()

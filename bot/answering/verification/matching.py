@@ -14,7 +14,7 @@ from bot.answering.verification.quantities import figures, meets_any
 
 _LIKELY = 2
 """So many sentences of a passage are compared closely, and their neighbours with them."""
-_LIKELY_ACROSS = 12
+LIKELY_ACROSS = 12
 _SAME_WORDS, _OTHER_WORDS = 0.5, 0.08
 """Shares of common words that make an embedding superfluous. Of 300 sentences that share half of their words with a
 sentence of a passage, 98 % are as similar as features count; of 475 that share none, 98 % are not."""
@@ -80,7 +80,7 @@ async def match_passages(
 def _expected_similarities(sentence: AnalysedText, passage: AnalysedPassage) -> dict[int, float | None]:
     """Return the places of the likely sentences with their similarity, None where it has to be computed."""
     if sentence.chinese != passage.chinese:
-        return dict.fromkeys(range(len(passage.sentences))[:_LIKELY_ACROSS])
+        return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
     overlaps = passage.overlaps(content_words(sentence.claims.text))
     likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
     return {place: _expected(overlaps[place]) for place in likely}

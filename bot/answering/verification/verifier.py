@@ -21,6 +21,7 @@ from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import compute_features
 from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
 from bot.answering.verification.matching import (
+    LIKELY_ACROSS,
     Match,
     adds_words,
     join_matches,
@@ -77,9 +78,19 @@ class FeatureVerifier:
         self._subject = ""
 
     async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
-        """Split the passages into sentences and words; nothing is embedded before a sentence asks for it."""
+        """Split the passages into sentences and words.
+
+        Only what is in another language than the question, where words say nothing, is embedded in advance.
+
+        Raises:
+            KnowledgeError: the embedder failed.
+
+        """
         self._question, self._subject = analyse_text(question), find_subject(question)
         self._passages = {passage.n: _analyse(passage) for passage in passages}
+        foreign = [p for p in self._passages.values() if question and p.chinese != self._question.chinese]
+        if foreign:
+            await self._embed([sentence for p in foreign for sentence in p.sentences[:LIKELY_ACROSS]])
 
     async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
         """Return the verdict on a sentence; the passages in ``cited`` are always compared with it.

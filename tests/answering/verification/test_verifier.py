@@ -103,6 +103,20 @@ async def test_nothing_is_embedded_before_a_sentence_needs_it(room: Any) -> None
     assert 0 < len(embedded) < 6
 
 
+async def test_passages_in_another_language_are_embedded_in_advance(room: Any) -> None:
+    embedded: list[str] = []
+
+    async def embed(texts: Any) -> Any:
+        embedded.extend(texts)
+        return await room.embed(texts)
+
+    verifier = FeatureVerifier(EmbeddingCache(embed))
+    await verifier.prepare([passage(1, room.leave), passage(2, room.chinese_leave)], "How many days of leave do I get?")
+    assert len(embedded) == 3
+    await verifier.verify("Employees get fifteen days of leave.", [2])
+    assert "试用期内不得休年假。" not in embedded[3:]
+
+
 class OneJudge:
     """A judge that gives every claim the same probability, and notes what it is asked."""
 
