@@ -31,7 +31,8 @@ _CODE = re.compile(r"(`+)(?:(?!\1).)*\1", re.DOTALL)
 _LAST_CELL = re.compile(r"\s*\|\s*$")
 
 _DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
-_SHOWN = re.compile(rf"\s?(?:\[\\?\[\d+\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[\d+\]>|\[\d{{1,3}}\](?!\()|{WARNING})")
+_LINKED = re.compile(r"\[\\?\[(\d+)\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[(\d+)\]>")
+_SHOWN = re.compile(rf"\s?(?:{_LINKED.pattern}|\[\d{{1,3}}\](?!\()|{WARNING})")
 _DISAGREEMENT = re.compile(r"\s?[(（][^()（）\n]*(?:says otherwise[)）]|说法不同[)）])")
 
 
@@ -61,9 +62,19 @@ def displayed(passages: Sequence[Passage]) -> str:
     return "".join(f"[{passage.n}]" for passage in passages)
 
 
-def link_displayed(text: str, linked: Callable[[int], str | None]) -> str:
-    """Replace each displayed marker for which there is a link; ``linked`` returns the link's Markdown by number."""
-    return _DISPLAYED.sub(lambda marker: linked(int(marker[1])) or marker[0], text)
+def link_displayed(text: str, url_of: Callable[[int], str]) -> str:
+    """Return the text with its displayed markers as Markdown links; ``url_of`` returns "" for one without a link."""
+
+    def linked(marker: re.Match[str]) -> str:
+        url = url_of(int(marker[1]))
+        return f"[\\[{marker[1]}\\]]({url})" if url else marker[0]
+
+    return _DISPLAYED.sub(linked, text)
+
+
+def unlink_displayed(text: str) -> str:
+    """Return the text with plain markers in the place of linked ones."""
+    return _LINKED.sub(lambda marker: f"[{marker[1] or marker[2]}]", text)
 
 
 def strip_displayed(text: str) -> str:

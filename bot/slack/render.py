@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.answering.citations import link_displayed
+from bot.answering.citations import link_displayed, unlink_displayed
 from bot.answering.events import Passage
 from bot.spans import ago
 
@@ -92,12 +92,12 @@ class Renderer:
             return text
         text = _IMAGE.sub(lambda image: f"[{image[1] or 'image'}]", text)
         text = _escape_html(text)
-        text = link_displayed(text, self._link)
+        text = link_displayed(text, self._target)
         return defuse(text)
 
-    def _link(self, number: int) -> str | None:
+    def _target(self, number: int) -> str:
         url = self.links.get(number)
-        return f"[\\[{number}\\]]({link_target(url)})" if url and _is_web(url) else None
+        return link_target(url) if url and _is_web(url) else ""
 
 
 def _escape_html(text: str) -> str:
@@ -133,7 +133,7 @@ def plain(text: str) -> str:
 
 def fallback(markdown: str, limit: int = 3_000) -> str:
     """Return what a notification shows of rendered Markdown, as mrkdwn within ``limit`` characters."""
-    text = re.sub(r"\[\\\[(\d+)\\\]\]\([^)]*\)", r"[\1]", markdown)
+    text = unlink_displayed(markdown)
     text = re.sub(r"\[([^\]\n]+)\]\([^)\n]*\)", r"\1", text)
     text = text.replace("&lt;", "<").replace("**", "*")
     text = re.sub(r"^#{1,6} +", "", text, flags=re.MULTILINE)
