@@ -35,6 +35,15 @@ from scripts.eval_sets import embedded, folder_or_exit
 
 DATA = Path(__file__).parent / "eval_data"
 FIRST = 5
+BY_NAME = (
+    ("en", "What does the {name} plugin do?"),
+    ("en", "How do I enable {name} on a route?"),
+    ("en", "{spaced} options"),
+    ("zh", "{name} 插件是做什么的？"),
+    ("zh", "如何在路由上启用 {name}？"),
+)
+"""Put to every plugin that has a page: its own page should come first."""
+NAMED = "named-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,21 @@ class Outcome:
         )
 
 
+def named_questions(folder: Path) -> list[dict[str, Any]]:
+    """Return questions that call a document by its name."""
+    names = sorted(path.stem for path in (folder / "en").rglob("plugins/*.md"))
+    return [
+        {
+            "id": f"{NAMED}{name}-{n}",
+            "lang": lang,
+            "question": form.format(name=name, spaced=name.replace("-", " ")),
+            "relevant": [f"plugins/{name}.md"],
+        }
+        for name in names
+        for n, (lang, form) in enumerate(BY_NAME)
+    ]
+
+
 def read(name: str) -> list[dict[str, Any]]:
     """Read one of the sets."""
     return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
@@ -74,6 +98,7 @@ async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
     try:
         chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
         asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
+        asked += named_questions(folder / "apisix-docs")
         texts = [one["question"] for one in asked]
         vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
         given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
@@ -111,13 +136,19 @@ def measured(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def parts(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    """Split by language and half."""
+    """Split by language and half; questions that name a document stand apart."""
     halves = {"even": lambda one: one.even, "odd": lambda one: not one.even, "whole": lambda _: True}
-    return {
-        f"{lang} {half}": [one for one in outcomes if one.lang == lang and belongs(one)]
+    written = [one for one in outcomes if not one.id.startswith(NAMED)]
+    split = {
+        f"{lang} {half}": [one for one in written if one.lang == lang and belongs(one)]
         for lang in ("en", "zh")
         for half, belongs in halves.items()
     }
+    named = {
+        f"{lang} named": [one for one in outcomes if one.lang == lang and one.id.startswith(NAMED)]
+        for lang in ("en", "zh")
+    }
+    return split | named
 
 
 def show(result: Mapping[str, Any]) -> None:
@@ -127,6 +158,8 @@ def show(result: Mapping[str, Any]) -> None:
         print(f"{name:10}{one['questions']:10}{one['hit@1']:8}{one['hit@5']:8}{one['hit@5 own language']:14}")
     print("\n'I do not know': share of answerable rejected / of unanswerable accepted, by threshold")
     for name, one in result["parts"].items():
+        if name.endswith("named"):
+            continue
         steps = (f"{t}: {e['false_reject']:.2f}/{e['false_accept']:.2f}" for t, e in one["unknown"].items())
         print(f"{name:10}  " + "  ".join(steps))
     print(f"the product's threshold is {result['threshold']:g}")
