@@ -244,7 +244,7 @@ class Library:
         scope = named(chosen, list(self._sources)) if chosen else self._sources.keys()
         manifest = (await self._documents.searched()).manifest
         found = [
-            await source_contents(manifest, source.key, frozenset(readers))
+            await source_contents(manifest, source.key, frozenset(readers), self._documents.weight)
             for name, source in self._sources.items()
             if name in scope
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +17,9 @@ from knowledge.sync.report import Progress
 MAX_AGE_S = 26 * 3_600.0
 """How old a source may be unless its ``max_age`` says otherwise: a nightly sync, and two hours for it to run."""
 _TITLES = 5
-"""Documents whose titles say what a source holds."""
+"""Of documents, to say what a source holds."""
+_LISTED = 100
+"""Documents among which those are chosen."""
 _FOR_PEOPLE = frozenset({"push", "pages"})
 """Kinds of sources that hold only what people add."""
 _TOLD = 5
@@ -163,8 +165,12 @@ async def source_status(
     )
 
 
-async def source_contents(manifest: Lookups, key: SourceKey, readers: frozenset[str]) -> SourceContents:
+async def source_contents(
+    manifest: Lookups, key: SourceKey, readers: frozenset[str], weight: Callable[[str, str], float]
+) -> SourceContents:
     """Return what a source holds that every one of the readers may read.
+
+    ``weight`` tells what a document weighs by its source (``SourceKey.id``) and name: the lightest are named last.
 
     Raises:
         ManifestError: the manifest's database failed.
@@ -176,13 +182,15 @@ async def source_contents(manifest: Lookups, key: SourceKey, readers: frozenset[
         if may_see(readers, decode_readers(audience))
     }
     listed_at = (await manifest.counts(key)).listed_at
-    titles = [title or document for document, title in await manifest.titles(key, audiences, _TITLES)]
+    listed = await manifest.titles(key, audiences, _LISTED)
+    by_weight = sorted(listed, key=lambda one: -weight(key.id, one[0]))
+    titles = dict.fromkeys(title or document for document, title in by_weight)
     return SourceContents(
         name=key.name,
         kind=key.kind,
         documents=sum(audiences.values()),
         synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
-        titles=tuple(dict.fromkeys(titles)),
+        titles=tuple(titles)[:_TITLES],
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from knowledge.interfaces import Matrix
 from knowledge.library import Library
-from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.settings import KnowledgeSettings, PathWeight, SourceSpec
 from knowledge.stores.local import LocalStore
 from knowledge.sync.indexes import Indexes
 from knowledge.sync.records import Identity
@@ -82,10 +82,11 @@ class Bench:
         self.schema = "1"
         self.store = LocalStore
         self.web: Any = None
+        self.weights: tuple[PathWeight, ...] = ()
 
     @contextlib.asynccontextmanager
     async def library(self, *sources: Any) -> AsyncIterator[Library]:
-        specs = tuple(SourceSpec(source.key.name, "dict", {}, self.home) for source in sources)
+        specs = tuple(SourceSpec(source.key.name, "dict", {}, self.home, weights=self.weights) for source in sources)
         url = sqlite_url(self.home / "kvasir.db")
         settings = KnowledgeSettings(self.home, self.home, url, specs)
         async with contextlib.AsyncExitStack() as stack:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import HeldChanged, SyncRunning, UnknownSource
+from knowledge.settings import PathWeight
 from knowledge.sync.lock import sync_lock
 from tests.sync.library_bench import Bench, Overtaken, texts
 
@@ -291,6 +292,25 @@ async def test_contents_are_counted_and_named_for_those_alone_who_may_read_them(
         assert [one.name for one in await library.contents({"U1"}, "in:Board type:md")] == ["board"]
         with pytest.raises(UnknownSource):
             await library.contents(within="in:nowhere")
+
+
+async def test_a_document_of_less_weight_is_found_and_named_last_and_suggests_nothing(
+    bench: Bench, new_source: Any
+) -> None:
+    docs = new_source("docs", "/docs")
+    docs.put("a.md", "# Add a holiday\nHow do I add a holiday? Ask for a day of holiday.")
+    docs.put("b.md", "# Add a source\nHow do I add a source? Ask for a day of holiday, or a table.")
+    async with bench.library(docs) as library:
+        await library.refresh()
+        question = "ask for a day of holiday"
+        assert [hit.document for hit in (await library.search(question)).hits] == ["a.md", "b.md"]
+        assert (await library.contents())[0].titles == ("Add a holiday", "Add a source")
+        assert len(await library.suggestions()) == 2
+    bench.weights = (PathWeight("a.md", 0.3),)
+    async with bench.library(docs) as library:
+        assert [hit.document for hit in (await library.search(question)).hits] == ["b.md", "a.md"]
+        assert (await library.contents())[0].titles == ("Add a source", "Add a holiday")
+        assert await library.suggestions() == ["How do I add a source?"]
 
 
 async def test_exactly_what_a_person_was_shown_is_let_go(bench: Bench, handbook: Any) -> None:
