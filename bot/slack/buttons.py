@@ -71,7 +71,7 @@ def _show(n: int, chunks: Sequence[str], *, chinese: bool) -> dict[str, Any]:
 
 def offered(finished: Finished | None) -> bool:
     """Tell whether the web can be looked at for a question that was answered without it."""
-    return finished is not None and finished.route != "files" and finished.web.may_look
+    return finished is not None and finished.route not in {"files", "sources"} and finished.web.may_look
 
 
 def look(question_ts: str, *, chinese: bool) -> dict[str, Any]:

@@ -54,6 +54,16 @@ async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> Non
         assert len(bot.answerer.asked) == 2
 
 
+async def test_where_kvasir_tells_of_its_sources_the_web_is_not_offered(tmp_path: Path) -> None:
+    async def about(question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("I answer from these documents.")
+        yield Finished("sources", (), {}, Looked("if_weak", Why.WEAK, question.policy))
+
+    async with house(tmp_path, "socket", script=about, deps={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir which documents do you answer from?")
+        assert button(await bot.answer(root, "I answer from these documents.")) is None
+
+
 async def test_a_follow_up_is_asked_again_in_its_place(tmp_path: Path) -> None:
     async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
         root = await bot.ask("@Kvasir first?")
