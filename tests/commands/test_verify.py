@@ -20,6 +20,7 @@ from bot.answering.verification.verifier import feature_verifiers
 from bot.commands.verify import parse_case, verify_case
 from bot.errors import BadLine
 from tests.e2e.conftest import Place
+from tests.engine.fakes import fake_sglang
 
 LEAVE = "Employees receive 25 days of paid annual leave per calendar year. Requests need the line manager's approval."
 EXPENSES = "Expense claims are submitted through Ledgerly within 30 days. Alcohol is not reimbursed."
@@ -143,3 +144,19 @@ async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_wi
     )
     assert (status, out.strip(), "no engine to judge" in err) == (3, "", True)
     assert (await place.command("verify", "answer.json"))[0] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_the_engine_decides_on_borderline_sentences(tmp_path: Path) -> None:
+    case = {**CASE, "answer": "Your boss must agree to holidays [1]. Alcohol is reimbursed [2]."}
+    async with fake_sglang() as engine:
+        engine.model = "Qwen2.5-Coder-1.5B-Instruct"
+        engine.choose([("yes", -0.01), ("no", -6.0)])
+        status, out, _ = await Place(tmp_path).command(
+            "verify", "-", "--judge", "engine", stdin=line_of(case), KVASIR_ENGINE_URL=engine.url
+        )
+    judged, contradicted = json.loads(out)["sentences"]
+    assert (status, judged["verdict"], judged["passages"]) == (0, "supported", [1])
+    assert contradicted["verdict"] == "contradicted", "the judge is not asked where the features contradict"
+    assert len(engine.bodies) == 1
