@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from bot.answering.verification.claims import stem
+from bot.answering.verification.polarity import strip_bounds
 from bot.answering.verification.quantities import normal
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")
@@ -78,7 +79,11 @@ def align(sentence: str, stretch: str) -> Alignment | None:
 
 def _stems(text: str) -> list[str]:
     """Return a text's words as they are aligned: English stems and Chinese characters, without "do"."""
-    return [word if word in _NOT else stem(word) for word in _TOKEN.findall(normal(text)) if word not in _AUXILIARIES]
+    return [
+        word if word in _NOT else stem(word)
+        for word in _TOKEN.findall(strip_bounds(normal(text)))
+        if word not in _AUXILIARIES
+    ]
 
 
 def _count_negations(edit: Sequence[tuple[str, str]]) -> int:

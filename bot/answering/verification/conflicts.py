@@ -28,14 +28,20 @@ def contradicts(found: Match) -> bool:
     common = shared / len(here.words)
     if common < _COMMON_NUMBER or shared < min(_COMMON_WORDS, len(here.words)):
         return False
-    if _has_other_number(found, exact=common < _COMMON):
+    same_polarity = here.negated == stretch.negated  # "not in 1964" agrees with "in 1965"
+    if same_polarity and _has_other_number(found, exact=common < _COMMON):
         return True
-    if common < _COMMON:
-        return False
     alignment = found.alignment
-    if alignment is None or alignment.kept < _KEPT:
+    if common < _COMMON or alignment is None or alignment.kept < _KEPT:
         return False
-    return alignment.negated or alignment.opposed or _swaps(alignment, stretch.text) or _renames(alignment, found)
+    if alignment.negated:
+        return not any(map(_replaces_word, alignment.changed))
+    renames = same_polarity and _renames(alignment, found)
+    return alignment.opposed or _swaps(alignment, stretch.text) or renames
+
+
+def _replaces_word(change: tuple[str, str]) -> bool:
+    return all(carries_meaning(word) or word[0].isdigit() for word in change)
 
 
 def _has_other_number(found: Match, *, exact: bool) -> bool:

@@ -19,15 +19,20 @@ _NEGATION = re.compile(
 _NEGATION_SCOPE = re.compile(rf"(?:{_NEGATION.pattern})\s?(?:[^\s,;:，；：。、.!?]+ ?){{0,5}}")
 
 
+def strip_bounds(text: str) -> str:
+    """Return a text without phrases that deny nothing: "not more than", 不少于."""
+    return _BOUND_PHRASES.sub(" ", text)
+
+
 def is_negated(text: str) -> bool:
     """Return whether a text denies anything."""
-    return bool(_NEGATION.search(_BOUND_PHRASES.sub(" ", text)))
+    return bool(_NEGATION.search(strip_bounds(text)))
 
 
 def split_polarity(text: str) -> tuple[str, str]:
     """Return what stands right behind negations, and the rest."""
     denied, rest, cursor = [], [], 0
-    text = " ".join(_BOUND_PHRASES.sub(" ", text).split())  # names and numbers are blanked out
+    text = " ".join(strip_bounds(text).split())  # names and numbers are blanked out
     for match in _NEGATION_SCOPE.finditer(text):
         rest.append(text[cursor : match.start()])
         denied.append(match[0])

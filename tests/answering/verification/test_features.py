@@ -101,6 +101,9 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
             "Tickets are kept for 90 days and audit logs for 7 years.",
         ),
         ("Logs stay for 30 days.", "日志保留四十天。"),
+        ("新服务上线前应运行不少于72小时。", "新服务上线前须运行至少72小时。"),
+        ("The plan did not exist in the year 1035.", "The plan started to exist in the year 1234."),
+        ("Meteora is not an album by Pearl Jam.", "Meteora is an album by Metallica, not Pearl Jam."),
     ],
 )
 def test_a_passage_does_not_contradict_what_it_only_leaves_open(sentence: str, passage: str) -> None:
