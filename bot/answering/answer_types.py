@@ -100,7 +100,7 @@ _IS_SHARE: Final = re.compile(r"%|percent|百分之")
 _NO_COUNT: Final = re.compile(r"(?:1\d{3}|20\d\d)年?|one|一[个位种]?", re.IGNORECASE)
 _NAME: Final = re.compile(
     r"(?!(?:In|The|Some|Under|At|By|On|As|When|After|Before|Many|This|That|For|From|Of|It|Its|Their|His|Her)\b)"
-    r"(?:[^ ]+ [^ ]+|.*·)"
+    r"[A-Z][^ ]* [^ ]+"
 )
 _CLOSED: Final = re.compile(
     r"`[^`\n]*`|!?\[[^\[\]\n]*\](?:\([^()\n]*\))?|(\*\*|__|~~|\*).+?\1|<[^<>\n]*>|https?://\S+|[|\\]"
