@@ -25,7 +25,7 @@ class Verdict:
     against: tuple[int, ...] = ()
     """The numbers of the passages that contradict it. One passage may support it, another contradict it."""
     score: float = 0.0
-    """The probability that the best passage supports the sentence, 0 to 1."""
+    """The probability that the best passage supports the sentence, 0 to 1; 0 where it is contradicted."""
 
 
 class AnswerVerifier(Protocol):
