@@ -4,7 +4,8 @@
 Prints, for each set and language: the share of supported sentences shown without a mark, the share removed as
 contradicted (the worst error), the share of answers whose sentences are all shown without a mark, and for each kind of
 false sentence the share shown without a mark. ``scripts/verification/sets.py`` says which sets fit the weights, which
-are held out, and where they come from. Without ``--folder`` only the committed pairs are measured.
+are held out, and where they come from. Without ``--folder`` or KVASIR_VERIFICATION_DIR only the committed pairs are
+measured.
 """
 
 from __future__ import annotations

@@ -1,0 +1,71 @@
+"""The changes that make false sentences for the evaluation, and the statements made of Chinese questions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from scripts.verification.changes import change
+from scripts.verification.loaders import state
+from scripts.verification.sets import Pair, Source, draw
+
+
+def pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answer: str = "") -> Pair:
+    return Pair(f"set/{n}", "set", language, (Source(passage),), sentence, "supported", answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kind", "changed"),
+    [
+        ("It is open.", "negation", "It is not open."),
+        ("It is not open.", "negation", "It is open."),
+        ("It cannot be opened.", "negation", "It can be opened."),
+        ("He met Anna Smith in Paris.", "swap", "He met Paris in Anna Smith."),
+        ("Close it before noon.", "side", "Close it after noon."),
+        ("The first of 30 days.", "number", "The first of 31 days."),
+    ],
+)
+def test_a_change_has_the_kind_that_it_is_named_by(sentence: str, kind: str, changed: str) -> None:
+    found = {one.kind: one.sentence for one in change([pair(sentence, sentence)])}
+    assert found[kind] == changed
+
+
+def test_a_sentence_with_several_negations_is_left_alone() -> None:
+    assert "negation" not in {one.kind for one in change([pair("There is no way that it is not open.", "Text.")])}
+
+
+def test_chinese_negations() -> None:
+    assert [one.sentence for one in change([pair("这是对的。", "这是对的。", language="zh")])] == ["这不是对的。"]
+    assert [one.sentence for one in change([pair("这不是对的。", "这不是对的。", language="zh")])] == ["这是对的。"]
+
+
+def test_another_document_shares_no_passage_and_no_conversation() -> None:
+    one, same = pair("Tea is hot.", "A", answer="set/a<1"), pair("Ice is cold.", "B", n=2, answer="set/a<2")
+    other = pair("Sand is dry.", "C", n=3, answer="set/b<1")
+    found = [p for p in change([one, same, other]) if p.kind == "other document" and p.sentence == one.sentence]
+    assert [p.passages for p in found] == [other.passages]
+    assert {p.label for p in found} == {"unsupported"}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "stated"),
+    [
+        ("该站是哪一年启用的？", "2010年", "该站2010年启用的。"),
+        ("这座桥的设计者是谁？", "茅以升", "这座桥的设计者是茅以升。"),
+        ("它的首都叫什么？", "巴黎", "它的首都叫巴黎。"),
+        ("他为什么离开？", "生病", ""),
+    ],
+)
+def test_a_question_with_its_answer_becomes_a_statement(question: str, answer: str, stated: str) -> None:
+    assert state(question, answer) == stated
+
+
+def test_a_sample_keeps_answers_whole_whatever_the_order() -> None:
+    pairs = [pair(str(n), "text", n=n, answer=f"answer {n // 3}") for n in range(30)]
+    drawn = draw(iter(pairs), 10)
+    assert len(drawn) == 12
+    assert {p.id for p in drawn} == {p.id for p in draw(reversed(pairs), 10)}
