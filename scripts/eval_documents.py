@@ -131,7 +131,7 @@ def measured(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "hit@1": round(100 * sum(one.hit(1) for one in answered) / count, 1),
         "hit@5": round(100 * sum(one.hit() for one in answered) / count, 1),
         "hit@5 own language": round(100 * sum(one.hit(own_language=True) for one in answered) / count, 1),
-        "unknown": errors([one.sure for one in answered], [one.sure for one in others]),
+        "unknown": errors([one.sure for one in answered], [one.sure for one in others]) if others else {},
     }
 
 
@@ -158,10 +158,9 @@ def show(result: Mapping[str, Any]) -> None:
         print(f"{name:10}{one['questions']:10}{one['hit@1']:8}{one['hit@5']:8}{one['hit@5 own language']:14}")
     print("\n'I do not know': share of answerable rejected / of unanswerable accepted, by threshold")
     for name, one in result["parts"].items():
-        if name.endswith("named"):
-            continue
         steps = (f"{t}: {e['false_reject']:.2f}/{e['false_accept']:.2f}" for t, e in one["unknown"].items())
-        print(f"{name:10}  " + "  ".join(steps))
+        if one["unknown"]:
+            print(f"{name:10}  " + "  ".join(steps))
     print(f"the product's threshold is {result['threshold']:g}")
 
 
