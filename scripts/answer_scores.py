@@ -88,6 +88,8 @@ class Score:
     """The reference is among the retrieved passages."""
     refused: bool
     extract: bool
+    claims: bool
+    """Something unmarked is shown as the model's answer, and it is no refusal."""
     cited: int
     cited_right: int
     facts: float | None
@@ -153,6 +155,7 @@ def score(item: Item, record: Record) -> Score:
         found=any(holds(item, document, text) for _, document, text in record.passages),
         refused=refused,
         extract=record.extract,
+        claims=bool(own.strip()) and not refused,
         cited=len(cited),
         cited_right=len(right_cited),
         facts=facts_share(item, own) if item.answerable else None,
@@ -187,6 +190,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Any]:
         "citation precision": _ratio(sum(one.cited_right for one in asked), sum(one.cited for one in asked)),
         "citation recall": _share([one for one in asked if one.right and one.cites], lambda one: one.cited_right > 0),
         "right refusals": _share(others, lambda one: one.refused),
+        "false answers": _share(others, lambda one: one.claims),
         "wrong refusals": _share(asked, lambda one: one.refused),
         "extracts": _share(scores, lambda one: one.extract),
         "marked": _ratio(sum(one.marked for one in scores), shown),

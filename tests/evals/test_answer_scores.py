@@ -75,6 +75,8 @@ def test_sums_are_shares_of_what_counts() -> None:
     assert figures["citation precision"] == 50
     assert figures["citation recall"] == figures["right refusals"] == 100
     assert figures["removed"] == 25
+    assert figures["false answers"] == 0
+    assert summarise([score(UNKNOWN, RECORD)])["false answers"] == 100
     assert figures["key facts"] is None
     plain = summarise([score(ITEM, wrong)])
     assert differences({"kvasir": figures, "plain": plain}) == {"good": 66.7, "good of answerable": 50.0}
