@@ -18,6 +18,14 @@ class PlainCpuPlatform(CpuDeviceMixin, SRTPlatform):  # type: ignore[misc]  # SG
         """Name the attention backend that needs no kernel library."""
         return "torch_native"
 
+    def init_backend(self) -> None:
+        """Register the attention that reads only what is new, under the name of the one that it refines."""
+        from sglang.srt.layers.attention.attention_registry import register_attention_backend  # noqa: PLC0415  # a circle
+
+        from .attention import PrefixAttention  # noqa: PLC0415  # Kvasir's package has another name here
+
+        register_attention_backend("torch_native")(PrefixAttention)
+
     def get_dispatch_key_name(self) -> str:
         """Name the operators' implementation that every machine has."""
         return "native"

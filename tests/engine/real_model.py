@@ -29,5 +29,6 @@ def write_tokenizer(folder: Path) -> None:
     """Write a small tokenizer of Qwen2's kind, for models that tests make."""
     from tests.engine.test_tokens import vocabulary_file  # noqa: PLC0415
 
-    vocabulary_file(folder, "qwen2")
+    decoder = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    vocabulary_file(folder, "qwen2", decoder=decoder)
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')

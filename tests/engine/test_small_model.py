@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
 
+from engine import plain_cpu
 from engine.catalogue import describe, resolve
 from engine.framing import PROBE, QWEN2, Framing
 from engine.tokens import Encoding, from_tokenizer_json
 from engine.vocabulary import find
 from tests.engine.fakes import SMALL_MODEL
-from tests.engine.real_model import have_small_model
+from tests.engine.real_model import have_engine, have_small_model
 from tests.engine.test_tokens import TEXTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -48,6 +51,13 @@ def test_a_conversation_is_framed_as_by_its_own_template(folder: Path) -> None:
     framed = Framing(QWEN2, from_tokenizer_json(folder / "tokenizer.json")).frame(PROBE)
     assert framed.ids.count(151644) == 5
     assert not framed.inside
+
+
+async def test_attention_behind_a_prefix_is_sglangs_own(cache: Path) -> None:
+    """The same numbers for any mixture of cached and new tokens; SGLang's own computes the cached ones again."""
+    script = Path(__file__).with_name("check_attention.py")
+    argv = (await have_engine(cache), "-I", script, Path(plain_cpu.__file__).parent)
+    await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True)
 
 
 def test_its_shape_is_the_catalogues(folder: Path) -> None:
