@@ -20,9 +20,8 @@ class PlainCpuPlatform(CpuDeviceMixin, SRTPlatform):  # type: ignore[misc]  # SG
 
     def init_backend(self) -> None:
         """Register the attention that reads only what is new, under the name of the one that it refines."""
+        from kvasir_plain_cpu.attention import PrefixAttention  # noqa: PLC0415  # its name once installed
         from sglang.srt.layers.attention.attention_registry import register_attention_backend  # noqa: PLC0415  # a circle
-
-        from .attention import PrefixAttention  # noqa: PLC0415  # Kvasir's package has another name here
 
         register_attention_backend("torch_native")(PrefixAttention)
 
