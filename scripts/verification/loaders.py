@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.sentences import sentences, unwrap
-from scripts.verification.sets import Label, Loader, Pair, Source, draw, read_file, read_lines
+from scripts.verification.sets import Evidence, Label, Loader, Pair, draw, read_file, read_lines
 
 _OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "support_pairs.jsonl"
 _MOST = 700
@@ -28,7 +28,7 @@ def load(name: str, folder: Path, most: int = _MOST) -> list[Pair]:
 
 
 def _answer(
-    name: str, key: str, text: str, passages: tuple[Source, ...], *, language: str = "en", question: str = ""
+    name: str, key: str, text: str, passages: tuple[Evidence, ...], *, language: str = "en", question: str = ""
 ) -> Iterator[Pair]:
     """Yield the sentences of an answer that a person wrote from the passages; questions are no statements."""
     for number, sentence in enumerate(sentences(unwrap(text))):
@@ -47,7 +47,7 @@ def _untokenised(text: str) -> str:
 
 def _clapnq(folder: Path) -> Iterator[Pair]:
     for row in read_lines(folder, "clapnq", "annotated_data/dev/clapnq_dev_answerable.jsonl"):
-        passages = tuple(Source(_untokenised(p["text"]), p["title"]) for p in row["passages"])
+        passages = tuple(Evidence(_untokenised(p["text"]), p["title"]) for p in row["passages"])
         for number, output in enumerate(row["output"][:1]):
             if output["answer"]:
                 key, text = f"{row['id']}-{number}", _untokenised(output["answer"])
@@ -63,7 +63,7 @@ def _wice(folder: Path) -> Iterator[Pair]:
             if meta["id"] not in seen:
                 seen.add(meta["id"])
                 label: Label = "supported" if row["label"] == "supported" else "unsupported"
-                source = Source("\n".join(row["evidence"]), meta["claim_title"])
+                source = Evidence("\n".join(row["evidence"]), meta["claim_title"])
                 yield Pair(f"wice/{meta['id']}", "wice", "en", (source,), row["claim"], label)
 
 
@@ -71,7 +71,7 @@ def _fever(folder: Path) -> Iterator[Pair]:
     labels: dict[str, Label] = {"SUPPORTS": "supported", "REFUTES": "contradicted", "NOT ENOUGH INFO": "unsupported"}
     for part in ("dev", "test"):
         for number, row in enumerate(read_lines(folder, "fever", f"symmetric_v0.2/fever_symmetric_{part}.jsonl")):
-            source = Source(_untokenised(row.get("evidence") or row["evidence_sentence"]))
+            source = Evidence(_untokenised(row.get("evidence") or row["evidence_sentence"]))
             label = labels[row.get("gold_label") or row["label"]]
             yield Pair(f"fever/{part}{number}", "fever", "en", (source,), _untokenised(row["claim"]), label)
 
@@ -103,7 +103,7 @@ def _mtragun(folder: Path) -> Iterator[Pair]:
 
 
 def _multiturn(name: str, task: dict[str, Any], contexts: Sequence[dict[str, str]]) -> Iterator[Pair]:
-    passages = tuple(Source(_untokenised(context["text"]), context.get("title") or "") for context in contexts)
+    passages = tuple(Evidence(_untokenised(context["text"]), context.get("title") or "") for context in contexts)
     question = task["input"][-1]["text"]
     yield from _answer(name, task["task_id"], task["targets"][0]["text"], passages, question=question)
 
@@ -114,7 +114,7 @@ def _begin(folder: Path) -> Iterator[Pair]:
         text = read_file(folder, "begin", path)
         for number, row in enumerate(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)):
             if row["begin_label"] in labels and len(sentences(row["response"])) == 1:
-                source = (Source(_untokenised(row["knowledge"])),)
+                source = (Evidence(_untokenised(row["knowledge"])),)
                 yield Pair(f"begin/{path}{number}", "begin", "en", source, _untokenised(row["response"]),
                            labels[row["begin_label"]], question=row["message"])  # fmt: skip
 
@@ -124,7 +124,7 @@ def _qags(folder: Path) -> Iterator[Pair]:
         for place, sentence in enumerate(row["summary_sentences"]):
             yes = sum(vote["response"] == "yes" for vote in sentence["responses"])
             label: Label = "supported" if 2 * yes > len(sentence["responses"]) else "not supported"
-            yield Pair(f"qags/{number}-{place}", "qags", "en", (Source(row["article"]),), sentence["sentence"], label,
+            yield Pair(f"qags/{number}-{place}", "qags", "en", (Evidence(row["article"]),), sentence["sentence"], label,
                        answer=f"qags/{number}")  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _c3(folder: Path) -> Iterator[Pair]:
                 for place, option in enumerate(row["choice"]):
                     label: Label = "supported" if option == row["answer"] else "not supported"
                     stated = option if option.startswith(subject[:2]) else subject + option
-                    yield Pair(f"c3/{key}-{number}-{place}", "c3", "zh", (Source(text),), f"{stated}。", label,
+                    yield Pair(f"c3/{key}-{number}-{place}", "c3", "zh", (Evidence(text),), f"{stated}。", label,
                                question=row["question"])  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _kdconv(folder: Path) -> Iterator[Pair]:
                 told = [a for a in message.get("attrs", ()) if a["attrvalue"] and len(a["attrvalue"]) >= 30]
                 text = message["message"]
                 if told and not _CHATTER.search(text):
-                    sources = tuple(Source(a["attrvalue"], f"{a['name']} {a['attrname']}") for a in told)
+                    sources = tuple(Evidence(a["attrvalue"], f"{a['name']} {a['attrname']}") for a in told)
                     asked = talk["messages"][place - 1]["message"] if place else ""
                     yield from _answer("kdconv", f"{domain}{number}-{place}", text, sources, language="zh",
                                        question=asked)  # fmt: skip
@@ -164,7 +164,7 @@ def _ocnli(folder: Path) -> Iterator[Pair]:
     labels: dict[str, Label] = {"entailment": "supported", "contradiction": "contradicted", "neutral": "unsupported"}
     for row in read_lines(folder, "ocnli", "data/ocnli/dev.json"):
         if row["label"] in labels:
-            yield Pair(f"ocnli/{row['id']}", "ocnli", "zh", (Source(row["sentence1"]),), row["sentence2"],
+            yield Pair(f"ocnli/{row['id']}", "ocnli", "zh", (Evidence(row["sentence1"]),), row["sentence2"],
                        labels[row["label"]])  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def state(question: str, answer: str) -> str:
 
 def _cmrc(folder: Path) -> Iterator[Pair]:
     for paragraph in _paragraphs(folder / "cmrc2018" / "cmrc2018_dev.json"):
-        source = (Source(paragraph["context"], paragraph["title"].removeprefix("DEV_")),)
+        source = (Evidence(paragraph["context"], paragraph["title"].removeprefix("DEV_")),)
         asked = {qa["question"]: qa["answers"][0]["text"] for qa in paragraph["qas"]}
         for qa in paragraph["qas"]:
             right = asked[qa["question"]]
@@ -215,7 +215,7 @@ def _xquad(folder: Path) -> Iterator[Pair]:
     texts = {language: _paragraphs(folder / "xquad" / f"xquad.{language}.json") for language in ("en", "zh")}
     for here, there in (("en", "zh"), ("zh", "en")):
         for number, (mine, other) in enumerate(zip(texts[here], texts[there], strict=True)):
-            yield from _answer("xquad", f"{here}{number}", mine["context"], (Source(other["context"]),),
+            yield from _answer("xquad", f"{here}{number}", mine["context"], (Evidence(other["context"]),),
                                language=f"{there}>{here}")  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def _apisix(folder: Path) -> Iterator[Pair]:
             if english and len(english) == len(chinese) and re.search("[一-鿿]", chinese[0]):
                 for here, there, language in ((english, chinese, "zh>en"), (chinese, english, "en>zh")):
                     yield from _answer("apisix", f"{language}{relative}#{number}", here[0],
-                                       (Source("\n".join(there), path.stem),), language=language)  # fmt: skip
+                                       (Evidence("\n".join(there), path.stem),), language=language)  # fmt: skip
 
 
 def _committed(*, fresh: bool) -> Iterator[Pair]:
@@ -252,7 +252,7 @@ def _committed(*, fresh: bool) -> Iterator[Pair]:
             pair = (row["passage_lang"], row["sentence_lang"])
             language = pair[0] if pair[0] == pair[1] else ">".join(pair)
             label: Label = "supported" if row["supported"] else "not supported"
-            yield Pair(f"{name}/{row['id']}", name, language, (Source(row["passage"]),), row["sentence"], label)
+            yield Pair(f"{name}/{row['id']}", name, language, (Evidence(row["passage"]),), row["sentence"], label)
 
 
 def _own(_: Path) -> Iterator[Pair]:

@@ -44,7 +44,7 @@ Label = Literal["supported", "unsupported", "contradicted", "not supported"]
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class DataRepository:
     """A published repository."""
 
     name: str
@@ -53,18 +53,18 @@ class Repository:
 
 
 REPOSITORIES = {
-    "clapnq": Repository("primeqa/clapnq", "eb26840d130f4dcf4c4c5c12a47d0beffc9cc586", "Apache-2.0"),
-    "wice": Repository("ryokamoi/wice", "ddeb6c183665e2a20c5f03c5aa07f03888b9870f", "ODC-BY, texts CC BY-SA"),
-    "fever": Repository("TalSchuster/FeverSymmetric", "fa25d17e73ea0694edc78133ec654b9f32f6db73", "CC BY-SA 3.0"),
-    "mtrag": Repository("IBM/mt-rag-benchmark", "cc5b1d481b391181b89f7ced860308482e785463", "Apache-2.0"),
-    "mtragun": Repository("IBM/mt-rag-benchmark", "cc5b1d481b391181b89f7ced860308482e785463", "Apache-2.0"),
-    "begin": Repository(
+    "clapnq": DataRepository("primeqa/clapnq", "eb26840d130f4dcf4c4c5c12a47d0beffc9cc586", "Apache-2.0"),
+    "wice": DataRepository("ryokamoi/wice", "ddeb6c183665e2a20c5f03c5aa07f03888b9870f", "ODC-BY, texts CC BY-SA"),
+    "fever": DataRepository("TalSchuster/FeverSymmetric", "fa25d17e73ea0694edc78133ec654b9f32f6db73", "CC BY-SA 3.0"),
+    "mtrag": DataRepository("IBM/mt-rag-benchmark", "cc5b1d481b391181b89f7ced860308482e785463", "Apache-2.0"),
+    "mtragun": DataRepository("IBM/mt-rag-benchmark", "cc5b1d481b391181b89f7ced860308482e785463", "Apache-2.0"),
+    "begin": DataRepository(
         "google/BEGIN-dataset", "6e65f0d5a1ed1b9574643a7640ff1678d4e979b5", "one for each source, free"
     ),
-    "qags": Repository("W4ngatang/qags", "47798e9b63344e2d3fb4df2def6edc18e9402d30", "not stated"),
-    "c3": Repository("nlpdata/c3", "1f41682ebb684d63afe7c583c8f38e137fc8a826", "non-commercial research"),
-    "kdconv": Repository("thu-coai/KdConv", "653db76432de09a004ba708a68f8bbd5500e6bec", "Apache-2.0"),
-    "ocnli": Repository("CLUEbenchmark/OCNLI", "b53efdee17257a5c33993cf6fcf8ffff0497ea0e", "CC BY-NC 2.0"),
+    "qags": DataRepository("W4ngatang/qags", "47798e9b63344e2d3fb4df2def6edc18e9402d30", "not stated"),
+    "c3": DataRepository("nlpdata/c3", "1f41682ebb684d63afe7c583c8f38e137fc8a826", "non-commercial research"),
+    "kdconv": DataRepository("thu-coai/KdConv", "653db76432de09a004ba708a68f8bbd5500e6bec", "Apache-2.0"),
+    "ocnli": DataRepository("CLUEbenchmark/OCNLI", "b53efdee17257a5c33993cf6fcf8ffff0497ea0e", "CC BY-NC 2.0"),
 }
 """``xquad`` and ``cmrc`` (both CC BY-SA 4.0) and ``apisix`` (Apache-2.0): see ``scripts/eval_sets.py``."""
 
@@ -73,7 +73,7 @@ HELD_OUT = ("mtrag", "begin", "qags", "c3", "kdconv", "ocnli", "apisix", "fresh"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Evidence:
     """A passage."""
 
     text: str
@@ -89,7 +89,7 @@ class Pair:
     """The name of the set."""
     language: str
     """``en``, ``zh``, or the passage's and the sentence's: ``en>zh``, ``zh>en``."""
-    passages: tuple[Source, ...]
+    passages: tuple[Evidence, ...]
     sentence: str
     label: Label
     kind: str = "human"

@@ -11,11 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from scripts.verification.changes import change
 from scripts.verification.loaders import state
-from scripts.verification.sets import Pair, Source, draw
+from scripts.verification.sets import Evidence, Pair, draw
 
 
 def pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answer: str = "") -> Pair:
-    return Pair(f"set/{n}", "set", language, (Source(passage),), sentence, "supported", answer=answer)
+    return Pair(f"set/{n}", "set", language, (Evidence(passage),), sentence, "supported", answer=answer)
 
 
 @pytest.mark.parametrize(
