@@ -32,6 +32,8 @@ _IDEOGRAPH: Final = "\u3041-\u30ff\u3400-\u9fff"
 _TOKEN = re.compile(f"(?P<joint>[-_])?(?P<word>[{_IDEOGRAPH}]|[^\\W_{_IDEOGRAPH}]+)")
 _LONGEST_NAME: Final = 24
 """In words; a longer title or heading is a sentence."""
+_MOST_WORDS: Final = 512
+"""Of a question, in which names are looked for; in a longer one, a pasted text, they cover little."""
 _IDEOGRAPH_WORDS: Final = 0.5
 """How much of a word an ideograph counts."""
 
@@ -48,10 +50,14 @@ class _Asked:
     """Whether a word hangs on the one before it by a hyphen or an underscore; one more for the end."""
     shares: tuple[float, ...]
     """What each word counts of all that say something; in all 1."""
+    starts: Mapping[str, Sequence[int]]
+    """Where each word stands."""
+    is_chinese: bool
+    """Whether an ideograph is among the words."""
 
     def spans(self, name: _Words) -> Iterator[_Span]:
         """Yield where the question holds a name, never as a part of a hyphenated word."""
-        for start in range(len(self.words) - len(name) + 1):
+        for start in self.starts.get(name[0], ()):
             end = start + len(name)
             if self.words[start:end] == name and not (self.joined[start] or self.joined[end]):
                 yield start, end
@@ -59,8 +65,9 @@ class _Asked:
     def is_written(self, span: _Span) -> bool:
         """Tell whether words stand as a name does: hyphenated, or in Latin letters among Chinese."""
         start, end = span
-        chinese = any(map(_is_ideograph, self.words))
-        return any(self.joined[start + 1 : end]) or (chinese and not any(map(_is_ideograph, self.words[start:end])))
+        return any(self.joined[start + 1 : end]) or (
+            self.is_chinese and not any(map(_is_ideograph, self.words[start:end]))
+        )
 
 
 def naming(candidates: Sequence[Candidate], question: str) -> Mapping[str, float]:
@@ -73,8 +80,7 @@ def naming(candidates: Sequence[Candidate], question: str) -> Mapping[str, float
     asked = _asked(question)
     chunks = [one.chunk for one in candidates if one.chunk.source != WEB]
     borne = {chunk.id: _names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
-    words = set(asked.words)
-    likely = {name for names in borne.values() for name in names if name[0] in words}
+    likely = {name for names in borne.values() for name in names if name[0] in asked.starts}
     spans = _longest({name: list(asked.spans(name)) for name in likely})
     if not spans:
         return {}
@@ -118,7 +124,11 @@ def _asked(question: str) -> _Asked:
     )
     weights = [_weight(word) for word in words]
     total = sum(weights) or 1.0
-    return _Asked(words, (*joined, False), tuple(weight / total for weight in weights))
+    starts: dict[str, list[int]] = {}
+    for place, word in enumerate(words[:_MOST_WORDS]):
+        starts.setdefault(word, []).append(place)
+    shares = tuple(weight / total for weight in weights)
+    return _Asked(words, (*joined, False), shares, starts, any(map(_is_ideograph, words)))
 
 
 def _weight(word: str) -> float:
@@ -146,12 +156,13 @@ def _is_name(name: _Words) -> bool:
 
 def _longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[_Span]]:
     """Leave out where a name lies in a longer one."""
+    outer: set[_Span] = set()
+    furthest = 0
     every = {span for those in spans.values() for span in those}
-    outer = {
-        (start, end)
-        for start, end in every
-        if not any(first <= start and end <= last and (first, last) != (start, end) for first, last in every)
-    }
+    for start, end in sorted(every, key=lambda span: (span[0], -span[1])):
+        if end > furthest:  # else it lies in one that begins no later
+            outer.add((start, end))
+            furthest = end
     kept = {name: [span for span in those if span in outer] for name, those in spans.items()}
     return {name: those for name, those in kept.items() if those}
 

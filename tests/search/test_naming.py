@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -113,3 +114,12 @@ async def test_the_search_puts_it_first(house: House) -> None:
     await house.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
     hits = (await house.search().see("What does the limit-count plugin do?", scope=EVERYWHERE)).hits()
     assert [hit.document for hit in hits] == ["limit-count.md", "graphql-limit-count.md"]
+
+
+@pytest.mark.parametrize("question", ["api limit count " * 512, "limit-count " * 680, "限流插件" * 2048])
+def test_a_pasted_text_that_repeats_names_takes_no_time(question: str) -> None:
+    headings = ("api › limit count › api limit", "限流 › 流插 › 插件限")
+    borne = tuple(candidate(f"{i}.md", f"limit-count {i}", f"{headings[i % 2]} › {i}") for i in range(200))
+    started_s = time.process_time()
+    naming(borne, question)
+    assert time.process_time() - started_s < 1
