@@ -19,6 +19,7 @@ _log = structlog.get_logger("kvasir.app")
 
 _EVERY_S = 2.0
 """Between two looks at the knowledge."""
+_SUGGESTIONS = 3
 
 
 class Page(Protocol):
@@ -31,26 +32,60 @@ class Page(Protocol):
 async def show_page(page: Page, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
     """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with, for ever."""
     told: Mapping[str, object] = {}
-    suggested_for: tuple[int, int] | None = None
-    suggestions: list[str] = []
+    suggestions = _Suggestions(library)
     sources: tuple[SourceStatus, ...] = ()
     trouble = ""
-    while True:
-        try:
-            sources = (await library.status()).sources
-            held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
-            settled = suggested_for is None or all(source.syncing is None for source in sources)
-            if held[0] and held != suggested_for and settled:
-                suggestions, suggested_for = await library.suggestions(3), held
-            trouble = ""
-        except KnowledgeError as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                _log.warning("knowledge not shown on the page", error=trouble)
-        status = page_status(engine.status(), sources, suggestions)
-        if status != told and await page.publish(status):
-            told = status
-        await asyncio.sleep(every_s)
+    try:
+        while True:
+            try:
+                sources = (await library.status()).sources
+                suggestions.update(sources)
+                trouble = ""
+            except KnowledgeError as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    _log.warning("knowledge not shown on the page", error=trouble)
+            status = page_status(engine.status(), sources, suggestions.questions)
+            if status != told and await page.publish(status):
+                told = status
+            await asyncio.sleep(every_s)
+    finally:
+        await suggestions.close()
+
+
+class _Suggestions:
+    """Questions to begin with. Each is searched for, so they are found in a task of their own."""
+
+    def __init__(self, library: Library) -> None:
+        self.questions: list[str] = []
+        self._library = library
+        self._found_for: tuple[int, int] | None = None
+        self._finding: asyncio.Task[list[str]] | None = None
+        self._finding_for = (0, 0)
+
+    def update(self, sources: tuple[SourceStatus, ...]) -> None:
+        """Take what was found, and begin to find others where the documents are not those of before.
+
+        Raises:
+            KnowledgeError: the search for them failed.
+
+        """
+        if self._finding is not None:
+            if not self._finding.done():
+                return
+            found, self._finding = self._finding, None
+            self.questions, self._found_for = found.result(), self._finding_for
+        held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
+        settled = self._found_for is None or all(source.syncing is None for source in sources)
+        if held[0] and held != self._found_for and settled:
+            self._finding_for = held
+            self._finding = asyncio.create_task(self._library.suggestions(_SUGGESTIONS), name="suggestions")
+
+    async def close(self) -> None:
+        """End the search that is under way."""
+        if self._finding is not None:
+            self._finding.cancel()
+            await asyncio.gather(self._finding, return_exceptions=True)
 
 
 def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: list[str]) -> Mapping[str, object]:

@@ -58,9 +58,13 @@ class Wire:
     status_fails: Exception | None = None
     suggesting_fails: Exception | None = None
     publishing_fails: bool = False
+    suggesting: asyncio.Event = field(default_factory=asyncio.Event)
     suggested: int = 0
     looks: int = 0
     shown: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.suggesting.set()
 
     def library(self) -> Any:
         wire = self
@@ -74,6 +78,7 @@ class Wire:
 
             async def suggestions(self, n: int) -> list[str]:
                 wire.suggested += 1
+                await wire.suggesting.wait()
                 if wire.suggesting_fails is not None:
                     raise wire.suggesting_fails
                 return [f"Question {wire.suggested}?"][:n]
@@ -119,6 +124,18 @@ async def test_the_page_shows_the_engine_though_the_store_is_down() -> None:
         await wire.until(lambda: wire.shown[-1]["engine"]["state"] == "ready")
         wire.suggesting_fails = None
         await wire.until(lambda: bool(wire.shown[-1]["suggestions"]))
+
+
+async def test_the_page_shows_the_engine_while_questions_are_searched_for() -> None:
+    wire = Wire()
+    wire.suggesting.clear()
+    async with wire.page():
+        await wire.until(lambda: wire.suggested == 1)
+        wire.engine = Status(State.READY)
+        await wire.until(lambda: bool(wire.shown) and wire.shown[-1]["engine"]["state"] == "ready")
+        wire.suggesting.set()
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 1?"])
+        assert wire.suggested == 1
 
 
 async def test_the_page_shows_the_engine_though_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:
