@@ -18,7 +18,7 @@ _WITH_US = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shu
 """The kernel ends the command when this process is killed: the next attempt deletes what it would still write to."""
 _POLITELY = ("nice", "-n", "5") if shutil.which("nice") else ()
 """Answers go first."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 async def run_command(

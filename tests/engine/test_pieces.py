@@ -97,6 +97,14 @@ async def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> No
     assert place.weights.to_fetch(other)
 
 
+async def test_why_a_conversion_failed_is_said_without_a_proxys_password(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.converts("echo 'no way through http://kvasir:s3cr@t-word@proxy:3128'; exit 1")
+    with pytest.raises(InstallError, match=r"could not be converted: no way through http://proxy:3128\. Check") as told:
+        await place.provide()
+    assert "word" not in str(told.value)
+
+
 async def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
     place = Place(tmp_path, free_bytes=GIB // 2)
     with pytest.raises(InstallError, match=r"1\.0 GiB, and .* has 0\.5 GiB.*KVASIR_CACHE"):
