@@ -23,7 +23,7 @@ async def quiet_hour(engine: Engine, calibrations: Calibrations) -> None:
         _log.info("engine busy in its quiet hour")
         return
     if why is not None:
-        _log.info("engine takes a rung up", why=why)
+        _log.info("retrying with the larger memory profile", why=why)
 
 
 async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
