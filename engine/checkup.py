@@ -22,7 +22,7 @@ from engine.obtain import obtainable
 from engine.variant import GIB, published_bytes
 from engine.weights.listing import refuse_pickles
 from engine.weights.safetensors import damages
-from engine.weights.store import Weights
+from engine.weights.store import Weights, assembly_bytes
 
 _DRIVERS = Path("/sys/bus/pci/devices")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"
@@ -118,9 +118,13 @@ class Checkup:
         size = published_bytes(made.variant, made.weights)
         missing = await asyncio.to_thread(self._weights.missing_bytes, made.weights, size)
         free = self._machine.disk_free_bytes
-        if made.weights.pieces is not None:
-            missing = size = made.weights.pieces.size_bytes
         told = f"{made.weights.repo}: about {missing / GIB:.1f} of {size / GIB:.1f} GiB are to be fetched"
+        if (pieces := made.weights.pieces) is not None:
+            missing = assembly_bytes(pieces)
+            told = (
+                f"{made.weights.repo}: about {pieces.size_bytes / GIB:.1f} GiB are to be fetched in pieces, "
+                f"which take up to {missing / GIB:.1f} GiB until they are converted"
+            )
         if missing > free:
             raise InstallError(
                 f"{told}, and {free / GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a larger disk."

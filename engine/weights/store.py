@@ -179,7 +179,7 @@ class Weights:
     ) -> Path:  # fmt: skip
         """Make a model of its pieces in a folder beside its place, and rename that when it is whole."""
         folder, scratch = home / revision_of(pieces), home / "scratch"
-        free, needed_bytes = self._free_bytes(home), _PIECES_TIMES * pieces.size_bytes + _SPARE_BYTES
+        free, needed_bytes = self._free_bytes(home), assembly_bytes(pieces)
         if free < needed_bytes:
             raise InstallError(
                 f"There is no room for the small model: its pieces and what they become take {needed_bytes / GIB:.1f} "
@@ -304,6 +304,11 @@ async def _right(folder: Path, file: RemoteFile, seal: Seal, door: Door) -> bool
         return True
     await door.run(path.unlink)
     return False
+
+
+def assembly_bytes(pieces: Pieces) -> int:
+    """Return how much room a model takes while it is made of its pieces."""
+    return _PIECES_TIMES * pieces.size_bytes + _SPARE_BYTES
 
 
 def _remove(*folders: Path) -> None:

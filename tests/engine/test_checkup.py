@@ -93,6 +93,16 @@ def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[...,
     assert "on the CPU" in make(machine(), SMALL).model()
 
 
+async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: Callable[..., Checkup]) -> None:
+    """The same that a start asks for, which is more than what is fetched."""
+    async with fake_hub(FakeHub()) as hub:
+        away = Whence(endpoint=hub.url)
+    told = r"0\.5 GiB are to be fetched in pieces, which take up to 3\.3 GiB .*, and 3\.0 GiB are free"
+    with pytest.raises(InstallError, match=told):
+        await make(replace(machine(), disk_free_bytes=3 * GIB), "qwen2.5-0.5b", away).weights()
+    assert "are free" in await make(replace(machine(), disk_free_bytes=4 * GIB), "qwen2.5-0.5b", away).weights()
+
+
 async def test_weights_are_compared_with_the_disk(make: Callable[..., Checkup], tmp_path: Path) -> None:
     full = replace(machine(80), disk_free_bytes=2 * GIB)
     with pytest.raises(InstallError, match=r"3\.3 of 3\.3 GiB are to be fetched, and 2\.0 GiB are free"):
