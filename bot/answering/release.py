@@ -17,6 +17,7 @@ from bot.answering.notices import Say, say
 from bot.answering.roles import Labels, Role, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, Splitter
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
+from bot.answering.verification.normalisation import strip_preamble
 
 End = Literal["repetition", "length", "unsupported"]
 
@@ -152,6 +153,7 @@ class Release:
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
         bare = _TAG.sub("", citations.strip(piece.text))
+        bare = bare if piece.kind == "code" else strip_preamble(bare)
         # Ticks first: what stood in code must not lose it after its links were let pass.
         bare = without_foreign_links(bare if piece.kind == "code" else _even_ticks(bare), self._hosts)
         cited = [n for n in citations.numbers(piece.text) if n in self._passages]

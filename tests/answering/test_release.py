@@ -61,6 +61,19 @@ async def test_code_of_the_passages_is_cited_and_other_code_is_marked(room: Any)
     assert "rm -rf" not in (await released(room, text, unsupported="drop"))[0]
 
 
+@pytest.mark.parametrize("preamble", ["According to passage 2, ", "Passage 2 states that ", "Based on the documents: "])
+async def test_a_preamble_with_the_prompts_number_is_not_shown(room: Any, preamble: str) -> None:
+    shown, _ = await released(room, f"{preamble}a source is a table in kvasir.toml with a name and a kind.")
+    assert shown == "A source is a table in kvasir.toml with a name and a kind. [1]"
+
+
+async def test_what_stands_behind_a_preamble_keeps_the_letters_of_its_name(room: Any) -> None:
+    shown, _ = await released(
+        room, "The documents say that kvasir.toml has a table with a name and a kind for a source."
+    )
+    assert shown.startswith("kvasir.toml has")
+
+
 async def test_code_with_another_figure_is_removed(room: Any) -> None:
     shown, release = await released(room, "```\n" + "kvasir sync handbook\n" * 9 + "port 99\n```")
     assert (shown, release.contradicted) == ("", 1)

@@ -39,6 +39,7 @@ _CONNECTIVE = (
     r"也就是说|换句话说|(?:需要|值得)注意的是|请注意)[，,：:]?"
 )
 _FRAME = re.compile(rf"(?:{_AGREEMENT}|{_PREAMBLE}|{_CONNECTIVE})[\s,，:：]*", re.IGNORECASE)
+_ONLY_PREAMBLE = re.compile(rf"(?:{_PREAMBLE})[\s,，:：]*", re.IGNORECASE)
 _PRONOUN = re.compile(
     r"(?:it|they|this|these|that|those|he|she)\s(?=(?:is|are|was|were|can|could|may|might|must|will|would|should|has|have|"
     r"had|does|do|did|also|only|\w+s)\b)|(?:它们?|他们?|她们?|这(?=是|会|可|需|将))(?=\w)",
@@ -57,6 +58,16 @@ def strip_frame(sentence: str) -> str:
     while frame := _FRAME.match(text):
         text = text[frame.end() :]
     return text if any(char.isalnum() for char in text) else ""
+
+
+def strip_preamble(sentence: str) -> str:
+    """Return a sentence without "According to passage 3," at its start: the reader sees other numbers, as citations."""
+    preamble = _ONLY_PREAMBLE.match(sentence)
+    if not preamble:
+        return sentence
+    rest = sentence[preamble.end() :]
+    is_word = rest.partition(" ")[0].isalpha()  # a name of a file or command keeps its letters
+    return rest[:1].upper() + rest[1:] if is_word else rest
 
 
 def find_subject(sentence: str) -> str:
