@@ -7,6 +7,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 
 from bot.errors import BadLine
 
@@ -35,7 +36,7 @@ async def read_lines() -> AsyncIterator[bytes]:
     lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
 
     def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+        with contextlib.suppress(RuntimeError, CancelledError):  # the loop is closed, or ends: nobody listens any more
             for line in sys.stdin.buffer:
                 asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
             asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()

@@ -30,6 +30,7 @@ from bot.errors import BadLine, BotError
 from bot.settings import Settings, load
 from bot.wheels import WheelCache
 from engine.errors import EngineError
+from engine.text import whole
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.errors import KnowledgeError
 
@@ -93,7 +94,7 @@ def parse_case(line: bytes) -> Case:
     """
     try:
         data = json.loads(line)
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (ValueError, RecursionError):  # the second on what nests without end
         raise BadLine(f"This line is no JSON in UTF-8. {_SHAPE}") from None
     if not isinstance(data, dict) or not isinstance(data.get("passages"), list):
         raise BadLine(f"This line names no passages. {_SHAPE}")
@@ -113,7 +114,7 @@ def _text(data: Mapping[str, object], key: str, default: str | None = None) -> s
     value = default if value is None else value
     if not isinstance(value, str):
         raise BadLine(f'"{key}" is missing or no text. {_SHAPE}')
-    return value
+    return whole(value)
 
 
 async def verify_case(case: Case, verifier: AnswerVerifier, limits: Limits) -> dict[str, object]:

@@ -79,6 +79,8 @@ async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> N
     [
         (b"oops", "no JSON"),
         (b"\xff\xfe", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"n": ' + b"1" * 5000 + b"}", "no JSON"),
         (b"[]", "names no passages"),
         (b'{"answer": "x"}', "names no passages"),
         (b'{"passages": [3], "answer": "x"}', "Passage 1 is no object"),
@@ -91,6 +93,13 @@ def test_a_line_that_is_no_case_says_what_to_write(line: bytes, problem: str) ->
     with pytest.raises(BadLine, match=problem) as caught:
         parse_case(line)
     assert 'Write {"passages"' in str(caught.value)
+
+
+async def test_a_lone_surrogate_does_not_end_the_run() -> None:
+    """JSON can escape what no encoding carries, and the result is printed."""
+    found = await verified({"passages": [{"text": "Leave is 25 days \ud800."}], "answer": "Leave is 25 days \ud800."})
+    assert found["answer"] == "Leave is 25 days \ufffd."
+    json.dumps(found, ensure_ascii=False).encode()
 
 
 @given(JSON)
