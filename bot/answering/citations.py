@@ -27,7 +27,7 @@ MARKER_BEGUN: Final = re.compile(
 _ONE = re.compile(rf"{_MARKER}", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{1,3})\s*[–-]\s*(\d{1,3})")
 _RANGE_MOST = 20
-_CODE = re.compile(r"(`+)(?:(?!\1).)*\1", re.DOTALL)
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:.*?[^`])\1(?!`)", re.DOTALL)
 _LAST_CELL = re.compile(r"\s*\|\s*$")
 
 _DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")

@@ -189,6 +189,8 @@ def _mask(folded: str, names: Collection[str]) -> str:
 
 def _blank(text: str, numbers: Iterable[Mention]) -> str:
     """Blank out numbers with their units, which are compared by value."""
+    parts, cursor = [], 0
     for number in numbers:
-        text = text[: number.start] + " " * (number.end - number.start) + text[number.end :]
-    return text
+        parts += text[cursor : number.start], " " * (number.end - number.start)
+        cursor = number.end
+    return "".join((*parts, text[cursor:]))

@@ -183,8 +183,10 @@ def normal(text: str) -> str:
 def mentions(text: str) -> tuple[Mention, ...]:
     """Return the numbers that a text states, in order; ``text`` has passed through ``normal``."""
     found: list[Mention] = []
+    taken = bytearray(len(text))
     for mention in _candidates(text):
-        if not any(mention.start < other.end and other.start < mention.end for other in found):
+        if not any(taken[mention.start : mention.end]):
+            taken[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
             found.append(mention)
     return tuple(sorted(found, key=lambda mention: mention.start))
 
