@@ -189,7 +189,8 @@ def _mask(folded: str, names: Collection[str]) -> str:
 
 def _blank(text: str, numbers: Iterable[Mention]) -> str:
     """Blank out numbers with their units, which are compared by value."""
-    parts, cursor = [], 0
+    parts: list[str] = []
+    cursor = 0
     for number in numbers:
         parts += text[cursor : number.start], " " * (number.end - number.start)
         cursor = number.end

@@ -16,6 +16,18 @@ _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The share of a sentence's words that the stretch has to have: beside another number with a unit, beside others."""
 _COMMON_WORDS = 3
 _KEPT = 0.6
+_UPPER = re.compile(
+    r"up to|at most|(?:not?|never) (?:more|longer|later) than|not exceed|below|under|less than|fewer than|within"
+    r"|maximum|不超过|不[多高晚]于|至多|最多|[少低]于|以[下内]"
+)
+_LOWER = re.compile(
+    r"at least|(?:not?|never) (?:less|fewer|earlier) than|above|over|more than|exceed|minimum"
+    r"|不[少低早]于|不足|至少|最少|超过|[多高]于|以上"
+)
+_BOUND_BEFORE, _BOUND_AFTER = 16, 3
+"""Characters before and behind a number in which its bound stands: "not more than €", 元以上."""
+_CONTRAST = re.compile(r", (?:and )?not\b|(?:而不是|而非)")
+"""What it denies is another thing: "two weeks, not three"."""
 _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
 
 
@@ -35,7 +47,7 @@ def contradicts(found: Match) -> bool:
     if common < _COMMON or alignment is None or alignment.kept < _KEPT:
         return False
     if alignment.negated:
-        return not any(map(_replaces_word, alignment.changed))
+        return not (_CONTRAST.search(here.text) or any(map(_replaces_word, alignment.changed)))
     renames = same_polarity and _renames(alignment, found)
     return alignment.opposed or _swaps(alignment, stretch.text) or renames
 
@@ -53,7 +65,27 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     mine, theirs = figures(found.sentence.claims.numbers), figures(found.stretch.claims.numbers)
     strange = [number for number in mine if not meets_any(number, found.passage.whole.claims.numbers)]
     unsaid = [number for number in theirs if not meets_any(number, mine)]
-    return any((_kinds(one) & _kinds(other)) - loose for one in strange for other in unsaid)
+    here, stretch = found.sentence.claims.text, found.stretch.claims.text
+    return any(
+        (_kinds(one) & _kinds(other)) - loose and not _is_within(one, here, other, stretch)
+        for one in strange
+        for other in unsaid
+    )
+
+
+def _is_within(number: Mention, text: str, bound: Mention, stretch: str) -> bool:
+    """Return whether a number is an instance of a bound: 40 of "up to 50"."""
+    at, here = _surroundings(bound, stretch), _surroundings(number, text)
+    if _UPPER.search(here) or _LOWER.search(here):
+        return False
+    values = [(a.value, b.value) for a in number.readings for b in bound.readings if a.kind == b.kind]
+    if _UPPER.search(at):
+        return any(mine <= most for mine, most in values)
+    return _LOWER.search(at) is not None and any(mine >= least for mine, least in values)
+
+
+def _surroundings(number: Mention, text: str) -> str:
+    return text[max(0, number.start - _BOUND_BEFORE) : number.end + _BOUND_AFTER]
 
 
 def _kinds(number: Mention) -> set[str]:

@@ -85,6 +85,8 @@ _MONTH_NAMES = _numbered(
 )
 _ZH_DIGITS = {**{c: n for n, c in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2}
 _ZH_SCALES = {"十": 10, "百": 100, "千": 1000}
+_ZH_DIGITS_MOST = 30
+"""What is longer is no number, and would not fit a float."""
 
 _MONTH = "|".join(sorted(_MONTH_NAMES, key=len, reverse=True))
 _UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit not in "€$£¥us$")
@@ -342,7 +344,7 @@ def _english(written: str) -> float:
 
 def _chinese(written: str) -> float:
     total = section = digit = 0
-    for char in written:
+    for char in written[:_ZH_DIGITS_MOST]:
         if char in _ZH_DIGITS:
             digit = _ZH_DIGITS[char] if digit == 0 else digit * 10 + _ZH_DIGITS[char]
         elif char in _ZH_SCALES:

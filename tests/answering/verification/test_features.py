@@ -78,6 +78,8 @@ def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: s
     [
         ("Audit logs are kept for 31 days.", "Audit logs are kept for 30 days."),
         ("员工每年享有二十天带薪年假。", "员工每年享有十五天带薪年假。"),
+        ("Expenses of €60 do not need approval.", "Expenses up to €50 do not need approval."),
+        ("Expenses up to €40 do not need approval.", "Expenses up to €50 do not need approval."),
         ("Copies of the data are kept in Paris.", "Copies of the data are kept in Dublin."),
         ("The tool does not delete old pictures.", "The tool deletes old pictures."),
         ("Close the valve before the pressure test.", "Close the valve after the pressure test."),
@@ -103,6 +105,13 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
         ("Logs stay for 30 days.", "日志保留四十天。"),
         ("新服务上线前应运行不少于72小时。", "新服务上线前须运行至少72小时。"),
         ("The plan did not exist in the year 1035.", "The plan started to exist in the year 1234."),
+        ("An expense of €60 needs approval by the manager.", "Expenses above €50 need approval by the manager."),
+        ("Expenses of €40 do not need approval.", "Expenses up to €50 do not need approval."),
+        ("40欧元的费用不需要审批。", "50欧元以下的费用不需要审批。"),
+        (
+            "During probation, notice is two weeks, not three months.",
+            "During probation the notice period is two weeks; after it, it is three months.",
+        ),
         ("Meteora is not an album by Pearl Jam.", "Meteora is an album by Metallica, not Pearl Jam."),
     ],
 )

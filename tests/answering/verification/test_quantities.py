@@ -122,3 +122,10 @@ def test_a_long_list_of_figures_is_read_in_linear_time() -> None:
     began = time.process_time()
     assert len(mentions("a 1, 2, 3, " * 5000)) == 15_000
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    "text", ["一" * 2000, "九" * 400 + "月一日", "9" * 400 + "天", "三" + "万亿" * 400, "hundred " * 400]
+)
+def test_endless_numbers_are_read(text: str) -> None:
+    assert mentions(text)
