@@ -71,7 +71,7 @@ class Say(Enum):
     CUT_BY_ERROR = Phrase("The answer was cut off. {reason}", "回答中断了。{reason}")
     CUT_BY_TIME = Phrase("The answer was cut off after {seconds} s.", "回答在 {seconds} 秒后被截断。")
     CUT_BY_LENGTH = Phrase(
-        "The answer was cut off because it reached its greatest length.", "回答达到长度上限，已被截断。"
+        "The answer was cut off because it reached the maximum length.", "回答达到长度上限，已被截断。"
     )
     CUT_BY_REPETITION = Phrase(
         "The answer was ended because the model began to repeat itself.", "模型开始重复，回答已提前结束。"
@@ -85,7 +85,7 @@ class Say(Enum):
         "模型写的内容无法由文档证实，以下是文档摘录。",
     )
     WARNING = Phrase(
-        "⚠ stands behind what no passage supports: check it before you rely on it.",
+        "⚠ marks what no passage supports. Check it before you rely on it.",
         "⚠ 表示没有段落支持这一句，使用前请核实。",
     )
     REMOVED_ONE = Phrase("1 sentence was removed because the documents say otherwise.", "有 1 句与文档不符，已删除。")
@@ -111,7 +111,7 @@ class Say(Enum):
         "The model gave no answer, so these are extracts from the documents.", "模型没有给出回答，以下是文档摘录。"
     )
     SMALL_MODEL = Phrase("A small model on the CPU wrote this, not an R1.", "这是由 CPU 上的小模型写的，不是 R1。")
-    THANKS = Phrase("You are welcome. Ask me whatever else you would like to know.", "不客气，还有问题可以随时问我。")
+    THANKS = Phrase("You are welcome. Ask me anything else you would like to know.", "不客气，还有问题可以随时问我。")
     GREETING = Phrase(
         "Hello. Ask me something, for example: how do I add a source?", "你好，请直接提问，例如：怎样添加一个资料来源？"
     )

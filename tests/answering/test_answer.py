@@ -49,7 +49,7 @@ async def test_a_sentence_that_no_passage_supports_is_marked_and_the_mark_explai
     heard = await ask(room.engine(room.words(f"{GOOD} {BAD} Bob decides. {ALSO}")), verifier=verifier)
     assert heard.text == f"{GOOD} [1] Bob decides. ⚠ {ALSO} [1]"
     (notice,) = heard.notices
-    assert notice.startswith("⚠ stands behind what no passage supports")
+    assert notice.startswith("⚠ marks what no passage supports")
     assert notice.endswith("1 sentence was removed because the documents say otherwise.")
     assert (heard.finished[0].marked, heard.finished[0].removed) == (1, 1)
 
@@ -446,7 +446,7 @@ async def test_a_thought_that_was_cut_is_not(ask: Any, room: Any) -> None:
 async def test_an_answer_cut_by_length_loses_its_half_sentence(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(room.words(f"{GOOD} Up to five unused days", finish="length")))
     assert heard.text == f"{GOOD} [1]"
-    assert heard.notices == ["The answer was cut off because it reached its greatest length."]
+    assert heard.notices == ["The answer was cut off because it reached the maximum length."]
 
 
 async def test_wrong_markers_and_foreign_links_do_not_get_through(ask: Any, room: Any) -> None:

@@ -247,7 +247,7 @@ async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked
         yield Sources((leave, replace(PASSAGE, n=2)))
         yield Text("Add it to the file. [1]", (PASSAGE,))
         yield Text(" Bob decides. ⚠\n\n| days |\n|---|\n| 25 [2] |", (replace(leave, n=2),))
-        yield Notice("⚠ stands behind what no passage supports.")
+        yield Notice("⚠ marks what no passage supports.")
         yield finished(PASSAGE, replace(leave, n=2))
 
     bot.answerer.script = script
@@ -257,7 +257,7 @@ async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked
     assert "Add it to the file. [\\[1\\]](https://kb.example/sources) Bob decides. ⚠" in text
     assert "| 25 [\\[2\\]](https://kb.example/leave) |" in text
     assert text.index("<https://kb.example/sources|[1]") < text.index("<https://kb.example/leave|[2]")
-    assert "⚠ stands behind what no passage supports." in text
+    assert "⚠ marks what no passage supports." in text
     await bot.ask("@Kvasir and then?", thread_ts=ts)
     await bot.settled()
     (said,) = bot.answerer.asked[1].history
