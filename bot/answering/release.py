@@ -16,8 +16,10 @@ from bot.answering.limits import Limits
 from bot.answering.notices import Say, say
 from bot.answering.roles import Labels, Role, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, Splitter
+from bot.answering.verification.claims import claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
+from bot.answering.verification.quantities import figures
 
 End = Literal["repetition", "length", "unsupported"]
 
@@ -25,6 +27,8 @@ REPEATS = 3
 """So many sentences said again end the answer: a small model that loops does not stop by itself."""
 HOPELESS = 4
 """So many sentences without a supported one end the answer: an extract says more."""
+_SHORT_CHARS, _SHORT_ITEM_CHARS = 4, 24
+"""Letters of what may be said again: "Yes", 第一; of an item or a row more: "Type: integer"."""
 _LOOP_CHARS = 240
 _LOOP_TIMES = 4
 _LOOP_PERIOD_MAX = 160
@@ -85,6 +89,7 @@ class Release:
         self._recent = ""
         self._looped = False
         self._in_table = False
+        self._at_end = False
         self.ended: End | None = None
         self.supported = 0
         self._failed = 0
@@ -136,7 +141,7 @@ class Release:
         """Return what is left at the text's end; ``cut`` says that the model did not get to finish its sentence."""
         if self.ended in {"repetition", "unsupported"}:
             return []
-        left = self._splitter.flush()
+        self._at_end, left = True, self._splitter.flush()
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
             left.pop()
         return left
@@ -159,13 +164,15 @@ class Release:
         cited = [n for n in citations.numbers(piece.text) if n in self._passages]
         original, piece = piece, Piece(piece.kind, piece.lead, bare, piece.tail)
         role = role_of(piece, table_open=self._in_table)
+        if role == "heading" and piece.kind == "prose" and self._at_end:
+            role = "claim"  # a bold line that nothing follows: "**30 days**"
         self._in_table = piece.kind == "table"
         match role:
             case "space":
                 self._composer.space(piece)
             case "table_head":
-                self._hold(piece, self._labels.table_head(bare))
-            case _ if role == "empty" or not _LETTER.search(bare) or self._again(bare):
+                self._hold(piece, await self._table_head(bare))
+            case _ if role == "empty" or not _LETTER.search(bare) or self._again(piece, role):
                 self._composer.drop(piece)
             case "code":
                 return self._code(original)
@@ -193,6 +200,12 @@ class Release:
         else:
             self._composer.drop(piece)
         return ""
+
+    async def _table_head(self, row: str) -> str:
+        """Return the head of a table, with every cell left empty that may state something which no passage says."""
+        if figures(claims(row).numbers) and (await self._verifier.verify(plain(row))).kind == "supported":
+            return row
+        return self._labels.table_head(row)
 
     @cached_property
     def _labels(self) -> Labels:
@@ -259,10 +272,11 @@ class Release:
         text = text if closed else f"{text}\n{fence}"
         return self._composer.keep(piece, f"{text}\n{suffix}" if suffix else text)  # a fence ends its line
 
-    def _again(self, text: str) -> bool:
-        """Tell whether this was said before, and count it."""
-        key = re.sub(r"[\W_]+", "", text.lower())
-        if len(key) < 4:  # noqa: PLR2004 - "Yes", 第一 may well come twice
+    def _again(self, piece: Piece, role: Role) -> bool:
+        """Tell whether this was said before, and count it; headings, lead-ins and short items may come again."""
+        key = re.sub(r"[\W_]+", "", piece.text.lower())
+        short = _SHORT_ITEM_CHARS if piece.kind in {"item", "table"} else _SHORT_CHARS
+        if role in {"heading", "lead_in"} or len(key) < short:
             return False
         if key not in self._said:
             self._said.add(key)

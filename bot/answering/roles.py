@@ -41,7 +41,7 @@ _BARE_VERDICT = re.compile(
     r"是的?|不是|对|不对|没错|可以|不可以|不能|当然(?:可以)?|好的?)\W*",
     re.IGNORECASE,
 )
-_EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}\1\s*[:：]?\s*")
+_EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}(?<![.!。！])\1\s*[:：]?\s*")
 _SEPARATOR = re.compile(r"[|\s:-]+")
 
 
@@ -57,7 +57,7 @@ def role_of(piece: Piece, *, table_open: bool) -> Role:
         return "space"
     if piece.kind == "code":
         return "code"
-    if piece.kind == "heading" or _EMPHASIS_LINE.fullmatch(piece.text):
+    if piece.kind == "heading" or (piece.kind == "prose" and _EMPHASIS_LINE.fullmatch(piece.text)):
         return "heading"
     if piece.kind == "table":
         return "table_head" if not table_open or _SEPARATOR.fullmatch(piece.text) else "claim"
@@ -106,6 +106,8 @@ class Labels:
     def holds(self, text: str) -> bool:
         """Tell whether a heading, lead-in or cell names something that is known and states nothing about it."""
         bare = _FORMAL.sub("\n", _ENUMERATED.sub("", normal(text)))
+        if figures(claims(bare).numbers):  # one fact's words and another one's figure are a statement
+            bare = normal(text)
         phrases = [phrase.strip(" \t,.:;、，：；*_`#()（）-") for phrase in bare.splitlines()]
         return not _STATES.search(bare) and all(map(self._says, filter(None, phrases)))
 
@@ -113,8 +115,9 @@ class Labels:
         return re.search(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", self.known) is not None
 
     def table_head(self, row: str) -> str:
-        """Return the head of a table with every cell left empty that is no label."""
-        return "|".join(cell if self.holds(cell) else " " for cell in row.split("|"))
+        """Return the head of a table with every cell left empty that is no label or has a figure."""
+        labels = (self.holds(cell) and not figures(claims(cell).numbers) for cell in row.split("|"))
+        return "|".join(cell if label else " " for cell, label in zip(row.split("|"), labels, strict=True))
 
 
 _ASKS_WHAT = re.compile(

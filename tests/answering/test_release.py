@@ -229,6 +229,9 @@ def test_roles(text: str, role: str) -> None:
         ),
         ("The documents do not mention that Bob earns 500. Cats.", "Cats. [1]"),
         ("| Kind | Bob pays |\n|---|---|\n| Cats | Bats |", "| Kind | |\n|---|---|\n| Cats | Bats [1] |"),
+        ("A source is made in 25 days:\n\n- Cats.", "The documents say:\n\n- Cats. [1]"),
+        ("## Add a source in 25 days\n\nCats.", "Cats. [1]"),
+        ("| Kind | 25 days |\n|---|---|\n| Cats | Bats |", "| Kind | |\n|---|---|\n| Cats | Bats [1] |"),
     ],
 )
 async def test_lead_ins_headings_questions_and_refusals_state_nothing(room: Any, text: str, shown: str) -> None:
@@ -270,6 +273,26 @@ async def test_no_invention_is_shown_without_a_mark(room: Any, data: st.DataObje
     for piece, following in zip(pieces, [*pieces[1:], Piece("blank", "", "", "")], strict=True):
         if re.search(r"Bob|pays|earns|chief|zebra|老王|总裁", piece.text):
             assert "⚠" in piece.text or following.text.startswith("⚠")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**Cats.**", "**Cats.** [1]"),
+        ("**Cats**", "**Cats** [1]"),
+        ("Kinds:\n\n- **Cats**\n- **Bats**\n", "Kinds:\n\n- **Cats** [1]\n- **Bats** [1]"),
+        ("**Dogs.** Cats.", "**Dogs.** ⚠ Cats. [1]"),
+    ],
+)
+async def test_bold_lines_that_answer_are_verified_and_shown(room: Any, text: str, shown: str) -> None:
+    assert (await released(room, text, verifier=room.verifier(VERDICTS)))[0] == shown
+
+
+async def test_short_items_may_come_in_each_section(room: Any) -> None:
+    text = "\n\n".join(f"Bats {n}:\n\n- Type: integer\n- Required: yes" for n in range(5))
+    shown, release = await released(room, text, verifier=room.verifier(VERDICTS))
+    assert shown.count("- Type: integer [1]") == 5
+    assert release.ended is None
 
 
 def test_a_label_has_only_words_that_stand_in_known_texts() -> None:
