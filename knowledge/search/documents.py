@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Current, Embedder, Hit, Scope
+from knowledge.interfaces import Chunk, Current, Embedder, Hit, Scope
 from knowledge.search.hybrid import HybridSearch, Seen, may_see
 from knowledge.search.passages import readable
 from knowledge.search.weights import Weigh
@@ -49,6 +50,8 @@ class Documents:
     async def passage(self, chunks: Sequence[str], readers: Collection[str]) -> Hit | None:
         """Return what is current of some chunks of one document and may be read by every reader, as one passage.
 
+        A "…" stands where the chunks do not follow each other, because the document has changed between them.
+
         Raises:
             StoreError, ManifestError: that part failed.
 
@@ -69,7 +72,7 @@ class Documents:
             first.title,
             first.heading,
             first.url,
-            readable(first, parts),
+            "\n\n…\n\n".join(readable(stretch[0], stretch) for stretch in _stretches(parts, listed)),
             score=1.0,
             confidence=1.0,
             synced_at=current.synced_at,
@@ -93,6 +96,18 @@ class Documents:
         return HybridSearch(
             self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours
         )
+
+
+def _stretches(parts: Sequence[Chunk], listed: Mapping[str, Current]) -> list[list[Chunk]]:
+    """Return parts of a passage as runs that follow each other in one document."""
+    stretches = [[parts[0]]]
+    for before, part in pairwise(parts):
+        one, other = listed[before.id], listed[part.id]
+        if (other.row, other.place) == (one.row, one.place + 1):
+            stretches[-1].append(part)
+        else:
+            stretches.append([part])
+    return stretches
 
 
 def _current(row: CurrentRow, weight: float) -> Current:

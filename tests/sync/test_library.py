@@ -98,6 +98,21 @@ async def test_a_passage_is_returned_as_it_is_now_to_those_who_may_read_it(bench
         assert await library.passage(hit.chunks, {"U1"}) is None
 
 
+async def test_a_passage_shows_where_a_part_of_it_has_changed(bench: Bench, handbook: Any) -> None:
+    """Parts that do not follow each other any more are not shown as if they did."""
+    parts = ["alpha: everybody may work from home", "but not before the first month", "and tells the manager"]
+    handbook.put("home.md", "\n\n".join(parts))
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        hit = (await library.search("alpha everybody may work from home")).hits[0]
+        assert len(hit.chunks) == 3
+        handbook.put("home.md", "\n\n".join([parts[0], "but not in the first year", parts[2]]))
+        await library.refresh()
+        found = await library.passage(hit.chunks)
+        assert found is not None
+        assert found.text == f"{parts[0]}\n\n…\n\n{parts[2]}"
+
+
 async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()
