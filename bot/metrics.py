@@ -69,7 +69,7 @@ class Metrics:
         )
         self._judgements = Counter(
             "kvasir_engine_judgements",
-            "Judgements of claims asked of the engine beside the answers, by how they ended.",
+            "Judgements of claims asked of the engine apart from answers, by how they ended.",
             ["ended"],
             registry=self.registry,
         )
