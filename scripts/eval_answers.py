@@ -52,8 +52,11 @@ class Answers:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        self._known = {row["key"]: row["record"] for row in map(json.loads, lines)}
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # the run was cut in the middle of a line
+            path.write_text(whole, encoding="utf-8")
+        self._known = {row["key"]: row["record"] for row in map(json.loads, whole.split("\n")[:-1])}
 
     def get(self, key: str) -> Record | None:
         """Return what was answered before."""

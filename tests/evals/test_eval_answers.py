@@ -79,6 +79,17 @@ def test_answers_stay_on_disk_and_a_key_changes_with_what_it_depends_on(tmp_path
     assert all(Answers(tmp_path / "answers.jsonl").get(other) is None for other in others)
 
 
+def test_a_run_that_was_cut_in_the_middle_of_a_line_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    record = Record("q", "plain", "25\u2028days", "25 [1]", False, False, ((1, "a.md", LEAVE),), total_s=1.5)
+    Answers(path).add("one", record)
+    path.write_bytes(path.read_bytes() + '{"key": "two", "rec\u00e9'.encode()[:-1])
+    answers = Answers(path)
+    assert (answers.get("one"), answers.get("two")) == (record, None)
+    answers.add("two", record)
+    assert Answers(path).get("two") == record
+
+
 def test_only_questions_that_all_sides_answered_count() -> None:
     record = Record("q", "plain", "25 [1]", "25 [1]", False, False, ((1, "a.md", LEAVE),))
     other = replace(ITEM, set="wiki-zh", lang="zh")
