@@ -52,8 +52,9 @@ def _one(name: str, machine: Machine, wish: Wish) -> Fit:
         return fitted(chosen.variant, machine, wish)
     each = f" with {wish.context_tokens} tokens each" if wish.context_tokens else ""
     small, why = small_model(machine)
+    asked = f"No R1 fits on the GPUs here as asked ({wish.people} at once{each})"
     say(
-        f"No R1 fits here as asked ({wish.people} at once{each}), so {AUTO} takes {small.name}, a small model on the "
+        f"{asked if machine.cards else 'There is no GPU here'}, so {AUTO} takes {small.name}, a small model on the "
         f"CPU, not an R1: {why} `kvasir fit VARIANT` says what is in the way, and what fits instead."
     )
     return fitted(small, machine, wish)
