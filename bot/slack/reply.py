@@ -136,7 +136,7 @@ class Reply:
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TIDY_S):
-                await self._status.stop(at_rest=at_rest)
+                await self._status.stop(at_rest=at_rest, answered=bool(self._writer.replies))
 
     async def _pump(self, events: AsyncIterator[AnswerEvent]) -> None:
         try:

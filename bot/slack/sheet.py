@@ -317,8 +317,11 @@ class StatusLine:
             return False
         return True
 
-    async def stop(self, *, at_rest: bool) -> None:
-        """Show it no longer; ``at_rest`` tells that the answer's last call has seen to it already.
+    async def stop(self, *, at_rest: bool, answered: bool) -> None:
+        """Show it no longer.
+
+        ``at_rest`` tells that the answer's last call has ended the session already, ``answered`` that a message has
+        taken the words away.
 
         A status that is on its way is waited for: it must not arrive after the end and stay.
         """
@@ -332,5 +335,5 @@ class StatusLine:
         task.cancel()
         if self.session and (late or not at_rest):
             await self._try("agents.sessions.setStatus", {"status": "active"})
-        elif self.status and not self.session and (late or not at_rest):
+        if self.status and (late or not answered):
             await self._try("assistant.threads.setStatus", {"status": ""})

@@ -408,6 +408,30 @@ async def test_the_status_says_what_is_being_done(socket_bot: Bot) -> None:
     assert (session["status"], session["text"]) == ("active", "")
 
 
+async def test_the_words_go_where_no_message_takes_them_away(socket_bot: Bot) -> None:
+    """As when a question is edited before anything of its answer was said."""
+    asked = asyncio.Queue[str]()
+
+    async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
+        asked.put_nowait(question.text)
+        if "first" in question.text:
+            await asyncio.Event().wait()
+        yield Text("That is all.")
+        yield finished()
+
+    async def words() -> list[object]:
+        return [call["args"]["status"] for call in await socket_bot.box.requests("assistant.threads.setStatus")]
+
+    socket_bot.answerer.script = script
+    ts = await socket_bot.ask("@Kvasir the first question?")
+    await asked.get()
+    await socket_bot.box.wait_until(words, what="the first status")
+    await socket_bot.box.edit("ada", "#general", ts, "@Kvasir the second question?")
+    await socket_bot.answer(ts, "That is all.")
+    await socket_bot.settled()
+    assert "" in await words()
+
+
 async def test_without_a_status_the_first_place_is_a_line_over_the_answer(socket_bot: Bot) -> None:
     socket_bot.answerer.script = in_line("You are number 2 in line.", "You are number 1 in line.")
     message = await socket_bot.answer(await socket_bot.ask())
