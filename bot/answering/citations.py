@@ -32,7 +32,7 @@ _LAST_CELL = re.compile(r"\s*\|\s*$")
 
 _DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
 _LINKED = re.compile(r"\[\\?\[(\d+)\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[(\d+)\]>")
-_SHOWN = re.compile(rf"\s?(?:{_LINKED.pattern}|\[\d{{1,3}}\](?!\()|{WARNING})")
+_SHOWN = re.compile(rf"{_CODE.pattern}|\s?(?:{_LINKED.pattern}|\[\d{{1,3}}\](?!\()|{WARNING})", re.DOTALL)
 _DISAGREEMENT = re.compile(r"\s?[(（][^()（）\n]*(?:says otherwise[)）]|说法不同[)）])")
 
 
@@ -79,7 +79,7 @@ def unlink_displayed(text: str) -> str:
 
 def strip_displayed(text: str) -> str:
     """Return an earlier answer without its markers, remarks and warnings: another answer numbers other passages."""
-    return _DISAGREEMENT.sub("", _SHOWN.sub("", text))
+    return _DISAGREEMENT.sub("", _SHOWN.sub(lambda found: found[0] if found[1] else "", text))
 
 
 class Numbering:

@@ -81,3 +81,8 @@ def test_many_backticks_are_read_in_linear_time() -> None:
     assert strip("`" * 24_000) == "`" * 24_000
     assert strip("``` `` ` " * 2700) == ("``` `` ` " * 2700).rstrip()
     assert time.process_time() - began < 3
+
+
+def test_an_index_in_code_is_no_displayed_marker() -> None:
+    text = "Use `arr[1]`. [1]\n\n```\nx[2] = 1\n```\n[2]"
+    assert strip_displayed(text) == "Use `arr[1]`.\n\n```\nx[2] = 1\n```"
