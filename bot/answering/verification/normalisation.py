@@ -40,6 +40,8 @@ _CONNECTIVE = (
 )
 _FRAME = re.compile(rf"(?:{_AGREEMENT}|{_PREAMBLE}|{_CONNECTIVE})[\s,，:：]*", re.IGNORECASE)
 _ONLY_PREAMBLE = re.compile(rf"(?:{_PREAMBLE})[\s,，:：]*", re.IGNORECASE)
+_ENDED = re.compile(r"[,，:：中里内]|that\b")
+"""What 文件显示 needs to be a preamble and not the beginning of a name: 文件中显示, 文件显示，."""
 _PRONOUN = re.compile(
     r"(?:it|they|this|these|that|those|he|she)\s(?=(?:is|are|was|were|can|could|may|might|must|will|would|should|has|have|"
     r"had|does|do|did|also|only|\w+s)\b)|(?:它们?|他们?|她们?|这(?=是|会|可|需|将))(?=\w)",
@@ -63,7 +65,7 @@ def strip_frame(sentence: str) -> str:
 def strip_preamble(sentence: str) -> str:
     """Return a sentence without "According to passage 3," at its start: the reader sees other numbers, as citations."""
     preamble = _ONLY_PREAMBLE.match(sentence)
-    if not preamble:
+    if not preamble or not _ENDED.search(preamble[0]):
         return sentence
     rest = sentence[preamble.end() :]
     is_word = rest.partition(" ")[0].isalpha()  # a name of a file or command keeps its letters

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame
+from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame, strip_preamble
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,15 @@ def test_a_claim_is_the_end_of_its_sentence_and_has_no_frame_itself(sentence: st
 @given(st.sampled_from(["According to passage 2, ", "However, ", "根据段落3，", "Yes, you are right. "]))
 def test_frames_can_be_stacked(frame: str) -> None:
     assert strip_frame(frame + frame + "Tea is free.") == "Tea is free."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("文档中提到，年假28天。", "年假28天。"),
+        ("文件显示方式可以更改。", "文件显示方式可以更改。"),
+        ("文档说明书由人事部发放。", "文档说明书由人事部发放。"),
+    ],
+)
+def test_a_name_that_begins_like_a_preamble_is_kept(sentence: str, shown: str) -> None:
+    assert strip_preamble(sentence) == shown
