@@ -105,7 +105,7 @@ _DATES = tuple(
         rf"\b(?P<month>{_MONTH})\.?,? (?P<year>\d{{4}})\b",
         r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
-        rf"(?P<month>{_ZH_NUMBER})月(?P<day>{_ZH_NUMBER})[日号]",
+        rf"(?P<month>[一二三四五六七八九十]{{1,2}})月(?:(?P<day>{_ZH_NUMBER})[日号])?",
         r"(?P<year>\d{4})年",
     )
 )

@@ -43,6 +43,7 @@ def stated(sentence: str, passage: str) -> bool:
         ("opened in 2017", "opened on August 26, 2017"),
         ("in 2017", "2017年8月"),
         ("1月15日", "15 January 2024"),
+        ("3月发放", "十二月和三月发放"),
         ("三成", "30 %"),
         ("between 2 and 8 °C", "2至8摄氏度"),
         ("10公里", "10,000 metres"),
