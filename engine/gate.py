@@ -119,13 +119,14 @@ class Gate:
             raise EngineOverloaded(_PEOPLE_WAIT)
         try:
             async with asyncio.timeout(within_s) as deadline:
+                due_s = deadline.when()
                 self._deadlines.add(deadline)
                 try:
                     yield
                 finally:
                     self._deadlines.discard(deadline)
         except TimeoutError as error:
-            if self.waiting:
+            if deadline.when() != due_s:  # cut off by who began to wait, and may have left since
                 raise EngineOverloaded(_PEOPLE_WAIT) from error
             raise EngineTimeout(f"The engine did not choose within {within_s:g} s. It may be busy.") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from engine import wire
 from engine.client import EngineClient
 from engine.errors import EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.framing import Prompt
-from engine.interfaces import Asker, Content, Message, Sampling, State
+from engine.gate import Gate
+from engine.interfaces import ANYBODY, Asker, Content, Delta, Message, Sampling, State
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, until
@@ -153,6 +154,36 @@ async def test_nothing_is_chosen_while_people_wait(sglang: FakeSglang, engine: M
             assert [one async for one in second]
         await waits
     assert made.line() == replace(made.line(), waiting=0, running=0)
+
+
+async def test_who_began_to_wait_and_left_cut_it_off_all_the_same() -> None:
+    """It was not late, after which none is asked for a while."""
+    gate, end = Gate(lambda: 1), asyncio.Event()
+
+    async def answer() -> AsyncGenerator[Delta, None]:
+        await end.wait()
+        yield Content("so")
+
+    async def ask() -> None:
+        async with aclosing(gate.through(ANYBODY, 1, 1, answer)) as deltas:
+            async for _ in deltas:
+                pass
+
+    async def judge() -> None:
+        async with gate.beside(60):
+            await asyncio.Event().wait()
+
+    first, judgement = asyncio.create_task(ask()), asyncio.create_task(judge())
+    await until(lambda: gate.running == 1)
+    second = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    assert gate.waiting == 1
+    second.cancel()
+    with pytest.raises(EngineOverloaded):
+        await judgement
+    assert gate.waiting == 0
+    end.set()
+    await first
 
 
 async def _read(made: Engine) -> None:
