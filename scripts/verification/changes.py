@@ -156,4 +156,3 @@ _MAKERS: dict[str, Callable[[Pair], str]] = {
     "swap": _swap, "negation": _negated, "side": _other_side,
 }  # fmt: skip
 PLAIN_CHANGES = ("other document", "number", "name", "negation")
-SUBTLE_CHANGES = ("other number", "other name", "swap", "side")
