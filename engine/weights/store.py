@@ -63,6 +63,11 @@ class Weights:
         self._patience = patience or Patience()
         self._sleep = sleep
 
+    @property
+    def come_from_hub(self) -> bool:
+        """Say whether a hub is asked, and no folder or bucket of KVASIR_WEIGHTS."""
+        return self._whence.place is None
+
     def to_fetch(self, checkpoint: Checkpoint) -> bool:
         """Say whether something of a checkpoint has to be fetched before a start; blocking, one ``stat`` a file."""
         return self._in_place(checkpoint) is None and self._whole(checkpoint) is None

@@ -190,6 +190,12 @@ async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[...
     assert found.weights.pieces is not None
 
 
+async def test_a_folder_that_lacks_the_model_is_named(weights_at: Callable[..., Weights], tmp_path: Path) -> None:
+    made = fit.chosen("qwen2.5-0.5b", machine())
+    found = await obtainable(made, weights_at(place=str(tmp_path)))
+    assert found.note == f"KVASIR_WEIGHTS has no {made.weights.repo}, so {SMALL_MODEL} comes from the package index."
+
+
 async def test_what_is_here_is_used_without_asking(weights_at: Callable[..., Weights], tmp_path: Path) -> None:
     made = fit.chosen("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub()) as hub:
