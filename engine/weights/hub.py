@@ -33,8 +33,12 @@ _PASSING = {
 class Hub:
     """One hub by its address."""
 
-    def __init__(self, endpoint: str, token: str | None) -> None:
-        """``token`` is sent to this address alone, not to where it redirects."""
+    def __init__(self, endpoint: str, token: str | None, silent_s: float | None = None) -> None:
+        """``token`` is sent to this address alone, not to where it redirects.
+
+        ``silent_s``: how long a listing may wait for the hub; None for as long as is usual.
+        """
+        self._list_s = _LIST_S if silent_s is None else silent_s
         self._endpoint = endpoint.rstrip("/")
         self._token = token
         self._door = Door(1)
@@ -48,7 +52,7 @@ class Hub:
     async def listing(self, repo: str, revision: str | None) -> Listing:
         """Return the files of a model with sizes and hashes; see ``Origin.listing``."""
         try:
-            async with asyncio.timeout(2 * _LIST_S):
+            async with asyncio.timeout(2 * self._list_s):
                 info = await self._door.run(lambda: self._info(repo, revision))
         except TimeoutError as error:
             raise Passing("it did not answer in time") from error
@@ -91,7 +95,7 @@ class Hub:
         import huggingface_hub  # noqa: PLC0415  # half a second
 
         api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token or False)
-        return api.model_info(repo, revision=revision, files_metadata=True, timeout=_LIST_S)
+        return api.model_info(repo, revision=revision, files_metadata=True, timeout=self._list_s)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

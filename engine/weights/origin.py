@@ -66,8 +66,8 @@ class Whence:
         """Say whether it is an S3 bucket."""
         return self.place is not None and self.place.startswith("s3://")
 
-    def open(self) -> Origin:
-        """Return the origin; nothing is connected before it is asked.
+    def open(self, silent_s: float | None = None) -> Origin:
+        """Return the origin; nothing is connected before it is asked. ``silent_s`` is as for ``Hub``.
 
         Raises:
             InstallError: the place is of no known form.
@@ -81,4 +81,4 @@ class Whence:
             raise InstallError(f"KVASIR_WEIGHTS is {self.place}, which is a folder: nothing is fetched from there.")
         from engine.weights.hub import Hub  # noqa: PLC0415  # as above
 
-        return Hub(self.endpoint, self.token)
+        return Hub(self.endpoint, self.token, silent_s)

