@@ -101,7 +101,7 @@ class Say(Enum):
         "（截至 {date}；{others} 截至 {other_date}，其中的说法不同）",
     )
     DISAGREEMENT_UNDATED = Phrase("({others} says otherwise)", "（{others} 中的说法不同）")
-    LEAD_IN = Phrase("The documents say:", "文档中的内容如下：")
+    LEAD_IN = Phrase("In detail:", "具体如下：")
     NO_MORE = Phrase("The documents do not say more about this.", "文档中没有更多相关内容。")
     ENGINE_SLOW = Phrase(
         "The engine did not finish within {seconds} s, so these are extracts from the documents.",
