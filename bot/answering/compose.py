@@ -40,6 +40,8 @@ class Composer:
         """Keep back what only leads to something: a heading, a lead-in, the head of a table."""
         if piece.kind == "heading":
             self._forget(_level(piece))
+        if self._dropped_since_held:
+            self._held = [held for held in self._held if held.kind in {"heading", "blank"}]
         self._held.append(piece)
         self._dropped_since_held = False
 

@@ -61,6 +61,12 @@ def test_an_introduction_waits_for_what_it_introduces() -> None:
     assert composed("Steps:\n\n1. Bad.\n\nOther text.", without("Bad"), hold) == "Other text."
 
 
+def test_a_lead_in_goes_with_all_that_it_leads_to() -> None:
+    text = "# Head\n\nPrices:\n\n| Bad |\n\nSteps:\n\n1. One."
+    lead_in = lambda piece: piece.text.endswith(":")  # noqa: E731
+    assert composed(text, without("Bad"), lead_in) == "# Head\n\nSteps:\n\n1. One."
+
+
 def test_a_list_keeps_its_lead_in_if_any_item_is_left() -> None:
     hold = lambda piece: piece.text.endswith(":")  # noqa: E731
     assert composed("Steps:\n\n- Bad.\n\n- Bad.\n\n- Good.", without("Bad"), hold) == "Steps:\n\n- Good."
