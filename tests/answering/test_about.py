@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -166,3 +167,13 @@ async def test_where_the_manifest_fails_that_is_said(room: Any) -> None:
     assert [type(event) for event in heard] == [Notice, Finished]
     assert "The database is away" in heard[0].text
     assert heard[1].route == "unknown"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["列出你" + "所有的" * 60, "列出你" + "全部的" * 60 + "吗", "你们的" + "知道的" * 60, "which documents " * 400],
+)
+def test_no_question_takes_long_to_be_told_apart(question: str) -> None:
+    started_s = time.process_time()
+    assert not asks_for_sources(question)
+    assert time.process_time() - started_s < 0.5
