@@ -6,6 +6,7 @@ A wrongly removed true sentence is the worst error, so a conflict needs many com
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from bot.answering.verification.alignment import Alignment
 from bot.answering.verification.claims import carries_meaning
@@ -26,8 +27,11 @@ _LOWER = re.compile(
 )
 _BOUND_BEFORE, _BOUND_AFTER = 16, 3
 """Characters before and behind a number in which its bound stands: "not more than €", 元以上."""
-_CONTRAST = re.compile(r", (?:and )?not\b|(?:而不是|而非)")
+_CONTRAST = re.compile(r", (?:and )?not\b|而不是|而非")
 """What it denies is another thing: "two weeks, not three"."""
+_CONDITION = re.compile(r"\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有")
+"""It can be said with a negation more or less: "not unless it is on", "only if it is on"."""
+_RANGE = re.compile(r"\s*(?:to|through|until|till|-|~|至|到)\s*")
 _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
 
 
@@ -47,7 +51,8 @@ def contradicts(found: Match) -> bool:
     if common < _COMMON or alignment is None or alignment.kept < _KEPT:
         return False
     if alignment.negated:
-        return not (_CONTRAST.search(here.text) or any(map(_replaces_word, alignment.changed)))
+        turned = _CONTRAST.search(here.text) or _CONDITION.search(f"{here.text}\n{stretch.text}")
+        return not (turned or any(map(_replaces_word, alignment.changed)))
     renames = same_polarity and _renames(alignment, found)
     return alignment.opposed or _swaps(alignment, stretch.text) or renames
 
@@ -63,14 +68,26 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     """
     loose = {PLAIN, "year"} if exact else set()
     mine, theirs = figures(found.sentence.claims.numbers), figures(found.stretch.claims.numbers)
-    strange = [number for number in mine if not meets_any(number, found.passage.whole.claims.numbers)]
-    unsaid = [number for number in theirs if not meets_any(number, mine)]
     here, stretch = found.sentence.claims.text, found.stretch.claims.text
+    ranges = [(one, two) for one, two in pairwise(theirs) if _RANGE.fullmatch(stretch[one.end : two.start])]
+    strange = [
+        number
+        for number in mine
+        if not meets_any(number, found.passage.whole.claims.numbers)
+        and not any(_is_between(number, *ends) for ends in ranges)
+    ]
+    unsaid = [number for number in theirs if not meets_any(number, mine)]
     return any(
         (_kinds(one) & _kinds(other)) - loose and not _is_within(one, here, other, stretch)
         for one in strange
         for other in unsaid
     )
+
+
+def _is_between(number: Mention, first: Mention, last: Mention) -> bool:
+    """Return whether a number is in a range; the first end may be without a unit: 7 of "5 to 10 minutes"."""
+    least = min(reading.value for reading in first.readings)
+    return any(least <= a.value <= b.value for a in number.readings for b in last.readings if a.kind == b.kind)
 
 
 def _is_within(number: Mention, text: str, bound: Mention, stretch: str) -> bool:

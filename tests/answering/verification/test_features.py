@@ -78,6 +78,8 @@ def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: s
     [
         ("Audit logs are kept for 31 days.", "Audit logs are kept for 30 days."),
         ("员工每年享有二十天带薪年假。", "员工每年享有十五天带薪年假。"),
+        ("The first start takes 17 minutes.", "The first start takes 5 to 10 minutes."),
+        ("泳池9月开放。", "泳池六月至八月开放。"),
         ("Expenses of €60 do not need approval.", "Expenses up to €50 do not need approval."),
         ("Expenses up to €40 do not need approval.", "Expenses up to €50 do not need approval."),
         ("Copies of the data are kept in Paris.", "Copies of the data are kept in Dublin."),
@@ -107,6 +109,10 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
         ("The plan did not exist in the year 1035.", "The plan started to exist in the year 1234."),
         ("An expense of €60 needs approval by the manager.", "Expenses above €50 need approval by the manager."),
         ("Expenses of €40 do not need approval.", "Expenses up to €50 do not need approval."),
+        ("泳池7月开放。", "泳池六月至八月开放。"),
+        ("The first start takes 7 minutes.", "The first start takes 5 to 10 minutes."),
+        ("只有启用实时网络才会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
+        ("未启用实时网络时，不会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
         ("40欧元的费用不需要审批。", "50欧元以下的费用不需要审批。"),
         (
             "During probation, notice is two weeks, not three months.",
