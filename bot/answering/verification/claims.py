@@ -193,5 +193,5 @@ def _blank(text: str, numbers: Iterable[Mention]) -> str:
     cursor = 0
     for number in numbers:
         parts += text[cursor : number.start], " " * (number.end - number.start)
-        cursor = number.end
+        cursor = max(cursor, number.end)
     return "".join((*parts, text[cursor:]))

@@ -109,6 +109,7 @@ _DATES = tuple(
         r"(?P<year>\d{4})年",
     )
 )
+_MONTH_ALONE = re.compile(rf"\b(?P<en>{_MONTH})\b|(?P<zh>\d{{1,2}}|[一二三四五六七八九十]{{1,2}})月")
 _WEEKDAYS = _numbered("mon|一 tues|二 wednes|三 thurs|四 fri|五 satur|六 sun|日|天", 1)
 _WEEKDAY = re.compile(
     r"\b(?P<en>mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:星期|周|礼拜)(?P<zh>[一二三四五六日天])"
@@ -250,6 +251,12 @@ def _date(match: re.Match[str]) -> Iterator[Mention]:
     yield _mention(match, *_dates_read(match))
 
 
+def _month(match: re.Match[str]) -> Iterator[Mention]:
+    """Yield a month that meets 三月, of any date; it is no figure by itself, and its word stays a word."""
+    number = _MONTH_NAMES.get(match["en"]) or _value(match["zh"])
+    yield Mention(match.start(), match.start(), frozenset({Quantity(number, "month-name")}), each=True)
+
+
 def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
     """Yield one number for what is known of a date: year, month and day each as two or four digits."""
     parts = match.groupdict()
@@ -359,6 +366,7 @@ def _chinese(written: str) -> float:
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
     (_PHONE, _phone),
     *((pattern, _date) for pattern in _DATES),
+    (_MONTH_ALONE, _month),
     (_WEEKDAY, _weekday),
     (_DAY_OF_MONTH, _plainly("ordinal")),
     (_CLOCK, _clock),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.answering.verification.claims import claims
 from bot.answering.verification.quantities import mentions, normal
 
 
@@ -44,6 +45,8 @@ def stated(sentence: str, passage: str) -> bool:
         ("in 2017", "2017年8月"),
         ("1月15日", "15 January 2024"),
         ("3月发放", "十二月和三月发放"),
+        ("三月发放", "paid in March"),
+        ("三月发放", "三月五日发放"),
         ("三成", "30 %"),
         ("between 2 and 8 °C", "2至8摄氏度"),
         ("10公里", "10,000 metres"),
@@ -130,3 +133,10 @@ def test_a_long_list_of_figures_is_read_in_linear_time() -> None:
 )
 def test_endless_numbers_are_read(text: str) -> None:
     assert mentions(text)
+
+
+def test_dates_are_no_words() -> None:
+    assert (
+        claims("Leave is paid on 5 March 2024, then again.").words
+        == claims("Leave is paid on 2024-03-05, then again.").words
+    )
