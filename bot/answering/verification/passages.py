@@ -15,6 +15,7 @@ from bot.answering.sentences import sentences, unwrap
 from bot.answering.verification.claims import Claims, claims, content_words
 from bot.answering.verification.quantities import normal
 
+_NUMBER_GOES_ON = r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])"
 _BARE = " ,;:，；。：、.!?"
 
 
@@ -78,10 +79,13 @@ def analyse_passage(text: str, path: str = "") -> AnalysedPassage:
 def contains_literally(passage: str, sentence: str) -> bool:
     """Return whether a passage contains a sentence word for word, white space and final stops aside.
 
-    What follows a negation does not count: "reimbursed" is in "not reimbursed".
+    What follows a negation does not count, "reimbursed" in "not reimbursed", and no part of a number: 80 in 8080.
     """
     letters = _letters(sentence)
-    return bool(letters and re.search(rf"(?<!not)(?<!never)(?<![不没未无非勿]){re.escape(letters)}", _letters(passage)))
+    behind = _NUMBER_GOES_ON if letters[-1:].isdigit() else ""
+    before = r"(?<![\d.,])" if letters[:1].isdigit() else ""
+    whole = rf"(?<!not)(?<!never)(?<![不没未无非勿]){before}{re.escape(letters)}{behind}"
+    return bool(letters and re.search(whole, _letters(passage)))
 
 
 @lru_cache(maxsize=1024)

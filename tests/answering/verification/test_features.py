@@ -147,6 +147,13 @@ def test_a_literal_sentence_is_known_whatever_its_white_space() -> None:
     assert contains_literally("打开后，请保持冷藏。", "请保持冷藏")
 
 
+def test_a_part_of_a_number_is_not_contained() -> None:
+    assert contains_literally("The port is 80. It is free.", "The port is 80.")
+    for passage in ("The port is 8080.", "The port is 80.5", "The port is 80 million"):
+        assert not contains_literally(passage, "The port is 80.")
+    assert not contains_literally("It holds 2,500 files.", "500 files")
+
+
 def test_what_follows_a_negation_is_not_contained() -> None:
     assert not contains_literally("Alcohol is not reimbursed.", "reimbursed.")
     assert not contains_literally("试用期内不可以休年假。", "可以休年假。")
