@@ -110,7 +110,7 @@ class FeatureVerifier:
         verdict = _decide(findings, cited)
         if self._judge is None or not findings or verdict.kind == "contradicted":
             return verdict
-        return await self._ask(self._judge, resolve_pronoun(claim, subject), findings, verdict, cited)
+        return await self._ask(self._judge, resolve_pronoun(claim, subject), findings, verdict)
 
     async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
         """Return the similarity of a text to each sentence of each passage, by the passage's number.
@@ -145,14 +145,12 @@ class FeatureVerifier:
         matches = await match_passages(sentence, others, self._embed)
         return tuple(n for n, match in matches.items() if contradicts(match))
 
-    async def _ask(
-        self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict, cited: Collection[int]
-    ) -> Verdict:
+    async def _ask(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
         """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
         best = next((finding for finding in findings if not finding.contradicted), None)
         if best is None or not _UNSUPPORTED < best.margin < _SUPPORTED:
             return verdict
-        passages = verdict.passages or tuple(n for n in cited if n in self._passages)[:3] or best.passages
+        passages = verdict.passages or best.passages
         stated = await judge.judge(claim, passages)
         if stated is None:
             return verdict

@@ -144,6 +144,13 @@ async def test_the_judge_decides_what_the_features_leave_open(room: Any, probabi
     assert judge.asked == [(UNDECIDED, (2,))]
 
 
+async def test_the_judge_is_asked_about_the_likeliest_passage_even_if_the_model_cites_another(room: Any) -> None:
+    judge, claim = OneJudge(0.97), "Line managers sign off vacations ahead of them."
+    verifier = await verifier_of([room.expenses, room.leave], room.embed, judge)
+    assert (await verifier.verify(claim, cited=[1])).passages == (2,)
+    assert judge.asked == [(claim, (2,))]
+
+
 async def test_the_judge_is_not_asked_about_what_is_decided(room: Any) -> None:
     judge = OneJudge(0.03)
     verifier = await verifier_of([room.leave], room.embed, judge)
