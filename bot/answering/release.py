@@ -126,7 +126,12 @@ class Release:
             KnowledgeError: the embedder failed.
 
         """
-        shown = await self._through(pieces)
+        shown = []
+        for piece in pieces:
+            if self.ended in {"repetition", "unsupported"}:
+                break
+            if text := await self._piece(piece):
+                shown.append(text)
         self.settle()
         return shown
 
@@ -145,15 +150,6 @@ class Release:
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
             left.pop()
         return left
-
-    async def _through(self, pieces: Iterable[Piece]) -> list[str]:
-        shown = []
-        for piece in pieces:
-            if self.ended in {"repetition", "unsupported"}:
-                break
-            if text := await self._piece(piece):
-                shown.append(text)
-        return shown
 
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""

@@ -187,7 +187,9 @@ def mentions(text: str) -> tuple[Mention, ...]:
     """Return the numbers that a text states, in order; ``text`` has passed through ``normal``."""
     found: list[Mention] = []
     taken = bytearray(len(text))
-    for mention in _candidates(text):
+    for mention in (
+        mention for pattern, read in _READERS for match in pattern.finditer(text) for mention in read(match)
+    ):
         if not any(taken[mention.start : mention.end]):
             taken[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
             found.append(mention)
@@ -202,13 +204,6 @@ def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:
 def figures(found: Iterable[Mention]) -> list[Mention]:
     """Return the numbers that are figures by themselves, without "a month"."""
     return [mention for mention in found if not mention.each]
-
-
-def _candidates(text: str) -> Iterator[Mention]:
-    """Yield readings, the most specific patterns first."""
-    for pattern, read in _READERS:
-        for match in pattern.finditer(text):
-            yield from read(match)
 
 
 def _phone(match: re.Match[str]) -> Iterator[Mention]:
