@@ -27,7 +27,7 @@ _LOWER = re.compile(
 )
 _BOUND_BEFORE, _BOUND_AFTER = 16, 3
 """Characters before and behind a number in which its bound stands: "not more than €", 元以上."""
-_CONTRAST = re.compile(r", (?:and )?not\b|而不是|而非")
+_CONTRAST = re.compile(r", (?:and )?not\b|rather than|instead of|而不是|而非")
 """What it denies is another thing: "two weeks, not three"."""
 _CONDITION = re.compile(r"\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有")
 """It can be said with a negation more or less: "not unless it is on", "only if it is on"."""
@@ -54,7 +54,8 @@ def contradicts(found: Match) -> bool:
         turned = _CONTRAST.search(here.text) or _CONDITION.search(f"{here.text}\n{stretch.text}")
         return not (turned or any(map(_replaces_word, alignment.changed)))
     renames = same_polarity and _renames(alignment, found)
-    return alignment.opposed or _swaps(alignment, stretch.text) or renames
+    opposed = alignment.opposed and not alignment.swapped  # both are there, in another order
+    return opposed or _swaps(alignment, stretch.text) or renames
 
 
 def _replaces_word(change: tuple[str, str]) -> bool:

@@ -109,6 +109,11 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
         ("The plan did not exist in the year 1035.", "The plan started to exist in the year 1234."),
         ("An expense of €60 needs approval by the manager.", "Expenses above €50 need approval by the manager."),
         ("Expenses of €40 do not need approval.", "Expenses up to €50 do not need approval."),
+        ("Sign the deal with the buyer rather than the seller.", "Sign the deal with the buyer, not the seller."),
+        (
+            "The cable goes to the right port from the left port.",
+            "The cable goes from the left port to the right port.",
+        ),
         ("泳池7月开放。", "泳池六月至八月开放。"),
         ("The first start takes 7 minutes.", "The first start takes 5 to 10 minutes."),
         ("只有启用实时网络才会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
