@@ -55,7 +55,7 @@ async def test_a_weaviate_that_is_down_at_the_start_is_told_in_the_answer_and_us
             await asyncio.to_thread(server.start)
             status, _, err = await place.command("sync", **where)
             assert status == 0, err
-            await answer("thirty days of leave")
+            await answer("**thirty days** of leave")
 
 
 async def test_a_wrong_key_at_a_weaviate_that_answers_stops_the_start(place: Place, tmp_path: Path) -> None:

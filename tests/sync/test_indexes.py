@@ -79,7 +79,7 @@ async def test_no_search_is_without_an_answer_while_everything_is_indexed_anew(b
             searches = 0
             while not refresh.done():
                 for one in (library, other):
-                    assert len(await texts(one, "holiday number 7", limit=5)) == 5
+                    assert len((await one.search("holiday number 7", limit=5)).hits) == 5
                 searches += 1
             assert (await refresh).ok
             assert searches > 1
