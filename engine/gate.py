@@ -107,7 +107,7 @@ class Gate:
             self._move()
 
     @asynccontextmanager
-    async def beside(self, within_s: float) -> AsyncIterator[None]:
+    async def spare_place(self, within_s: float) -> AsyncIterator[None]:
         """Run a short request that takes no turn: it is cut off after ``within_s``, or when somebody begins to wait.
 
         Raises:

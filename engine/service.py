@@ -219,7 +219,7 @@ class Engine:
     ) -> tuple[float, ...]:
         """Return the probability of each option; see ``engine.interfaces.ChoosingEngine.choose``."""
         self._connection.client()
-        async with self._gate.beside(within_s):
+        async with self._gate.spare_place(within_s):
             with self._connection.fleet.spare(thread) as client:
                 prompt = self._connection.framed(client, messages, ONE_TOKEN)
                 return await client.choose(messages, options, request_id=request_id, prompt=prompt)

@@ -22,10 +22,8 @@ from bot.answering.verification.calibration import (
 )
 from bot.answering.verification.judge import Calibration
 from bot.quiet import calibrate_judge
-from engine.interfaces import State
 from engine.service import Engine
-from engine.settings import EngineSettings
-from tests.engine.fakes import FakeSglang, chosen, fake_sglang, until
+from tests.engine.fakes import FakeSglang, chosen, fake_sglang, ready_engine
 
 MODEL = "A-Model-7B"
 
@@ -39,14 +37,8 @@ async def sglang() -> AsyncIterator[FakeSglang]:
 
 @pytest.fixture
 async def engine(sglang: FakeSglang, tmp_path: Path) -> AsyncIterator[Engine]:
-    async def no_wheel(name: str, version: str, sha256: str) -> Path:
-        raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
-
-    made = Engine(EngineSettings(tmp_path, tmp_path, url=sglang.url), no_wheel)
-    await made.start()
-    await until(lambda: made.status().state is State.READY)
-    yield made
-    await made.stop()
+    async with ready_engine(sglang.url, tmp_path) as made:
+        yield made
 
 
 def judging(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:

@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from bot.answering.events import Passage
 from bot.answering.prompt import Prompt, budget_for, build_prompt
 from bot.answering.verification.judge import Calibration, EngineJudge, Judges, Patience, judge_question
-from engine.interfaces import State
 from engine.service import Engine
-from engine.settings import EngineSettings
-from tests.engine.fakes import FakeSglang, fake_sglang, until
+from tests.engine.fakes import FakeSglang, fake_sglang, ready_engine
 
 LEAVE = "Employees receive 25 days of paid annual leave per calendar year."
 CLAIM = "Employees get 25 days of leave."
@@ -40,14 +38,8 @@ async def sglang() -> AsyncIterator[FakeSglang]:
 
 @pytest.fixture
 async def engine(sglang: FakeSglang, tmp_path: Path) -> AsyncIterator[Engine]:
-    async def no_wheel(name: str, version: str, sha256: str) -> Path:
-        raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
-
-    made = Engine(EngineSettings(tmp_path, tmp_path, url=sglang.url), no_wheel)
-    await made.start()
-    await until(lambda: made.status().state is State.READY)
-    yield made
-    await made.stop()
+    async with ready_engine(sglang.url, tmp_path) as made:
+        yield made
 
 
 def judge_of(engine: Engine, question: str, **more: object) -> EngineJudge:

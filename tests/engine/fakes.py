@@ -15,7 +15,10 @@ from aiohttp import web
 
 from engine.catalogue import resolve
 from engine.install import Installer
+from engine.interfaces import State
 from engine.pieces import revision_of
+from engine.service import Engine
+from engine.settings import EngineSettings
 from engine.weights.seal import Seal
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -186,6 +189,22 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
         yield fake
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def ready_engine(url: str, folder: Path) -> AsyncIterator[Engine]:
+    """Give the engine for a server at an address, once it is ready."""
+
+    async def no_wheel(name: str, version: str, sha256: str) -> Path:
+        raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
+
+    made = Engine(EngineSettings(folder, folder, url=url), no_wheel)
+    await made.start()
+    try:
+        await until(lambda: made.status().state is State.READY)
+        yield made
+    finally:
+        await made.stop()
 
 
 def pretend_installed(cache: Path) -> Path:

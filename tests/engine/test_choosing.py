@@ -170,7 +170,7 @@ async def test_who_began_to_wait_and_left_cut_it_off_all_the_same() -> None:
                 pass
 
     async def judge() -> None:
-        async with gate.beside(60):
+        async with gate.spare_place(60):
             await asyncio.Event().wait()
 
     first, judgement = asyncio.create_task(ask()), asyncio.create_task(judge())

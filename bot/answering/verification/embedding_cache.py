@@ -48,7 +48,7 @@ class EmbeddingCache:
         return found
 
     async def _fly(self, texts: Sequence[str]) -> dict[str, Vector]:
-        """Embed texts that nobody else is embedding; if it fails, whoever waits for one of them tries again."""
+        """Embed texts that nobody else is embedding; if it fails, callers that wait for one of them try again."""
         landed = asyncio.Event()
         self._flights |= dict.fromkeys(texts, landed)
         try:

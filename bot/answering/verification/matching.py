@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bot.answering.verification.alignment import Alignment, align
-from bot.answering.verification.claims import content_words
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.passages import AnalysedPassage, AnalysedText, analyse_text
 from bot.answering.verification.quantities import figures, meets_any
@@ -31,7 +30,7 @@ _PAIR_HANDICAP = 0.03
 
 @dataclass(frozen=True)
 class Match:
-    """A sentence beside the stretch of a passage that is most like it."""
+    """A sentence with the stretch of a passage that is most like it."""
 
     sentence: AnalysedText
     passage: AnalysedPassage
@@ -81,7 +80,7 @@ def _expected_similarities(sentence: AnalysedText, passage: AnalysedPassage) -> 
     """Return the places of the likely sentences with their similarity, None where it has to be computed."""
     if sentence.chinese != passage.chinese:
         return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
-    overlaps = passage.overlaps(content_words(sentence.claims.text))
+    overlaps = passage.overlaps(sentence.words)
     likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
     return {place: _expected(overlaps[place]) for place in likely}
 
@@ -126,13 +125,12 @@ def compute_overlap(one: AnalysedText, other: AnalysedText, *, across: bool) -> 
 
 def rank_passages(sentence: AnalysedText, passages: Mapping[int, AnalysedPassage]) -> list[int]:
     """Return the numbers of the passages, those first that share most words; in another language, by their order."""
-    words = content_words(sentence.claims.text)
 
     def value(n: int) -> float:
         passage = passages[n]
         if passage.chinese != sentence.chinese:
             return _OTHER_LANGUAGE
-        return max(passage.overlaps(words), default=0.0)
+        return max(passage.overlaps(sentence.words), default=0.0)
 
     return sorted(passages, key=value, reverse=True)
 
@@ -141,7 +139,7 @@ def shares_words(sentence: AnalysedText, passage: AnalysedPassage) -> bool:
     """Return whether a passage has a sentence with so many of the words that no embedding is needed."""
     if sentence.chinese != passage.chinese:
         return False
-    return max(passage.overlaps(content_words(sentence.claims.text)), default=0.0) >= _SAME_WORDS
+    return max(passage.overlaps(sentence.words), default=0.0) >= _SAME_WORDS
 
 
 def adds_words(one: Match, other: Match) -> bool:

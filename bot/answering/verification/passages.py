@@ -19,13 +19,18 @@ _NUMBER_GOES_ON = r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%
 _BARE = " ,;:，；。：、.!?"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AnalysedText:
     """A text with what it claims."""
 
     text: str
     claims: Claims
     chinese: bool
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Return its content words, those of names and numbers among them."""
+        return content_words(self.claims.text)
 
 
 @dataclass(frozen=True)
