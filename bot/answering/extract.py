@@ -14,7 +14,7 @@ from bot.answering.answer_types import AnswerType, answer_type, answering_spans,
 from bot.answering.citations import Numbering
 from bot.answering.events import Passage
 from bot.answering.extract_parts import Part, bare, cut, parts_of, words_of, written
-from bot.answering.foreign import hosts, without_foreign_links
+from bot.answering.link_policy import hosts, without_foreign_links
 from bot.answering.sentences import sentences, unwrap
 from knowledge.language import is_cjk
 from knowledge.terms import query_terms

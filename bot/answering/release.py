@@ -10,9 +10,9 @@ from typing import Literal
 from bot.answering import citations
 from bot.answering.compose import Composer
 from bot.answering.events import Passage
-from bot.answering.foreign import hosts, without_foreign_links
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
+from bot.answering.link_policy import hosts, without_foreign_links
 from bot.answering.notices import Say, say
 from bot.answering.roles import Labels, Role, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, Splitter

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from bot.answering.events import Notice, Text
 from bot.answering.extract import SOURCES, listed
-from bot.answering.foreign import by_its_end
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
+from bot.answering.link_policy import by_its_end
 from bot.answering.notices import Say, progress_text, say
 from bot.answering.policy import Looked, Why
 from bot.answering.turn import Stream, Turn
