@@ -22,12 +22,12 @@ from bot.answering.limits import Limits
 from bot.answering.notices import Say, in_line, say
 from bot.answering.places import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
-from bot.answering.release import Release
 from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece
 from bot.answering.small_talk import small_talk
 from bot.answering.turn import Stream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
+from bot.answering.verified_stream import Release
 from engine.errors import EngineError
 from engine.interfaces import (
     Again,

@@ -10,8 +10,8 @@ from bot.answering.events import Finished, Passage, Question, Route, Text
 from bot.answering.language import Tongue
 from bot.answering.notices import Say
 from bot.answering.policy import Looked
-from bot.answering.release import Release
 from bot.answering.route import WebRoute, route
+from bot.answering.verified_stream import Release
 from engine.interfaces import Content, Delta, Done, Reasoning
 from knowledge.interfaces import SearchResult
 

@@ -18,11 +18,11 @@ from bot.answering import citations
 from bot.answering.events import Passage
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
-from bot.answering.release import Release, plain
 from bot.answering.roles import role_of
 from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.verified_stream import Release, plain
 from bot.apology import apology
 from bot.commands.lines import read_lines
 from bot.commands.output import complain, result_json
