@@ -6,7 +6,7 @@ documents that answer. A fifth changes the subject, where the turns before must 
 the question searchable are compared: as it stands, by the rule of ``bot.answering.followup``, by the engine of
 ``--engine URL`` (the rule where it is too slow or what it writes is not taken), and as asked alone, which is the most
 that any way can reach. What is found is then put beside what the conversation was shown before, as
-``bot.answering.places`` does it: whether the right document is among that is the third figure.
+``bot.answering.passage_order`` does it: whether the right document is among that is the third figure.
 
 Tune on the questions whose sha256(id) is even; the odd half and the whole are what is reported.
 
@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Exchange
 from bot.answering.followup import leans, searchable
-from bot.answering.places import Placed, placed
+from bot.answering.passage_order import Placed, placed
 from bot.answering.rewrite import Rewriter
 from bot.wheels import WheelCache
 from engine.client import Endpoint, EngineClient

@@ -20,7 +20,7 @@ from bot.answering.finding import Finder, Search
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
 from bot.answering.notices import Say, in_line, say
-from bot.answering.places import Still
+from bot.answering.passage_order import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.remarks import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.sentences import Piece

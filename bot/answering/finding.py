@@ -15,7 +15,7 @@ from bot.answering.limits import Limits
 from bot.answering.link_policy import visible, without_foreign_links
 from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, nothing_read, say
-from bot.answering.places import CLOSE, Placed, Places, Still, placed
+from bot.answering.passage_order import CLOSE, Placed, Places, Still, placed
 from bot.answering.remarks import obstacle
 from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish

@@ -2,7 +2,7 @@
 
 Pure. R1 takes no system prompt, so the instructions open the first user turn. The order serves the prefix cache: what
 is the same for everybody first, then the passages with which the conversation began, then each earlier turn with the
-passages that it added, then the new passages by their numbers (``bot.answering.places``: not their ranks), then the
+passages that it added, then the new passages by their numbers (``passage_order``: not their ranks), then the
 question. A follow-up goes on where the prompt before it ended; where old turns are sent no more, it has the beginning.
 """
 
@@ -16,7 +16,7 @@ from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange, Passage
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.latest import latest
-from bot.answering.places import MOST
+from bot.answering.passage_order import MOST
 from bot.answering.sentences import unwrap
 from bot.answering.thinking import Depth, share_of
 from engine.interfaces import Message

@@ -9,7 +9,7 @@ import pytest
 
 from bot.answering import web_words
 from bot.answering.events import Exchange
-from bot.answering.places import Placed, placed
+from bot.answering.passage_order import Placed, placed
 from bot.answering.policy import Policy, Why
 from knowledge.asking import OFF as OFF_HERE
 from knowledge.errors import BadFilter, FetchError, FetchUnreadable
