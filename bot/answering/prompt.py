@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange, Passage
+from bot.answering.history_window import latest
 from bot.answering.language import Tongue, tongue_for
-from bot.answering.latest import latest
 from bot.answering.passage_order import MOST
 from bot.answering.sentences import unwrap
 from bot.answering.thinking import Depth, share_of

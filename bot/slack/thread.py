@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange
-from bot.answering.latest import latest
+from bot.answering.history_window import latest
 from bot.questions import Asked
 from bot.slack.calls import Calls
 from bot.slack.errors import SlackError, SlackGone
@@ -71,7 +71,7 @@ def history(
     exchanges: int = _EXCHANGES,
     characters: int = _CHARACTERS,
 ) -> tuple[Exchange, ...]:
-    """Return the exchanges of a thread, oldest first, the newest that fit the bounds (``answering.latest``).
+    """Return the exchanges of a thread, oldest first, the newest that fit the bounds (``answering.history_window``).
 
     What several people said in a row is one question; what nobody answered has an empty answer. Our notices, footers
     and citation numbers are left out: they belonged to passages that the next answer does not have.
