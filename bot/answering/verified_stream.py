@@ -14,7 +14,7 @@ from bot.answering.language import Tongue
 from bot.answering.limits import Limits
 from bot.answering.link_policy import hosts, without_foreign_links
 from bot.answering.notices import Say, say
-from bot.answering.roles import Labels, Role, repeats_question, role_of, verdict_on_code
+from bot.answering.sentence_roles import Labels, Role, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, Splitter
 from bot.answering.verification.claims import claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict

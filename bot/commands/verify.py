@@ -18,7 +18,7 @@ from bot.answering import citations
 from bot.answering.events import Passage
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
-from bot.answering.roles import role_of
+from bot.answering.sentence_roles import role_of
 from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.answering.citations import Numbering, numbers
 from bot.answering.events import Passage
 from bot.answering.limits import Limits, Unsupported
-from bot.answering.roles import Labels, repeats_question, role_of, verdict_on_code
+from bot.answering.sentence_roles import Labels, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import Verdict
 from bot.answering.verified_stream import HOPELESS, Release, loops, plain
