@@ -15,8 +15,8 @@ import structlog
 from bot.adding import Adding
 from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
-from bot.answering.finding import Search
 from bot.answering.limits import Limits
+from bot.answering.retrieval import Search
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers

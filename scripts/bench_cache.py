@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
-from bot.answering.finding import Search
+from bot.answering.retrieval import Search
 from bot.answering.verification.verifier import feature_verifiers
 from bot.app import answerer_of, engine_of, library_of
 from bot.settings import Settings, load

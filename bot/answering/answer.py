@@ -17,12 +17,12 @@ from bot.answering.about import Contents, asks_for_sources, describe_sources
 from bot.answering.answer_notices import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text, Thinking
 from bot.answering.extract import CONSIDERED, extract
-from bot.answering.finding import Finder, Search
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
 from bot.answering.notices import Say, in_line, say
 from bot.answering.passage_order import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
+from bot.answering.retrieval import Finder, Search
 from bot.answering.sentences import Piece
 from bot.answering.small_talk import small_talk
 from bot.answering.turn import Stream, Turn
