@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 from bot.answering import links
 from bot.answering.answer_notices import obstacle
+from bot.answering.channel_filters import narrowed
 from bot.answering.events import Exchange, Notice, Passage
 from bot.answering.followup import asked_outside, by_people, discreet, leans, mentioned, searchable
 from bot.answering.limits import Limits
 from bot.answering.link_policy import visible, without_foreign_links
-from bot.answering.narrowing import narrowed
 from bot.answering.notices import Say, nothing_read, say
 from bot.answering.passage_order import CLOSE, Placed, Places, Still, placed
 from bot.answering.rewrite import Rewriter, accepted, compared

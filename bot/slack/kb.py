@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from bot.answering.narrowing import narrowed
+from bot.answering.channel_filters import narrowed
 from bot.configuration import Access
 from bot.slack import render, texts
 from bot.slack.board import Board

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.narrowing import narrowed
+from bot.answering.channel_filters import narrowed
 from knowledge.errors import BadFilter
 from knowledge.search.query import parse
 
