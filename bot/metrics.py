@@ -15,8 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bot.errors import BotError
+from engine.backends.local import Vitals
 from engine.errors import EngineError, EngineOverloaded, EngineTimeout
-from engine.gate import Line
 from engine.interfaces import (
     ANYBODY,
     Asker,
@@ -31,7 +31,7 @@ from engine.interfaces import (
     Usage,
     Waiting,
 )
-from engine.local import Vitals
+from engine.routing.request_queue import Line
 
 _FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 180)
 

@@ -17,12 +17,12 @@ from bot.settings import cache_folder, model_settings
 from bot.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.errors import EngineError
-from engine.fit import chosen
-from engine.hardware import probe
-from engine.install import Installer
-from engine.obtain import obtainable
-from engine.pieces import PieceAssembler
+from engine.installation.installer import Installer
+from engine.planning.fit import chosen
+from engine.planning.hardware import probe
+from engine.weights.availability import obtainable
 from engine.weights.store import Weights
+from engine.weights.wheel_pieces import PieceAssembler
 from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
 

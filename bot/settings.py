@@ -21,7 +21,7 @@ from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from bot.tables import nearest
 from bot.web_settings import passwords, web_settings
-from engine.gate import GatePolicy
+from engine.routing.request_queue import GatePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import HUB, Whence
 from knowledge.settings import Consistency, KnowledgeSettings, Placement

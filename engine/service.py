@@ -10,24 +10,24 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from engine.board import StatusBoard
-from engine.client import ONE_TOKEN, EngineClient
-from engine.connection import COMING, Connection
-from engine.control import Asked, Order, ask, listening
-from engine.elsewhere import follow
+from engine.backends.connection import COMING, Connection
+from engine.backends.external import follow
+from engine.backends.local import LocalEngine, Vitals
+from engine.backends.remote import Watch, look
+from engine.client.client import ONE_TOKEN, EngineClient
+from engine.control.commands import Orders
+from engine.control.control_socket import Asked, Order, ask, listening
+from engine.control.lifecycle import Event
+from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.control.status import StatusBoard
 from engine.errors import InstallError
-from engine.gate import Gate, Line
-from engine.hardware import Machine, probe
-from engine.install import Installer, UnpackWheel
+from engine.installation.installer import Installer, UnpackWheel
 from engine.interfaces import ANYBODY, Asker, Control, Delta, Message, Sampling, State, Status
-from engine.lifecycle import Event
-from engine.local import LocalEngine, Vitals
-from engine.orders import Orders
-from engine.pieces import PieceAssembler
-from engine.runtime import Runtime, RuntimeFile
+from engine.planning.hardware import Machine, probe
+from engine.routing.request_queue import Gate, Line
 from engine.settings import EngineSettings
-from engine.watch import Watch, look
 from engine.weights.store import Weights
+from engine.weights.wheel_pieces import PieceAssembler
 
 _log = logging.getLogger("kvasir.engine")
 _TOKEN_CHARS = 4

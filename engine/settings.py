@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.client import Deadlines
-from engine.gate import GatePolicy
-from engine.supervisor import Policy
+from engine.client.client import Deadlines
+from engine.process.supervisor import Policy
+from engine.routing.request_queue import GatePolicy
 from engine.weights.origin import Whence
 
 

@@ -34,11 +34,11 @@ from bot.answering.verification.verifier import feature_verifiers
 from bot.app import answerer_of, engine_of, library_of
 from bot.settings import Settings, load
 from bot.wheels import WheelCache
-from engine.framing import framings
+from engine.client.framing import framings
+from engine.client.tokens import Vocabulary
+from engine.client.vocabulary import find
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status, Usage
 from engine.service import Engine
-from engine.tokens import Vocabulary
-from engine.vocabulary import find
 from knowledge.interfaces import Live, SearchResult
 
 ROOT = Path(__file__).parent.parent

@@ -31,11 +31,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.app import engine_of
 from bot.settings import load
-from engine import wire
-from engine.install import Installer
+from engine.client import wire
+from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.installation.installer import Installer
 from engine.interfaces import Done, Message, Sampling, State
-from engine.launch import cpu_environment
-from engine.runtime import Runtime, RuntimeFile
+from engine.planning.launch import cpu_environment
 from engine.service import Engine
 
 ROOT = Path(__file__).parent.parent

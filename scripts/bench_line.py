@@ -26,8 +26,8 @@ import psutil
 
 from bot.wheels import WheelCache
 from engine.errors import EngineError, EngineOverloaded
-from engine.gate import GatePolicy
 from engine.interfaces import Asker, Content, Message, Reasoning, Sampling, Waiting
+from engine.routing.request_queue import GatePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 

@@ -36,7 +36,7 @@ from bot.answering.followup import leans, searchable
 from bot.answering.passage_order import Placed, placed
 from bot.answering.rewrite import Rewriter
 from bot.wheels import WheelCache
-from engine.client import Endpoint, EngineClient
+from engine.client.client import Endpoint, EngineClient
 from engine.interfaces import State, Status
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit

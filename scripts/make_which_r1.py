@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from bot.__main__ import main
-from engine.catalogue import nickname
+from engine.planning.catalogue import nickname
 
 PAGE = Path(__file__).parents[1] / "docs" / "which-r1.md"
 MACHINES = {

@@ -21,11 +21,11 @@ from bot.ledger import open_ledger
 from bot.settings import Settings, load
 from bot.slack.app import identify, web_client
 from bot.slack.calls import Calls
-from engine.checkup import Checkup, port_is_free
-from engine.fit import why_no_engine
-from engine.hardware import probe
-from engine.install import Installer
+from engine.installation.installer import Installer
 from engine.interfaces import State
+from engine.planning.fit import why_no_engine
+from engine.planning.hardware import probe
+from engine.process.preflight import Checkup, port_is_free
 from engine.service import Engine
 from engine.weights.store import Weights
 from knowledge.errors import ProviderError, ProviderFailed

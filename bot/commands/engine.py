@@ -19,11 +19,11 @@ from bot.commands.output import complain, result, result_json, say
 from bot.commands.status import engine_json
 from bot.settings import Settings, load
 from bot.terminal_lines import engine_line
-from engine.control import Asked, Order
+from engine.control.control_socket import Asked, Order
+from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.interfaces import State, Status
-from engine.logtail import last_lines
-from engine.runtime import RuntimeFile
+from engine.oom.log_tail import last_lines
 from engine.service import Engine
 
 _POLL_S = 0.3

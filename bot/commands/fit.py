@@ -11,11 +11,11 @@ from pathlib import Path
 from bot.commands.fit_view import fit_json, machine_line, markdown, show_fit, show_table, table_json
 from bot.commands.output import result, result_json, say
 from bot.settings import cache_folder
-from engine.cards import parse_machine
-from engine.catalogue import VARIANTS, nickname, resolve
-from engine.fit import AUTO, Wish, best, fitted, small_model
-from engine.hardware import Machine, probe
-from engine.plans import Fit
+from engine.planning.cards import parse_machine
+from engine.planning.catalogue import VARIANTS, nickname, resolve
+from engine.planning.fit import AUTO, Wish, best, fitted, small_model
+from engine.planning.hardware import Machine, probe
+from engine.planning.plans import Fit
 
 _CHOICE_S = 30.0
 

@@ -9,12 +9,12 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from engine.fit import small_model
-from engine.hardware import Machine
-from engine.launch import commands
-from engine.plans import Fit, Plan
-from engine.speed import SOURCE
-from engine.variant import quality
+from engine.planning.fit import small_model
+from engine.planning.hardware import Machine
+from engine.planning.launch import commands
+from engine.planning.plans import Fit, Plan
+from engine.planning.speed import SOURCE
+from engine.planning.variant import quality
 
 _NO_TERMINAL = 140
 _MILLION = 1_000_000

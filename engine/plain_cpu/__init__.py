@@ -1,6 +1,6 @@
 """SGLang on plain PyTorch: an out-of-tree platform for a CPU without SGLang's own CPU kernels.
 
-``engine.install`` copies this package into the engine's environment under the entry-point group
+``engine.installation.installer`` copies this package into the engine's environment under the entry-point group
 ``sglang.srt.platforms``; Kvasir itself never imports it.
 """
 

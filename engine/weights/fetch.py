@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.errors import InstallError
-from engine.variant import GIB
+from engine.planning.variant import GIB
 from engine.weights.door import Door
 from engine.weights.listing import RemoteFile
 from engine.weights.origin import Origin, Passing

@@ -2,7 +2,7 @@
 
 ``KVASIR_CACHE/weights`` has a folder for each model, and in it one for each commit, ``pin.json`` (the commit that was
 found when none was asked for, kept for later starts) and a lock. A model that a package index has in pieces is made
-there by ``engine.pieces``.
+there by ``engine.weights.wheel_pieces``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
 from engine.errors import InstallError
-from engine.hardware import disk_free_bytes
 from engine.locks import locked
-from engine.pieces import PieceAssembler, revision_of
-from engine.variant import GIB, Checkpoint, Pieces
+from engine.planning.hardware import disk_free_bytes
+from engine.planning.variant import GIB, Checkpoint, Pieces
 from engine.weights.door import Door
 from engine.weights.fetch import Fetcher, Patience, Tally, patiently
 from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, is_needed, needed, read_sums, refuse_pickles
 from engine.weights.origin import Origin, Whence
 from engine.weights.safetensors import damages
 from engine.weights.seal import Seal
+from engine.weights.wheel_pieces import PieceAssembler, revision_of
 
 Report = Callable[[float | None, str], None]
 

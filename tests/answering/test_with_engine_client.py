@@ -11,7 +11,7 @@ import pytest
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Question, Text
-from engine.client import Endpoint, EngineClient
+from engine.client.client import Endpoint, EngineClient
 from engine.interfaces import ANYBODY, Asker, Delta, Message, Sampling, State, Status
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
 

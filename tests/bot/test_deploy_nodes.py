@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.cards import parse_machine
-from engine.catalogue import resolve
-from engine.fit import fitted
-from engine.flags import unknown_flags
-from engine.launch import commands
-from engine.plans import Wish
+from engine.planning.cards import parse_machine
+from engine.planning.catalogue import resolve
+from engine.planning.fit import fitted
+from engine.planning.launch import commands
+from engine.planning.plans import Wish
+from engine.process.flags import unknown_flags
 
 ROOT = Path(__file__).parents[2]
 LWS_SETS = {"LWS_LEADER_ADDRESS", "LWS_GROUP_SIZE", "LWS_WORKER_INDEX"}

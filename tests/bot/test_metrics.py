@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
+from engine.backends.local import Vitals
 from engine.errors import EngineError, EngineInterrupted, EngineOverloaded, EngineTimeout
-from engine.gate import Line
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
-from engine.local import Vitals
+from engine.routing.request_queue import Line
 
 ASK = [Message("user", "a secret question")]
 USAGE = Usage(prompt_tokens=120, completion_tokens=30, reasoning_tokens=20, cached_tokens=100)

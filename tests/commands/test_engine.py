@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from engine.interfaces import State
+from engine.process.supervisor import Policy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.supervisor import Policy
 from tests.engine.fakes import alive, pretend_installed, until
 
 pytestmark = pytest.mark.slow

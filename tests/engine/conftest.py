@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.wheels import WheelCache
-from engine.client import Deadlines, Endpoint, EngineClient
+from engine.client.client import Deadlines, Endpoint, EngineClient
 from tests.engine.fakes import KEY, FakeSglang, fake_sglang
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from aiohttp import web
 
-from engine.catalogue import resolve
-from engine.install import Installer
+from engine.installation.installer import Installer
 from engine.interfaces import State
-from engine.pieces import revision_of
+from engine.planning.catalogue import resolve
 from engine.service import Engine
 from engine.settings import EngineSettings
 from engine.weights.seal import Seal
+from engine.weights.wheel_pieces import revision_of
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEY = "key-that-nobody-may-see"

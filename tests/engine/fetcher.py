@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from engine.variant import Checkpoint
+from engine.planning.variant import Checkpoint
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
 

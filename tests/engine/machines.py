@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.hardware import Card, Machine
+from engine.planning.hardware import Card, Machine
 
 GIB = 1024**3
 

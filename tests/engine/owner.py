@@ -9,10 +9,10 @@ from pathlib import Path
 
 import aiohttp
 
-from engine.board import StatusBoard
-from engine.launch import Launch
-from engine.lifecycle import Event
-from engine.supervisor import Job, Policy, Supervisor, Surroundings
+from engine.control.lifecycle import Event
+from engine.control.status import StatusBoard
+from engine.planning.launch import Launch
+from engine.process.supervisor import Job, Policy, Supervisor, Surroundings
 
 FAST = Policy(start_deadline_s=15, ready_poll_s=0.05, health_every_s=0.05, first_delay_s=0.01, longest_delay_s=0.02)
 FAKE = Path(__file__).with_name("fake_engine.py")

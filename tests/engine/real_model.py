@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from engine.catalogue import resolve
-from engine.install import Installer
-from engine.pieces import PieceAssembler
+from engine.installation.installer import Installer
+from engine.planning.catalogue import resolve
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
+from engine.weights.wheel_pieces import PieceAssembler
 from tests.engine.fakes import SMALL_MODEL
 
 

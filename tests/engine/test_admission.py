@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.admission import Queue, Rates, Request, about
 from engine.errors import EngineOverloaded
+from engine.routing.admission import Queue, Rates, Request, about
 
 FOREVER = 1e9
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.autopsy import KILLED, Cause, Death, Observed, ended, finding, lingers, trouble
+from engine.oom.log_diagnosis import KILLED, Cause, Death, Observed, ended, finding, lingers, trouble
 
 TAILS = Path(__file__).with_name("tails")
 READY = Observed(loaded=True, ready=True)

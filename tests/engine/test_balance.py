@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.balance import Breaker, choose
+from engine.routing.balance import Breaker, choose
 
 NAMES = [f"http://gpu-{number}:30000" for number in range(5)]
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cards import SPECS, parse_machine, spec_of
 from engine.errors import EngineRefused
-from engine.hardware import Card
-from engine.variant import GIB
+from engine.planning.cards import SPECS, parse_machine, spec_of
+from engine.planning.hardware import Card
+from engine.planning.variant import GIB
 
 NAMES = [name for spec in SPECS for name in spec.names]
 COUNT = st.integers(1, 64)

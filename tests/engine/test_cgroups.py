@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cgroups import Limits, limits, oom_kills
-from engine.hardware import numa_nodes, visible
+from engine.planning.cgroups import Limits, limits, oom_kills
+from engine.planning.hardware import numa_nodes, visible
 
 GIB = 1024**3
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from engine.checkup import Checkup, port_is_free
 from engine.errors import EngineError, EngineRefused, EngineUnavailable, InstallError
-from engine.hardware import Card, Machine
-from engine.install import Installer, read_pins
-from engine.variant import Checkpoint
+from engine.installation.installer import Installer, read_pins
+from engine.planning.hardware import Card, Machine
+from engine.planning.variant import Checkpoint
+from engine.process.preflight import Checkup, port_is_free
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model

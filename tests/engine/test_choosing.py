@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import wire
-from engine.client import EngineClient
+from engine.client import wire
+from engine.client.client import EngineClient
+from engine.client.framing import Prompt
 from engine.errors import EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
-from engine.framing import Prompt
-from engine.gate import Gate
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Message, Sampling, State
+from engine.routing.request_queue import Gate
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, until

@@ -10,7 +10,8 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 
-from engine.client import Deadlines, Endpoint, EngineClient
+from engine.client.client import Deadlines, Endpoint, EngineClient
+from engine.client.framing import Prompt
 from engine.errors import (
     EngineError,
     EngineInterrupted,
@@ -22,7 +23,6 @@ from engine.errors import (
     EngineUnavailable,
     PromptTooLong,
 )
-from engine.framing import Prompt
 from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, Usage
 from tests.engine.fakes import DONE, KEY, SMALL_MODEL, USAGE, FakeSglang, delta, event, until
 

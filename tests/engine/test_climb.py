@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.autopsy import Cause, Death, Finding, Observed
-from engine.cards import parse_machine
-from engine.catalogue import resolve
-from engine.climb import Climb, ClimbFile, Load, down, up
-from engine.climber import Climber
-from engine.fit import plan
-from engine.ladder import NoRungLeft, Rung, Step
+from engine.oom.ladder import NoRungLeft, Rung, Step
+from engine.oom.log_diagnosis import Cause, Death, Finding, Observed
+from engine.oom.recovery import Climber
+from engine.oom.state import Climb, ClimbFile, Load, down, up
+from engine.planning.cards import parse_machine
+from engine.planning.catalogue import resolve
+from engine.planning.fit import plan
 
 TOP = Rung("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
 PREFILL = Finding(Cause.PREFILL, "Prefill out of memory.")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.board import StatusBoard
-from engine.control import Asked, Order, ask, listening
+from engine.control.commands import Orders
+from engine.control.control_socket import Asked, Order, ask, listening
+from engine.control.lifecycle import Event
+from engine.control.status import StatusBoard
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.interfaces import State
-from engine.lifecycle import Event
-from engine.orders import Orders
 from tests.engine.fakes import until
 
 

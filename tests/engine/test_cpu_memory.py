@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from engine import fit
-from engine.catalogue import describe
-from engine.hardware import probe
-from engine.launch import cpu_environment, launch
-from engine.logtail import LogTail, reason
-from engine.memory import GIB, cpu_fraction, cpu_kv_tokens
-from engine.plans import Plan
-from engine.process import EngineProcess, free_port
+from engine.oom.log_tail import LogTail, reason
+from engine.planning import fit
+from engine.planning.catalogue import describe
+from engine.planning.hardware import probe
+from engine.planning.launch import cpu_environment, launch
+from engine.planning.memory import GIB, cpu_fraction, cpu_kv_tokens
+from engine.planning.plans import Plan
+from engine.process.sglang_process import EngineProcess, free_port
 from tests.engine.real_model import have_engine, write_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(640)]

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.catalogue import SMALL_MODELS, VARIANTS, describe, fallback_of, of_served_name, resolve
 from engine.errors import EngineRefused
-from engine.fit import Wish, chosen, plan, why_no_engine
-from engine.hardware import disk_free_bytes, probe
-from engine.launch import commands
-from engine.memory import Layout
-from engine.variant import GIB, weights_bytes
+from engine.planning.catalogue import SMALL_MODELS, VARIANTS, describe, fallback_of, of_served_name, resolve
+from engine.planning.fit import Wish, chosen, plan, why_no_engine
+from engine.planning.hardware import disk_free_bytes, probe
+from engine.planning.launch import commands
+from engine.planning.memory import Layout
+from engine.planning.variant import GIB, weights_bytes
 from tests.engine.machines import machine
 
 LARGER = SMALL_MODELS[0]

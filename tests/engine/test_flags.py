@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.cards import parse_machine
-from engine.catalogue import VARIANTS, resolve
 from engine.errors import EngineRefused
-from engine.fit import Wish, fitted
-from engine.flags import check, help_text, registered, release, unknown_flags
-from engine.install import Installer
-from engine.launch import commands, cpu_environment
+from engine.installation.installer import Installer
+from engine.planning.cards import parse_machine
+from engine.planning.catalogue import VARIANTS, resolve
+from engine.planning.fit import Wish, fitted
+from engine.planning.launch import commands, cpu_environment
+from engine.process.flags import check, help_text, registered, release, unknown_flags
 
 SOURCE = """
 class Parallel:

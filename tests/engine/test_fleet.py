@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from engine.client import Deadlines
+from engine.client.client import Deadlines
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
-from engine.gate import GatePolicy
 from engine.interfaces import Again, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Waiting
+from engine.routing.request_queue import GatePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, until

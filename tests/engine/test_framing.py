@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.budget import budget_fields, taken_by
-from engine.framing import PROBE, QWEN2, R1, R1_0528, Framing, ThinkIds, agreed, framings
+from engine.client.framing import PROBE, QWEN2, R1, R1_0528, Framing, ThinkIds, agreed, framings
+from engine.client.thinking_budget import budget_fields, taken_by
+from engine.client.tokens import Encoding, Utf8Bytes, from_tokenizer_json
 from engine.interfaces import Message
-from engine.tokens import Encoding, Utf8Bytes, from_tokenizer_json
 from tests.engine.test_tokens import vocabulary_file
 
 NAMES = (

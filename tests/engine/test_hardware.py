@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from engine.cards import spec_of
-from engine.catalogue import resolve
-from engine.fit import fitted
-from engine.hardware import Card, _cards
-from engine.launch import environment_of
-from engine.plans import Wish
+from engine.planning.cards import spec_of
+from engine.planning.catalogue import resolve
+from engine.planning.fit import fitted
+from engine.planning.hardware import Card, _cards
+from engine.planning.launch import environment_of
+from engine.planning.plans import Wish
 from tests.engine.machines import GIB, machine
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InstallError
-from engine.install import Installer, UvProgress
+from engine.installation.installer import Installer, UvProgress
 from tests.engine.fakes import until
 
 GIB = 1024**3
@@ -148,7 +148,7 @@ def test_progress_by_what_uv_prints() -> None:
 
 def test_the_committed_requirements_are_hashed_and_name_no_registry() -> None:
     """Every package has a version and hashes; no index is named, so that anybody's mirror works."""
-    folder = Path(sys.modules[Installer.__module__].__file__ or "").parent / "requirements"
+    folder = Path(sys.modules[Installer.__module__].__file__ or "").parents[1] / "requirements"
     for name in ("cpu.txt", "cuda.txt"):
         lines = (folder / name).read_text().splitlines()
         pins = [line for line in lines if line and not line.startswith((" ", "#"))]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.autopsy import Cause, Finding, Observed
-from engine.cards import parse_machine
-from engine.catalogue import resolve
-from engine.fit import plan
-from engine.ladder import MOST_FALLS, Fall, NoRungLeft, Rung, Step, as_run, fails_too, next_rung
-from engine.rungs import applied, lighter, machine_key, rung_of
+from engine.oom.ladder import MOST_FALLS, Fall, NoRungLeft, Rung, Step, as_run, fails_too, next_rung
+from engine.oom.lighter_plans import applied, lighter, machine_key, rung_of
+from engine.oom.log_diagnosis import Cause, Finding, Observed
+from engine.planning.cards import parse_machine
+from engine.planning.catalogue import resolve
+from engine.planning.fit import plan
 
 GPU = Rung("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
 CPU = Rung("small", "cpu", 8192, 0.3, running_requests=8, total_tokens=200_000)

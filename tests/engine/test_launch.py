@@ -10,10 +10,10 @@ from urllib.request import proxy_bypass_environment
 
 import pytest
 
-from engine.catalogue import resolve
-from engine.launch import Launch, environment_of, launch, new_key
-from engine.memory import Layout
-from engine.plans import Plan
+from engine.planning.catalogue import resolve
+from engine.planning.launch import Launch, environment_of, launch, new_key
+from engine.planning.memory import Layout
+from engine.planning.plans import Plan
 
 SMALL_MODEL = Plan(resolve("qwen2.5-0.5b"), "cpu", 8192, 16384, 300, memory_fraction=0.3, total_tokens=16384)
 GROUND = {

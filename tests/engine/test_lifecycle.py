@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.board import StatusBoard
+from engine.control.lifecycle import TRANSITIONS, Event, IllegalTransition, after
+from engine.control.status import StatusBoard
 from engine.interfaces import State, Status
-from engine.lifecycle import TRANSITIONS, Event, IllegalTransition, after
 
 
 def test_every_state_is_reached_and_left() -> None:

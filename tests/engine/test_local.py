@@ -17,13 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.hardware import Machine
+from engine.backends.local import spans
+from engine.control.runtime_file import RuntimeFile
 from engine.interfaces import Content, Done, Message, Sampling, State, Status
-from engine.local import spans
-from engine.runtime import RuntimeFile
+from engine.planning.hardware import Machine
+from engine.process.supervisor import Policy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.supervisor import Policy
 from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, until
 
 ASK = [Message("user", "ping")]

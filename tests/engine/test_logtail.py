@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.logtail import LogFile, LogTail, milestone, reason
+from engine.oom.log_tail import LogFile, LogTail, milestone, reason
 
 SGLANG = """\
 /env/sglang/srt/layers/quantization/awq/awq.py:53: UserWarning: Only CUDA, HIP and XPU support AWQ currently.

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from engine.catalogue import SMALL_MODELS, resolve
-from engine.memory import (
+from engine.planning.catalogue import SMALL_MODELS, resolve
+from engine.planning.memory import (
     CPU_PROCESSES_GIB,
     Held,
     Layout,
@@ -18,7 +18,7 @@ from engine.memory import (
     tight,
     weights_gib_per_card,
 )
-from engine.variant import Checkpoint, Variant, weights_bytes
+from engine.planning.variant import Checkpoint, Variant, weights_bytes
 
 GIB = 1024**3
 

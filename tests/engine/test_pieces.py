@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from engine import fit
-from engine.catalogue import fallback_of, resolve
 from engine.errors import InstallError
-from engine.obtain import obtainable
-from engine.pieces import PieceAssembler
-from engine.variant import Checkpoint, Pieces, Wheel
+from engine.planning import fit
+from engine.planning.catalogue import fallback_of, resolve
+from engine.planning.variant import Checkpoint, Pieces, Wheel
+from engine.weights.availability import obtainable
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
+from engine.weights.wheel_pieces import PieceAssembler
 from tests.engine.fake_hub import FakeHub, fake_hub
 from tests.engine.fakes import SMALL_MODEL, alive, pretend_fetched, until
 from tests.engine.machines import machine
@@ -193,14 +193,15 @@ async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[...
 SILENT = """
 import asyncio, sys
 from pathlib import Path
-from engine import fit, obtain
+from engine.planning import fit
+from engine.weights import availability
 from engine.weights.origin import Whence
 from engine.weights.store import Weights
 from tests.engine.machines import machine
 
-obtain._HUB_DEADLINE_S = 0.5
+availability._HUB_DEADLINE_S = 0.5
 weights = Weights(Path(sys.argv[1]), Whence(endpoint=sys.argv[2]))
-print(asyncio.run(obtain.obtainable(fit.chosen("qwen2.5-0.5b", machine()), weights)).variant.name)
+print(asyncio.run(availability.obtainable(fit.chosen("qwen2.5-0.5b", machine()), weights)).variant.name)
 """
 
 

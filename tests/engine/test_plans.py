@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.__main__ import parser
-from engine.cards import parse_machine
-from engine.catalogue import COMPANIONS, VARIANTS, nickname, read, resolve
-from engine.fit import best, chosen, fitted, plan
-from engine.hardware import Card
-from engine.launch import commands, environment_of
-from engine.memory import Layout, free_gib, weights_gib_per_card
-from engine.plans import Fit, Plan, Wish
-from engine.search import layouts
-from engine.variant import R1_SCORES, Variant, quality, weights_bytes
+from engine.planning.candidates import layouts
+from engine.planning.cards import parse_machine
+from engine.planning.catalogue import COMPANIONS, VARIANTS, nickname, read, resolve
+from engine.planning.fit import best, chosen, fitted, plan
+from engine.planning.hardware import Card
+from engine.planning.launch import commands, environment_of
+from engine.planning.memory import Layout, free_gib, weights_gib_per_card
+from engine.planning.plans import Fit, Plan, Wish
+from engine.planning.variant import R1_SCORES, Variant, quality, weights_bytes
 from tests.engine.machines import machine
 
 

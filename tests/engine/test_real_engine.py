@@ -19,18 +19,18 @@ import pytest
 import pytest_asyncio
 
 from bot.wheels import WheelError
-from engine.catalogue import resolve
-from engine.client import Deadlines, Endpoint, EngineClient
+from engine.client.client import Deadlines, Endpoint, EngineClient
+from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineUnauthorized, PromptTooLong
-from engine.fit import Plan
-from engine.install import Installer
+from engine.installation.installer import Installer
 from engine.interfaces import Asker, Content, Control, Delta, Done, Message, Sampling, State, Waiting
-from engine.launch import launch
-from engine.memory import Layout
-from engine.runtime import RuntimeFile
+from engine.planning.catalogue import resolve
+from engine.planning.fit import Plan
+from engine.planning.launch import launch
+from engine.planning.memory import Layout
+from engine.process.supervisor import Policy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.supervisor import Policy
 from tests.engine.fakes import SMALL_MODEL, alive, until
 from tests.engine.real_model import have_small_model
 

@@ -13,18 +13,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.autopsy import Cause
-from engine.cgroups import own_path
-from engine.climb import Climb, ClimbFile
 from engine.errors import InstallError
-from engine.fit import chosen
-from engine.hardware import probe
-from engine.install import Installer
+from engine.installation.installer import Installer
 from engine.interfaces import Content, Message, Sampling, State
-from engine.rungs import machine_key, rung_of
+from engine.oom.lighter_plans import machine_key, rung_of
+from engine.oom.log_diagnosis import Cause
+from engine.oom.state import Climb, ClimbFile
+from engine.planning.cgroups import own_path
+from engine.planning.fit import chosen
+from engine.planning.hardware import probe
+from engine.planning.variant import Checkpoint
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.variant import Checkpoint
 from engine.weights.fetch import Patience
 from engine.weights.origin import Whence
 from engine.weights.store import Weights

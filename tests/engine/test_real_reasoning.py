@@ -18,11 +18,11 @@ import aiohttp
 import pytest
 
 from bot.wheels import WheelError
-from engine.answer import AnswerDecoder
-from engine.client import EngineClient
-from engine.framing import R1, R1_0528, Prompt
+from engine.client.answer import AnswerDecoder
+from engine.client.client import EngineClient
+from engine.client.framing import R1, R1_0528, Prompt
+from engine.client.reasoning import ReasoningDecoder
 from engine.interfaces import Content, Control, Delta, Done, Message, Reasoning, Sampling, State
-from engine.reasoning import ReasoningDecoder
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import alive, until

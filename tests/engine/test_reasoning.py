@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from engine.client.reasoning import ReasoningDecoder
 from engine.interfaces import Content, Reasoning
-from engine.reasoning import ReasoningDecoder
 
 _words = st.lists(
     st.sampled_from(

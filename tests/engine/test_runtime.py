@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.control.runtime_file import Runtime, RuntimeFile
 from engine.interfaces import State
-from engine.runtime import Runtime, RuntimeFile
 from engine.service import Engine
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from engine.runtime import Runtime, RuntimeFile
+from engine.control.runtime_file import Runtime, RuntimeFile
 file = RuntimeFile(Path(sys.argv[1]))
 assert file.claim()
 file.write(Runtime(pid=1, state="installing", progress=0.4, detail="Fetching.", api_key="sekret"))

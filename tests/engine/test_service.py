@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.control.runtime_file import Runtime, RuntimeFile
 from engine.errors import EngineStarting, EngineUnavailable
-from engine.hardware import Machine
 from engine.interfaces import ChatEngine, Content, Done, Message, Reasoning, Sampling, State
-from engine.runtime import Runtime, RuntimeFile
+from engine.planning.hardware import Machine
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, KEY, FakeSglang, delta, until

@@ -12,10 +12,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from engine import plain_cpu
-from engine.catalogue import describe, resolve
-from engine.framing import PROBE, QWEN2, Framing
-from engine.tokens import Encoding, from_tokenizer_json
-from engine.vocabulary import find
+from engine.client.framing import PROBE, QWEN2, Framing
+from engine.client.tokens import Encoding, from_tokenizer_json
+from engine.client.vocabulary import find
+from engine.planning.catalogue import describe, resolve
 from tests.engine.fakes import SMALL_MODEL
 from tests.engine.real_model import have_engine, have_small_model
 from tests.engine.test_tokens import TEXTS

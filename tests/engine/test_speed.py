@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cards import Spec, parse_machine, spec_of
-from engine.catalogue import resolve
-from engine.memory import Layout
-from engine.speed import PROMPT_TOKENS, speed
+from engine.planning.cards import Spec, parse_machine, spec_of
+from engine.planning.catalogue import resolve
+from engine.planning.memory import Layout
+from engine.planning.speed import PROMPT_TOKENS, speed
 
 
 def _spec(name: str) -> Spec:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sse import EventTooLong, SseDecoder
+from engine.client.sse import EventTooLong, SseDecoder
 
 _texts = st.text(
     alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\u2028\u2029\x85\x0c\r\n"))

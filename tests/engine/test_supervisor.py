@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.board import StatusBoard
+from engine.control.lifecycle import Event
+from engine.control.status import StatusBoard
 from engine.interfaces import State, Status
-from engine.lifecycle import Event
-from engine.supervisor import Crashes, Policy, Supervisor, Surroundings
+from engine.process.supervisor import Crashes, Policy, Supervisor, Surroundings
 from tests.engine.fakes import alive, fake_sglang, until
 from tests.engine.owner import FAST, KEY, supervisor
 from tests.services import free_ports

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from engine.framing import framings
-from engine.tokens import (
+from engine.client.framing import framings
+from engine.client.tokens import (
     LLAMA3,
     QWEN2,
     Encoding,
@@ -25,7 +25,7 @@ from engine.tokens import (
     from_tiktoken_ranks,
     from_tokenizer_json,
 )
-from engine.vocabulary import find
+from engine.client.vocabulary import find
 
 SPLIT_QWEN = {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}
 DEEPSEEK = [
@@ -268,7 +268,7 @@ def _strings(count: int) -> Iterator[str]:
 
 def _theirs(ours: Encoding, kind: str, folder: Path) -> Tokenizer:
     """Build the tokenizer that ``tokenizers`` makes of the same ranks, merges recovered from them."""
-    from engine.tokens import _BYTE_OF_LETTER  # noqa: PLC0415
+    from engine.client.tokens import _BYTE_OF_LETTER  # noqa: PLC0415
 
     letter = {byte: char for char, byte in _BYTE_OF_LETTER.items()}
     ranks: dict[bytes, int] = ours._encoding._mergeable_ranks

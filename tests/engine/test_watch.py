@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.backends.remote import Sight, together
+from engine.client.wire import Served, served
 from engine.interfaces import State, Status
 from engine.settings import EngineSettings
-from engine.watch import Sight, together
-from engine.wire import Served, served
 
 A, B, C = (f"http://{name}" for name in "abc")
 

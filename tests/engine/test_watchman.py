@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.climb import Load
-from engine.watchman import Watchman
-from engine.wire import Loads, loads
+from engine.client.wire import Loads, loads
+from engine.oom.state import Load
+from engine.process.health import Watchman
 
 
 def _busy(done: int, running: int = 1) -> Loads:

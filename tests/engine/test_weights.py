@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from engine.errors import InstallError
-from engine.variant import Checkpoint
+from engine.planning.variant import Checkpoint
 from engine.weights.fetch import Patience, Tally
 from engine.weights.hub import retry_after_s
 from engine.weights.listing import Digest, RemoteFile

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.catalogue import resolve
 from engine.errors import InstallError
-from engine.hardware import Card, Machine
-from engine.install import Installer
+from engine.installation.installer import Installer
 from engine.interfaces import State, Status
+from engine.planning.catalogue import resolve
+from engine.planning.hardware import Card, Machine
+from engine.planning.variant import Checkpoint
+from engine.process.supervisor import Policy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.supervisor import Policy
-from engine.variant import Checkpoint
 from engine.weights.fetch import Patience
 from engine.weights.origin import Whence
 from engine.weights.store import Weights

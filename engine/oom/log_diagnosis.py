@@ -1,0 +1,248 @@
+"""Pure: what one run of SGLang 0.5.23 logged, and how it ended -> what it died of.
+
+The strings are SGLang's own and torch's; ``tests/engine/tails/`` has the ends of logs that they were taken from.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal
+
+from engine.oom.log_tail import READY_LINE, STAMP
+
+KILLED = 128 + signal.SIGKILL
+
+
+class Cause(StrEnum):
+    """How memory ran out; the value is read by people."""
+
+    WEIGHTS = "the weights did not fit"
+    NO_ROOM = "the weights left no room for the context within the memory fraction"
+    POOL = "the memory for the context could not be had"
+    CAPTURE = "memory ran out while graphs were captured"
+    PREFILL = "memory ran out while prompts were read"
+    DECODE = "memory ran out while answers were written"
+    HOST = "the system ended it for lack of main memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a run's log has said so far, kept beside its last lines, which forget."""
+
+    loaded: bool = False
+    capturing: bool = False
+    ready: bool = False
+    memory_fraction: float | None = None
+    chunk_tokens: int | None = None
+    running_requests: int | None = None
+    kv_tokens: int | None = None
+    """The context that SGLang made room for, of all requests together."""
+    retractions: int = 0
+    """How often requests were put back because the context was full."""
+
+    def after(self, line: str) -> Observed:
+        """Return what is known after one more line."""
+        if "server_args=" in line:
+            return replace(self, memory_fraction=_number(_FRACTION, line))
+        if (tokens := _number(_TOKENS, line)) is not None:
+            chunk, running = _number(_CHUNK, line), _number(_RUNNING, line)
+            return replace(self, kv_tokens=int(tokens), chunk_tokens=_whole(chunk), running_requests=_whole(running))
+        if "KV cache pool is full. Retract requests" in line:
+            return replace(self, retractions=self.retractions + 1)
+        return replace(
+            self,
+            loaded=self.loaded or "Load weight end" in line,
+            capturing=self.capturing or _CAPTURE_BEGINS.search(line) is not None,
+            ready=self.ready or READY_LINE in line,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of one run."""
+
+    lines: Sequence[str]
+    """The last ones of its log, the oldest first."""
+    status: int | None
+    """Of the process, 128 + the signal where one ended it; None where it was ended by us (silence, a deadline)."""
+    observed: Observed = field(default_factory=Observed)
+    oom_kills: int | None = None
+    """How many processes the system has killed for memory meanwhile; None where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """That it died for lack of memory."""
+
+    cause: Cause
+    line: str
+    """The line that says so, "" where the system says it and no line does."""
+    fraction: float | None = None
+    """The memory fraction that SGLang asks to go above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something else that a line names and a person can mend."""
+
+    sentence: str
+    hopeless: bool
+    """Whether another start would end in the same way."""
+    damaged: bool = False
+    """Whether the model's own files may be to blame."""
+
+
+def finding(death: Death) -> Finding | None:
+    """Return how memory ran out; None where it did not, or only one request was too big for it."""
+    told = [STAMP.sub("", line).strip() for line in death.lines]
+    for line in reversed(told):
+        if _ONE_REQUEST in line:
+            continue
+        for pattern, cause in _NAMED:
+            if pattern.search(line):
+                return Finding(cause, line, _number(_SUGGESTED, line))
+    for line in reversed(told):
+        if _OUT_OF_MEMORY.search(line):
+            return Finding(_stage(death.observed, told), line)
+    return _by_the_host(death, told)
+
+
+def ended(death: Death) -> str:
+    """Return how the process ended, for a sentence."""
+    if death.status == KILLED and not any(_KILLS_ITSELF in line for line in death.lines):
+        return "it was killed"
+    return f"it ended with status {death.status}"
+
+
+def lingers(line: str) -> bool:
+    """Say whether a line is the end of a server that does not know it: SGLang stays, and answers nobody."""
+    return _NO_PORT in line
+
+
+def trouble(lines: Sequence[str]) -> Trouble | None:
+    """Return what else a person has to mend, by the newest line that tells; None where none does."""
+    for line in reversed(lines):
+        for pattern, sentence, then in _TROUBLES:
+            if pattern.search(line):
+                return Trouble(sentence, then != "again", then == "damaged")
+    return None
+
+
+_FRACTION = re.compile(r"mem_fraction_static'?[=:] ?([0-9.]+)")
+_TOKENS = re.compile(r"\bmax_total_num_tokens=(\d+), ")
+_CHUNK = re.compile(r"\bchunked_prefill_size=(\d+)")
+_RUNNING = re.compile(r"\bmax_running_requests=(\d+)")
+_SUGGESTED = re.compile(r"Raise --mem-fraction-static above ([0-9.]+)")
+_CAPTURE_BEGINS = re.compile(r"Capture .{0,60}\bgraph.{0,20} begin\b", re.IGNORECASE)
+_ONE_REQUEST = "Out of memory even after retracting all other requests"
+"""SGLang ends that one request with an error and goes on."""
+
+_NAMED: Sequence[tuple[re.Pattern[str], Cause]] = (
+    (re.compile(r"Loaded weights leave no GPU memory for the KV cache"), Cause.NO_ROOM),
+    (re.compile(r"Not enough memory\. Please try to increase --mem-fraction-static"), Cause.NO_ROOM),
+    (
+        re.compile(r"Capture (?:cuda|cpu) graph failed: .*(?:out of memory|allocate memory)"),
+        Cause.CAPTURE,
+    ),
+    (re.compile(r"\bPrefill out of memory\."), Cause.PREFILL),
+    (re.compile(r"\bDecode out of memory\.|\balloc_req_slots runs out of memory\."), Cause.DECODE),
+)
+_OUT_OF_MEMORY = re.compile(
+    r"(?:CUDA|HIP|XPU)(?: error:)? out of memory|OutOfMemoryError|\[CUDA\]: out of memory|std::bad_alloc|"
+    r"^MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|Cannot allocate memory|"
+    r"\bOut of memory\. Try to lower your batch size\."
+)
+"""The last are SGLang's words where a page of context is one token, as by default: prompts and answers alike."""
+_KILLED_CHILD = re.compile(r"scheduler died during initialization \(exit code: -9\)|crashed with exit code -9\b")
+_NO_PORT = "error while attempting to bind on address"
+_KILLS_ITSELF = "kill_process_tree called"
+_IN_DECODE = re.compile(r"forward_decode|prepare_for_decode|update_running_batch")
+
+_Then = Literal["again", "hopeless", "damaged"]
+"""Whether another start may go well; damaged: not before every file is compared."""
+
+_TROUBLES: Sequence[tuple[re.Pattern[str], str, _Then]] = (
+    (re.compile(r"[Aa]ddress already in use"), "another program took its port", "again"),
+    (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", "again"),
+    (
+        re.compile(r"SafetensorError|Error while deserializing header|PytorchStreamReader failed"),
+        "the model's weights are damaged or incomplete: start again, and every file is compared",
+        "damaged",
+    ),
+    (
+        re.compile(r"not a valid model identifier|RepositoryNotFoundError|Repository Not Found|Unrecognized model in"),
+        "there is no such model where it was looked for: check KVASIR_MODEL",
+        "damaged",
+    ),
+    (
+        re.compile(r"does not recognize this architecture|Model architectures .* are not supported"),
+        "SGLang does not know this kind of model: choose another KVASIR_MODEL",
+        "hopeless",
+    ),
+    (
+        re.compile(r"Couldn't instantiate the backend tokenizer|Can't load tokenizer for"),
+        "the model's folder lacks its tokenizer: put tokenizer.json and tokenizer_config.json beside the weights",
+        "damaged",
+    ),
+    (
+        re.compile(r"StrictDataclassClassValidationError"),
+        "the model's config.json contradicts itself: fetch or copy the model's folder again",
+        "damaged",
+    ),
+    (
+        re.compile(r"GatedRepoError|Access to model .* is restricted"),
+        "the hub gives this model only to those who accepted its licence: accept it there and set HF_TOKEN",
+        "hopeless",
+    ),
+    (
+        re.compile(r"couldn't connect to|LocalEntryNotFoundError|OfflineModeIsEnabled"),
+        "the model's files are not here and the hub cannot be reached: check the network and HF_ENDPOINT",
+        "again",
+    ),
+    (
+        re.compile(r"Error: (?:The NVIDIA driver on your system is too old|Found no NVIDIA driver)"),
+        "the GPU's driver is missing or too old for it: `kvasir doctor` says which one it needs",
+        "hopeless",
+    ),
+    (
+        re.compile(r"no kernel image is available for execution on the device"),
+        "SGLang has no program for this card: set KVASIR_ENGINE_URL to an engine elsewhere, or unset KVASIR_MODEL",
+        "hopeless",
+    ),
+    (re.compile(r"No module named '?sglang"), "SGLang is missing from its environment", "hopeless"),
+)
+
+
+def _stage(observed: Observed, lines: Sequence[str]) -> Cause:
+    """Return what was being done when an allocation failed that does not say what it was for."""
+    if observed.ready:
+        return Cause.DECODE if any(_IN_DECODE.search(line) for line in lines) else Cause.PREFILL
+    if not observed.loaded:
+        return Cause.WEIGHTS
+    if observed.kv_tokens is not None:  # what comes after is the warm-up, which reads a prompt
+        return Cause.PREFILL
+    return Cause.CAPTURE if observed.capturing else Cause.POOL
+
+
+def _by_the_host(death: Death, lines: Sequence[str]) -> Finding | None:
+    """Tell the system's killer from a person's kill -9, which is no reason to ask for less.
+
+    A server whose child fails kills itself with all its processes, so its own status tells nothing then.
+    """
+    line = next((line for line in reversed(lines) if _KILLED_CHILD.search(line)), "")
+    killed = bool(line) or (death.status == KILLED and not any(_KILLS_ITSELF in line for line in lines))
+    certain = bool(death.oom_kills) if death.oom_kills is not None else not death.observed.ready
+    return Finding(Cause.HOST, line) if killed and certain else None
+
+
+def _number(pattern: re.Pattern[str], line: str) -> float | None:
+    found = pattern.search(line)
+    return float(found[1].rstrip(".")) if found is not None else None
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)

@@ -1,0 +1,130 @@
+"""Common cards as data, and a machine described by hand: ``8xA100-80GB``, ``4x48GB``, ``2x8x80GB``."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from engine.errors import EngineRefused
+from engine.planning.hardware import Card, Machine
+from engine.planning.variant import GIB
+
+Link = Literal["nvlink", "pcie"]
+EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory alone), 2x8x80GB (nodes x cards x memory), cpu"
+
+_SHOWN_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
+"""What cards of these sizes show; others lose about a hundredth."""
+_SHOWN_SHARE = 0.99
+_MOST = 1024
+_MEMORY = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(?:GI?B?)?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a maker's data sheet says of a card."""
+
+    names: tuple[str, ...]
+    """The first is its name here."""
+    shown_gib: float
+    capability: int
+    """CUDA's compute capability times ten; 0 for another maker's card."""
+    bandwidth: float
+    """GB/s."""
+    bf16: float
+    """Dense TFLOPS."""
+    fp8: float
+    """Dense TFLOPS; 0 where the card has none."""
+    link: Link = "pcie"
+    vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
+
+
+SPECS: tuple[Spec, ...] = TypeAdapter(tuple[Spec, ...]).validate_python(
+    tomllib.loads(files(__package__).joinpath("cards.toml").read_text(encoding="utf-8"))["card"]
+)
+
+
+def spec_of(card: Card) -> Spec | None:
+    """Return the data sheet of a card by the name that its driver gives, None for one that is not known, or a part."""
+    words = _words(card.name)
+    if "MIG" in words:
+        return None
+    fitting = [
+        (len(name), spec)
+        for spec in SPECS
+        for name in spec.names
+        if set(_words(name)) <= set(words) and abs(spec.shown_gib * GIB - card.memory_bytes) < spec.shown_gib * GIB / 10
+    ]
+    return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def parse_machine(text: str) -> Machine:
+    """Return the machine that ``text`` describes: ``[nodes x] [cards x] card``, the card by name or by its memory.
+
+    ``+512GB`` at the end says the main memory, for what may be kept there. Case and blanks do not matter.
+
+    Raises:
+        EngineRefused: it cannot be read, or names a card that is not in the table; gives examples.
+
+    """
+    said = re.sub(r"[×*]", "X", text.strip().upper())
+    said, _, memory = re.sub(r"\s*([X+])\s*", r"\1", said).partition("+")
+    counts, card = _parts(re.sub(r"[\s_]+", "-", said), text)
+    memory_bytes = int(_gigabytes(memory, text) * GIB) if memory else 0
+    if card == "CPU" and not counts:
+        return _machine((), 1, memory_bytes)
+    nodes, cards = ([1, 1, *counts])[-2:]
+    if not (1 <= nodes <= _MOST and 1 <= cards <= _MOST):
+        raise _unreadable(text, f"counts go from 1 to {_MOST}")
+    return _machine((_card(card, text),) * cards, nodes, memory_bytes)
+
+
+def _parts(said: str, text: str) -> tuple[list[int], str]:
+    """Take the counts in front apart from the card, whose own name may hold an X (``MAX-1550``)."""
+    *front, card = said.split("X")
+    while front and not _NUMBER.fullmatch(front[-1]):
+        card = f"{front.pop()}X{card}"
+    if len(front) > 2 or not all(_NUMBER.fullmatch(count) for count in front):  # noqa: PLR2004  # nodes and cards
+        raise _unreadable(text, "it has more counts than nodes and cards")
+    return [int(count) for count in front], card
+
+
+def _card(name: str, text: str) -> Card:
+    for spec in SPECS:
+        if _joined(name) in map(_joined, spec.names):
+            capability = divmod(spec.capability, 10) if spec.capability else None
+            return Card(spec.names[0], int(spec.shown_gib * GIB), capability, vendor=spec.vendor, link=spec.link)
+    nominal = _gigabytes(name, text)
+    shown = _SHOWN_GIB.get(int(nominal), nominal * _SHOWN_SHARE) if nominal == int(nominal) else nominal * _SHOWN_SHARE
+    return Card(f"{nominal:g} GB card", int(shown * GIB), None)
+
+
+def _gigabytes(said: str, text: str) -> float:
+    found = _MEMORY.fullmatch(said)
+    if found is None or not float(found[1]):
+        raise _unreadable(text, f"{said or 'nothing'} is no memory and no card that is known")
+    return float(found[1])
+
+
+def _unreadable(text: str, why: str) -> EngineRefused:
+    known = ", ".join(spec.names[0] for spec in SPECS)
+    return EngineRefused(f"{text!r} describes no machine: {why}. Write {EXAMPLES}. Known cards: {known}.")
+
+
+def _machine(cards: tuple[Card, ...], nodes: int, memory_bytes: int) -> Machine:
+    return Machine(cards, 0, memory_bytes, memory_bytes, 0, "linux", "x86_64", nodes=nodes, described=True)
+
+
+def _joined(name: str) -> str:
+    """Return a card's name without what some write and others leave out: RTX 4090, RTX4090, RTX-4090."""
+    return "".join(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    """Return the parts of a card's name, a memory written apart ("80GB HBM3") among them."""
+    return re.findall(r"[A-Z0-9]+", name.upper())

@@ -1,0 +1,173 @@
+"""Pure: a plan -> the command line and the environment of SGLang 0.5.23, flags in full."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.planning.plans import Plan
+
+HOST = "127.0.0.1"
+_QUEUED_REQUESTS = 256
+"""More than these wait in vain; the engine then says that its queue is full."""
+_KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
+"""Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
+_SECRET = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+"""Ends of names that say so: of the sources, which ``kvasir.toml`` may call anything, and of services."""
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+"""In an address, such as a database's."""
+_PROXY = "_proxy"
+"""Ends of names whose address may hold a password, for it is how the hub is reached."""
+_SHORTEST_SECRET = 6
+"""A variable with something shorter may well say something else."""
+_NO_PROXY = ("no_proxy", "NO_PROXY")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of SGLang."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    """The whole environment, not additions."""
+    config_file: Path
+    """Where ``config`` must be written, readable by this user alone, before the start."""
+    config: str = field(repr=False)
+    """Holds the key: a command line could be read by everybody on this machine."""
+    url: str
+
+    @property
+    def port(self) -> int:
+        """Return where it will listen."""
+        return int(self.url.rpartition(":")[2])
+
+
+def launch(
+    plan: Plan,
+    *,
+    python: Path,
+    model_path: str,
+    port: int,
+    config_file: Path,
+    api_key: str,
+    environment: Mapping[str, str],
+    secrets: Collection[str] = (),
+) -> Launch:
+    """Return the start of ``plan`` on ``port``, with ``environment`` (usually ``os.environ``) as the ground.
+
+    Variables whose value is one of ``secrets`` are left out.
+    """
+    argv = (
+        str(python), "-I", "-m", "sglang.launch_server",
+        "--config", str(config_file),
+        "--model-path", model_path,
+        "--served-model-name", plan.variant.name,
+        "--host", HOST,
+        "--port", str(port),
+        "--max-queued-requests", str(_QUEUED_REQUESTS),
+        "--enable-cache-report",
+        "--enable-metrics",
+        "--sleep-on-idle",
+        *plan_flags(plan),
+        # Takes bounds on thinking. Whoever has the key could send code so; the key never leaves this machine.
+        *(("--enable-custom-logit-processor",) if plan.variant.reasoning_parser else ()),
+    )  # fmt: skip
+    return Launch(
+        argv=argv,
+        environment=environment_of(plan, model_path, environment, secrets),
+        config_file=config_file,
+        config=json.dumps({"api-key": api_key}),  # JSON is YAML, which SGLang reads
+        url=f"http://{HOST}:{port}",
+    )
+
+
+def new_key() -> str:
+    """Return a key that nobody can guess, of figures and letters: SGLang takes a dash in front for a flag."""
+    return secrets.token_hex(32)
+
+
+def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without our secrets and without what tells our own interpreter where it is."""
+    return {name: value for name, value in environment.items() if not name.startswith(_KEPT_FROM_THE_ENGINE)}
+
+
+def plan_flags(plan: Plan) -> tuple[str, ...]:
+    """Return the part of SGLang's command line that the plan decides; what SGLang should decide itself is left out."""
+    layout = plan.layout
+    pairs: tuple[tuple[str, object], ...] = (
+        ("--device", plan.device),
+        ("--tp-size", layout.tp if plan.device != "cpu" else None),
+        ("--pp-size", layout.pp if layout.pp > 1 else None),
+        ("--dp-size", layout.dp if layout.dp > 1 else None),
+        ("--attn-dp-size", layout.attn_dp if layout.attn_dp > 1 else None),
+        ("--ep-size", layout.ep if layout.ep > 1 else None),
+        ("--context-length", plan.context_tokens),
+        ("--quantization", plan.weights.quantise),
+        ("--kv-cache-dtype", None if plan.kv_dtype == "auto" else plan.kv_dtype),
+        ("--mem-fraction-static", plan.memory_fraction),
+        ("--chunked-prefill-size", plan.chunk_tokens),
+        ("--cuda-graph-max-bs-decode", plan.decode_batch),
+        ("--max-total-tokens", plan.total_tokens),
+        ("--max-running-requests", plan.running_requests),
+        ("--cpu-offload-gb", math.ceil(plan.offload_gib) or None),  # whole GiB, whatever its name
+        ("--reasoning-parser", plan.variant.reasoning_parser),
+        # Qwen's own file penalises repetition, and so the words of a passage; the converted model has no such file.
+        ("--sampling-defaults", "openai" if plan.variant.small_model else None),
+    )
+    # On a CPU the scheduler that overlaps with the device has nothing to overlap with.
+    overlap = ("--disable-overlap-schedule",) if plan.device == "cpu" else ()
+    return (*(part for flag, value in pairs if value is not None for part in (flag, str(value))), *overlap)
+
+
+def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Return what a person starts by hand, a command for each node; those of several name the first's address."""
+    common = (
+        "python", "-m", "sglang.launch_server",
+        "--model-path", plan.weights.repo,
+        "--served-model-name", plan.variant.name,
+        "--host", "0.0.0.0",  # noqa: S104  # others are to reach it; the page says to add a key
+        "--port", "30000",
+        "--max-queued-requests", str(_QUEUED_REQUESTS),
+        "--enable-cache-report",
+        "--enable-metrics",
+        *plan_flags(plan),
+    )  # fmt: skip
+    nodes = plan.layout.nodes
+    if nodes == 1:
+        return (common,)
+    address = ("--dist-init-addr", "FIRST_NODE:20000", "--nnodes", str(nodes))
+    return tuple((*common, *address, "--node-rank", str(rank)) for rank in range(nodes))
+
+
+def environment_of(
+    plan: Plan, model_path: str, ground: Mapping[str, str], secrets: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the whole environment of the engine's process, on the ground of ours."""
+    kept = {name: value for name, value in without_ours(ground).items() if not _is_secret(name, value, secrets)}
+    direct = next(filter(None, map(kept.get, _NO_PROXY)), None)
+    # Its first request is to itself, with the key.
+    kept |= dict.fromkeys(_NO_PROXY, ",".join(filter(None, (direct, HOST, "localhost"))))
+    if Path(model_path).is_absolute():
+        kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if plan.device == "cuda":
+        kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
+    if plan.only_cards:
+        kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.only_cards)
+    return cpu_environment(kept, plan.threads) if plan.device == "cpu" else kept
+
+
+def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
+    if _SECRET.search(name) or (len(value) >= _SHORTEST_SECRET and value in secrets):
+        return True
+    return _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
+
+
+def cpu_environment(ground: Mapping[str, str], threads: int = 1) -> dict[str, str]:
+    """Return the environment in which SGLang runs on a CPU."""
+    own = {"OMP_NUM_THREADS": str(threads), "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
+    return {**without_ours(ground), **own}

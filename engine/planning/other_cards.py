@@ -1,0 +1,81 @@
+"""Cards of AMD and Intel, by what their makers' own tools print as JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from engine.planning.hardware import Card
+
+_DEADLINE_S = 10.0
+Run = Callable[[tuple[str, ...]], str]
+"""Runs a command; returns what it printed, "" where that cannot be."""
+
+
+def other_cards(run: Run | None = None) -> tuple[Card, ...]:
+    """Return the cards that ``amd-smi``, ``rocm-smi`` or ``xpu-smi`` tell of; none where there is no such tool."""
+    run = run or _run
+    for command, read in (
+        (("amd-smi", "static", "--asic", "--vram", "--json"), _amd_smi),
+        (("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json"), _rocm_smi),
+        (("xpu-smi", "discovery", "-j"), lambda told: _xpu_smi(told, run)),
+    ):
+        try:
+            cards = read(json.loads(run(command) or "null"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a release that prints something else: as if the tool were not there
+        if cards:
+            return cards
+    return ()
+
+
+def _amd_smi(told: Any) -> tuple[Card, ...]:  # noqa: ANN401  # a tool's JSON
+    """Read a list of cards, which newer releases put under ``gpu_data``; the size in MB is in MiB."""
+    cards = told["gpu_data"] if isinstance(told, dict) else told or []
+    return tuple(
+        Card(
+            str(card["asic"]["market_name"]),
+            int(card["vram"]["size"]["value"]) << 20,
+            None,
+            vendor="amd",
+            link="nvlink",
+        )
+        for card in cards
+    )
+
+
+def _rocm_smi(told: Any) -> tuple[Card, ...]:  # noqa: ANN401
+    """Read an object of ``card0``, ``card1``, … beside others."""
+    cards = [told[key] for key in sorted(told or {}) if key.startswith("card")]
+    return tuple(_rocm_card(card) for card in cards)
+
+
+def _rocm_card(card: dict[str, str]) -> Card:
+    name = card.get("Card Series") or card.get("Card series") or card.get("Card Model") or "AMD card"
+    total, used = int(card["VRAM Total Memory (B)"]), int(card.get("VRAM Total Used Memory (B)", 0))
+    return Card(name, total, None, free_bytes=total - used, vendor="amd", link="nvlink")
+
+
+def _xpu_smi(told: Any, run: Run) -> tuple[Card, ...]:  # noqa: ANN401
+    """Read the list of devices, then each one's own page, which has the memory."""
+    pages = [
+        json.loads(run(("xpu-smi", "discovery", "-d", str(device["device_id"]), "-j")) or "{}")
+        for device in (told or {}).get("device_list", [])
+    ]
+    return tuple(
+        Card(str(page["device_name"]), int(page["memory_physical_size_byte"]), None, vendor="intel") for page in pages
+    )
+
+
+def _run(command: tuple[str, ...]) -> str:
+    program = shutil.which(command[0])
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run((program, *command[1:]), capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout

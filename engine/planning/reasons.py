@@ -1,0 +1,169 @@
+"""Pure: why a model does not fit, in numbers, and what is often said of it that is false."""
+
+from __future__ import annotations
+
+from engine.planning.candidates import layouts, least_capability, usable
+from engine.planning.hardware import Machine
+from engine.planning.memory import (
+    CONTEXT_GIB,
+    Layout,
+    free_gib,
+    kv_bytes_per_card,
+    loading_gib,
+    reserve_gib,
+    weights_gib_per_card,
+)
+from engine.planning.plans import Nearest, Plan, Wish, least_tokens
+from engine.planning.variant import GIB, Checkpoint, Variant, weights_bytes
+
+_CLAIMED_SAVING = 75
+_SMALL_CARD_GIB = 25
+
+
+def reasons(variant: Variant, machine: Machine, wish: Wish, nearest: Nearest | None) -> tuple[str, ...]:
+    """Return the reasons against a model, one for each precision that its cards can compute with, and the next step."""
+    told = []
+    if (wish.context_tokens or 0) > variant.context_tokens:
+        told.append(f"{variant.name} takes {variant.context_tokens} tokens of context at most.")
+    able = usable(variant, machine, wish)
+    if not able:
+        told.append(_no_checkpoint(variant, machine, wish))
+    first = {checkpoint.precision: checkpoint for checkpoint in reversed(able)}
+    told += [_too_large(variant, machine, wish, checkpoint) for checkpoint in reversed(first.values())]
+    return (*told, _next_step(nearest, machine))
+
+
+def claims(variant: Variant, machine: Machine, wish: Wish, made: Plan | None) -> tuple[str, ...]:
+    """Return what is often said of this combination and is false, each with the numbers that show it."""
+    told = (
+        _whole_r1(variant, machine),
+        _quarter(variant, made.weights if made is not None else _int4(variant) if wish.precision == "int4" else None),
+        _large_on_small(variant, machine),
+    )
+    return tuple(claim for claim in told if claim is not None)
+
+
+def _whole_r1(variant: Variant, machine: Machine) -> str | None:
+    """Contradict: the 671B in sixteen or eight bits on cards that cannot hold it."""
+    if variant.family != "mla" or not machine.cards:
+        return None
+    layout = Layout(tp=len(machine.cards) * machine.nodes, nodes=machine.nodes)
+    false = [
+        (said, checkpoint)
+        for said, checkpoint in (("FP16", Checkpoint("", "bf16")), ("its native FP8", Checkpoint("", "fp8", group=128)))
+        if free_gib(variant, checkpoint, machine.card_gib, layout) <= 0
+    ]
+    if not false:
+        return None
+    count, card = layout.tp, machine.card_gib
+    usable_gib = card - CONTEXT_GIB - reserve_gib(variant, card, layout)
+    sizes = " and ".join(f"{weights_bytes(variant, one) / GIB:.1f} GiB in {said}" for said, one in false)
+    shares = " and ".join(f"{weights_bytes(variant, one) / GIB / count:.1f}" for _, one in false)
+    return (
+        f"Often said and false: that the 671B runs in {' or '.join(said for said, _ in false)} on {count} cards of "
+        f"{card:.1f} GiB. Its weights are {sizes}, which is {shares} GiB a card; {usable_gib:.1f} GiB a card are left "
+        f"for weights and context after the CUDA context and SGLang's reserve.{_no_fp8(variant, machine)}"
+    )
+
+
+def _no_fp8(variant: Variant, machine: Machine) -> str:
+    """Say that no number of such cards would help, where they cannot compute with R1's own precision."""
+    needed = least_capability(variant.checkpoints[0])
+    if machine.capability is None or machine.capability >= needed:
+        return ""
+    return (
+        f" Nor do these cards (compute capability {machine.capability / 10:.1f}) compute with its FP8 in SGLang, which "
+        f"needs {needed / 10:.1f} for experts, however many there are."
+    )
+
+
+def _quarter(variant: Variant, checkpoint: Checkpoint | None) -> str | None:
+    """Contradict: four bits are a quarter of sixteen."""
+    if checkpoint is None or checkpoint.precision != "int4":
+        return None
+    whole, small = 2 * variant.parameters / GIB, weights_bytes(variant, checkpoint) / GIB
+    saved, context_kib = 100 * (1 - small / whole), variant.kv_bytes_per_token / 1024
+    return (
+        f"Often said and false: that 4-bit saves {_CLAIMED_SAVING} %. Of {variant.name} it saves {saved:.0f} % of "
+        f"the weights ({whole:.1f} GiB become {small:.1f}): embedding and output head stay in 16 bits, and each group "
+        f"has a scale of its own. Context is not smaller: {context_kib:.0f} KiB a token as before."
+    )
+
+
+def _large_on_small(variant: Variant, machine: Machine) -> str | None:
+    """Contradict: a 32B on one card of 24 GB."""
+    if variant.family != "gqa" or len(machine.cards) * machine.nodes != 1 or machine.card_gib > _SMALL_CARD_GIB:
+        return None
+    smallest = min(variant.checkpoints, key=lambda checkpoint: weights_bytes(variant, checkpoint))
+    if smallest.precision != "int4" or free_gib(variant, smallest, machine.card_gib, Layout()) > 0:
+        return None
+    size, reserve = weights_bytes(variant, smallest) / GIB, reserve_gib(variant, machine.card_gib, Layout())
+    return (
+        f"Often said and false: that {variant.name} runs on one card of {machine.card_gib:.1f} GiB as it is. Even in "
+        f"4 bits its weights are {size:.1f} GiB; with {reserve:.1f} GiB that SGLang keeps by default and {CONTEXT_GIB} "
+        f"of CUDA context that is {size + reserve + CONTEXT_GIB:.1f} GiB, before any context."
+    )
+
+
+def _too_large(variant: Variant, machine: Machine, wish: Wish, checkpoint: Checkpoint) -> str:
+    card, layout = machine.card_gib, _widest(variant, checkpoint, machine)
+    whole, share = weights_bytes(variant, checkpoint) / GIB, weights_gib_per_card(variant, checkpoint, layout)
+    reserve = reserve_gib(variant, card, layout)
+    left = free_gib(variant, checkpoint, card, layout)
+    tokens = wish.context_tokens or least_tokens(variant)
+    each_gib = kv_bytes_per_card(variant, layout) / GIB
+    context = f"{tokens} tokens of context" + (f" for each of {wish.people} people" if wish.people > 1 else "")
+    room = f"leaves {left:.1f} GiB" if left > 0 else f"is {-left:.1f} GiB too much"
+    loading = loading_gib(variant, checkpoint, layout)
+    first = f" Loading them takes {loading:.1f} GiB a card, before SGLang makes them narrower." if loading else ""
+    return (
+        f"{variant.name} does not fit in {checkpoint.precision}: its weights are {whole:.1f} GiB, {share:.1f} GiB on "
+        f"each of {_cards(layout.tp * layout.pp)} of {card:.1f} GiB, where SGLang keeps {reserve:.1f} GiB for itself "
+        f"and CUDA {CONTEXT_GIB}; that {room}, and {context} take {tokens * wish.people * each_gib:.1f} GiB.{first}"
+    )
+
+
+def _widest(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> Layout:
+    return max(layouts(variant, checkpoint, machine), key=lambda one: (one.tp * one.pp, one.attn_dp == 1, one.tp))
+
+
+def _no_checkpoint(variant: Variant, machine: Machine, wish: Wish) -> str:
+    known = "; ".join(f"{one.precision} from {least_capability(one) / 10:.1f}" for one in variant.checkpoints)
+    asked = f" in {wish.precision}" if wish.precision else ""
+    capability = machine.capability
+    cards = f"compute capability {capability / 10:.1f}" if capability else "these cards"
+    return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known})."
+
+
+def _next_step(found: Nearest | None, machine: Machine) -> str:
+    if found is None:
+        return "No smaller R1 fits here either. Set KVASIR_ENGINE_URL to a larger machine."
+    nearest, layout = found.plan, found.plan.layout
+    return (
+        f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_cards(layout.cards)}, "
+        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_shown_by(found, machine)} "
+        f"Set KVASIR_MODEL to {nearest.variant.name}, or KVASIR_ENGINE_URL to a larger machine."
+    )
+
+
+def _shown_by(found: Nearest, machine: Machine) -> str:
+    """Say which command shows what works."""
+    plain, wish = Wish(), found.wish
+    flags = (
+        (f" --context {wish.context_tokens}", wish.context_tokens != plain.context_tokens),
+        (f" --people {wish.people}", wish.people != plain.people),
+        (f" --precision {wish.precision}", wish.precision != plain.precision),
+        (f" --for {wish.goal}", wish.goal != plain.goal),
+        (" --offload", wish.offload),
+    )
+    asked = "".join(flag for flag, is_asked in flags if is_asked)
+    where = " with the same --machine" if machine.described else ""
+    return f"`kvasir fit {found.plan.variant.name}{asked}`{where} shows how to start it."
+
+
+def _cards(count: int) -> str:
+    return "1 card" if count == 1 else f"{count} cards"
+
+
+def _int4(variant: Variant) -> Checkpoint | None:
+    return next((one for one in variant.checkpoints if one.precision == "int4"), None)

@@ -1,0 +1,87 @@
+"""Pure: how fast a plan should answer. Every figure here is an estimate.
+
+Decoding reads the active weights and the context once for each token, so its time is those bytes over the cards'
+bandwidth; reading the prompt multiplies each token with each active weight, so its time is ``2 · parameters · tokens``
+over the cards' arithmetic. The shares that are reached are fitted to published single-stream figures (2,000 tokens in,
+512 out), which the estimate meets within a quarter (``tests/engine/test_speed.py``): 32B on an H100 in fp8 237 ms and
+68 tokens/s, on an A100 in bf16 1,044 ms and 22, on an L40S in fp8 929 ms and 19; 14B on an H100 in bf16 156 ms and 85;
+8B 86 ms and 151; R1 in int4 on 8 H100 105 ms (1,000 in) and 62.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.planning.cards import Spec
+from engine.planning.memory import KvDtype, Layout, kv_bytes_per_card
+from engine.planning.variant import Checkpoint, Variant, weights_bytes
+
+PROMPT_TOKENS = 2000
+ANSWER_TOKENS = 512
+"""Thinking and answer together."""
+SOURCE = (
+    f"estimate for one person, {PROMPT_TOKENS} tokens in and {ANSWER_TOKENS} out: first token from the cards' dense "
+    "TFLOPS, each further one from their memory bandwidth, at the shares that published single-stream figures reach"
+)
+
+_BANDWIDTH_SHARE = 0.72
+_DENSE_BF16_SHARE, _DENSE_FP8_SHARE = 0.39, 0.235
+_EXPERTS_BF16_SHARE, _EXPERTS_FP8_SHARE = 0.09, 0.05
+_EXPERT_LAYER_S = 247e-6
+"""A layer of experts waits for its many small kernels and messages longer than for its bytes. Fitted on eight cards,
+and counted on fewer as well: nothing was published that is faster there."""
+_MESSAGE_S = {"nvlink": 12e-6, "pcie": 40e-6}
+"""Of the two sums over the cards that each split layer makes."""
+_HOST_GB_S = 25.0
+"""Weights that are kept in main memory come over PCIe for every token."""
+_EIGHT_BITS = frozenset({"fp8", "int8", "w4afp8", "nvfp4"})
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What one person who asks alone should see."""
+
+    first_token_s: float
+    tokens_per_s: float
+    answer_s: float
+    """To the end of ``ANSWER_TOKENS``, thinking included."""
+
+
+def speed(
+    variant: Variant,
+    checkpoint: Checkpoint,
+    layout: Layout,
+    spec: Spec,
+    kv: KvDtype = "auto",
+    offload_gib: float = 0.0,
+) -> Speed:
+    """Return the estimate for one request at a time on cards of that data sheet."""
+    first = _first_token_s(variant, checkpoint, layout, spec)
+    each = _token_s(variant, checkpoint, layout, spec, kv) + offload_gib * 1.0737 / _HOST_GB_S
+    return Speed(first, 1 / each, first + ANSWER_TOKENS * each)
+
+
+def _first_token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, spec: Spec) -> float:
+    experts = variant.active < variant.parameters
+    if checkpoint.precision in _EIGHT_BITS and spec.fp8:
+        peak, share = spec.fp8, _EXPERTS_FP8_SHARE if experts else _DENSE_FP8_SHARE
+    else:
+        peak, share = spec.bf16, _EXPERTS_BF16_SHARE if experts else _DENSE_BF16_SHARE
+    reached = peak * 1e12 * share * layout.tp  # the groups of a pipeline take turns, so they do not add up
+    return 2 * variant.active * PROMPT_TOKENS / reached + _messages_s(variant, layout, spec)
+
+
+def _token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, spec: Spec, kv: KvDtype) -> float:
+    active_bytes = weights_bytes(variant, checkpoint) * variant.active / variant.parameters
+    context_bytes = kv_bytes_per_card(variant, layout, kv) * layout.pp * (PROMPT_TOKENS + ANSWER_TOKENS / 2)
+    read_s = (active_bytes / layout.tp + context_bytes) / (spec.bandwidth * 1e9 * _BANDWIDTH_SHARE)
+    return read_s + _messages_s(variant, layout, spec)
+
+
+def _messages_s(variant: Variant, layout: Layout, spec: Spec) -> float:
+    """Return what is waited for beside bytes and arithmetic, for one pass through the layers."""
+    if variant.active < variant.parameters:
+        return variant.layers * _EXPERT_LAYER_S
+    if layout.tp == 1:
+        return 0.0
+    return variant.layers * 2 * _MESSAGE_S[spec.link]

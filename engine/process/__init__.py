@@ -1,0 +1,1 @@
+"""Start SGLang, watch it and restart it."""

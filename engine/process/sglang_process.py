@@ -1,0 +1,154 @@
+"""One run of SGLang under its warden: start, read what it logs, wait for its end, end it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from engine.oom.log_tail import LogTail
+from engine.planning.launch import HOST, Launch
+from engine.process import warden
+
+_WARDEN_SLACK_S = 10.0
+_CHUNK_BYTES = 65536
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nothing listens on now; someone may take it before it is used."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EngineProcess:
+    """A started SGLang; owns the warden, the pipe that keeps it alive, and the task that reads its log."""
+
+    def __init__(
+        self, child: asyncio.subprocess.Process, tail: LogTail, on_line: Callable[[str], None], grace_s: float
+    ) -> None:
+        """Take over a warden that was just started; use ``start``."""
+        self._child = child
+        self._tail = tail
+        self._on_line = on_line
+        self._grace_s = grace_s
+        self._group: int | None = None
+        self._reader = asyncio.create_task(self._read(), name="engine-log")
+
+    @classmethod
+    async def start(
+        cls,
+        launch: Launch,
+        *,
+        lock: Path,
+        tail: LogTail,
+        on_line: Callable[[str], None],
+        grace_s: float,
+    ) -> EngineProcess:
+        """Write the launch's configuration and start it; ``on_line`` is given each line of its log.
+
+        Raises:
+            OSError: the configuration cannot be written, or no process can be made.
+
+        """
+        _write_private(launch.config_file, launch.config)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", warden.__file__, str(lock), str(grace_s), "--", *launch.argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(launch.environment),
+            cwd=launch.config_file.parent,
+            start_new_session=True,  # a Ctrl-C in the terminal is Kvasir's to handle
+        )  # fmt: skip
+        return cls(child, tail, on_line, grace_s)
+
+    @property
+    def returncode(self) -> int | None:
+        """Return the exit status, None while it runs; 128 + the signal's number where a signal ended it."""
+        code = self._child.returncode
+        return code if code is None or code >= 0 else 128 - code
+
+    async def listens(self, port: int) -> bool:
+        """Say whether it is this process that listens there, and nobody who was quicker: he would be sent the key."""
+        return await asyncio.to_thread(_listens, self._group, port)
+
+    async def wait(self) -> int:
+        """Return the exit status once the process and all that came of it have ended."""
+        await self._child.wait()
+        await asyncio.wait([self._reader], timeout=1.0)
+        return self.returncode or 0
+
+    async def stop(self) -> None:
+        """End the process and all that came of it; returns when nothing is left, even if the caller is cancelled."""
+        ending = asyncio.create_task(self._end(), name="engine-end")
+        cancelled = False
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                cancelled = True
+        ending.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _end(self) -> None:
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        try:
+            async with asyncio.timeout(self._grace_s + _WARDEN_SLACK_S):
+                await self._child.wait()
+        except TimeoutError:
+            self._child.kill()
+            await self._child.wait()
+        if (self._child.returncode or 0) < 0:  # a warden that was killed left it; otherwise its id may be another's now
+            self._kill_group()
+        await asyncio.wait([self._reader], timeout=1.0)
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+
+    def _kill_group(self) -> None:
+        if self._group is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)
+
+    async def _read(self) -> None:
+        stdout = self._child.stdout
+        if stdout is None:
+            return
+        while chunk := await stdout.read(_CHUNK_BYTES):
+            self._hand_on(self._tail.decode(chunk))
+        self._hand_on(self._tail.flush())
+
+    def _hand_on(self, lines: list[str]) -> None:
+        for line in lines:
+            if self._group is None and line.startswith(warden.STARTED):
+                self._group = int(line.removeprefix(warden.STARTED))
+            else:
+                self._on_line(line)
+
+
+def _listens(group: int | None, port: int) -> bool:
+    """Say whether a process of a group listens on a port; of other users' processes the system tells nothing."""
+    with contextlib.suppress(psutil.Error, OSError):
+        found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.pid]
+        return any(one.laddr and one.laddr.port == port and os.getpgid(one.pid or 0) == group for one in found)
+    return False
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that this user alone can read, from its first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

