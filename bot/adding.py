@@ -14,8 +14,8 @@ from bot.errors import SettingsError
 from bot.tables import nearest
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec
-from knowledge.sources.push import tray_of
-from knowledge.sources.tray import Put, Tray, document_name
+from knowledge.sources.uploads.source import tray_of
+from knowledge.sources.uploads.upload_store import Put, Tray, document_name
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.adding import Library, synced
 from knowledge.settings import SourceSpec
-from knowledge.sources.page_list import AddedPage, pages_of
+from knowledge.sources.pages.page_list import AddedPage, pages_of
 from knowledge.sync.report import OnProgress
 
 

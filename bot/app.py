@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
     from bot.slack.settings import SlackSettings
-    from knowledge.web.cache import PageCache
-    from knowledge.web.pages import Pages
+    from knowledge.web.reading.cache import PageCache
+    from knowledge.web.reading.pages import Pages
 
 _log = structlog.get_logger("kvasir.app")
 
@@ -100,7 +100,7 @@ async def pages_of(settings: Settings) -> AsyncIterator[Pages]:
 
 def page_cache_of(settings: Settings) -> PageCache:
     """Return the pages of the web that are kept; the caller closes it."""
-    from knowledge.web.cache import PageCache  # noqa: PLC0415 - for one command
+    from knowledge.web.reading.cache import PageCache  # noqa: PLC0415 - for one command
 
     live = settings.knowledge.live
     return PageCache(settings.knowledge.web_cache, live.cache_bytes if live is not None else 0)

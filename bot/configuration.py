@@ -20,7 +20,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
 from knowledge.search.query import named, parse
 from knowledge.settings import PathWeight, SourceSpec
-from knowledge.web.settings import LiveSettings
+from knowledge.web.http.settings import LiveSettings
 
 ADDED = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""

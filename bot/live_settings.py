@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from bot.answering.policy import Policy
 from bot.errors import SettingsError
 from bot.tables import as_table, nearest, no_others
-from knowledge.web.canonical import Site
-from knowledge.web.guard import rules
-from knowledge.web.settings import PROVIDERS, LiveSettings, SearchSettings
+from knowledge.web.crawling.canonical import Site
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import PROVIDERS, LiveSettings, SearchSettings
 
 SEARXNG_URL = "KVASIR_SEARXNG_URL"
 KEY_VARIABLES = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bot.errors import SettingsError
-from knowledge.web.proxies import DIRECT, Proxies, Proxy
-from knowledge.web.settings import WebSettings
+from knowledge.web.http.proxies import DIRECT, Proxies, Proxy
+from knowledge.web.http.settings import WebSettings
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 """Read in capitals or in small letters; the small ones win, as curl has it."""

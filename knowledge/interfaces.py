@@ -17,7 +17,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.web.settings import WebSettings
+from knowledge.web.http.settings import WebSettings
 
 Vector = NDArray[np.float32]
 """One embedding, shape ``(dimensions,)``, unit length."""

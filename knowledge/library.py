@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from knowledge import terms
-from knowledge.asking import Asking, Question, Web
+from knowledge.defects import first_of, told_of
 from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
@@ -25,21 +25,21 @@ from knowledge.interfaces import (
     Watched,
 )
 from knowledge.search.documents import Documents
+from knowledge.search.federated import Asking, Question, Web
 from knowledge.search.hybrid import may_see
 from knowledge.search.query import Query, named, parse
 from knowledge.search.weights import weigh_documents
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceContents, SourceStatus, source_contents, source_status
 from knowledge.suggestions import questions
-from knowledge.sync.beside import Beside
-from knowledge.sync.conductor import Conductor
-from knowledge.sync.defects import first_of, told_of
-from knowledge.sync.indexes import Indexes
+from knowledge.sync.coordinator import Conductor
 from knowledge.sync.lock import holder, sync_lock
-from knowledge.sync.records import decode_readers, held_mark
-from knowledge.sync.repair import Drift, repair
+from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.records import decode_readers, held_mark
 from knowledge.sync.report import OnProgress, Progress, SyncReport
-from knowledge.sync.run import Passages, Run, Tools, open_run
+from knowledge.sync.running.repair import Drift, repair
+from knowledge.sync.running.run import Passages, Run, Tools, open_run
+from knowledge.sync.running.shadow_index import Beside
 from knowledge.sync.watch import Watch
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Library:
         Filters that stand in the question narrow the search further (``knowledge.search.query``). ``readers`` are all
         who will see the answer: a passage is returned only if every one of them may read it. ``sources`` are names,
         None for all. ``join`` puts what stands around a hit into ``Hit.around``. ``live`` is how the live web may be
-        asked (``knowledge.asking``), where it is on at all.
+        asked (``knowledge.search.federated``), where it is on at all.
 
         Raises:
             UnknownSource: a name is not configured, or not among ``sources``.

@@ -11,17 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowledge import chunking, terms
+from knowledge import terms
+from knowledge.chunking import chunker
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Content, Document, Embedder, Listed, SourceKey, Store
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
-from knowledge.sync.indexes import Indexes
-from knowledge.sync.records import Identity
-from knowledge.sync.run import Passages
-from knowledge.sync.state import open_manifest
+from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.manifest import open_manifest
+from knowledge.sync.manifest.records import Identity
+from knowledge.sync.running.run import Passages
 
 if TYPE_CHECKING:
     from knowledge.parsing import Parser
@@ -64,7 +65,7 @@ async def open_library(
         indexes = Indexes(manifest, new_store, embedder.dimensions)
         stack.push_async_callback(indexes.close)
         await indexes.open(
-            Identity(new_store().kind, embedder.identity, str(chunking.VERSION), str(terms.VERSION), schema=str(SCHEMA))
+            Identity(new_store().kind, embedder.identity, str(chunker.VERSION), str(terms.VERSION), schema=str(SCHEMA))
         )
         parser = Parser()
         stack.push_async_callback(parser.close)
@@ -103,7 +104,7 @@ def passages_of(parser: Parser, embedder: Embedder) -> Passages:
 
 
 def _cut(document: Document, key: SourceKey, listed: Listed, kind: str, embedder: Embedder) -> list[Chunk]:
-    chunks = chunking.chunk(
+    chunks = chunker.chunk(
         document,
         source=key.id,
         document_id=listed.document,
@@ -117,10 +118,10 @@ def _cut(document: Document, key: SourceKey, listed: Listed, kind: str, embedder
 def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
     """Return what makes a store that is not open yet."""
     if settings.weaviate_url is None:
-        from knowledge.stores.local import LocalStore  # noqa: PLC0415
+        from knowledge.stores.lancedb.store import LocalStore  # noqa: PLC0415
 
         return functools.partial(LocalStore, settings.home / "lancedb")
-    from knowledge.stores.weaviate import WeaviateStore  # noqa: PLC0415
+    from knowledge.stores.weaviate.store import WeaviateStore  # noqa: PLC0415
 
     return functools.partial(
         WeaviateStore,

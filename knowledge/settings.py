@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from knowledge.interfaces import EVERYONE
-from knowledge.web.settings import LiveSettings, WebSettings
+from knowledge.web.http.settings import LiveSettings, WebSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from knowledge.errors import NothingRead
 from knowledge.interfaces import SourceKey
 from knowledge.search.hybrid import may_see
 from knowledge.settings import SourceSpec
-from knowledge.sync.lookups import Lookups
-from knowledge.sync.records import Failure, Growth, Held, Repaired, decode_readers, held_mark
+from knowledge.sync.manifest.lookups import Lookups
+from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired, decode_readers, held_mark
 from knowledge.sync.report import Progress
 
 MAX_AGE_S = 26 * 3_600.0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from knowledge.sync.records import Heading
+from knowledge.sync.manifest.records import Heading
 
 _WORDS = """
 access add adjust allow approve ask assign attach authenticate authorize back build call change check choose clean

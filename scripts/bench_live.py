@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Live
-from knowledge.web.live import LiveWeb
+from knowledge.web.http.settings import LiveSettings, SearchSettings, WebSettings
+from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.opening import open_live
-from knowledge.web.settings import LiveSettings, SearchSettings, WebSettings
 
 NAMES = tuple(f"{letter}.example" for letter in "abcde")
 QUESTION = "How many days of annual leave does an employee have?"

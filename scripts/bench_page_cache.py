@@ -23,13 +23,13 @@ from aiohttp import web
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.interfaces import Section
-from knowledge.web.article import Article
-from knowledge.web.cache import Kept, PageCache
-from knowledge.web.fetch import Fetcher
-from knowledge.web.freshness import Answer
-from knowledge.web.guard import rules
-from knowledge.web.pages import Pages
-from knowledge.web.settings import WebSettings
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import WebSettings
+from knowledge.web.reading.article import Article
+from knowledge.web.reading.cache import Kept, PageCache
+from knowledge.web.reading.freshness import Answer
+from knowledge.web.reading.pages import Pages
 
 _OTHERS = 2_000
 _LIMIT_BYTES = 256_000_000

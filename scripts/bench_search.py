@@ -34,7 +34,7 @@ from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, Store, StoredChunk, Vector
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 from knowledge.terms import index_terms
 from scripts.eval_sets import PUBLISHED
 

@@ -30,7 +30,7 @@ _STORE_ALONE = """
 import asyncio, sys, numpy as np, psutil
 from pathlib import Path
 from knowledge.interfaces import Scope
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 async def main():
     folder = Path(sys.argv[1])
     store = LocalStore(folder)

@@ -50,8 +50,8 @@ from knowledge.library import Library
 from knowledge.opening import open_library, passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.sync.records import Identity, Taken
-from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.records import Identity, Taken
 from scripts.sync_bench import Arithmetic, memory, sync_folder, tools
 
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.untrackedCache=false")

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.weaviate import WeaviateStore
+from knowledge.stores.weaviate.store import WeaviateStore
 from scripts.bench_search import (
     DIMENSIONS,
     Given,

@@ -17,12 +17,12 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
-from knowledge.parsing.web_page import parse_html
-from knowledge.web.extract import MAIN_TEXT
-from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.guard import rules
-from knowledge.web.page import read_page
-from knowledge.web.settings import WebSettings
+from knowledge.parsing.formats.web_page import parse_html
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import WebSettings
+from knowledge.web.reading.main_text import MAIN_TEXT
+from knowledge.web.reading.page import read_page
 
 SENTENCE = "Every employee has thirty days of annual leave, which must be taken until March of the next year. "
 PAGE = (

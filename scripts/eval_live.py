@@ -30,9 +30,9 @@ from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import HybridSearch, Seen, unseen
 from knowledge.search.with_web import with_web
 from knowledge.terms import index_terms, query_terms
-from knowledge.web.live import MEASURED, PAGES
-from knowledge.web.looked import Measured, PageRead
-from knowledge.web.measuring import likeliest
+from knowledge.web.live.live_web import MEASURED, PAGES
+from knowledge.web.live.passage_selection import likeliest
+from knowledge.web.live.web_passages import Measured, PageRead
 from scripts.eval_documents import read
 from scripts.eval_retrieval import LISTED, Given, documentation, filled
 from scripts.eval_sets import embedded, folder_or_exit

@@ -33,15 +33,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 
 from bot.wheels import WheelCache
-from knowledge.blocks import CountTokens
-from knowledge.chunking import chunk
+from knowledge.chunking.blocks import CountTokens
+from knowledge.chunking.chunker import chunk
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Hit, Matrix, Scope, Store, StoredChunk, Vector
 from knowledge.parsing import Parser
 from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import Breadth, HybridSearch
-from knowledge.stores.local import LocalStore
-from knowledge.stores.weaviate import WeaviateStore
+from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.terms import index_terms
 from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
 

@@ -1,4 +1,4 @@
-"""Make ``knowledge/embedding/centres.npy``: the mean vectors of passages and questions, by language.
+"""Make ``knowledge/embedding/local_e5/centres.npy``: the mean vectors of passages and questions, by language.
 
 Passages are those of Apache APISIX's documentation in English and Chinese; questions are those of ``eval_data`` and,
 with the same weight, the sentences of ``tests/data/support_pairs.jsonl``. None of them is in the sets that ranking is

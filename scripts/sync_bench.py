@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from knowledge import chunking
+from knowledge.chunking import chunker
 from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, SourceKey, StoredChunk, Vector
 from knowledge.opening import passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from knowledge.stores.local import LocalStore
-from knowledge.sync.records import Identity
+from knowledge.stores.lancedb.store import LocalStore
+from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.records import Identity
 from knowledge.sync.report import Progress, SourceReport
-from knowledge.sync.run import Passages, Tools, sync
-from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.sync.running.run import Passages, Tools, sync
 from knowledge.terms import index_terms
 
 
@@ -52,7 +52,7 @@ async def tools(home: Path, embedder: Embedder, passages: Passages) -> AsyncIter
     manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
     store = LocalStore(home / "lancedb")
     try:
-        index = await manifest.index(Identity("lancedb", embedder.identity, str(chunking.VERSION), "1"))
+        index = await manifest.index(Identity("lancedb", embedder.identity, str(chunker.VERSION), "1"))
         await store.open(index.name, embedder.dimensions)
         yield Tools(embedder, store, manifest.at(index), passages, index_terms)
     finally:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from knowledge.thread_door import ThreadDoor
+from knowledge.thread_pool import ThreadDoor
 
 
 async def test_calls_run_side_by_side_and_give_what_they_return_or_raise() -> None:
@@ -52,7 +52,7 @@ async def test_a_call_that_is_cancelled_before_its_turn_is_not_made() -> None:
 def test_a_call_that_hangs_does_not_keep_the_process_from_its_end() -> None:
     script = """
         import asyncio, threading
-        from knowledge.thread_door import ThreadDoor
+        from knowledge.thread_pool import ThreadDoor
 
         async def main():
             door = ThreadDoor("door")

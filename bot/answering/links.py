@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bot.answering.events import Exchange
-from knowledge.web.domains import host_of, lies_under
+from knowledge.web.http.domains import host_of, lies_under
 
 _MOST: Final = 5
 """So many are read, those of the question first, then the thread's latest. Of a question all are told of."""

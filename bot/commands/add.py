@@ -21,9 +21,9 @@ from bot.settings import Settings, load
 from bot.terminal import Terminal
 from bot.terminal_lines import show_progress
 from knowledge.errors import KnowledgeError, SyncRunning
-from knowledge.sources.page_list import AddedPage, pages_of
-from knowledge.sources.push import tray_of
-from knowledge.sources.tray import Card, Put
+from knowledge.sources.pages.page_list import AddedPage, pages_of
+from knowledge.sources.uploads.source import tray_of
+from knowledge.sources.uploads.upload_store import Card, Put
 
 _SAID = {Put.ADDED: "added", Put.REPLACED: "replaced", Put.UNCHANGED: "there already, unchanged"}
 

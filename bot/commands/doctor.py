@@ -29,7 +29,7 @@ from engine.process.preflight import Checkup, port_is_free
 from engine.service import Engine
 from engine.weights.store import Weights
 from knowledge.errors import ProviderError, ProviderFailed
-from knowledge.web.guard import rules
+from knowledge.web.http.guard import rules
 from knowledge.web.searching.provider import Provider
 from knowledge.web.searching.registry import providers
 

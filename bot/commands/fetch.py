@@ -14,7 +14,7 @@ from bot.app import pages_of
 from bot.commands.output import complain, result, result_json
 from bot.settings import load
 from knowledge.errors import FetchAnswered, FetchError
-from knowledge.web.pages import Pages, WebPage
+from knowledge.web.reading.pages import Pages, WebPage
 
 _WITHIN_S = 30.0
 _TOGETHER = 8

@@ -16,7 +16,7 @@ from bot.spans import ago, span, until
 from bot.terminal_lines import engine_line
 from engine.interfaces import State, Status
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.records import Failure
+from knowledge.sync.manifest.records import Failure
 from knowledge.sync.report import Progress
 
 _NARROW = 76

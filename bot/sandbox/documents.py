@@ -12,7 +12,7 @@ from aiohttp import web
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from knowledge.parsing.markdown import Anchors
+from knowledge.parsing.formats.markdown import Anchors
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MARKDOWN = {".md", ".markdown"}

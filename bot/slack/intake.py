@@ -16,7 +16,7 @@ from bot.slack import render, words
 from bot.slack.calls import Calls
 from bot.slack.files import FileRefused, fetch
 from knowledge.errors import KnowledgeError, SyncRunning
-from knowledge.sources.tray import Put, document_name
+from knowledge.sources.uploads.upload_store import Put, document_name
 
 _log = structlog.get_logger("kvasir.intake")
 

@@ -12,7 +12,7 @@ from bot.spans import ago, span, until
 from engine.interfaces import Status as EngineStatus
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.records import Failure, Held
+from knowledge.sync.manifest.records import Failure, Held
 from knowledge.sync.report import Progress, SourceReport, SyncReport
 
 TEXT = 3_900

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.slack.render import NOTICE_MARK
-from knowledge.sources.tray import Put
+from knowledge.sources.uploads.upload_store import Put
 
 
 class Listener(Protocol):

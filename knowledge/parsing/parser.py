@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.interfaces import Content, Document
-from knowledge.parsing.formats import format_of, kind_of
+from knowledge.parsing.file_types import format_of, kind_of
 from knowledge.parsing.wire import HEADER, Reading, Task, decode_reading, decode_result, encode_task
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats import Format
+from knowledge.parsing.file_types import Format
 from knowledge.parsing.wire import Reading, Task
 
 _TEXTUAL = {
@@ -22,11 +22,11 @@ _BINARY = {
 }
 
 _READINGS = {
-    Reading.PAGE: ("knowledge.web.article", "read_visited"),
-    Reading.ARTICLE: ("knowledge.web.article", "read_article"),
-    Reading.FEED: ("knowledge.web.feed_reading", "read_feed"),
-    Reading.SITEMAP: ("knowledge.web.sitemap", "read_sitemap"),
-    Reading.NAMES: ("knowledge.web.page", "read_names"),
+    Reading.PAGE: ("knowledge.web.reading.article", "read_visited"),
+    Reading.ARTICLE: ("knowledge.web.reading.article", "read_article"),
+    Reading.FEED: ("knowledge.web.reading.feeds", "read_feed"),
+    Reading.SITEMAP: ("knowledge.web.reading.sitemap", "read_sitemap"),
+    Reading.NAMES: ("knowledge.web.reading.page", "read_names"),
 }
 
 
@@ -58,6 +58,6 @@ def parse_as(kind: Format, data: bytes, document: str, media_type: str | None) -
 
     """
     module, function = _TEXTUAL.get(kind) or _BINARY[kind]
-    parse = getattr(import_module(f"knowledge.parsing.{module}"), function)
+    parse = getattr(import_module(f"knowledge.parsing.formats.{module}"), function)
     parsed: Document = parse(data, document, media_type) if kind in _TEXTUAL else parse(data, document)
     return parsed

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.formats import Format
+from knowledge.parsing.file_types import Format
 
 HEADER: Final = struct.Struct(">II")
 """Lengths of the JSON and of the bytes that follow it."""

@@ -11,8 +11,8 @@ from knowledge.interfaces import Chunk, Current, Embedder, Hit, Scope
 from knowledge.search.hybrid import HybridSearch, Seen, may_see
 from knowledge.search.passages import readable
 from knowledge.search.weights import Weigh
-from knowledge.sync.indexes import Indexes, OpenIndex
-from knowledge.sync.records import CurrentRow, decode_readers
+from knowledge.sync.manifest.indexes import Indexes, OpenIndex
+from knowledge.sync.manifest.records import CurrentRow, decode_readers
 
 
 class Documents:

@@ -21,7 +21,7 @@ from knowledge.search.hybrid import Seen, names_in
 from knowledge.search.lexical import weighing
 from knowledge.search.passages import Room, grown, readable
 from knowledge.search.pick import pick
-from knowledge.web.looked import PageRead
+from knowledge.web.live.web_passages import PageRead
 
 LINKED: Final = (3, 2, 1)
 """Places that a page keeps that the asker pointed at: where it is the only one, one of two, one of more."""

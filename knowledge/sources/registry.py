@@ -15,8 +15,8 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from knowledge.errors import SourceMisconfigured
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
-from knowledge.sources.excluding import without
-from knowledge.web.settings import WebSettings
+from knowledge.sources.exclusion import without
+from knowledge.web.http.settings import WebSettings
 
 _Options = TypeVar("_Options")
 
@@ -37,17 +37,17 @@ class Kind:
 
 
 KINDS: Mapping[str, str] = {
-    "confluence": "knowledge.sources.confluence",
-    "drive": "knowledge.sources.drive",
-    "feed": "knowledge.sources.feed",
-    "folder": "knowledge.sources.folder",
-    "git": "knowledge.sources.git",
-    "notion": "knowledge.sources.notion",
-    "objects": "knowledge.sources.objects",
-    "pages": "knowledge.sources.pages",
-    "push": "knowledge.sources.push",
-    "sql": "knowledge.sources.sql",
-    "website": "knowledge.sources.website",
+    "confluence": "knowledge.sources.confluence.source",
+    "drive": "knowledge.sources.drive.source",
+    "feed": "knowledge.sources.feed.source",
+    "folder": "knowledge.sources.folder.source",
+    "git": "knowledge.sources.git.source",
+    "notion": "knowledge.sources.notion.source",
+    "objects": "knowledge.sources.object_store.source",
+    "pages": "knowledge.sources.pages.source",
+    "push": "knowledge.sources.uploads.source",
+    "sql": "knowledge.sources.sql.source",
+    "website": "knowledge.sources.website.source",
 }
 """Each kind's module, whose ``KIND`` is the ``Kind``: loaded when a source of it is configured."""
 

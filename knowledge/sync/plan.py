@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.interfaces import Listed
-from knowledge.sync.records import Known, both, decode_readers, encode_readers
+from knowledge.sync.manifest.records import Known, both, decode_readers, encode_readers
 
 RACY_S = 2.0
 """A file may change again within its clock's tick (2 s on FAT) without a new version."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from knowledge.sync.records import Failure
+from knowledge.sync.manifest.records import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
+from knowledge.defects import told_of
 from knowledge.errors import SourceError
 from knowledge.interfaces import Watched
-from knowledge.sync.defects import told_of
 
 _log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from knowledge.web.cache import PageCache
-from knowledge.web.dialling import Resolve
-from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import leads_to_named, rules
-from knowledge.web.live import Embedder, LiveWeb
-from knowledge.web.pages import Pages
+from knowledge.web.http.dialling import Resolve
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import leads_to_named, rules
+from knowledge.web.http.settings import LiveSettings, WebSettings
+from knowledge.web.live.live_web import Embedder, LiveWeb
+from knowledge.web.reading.cache import PageCache
+from knowledge.web.reading.pages import Pages
 from knowledge.web.searching.registry import providers
 from knowledge.web.searching.web_search import WebSearch
-from knowledge.web.settings import LiveSettings, WebSettings
 
 PAGE_BYTES: Final = 20_000_000
 """Of a page once it is unpacked: five are held side by side for each question, and 50 kB may unpack to that."""

@@ -16,8 +16,8 @@ from bot.answering.events import Passage
 from bot.answering.extract import SOURCE_CHARS, SOURCES, extract
 from bot.answering.sentences import sentences, split, unwrap
 from bot.slack.render import open_fence
-from knowledge.chunking import chunk
-from knowledge.parsing.markdown import parse_markdown
+from knowledge.chunking.chunker import chunk
+from knowledge.parsing.formats.markdown import parse_markdown
 
 LIMITS_EN = """The office is open all day. Everybody is welcome to visit us, also in the evening.
 

@@ -23,10 +23,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 from bot.answering.policy import Policy
 from knowledge.interfaces import Document, Hit, OnWeb, WebLook
-from knowledge.parsing.pdf import parse_pdf
-from knowledge.web.article import cleaned, read_article
-from knowledge.web.measuring import cut
-from knowledge.web.pages import WebPage
+from knowledge.parsing.formats.pdf import parse_pdf
+from knowledge.web.live.passage_selection import cut
+from knowledge.web.reading.article import cleaned, read_article
+from knowledge.web.reading.pages import WebPage
 
 PLACES = [
     json.loads(line)

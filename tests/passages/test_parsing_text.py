@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from knowledge.errors import DocumentEncrypted, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode, looks_binary
-from knowledge.parsing.formats import Format, format_of
-from knowledge.parsing.markdown import parse_markdown, slug
-from knowledge.parsing.tables import parse_table
-from knowledge.parsing.text import parse_text
-from knowledge.parsing.web_page import parse_html
+from knowledge.parsing.file_types import Format, format_of
+from knowledge.parsing.formats.markdown import parse_markdown, slug
+from knowledge.parsing.formats.tables import parse_table
+from knowledge.parsing.formats.text import parse_text
+from knowledge.parsing.formats.web_page import parse_html
 
 
 def paths(document: Document) -> list[tuple[str, ...]]:

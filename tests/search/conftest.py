@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 from tests.search.house import DIMENSIONS, House
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
 from knowledge.search.hybrid import Breadth, HybridSearch
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 from knowledge.terms import index_terms
 
 SYNCED = datetime(2026, 11, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
 from knowledge.interfaces import Current, Scope
 from knowledge.search.hybrid import HybridSearch, bounded, may_see
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 from tests.search.house import EVERYWHERE, SYNCED, House, ids
 
 

@@ -14,12 +14,12 @@ import pytest_asyncio
 from bot.answering.events import Exchange
 from bot.answering.followup import searchable
 from bot.wheels import WheelCache
-from knowledge.chunking import chunk
+from knowledge.chunking.chunker import chunk
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Scope, StoredChunk
 from knowledge.parsing import Parser
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 from knowledge.terms import index_terms
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from knowledge.search.hybrid import Question, Seen, unseen
 from knowledge.search.identifiers import identifiers
 from knowledge.search.with_web import DOCUMENTS, LINKED, with_web
 from knowledge.terms import index_terms, query_terms
-from knowledge.web.looked import Measured, PageRead
+from knowledge.web.live.web_passages import Measured, PageRead
 from tests.search.house import EVERYWHERE, SOURCE, SYNCED, House
 
 FETCHED = datetime(2026, 11, 20, tzinfo=UTC)

@@ -20,7 +20,7 @@ from bot.slack.files import FileRefused, fetch, may_fetch
 from knowledge.errors import StoreUnavailable, SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus
-from knowledge.sync.records import Failure
+from knowledge.sync.manifest.records import Failure
 from knowledge.sync.report import OnProgress, SourceReport, SyncReport
 from tests.slack.room import Bot, bot_in, shown, source
 from tests.slack_sandbox import Box, sandbox

@@ -17,7 +17,7 @@ from engine.interfaces import State, Status
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus
-from knowledge.sync.records import Failure, Growth, Held, Repaired
+from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired
 from knowledge.sync.report import Progress, SourceReport, SyncReport
 from tests.slack.room import Bot, Shelf, bot_in, house, shown, source
 from tests.slack_sandbox import sandbox

@@ -6,7 +6,7 @@ import json
 from html import escape
 
 from knowledge.interfaces import Content
-from knowledge.web.feed_reading import read_feed
+from knowledge.web.reading.feeds import read_feed
 from tests.sources.contract import Ability, Workbench
 from tests.sources.web_site import Reply, WebSite
 

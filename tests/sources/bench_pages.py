@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from knowledge.interfaces import Source
-from knowledge.sources.page_list import PageList, spelt
+from knowledge.sources.pages.page_list import PageList, spelt
 from tests.sources.contract import Ability, Workbench
 from tests.sources.web_site import TYPES, Reply, WebSite
 

@@ -6,8 +6,8 @@ import asyncio
 import shutil
 
 from knowledge.settings import SourceSpec
-from knowledge.sources.push import tray_of
-from knowledge.sources.tray import Tray, document_name
+from knowledge.sources.uploads.source import tray_of
+from knowledge.sources.uploads.upload_store import Tray, document_name
 from tests.sources.contract import Ability, Workbench
 
 

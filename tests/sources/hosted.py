@@ -8,7 +8,7 @@ from pathlib import Path
 from knowledge.interfaces import EVERYONE, Listed, Source, SourceContext
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import Kind, read_options
-from knowledge.web.settings import WebSettings
+from knowledge.web.http.settings import WebSettings
 from tests.sources_bench import memories
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Document, Source
-from knowledge.parsing.web_page import parse_html
-from knowledge.sources import confluence
-from knowledge.sources.confluence_rights import admitted_by_all, groups
-from knowledge.sources.confluence_storage import mentioned, page_html
+from knowledge.parsing.formats.web_page import parse_html
+from knowledge.sources.confluence import source as confluence
+from knowledge.sources.confluence.rights import admitted_by_all, groups
+from knowledge.sources.confluence.storage_format import mentioned, page_html
 from tests.sources.fake_confluence import FakeConfluence, FakePage
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing

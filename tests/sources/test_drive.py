@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, Source
-from knowledge.sources import drive
+from knowledge.sources.drive import source as drive
 from tests.sources.fake_drive import NATIVE, FakeDrive
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from knowledge.errors import ParseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source, SourceContext
-from knowledge.sources import feed as feeds
-from knowledge.web.feed_reading import read_feed
-from knowledge.web.reader import Reader
+from knowledge.sources.feed import source as feeds
+from knowledge.web.reading.feeds import read_feed
+from knowledge.web.reading.reader import Reader
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
-from knowledge.sources.git_program import failure
+from knowledge.sources.git.program import failure
 from tests.sources.bench_git import GitHttp, Repository, git
 from tests.sources.contract import listing
 from tests.sources_bench import build

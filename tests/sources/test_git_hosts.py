@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.sources.git_hosts import is_branch, remote
-from knowledge.sources.git_mirror import History
+from knowledge.sources.git.hosts import is_branch, remote
+from knowledge.sources.git.mirror import History
 from knowledge.sources.path_filter import literal_roots, path_filter
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
-from knowledge.sources import confluence
-from knowledge.web.http_patience import Pace, Reply, retry_after_s, wait_s
-from knowledge.web.proxies import Proxies, Proxy
-from knowledge.web.settings import WebSettings
+from knowledge.sources.confluence import source as confluence
+from knowledge.web.crawling.retry_policy import Pace, Reply, retry_after_s, wait_s
+from knowledge.web.http.proxies import Proxies, Proxy
+from knowledge.web.http.settings import WebSettings
 from tests.sources.fake_confluence import FakeConfluence
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
-from knowledge.parsing.web_page import parse_html
-from knowledge.sources import notion
-from knowledge.sources.notion_api import bare
-from knowledge.sources.notion_blocks import Block, page_html
+from knowledge.parsing.formats.web_page import parse_html
+from knowledge.sources.notion import source as notion
+from knowledge.sources.notion.api import bare
+from knowledge.sources.notion.blocks import Block, page_html
 from tests.sources.fake_notion import FakeNotion, rich
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing

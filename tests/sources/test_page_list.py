@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import SourceError
-from knowledge.sources.page_list import PageList
+from knowledge.sources.pages.page_list import PageList
 
 
 @pytest.mark.parametrize(

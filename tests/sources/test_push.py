@@ -12,8 +12,8 @@ import pytest
 from knowledge.errors import SourceError, UnsupportedFormat
 from knowledge.interfaces import Content, Listed
 from knowledge.settings import SourceSpec
-from knowledge.sources.push import PushSource, tray_of
-from knowledge.sources.tray import Put, Tray, document_name
+from knowledge.sources.uploads.source import PushSource, tray_of
+from knowledge.sources.uploads.upload_store import Put, Tray, document_name
 from tests.sources.contract import listing
 from tests.sources_bench import build
 

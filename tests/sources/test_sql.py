@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
-from knowledge.sources.sql_rows import Form, text_of
-from knowledge.sources.sql_statement import reading
+from knowledge.sources.sql.rows import Form, text_of
+from knowledge.sources.sql.statement import reading
 from tests import mariadb
 from tests.sources.bench_sql import PostgresBench
 from tests.sources.contract import listing, opened

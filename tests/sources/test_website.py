@@ -14,9 +14,9 @@ import pytest
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Listed, Source, SourceContext
 from knowledge.parsing import Parser
-from knowledge.sources import website as websites
-from knowledge.sources.website import WebsiteSource
-from knowledge.web.reader import Reader
+from knowledge.sources.website import source as websites
+from knowledge.sources.website.source import WebsiteSource
+from knowledge.web.reading.reader import Reader
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories

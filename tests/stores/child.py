@@ -21,10 +21,10 @@ from tests.stores.rows import DIMENSIONS, row
 
 def store_of(kind: str, *where: str) -> Store:
     if kind == "lancedb":
-        from knowledge.stores.local import LocalStore  # noqa: PLC0415 - only the one that is needed
+        from knowledge.stores.lancedb.store import LocalStore  # noqa: PLC0415 - only the one that is needed
 
         return LocalStore(Path(where[0]))
-    from knowledge.stores.weaviate import WeaviateStore  # noqa: PLC0415
+    from knowledge.stores.weaviate.store import WeaviateStore  # noqa: PLC0415
 
     return WeaviateStore(*where)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from knowledge.interfaces import Store
-from knowledge.stores.local import LocalStore
-from knowledge.stores.weaviate import WeaviateStore
+from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS
 

@@ -21,10 +21,10 @@ from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Candidate, Content, Current, Listed, Scope, SourceKey, StoredChunk, Vector
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import Placement
-from knowledge.stores.weaviate import Limits, WeaviateStore
-from knowledge.sync.records import decode_readers
+from knowledge.stores.weaviate.store import Limits, WeaviateStore
+from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.report import Progress, SourceReport
-from knowledge.sync.run import Tools, sync
+from knowledge.sync.running.run import Tools, sync
 from knowledge.terms import index_terms
 from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit

@@ -17,8 +17,8 @@ import pytest
 
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, Store
-from knowledge.stores.local import Limits, LocalStore, Upkeep
-from knowledge.stores.local_errors import sentence
+from knowledge.stores.lancedb.errors import sentence
+from knowledge.stores.lancedb.store import Limits, LocalStore, Upkeep
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 INDEX = "kvasir_0a1b2c3d"

@@ -19,8 +19,8 @@ from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import Scope
-from knowledge.stores.address import address, collection_name, index_name
-from knowledge.stores.weaviate import Limits, WeaviateStore
+from knowledge.stores.weaviate.address import address, collection_name, index_name
+from knowledge.stores.weaviate.store import Limits, WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 from tests.web.certificates import Authority
@@ -305,7 +305,7 @@ def test_collections_are_named_as_the_server_wants() -> None:
 @pytest.mark.slow
 def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
     code = (
-        "import knowledge.stores.weaviate, warnings\n"
+        "import knowledge.stores.weaviate.store, warnings\n"
         "print([f for f in warnings.filters if f[0] == 'default' and f[1] is None and f[2] is Warning])"
     )
     argv = [sys.executable, "-c", code]

@@ -13,9 +13,9 @@ from weaviate.classes.init import Auth
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Scope
 from knowledge.settings import Placement
-from knowledge.stores.address import address, collection_name, index_name, node_addresses
-from knowledge.stores.weaviate import Limits, WeaviateStore
-from knowledge.stores.weaviate_schema import Wanted, schema_properties
+from knowledge.stores.weaviate.address import address, collection_name, index_name, node_addresses
+from knowledge.stores.weaviate.schema import Wanted, schema_properties
+from knowledge.stores.weaviate.store import Limits, WeaviateStore
 from tests.services import WeaviateServer, free_ports
 from tests.stores.rows import DIMENSIONS, row, unit
 

@@ -31,10 +31,10 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
-from knowledge.sync.records import Identity
+from knowledge.sync.manifest.manifest import IndexManifest, Manifest, open_manifest, sqlite_url
+from knowledge.sync.manifest.records import Identity
 from knowledge.sync.report import Progress, SourceReport, SyncReport
-from knowledge.sync.run import Limits, Passages, Tools, sync
-from knowledge.sync.state import IndexManifest, Manifest, open_manifest, sqlite_url
+from knowledge.sync.running.run import Limits, Passages, Tools, sync
 from tests.sync.library_bench import Bench
 
 IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")

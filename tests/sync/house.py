@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge.library import Library
-from knowledge.sync.records import decode_readers
-from knowledge.sync.repair import repair
-from knowledge.sync.state import sqlite_url
+from knowledge.sync.manifest.manifest import sqlite_url
+from knowledge.sync.manifest.records import decode_readers
+from knowledge.sync.running.repair import repair
 from tests.services import WeaviateServer
 from tests.sync.victim import World, argument, opened
 

@@ -13,10 +13,10 @@ import numpy as np
 from knowledge.interfaces import Matrix
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings, PathWeight, SourceSpec
-from knowledge.stores.local import LocalStore
-from knowledge.sync.indexes import Indexes
-from knowledge.sync.records import Identity
-from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.stores.lancedb.store import LocalStore
+from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.records import Identity
 
 WORDS = 64
 

@@ -16,7 +16,7 @@ from knowledge.opening import passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from knowledge.sources.page_list import PageList, pages_of
+from knowledge.sources.pages.page_list import PageList, pages_of
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import memories
 from tests.sync.library_bench import Bench, texts

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from knowledge.errors import SourceError, StoreUnavailable, SyncRunning
-from knowledge.sync.conductor import Conductor
-from knowledge.sync.run import Limits, Tools, open_run
+from knowledge.sync.coordinator import Conductor
+from knowledge.sync.running.run import Limits, Tools, open_run
 
 
 class Opening:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from knowledge.errors import EmbedderError, SourceError, StoreError, StoreUnavailable
-from knowledge.sync.pipeline import Stages
-from knowledge.sync.repair import repair
-from knowledge.sync.run import Limits
-from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.running.pipeline import Stages
+from knowledge.sync.running.repair import repair
+from knowledge.sync.running.run import Limits
 
 DOCUMENTS = st.sampled_from([f"{letter}.md" for letter in "abcdef"])
 TEXTS = st.one_of(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import Current, Hit, Scope
 from knowledge.search.hybrid import HybridSearch
-from knowledge.sync.records import decode_readers
+from knowledge.sync.manifest.records import decode_readers
 
 ORDERS = st.permutations(["alpha one", "alpha two", "alpha three", "alpha four"])
 VERSIONS = st.lists(st.tuples(ORDERS, st.integers(1, 4)).map(lambda drawn: tuple(drawn[0][: drawn[1]])), min_size=2)

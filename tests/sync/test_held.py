@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import KnowledgeError, SourceDenied, SourceError, SourceUnavailable, StoreReadOnly
-from knowledge.sync.pipeline import Stages
+from knowledge.sync.running.pipeline import Stages
 
 
 def _fill(source: Any, count: int, prefix: str = "") -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowledge.sources.ignoring import Ignored, patterns_of
+from knowledge.sources.folder.ignore_rules import Ignored, patterns_of
 
 PATHS = (
     "a.md",

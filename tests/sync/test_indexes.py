@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import ManifestError, SourceError, StoreMisconfigured
-from knowledge.stores.local import LocalStore
+from knowledge.stores.lancedb.store import LocalStore
 from tests.sync.library_bench import Bench, Words, texts
 
 pytestmark = pytest.mark.slow

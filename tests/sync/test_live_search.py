@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from knowledge.asking import OFF
 from knowledge.errors import StoreError
 from knowledge.interfaces import Live
+from knowledge.search.federated import OFF
 from tests.sync.library_bench import Bench
 from tests.web.little_web import LittleWeb
 

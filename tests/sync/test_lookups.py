@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowledge.sync.records import text_hash
+from knowledge.sync.manifest.records import text_hash
 
 
 def _ids(rig: Any, document: str) -> dict[str, str]:

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import event
 
 from knowledge.errors import ManifestError
-from knowledge.sync.records import Identity
-from knowledge.sync.state import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.records import Identity
 
 IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")
 
@@ -133,8 +133,8 @@ async def test_what_is_forgotten_takes_its_documents_along(rig: Any, tmp_path: P
 async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys\n"
-        "from knowledge.sync.records import Identity\n"
-        "from knowledge.sync.state import open_manifest\n"
+        "from knowledge.sync.manifest.records import Identity\n"
+        "from knowledge.sync.manifest.manifest import open_manifest\n"
         "async def main():\n"
         "    manifest = await open_manifest(sys.argv[1])\n"
         "    print((await manifest.index(Identity('memory', 'e', 'c', 't'))).id)\n"

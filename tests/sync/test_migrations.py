@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from knowledge.sync import tables
-from knowledge.sync.records import decode_readers
-from knowledge.sync.state import Manifest, open_manifest, sqlite_url
+from knowledge.sync.manifest import tables
+from knowledge.sync.manifest.manifest import Manifest, open_manifest, sqlite_url
+from knowledge.sync.manifest.records import decode_readers
 
 HERE = Path(__file__).parent
 
@@ -153,6 +153,6 @@ async def _either(url: str, statement: str) -> None:
 
 
 def test_a_version_has_a_step_that_leads_to_it() -> None:
-    from knowledge.sync.migrations import _STEPS  # noqa: PLC0415
+    from knowledge.sync.manifest.migrations import _STEPS  # noqa: PLC0415
 
     assert set(_STEPS) == set(range(1, tables.SCHEMA_VERSION))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import Listed
+from knowledge.sync.manifest.records import Known
 from knowledge.sync.plan import Add, Retry, Update, plan, retry_delay_s
-from knowledge.sync.records import Known
 
 NOW = 1_800_000_000.0
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from knowledge.errors import ManifestError, SyncRunning
-from knowledge.sync.records import Identity
-from knowledge.sync.state import open_manifest
+from knowledge.sync.manifest.manifest import open_manifest
+from knowledge.sync.manifest.records import Identity
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import event
 
 from knowledge.interfaces import EVERYONE, Scope
-from knowledge.stores.local import LocalStore
-from knowledge.sync.records import Repaired
-from knowledge.sync.repair import Drift, clean, repair
+from knowledge.stores.lancedb.store import LocalStore
+from knowledge.sync.manifest.records import Repaired
+from knowledge.sync.running.repair import Drift, clean, repair
 
 
 def _one(rig: Any, text: str) -> str:

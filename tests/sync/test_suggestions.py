@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knowledge.suggestions import ASKED, TO_DO, TOPIC, question, questions
-from knowledge.sync.records import Heading
+from knowledge.sync.manifest.records import Heading
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from knowledge.errors import KnowledgeError, SourceError
 from knowledge.interfaces import EVERYONE
-from knowledge.sync.pipeline import Stages
+from knowledge.sync.running.pipeline import Stages
 
 
 async def test_a_first_sync_takes_everything_in(rig: Any, expected: Callable[..., Any]) -> None:

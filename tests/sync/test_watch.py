@@ -14,7 +14,7 @@ import pytest
 
 from knowledge.errors import SourceError
 from knowledge.interfaces import Watched
-from knowledge.sources.folder import FolderSource
+from knowledge.sources.folder.source import FolderSource
 from knowledge.sync.watch import Watch
 from tests.sources_bench import build
 

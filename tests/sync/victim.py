@@ -29,9 +29,9 @@ from knowledge.library import Library
 from knowledge.opening import _stores
 from knowledge.settings import KnowledgeSettings, Placement, SourceSpec
 from knowledge.sources import registry
-from knowledge.sync.indexes import Indexes
-from knowledge.sync.records import Identity
-from knowledge.sync.state import open_manifest
+from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.manifest import open_manifest
+from knowledge.sync.manifest.records import Identity
 
 DIMENSIONS = 8
 STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop": "drop"}

@@ -21,10 +21,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from knowledge.errors import FetchError, FetchRefused
-from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.guard import Rules, rules
-from knowledge.web.proxies import Proxies, Proxy
-from knowledge.web.settings import Limits, WebSettings
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.guard import Rules, rules
+from knowledge.web.http.proxies import Proxies, Proxy
+from knowledge.web.http.settings import Limits, WebSettings
 from tests.web.names import DnsClient, DnsServer
 from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
 from tests.web.vectors import INNER_4, INNER_6, PORTS, PUBLIC, urls

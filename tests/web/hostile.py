@@ -20,9 +20,9 @@ from pathlib import Path
 import brotli
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTimeout, FetchTooLarge
-from knowledge.web.fetch import Ask, Fetched, Fetcher
-from knowledge.web.guard import rules
-from knowledge.web.settings import Limits, WebSettings
+from knowledge.web.http.fetch import Ask, Fetched, Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import Limits, WebSettings
 from tests.web.proxying import raw_server
 
 LIMITS = Limits(total_s=0.6, idle_s=0.3, wire_bytes=2_000_000, body_bytes=4_000_000)

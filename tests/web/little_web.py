@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from knowledge.interfaces import Matrix
-from knowledge.web.live import LiveWeb
+from knowledge.web.http.settings import Limits, LiveSettings, SearchSettings, WebSettings
+from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.opening import open_live
-from knowledge.web.settings import Limits, LiveSettings, SearchSettings, WebSettings
 from tests.search.house import WordEmbedder
 from tests.web.searching.fakes import FakeSearxng, Page
 from tests.web.site import Site

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address
 
-from knowledge.web.dialling import Resolve
+from knowledge.web.http.dialling import Resolve
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

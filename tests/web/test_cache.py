@@ -19,14 +19,14 @@ from aiohttp import web
 
 from knowledge.errors import CacheFailed, FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnreadable
 from knowledge.interfaces import Section
-from knowledge.web.article import Article
-from knowledge.web.cache import Kept, PageCache
-from knowledge.web.fetch import Fetcher
-from knowledge.web.freshness import Answer
-from knowledge.web.guard import rules
-from knowledge.web.pages import Pages, WebPage
-from knowledge.web.proxies import Proxies, Proxy
-from knowledge.web.settings import Limits, WebSettings
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.proxies import Proxies, Proxy
+from knowledge.web.http.settings import Limits, WebSettings
+from knowledge.web.reading.article import Article
+from knowledge.web.reading.cache import Kept, PageCache
+from knowledge.web.reading.freshness import Answer
+from knowledge.web.reading.pages import Pages, WebPage
 from tests.web.proxying import HttpProxy, listening
 from tests.web.site import Site
 
@@ -498,7 +498,7 @@ _WRITER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, ".")
-from knowledge.web.cache import PageCache
+from knowledge.web.reading.cache import PageCache
 from tests.web.test_cache import kept
 
 async def main():

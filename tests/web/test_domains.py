@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import FetchRefused
-from knowledge.web.domains import host_of, in_both, lies_under
-from knowledge.web.guard import judge_url, rules
+from knowledge.web.http.domains import host_of, in_both, lies_under
+from knowledge.web.http.guard import judge_url, rules
 
 NAMES = ["a.example", "b.a.example", "c.b.a.example", "xa.example", "example", "other.test"]
 

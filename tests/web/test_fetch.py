@@ -16,10 +16,10 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchUnlisted
-from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.guard import judge_address, judge_url, rules
-from knowledge.web.proxies import Proxies, Proxy
-from knowledge.web.settings import Limits, WebSettings
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.guard import judge_address, judge_url, rules
+from knowledge.web.http.proxies import Proxies, Proxy
+from knowledge.web.http.settings import Limits, WebSettings
 from tests.web.certificates import Authority
 from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.web.freshness import Answer, conditions, confirmed, is_fresh, may_be_kept, may_stand_in
+from knowledge.web.reading.freshness import Answer, conditions, confirmed, is_fresh, may_be_kept, may_stand_in
 
 ASKED = {"user-agent": "Kvasir", "accept": "text/html"}
 NOW = 1_800_000_000.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from knowledge.errors import FetchRefused
-from knowledge.web.guard import Rules, judge_address, judge_url, rules
+from knowledge.web.http.guard import Rules, judge_address, judge_url, rules
 from tests.web.vectors import INNER_4, INNER_6, embedded
 
 PUBLIC_ADDRESSES = (

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from knowledge import errors
 from knowledge.errors import FetchFailed, FetchTooLarge, FetchUnlisted
-from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.guard import rules
-from knowledge.web.settings import Limits, WebSettings
-from knowledge.web.unpacking import Unpacker
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import Limits, WebSettings
+from knowledge.web.http.unpacking import Unpacker
 from tests.web.hostile import HOSTILE, LIMITS, OK, drip, fetched, pour, says, scheme_of
 from tests.web.proxying import raw_server
 

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from knowledge.interfaces import Live
-from knowledge.web.guard import Rules, leads_to_named, rules
-from knowledge.web.live import LiveWeb
+from knowledge.web.http.guard import Rules, leads_to_named, rules
+from knowledge.web.http.proxies import Proxies, Proxy
+from knowledge.web.http.settings import Limits, LiveSettings, SearchSettings, WebSettings
+from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.opening import open_live
-from knowledge.web.proxies import Proxies, Proxy
 from knowledge.web.searching.registry import providers
 from knowledge.web.searching.web_search import WebSearch
-from knowledge.web.settings import Limits, LiveSettings, SearchSettings, WebSettings
 from tests.web.little_web import LittleEmbedder, LittleWeb
 from tests.web.proxying import HttpProxy, listening
 from tests.web.searching.contract import KINDS, Bench

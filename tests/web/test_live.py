@@ -12,7 +12,8 @@ from aiohttp import web
 
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Live
-from knowledge.web.live import (
+from knowledge.web.http.settings import SearchSettings
+from knowledge.web.live.live_web import (
     ENOUGH,
     GRACE_S,
     MEASURED,
@@ -24,7 +25,6 @@ from knowledge.web.live import (
     TOO_LATE,
     TOO_MANY,
 )
-from knowledge.web.settings import SearchSettings
 from tests.web.little_web import LittleEmbedder, LittleWeb
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -23,14 +23,14 @@ from knowledge.errors import (
     FetchUnlisted,
     FetchUnreadable,
 )
-from knowledge.web import host, permission
-from knowledge.web.cache import PageCache
-from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import rules
+from knowledge.web.crawling import host, permission
+from knowledge.web.crawling.robots import Robots
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import LiveSettings, WebSettings
 from knowledge.web.opening import PAGE_BYTES, open_pages
-from knowledge.web.pages import Pages
-from knowledge.web.robots import Robots
-from knowledge.web.settings import LiveSettings, WebSettings
+from knowledge.web.reading.cache import PageCache
+from knowledge.web.reading.pages import Pages
 from tests.passages.makers import pdf, word
 from tests.web.site import ARTICLE, Site
 

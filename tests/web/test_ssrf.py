@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import FetchRefused
-from knowledge.web.guard import Rules, judge_url
+from knowledge.web.http.guard import Rules, judge_url
 from tests.web.attack import ALLOWED, SITE, WAYS, attack
 from tests.web.vectors import DEAF, INNER_4, INNER_6, PORTS, PUBLIC, urls
 

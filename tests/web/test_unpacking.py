@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import FetchFailed
-from knowledge.web.unpacking import Unpacker
+from knowledge.web.http.unpacking import Unpacker
 
 
 def unpacked(encoding: str, body: bytes, cuts: list[int]) -> bytes:

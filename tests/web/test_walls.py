@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.web.article import read_article, read_visited
-from knowledge.web.page import LOGIN
-from knowledge.web.walls import wall
+from knowledge.web.reading.article import read_article, read_visited
+from knowledge.web.reading.blocked_pages import wall
+from knowledge.web.reading.page import LOGIN
 from tests.web.walled import TEXTS, WALLS
 
 URL = "https://docs.example/a"

@@ -17,9 +17,9 @@ from knowledge.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from knowledge.web.fetch import Ask, Fetched, Fetcher
-from knowledge.web.http_patience import retry_after_s
-from knowledge.web.settings import Limits
+from knowledge.web.crawling.retry_policy import retry_after_s
+from knowledge.web.http.fetch import Ask, Fetched, Fetcher
+from knowledge.web.http.settings import Limits
 
 LIMITS: Final = Limits(total_s=20.0, idle_s=10.0, wire_bytes=2_000_000, body_bytes=2_000_000, redirects=0)
 """Of one call; an answer of twenty results has some 50 kB. No API redirects, so a key goes nowhere else."""

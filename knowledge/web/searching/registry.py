@@ -8,8 +8,9 @@ from typing import Final
 from yarl import URL
 
 from knowledge.errors import FetchRefused
-from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import Rules, judge_url, rules
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import Rules, judge_url, rules
+from knowledge.web.http.settings import SearchSettings, WebSettings
 from knowledge.web.searching.brave import Brave
 from knowledge.web.searching.exa import Exa
 from knowledge.web.searching.provider import Provider
@@ -17,7 +18,6 @@ from knowledge.web.searching.searxng import Searxng
 from knowledge.web.searching.serper import Serper
 from knowledge.web.searching.sitemap import Sitemaps
 from knowledge.web.searching.tavily import Tavily
-from knowledge.web.settings import SearchSettings, WebSettings
 
 KEYED: Final[Mapping[str, Callable[[str, Fetcher], Provider]]] = {
     "brave": Brave, "tavily": Tavily, "exa": Exa, "serper": Serper,

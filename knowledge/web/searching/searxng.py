@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from knowledge.errors import ProviderFailed
-from knowledge.web.fetch import Fetcher
+from knowledge.web.http.fetch import Fetcher
 from knowledge.web.searching.api import Api, Service
 from knowledge.web.searching.provider import Found
 from knowledge.web.searching.results import Fields, member, narrowed, results

@@ -10,18 +10,18 @@ from itertools import islice
 from typing import Final
 
 from knowledge.errors import FetchError, ParseError, ProviderFailed
-from knowledge.web.canonical import Site
-from knowledge.web.domains import host_of, lies_under
-from knowledge.web.fetch import Ask, Fetcher
-from knowledge.web.host import Host, Pace
-from knowledge.web.page import HTML, moment
-from knowledge.web.reader import Reader
-from knowledge.web.robots import Robots
+from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.host import Host, Pace
+from knowledge.web.crawling.robots import Robots
+from knowledge.web.http.domains import host_of, lies_under
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.settings import Limits
+from knowledge.web.reading.page import HTML, moment
+from knowledge.web.reading.reader import Reader
+from knowledge.web.reading.sitemap import LIMIT_BYTES, TYPES
+from knowledge.web.reading.sitemap_walk import SitemapWalk
 from knowledge.web.searching.provider import Found
 from knowledge.web.searching.site_index import SiteIndex
-from knowledge.web.settings import Limits
-from knowledge.web.sitemap import LIMIT_BYTES, TYPES
-from knowledge.web.sitemap_walk import SitemapWalk
 
 _log = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import rules
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.settings import WebSettings
 from knowledge.web.searching.brave import Brave
 from knowledge.web.searching.exa import Exa
 from knowledge.web.searching.provider import Provider
 from knowledge.web.searching.searxng import Searxng
 from knowledge.web.searching.serper import Serper
 from knowledge.web.searching.tavily import Tavily
-from knowledge.web.settings import WebSettings
 from tests.web.searching.fakes import KEY, Fake, FakeBrave, FakeExa, FakeSearxng, FakeSerper, FakeTavily
 
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import FetchRefused
-from knowledge.web.canonical import same_page
-from knowledge.web.guard import Rules, judge_address, judge_url
+from knowledge.web.crawling.canonical import same_page
+from knowledge.web.http.guard import Rules, judge_address, judge_url
+from knowledge.web.http.settings import PROVIDERS, SearchSettings, WebSettings
 from knowledge.web.searching.breaker import FAILURES, FIRST_REST_S, LONGEST_PATIENCE_S, LONGEST_REST_S, Breaker
 from knowledge.web.searching.dates import published
 from knowledge.web.searching.registry import only, providers
 from knowledge.web.searching.results import language, narrowed
-from knowledge.web.settings import PROVIDERS, SearchSettings, WebSettings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ALL = SearchSettings(

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import pytest
 
 from knowledge.errors import ProviderFailed
-from knowledge.web.fetch import Fetcher
-from knowledge.web.guard import rules
-from knowledge.web.proxies import Proxies, Proxy
+from knowledge.web.http.fetch import Fetcher
+from knowledge.web.http.guard import rules
+from knowledge.web.http.proxies import Proxies, Proxy
+from knowledge.web.http.settings import WebSettings
 from knowledge.web.searching import sitemap
 from knowledge.web.searching.site_index import SiteIndex, parts, title
 from knowledge.web.searching.sitemap import KEPT_FAILURES_S, KEPT_S, Sitemaps
-from knowledge.web.settings import WebSettings
 from tests.sources.web_site import Reply, WebSite
 from tests.web.proxying import SocksProxy, listening
 

@@ -1,0 +1,1 @@
+"""Cut documents into passages that follow the headings."""

@@ -1,0 +1,194 @@
+"""Text to blocks, and blocks that are too long to pieces: pure, and linear in the text's length."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from knowledge.chunking.lines import lines
+
+CountTokens = Callable[[str], int]
+Unit = tuple[str, int]
+"""Text that stays together, and its tokens."""
+
+
+class Kind(Enum):
+    """How a block may be split."""
+
+    PROSE = auto()
+    CODE = auto()
+    TABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph, list, code block or table, whole or a piece of one."""
+
+    kind: Kind
+    text: str = field(repr=False)
+    tokens: int
+
+
+_LONG_CHARACTERS = 16_384
+"""A longer text is split without counting its tokens first: it has more than any chunk's, and counting it takes
+memory in proportion."""
+_WINDOW_CHARACTERS = 256
+_MIN_RUN = 0.5
+"""Of the target: a run of units may end between this much and all of it."""
+_FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
+_TABLE_RULE = re.compile(r"[\s:|]*-[\s:|-]*")
+
+# Each pattern ends a unit and stays with it, so that nothing between units is lost.
+_LINE_END = re.compile(r"\n+")
+_SENTENCE_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’)\]]*+\s+|[。！？；…]+[”’」』）】]*\s*""")
+_CLAUSE_END = re.compile(r"[,;:，、：；]+\s*")
+_WORD_END = re.compile(r"\s+")
+_UNIT_ENDS = (_LINE_END, _SENTENCE_END, _CLAUSE_END, _WORD_END)
+
+
+def blocks_of(text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
+    """Yield a section's text in blocks: whole up to ``limit`` tokens, else in pieces of at most ``target``.
+
+    Code and tables are kept whole where they fit; where not, each piece of code keeps the fence and each piece of a
+    table the header row. Prose is split at lines, then sentences, clauses, words, and at last anywhere.
+    """
+    for kind, block in _raw_blocks(text):
+        for piece in _pieces(kind, block, limit, target, count_tokens):
+            if piece.text:
+                yield piece
+
+
+def _raw_blocks(text: str) -> Iterator[tuple[Kind, str]]:
+    held: list[str] = []
+    fence = ""
+    for line in lines(text):
+        mark = _FENCE.match(line)
+        if fence:
+            held.append(line)
+            if mark and mark.group(1).startswith(fence) and not line.strip(" `~"):
+                yield Kind.CODE, "\n".join(held)
+                held, fence = [], ""
+        elif mark or not line.strip():
+            yield from _prose_or_table(held)
+            held, fence = ([line], mark.group(1)) if mark else ([], "")
+        else:
+            held.append(line)
+    if fence:
+        yield Kind.CODE, "\n".join(held)
+    else:
+        yield from _prose_or_table(held)
+
+
+def _prose_or_table(lines: Sequence[str]) -> Iterator[tuple[Kind, str]]:
+    if not lines:
+        return
+    is_table = len(lines) > 1 and lines[0].lstrip().startswith("|") and _TABLE_RULE.fullmatch(lines[1])
+    yield (Kind.TABLE if is_table else Kind.PROSE), "\n".join(lines)
+
+
+def _pieces(kind: Kind, text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
+    tokens = count_tokens(text) if len(text) <= _LONG_CHARACTERS else limit + 1
+    if tokens <= limit:
+        yield Block(kind, text, tokens)
+        return
+    head, body, tail = _frame(kind, text)
+    frame_tokens = count_tokens(f"{head}\n{tail}")
+    if 2 * frame_tokens > target:
+        head, body, tail, frame_tokens = "", text, "", 0
+    for piece, piece_tokens in split(body, target - frame_tokens, count_tokens):
+        framed = "\n".join(part for part in (head, piece, tail) if part)
+        yield Block(kind, framed, piece_tokens + frame_tokens)
+
+
+def _frame(kind: Kind, text: str) -> tuple[str, str, str]:
+    """Return what every piece of a block repeats before and after its own part, and that part of the whole."""
+    lines = text.split("\n")
+    if kind is Kind.TABLE:
+        return "\n".join(lines[:2]), "\n".join(lines[2:]), ""
+    if kind is Kind.CODE:
+        mark = _FENCE.match(lines[0])
+        closing = mark.group(1) if mark else ""
+        closed = len(lines) > 1 and lines[-1].strip() == closing
+        return lines[0], "\n".join(lines[1:-1] if closed else lines[1:]), closing
+    return "", text, ""
+
+
+def split(text: str, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
+    """Yield pieces of at most ``limit`` tokens with their token counts; no character but blanks is lost."""
+    for run in runs_of(_units(text, 0, limit, count_tokens), limit):
+        yield _stripped([unit for unit, _ in run]), sum(tokens for _, tokens in run)
+
+
+def runs_of(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
+    """Yield the units in runs (``_break_after``); however many there are, only those weighed for a break are held."""
+    ahead: list[Unit] = []
+    tokens = 0
+    for unit in units:
+        ahead.append(unit)
+        tokens += unit[1]
+        while tokens > target and len(ahead) > 1:
+            end = _break_after(ahead, target)
+            yield ahead[:end]
+            ahead = ahead[end:]
+            tokens = sum(tokens for _, tokens in ahead)
+    while ahead:
+        end = _break_after(ahead, target)
+        yield ahead[:end]
+        ahead = ahead[end:]
+
+
+def _break_after(units: Sequence[Unit], target: int) -> int:
+    """Return where the first run of units ends.
+
+    If the rest fits it is the end. Else, among the places where the run would have between half and all of the
+    target, it is the one before the unit with the smallest hash: a choice that depends on the text nearby alone,
+    so that after a change the breaks soon fall where they fell before. A single unit may be over the target.
+    """
+    total = 0
+    places: list[int] = []
+    for place in range(len(units)):
+        total += units[place][1]
+        if total > target:
+            break
+        if total >= target * _MIN_RUN and place + 1 < len(units):
+            places.append(place + 1)
+    else:
+        return len(units)
+    if not places:
+        return max(place, 1)
+    return min(places, key=lambda end: zlib.crc32(units[end][0].encode("utf-8", "surrogatepass")))
+
+
+def _stripped(parts: Sequence[str]) -> str:
+    # Blanks at the start of a line of code mean something.
+    return "".join(parts).strip("\n").rstrip()
+
+
+def _units(text: str, level: int, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
+    """Yield the parts of a text at the coarsest level at which each fits the limit."""
+    for unit in _cut(text, level):
+        if not unit.strip():
+            yield unit, 0
+            continue
+        tokens = count_tokens(unit) if len(unit) <= _LONG_CHARACTERS else limit + 1
+        if tokens <= limit or len(unit) == 1:
+            yield unit, tokens
+        else:
+            yield from _units(unit, level + 1, limit, count_tokens)
+
+
+def _cut(text: str, level: int) -> Iterator[str]:
+    if level >= len(_UNIT_ENDS):
+        # Windows that shrink from level to level, until even the oddest characters fit.
+        window = max(1, _WINDOW_CHARACTERS >> (level - len(_UNIT_ENDS)))
+        yield from (text[start : start + window] for start in range(0, len(text), window))
+        return
+    start = 0
+    for match in _UNIT_ENDS[level].finditer(text):
+        yield text[start : match.end()]
+        start = match.end()
+    if start < len(text):
+        yield text[start:]

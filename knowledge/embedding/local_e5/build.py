@@ -1,0 +1,34 @@
+"""Build the embedder's files from the packed weights: ``python -m knowledge.embedding.local_e5.build WEIGHTS FOLDER``.
+
+A process of its own, so that onnx and the encoder as floats (some 500 MB together) never count to the bot.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from knowledge.embedding.local_e5.files import ENCODER, POSITIONS, VOCABULARY, WORDS
+from knowledge.embedding.local_e5.graph import write_int8_encoder
+from knowledge.embedding.local_e5.vocabulary import sentencepiece_model
+from knowledge.embedding.local_e5.weights import Weights
+
+
+def build(source: Path, folder: Path) -> None:
+    """Write the four files of the artefact into ``folder``."""
+    weights = Weights(source)
+    hidden = weights.shape.hidden
+    (folder / VOCABULARY).write_bytes(sentencepiece_model(weights.pieces, weights.shape))
+    np.save(folder / WORDS, weights.blocks("emb.word", hidden))
+    # Every token is of type 0, so the type's row is added to the positions once and for all.
+    positions = weights.floats("emb.pos").reshape(-1, hidden) + weights.floats("emb.type")[:hidden]
+    np.save(folder / POSITIONS, positions.astype(np.float32))
+    write_int8_encoder(weights, folder / ENCODER)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)
+    build(Path(sys.argv[1]), Path(sys.argv[2]))

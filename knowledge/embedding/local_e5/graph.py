@@ -1,0 +1,188 @@
+"""The encoder as an ONNX graph: BERT with twelve layers, from embedded tokens to hidden states, in int8.
+
+The word embeddings are not part of it: they are looked up in the 4-bit table (``model.py``), which spares the 384 MB
+that they would take as floats. onnx is imported here alone, and only the process that builds the artefact comes here.
+
+What goes into a matrix product is quantised by a fixed scale, so a text's vector does not depend on what is embedded
+beside it. A few channels are a hundred times as large as the others, at the text's first or last token above all: each
+channel is first divided by a power of its largest value, and the matrix multiplied by it (SmoothQuant, Xiao et al.
+2023). The largest values are in ``ranges.npy``, which ``scripts/make_ranges.py`` made.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper, save
+
+from knowledge.embedding.local_e5.weights import Floats, Shape, Weights
+
+Ranges = Mapping[str, Floats]
+"""The least and the largest value of each channel that goes into a product, shape ``(2, channels)``, by its name."""
+
+SMOOTHING: Final = 0.75
+"""How much of a channel's size the matrix takes over: 0.65 and 0.85 give vectors farther from those of floats."""
+
+_CONTRIB = "com.microsoft"
+_EPSILON = 1e-12
+_OPSET, _IR_VERSION = 18, 9
+_LARGEST_WEIGHT = 63
+_LEAST = 1e-4
+_CONTEXT = "ao"
+"""The product of what attention gives."""
+_RANGES = Path(__file__).parent / "ranges.npy"
+
+
+def write_int8_encoder(weights: Weights, path: Path) -> None:
+    """Write the encoder: input ``emb`` (batch, tokens, hidden) and ``lengths`` (batch), output ``hidden``.
+
+    Weights are integers of 7 bits for each output channel. The eighth bit would saturate on processors without VNNI, so
+    that they would give other vectors; on question sets its loss cannot be told from noise.
+    """
+    save(_Int8(weights, read_ranges(weights.shape)).model(), path)
+
+
+def products(shape: Shape) -> list[tuple[str, int]]:
+    """Return the name and the input channels of each matrix product, in the order of ``ranges.npy``."""
+    parts = (("qkv", shape.hidden), ("ao", shape.hidden), ("fi", shape.hidden), ("fo", shape.feed_forward))
+    return [(f"l{layer}.{part}", channels) for layer in range(shape.layers) for part, channels in parts]
+
+
+def read_ranges(shape: Shape) -> Ranges:
+    """Return what was seen to go into each product."""
+    ends = np.cumsum([channels for _, channels in products(shape)])
+    pieces = np.split(np.load(_RANGES).astype(np.float32), ends[:-1], axis=1)
+    return {name: piece for (name, _), piece in zip(products(shape), pieces, strict=True)}
+
+
+class Encoder(ABC):
+    """Collects nodes and initialisers; each method returns the name of its output."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self._nodes: list[Any] = []
+        self._tensors: list[Any] = []
+
+    def node(self, kind: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> str:  # noqa: ANN401 - onnx takes any
+        """Add a node and return its first output."""
+        self._nodes.append(helper.make_node(kind, inputs, outputs, domain=domain, **attributes))
+        return outputs[0]
+
+    def tensor(self, name: str, values: NDArray[Any]) -> str:
+        """Add a constant."""
+        self._tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    @abstractmethod
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
+        """Multiply a state by a matrix, shape ``(input channels, output channels)``, and add the bias."""
+
+    def vector(self, name: str) -> str:
+        """Add a vector of the weights."""
+        return self.tensor(name, self._weights.floats(name))
+
+    def normalised_embeddings(self) -> str:
+        """Bring the embedded tokens to what the first layer takes."""
+        return self._normalised("emb.ln", "emb")
+
+    def layer(self, prefix: str, state: str) -> str:
+        """Add one layer: attention, then the two products of the feed-forward part."""
+        attended = self._attention(prefix, state)
+        state = self._residual(f"{prefix}aln", attended, state)
+        inner = self._product(f"{prefix}fi", state, self._weights.shape.hidden)
+        inner = self.node("Gelu", [inner], [f"{prefix}gelu"], _CONTRIB)
+        outer = self._product(f"{prefix}fo", inner, self._weights.shape.feed_forward)
+        return self._residual(f"{prefix}oln", outer, state)
+
+    def joined(self, prefix: str) -> tuple[Floats, Floats]:
+        """Return the matrix and the bias that make queries, keys and values at once."""
+        hidden = self._weights.shape.hidden
+        matrix = np.concatenate([self._weights.matrix(f"{prefix}{part}.w", hidden) for part in "qkv"]).T
+        return matrix, np.concatenate([self._weights.floats(f"{prefix}{part}.b") for part in "qkv"])
+
+    def _attention(self, prefix: str, state: str) -> str:
+        product = self.multiply(f"{prefix}qkv", state, *self.joined(prefix))
+        parts = [f"{prefix}{part}" for part in "qkv"]
+        self.node("Split", [product], parts, axis=-1, num_outputs=3)
+        heads = self._weights.shape.heads
+        inputs = [*parts, "", "lengths"]
+        context = self.node("MultiHeadAttention", inputs, [f"{prefix}context"], _CONTRIB, num_heads=heads)
+        return self._product(f"{prefix}ao", context, self._weights.shape.hidden)
+
+    def _product(self, name: str, state: str, columns: int) -> str:
+        matrix = self._weights.matrix(f"{name}.w", columns).T
+        return self.multiply(name, state, matrix, self._weights.floats(f"{name}.b"))
+
+    def _residual(self, norm: str, state: str, skip: str) -> str:
+        return self._normalised(norm, self.node("Add", [state, skip], [f"{norm}.sum"]))
+
+    def _normalised(self, name: str, state: str) -> str:
+        inputs = [state, self.vector(f"{name}.w"), self.vector(f"{name}.b")]
+        return self.node("LayerNormalization", inputs, [name], axis=-1, epsilon=_EPSILON)
+
+    def model(self) -> Any:  # noqa: ANN401 - onnx has no usable types
+        """Return the whole graph."""
+        state = self.normalised_embeddings()
+        for layer in range(self._weights.shape.layers):
+            state = self.layer(f"l{layer}.", state)
+        self.node("Identity", [state], ["hidden"])
+        shape: list[str | int | None] = ["batch", "tokens", self._weights.shape.hidden]
+        graph = helper.make_graph(
+            self._nodes,
+            "multilingual-e5-small",
+            [
+                helper.make_tensor_value_info("emb", TensorProto.FLOAT, shape),
+                helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
+            ],
+            [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, shape)],
+            self._tensors,
+        )
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)]
+        model = helper.make_model(graph, opset_imports=opsets)
+        model.ir_version = _IR_VERSION
+        return model
+
+
+class _Int8(Encoder):
+    def __init__(self, weights: Weights, ranges: Ranges) -> None:
+        super().__init__(weights)
+        self._ranges = ranges
+
+    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
+        least, largest = self._ranges[name]
+        factors = self._factors(name, matrix)
+        if not name.endswith(_CONTEXT):
+            state = self.node("Mul", [state, self.tensor(f"{name}.smooth", 1 / factors)], [f"{name}.smoothed"])
+        step, zero = self._steps(name, least / factors, largest / factors)
+        integers = self.node("QuantizeLinear", [state, step, zero], [f"{name}.integers"])
+        matrix = matrix * factors[:, None]
+        steps = np.abs(matrix).max(axis=0) / _LARGEST_WEIGHT
+        whole = self.tensor(f"{name}.w", np.rint(matrix / steps).astype(np.int8))
+        inputs = [integers, whole, step, self.tensor(f"{name}.steps", steps), zero, "", self.tensor(f"{name}.b", bias)]
+        return self.node("MatMulIntegerToFloat", inputs, [f"{name}.product"], _CONTRIB)
+
+    def joined(self, prefix: str) -> tuple[Floats, Floats]:
+        """Let the values come smoothed: attention adds up each of their channels by itself."""
+        matrix, bias = super().joined(prefix)
+        name, hidden = f"{prefix}{_CONTEXT}", self._weights.shape.hidden
+        factors = np.ones_like(bias)
+        factors[-hidden:] = self._factors(name, self._weights.matrix(f"{name}.w", hidden).T)
+        return matrix / factors, bias / factors
+
+    def _factors(self, name: str, matrix: Floats) -> Floats:
+        """Return what each channel is divided by."""
+        size = np.maximum(np.abs(self._ranges[name]).max(axis=0), _LEAST)
+        factors: Floats = size**SMOOTHING / np.maximum(np.abs(matrix).max(axis=1), _LEAST) ** (1 - SMOOTHING)
+        return factors
+
+    def _steps(self, name: str, least: Floats, largest: Floats) -> tuple[str, str]:
+        """Return the scale and the zero of an unsigned byte that holds every value seen."""
+        low, high = min(0.0, float(least.min())), float(largest.max())
+        step = np.float32((high - low) / 255)
+        zero = np.uint8(round(-low / float(step)))
+        return self.tensor(f"{name}.step", np.array(step)), self.tensor(f"{name}.zero", np.array(zero))

@@ -1,0 +1,45 @@
+"""Text to the model's tokens."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+import numpy as np
+from sentencepiece import SentencePieceProcessor
+
+from knowledge.embedding.local_e5.queue import Tokens
+
+MAX_TOKENS: Final = 512
+"""What the model can take, its two special tokens and the prefix included; longer texts are cut."""
+
+_MAX_CHARACTERS = 32_768
+"""More than 512 tokens can span, so that a huge text is not tokenised only to be cut."""
+
+_BOS, _EOS = 0, 2
+
+# What sentencepiece's own ``nmt_nfkc`` rules drop and turn into spaces before NFKC; surrogates cannot be encoded.
+_DROPPED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]")
+_SPACES = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd\ud800-\udfff]")
+
+
+def normalise(text: str) -> str:
+    """Bring text into the form that the vocabulary was made for (NFKC, no control characters)."""
+    return unicodedata.normalize("NFKC", _SPACES.sub(" ", _DROPPED.sub("", text)))
+
+
+class Tokeniser:
+    """The vocabulary, as ``vocabulary.sentencepiece_model`` writes it; may be used from any thread."""
+
+    def __init__(self, vocabulary: bytes) -> None:
+        self._vocabulary = SentencePieceProcessor(model_proto=vocabulary)
+
+    def count(self, text: str) -> int:
+        """Count the vocabulary's tokens, without special tokens and prefix."""
+        return len(self._vocabulary.encode(normalise(text)))
+
+    def tokens(self, prefix: str, text: str) -> Tokens:
+        """Return the tokens that are embedded, cut to ``MAX_TOKENS``."""
+        pieces: list[int] = self._vocabulary.encode(normalise(prefix + text[:_MAX_CHARACTERS]))
+        return np.array([_BOS, *pieces[: MAX_TOKENS - 2], _EOS], np.int32)

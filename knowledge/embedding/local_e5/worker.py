@@ -1,0 +1,98 @@
+"""The embedder's one thread: everything that computes goes through it, batch by batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from knowledge.embedding.local_e5.queue import Item, Queue, Request, Tokens
+from knowledge.errors import EmbedderError
+from knowledge.interfaces import Matrix
+
+Encode = Callable[[Sequence[Tokens]], Matrix]
+
+
+class Worker:
+    """Serves requests from any thread or loop, until closed.
+
+    A request whose future is cancelled is dropped before its next batch; the batch that computes is let run.
+    """
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._queue = Queue()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="kvasir-embedder", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Request) -> Future[Matrix]:
+        """Let a request wait for its turn and return its future.
+
+        Raises:
+            EmbedderError: the worker is closed.
+
+        """
+        with self._changed:
+            if self._closing:
+                raise EmbedderError("The embedder is closed because Kvasir is stopping. Ask again once it has started.")
+            self._queue.add(request)
+            self._changed.notify()
+        return request.done
+
+    def close(self) -> None:
+        """Finish what waits and end the thread; blocks until then, safe to call twice."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            while batch := self._next_batch():
+                self._embed(batch)
+        finally:
+            # Only a defect ends the loop early; those who wait must not wait for ever.
+            self._abandon()
+
+    def _next_batch(self) -> list[Item]:
+        with self._changed:
+            while not (batch := self._queue.take_batch()) and not self._closing:
+                self._changed.wait()
+            return batch
+
+    def _embed(self, batch: list[Item]) -> None:
+        try:
+            vectors = self._encode([item.tokens for item in batch])
+        except EmbedderError as error:
+            _fail({item.request for item in batch}, error)
+            return
+        except BaseException:
+            _fail({item.request for item in batch}, EmbedderError(_DEFECT))
+            raise
+        for item, vector in zip(batch, vectors, strict=True):
+            _fill_in(item, vector)
+
+    def _abandon(self) -> None:
+        with self._changed:
+            self._closing = True
+            _fail(set(self._queue.take_all()), EmbedderError(_DEFECT))
+
+
+_DEFECT = "The embedder's thread ended unexpectedly. Start Kvasir again; the log says what happened."
+
+
+def _fill_in(item: Item, vector: Matrix) -> None:
+    request = item.request
+    request.result[item.row] = vector
+    request.missing -= 1
+    if not request.missing and request.done.set_running_or_notify_cancel():
+        request.done.set_result(request.result)
+
+
+def _fail(requests: set[Request], error: EmbedderError) -> None:
+    for request in requests:
+        request.waiting.clear()
+        if not request.done.done() and request.done.set_running_or_notify_cancel():
+            request.done.set_exception(error)

@@ -1,0 +1,237 @@
+"""Markdown: CommonMark with tables, front matter, and the anchors that GitHub gives its headings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+
+from knowledge.chunking.lines import lines
+from knowledge.interfaces import Document
+from knowledge.parsing.decoding import decode
+from knowledge.parsing.formats.tables import markdown_table
+from knowledge.parsing.formats.text import split_paragraphs
+from knowledge.parsing.formats.web_page import visible_text
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+
+_MAX_PARSED_CHARACTERS = 2_000_000
+_MAX_PARAGRAPH_CHARACTERS = 50_000
+"""Beyond either, only headings and code fences are recognised: a real parser takes too long on such text."""
+_MAX_LINK_CHARACTERS = 300
+
+_FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[^\S\n]*\n(.*?)\n\1[^\S\n]*(?:\n|\Z)", re.DOTALL)
+_FRONT_MATTER_WITHIN = 20_000
+_KEY = re.compile(r"^(title|description|summary)[^\S\n]*[:=][^\S\n]*(.*)$", re.MULTILINE | re.IGNORECASE)
+_OWN_ANCHOR = re.compile(r"[^\S\n]*\{#([\w.:-]+)\}\s*$")
+_ADMONITION = re.compile(r"^:{3,}[^\S\n]*\w*[^\S\n]*(.*)$", re.MULTILINE)
+_MDX = re.compile(r"(?:(?:import\s.+\sfrom\s+['\"].+['\"]|import\s+['\"].+['\"]|export\s.+);?\s*)+")
+_NOT_IN_SLUG = re.compile(r"[^\w\- ]")
+_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+def parse_markdown(data: bytes, document: str, media_type: str | None = None) -> Document:
+    """Parse Markdown; the title is the front matter's, else a first heading of level 1, else the file's name."""
+    matter, body = _split_front_matter(decode(data, media_type=media_type))
+    writer = _Writer()
+    if matter.get("description"):
+        writer.outline.block(matter["description"])
+    if _is_moderate(body):
+        writer.write(SyntaxTreeNode(_parser().parse(body)))
+    else:
+        writer.write_lines(body)
+    return titled(matter.get("title") or writer.title or name_title(document), writer.outline.sections())
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading's text, before numbers for repetitions."""
+    return _NOT_IN_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
+
+
+class Anchors:
+    """The anchors of one document's headings, in their order."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def of(self, heading: str) -> str:
+        """Return the next heading's anchor, numbered as GitHub does when it occurs again: ``setup``, ``setup-1``."""
+        anchor = slug(heading)
+        seen = self._seen.get(anchor)
+        self._seen[anchor] = 0 if seen is None else seen + 1
+        if seen is None:
+            return anchor
+        numbered = f"{anchor}-{seen + 1}"
+        self._seen.setdefault(numbered, 0)
+        return numbered
+
+
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"maxNesting": 40}).enable("table").enable("strikethrough")
+
+
+def _split_front_matter(text: str) -> tuple[dict[str, str], str]:
+    match = _FRONT_MATTER.match(text[:_FRONT_MATTER_WITHIN])
+    if not match:
+        return {}, text
+    found = {key.lower(): _unquoted(value) for key, value in _KEY.findall(match.group(2))}
+    description = found.get("description") or found.get("summary") or ""
+    return {"title": found.get("title", ""), "description": description}, text[match.end() :]
+
+
+def _unquoted(value: str) -> str:
+    value = one_line(value)
+    if value in {"|", ">", "|-", ">-"}:
+        return ""  # A block scalar: its lines are not worth a YAML parser.
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
+
+
+def _is_moderate(text: str) -> bool:
+    if len(text) > _MAX_PARSED_CHARACTERS:
+        return False
+    return all(len(paragraph) <= _MAX_PARAGRAPH_CHARACTERS for paragraph in split_paragraphs(text))
+
+
+class _Writer:
+    """Walks blocks and writes them as plain text; one document each."""
+
+    def __init__(self) -> None:
+        self.outline = Outline()
+        self.title: str | None = None
+        self._anchors = Anchors()
+        self._began = False
+
+    def write(self, root: SyntaxTreeNode) -> None:
+        for node in root.children:
+            if node.type == "heading":
+                self._heading(int(node.tag[1:]), _plain(node.children))
+            else:
+                self._block(_block(node))
+
+    def write_lines(self, text: str) -> None:
+        """Write text too large for the parser: headings and fences alone are told apart."""
+        fence, held = "", list[str]()
+        for line in lines(text):
+            mark = _FENCE.match(line)
+            heading = None if fence or mark else _ATX.match(line)
+            if mark and (not fence or mark.group(1).startswith(fence)):
+                fence = "" if fence else mark.group(1)
+            if line.strip() and not heading:
+                held.append(line.rstrip())
+                continue
+            self._block("\n".join(held))
+            held = []
+            if heading:
+                self._heading(len(heading.group(1)), heading.group(2) or "")
+        self._block("\n".join(held))
+
+    def _heading(self, level: int, text: str) -> None:
+        own = _OWN_ANCHOR.search(text)
+        title = one_line(_OWN_ANCHOR.sub("", text))
+        anchor = own.group(1) if own else self._anchors.of(title)
+        if level == 1 and not self._began:
+            self.title = title
+        self._began = True
+        self.outline.heading(level, title, anchor or None)
+
+    def _block(self, text: str) -> None:
+        if text.strip():
+            self._began = True
+            self.outline.block(text)
+
+
+def _block(node: SyntaxTreeNode) -> str:
+    """Return a block as plain text, its own blocks apart by a blank line."""
+    render = _RENDERERS.get(node.type)
+    if render:
+        return render(node)
+    return _blocks(node.children) if node.children else ""
+
+
+def _blocks(nodes: Sequence[SyntaxTreeNode]) -> str:
+    return "\n\n".join(text for text in map(_block, nodes) if text.strip())
+
+
+def _paragraph(text: str) -> str:
+    text = _ADMONITION.sub(r"\1", text).strip()
+    return "" if _MDX.fullmatch(text) else text
+
+
+def _fence(node: SyntaxTreeNode) -> str:
+    return f"```{node.info.strip()}\n{node.content.rstrip()}\n```"
+
+
+def _table(node: SyntaxTreeNode) -> str:
+    return markdown_table([_cells(row) for part in node.children for row in part.children])
+
+
+def _list(node: SyntaxTreeNode) -> str:
+    number = int(node.attrs.get("start", 1)) if node.type == "ordered_list" else None
+    lines = []
+    for offset, item in enumerate(node.children):
+        mark = "-" if number is None else f"{number + offset}."
+        text = "\n".join(map(_block, item.children))
+        indent = "\n" + " " * (len(mark) + 1)
+        lines.append(f"{mark} {text.strip()}".replace("\n", indent))
+    return "\n".join(lines)
+
+
+def _cells(row: SyntaxTreeNode) -> list[str]:
+    return [_inline(cell.children) for cell in row.children]
+
+
+_RENDERERS: Final[dict[str, Callable[[SyntaxTreeNode], str]]] = {
+    "paragraph": lambda node: _paragraph(_inline(node.children)),
+    "heading": lambda node: _inline(node.children),
+    "fence": _fence,
+    "code_block": _fence,
+    "html_block": lambda node: visible_text(node.content),
+    "bullet_list": _list,
+    "ordered_list": _list,
+    "table": _table,
+}
+
+
+def _inline(nodes: Sequence[SyntaxTreeNode]) -> str:
+    return "".join(piece for node in nodes for piece in _pieces(node))
+
+
+def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
+    """Return the text of a heading: no addresses, no marks of code."""
+    return "".join(
+        "\n" if each.type in {"softbreak", "hardbreak"} else "" if each.type == "html_inline" else each.content
+        for node in nodes
+        for each in node.walk()
+        if not each.children or each.type == "image"
+    )
+
+
+def _pieces(node: SyntaxTreeNode) -> Iterator[str]:
+    match node.type:
+        case "text":
+            yield node.content
+        case "code_inline":
+            yield f"`{node.content}`"
+        case "softbreak" | "hardbreak":
+            yield "\n"
+        case "image":
+            yield node.content
+        case "html_inline":
+            yield "\n" if node.content.lower().startswith("<br") else ""
+        case "link":
+            yield _link(_inline(node.children), str(node.attrs.get("href", "")))
+        case _:
+            for child in node.children:
+                yield from _pieces(child)
+
+
+def _link(text: str, target: str) -> str:
+    """Keep an address that leads out of the documents: it may be what is asked for."""
+    kept = target.startswith(("https://", "http://", "mailto:")) and len(target) <= _MAX_LINK_CHARACTERS
+    if not kept or target.removeprefix("mailto:") == text:
+        return text
+    return f"[{text}]({target})" if text else target

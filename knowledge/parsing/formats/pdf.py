@@ -1,0 +1,312 @@
+"""PDF: the text page by page under the outline's headings; lines that were broken for the page are joined again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from math import hypot
+from unicodedata import east_asian_width
+
+from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
+from pypdfium2.raw import (
+    FPDF_ERR_PASSWORD,
+    FS_MATRIX,
+    FPDFText_GetCharIndexFromTextIndex,
+    FPDFText_GetFontSize,
+    FPDFText_GetMatrix,
+)
+
+from knowledge.errors import DocumentEncrypted, ParseError
+from knowledge.interfaces import Document, Section
+from knowledge.parsing.formats.pdf_headings import Mark, SizedLine, marks_by_size
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+
+_FULL_LINE = 0.75
+"""Of the page's usual line: a shorter line ends its paragraph."""
+_USUAL = 0.9
+"""The quantile of line widths that counts as usual."""
+_MIN_USUAL_WIDTH = 40
+_JOINT = "\x02"
+_HYPHENS = (_JOINT, "\ufffe", "\u00ad")
+"""What PDFium puts for a hyphen that only the line's end needed."""
+_LIST_MARK = re.compile(
+    r"\s*(?:[•◦▪‣●○■□–·\-*]|\(?\d{1,3}[.)、]|[（(][一二三四五六七八九十\d]+[)）]|[一二三四五六七八九十]+、)\s*"
+)
+_ENDS = tuple(".!?:;。！？：；…")
+_EDGE_LINES = 2
+"""Lines at a page's top and bottom that may be running headers and page numbers."""
+_MIN_BODY_LINES = 6
+"""Of a page with fewer lines, one at the top and one at the bottom."""
+_MAX_PAGE_NUMBER_CHARACTERS = 24
+_RUNNING_PAGES = 0.6
+"""Share of the pages on which such a line must occur."""
+_MIN_RUNNING_PAGES = 4
+_RUN = 3
+"""Consecutive pages on which a line with a page number must occur."""
+_DIGITS = re.compile(r"\d+|^[ivxl]+$")
+_END_DIGITS = re.compile(r"^\d+(?=\s)|(?<=\s)\d+$")
+_NUMBERING = re.compile(r"(?:[\dA-Z]{1,3}[.)]?(?:\d{1,3}\.?)*\s+|第.{1,4}[章节]\s*)(?=\S)")
+_MAX_OUTLINE = 5_000
+_MAX_TITLE_CHARACTERS = 120
+_NO_TITLE = re.compile(
+    r"untitled.*|microsoft \w+ -.*|\(anonymous\)|无标题|.*\\.*|.*\.(?:docx?|pdf|pptx?|xlsx?|indd|tex|wpd|qxd)",
+    re.IGNORECASE,
+)
+_LEADERS = re.compile(r"(?:\s?\.){5,}")
+_LINE_END = re.compile(r"\r\n|[\r\n]")
+_BLANKS = re.compile(r"[ \t\xa0]+")
+
+
+def parse_pdf(data: bytes, document: str) -> Document:
+    """Parse a PDF; the title is its metadata's, else a short first line, else the file's name.
+
+    Raises:
+        DocumentEncrypted: it needs a password.
+        ParseError: it is broken, or holds only images of text.
+
+    """
+    with _open(data, document) as pdf:
+        marks = _outline_marks(pdf)
+        sized = [_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
+        pages = _without_running_lines([[line for line, _ in page] for page in sized])
+        if not any(pages):
+            raise ParseError(
+                f"{document} holds only images of its text, as a scanner makes them. "
+                "Run text recognition (OCR) over it and sync again."
+            )
+        told = _told_title(pdf)
+    marks = marks or marks_by_size(_kept(sized, pages))
+    return titled(_title(told, pages, marks) or name_title(document), _sections(pages, marks))
+
+
+def _open(data: bytes, document: str) -> PdfDocument:
+    try:
+        return PdfDocument(data)
+    except PdfiumError as error:
+        if error.err_code == FPDF_ERR_PASSWORD:
+            raise DocumentEncrypted(
+                f"{document} needs a password. Save a copy without one, or leave it out."
+            ) from error
+        raise ParseError(
+            f"{document} is a broken PDF. Open it in a PDF reader and export it anew, or leave it out."
+        ) from error
+
+
+def _lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bool) -> list[SizedLine]:
+    """Return a page's lines; a page that cannot be read is an error, lest it vanish unnoticed."""
+    try:
+        page = pdf[index]
+        text_page = page.get_textpage()
+        text: str = text_page.get_text_bounded()
+        heights = _heights(text_page) if with_heights else {}
+    except PdfiumError as error:
+        raise ParseError(
+            f"Page {index + 1} of {document} cannot be read. Export the document anew, or leave it out."
+        ) from error
+    text_page.close()
+    page.close()
+    return [(line, heights.get(line, 0.0)) for line in map(_clean, _LINE_END.split(text)) if line]
+
+
+def _clean(line: str) -> str:
+    return _BLANKS.sub(" ", _LEADERS.sub(" … ", line)).strip()
+
+
+def _heights(text_page: PdfTextPage) -> dict[str, float]:
+    """Return the size of type in points that each line's first character has."""
+    heights: dict[str, float] = {}
+    offset = 0
+    matrix = FS_MATRIX()
+    for line in text_page.get_text_range().split("\r\n"):
+        first = FPDFText_GetCharIndexFromTextIndex(text_page, offset + len(line) - len(line.lstrip()))
+        if first >= 0 and FPDFText_GetMatrix(text_page, first, matrix):
+            # Some programs set type of size 1 and enlarge it by the matrix.
+            heights.setdefault(_clean(line), FPDFText_GetFontSize(text_page, first) * hypot(matrix.c, matrix.d))
+        offset += len(line) + 2
+    return heights
+
+
+def _kept(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) -> list[list[SizedLine]]:
+    """Return the lines that are no running headers, with their heights."""
+    return [
+        [(line, height) for line, height in page if line in kept]
+        for page, kept in zip(sized, map(set, pages), strict=True)
+    ]
+
+
+def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
+    """Drop headers, footers and page numbers: lines at the edges that recur, numbers aside, from page to page."""
+    if sum(1 for page in pages if page) < _MIN_RUNNING_PAGES:
+        return pages
+    seen: dict[str, list[int]] = {}
+    for number, page in enumerate(pages):
+        for key in {_running(line) for line in _edges(page)}:
+            seen.setdefault(key, []).append(number)
+    running = {key for key, places in seen.items() if _recurs(key, places, len(pages))}
+    return [_trimmed(page, running) for page in pages]
+
+
+def _recurs(key: str, places: Sequence[int], pages: int) -> bool:
+    """Say whether a line runs through the document, or, with a page number in it, through a chapter."""
+    if len(places) >= _RUNNING_PAGES * pages:
+        return True
+    return "#" in key and any(
+        later - earlier == _RUN - 1 for earlier, later in zip(places, places[_RUN - 1 :], strict=False)
+    )
+
+
+def _edges(page: list[str]) -> list[str]:
+    depth = _edge_depth(page)
+    return page[:depth] + page[-depth:]
+
+
+def _edge_depth(page: list[str]) -> int:
+    return _EDGE_LINES if len(page) > _MIN_BODY_LINES else 1
+
+
+def _running(line: str) -> str:
+    """Return what a running line has in common on all pages: in a long one numbers at its ends alone may differ."""
+    pattern = _DIGITS if len(line) <= _MAX_PAGE_NUMBER_CHARACTERS else _END_DIGITS
+    return pattern.sub("#", line)
+
+
+def _trimmed(page: list[str], running: set[str]) -> list[str]:
+    depth = _edge_depth(page)
+    last = len(page) - depth
+    kept = [line for place, line in enumerate(page) if depth <= place < last or _running(line) not in running]
+    return kept or page
+
+
+def _told_title(pdf: PdfDocument) -> str:
+    return _decoded(lambda: pdf.get_metadata_value("Title"))
+
+
+def _decoded(ask: Callable[[], str]) -> str:
+    """Return a text of the PDF's own, "" for one that is no Unicode (half a surrogate pair)."""
+    try:
+        return ask()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _outline_marks(pdf: PdfDocument) -> list[Mark]:
+    marks: list[Mark] = []
+    for bookmark in pdf.get_toc():
+        target = bookmark.get_dest()
+        page = target.get_index() if target else None
+        title = one_line(_decoded(bookmark.get_title))
+        if page is not None and title:
+            marks.append(Mark(bookmark.level, title, page, title))
+        if len(marks) >= _MAX_OUTLINE:
+            break
+    return sorted(marks, key=lambda mark: mark.page)
+
+
+def _sections(pages: Sequence[Sequence[str]], marks: Sequence[Mark]) -> tuple[Section, ...]:
+    outline = Outline()
+    usual = _usual_width(pages)
+    waiting = list(reversed(marks))
+    for number, lines in enumerate(pages):
+        outline.page(number + 1, f"page={number + 1}")
+        here: list[Mark] = []
+        while waiting and waiting[-1].page <= number:
+            here.append(waiting.pop())
+        for mark, part in _split_at(lines, here):
+            if mark:
+                outline.heading(mark.level, mark.title)
+            for block in paragraphs(part, usual):
+                outline.block(block)
+    return outline.sections()
+
+
+def _split_at(lines: Sequence[str], marks: Sequence[Mark]) -> Iterator[tuple[Mark | None, Sequence[str]]]:
+    """Split a page at the lines that are its headings; a heading that is no line begins where the one before does."""
+    start, current = 0, None
+    for mark in marks:
+        place = _find(lines, mark.line, start)
+        end = start if place is None else place
+        yield current, lines[start:end]
+        # The heading's own lines are carried by the path.
+        start, current = end if place is None else end + mark.lines, mark
+    yield current, lines[start:]
+
+
+def _find(lines: Sequence[str], title: str, start: int) -> int | None:
+    wanted = {_letters(title), _letters(_NUMBERING.sub("", title, count=1))}
+    for place in range(start, len(lines)):
+        line = lines[place]
+        if _letters(line) in wanted or (
+            _NUMBERING.match(line) and _letters(_NUMBERING.sub("", line, count=1)) in wanted
+        ):
+            return place
+    return None
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _usual_width(pages: Sequence[Sequence[str]]) -> int:
+    widths = sorted(_width(line) for page in pages for line in page)
+    return max(_MIN_USUAL_WIDTH, widths[int(_USUAL * (len(widths) - 1))] if widths else 0)
+
+
+def _width(text: str) -> int:
+    """Return the columns that a text takes, a wide character taking two."""
+    return len(text) if text.isascii() else sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
+    """Join lines into paragraphs; short lines that follow each other (a table, a list) stay lines of one block."""
+    short: list[str] = []
+    for text, joined in _sentences(lines, usual_width):
+        if not joined and not (text.endswith(_ENDS) and _width(text) >= _FULL_LINE * usual_width):
+            short.append(text)
+            continue
+        if short:
+            yield "\n".join(short)
+            short = []
+        yield text
+    if short:
+        yield "\n".join(short)
+
+
+def _sentences(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bool]]:
+    """Yield what was one line before the page's width broke it, and whether it was broken."""
+    parts: list[str] = []
+    for line in lines:
+        if parts and (_LIST_MARK.match(line) or not _goes_on(parts[-1], usual_width)):
+            yield _joined(parts), len(parts) > 1
+            parts = []
+        parts.append(line)
+    if parts:
+        yield _joined(parts), len(parts) > 1
+
+
+def _goes_on(line: str, usual_width: int) -> bool:
+    # PDFium joins what a hyphen parted: what counts is the part after it.
+    return line.endswith(_HYPHENS) or _width(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
+
+
+def _joined(parts: Sequence[str]) -> str:
+    text = parts[0]
+    for part in parts[1:]:
+        if text.endswith(_HYPHENS):
+            text = text[:-1] + part
+        elif text[-1:] > "\u2e80" and part[:1] > "\u2e80":
+            text += part
+        else:
+            text = f"{text} {part}"
+    return text.translate(dict.fromkeys(map(ord, _HYPHENS)))
+
+
+def _title(told: str, pages: Sequence[Sequence[str]], marks: Sequence[Mark]) -> str | None:
+    """Return the metadata's title unless a program left it there, the first page's top heading, or its first line."""
+    told = one_line(told)
+    if told and not _NO_TITLE.fullmatch(told):
+        return told[:_MAX_TITLE_CHARACTERS]
+    headings = [mark for mark in marks if mark.page == 0]
+    if headings:
+        return min(headings, key=lambda mark: mark.level).title
+    first = next((page[0] for page in pages if page), "")
+    return first if first and len(first) <= _MAX_TITLE_CHARACTERS and not first.endswith(_ENDS) else None

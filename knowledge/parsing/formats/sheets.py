@@ -1,0 +1,94 @@
+"""XLSX: a section for each visible sheet, each row with its columns' names; sheets count as pages."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
+
+from knowledge.errors import DocumentTooLarge
+from knowledge.interfaces import Document
+from knowledge.parsing.formats.office_archive import BROKEN, broken, check_package
+from knowledge.parsing.formats.tables import describe_rows
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+
+MAX_CELLS = 3_000_000
+"""Cells that are read of one workbook, empty ones in the midst included."""
+
+_PACKAGE_ERRORS = (InvalidFileException, *BROKEN)
+
+
+def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Document:
+    """Parse a workbook; the title is its properties', else the file's name. Formulas give their last values.
+
+    Raises:
+        DocumentTooLarge: it unpacks to too much, or holds more than ``max_cells`` cells.
+        ParseError: it is broken.
+
+    """
+    check_package(data, document)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _parse(data, document, _Allowance(document, max_cells))
+    except _PACKAGE_ERRORS as error:
+        raise broken(document) from error
+
+
+def _parse(data: bytes, document: str, cells: _Allowance) -> Document:
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+    outline = Outline()
+    try:
+        for number, sheet in enumerate(book.worksheets, start=1):
+            if sheet.sheet_state != "visible":
+                continue
+            outline.page(number)
+            outline.heading(1, sheet.title)
+            outline.block("\n".join(describe_rows(_rows(sheet, cells))))
+        title = one_line(book.properties.title or "")
+    finally:
+        book.close()
+    return titled(title or name_title(document), outline.sections())
+
+
+class _Allowance:
+    """Counts cells over all sheets."""
+
+    def __init__(self, document: str, most: int) -> None:
+        self._left = self._most = most
+        self._document = document
+
+    def take(self, cells: int) -> None:
+        self._left -= cells
+        if self._left < 0:
+            raise DocumentTooLarge(
+                f"{self._document} has more than {self._most:,} cells. Split it, or export what matters as CSV."
+            )
+
+
+def _rows(sheet: Any, allowance: _Allowance) -> Iterator[list[str]]:  # noqa: ANN401 - openpyxl's stubs differ by mode
+    # Files may claim a million rows: what is there counts, not what is claimed.
+    sheet.reset_dimensions()
+    for row in sheet.iter_rows(values_only=True):
+        allowance.take(len(row) + 1)
+        yield [_shown(value) for value in row]
+
+
+def _shown(value: object) -> str:
+    """Return a value as a person would read it in the sheet."""
+    match value:
+        case None:
+            return ""
+        case float() if value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - beyond it, floats skip integers
+            return str(int(value))
+        case dt.datetime() if value.time() == dt.time():
+            return value.date().isoformat()
+        case dt.datetime():
+            return value.isoformat(" ", "minutes")
+        case _:
+            return str(value)

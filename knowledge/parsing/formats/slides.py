@@ -1,0 +1,75 @@
+"""PPTX: a section for each slide, with its tables and speaker notes; slides count as pages."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pptx
+from pptx.exc import PythonPptxError
+
+from knowledge.interfaces import Document
+from knowledge.parsing.formats.office_archive import BROKEN, broken, check_package
+from knowledge.parsing.formats.tables import markdown_table
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+
+Shape = Any
+"""A python-pptx shape; the package has no types."""
+
+_GENERIC_TITLE = re.compile(r"powerpoint[- ]pr\w+|untitled.*|演示文稿\d*|slide 1", re.IGNORECASE)
+_PACKAGE_ERRORS = (PythonPptxError, *BROKEN)
+
+
+def parse_pptx(data: bytes, document: str) -> Document:
+    """Parse a presentation; the title is its properties', else the first slide's, else the file's name.
+
+    Raises:
+        DocumentTooLarge: it unpacks to too much.
+        ParseError: it is broken.
+
+    """
+    check_package(data, document)
+    try:
+        return _parse(pptx.Presentation(io.BytesIO(data)), document)
+    except _PACKAGE_ERRORS as error:
+        raise broken(document) from error
+
+
+def _parse(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-pptx has no types
+    outline = Outline()
+    first = ""
+    for number, slide in enumerate(deck.slides, start=1):
+        title = slide.shapes.title
+        heading = one_line(title.text_frame.text) if title is not None else ""
+        first = first or heading
+        outline.page(number)
+        outline.heading(1, heading or f"Slide {number}")
+        for block in _blocks(shape for shape in slide.shapes if title is None or shape.shape_id != title.shape_id):
+            outline.block(block)
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+            outline.block(slide.notes_slide.notes_text_frame.text)
+    told = one_line(deck.core_properties.title or "")
+    title_text = "" if _GENERIC_TITLE.fullmatch(told) else told
+    return titled(title_text or first or name_title(document), outline.sections())
+
+
+def _blocks(shapes: Iterable[Shape]) -> Iterator[str]:
+    """Yield the text of shapes, groups opened, in the order in which they were drawn."""
+    waiting = list(shapes)[::-1]
+    while waiting:
+        shape = waiting.pop()
+        if getattr(shape, "shapes", None) is not None:
+            waiting.extend(list(shape.shapes)[::-1])
+        elif getattr(shape, "has_table", False):
+            yield markdown_table([[cell.text for cell in row.cells] for row in shape.table.rows])
+        elif shape.has_text_frame:
+            yield "\n".join(_lines(shape.text_frame))
+
+
+def _lines(frame: Any) -> Iterator[str]:  # noqa: ANN401 - python-pptx has no types
+    for paragraph in frame.paragraphs:
+        text = paragraph.text.replace("\v", "\n").strip()
+        if text:
+            yield f"{'  ' * paragraph.level}- {text}" if paragraph.level else text

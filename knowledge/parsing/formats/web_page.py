@@ -1,0 +1,278 @@
+"""HTML: the main text under its headings, without scripts, navigation and what is hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from knowledge.interfaces import Document, Section
+from knowledge.parsing.decoding import decode
+from knowledge.parsing.formats.tables import markdown_table
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.web.reading.main_text import MAIN_TEXT, belongs, main_text
+
+_DROPPED: Final = frozenset({
+    "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio", "video",
+    "select", "datalist", "head", "dialog", "-comment",
+})  # fmt: skip
+_FURNITURE: Final = frozenset({"nav", "aside", "footer", "header", "form", "menu", "button", "input", "textarea"})
+"""Dropped from a page; a ``header`` or ``footer`` inside the main text stays."""
+_FURNITURE_ROLES: Final = frozenset({"navigation", "banner", "contentinfo", "search", "complementary"})
+_INLINE: Final = frozenset({
+    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins",
+    "kbd", "label", "mark", "output", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub",
+    "sup", "time", "tt", "u", "var", "wbr", "-text", "img", "br", "button", "input",
+})  # fmt: skip
+_INLINE_MARKS: Final = {"br": "\n", "code": "`"}
+_MARKED: Final = {"li": "- ", "dd": "  "}
+_HEADING = re.compile(r"h[1-6]")
+_BLOCK = re.compile(r"```.*?\n```|\S(?:(?!\n\n).)*", re.DOTALL)
+"""A block of code, or what lies between blank lines."""
+_HIDING_STYLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:^|;)\s*opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
+    r"|font-size\s*:\s*0(?![.\d]*[1-9])|(?:left|top|right|text-indent)\s*:\s*-\d{4,}",
+    re.IGNORECASE,
+)
+"""What an element's own style says to keep it out of sight; a style sheet may say it too, and is not read."""
+_BLANKS = re.compile(r"\s+")
+_DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
+_PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
+_MIN_MAIN_CHARACTERS = 200
+"""A ``main`` or lone ``article`` with less text than this beside a larger body is not the main text."""
+_HEADED_CHARACTERS = 200
+"""A heading outside the main text ("Related articles") is dropped if it heads less of it than this."""
+_MIN_FOUND_SHARE = 0.5
+"""Fewer characters of an extracted main text than this in a marked one: it stands elsewhere."""
+_MIN_MAIN_SHARE = 0.1
+"""An extracted main text with less than this of the page's text has missed it."""
+
+
+def parse_html(data: bytes, document: str, media_type: str | None = None) -> Document:
+    """Parse HTML; the title is the page's first heading if its ``title`` begins with it, else the ``title``."""
+    html = decode(data, media_type=media_type, html=True)
+    tree = LexborHTMLParser(html)
+    _take_out_hidden(tree)
+    main, inside = _main(tree)
+    sections = _sections(main, page_furniture=not inside)
+    if MAIN_TEXT in (media_type or ""):
+        sections = _main_sections(html, tree, sections)
+    return titled(_title(tree, sections) or name_title(document), sections)
+
+
+def _take_out_hidden(tree: LexborHTMLParser) -> None:
+    """Take out what is not shown: a heading, a table or code is read with all that is inside it."""
+    known: set[int] = set()
+    outermost: list[LexborNode] = []
+    for node in [node for node in tree.css("[hidden], [aria-hidden=true], [style]") if _is_hidden(node)]:
+        above = node.parent
+        while above is not None and above.mem_id not in known:
+            above = above.parent
+        known.add(node.mem_id)
+        if above is None:
+            outermost.append(node)
+    for node in outermost:  # what lies inside one goes with it, and must not be touched after that
+        node.decompose()
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    attributes = node.attributes
+    return (
+        "hidden" in attributes
+        or attributes.get("aria-hidden") == "true"
+        or bool(_HIDING_STYLE.search(attributes.get("style") or ""))
+    )
+
+
+def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section, ...]:
+    writer = _Writer(page_furniture=page_furniture)
+    if node is not None:
+        writer.walk(node)
+    return writer.sections()
+
+
+def _main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Return what belongs to a page's main text; all that is marked as such where too little is found.
+
+    An element that a page marks as its main text mostly holds comments, teasers and buttons too; and some pages put
+    their text into what is furniture elsewhere, an aside or one form around everything.
+    """
+    extracted = main_text(html)
+    if not extracted:
+        return marked
+    is_main = belongs(extracted)
+    kept = _main_parts(marked, is_main)
+    if _characters(kept) < _MIN_FOUND_SHARE * len(extracted):
+        kept = _main_parts(_sections(tree.body, page_furniture=False), is_main)
+    return kept if _characters(kept) >= _MIN_MAIN_SHARE * _characters(marked) else marked
+
+
+def _main_parts(sections: tuple[Section, ...], is_main: Callable[[str], bool]) -> tuple[Section, ...]:
+    return tuple(part for section in sections if (part := _main_part(section, is_main)).text)
+
+
+def _main_part(section: Section, is_main: Callable[[str], bool]) -> Section:
+    """Return a section with the blocks that are of the main text, and its heading if that is or heads enough of it.
+
+    Code and tables are hardly ever furniture, and are kept wherever something beside them is.
+    """
+    blocks = _BLOCK.findall(section.text)
+    main = [is_main(block) for block in blocks]
+    kept = [block for block, is_it in zip(blocks, main, strict=True) if is_it or block.startswith(("```", "| "))]
+    text = "\n\n".join(kept) if any(main) else ""
+    headed = len(text) >= _HEADED_CHARACTERS or not section.headings or is_main(section.headings[-1])
+    return replace(section, headings=section.headings if headed else section.headings[:-1], text=text)
+
+
+def _characters(sections: tuple[Section, ...]) -> int:
+    return sum(len(section.text) for section in sections)
+
+
+def visible_text(html: str) -> str:
+    """Return the text of a fragment, blocks apart by blank lines."""
+    if "<" not in html:
+        return html
+    body = LexborHTMLParser(html).body
+    writer = _Writer(page_furniture=False)
+    if body is not None:
+        writer.walk(body)
+    return "\n\n".join(part for section in writer.sections() for part in (*section.headings[-1:], section.text))
+
+
+def _main(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
+    """Return the element that holds the main text, and whether it is less than the whole body."""
+    body = tree.body
+    for selector in ("main", "[role=main]", "article"):
+        found = tree.css(selector)
+        if len(found) == 1 and len(found[0].text(deep=True)) >= _MIN_MAIN_CHARACTERS:
+            return found[0], True
+    return body, False
+
+
+def _title(tree: LexborHTMLParser, sections: tuple[Section, ...]) -> str | None:
+    node = tree.css_first("head > title")
+    told = one_line(node.text(deep=True)) if node is not None else ""
+    first = sections[0].headings[0] if sections and sections[0].headings else None
+    if first and (not told or told.casefold().startswith(first.casefold())):
+        return first
+    return told or None
+
+
+class _Writer:
+    """Walks elements without recursion, however deep they nest, and writes their text into an outline."""
+
+    def __init__(self, *, page_furniture: bool) -> None:
+        self._outline = Outline()
+        self._drop_furniture = page_furniture
+        self._line: list[str] = []
+        self._prefix = ""
+
+    def sections(self) -> tuple[Section, ...]:
+        self._flush()
+        return self._outline.sections()
+
+    def walk(self, root: LexborNode) -> None:
+        node = root.first_child
+        while node is not None:
+            child = node.first_child if self._enter(node) else None
+            if child is not None:
+                node = child
+                continue
+            node = self._leave_to_next(node, root)
+
+    def _leave_to_next(self, node: LexborNode, root: LexborNode) -> LexborNode | None:
+        """Leave elements until one has a next sibling; return that, None at the end."""
+        current: LexborNode | None = node
+        # Nodes compare by their whole HTML: the address is what tells them apart in no time.
+        while current is not None and current.mem_id != root.mem_id:
+            self._leave(current)
+            if current.next is not None:
+                return current.next
+            current = current.parent
+        return None
+
+    def _enter(self, node: LexborNode) -> bool:
+        """Write what a node itself says; return whether its children are walked."""
+        tag = node.tag or ""
+        if tag == "-text":
+            self._line.append(_BLANKS.sub(" ", node.text_content or ""))
+            return False
+        if self._is_dropped(node, tag):
+            return False
+        if tag in _INLINE:
+            self._line.append((node.attributes.get("alt") or "") if tag == "img" else _INLINE_MARKS.get(tag, ""))
+            return tag not in {"br", "img"}
+        return self._enter_block(node, tag)
+
+    def _enter_block(self, node: LexborNode, tag: str) -> bool:
+        self._flush()
+        if _HEADING.fullmatch(tag):
+            self._outline.heading(int(tag[1]), _PERMALINK.sub("", node.text(deep=True)), _anchor(node))
+        elif tag == "pre":
+            self._outline.block(f"```\n{node.text(deep=True).strip(chr(10)).rstrip()}\n```")
+        elif tag == "table" and _is_data_table(node):
+            self._outline.block(markdown_table(list(_rows(node))))
+        else:
+            self._prefix = _MARKED.get(tag, self._prefix)
+            return True
+        return False
+
+    def _leave(self, node: LexborNode) -> None:
+        if node.tag == "code":
+            self._line.append("`")
+        elif node.tag not in _INLINE:
+            self._flush()
+        if node.tag in _MARKED:
+            self._prefix = ""
+
+    def _flush(self) -> None:
+        text = _DOUBLE.sub(lambda blanks: "\n" if "\n" in blanks.group() else " ", "".join(self._line)).strip()
+        self._line = []
+        if text and self._prefix:
+            self._outline.item(self._prefix + text)
+            self._prefix = ""
+        elif text:
+            self._outline.block(text)
+
+    def _is_dropped(self, node: LexborNode, tag: str) -> bool:
+        if tag in _DROPPED or (self._drop_furniture and tag in _FURNITURE):
+            return True
+        attributes = node.attributes
+        if not attributes:
+            return False
+        return _is_hidden(node) or attributes.get("role") in _FURNITURE_ROLES
+
+
+def _anchor(heading: LexborNode) -> str | None:
+    """Return the heading's id, or that of a link target in it, or of the section that it opens."""
+    own = heading.attributes.get("id")
+    if own:
+        return own
+    for link in heading.css("a[id], a[name]"):
+        return link.attributes.get("id") or link.attributes.get("name")
+    parent = heading.parent
+    if parent is None or parent.tag not in {"section", "div", "article"} or _follows_element(heading):
+        return None
+    return parent.attributes.get("id")
+
+
+def _follows_element(node: LexborNode) -> bool:
+    before = node.prev
+    while before is not None and before.tag in {"-text", "-comment"}:
+        before = before.prev
+    return before is not None
+
+
+def _is_data_table(table: LexborNode) -> bool:
+    """Say whether a table holds data rather than the page's layout."""
+    return table.css_first("table table, table h1, table h2, table h3, table pre") is None
+
+
+def _rows(table: LexborNode) -> Iterator[list[str]]:
+    for row in table.css("tr"):
+        cells = [one_line(cell.text(deep=True, separator=" ")) for cell in row.css("td, th")]
+        if any(cells):
+            yield cells

@@ -1,0 +1,205 @@
+"""DOCX: paragraphs, lists and tables under the headings, in reading order."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import docx
+from docx.opc.exceptions import OpcError
+from docx.oxml import parse_xml
+from docx.oxml.ns import qn
+
+from knowledge.interfaces import Document
+from knowledge.parsing.formats.office_archive import BROKEN, broken, check_package
+from knowledge.parsing.formats.tables import markdown_table
+from knowledge.parsing.outline import Outline, name_title, one_line, titled
+
+Element = Any
+"""An lxml element; python-docx has no types for them."""
+
+Notes = dict[tuple[str, str], str]
+"""The text of notes, by kind and id."""
+
+_PARAGRAPH, _TABLE, _ROW, _CELL = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
+_TEXT, _TAB = qn("w:t"), qn("w:tab")
+_BREAKS: Final = {qn("w:br"), qn("w:cr")}
+_GONE: Final = {
+    qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), qn("w:instrText"),
+    "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
+}  # fmt: skip
+"""Deleted text, properties, field codes, and the second copy of drawings for old programs."""
+_NOTES: Final = {"footnotes": "footnote", "endnotes": "endnote"}
+_REFERENCES: Final = {qn(f"w:{kind}Reference"): kind for kind in _NOTES.values()}
+_HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
+_GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
+_PACKAGE_ERRORS = (OpcError, *BROKEN)
+
+
+def parse_docx(data: bytes, document: str) -> Document:
+    """Parse a Word document; the title is its properties', else its title or first heading, else the file's name.
+
+    Raises:
+        DocumentTooLarge: it unpacks to too much.
+        ParseError: it is broken.
+
+    """
+    check_package(data, document)
+    try:
+        opened = docx.Document(io.BytesIO(data))
+        writer = _Writer(_levels(opened), _item_styles(opened), _notes(opened))
+        writer.write(opened.element.body)
+        told = one_line(opened.core_properties.title or "")
+    except _PACKAGE_ERRORS as error:
+        raise broken(document) from error
+    title = "" if _GENERIC_TITLE.fullmatch(told) else told
+    return titled(title or writer.title or name_title(document), writer.outline.sections())
+
+
+def _levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
+    """Return each heading style's level, 0 for the document's title; localised styles keep the English names inside."""
+    levels: dict[str, int] = {}
+    for style in opened.styles.element.iter(qn("w:style")):
+        name = style.find(qn("w:name"))
+        label = name.get(qn("w:val"), "") if name is not None else ""
+        heading = _HEADING_NAME.fullmatch(label)
+        own = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
+        level = 0 if label.lower() == "title" else int(heading.group(1)) if heading else _outline_level(own)
+        if level is not None:
+            levels[style.get(qn("w:styleId"), "")] = level
+    return levels
+
+
+def _item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx has no types
+    """Return the ids of the styles that number or mark their paragraphs."""
+    styles = opened.styles.element.iter(qn("w:style"))
+    return frozenset(
+        style.get(qn("w:styleId"), "") for style in styles if style.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
+    )
+
+
+def _notes(opened: Any) -> Notes:  # noqa: ANN401 - python-docx has no types
+    """Return the text of footnotes and endnotes."""
+    notes: Notes = {}
+    for relation in opened.part.rels.values():
+        kind = relation.reltype.rpartition("/")[2]
+        if kind in _NOTES and not relation.is_external:
+            for note in parse_xml(relation.target_part.blob).iter(qn(f"w:{_NOTES[kind]}")):
+                text = " ".join(_text(block, {}).strip() for block in _blocks(note)).strip()
+                notes[_NOTES[kind], note.get(qn("w:id"), "")] = text
+    return notes
+
+
+def _outline_level(node: Element | None) -> int | None:
+    value = node.get(qn("w:val"), "9") if node is not None else "9"
+    return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # noqa: PLR2004 - 9 is body text
+
+
+class _Writer:
+    """Walks the body and writes its blocks into an outline."""
+
+    def __init__(self, levels: dict[str, int], item_styles: frozenset[str], notes: Notes) -> None:
+        self.outline = Outline()
+        self.title: str | None = None
+        self._levels = levels
+        self._item_styles = item_styles
+        self._notes = notes
+        self._began = False
+
+    def write(self, body: Element) -> None:
+        for element in _blocks(body):
+            if element.tag == _TABLE:
+                self._block(markdown_table(list(_rows(element, self._notes))))
+            else:
+                self._paragraph(element)
+
+    def _paragraph(self, element: Element) -> None:
+        text = _text(element, self._notes).strip()
+        level = self._level(element)
+        if not text:
+            return
+        if level is None and self._is_item(element):
+            self._began = True
+            self.outline.item(f"- {text}")
+            return
+        if level is None:
+            self._block(text)
+            return
+        if level <= 1 and not self._began:
+            self.title = one_line(text)
+        self._began = True
+        self.outline.heading(level, text)
+
+    def _is_item(self, element: Element) -> bool:
+        """Say whether a paragraph is numbered or marked, by itself or by its style."""
+        properties = element.find(qn("w:pPr"))
+        if properties is None:
+            return False
+        style = properties.find(qn("w:pStyle"))
+        by_style = style is not None and style.get(qn("w:val"), "") in self._item_styles
+        return by_style or properties.find(qn("w:numPr")) is not None
+
+    def _level(self, element: Element) -> int | None:
+        properties = element.find(qn("w:pPr"))
+        if properties is None:
+            return None
+        style = properties.find(qn("w:pStyle"))
+        named = self._levels.get(style.get(qn("w:val"), "")) if style is not None else None
+        return named if named is not None else _outline_level(properties.find(qn("w:outlineLvl")))
+
+    def _block(self, text: str) -> None:
+        if text:
+            self._began = True
+            self.outline.block(text)
+
+
+def _blocks(parent: Element) -> Iterator[Element]:
+    """Yield paragraphs and tables in order, through content controls and tracked insertions."""
+    waiting = list(reversed(parent))
+    while waiting:
+        element = waiting.pop()
+        if element.tag in {_PARAGRAPH, _TABLE}:
+            yield element
+        elif element.tag not in _GONE:
+            waiting.extend(reversed(element))
+
+
+def _rows(table: Element, notes: Notes) -> Iterator[list[str]]:
+    for row in table.iter(_ROW):
+        cells = [
+            " ".join(filter(None, (_text(block, notes) for block in _blocks(cell))))
+            for cell in row.iter(_CELL)
+            if _owner(cell) is row
+        ]
+        if any(cells) and _owner_table(row) is table:
+            yield cells
+
+
+def _owner(cell: Element) -> Element:
+    return next(cell.iterancestors(_ROW), None)
+
+
+def _owner_table(row: Element) -> Element:
+    return next(row.iterancestors(_TABLE), None)
+
+
+def _text(element: Element, notes: Notes) -> str:
+    """Return all text of a paragraph or table, in order: text boxes and insertions too, notes in parentheses."""
+    pieces: list[str] = []
+    waiting = list(reversed(element))
+    while waiting:
+        node = waiting.pop()
+        if node.tag == _TEXT:
+            pieces.append(node.text or "")
+        elif node.tag in _BREAKS or (node.tag == _PARAGRAPH and pieces):
+            pieces.append("\n")
+        elif node.tag == _TAB:
+            pieces.append("\t")
+        elif node.tag in _REFERENCES:
+            note = notes.get((_REFERENCES[node.tag], node.get(qn("w:id"), "")))
+            pieces.append(f" ({note})" if note else "")
+        if node.tag not in _GONE:
+            waiting.extend(reversed(node))
+    return "".join(pieces)

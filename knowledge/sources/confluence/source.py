@@ -1,0 +1,308 @@
+"""Confluence as a source: the pages of spaces, and the files that hang on them.
+
+Each listing is whole. What lists pages also tells their versions, at 250 a call: so there is no cursor that could lose
+something, and a page that was restricted a minute ago is restricted here, though to Confluence that is no change.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from yarl import URL
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, narrowed, too_large
+from knowledge.sources.confluence.cloud import Cloud
+from knowledge.sources.confluence.model import NOBODY, Attachment, Edition, Node, Page, Ref, Space, Untold
+from knowledge.sources.confluence.rights import admitted_by_all, constraints, groups, missing, opened
+from knowledge.sources.confluence.server import DataCenter
+from knowledge.sources.confluence.storage_format import mentioned, page_html
+from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
+from knowledge.sources.hosted.http_call import link, secure_url
+from knowledge.sources.registry import Kind
+
+_FORM = 1
+"""Raised when pages are turned into HTML in another way: then all are read again."""
+_BATCH = 500
+_NAMES = 10_000
+_MOST_NAMED = 200
+_RIGHTS = ("own", "restrictions", "ignore")
+_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfluenceOptions:
+    """The keys of a ``[[source]]`` of kind ``confluence``."""
+
+    url: str
+    """The site's address: ``https://company.atlassian.net``, ``https://wiki.company.com``."""
+    token_env: str
+    """The variable that holds an API token (Cloud) or a personal access token (Data Center)."""
+    email: str | None = None
+    """Whose API token it is, for Cloud; without it, the token is sent as a bearer token."""
+    spaces: tuple[str, ...] = ()
+    """Keys of spaces; none means all that the account sees, except people's own."""
+    labels: tuple[str, ...] = ()
+    """Only pages with one of these labels; none means all pages."""
+    edition: str | None = None
+    """``cloud`` or ``data-center``; without it, the address tells."""
+    attachments: bool = True
+    """Whether files that hang on pages (PDF, DOCX …) are documents too."""
+    blog_posts: bool = False
+    rights: str = "own"
+    """``own``: as Confluence has them; ``restrictions``: everybody may see the spaces; ``ignore``: as written here."""
+    everyone: tuple[str, ...] = ()
+    """Readers who stand for everybody, such as ``confluence:group:ID`` of the group that all employees are in."""
+    max_mb: float = MAX_MB
+
+
+class ConfluenceSource:
+    """Lists and reads the current pages of spaces.
+
+    A document's id is ``KEY/ID`` (``KEY/blog/ID`` for a post), and ``KEY/ID/FILE.pdf`` for what hangs on it: a page
+    that is renamed keeps it.
+    """
+
+    def __init__(
+        self, key: SourceKey, options: ConfluenceOptions, context: SourceContext, api: HttpApi, *, cloud: bool
+    ) -> None:
+        self.key = key
+        self._options = options
+        self._readers = context.readers
+        self._everyone = frozenset(options.everyone)
+        self._limit = limit_bytes(context.name, options.max_mb)
+        self._api = api
+        self._edition: Edition
+        self._untold: Untold | None = None
+        """What Cloud is asked for; Data Center's pages bring it along."""
+        if cloud:
+            self._edition = self._untold = Cloud(api, key.root)
+        else:
+            self._edition = DataCenter(
+                api,
+                key.root,
+                rights=options.rights != "ignore",
+                labels=bool(options.labels),
+                attachments=options.attachments,
+            )
+        self._names: dict[str, str] = {}
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the pages a space at a time, then the files.
+
+        Raises:
+            SourceError: the listing failed, or a configured space is not there.
+
+        """
+        bearers: dict[str, Page] = {}
+        listed: dict[str, Listed] = {}
+        for space in await self._spaces():
+            pages: dict[str, Page] = {}
+            for kind in ("page", "blogpost") if self._options.blog_posts else ("page",):
+                async for batch in self._edition.pages(space, kind):
+                    pages.update((page.ref.id, page) for page in batch)
+                    yield []  # still at work
+            readers = await self._audiences(space, pages)
+            wanted = await self._wanted(space, pages)
+            found = {one: self._listed(space, pages[one], readers[one]) for one in wanted}
+            bearers.update((one, pages[one]) for one in found)
+            listed.update(found)
+            for part in _portions(list(found.values())):
+                yield part
+        if self._options.attachments:
+            async for files in self._edition.attachments(bearers):
+                yield [_file(one, listed[one.page]) for one in files if _is_read(one)]
+
+    async def read(self, listed: Listed) -> Content:
+        """Read a page as HTML, or a file as it is.
+
+        Raises:
+            SourceError: it is gone, may not be read, or is too large.
+
+        """
+        parts = _ID.fullmatch(listed.document)
+        if parts is None:
+            raise SourceError(f"{listed.document} is no page of Confluence. Sync the source again.")
+        _, blog, page, attachment = parts.groups()
+        try:
+            if attachment:
+                return await self._read_file(listed, page, attachment)
+            return await self._read_page(listed, Ref(page, "blogpost" if blog else "page"))
+        except Refused as error:
+            gone = error.status == 404  # noqa: PLR2004 - HTTP's own number
+            raise SourceError(
+                f"{listed.document} "
+                + (
+                    "is gone, or no longer to be seen by Kvasir's account."
+                    if gone
+                    else "may not be read by Kvasir's account."
+                )
+                + " It was deleted, archived or restricted after it was listed; the next sync looks again."
+            ) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def _read_page(self, listed: Listed, ref: Ref) -> Content:
+        body = await self._edition.body(ref)
+        if len(body.storage.encode()) > self._limit:
+            raise too_large(listed.document, len(body.storage.encode()), self._limit)
+        names = await self._people(mentioned(body.storage))
+        html = page_html(body.title, body.storage, names, lambda heading: self._edition.anchor(body.title, heading))
+        return Content(html.encode(), "text/html; charset=utf-8", _version(body.version), body.title)
+
+    async def _read_file(self, listed: Listed, page: str, attachment: str) -> Content:
+        file = await self._edition.attachment(page, attachment)
+        reply = await self._edition.download(file, listed.document, self._limit)
+        return Content(reply.body, file.media_type, _version(file.version), file.title)
+
+    async def _spaces(self) -> Sequence[Space]:
+        """Return the spaces to read, each once.
+
+        Raises:
+            SourceError: one that is configured is not there.
+
+        """
+        found = {space.key: space for space in await self._edition.spaces(self._options.spaces)}
+        gone = [key for key in self._options.spaces if key not in found]
+        if gone:
+            raise SourceError(
+                f"Confluence has no space {', '.join(gone)}, or the account of {self.key.name} may not see it. "
+                "Correct spaces in kvasir.toml, or give the account the right to view it; nothing was deleted."
+            )
+        return list(found.values())
+
+    async def _wanted(self, space: Space, pages: Mapping[str, Page]) -> Sequence[str]:
+        """Return the ids of the pages that have one of the labels."""
+        labels = frozenset(self._options.labels)
+        if not labels:
+            return list(pages)
+        if self._untold is None:
+            return [one for one, page in pages.items() if page.labels and page.labels & labels]
+        having = await self._untold.labelled(space, labels)
+        return [one for one in pages if one in having]
+
+    async def _audiences(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, frozenset[str]]:
+        """Return who may see each page, in Confluence and here."""
+        if self._options.rights == "ignore" or not pages:
+            return dict.fromkeys(pages, self._readers)
+        space_readers = await self._space_readers(space)
+        nodes = await self._nodes(space, pages)
+        admitted = {one: [space_readers, *constraints(page.ref, nodes)] for one, page in pages.items()}
+        named = set[str]().union(*(groups(each) for each in admitted.values()))
+        members = {group: await self._edition.members(group) for group in sorted(named)}
+        return {one: narrowed(self._readers, admitted_by_all(each, members)) for one, each in admitted.items()}
+
+    async def _space_readers(self, space: Space) -> frozenset[str]:
+        if self._options.rights == "restrictions":
+            return EVERYONE
+        return opened(await self._edition.space_readers(space), self._everyone)
+
+    async def _nodes(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, Node]:
+        """Return the tree of a space with what each thing in it admits, folders and hidden pages included."""
+        untold = [one for one, page in pages.items() if page.restriction is None]
+        told = await self._untold.restrictions(space, untold) if self._untold and untold else {}
+        nodes = {one: Node(page.restriction or told.get(one, NOBODY), page.above) for one, page in pages.items()}
+        while unknown := missing(nodes):
+            for ref in unknown:
+                nodes[ref.id] = await self._edition.node(ref)
+        return {one: replace(node, restriction=opened(node.restriction, self._everyone)) for one, node in nodes.items()}
+
+    def _listed(self, space: Space, page: Page, readers: frozenset[str]) -> Listed:
+        blog = "blog/" if page.ref.kind == "blogpost" else ""
+        return Listed(
+            document=f"{space.key}/{blog}{page.ref.id}",
+            version=_version(page.version),
+            modified_at=page.modified_at,
+            url=link(page.link),
+            readers=readers,
+        )
+
+    async def _people(self, people: frozenset[str]) -> Mapping[str, str]:
+        """Return the names of who is mentioned; without them a page is still a page."""
+        unknown = sorted(people - self._names.keys())[:_MOST_NAMED]
+        if unknown:
+            if len(self._names) > _NAMES:
+                self._names.clear()
+            with contextlib.suppress(Refused):
+                self._names.update(await self._edition.names(unknown))
+        return self._names
+
+
+def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: a key has a value that cannot be meant.
+
+    """
+    try:
+        url = secure_url(options.url)
+    except ValueError as error:
+        raise SourceMisconfigured(
+            f"Source {context.name}: url cannot be used, as {error}. Write https:// and the site's host."
+        ) from None
+    _check("rights", options.rights, _RIGHTS, context)
+    cloud = _is_cloud(options, url, context)
+    if cloud and url.path in {"", "/"}:
+        url = url / "wiki"
+    service = Service("Confluence", url, "token")
+    api = HttpApi(service, context, FixedHeaders(_headers(options, context.secrets.get("token", ""))))
+    key = SourceKey(context.name, "confluence", str(url))
+    return ConfluenceSource(key, options, context, api, cloud=cloud)
+
+
+KIND = Kind(ConfluenceOptions, build)
+
+
+def _check(name: str, value: str, known: Collection[str], context: SourceContext) -> None:
+    if value not in known:
+        raise SourceMisconfigured(
+            f"Source {context.name}: {name} must be one of {', '.join(known)}. Correct it in kvasir.toml."
+        )
+
+
+def _is_cloud(options: ConfluenceOptions, url: URL, context: SourceContext) -> bool:
+    if options.edition is not None:
+        _check("edition", options.edition, ("cloud", "data-center"), context)
+        return options.edition == "cloud"
+    host = url.host or ""
+    return host.endswith((".atlassian.net", ".atlassian-us-gov-mod.net")) or host == "api.atlassian.com"
+
+
+def _headers(options: ConfluenceOptions, token: str) -> Mapping[str, str]:
+    if options.email is None:
+        return {"Authorization": f"Bearer {token}"}
+    pair = base64.b64encode(f"{options.email}:{token}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def _version(number: int) -> str:
+    return f"{_FORM}.{number}"
+
+
+def _is_read(file: Attachment) -> bool:
+    return PurePosixPath(file.title).suffix.lower() in SUFFIXES and file.id.isalnum()
+
+
+def _file(file: Attachment, page: Listed) -> Listed:
+    return Listed(
+        document=f"{page.document}/{file.id}{PurePosixPath(file.title).suffix.lower()}",
+        version=_version(file.version),
+        size_bytes=file.size_bytes,
+        modified_at=file.modified_at,
+        url=link(file.link),
+        readers=page.readers,
+    )
+
+
+def _portions(found: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
+    return (found[start : start + _BATCH] for start in range(0, len(found), _BATCH))

@@ -1,0 +1,168 @@
+"""What Google Drive says of a file: pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Final
+
+from knowledge.interfaces import EVERYONE
+from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.hosted.json_form import JsonObject, maybe_int, maybe_text, member, moment, text, texts
+
+NATIVE = "application/vnd.google-apps."
+FOLDER = f"{NATIVE}folder"
+SHORTCUT = f"{NATIVE}shortcut"
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+EXPORTS: Final[Mapping[str, str]] = {
+    f"{NATIVE}document": "text/markdown",
+    f"{NATIVE}spreadsheet": f"{_OFFICE}spreadsheetml.sheet",
+    f"{NATIVE}presentation": f"{_OFFICE}presentationml.presentation",
+}
+"""What Google's own documents are exported as."""
+FIELDS = (
+    "id,name,mimeType,parents,trashed,version,md5Checksum,headRevisionId,modifiedTime,size,webViewLink,driveId,"
+    "permissions(id,type,emailAddress,domain,deleted,view,expirationTime,allowFileDiscovery),permissionIds,"
+    "inheritedPermissionsDisabled,shortcutDetails(targetId,targetMimeType)"
+)
+PERMISSION_FIELDS = "id,type,emailAddress,domain,deleted,view,expirationTime,allowFileDiscovery"
+_FORM = 1
+_READ_TYPES = frozenset({"application/pdf", *EXPORTS.values()})
+_IMAGE = re.compile(r"^\[image\d+\]:[ \t]*<data:[^>\n]*>?[ \t]*$", re.MULTILINE)
+_SHOWN = re.compile(r"!\[([^\]\n]*)\]\[image\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who may read a file, and until when that holds."""
+
+    readers: tuple[str, ...]
+    """Sorted; as ``drive:user:ada@company.com``, ``drive:group:…``, ``drive:domain:company.com``."""
+    until: float | None = None
+    """Seconds since the epoch: when a permission ends by itself, which Drive reports as no change."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was seen."""
+
+    id: str
+    document: str
+    version: str
+    link: str
+    modified: str
+    size_bytes: int | None
+    parents: tuple[str, ...]
+    drive: str
+    audience: Audience
+
+    def saved(self) -> JsonObject:
+        """Return it as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, value: JsonObject) -> File:
+        """Read what ``saved`` returned."""
+        told = member(value, "audience")
+        until = told.get("until")
+        return cls(
+            text(value, "id"), text(value, "document"), text(value, "version"), maybe_text(value, "link") or "",
+            maybe_text(value, "modified") or "", maybe_int(value, "size_bytes"), tuple(texts(value.get("parents"))),
+            maybe_text(value, "drive") or "",
+            Audience(tuple(texts(told.get("readers"))), until if isinstance(until, float) else None),
+        )  # fmt: skip
+
+
+def is_read(file: JsonObject) -> bool:
+    """Tell whether a file is of a kind that is read."""
+    kind = maybe_text(file, "mimeType") or ""
+    return kind in EXPORTS or kind in _READ_TYPES or (not kind.startswith(NATIVE) and suffix(file) in SUFFIXES)
+
+
+def suffix(file: JsonObject) -> str:
+    """Return the ending of a file's name, in lower case."""
+    return PurePosixPath((maybe_text(file, "name") or "").replace("/", "_")).suffix.lower()
+
+
+def read_file(file: JsonObject, audience: Audience) -> File:
+    """Read a file's resource."""
+    identifier = text(file, "id")
+    ending = suffix(file) if (maybe_text(file, "mimeType") or "") not in EXPORTS else ""
+    return File(
+        id=identifier,
+        document=identifier + (ending if ending in SUFFIXES else ""),
+        version=version_of(file),
+        link=maybe_text(file, "webViewLink") or f"https://drive.google.com/file/d/{identifier}/view",
+        modified=maybe_text(file, "modifiedTime") or "",
+        size_bytes=maybe_int(file, "size"),
+        parents=tuple(sorted(texts(file.get("parents")))),
+        drive=maybe_text(file, "driveId") or "",
+        audience=audience,
+    )
+
+
+def version_of(file: JsonObject) -> str:
+    """Return what changes when a file's content or name may have.
+
+    A file that was uploaded has a checksum. Google's own documents have none; their number counts every change, also of
+    things that do not concern us, which costs an export and nothing else.
+    """
+    content = next(filter(None, (maybe_text(file, key) for key in ("md5Checksum", "headRevisionId"))), None)
+    if content is None or (maybe_text(file, "mimeType") or "") in EXPORTS:
+        content = text(file, "version")
+    name = hashlib.sha256((maybe_text(file, "name") or "").encode("utf-8", "replace")).hexdigest()[:12]
+    return f"{_FORM}.{content}.{name}"
+
+
+def audience_of(permissions: Sequence[JsonObject], now: float) -> Audience:
+    """Return whom permissions admit to a file's content; what cannot be told admits nobody."""
+    readers: set[str] = set()
+    until: list[float] = []
+    for one in permissions:
+        ends = moment(one, "expirationTime")
+        if one.get("deleted") is True or one.get("view") or (ends is not None and ends.timestamp() <= now):
+            continue  # a grant that belongs to a view shows the file's data about itself, or a published copy
+        named = _reader(one)
+        if named and ends is not None:
+            until.append(ends.timestamp())
+        readers |= {named} if named else set()
+    return Audience(tuple(sorted(readers)), min(until, default=None))
+
+
+def _reader(permission: JsonObject) -> str | None:
+    kind = maybe_text(permission, "type") or ""
+    found = permission.get("allowFileDiscovery") is True
+    if kind == "anyone":
+        return "*" if found else "drive:anyone-with-link"
+    if kind == "domain" and (domain := maybe_text(permission, "domain")):
+        return f"drive:{'domain' if found else 'domain-with-link'}:{domain.lower()}"
+    email = maybe_text(permission, "emailAddress")
+    return f"drive:{kind}:{email.lower()}" if kind in {"user", "group"} and email else None
+
+
+def opened(readers: Sequence[str], everyone: frozenset[str]) -> frozenset[str]:
+    """Return an audience, everyone where one of those who stand for everybody is in it."""
+    found = frozenset(readers)
+    return EVERYONE if found & (everyone | EVERYONE) else found
+
+
+def rights_mark(folder: JsonObject) -> str:
+    """Return what changes when a folder's place or its permissions may have, for all that is in it."""
+    told = [folder.get(key) for key in ("parents", "permissionIds", "permissions", "inheritedPermissionsDisabled")]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def modified_at(file: File) -> datetime | None:
+    """Return when a file was last changed."""
+    return moment({"at": file.modified}, "at")
+
+
+def without_images(markdown: bytes) -> bytes:
+    """Return an exported document without the pictures that are written out in it; what they are called stays."""
+    written = markdown.decode("utf-8", "replace")
+    return _SHOWN.sub(r"\1", _IMAGE.sub("", written)).encode()

@@ -1,0 +1,193 @@
+"""Google Drive as a source, read by a service account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, narrowed
+from knowledge.sources.drive.api import Drive, reason, throttles
+from knowledge.sources.drive.files import File, modified_at, opened, version_of
+from knowledge.sources.drive.google_account import ServiceAccount
+from knowledge.sources.drive.listing import Held, Listing, Stale
+from knowledge.sources.hosted.http_api import HttpApi, Refused, Service
+from knowledge.sources.hosted.http_call import link, secure_url
+from knowledge.sources.hosted.json_form import maybe_text, member
+from knowledge.sources.hosted.listing_memory import recall_sealed, remember_sealed
+from knowledge.sources.registry import Kind
+
+_FORM = 1
+"""Raised when what is remembered changes its form."""
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DriveOptions:
+    """The keys of a ``[[source]]`` of kind ``drive``."""
+
+    credentials_file: str | None = None
+    """The JSON of a service account's key; relative to the configuration file."""
+    credentials_env: str | None = None
+    """Or the variable that holds it."""
+    subject: str | None = None
+    """The person in whose name is read, by domain-wide delegation."""
+    drives: tuple[str, ...] = ()
+    """Ids of shared drives."""
+    folders: tuple[str, ...] = ()
+    """Ids of folders, with all that is below them. Neither drives nor folders: all that is shared with the account."""
+    rights: str = "own"
+    """``own``: as Drive has them; ``ignore``: as configured here."""
+    everyone: tuple[str, ...] = ()
+    """Readers who stand for everybody, such as ``drive:domain-with-link:company.com``."""
+    full_every_h: float = 24.0
+    """After so many hours everything is listed anew, whatever is remembered."""
+    url: str = "https://www.googleapis.com"
+    max_mb: float = MAX_MB
+
+
+class DriveSource:
+    """Lists and reads files. A document's id is the file's, with its ending: renamed or moved, it stays."""
+
+    def __init__(
+        self, key: SourceKey, options: DriveOptions, context: SourceContext, api: HttpApi, account: ServiceAccount
+    ) -> None:
+        self.key = key
+        self._options = options
+        self._context = context
+        self._memory = context.memory(key)
+        self._limit = limit_bytes(context.name, options.max_mb)
+        self._everyone = frozenset(options.everyone)
+        self._api = api
+        self._account = account
+        self._drive = Drive(api)
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files in batches.
+
+        Raises:
+            SourceError: the listing failed, or a configured drive or folder is not there.
+
+        """
+        full_at, held = await self._recalled()
+        listing = self._listing()
+        if held is not None:
+            found: list[File] = []
+            try:
+                async for files in listing.followed(held):
+                    found += files
+                    yield []  # still at work: none is given before it is clear that the changes tell all
+            except Stale:
+                held = None
+            else:
+                for start in range(0, len(found), _BATCH):
+                    yield self._listed(found[start : start + _BATCH])
+        if held is None:
+            full_at, listing = self._context.now(), self._listing()
+            async for files in listing.whole(self._options.drives, self._options.folders):
+                yield self._listed(files)
+        told = {"full_at": full_at, "scope": self._scope(), "held": await asyncio.to_thread(listing.held.saved)}
+        await remember_sealed(self._memory, _FORM, told)
+
+    async def read(self, listed: Listed) -> Content:
+        """Read a file as it is, or Google's own documents as Markdown, XLSX or PPTX.
+
+        Raises:
+            SourceError: it is gone, may not be downloaded, or is too large.
+
+        """
+        try:
+            file = await self._drive.file(listed.document.partition(".")[0])
+        except Refused:
+            raise _gone(listed.document) from None
+        if file.get("trashed") is True:
+            raise _gone(listed.document)
+        data, media_type = await self._drive.content(file, listed.document, self._limit)
+        return Content(data, media_type, version_of(file), maybe_text(file, "name"))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        try:
+            await self._api.close()
+        finally:
+            await self._account.close()
+
+    def _listing(self) -> Listing:
+        return Listing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
+
+    async def _recalled(self) -> tuple[float, Held | None]:
+        """Return when the last whole listing was and what is remembered; None when it is time for a whole one."""
+        told = await recall_sealed(self._memory, _FORM)
+        full_at = told.get("full_at") if told else None
+        if told is None or not isinstance(full_at, float) or told.get("scope") != self._scope():
+            return 0.0, None
+        if not 0 <= self._context.now() - full_at < self._options.full_every_h * 3600:
+            return 0.0, None
+        return full_at, await asyncio.to_thread(Held.restored, member(told, "held"))
+
+    def _scope(self) -> Sequence[object]:
+        """Return what a remembered listing must have been made with."""
+        options = self._options
+        return [sorted(options.drives), sorted(options.folders), options.rights]
+
+    def _listed(self, files: Sequence[File]) -> Sequence[Listed]:
+        return [
+            Listed(
+                document=file.document,
+                version=file.version,
+                size_bytes=file.size_bytes,
+                modified_at=modified_at(file),
+                url=link(file.link),
+                readers=narrowed(self._context.readers, opened(file.audience.readers, self._everyone)),
+            )
+            for file in files
+        ]
+
+
+def build(context: SourceContext, options: DriveOptions) -> DriveSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: a key has a value that cannot be meant, or the credentials are none.
+
+    """
+    if options.rights not in {"own", "ignore"}:
+        raise SourceMisconfigured(f"Source {context.name}: rights must be own or ignore. Correct it in kvasir.toml.")
+    try:
+        url = secure_url(options.url)
+        account = ServiceAccount(_credentials(context, options), context, options.subject)
+    except OSError as error:
+        raise SourceMisconfigured(
+            f"Source {context.name}: credentials_file cannot be read: {error.strerror}. Correct the path."
+        ) from None
+    except ValueError:
+        # Not chained: such an error may quote the key.
+        raise SourceMisconfigured(
+            f"Source {context.name}: its credentials are not the JSON of a service account's key. "
+            "Make a key in the Google Cloud console and name its file with credentials_file."
+        ) from None
+    service = Service("Google Drive", url, "service account", throttles, reason)
+    root = " ".join([str(url), *sorted((*options.drives, *options.folders)), options.subject or ""]).strip()
+    return DriveSource(
+        SourceKey(context.name, "drive", root), options, context, HttpApi(service, context, account), account
+    )
+
+
+KIND = Kind(DriveOptions, build)
+
+
+def _credentials(context: SourceContext, options: DriveOptions) -> str:
+    if (options.credentials_file is None) == (options.credentials_env is None):
+        raise SourceMisconfigured(
+            f"Source {context.name}: a drive needs either credentials_file or credentials_env. Write one of them."
+        )
+    if options.credentials_file is None:
+        return context.secrets.get("credentials", "")
+    return (context.base_dir / Path(options.credentials_file).expanduser()).read_text(encoding="utf-8")
+
+
+def _gone(document: str) -> SourceError:
+    return SourceError(f"{document} is gone, in the trash, or no longer shared with Kvasir's account.")

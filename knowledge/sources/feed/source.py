@@ -1,0 +1,371 @@
+"""A feed as a source: its entries, or the articles that they link to, and what it listed before."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import re
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from knowledge.errors import (
+    FetchError,
+    FetchRefused,
+    FetchTooLarge,
+    ParseError,
+    SourceDenied,
+    SourceError,
+    SourceMisconfigured,
+    SourceUnavailable,
+)
+from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, recall, remember
+from knowledge.sources.registry import Kind
+from knowledge.sources.website.crawl import TYPES
+from knowledge.web.crawling.host import DENIED, Host, Pace, conditions, plain
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.guard import Rules, judge_url, rules
+from knowledge.web.reading.feeds import Entry
+from knowledge.web.reading.main_text import MAIN_TEXT
+from knowledge.web.reading.page import HTML
+from knowledge.web.reading.reader import Reader
+
+_MEMORY_VERSION = 1
+_MOST_KEPT = 20_000
+"""Entries that are remembered; the oldest go first."""
+_DELAY_S = 0.5
+_MOST_HOSTS = 100
+_DAYS = re.compile(r"([1-9]\d{0,4})d")
+_DAY_S = 86_400.0
+_OK, _UNCHANGED = 200, 304
+_GONE = frozenset({404, 410})
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOptions:
+    """The keys of a ``[[source]]`` of kind ``feed``."""
+
+    url: str
+    follow: bool = False
+    """Whether the article that an entry links to is read instead of what the feed itself holds."""
+    keep: str = "365d"
+    """How long an entry stays after the feed has stopped listing it: a feed holds only its newest."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    contact: str | None = None
+    """Where the site's owner finds who runs this: it stands in the User-Agent."""
+    authorization_env: str | None = None
+    """The variable with the value of an ``Authorization`` header, sent to the feed alone."""
+    max_mb: float = MAX_MB
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry as it was last listed."""
+
+    title: str
+    link: str | None
+    version: str
+    published: float | None
+    seen: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a feed remembers."""
+
+    entries: Mapping[str, Kept]
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class FeedSource:
+    """Lists and reads a feed's entries, those that it has stopped listing too.
+
+    Their texts lie in the source's own folder; where that is lost, an entry that the feed lists no more is read from
+    the page that it links to.
+    """
+
+    def __init__(
+        self, key: SourceKey, context: SourceContext, options: FeedOptions, allowed: Rules, keep_s: float
+    ) -> None:
+        self.key = key
+        self._context = context
+        self._options = options
+        self._keep_s = keep_s
+        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        web = replace(context.web, contact=options.contact or context.web.contact)
+        self._fetcher = Fetcher(web, allowed)
+        self._reader = Reader()
+        self._limits = replace(web.limits, wire_bytes=self._max_bytes, body_bytes=self._max_bytes)
+        self._delay_s = 0.0 if options.allow_hosts else _DELAY_S
+        self._hosts: dict[str, Host] = {}
+        self._learning = asyncio.Lock()
+        self._texts = _Texts(context.state_dir / "entries")
+
+    @property
+    def _memory(self) -> Memory:
+        return self._context.memory(self.key)
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the entries.
+
+        Raises:
+            SourceUnavailable: the feed does not answer, or is no feed.
+            SourceDenied: it wants a login.
+
+        """
+        now = self._context.now()
+        before = _decode(await recall(self._memory, _MEMORY_VERSION))
+        after = await self._now(before, now)
+        oldest = now - self._keep_s
+        kept = {id_: entry for id_, entry in after.entries.items() if entry.seen >= oldest}
+        newest = sorted(kept, key=lambda id_: kept[id_].seen, reverse=True)[:_MOST_KEPT]
+        kept = {id_: kept[id_] for id_ in sorted(newest)}
+        await asyncio.to_thread(self._texts.keep, kept)
+        await remember(self._memory, _MEMORY_VERSION, _encode(replace(after, entries=kept)))
+        yield [self._listed(id_, entry) for id_, entry in kept.items()]
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one entry.
+
+        Raises:
+            SourceError: its text is lost and its page does not answer, or it is too large.
+
+        """
+        if not self._options.follow:
+            data = await asyncio.to_thread(self._texts.get, listed.document, listed.version)
+            if data is not None:
+                return Content(data, "text/html; charset=utf-8", listed.version, await self._title(listed))
+        return await self._article(listed)
+
+    async def close(self) -> None:
+        """Close connections; the entries' texts stay."""
+        self._hosts = {}
+        await self._reader.close()
+        await self._fetcher.close()
+
+    # ── The feed ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _now(self, before: Remembered, now: float) -> Remembered:
+        """Return what is remembered after a look at the feed."""
+        whole = await asyncio.to_thread(self._texts.whole, before.entries) or self._options.follow
+        asked = conditions(before.etag, before.last_modified) if whole and before.entries else {}
+        ask = Ask(conditions=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits)
+        url = self._options.url
+        host = Host(self._fetcher, Pace(0.0, self._context.sleep, self._context.now), self._context.now)
+        try:
+            found = await host.fetch(url, ask)
+        except FetchError as error:
+            raise self._away(error) from None
+        if found.status == _UNCHANGED:
+            listed = max((entry.seen for entry in before.entries.values()), default=now)
+            seen = {id_: replace(e, seen=now) if e.seen == listed else e for id_, e in before.entries.items()}
+            return replace(before, entries=seen)
+        self._check(found.status)
+        try:
+            entries = await self._reader.feed(found)
+        except ParseError as error:
+            why = str(error).replace(found.url, plain(found.url))  # a feed's address may hold a token
+            raise SourceUnavailable(f"{why} Nothing of the feed is deleted.") from None
+        if entries is None:
+            raise SourceUnavailable(
+                f"{plain(url)} is no RSS, Atom or JSON Feed. Look at the page for the feed's own address and put it "
+                "into the key url."
+            )
+        await asyncio.to_thread(self._texts.put, entries)
+        fresh = {entry.id: _kept(entry, now) for entry in entries}
+        return Remembered({**before.entries, **fresh}, found.headers.get("etag"), found.headers.get("last-modified"))
+
+    def _check(self, status: int) -> None:
+        if status in DENIED:
+            raise SourceDenied(
+                f"{plain(self._options.url)} asks for a login. Give Kvasir a way in with the key authorization_env."
+            )
+        if status != _OK:
+            raise SourceUnavailable(
+                f"The feed {plain(self._options.url)} answers {status}. Look whether the address is right; until then "
+                "nothing of it is deleted."
+            )
+
+    def _away(self, error: FetchError) -> SourceError:
+        url = plain(self._options.url)
+        if isinstance(error, FetchRefused):
+            return SourceUnavailable(
+                f"{url} is not fetched: it is not on the public web, or leads out of it (the log has the reason). If "
+                "it is of your own network, name its host in the key allow_hosts."
+            )
+        return SourceUnavailable(
+            f"{url} does not answer: {error.reason}. Look whether it is up and can be reached from here; until then "
+            "nothing of it is deleted."
+        )
+
+    def _listed(self, id_: str, entry: Kept) -> Listed:
+        return Listed(
+            document=id_,
+            version=entry.version,
+            modified_at=datetime.fromtimestamp(entry.published, UTC) if entry.published is not None else None,
+            url=entry.link or plain(self._options.url),
+            readers=self._context.readers,
+        )
+
+    async def _title(self, listed: Listed) -> str | None:
+        entry = _decode(await recall(self._memory, _MEMORY_VERSION)).entries.get(listed.document)
+        return (entry.title or None) if entry is not None else None
+
+    # ── The articles ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _article(self, listed: Listed) -> Content:
+        document = listed.document
+        if listed.url is None or listed.url == plain(self._options.url):
+            raise SourceError(f"{document} has left the feed, and links to no page to read instead.")
+        try:
+            host = await self._host(listed.url)
+            if not host.robots.allows(listed.url):
+                raise SourceError(f"{document} is on a page that its site asks robots to leave alone.")
+            found = await host.fetch(listed.url, Ask(accept=TYPES, limits=self._limits))
+        except FetchTooLarge:
+            raise SourceError(
+                f"{document} has more than the {self._max_bytes / 1e6:g} MB that are read. Raise the source's max_mb."
+            ) from None
+        except FetchError as error:
+            raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
+        if found.status != _OK:
+            gone = "is gone" if found.status in _GONE else f"answers {found.status}"
+            raise SourceError(f"The page of {document} {gone}. The next sync tries again.")
+        content_type = found.headers.get("content-type", "")
+        if found.media_type in HTML:
+            try:
+                page = await self._reader.page(found)
+            except ParseError as error:
+                raise SourceError(str(error)) from None
+            if page.unreadable is not None:
+                raise SourceError(
+                    f"The page of {document} {page.unreadable}. Set follow = false to read the feed itself."
+                )
+            content_type = f"{content_type}; {MAIN_TEXT}"
+        return Content(found.data, content_type, listed.version, await self._title(listed))
+
+    async def _host(self, url: str) -> Host:
+        """Return the host of an article, whose robots.txt was read."""
+        origin = "/".join(url.split("/")[:3])
+        async with self._learning:
+            if origin not in self._hosts:
+                if len(self._hosts) >= _MOST_HOSTS:
+                    self._hosts.clear()
+                pace = Pace(self._delay_s, self._context.sleep, self._context.now)
+                host = Host(self._fetcher, pace, self._context.now)
+                await host.learn(origin)
+                self._hosts[origin] = host
+            return self._hosts[origin]
+
+
+def build(context: SourceContext, options: FeedOptions) -> FeedSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its address, a host or a span cannot be meant.
+
+    """
+    days = _DAYS.fullmatch(options.keep)
+    if days is None:
+        raise _wrong(context, "keep", 'it is a number of days such as "365d"')
+    try:
+        allowed = rules(options.allow_hosts, context.web.ports)
+        target = judge_url(options.url, allowed)
+    except FetchRefused as error:
+        raise _wrong(context, "url", f"{error.reason}; a host of your own network is named in allow_hosts") from None
+    except ValueError as error:
+        raise _wrong(context, "allow_hosts", str(error)) from None
+    key = SourceKey(context.name, "feed", plain(target.url))
+    return FeedSource(key, context, options, allowed, min(int(days[1]) * _DAY_S, 1e10))
+
+
+KIND = Kind(FeedOptions, build)
+
+
+def _wrong(context: SourceContext, key: str, what: str) -> SourceMisconfigured:
+    return SourceMisconfigured(f"Source {context.name}: {key} cannot be meant: {what}. Correct it in kvasir.toml.")
+
+
+class _Texts:
+    """The entries' texts, a file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        with suppress(OSError):  # what is not kept is read from its page
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for entry in entries:
+                path = self._path(entry.id, entry.version)
+                if not path.exists():
+                    new = path.with_suffix(".new")
+                    new.write_text(entry.html, "utf-8", "replace")
+                    new.replace(path)
+
+    def get(self, id_: str, version: str) -> bytes | None:
+        with suppress(OSError):
+            return self._path(id_, version).read_bytes()
+        return None
+
+    def whole(self, entries: Mapping[str, Kept]) -> bool:
+        """Say whether every text is there."""
+        return all(self._path(id_, entry.version).exists() for id_, entry in entries.items())
+
+    def keep(self, entries: Mapping[str, Kept]) -> None:
+        """Drop the texts of all other entries and versions."""
+        if not entries:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return
+        names = {self._path(id_, entry.version).name for id_, entry in entries.items()}
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                if path.name not in names:
+                    path.unlink()
+
+    def _path(self, id_: str, version: str) -> Path:
+        return self._folder / hashlib.sha256(f"{id_}\0{version}".encode("utf-8", "replace")).hexdigest()
+
+
+# ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _kept(entry: Entry, now: float) -> Kept:
+    published = entry.published_at.timestamp() if entry.published_at is not None else None
+    return Kept(entry.title, entry.link, entry.version, published, now)
+
+
+def _encode(remembered: Remembered) -> dict[str, Any]:
+    entries = {id_: [e.title, e.link, e.version, e.published, e.seen] for id_, e in remembered.entries.items()}
+    return {"etag": remembered.etag, "last_modified": remembered.last_modified, "entries": entries}
+
+
+def _decode(held: object) -> Remembered:
+    """Return what ``_encode`` made; nothing where anything is not as it made it."""
+    try:
+        assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
+        entries = {str(id_): _entry(*fields) for id_, fields in held["entries"].items()}
+        for told in (held["etag"], held["last_modified"]):
+            assert told is None or isinstance(told, str)  # noqa: S101
+        return Remembered(entries, held["etag"], held["last_modified"])
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return Remembered({})
+
+
+def _entry(title: object, link: object, version: object, published: object, seen: object) -> Kept:
+    assert isinstance(title, str)  # noqa: S101
+    assert link is None or isinstance(link, str)  # noqa: S101
+    assert isinstance(version, str)  # noqa: S101
+    assert isinstance(seen, (int, float)) and math.isfinite(seen)  # noqa: S101, PT018
+    if published is not None:
+        assert isinstance(published, (int, float))  # noqa: S101
+        datetime.fromtimestamp(published, UTC)
+    return Kept(title, link, version, published, seen)

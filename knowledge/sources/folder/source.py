@@ -1,0 +1,385 @@
+"""A folder of files as a source."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, too_large
+from knowledge.sources.folder.ignore_rules import IGNORE_FILE, Ignored, patterns_of
+from knowledge.sources.folder.watch import changes
+from knowledge.sources.registry import Kind
+from knowledge.thread_pool import ThreadDoor
+
+SUFFIXES = (
+    ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
+    ".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".csv", ".tsv", ".tab",
+)  # fmt: skip
+"""What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
+
+_File = tuple[str, str, os.stat_result]
+"""``(document, path, status)``: the id, and the path under the root as the system spells it."""
+
+_SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
+_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
+_BATCH = 2000
+_MAX_PATTERNS = 1_000_000
+"""Characters that are read of an ignore file."""
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOptions:
+    """The keys of a ``[[source]]`` of kind ``folder``."""
+
+    path: str
+    """Relative to the configuration file; ``~`` is the home directory."""
+    url: str | None = None
+    """Where a person opens a document: ``{path}`` is its path, ``{stem}`` the path without its suffix.
+
+    Without it, a document's link is its ``file:`` URI.
+    """
+    suffixes: tuple[str, ...] = SUFFIXES
+    max_mb: float = MAX_MB
+    """A larger file is not read."""
+    ignore: tuple[str, ...] = ()
+    """What is left out, in the form of ``.gitignore``; a file ``.kvasirignore`` at the root adds to it."""
+    watch: bool = True
+    """Whether it is synced as soon as something in it changes, where the system tells that."""
+
+    def root(self, base: Path) -> str:
+        """Return the absolute path, symbolic links left as they are: another root is another source.
+
+        Raises:
+            ValueError: it is no path, or no text that a manifest can hold.
+
+        """
+        try:
+            root = os.path.abspath(base / Path(self.path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
+        except RuntimeError as error:  # nobody of that name has a home directory
+            raise ValueError(str(error)) from error
+        if "\0" in root:
+            raise ValueError("it holds a NUL")
+        root.encode()
+        return root
+
+
+class FolderSource:
+    """Lists and reads the supported files under a folder.
+
+    Hidden files, version control's folders and other files than ``suffixes`` are left out. A symbolic link is followed
+    where it leads to something inside the folder that is not listed already. A document's id is the path in NFC, so
+    that a file keeps it when it moves between systems that write accents differently. ``ignore`` and ``.kvasirignore``
+    are matched against that id.
+    """
+
+    def __init__(
+        self, key: SourceKey, options: FolderOptions, *, max_bytes: int, readers: frozenset[str] = EVERYONE
+    ) -> None:
+        self.key = key
+        self._root = key.root
+        self._max_bytes = max_bytes
+        self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
+        template = options.url or f"{Path(key.root).as_uri()}/{{path}}"
+        self._template = template.partition("{stem}" if "{stem}" in template else "{path}")
+        self._readers = readers
+        self._ignore = options.ignore
+        self._watch = options.watch
+        # Its own: a network folder that hangs must hold up nobody else's files.
+        self._threads = ThreadDoor(f"folder {key.name}")
+        self._paths: dict[str, str] = {}
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files in batches, in no particular order.
+
+        Raises:
+            SourceError: the folder, or a folder in it, cannot be read; raised after everything else was listed.
+
+        """
+        batches = self._walk()
+        while (batch := await self._threads.run(partial(next, batches, None))) is not None:
+            yield batch
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one file whole.
+
+        Raises:
+            SourceError: it is gone, cannot be read, is too large, left the folder, or keeps changing.
+
+        """
+        return await self._threads.run(partial(self._read, listed.document))
+
+    async def close(self) -> None:
+        """Let the threads go: no file stays open."""
+        self._threads.close()
+
+    async def changes(self) -> AsyncGenerator[None]:
+        """Yield after files below the folder have changed; end at once where ``watch`` says no.
+
+        Raises:
+            SourceError: the folder cannot be watched.
+
+        """
+        if self._watch:
+            async with aclosing(changes(self._root, self._matters)) as bursts:
+                async for _ in bursts:
+                    yield
+
+    def _matters(self, path: str) -> bool:
+        """Return whether a change of a path may change the listing: a document's, a folder's, the ignore file's."""
+        parts = os.path.relpath(path, self._root).split("/")
+        if parts == [IGNORE_FILE]:
+            return True
+        if any(_is_hidden(part) or part in _SKIPPED_FOLDERS for part in parts):
+            return False
+        name = parts[-1].lower()
+        # What has gone may have been a folder, and looks like a file that is of no interest.
+        return name.endswith(self._suffixes) or not os.path.isfile(path)  # noqa: PTH113 - as the walk does
+
+    def _walk(self) -> Iterator[Sequence[Listed]]:
+        walk = _Walk(self._root, self._suffixes, Ignored([*self._ignore, *_own_patterns(self._root)]))
+        paths: dict[str, str] = {}
+        batch: list[Listed] = []
+        for folder in walk.folders():
+            paths.update((document, path) for document, path, _ in folder if document != path)
+            batch += [self._listed(document, status) for document, _, status in folder]
+            if len(batch) >= _BATCH:
+                yield batch
+                batch = []
+        self._paths = paths
+        yield batch
+        if walk.unread:
+            raise SourceError(_unlisted(self._root, walk.unread))
+
+    def _listed(self, document: str, status: os.stat_result) -> Listed:
+        return Listed(
+            document=document,
+            version=_version(status),
+            size_bytes=status.st_size,
+            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+            url=self._url(document),
+            readers=self._readers,
+        )
+
+    def _url(self, document: str) -> str:
+        before, field, after = self._template
+        path = os.path.splitext(document)[0] if field == "{stem}" else document  # noqa: PTH122 - one of many
+        return f"{before}{path if _plain(path) else quote(path)}{after}" if field else before
+
+    def _read(self, document: str) -> Content:
+        path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not restart it
+        try:
+            for _ in range(_TRIES):
+                content = self._attempt(path, document)
+                if content is not None:
+                    return content
+        except FileNotFoundError as error:
+            raise SourceError(f"{document} is gone. It was deleted or renamed after it was listed.") from error
+        except OSError as error:
+            raise SourceError(
+                f"{document} cannot be read: {error.strerror}. Give Kvasir the right to read it, or move it away."
+            ) from error
+        raise SourceError(f"{document} keeps changing while it is read. The next sync tries again.")
+
+    def _attempt(self, path: str, document: str) -> Content | None:
+        """Read the file once; None when it changed meanwhile."""
+        if not _inside(path, self._root):
+            raise SourceError(f"{document} leads out of the folder. Put a copy into the folder instead of the link.")
+        # A pipe must not block, and what is a file now may be something else by the time it is opened.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - the descriptor is what was checked
+            before = os.fstat(file.fileno())
+            self._check(before, document)
+            data = _read_up_to(file.fileno(), before.st_size + 1)
+            after = os.fstat(file.fileno())
+        settled = _version(before) == _version(after) and len(data) == before.st_size
+        return Content(data, None, _version(after)) if settled else None
+
+    def _check(self, status: os.stat_result, document: str) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{document} is no ordinary file any more. The next sync looks again.")
+        if status.st_size > self._max_bytes:
+            raise too_large(document, status.st_size, self._max_bytes)
+
+
+def build(context: SourceContext, options: FolderOptions) -> FolderSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its path or its limit cannot be meant.
+
+    """
+    try:
+        root = options.root(context.base_dir)
+    except ValueError as error:
+        raise SourceMisconfigured(
+            f"Source {context.name}: {options.path!a} in {str(context.base_dir)!a} is no path in "
+            "UTF-8 that Kvasir can take. Correct it in kvasir.toml, or move the folder."
+        ) from error
+    return FolderSource(
+        SourceKey(context.name, "folder", root),
+        options,
+        max_bytes=limit_bytes(context.name, options.max_mb),
+        readers=context.readers,
+    )
+
+
+KIND = Kind(FolderOptions, build)
+
+
+class _Walk:
+    """One walk through a folder. Links are looked at last, when everything that is really there is known."""
+
+    def __init__(self, root: str, suffixes: tuple[str, ...], ignored: Ignored) -> None:
+        self._root = root
+        self._suffixes = suffixes
+        self._ignored = ignored
+        self._links: list[tuple[str, str]] = []
+        self._folders: set[tuple[int, int]] = set()
+        self._seen: set[tuple[int, int]] = set()
+        self.unread: list[tuple[str, OSError]] = []
+        """Folders that could not be read, with the reason."""
+
+    def folders(self) -> Iterator[list[_File]]:
+        """Yield the files, a folder's at a time."""
+        yield from self._under([("", "")])
+        while self._links:
+            document, path = self._links.pop(0)
+            if _inside(os.path.join(self._root, path), self._root):  # noqa: PTH118 - as above
+                yield from self._linked(document, path)
+
+    def _under(self, folders: list[tuple[str, str]]) -> Iterator[list[_File]]:
+        while folders:
+            document, path = folders.pop()
+            try:
+                status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
+                if (status.st_dev, status.st_ino) in self._folders:
+                    continue
+                self._folders.add((status.st_dev, status.st_ino))
+                with os.scandir(f"{self._root}/{path}") as entries:
+                    named = _named(entries)
+                yield self._files(named, f"{document}/" if document else "", f"{path}/" if path else "", folders)
+            except OSError as error:
+                self.unread.append((path, error))
+
+    def _files(
+        self, named: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
+    ) -> list[_File]:
+        """Return a folder's files; its folders are added to ``folders``, its links to the links."""
+        files: list[_File] = []
+        for name, entry in named:
+            if entry.is_symlink():
+                self._links.append((document + name, path + entry.name))
+            elif entry.is_dir(follow_symlinks=False):
+                if name not in _SKIPPED_FOLDERS and not self._leaves_out(document + name, folder=True):
+                    folders.append((document + name, path + entry.name))
+            elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
+                if self._leaves_out(document + name, folder=False):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # deleted since
+                    files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
+        self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
+        return files
+
+    def _linked(self, document: str, path: str) -> Iterator[list[_File]]:
+        try:
+            status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
+        except OSError:
+            return  # A link that leads nowhere is no document.
+        if self._leaves_out(document, folder=stat.S_ISDIR(status.st_mode)):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            yield from self._under([(document, path)])
+        elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
+            self._seen.add((status.st_dev, status.st_ino))
+            yield [(document, path, status)]
+
+    def _leaves_out(self, document: str, *, folder: bool) -> bool:
+        return bool(self._ignored) and self._ignored.entry(document, folder=folder)
+
+    def _is_document(self, document: str, status: os.stat_result) -> bool:
+        return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)
+
+
+def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return the visible entries with the names that their ids use, in a steady order.
+
+    Two names that are one in NFC keep their own spelling, except the one that is NFC already.
+    """
+    visible = sorted((e for e in entries if not _is_hidden(e.name)), key=lambda e: e.name)
+    names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
+    named: list[tuple[str, os.DirEntry[str]]] = []
+    for entry in visible:
+        name = entry.name
+        if name not in names:
+            composed = unicodedata.normalize("NFC", name)
+            name = name if composed in names else composed
+            names.add(name)
+        named.append((name if name.isascii() else _valid(name), entry))
+    return named
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "~$"))
+
+
+def _own_patterns(root: str) -> list[str]:
+    """Return the patterns of the folder's own ignore file.
+
+    Raises:
+        SourceError: it is there and cannot be read; without it, too much would be listed.
+
+    """
+    try:
+        with open(f"{root}/{IGNORE_FILE}", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as the walk
+            return patterns_of(file.read(_MAX_PATTERNS))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise SourceError(
+            f"{root}/{IGNORE_FILE} cannot be read: {error.strerror}. Give Kvasir the right to read it, or remove it."
+        ) from error
+
+
+def _valid(name: str) -> str:
+    r"""Spell bytes of a name that are no UTF-8 as ``\xNN``: an id must be text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _inside(path: str, root: str) -> bool:
+    real = os.path.realpath(root)
+    return os.path.realpath(path).startswith(real if real.endswith("/") else f"{real}/")
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+
+
+def _read_up_to(descriptor: int, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    while limit > 0 and (piece := os.read(descriptor, min(limit, 1 << 24))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
+
+
+def _unlisted(root: str, unread: Sequence[tuple[str, OSError]]) -> str:
+    path, error = unread[0]
+    where = f"{root}/{path}" if path else root
+    more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+    return (
+        f"The folder {where}{more} cannot be read: {error.strerror}. Look whether it is mounted and Kvasir may "
+        "read it; until then nothing of this source is deleted."
+    )

@@ -1,0 +1,234 @@
+"""The ``git`` program: run without prompts, hooks or anybody's settings, in deadlines, and its failures told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shlex
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
+from knowledge.sources.git.hosts import Remote
+
+LOCAL_S = 600.0
+"""The longest that a command takes that asks nobody."""
+ASK_S = 60.0
+"""The longest that a remote takes to tell its branches."""
+FETCH_S = 3600.0
+"""The longest that a transfer takes; one that stalls for a minute is ended before."""
+
+_INHERITED = (
+    "PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
+    "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
+)  # fmt: skip
+_SSH = "ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15 -oServerAliveCountMax=4"
+_SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "core.askPass": "",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "log.showSignature": "false",
+    "fetch.recurseSubmodules": "false",
+    "http.followRedirects": "initial",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+    "protocol.version": "2",
+}
+_HELPER = (
+    '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$KVASIR_GIT_USER" "$KVASIR_GIT_PASSWORD"; }; f'
+)
+_PROTOCOLS = {"http": "http:https"}
+"""What git may speak for a scheme; from http a redirect may lead to https, and never back."""
+_TAIL_BYTES = 8_000
+_CREDENTIALS = re.compile(r"//[^\s'\"]*@")
+
+
+class GitDamaged(SourceUnavailable):
+    """The copy on this machine cannot be used; made anew, it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Runs ``git`` on one repository folder, for one remote. Secrets go by the environment, never by arguments."""
+
+    folder: str
+    remote: Remote
+    token: str | None = field(default=None, repr=False)
+    user: str | None = None
+    ssh_key: str | None = None
+
+    async def run(
+        self, *arguments: str, deadline_s: float = LOCAL_S, given: bytes = b"", remote: bool = False
+    ) -> bytes:
+        """Return what a command writes. ``remote`` lets it reach the remote, and only that.
+
+        Raises:
+            SourceUnavailable, SourceDenied: it failed, or took too long.
+
+        """
+        try:
+            async with asyncio.timeout(deadline_s), self.process(*arguments, remote=remote) as process:
+                output, told = await process.communicate(given)
+        except TimeoutError as error:
+            raise SourceUnavailable(
+                f"git did not come to an end within {deadline_s:.0f} s ({arguments[0]}, {self.remote.url}). "
+                "Look whether the remote answers; the next sync tries again."
+            ) from error
+        if process.returncode != 0:
+            failed = failure(told[-_TAIL_BYTES:].decode(errors="replace"), self.remote.url, self.token)
+            raise failed if remote else GitDamaged(str(failed))
+        return output
+
+    @contextlib.asynccontextmanager
+    async def process(self, *arguments: str, remote: bool = False) -> AsyncIterator[Process]:
+        """Start a command; at the block's end it is gone, with whatever it started."""
+        process = await self.start(*arguments, remote=remote, stderr=PIPE)
+        try:
+            yield process
+        finally:
+            await end(process)
+
+    async def start(self, *arguments: str, remote: bool = False, stderr: int = DEVNULL) -> Process:
+        """Start a command that the caller brings to its ``end``.
+
+        Raises:
+            SourceUnavailable: there is no git.
+
+        """
+        try:
+            return await asyncio.create_subprocess_exec(
+                "git", *self._settings(remote=remote), *arguments,
+                stdin=PIPE, stdout=PIPE, stderr=stderr,
+                env=self._environment(remote=remote), start_new_session=True, limit=1 << 20,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise SourceUnavailable(
+                "The program git is not installed. Install it (Debian: apt-get install git) and sync again."
+            ) from error
+
+    def _settings(self, *, remote: bool) -> Sequence[str]:
+        settings = dict(_SETTINGS)
+        if remote:
+            settings |= {
+                "remote.origin.url": self.remote.url,
+                # Told here and written nowhere: a command that asks nobody must not fetch what it lacks.
+                "remote.origin.promisor": "true",
+                "remote.origin.partialCloneFilter": "blob:none",
+            }
+            if self.token is not None:  # for this host alone: a redirect elsewhere gets nothing
+                settings[f"credential.{self.remote.web_origin}.helper"] = _HELPER
+        return [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+
+    def _environment(self, *, remote: bool) -> Mapping[str, str]:
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment |= {
+            "GIT_DIR": self.folder,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_ALLOW_PROTOCOL": _PROTOCOLS.get(self.remote.scheme, self.remote.scheme) if remote else "none",
+            "GIT_SSH_COMMAND": f"{_SSH} -oIdentitiesOnly=yes -i {shlex.quote(self.ssh_key)}" if self.ssh_key else _SSH,
+            "GIT_SSH_VARIANT": "ssh",
+            "SSH_ASKPASS_REQUIRE": "never",
+            "LC_ALL": "C",
+        }
+        if remote and self.token is not None:
+            user = self.user or self.remote.token_user
+            environment |= {"KVASIR_GIT_USER": user, "KVASIR_GIT_PASSWORD": self.token}
+        return environment
+
+
+async def end(process: Process) -> None:
+    """Kill a process that has not ended, with its whole group (git starts helpers), and wait for it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+
+
+_SIGNS: Sequence[tuple[str, type[SourceError], str]] = (
+    (
+        r"Host key verification failed",
+        SourceDenied,
+        (
+            "The host key of {shown} is not known here. Check it, and add it to known_hosts of the user who runs "
+            "Kvasir (ssh-keyscan prints it)."
+        ),
+    ),
+    (
+        r"dubious ownership",
+        SourceDenied,
+        (
+            "The repository {shown} belongs to another user, and git does not read it. Run Kvasir as its owner, or "
+            "name it by a remote address."
+        ),
+    ),
+    (
+        r"certificate",
+        SourceUnavailable,
+        "The certificate of {shown} is not trusted. Correct it, or name your own authority in SSL_CERT_FILE.",
+    ),
+    (
+        (
+            r"[Rr]epository .*not found|does not appear to be a git repository|returned error: 404|does not exist"
+            r"|not a git repository|could not be found|repository not exported"
+        ),
+        SourceUnavailable,
+        "There is no repository at {shown}, or these credentials may not see it. Check the address and token_env.",
+    ),
+    (
+        (
+            r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied"
+            r"|returned error: 40[13]|access denied|no mutual signature"
+        ),
+        SourceDenied,
+        "{shown} refuses to be read. Check the token that token_env names (or the ssh key), and its rights.",
+    ),
+    (
+        (
+            r"Could not resolve host|Name or service not known|Connection (refused|reset|timed out|closed)"
+            r"|Failed to connect|timed out|unable to connect|Couldn't connect|returned error: (429|5\d\d)|early EOF"
+            r"|hung up|RPC failed|Operation too slow|unexpected disconnect"
+        ),
+        SourceUnavailable,
+        "{shown} cannot be reached, or broke off. Look whether it runs; the next sync tries again.",
+    ),
+    (
+        (
+            r"bad object|[Cc]orrupt|[Nn]ot a valid object|unable to (read|parse) |broken|loose object|index-pack failed"
+            r"|missing (tree|commit|necessary)|did not send all necessary"
+        ),
+        GitDamaged,
+        "The copy of {shown} on this machine is damaged. Delete the source's folder in KVASIR_HOME and sync again.",
+    ),
+)
+"""What git tells in English, and what it means; the first that is found counts."""
+
+
+def failure(told: str, shown: str, token: str | None) -> SourceError:
+    """Return what is said of a command that failed; what a server said is not quoted."""
+    for sign, kind, sentence in _SIGNS:
+        if re.search(sign, told):
+            return kind(sentence.format(shown=shown))
+    return SourceUnavailable(f"git failed at {shown}{_reason(told, token)}. The next sync tries again.")
+
+
+def _reason(told: str, token: str | None) -> str:
+    """Return git's own last complaint, bounded; lines that a server sent ("remote: …") are left out."""
+    lines = [line for line in told.splitlines() if line.startswith(("fatal: ", "error: ")) and "remote err" not in line]
+    if not lines or (token and token in lines[-1]):
+        return ""
+    told = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # a proxy's address is quoted as the environment has it
+    return f": {told.strip().rstrip('.')[:160]}"

@@ -1,0 +1,254 @@
+"""A git repository as a source: the files of one branch, without a checkout."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, fill, hidden, kept_alive, limit_bytes, recall, remember, stem, too_large
+from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.git.hosts import HOSTS, Remote, is_branch, remote
+from knowledge.sources.git.mirror import Blobs, Mirror, Tip
+from knowledge.sources.git.program import Git, GitDamaged
+from knowledge.sources.path_filter import literal_roots, path_filter
+from knowledge.sources.registry import Kind
+
+_MEMORY_VERSION = 1
+_BATCH = 2000
+_BROUGHT = 500
+"""Files whose contents are fetched at once: after each portion what came stays, whatever happens next."""
+_BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_LFS_POINTER_BYTES = 1024
+_LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class GitOptions:
+    """The keys of a ``[[source]]`` of kind ``git``."""
+
+    repository: str
+    """An ``https`` or ``ssh`` address, ``git@host:path``, or a folder on this machine."""
+    branch: str | None = None
+    """A branch or a tag; the repository's default branch without it."""
+    paths: tuple[str, ...] = ()
+    """Which files are taken, by patterns (``path_filter``); all without it."""
+    suffixes: tuple[str, ...] = SUFFIXES
+    url: str | None = None
+    """Where a person opens a document: ``{path}``, ``{stem}`` (without its suffix), ``{branch}``."""
+    host: str | None = None
+    """Whose web pages stand beside the repository, where its address does not say it: one of ``git_hosts.HOSTS``."""
+    token_env: str | None = None
+    """The variable with a token that may read the repository over https."""
+    user: str | None = None
+    """The user name that goes with the token, where the host wants a certain one."""
+    ssh_key: str | None = None
+    """The file of a private key without a passphrase; without it, what ssh finds."""
+    max_mb: float = MAX_MB
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """One commit as the source sees it."""
+
+    tip: Tip
+    commit: str
+    blobs: Mapping[str, str]
+    """Each document's content."""
+    dates: Mapping[str, int]
+
+
+class GitSource:
+    """Lists and reads the files of a branch.
+
+    A document's version is its content's id. Hidden files, symbolic links and submodules are left out. Commits and
+    trees are fetched whole, contents only of the documents, into a folder of the source's own.
+    """
+
+    def __init__(self, key: SourceKey, context: SourceContext, options: GitOptions, git: Git, max_bytes: int) -> None:
+        self.key = key
+        self._context = context
+        self._options = options
+        self._remote = git.remote
+        self._mirror = Mirror(git)
+        self._contents = Blobs(git)
+        self._max_bytes = max_bytes
+        self._takes = path_filter(options.paths)
+        self._roots = literal_roots(options.paths)
+        self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
+        self._blobs: Mapping[str, str] | None = None
+
+    @property
+    def _memory(self) -> Memory:
+        return self._context.memory(self.key)
+
+    def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files in batches.
+
+        Raises:
+            SourceUnavailable, SourceDenied: the remote cannot be reached, refuses, or has no such branch.
+
+        """
+        return kept_alive(self._listing())
+
+    async def read(self, listed: Listed) -> Content:
+        """Read the content that was listed, also when the branch has gone on since.
+
+        Raises:
+            SourceError: the document is gone, too large, or a pointer into Git LFS.
+
+        """
+        if not _BLOB.fullmatch(listed.version) or (self._blobs is not None and listed.document not in self._blobs):
+            raise SourceError(f"{listed.document} is gone from the branch. It was deleted or renamed.")
+        try:
+            data = await self._contents.read(listed.version, self._max_bytes)
+            if data is None:
+                await self._mirror.bring([listed.version])
+                data = await self._contents.read(listed.version, self._max_bytes)
+        except GitDamaged:
+            self._mirror.condemn()
+            raise
+        if data is None:
+            raise SourceError(f"{listed.document} is gone from the repository. The next sync looks again.")
+        if isinstance(data, int):
+            raise too_large(listed.document, data, self._max_bytes)
+        if len(data) < _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER):
+            raise SourceError(
+                f"{listed.document} lies in Git LFS; the repository holds only a pointer to it, and Kvasir does not "
+                "follow it. Bring the file in by a folder source of a checkout, or leave it out with the key paths."
+            )
+        return Content(data, None, listed.version)
+
+    async def close(self) -> None:
+        """End the git that reads; the copy stays."""
+        await self._contents.close()
+
+    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
+        await asyncio.to_thread(self._mirror.clear_others)
+        try:
+            state = await self._look()
+        except GitDamaged:
+            await self._contents.close()
+            await asyncio.to_thread(self._mirror.discard)
+            state = await self._look()
+        if state is None:
+            self._blobs = {}
+            yield ()
+            return
+        self._blobs = state.blobs
+        sizes = dict(await self._mirror.sizes(list(state.blobs.values())))
+        lacking = {document: blob for document, blob in state.blobs.items() if blob not in sizes}
+        for portion in _portions([document for document in state.blobs if document not in lacking], _BATCH):
+            yield [self._listed(document, state, sizes) for document in portion]
+        for portion in _portions(list(lacking), _BROUGHT):
+            blobs = sorted({lacking[document] for document in portion})
+            await self._mirror.bring(blobs)
+            sizes |= await self._mirror.sizes(blobs)
+            yield [self._listed(document, state, sizes) for document in portion]
+        await remember(self._memory, _MEMORY_VERSION, {"commit": state.commit, "dates": dict(state.dates)})
+        await self._mirror.tidy()
+
+    async def _look(self) -> _State | None:
+        tip = await self._mirror.ask(self._options.branch)
+        if tip is None:
+            return None
+        commit = await self._mirror.fetch(tip)
+        tree = await self._mirror.tree(commit, self._roots)
+        blobs = {path: blob for path, blob in tree.items() if self._is_document(path)}
+        since = _remembered(await recall(self._memory, _MEMORY_VERSION))
+        dates = await self._mirror.dates(commit, blobs.keys(), self._roots, since)
+        return _State(tip, commit, blobs, dates)
+
+    def _is_document(self, path: str) -> bool:
+        return path.lower().endswith(self._suffixes) and not hidden(path) and self._takes(path)
+
+    def _listed(self, document: str, state: _State, sizes: Mapping[str, int]) -> Listed:
+        blob = state.blobs[document]
+        return Listed(
+            document=document,
+            version=blob,
+            size_bytes=sizes.get(blob),
+            modified_at=_moment(state.dates.get(document)),
+            url=self._url(document, state.tip.branch),
+            readers=self._context.readers,
+        )
+
+    def _url(self, document: str, branch: str) -> str | None:
+        if self._options.url is None:
+            return self._remote.link(branch, document)
+        return fill(self._options.url, path=document, stem=stem(document), branch=branch)
+
+
+def build(context: SourceContext, options: GitOptions) -> GitSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its repository, branch or one of its patterns cannot be meant.
+
+    """
+    try:
+        address = remote(options.repository, str(context.base_dir), options.host)
+    except ValueError as error:
+        raise _wrong(context, "repository", f"cannot be read: {error}") from None
+    token = context.secrets.get("token")
+    _check(context, options, address, token)
+    root = f"{address.url}#{options.branch}" if options.branch else address.url
+    folder = context.state_dir / f"{hashlib.sha256(address.url.encode()).hexdigest()[:16]}.git"
+    key_file = str(context.base_dir / Path(options.ssh_key).expanduser()) if options.ssh_key else None
+    return GitSource(
+        SourceKey(context.name, "git", root),
+        context,
+        options,
+        Git(str(folder), address, token, options.user, key_file),
+        limit_bytes(context.name, options.max_mb),
+    )
+
+
+KIND = Kind(GitOptions, build)
+
+
+def _check(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:
+    if options.branch is not None and not is_branch(options.branch):
+        raise _wrong(context, "branch", "is no name that git takes")
+    if options.host is not None and options.host not in HOSTS:
+        raise _wrong(context, "host", f"must be one of {', '.join(HOSTS)}")
+    if any(not pattern.strip("!/. ") for pattern in options.paths):
+        raise _wrong(context, "paths", "has an empty pattern")
+    if token is None:
+        return
+    if not token.isprintable() or not token.isascii():
+        raise _wrong(context, "token_env", "names a variable that holds no token")
+    if address.scheme not in {"https", "http"}:
+        raise _wrong(context, "token_env", "is for a repository at an https address")
+    if address.scheme == "http" and not _LOOPBACK.match(address.url):
+        raise _wrong(context, "repository", "would send the token in the clear; use https")
+
+
+def _wrong(context: SourceContext, key: str, reason: str) -> SourceMisconfigured:
+    return SourceMisconfigured(f"Source {context.name}: {key} {reason}. Correct it in kvasir.toml.")
+
+
+def _remembered(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
+    """Return the commit that was seen last and its documents' dates; nothing of it needs to be as it was saved."""
+    commit, dates = (held or {}).get("commit"), (held or {}).get("dates")
+    if not isinstance(commit, str) or not isinstance(dates, dict):
+        return "", {}
+    return commit, {path: seconds for path, seconds in dates.items() if type(seconds) is int}
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None  # a commit may claim any time
+
+
+def _portions(documents: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (documents[start : start + size] for start in range(0, len(documents), size))

@@ -1,0 +1,1 @@
+"""What the sources share that read a hosted service over HTTP."""

@@ -1,0 +1,377 @@
+"""The HTTP client of the sources that are hosted services: patience, bounds and secrets are seen to in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from knowledge.errors import FetchError, SourceDenied, SourceError, SourceUnavailable
+from knowledge.interfaces import SourceContext
+from knowledge.sources.common import too_large
+from knowledge.sources.hosted.http_call import Call
+from knowledge.sources.hosted.json_form import JsonObject
+from knowledge.web.crawling.retry_policy import Pace, Patience, Reply, wait_s
+from knowledge.web.http.dialling import named_connector
+from knowledge.web.http.fetch import tls_of
+from knowledge.web.http.guard import target_of
+from knowledge.web.http.proxies import Proxy
+
+MAX_ANSWER_BYTES: Final = 64_000_000
+"""A longer answer in JSON is not read; documents have the limit of their source."""
+
+_MOST_PAGES = 50_000
+_MOST_REDIRECTS = 5
+_FAILED_IN_A_ROW = 3
+_UNREACHABLE = "cannot be reached"
+_PARSED_IN_PLACE_BYTES = 500_000
+_PIECE_BYTES = 1 << 16
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_THROTTLED = frozenset({429, 503, 529})
+_BROKEN = frozenset({500, 502, 504, 520, 521, 522, 523, 524})
+
+_One = TypeVar("_One")
+
+
+class Refused(SourceError):
+    """The service refused one call with a status that trying again does not change (403, 404, 410 …)."""
+
+    def __init__(self, told: str, status: int, reason: str = "") -> None:
+        super().__init__(told)
+        self.status = status
+        self.reason = reason
+        """The service's own word for it, an identifier, where it has one."""
+
+
+class AnswerTooLarge(SourceError):
+    """An answer is over the limit that it was read with."""
+
+    def __init__(self, told: str, size_bytes: int) -> None:
+        super().__init__(told)
+        self.size_bytes = size_bytes
+        """As announced, else what had come when reading was stopped."""
+
+
+class Authorization(Protocol):
+    """How calls are signed."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the headers; only the service's own origin gets them."""
+
+    async def renew(self) -> bool:
+        """Return whether there are other credentials to try, after the service refused the last."""
+
+
+class FixedHeaders:
+    """Credentials that stay: a token, or a name and a token."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return them."""
+        return self._headers
+
+    async def renew(self) -> bool:
+        """Return False: there are no others."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is spoken to."""
+
+    name: str
+    """What people call it: ``Confluence``."""
+    url: URL
+    """What paths are relative to, without a slash at its end."""
+    credentials: str = "credentials"
+    """What is to be renewed when it refuses them, in words."""
+    throttles: Callable[[Reply], bool] = lambda _: False
+    """Whether an answer means "slower" though its status does not."""
+    reason: Callable[[bytes], str] = lambda _: ""
+    """The service's own word for an error, out of an answer's body."""
+
+
+Following = Callable[[Call, JsonObject], Call | None]
+"""A call and the page that it brought -> the call for the next page, None after the last."""
+
+
+class HttpApi:
+    """Calls to one service. Sessions are opened by the first call and closed by ``close``; then it may go on.
+
+    They go through the proxies of ``context.web``, which are told the name: the operator has chosen the host.
+
+    All methods raise ``SourceDenied`` when the service refuses the credentials, ``SourceUnavailable`` when it cannot be
+    reached, keeps failing or asks for more patience than there is, and ``Refused`` for one call that it refuses.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        context: SourceContext,
+        authorization: Authorization,
+        *,
+        patience: Patience | None = None,
+        per_second: float | None = None,
+    ) -> None:
+        self._service = service
+        self._context = context
+        self._authorization = authorization
+        self._patience = patience or Patience()
+        self._pace = Pace(per_second, context.sleep) if per_second else None
+        self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
+        self._failed = 0
+        """Calls that failed in all attempts since the last that did not."""
+
+    async def json(self, call: Call) -> JsonObject:
+        """Return an answer that is an object of JSON."""
+        value = await self.value(call)
+        if not isinstance(value, dict):
+            raise self._not_json()
+        return value
+
+    async def value(self, call: Call) -> object:
+        """Return an answer that is JSON."""
+        reply = await self.reply(call, MAX_ANSWER_BYTES)
+        try:
+            if len(reply.body) < _PARSED_IN_PLACE_BYTES:
+                return json.loads(reply.body)
+            return await asyncio.to_thread(json.loads, reply.body)
+        except (ValueError, RecursionError):
+            # Not chained: such an error quotes the answer.
+            raise self._not_json() from None
+
+    async def pages(
+        self, first: Call, following: Callable[[Call, JsonObject], Call | None]
+    ) -> AsyncIterator[JsonObject]:
+        """Yield the pages of a listing; ``following`` returns the call for the next one, None after the last.
+
+        Raises:
+            SourceError: the service names a page that it has given already, or never comes to an end.
+
+        """
+        asked: set[Call] = set()
+        call: Call | None = first
+        while call is not None:
+            if call in asked or len(asked) >= _MOST_PAGES:
+                raise SourceError(
+                    f"{self._service.name} lists without end: it names a page again that it has given already. "
+                    "Try again later; nothing was deleted."
+                )
+            asked.add(call)
+            page = await self.json(call)
+            yield page
+            call = following(call, page)
+
+    async def download(self, call: Call, document: str, limit: int) -> Reply:
+        """Return a document's bytes.
+
+        Raises:
+            SourceError: it is over ``limit`` bytes.
+
+        """
+        try:
+            return await self.reply(call, limit, within_s=self._patience.download_s)
+        except AnswerTooLarge as error:
+            raise too_large(document, error.size_bytes, limit) from None
+
+    async def reply(self, call: Call, limit: int, within_s: float | None = None) -> Reply:
+        """Return the answer to a call that succeeds, after as many attempts as patience allows."""
+        waited, renewed = 0.0, False
+        for attempt in range(1, self._patience.attempts + 1):
+            reply = await self._attempt(call, limit, within_s or self._patience.call_s)
+            if isinstance(reply, Reply) and reply.status < 300:  # noqa: PLR2004 - HTTP's own number
+                self._failed = 0
+                return reply
+            if isinstance(reply, Reply) and reply.status == 401:  # noqa: PLR2004 - HTTP's own number
+                if renewed or not await self._authorization.renew():
+                    raise self._denied()
+                renewed = True
+                continue
+            if isinstance(reply, Reply) and not self._passes(reply):
+                raise self._refused(reply)
+            wait = wait_s(reply, attempt, self._context.now(), random.random())  # noqa: S311 - jitter
+            waited += wait
+            if attempt == self._patience.attempts or waited > self._patience.waits_s:
+                raise self._given_up(reply)
+            await self._context.sleep(wait)
+        raise self._denied()  # its last attempt was the one after renewal
+
+    async def close(self) -> None:
+        """Close the sessions; safe to call twice."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    def _passes(self, reply: Reply) -> bool:
+        """Tell whether an answer's trouble may pass."""
+        return reply.status in _THROTTLED | _BROKEN or self._service.throttles(reply)
+
+    async def _attempt(self, call: Call, limit: int, within_s: float) -> Reply | str:
+        """Return the answer, or in a few words why there is none."""
+        if self._pace is not None:
+            await self._pace.turn()
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._follow(call, limit)
+        except TimeoutError:
+            return f"gave no answer within {within_s:.0f} s"
+        except FetchError as error:
+            return f"{_UNREACHABLE}: {error.reason}"
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            status = f", which answers {error.status}" if isinstance(error, aiohttp.ClientHttpProxyError) else ""
+            return f"{_UNREACHABLE} through the proxy{status}"
+        except aiohttp.ClientConnectionError:
+            return _UNREACHABLE
+        except (aiohttp.ClientError, ConnectionError, ValueError):
+            return "broke off its answer"
+
+    async def _follow(self, call: Call, limit: int) -> Reply:
+        url = URL(f"{self._service.url}/{call.path}")
+        url = url.update_query(call.params) if call.params else url
+        for _ in range(_MOST_REDIRECTS + 1):
+            own = url.origin() == self._service.url.origin()
+            headers = dict(await self._authorization.headers()) if own else {}
+            if call.body is not None:
+                headers["Content-Type"] = call.media_type
+            reply = await self._once(url, headers, call.body, limit)
+            if reply.status not in _REDIRECTS or call.body is not None:
+                return reply
+            url = self._redirected(url, reply)
+        raise SourceError(f"{self._service.name} redirects without end. Look whether the configured address is right.")
+
+    async def _once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> Reply:
+        method = "GET" if body is None else "POST"
+        data = None if body is None else body.encode()
+        proxy = self._context.web.proxies.of(target_of(url))
+        named = URL(proxy.url) if proxy is not None and proxy.is_http else None
+        session = await self._session(proxy)
+        async with session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, proxy=named
+        ) as response:
+            if response.status >= 300:  # noqa: PLR2004 - HTTP's own number
+                # Of an error its first words are enough.
+                return Reply(response.status, response.headers.copy(), await response.content.read(_PIECE_BYTES))
+            return Reply(response.status, response.headers.copy(), await self._whole(response, limit))
+
+    async def _whole(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+        length = response.content_length or 0
+        if length > limit:
+            raise self._large(length)
+        pieces, size = list[bytes](), 0
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise self._large(max(size, length))
+        return b"".join(pieces)
+
+    def _redirected(self, url: URL, reply: Reply) -> URL:
+        try:
+            target = url.join(URL(reply.headers.get("Location", "")))
+            safe = target.scheme == "https" or (target.scheme == "http" and url.scheme == "http")
+        except ValueError:
+            safe = False
+        if not safe or target.user or target.password:
+            raise SourceError(
+                f"{self._service.name} redirects to where Kvasir does not follow. "
+                "Look whether the configured address is right."
+            )
+        return target
+
+    async def _session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
+        if proxy not in self._sessions:
+            tls = await asyncio.to_thread(tls_of, self._context.web)
+            if proxy in self._sessions:  # another task was quicker
+                return self._sessions[proxy]
+            self._sessions[proxy] = aiohttp.ClientSession(
+                connector=named_connector(proxy, tls),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept": "application/json, */*;q=0.5", "User-Agent": "Kvasir"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=20),
+            )
+        return self._sessions[proxy]
+
+    # What is said. Nothing of an answer is quoted: it may repeat what it was asked with.
+
+    def _denied(self) -> SourceDenied:
+        return SourceDenied(
+            f"{self._service.name} refuses the {self._service.credentials} of the source {self._context.name}: "
+            "they are wrong or have expired. Renew them, then sync again; nothing was deleted."
+        )
+
+    def _refused(self, reply: Reply) -> Refused:
+        reason = self._service.reason(reply.body)
+        why = {403: "it has no right to that", 404: "there is no such thing, or no right to see it"}.get(
+            reply.status, "the call is not understood"
+        )
+        word = f" {reason}" if reason else ""
+        return Refused(
+            f"{self._service.name} refused a call of the source {self._context.name} (HTTP {reply.status}{word}): "
+            f"{why}. Look at the source's keys and at what its account may read.",
+            reply.status,
+            reason,
+        )
+
+    def _given_up(self, reply: Reply | str) -> SourceError:
+        """Return what is said of a call that failed in all attempts.
+
+        One document that a service cannot bring must not stop the others; several calls in a row mean the service.
+        """
+        kind: type[SourceError] = SourceUnavailable
+        if isinstance(reply, str):
+            what, own = reply, not reply.startswith(_UNREACHABLE)
+        elif reply.status in _BROKEN:
+            what, own = f"answers with an error of its own (HTTP {reply.status})", True
+        else:
+            what, own = f"asks for more patience than there is (HTTP {reply.status})", False
+        if own:
+            self._failed += 1
+            kind = SourceUnavailable if self._failed >= _FAILED_IN_A_ROW else SourceError
+        return kind(
+            f"{self._service.name} ({self._service.url.host}) {what}. "
+            "Look whether it is up and reachable from here; the next sync tries again and nothing was deleted."
+        )
+
+    def _not_json(self) -> SourceError:
+        return SourceError(
+            f"{self._service.name} ({self._service.url.host}) answered with something that is no JSON, perhaps a page "
+            "for people. Look whether the configured address is right and no login or proxy stands before it."
+        )
+
+    def _large(self, size_bytes: int) -> AnswerTooLarge:
+        return AnswerTooLarge(
+            f"{self._service.name} answered with {size_bytes / 1e6:.0f} MB, more than is read at once. "
+            "Narrow the source, or split what it holds.",
+            size_bytes,
+        )
+
+
+async def side_by_side(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:
+    """Do several things, at most ``width`` at a time, and return their results in order; one failure ends them all."""
+    turn = asyncio.Semaphore(width)
+    failed: list[SourceError] = []
+
+    async def one(todo: Callable[[], Awaitable[_One]]) -> _One:
+        async with turn:
+            try:
+                return await todo()
+            except SourceError as error:
+                failed.append(error)
+                raise
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(todo)) for todo in work]
+    except* SourceError:
+        pass
+    if failed:
+        raise failed[0]
+    return [task.result() for task in tasks]

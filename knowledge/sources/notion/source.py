@@ -1,0 +1,184 @@
+"""Notion as a source: the pages that are shared with a connection, rows of databases among them.
+
+Notion's interface does not tell who may read a page. So a source says itself who may (``readers``), or that everybody
+may (``rights = "ignore"``); without either it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from yarl import URL
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, too_large
+from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
+from knowledge.sources.hosted.http_call import link, secure_url
+from knowledge.sources.hosted.json_form import member, moment
+from knowledge.sources.hosted.listing_memory import recall_sealed, remember_sealed
+from knowledge.sources.notion.api import VERSION, Notion, Seen, bare, seen
+from knowledge.sources.notion.blocks import page_html, page_title
+from knowledge.sources.notion.tree import DATABASE, PAGE, Child, Known, Moved, Walk, restored, saved
+from knowledge.sources.registry import Kind
+
+_FORM = 1
+"""Raised when what is remembered, or how pages become HTML, changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotionOptions:
+    """The keys of a ``[[source]]`` of kind ``notion``."""
+
+    token_env: str
+    """The variable that holds the connection's secret."""
+    pages: tuple[str, ...] = ()
+    """Addresses or ids of pages; with what hangs under them. Neither pages nor databases means all that is shared."""
+    databases: tuple[str, ...] = ()
+    rights: str | None = None
+    """``ignore``: everybody may read what is shared with the connection. Needed where ``readers`` is not set."""
+    full_every_h: float = 24.0
+    """After so many hours everything is asked for anew, whatever is remembered."""
+    requests_per_s: float = 3.0
+    """Notion's own limit, on average."""
+    url: str = "https://api.notion.com"
+    max_mb: float = MAX_MB
+
+
+class NotionSource:
+    """Lists and reads pages. A document's id is the page's, without hyphens: renamed or moved, it stays."""
+
+    def __init__(
+        self, key: SourceKey, options: NotionOptions, context: SourceContext, api: HttpApi, roots: Sequence[Child]
+    ) -> None:
+        self.key = key
+        self._context = context
+        self._memory = context.memory(key)
+        self._full_every_s = options.full_every_h * 3600
+        self._limit = limit_bytes(context.name, options.max_mb)
+        self._api = api
+        self._notion = Notion(api)
+        self._roots = roots
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the pages as the walk comes to them.
+
+        Raises:
+            SourceError: the walk failed, or a configured page is not there.
+
+        """
+        full_at, known = await self._recalled()
+        walk = Walk(self._notion, self._now(), self._roots, known)
+        if known:
+            found: list[Seen] = []
+            try:
+                async for pages in walk.run():
+                    found += pages
+                    yield []  # still at work: none is given before it is clear that nothing has moved
+                yield self._listed(found)
+            except Moved:
+                known = {}
+        if not known:
+            full_at = self._context.now()
+            walk = Walk(self._notion, self._now(), self._roots)
+            async for pages in walk.run():
+                yield self._listed(pages)
+        await remember_sealed(
+            self._memory, _FORM, {"full_at": full_at, "roots": self._rooted(), "pages": saved(walk.pages)}
+        )
+
+    async def read(self, listed: Listed) -> Content:
+        """Read a page as HTML.
+
+        Raises:
+            SourceError: it is gone, in the trash, or too large.
+
+        """
+        try:
+            page = await self._notion.page(listed.document)
+            now = seen(page)
+            blocks = () if now.trashed else await self._notion.blocks(listed.document)
+        except Refused:
+            raise _gone(listed.document) from None
+        if now.trashed:
+            raise _gone(listed.document)
+        data = page_html(page, blocks).encode("utf-8", "replace")
+        if len(data) > self._limit:
+            raise too_large(listed.document, len(data), self._limit)
+        return Content(data, "text/html; charset=utf-8", self._version(now), page_title(page))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def _recalled(self) -> tuple[float, Mapping[str, Known]]:
+        """Return when the last full walk was and what is remembered; nothing when it is time for a full one."""
+        held = await recall_sealed(self._memory, _FORM)
+        full_at = held.get("full_at") if held else None
+        if held is None or not isinstance(full_at, float) or held.get("roots") != self._rooted():
+            return 0.0, {}
+        if not 0 <= self._context.now() - full_at < self._full_every_s:
+            return 0.0, {}
+        return full_at, restored(member(held, "pages"))
+
+    def _rooted(self) -> Sequence[str]:
+        return sorted(":".join(root) for root in self._roots)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._context.now(), UTC)
+
+    def _version(self, page: Seen) -> str:
+        return f"{_FORM}.{page.version(self._now())}"
+
+    def _listed(self, pages: Sequence[Seen]) -> Sequence[Listed]:
+        return [
+            Listed(
+                document=page.id,
+                version=self._version(page),
+                modified_at=moment({"edited": page.edited}, "edited"),
+                url=link(page.url) or None,
+                readers=self._context.readers,
+            )
+            for page in pages
+        ]
+
+
+def build(context: SourceContext, options: NotionOptions) -> NotionSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: a key has a value that cannot be meant, or nobody said who may read.
+
+    """
+    if options.rights not in {None, "ignore"} or (options.rights is None and context.readers >= EVERYONE):
+        raise SourceMisconfigured(
+            f"Source {context.name}: Notion does not tell who may read a page. Name them with readers, or write "
+            'rights = "ignore" if everybody may read what is shared with the connection.'
+        )
+    try:
+        url = secure_url(options.url)
+        roots = [(PAGE, bare(one)) for one in options.pages] + [(DATABASE, bare(one)) for one in options.databases]
+    except ValueError as error:
+        raise SourceMisconfigured(f"Source {context.name}: {error}. Correct it in kvasir.toml.") from None
+    if not (options.requests_per_s > 0 and options.full_every_h >= 0):
+        raise SourceMisconfigured(f"Source {context.name}: requests_per_s and full_every_h must be above 0.")
+    headers = {"Authorization": f"Bearer {context.secrets.get('token', '')}", "Notion-Version": VERSION}
+    api = HttpApi(Service("Notion", url, "token"), context, FixedHeaders(headers), per_second=options.requests_per_s)
+    return NotionSource(SourceKey(context.name, "notion", _root(url, roots)), options, context, api, roots)
+
+
+KIND = Kind(NotionOptions, build)
+
+
+def _root(url: URL, roots: Sequence[Child]) -> str:
+    """Return what the source is: other pages of the same workspace are another source."""
+    return " ".join([str(url), *sorted(identifier for _, identifier in roots)])
+
+
+def _gone(document: str) -> SourceError:
+    return SourceError(
+        f"The page {document} is gone, in the trash, or no longer shared with Kvasir's connection. "
+        "The next sync looks again."
+    )

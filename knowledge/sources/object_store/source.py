@@ -1,0 +1,201 @@
+"""An object store as a source: S3, GCS, Azure, and whatever else ``fsspec`` opens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from knowledge.errors import SourceMisconfigured
+from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, fill, hidden, limit_bytes, stem
+from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.object_store.s3 import S3Store
+from knowledge.sources.object_store.stores import Entry, FileSystemStore, ObjectStore
+from knowledge.sources.path_filter import path_filter
+from knowledge.sources.registry import Kind, nearest
+
+_ELSEWHERE = {"file": "folder", "local": "folder", "http": "website", "https": "website", "git": "git", "github": "git"}
+_EXTRAS = {"gcsfs": "gcs", "adlfs": "azure"}
+_S3, _GCS = frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"})
+_AZURE = frozenset({"az", "abfs", "abfss"})
+_LOGIN = frozenset({"sftp", "ssh", "ftp", "smb", "webdav"})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsOptions:
+    """The keys of a ``[[source]]`` of kind ``objects``."""
+
+    url: str
+    """``s3://bucket/prefix``, ``gs://…``, ``az://container/…``."""
+    endpoint_url: str | None = None
+    """The address of an S3 that is not Amazon's (MinIO, Ceph, R2)."""
+    region: str | None = None
+    key_env: str | None = None
+    secret_env: str | None = None
+    session_env: str | None = None
+    """Variables with an access key's id, its secret, and a session token; on Azure ``secret_env`` is the account key.
+
+    Without them, what the driver finds on the machine: a role, a profile.
+    """
+    connection_env: str | None = None
+    """A variable with an Azure connection string."""
+    credentials: str | None = None
+    """The file of a Google service account."""
+    account: str | None = None
+    """The name of an Azure storage account."""
+    anonymous: bool = False
+    link: str | None = None
+    """Where a person opens an object: ``{path}`` is its place below the url, ``{stem}`` that without its suffix."""
+    paths: tuple[str, ...] = ()
+    """Which objects are taken, by patterns (``path_filter``); all without it."""
+    suffixes: tuple[str, ...] = SUFFIXES
+    max_mb: float = MAX_MB
+
+
+class ObjectsSource:
+    """Lists and reads the objects under a prefix. A version is the store's ETag, or size and time where it has none."""
+
+    def __init__(
+        self, key: SourceKey, options: ObjectsOptions, store: ObjectStore, *, max_bytes: int, readers: frozenset[str]
+    ) -> None:
+        self.key = key
+        self._store = store
+        self._link = options.link
+        self._takes = path_filter(options.paths)
+        self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
+        self._max_bytes = max_bytes
+        self._readers = readers
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects, in the batches in which the store lists them.
+
+        Raises:
+            SourceUnavailable, SourceDenied: the store is out of reach, refuses, or failed in the middle.
+
+        """
+        async with aclosing(self._store.entries()) as batches:
+            async for entries in batches:
+                yield [self._listed(entry) for entry in entries if self._is_document(entry.key)]
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one object, with the version that it has now.
+
+        Raises:
+            SourceError: it is gone, too large or not readable; a subclass where the store is out of reach.
+
+        """
+        data, version = await self._store.read(listed.document, self._max_bytes)
+        return Content(data, None, version)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._store.close()
+
+    def _is_document(self, key: str) -> bool:
+        return key.lower().endswith(self._suffixes) and not hidden(key) and self._takes(key)
+
+    def _listed(self, entry: Entry) -> Listed:
+        return Listed(
+            document=entry.key,
+            version=entry.version,
+            size_bytes=entry.size_bytes,
+            modified_at=entry.modified_at,
+            url=fill(self._link, path=entry.key, stem=stem(entry.key)) if self._link else None,
+            readers=self._readers,
+        )
+
+
+def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its url cannot be meant, its driver is not installed, or half of a credential is missing.
+
+    """
+    protocol, _, path = options.url.partition("://")
+    _check(context, options, protocol, path)
+    shown = options.url.rstrip("/") + (f" at {options.endpoint_url}" if options.endpoint_url else "")
+    root = options.url.rstrip("/") + (f"@{options.endpoint_url}" if options.endpoint_url else "")
+    store: ObjectStore
+    if protocol in _S3:
+        bucket, _, prefix = path.rstrip("/").partition("/")
+        store = S3Store(shown, bucket, prefix, _s3_options(context.secrets, options))
+    else:
+        store = FileSystemStore(shown, options.url, protocol, _driver_options(context, options, protocol))
+    return ObjectsSource(
+        SourceKey(context.name, "objects", root),
+        options,
+        store,
+        max_bytes=limit_bytes(context.name, options.max_mb),
+        readers=context.readers,
+    )
+
+
+KIND = Kind(ObjectsOptions, build)
+
+
+def _check(context: SourceContext, options: ObjectsOptions, protocol: str, path: str) -> None:
+    if not path.strip("/") or "::" in options.url or re.search(r"[\x00-\x1f\x7f]", options.url):
+        raise _wrong(context, "url must name a store and a bucket, such as s3://bucket/prefix")
+    if protocol in _ELSEWHERE:
+        raise _wrong(context, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
+    if ":" in _authority(options.url).rpartition("@")[0] or "@" in _authority(options.endpoint_url):
+        raise _wrong(context, "a password stands in an address; name its variable with key_env and secret_env instead")
+    if options.endpoint_url and not options.endpoint_url.startswith(("http://", "https://")):
+        raise _wrong(context, "endpoint_url must begin with https:// or http://")
+    if (options.key_env is None) != (options.secret_env is None) and protocol not in _AZURE:
+        raise _wrong(context, "key_env and secret_env belong together")
+    if any(not pattern.strip("!/. ") for pattern in options.paths):
+        raise _wrong(context, "paths has an empty pattern")
+    _check_driver(context, protocol)
+
+
+def _authority(address: str | None) -> str:
+    return (address or "").partition("://")[2].partition("/")[0]
+
+
+def _check_driver(context: SourceContext, protocol: str) -> None:
+    from fsspec.registry import known_implementations  # noqa: PLC0415 - loaded with the first source that needs it
+
+    known = known_implementations.get(protocol)
+    if known is None:
+        raise _wrong(
+            context, f"nothing opens {protocol}://.{nearest(protocol, known_implementations)} Use s3, gs or az"
+        )
+    module = known["class"].partition(".")[0]
+    if find_spec(module) is None:
+        extra = f"kvasir[{_EXTRAS[module]}]" if module in _EXTRAS else module
+        raise _wrong(context, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")
+
+
+def _wrong(context: SourceContext, reason: str) -> SourceMisconfigured:
+    return SourceMisconfigured(f"Source {context.name}: {reason}. Correct it in kvasir.toml.")
+
+
+def _s3_options(secrets: Mapping[str, str], options: ObjectsOptions) -> Mapping[str, object]:
+    found: dict[str, object] = {"anon": options.anonymous, "key": secrets.get("key"), "secret": secrets.get("secret")}
+    found |= {"token": secrets.get("session"), "endpoint_url": options.endpoint_url}
+    if options.region:
+        found["client_kwargs"] = {"region_name": options.region}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _driver_options(context: SourceContext, options: ObjectsOptions, protocol: str) -> Mapping[str, object]:
+    """Return what the driver calls our keys."""
+    secrets = context.secrets
+    found: dict[str, object | None] = {"endpoint_url": options.endpoint_url}
+    if protocol in _GCS:
+        file = str(context.base_dir / Path(options.credentials).expanduser()) if options.credentials else None
+        found["token"] = "anon" if options.anonymous else file
+    elif protocol in _AZURE:
+        found |= {"account_name": options.account, "account_key": secrets.get("secret")}
+        found |= {"connection_string": secrets.get("connection"), "anon": options.anonymous}
+    elif protocol in _LOGIN:
+        found |= {"username": secrets.get("key"), "password": secrets.get("secret")}
+    else:
+        found |= {"key": secrets.get("key"), "secret": secrets.get("secret")}
+    return {name: value for name, value in found.items() if value is not None}

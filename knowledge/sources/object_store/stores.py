@@ -1,0 +1,192 @@
+"""An object store as the source needs it, and whatever ``fsspec`` opens in that form."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
+from knowledge.sources.common import too_large
+from knowledge.thread_pool import ThreadDoor
+
+_T = TypeVar("_T")
+
+PAGE_S = 120.0
+"""The longest that one page or one folder of a listing takes."""
+READ_S = 600.0
+"""The longest that one object takes to be read."""
+_TRIES = 3
+_VERSIONS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum")
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object as its store lists it."""
+
+    key: str
+    """Below the source's root."""
+    version: str
+    size_bytes: int | None
+    modified_at: datetime | None
+
+
+class ObjectStore(Protocol):
+    """What the source asks of a store; every error is a ``SourceError`` that quotes nothing the store said."""
+
+    def entries(self) -> AsyncGenerator[Sequence[Entry], None]:
+        """Yield all objects under the root, in batches."""
+
+    async def read(self, key: str, limit: int) -> tuple[bytes, str]:
+        """Return an object's bytes with the version that they have."""
+
+    async def close(self) -> None:
+        """Let go of connections; the next call opens them again."""
+
+
+class FileSystemStore:
+    """What ``fsspec`` opens, by its blocking calls; nothing is taken from its caches."""
+
+    def __init__(self, shown: str, url: str, protocol: str, options: Mapping[str, object]) -> None:
+        self._shown = shown
+        self._url = url
+        self._protocol = protocol
+        self._options = options
+        self._door = ThreadDoor("kvasir-objects")
+        self._opened: Any = None
+
+    async def entries(self) -> AsyncGenerator[Sequence[Entry], None]:
+        """Yield the objects of one folder after the other.
+
+        Raises:
+            SourceUnavailable, SourceDenied: a folder cannot be listed.
+
+        """
+        files = await self._call(self._open, PAGE_S)
+        root = str(files._strip_protocol(self._url)).rstrip("/")  # noqa: SLF001 - how fsspec's own tools ask for it
+        folders, seen = [root], {root}
+        while folders:
+            folder = folders.pop()
+            infos = await self._call(lambda: files.ls(folder, detail=True), PAGE_S)  # noqa: B023 - awaited here
+            below = [info for info in infos if str(info["name"]).rstrip("/") != folder]
+            for name in (str(info["name"]).rstrip("/") for info in below if info["type"] == "directory"):
+                if name not in seen:
+                    seen.add(name)
+                    folders.append(name)
+            yield [_entry(info, root) for info in below if info["type"] == "file"]
+
+    async def read(self, key: str, limit: int) -> tuple[bytes, str]:
+        """Read an object that stays the same while it is read.
+
+        Raises:
+            SourceError: it is gone, too large, or keeps changing; a subclass where the store is out of reach.
+
+        """
+        return await self._call(lambda: self._read(key, limit), READ_S, key)
+
+    async def close(self) -> None:
+        """Drop the connection; fsspec closes it with the object."""
+        self._opened = None
+        self._door.close()
+
+    def _open(self) -> Any:  # noqa: ANN401 - a file system of whatever driver
+        import fsspec  # noqa: PLC0415 - loaded with the first source that needs it
+
+        if self._opened is None:
+            self._opened = fsspec.filesystem(
+                self._protocol, skip_instance_cache=True, use_listings_cache=False, **self._options
+            )
+        self._opened.invalidate_cache()
+        return self._opened
+
+    def _read(self, key: str, limit: int) -> tuple[bytes, str]:
+        files = self._open()
+        path = f"{str(files._strip_protocol(self._url)).rstrip('/')}/{key}"  # noqa: SLF001 - as above
+        for _ in range(_TRIES):
+            before = files.info(path)
+            if (before.get("size") or 0) > limit:
+                raise too_large(key, before["size"], limit)
+            data = bytes(files.cat_file(path))
+            if _version(before) == _version(files.info(path)) and before.get("size") in {None, len(data)}:
+                return data, _version(before)
+        raise SourceError(f"{key} keeps changing while it is read. The next sync tries again.")
+
+    async def _call(self, call: Callable[[], _T], deadline_s: float, key: str | None = None) -> _T:
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._door.run(call)
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - every driver has errors of its own; none of their texts is shown
+            raise _told(error, self._shown, key) from None
+
+
+def _entry(info: Mapping[str, Any], root: str) -> Entry:
+    key = str(info["name"]).removeprefix(root).lstrip("/")
+    return Entry(key, _version(info), info.get("size"), _modified_at(info))
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    """Return the store's own mark of the content, else size and time."""
+    for name in _VERSIONS:
+        if info.get(name):
+            return str(info[name]).strip('"')
+    time = _modified_at(info)  # one and the same, though a driver may give it as text here and as a number there
+    return f"{info.get('size')}-{time.isoformat() if time else ''}"
+
+
+def _modified_at(info: Mapping[str, Any]) -> datetime | None:
+    time = next((info[name] for name in _TIMES if info.get(name)), None)
+    try:
+        if isinstance(time, str):
+            time = datetime.fromisoformat(time)
+        if isinstance(time, (int, float)):
+            return datetime.fromtimestamp(time, UTC)
+        if isinstance(time, datetime):
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def _told(error: Exception, shown: str, key: str | None) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        return gone(key) if key else absent(shown)
+    if isinstance(error, PermissionError) or status_of(error) in {401, 403}:
+        return SourceDenied(
+            f"{shown} refuses to be read. Check the credentials in the variables that its keys name, and their rights."
+        )
+    return away(shown)
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that a driver's error carries, under whichever name."""
+    for name in ("status_code", "status", "code"):
+        value = getattr(error, name, None)
+        if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):
+            return int(value)
+    return None
+
+
+def gone(key: str) -> SourceError:
+    """Return what is said of an object that is not there any more."""
+    return SourceError(f"{key} is gone. It was deleted or renamed after it was listed.")
+
+
+def absent(shown: str) -> SourceUnavailable:
+    """Return what is said of a bucket or a folder that is not there."""
+    return SourceUnavailable(
+        f"There is nothing at {shown}: no such bucket or folder, or these credentials may not see it. Check the url; "
+        "until then nothing of this source is deleted."
+    )
+
+
+def away(shown: str) -> SourceUnavailable:
+    """Return what is said of a store that does not answer as it should."""
+    return SourceUnavailable(
+        f"{shown} cannot be reached, or failed in the middle. Look whether it runs and its address is right; the next "
+        "sync tries again."
+    )

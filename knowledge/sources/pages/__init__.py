@@ -1,0 +1,1 @@
+"""Single web pages that owners add."""

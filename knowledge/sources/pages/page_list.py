@@ -1,0 +1,143 @@
+"""The pages of the web that owners have added: a file each, beside the other state. Its methods block."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from knowledge.errors import SourceError
+from knowledge.settings import SourceSpec
+from knowledge.sources.registry import folder_name
+from knowledge.web.crawling.canonical import Site
+
+_LOGIN = re.compile(r"//[^/]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class AddedPage:
+    """A page, by whom it was added and when."""
+
+    url: str
+    added_at: float
+    """Seconds since the epoch."""
+    added_by: str
+
+    @property
+    def document(self) -> str:
+        """Return its id as a document: its address without the scheme."""
+        return document_of(self.url)
+
+
+class PageList:
+    """The list. Several processes may use one folder: each page is a file, written or removed whole."""
+
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._now = now
+
+    def add(self, url: str, by: str) -> AddedPage | None:
+        """Add a page; None if it is there already.
+
+        Raises:
+            SourceError: it is no address of the web, or the disk does not take it.
+
+        """
+        page = AddedPage(spelt(url), round(self._now(), 3), by)
+        path = self._path(page.url)
+        with self._told():
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # a double press writes two
+            with draft.open("w", encoding="utf-8") as file:
+                json.dump(asdict(page), file)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(draft, path)  # which fails where it is there, whoever added it
+            except FileExistsError:
+                return None
+            finally:
+                draft.unlink()
+        return page
+
+    def remove(self, url: str) -> bool:
+        """Take a page away; False if it is not there.
+
+        Raises:
+            SourceError: the folder cannot be written.
+
+        """
+        with self._told():
+            try:
+                self._path(spelt(url)).unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    def pages(self) -> list[AddedPage]:
+        """Return the pages, oldest first.
+
+        Raises:
+            SourceError: the folder or one of its files cannot be read.
+
+        """
+        try:
+            found = [AddedPage(**json.loads(path.read_bytes())) for path in self._folder.glob("[!.]*.json")]
+        except (OSError, ValueError, TypeError) as error:
+            raise SourceError(
+                f"The added pages in {self._folder} cannot be read ({type(error).__name__}). Put the folder back "
+                "from a copy; until then nothing of it is deleted."
+            ) from error
+        return sorted(found, key=lambda page: (page.added_at, page.url))
+
+    def _path(self, url: str) -> Path:
+        return self._folder / f"{hashlib.sha256(url.partition('://')[2].encode()).hexdigest()[:40]}.json"
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SourceError(
+                f"The folder {self._folder} cannot be written: {error.strerror}. Look at its disk and rights, then try "
+                "again."
+            ) from error
+
+
+def document_of(url: str) -> str:
+    """Return the id of the document that a page is: its address without the scheme.
+
+    Raises:
+        SourceError: it is no address of the web.
+
+    """
+    return spelt(url).partition("://")[2]
+
+
+def spelt(url: str) -> str:
+    """Return a page's address in its one spelling.
+
+    Raises:
+        SourceError: it is no address of the web.
+
+    """
+    try:
+        address = Site.of(url).address(url, "")
+    except ValueError:
+        address = None
+    if address is None:
+        shown = _LOGIN.sub("//", url)[:200]
+        raise SourceError(f"{shown} is no address of a page. Write it as https://example.com/page.")
+    return address
+
+
+def pages_of(spec: SourceSpec, home: Path) -> PageList:
+    """Return the list of a configured source of kind ``pages``, for whoever adds to it."""
+    return PageList(home / "sources" / folder_name(spec.name) / "pages")

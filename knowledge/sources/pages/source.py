@@ -1,0 +1,187 @@
+"""Single pages of the web that owners have added (``page_list``): each is one document, read again with every sync.
+
+What is on the list is listed, whatever its site says: a page that does not answer keeps what it said, and one that is
+gone or wants a login is shown to nobody. So no site that is down delays another's page, or one that is taken out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from knowledge.errors import FetchError, FetchTooLarge, SourceError, SourceMisconfigured
+from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes
+from knowledge.sources.pages.page_list import AddedPage, PageList
+from knowledge.sources.registry import Kind
+from knowledge.sources.website.crawl import TOO_LARGE, TYPES, visit_of
+from knowledge.sources.website.source import content_of
+from knowledge.sources.website.spool import Spool
+from knowledge.sources.website.visits import Visit
+from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
+from knowledge.web.http.fetch import Ask, Fetcher
+from knowledge.web.http.guard import Rules, rules
+from knowledge.web.reading.page import LOGIN, is_login
+from knowledge.web.reading.reader import Reader
+
+_PAGE_S = 60.0
+_DELAY_S = 0.5
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PagesOptions:
+    """The keys of a ``[[source]]`` of kind ``pages``."""
+
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    max_mb: float = MAX_MB
+
+
+class PagesSource:
+    """Lists and reads the pages that were added."""
+
+    def __init__(self, key: SourceKey, context: SourceContext, options: PagesOptions, allowed: Rules) -> None:
+        self.key = key
+        self._context = context
+        self._list = PageList(context.state_dir / "pages", context.now)
+        self._limit = limit_bytes(context.name, options.max_mb)
+        limits = replace(context.web.limits, total_s=_PAGE_S, wire_bytes=self._limit, body_bytes=self._limit)
+        self._ask = Ask(accept=TYPES, limits=limits)
+        self._allowed = allowed
+        self._fetcher = Fetcher(context.web, allowed)
+        self._reader = Reader()
+        self._spool = Spool(context.state_dir / "spool")
+        self._visits: Mapping[str, Visit] = {}
+        self._lost: Mapping[str, str] = {}
+        """Why pages could not be read, by document."""
+
+    def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the pages.
+
+        Raises:
+            SourceError: the list cannot be read.
+
+        """
+        return kept_alive(self._listing())
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one page as its listing brought it, else as it is now.
+
+        Raises:
+            SourceError: it is gone, or has no text to read.
+
+        """
+        if listed.document not in {page.document for page in await asyncio.to_thread(self._list.pages)}:
+            raise SourceError(f"{listed.document} was taken out. Nothing needs to be done.")
+        if listed.document in self._lost:
+            raise SourceError(self._lost[listed.document])
+        visit = self._visits.get(listed.document)
+        data = self._spool.get(listed.document, listed.version)
+        if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
+            visit, data = await self._looked_at(listed.url or f"https://{listed.document}")
+        if visit.unreadable == TOO_LARGE:
+            raise SourceError(
+                f"{listed.document} has more than the {self._limit / 1e6:g} MB that are read. Raise max_mb, or take it "
+                "out again."
+            )
+        if visit.unreadable is not None:
+            raise SourceError(f"{listed.document} {visit.unreadable}: there is nothing to read. Take it out again.")
+        return content_of(visit, data or b"")
+
+    async def close(self) -> None:
+        """Close connections, and drop what was kept for this sync."""
+        self._visits, self._lost = {}, {}
+        await asyncio.to_thread(self._spool.clear)
+        await self._reader.close()
+        await self._fetcher.close()
+
+    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
+        visits: dict[str, Visit] = {}
+        lost: dict[str, str] = {}
+        self._visits, self._lost = visits, lost
+        for page in await asyncio.to_thread(self._list.pages):
+            try:
+                visit, data = await self._looked_at(page.url)
+            except SourceError as error:
+                lost[page.document] = str(error)
+                yield [self._unread(page, error)]
+                continue
+            visits[page.document] = visit
+            if data is not None:
+                await asyncio.to_thread(self._spool.put, page.document, visit.version, data)
+            yield [self._listed(page, visit)]
+
+    def _listed(self, page: AddedPage, visit: Visit) -> Listed:
+        return Listed(
+            document=page.document,
+            version=visit.version,
+            size_bytes=visit.size_bytes,
+            modified_at=visit.modified_at,
+            url=visit.address,
+            readers=frozenset() if visit.unreadable == LOGIN else self._context.readers,
+        )
+
+    def _unread(self, page: AddedPage, error: SourceError) -> Listed:
+        """List a page that cannot be read now; its version is of the reason, so that each one is told once."""
+        return Listed(
+            document=page.document,
+            version=f"unread {hashlib.sha256(str(error).encode()).hexdigest()[:16]}",
+            url=page.url,
+            readers=frozenset() if isinstance(error, _Gone) else self._context.readers,
+        )
+
+    async def _looked_at(self, url: str) -> tuple[Visit, bytes | None]:
+        """Return a page as it is now, without its bytes where those are too many.
+
+        Raises:
+            SourceError: it is gone (``_Gone``), may not be asked for, or does not answer.
+
+        """
+        delay_s = 0.0 if self._allowed.names(urlsplit(url).hostname or "") else _DELAY_S
+        host = Host(self._fetcher, Pace(delay_s, self._context.sleep, self._context.now), self._context.now)
+        site = Site.of(url)
+        try:
+            await host.learn(site.origin)
+            if not host.robots.allows(url):
+                raise SourceError(f"{plain(url)} asks robots to stay away. Take it out again.")
+            found = await host.fetch(url, self._ask)
+        except FetchTooLarge:
+            return Visit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
+        except FetchError as error:
+            raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
+        if found.status in MAY_BE_GONE:
+            what = "not for everybody" if found.status in DENIED else "gone"
+            raise _Gone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
+        if found.status != _OK:
+            raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
+        if is_login(found.url) and not is_login(url):
+            raise _Gone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
+        return await visit_of(found, found.url, site, self._reader, self._context.now()), found.data
+
+
+class _Gone(SourceError):
+    """A page that is no more, or not for everybody any more."""
+
+
+def build(context: SourceContext, options: PagesOptions) -> PagesSource:
+    """Build the source; its list is made by the first page that is added.
+
+    Raises:
+        SourceMisconfigured: a host or ``max_mb`` cannot be meant.
+
+    """
+    try:
+        allowed = rules(options.allow_hosts, context.web.ports)
+    except ValueError as error:
+        raise SourceMisconfigured(
+            f"Source {context.name}: allow_hosts cannot be meant: {error}. Correct it in kvasir.toml."
+        ) from None
+    return PagesSource(SourceKey(context.name, "pages", "added pages"), context, options, allowed)
+
+
+KIND = Kind(PagesOptions, build)

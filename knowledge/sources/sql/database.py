@@ -1,0 +1,267 @@
+"""A database that is only read: in read-only transactions, in batches, within deadlines, its failures told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, event, text
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import NullType
+
+from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
+from knowledge.thread_pool import ThreadDoor
+
+Batch = Sequence[Mapping[str, Any]]
+
+_BATCH_ROWS = 1000
+_STREAM: Mapping[str, Any] = {"stream_results": True, "max_row_buffer": _BATCH_ROWS}
+"""A cursor at the server: rows come as they are asked for."""
+_CONNECT_S = 20
+_GRACE_S = 10.0
+"""How much longer than the database's own time-out we wait for its answer."""
+_WIDTH = 4
+_STEPS = 100_000
+"""SQLite's instructions between two looks at the clock."""
+_ASYNC_BY_DEFAULT = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_CONNECT_TIMEOUTS = {
+    "asyncpg": "timeout", "psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout",
+    "mysqldb": "connect_timeout", "aiomysql": "connect_timeout",
+}  # fmt: skip
+"""What each driver calls it."""
+_READ_ONLY: Mapping[str, Sequence[str]] = {
+    "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
+    "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_execution_time = {ms}"),
+    "mariadb": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_statement_time = {s}"),
+    "oracle": ("SET TRANSACTION READ ONLY",),
+}
+
+
+class Database:
+    """Runs statements that read. The address is a secret, and stands in no text of ours."""
+
+    def __init__(self, url: URL, statement_s: float) -> None:
+        self._url = url
+        self._statement_s = statement_s
+        self._door = ThreadDoor("kvasir-sql", width=1)
+        self._engine: Engine | AsyncEngine | None = None
+        self.shown = shown(url)
+
+    def quoted(self, column: str) -> str:
+        """Return a column's name as this database wants it in a statement."""
+        return str(self._url.get_dialect()().identifier_preparer.quote(column))
+
+    async def batches(self, statement: str, key: object = None) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
+        """Yield the columns and some rows, again and again; the columns come once at least.
+
+        Raises:
+            SourceError: the database refused the statement, took too long, or is out of reach.
+
+        """
+        clause = text(statement)
+        if ":kvasir_key" in statement:  # without a type, the database takes that of its column
+            clause = clause.bindparams(bindparam("kvasir_key", key, NullType()))
+        read = self._read_async(clause) if isinstance(self._opened(), AsyncEngine) else self._read_in_thread(clause)
+        async with contextlib.aclosing(read):
+            while True:
+                with told(self.shown, self._statement_s):
+                    async with asyncio.timeout(self._statement_s + _CONNECT_S + _GRACE_S):
+                        batch = await anext(read, None)
+                if batch is None:
+                    return
+                yield batch
+
+    async def close(self) -> None:
+        """Close every connection; the next statement opens one again."""
+        engine, self._engine = self._engine, None
+        if isinstance(engine, AsyncEngine):
+            await engine.dispose()
+        elif engine is not None:
+            self._door.later(engine.dispose)
+        self._door.close()
+
+    def _opened(self) -> Engine | AsyncEngine:
+        if self._engine is None:
+            self._engine = _engine(self._url, self._statement_s)
+        return self._engine
+
+    async def _read_async(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
+        engine = self._opened()
+        assert isinstance(engine, AsyncEngine)  # noqa: S101 - the caller has looked
+        async with engine.connect() as connection:
+            for setting in _settings(connection.dialect, self._statement_s):
+                await connection.execute(text(setting))
+            result = await connection.stream(clause, execution_options=_STREAM)
+            columns = list(result.keys())
+            yield columns, ()
+            async for rows in result.partitions(_BATCH_ROWS):
+                yield columns, [row._asdict() for row in rows]
+
+    async def _read_in_thread(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
+        engine = self._opened()
+        assert isinstance(engine, Engine)  # noqa: S101 - as above
+        rows = _read(engine, clause, self._statement_s)
+        try:
+            while (batch := await self._door.run(lambda: next(rows, None))) is not None:
+                yield batch
+        finally:
+            self._door.later(rows.close)  # after the call that may still be running in the one thread
+
+
+def _read(engine: Engine, clause: TextClause, statement_s: float) -> Generator[tuple[Sequence[str], Batch], None, None]:
+    with engine.connect() as connection:
+        _begin(connection, statement_s)
+        result = connection.execute(clause, execution_options=_STREAM)
+        columns = list(result.keys())
+        yield columns, ()
+        for rows in result.partitions(_BATCH_ROWS):
+            yield columns, [row._asdict() for row in rows]
+
+
+def _begin(connection: Connection, statement_s: float) -> None:
+    for setting in _settings(connection.dialect, statement_s):
+        connection.execute(text(setting))
+
+
+def _settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
+    # ``mysql://`` leads to either server, and each refuses the other's time-out.
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY.get(name, ())]
+
+
+def address(given: str, base: Path) -> URL:
+    """Read a database's URL; a relative SQLite file starts at ``base``.
+
+    Raises:
+        ValueError: it is none, or its driver is not installed; the text does not quote it.
+
+    """
+    scheme, separator, rest = given.strip().partition("://")
+    try:
+        url = make_url(f"{_ASYNC_BY_DEFAULT.get(scheme, scheme)}{separator}{rest}")
+        url.get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        raise ValueError(f"needs the package {error.name}. Install it") from None
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise ValueError("is no address of a database, such as postgresql://user:password@host/database") from None
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+            raise ValueError("must name a file, such as sqlite:////srv/records.db")
+        return url.set(database=str(base / url.database))
+    return _with_ssl(url)
+
+
+def _with_ssl(url: URL) -> URL:
+    """Let ``sslmode`` mean to asyncpg what it means to everything else that reads such an address."""
+    if url.get_driver_name() == "asyncpg" and "sslmode" in url.query:
+        return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
+    return url
+
+
+def shown(url: URL) -> str:
+    """Return a database's address without user and password."""
+    host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return f"{url.get_backend_name()}://{host}/{url.database or ''}"
+
+
+def _engine(url: URL, statement_s: float) -> Engine | AsyncEngine:
+    hidden: dict[str, Any] = {"hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine("sqlite://", creator=lambda: _sqlite(url.database or ""), poolclass=NullPool, **hidden)
+        event.listen(engine, "begin", lambda connection: _clock(connection, statement_s))
+        return engine
+    hidden |= {"pool_size": _WIDTH, "max_overflow": 0, "pool_timeout": _CONNECT_S}
+    timeout = _CONNECT_TIMEOUTS.get(url.get_driver_name())
+    hidden["connect_args"] = {timeout: _CONNECT_S} if timeout else {}
+    return create_async_engine(url, **hidden) if url.get_dialect().is_async else create_engine(url, **hidden)
+
+
+def _sqlite(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_CONNECT_S, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _clock(connection: Connection, statement_s: float) -> None:
+    """SQLite has no time-out of its own: look at the clock while it works."""
+    end = time.monotonic() + statement_s
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - _sqlite made it
+    driver.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
+
+
+_TOO_SLOW = (
+    "{where} did not answer within {seconds:.0f} s. Make the query quicker (an index on the key), or raise "
+    "the source's timeout_s."
+)
+_NOTHING = r"(?!)"
+_SIGNS: Sequence[tuple[str, str, type[SourceError], str]] = (
+    ("57014", r"interrupted", SourceUnavailable, _TOO_SLOW),
+    (
+        "25006",
+        r"readonly database",
+        SourceError,
+        "The query writes, and {where} is only read. Leave out what changes anything.",
+    ),
+    (
+        "28|42501",
+        # MySQL's numbers: their SQLSTATE is that of a wrong statement.
+        r"not authorized|^\((1044|1045|1142|1143|1370), ",
+        SourceDenied,
+        "{where} refuses these credentials, or the right to read. Check the variable of url_env, and GRANT SELECT.",
+    ),
+    (
+        "3D000",
+        r"unable to open|^\(1049, ",
+        SourceUnavailable,
+        "There is no database {where}. Check the variable that url_env names.",
+    ),
+    (
+        "42",  # about the statement: what is quoted comes from kvasir.toml
+        r"^(no such (table|column)|near |ambiguous column)",
+        SourceError,
+        "{where} does not take the query: {reason}. Correct it in kvasir.toml.",
+    ),
+    (
+        _NOTHING,
+        r"not a database|malformed",
+        SourceUnavailable,
+        "{where} is no SQLite database, or a damaged one. Check the file.",
+    ),
+)
+"""SQLSTATE or SQLite's words, and what they mean; the first that fits counts."""
+
+
+@contextlib.contextmanager
+def told(where: str, statement_s: float) -> Iterator[None]:
+    """Tell whatever a database does wrong; its own words are quoted only where they are about the statement."""
+    try:
+        yield
+    except TimeoutError:
+        raise SourceUnavailable(_TOO_SLOW.format(where=where, seconds=statement_s)) from None
+    except Exception as error:  # noqa: BLE001 - while rows come, SQLAlchemy lets each driver's own errors through
+        raise _failure(error, where, statement_s) from None
+
+
+def _failure(error: Exception, where: str, statement_s: float) -> SourceError:
+    cause = getattr(error, "orig", None) or error
+    words = str(cause).partition("\n")[0]
+    state = str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
+    for states, sign, kind, sentence in _SIGNS:
+        if (state and re.match(states, state)) or re.search(sign, words):
+            reason = re.sub(r"^<class '[^']*'>: ", "", words)[:160].rstrip(".")
+            return kind(sentence.format(where=where, reason=reason, seconds=statement_s))
+    return SourceUnavailable(
+        f"{where} cannot be read{f' (SQLSTATE {state})' if state.isalnum() else ''}. Look whether it runs and takes "
+        "connections; the next sync tries again."
+    )

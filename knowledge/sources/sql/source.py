@@ -1,0 +1,212 @@
+"""Rows of a SQL query as a source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, limit_bytes, too_large
+from knowledge.sources.registry import Kind
+from knowledge.sources.sql.database import Batch, Database, address
+from knowledge.sources.sql.rows import Form, missing
+from knowledge.sources.sql.statement import columns_of, only_without, reading, row_of, rows_of
+
+_MEDIA_TYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html"}
+_BACK: Mapping[type, Callable[[str], object]] = {
+    int: int, float: float, UUID: UUID, Decimal: Decimal, datetime: datetime.fromisoformat, date: date.fromisoformat,
+}  # fmt: skip
+"""How a key's text becomes the value again that it was made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlOptions:
+    """The keys of a ``[[source]]`` of kind ``sql``. What is called a template holds names of columns in braces."""
+
+    url_env: str
+    """The variable with the database's address, as SQLAlchemy writes it."""
+    key: str
+    """The column that names a row for good."""
+    query: str | None = None
+    """One SELECT."""
+    table: str | None = None
+    """Instead of a query: a table or a view, taken whole."""
+    title: str | None = None
+    """A column or a template."""
+    text: str | None = None
+    """A column or a template; without it, every column is a line."""
+    updated_at: str | None = None
+    """A column that changes whenever the row does; without it, every row is read at every sync."""
+    link: str | None = None
+    """Where a person opens the row: a template, with ``{key}`` besides."""
+    readers_column: str | None = None
+    """A column with those who may read the row: a list, or Slack ids apart by commas; nobody where it is NULL."""
+    format: str = "text"
+    """What the text is: ``text``, ``markdown`` or ``html``."""
+    timeout_s: float = 120.0
+    """The longest that the database works on one statement."""
+    max_mb: float = MAX_MB
+
+
+class SqlSource:
+    """Lists and reads the rows of one statement, in read-only transactions.
+
+    A document's id is its row's key. Its version is ``updated_at``, or a hash of title and text.
+    """
+
+    def __init__(
+        self,
+        key: SourceKey,
+        database: Database,
+        statement: str,
+        form: Form,
+        options: SqlOptions,
+        context: SourceContext,
+    ) -> None:
+        self.key = key
+        self._database = database
+        self._statement = statement
+        self._form = form
+        self._media_type = _MEDIA_TYPES[options.format]
+        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        self._readers = context.readers
+        self._keys = _Keys()
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the rows in batches, in the query's own order.
+
+        Raises:
+            SourceError: a column is missing, or two rows have one key; raised after what was listed.
+            SourceUnavailable, SourceDenied: the database is out of reach, too slow, or refuses.
+
+        """
+        statement = rows_of(self._statement, self._wanted(await self._columns()))
+        keys = _Keys()
+        seen: set[str] = set()
+        async with aclosing(self._database.batches(statement)) as batches:
+            async for _, rows in batches:
+                batch, error = await asyncio.to_thread(self._listed, rows, keys, seen)
+                self._keys = keys
+                yield batch
+                if error is not None:
+                    raise error
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one row anew.
+
+        Raises:
+            SourceError: it is gone, its key is not its own, or its text is too large; a subclass where the database is
+                out of reach.
+
+        """
+        key = self._keys.value(listed.document)
+        statement = row_of(self._statement, self._database.quoted(self._form.key))
+        found: list[Mapping[str, object]] = []
+        async with aclosing(self._database.batches(statement, key)) as batches:
+            async for _, rows in batches:
+                found += rows
+                if len(found) > 1:
+                    raise _twice(listed.document, self._form.key)
+        if not found:
+            raise SourceError(f"{listed.document} is gone from the query. Its row was deleted, or is left out now.")
+        if (error := missing(self._form, found[0].keys())) is not None:
+            raise error  # the table has changed since it was listed
+        data = self._form.rendered(found[0]).encode(errors="replace")
+        if len(data) > self._max_bytes:
+            raise too_large(listed.document, len(data), self._max_bytes)
+        return Content(data, self._media_type, self._form.version(found[0]), self._form.headline(found[0]))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._database.close()
+
+    async def _columns(self) -> Sequence[str]:
+        async with aclosing(self._database.batches(columns_of(self._statement))) as batches:
+            columns, _ = await anext(batches)
+        if (error := missing(self._form, columns)) is not None:
+            raise error
+        return columns
+
+    def _wanted(self, columns: Sequence[str]) -> Sequence[str] | None:
+        """Return what a listing asks for: texts only of rows that do not say when they were changed."""
+        if self._form.updated_at is None:
+            return None
+        light, quoted = self._form.light(), self._database.quoted
+        heavy = sorted(self._form.said(columns) - light)
+        moment = quoted(self._form.updated_at)
+        return [*map(quoted, sorted(light)), *(only_without(moment, quoted(column)) for column in heavy)]
+
+    def _listed(self, rows: Batch, keys: _Keys, seen: set[str]) -> tuple[Sequence[Listed], SourceError | None]:
+        """Return rows as documents, up to the first that can be none, and why it cannot."""
+        batch: list[Listed] = []
+        try:
+            for row in rows:
+                listed = self._form.listed(row, self._readers)
+                if listed.document in seen:
+                    raise _twice(listed.document, self._form.key)
+                seen.add(listed.document)
+                keys.note(listed.document, row[self._form.key])
+                batch.append(listed)
+        except SourceError as error:
+            return batch, error
+        return batch, None
+
+
+class _Keys:
+    """The values behind the ids: one way back for the column's type, and single values where that is not enough."""
+
+    def __init__(self) -> None:
+        self._back: Callable[[str], object] | None = None
+        self._odd: dict[str, object] = {}
+
+    def note(self, document: str, value: object) -> None:
+        if self._back is None:
+            self._back = _BACK.get(type(value), str)
+        if self.value(document) != value:
+            self._odd[document] = value
+
+    def value(self, document: str) -> object:
+        if document in self._odd:
+            return self._odd[document]
+        try:
+            return self._back(document) if self._back else document
+        except (ValueError, ArithmeticError):
+            return document
+
+
+def build(context: SourceContext, options: SqlOptions) -> SqlSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: the address, the query or one of the columns cannot be meant.
+
+    """
+    try:
+        statement = reading(options.query, options.table)
+        url = address(context.secrets.get("url", ""), context.base_dir)
+    except ValueError as error:
+        where = "" if str(error).startswith(("query", "table", "name")) else "the variable that url_env names "
+        raise SourceMisconfigured(f"Source {context.name}: {where}{error}. Correct it.") from None
+    if options.format not in _MEDIA_TYPES:
+        raise SourceMisconfigured(f"Source {context.name}: format must be text, markdown or html. Correct it.")
+    if not 0 < options.timeout_s < 86_400:  # noqa: PLR2004 - a day
+        raise SourceMisconfigured(f"Source {context.name}: timeout_s must be a number of seconds above 0. Correct it.")
+    form = Form(options.key, options.title, options.text, options.updated_at, options.link, options.readers_column)
+    database = Database(url, options.timeout_s)
+    return SqlSource(SourceKey(context.name, "sql", database.shown), database, statement, form, options, context)
+
+
+KIND = Kind(SqlOptions, build)
+
+
+def _twice(document: str, column: str) -> SourceError:
+    return SourceError(
+        f"Two rows have the key {document}. Name a column with key that is unique ({column} is not), or make the query "
+        "give each row once."
+    )

@@ -1,0 +1,1 @@
+"""Documents that owners hand to Kvasir itself."""

@@ -1,0 +1,137 @@
+"""Documents that were handed to Kvasir itself: by ``kvasir add``, or as a file in a direct message."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from knowledge.errors import SourceError
+from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.settings import SourceSpec
+from knowledge.sources.common import MAX_MB, limit_bytes, narrowed
+from knowledge.sources.registry import Kind, folder_name, read_options
+from knowledge.sources.uploads.upload_store import Card, Tray
+
+_LOOK_S = 2.0
+"""Between two looks for changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """The keys of a ``[[source]]`` of kind ``push``."""
+
+    path: str | None = None
+    """Where the documents are kept, relative to the configuration file; without it, in ``KVASIR_HOME``."""
+    max_mb: float = MAX_MB
+
+
+class PushSource:
+    """Lists and reads what was added."""
+
+    def __init__(
+        self,
+        key: SourceKey,
+        tray: Tray,
+        *,
+        readers: frozenset[str],
+        must_exist: bool,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.key = key
+        self._tray = tray
+        self._readers = readers
+        self._must_exist = must_exist
+        self._sleep = sleep
+
+    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the added documents.
+
+        Raises:
+            SourceError: the folder, or something in it, cannot be read.
+
+        """
+        yield [self._listed(card) for card in await asyncio.to_thread(self._all)]
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one document.
+
+        Raises:
+            SourceError: it was removed, or its bytes are gone.
+
+        """
+        return await asyncio.to_thread(self._read, listed.document)
+
+    async def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yield after something was added, replaced or removed, by whichever process."""
+        before = await asyncio.to_thread(self._tray.state)
+        while True:
+            await self._sleep(_LOOK_S)
+            now = await asyncio.to_thread(self._tray.state)
+            if now != before:
+                before = now
+                yield None
+
+    def _all(self) -> Sequence[Card]:
+        if self._must_exist and not self._tray.folder.is_dir():
+            raise SourceError(
+                f"The folder {self._tray.folder} of source {self.key.name} is not there. Look whether it is mounted; "
+                "until then nothing of it is deleted."
+            )
+        return self._tray.cards()
+
+    def _read(self, document: str) -> Content:
+        card = self._tray.find(document)
+        if card is None:
+            raise SourceError(f"{document} was removed. Nothing needs to be done; the next sync leaves it out.")
+        return Content(self._tray.data(card), card.media_type, card.version, card.title)
+
+    def _listed(self, card: Card) -> Listed:
+        own = EVERYONE if card.readers is None else frozenset(card.readers)
+        return Listed(
+            document=card.name,
+            version=card.version,
+            size_bytes=card.size_bytes,
+            modified_at=datetime.fromtimestamp(card.added_at, UTC),
+            readers=narrowed(self._readers, own),
+        )
+
+
+def build(context: SourceContext, options: PushOptions) -> PushSource:
+    """Build the source; its folder is made by the first document.
+
+    Raises:
+        SourceMisconfigured: ``max_mb`` is no size.
+
+    """
+    folder = _folder(context.base_dir, context.state_dir, options)
+    tray = Tray(folder, max_bytes=limit_bytes(context.name, options.max_mb), now=context.now)
+    key = SourceKey(context.name, "push", str(folder))
+    return PushSource(key, tray, readers=context.readers, must_exist=options.path is not None, sleep=context.sleep)
+
+
+KIND = Kind(PushOptions, build)
+
+
+def tray_of(spec: SourceSpec, home: Path) -> Tray:
+    """Return the folder of a configured source of kind ``push``, for whoever adds documents to it.
+
+    Raises:
+        SourceMisconfigured: one of its keys is wrong.
+
+    """
+    options = read_options(PushOptions, spec)
+    folder = _folder(spec.base_dir, home / "sources" / folder_name(spec.name), options)
+    return Tray(folder, max_bytes=limit_bytes(spec.name, options.max_mb))
+
+
+def _folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:
+    if options.path is None:
+        return Path(os.path.abspath(state_dir))  # noqa: PTH100 - resolving would follow links: another root
+    return Path(os.path.abspath(base_dir / Path(options.path).expanduser()))  # noqa: PTH100 - as above

@@ -1,0 +1,259 @@
+"""The folder in which documents lie that were handed to Kvasir itself.
+
+The bytes lie under their checksum; a card for each document says which bytes it has, who added it and when. Writing the
+card is what adds, replaces or removes a document, whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from knowledge.errors import SourceError, UnsupportedFormat
+from knowledge.sources.common import too_large
+from knowledge.sources.folder.source import SUFFIXES
+
+_LONGEST_NAME_BYTES = 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known of one document that was added."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    added_at: float
+    """Seconds since the epoch."""
+    added_by: str
+    title: str | None = None
+    media_type: str | None = None
+    readers: tuple[str, ...] | None = None
+    """Who may read it, of those whom the source admits; None: all of them."""
+
+    @property
+    def version(self) -> str:
+        """Return what changes when the document does: its bytes, its title or its type."""
+        beside = hashlib.sha256(f"{self.title}\x1f{self.media_type}".encode()).hexdigest()
+        return f"{self.sha256[:40]}-{beside[:8]}"
+
+
+class Put(StrEnum):
+    """What adding a document came to."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+
+
+class Tray:
+    """The folder in which added documents lie. Its methods block; several processes may use one folder at once."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, now: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self._cards = folder / "cards"
+        self._blobs = folder / "blobs"
+        self.max_bytes = max_bytes
+        self._now = now
+
+    def put(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        by: str,
+        title: str | None = None,
+        media_type: str | None = None,
+        readers: Sequence[str] | None = None,
+    ) -> Put:
+        """Add a document, in place of the one that has its name now.
+
+        Raises:
+            SourceError: the name is none, the document is too large, or the disk does not take it.
+            UnsupportedFormat: documents of its kind are not read.
+
+        """
+        name = document_name(name)
+        if len(data) > self.max_bytes:
+            raise too_large(name, len(data), self.max_bytes)
+        card = Card(
+            name=name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+            added_at=round(self._now(), 3),
+            added_by=by,
+            title=title,
+            media_type=media_type,
+            readers=None if readers is None else tuple(sorted(readers)),
+        )
+        with self._alone():
+            before = self.find(name)
+            if before is not None and _same(before, card) and (self._blobs / card.sha256).exists():
+                return Put.UNCHANGED
+            _write(self._blobs / card.sha256, data)
+            _write(self._card(name), json.dumps(asdict(card), ensure_ascii=False).encode())
+            if before is not None:
+                self._sweep(before.sha256)
+            return Put.REPLACED if before is not None else Put.ADDED
+
+    def remove(self, name: str) -> bool:
+        """Take a document away; False if there is none of that name.
+
+        Raises:
+            SourceError: the folder cannot be written.
+
+        """
+        with self._alone():
+            card = self.find(unicodedata.normalize("NFC", name))
+            if card is None:
+                return False
+            self._card(card.name).unlink()
+            _settle(self._cards)
+            self._sweep(card.sha256)
+            return True
+
+    def cards(self) -> list[Card]:
+        """Return every document's card, by name.
+
+        Raises:
+            SourceError: the folder or a card cannot be read.
+
+        """
+        try:
+            found = [_read_card(path) for path in self._cards.glob("*.json")] if self._cards.is_dir() else []
+        except (OSError, ValueError, TypeError) as error:
+            raise SourceError(
+                f"The added documents in {self.folder} cannot be read ({type(error).__name__}). Put the folder back "
+                "from a copy; until then nothing of it is deleted."
+            ) from error
+        return sorted((card for card in found if card is not None), key=lambda card: card.name)
+
+    def find(self, name: str) -> Card | None:
+        """Return the card of a document, None if there is none of that name.
+
+        Raises:
+            SourceError: it cannot be read.
+
+        """
+        try:
+            return _read_card(self._card(name))
+        except (OSError, ValueError, TypeError) as error:
+            raise SourceError(f"What is known of {name} cannot be read. Add it again.") from error
+
+    def data(self, card: Card) -> bytes:
+        """Return a document's bytes.
+
+        Raises:
+            SourceError: they are gone or cannot be read.
+
+        """
+        try:
+            return (self._blobs / card.sha256).read_bytes()
+        except OSError as error:
+            raise SourceError(f"{card.name} cannot be read: {error.strerror}. Add it again.") from error
+
+    def state(self) -> int:
+        """Return a number that changes when a document is added, replaced or removed."""
+        try:
+            return self._cards.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _card(self, name: str) -> Path:
+        return self._cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
+
+    def _sweep(self, sha256: str) -> None:
+        """Delete bytes that no card names any more."""
+        if all(card.sha256 != sha256 for card in self.cards()):
+            (self._blobs / sha256).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder while it changes: bytes are swept by whoever removes the last card that names them."""
+        try:
+            for folder in (self._cards, self._blobs):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (self.folder / "lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise SourceError(
+                f"The folder {self.folder} cannot be written: {error.strerror}. Look at its disk and rights, then add "
+                "the document again."
+            ) from error
+
+
+def document_name(name: str) -> str:
+    """Return what a file is called as a document: its last part, in NFC.
+
+    Raises:
+        SourceError: nothing is left of it, it is hidden, or too long.
+        UnsupportedFormat: documents of its kind are not read.
+
+    """
+    shown = _CONTROL.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])).strip()
+    if not shown or shown.startswith(".") or not _is_text(shown) or len(shown.encode()) > _LONGEST_NAME_BYTES:
+        raise SourceError("A document needs a name of up to 200 bytes that does not begin with a dot. Rename the file.")
+    if not shown.lower().endswith(SUFFIXES):
+        raise UnsupportedFormat(
+            f"{shown} is no kind of document that is read. Kinds are: {', '.join(s[1:] for s in SUFFIXES)}."
+        )
+    return shown
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _same(one: Card, other: Card) -> bool:
+    return (one.version, one.readers) == (other.version, other.readers)
+
+
+def _read_card(path: Path) -> Card | None:
+    """Return a card, None if it was taken away meanwhile; raises OSError, ValueError or TypeError."""
+    try:
+        held = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    if held.get("readers") is not None:
+        held["readers"] = tuple(held["readers"])
+    return Card(**held)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put a file in its place, whole, once it is on the disk."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Have the disk keep what was renamed or removed in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

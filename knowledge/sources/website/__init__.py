@@ -1,0 +1,1 @@
+"""A website as a source."""

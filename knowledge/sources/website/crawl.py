@@ -1,0 +1,349 @@
+"""One walk through a site: pages are fetched a few at a time and judged in a steady order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
+from knowledge.sources.website.frontier import Frontier, Stop
+from knowledge.sources.website.spool import Spool
+from knowledge.sources.website.visits import Visit, confirmed
+from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.host import DENIED, TOGETHER, Host, conditions
+from knowledge.web.crawling.robots import directives
+from knowledge.web.http.fetch import Ask, Fetched
+from knowledge.web.reading.page import HTML, LOGIN, is_login, moment
+from knowledge.web.reading.reader import TOO_HARD, Reader
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+TYPES = HTML | {
+    "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
+    f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
+}  # fmt: skip
+"""What becomes a document; a page of another type is left unread."""
+
+TOO_LARGE = "too large"
+CLOSED = "is not for everybody any more"
+
+_IN_A_ROW = 5
+"""Pages that do not answer one after another: perhaps the site is down."""
+_TRUSTED_S = 7 * 86_400.0
+"""For how long a page is not asked for because the sitemap says that it is as it was."""
+_DAY_S = 86_400.0
+_MOST_LINKS = 200_000
+"""Different addresses that are remembered."""
+_OK, _UNCHANGED, _SERVER_ERROR = 200, 304, 500
+_REFUSALS = range(400, 500)
+_FOR_NOW = frozenset({408, 425, 429})
+"""Refusals that say nothing about the page."""
+
+
+class Down(Exception):
+    """Pages did not answer, and nor did the start page: the rest is not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How pages are asked for."""
+
+    ask: Ask
+    max_bytes: int
+    start: str
+    """The start page, which is asked for to see whether the site is up."""
+    follow: bool = True
+    """Whether links are followed."""
+    here: Mapping[str, Fetched] = field(default_factory=dict)
+    """Pages that were fetched already, by address."""
+    since: float = math.inf
+    """Pages that were fetched at or after that moment, by a crawl that was cut, are not asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A page that did not answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page as it is now."""
+
+    visit: Visit
+    data: bytes | None = field(default=None, repr=False)
+    """None where it has not changed."""
+
+
+class Crawl:
+    """Visits the pages of a frontier. What it finds is yielded; ``visits`` is what to remember of all of them."""
+
+    def __init__(
+        self,
+        site: Site,
+        host: Host,
+        frontier: Frontier,
+        *,
+        known: Mapping[str, Visit],
+        spool: Spool,
+        reader: Reader,
+        asking: Asking,
+        now: float,
+    ) -> None:
+        self._site = site
+        self._host = host
+        self._frontier = frontier
+        self._known = known
+        self._spool = spool
+        self._reader = reader
+        self._asking = asking
+        self._now = now
+        self._lost_in_a_row = 0
+        self._same: set[tuple[str, str]] = set()
+        self._links: dict[str, str] = {}
+        self._listed: set[str] = set()
+        self._aliases: list[tuple[str, Visit, str]] = []
+        self.visits: dict[str, Visit] = {}
+        self.lost: dict[str, str] = {}
+        """Pages that did not answer, with the reason."""
+
+    async def pages(self) -> AsyncGenerator[Sequence[tuple[str, Visit, str | None]], None]:
+        """Yield each page that is a document: its id, what was found, and the sitemap's date.
+
+        Raises:
+            Down: the site has stopped answering.
+
+        """
+        while stops := self._frontier.level():
+            async with aclosing(self._looked_at(stops)) as looked_at:
+                async for stop, result in looked_at:
+                    listed = await self._settled(stop, result)
+                    if listed is not None:
+                        self._listed.add(listed[0])
+                        yield [(*listed, stop.sitemap_date)]
+        for document, visit, canonical in self._aliases:
+            if canonical not in self._listed:  # what should stand for it is none that can be read
+                self._listed.add(document)
+                yield [(document, visit, None)]
+
+    async def _looked_at(self, stops: Sequence[Stop]) -> AsyncGenerator[tuple[Stop, Found | Lost | None], None]:
+        """Look at pages side by side; yield them in their order, so that what they lead to is the same every time."""
+        waiting = iter(stops)
+        tasks: deque[tuple[Stop, asyncio.Task[Found | Lost | None]]] = deque()
+        try:
+            while True:
+                while len(tasks) < TOGETHER and (stop := next(waiting, None)) is not None:
+                    tasks.append((stop, asyncio.create_task(self._look(stop))))
+                if not tasks:
+                    return
+                stop, task = tasks[0]
+                result = await task
+                tasks.popleft()
+                yield stop, result
+        finally:
+            for _, task in tasks:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
+
+    async def _look(self, stop: Stop) -> Found | Lost | None:
+        """Return the page as it is, why it did not answer, or None where there is none for us."""
+        if not self._host.robots.allows(stop.address):
+            return None
+        known = self._known.get(stop.document)
+        if known is not None and (self._is_from_the_cut_crawl(known) or self._is_as_it_was(stop, known)):
+            return Found(known)
+        try:
+            return await self._fetched(stop, known)
+        except (FetchUnlisted, FetchRefused):
+            return None  # no document, or it leads where nothing is fetched from
+        except FetchTooLarge:
+            return Found(self._too_large(stop))
+        except FetchError as error:
+            return Lost(error.reason)
+
+    async def _fetched(self, stop: Stop, known: Visit | None) -> Found | Lost | None:
+        validators = conditions(known.etag, known.last_modified) if known is not None else {}
+        ask = replace(self._asking.ask, conditions=validators)
+        found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
+        if found.status == _UNCHANGED and known is not None:
+            return Found(confirmed(known, self._now, stop.sitemap_date))
+        if found.status in DENIED or (found.status == _OK and is_login(found.url) and not is_login(stop.address)):
+            return self._closed(known)
+        if found.status == _OK:
+            return await self._read(stop, found)
+        gone = found.status in _REFUSALS and found.status not in _FOR_NOW
+        return None if gone else Lost(f"it answers {found.status}")
+
+    @staticmethod
+    def _closed(known: Visit | None) -> Found | None:
+        """List a page once more, for nobody: a deletion may be held until somebody agrees, and must not answer then."""
+        if known is None or known.unreadable == CLOSED:
+            return None
+        version = f"closed {known.version}"
+        return Found(
+            replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
+        )
+
+    def _is_from_the_cut_crawl(self, known: Visit) -> bool:
+        return self._asking.since <= known.fetched_at <= self._now
+
+    def _is_as_it_was(self, stop: Stop, known: Visit) -> bool:
+        """Say whether the sitemap's word is enough; a date that is young may hide a second change."""
+        if stop.sitemap_date is None or stop.sitemap_date != known.sitemap_date:
+            return False
+        date = moment(stop.sitemap_date)
+        age_s = self._now - known.fetched_at
+        return date is not None and 0 <= age_s < _TRUSTED_S and known.fetched_at > date.timestamp() + _DAY_S
+
+    def _too_large(self, stop: Stop) -> Visit:
+        version = f"over {self._asking.max_bytes}"
+        return Visit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
+
+    async def _read(self, stop: Stop, found: Fetched) -> Found | None:
+        address = self._site.address(found.url, found.url)
+        if address is None or not self._host.robots.allows(address):
+            return None  # it has moved out of the site
+        visit = await visit_of(found, address, self._site, self._reader, self._now, stop.sitemap_date)
+        return Found(visit, found.data)
+
+    async def _settled(self, stop: Stop, result: Found | Lost | None) -> tuple[str, Visit] | None:
+        """Go on from what was found; return the document if it is one."""
+        if isinstance(result, Lost):
+            return await self._went_without(stop, result.reason)
+        self._lost_in_a_row = 0
+        if result is None:
+            return None
+        visit = self._bounded(result.visit)
+        document = self._site.document(visit.address)
+        if document != stop.document and not self._frontier.claim(document):
+            return None
+        if visit.unreadable == LOGIN and (known := self._known.get(document)) is not None:
+            # It leads nowhere now; what it led to may want a login too, and is asked instead of being taken for gone.
+            visit = self._bounded(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
+        self.visits[document] = visit
+        self._follow(visit)
+        if not self._is_listed(document, visit):
+            return None
+        if result.data is not None:
+            await asyncio.to_thread(self._spool.put, document, visit.version, result.data)
+        return document, visit
+
+    async def _went_without(self, stop: Stop, reason: str) -> tuple[str, Visit] | None:
+        self.lost[stop.document] = reason
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row >= _IN_A_ROW:
+            if not await self._is_up():
+                raise Down
+            self._lost_in_a_row = 0
+        known = self._known.get(stop.document)
+        if known is None:
+            return None
+        self.visits[stop.document] = known
+        self._follow(known)
+        return (stop.document, known) if self._is_listed(stop.document, known) else None
+
+    async def _is_up(self) -> bool:
+        """Tell a site that is down from a part of it that is broken."""
+        try:
+            found = await self._host.fetch(self._asking.start, replace(self._asking.ask, accept=None))
+        except FetchError:
+            return False
+        return found.status < _SERVER_ERROR and found.status not in _FOR_NOW
+
+    def _bounded(self, visit: Visit) -> Visit:
+        """Return a visit whose links share their texts with those of other pages, up to a number of them."""
+        links = self._links
+        room = _MOST_LINKS - len(links)
+        kept = []
+        for link in visit.links:
+            if link not in links and room > 0:
+                links[link] = link
+                room -= 1
+            if link in links:
+                kept.append(links[link])
+        return replace(visit, links=tuple(kept))
+
+    def _follow(self, visit: Visit) -> None:
+        if self._asking.follow:
+            self._frontier.add(visit.links)
+        if visit.canonical is not None:
+            self._frontier.add([visit.canonical])
+
+    def _is_listed(self, document: str, visit: Visit) -> bool:
+        if not visit.index:
+            return False
+        canonical = self._site.document(visit.canonical) if visit.canonical is not None else document
+        if canonical not in {document, "/"}:  # the start page is named by mistake too often
+            self._aliases.append((document, visit, canonical))
+            return False
+        path, query, _ = document.partition("?")
+        if query and (path, visit.version) in self._same:
+            return False  # the same page with something in its query that changes nothing
+        self._same.add((path, visit.version))
+        return True
+
+
+async def visit_of(
+    found: Fetched, address: str, site: Site, reader: Reader, now: float, sitemap_date: str | None = None
+) -> Visit:
+    """Return what to remember of a page that was fetched."""
+    visit = await asyncio.to_thread(_visit_of, found, address, now, sitemap_date)
+    if found.media_type not in HTML:
+        return visit
+    try:
+        page = await reader.page(found)
+    except ParseError:
+        # Without validators: it is fetched again at the next listing, for it may have been the machine's fault.
+        return replace(visit, unreadable=TOO_HARD, etag=None, last_modified=None)
+    links = (site.address(link, found.url) for link in page.links)
+    return replace(
+        visit,
+        version=page.text_hash[:32],
+        modified_at=page.modified_at or visit.modified_at,
+        title=page.title,
+        links=tuple(dict.fromkeys(link for link in links if link is not None)),
+        canonical=site.address(page.canonical, found.url) if page.canonical else None,
+        index=page.index,
+        unreadable=page.unreadable,
+    )
+
+
+def _visit_of(found: Fetched, address: str, now: float, sitemap_date: str | None) -> Visit:
+    """Return what is told without a look into a page."""
+    content_type = found.headers.get("content-type", "")
+    robots_tag = found.headers.get("x-robots-tag", "")
+    return Visit(
+        address=address,
+        version=hashlib.sha256(found.data).hexdigest()[:32],
+        media_type=content_type,
+        etag=found.headers.get("etag"),
+        last_modified=found.headers.get("last-modified"),
+        size_bytes=len(found.data),
+        modified_at=_changed(found.headers),
+        index="noindex" not in directives([robots_tag]),
+        sitemap_date=sitemap_date,
+        fetched_at=now,
+    )
+
+
+def _changed(headers: Mapping[str, str]) -> datetime | None:
+    """Return when a page was changed; a server that makes it anew each time says nothing by its date."""
+    changed, sent = (_date(headers.get(name)) for name in ("last-modified", "date"))
+    if changed is None or (sent is not None and (sent - changed).total_seconds() <= 1):
+        return None
+    return changed
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC) if date is not None else None

@@ -1,0 +1,374 @@
+"""A website as a source: the pages below a URL, found by its sitemaps and by links."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from knowledge.errors import (
+    FetchError,
+    FetchRefused,
+    FetchTooLarge,
+    SourceDenied,
+    SourceError,
+    SourceMisconfigured,
+    SourceUnavailable,
+)
+from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
+from knowledge.sources.path_filter import path_filter
+from knowledge.sources.registry import Kind
+from knowledge.sources.website.crawl import CLOSED, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
+from knowledge.sources.website.frontier import Frontier
+from knowledge.sources.website.spool import Spool
+from knowledge.sources.website.visits import MEMORY_VERSION, Visit, cut_at, decode, encode
+from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
+from knowledge.web.http.fetch import Ask, Fetched, Fetcher
+from knowledge.web.http.guard import Rules, judge_url, rules
+from knowledge.web.reading.main_text import MAIN_TEXT
+from knowledge.web.reading.page import HTML, LOGIN, is_login, moment
+from knowledge.web.reading.reader import Reader
+from knowledge.web.reading.sitemap import LIMIT_BYTES
+from knowledge.web.reading.sitemap import TYPES as SITEMAP_TYPES
+from knowledge.web.reading.sitemap_walk import SitemapWalk
+
+_DELAY_S = 0.5
+"""Between two requests to a host that is not the company's own."""
+_PAGE_S = 120.0
+_NOTED_S = 30.0
+"""Between two times that a crawl under way writes down what it has found."""
+_GOES_ON_S = 86_400.0
+"""For how long a crawl that was cut may be gone on with."""
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class WebsiteOptions:
+    """The keys of a ``[[source]]`` of kind ``website``."""
+
+    url: str
+    """Where it starts; what is below it belongs to it."""
+    sitemap: str | None = None
+    """The sitemap's URL; without it, what robots.txt names, else ``/sitemap.xml``."""
+    links: bool = True
+    """Whether links are followed; if not, the start page and the sitemap are all there is."""
+    max_pages: int = 5_000
+    """A site with more is told so, and loses nothing."""
+    max_depth: int = 12
+    """Links between the start, or the sitemap, and a page."""
+    include: tuple[str, ...] = ()
+    """Pages that become documents, by patterns (``path_filter``); the others are looked at for their links."""
+    exclude: tuple[str, ...] = ()
+    """Pages that are not even looked at."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    robots: bool = True
+    """Whether robots.txt is honoured; only the owner of a site may say no."""
+    delay_s: float | None = None
+    """Between two requests; half a second, none for ``allow_hosts``, more where robots.txt says so."""
+    contact: str | None = None
+    """Where the site's owner finds who runs this: it stands in the User-Agent."""
+    authorization_env: str | None = None
+    """The variable with the value of an ``Authorization`` header, sent to this site alone."""
+    max_mb: float = MAX_MB
+
+
+class WebsiteSource:
+    """Lists and reads the pages of a site, and the PDF, Office and text files that it links to.
+
+    A page's version is made of its text. Each listing asks for every page; an unchanged one costs the server no body.
+    What a listing brought is kept on disk until it is read. A crawl that is cut, by its deadline or a crash, is gone on
+    with by the next one: for a day, what it found is not asked for again.
+    """
+
+    def __init__(
+        self, key: SourceKey, context: SourceContext, options: WebsiteOptions, site: Site, allowed: Rules
+    ) -> None:
+        self.key = key
+        self._context = context
+        self._options = options
+        self._site = site
+        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        web = replace(context.web, contact=options.contact or context.web.contact)
+        self._fetcher = Fetcher(web, allowed)
+        self._ask = Ask(
+            accept=TYPES,
+            authorization=context.secrets.get("authorization"),
+            limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
+        )
+        own = bool(options.allow_hosts) and allowed.names(_host_of(options.url))
+        delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
+        self._host = Host(self._fetcher, Pace(delay_s, context.sleep, context.now), context.now)
+        self._reader = Reader()
+        self._spool = Spool(context.state_dir / "spool")
+        self._cut = False
+        """Whether a listing has begun and not come to its end."""
+        self._visits: Mapping[str, Visit] = {}
+
+    @property
+    def _memory(self) -> Memory:
+        return self._context.memory(self.key)
+
+    def list(self) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the pages as they are found.
+
+        Raises:
+            SourceUnavailable: the start page or robots.txt does not answer.
+            SourceDenied: the site wants a login, or wants no robots.
+            SourceError: some pages did not answer, or there are more than ``max_pages``; the others were listed.
+
+        """
+        return kept_alive(self._listing())
+
+    async def read(self, listed: Listed) -> Content:
+        """Read one page: what its listing brought, else what is there now.
+
+        Raises:
+            SourceError: it is gone, too large, or has no text to read.
+
+        """
+        visit = self._visits.get(listed.document)
+        data = self._spool.get(listed.document, listed.version)
+        if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
+            visit, data = await self._again(listed)
+        if visit.unreadable is not None:
+            raise self._unreadable(listed.document, visit.unreadable)
+        return content_of(visit, data or b"")
+
+    async def close(self) -> None:
+        """Close connections, and drop what was kept for this sync unless the next one goes on from it."""
+        self._visits = {}
+        if not self._cut:
+            await asyncio.to_thread(self._spool.clear)
+        await self._reader.close()
+        await self._fetcher.close()
+
+    # ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
+        self._visits = {}
+        now = self._context.now()
+        held = await recall(self._memory, MEMORY_VERSION)
+        known, begun = decode(held), cut_at(held, now - _GOES_ON_S, now)
+        await asyncio.to_thread(self._spool.clear if begun is None else self._spool.open)
+        self._cut = begun is not None
+        if self._options.robots:
+            await self._learn()
+        site, here = await self._start()
+        frontier = Frontier(
+            site, self._not_excluded(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
+        )
+        asking = Asking(
+            self._ask, self._max_bytes, self._options.url, follow=self._options.links, here=here,
+            since=math.inf if begun is None else begun,
+        )  # fmt: skip
+        crawl = Crawl(
+            site, self._host, frontier, known=known, spool=self._spool, reader=self._reader, asking=asking, now=now
+        )
+        self._visits = crawl.visits
+        limits = replace(self._context.web.limits, total_s=_PAGE_S, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
+        sitemap_ask = Ask(accept=SITEMAP_TYPES, authorization=self._ask.authorization, limits=limits)
+        dates, broken = await SitemapWalk(site, self._host, self._reader, sitemap_ask, self._options.sitemap).pages()
+        frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
+        frontier.add(dates, dates=dates)
+        takes = path_filter(self._options.include)
+        self._cut, noted = True, now
+        try:
+            async with aclosing(crawl.pages()) as found:
+                async for pages in found:
+                    yield [self._listed(*page) for page in pages if takes(page[0])]
+                    if self._context.now() >= noted + _NOTED_S:
+                        await self._note({**known, **crawl.visits}, begun=now if begun is None else begun)
+                        noted = self._context.now()
+        except Down:
+            broken = broken or "the site has stopped answering"
+        await self._note({**(known if crawl.lost else {}), **crawl.visits})
+        self._cut = False
+        self._complain(crawl, frontier, broken)
+
+    async def _note(self, visits: Mapping[str, Visit], begun: float | None = None) -> None:
+        """Remember visits; ``begun`` is when the crawl began that has found them and is not at its end."""
+        held = await asyncio.to_thread(encode, visits, begun)
+        await remember(self._memory, MEMORY_VERSION, held)
+
+    async def _learn(self) -> None:
+        try:
+            await self._host.learn(self._site.origin)
+        except FetchError as error:
+            raise self._away(error) from None
+
+    async def _start(self) -> tuple[Site, Mapping[str, Fetched]]:
+        """Look at the start page; return the site, under the address to which it redirects, and the page.
+
+        Raises:
+            SourceUnavailable, SourceDenied: there is no start page for us.
+
+        """
+        url = self._options.url
+        if not self._host.robots.allows(url):
+            raise SourceDenied(
+                f"The robots.txt of {self._shown} asks robots to stay away from the start page. Ask the site's owner, "
+                "or set robots = false if it is your own."
+            )
+        try:
+            found = await self._host.fetch(url, replace(self._ask, accept=None))
+        except FetchTooLarge:
+            return self._site, {}  # a start page that is no page to read
+        except FetchError as error:
+            raise self._away(error) from None
+        if found.status in DENIED or (is_login(found.url) and not is_login(url)):
+            raise SourceDenied(
+                f"{self._shown} asks for a login. Give Kvasir a way in with the key authorization_env, or take the "
+                "source out of kvasir.toml."
+            )
+        if found.status != _OK:
+            raise SourceUnavailable(
+                f"The start page of {self._shown} answers {found.status}. Look whether the address is right; until "
+                "then nothing of this source is deleted."
+            )
+        site = self._settled(found)
+        address = site.address(self._options.url, "")
+        return site, {address: found} if address and found.media_type in TYPES else {}
+
+    def _settled(self, found: Fetched) -> Site:
+        if not found.hops:
+            return self._site
+        there = Site.of(found.url)
+        twins = {host.removeprefix("www.") for host, _ in self._site.hosts | there.hosts}
+        if len(twins) > 1 or not there.prefix.startswith(self._site.prefix):
+            raise SourceUnavailable(
+                f"{self._shown} leads to {there.origin}{there.prefix}. Put that address into the key url of the source."
+            )
+        return Site(there.origin, self._site.hosts | there.hosts, self._site.prefix)
+
+    def _not_excluded(self) -> Callable[[str], bool]:
+        if not self._options.exclude:
+            return lambda _: True
+        excludes = path_filter(self._options.exclude)
+        return lambda document: not excludes(document)
+
+    def _listed(self, document: str, visit: Visit, sitemap_date: str | None) -> Listed:
+        closed = visit.unreadable in {LOGIN, CLOSED}
+        return Listed(
+            document=document,
+            version=visit.version,
+            size_bytes=visit.size_bytes,
+            modified_at=visit.modified_at or moment(sitemap_date or ""),
+            url=visit.address,
+            # What it said before it was closed is nobody's to see until it can be read again.
+            readers=frozenset() if closed else self._context.readers,
+        )
+
+    def _complain(self, crawl: Crawl, frontier: Frontier, broken: str | None) -> None:
+        """Say what was left out.
+
+        Raises:
+            SourceError: pages, or a sitemap, did not answer; or there are too many pages.
+
+        """
+        if crawl.lost:
+            document, reason = min(crawl.lost.items())
+            others = f" and {len(crawl.lost) - 1} more pages" if len(crawl.lost) > 1 else ""
+            raise SourceError(
+                f"{self._shown}: {document}{others} could not be read ({reason}). What is known of them stays, and "
+                "nothing is deleted; the next sync looks again."
+            )
+        if broken is not None:
+            raise SourceError(f"{self._shown}: {broken}. Nothing of it is deleted; the next sync looks again.")
+        if frontier.cut:
+            raise SourceError(
+                f"{self._shown} has more than {self._options.max_pages} pages, and the others were left out. Raise the "
+                "key max_pages, or leave pages out with exclude."
+            )
+
+    def _away(self, error: FetchError) -> SourceError:
+        if isinstance(error, FetchRefused):
+            return SourceUnavailable(
+                f"{self._shown} is not fetched: it is not on the public web, or leads out of it (the log has the "
+                "reason). If it is a site of your own network, name its host in the key allow_hosts."
+            )
+        return SourceUnavailable(
+            f"{self._shown} does not answer: {error.reason}. Look whether it is up and can be reached from here; until "
+            "then nothing of this source is deleted."
+        )
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _again(self, listed: Listed) -> tuple[Visit, bytes]:
+        document = listed.document
+        try:
+            found = await self._host.fetch(listed.url or self._options.url, self._ask)
+        except FetchTooLarge:
+            raise self._unreadable(document, TOO_LARGE) from None
+        except FetchError as error:
+            raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
+        if found.status in MAY_BE_GONE:
+            raise SourceError(f"{document} is gone from the site, or is not for everybody any more.")
+        if found.status != _OK:
+            raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
+        visit = await visit_of(found, found.url, self._site, self._reader, self._context.now())
+        return visit, found.data
+
+    def _unreadable(self, document: str, reason: str) -> SourceError:
+        if reason == TOO_LARGE:
+            return SourceError(
+                f"{document} has more than the {self._max_bytes / 1e6:g} MB that are read. Raise the source's max_mb, "
+                "or leave it out with exclude."
+            )
+        return SourceError(
+            f"{document} {reason}, so that there is nothing to read. Bring its text in by another source, or leave it "
+            "out with exclude."
+        )
+
+    @property
+    def _shown(self) -> str:
+        return plain(self._options.url)
+
+
+def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
+    """Build the source that a ``[[source]]`` table describes.
+
+    Raises:
+        SourceMisconfigured: its address, a host or a number cannot be meant.
+
+    """
+    try:
+        allowed = rules(options.allow_hosts, context.web.ports)
+        site = Site.of(options.url)
+        judge_url(options.url, allowed)
+    except FetchRefused as error:
+        raise _wrong(context, "url", f"{error.reason}; a host of your own network is named in allow_hosts") from None
+    except ValueError as error:
+        raise _wrong(context, "url or allow_hosts", str(error)) from None
+    for key, least in (("max_pages", 1), ("max_depth", 0), ("delay_s", 0)):
+        value = getattr(options, key)
+        if value is not None and not least <= value < math.inf:
+            raise _wrong(context, key, f"it must be {least} or more")
+    root = f"{site.origin}{site.prefix}"
+    return WebsiteSource(SourceKey(context.name, "website", root), context, options, site, allowed)
+
+
+KIND = Kind(WebsiteOptions, build)
+
+
+def _wrong(context: SourceContext, key: str, what: str) -> SourceMisconfigured:
+    return SourceMisconfigured(f"Source {context.name}: {key} cannot be meant: {what}. Correct it in kvasir.toml.")
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def content_of(visit: Visit, data: bytes) -> Content:
+    """Return a page of the web as it is parsed: its main text alone counts."""
+    kind = visit.media_type.partition(";")[0].strip().lower()
+    media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML else visit.media_type or None
+    return Content(data, media_type, visit.version)

@@ -1,0 +1,1 @@
+"""The production store: Weaviate on one or several nodes."""

@@ -1,0 +1,289 @@
+"""The store of production: one Weaviate collection an index, on one node or many, searched by two queries at once.
+
+A server that is down when the store is opened does not stop Kvasir: the collection is made and checked by the first
+call that reaches a node, and until then every call says what is wrong. What a server that answers refuses (the key,
+another schema, another placement) is told at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from knowledge.errors import StoreError, StoreUnavailable
+from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
+from knowledge.settings import Consistency, Placement
+from knowledge.stores.common import INDEX_PREFIX, both, check_rows, deadline, newest, slices, union
+from knowledge.stores.weaviate.address import collection_name, index_name, node_addresses
+from knowledge.stores.weaviate.errors import Sentences
+from knowledge.stores.weaviate.nodes import Limits, Link, Nodes
+from knowledge.stores.weaviate.rows import object_id, properties
+from knowledge.stores.weaviate.schema import Wanted, has_tenant, prepare
+from knowledge.stores.weaviate.search import Place, Search, by_ids, dense, lexical, where
+
+with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
+    from weaviate import WeaviateAsyncClient
+    from weaviate.classes.config import ConsistencyLevel
+    from weaviate.classes.data import DataObject
+    from weaviate.classes.query import Filter
+    from weaviate.exceptions import InsufficientPermissionsError
+
+__all__ = ["Limits", "WeaviateStore"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class WeaviateStore:
+    """``Store`` on a Weaviate server or cluster, 1.36 or newer.
+
+    Args:
+        url: of REST, ``http://host:8080``; of several nodes with commas between.
+        grpc_url: of gRPC, ``http://host:50051``, in the same order; None means port 50051 of the same hosts.
+        api_key: or None where the server asks for none.
+        placement: copies, shards, tenant, namespace and consistency.
+        limits: deadlines and batch sizes.
+
+    """
+
+    kind = "weaviate"
+
+    def __init__(
+        self,
+        url: str,
+        grpc_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        placement: Placement | None = None,
+        limits: Limits | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        addresses = node_addresses(url, grpc_url)
+        self._placement = placement or Placement()
+        self._limits = limits or Limits()
+        self._told = Sentences(addresses)
+        self._nodes = Nodes(addresses, api_key, self._told, self._limits, ca_file)
+        self._wanted: Wanted | None = None
+        self._prepared = False
+        self._preparing = asyncio.Lock()
+
+    # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self, index: str, dimensions: int) -> None:
+        """Open the index's collection, creating it with our schema where it is missing; later if no node answers yet.
+
+        Raises:
+            StoreMisconfigured: the key is refused or lacks a right, or the collection there is not of our schema or
+                not placed as configured.
+            StoreReadOnly: the key may not create the collection.
+
+        """
+        self._wanted = Wanted(self._name(index), dimensions, self._placement)
+        self._prepared = False
+        try:
+            await self._prepare(self._limits.open_s)
+        except StoreUnavailable as error:
+            _log.warning("%s Kvasir goes on without it, and uses it as soon as it answers.", error)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._wanted = None
+        await self._nodes.close()
+
+    # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def write(self, rows: Sequence[StoredChunk]) -> None:
+        """Insert or replace rows, in bounded batches; a batch may be half there when it fails, and can be sent again.
+
+        Raises:
+            StoreMisconfigured: a vector is of another length or not finite.
+            StoreReadOnly: the server or the key takes no writes.
+            StoreError: the collection is gone, or the server refused some rows.
+
+        """
+        check_rows(rows, self._opened().dimensions)
+        for batch in slices(newest(rows), self._limits.batch_rows):
+            objects = [_object(row) for row in batch]
+
+            async def insert(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
+                # Into a collection that is gone, the server would write with a schema of its own.
+                if not await collection.exists():
+                    raise self._told.gone()
+                result = await collection.data.insert_many(objects)
+                if result.has_errors or len(result.uuids) != len(objects):
+                    messages = [error.message for error in result.errors.values()]
+                    raise self._told.of_rows(len(objects) - len(result.uuids), messages)
+
+            await self._write(insert)
+
+    async def delete(self, ids: Collection[str]) -> None:
+        """Delete rows by id; the server may take several turns, and a turn that deletes nothing is an error."""
+        for some in slices(sorted(set(ids)), 1000):
+            by_ids = Filter.by_id().contains_any([object_id(id_) for id_ in some])
+
+            async def delete(collection: Any, by_ids: Any = by_ids) -> None:  # noqa: ANN401
+                while True:
+                    result = await collection.data.delete_many(where=by_ids)
+                    if result.matches == result.successful:
+                        return
+                    if not result.successful:
+                        # Why is not said (asked for, the reply itself fails): the shards know.
+                        raise self._told.unwell() if await _takes_writes(collection) else self._told.read_only()
+
+            await self._write(delete)
+
+    async def ids(self) -> AsyncIterator[Sequence[str]]:
+        """Yield the ids in batches, in the order of the objects' ids; rows written meanwhile may be missed."""
+        after: uuid.UUID | None = None
+        while True:
+
+            async def fetch(collection: Any, after: uuid.UUID | None = after) -> Any:  # noqa: ANN401
+                return await collection.query.fetch_objects(limit=1000, after=after, return_properties=["chunk_id"])
+
+            page = await self._read(fetch)
+            if not page.objects:
+                return
+            yield [found.properties["chunk_id"] for found in page.objects]
+            after = page.objects[-1].uuid
+
+    async def count(self) -> int:
+        """Count the rows."""
+
+        async def total(collection: Any) -> int:  # noqa: ANN401
+            return int((await collection.aggregate.over_all(total_count=True)).total_count)
+
+        return await self._read(total)
+
+    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        """Return rows by id."""
+        found: list[StoredChunk] = []
+        for some in slices(sorted(set(ids)), 200):
+
+            async def fetch(search: Search, place: Place, some: Sequence[str] = some) -> list[StoredChunk]:
+                return await by_ids(search, place, some)
+
+            found += await self._search(fetch)
+        return found
+
+    # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
+        """Run both legs at once behind one filter; see ``Store.candidates``."""
+        if not scope.sources:
+            return ()
+        within = where(scope)
+
+        async def legs(search: Search, place: Place) -> Sequence[Candidate]:
+            return union(
+                *await both(
+                    lexical(search, place, terms, vector, pool, within), dense(search, place, vector, pool, within)
+                )
+            )
+
+        return await self._search(legs)
+
+    # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def indexes(self) -> Sequence[str]:
+        """Name our collections on the server, with a tenant those that hold it."""
+
+        async def ours(link: Link) -> list[str]:
+            client = link.client
+            names = await client.collections.list_all(simple=True)
+            found = {name: index_name(name, self._placement.namespace) for name in names}
+            return [index for name, index in found.items() if index and await self._holds(client, name, index)]
+
+        return sorted(await self._nodes.read(ours))
+
+    async def _holds(self, client: WeaviateAsyncClient, name: str, index: str) -> bool:
+        tenant = self._placement.tenant
+        if not index.startswith(INDEX_PREFIX):
+            return False
+        return tenant is None or await has_tenant(client.collections.use(name), tenant)
+
+    async def drop(self, index: str) -> None:
+        """Drop a collection; of one that is divided by tenants, ours alone: others may lie in it."""
+        name, tenant = self._name(index), self._placement.tenant
+
+        async def remove(link: Link) -> None:
+            collections = link.client.collections
+            if tenant is None:
+                await collections.delete(name)
+            elif await collections.exists(name):
+                await collections.use(name).tenants.remove(tenant)
+
+        await self._nodes.change(remove, self._limits.write_s)
+
+    async def maintain(self) -> None:
+        """Do nothing: the server compacts and indexes by itself."""
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _name(self, index: str) -> str:
+        return collection_name(index, self._placement.namespace)
+
+    def _opened(self) -> Wanted:
+        if self._wanted is None:
+            raise StoreError("The connection to Weaviate is not open: start Kvasir again.")
+        return self._wanted
+
+    async def _prepare(self, seconds: float) -> None:
+        """Make and check the collection, once; calls that come meanwhile wait for it."""
+        async with deadline(seconds, self._told.late(seconds)), self._preparing:
+            if not self._prepared:
+                wanted = self._opened()
+
+                async def make(link: Link) -> None:
+                    await prepare(link.client, wanted)
+                    await by_ids(link.search, self._place(), ["the gRPC side answers, too"])
+
+                await self._nodes.change(make, seconds)
+                self._prepared = True
+
+    async def _read(self, what: Callable[[Any], Awaitable[T]]) -> T:
+        await self._ready(self._limits.read_s)
+        level = self._placement.read_level
+        return await self._nodes.read(lambda link: what(self._collection(link.client, level)))
+
+    async def _search(self, what: Callable[[Search, Place], Awaitable[T]]) -> T:
+        await self._ready(self._limits.read_s)
+        place = self._place()
+        return await self._nodes.read(lambda link: what(link.search, place))
+
+    def _place(self) -> Place:
+        return Place(self._opened().name, self._placement.tenant, self._placement.read_level)
+
+    async def _ready(self, seconds: float) -> None:
+        self._opened()
+        if not self._prepared:
+            await self._prepare(seconds)
+
+    async def _write(self, what: Callable[[Any], Awaitable[None]]) -> None:
+        await self._ready(self._limits.open_s)
+        level = self._placement.write_level
+        await self._nodes.change(
+            lambda link: what(self._collection(link.client, level)), self._limits.write_s, patient=True
+        )
+
+    def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
+        collection = client.collections.use(self._opened().name).with_consistency_level(ConsistencyLevel[level])
+        return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
+
+
+async def _takes_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in the client
+    """Whether no shard is read-only; a key that may not ask counts as one that may not write."""
+    try:
+        shards = await collection.config.get_shards()
+    except InsufficientPermissionsError:
+        return False
+    return all("READONLY" not in {shard.status, *(shard.per_node_status or {}).values()} for shard in shards)
+
+
+def _object(row: StoredChunk) -> DataObject[Any, None]:
+    return DataObject(properties=properties(row), uuid=object_id(row.chunk.id), vector=row.vector.tolist())

@@ -1,0 +1,298 @@
+"""What the manifest knows of one index: for searches, for a plan, and for status. Nothing in here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Executable, func, select
+
+from knowledge.interfaces import EVERYONE, SourceKey
+from knowledge.sync.manifest import tables
+from knowledge.sync.manifest.database import Database, Rows
+from knowledge.sync.manifest.records import (
+    ChunkRow,
+    CurrentRow,
+    Failure,
+    Heading,
+    Held,
+    Known,
+    Neighbours,
+    Repaired,
+    SourceCounts,
+    decode_readers,
+    encode_readers,
+)
+from knowledge.sync.manifest.rows import portions
+
+_AUDIENCES = 100
+"""Of which titles are looked for; a statement takes only so many values."""
+
+
+class Lookups:
+    """The sources, documents and chunks of one index, as they are at the moment of each question.
+
+    Every method raises ``ManifestError`` when the database fails.
+    """
+
+    def __init__(self, database: Database, index: int) -> None:
+        self._database = database
+        self._index = index
+
+    # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
+        """Return those of the chunks that are current in a source of ``keys`` (``SourceKey.id``), as of one moment."""
+        values = {"ids": list(ids), "keys": list(keys), "index": self._index}
+        rows = await self._database.rows(tables.CURRENT, values)
+        return [
+            CurrentRow(
+                id_,
+                key,
+                document,
+                place,
+                readers,
+                _confirmed(read, listed, doubted=held or reason is not None),
+                row,
+                kind,
+                modified,
+            )
+            for id_, key, document, place, readers, read, held, reason, listed, row, kind, modified in rows
+        ]
+
+    async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
+        """Return where each heading's first chunk is, by document and place, at most ``limit``.
+
+        Only of documents that everybody may read: what is made of them is shown to anybody.
+        """
+        query = (
+            select(
+                tables.documents.c.document,
+                tables.documents.c.title,
+                tables.chunks.c.heading,
+                tables.chunks.c.id,
+                tables.sources.c.key,
+            )
+            .join(tables.documents, tables.documents.c.id == tables.chunks.c.document_id)
+            .join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
+            .where(
+                tables.chunks.c.index_id == self._index,
+                tables.sources.c.key.in_(keys),
+                tables.documents.c.readers == encode_readers(EVERYONE),
+            )
+            .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
+            .limit(limit)
+        )
+        first: dict[tuple[str, str, str], Heading] = {}
+        for row in await self._rows(query):
+            heading = Heading(*tuple(row))
+            first.setdefault((heading.source, heading.document, heading.heading), heading)
+        return list(first.values())
+
+    async def neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:
+        """Return up to ``reach`` current chunks before and after each one in its document; one query.
+
+        Ids that are not current are left out. Whoever may read a chunk may read its neighbours: they are of the same
+        document, as it is at this moment.
+        """
+        values = {"ids": list(ids), "index": self._index, "reach": reach}
+        around: dict[str, tuple[list[str], list[str]]] = {}
+        for id_, near, distance in await self._database.rows(tables.NEIGHBOURS, values):
+            before, after = around.setdefault(id_, ([], []))
+            if distance:
+                (before if distance < 0 else after).append(near)
+        return {id_: Neighbours(tuple(before), tuple(after)) for id_, (before, after) in around.items()}
+
+    # ── For a sync ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def pending(self, limit: int) -> list[str]:
+        """Return ids that the store may hold although no document lists them."""
+        query = select(tables.pending.c.id).where(tables.pending.c.index_id == self._index).limit(limit)
+        return [id_ for (id_,) in await self._rows(query)]
+
+    async def count_chunks(self) -> int:
+        """Count the current chunks of the whole index."""
+        query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
+        return int((await self._rows(query))[0][0])
+
+    async def chunk_ids(self) -> set[str]:
+        """Return the ids of all current chunks of the index, for repair."""
+        query = select(tables.chunks.c.id).where(tables.chunks.c.index_id == self._index)
+        return {id_ for (id_,) in await self._rows(query)}
+
+    async def known(self, key: SourceKey) -> list[Known]:
+        """Return every document of a source."""
+        query = tables.KNOWN.join(tables.sources).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
+        )
+        return [Known._make(row) for row in await self._rows(query)]
+
+    async def places(self, row: int) -> set[str]:
+        """Return the ids of a document's current chunks."""
+        return {
+            id_ for (id_,) in await self._rows(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))
+        }
+
+    async def rows_of(self, ids: Collection[str]) -> list[ChunkRow]:
+        """Return what the store's rows have to say of those chunks that are current."""
+        found: list[ChunkRow] = []
+        for some in portions(ids):
+            values = {"ids": some, "index": self._index}
+            found += [ChunkRow._make(row) for row in await self._database.rows(tables.CHUNK_ROWS, values)]
+        return found
+
+    async def vectors_of(self, hashes: Collection[str]) -> dict[str, str]:
+        """Return, for each ``records.text_hash`` that some current chunk has, the id of one such chunk.
+
+        The store holds that chunk's vector, so a copy need not be embedded. It may go meanwhile: then ``Store.rows``
+        leaves it out.
+        """
+        found: dict[str, str] = {}
+        for some in portions([one for one in set(hashes) if one]):
+            theirs = (tables.chunks.c.index_id == self._index) & tables.chunks.c.text_hash.in_(some)
+            one_of_each = (
+                select(tables.chunks.c.text_hash, func.min(tables.chunks.c.id))
+                .where(theirs)
+                .group_by(tables.chunks.c.text_hash)
+            )
+            found.update((hash_, id_) for hash_, id_ in await self._rows(one_of_each))
+        return found
+
+    # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def counts(self, key: SourceKey) -> SourceCounts:
+        """Return what the manifest holds of a source."""
+        mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
+        rows = await self._rows(
+            select(tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error).where(*mine)
+        )
+        if not rows:
+            return SourceCounts()
+        source, listed_at, error = rows[0]
+        counted = await self._rows(
+            select(
+                func.count().filter(tables.documents.c.read_at > 0.0),
+                func.coalesce(func.sum(tables.documents.c.chunks), 0),
+                func.count().filter(tables.documents.c.reason.is_not(None)),
+                func.count().filter(tables.documents.c.held),
+            ).where(tables.documents.c.source_id == source)
+        )
+        documents, chunks, failed, held = counted[0]
+        return SourceCounts(documents, chunks, failed, held, listed_at, error)
+
+    async def audiences(self, key: SourceKey) -> dict[str, int]:
+        """Return how many documents that were read each audience has, by its ``encode_readers``."""
+        query = (
+            select(tables.documents.c.readers, func.count())
+            .join(tables.sources)
+            .where(*_read_of(self._index, key))
+            .group_by(tables.documents.c.readers)
+        )
+        return dict(tuple(row) for row in await self._rows(query))
+
+    async def titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
+        """Return the first documents of these audiences that were read, by name, with their titles."""
+        query = (
+            select(tables.documents.c.document, tables.documents.c.title)
+            .join(tables.sources)
+            .where(*_read_of(self._index, key), tables.documents.c.readers.in_(list(audiences)[:_AUDIENCES]))
+            .order_by(tables.documents.c.document)
+            .limit(limit)
+        )
+        return [(document, title) for document, title in await self._rows(query)]
+
+    async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
+        """Return the first documents in quarantine with their reasons."""
+        query = (
+            select(
+                tables.documents.c.document,
+                tables.documents.c.reason,
+                tables.documents.c.retry_at,
+                tables.documents.c.readers,
+            )
+            .join(tables.sources)
+            .where(
+                tables.sources.c.index_id == self._index,
+                tables.sources.c.key == key.id,
+                tables.documents.c.reason.is_not(None),
+            )
+            .order_by(tables.documents.c.document)
+            .limit(limit)
+        )
+        return tuple(
+            Failure(document, reason, retry_at or None, _public(readers))
+            for document, reason, retry_at, readers in await self._rows(query)
+        )
+
+    async def held(self, key: SourceKey, limit: int) -> tuple[Held, ...]:
+        """Return the first documents that are held, by name; ``counts`` says how many there are."""
+        query = (
+            select(
+                tables.documents.c.document,
+                tables.documents.c.title,
+                tables.documents.c.held_at,
+                tables.documents.c.readers,
+            )
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id, tables.documents.c.held)
+            .order_by(tables.documents.c.document)
+            .limit(limit)
+        )
+        return tuple(
+            Held(document, title, since, _public(readers))
+            for document, title, since, readers in await self._rows(query)
+        )
+
+    async def held_names(self, key: SourceKey) -> frozenset[str]:
+        """Return all documents that are held."""
+        query = (
+            select(tables.documents.c.document)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id, tables.documents.c.held)
+        )
+        return frozenset(document for (document,) in await self._rows(query))
+
+    async def repaired(self) -> Repaired | None:
+        """Return when store and manifest were last compared, and by how much they differed; None: never yet."""
+        query = select(tables.indexes.c.repaired_at, tables.indexes.c.drift, tables.indexes.c.mended).where(
+            tables.indexes.c.id == self._index, tables.indexes.c.repaired_at.is_not(None)
+        )
+        rows = await self._rows(query)
+        return Repaired._make(rows[0]) if rows else None
+
+    async def pace(self, last: int, since: float) -> float | None:
+        """Return how many documents a second came in, by the ``last`` ones; None if none did ``since`` then."""
+        newest = (
+            select(tables.documents.c.read_at)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index)
+            .order_by(tables.documents.c.read_at.desc())
+            .limit(last)
+        )
+        times = [read_at for (read_at,) in await self._rows(newest) if read_at > 0.0]
+        if not times or times[0] < since or times[0] <= times[-1]:
+            return None
+        return float((len(times) - 1) / (times[0] - times[-1]))
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _rows(self, query: Executable) -> Rows:
+        return await self._database.rows(query)
+
+
+def _read_of(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:
+    """Return what documents of a source satisfy that were read."""
+    return (
+        tables.sources.c.index_id == index,
+        tables.sources.c.key == key.id,
+        tables.documents.c.read_at > 0.0,
+        tables.documents.c.chunks > 0,
+    )
+
+
+def _public(readers: str) -> bool:
+    return decode_readers(readers) >= EVERYONE
+
+
+def _confirmed(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
+    """Return when a version was last seen: a complete listing confirms every document that it did not doubt."""
+    return read_at if doubted or listed_at is None else max(read_at, listed_at)

@@ -1,0 +1,351 @@
+"""The manifest: which chunks are current, of which document, for whom, and which index is active."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from knowledge.interfaces import SourceKey
+from knowledge.sync.manifest import tables
+from knowledge.sync.manifest.database import ANSWER_S, Database, open_database, whole
+from knowledge.sync.manifest.lookups import Lookups
+from knowledge.sync.manifest.records import UNSETTLED, Failed, Identity, Repaired, Taken, Touched, text_hash
+from knowledge.sync.manifest.rows import failed_values, never_taken_values, portions, put, taken_values
+from knowledge.sync.manifest.source_memory import SourceMemory
+
+_FORGOTTEN = 500
+"""Documents of an index that are forgotten in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """An index that the manifest knows."""
+
+    id: int
+    name: str
+    store: str
+    embedder: str
+    active: bool
+    dimensions: int | None = None
+    """Length of its vectors; None where an older Kvasir made it."""
+
+
+class Manifest:
+    """The indexes of one database; ``at`` gives what lies in one of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @whole
+    async def index(self, identity: Identity, dimensions: int | None = None) -> IndexRow:
+        """Return the index of this identity, noting it when it is new; the first of all is active at once."""
+        found = [row for row in await self.indexes() if row.name == identity.name]
+        if found:
+            return found[0]
+        async with self._database.writing() as connection:
+            await connection.execute(
+                text(
+                    "INSERT INTO knowledge_indexes (name, store, embedder, dimensions, active) "
+                    "SELECT :name, :store, :embedder, CAST(:dimensions AS INTEGER), "
+                    "NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE active) "
+                    "WHERE NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE name = :name)"
+                ),
+                {
+                    "name": identity.name,
+                    "store": identity.store,
+                    "embedder": identity.embedder,
+                    "dimensions": dimensions,
+                },
+            )
+        return next(row for row in await self.indexes() if row.name == identity.name)
+
+    async def indexes(self) -> Sequence[IndexRow]:
+        """Return every index."""
+        rows = await self._database.rows(tables.INDEXES)
+        return [IndexRow(*tuple(row)) for row in rows]
+
+    @whole
+    async def activate(self, index: IndexRow) -> None:
+        """Let searches use this index and no other."""
+        async with self._database.writing() as connection:
+            await connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
+
+    async def forget(self, index: IndexRow) -> None:
+        """Remove an index and all that lies in it from the manifest; stopped in between, it is an index with less."""
+        while await self._thinned(index):
+            pass
+        await self._gone(index)
+
+    @whole
+    async def _thinned(self, index: IndexRow) -> bool:
+        """Remove some documents; all of them at once might take longer than a transaction may."""
+        ours = tables.sources.c.index_id == index.id
+        some = select(tables.documents.c.id).join(tables.sources).where(ours).limit(_FORGOTTEN)
+        async with self._database.writing() as connection:
+            await connection.execute(update(tables.sources).where(ours).values(listed_at=None))
+            gone = await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+            return bool(gone.rowcount)
+
+    @whole
+    async def _gone(self, index: IndexRow) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Keep the syncs of other machines out, where several may share the database.
+
+        Raises:
+            SyncRunning: one of them is running.
+
+        """
+        return self._database.alone()
+
+    def at(self, index: IndexRow) -> IndexManifest:
+        """Return what the manifest holds of one index."""
+        return IndexManifest(self._database, index.id)
+
+    def memory(self, source: SourceKey) -> SourceMemory:
+        """Return what a source remembers between listings."""
+        return SourceMemory(self._database, source.id)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._database.close()
+
+
+class IndexManifest(Lookups):
+    """The sources, documents and chunks of one index: what a sync does with them, in the order of its steps."""
+
+    @whole
+    async def purge(self, keys: Collection[str]) -> int:
+        """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped.
+
+        What it remembered goes too, so that nothing of a removed source stays.
+        """
+        await self._forget_memories(keys)
+        stale = select(tables.sources.c.id).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
+        )
+        if not await self._rows(stale):
+            return 0
+        async with self._database.writing() as connection:
+            await self._retire_all(connection, stale)
+            gone = await connection.execute(
+                delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery()))
+            )
+            return int(gone.rowcount)
+
+    @whole
+    async def note_pending(self, ids: Collection[str]) -> None:
+        """Note ids that are about to be written."""
+        async with self._database.writing() as connection:
+            await self._note(connection, ids)
+
+    @whole
+    async def settle(self, ids: Collection[str]) -> None:
+        """Forget pending ids: the store holds them no longer."""
+        async with self._database.writing() as connection:
+            await self._unnote(connection, ids)
+
+    @whole
+    async def lose(self, ids: Collection[str]) -> None:
+        """Note that the store lost chunks: their documents are read again by the next plan."""
+        left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
+        async with self._database.writing() as connection:
+            for some in portions(ids):
+                these = self._these(tables.chunks, some)
+                theirs = set((await connection.execute(select(tables.chunks.c.document_id).where(these))).scalars())
+                await connection.execute(delete(tables.chunks).where(these))
+                await connection.execute(
+                    update(tables.documents)
+                    .where(tables.documents.c.id.in_(theirs))
+                    .values(version="", sha256="", chunks=left)
+                )
+
+    async def restrict(self, readers: Mapping[int, str]) -> None:
+        """Set documents' readers at once, before their chunks are written again; until then every plan asks for it."""
+        await self._update_each([{"row": row, "readers": value, "url": UNSETTLED} for row, value in readers.items()])
+
+    async def hold(self, rows: Collection[int], at: float | None) -> None:
+        """Mark documents as missing from a listing that is not believed, and since when; with None, as back."""
+        await self._update_each([{"row": row, "held": at is not None, "held_at": at} for row in rows])
+
+    async def touch(self, touched: Iterable[Touched]) -> None:
+        """Note that documents were read and had not changed."""
+        await self._update_each(
+            [{"row": t.row, "version": t.version, "read_at": t.read_at, "reason": None, "attempts": 0} for t in touched]
+        )
+
+    @whole
+    async def flip(self, key: SourceKey, taken: Sequence[Taken]) -> list[str]:
+        """Make the chunks of documents current, all in one transaction; returns the ids that no longer are."""
+        if not taken:
+            return []
+        async with self._database.writing() as connection:
+            source = await self._source(connection, key)
+            rows = await put(connection, source, {one.listed.document: taken_values(one) for one in taken})
+            return await self._replace(connection, {rows[one.listed.document]: one for one in taken})
+
+    @whole
+    async def fail(self, key: SourceKey, failed: Sequence[Failed]) -> None:
+        """Put documents into quarantine; what they held before keeps answering."""
+        if not failed:
+            return
+        async with self._database.writing() as connection:
+            source = await self._source(connection, key)
+            new = {one.listed.document: never_taken_values(one) for one in failed}
+            await put(connection, source, {one.listed.document: failed_values(one) for one in failed}, new)
+
+    @whole
+    async def remove(self, rows: Collection[int]) -> list[str]:
+        """Remove documents; returns the ids of their chunks, which are pending now."""
+        old: list[str] = []
+        async with self._database.writing() as connection:
+            for some in portions(rows):
+                old += await self._retire(connection, some)
+                await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+        return old
+
+    @whole
+    async def note_repaired(self, repaired: Repaired) -> None:
+        """Note that store and manifest were compared."""
+        values = {"repaired_at": repaired.at, "drift": repaired.differed, "mended": repaired.mended}
+        async with self._database.writing() as connection:
+            await connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
+
+    @whole
+    async def finish(self, key: SourceKey, *, listed_at: float | None, error: str | None) -> None:
+        """Note how a source's sync ended; ``listed_at`` is None when its listing was not worked off."""
+        values: dict[str, object] = {"error": error}
+        if listed_at is not None:
+            values["listed_at"] = listed_at
+        async with self._database.writing() as connection:
+            source = await self._source(connection, key)
+            await connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _forget_memories(self, keys: Collection[str]) -> None:
+        stale = tables.memories.c.source.not_in(keys)
+        if await self._rows(select(tables.memories.c.source).where(stale).limit(1)):
+            async with self._database.writing() as connection:
+                await connection.execute(delete(tables.memories).where(stale))
+
+    async def _source(self, connection: AsyncConnection, key: SourceKey) -> int:
+        """Return the source's row, making it when it is new."""
+        mine = select(tables.sources.c.id).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
+        )
+        found = (await connection.execute(mine)).scalar()
+        if found is None:
+            made = await connection.execute(insert(tables.sources).values(index_id=self._index, key=key.id))
+            found = _made(made)
+        return int(found)
+
+    async def _replace(self, connection: AsyncConnection, taken: Mapping[int, Taken]) -> list[str]:
+        """Exchange the chunks of documents, given by their rows; returns the ids that are current no longer."""
+        before: set[str] = set()
+        for rows in portions(taken):
+            theirs = tables.chunks.c.document_id.in_(rows)
+            before.update((await connection.execute(select(tables.chunks.c.id).where(theirs))).scalars())
+            await connection.execute(delete(tables.chunks).where(theirs))
+        values = [
+            {
+                "id": chunk.id,
+                "index_id": self._index,
+                "document_id": row,
+                "place": place,
+                "heading": chunk.heading,
+                "text_hash": text_hash(chunk.searchable),
+            }
+            for row, document in taken.items()
+            for place, chunk in enumerate(document.chunks)
+        ]
+        if values:
+            await connection.execute(insert(tables.chunks), values)
+        now = {chunk.id for document in taken.values() for chunk in document.chunks}
+        await self._unnote(connection, now)
+        old = sorted(before - now)
+        await self._note(connection, old)
+        return old
+
+    async def _retire_all(self, connection: AsyncConnection, sources: Select[int]) -> None:
+        """Make the chunks of sources pending; within the database, because they may be millions."""
+        documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(sources))
+        ours = select(tables.chunks.c.id, tables.chunks.c.index_id).where(tables.chunks.c.document_id.in_(documents))
+        await connection.execute(
+            delete(tables.pending).where(self._these(tables.pending, ours.with_only_columns(tables.chunks.c.id)))
+        )
+        await connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
+
+    async def _retire(self, connection: AsyncConnection, documents: list[int]) -> list[str]:
+        """Make the chunks of documents pending and current no longer."""
+        theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
+        old = list((await connection.execute(theirs)).scalars())
+        await self._note(connection, old)
+        await connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id.in_(documents)))
+        return old
+
+    async def _note(self, connection: AsyncConnection, ids: Collection[str]) -> None:
+        await self._unnote(connection, ids)
+        if ids:
+            await connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
+
+    async def _unnote(self, connection: AsyncConnection, ids: Collection[str]) -> None:
+        for some in portions(ids):
+            await connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
+
+    def _these(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
+        return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
+
+    @whole
+    async def _update_each(self, values: list[dict[str, object]]) -> None:
+        if values:
+            changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in values[0] if name != "row"}
+            statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(changed)
+            async with self._database.writing() as connection:
+                await connection.execute(statement, values)
+
+
+async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = ANSWER_S) -> Manifest:
+    """Open the manifest that lies in a database, making its tables when there are none.
+
+    ``url`` is SQLAlchemy's, of SQLite or PostgreSQL, without a driver or with an async one; ``sqlite:///PATH``.
+    ``lock_wait_s`` is how long SQLite waits for another program's transaction, PostgreSQL for a connection;
+    ``answer_s`` is how long a transaction may take.
+
+    Raises:
+        ManifestError: the database cannot be opened, or is of a newer Kvasir.
+
+    """
+    return Manifest(await open_database(url, lock_wait_s, answer_s))
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _made(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None  # noqa: S101 - an INSERT of one row always has one
+    return int(key[0])

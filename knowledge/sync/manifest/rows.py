@@ -1,0 +1,99 @@
+"""Documents' rows: written many at once, because a statement for each would cost more than everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import BindParameter, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from knowledge.sync.manifest import tables
+from knowledge.sync.manifest.records import Failed, Taken, encode_readers
+
+_T = TypeVar("_T")
+
+_AT_ONCE = 500
+"""Ids in one statement: far below what any database takes."""
+
+Values = dict[str, object]
+
+
+async def put(
+    connection: AsyncConnection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
+) -> dict[str, int]:
+    """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Returns their rows."""
+    rows = await rows_of(connection, source, values)
+    present = [{"row": row, **values[document]} for document, row in rows.items()]
+    if present:
+        changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
+        ours = tables.documents.c.id == bindparam("row")
+        await connection.execute(update(tables.documents).where(ours).values(changed), present)
+    absent = [document for document in values if document not in rows]
+    if absent:
+        inserted = [
+            {"source_id": source, "document": document, **values[document], **(new or {}).get(document, {})}
+            for document in absent
+        ]
+        await connection.execute(insert(tables.documents), inserted)
+        rows |= await rows_of(connection, source, absent)
+    return rows
+
+
+async def rows_of(connection: AsyncConnection, source: int, documents: Collection[str]) -> dict[str, int]:
+    """Return the rows of those documents that are there."""
+    rows: dict[str, int] = {}
+    for some in portions(documents):
+        theirs = (tables.documents.c.source_id == source) & tables.documents.c.document.in_(some)
+        found = await connection.execute(select(tables.documents.c.document, tables.documents.c.id).where(theirs))
+        rows.update((document, row) for document, row in found.all())
+    return rows
+
+
+def taken_values(one: Taken) -> Values:
+    """Return what a document's row says once it is taken in."""
+    return {
+        "version": one.version,
+        "sha256": one.sha256,
+        "title": one.title,
+        "url": one.listed.url,
+        "readers": encode_readers(one.listed.readers),
+        "read_at": one.read_at,
+        "held": False,
+        "reason": None,
+        "attempts": 0,
+        "chunks": len(one.chunks),
+        "kind": one.chunks[0].kind if one.chunks else "",
+        "modified_at": seconds(one.listed.modified_at),
+        "held_at": None,
+    }
+
+
+def seconds(moment: datetime | None) -> float | None:
+    """Return a moment in seconds since the epoch, as the manifest keeps it."""
+    return None if moment is None else moment.timestamp()
+
+
+def failed_values(one: Failed) -> Values:
+    """Return what changes in a row when its document fails; what answers stays."""
+    return {
+        "version": one.listed.version,
+        "reason": one.reason,
+        "attempts": one.attempts,
+        "retry_at": one.retry_at,
+        "held": False,
+        "held_at": None,
+    }
+
+
+def never_taken_values(one: Failed) -> Values:
+    """Return what the row of a document says besides that never was taken in."""
+    readers = encode_readers(one.listed.readers)
+    return {"sha256": "", "title": "", "url": one.listed.url, "readers": readers, "read_at": 0.0}
+
+
+def portions(items: Collection[_T]) -> Iterable[list[_T]]:
+    """Cut into lists of at most as many as one statement takes."""
+    every = list(items)
+    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))

@@ -1,0 +1,1 @@
+"""One run of a sync: read, embed and write what has changed."""

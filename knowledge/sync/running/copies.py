@@ -1,0 +1,64 @@
+"""Exact copies are embedded once: across documents, sources, renames and runs, by the hash of what is embedded."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+
+from knowledge.interfaces import Matrix, Store, Vector
+from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.records import text_hash
+
+_KEPT = 8_192
+"""Vectors of this run that are kept for copies whose first is not flipped yet: some 13 MB."""
+
+Embed = Callable[[Sequence[str]], Awaitable[Matrix]]
+
+
+class Copies:
+    """Finds vectors that this run has made, or that the store holds of a current chunk with the same text.
+
+    Two batches that are embedded at the same time may both embed a text that is new in both.
+    """
+
+    def __init__(self, store: Store, manifest: IndexManifest) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._kept: OrderedDict[str, Vector] = OrderedDict()
+
+    async def vectors(self, texts: Sequence[str], embed: Embed) -> list[Vector]:
+        """Return a vector for each text, calling ``embed`` with those alone that are no copies.
+
+        Raises:
+            EmbedderError, StoreError, ManifestError: that part failed.
+
+        """
+        hashes = [text_hash(text) for text in texts]
+        by_hash = dict(zip(hashes, texts, strict=True))
+        found = {hash_: self._kept[hash_] for hash_ in by_hash if hash_ in self._kept}
+        found |= await self._stored([hash_ for hash_ in by_hash if hash_ not in found])
+        new = [hash_ for hash_ in by_hash if hash_ not in found]
+        if new:
+            matrix = await embed([by_hash[hash_] for hash_ in new])
+            found.update(zip(new, matrix, strict=True))
+        self._keep(found)
+        return [found[hash_] for hash_ in hashes]
+
+    async def _stored(self, hashes: Sequence[str]) -> dict[str, Vector]:
+        ids = await self._manifest.vectors_of(hashes) if hashes else {}
+        if not ids:
+            return {}
+        rows = await self._store.rows(list(ids.values()))
+        # By the row's own text: what the store holds is what counts.
+        return {text_hash(row.chunk.searchable): np.asarray(row.vector, np.float32) for row in rows}
+
+    def _keep(self, found: dict[str, Vector]) -> None:
+        for hash_, vector in found.items():
+            if hash_ not in self._kept:
+                # A copy: a row of a batch's matrix would keep the whole of it.
+                self._kept[hash_] = vector.copy()
+            self._kept.move_to_end(hash_)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)

@@ -1,0 +1,114 @@
+"""What is counted while one source runs, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from knowledge.interfaces import EVERYONE
+from knowledge.sync.manifest.records import Failure, Known, both, decode_readers
+from knowledge.sync.plan import Add, Plan, Read
+from knowledge.sync.report import OnProgress, Progress, SourceReport
+from knowledge.sync.running.flow import Prepared
+
+_TOLD = 10
+"""Failures named in a report."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one source, and its progress as it is told."""
+
+    source: str
+    on_progress: OnProgress
+    clock: Callable[[], float]
+    every_s: float
+    began: float = field(init=False)
+    listed: int = 0
+    unchanged: int = 0
+    added: int = 0
+    updated: int = 0
+    deleted: int = 0
+    held: int = 0
+    resting: int = 0
+    written: int = 0
+    kept: int = 0
+    total: int = 0
+    done: int = 0
+    never_read: int = 0
+    """New documents that failed."""
+    failures: list[Failure] = field(default_factory=list)
+    _told: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def planned(self, todo: Plan, known: Sequence[Known]) -> None:
+        """Count what a plan says before anything is done."""
+        self.unchanged = todo.kept
+        self.held = len(todo.holds)
+        self.resting = todo.waiting
+        self.total = len(todo.reads)
+        read = sum(one.known.chunks for one in todo.reads if not isinstance(one, Add))
+        self.kept = sum(row.chunks for row in known) - read
+
+    def touched(self, known: Known) -> None:
+        """Count a document that was read and had not changed."""
+        self.unchanged += 1
+        self.kept += known.chunks
+        self._count()
+
+    def taken(self, prepared: Prepared) -> None:
+        """Count a document that answers now."""
+        self.written += len(prepared.fresh)
+        self.kept += len(prepared.taken.chunks) - len(prepared.fresh)
+        if prepared.replaces:
+            self.updated += 1
+        else:
+            self.added += 1
+        self._count()
+
+    def failed(self, read: Read, reason: str) -> None:
+        """Count a document that could not be taken in."""
+        known = None if isinstance(read, Add) else read.known
+        self.never_read += known is None or not known.answers
+        readers = read.listed.readers if known is None else both(decode_readers(known.readers), read.listed.readers)
+        self.failures.append(Failure(read.listed.document, reason, public=readers >= EVERYONE))
+        self.kept += known.chunks if known else 0
+        self._count()
+
+    def removed(self, rows: Sequence[Known]) -> None:
+        """Count documents that are gone."""
+        self.deleted += len(rows)
+        self.kept -= sum(row.chunks for row in rows)
+
+    def tell(self, *, last: bool = False) -> None:
+        """Tell how far the source is, unless it was told a moment ago."""
+        now = self.clock()
+        if not last and now - self._told < self.every_s:
+            return
+        self._told = now
+        seconds = now - self.began
+        eta_s = seconds / self.done * (self.total - self.done) if self.done else None
+        self.on_progress(Progress(self.source, self.listed, self.done, len(self.failures), self.total, seconds, eta_s))
+
+    def report(self, error: str | None) -> SourceReport:
+        """Return the counts at the end."""
+        return SourceReport(
+            listed=self.listed,
+            unchanged=self.unchanged,
+            added=self.added,
+            updated=self.updated,
+            deleted=self.deleted,
+            held=self.held,
+            failed=self.resting + len(self.failures),
+            chunks_written=self.written,
+            chunks_kept=self.kept,
+            seconds=self.clock() - self.began,
+            error=error,
+            failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_TOLD]),
+        )
+
+    def _count(self) -> None:
+        self.done += 1
+        self.tell()

@@ -1,0 +1,1 @@
+"""Polite access to a site: robots.txt, pace, and one address for each page."""

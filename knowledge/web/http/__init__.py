@@ -1,0 +1,1 @@
+"""Guarded HTTP: every request to a stranger passes here."""

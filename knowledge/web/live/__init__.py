@@ -1,0 +1,1 @@
+"""Search and read the live web for one question."""

@@ -1,0 +1,1 @@
+"""Read pages, feeds and sitemaps, and cache what was read."""

@@ -1,0 +1,71 @@
+"""A strange page's main text, by trafilatura.
+
+Runs in the parsing process, where what a page does to a library costs that page alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Final
+from urllib.parse import urljoin
+
+from knowledge.web.reading.page import moment
+
+_LONGEST = 3_000_000
+"""Characters; trafilatura takes seconds for a longer page."""
+_LONGEST_NAME = 300
+"""Characters of an author."""
+
+_RUN = 8
+"""Letters in a row that are looked for."""
+_SHARE = 0.85
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+MAIN_TEXT: Final = "main-text=yes"
+"""A parameter of ``text/html`` in ``Content.media_type``: a page from the web, whose main text alone counts."""
+
+
+def main_text(html: str) -> str | None:
+    """Return the words of a page's main text, without its form; None where none is found."""
+    if len(html) > _LONGEST:
+        return None
+    import trafilatura  # noqa: PLC0415 - for the parsing process alone
+
+    return trafilatura.extract(html, output_format="txt", include_comments=False, include_tables=True)
+
+
+def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]:
+    """Return a page's author, date and address as its meta tags, its JSON-LD or its first lines say them."""
+    from trafilatura.metadata import extract_metadata  # noqa: PLC0415 - for the parsing process alone
+
+    told = extract_metadata(html[:_LONGEST], default_url=url, extensive=False)
+    author = " ".join(told.author.split())[:_LONGEST_NAME] if told.author else None
+    return author, moment(told.date or ""), urljoin(url, told.url) if told.url else None
+
+
+def belongs(text: str) -> Callable[[str], bool]:
+    """Return what tells whether most of a block stands in a main text, whatever blanks and marks lie between."""
+    words = _letters(text)
+    lines = {_letters(line) for line in text.splitlines()}
+
+    @cache
+    def runs() -> set[str]:
+        return {words[start : start + _RUN] for start in range(len(words) - _RUN + 1)}
+
+    def block_belongs(block: str) -> bool:
+        letters = _letters(block)
+        if len(letters) < _RUN:
+            return bool(letters) and letters in lines
+        if letters in words:
+            return True
+        found = sum(letters[start : start + _RUN] in runs() for start in range(len(letters) - _RUN + 1))
+        return found >= _SHARE * (len(letters) - _RUN + 1)
+
+    return block_belongs
+
+
+def _letters(text: str) -> str:
+    return _NO_LETTERS.sub("", text.lower())

@@ -1,0 +1,86 @@
+"""Sitemaps (sitemaps.org): which pages a site says it has, and when they changed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from lxml import etree
+
+from knowledge.errors import FetchError
+from knowledge.web.http.unpacking import Unpacker
+from knowledge.web.reading.page import moment
+
+TYPES = frozenset({
+    "application/xml", "text/xml", "text/plain", "application/gzip", "application/x-gzip", "application/octet-stream",
+    "binary/octet-stream", "application/rss+xml", "application/atom+xml", "",
+})  # fmt: skip
+"""Media types that sitemaps come as."""
+
+LIMIT_BYTES = 52_428_800
+"""Of one sitemap, unpacked; the protocol's own."""
+
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Sitemap:
+    """What one file says."""
+
+    pages: tuple[tuple[str, datetime | None], ...]
+    """URLs with their ``lastmod``, as they are written."""
+    sitemaps: tuple[str, ...]
+    """URLs of further files."""
+
+
+def read_sitemap(data: bytes) -> Sitemap | None:
+    """Read a sitemap, an index of sitemaps, or a list of URLs, packed or not; None for what is none of them."""
+    try:
+        data = _unpacked(data)
+    except FetchError:
+        return None
+    if not data.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
+        lines = data.decode("utf-8", "replace").removeprefix("\ufeff").split()
+        pages = tuple((line, None) for line in lines if line.startswith(("http://", "https://")))
+        return Sitemap(pages, ()) if pages and len(pages) == len(lines) else None
+    try:
+        entries = list(_entries(data))
+    except etree.XMLSyntaxError:
+        return None
+    kinds = {kind for kind, _, _ in entries}
+    if not entries and b"urlset" not in data[:1000] and b"sitemapindex" not in data[:1000]:
+        return None
+    return Sitemap(
+        tuple((url, changed) for kind, url, changed in entries if kind == "url"),
+        tuple(url for kind, url, _ in entries if kind == "sitemap") if "sitemap" in kinds else (),
+    )
+
+
+def _unpacked(data: bytes) -> bytes:
+    if not data.startswith(_GZIP):
+        return data
+    unpacker = Unpacker("gzip", LIMIT_BYTES)
+    return b"".join(unpacker.feed(data))
+
+
+def _entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
+    """Yield ``url`` or ``sitemap``, its address and its date; nothing outside the file is looked at."""
+    events = etree.iterparse(
+        io.BytesIO(data), events=("end",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
+    for _, element in events:
+        kind = _local(element)
+        if kind not in {"url", "sitemap"}:
+            continue
+        told = {_local(child): (child.text or "").strip() for child in element}
+        element.clear()
+        while element.getprevious() is not None:
+            del element.getparent()[0]
+        if told.get("loc"):
+            yield kind, told["loc"], moment(told.get("lastmod", ""))
+
+
+def _local(element: etree._Element) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
