@@ -137,7 +137,9 @@ class Status:
     model: str | None = None
     """The name that is served."""
     small_model: bool = False
-    """True for the small CPU model that only shows the plumbing."""
+    """True for a model that runs without a GPU and is no R1."""
+    on_cpu: bool = False
+    """Whether the engine says that it runs on a CPU; False where it does not say."""
 
 
 class ChatEngine(Protocol):

@@ -269,6 +269,7 @@ class Engine:
                     url=status.url,
                     model=status.model,
                     small_model=status.small_model,
+                    on_cpu=status.on_cpu,
                     api_key=endpoint.api_key if endpoint else None,
                     context_tokens=self._connection.context_tokens,
                     model_path=self._local.model_path,

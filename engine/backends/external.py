@@ -51,7 +51,8 @@ async def ask(client: EngineClient) -> tuple[Status, Served | None]:
     except EngineError as error:
         return Status(State.FAILED, detail=str(error), url=url), None
     variant = of_served_name(served.model)
-    return Status(State.READY, 1.0, "", url, served.model, variant is not None and variant.small_model), served
+    small_model = variant is not None and variant.small_model
+    return Status(State.READY, 1.0, "", url, served.model, small_model, served.on_cpu), served
 
 
 def of_served(base: Endpoint, served: Served) -> Endpoint:

@@ -162,7 +162,7 @@ class LocalEngine:
         plan = await obtainable(fit.chosen(self._settings.model, machine), self._weights)
         if plan.device == "xpu" or machine.vendor == "amd":
             raise EngineRefused(plan.note)
-        self._board.describe(model=plan.variant.name, small_model=plan.variant.small_model, url=None)
+        self._describe(plan, plan.variant.name, None)
         share = await asyncio.to_thread(self._spans, plan)
         if share.starting and not install:
             self._board.note(NOT_INSTALLED)
@@ -289,4 +289,9 @@ class LocalEngine:
         context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
         self.people = self._settings.people or plan.running_requests or plan.people
         await self._connection.connect(self._client, context_tokens, path, people=self.people)
-        self._board.describe(model=served.model, small_model=plan.variant.small_model, url=made.url)
+        self._describe(plan, served.model, made.url)
+
+    def _describe(self, plan: fit.Plan, model: str, url: str | None) -> None:
+        """Show what is planned or served."""
+        small_model, on_cpu = plan.variant.small_model, plan.device == "cpu"
+        self._board.describe(model=model, small_model=small_model, on_cpu=on_cpu, url=url)

@@ -50,7 +50,8 @@ def together(sights: Mapping[str, Sight | None]) -> Crowd | None:
     if not usable:
         return None if len(seen) < len(sights) or not seen else Crowd(_none_of(troubles), ())
     first = seen[usable[0]].status
-    status = replace(first, url=", ".join(usable))
+    on_cpu = any(seen[url].status.on_cpu for url in usable)  # the slowest counts
+    status = replace(first, url=", ".join(usable), on_cpu=on_cpu)
     if troubles:
         detail = f"{len(usable)} of {len(sights)} engines answer. {_details(troubles)}"
         status = replace(status, state=State.DEGRADED, detail=detail)

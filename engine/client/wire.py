@@ -60,6 +60,8 @@ class Served:
     """A folder or a hub's id, as the server names it."""
     people: int | None = None
     """Answered at once, each with a useful context; None where the server does not say."""
+    on_cpu: bool = False
+    """Whether the server says that it runs on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ def served(models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[s
         raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
     split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
     context, path = _count(first.get("max_model_len")), _string(info.get("tokenizer_path")) or None
-    return Served(name, context, split, path, _people(server or {}, context))
+    server = server or {}
+    return Served(name, context, split, path, _people(server, context), server.get("device") == "cpu")
 
 
 def _people(server: Mapping[str, Any], context_tokens: int | None) -> int | None:

@@ -91,7 +91,7 @@ class Orders:
     def _stopped(self, asked: Asked) -> None:
         if asked.order is not Order.START:
             self._board.move(Event.STOPPED, STOPPED)
-            self._board.describe(model=None, small_model=False, url=None)
+            self._board.describe(model=None, small_model=False, on_cpu=False, url=None)
 
 
 _DONE = {

@@ -28,6 +28,7 @@ class Runtime:
     url: str | None = None
     model: str | None = None
     small_model: bool = False
+    on_cpu: bool = False
     api_key: str | None = field(default=None, repr=False)
     context_tokens: int | None = None
     model_path: str | None = None
@@ -40,7 +41,8 @@ class Runtime:
     @property
     def status(self) -> Status:
         """Return the published status."""
-        return Status(State(self.state), self.progress, self.detail, self.url, self.model, self.small_model)
+        state = State(self.state)
+        return Status(state, self.progress, self.detail, self.url, self.model, self.small_model, self.on_cpu)
 
 
 class RuntimeFile:

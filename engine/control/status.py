@@ -32,9 +32,9 @@ class StatusBoard:
         """Tell what is being done in the same state."""
         self.show(replace(self._status, detail=detail, progress=progress))
 
-    def describe(self, *, model: str | None, small_model: bool, url: str | None) -> None:
-        """Name what is served, and where."""
-        self.show(replace(self._status, model=model, small_model=small_model, url=url))
+    def describe(self, *, model: str | None, small_model: bool, on_cpu: bool, url: str | None) -> None:
+        """Show what is served, and where."""
+        self.show(replace(self._status, model=model, small_model=small_model, on_cpu=on_cpu, url=url))
 
     def show(self, status: Status) -> None:
         """Put up a status as it is: of an engine that another process or another machine runs."""

@@ -87,7 +87,7 @@ async def test_the_calibration_of_the_served_model_is_used(sglang: FakeSglang, e
 
 async def test_after_a_late_reply_nothing_is_asked_for_a_while(sglang: FakeSglang, engine: Engine) -> None:
     now = 0.0
-    judge = judge_of(engine, "How much leave?", patience=Patience(judge_s=0.05, small_model_s=0.05), now=lambda: now)
+    judge = judge_of(engine, "How much leave?", patience=Patience(gpu_s=0.05), now=lambda: now)
     sglang.choose(YES, before=asyncio.Event())
     assert await judge.judge(CLAIM, (1,)) is None
     sglang.choose(YES)
@@ -95,6 +95,23 @@ async def test_after_a_late_reply_nothing_is_asked_for_a_while(sglang: FakeSglan
     assert len(sglang.bodies) == 1
     now = Patience().rest_s
     assert await judge.judge(CLAIM, (1,)) is not None
+
+
+@pytest.mark.parametrize(
+    ("server", "waited_for"), [({"device": "cpu"}, True), ({"device": "cuda"}, False), ({}, False)]
+)
+async def test_a_model_of_any_size_gets_more_time_on_a_cpu(
+    tmp_path: Path, server: dict[str, object], *, waited_for: bool
+) -> None:
+    """An engine that does not say where it runs counts as one on a GPU."""
+    now = asyncio.Event()
+    async with fake_sglang() as sglang:
+        sglang.model, sglang.server = "DeepSeek-R1-Distill-Qwen-1.5B", server
+        sglang.choose(YES, before=now)
+        async with ready_engine(sglang.url, tmp_path) as engine:
+            judge = judge_of(engine, "How much leave?", patience=Patience(gpu_s=0.05, cpu_s=30))
+            asyncio.get_running_loop().call_later(0.4, now.set)
+            assert (await judge.judge(CLAIM, (1,)) is not None) is waited_for
 
 
 @pytest.mark.parametrize("body", [{}, {"choices": [{"message": {"content": "Yes"}, "logprobs": None}]}])

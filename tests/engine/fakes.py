@@ -97,6 +97,8 @@ class FakeSglang:
     max_model_len: int | None = 8192
     info: dict[str, Any] | None = field(default_factory=lambda: {"reasoning_parser": None})
     info_status: int = 200
+    server: dict[str, Any] = field(default_factory=dict)
+    """What ``/server_info`` says."""
     health_status: int = 200
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -138,6 +140,10 @@ class FakeSglang:
 
         self.chat = chat
 
+    def allows(self, request: web.Request) -> bool:
+        """Return whether a request has the key, if there is one."""
+        return self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}"
+
     def refuse(self, status: int, body: object) -> None:
         async def chat(_: web.Request) -> web.StreamResponse:
             return web.json_response(body, status=status)
@@ -150,18 +156,15 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
     """Serve on a free port of the loopback until the block ends."""
     fake = FakeSglang()
 
-    def allowed(request: web.Request) -> bool:
-        return fake.key is None or request.headers.get("Authorization") == f"Bearer {fake.key}"
-
     async def chat(request: web.Request) -> web.StreamResponse:
-        if not allowed(request):
+        if not fake.allows(request):
             return web.json_response({"error": "Unauthorized"}, status=401)
         fake.bodies.append(await request.json())
         assert fake.chat is not None
         return await fake.chat(request)
 
     async def models(request: web.Request) -> web.StreamResponse:
-        if not allowed(request):
+        if not fake.allows(request):
             return web.json_response({"error": "Unauthorized"}, status=401)
         if fake.models_status != 200:
             return web.Response(status=fake.models_status)
@@ -172,6 +175,9 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
             return web.Response(status=404 if fake.info is None else fake.info_status)
         return web.json_response(fake.info)
 
+    async def server(_: web.Request) -> web.StreamResponse:
+        return web.json_response(fake.server)
+
     async def health(_: web.Request) -> web.StreamResponse:
         return web.Response(status=fake.health_status)
 
@@ -179,6 +185,7 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
     app.router.add_post("/v1/chat/completions", chat)
     app.router.add_get("/v1/models", models)
     app.router.add_get("/model_info", info)
+    app.router.add_get("/server_info", server)
     app.router.add_get("/health", health)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

@@ -79,11 +79,9 @@ async def test_up_answered_and_down(
                 break
     assert [status.state for status in seen][-1] is State.READY
     assert {status.state for status in seen} <= {State.ABSENT, State.STARTING, State.READY}
-    assert (engine.status().model, engine.status().small_model, engine.status().progress) == (
-        SMALL_MODEL,
-        True,
-        1.0,
-    )
+    status = engine.status()
+    assert (status.model, status.small_model, status.on_cpu, status.progress) == (SMALL_MODEL, True, True, 1.0)
+    assert Engine.peek(tmp_path / "home") == status
     assert engine.context_tokens == 8192
     assert await _answer(engine) == [Content("pong"), Done("stop")]
     assert "WIKI_ENTRY" not in psutil.Process(_starts(installed)[0]).environ()

@@ -14,8 +14,8 @@ from engine.settings import EngineSettings
 A, B, C = (f"http://{name}" for name in "abc")
 
 
-def up(url: str, model: str = "m") -> Sight:
-    return Sight(Status(State.READY, 1.0, "", url, model), Served(model, 4096, None))
+def up(url: str, model: str = "m", *, on_cpu: bool = False) -> Sight:
+    return Sight(Status(State.READY, 1.0, "", url, model, on_cpu=on_cpu), Served(model, 4096, None))
 
 
 def away(url: str, state: State = State.FAILED, detail: str = "Nothing answers.") -> Sight:
@@ -57,6 +57,12 @@ def test_the_model_that_most_serve() -> None:
     assert crowd is not None
     assert (crowd.usable, crowd.status.model) == ((B, C), "y")
     assert "http://a serves x where the others serve y" in crowd.status.detail
+
+
+def test_the_slowest_server_counts() -> None:
+    crowd = together({A: up(A), B: up(B, on_cpu=True)})
+    assert crowd is not None
+    assert crowd.status.on_cpu
 
 
 def test_addresses_as_people_write_them(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ Calibrate = Callable[[str | None], Calibration | None]
 class Patience:
     """How long a judgement is waited for, in seconds."""
 
-    judge_s: float = 1.0
-    small_model_s: float = 4.0
-    """On a CPU."""
+    gpu_s: float = 1.0
+    """Also where the engine's device is not known."""
+    cpu_s: float = 4.0
     rest_s: float = 60.0
     """No judgement is asked for during this time after a late one."""
 
@@ -80,7 +80,7 @@ class Judges:
         status = self._engine.status()
         if status.state is not State.READY or self._now() < self._rests_until:
             return None
-        within_s = self._patience.small_model_s if status.small_model else self._patience.judge_s
+        within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
         try:
             return await engine_logit(self._engine, prompt, claim, passages, within_s=within_s, thread=thread)
         except EngineTimeout:
