@@ -110,15 +110,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    command = importlib.import_module(f"bot.commands.{arguments.command}")
+    command = importlib.import_module(f"bot.cli.commands.{arguments.command}")
     _stop_on_sigterm()
     try:
         status: int = await command.main(arguments)
     except (SettingsError, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  # the last line of defence: a sentence instead of a traceback
-        from bot.apology import apology  # noqa: PLC0415
-        from bot.commands.output import complain  # noqa: PLC0415
+        from bot.cli.output import complain  # noqa: PLC0415
+        from bot.error_messages import apology  # noqa: PLC0415
 
         complain(apology(error), error)
         return FAILED

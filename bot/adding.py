@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bot.configuration import ADDED
+from bot.config.configuration import ADDED
+from bot.config.tables import nearest
 from bot.errors import SettingsError
-from bot.tables import nearest
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import tray_of

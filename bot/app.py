@@ -20,15 +20,15 @@ from bot.answering.retrieval import Search
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
-from bot.apology import apology
-from bot.configuration import ADDED
+from bot.cli.terminal import Terminal
+from bot.cli.terminal_lines import engine_line, report_lines, show_progress
+from bot.config.configuration import ADDED
+from bot.config.settings import Settings
+from bot.error_messages import apology
 from bot.errors import WheelError
-from bot.quiet import quiet_hour
-from bot.settings import Settings
+from bot.off_peak import quiet_hour
 from bot.shelf import Shelf
 from bot.slack.tasks import Tasks
-from bot.terminal import Terminal
-from bot.terminal_lines import engine_line, report_lines, show_progress
 from bot.wheels import WheelCache
 from bot.workspace_page import show_page
 from engine.interfaces import ChatEngine, State
@@ -39,10 +39,10 @@ from knowledge.opening import open_library
 from knowledge.sources import registry
 
 if TYPE_CHECKING:
-    from bot.journal import Journal
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
     from bot.slack.settings import SlackSettings
+    from bot.storage.channel_event_log import Journal
     from knowledge.web.reading.cache import PageCache
     from knowledge.web.reading.pages import Pages
 
@@ -70,8 +70,8 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
         async with _library(settings, {}) as library:
             yield library
         return
-    from bot.journal import Journal  # noqa: PLC0415 - as in ``serve``
-    from bot.ledger import open_ledger  # noqa: PLC0415
+    from bot.storage.channel_event_log import Journal  # noqa: PLC0415 - as in ``serve``
+    from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
     async with open_ledger(settings.database_url) as ledger:
         kinds = _kinds(settings, settings.slack, await Journal(ledger).open())
@@ -116,7 +116,7 @@ def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) ->
     if not _has_slack(settings):
         return {}
     from bot.slack.app import connection  # noqa: PLC0415 - as in ``serve``
-    from bot.slack.source import nowhere, slack_kind  # noqa: PLC0415
+    from bot.slack.history.source import nowhere, slack_kind  # noqa: PLC0415
 
     connect = nowhere if slack is None else functools.partial(connection, slack)
     # Its port may be another one tomorrow: the workspace on this machine is one place all the same.
@@ -152,11 +152,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
     """
     # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
-    from bot.journal import Journal  # noqa: PLC0415
-    from bot.ledger import open_ledger  # noqa: PLC0415
     from bot.local_workspace import local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, metrics_served  # noqa: PLC0415
     from bot.slack.app import SlackDeps, slack_app  # noqa: PLC0415
+    from bot.storage.channel_event_log import Journal  # noqa: PLC0415
+    from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
         workspace, slack = None, settings.slack

@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-from bot.apology import apology
+from bot.cli.terminal import Terminal
+from bot.config.settings import cache_folder, model_settings
+from bot.error_messages import apology
 from bot.errors import BotError
-from bot.settings import cache_folder, model_settings
-from bot.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.installation.installer import Installer

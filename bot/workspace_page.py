@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.spans import span
+from bot.durations import span
 from engine.interfaces import Status
 from engine.service import Engine
 from knowledge.errors import KnowledgeError

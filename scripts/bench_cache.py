@@ -32,7 +32,7 @@ from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval import Search
 from bot.answering.verification.verifier import feature_verifiers
 from bot.app import answerer_of, engine_of, library_of
-from bot.settings import Settings, load
+from bot.config.settings import Settings, load
 from bot.wheels import WheelCache
 from engine.client.framing import framings
 from engine.client.tokens import Vocabulary

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
 from bot.app import engine_of
-from bot.settings import load
+from bot.config.settings import load
 from engine.client import wire
 from engine.control.runtime_file import Runtime, RuntimeFile
 from engine.installation.installer import Installer

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import psutil
 
-from bot.sandbox.model import Person
+from bot.sandbox.state.model import Person
 from tests.slack_sandbox import BOT_ID, Box, Json, sandbox
 
 ROOT = Path(__file__).parent.parent

@@ -37,12 +37,12 @@ from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
-from bot.apology import apology
-from bot.ledger import open_ledger
-from bot.settings import load
+from bot.config.settings import load
+from bot.error_messages import apology
 from bot.slack.app import SlackDeps, slack_app
 from bot.slack.settings import SlackSettings
-from bot.slack.thread import ANSWER_EVENT
+from bot.slack.turns.thread import ANSWER_EVENT
+from bot.storage.ledger import open_ledger
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
 from knowledge.interfaces import EVERYONE, Hit, Live, Matrix, SearchResult
 

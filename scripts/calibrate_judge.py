@@ -34,7 +34,7 @@ from bot.answering.verification.calibration import (
 )
 from bot.answering.verification.judge import Calibration, engine_logit
 from bot.app import engine_of
-from bot.settings import load
+from bot.config.settings import load
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 _REPLY_S = 60.0

@@ -33,7 +33,7 @@ from bot import logs
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import answerer_of, engine_of, library_of
-from bot.settings import Settings, load
+from bot.config.settings import Settings, load
 from engine.interfaces import State
 from scripts.answer_scores import Item, Record, differences, score, summarise
 from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set

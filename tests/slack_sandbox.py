@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 
-from bot.sandbox.credentials import Credentials, credentials_in
+from bot.sandbox.http.credentials import Credentials, credentials_in
 from bot.sandbox.hub import Hub
 from bot.sandbox.server import Options, serving
 

@@ -28,10 +28,7 @@ LIVES_IN = {
     "sqlalchemy": (
         "knowledge/sync/manifest/",
         "knowledge/sources/sql/",
-        "bot/ledger.py",
-        "bot/ledger_database.py",
-        "bot/journal.py",
-        "bot/wishes.py",
+        "bot/storage/",
     ),
 }
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from bot.answering.language import Tongue
 from bot.answering.notices import Say, say
-from bot.spans import ago
+from bot.durations import ago
 from knowledge.status import SourceContents
 
 _SOURCES_NAMED: Final = 20

@@ -7,16 +7,16 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from bot.sandbox import wire
-from bot.sandbox.changes import News
-from bot.sandbox.clock import Clock
-from bot.sandbox.credentials import Credentials
-from bot.sandbox.faults import Faults
+from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.faults import Faults
+from bot.sandbox.delivery.outbox import Carrier, Outbox
+from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
-from bot.sandbox.model import Json
-from bot.sandbox.outbox import Carrier, Outbox
-from bot.sandbox.storage import Storage
-from bot.sandbox.workspace import Workspace
+from bot.sandbox.state import wire
+from bot.sandbox.state.changes import News
+from bot.sandbox.state.model import Json
+from bot.sandbox.state.storage import Storage
+from bot.sandbox.state.workspace import Workspace
 
 SCOPES = (
     "app_mentions:read",

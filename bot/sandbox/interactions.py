@@ -6,14 +6,15 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.sandbox import limits, wire
-from bot.sandbox.blocks import checked
+from bot.sandbox import limits
+from bot.sandbox.delivery.outbox import Delivered, Failed
 from bot.sandbox.hub import Hub
-from bot.sandbox.model import BOT_USER, Json, Message, Person, View
-from bot.sandbox.outbox import Delivered, Failed
-from bot.sandbox.refusals import Refused
-from bot.sandbox.streams import text_of
-from bot.sandbox.workspace import INVITE_ACTION, app_message
+from bot.sandbox.state import wire
+from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.model import BOT_USER, Json, Message, Person, View
+from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.streams import text_of
+from bot.sandbox.state.workspace import INVITE_ACTION, app_message
 
 APP_COMMANDS = ("/kb", "/think")
 """The slash commands of the installed app."""

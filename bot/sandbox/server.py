@@ -14,24 +14,24 @@ from pathlib import Path
 from aiohttp import web
 
 from bot.sandbox import limits
-from bot.sandbox.api import Api
-from bot.sandbox.browser import Browser, guard
-from bot.sandbox.clock import Clock
-from bot.sandbox.control import Control
-from bot.sandbox.credentials import Credentials, credentials_in
-from bot.sandbox.documents import Documents
-from bot.sandbox.faults import Faults
+from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.faults import Faults
+from bot.sandbox.delivery.outbox import Carrier, Outbox, Schedule
+from bot.sandbox.delivery.socket_mode import SocketMode
+from bot.sandbox.delivery.webhook import Webhook
+from bot.sandbox.http.api import Api
+from bot.sandbox.http.browser import Browser, guard
+from bot.sandbox.http.control import Control
+from bot.sandbox.http.credentials import Credentials, credentials_in
+from bot.sandbox.http.documents import Documents
+from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
-from bot.sandbox.model import Envelope
-from bot.sandbox.outbox import Carrier, Outbox, Schedule
-from bot.sandbox.records import SUBSCRIPTIONS
-from bot.sandbox.socketmode import SocketMode
-from bot.sandbox.storage import Storage
-from bot.sandbox.uploads import Uploads
-from bot.sandbox.webhook import Webhook
-from bot.sandbox.workspace import Workspace
+from bot.sandbox.state.model import Envelope
+from bot.sandbox.state.records import SUBSCRIPTIONS
+from bot.sandbox.state.storage import Storage
+from bot.sandbox.state.workspace import Workspace
 
 HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 4 * 1024 * 1024

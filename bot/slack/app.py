@@ -22,27 +22,27 @@ from bot.adding import Adding
 from bot.adding_pages import AddingPages
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
-from bot.configuration import Access
-from bot.journal import Journal, keep_watch
-from bot.ledger import Ledger
-from bot.slack.calls import CALL_TIMEOUT_S, Calls
+from bot.config.configuration import Access
+from bot.slack.actions.add_page import PageDesk
+from bot.slack.actions.search_web import Looking
+from bot.slack.actions.show_passage import FindPassage, PassageDesk
+from bot.slack.commands.kb import Kb, Library
+from bot.slack.commands.think import Think
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnavailable
 from bot.slack.events import Me
-from bot.slack.http import HttpRunner
 from bot.slack.intake import Intake
-from bot.slack.kb import Kb, Library
 from bot.slack.listeners import Desk
-from bot.slack.looking import Looking
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
-from bot.slack.page_desk import PageDesk
-from bot.slack.passages import FindPassage, PassageDesk
+from bot.slack.posting.message_sink import Abilities
 from bot.slack.settings import SlackSettings
-from bot.slack.sheet import Abilities
-from bot.slack.socket_mode import SocketRunner
 from bot.slack.tasks import Tasks
-from bot.slack.think import Think
-from bot.slack.turns import Answerer, Turns, TurnSettings
-from bot.wishes import Wishes
+from bot.slack.transport.calls import CALL_TIMEOUT_S, Calls
+from bot.slack.transport.http import HttpRunner
+from bot.slack.transport.socket_mode import SocketRunner
+from bot.slack.turns.turns import Answerer, Turns, TurnSettings
+from bot.storage.channel_event_log import Journal, keep_watch
+from bot.storage.ledger import Ledger
+from bot.storage.preferences import Wishes
 from engine.interfaces import Control
 from engine.interfaces import Status as EngineStatus
 

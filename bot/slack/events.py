@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.questions import Asked, Key
+from bot.storage.questions import Asked, Key
 
 Payload = Mapping[str, Any]
 

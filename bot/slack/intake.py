@@ -10,11 +10,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adding import Adding
 from bot.answering.events import AnswerEvent, Finished, Notice, Text
-from bot.configuration import Access
-from bot.questions import Asked
-from bot.slack import render, words
-from bot.slack.calls import Calls
-from bot.slack.files import FileRefused, fetch
+from bot.config.configuration import Access
+from bot.slack import words
+from bot.slack.posting import render
+from bot.slack.transport.calls import Calls
+from bot.slack.transport.files import FileRefused, fetch
+from bot.storage.questions import Asked
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.sources.uploads.upload_store import Put, document_name
 

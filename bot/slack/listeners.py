@@ -16,24 +16,25 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
-from bot.journal import Journal
-from bot.ledger_database import LedgerError
-from bot.questions import Key
-from bot.slack import render, words
-from bot.slack.buttons import ADD, LOOK, SHOW, Pressed
-from bot.slack.calls import Calls
-from bot.slack.command import COMMAND, THINK
+from bot.slack import words
+from bot.slack.actions.add_page import PageDesk
+from bot.slack.actions.search_web import Looking
+from bot.slack.actions.show_passage import PassageDesk
+from bot.slack.commands.home import home_view
+from bot.slack.commands.kb import APPROVE, Kb, Typed
+from bot.slack.commands.parsing import COMMAND, THINK
+from bot.slack.commands.think import Think
 from bot.slack.errors import SlackError, SlackMissingScope
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped, parse
-from bot.slack.home import home_view
-from bot.slack.kb import APPROVE, Kb, Typed
-from bot.slack.looking import Looking
-from bot.slack.news import read_news
-from bot.slack.page_desk import PageDesk
-from bot.slack.passages import PassageDesk
+from bot.slack.history.channel_events import read_news
+from bot.slack.posting import render
+from bot.slack.posting.buttons import ADD, LOOK, SHOW, Pressed
 from bot.slack.tasks import Tasks
-from bot.slack.think import Think
-from bot.slack.turns import Turns
+from bot.slack.transport.calls import Calls
+from bot.slack.turns.turns import Turns
+from bot.storage.channel_event_log import Journal
+from bot.storage.database import LedgerError
+from bot.storage.questions import Key
 from knowledge.errors import KnowledgeError
 
 _log = structlog.get_logger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.slack.command import COMMAND, THINK
+from bot.slack.commands.parsing import COMMAND, THINK
 
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",

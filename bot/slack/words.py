@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.slack.render import NOTICE_MARK
+from bot.slack.posting.render import NOTICE_MARK
 from knowledge.sources.uploads.upload_store import Put
 
 

@@ -21,7 +21,7 @@ from bot.answering.verification.calibration import (
     fit_calibration,
 )
 from bot.answering.verification.judge import Calibration
-from bot.quiet import calibrate_judge
+from bot.off_peak import calibrate_judge
 from engine.service import Engine
 from tests.engine.fakes import FakeSglang, chosen, fake_sglang, ready_engine
 

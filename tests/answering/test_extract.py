@@ -15,7 +15,7 @@ from bot.answering.citations import Numbering
 from bot.answering.events import Passage
 from bot.answering.extract import SOURCE_CHARS, SOURCES, extract
 from bot.answering.sentences import sentences, split, unwrap
-from bot.slack.render import open_fence
+from bot.slack.posting.render import open_fence
 from knowledge.chunking.chunker import chunk
 from knowledge.parsing.formats.markdown import parse_markdown
 

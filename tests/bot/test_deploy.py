@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.settings import Environment, load
+from bot.config.settings import Environment, load
 from knowledge.interfaces import Live
 from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import SHARE

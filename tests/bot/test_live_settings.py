@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.answering.policy import Policy
+from bot.config.live_settings import web_policy
+from bot.config.settings import Settings, load
 from bot.errors import SettingsError
-from bot.live_settings import web_policy
-from bot.settings import Settings, load
 from knowledge.web.http.settings import LiveSettings
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.commands.output import piece, result, result_json, say
+from bot.cli.output import piece, result, result_json, say
 
 HOSTILE = "Ti\x1b[31mtle\x1b]0;owned\x07 \x1b]8;;http://evil\x1b\\here\x9b2J \u202eback\u202c\r\b\x7f tab\tand 中文"
 SHOWN = "Title here2J back tab\tand 中文"

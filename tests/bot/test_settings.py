@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.config.settings import RUN_CONFIG, Environment, load
 from bot.errors import SettingsError
-from bot.settings import RUN_CONFIG, Environment, load
 from knowledge.settings import PathWeight
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.config.settings import Settings, load
 from bot.errors import SettingsError
-from bot.settings import Settings, load
 
 
 def loaded(folder: Path, **variables: str) -> Settings:

@@ -9,7 +9,7 @@ from pathlib import Path
 LEAVES = """
 import asyncio
 import time
-from bot.commands.lines import questions
+from bot.cli.lines import questions
 
 async def main():
     async for line in questions():

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from bot.commands.status_view import show, view
-from bot.commands.sync import complaints
-from bot.spans import ago, span, until
-from bot.terminal import Terminal
+from bot.cli.commands.status_view import show, view
+from bot.cli.commands.sync import complaints
+from bot.cli.terminal import Terminal
+from bot.durations import ago, span, until
 from engine.interfaces import State, Status
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bot.answering.limits import Limits
 from bot.answering.verification.verifier import feature_verifiers
-from bot.commands.verify import parse_case, verify_case
+from bot.cli.commands.verify import parse_case, verify_case
 from bot.errors import BadLine
 from tests.e2e.conftest import Place
 from tests.engine.fakes import fake_sglang

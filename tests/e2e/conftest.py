@@ -18,7 +18,7 @@ import aiohttp
 import psutil
 import pytest
 
-from bot.sandbox.credentials import credentials_in
+from bot.sandbox.http.credentials import credentials_in
 from tests.slack_sandbox import Box
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import answerer_of, engine_of, library_of
-from bot.settings import load
+from bot.config.settings import load
 from scripts.answer_scores import Item, Record, Score, score
 from scripts.answer_sets import load_set
 from scripts.answer_sides import TeeEngine, ask_kvasir

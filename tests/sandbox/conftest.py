@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.hub import SCOPES
 from bot.sandbox.methods.registry import METHODS
-from bot.sandbox.records import SUBSCRIPTIONS
+from bot.sandbox.state.records import SUBSCRIPTIONS
 from tests.slack_sandbox import Box, sandbox
 
 

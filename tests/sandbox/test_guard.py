@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.credentials import credentials_in
+from bot.sandbox.http.credentials import credentials_in
 from tests.slack_sandbox import Box, sandbox, sandbox_process
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.model import PEOPLE, Message, Record
-from bot.sandbox.storage import Storage
+from bot.sandbox.state.model import PEOPLE, Message, Record
+from bot.sandbox.state.storage import Storage
 from tests.slack_sandbox import Box, sandbox
 
 Listener = Any

@@ -8,11 +8,11 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.sandbox import text
 from bot.sandbox.hub import SCOPES
 from bot.sandbox.interactions import APP_COMMANDS
-from bot.sandbox.model import BOT, PEOPLE, first_channels
-from bot.sandbox.records import SUBSCRIPTIONS
+from bot.sandbox.state import text
+from bot.sandbox.state.model import BOT, PEOPLE, first_channels
+from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.slack.manifest import manifest
 from tests.slack_sandbox import BOT_USER, Box
 

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox import text
-from bot.sandbox.clock import Clock
+from bot.sandbox.delivery.clock import Clock
 from bot.sandbox.limits import RateLimiter, Tier
-from bot.sandbox.model import BOT, KINDS, PEOPLE, Channel, Envelope, Message, Person, dump, first_channels, load
-from bot.sandbox.streams import chunks_of, grown, text_of
+from bot.sandbox.state import text
+from bot.sandbox.state.model import BOT, KINDS, PEOPLE, Channel, Envelope, Message, Person, dump, first_channels, load
+from bot.sandbox.state.streams import chunks_of, grown, text_of
 
 PARTS = st.text(alphabet="ab <>&@#:/.你好`*\n", max_size=40)
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bot.sandbox.model import Envelope
+from bot.sandbox.state.model import Envelope
 from tests.slack_sandbox import BOT_USER, TEAM_ID, Box, sandbox
 
 Listener = Any

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 DOCS = Path(__file__).parents[2] / "docs"
 LISTED = Current("docs", EVERYONE, datetime(2026, 11, 1, tzinfo=UTC))
 BENCHMARKS = "benchmarks.md"
-"""Of less weight in a first run (``bot.settings``), as here."""
+"""Of less weight in a first run (``bot.config.settings``), as here."""
 
 
 async def passages(embedder: E5Embedder) -> list[Chunk]:

@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.apology import apology
-from bot.ledger import open_ledger
+from bot.error_messages import apology
 from bot.slack.app import SlackDeps, slack_app
 from bot.slack.settings import SlackSettings
+from bot.storage.ledger import open_ledger
 from engine.interfaces import State, Status
 from tests.slack.room import QUICK, Shelf, finished
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
-from bot.apology import apology
-from bot.ledger import Ledger, open_ledger
+from bot.error_messages import apology
 from bot.slack.app import SlackApp, SlackDeps, slack_app
+from bot.slack.posting.message_sink import Abilities
 from bot.slack.settings import SlackSettings
-from bot.slack.sheet import Abilities
-from bot.slack.turns import TurnSettings
+from bot.slack.turns.turns import TurnSettings
+from bot.storage.ledger import Ledger, open_ledger
 from engine.interfaces import State, Status
 from knowledge.errors import HeldChanged
 from knowledge.interfaces import Hit, SearchResult

@@ -15,11 +15,11 @@ from aiohttp.test_utils import TestServer
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.questions import Key
 from bot.slack.app import web_client
 from bot.slack.errors import SlackError, SlackUnavailable
-from bot.slack.socket_mode import SocketRunner
-from bot.slack.turns import TurnSettings
+from bot.slack.transport.socket_mode import SocketRunner
+from bot.slack.turns.turns import TurnSettings
+from bot.storage.questions import Key
 from tests.slack.room import Bot, body, finished, house
 from tests.slack_sandbox import TEAM_ID
 

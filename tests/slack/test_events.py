@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.questions import Asked, Key
 from bot.slack import events
 from bot.slack.events import Deleted, Edited, HomeOpened, Me, Removed, Said, Stopped
+from bot.storage.questions import Asked, Key
 
 ME = Me("T1", "U0KVASIR", "B0KVASIR")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
-from bot.slack import sheet
 from bot.slack.errors import SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.manifest import SCOPES
+from bot.slack.posting import message_sink
+from bot.slack.posting.message_sink import Abilities
 from bot.slack.settings import SlackSettings
-from bot.slack.sheet import Abilities
-from bot.slack.turns import TurnSettings
+from bot.slack.turns.turns import TurnSettings
 from engine.errors import EngineInterrupted
 from tests.slack.room import Bot, Held, Script, body, bot_in, finished, house, saying, shown
 from tests.slack_sandbox import sandbox
@@ -370,7 +370,7 @@ def in_line(*said: str) -> Script:
 
 async def test_a_place_in_line_is_the_status(socket_bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest is shown, what came in between is passed over, and nothing of it stays in the answer."""
-    monkeypatch.setattr(sheet, "_STATUS_EVERY_S", 0.2)
+    monkeypatch.setattr(message_sink, "_STATUS_EVERY_S", 0.2)
     await socket_bot.box.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
     await socket_bot.answer(await socket_bot.ask())  # from here on it is known that there are no sessions
     before = len(await socket_bot.box.requests("assistant.threads.setStatus"))

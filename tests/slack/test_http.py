@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.http import HttpRunner, PortTaken
+from bot.slack.transport.http import HttpRunner, PortTaken
 from tests.slack.room import Bot, bot_in, free_port, house
 from tests.slack_sandbox import TEAM_ID, sandbox
 

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from bot.adding import Adding
-from bot.configuration import Access
+from bot.config.configuration import Access
 from bot.slack.app import web_client
-from bot.slack.files import FileRefused, fetch, may_fetch
+from bot.slack.transport.files import FileRefused, fetch, may_fetch
 from knowledge.errors import StoreUnavailable, SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus

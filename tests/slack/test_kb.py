@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot.configuration import Access
-from bot.slack import kb, texts
+from bot.config.configuration import Access
+from bot.slack.commands import kb, texts
 from engine.interfaces import State, Status
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult

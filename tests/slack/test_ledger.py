@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.ledger import Ledger, open_ledger
-from bot.ledger_database import LedgerError, LedgerFull, LedgerUnavailable
-from bot.processes import is_dead, this_process
-from bot.questions import Asked, Key, TurnState
+from bot.storage.database import LedgerError, LedgerFull, LedgerUnavailable
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.processes import is_dead, this_process
+from bot.storage.questions import Asked, Key, TurnState
 from tests.postgres import postgres_server
 
 DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"

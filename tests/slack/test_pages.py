@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from bot.adding_pages import AddingPages
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
-from bot.configuration import Access
-from bot.slack.buttons import adds
+from bot.config.configuration import Access
+from bot.slack.posting.buttons import adds
 from knowledge.interfaces import OnWeb
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
-from bot.slack.calls import Bucket
-from bot.slack.command import Help, ListSources, Refresh, Search, Status, parse
+from bot.slack.commands.parsing import Help, ListSources, Refresh, Search, Status, parse
 from bot.slack.errors import SlackGone, SlackMissingScope, SlackRefused, SlackUnauthorized, SlackUnavailable, from_slack
 from bot.slack.events import Me
-from bot.slack.lanes import Lanes
 from bot.slack.manifest import EVENTS, SCOPES, manifest, manifest_yaml
-from bot.slack.render import Renderer
-from bot.slack.thread import Line, history, line
+from bot.slack.posting.render import Renderer
+from bot.slack.transport.calls import Bucket
+from bot.slack.turns.thread import Line, history, line
+from bot.slack.turns.thread_queue import Lanes
 
 ME = Me("T1", "U0KVASIR", "B0KVASIR")
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Passage
-from bot.slack import render
+from bot.slack.posting import render
 from knowledge.interfaces import OnWeb
 
 PING = re.compile(r"<[!@]|@(?:channel|here|everyone)\b|<!subteam", re.IGNORECASE)

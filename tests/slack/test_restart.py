@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.ledger import open_ledger
-from bot.questions import Asked, Key, TurnState
+from bot.storage.ledger import open_ledger
+from bot.storage.questions import Asked, Key, TurnState
 from tests.postgres import postgres_server
 from tests.slack.room import QUICK, Bot, Held, body, bot_in, house, saying, shown
 from tests.slack.test_ledger import DEAD

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.answering.events import AnswerEvent, Exchange, Notice, Passage, Question, Sources, Text, Thinking
-from bot.questions import Asked, Key
+from bot.storage.questions import Asked, Key
 from tests.slack.room import PASSAGE, Bot, Held, finished, saying, shown
 from tests.slack_sandbox import BOT_USER, TEAM_ID
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.answering.thinking import Defaults
-from bot.ledger import open_ledger
-from bot.slack.command import FORGET, Unknown, parse_think
-from bot.wishes import Wishes
+from bot.slack.commands.parsing import FORGET, Unknown, parse_think
+from bot.storage.ledger import open_ledger
+from bot.storage.preferences import Wishes
 from engine.interfaces import Control
 from tests.slack.room import Bot, house, shown
 

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.journal import Journal, News, Watch, What, unwatched_from
-from bot.ledger import open_ledger
-from bot.sandbox import wire
-from bot.sandbox.model import BOT_ID, BOT_USER, TEAM_ID, Message
-from bot.sandbox.refusals import Refused
-from bot.sandbox.workspace import Workspace, app_message
+from bot.sandbox.state import wire
+from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, Message
+from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.workspace import Workspace, app_message
 from bot.slack.app import connection
-from bot.slack.channels import Pace
 from bot.slack.events import Me
-from bot.slack.news import Standing, read_news
-from bot.slack.remembered import Remembered, Room, take_news, take_page
+from bot.slack.history.channel_events import Standing, read_news
+from bot.slack.history.channel_state import Remembered, Room, take_news, take_page
+from bot.slack.history.channels import Pace
+from bot.slack.history.source import SlackSource, nowhere, slack_kind
 from bot.slack.settings import SlackSettings
-from bot.slack.source import SlackSource, nowhere, slack_kind
+from bot.storage.channel_event_log import Journal, News, Watch, What, unwatched_from
+from bot.storage.ledger import open_ledger
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, Listed
 from tests.slack.room import bot_in

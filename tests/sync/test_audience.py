@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.answering.about import describe_sources
 from bot.shelf import Shelf
-from bot.slack import texts
+from bot.slack.commands import texts
 from bot.workspace_page import page_status
 from engine.interfaces import State, Status
 from knowledge.library import Library

@@ -145,7 +145,7 @@ async def test_where_it_is_off_a_search_says_so_and_goes_on(bench: Bench, handbo
 _OFF = """
 import asyncio, json, socket, sys
 from pathlib import Path
-from bot.settings import load
+from bot.config.settings import load
 from bot.wheels import WheelCache
 from knowledge.interfaces import Live
 from knowledge.opening import open_library

@@ -8,8 +8,8 @@ from typing import get_args
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_3
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.model import Json, Session, SessionStatus
-from bot.sandbox.refusals import Refused
+from bot.sandbox.state.model import Json, Session, SessionStatus
+from bot.sandbox.state.refusals import Refused
 
 _STATUSES = {name: name for name in get_args(SessionStatus)}
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from bot.sandbox import limits
 from bot.sandbox.limits import Tier
-from bot.sandbox.model import BOT_USER, Channel, Json
-from bot.sandbox.refusals import Refused, invalid
-from bot.sandbox.workspace import Workspace
+from bot.sandbox.state.model import BOT_USER, Channel, Json
+from bot.sandbox.state.refusals import Refused, invalid
+from bot.sandbox.state.workspace import Workspace
 
 
 class Args:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.sandbox import limits, wire
-from bot.sandbox.blocks import checked
+from bot.sandbox import limits
 from bot.sandbox.limits import POSTING, SPECIAL, TIER_3, TIER_4
 from bot.sandbox.methods.call import Args, Call, Method
-from bot.sandbox.model import BOT_USER, Channel, Json, Message
-from bot.sandbox.refusals import Refused
-from bot.sandbox.streams import text_of
-from bot.sandbox.workspace import app_message
+from bot.sandbox.state import wire
+from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.model import BOT_USER, Channel, Json, Message
+from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.streams import text_of
+from bot.sandbox.state.workspace import app_message
 
 
 def _content(args: Args) -> tuple[str, list[Json]]:

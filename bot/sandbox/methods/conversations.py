@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.sandbox import limits, wire
+from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method, cursor, cursor_start
-from bot.sandbox.model import BOT_USER, Channel, Json, Message
-from bot.sandbox.refusals import Refused
+from bot.sandbox.state import wire
+from bot.sandbox.state.model import BOT_USER, Channel, Json, Message
+from bot.sandbox.state.refusals import Refused
 
 _TYPES = {"channel": "public_channel", "group": "private_channel", "im": "im"}
 _READ = ("channels:read", "groups:read", "im:read", "mpim:read")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bot.sandbox import wire
 from bot.sandbox.limits import SPECIAL, TIER_1, TIER_2, TIER_3, TIER_4, Tier
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.model import APP_ID, BOT, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json
-from bot.sandbox.refusals import Refused
+from bot.sandbox.state import wire
+from bot.sandbox.state.model import APP_ID, BOT, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json
+from bot.sandbox.state.refusals import Refused
 
 
 def auth_test(call: Call) -> Json:

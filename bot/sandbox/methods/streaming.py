@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.sandbox import limits, wire
-from bot.sandbox.blocks import checked
+from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_4
 from bot.sandbox.methods.agents import set_status_of
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.methods.chat import own_message, target
-from bot.sandbox.model import TEAM_ID, Channel, Json, Message
-from bot.sandbox.refusals import Refused
-from bot.sandbox.streams import chunks_of, grown, text_of
-from bot.sandbox.workspace import app_message
+from bot.sandbox.state import wire
+from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.model import TEAM_ID, Channel, Json, Message
+from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.streams import chunks_of, grown, text_of
+from bot.sandbox.state.workspace import app_message
 
 
 def _recipient(call: Call, room: Channel) -> None:

@@ -6,12 +6,12 @@ import secrets
 from typing import Any
 
 from bot.sandbox import limits
-from bot.sandbox.blocks import checked
 from bot.sandbox.limits import TIER_4
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.model import APP_ID, BOT_ID, TEAM_ID, Json, View
-from bot.sandbox.refusals import Refused, invalid
-from bot.sandbox.workspace import home_id
+from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.model import APP_ID, BOT_ID, TEAM_ID, Json, View
+from bot.sandbox.state.refusals import Refused, invalid
+from bot.sandbox.state.workspace import home_id
 
 
 def _given(call: Call, kind: str) -> Json:

@@ -1,0 +1,1 @@
+"""The ``kvasir`` command line."""

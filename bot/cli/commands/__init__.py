@@ -1,0 +1,1 @@
+"""One module for each ``kvasir`` command, loaded when it is chosen."""

@@ -1,0 +1,225 @@
+"""``kvasir ask``: a question, or one a line of standard input, answered here without Slack."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot import logs
+from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
+from bot.answering.policy import Looked
+from bot.answering.thinking import remark
+from bot.answering.verification.calibration import Calibrations
+from bot.answering.verification.judge import Judges
+from bot.app import answerer_of, engine_of, library_of
+from bot.cli.lines import check_question, questions
+from bot.cli.output import complain, piece, result, result_json, say
+from bot.cli.terminal import Terminal
+from bot.config.settings import load
+from bot.error_messages import apology
+from bot.errors import BotError
+from bot.shelf import Shelf
+from engine.errors import EngineError
+from engine.interfaces import State
+from engine.service import Engine
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import OnWeb
+
+_ENGINE_S = 240.0
+"""How long an engine that is loading is waited for."""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """An answer as it adds up."""
+
+    text: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    looked_at: tuple[Passage, ...] = ()
+    end: Finished | None = None
+
+    def add(self, event: AnswerEvent) -> None:
+        """Take one event in."""
+        match event:
+            case Sources(passages):
+                self.looked_at = passages
+            case Text(markdown, _):
+                self.text.append(markdown)
+            case Notice(text):
+                self.notices.append(text)
+            case Finished():
+                self.end = event
+
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """Return what the answer cites; where it cites nothing, what was looked at."""
+        return (self.end.cited if self.end else ()) or self.looked_at
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Answer one question, or each line of standard input."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    async with AsyncExitStack() as stack:
+        engine = engine_of(settings)
+        stack.push_async_callback(engine.stop)
+        await engine.ensure(install=False)
+        library = await stack.enter_async_context(library_of(settings))
+        await _wait_for(engine)
+        why = remark(engine.control) if arguments.think is not None else ""
+        depth = arguments.think or settings.thinking.everywhere
+        judges = Judges(engine, Calibrations(settings.home).of)
+        shelf = Shelf(library, None)
+        shelf.read.set()  # whatever was read before: nothing is read here
+        answerer = answerer_of(library, engine, shelf.search, judges=judges, limits=settings.limits)
+
+        def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
+            asked = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)
+            return _noted(answerer.answer(asked), why)
+
+        if arguments.question == "-":
+            return await _each_line(events)
+        transcript = await _heard(events(arguments.question), quiet=arguments.json)
+    if arguments.json:
+        result_json(transcript_json(transcript))
+    else:
+        _show_sources(transcript.sources)
+    return 0
+
+
+async def _each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, None]]) -> int:
+    """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
+    failed = 0
+    async for line in questions():
+        try:
+            result_json(transcript_json(await _heard(events(check_question(line)), quiet=True)))
+        except (BotError, EngineError, KnowledgeError) as error:
+            result_json({"question": line, "error": apology(error)})
+            failed += 1
+    if failed:
+        complain(f"{failed} line(s) could not be answered; their JSON says why.")
+    return 1 if failed else 0
+
+
+async def _noted(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:
+    """Yield the events of an answer, behind a notice why the model does not think as wished."""
+    if why:
+        yield Notice(why)
+    async with aclosing(events) as answer:
+        async for event in answer:
+            yield event
+
+
+async def _heard(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> Transcript:
+    transcript = Transcript()
+    async with aclosing(events) as answer:
+        async for event in answer:
+            transcript.add(event)
+            if not quiet:
+                _show(event)
+    return transcript
+
+
+async def _wait_for(engine: Engine) -> None:
+    """Show how far the engine is until it answers, or it is sure that it will not."""
+    if engine.status().state is State.READY:
+        return
+    with Terminal() as terminal:
+        waiting = asyncio.create_task(engine.wait_ready(_ENGINE_S))
+        try:
+            while not waiting.done():
+                status = engine.status()
+                terminal.set("engine", status.progress, status.detail)
+                await asyncio.wait([waiting], timeout=0.5)
+        finally:
+            waiting.cancel()
+
+
+def _show(event: AnswerEvent) -> None:
+    match event:
+        case Text(markdown, _):
+            piece(markdown)
+        case Notice(text) | InLine(text) if text:
+            say(text)
+
+
+def _show_sources(passages: tuple[Passage, ...]) -> None:
+    result("")
+    for passage in passages:
+        path = " › ".join(part for part in (passage.title, passage.heading) if part)
+        result(f"[{passage.n}] {path}  ({passage.url or passage.document}{_seen(passage)})")
+
+
+def _seen(passage: Passage) -> str:
+    """Return when a document was last seen; of a page of the web its host, its date, and when an old copy was made."""
+    as_of = f", as of {passage.as_of:%Y-%m-%d %H:%M} UTC" if passage.as_of else ""
+    if passage.web is None:
+        return as_of
+    published = f", {passage.web.published:%Y-%m-%d}" if passage.web.published else ""
+    return f"; web: {passage.web.host}{published}{as_of if passage.web.stale else ''}"
+
+
+def transcript_json(transcript: Transcript) -> dict[str, object]:
+    """Return an answer in the shape that scripts rely on."""
+    end = transcript.end
+    return {
+        "answer": "".join(transcript.text).strip(),
+        "sources": [
+            {
+                "n": passage.n,
+                "source": passage.source,
+                "document": passage.document,
+                "title": passage.title,
+                "heading": passage.heading,
+                "url": passage.url,
+                "as_of": passage.as_of.isoformat() if passage.as_of else None,
+                "web": _page_json(passage.web),
+            }
+            for passage in transcript.sources
+        ],
+        "notices": transcript.notices,
+        "marked": end.marked if end else 0,
+        "removed": end.removed if end else 0,
+        "route": _route_json(end),
+        "web": _web_json(end.web if end else Looked()),
+        "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
+    }
+
+
+def _page_json(web: OnWeb | None) -> dict[str, object] | None:
+    """Return where on the web a passage was read; None of a document's."""
+    if web is None:
+        return None
+    published = web.published.isoformat() if web.published else None
+    return {"host": web.host, "published": published, "fetched_at": web.fetched_at.isoformat(), "stale": web.stale}
+
+
+def _route_json(end: Finished | None) -> dict[str, object]:
+    """Return whether the live web was to be asked, why, and who answered in the end."""
+    web = end.web if end else Looked()
+    return {
+        "web": web.when,
+        "why": web.why.value,
+        "policy": web.policy.mode,
+        "answered_by": end.route if end else "unknown",
+    }
+
+
+def _web_json(web: Looked) -> dict[str, object]:
+    """Return whether the live web was asked, and what came of it."""
+    look = web.look
+    left_out = [{"url": one.url, "why": one.why} for one in look.left_out] if look else []
+    return {
+        "asked": look is not None,
+        "provider": look.provider if look else "",
+        "read": list(look.read) if look else [],
+        "left_out": left_out,
+        "not_listed": list(web.closed),
+        "trouble": look.trouble if look else "",
+        "seconds": round(look.seconds, 6) if look else 0.0,
+    }

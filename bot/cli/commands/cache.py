@@ -1,0 +1,29 @@
+"""``kvasir cache clear``: forget the pages of the web that are kept."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from bot import logs
+from bot.app import page_cache_of
+from bot.cli.output import result, result_json
+from bot.config.settings import load
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Clear it, and say how much is free again."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    folder = settings.knowledge.web_cache
+    cache = page_cache_of(settings)
+    try:
+        freed_bytes = await cache.clear()
+    finally:
+        await cache.close()
+    if arguments.json:
+        result_json({"folder": str(folder), "freed_bytes": freed_bytes})
+    else:
+        result(f"{freed_bytes / 1e6:,.1f} MB of web pages are freed in {folder}. Models and the engine stay.")
+    return 0

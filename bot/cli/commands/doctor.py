@@ -1,0 +1,211 @@
+"""``kvasir doctor``: look at what Kvasir needs, and say what to do about each finding."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import aiohttp
+
+from bot import logs
+from bot.app import library_of
+from bot.cli.output import result, result_json
+from bot.config.settings import Settings, load
+from bot.error_messages import apology
+from bot.slack.app import identify, web_client
+from bot.slack.transport.calls import Calls
+from bot.storage.ledger import open_ledger
+from engine.installation.installer import Installer
+from engine.interfaces import State
+from engine.planning.fit import why_no_engine
+from engine.planning.hardware import probe
+from engine.process.preflight import Checkup, port_is_free
+from engine.service import Engine
+from engine.weights.store import Weights
+from knowledge.errors import ProviderError, ProviderFailed
+from knowledge.web.http.guard import rules
+from knowledge.web.searching.provider import Provider
+from knowledge.web.searching.registry import providers
+
+_GIB = 1024**3
+_LITTLE_DISK_BYTES = 2 * _GIB
+_CALL_S = 10.0
+_SEARCH_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    told: str
+
+
+Check = Callable[[Settings], Awaitable[str]]
+"""Returns what is well; raises what is not."""
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Print a line a finding; exit status 1 if any is not well."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    findings = []
+    async for finding in examine(settings):
+        findings.append(finding)
+        if not arguments.json:
+            result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
+    well = all(finding.ok for finding in findings)
+    if arguments.json:
+        result_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
+    return 0 if well else 1
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at one thing after another."""
+    checks: dict[str, Check] = {
+        "Python": _python,
+        "configuration": _configuration,
+        "owners": _owners,
+        "disk": _disk,
+        "ports": _ports,
+        "database": _database,
+        "knowledge": _knowledge,
+        **(await _of_the_machine(settings) if settings.engine.url is None else {}),
+        "web search": _web_search,
+        "engine": _engine,
+        "Slack": _slack,
+    }
+    for what, check in checks.items():
+        try:
+            finding = Finding(what, ok=True, told=await check(settings))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong is a finding, and the next check goes on
+            finding = Finding(what, ok=False, told=apology(error))
+        yield finding
+
+
+async def _python(_: Settings) -> str:
+    return f"{sys.version.split()[0]} at {sys.executable}"
+
+
+async def _configuration(settings: Settings) -> str:
+    names = ", ".join(source.name for source in settings.knowledge.sources)
+    return f"{settings.config} with {names}; state in {settings.home}, cache in {settings.cache}"
+
+
+async def _owners(settings: Settings) -> str:
+    if settings.access.owners:
+        return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files and pages in Slack"
+    return (
+        "none is named, so deletions are approved at the terminal alone (kvasir sync --approve SOURCE). To name one, "
+        f'write to {settings.config}: [access], below it owners = ["U012AB3CD"]; a Slack profile shows a person\'s id'
+    )
+
+
+async def _disk(settings: Settings) -> str:
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    free = shutil.disk_usage(settings.home).free
+    if free < _LITTLE_DISK_BYTES:
+        raise OSError(28, f"only {free / _GIB:.1f} GiB are free, a sync needs room", str(settings.home))
+    return f"{free / _GIB:.0f} GiB free"
+
+
+async def _ports(settings: Settings) -> str:
+    if (await asyncio.to_thread(Engine.peek, settings.home)).state is not State.ABSENT:
+        return "not looked at: a Kvasir that uses them runs"
+    wanted = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
+    if settings.slack is not None and settings.slack.app_token is None:
+        wanted = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
+    if settings.metrics_port is not None:
+        wanted.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
+    told = [f"{variable}: {port_is_free(port, host, variable)}" for port, host, variable in wanted]
+    return ", ".join(told) or "none is needed: Kvasir itself connects to Slack"
+
+
+async def _of_the_machine(settings: Settings) -> dict[str, Check]:
+    """Return the looks at what an engine on this machine needs."""
+    machine = await asyncio.to_thread(probe, settings.cache)
+    if (why := why_no_engine(machine)) is not None:
+        return {"machine": _says(lambda: why)}
+    weights = Weights(settings.cache, settings.engine.weights)
+    checkup = Checkup(settings.engine.model, machine, Installer(settings.cache), weights)
+    return {
+        "driver": _says(checkup.driver),
+        "cards": _says(checkup.cards),
+        "memory": _says(checkup.memory),
+        "model": _says(checkup.model),
+        "weights": lambda _: checkup.weights(),
+        "old weights": _says(checkup.old_weights),
+        "hub": lambda _: checkup.origin(),
+        "environment": _says(checkup.environment),
+    }
+
+
+def _says(look: Callable[[], str]) -> Check:
+    async def check(_: Settings) -> str:
+        return await asyncio.to_thread(look)
+
+    return check
+
+
+async def _database(settings: Settings) -> str:
+    async with open_ledger(settings.database_url):
+        return "the ledger opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
+
+
+async def _knowledge(settings: Settings) -> str:
+    async with library_of(settings) as library:
+        state = await library.status()
+        await library.search("Kvasir", limit=1)  # a store that is down is only noticed when it is asked
+    unread = [source.name for source in state.sources if source.synced_at is None]
+    told = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
+    return told + (f"; not read yet: {', '.join(unread)} (kvasir sync)" if unread else "")
+
+
+async def _web_search(settings: Settings) -> str:
+    live, web = settings.knowledge.live, settings.knowledge.web
+    if live is None:
+        return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
+    if not live.search.order:
+        return "no provider is set up, so links alone are read: set KVASIR_SEARXNG_URL, or a key of another provider"
+    asked = providers(live.search, web, rules(live.private, web.ports, live.only))
+    troubles = [trouble for provider in asked if (trouble := await _trouble(provider))]
+    if troubles:
+        raise ProviderFailed(" ".join(troubles))
+    return f"{', '.join(live.search.order)}: each answers a search"
+
+
+async def _trouble(provider: Provider) -> str:
+    """Have a provider search for a word; return what is wrong, "" where it answers."""
+    try:
+        async with asyncio.timeout(_SEARCH_S):
+            await provider.search("Kvasir", limit=1, domains=frozenset())
+    except TimeoutError:
+        return f"{provider.name} did not answer within {_SEARCH_S:g} s. Look whether it can be reached from here."
+    except ProviderError as error:
+        return str(error)
+    finally:
+        await provider.close()
+    return ""
+
+
+async def _engine(settings: Settings) -> str:
+    status = await Engine.look(settings.engine)
+    if settings.engine.url is not None or status.state is not State.ABSENT:
+        return f"{status.state.value} {status.model or ''} {status.detail}".strip()
+    return "not running; `kvasir run` starts it"
+
+
+async def _slack(settings: Settings) -> str:
+    if settings.slack is None:
+        return f"no tokens: `kvasir run` opens a workspace on this machine, port {settings.sandbox_port}"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:
+        identity = await identify(Calls(web_client(settings.slack.api_url, settings.slack.bot_token, session)))
+    how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
+    return f"the token is good for {identity.team_name}, over {how}"

@@ -1,0 +1,171 @@
+"""``kvasir engine``: start, stop and restart the engine of this state directory, look at it, and read its log.
+
+The engine belongs to the process that runs it, usually ``kvasir run``; that one is asked. Where none lives, ``start``
+runs it here, for whoever comes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+
+from bot import logs
+from bot.app import engine_of
+from bot.cli.commands.status import engine_json
+from bot.cli.output import complain, result, result_json, say
+from bot.cli.terminal_lines import engine_line
+from bot.config.settings import Settings, load
+from engine.control.control_socket import Asked, Order
+from engine.control.runtime_file import RuntimeFile
+from engine.errors import EngineRefused, EngineUnavailable
+from engine.interfaces import State, Status
+from engine.oom.log_tail import last_lines
+from engine.service import Engine
+
+_POLL_S = 0.3
+_TAKES_UP_S = 3.0
+"""An order is seen in the state by then, unless it changes nothing."""
+_STOP_DEADLINE_S = 60.0
+_START_DEADLINE_S = 3600.0
+"""Loading hundreds of gigabytes takes its time; the owner's own deadlines are shorter."""
+_SETTLED = frozenset({State.READY, State.DEGRADED, State.FAILED})
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Do what was asked; exit status 1 where the engine does not come up, or nobody can be asked."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    if arguments.action == "logs":
+        return await _logs(settings, arguments.lines, follow=arguments.follow)
+    if arguments.action == "status":
+        _show(await Engine.look(settings.engine), json=arguments.json)
+        return 0
+    if settings.engine.url is not None:
+        raise EngineRefused(
+            "KVASIR_ENGINE_URL names an engine that somebody else runs: start and stop it there, or unset the variable."
+        )
+    return await _order(settings, Asked(Order(arguments.action), arguments.fresh), json=arguments.json)
+
+
+async def _order(settings: Settings, asked: Asked, *, json: bool) -> int:
+    try:
+        say(await Engine.order(settings.home, asked))
+    except EngineUnavailable:
+        if asked.order is Order.START:
+            return await _host(settings, json=json)
+        raise
+    wanted = frozenset({State.ABSENT}) if asked.order is Order.STOP else _SETTLED
+    deadline_s = _STOP_DEADLINE_S if asked.order is Order.STOP else _START_DEADLINE_S
+    status = await _followed(settings.home, wanted, deadline_s)
+    _settled(status, json=json)
+    return 0 if status.state in wanted - {State.FAILED} else 1
+
+
+async def _followed(home: Path, wanted: frozenset[State], deadline_s: float) -> Status:
+    """Tell each change until a wanted state has come, or the deadline; return the last."""
+    loop = asyncio.get_running_loop()
+    began_s, left, told = loop.time(), False, Engine.peek(home)
+    while loop.time() - began_s < deadline_s:
+        await asyncio.sleep(_POLL_S)
+        status = Engine.peek(home)
+        left = left or status.state not in wanted or loop.time() - began_s > _TAKES_UP_S
+        if left and status.state in wanted:
+            return status
+        if (status.state, status.detail) != (told.state, told.detail):
+            say(engine_line(status))
+        told = status
+    return told
+
+
+async def _host(settings: Settings, *, json: bool) -> int:
+    """Run the engine in this process until it is stopped or given up."""
+    say("No other process runs the engine: it runs here, until Ctrl-C. `kvasir run` and `kvasir ask` use it meanwhile.")
+    engine = engine_of(settings)
+    try:
+        await engine.start()
+        async with aclosing(engine.watch()) as changes:
+            async for status in changes:
+                if status.state is State.FAILED or (status.state is State.ABSENT and status.detail):
+                    _settled(status, json=json)
+                    return 1 if status.state is State.FAILED else 0
+                if status.state is State.READY:
+                    _settled(status, json=json)
+                elif status.detail:
+                    say(engine_line(status))
+    except asyncio.CancelledError:
+        say("The engine is stopping.")
+    finally:
+        await engine.stop()
+    return 0
+
+
+def _settled(status: Status, *, json: bool) -> None:
+    """Show what it came to, also to the person beside a script.
+
+    On the way a look can miss what did not last; which rung was taken and why stands in the last state's detail.
+    """
+    if json:
+        say(engine_line(status))
+    _show(status, json=json)
+
+
+def _show(status: Status, *, json: bool) -> None:
+    if json:
+        result_json(engine_json(status))
+    else:
+        result(engine_line(status))
+
+
+# ── The log ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _logs(settings: Settings, count: int, *, follow: bool) -> int:
+    """Print the log's last lines, and with ``follow`` those that come; keys were struck out when it was written."""
+    path = RuntimeFile(settings.home).folder / "engine.log"
+    lines = await asyncio.to_thread(last_lines, path, count)
+    if not lines and not follow:
+        complain(f"There is no log at {path}: no engine has run with this KVASIR_HOME.")
+        return 1
+    _print(lines, settings.secrets)
+    if follow:
+        async with aclosing(_coming(path)) as coming:
+            async for text in coming:
+                _print(text.splitlines(), settings.secrets)
+    return 0
+
+
+async def _coming(path: Path) -> AsyncGenerator[str, None]:
+    """Yield what is appended, for ever, also to the file that takes the place of a full one."""
+    offset, inode = _place(path)
+    while True:
+        await asyncio.sleep(_POLL_S)
+        size, now = _place(path)
+        if now != inode or size < offset:
+            offset, inode = 0, now
+        if size > offset:
+            with path.open("rb") as file:
+                file.seek(offset)
+                chunk = file.read(size - offset)
+            whole = chunk[: chunk.rfind(b"\n") + 1]
+            offset += len(whole)
+            yield whole.decode("utf-8", errors="replace")
+
+
+def _place(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_ino
+
+
+def _print(lines: Iterable[str], secrets: Iterable[str]) -> None:
+    kept = tuple(secrets)
+    for line in lines:
+        for secret in kept:
+            line = line.replace(secret, "***")  # noqa: PLW2901
+        result(line)

@@ -1,0 +1,94 @@
+"""``kvasir fetch``: what Kvasir would read from a page of the web, or why it refuses."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot import logs
+from bot.app import pages_of
+from bot.cli.output import complain, result, result_json
+from bot.config.settings import load
+from knowledge.errors import FetchAnswered, FetchError
+from knowledge.web.reading.pages import Pages, WebPage
+
+_WITHIN_S = 30.0
+_TOGETHER = 8
+_OFF = 'the live web is off: [web] in kvasir.toml has mode = "off"'
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Read each page, side by side, and tell of them in their order; exit status 1 if one was refused."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    refused = 0
+    if settings.knowledge.live is None:
+        for url in arguments.urls:
+            _tell(_Read(url, None, _OFF, None, 0.0), json=arguments.json)
+        return 1
+    async with pages_of(settings) as pages, asyncio.TaskGroup() as group:
+        few = asyncio.Semaphore(_TOGETHER)
+        for task in [group.create_task(_read(pages, url, few)) for url in arguments.urls]:
+            read = await task
+            _tell(read, json=arguments.json)
+            refused += read.refused is not None
+    return 1 if refused else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    url: str
+    page: WebPage | None
+    refused: str | None
+    status: int | None
+    seconds: float
+
+
+async def _read(pages: Pages, url: str, few: asyncio.Semaphore) -> _Read:
+    async with few:
+        began = time.monotonic()
+        page, refused, status = None, None, None
+        try:
+            page = await pages.read(url, within_s=_WITHIN_S)
+            status = page.status
+        except FetchError as error:
+            refused = error.reason
+            status = error.status if isinstance(error, FetchAnswered) else None
+        return _Read(url, page, refused, status, time.monotonic() - began)
+
+
+def _tell(read: _Read, *, json: bool) -> None:
+    if json:
+        result_json(_json(read))
+    elif read.page is not None:
+        result(_text(read.page))
+    else:
+        complain(f"{read.url}: {read.refused}")
+
+
+def _json(read: _Read) -> dict[str, object]:
+    page = read.page
+    return {
+        "url": read.url,
+        "final_url": page.final_url if page is not None else None,
+        "status": read.status,
+        "title": page.title if page is not None else None,
+        "text": page.text if page is not None else None,
+        "refused": read.refused,
+        "seconds": round(read.seconds, 6),
+    }
+
+
+def _text(page: WebPage) -> str:
+    told = [
+        page.final_url,
+        *([f"by {page.author}"] if page.author else []),
+        *([f"of {page.published:%Y-%m-%d}"] if page.published else []),
+        f"as of {page.fetched_at:%Y-%m-%d %H:%M} UTC"
+        + (", an old copy: the site does not answer" if page.stale else ""),
+    ]
+    return f"# {page.title}\n({', '.join(told)})\n\n{page.text}\n"

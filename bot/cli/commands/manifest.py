@@ -1,0 +1,14 @@
+"""``kvasir manifest``: what to paste when the Slack app is created."""
+
+from __future__ import annotations
+
+import argparse
+
+from bot.cli.output import result
+from bot.slack.manifest import manifest_yaml
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Print the manifest."""
+    result(manifest_yaml(events_url=arguments.url).rstrip("\n"))
+    return 0

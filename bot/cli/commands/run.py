@@ -1,0 +1,61 @@
+"""``kvasir run``: the bot itself."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from bot import logs
+from bot.app import serve
+from bot.cli.terminal import Terminal
+from bot.config.settings import Settings, load
+from bot.errors import SettingsError
+
+_LOG_BYTES = 10_000_000
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Run until stopped; a stop by Ctrl-C or SIGTERM is a good end."""
+    if arguments.docs is not None and arguments.config is not None:
+        raise SettingsError("--docs and --config contradict each other. Give one of them.")
+    settings = load(
+        os.environ,
+        Path.cwd(),
+        config=arguments.config,
+        docs=arguments.docs,
+        default_docs=Path("docs") if arguments.make else None,
+    )
+    if arguments.no_sandbox and settings.slack is None:
+        raise SettingsError(
+            "There are no Slack tokens. Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/operating.md shows where from)."
+        )
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _logging(settings), Terminal() as terminal:
+        try:
+            await serve(settings, terminal)
+        except asyncio.CancelledError:
+            terminal.say("Kvasir has stopped.")
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+    return 0
+
+
+@contextlib.contextmanager
+def _logging(settings: Settings) -> Iterator[None]:
+    """Log to standard error; at a terminal, where a person watches the bars, to a file instead."""
+    if not sys.stderr.isatty():
+        logs.configure(sys.stderr, secrets=settings.secrets)
+        yield
+        return
+    handler = RotatingFileHandler(settings.home / "kvasir.log", maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
+    try:
+        logs.configure(handler, secrets=settings.secrets)
+        yield
+    finally:
+        handler.close()

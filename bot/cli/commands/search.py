@@ -1,0 +1,82 @@
+"""``kvasir search``: the passages that a question finds, for a person or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from bot import logs
+from bot.app import library_of
+from bot.cli.lines import check_question, questions
+from bot.cli.output import complain, result, result_json
+from bot.config.settings import load
+from bot.error_messages import apology
+from bot.errors import BadLine
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Hit, SearchResult
+from knowledge.library import Library
+
+_QUOTE = 300
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Search once, or once for each line of standard input."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    async with library_of(settings) as library:
+        if arguments.query == "-":
+            return await _each_line(library, arguments.limit)
+        found = await library.search(arguments.query, limit=arguments.limit, join=False)
+        if arguments.json:
+            result_json(found_json(found))
+        else:
+            result(found_text(found))
+    return 0
+
+
+async def _each_line(library: Library, limit: int) -> int:
+    """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
+    failed = 0
+    async for query in questions():
+        try:
+            result_json(found_json(await library.search(check_question(query), limit=limit, join=False)))
+        except (BadLine, KnowledgeError) as error:
+            result_json({"query": query, "error": apology(error), "hits": []})
+            failed += 1
+    if failed:
+        complain(f"{failed} line(s) could not be answered; their JSON says why.")
+    return 1 if failed else 0
+
+
+def found_json(found: SearchResult) -> dict[str, object]:
+    """Return a search's result in the shape that scripts rely on."""
+    return {"query": found.query, "hits": [_hit_json(hit) for hit in found.hits], "seconds": round(found.seconds, 6)}
+
+
+def _hit_json(hit: Hit) -> dict[str, object]:
+    return {
+        "source": hit.source,
+        "document": hit.document,
+        "title": hit.title,
+        "heading": hit.heading,
+        "url": hit.url,
+        "text": hit.text,
+        "score": round(hit.score, 6),
+        "as_of": hit.synced_at.isoformat(),
+    }
+
+
+def found_text(found: SearchResult) -> str:
+    """Return a search's result for a person."""
+    if not found.hits:
+        return "Nothing was found. `kvasir status` shows what is known; `kvasir sync` reads the sources."
+    lines: list[str] = []
+    for n, hit in enumerate(found.hits, 1):
+        path = " › ".join(part for part in (hit.title, hit.heading) if part)
+        quote = " ".join(hit.text.split())
+        found_in = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
+        lines += [f"{n}. {path}  ({found_in})", f"   {quote[:_QUOTE]}"]
+    if not found.answerable:
+        lines.append("None of these seems to answer the question.")
+    return "\n".join(lines)

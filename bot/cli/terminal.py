@@ -1,0 +1,80 @@
+"""What a person at the terminal sees while Kvasir sets itself up: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bot.cli.printable import printable
+
+_STEP = 0.1
+"""Where there is no terminal, a line is printed when this much more is done."""
+
+
+class Terminal:
+    """Named bars, each set to a share and a line of detail; safe to set from one event loop."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._bars: dict[str, TaskID] = {}
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, line: str = "") -> None:
+        """Print a line above the bars."""
+        self._console.print(printable(line), markup=False)
+
+    def set(self, name: str, share: float | None, detail: str) -> None:
+        """Show that ``name`` is at ``share`` (0 to 1, None: it cannot be said) and what it is doing."""
+        if self._console.is_terminal:
+            self._draw(name, share, detail)
+        elif self._is_news(name, share, detail):
+            percent = f" {share:4.0%}" if share is not None else ""
+            self.say(f"{name}:{percent} {detail}")
+
+    def done(self, name: str, line: str) -> None:
+        """Take the bar of ``name`` away and leave a line."""
+        bar = self._bars.pop(name, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        self._told.pop(name, None)
+        self.say(f"{name}: {line}")
+
+    def _draw(self, name: str, share: float | None, detail: str) -> None:
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(name, total=None, detail=printable(detail))
+        self._progress.update(
+            self._bars[name],
+            total=None if share is None else 1.0,
+            completed=share or 0.0,
+            detail=printable(detail),
+        )
+
+    def _is_news(self, name: str, share: float | None, detail: str) -> bool:
+        kind = detail.partition(" ")[0]
+        before = self._told.get(name)
+        if before is not None and before[0] == kind and (share or 0.0) < before[1] + _STEP:
+            return False
+        self._told[name] = (kind, share or 0.0)
+        return True

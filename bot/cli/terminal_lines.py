@@ -1,0 +1,45 @@
+"""What the terminal says of the engine and of syncs, a line each."""
+
+from __future__ import annotations
+
+from bot.cli.terminal import Terminal
+from bot.config.configuration import ADDED, PAGES
+from engine.interfaces import Status
+from knowledge.sync.report import Progress, SyncReport
+
+
+def engine_line(status: Status) -> str:
+    """Return the engine's state in one line."""
+    kind = ", a small model on the CPU, not an R1" if status.small_model else ""
+    model = f" ({status.model}{kind})" if status.model else ""
+    return f"{status.state.value}{model}" + (f": {status.detail}" if status.detail else "")
+
+
+def show_progress(terminal: Terminal, progress: Progress) -> None:
+    """Show how far a source's sync is."""
+    name = f"{progress.source}"
+    if not progress.total:
+        terminal.set("knowledge", None, f"{name}: {progress.listed} listed")
+        return
+    eta = f", about {progress.eta_s:.0f} s left" if progress.eta_s is not None and progress.eta_s >= 1 else ""
+    detail = f"{name}: {progress.done} of {progress.total} documents{eta}"
+    terminal.set("knowledge", progress.done / progress.total, detail)
+
+
+def report_lines(report: SyncReport) -> list[str]:
+    """Return a line a source: what its sync did, and what was in the way."""
+    lines = []
+    for name, source in report.sources.items():
+        if name in {ADDED, PAGES} and source.ok and not (source.listed or source.deleted or source.held):
+            continue  # nobody has added anything
+        counts = [
+            f"{count} {word}"
+            for word in ("unchanged", "added", "updated", "deleted", "held", "failed")
+            if (count := getattr(source, word))
+        ]
+        but = "" if source.ok else ", with failures"
+        lines.append(f"{name}: {', '.join(counts) or 'empty'} in {source.seconds:.1f} s{but}")
+        lines.extend(f"  {failure.document}: {failure.reason}" for failure in source.failures)
+        if source.error:
+            lines.append(f"  {source.error}")
+    return lines

@@ -1,0 +1,416 @@
+"""One environment and one ``kvasir.toml`` become one typed slice for each package.
+
+Nothing else reads the environment. Loading is a function of the mapping, the working folder and the files it names, so
+a test hands it all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from bot.answering.limits import Limits, Unsupported
+from bot.answering.policy import Policies
+from bot.answering.thinking import Defaults
+from bot.config.configuration import Access, Configuration, read_configuration
+from bot.config.tables import nearest
+from bot.config.web_settings import passwords, web_settings
+from bot.errors import SettingsError
+from bot.slack.settings import SlackSettings
+from engine.routing.request_queue import GatePolicy
+from engine.settings import EngineSettings
+from engine.weights.origin import HUB, Whence
+from knowledge.settings import Consistency, KnowledgeSettings, Placement
+
+_OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
+"""Kvasir's own benchmarks come after its other pages, which say how it is used."""
+RUN_CONFIG = ".kvasir-run.toml"
+"""What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
+
+_ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
+"""Without a name and password: the address is shown in status, logs and errors."""
+
+
+class Environment(BaseModel):
+    """Every variable that Kvasir reads. ``.env.example`` lists the same names; a test keeps the two alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    SLACK_BOT_TOKEN: SecretStr | None = None
+    SLACK_APP_TOKEN: SecretStr | None = None
+    SLACK_SIGNING_SECRET: SecretStr | None = None
+    SLACK_API_URL: str | None = Field(default=None, pattern=r"^https?://.+/api/$")
+    PORT: int = Field(default=3000, ge=0, le=65535)
+    KVASIR_HOME: Path = Path("~/.local/share/kvasir")
+    KVASIR_CACHE: Path = Path("~/.cache/kvasir")
+    KVASIR_CONFIG: Path | None = None
+    KVASIR_SANDBOX_PORT: int = Field(default=3000, ge=0, le=65535)
+    KVASIR_MODEL: str | None = None
+    KVASIR_WEIGHTS: str | None = Field(default=None, pattern=r"^(s3://[^/]+(/.*)?|[/~.].*)$")
+    HF_ENDPOINT: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/\S*)?$")
+    HF_TOKEN: SecretStr | None = None
+    KVASIR_METRICS_PORT: int | None = Field(default=None, ge=0, le=65535)
+    KVASIR_METRICS_HOST: str = Field(default="127.0.0.1", pattern=r"^[0-9A-Za-z.:-]{1,253}$")
+    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=rf"^{_ENGINE_URL}(,\s*{_ENGINE_URL})*$")
+    KVASIR_ENGINE_API_KEY: SecretStr | None = None
+    KVASIR_ENGINE_PEOPLE: int | None = Field(default=None, ge=1, le=10_000)
+    KVASIR_ENGINE_QUEUE: int = Field(default=256, ge=0, le=10_000)
+    KVASIR_ENGINE_WAIT_S: float = Field(default=300.0, gt=0, le=3600)
+    KVASIR_DATABASE_URL: SecretStr | None = None
+    WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
+    WEAVIATE_GRPC_URL: str | None = Field(
+        default=None, pattern=r"^(https?|grpcs?)://[^,]+(,\s*(https?|grpcs?)://[^,]+)*$"
+    )
+    WEAVIATE_API_KEY: SecretStr | None = None
+    WEAVIATE_REPLICAS: int = Field(default=1, ge=1, le=15)
+    WEAVIATE_SHARDS: int | None = Field(default=None, ge=1, le=1000)
+    WEAVIATE_TENANT: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    WEAVIATE_NAMESPACE: str = Field(default="", pattern=r"^([a-z][a-z0-9]{0,31})?$")
+    WEAVIATE_READ_CONSISTENCY: Consistency | None = None
+    WEAVIATE_WRITE_CONSISTENCY: Consistency | None = None
+    HTTP_PROXY: SecretStr | None = None
+    HTTPS_PROXY: SecretStr | None = None
+    ALL_PROXY: SecretStr | None = None
+    NO_PROXY: str | None = None
+    KVASIR_PROXY_TRUSTED: bool = False
+    KVASIR_PROXY_RULES: SecretStr = SecretStr("")
+    KVASIR_CONTACT: str = Field(default="", pattern=r"^[\x21-\x7e]{0,200}$")
+    KVASIR_CA_FILE: Path | None = None
+    KVASIR_SEARXNG_URL: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")
+    BRAVE_API_KEY: SecretStr | None = None
+    TAVILY_API_KEY: SecretStr | None = None
+    EXA_API_KEY: SecretStr | None = None
+    SERPER_API_KEY: SecretStr | None = None
+
+
+_MEANING = {
+    "SLACK_API_URL": "a base URL that ends in /api/",
+    "PORT": "a port number from 0 to 65535",
+    "KVASIR_SANDBOX_PORT": "a port number from 0 to 65535",
+    "KVASIR_METRICS_PORT": "a port number from 0 to 65535",
+    "KVASIR_METRICS_HOST": "an address of this machine such as 127.0.0.1 or 0.0.0.0",
+    "KVASIR_WEIGHTS": "a folder that begins with / or ~, or s3://bucket/prefix",
+    "HF_ENDPOINT": "an address that begins with http:// or https://, without a password",
+    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://, or several with commas between, without "
+    "a name or password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
+    "KVASIR_ENGINE_PEOPLE": "a number from 1 to 10000",
+    "KVASIR_ENGINE_QUEUE": "a number from 0 to 10000",
+    "KVASIR_ENGINE_WAIT_S": "seconds, up to 3600",
+    "WEAVIATE_URL": "an address that begins with http:// or https://, or several with commas between",
+    "WEAVIATE_GRPC_URL": "an address such as http://host:50051, or several with commas between",
+    "WEAVIATE_REPLICAS": "a number from 1 to 15",
+    "WEAVIATE_SHARDS": "a number from 1 to 1000",
+    "WEAVIATE_TENANT": "up to 64 letters, digits, hyphens and underscores",
+    "WEAVIATE_NAMESPACE": "up to 32 small letters and digits that begin with a letter",
+    "WEAVIATE_READ_CONSISTENCY": "ONE, QUORUM or ALL",
+    "WEAVIATE_WRITE_CONSISTENCY": "ONE, QUORUM or ALL",
+    "KVASIR_PROXY_TRUSTED": "true or false",
+    "KVASIR_CONTACT": "the address of a page or a mailbox, without blanks",
+    "KVASIR_SEARXNG_URL": "an address that begins with http:// or https://, without a password",
+}
+_OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
+_DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_EVAL_PAGES", "KVASIR_TEST_WEAVIATE"}
+"""Read by the tests and the evaluation alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a command needs, checked."""
+
+    config: Path
+    home: Path
+    cache: Path
+    database_url: str
+    """A SQLAlchemy URL for an async driver. Holds a password: never log it."""
+    slack: SlackSettings | None
+    """None where no ``SLACK_*`` variable is set: the workspace on this machine."""
+    sandbox_port: int
+    engine: EngineSettings
+    knowledge: KnowledgeSettings
+    access: Access = field(default_factory=Access)
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """What narrows every search of a channel, by the channel's id."""
+    thinking: Defaults = field(default_factory=Defaults)
+    """How deep is thought for people who did not say."""
+    unsupported: Unsupported = "mark"
+    """What becomes of a sentence that no passage supports."""
+    web: Policies = field(default_factory=Policies)
+    """What of the live web may be asked where."""
+    metrics_port: int | None = None
+    """None: metrics are not served."""
+    metrics_host: str = "127.0.0.1"
+    quiet_hour: str | None = None
+    """A cron line for what the engine tries when nobody is waiting; None for never."""
+
+    @property
+    def limits(self) -> Limits:
+        """Return what an answer may take, and what becomes of its unsupported sentences."""
+        return Limits(unsupported=self.unsupported)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no log may show."""
+        slack = self.slack
+        found = [self.engine.api_key, self.engine.weights.token, self.knowledge.weaviate_api_key, self.database_url]
+        found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
+        found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
+        found += passwords(self.knowledge.web)
+        found += self.knowledge.live.search.keys.values() if self.knowledge.live is not None else []
+        return tuple(secret for secret in found if secret)
+
+    def __repr__(self) -> str:
+        """Leave the database's URL out: it may hold a password."""
+        return f"Settings(config={self.config}, home={self.home})"
+
+
+def load(
+    environ: Mapping[str, str],
+    cwd: Path,
+    *,
+    config: Path | None = None,
+    docs: Path | None = None,
+    default_docs: Path | None = None,
+    required: bool = True,
+) -> Settings:
+    """Read ``kvasir.toml``, the ``.env`` beside it and the environment, the last of which wins.
+
+    ``docs`` and ``default_docs`` are for ``kvasir run`` started by ``make run``: a folder to answer from instead of
+    any configuration, or where none is found. It is written to ``.kvasir-run.toml``, which becomes the configuration.
+    Where ``required`` is false and there is no ``kvasir.toml``, Kvasir has no sources and the defaults.
+
+    Raises:
+        SettingsError: with the sentence for a person.
+
+    """
+    path = _find_config(environ, cwd, config, docs, default_docs, required=required)
+    variables = _merged(environ, path.parent / ".env")
+    environment = read_environment(variables)
+    home = _absolute(environment.KVASIR_HOME, path.parent)
+    cache = _absolute(environment.KVASIR_CACHE, path.parent)
+    configured = read_configuration(path, variables) if path.is_file() or required else Configuration((), None)
+    database = _secret(environment.KVASIR_DATABASE_URL)
+    return Settings(
+        config=path,
+        home=home,
+        cache=cache,
+        database_url=_database_url(database, home),
+        slack=slack_settings(environment, variables),
+        sandbox_port=environment.KVASIR_SANDBOX_PORT,
+        engine=EngineSettings(
+            home=home,
+            cache=cache,
+            model=environment.KVASIR_MODEL,
+            url=environment.KVASIR_ENGINE_URL,
+            api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
+            secrets=frozenset(secret for spec in configured.sources for secret in spec.secrets.values()),
+            weights=_whence(environment, path.parent),
+            people=environment.KVASIR_ENGINE_PEOPLE,
+            gate=GatePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),
+        ),
+        knowledge=KnowledgeSettings(
+            home=home,
+            cache=cache,
+            database_url=_database_url(database, home),
+            weaviate_url=environment.WEAVIATE_URL,
+            weaviate_grpc_url=environment.WEAVIATE_GRPC_URL,
+            weaviate_api_key=_secret(environment.WEAVIATE_API_KEY),
+            weaviate_placement=_placement(environment),
+            sources=configured.sources,
+            nightly=configured.nightly,
+            web=web_settings(
+                variables,
+                trusted=environment.KVASIR_PROXY_TRUSTED,
+                rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
+                contact=environment.KVASIR_CONTACT,
+                ca_file=environment.KVASIR_CA_FILE,
+            ),
+            live=configured.live,
+        ),
+        access=configured.access,
+        channels=configured.channels,
+        thinking=configured.thinking,
+        unsupported=configured.unsupported,
+        web=configured.web,
+        metrics_port=environment.KVASIR_METRICS_PORT,
+        metrics_host=environment.KVASIR_METRICS_HOST,
+        quiet_hour=configured.quiet_hour,
+    )
+
+
+def cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return ``KVASIR_CACHE`` for what is prepared before there is a configuration."""
+    variables = _merged(environ, cwd / ".env")
+    return _absolute(read_environment(variables).KVASIR_CACHE, cwd)
+
+
+def model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, Whence]:
+    """Return KVASIR_MODEL and where weights come from, for what is prepared before there is a configuration."""
+    environment = read_environment(_merged(environ, cwd / ".env"))
+    return environment.KVASIR_MODEL, _whence(environment, cwd)
+
+
+# ── The environment ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Check the variables that are ours.
+
+    Raises:
+        SettingsError: one is unknown (the nearest known name is given) or is not of its form.
+
+    """
+    known = Environment.model_fields
+    ours = {name: value for name, value in variables.items() if name in known or name.startswith(("KVASIR_",))}
+    for name in ours.keys() - known.keys() - _DEVELOPER:
+        raise SettingsError(f"{name} is not a variable that Kvasir knows.{nearest(name, known)} See .env.example.")
+    try:
+        return Environment(**{name: value for name, value in ours.items() if name in known})  # type: ignore[arg-type]
+    except ValidationError as error:
+        name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
+        raise SettingsError(f"{name} should be {_MEANING.get(name, 'of another form')}. See .env.example.") from None
+
+
+def _whence(environment: Environment, base: Path) -> Whence:
+    place = environment.KVASIR_WEIGHTS
+    if place is not None and not place.startswith("s3://"):
+        place = str(_absolute(Path(place), base))
+    return Whence(place, environment.HF_ENDPOINT or HUB, _secret(environment.HF_TOKEN))
+
+
+def _placement(environment: Environment) -> Placement:
+    if environment.WEAVIATE_TENANT is not None and environment.WEAVIATE_SHARDS is not None:
+        raise SettingsError("WEAVIATE_TENANT and WEAVIATE_SHARDS are both set, but a tenant is one shard. Unset one.")
+    return Placement(
+        replicas=environment.WEAVIATE_REPLICAS,
+        shards=environment.WEAVIATE_SHARDS,
+        tenant=environment.WEAVIATE_TENANT,
+        namespace=environment.WEAVIATE_NAMESPACE,
+        reads=environment.WEAVIATE_READ_CONSISTENCY,
+        writes=environment.WEAVIATE_WRITE_CONSISTENCY,
+    )
+
+
+def slack_settings(environment: Environment, variables: Mapping[str, str]) -> SlackSettings | None:
+    """Return how to reach Slack, or None where no ``SLACK_*`` variable is set at all.
+
+    Raises:
+        SettingsError: the set is partial; the text names what is missing.
+
+    """
+    given = sorted(name for name in variables if name.startswith("SLACK_"))
+    if not given:
+        return None
+    bot_token = _secret(environment.SLACK_BOT_TOKEN)
+    app_token = _secret(environment.SLACK_APP_TOKEN)
+    signing_secret = _secret(environment.SLACK_SIGNING_SECRET)
+    missing = []
+    if bot_token is None:
+        missing.append("SLACK_BOT_TOKEN (xoxb-…, from OAuth & Permissions)")
+    if app_token is None and signing_secret is None:
+        missing.append("SLACK_APP_TOKEN (xapp-…, for Socket Mode) or SLACK_SIGNING_SECRET (for HTTP)")
+    if bot_token is None or missing:
+        raise SettingsError(
+            f"{', '.join(given)} is set, but {' and '.join(missing)} is missing. Set it in .env, or unset every "
+            "SLACK_* variable to open the workspace on this machine."
+        )
+    for name, token, prefix in (("SLACK_BOT_TOKEN", bot_token, "xoxb-"), ("SLACK_APP_TOKEN", app_token, "xapp-")):
+        if token is not None and not token.startswith(prefix):
+            raise SettingsError(f"{name} should begin with {prefix}. Copy it again from the app's page at Slack.")
+    return SlackSettings(
+        bot_token=bot_token,
+        app_token=app_token,
+        signing_secret=signing_secret,
+        api_url=environment.SLACK_API_URL,
+        port=environment.PORT,
+    )
+
+
+def _merged(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """Return ``.env`` under the environment; a variable that is set to nothing counts as not set."""
+    try:
+        from_file = dotenv_values(env_file) if env_file.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{env_file} cannot be read ({error.__class__.__name__}). Check it, or remove it."
+        ) from None
+    for name in from_file:
+        if name.startswith(_OURS) and name not in Environment.model_fields and name not in _DEVELOPER:
+            hint = nearest(name, Environment.model_fields)
+            raise SettingsError(f"{env_file} sets {name}, which Kvasir does not know.{hint} See .env.example.")
+    merged = {name: value for name, value in from_file.items() if value}
+    merged.update({name: value for name, value in environ.items() if value})
+    return merged
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+def _database_url(url: str | None, home: Path) -> str:
+    if url is None:
+        return f"sqlite+aiosqlite:///{home / 'kvasir.db'}"
+    scheme, _, rest = url.partition("://")
+    driver = {
+        "sqlite": "sqlite+aiosqlite",
+        "postgres": "postgresql+asyncpg",
+        "postgresql": "postgresql+asyncpg",
+    }.get(scheme, scheme)
+    if driver not in {"sqlite+aiosqlite", "postgresql+asyncpg"} or not rest:
+        raise SettingsError("KVASIR_DATABASE_URL should begin with postgresql:// or sqlite:///. See .env.example.")
+    return f"{driver}://{rest}"
+
+
+def _absolute(path: Path, base: Path) -> Path:
+    return (base / path.expanduser()).resolve()
+
+
+# ── kvasir.toml ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _find_config(
+    environ: Mapping[str, str],
+    cwd: Path,
+    config: Path | None,
+    docs: Path | None,
+    default_docs: Path | None,
+    *,
+    required: bool,
+) -> Path:
+    if config is None and docs is not None:
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(docs, cwd))
+    named = config or (Path(environ["KVASIR_CONFIG"]) if environ.get("KVASIR_CONFIG") else None)
+    if named is not None:
+        path = _absolute(named, cwd)
+        if not path.is_file():
+            raise SettingsError(f"{path} does not exist. Name a kvasir.toml with --config or KVASIR_CONFIG.")
+        return path
+    path = cwd / "kvasir.toml"
+    if path.is_file() or not required:
+        return path.resolve()
+    if default_docs is not None:
+        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd), _OWN_WEIGHTS)
+    hint = f" To look at what `make run` made here: --config {RUN_CONFIG}." if (cwd / RUN_CONFIG).is_file() else ""
+    raise SettingsError(
+        f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "
+        f"KVASIR_CONFIG.{hint}"
+    )
+
+
+def _write_run_config(path: Path, docs: Path, weights: str = "") -> Path:
+    if not docs.is_dir():
+        raise SettingsError(f"{docs} is not a folder. Point DOCS at a folder of documents: make run DOCS=/path")
+    quoted = str(docs).replace("\\", "\\\\").replace('"', '\\"')
+    name = "".join(letter if letter.isalnum() else "-" for letter in docs.name.lower()).strip("-") or "documents"
+    try:
+        path.write_text(
+            "# Written by `make run`. For sources of your own, copy it to kvasir.toml and change that.\n"
+            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}',
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror}). Run from a folder of your own.") from None
+    return path.resolve()

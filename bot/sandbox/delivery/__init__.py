@@ -1,0 +1,1 @@
+"""Events to the app, over Socket Mode or HTTP, until it acknowledges them."""

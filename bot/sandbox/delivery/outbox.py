@@ -1,0 +1,147 @@
+"""What is on its way to the app: every envelope is kept until it is acknowledged or given up."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from bot.sandbox import limits
+from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.state.model import Envelope, Json, Record, Transport, kind_of
+
+_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The app acknowledged; ``payload`` is what it answered with, if anything."""
+
+    payload: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The app did not acknowledge, for one of Slack's reasons (``timeout``, ``http_error`` …)."""
+
+    reason: str
+
+
+class Carrier(Protocol):
+    """How envelopes reach the app: Socket Mode, or requests to its URL."""
+
+    def connected(self) -> bool:
+        """Tell whether there is anybody to deliver to now."""
+
+    async def wait_connected(self) -> None:
+        """Wait until there is."""
+
+    async def deliver(self, envelope: Envelope, deadline_s: float) -> Delivered | Failed:
+        """Deliver once and wait for the acknowledgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When an event that was not acknowledged is sent again, and for how long it waits for an app."""
+
+    ack_deadline_s: float = limits.ACK_DEADLINE_S
+    retry_delays_s: Sequence[float] = limits.RETRY_DELAYS_S
+    lifetime_s: float = limits.EVENT_LIFETIME_S
+
+
+Answered = Callable[[Delivered | Failed | None], Awaitable[None]]
+"""Called with the outcome of a command or an interaction; None where no app is connected."""
+
+
+class Outbox:
+    """One owned task for each envelope under way."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        carrier: Carrier,
+        keep: Callable[[dict[tuple[str, str], Record | None]], None],
+        schedule: Schedule,
+    ) -> None:
+        self._clock = clock
+        self._carrier = carrier
+        self._keep = keep
+        self.schedule = schedule
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.pending: dict[str, Envelope] = {}
+        self.given_up: deque[Envelope] = deque(maxlen=_REMEMBERED)
+
+    def put_event(self, payload: Json) -> Envelope:
+        """Send an event until it is acknowledged or its last retry failed."""
+        envelope = self._envelope("events_api", payload)
+        self._record(envelope)
+        self._start(self._deliver_event(envelope))
+        return envelope
+
+    def put_once(self, kind: Transport, payload: Json, answered: Answered) -> Envelope:
+        """Send a command or an interaction; these are not sent again."""
+        envelope = self._envelope(kind, payload)
+        self._start(self._deliver_once(envelope, answered))
+        return envelope
+
+    def resume(self, envelopes: Sequence[Envelope]) -> None:
+        """Go on with the events that were under way when the process ended."""
+        for envelope in envelopes:
+            self.pending[envelope.id] = envelope
+            self._start(self._deliver_event(envelope))
+
+    async def drained(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Stop; what is under way is kept for the next start."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _envelope(self, kind: Transport, payload: Json) -> Envelope:
+        return Envelope(id=str(uuid.uuid4()), kind=kind, payload=payload, created=self._clock.now())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _record(self, envelope: Envelope) -> None:
+        self.pending[envelope.id] = envelope
+        self._keep({(kind_of(envelope), envelope.key): envelope})
+
+    def _drop(self, envelope: Envelope) -> None:
+        self.pending.pop(envelope.id, None)
+        self._keep({(kind_of(envelope), envelope.key): None})
+
+    async def _deliver_event(self, envelope: Envelope) -> None:
+        """Try, and try again after each of the schedule's delays; an absent app is waited for without a try counted."""
+        while True:
+            await self._clock.sleep_until(envelope.due)
+            await self._carrier.wait_connected()
+            if self._clock.now() - envelope.created > self.schedule.lifetime_s:
+                break
+            outcome = await self._carrier.deliver(envelope, self.schedule.ack_deadline_s)
+            if isinstance(outcome, Delivered):
+                self._drop(envelope)
+                return
+            if envelope.attempt >= len(self.schedule.retry_delays_s):
+                break
+            due = self._clock.now() + self.schedule.retry_delays_s[envelope.attempt]
+            envelope = replace(envelope, attempt=envelope.attempt + 1, reason=outcome.reason, due=due)
+            self._record(envelope)
+        self.given_up.append(envelope)
+        self._drop(envelope)
+
+    async def _deliver_once(self, envelope: Envelope, answered: Answered) -> None:
+        if not self._carrier.connected():
+            await answered(None)
+            return
+        await answered(await self._carrier.deliver(envelope, self.schedule.ack_deadline_s))

@@ -1,0 +1,188 @@
+"""Socket Mode: the app's websockets, and envelopes over them.
+
+The wire is that of https://docs.slack.dev/apis/events-api/using-socket-mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+import json
+from collections.abc import Callable
+from typing import Literal
+
+from aiohttp import WSMsgType, web
+
+from bot.sandbox import limits
+from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.faults import Faults
+from bot.sandbox.delivery.outbox import Delivered, Failed
+from bot.sandbox.state.model import APP_ID, Envelope, Json
+
+TICKET_LIFETIME_S = 600.0
+_PING_S = 30.0
+HOST = "sandbox-applink"
+DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too_many_websockets"]
+
+
+def ticket(secret: str, now: float) -> str:
+    """Return a ticket for a connection: its end and a signature, so that it needs no keeping."""
+    ends = str(int(now + TICKET_LIFETIME_S))
+    return f"{ends}-{_signature(secret, ends)}"
+
+
+def ticket_holds(secret: str, now: float, presented: str) -> bool:
+    """Tell whether a ticket is ours and not too old."""
+    ends, _, signature = presented.partition("-")
+    genuine = hmac.compare_digest(signature, _signature(secret, ends))
+    return genuine and ends.isdigit() and now <= int(ends)
+
+
+def _signature(secret: str, ends: str) -> str:
+    return hmac.new(secret.encode(), ends.encode(), hashlib.sha256).hexdigest()
+
+
+class SocketMode:
+    """The carrier over websockets that the app opened, up to ten."""
+
+    def __init__(self, clock: Clock, faults: Faults, secret: Callable[[], str]) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._secret = secret
+        self._sockets: list[web.WebSocketResponse] = []
+        self._turn = itertools.count()
+        self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Delivered | Failed]]] = {}
+        self._present = asyncio.Event()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the app comes or goes."""
+
+    def address(self, base_url: str) -> str:
+        """Return the address of a new connection, good for a while."""
+        presented = ticket(self._secret(), self._clock.now())
+        return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={presented}&app_id={APP_ID}"
+
+    @property
+    def connections(self) -> int:
+        """Return how many websockets are open."""
+        return len(self._sockets)
+
+    def connected(self) -> bool:
+        """Tell whether the app has a connection."""
+        return bool(self._sockets)
+
+    async def wait_connected(self) -> None:
+        """Wait until the app has one."""
+        await self._present.wait()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection of the app."""
+        if not ticket_holds(self._secret(), self._clock.now(), request.query.get("ticket", "")):
+            raise web.HTTPUnauthorized(text="invalid ticket")
+        socket = web.WebSocketResponse(heartbeat=_PING_S)
+        await socket.prepare(request)
+        if len(self._sockets) >= limits.SOCKETS_PER_APP:
+            await socket.send_json(_disconnect("too_many_websockets"))
+            await socket.close()
+            return socket
+        await self._serve(socket)
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse) -> None:
+        self._sockets.append(socket)
+        try:
+            await socket.send_json(self._hello())
+            self._noticed()
+            async for frame in socket:
+                if frame.type is WSMsgType.TEXT:
+                    self._take(frame.data)
+        finally:
+            if socket in self._sockets:
+                self._sockets.remove(socket)
+            self._lost(socket)
+            self._noticed()
+
+    def _noticed(self) -> None:
+        if self._sockets:
+            self._present.set()
+        else:
+            self._present.clear()
+        self.on_change()
+
+    def _hello(self) -> Json:
+        return {
+            "type": "hello",
+            "num_connections": len(self._sockets),
+            "debug_info": {"host": HOST, "build_number": 1, "approximate_connection_time": 18_060},
+            "connection_info": {"app_id": APP_ID},
+        }
+
+    def _take(self, data: str) -> None:
+        """Take a frame of the app: an acknowledgement, or nothing that we know."""
+        try:
+            frame = json.loads(data)
+        except ValueError:
+            return
+        envelope_id = frame.get("envelope_id") if isinstance(frame, dict) else None
+        if envelope_id not in self._waiting or self._faults.take_ack():
+            return
+        _, waiting = self._waiting[envelope_id]
+        if not waiting.done():
+            payload = frame.get("payload")
+            waiting.set_result(Delivered(payload if isinstance(payload, dict) else None))
+
+    def _lost(self, socket: web.WebSocketResponse) -> None:
+        """Count what was sent over a lost connection as not acknowledged."""
+        for used, waiting in self._waiting.values():
+            if used is socket and not waiting.done():
+                waiting.set_result(Failed("connection_failed"))
+
+    async def deliver(self, envelope: Envelope, deadline_s: float) -> Delivered | Failed:
+        """Send over one of the connections, in turn, and wait for the acknowledgement."""
+        if not self._sockets:
+            return Failed("connection_failed")
+        socket = self._sockets[next(self._turn) % len(self._sockets)]
+        waiting: asyncio.Future[Delivered | Failed] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope.id] = (socket, waiting)
+        try:
+            async with asyncio.timeout(deadline_s):
+                await socket.send_json(_frame(envelope))
+                return await waiting
+        except TimeoutError:
+            return Failed("timeout")
+        except ConnectionError:
+            return Failed("connection_failed")
+        finally:
+            self._waiting.pop(envelope.id, None)
+
+    async def disconnect(self, reason: DisconnectReason, *, close: bool = True) -> None:
+        """Tell the app to reconnect, as Slack does every few hours, and close its present connections."""
+        for socket in list(self._sockets):
+            if close and socket in self._sockets:
+                self._sockets.remove(socket)
+            await socket.send_json(_disconnect(reason))
+            if close:
+                await socket.close()
+        self._noticed()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for socket in list(self._sockets):
+            await socket.close(code=1001, message=b"going away")
+
+
+def _disconnect(reason: str) -> Json:
+    return {"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}}
+
+
+def _frame(envelope: Envelope) -> Json:
+    frame: Json = {
+        "envelope_id": envelope.id,
+        "payload": envelope.payload,
+        "type": envelope.kind,
+        "accepts_response_payload": envelope.kind != "events_api",
+    }
+    if envelope.kind == "events_api":
+        frame |= {"retry_attempt": envelope.attempt, "retry_reason": envelope.reason or ""}
+    return frame

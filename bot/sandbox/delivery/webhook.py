@@ -1,0 +1,126 @@
+"""Events over HTTP: signed requests to the app's URL, as an alternative to Socket Mode.
+
+The signature is that of https://docs.slack.dev/authentication/verifying-requests-from-slack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import aiohttp
+
+from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.outbox import Delivered, Failed
+from bot.sandbox.state.model import Envelope, Json
+
+_OK = range(200, 300)
+_VERIFY_EVERY_S = 1.0
+
+
+def signature(secret: str, timestamp: str, body: str) -> str:
+    """Return the ``X-Slack-Signature`` of a request."""
+    base = f"v0:{timestamp}:{body}".encode()
+    return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
+
+
+class Webhook:
+    """The carrier that posts to a URL; the URL must first answer a ``url_verification``."""
+
+    def __init__(self, clock: Clock, url: str, secret: str, token: str) -> None:
+        self._clock = clock
+        self._url = url
+        self._secret = secret
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+        self._verified = asyncio.Event()
+        self._verifying: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        """Called once the URL is verified."""
+
+    def start(self) -> None:
+        """Begin to verify the URL; it is tried again until it answers."""
+        self._session = aiohttp.ClientSession()
+        self._verifying = asyncio.create_task(self._verify())
+
+    async def close(self) -> None:
+        """Stop and release the connections."""
+        if self._verifying:
+            self._verifying.cancel()
+            await asyncio.gather(self._verifying, return_exceptions=True)
+        if self._session:
+            await self._session.close()
+
+    def connected(self) -> bool:
+        """Tell whether the URL has been verified."""
+        return self._verified.is_set()
+
+    async def wait_connected(self) -> None:
+        """Wait until it has been."""
+        await self._verified.wait()
+
+    async def _verify(self) -> None:
+        challenge = secrets.token_urlsafe(30)
+        body = {"token": self._token, "challenge": challenge, "type": "url_verification"}
+        while True:
+            outcome = await self._post(json.dumps(body), "application/json", {}, 3.0)
+            if isinstance(outcome, str) and challenge in outcome:
+                self._verified.set()
+                self.on_change()
+                return
+            await asyncio.sleep(_VERIFY_EVERY_S)
+
+    async def deliver(self, envelope: Envelope, deadline_s: float) -> Delivered | Failed:
+        """Post once; any answer of 2xx within the deadline acknowledges."""
+        headers = {}
+        if envelope.attempt:
+            headers = {
+                "X-Slack-Retry-Num": str(envelope.attempt),
+                "X-Slack-Retry-Reason": envelope.reason or "unknown_error",
+            }
+        outcome = await self._post(*_encoded(envelope), headers, deadline_s)
+        return outcome if isinstance(outcome, Failed) else Delivered(_payload(outcome))
+
+    async def _post(self, body: str, content_type: str, headers: dict[str, str], deadline_s: float) -> str | Failed:
+        if self._session is None:
+            return Failed("connection_failed")
+        timestamp = str(int(self._clock.now()))
+        headers |= {
+            "Content-Type": content_type,
+            "X-Slack-Request-Timestamp": timestamp,
+            "X-Slack-Signature": signature(self._secret, timestamp, body),
+            "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
+        }
+        timeout = aiohttp.ClientTimeout(total=deadline_s)
+        try:
+            async with self._session.post(self._url, data=body.encode(), headers=headers, timeout=timeout) as answer:
+                text = await answer.text(errors="replace")
+                return text if answer.status in _OK else Failed("http_error")
+        except TimeoutError:
+            return Failed("http_timeout")
+        except aiohttp.ClientError:
+            return Failed("connection_failed")
+
+
+def _encoded(envelope: Envelope) -> tuple[str, str]:
+    """Return body and content type: events as JSON, commands and interactions as forms."""
+    if envelope.kind == "events_api":
+        return json.dumps(envelope.payload, ensure_ascii=False), "application/json"
+    form = envelope.payload
+    if envelope.kind == "interactive":
+        form = {"payload": json.dumps(envelope.payload, ensure_ascii=False)}
+    return urlencode(form), "application/x-www-form-urlencoded"
+
+
+def _payload(text: str) -> Json | None:
+    """Return what an app answered a command with: JSON, or plain text to show."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {"text": text} if text.strip() else None
+    return body if isinstance(body, dict) and body else None

@@ -1,0 +1,1 @@
+"""The servers that the app, the page and the tests talk to."""

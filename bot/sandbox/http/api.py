@@ -1,0 +1,175 @@
+"""The Web API over HTTP: who calls, may they, how often, and what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bot.sandbox.delivery.faults import Fault
+from bot.sandbox.hub import Hub
+from bot.sandbox.interactions import Interactions
+from bot.sandbox.methods.call import Args, Call, Method
+from bot.sandbox.methods.registry import METHODS
+from bot.sandbox.state.model import Json
+from bot.sandbox.state.refusals import Refused
+
+_REMEMBERED = 20_000
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One call of the app, as ``GET /sandbox/requests`` tells it."""
+
+    method: str
+    args: Json
+    at: float
+    """Seconds since the epoch, of the workspace's clock."""
+    seconds: float
+    """From the request's headers to the answer, without the answer's way."""
+    error: str | None
+
+
+class Api:
+    """Answers the app's calls."""
+
+    def __init__(self, hub: Hub, interactions: Interactions, base_url: str, new_socket_url: Callable[[], str]) -> None:
+        self._hub = hub
+        self._interactions = interactions
+        self._base_url = base_url
+        self._new_socket_url = new_socket_url
+        self.recorded: deque[Recorded] = deque(maxlen=_REMEMBERED)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the endpoints."""
+        return [
+            web.route("*", "/api/{method}", self.call),
+            web.post("/commands/{token}", self.respond),
+            web.post("/actions/{token}", self.respond),
+        ]
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call."""
+        name = request.match_info["method"]
+        at, started = self._hub.clock.now(), time.perf_counter()
+        values: Json = {}
+        fault = self._hub.faults.for_call(name)
+        try:
+            values = await _values(request)
+            if fault:
+                await _suffer(fault)
+            body, headers = self._answer(name, _token(request, values), Args(values))
+            await self._hub.settled()
+        except Refused as refusal:
+            self._hub.settle()
+            body, headers = {"ok": False, "error": refusal.error, **refusal.extra}, {}
+            if refusal.retry_after_s is not None:
+                headers["Retry-After"] = str(refusal.retry_after_s)
+        except sqlite3.Error:
+            body, headers = {"ok": False, "error": "internal_error"}, {}
+        error = body.get("error")
+        self.recorded.append(Recorded(name, Args(values).shown(), at, time.perf_counter() - started, error))
+        if fault and fault.lose_reply and request.transport:
+            request.transport.abort()
+        if fault and fault.status >= _SERVER_ERROR:
+            return web.Response(status=fault.status, text="upstream error", content_type="text/html")
+        return web.json_response(body, status=429 if error == "ratelimited" else 200, headers=headers)
+
+    def _answer(self, name: str, token: str, args: Args) -> tuple[Json, dict[str, str]]:
+        method = METHODS.get(name)
+        if method is None:
+            raise Refused("unknown_method", req_method=name)
+        self._authorize(method, token)
+        wait_s = self._hub.limiter.refuse(name, method.tier, args.text("channel"))
+        if wait_s is not None:
+            raise Refused("ratelimited", retry_after_s=wait_s)
+        self._hub.workspace.expire_streams()
+        scopes = self._hub.grants.scopes
+        call = Call(self._hub.workspace, args, scopes, self._base_url, self._new_socket_url, self._hub.take_trigger)
+        headers = {"x-oauth-scopes": ",".join(sorted(scopes)), "x-accepted-oauth-scopes": ",".join(method.scopes)}
+        return {"ok": True, **method.answer(call)}, headers
+
+    def _authorize(self, method: Method, token: str) -> None:
+        """Check the token and its scopes.
+
+        Raises:
+            Refused: ``not_authed``, ``invalid_auth``, ``not_allowed_token_type``, ``token_revoked``, ``missing_scope``.
+
+        """
+        if not token:
+            raise Refused("not_authed")
+        kinds = {"bot": self._hub.credentials.bot_token, "app": self._hub.credentials.app_token}
+        kind = next((k for k, known in kinds.items() if hmac.compare_digest(known.encode(), token.encode())), None)
+        if kind is None:
+            raise Refused("invalid_auth")
+        if kind in self._hub.grants.revoked:
+            raise Refused("token_revoked")
+        if kind != method.caller:
+            raise Refused("not_allowed_token_type")
+        granted = self._hub.grants.scopes if kind == "bot" else {"connections:write"}
+        if method.scopes and not granted & set(method.scopes):
+            raise Refused("missing_scope", needed=method.scopes[0], provided=",".join(sorted(granted)))
+
+    async def respond(self, request: web.Request) -> web.Response:
+        """Take what the app posts to a response_url."""
+        try:
+            answer = await request.json()
+        except ValueError:
+            return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
+        try:
+            url = self._interactions.take_url(request.match_info["token"])
+            self._interactions.respond(url, answer if isinstance(answer, dict) else {})
+        except Refused as refusal:
+            status = 404 if refusal.error in {"expired_url", "used_url"} else 400
+            return web.json_response({"ok": False, "error": refusal.error}, status=status)
+        await self._hub.settled()
+        return web.Response(text="ok")
+
+
+async def _suffer(fault: Fault) -> None:
+    """Go wrong before anything is done: late, refused, or both.
+
+    Raises:
+        Refused: what the fault says.
+
+    """
+    if fault.hang_s:
+        await asyncio.sleep(fault.hang_s)
+    if fault.status == 429:  # noqa: PLR2004 - HTTP's "too many requests"
+        raise Refused("ratelimited", retry_after_s=fault.retry_after_s)
+    if fault.error or fault.status >= _SERVER_ERROR:
+        raise Refused(fault.error or "internal_error")
+
+
+async def _values(request: web.Request) -> Json:
+    """Return the arguments of a call, wherever they are.
+
+    Raises:
+        Refused: ``invalid_json``, ``json_not_object``.
+
+    """
+    values: Json = dict(request.query)
+    if request.content_type == "application/json":
+        text = await request.text()
+        try:
+            body = json.loads(text or "{}")
+        except ValueError as error:
+            raise Refused("invalid_json") from error
+        if not isinstance(body, dict):
+            raise Refused("json_not_object")
+        return values | body
+    form = await request.post()
+    return values | {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _token(request: web.Request, values: Json) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else str(values.get("token", ""))

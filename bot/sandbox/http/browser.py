@@ -1,0 +1,295 @@
+"""What browsers get: the page, its websocket, and the checks that keep other sites out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+
+from bot.sandbox.hub import Hub
+from bot.sandbox.interactions import APP_COMMANDS, Interactions
+from bot.sandbox.state import wire
+from bot.sandbox.state.changes import News
+from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Channel, Json
+from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.workspace import message_frame, session_frame
+
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_COALESCE_S = 0.03
+"""News of one message within this time is sent as one."""
+_HISTORY = 200
+"""How many messages of each conversation a page begins with, and gets more of at a time."""
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def guard(base_url: str) -> Any:  # noqa: ANN401 - aiohttp's middleware type is private
+    """Return a middleware that refuses requests for another host (DNS rebinding) and from another site's page."""
+    port = urlsplit(base_url).port
+    hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+    origins = {f"http://{host}" for host in hosts}
+
+    @web.middleware
+    async def checked(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if request.host not in hosts or (origin is not None and origin not in origins):
+            return web.Response(status=403, text="This workspace answers only to pages of its own.")
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update(_SECURITY)
+        return response
+
+    return checked
+
+
+class Page:
+    """One open page: who looks, and what it has not been told yet."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self.socket = socket
+        self.person = ""
+        self._waiting: dict[str, Json] = {}
+        self._news = asyncio.Event()
+
+    def tell(self, news: News) -> None:
+        """Take news that this page's person may see; the latest of each key is what is sent."""
+        if self.person and (news.audience is None or self.person in news.audience):
+            self._waiting.pop(news.key, None)
+            self._waiting[news.key] = news.body
+            self._news.set()
+
+    def answer(self, number: object, answer: Json) -> None:
+        """Take an answer; it is sent in its turn, so that a snapshot never overtakes or falls behind the news."""
+        self._waiting[f"answer/{number}"] = {"type": "reply", "id": number, **answer}
+        self._news.set()
+
+    def forget(self) -> None:
+        """Drop what is waiting: a snapshot that follows has it all."""
+        self._waiting.clear()
+
+    async def send_news(self) -> None:
+        """Send what is waiting, for ever."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            waiting, self._waiting = self._waiting, {}
+            await self.socket.send_str(json.dumps(list(waiting.values()), ensure_ascii=False))
+            await asyncio.sleep(_COALESCE_S)
+
+
+class Browser:
+    """The page and its websocket."""
+
+    def __init__(self, hub: Hub, interactions: Interactions, base_url: str) -> None:
+        self._hub = hub
+        self.interactions = interactions
+        self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies do not tell ports apart by themselves
+        self._session = secrets.token_urlsafe(32)
+        self._files = _files()
+        self._pages: set[Page] = set()
+        self._does: dict[str, Callable[[Page, Json], Json]] = {
+            "be": self._be,
+            "say": self._say,
+            "edit": self._edit,
+            "delete": self._delete,
+            "react": self._react,
+            "command": self._command,
+            "press": self._press,
+            "submit": self._submit,
+            "close": self._close_view,
+            "home": self._home,
+            "stop": self._stop,
+            "history": self._history,
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the endpoints."""
+        return [
+            web.get("/", self.index),
+            web.get("/archives/{channel}/{message}", self.index),
+            web.get("/page/{name}", self.file),
+            web.get("/page-socket", self.socket),
+        ]
+
+    async def close(self) -> None:
+        """Close every page's websocket."""
+        for page in list(self._pages):
+            await page.socket.close(code=1001, message=b"going away")
+
+    # ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Return the page, with a session."""
+        response = self._file("index.html")
+        if not self._known(request):
+            response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
+        return response
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Return one of the page's files."""
+        return self._file(request.match_info["name"])
+
+    def _file(self, name: str) -> web.Response:
+        if name not in self._files:
+            raise web.HTTPNotFound
+        return web.Response(body=self._files[name], content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8")
+
+    def _known(self, request: web.Request) -> bool:
+        return hmac.compare_digest(self._session.encode(), request.cookies.get(self._cookie, "").encode())
+
+    # ── Websocket ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        """Serve one open page."""
+        if not self._known(request) or "Origin" not in request.headers:
+            raise web.HTTPForbidden(text="Open the page first.")
+        socket = web.WebSocketResponse(heartbeat=20.0)
+        await socket.prepare(request)
+        page = Page(socket)
+        self._pages.add(page)
+        sender = asyncio.create_task(page.send_news())
+        try:
+            with self._hub.listening(page.tell):
+                async for frame in socket:
+                    if frame.type is WSMsgType.TEXT:
+                        await self._take(page, frame.data)
+        finally:
+            self._pages.discard(page)
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+        return socket
+
+    async def _take(self, page: Page, data: str) -> None:
+        """Do what the page asks and answer it."""
+        asked: Json = {}
+        try:
+            asked = json.loads(data)
+            answer = {"ok": True, **self._does[asked["do"]](page, asked)}
+        except Refused as refusal:
+            answer = {"ok": False, "error": refusal.error}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            answer = {"ok": False, "error": "invalid_arguments"}
+        self._hub.settle()
+        page.answer(asked.get("id") if isinstance(asked, dict) else None, answer)
+        with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
+            await self._hub.storage.settled()
+
+    def _be(self, page: Page, asked: Json) -> Json:
+        """Become a person: the answer is all that they see."""
+        page.person = self._hub.workspace.person(asked["person"]).id
+        page.forget()
+        return {"snapshot": self._snapshot(page.person)}
+
+    def _snapshot(self, person: str) -> Json:
+        workspace = self._hub.workspace
+        rooms = workspace.visible_to(person)
+        home = workspace.home_of(person)
+        modals = [v.body for v in workspace.views.values() if v.kind == "modal" and v.user == person]
+        return {
+            "team": TEAM_NAME,
+            "me": person,
+            "bot": BOT_USER,
+            "commands": list(APP_COMMANDS),
+            "people": [{**wire.user(p), "title": p.title} for p in workspace.people.values()],
+            "channels": [self._channel(room, person) for room in rooms],
+            "messages": [frame for room in rooms for frame in self._page_of(room.id, person, None)],
+            "sessions": [session_frame(s) for s in workspace.sessions.values() if s.channel in {r.id for r in rooms}],
+            "home": home.body if home else None,
+            "modals": modals,
+            "status": self._hub.status_frame(),
+        }
+
+    def _channel(self, room: Channel, person: str) -> Json:
+        more = len(self._hub.workspace.history(room.id)) > _HISTORY
+        return wire.channel(room, person) | {"members": list(room.members), "more": more}
+
+    def _page_of(self, room: str, person: str, before: str | None) -> list[Json]:
+        """Return the last messages before a ts, each with its thread, and the ephemeral ones."""
+        workspace = self._hub.workspace
+        roots = [m for m in workspace.history(room) if before is None or m.ts < before][-_HISTORY:]
+        found = [m for root in roots for m in (root, *workspace.replies(room, root.ts))]
+        if before is None:
+            found += [m for m in workspace.ephemerals.values() if m.channel == room and m.ephemeral_to == person]
+        return [message_frame(workspace, message) for message in found]
+
+    def _history(self, page: Page, asked: Json) -> Json:
+        room = self._seen(page, asked)
+        frames = self._page_of(room, page.person, str(asked["before"]))
+        return {"messages": frames, "more": sum(frame["root"] == frame["ts"] for frame in frames) >= _HISTORY}
+
+    def _seen(self, page: Page, asked: Json) -> str:
+        """Return the channel that is asked about, if the page's person is in it."""
+        room = self._hub.workspace.room(str(asked["channel"]))
+        if page.person not in room.members:
+            raise Refused("channel_not_found")
+        return room.id
+
+    def _say(self, page: Page, asked: Json) -> Json:
+        message = self._hub.workspace.say(page.person, self._seen(page, asked), asked["text"], asked.get("thread_ts"))
+        return {"ts": message.ts}
+
+    def _edit(self, page: Page, asked: Json) -> Json:
+        self._hub.workspace.edit(page.person, self._seen(page, asked), asked["ts"], asked["text"])
+        return {}
+
+    def _delete(self, page: Page, asked: Json) -> Json:
+        self._hub.workspace.delete(page.person, self._seen(page, asked), asked["ts"])
+        return {}
+
+    def _react(self, page: Page, asked: Json) -> Json:
+        room, add = self._seen(page, asked), bool(asked["add"])
+        self._hub.workspace.react(page.person, room, asked["ts"], asked["name"], add=add)
+        return {}
+
+    def _command(self, page: Page, asked: Json) -> Json:
+        self.interactions.command(page.person, self._seen(page, asked), asked["text"])
+        return {}
+
+    def _press(self, page: Page, asked: Json) -> Json:
+        if "view_id" in asked:
+            self.interactions.press_in_view(page.person, asked["view_id"], asked)
+        else:
+            self.interactions.press(page.person, self._seen(page, asked), asked["ts"], asked)
+        return {}
+
+    def _submit(self, page: Page, asked: Json) -> Json:
+        self.interactions.submit(page.person, asked["view_id"], asked["values"])
+        return {}
+
+    def _close_view(self, page: Page, asked: Json) -> Json:
+        self.interactions.close(page.person, asked["view_id"])
+        return {}
+
+    def _home(self, page: Page, asked: Json) -> Json:
+        self._hub.workspace.open_home(page.person, asked.get("tab", "home"))
+        return {}
+
+    def _stop(self, page: Page, asked: Json) -> Json:
+        self._hub.workspace.stop_session(page.person, self._seen(page, asked), asked["thread_ts"])
+        return {}
+
+
+def _files() -> dict[str, bytes]:
+    """Return the page's files by name."""
+    folder = resources.files("bot.sandbox") / "page"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES}

@@ -1,0 +1,63 @@
+"""Files that people put to their messages: kept on disk, given to the app that shows its token."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import mimetypes
+import re
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import web
+
+from bot.sandbox.hub import Hub
+from bot.sandbox.state.model import Json
+
+_ID = re.compile(r"F[0-9A-F]{10}")
+
+
+class Uploads:
+    """The files of a workspace; https://docs.slack.dev/reference/objects/file-object is what messages hold of one."""
+
+    def __init__(self, hub: Hub, folder: Path, base_url: str) -> None:
+        self._hub = hub
+        self._folder = folder
+        self._base_url = base_url
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the one route."""
+        return [web.get("/files-pri/{team}-{id}/download/{name}", self.download)]
+
+    def take(self, name: str, data: bytes, user: str) -> Json:
+        """Keep a file and return it as an object of Slack's."""
+        file_id = f"F{secrets.token_hex(5).upper()}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / file_id).write_bytes(data)
+        url = f"{self._base_url}/files-pri/T-{file_id}/download/{quote(name, safe='')}"
+        return {
+            "id": file_id,
+            "name": name,
+            "title": name,
+            "mimetype": mimetypes.guess_type(name)[0] or "application/octet-stream",
+            "filetype": name.rpartition(".")[2].lower(),
+            "user": user,
+            "size": len(data),
+            "mode": "hosted",
+            "is_external": False,
+            "url_private": url.replace("/download/", "/"),
+            "url_private_download": url,
+            "created": int(self._hub.workspace.now()),
+        }
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """Give a file to the app; whoever has no right to it is sent to the sign-in page, as Slack does."""
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        known = hmac.compare_digest(token.encode(), self._hub.credentials.bot_token.encode())
+        if not known or "files:read" not in self._hub.grants.scopes:
+            return web.Response(status=302, headers={"Location": f"{self._base_url}/?redir=files"})
+        path = self._folder / request.match_info["id"]
+        if not _ID.fullmatch(path.name) or not path.is_file():
+            return web.Response(status=404, text="There is no such file.")
+        return web.Response(body=await asyncio.to_thread(path.read_bytes), content_type="application/octet-stream")

@@ -1,0 +1,1 @@
+"""The workspace's people, conversations and messages, in memory and on disk."""

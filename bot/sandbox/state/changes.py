@@ -1,0 +1,36 @@
+"""What an operation on the workspace leaves to be done: rows to keep, events for the app, news for open pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.sandbox.state.model import Json, Record, kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that open pages show. A later one with the same key replaces an earlier one that was not sent yet."""
+
+    key: str
+    body: Json
+    audience: frozenset[str] | None = None
+    """Whose pages; None for everybody's."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """Collected while an operation runs, taken by whoever does the I/O."""
+
+    kept: dict[tuple[str, str], Record | None] = field(default_factory=dict)
+    """By (kind, key): the record as it is now, None if it is gone."""
+    events: list[tuple[Json, bool]] = field(default_factory=list)
+    """Events for the app, each with whether its channel is shared with another company."""
+    news: list[News] = field(default_factory=list)
+
+    def keep(self, record: Record) -> None:
+        """Note a record that is new or changed."""
+        self.kept[kind_of(record), record.key] = record
+
+    def drop(self, record: Record) -> None:
+        """Note a record that is gone."""
+        self.kept[kind_of(record), record.key] = None

@@ -1,0 +1,88 @@
+"""Who is in which conversation, and what it is called; the app is told of what it subscribed to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bot.sandbox.state import wire
+from bot.sandbox.state.changes import News
+from bot.sandbox.state.model import BOT_USER, TEAM_ID, Channel, Json
+from bot.sandbox.state.records import Records
+
+_MESSAGE_SUBSCRIPTION = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
+
+
+class Rooms(Records):
+    """The operations on conversations."""
+
+    def join(self, member: str, channel: str, inviter: str | None = None) -> Channel:
+        """Put somebody into a channel; one who is there already stays."""
+        room = self.channels[channel]
+        if member in room.members:
+            return room
+        room = self._alter(channel, members=[*room.members, member])
+        event: Json = {
+            "type": "member_joined_channel",
+            "user": member,
+            "channel": channel,
+            "channel_type": "C" if room.kind == "channel" else "G",
+            "team": TEAM_ID,
+            "event_ts": self.next_ts(),
+        }
+        self._announce(event | ({"inviter": inviter} if inviter else {}), channel)
+        return room
+
+    def leave(self, member: str, channel: str) -> Channel:
+        """Take somebody out of a channel; one who is not there changes nothing."""
+        room = self.channels[channel]
+        if member not in room.members:
+            return room
+        event: Json = {
+            "type": "member_left_channel",
+            "user": member,
+            "channel": channel,
+            "channel_type": "C" if room.kind == "channel" else "G",
+            "team": TEAM_ID,
+            "event_ts": self.next_ts(),
+        }
+        self._announce(event, channel)
+        room = self._alter(channel, members=[one for one in room.members if one != member])
+        if member == BOT_USER and "channel_left" in self.subscriptions:
+            left = {"type": "channel_left", "channel": channel, "event_ts": self.next_ts()}
+            self.changes.events.append((left, room.shared_externally))
+        return room
+
+    def rename(self, channel: str, name: str) -> Channel:
+        """Give a channel another name."""
+        room = self._alter(channel, name=name)
+        about = {"id": room.id, "name": room.name, "created": room.created}
+        self._announce({"type": "channel_rename", "channel": about, "event_ts": self.next_ts()}, channel)
+        return room
+
+    def archive(self, channel: str, person: str, *, archived: bool) -> Channel:
+        """Close a channel, or open it again."""
+        room = self._alter(channel, archived=archived)
+        kind = "channel_archive" if archived else "channel_unarchive"
+        self._announce({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
+        return room
+
+    def _alter(self, channel: str, **changed: Any) -> Channel:  # noqa: ANN401 - any field of a channel
+        room = replace(self.channels[channel], **changed)
+        self.channels[channel] = room
+        self.changes.keep(room)
+        body = {"type": "channel", "channel": wire.channel(room), "members": list(room.members)}
+        self.changes.news.append(News(f"channel/{room.id}", body))
+        return room
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def audience(self, channel: str) -> frozenset[str]:
+        """Return whose pages show a conversation."""
+        return frozenset(self.channels[channel].members)
+
+    def _announce(self, event: Json, channel: str) -> None:
+        room = self.channels[channel]
+        name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
+        if BOT_USER in room.members and name in self.subscriptions:
+            self.changes.events.append((event, room.shared_externally))

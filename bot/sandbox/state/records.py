@@ -1,0 +1,170 @@
+"""Who is here and what was said, as records in memory, and how to find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from bot.sandbox import limits
+from bot.sandbox.state.changes import Changes
+from bot.sandbox.state.model import (
+    BOT,
+    PEOPLE,
+    SYSTEM,
+    Channel,
+    Message,
+    Person,
+    Record,
+    Session,
+    View,
+    first_channels,
+)
+from bot.sandbox.state.refusals import Refused
+
+SUBSCRIPTIONS = (
+    "agent_session_stopped",
+    "app_context_changed",
+    "app_home_opened",
+    "app_mention",
+    "app_uninstalled",
+    "channel_archive",
+    "channel_deleted",
+    "channel_left",
+    "channel_rename",
+    "channel_unarchive",
+    "member_joined_channel",
+    "member_left_channel",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+    "tokens_revoked",
+)
+"""The events that the app gets, those of its manifest; ``message.…`` by the kind of conversation."""
+
+
+class Records:
+    """Everything that is kept, by what it is found by."""
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        subscriptions: Collection[str] = SUBSCRIPTIONS,
+        stream_ttl_s: float = limits.STREAM_TTL_S,
+    ) -> None:
+        self.now = now
+        self.subscriptions = subscriptions
+        self.stream_ttl_s = stream_ttl_s
+        self.people: dict[str, Person] = {}
+        self.channels: dict[str, Channel] = {}
+        self.messages: dict[str, dict[str, Message]] = {}
+        self.threads: dict[tuple[str, str], dict[str, None]] = {}
+        """The ts of each thread's replies, in order."""
+        self.ephemerals: dict[tuple[str, str], Message] = {}
+        self.sessions: dict[str, Session] = {}
+        self.views: dict[str, View] = {}
+        self.changes = Changes()
+        self._last_micros = 0
+        self._streaming: dict[tuple[str, str], None] = {}
+
+    # ── Beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def restore(self, records: Iterable[Record]) -> None:
+        """Take what was kept; a workspace that holds nobody yet gets its first people and channels."""
+        messages: list[Message] = []
+        for record in records:
+            match record:
+                case Person():
+                    self.people[record.id] = record
+                case Channel():
+                    self.channels[record.id] = record
+                case Message():
+                    messages.append(record)
+                case Session():
+                    self.sessions[record.key] = record
+                case View():
+                    self.views[record.id] = record
+                case _:
+                    pass
+        for message in sorted(messages, key=lambda message: message.ts):
+            self._index(message)
+        if not self.people:
+            self._settle()
+
+    def _settle(self) -> None:
+        for person in (*PEOPLE, BOT, SYSTEM):
+            self.people[person.id] = person
+            self.changes.keep(person)
+        for channel in first_channels(int(self.now())):
+            self.channels[channel.id] = channel
+            self.changes.keep(channel)
+
+    def take(self) -> Changes:
+        """Return what is to be done and forget it."""
+        changes, self.changes = self.changes, Changes()
+        return changes
+
+    # ── Looking up ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def find(self, channel: str, ts: str) -> Message | None:
+        """Return a message, or None."""
+        return self.messages.get(channel, {}).get(ts)
+
+    def replies(self, channel: str, root: str) -> list[Message]:
+        """Return a thread's replies, oldest first."""
+        return [self.messages[channel][ts] for ts in self.threads.get((channel, root), ())]
+
+    def history(self, channel: str) -> list[Message]:
+        """Return a channel's top-level messages, oldest first."""
+        return [message for message in self.messages.get(channel, {}).values() if message.thread_ts is None]
+
+    def direct(self, one: str, other: str) -> Channel | None:
+        """Return the direct conversation of two."""
+        return next((c for c in self.channels.values() if c.kind == "im" and {one, other} == set(c.members)), None)
+
+    def person(self, name_or_id: str) -> Person:
+        """Return somebody by id or handle.
+
+        Raises:
+            Refused: ``user_not_found``.
+
+        """
+        wanted = name_or_id.lstrip("@")
+        for person in self.people.values():
+            if wanted in {person.id, person.name}:
+                return person
+        raise Refused("user_not_found")
+
+    def room(self, name_or_id: str) -> Channel:
+        """Return a conversation by id, by ``#name`` or by name.
+
+        Raises:
+            Refused: ``channel_not_found``.
+
+        """
+        found = self.channels.get(name_or_id)
+        wanted = name_or_id.lstrip("#")
+        found = found or next((c for c in self.channels.values() if c.name and c.name == wanted), None)
+        if found is None:
+            raise Refused("channel_not_found")
+        return found
+
+    def visible_to(self, person: str) -> list[Channel]:
+        """Return the conversations that somebody is in."""
+        return [channel for channel in self.channels.values() if person in channel.members]
+
+    # ── Making ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def next_ts(self) -> str:
+        """Return a fresh ts, later than every one before."""
+        self._last_micros = max(int(self.now() * 1_000_000), self._last_micros + 1)
+        return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
+
+    def _index(self, message: Message) -> None:
+        self.messages.setdefault(message.channel, {})[message.ts] = message
+        seconds, _, micros = message.ts.partition(".")
+        self._last_micros = max(self._last_micros, int(seconds) * 1_000_000 + int(micros))
+        if message.thread_ts:
+            self.threads.setdefault((message.channel, message.thread_ts), {})[message.ts] = None
+        if message.stream == "streaming":
+            self._streaming[message.channel, message.ts] = None

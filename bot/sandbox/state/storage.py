@@ -1,0 +1,118 @@
+"""The workspace's rows in one SQLite file, behind one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from bot.sandbox.state.model import Record, dump, load
+
+T = TypeVar("T")
+Kept = Mapping[tuple[str, str], Record | None]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (
+    kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID
+"""
+
+
+class Storage:
+    """Records by kind and key; what is handed over together is written together.
+
+    ``put`` returns at once and ``settled`` waits until all that was put is on disk, so many callers share a commit.
+    """
+
+    def __init__(self, path: Path, *, locked_s: float = 2.0) -> None:
+        self._path = path
+        self._locked_s = locked_s  # how long a commit waits for another program that has the file
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-storage")
+        self._waiting: dict[tuple[str, str], Record | None] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._database: sqlite3.Connection | None = None
+
+    async def open(self) -> list[Record]:
+        """Open the file, making it if it is not there, and return every record in it.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, or is no database.
+
+        """
+        return await self._in_thread(self._open)
+
+    def put(self, kept: Kept) -> None:
+        """Take records to write (None: to delete); the latest version of each is what is written."""
+        self._waiting.update(kept)
+
+    async def settled(self) -> None:
+        """Wait until everything that was put is committed.
+
+        Raises:
+            sqlite3.Error: it cannot be written.
+
+        """
+        while self._waiting or self._writing:
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write())
+            await asyncio.shield(self._writing)
+
+    async def close(self) -> None:
+        """Write what is waiting and close the file; safe to call twice."""
+        if self._database is None:
+            return
+        try:
+            await self.settled()
+        finally:
+            await self._in_thread(self._close)
+            self._thread.shutdown(wait=False)
+
+    async def _write(self) -> None:
+        batch, self._waiting = self._waiting, {}
+        rows = [(kind, key, _body(record)) for (kind, key), record in batch.items()]
+        try:
+            await self._in_thread(self._commit, rows)
+        except BaseException:
+            self._waiting = {**batch, **self._waiting}  # what is not on disk waits for the next try
+            raise
+        finally:
+            self._writing = None
+
+    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+
+    def _open(self) -> list[Record]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(
+            self._path, timeout=self._locked_s, isolation_level=None, check_same_thread=False
+        )
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(_SCHEMA)
+        rows = self._database.execute("SELECT kind, body FROM record").fetchall()
+        return [load(kind, json.loads(body)) for kind, body in rows]
+
+    def _commit(self, rows: list[tuple[str, str, str | None]]) -> None:
+        if self._database is None:
+            return
+        with self._database as database:
+            database.execute("BEGIN")
+            database.executemany(
+                "INSERT OR REPLACE INTO record VALUES (?, ?, ?)", [row for row in rows if row[2] is not None]
+            )
+            database.executemany(
+                "DELETE FROM record WHERE kind = ? AND key = ?", [row[:2] for row in rows if row[2] is None]
+            )
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def _body(record: Record | None) -> str | None:
+    return None if record is None else json.dumps(dump(record), ensure_ascii=False)

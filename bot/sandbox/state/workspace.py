@@ -1,0 +1,365 @@
+"""The workspace itself, without any I/O: who is here, what was said, and what each operation changes.
+
+Every operation is synchronous; what is left to be done (rows, events, news) is collected in ``changes``, and ``take``
+hands it over.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.sandbox.state import text, wire
+from bot.sandbox.state.changes import News
+from bot.sandbox.state.conversations import Rooms
+from bot.sandbox.state.model import (
+    APP_ID,
+    BOT,
+    BOT_ID,
+    BOT_USER,
+    SYSTEM_USER,
+    Json,
+    Message,
+    Session,
+    StreamState,
+    View,
+)
+from bot.sandbox.state.refusals import Refused
+
+EPHEMERALS = 1_000
+"""How many ephemeral messages are remembered until a restart."""
+
+
+class Workspace(Rooms):
+    """The operations on people, conversations, messages, sessions and views."""
+
+    # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def expire_streams(self) -> None:
+        """End the streams that have been going for too long, as Slack does even to active ones."""
+        for channel, ts in list(self._streaming):
+            message = self.messages[channel][ts]
+            if self.now() - message.stream_started >= self.stream_ttl_s:
+                self.end_stream(message, "expired")
+
+    # ── Messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def say(
+        self,
+        person: str,
+        channel: str,
+        typed: str,
+        thread_ts: str | None = None,
+        files: Sequence[Json] = (),
+    ) -> Message:
+        """Post what somebody typed, and the files that they put to it.
+
+        Raises:
+            Refused: ``no_text``, ``not_in_channel``, ``thread_not_found``, ``channel_not_found``, ``user_not_found``.
+
+        """
+        author, room = self.person(person), self.room(channel)
+        if not typed.strip() and not files:
+            raise Refused("no_text")
+        if author.id not in room.members:
+            raise Refused("not_in_channel")
+        kept = self.compose(typed)
+        message = Message(
+            channel=room.id,
+            ts=self.next_ts(),
+            user=author.id,
+            text=kept,
+            blocks=[text.rich_text(kept)],
+            thread_ts=self.root_of(room.id, thread_ts),
+            client_msg_id=str(uuid.uuid4()),
+            files=files,
+            subtype="file_share" if files else None,
+        )
+        return self.post(message)
+
+    def compose(self, typed: str) -> str:
+        """Return a typed text as it is kept, mentions and links marked."""
+        return text.compose(typed, self.people.values(), self.channels.values())
+
+    def root_of(self, channel: str, thread_ts: str | None) -> str | None:
+        """Return the ts of the root of the thread that a message may be put in; a reply's ts leads to its root.
+
+        Raises:
+            Refused: ``thread_not_found``.
+
+        """
+        if not thread_ts:
+            return None
+        message = self.find(channel, thread_ts)
+        if message is None:
+            raise Refused("thread_not_found")
+        return message.root
+
+    def post(self, message: Message) -> Message:
+        """Add a message: it is kept, shown, and told to the app."""
+        self._index(message)
+        self.changes.keep(message)
+        self._show(message)
+        self._announce(wire.message_event(self, message), message.channel)
+        self._clear_legacy_status(message)
+        mentioned = message.user != BOT_USER and text.mentions(message.text, BOT_USER)
+        if mentioned and self.channels[message.channel].kind != "im":
+            self._announce(wire.mention_event(self, message), message.channel)
+            self._hint_absence(message)
+        return message
+
+    def _clear_legacy_status(self, message: Message) -> None:
+        """Take away the free text of ``assistant.threads.setStatus`` once the app has answered, as Slack does."""
+        session = self.sessions.get(f"{message.channel}/{message.root}")
+        if session and session.text and message.user == BOT_USER:
+            self.set_session(replace(session, status=session.status if session.agent else "active", text=""))
+
+    def post_ephemeral(self, message: Message) -> Message:
+        """Show a message to one person; it is in no history and the app gets no event."""
+        self.ephemerals[message.channel, message.ts] = message
+        while len(self.ephemerals) > EPHEMERALS:
+            self.ephemerals.pop(next(iter(self.ephemerals)))
+        self._show(message)
+        return message
+
+    def notice(self, person: str, channel: str, words: str, *, thread_ts: str | None = None, **more: object) -> Message:
+        """Tell one person something on behalf of the workspace."""
+        blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}]
+        blocks += more.get("blocks", [])  # type: ignore[arg-type]
+        message = Message(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
+        return self.post_ephemeral(message)
+
+    def change(self, before: Message, after: Message, *, announce: bool = True) -> Message:
+        """Put a message in the place of an earlier version of itself."""
+        if before.ephemeral_to:
+            return self.post_ephemeral(after)
+        self.messages[before.channel][before.ts] = after
+        self.changes.keep(after)
+        self._show(after)
+        if announce:
+            self._announce(wire.changed_event(self, before, after, self.next_ts()), after.channel)
+        return after
+
+    def edit(self, editor: str, channel: str, ts: str, typed: str) -> Message:
+        """Change what somebody said.
+
+        Raises:
+            Refused: ``message_not_found``, ``cant_update_message``, ``no_text``.
+
+        """
+        before = self.owned(editor, channel, ts, "cant_update_message")
+        if not typed.strip():
+            raise Refused("no_text")
+        kept = self.compose(typed)
+        edited = {"user": before.user, "ts": self.next_ts()}
+        return self.change(before, replace(before, text=kept, blocks=[text.rich_text(kept)], edited=edited))
+
+    def owned(self, owner: str, channel: str, ts: str, otherwise: str) -> Message:
+        """Return a message that somebody wrote.
+
+        Raises:
+            Refused: ``channel_not_found``, ``message_not_found``, or ``otherwise`` if another one wrote it.
+
+        """
+        message = self.find(self.room(channel).id, ts)
+        if message is None:
+            raise Refused("message_not_found")
+        if message.user != self.person(owner).id or message.subtype == "tombstone":
+            raise Refused(otherwise)
+        return message
+
+    def delete(self, owner: str, channel: str, ts: str) -> None:
+        """Delete a message; a thread's root leaves a tombstone as long as there are replies.
+
+        Raises:
+            Refused: ``message_not_found``, ``cant_delete_message``.
+
+        """
+        before = self.owned(owner, channel, ts, "cant_delete_message")
+        if before.stream == "streaming":
+            raise Refused("cant_delete_message")
+        event = wire.deleted_event(self, before, self.next_ts())
+        if self.threads.get((before.channel, before.ts)):
+            stone = Message(before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone")
+            self.change(before, stone, announce=False)
+        else:
+            self._forget(before)
+        self._announce(event, before.channel)
+
+    def _forget(self, message: Message) -> None:
+        del self.messages[message.channel][message.ts]
+        self.changes.drop(message)
+        self._tell(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
+        if message.thread_ts:
+            self.threads[message.channel, message.thread_ts].pop(message.ts, None)
+            self._show_root(message)
+
+    def hide_ephemeral(self, message: Message) -> None:
+        """Take an ephemeral message away."""
+        if self.ephemerals.pop((message.channel, message.ts), None):
+            self._tell(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
+
+    def react(self, person: str, channel: str, ts: str, name: str, *, add: bool) -> None:
+        """Add or remove a reaction.
+
+        Raises:
+            Refused: ``message_not_found``, ``already_reacted``, ``no_reaction``.
+
+        """
+        before = self.find(channel, ts)
+        if before is None:
+            raise Refused("message_not_found")
+        users = list(before.reactions.get(name, ()))
+        if (person in users) == add:
+            raise Refused("already_reacted" if add else "no_reaction")
+        users = [*users, person] if add else [user for user in users if user != person]
+        reactions = {**before.reactions, name: users}
+        self.change(before, replace(before, reactions={n: u for n, u in reactions.items() if u}), announce=False)
+        event: Json = {
+            "type": "reaction_added" if add else "reaction_removed",
+            "user": person,
+            "reaction": name,
+            "item": {"type": "message", "channel": channel, "ts": ts},
+            "item_user": before.user,
+            "event_ts": self.next_ts(),
+        }
+        self._announce(event, channel)
+
+    # ── Streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def grow_stream(self, before: Message, after: Message) -> Message:
+        """Show more of a streamed message; the app gets no event before it ends."""
+        return self.change(before, after, announce=False)
+
+    def end_stream(self, before: Message, state: StreamState) -> Message:
+        """End a streamed message; the app is told of the whole text, as of an edit."""
+        self._streaming.pop((before.channel, before.ts), None)
+        return self.change(before, replace(before, stream=state))
+
+    def streams_in(self, channel: str, root: str) -> list[Message]:
+        """Return the messages of a thread that are streaming now."""
+        streaming = [self.messages[room][ts] for room, ts in self._streaming if room == channel]
+        return [message for message in streaming if message.root == root]
+
+    # ── Sessions, views ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def set_session(self, session: Session) -> None:
+        """Keep an agent's session and show it."""
+        self.sessions[session.key] = session
+        self.changes.keep(session)
+        body = {"type": "session", "session": session_frame(session)}
+        self.changes.news.append(News(f"session/{session.key}", body, self.audience(session.channel)))
+
+    def stop_session(self, person: str, channel: str, root: str) -> None:
+        """Do what the Stop button does: end the thread's streams and tell the app."""
+        streams = self.streams_in(channel, root)
+        for message in streams:
+            self.end_stream(message, "stopped_by_user")
+        event: Json = {
+            "type": "agent_session_stopped",
+            "user": person,
+            "channel": channel,
+            "thread_ts": root,
+            "streaming_message_ts": [message.ts for message in streams],
+            "event_ts": self.next_ts(),
+        }
+        self._announce(event, channel)
+
+    def set_view(self, view: View) -> None:
+        """Keep a Home tab or a modal and show it to its person."""
+        self.views[view.id] = view
+        self.changes.keep(view)
+        body = {"type": "view", "view": view.body}
+        self.changes.news.append(News(f"view/{view.id}", body, frozenset({view.user})))
+
+    def close_view(self, view: View) -> None:
+        """Take a modal away."""
+        self.views.pop(view.id, None)
+        self.changes.drop(view)
+        body = {"type": "view_closed", "id": view.id}
+        self.changes.news.append(News(f"view/{view.id}", body, frozenset({view.user})))
+
+    def home_of(self, person: str) -> View | None:
+        """Return somebody's Home tab, if the app has published one."""
+        return next((view for view in self.views.values() if view.kind == "home" and view.user == person), None)
+
+    def open_home(self, person: str, tab: str) -> None:
+        """Tell the app that somebody looks at its Home."""
+        room = self.direct(person, BOT_USER)
+        event: Json = {
+            "type": "app_home_opened",
+            "user": person,
+            "channel": room.id if room else "",
+            "tab": tab,
+            "event_ts": self.next_ts(),
+        }
+        home = self.home_of(person)
+        if tab == "home" and home:
+            event["view"] = home.body
+        if "app_home_opened" in self.subscriptions:
+            self.changes.events.append((event, False))
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell(self, message: Message, body: Json) -> None:
+        audience = frozenset({message.ephemeral_to}) if message.ephemeral_to else self.audience(message.channel)
+        self.changes.news.append(News(f"message/{message.key}", body, audience))
+
+    def _show(self, message: Message) -> None:
+        self._tell(message, {"type": "message", "message": message_frame(self, message)})
+        if message.thread_ts and not message.ephemeral_to:
+            self._show_root(message)
+
+    def _show_root(self, reply: Message) -> None:
+        root = self.find(reply.channel, reply.thread_ts or "")
+        if root:
+            self._tell(root, {"type": "message", "message": message_frame(self, root)})
+
+    def _hint_absence(self, message: Message) -> None:
+        """Say what Slack says when somebody mentions an app that is not in the channel."""
+        room = self.channels[message.channel]
+        if BOT_USER in room.members:
+            return
+        words = f"You mentioned <@{BOT_USER}>, but they're not in this channel."
+        button: Json = {
+            "type": "button",
+            "action_id": INVITE_ACTION,
+            "text": {"type": "plain_text", "text": f"Invite {BOT.real_name}"},
+            "style": "primary",
+        }
+        actions = {"type": "actions", "block_id": "invite", "elements": [button]}
+        self.notice(message.user, room.id, words, thread_ts=message.thread_ts, blocks=[actions])
+
+
+INVITE_ACTION = "sandbox:invite"
+"""The workspace's own button: it invites the app and is no interaction for the app."""
+
+
+def app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> Message:
+    """Return a message of the app."""
+    return Message(channel=channel, ts=ts, user=BOT_USER, text=words, blocks=blocks, bot_id=BOT_ID, app_id=APP_ID)
+
+
+def home_id() -> str:
+    """Return a fresh view id."""
+    return f"V{secrets.token_hex(5).upper()}"
+
+
+def message_frame(workspace: Workspace, message: Message) -> Json:
+    """Return a message as pages get it: Slack's shape, with where it is and how it stands."""
+    extra = {"channel": message.channel, "root": message.root, "stream": message.stream}
+    return wire.message(workspace, message) | extra | {"ephemeral": message.ephemeral_to is not None}
+
+
+def session_frame(session: Session) -> Json:
+    """Return a session as pages get it."""
+    return {
+        "channel": session.channel,
+        "thread_ts": session.thread_ts,
+        "status": session.status,
+        "text": session.text,
+        "title": session.title,
+        "prompts": list(session.prompts),
+    }

@@ -1,0 +1,28 @@
+"""The app's Home: what Kvasir is, how to ask it, and how its documents are. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.slack.commands.parsing import HELP, HELP_CHINESE
+from bot.slack.posting.render import cut
+
+_SECTION = 2_900
+
+
+def home_view(status: str) -> dict[str, Any]:
+    """Return the view, given what ``/kb status`` shows."""
+    return {
+        "type": "home",
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": "Kvasir"}},
+            _section(HELP),
+            _section(HELP_CHINESE),
+            {"type": "divider"},
+            _section(cut(status, _SECTION)[0]),
+        ],
+    }
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}

@@ -1,0 +1,319 @@
+"""``/kb``: carries a command out and tells the one person who typed it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+
+from bot.answering.channel_filters import narrowed
+from bot.config.configuration import Access
+from bot.slack.commands import texts
+from bot.slack.commands.parsing import Approve, Command, Help, ListSources, Refresh, Search, Status, parse
+from bot.slack.commands.progress_message import Board
+from bot.slack.commands.redaction import discreet_report, discreet_status
+from bot.slack.errors import SlackError
+from bot.slack.posting import render
+from bot.slack.transport.calls import Calls
+from engine.interfaces import Status as EngineStatus
+from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
+from knowledge.interfaces import SearchResult
+from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.sync.report import OnProgress, SyncReport
+
+_log = structlog.get_logger(__name__)
+
+APPROVE = "kvasir:approve"
+"""The action of the button under what is held."""
+
+_HITS = 5
+_SEARCH_S = 20.0
+_REFRESH_S = 6 * 3_600.0
+
+
+class Library(Protocol):
+    """What ``/kb`` needs of the knowledge; ``knowledge.library.Library`` is behind the real one."""
+
+    async def search(self, query: str, *, limit: int) -> SearchResult:
+        """Return the best passages."""
+
+    async def refresh(
+        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
+    ) -> SyncReport:
+        """Bring one source, or all, up to date; raises ``SyncRunning`` if that is under way, or ``HeldChanged``."""
+
+    async def status(self) -> LibraryStatus:
+        """Return how the knowledge is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A slash command as it was typed, or a button under its answer."""
+
+    text: str
+    user: str
+    channel: str
+    response_url: str
+    value: str = ""
+    """What the button says."""
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Typed:
+        """Read Slack's payload of a command."""
+        read = {name: str(payload.get(name) or "") for name in ("text", "user_id", "channel_id", "response_url")}
+        return cls(read["text"], read["user_id"], read["channel_id"], read["response_url"])
+
+    @classmethod
+    def pressed(cls, payload: Mapping[str, Any], action: Mapping[str, Any]) -> Typed:
+        """Read Slack's payload of a button."""
+        user, channel = payload.get("user") or {}, payload.get("channel") or {}
+        return cls(
+            text="",
+            user=str(user.get("id") or ""),
+            channel=str(channel.get("id") or ""),
+            response_url=str(payload.get("response_url") or ""),
+            value=str(action.get("value") or ""),
+        )
+
+    @property
+    def in_direct(self) -> bool:
+        """Tell whether it was typed in a direct message."""
+        return self.channel.startswith("D")
+
+
+Respond = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
+"""Posts a payload to a response_url; False if it was not taken."""
+
+
+class Kb:
+    """Carries out ``/kb`` commands. Every answer is seen by the person alone."""
+
+    def __init__(
+        self,
+        library: Library,
+        engine_status: Callable[[], EngineStatus],
+        calls: Calls,
+        respond: Respond,
+        *,
+        apology: Callable[[BaseException], str],
+        access: Access | None = None,
+        channels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._library = library
+        self._engine_status = engine_status
+        self._calls = calls
+        self._respond = respond
+        self._apology = apology
+        self._access = access or Access()
+        self._channels = channels or {}
+
+    async def run(self, typed: Typed) -> None:
+        """Carry a command out and tell the person, whatever happens."""
+        command, chinese = parse(typed.text), render.is_chinese(typed.text)
+        if not self._may(typed.user, command):
+            _log.info("command refused", user=typed.user, command=type(command).__name__.lower())
+            await self._tell(typed, self._refusal(typed.user, chinese=chinese))
+        elif isinstance(command, Refresh):
+            await self._refresh(typed, command.source, chinese=chinese)
+        else:
+            await self._answer(typed, command, chinese=chinese)
+
+    async def approve(self, typed: Typed) -> None:
+        """Do what the button under held documents says: list again, and delete what is still gone."""
+        source, shown, chinese = _pressed(typed.value)
+        if not self._access.is_owner(typed.user):
+            await self._tell(typed, self._refusal(typed.user, chinese=chinese))
+            return
+        try:
+            async with asyncio.timeout(_SEARCH_S):
+                now = await self._held(source)
+        except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
+            _log.warning("command failed", error=type(error).__name__, exc_info=error)
+            await self._tell(typed, render.escape(self._apology(error)))
+            return
+        if [one.held_mark for one in now] != [shown]:
+            await self._ask(typed, now, source, chinese=chinese)  # it is not what the person was shown
+            return
+        _log.info("approved", user=typed.user, source=source, held=now[0].held)
+        await self._refresh(typed, source, chinese=chinese, approve={source: shown})
+
+    async def status(self, user: str, *, chinese: bool = False) -> str:
+        """Return what ``/kb status`` shows to somebody."""
+        return texts.status_text(self._engine_status(), await self._state(user, chinese=chinese), chinese=chinese)
+
+    async def _state(self, user: str, *, chinese: bool) -> LibraryStatus:
+        state = await self._library.status()
+        return state if self._access.is_owner(user) else discreet_status(state, chinese=chinese)
+
+    def _may(self, user: str, command: Command) -> bool:
+        match command:
+            case Approve():
+                return self._access.is_owner(user)
+            case Refresh():
+                return self._access.may_refresh(user)
+        return True
+
+    def _refusal(self, user: str, *, chinese: bool) -> str:
+        if not self._access.owners:
+            return texts.no_owners(user, chinese=chinese)
+        return texts.not_an_owner(self._access.owners, chinese=chinese)
+
+    async def _answer(self, typed: Typed, command: Command, *, chinese: bool) -> None:
+        try:
+            async with asyncio.timeout(_SEARCH_S):
+                if isinstance(command, Approve):
+                    held = await self._held(command.source)
+                    await self._ask(typed, held, command.source, chinese=chinese)
+                    return
+                text = await self._text(typed, command, chinese=chinese)
+        except SlackError as error:
+            _log.warning("command not answered", error=str(error))
+            return
+        except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
+            _log.warning("command failed", error=type(error).__name__, exc_info=error)
+            text = render.escape(self._apology(error))
+        await self._tell(typed, text)
+
+    async def _text(self, typed: Typed, command: Command, *, chinese: bool) -> str:
+        match command:
+            case Search(query):
+                within = narrowed(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
+                found = await self._library.search(within, limit=_HITS)
+                return texts.search_text(replace(found, query=query), chinese=chinese)
+            case Status():
+                return await self.status(typed.user, chinese=chinese)
+            case ListSources():
+                return texts.sources_text(await self._state(typed.user, chinese=chinese), chinese=chinese)
+            case Help():
+                return texts.help_text(command, chinese=chinese)
+        raise AssertionError(command)  # the others go another way
+
+    # ── What is held ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _held(self, source: str | None) -> list[SourceStatus]:
+        """Return the sources of which something is held: all of them, or the one.
+
+        Raises:
+            UnknownSource: there is none of that name.
+            KnowledgeError: the manifest cannot be read.
+
+        """
+        sources = (await self._library.status()).sources
+        if source is not None and source not in {one.name for one in sources}:
+            near = ", ".join(one.name for one in sources)
+            raise UnknownSource(f"There is no source “{source}”. Sources are: {near or 'none'}.")
+        return [one for one in sources if one.held and source in {None, one.name}]
+
+    async def _ask(self, typed: Typed, held: Sequence[SourceStatus], source: str | None, *, chinese: bool) -> None:
+        if not held:
+            await self._tell(typed, texts.nothing_held(source, chinese=chinese))
+            return
+        blocks: list[dict[str, Any]] = []
+        for one in held:
+            text = texts.ask_approval(one, chinese=chinese)
+            blocks += [_section(piece) for piece in texts.sections(text)]
+            blocks.append({"type": "actions", "elements": [_button(one, chinese=chinese)]})
+        await self._tell(typed, "\n".join(texts.ask_approval(one, chinese=chinese) for one in held), blocks)
+
+    # ── A sync ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _refresh(
+        self, typed: Typed, source: str | None, *, chinese: bool, approve: Mapping[str, str] | None = None
+    ) -> None:
+        board = Board(self._calls, typed.user)
+        what = source or ("所有来源" if chinese else "all sources")
+        started = f"正在更新{what}…" if chinese else f"Refreshing {what} …"
+        await board.show(render.escape(started))
+        if not typed.in_direct:
+            where = "，进度见我们的私信。" if chinese else " The progress is in our direct messages."
+            await self._tell(typed, render.escape(started + where))
+        async with asyncio.TaskGroup() as group:
+            painter = group.create_task(board.keep(chinese=chinese), name="kb progress")
+            outcome = await self._refreshed(typed, source, board.note, chinese=chinese, approve=approve)
+            painter.cancel()
+        shown = await board.show(outcome)
+        if not typed.in_direct or not shown:
+            await self._tell(typed, outcome)
+
+    async def _refreshed(
+        self,
+        typed: Typed,
+        source: str | None,
+        on_progress: OnProgress,
+        *,
+        chinese: bool,
+        approve: Mapping[str, str] | None,
+    ) -> str:
+        try:
+            async with asyncio.timeout(_REFRESH_S):
+                report = await self._library.refresh(source, on_progress=on_progress, approve=approve)
+        except SyncRunning as running:
+            return render.escape("更新已在进行中，请等它结束。" if chinese else str(running))
+        except HeldChanged as error:
+            # A sync came between the look and the approval.
+            with contextlib.suppress(KnowledgeError, TimeoutError):
+                async with asyncio.timeout(_SEARCH_S):
+                    await self._ask(typed, await self._held(source), source, chinese=chinese)
+            return render.escape("保留的文档已有变化，请重新查看后再批准。" if chinese else str(error))
+        except UnknownSource as error:
+            unknown = f"没有名为“{source}”的来源。用 /kb 来源 查看所有来源。"
+            return render.escape(unknown if chinese else str(error))
+        except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
+            _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
+            return render.escape(self._apology(error))
+        deleted = sum(told.deleted for told in report.sources.values())
+        _log.info("refreshed", user=typed.user, source=source, approved=bool(approve), deleted=deleted, ok=report.ok)
+        told = report if self._access.is_owner(typed.user) else discreet_report(report, chinese=chinese)
+        return texts.report_text(told, chinese=chinese)
+
+    async def _tell(self, typed: Typed, text: str, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
+        await whisper(self._calls, self._respond, typed, text, blocks)
+
+
+async def whisper(
+    calls: Calls, respond: Respond, typed: Typed, text: str, blocks: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Tell the person who typed a command something that nobody else sees."""
+    shown = list(blocks or (_section(piece) for piece in texts.sections(text)))[:_BLOCKS]
+    answer = {"response_type": "ephemeral", "replace_original": False, "text": text[: texts.TEXT], "blocks": shown}
+    if typed.response_url and await respond(typed.response_url, answer):
+        return
+    with contextlib.suppress(SlackError):
+        await calls.call(
+            "chat.postEphemeral", channel=typed.channel, user=typed.user, text=text[: texts.TEXT], blocks=shown
+        )
+
+
+_BLOCKS = 50
+_VALUE = 2_000
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def _button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
+    label = f"批准删除 {source.held} 篇" if chinese else f"Let {source.held} go"
+    value = json.dumps({"source": source.name, "shown": source.held_mark, "chinese": chinese}, ensure_ascii=False)
+    return {
+        "type": "button",
+        "action_id": APPROVE,
+        "style": "danger",
+        "text": {"type": "plain_text", "text": label},
+        "value": value[:_VALUE],
+    }
+
+
+def _pressed(value: str) -> tuple[str, str, bool]:
+    """Return what a button says: the source, which documents it was about (their mark), and in which language."""
+    try:
+        said = json.loads(value)
+        return str(said["source"]), str(said["shown"]), bool(said["chinese"])
+    except (ValueError, KeyError, TypeError):
+        return "", "", False

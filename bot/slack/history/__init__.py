@@ -1,0 +1,1 @@
+"""Slack's public channels as a source of documents."""

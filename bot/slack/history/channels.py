@@ -1,0 +1,150 @@
+"""What a sync reads of Slack: public channels, their pages and threads, at a pace that leaves answers their share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack.errors import SlackGone
+from bot.slack.events import Me
+from bot.slack.history.transcript import Message
+from bot.slack.transport.calls import Bucket, Calls
+from bot.slack.turns.thread import Threads
+
+PAGE = 500
+"""Messages of one call; Slack gives up to 1,000, and fewer when it is busy."""
+_KEPT_MESSAGES = 5_000
+"""Of pages, so that a thread of one message is no call of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a sync takes of each method's allowance (tier 3: 50 a minute), so that answers find theirs."""
+
+    burst: float = 20.0
+    per_s: float = 40 / 60
+    page: int = PAGE
+    """Messages of one call."""
+
+
+class Channels:
+    """The Web API as the source of Slack's channels needs it. Every method raises ``SlackError``."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        me: Me,
+        url: str,
+        pace: Pace,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.me = me
+        self._calls = calls
+        self._url = url.rstrip("/")
+        self._names = Threads(calls, me)
+        self._pace = pace
+        self._sleep = sleep
+        self._buckets: dict[str, Bucket] = {}
+        self._paging = asyncio.Lock()
+        self._kept: dict[tuple[str, str], Message] = {}
+
+    def link(self, channel: str, ts: str) -> str:
+        """Return where a person opens a message."""
+        return f"{self._url}/archives/{channel}/p{ts.replace('.', '')}"
+
+    async def names(self, people: Collection[str]) -> Mapping[str, str]:
+        """Return names by user id; one that cannot be looked up is left out."""
+        return await self._names.names(people)
+
+    async def rooms(self, wanted: Collection[str]) -> dict[str, str]:
+        """Return the names of the public channels that the bot is in, by id; of the wanted ones, where any are."""
+        found: dict[str, str] = {}
+        cursor = ""
+        while True:
+            page = await self._call(
+                "users.conversations",
+                types="public_channel",
+                exclude_archived="true",
+                limit=self._pace.page,
+                cursor=cursor or None,
+            )
+            for room in page.get("channels") or ():
+                if _is_public(room) and (not wanted or room["id"] in wanted):
+                    found[str(room["id"])] = str(room.get("name") or room["id"])
+            cursor = _next_cursor(page)
+            if not cursor:
+                return found
+
+    async def page(
+        self, channel: str, *, low: str | None = None, high: str | None = None, inclusive: bool = False
+    ) -> tuple[list[Message], bool]:
+        """Return messages between two ``ts``, the newest first, and whether there are older ones in between."""
+        page = await self._call(
+            "conversations.history",
+            channel=channel,
+            limit=self._pace.page,
+            oldest=low,
+            latest=high,
+            inclusive="true" if inclusive else None,
+        )
+        messages: list[Message] = list(page.get("messages") or ())
+        self._keep(channel, messages)
+        return messages, bool(page.get("has_more"))
+
+    async def single(self, channel: str, ts: str) -> list[Message]:
+        """Return a message that nobody replied to; it comes with those before it, so that they need no calls."""
+        async with self._paging:
+            if (channel, ts) not in self._kept:
+                await self.page(channel, high=ts, inclusive=True)
+        found = self._kept.get((channel, ts))
+        if found is None or int(found.get("reply_count") or 0):
+            return await self.thread(channel, ts)
+        return [found]
+
+    async def first(self, channel: str, ts: str) -> Message | None:
+        """Return the first message of a thread, None if it is gone."""
+        page = await self._replies(channel, ts, limit=1)
+        return next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), None)
+
+    async def thread(self, channel: str, ts: str) -> list[Message]:
+        """Return all messages of a thread; none if it is gone."""
+        messages: dict[str, Message] = {}
+        cursor = ""
+        while True:
+            page = await self._replies(channel, ts, limit=self._pace.page, cursor=cursor)
+            for message in page.get("messages") or ():  # each page begins with the root
+                messages[str(message.get("ts"))] = message
+            cursor = _next_cursor(page)
+            if not cursor:
+                return list(messages.values())
+
+    async def _replies(self, channel: str, ts: str, *, limit: int, cursor: str = "") -> Mapping[str, Any]:
+        try:
+            return await self._call("conversations.replies", channel=channel, ts=ts, limit=limit, cursor=cursor or None)
+        except SlackGone as error:
+            if error.code != "thread_not_found":
+                raise
+            return {}
+
+    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        bucket = self._buckets.setdefault(method, Bucket(self._pace.burst, self._pace.per_s))
+        if (wait_s := bucket.take()) > 0:
+            await self._sleep(wait_s)
+        return await self._calls.call(method, **arguments)
+
+    def _keep(self, channel: str, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._kept[channel, str(message.get("ts"))] = message
+        while len(self._kept) > _KEPT_MESSAGES:
+            del self._kept[next(iter(self._kept))]
+
+
+def _is_public(room: Mapping[str, Any]) -> bool:
+    hidden = ("is_private", "is_im", "is_mpim", "is_group", "is_archived")
+    return bool(room.get("id")) and not any(room.get(name) for name in hidden)
+
+
+def _next_cursor(page: Mapping[str, Any]) -> str:
+    return str((page.get("response_metadata") or {}).get("next_cursor") or "")

@@ -1,0 +1,59 @@
+"""A thread of a public channel as a document: who said what, in words that a person reads. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.slack.events import Me, mentioned_users, readable
+from bot.slack.history.channel_events import is_told
+
+_TITLE = 80
+_BLANKS = re.compile(r"\n\s*\n+")
+
+Message = Mapping[str, Any]
+
+
+def told(messages: Iterable[Message], me: Me, *, bots: bool) -> list[Message]:
+    """Return the messages that the document is made of, oldest first."""
+    kept = [message for message in messages if is_told(message, me, bots=bots)]
+    return sorted(kept, key=lambda message: float(message.get("ts") or 0))
+
+
+def people_in(messages: Iterable[Message]) -> frozenset[str]:
+    """Return the ids of all who speak or are spoken of."""
+    people: set[str] = set()
+    for message in messages:
+        people |= {str(message["user"])} if message.get("user") else set()
+        people |= mentioned_users(str(message.get("text") or ""))
+    return frozenset(people)
+
+
+def text_of(messages: Sequence[Message], names: Mapping[str, str]) -> str:
+    """Return the document's text: a paragraph for each message, with its author and day before it."""
+    return "\n\n".join(_said(message, names) for message in messages)
+
+
+def title_of(messages: Sequence[Message], names: Mapping[str, str], channel: str) -> str:
+    """Return the thread's first words and its channel."""
+    first = next((words for message in messages if (words := _words(message, names))), "")
+    line = " ".join(first.split())
+    shown = line if len(line) <= _TITLE else line[:_TITLE].rsplit(" ", 1)[0].rstrip() + "…"
+    return f"{shown} (#{channel})" if shown else f"#{channel}"
+
+
+def _said(message: Message, names: Mapping[str, str]) -> str:
+    who = names.get(str(message.get("user") or "")) or str(message.get("username") or "") or "Someone"
+    when = datetime.fromtimestamp(float(message.get("ts") or 0), UTC)
+    # One paragraph a message: a blank line in it would part its words from who said them.
+    words = _BLANKS.sub("\n", _words(message, names))
+    return f"{who}, {when:%Y-%m-%d}: {words}"
+
+
+def _words(message: Message, names: Mapping[str, str]) -> str:
+    said = readable(str(message.get("text") or ""), names)
+    files = [str(file.get("title") or file.get("name") or "") for file in message.get("files") or () if file]
+    attached = ", ".join(name for name in files if name)
+    return "\n".join(part for part in (said, f"[{attached}]" if attached else "") if part)

@@ -1,0 +1,307 @@
+"""Markdown as a model writes it → Markdown that Slack shows and that pings nobody. Pure.
+
+Slack reads two languages: ``markdown_text`` and the ``markdown`` block take CommonMark with tables (12,000 characters),
+``text`` and context blocks take Slack's own mrkdwn. Both know control sequences (``<!channel>``, ``<@U…>``) that must
+never come out of a document or a model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.answering.citations import link_displayed, unlink_displayed
+from bot.answering.events import Passage
+from bot.durations import ago
+
+JOINER = "\u2060"
+"""WORD JOINER: shown as nothing, and keeps what it splits from being read as one word."""
+
+_FENCE = re.compile(r" {0,3}(`{3,32}(?!`)|~{3,32}(?!~))([^\n]*)")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
+_IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
+_AUTOLINK = re.compile(r"<(?=https?://[^\s<>]+>)")
+_TELLING = re.compile(r"[<\[@&]")
+"""What any rule of prose begins with."""
+_PINGS = ("channel", "here", "everyone")
+_AT = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
+_AT_TAIL = re.compile(r"@(\w{0,8})\Z")
+_CONTROL = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[!@#]|\Z)", re.IGNORECASE)
+_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+
+
+def defuse(text: str) -> str:
+    """Return the text with every sequence that could ping somebody broken by an invisible joiner.
+
+    Safe in both of Slack's languages, inside code and outside, and wherever the text is cut: what could become a ping
+    once more text follows is broken too.
+    """
+    text = _CONTROL.sub(rf"\1{JOINER}", text)
+    text = _AT.sub(f"@{JOINER}", text)
+    tail = _AT_TAIL.search(text)
+    if tail is not None and any(ping.startswith(tail[1].lower()) for ping in _PINGS):
+        text = f"{text[: tail.start()]}@{JOINER}{tail[1]}"
+    return text
+
+
+@dataclass(slots=True)
+class Renderer:
+    """Renders an answer piece by piece; it remembers only whether a code fence is open and whether a line was begun."""
+
+    links: dict[int, str | None]
+    """The address of each cited passage by its displayed number; None where a person cannot open it."""
+    _fence: str | None = None
+    _mid_line: bool = False
+
+    def feed(self, markdown: str) -> str:
+        """Render the next piece."""
+        rendered = []
+        prose: list[str] = []
+        for line in _LINE.findall(markdown):
+            inside = self._fence is not None
+            fence = not self._mid_line and self._is_fence(line)
+            if inside or fence:
+                rendered += [self._prose("".join(prose)), defuse(line)]
+                prose = []
+            else:
+                prose.append(line)
+            self._mid_line = not line.endswith("\n")
+        rendered.append(self._prose("".join(prose)))
+        return "".join(rendered)
+
+    def _is_fence(self, line: str) -> bool:
+        fence = opened_by(line, self._fence)
+        changed = fence != self._fence
+        self._fence = fence
+        return changed
+
+    def _prose(self, text: str) -> str:
+        parts = []
+        at = 0
+        for span in _CODE_SPAN.finditer(text):
+            parts += [self._inline(text[at : span.start()]), defuse(span[0])]
+            at = span.end()
+        parts.append(self._inline(text[at:]))
+        return "".join(parts)
+
+    def _inline(self, text: str) -> str:
+        if _TELLING.search(text) is None:
+            return text
+        text = _IMAGE.sub(lambda image: f"[{image[1] or 'image'}]", text)
+        text = _escape_html(text)
+        text = link_displayed(text, self._target)
+        return defuse(text)
+
+    def _target(self, number: int) -> str:
+        url = self.links.get(number)
+        return link_target(url) if url and _is_web(url) else ""
+
+
+def _escape_html(text: str) -> str:
+    """Show raw HTML as it is written; ``<https://…>`` stays a link, and a ``<br>`` is the space it stands for."""
+    text = re.sub(r"<br\s*/?>", " ", text, flags=re.IGNORECASE)
+    parts = []
+    at = 0
+    for opening in re.finditer("<", text):
+        parts.append(text[at : opening.start()])
+        parts.append("<" if _AUTOLINK.match(text, opening.start()) else "&lt;")
+        at = opening.end()
+    return "".join([*parts, text[at:]])
+
+
+def link_target(url: str) -> str:
+    """Return the address as a Markdown link's target: nothing in it ends the link or begins another."""
+    return re.sub(r"[\s()<>\\|]", lambda unsafe: "".join(f"%{byte:02X}" for byte in unsafe[0].encode()), url)
+
+
+def _is_web(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def escape(text: str) -> str:
+    """Return plain text as mrkdwn that shows exactly this text."""
+    return defuse(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plain(text: str) -> str:
+    """Return plain text as Markdown that shows this text: no HTML, no pings."""
+    return defuse(_escape_html(text))
+
+
+def fallback(markdown: str, limit: int = 3_000) -> str:
+    """Return what a notification shows of rendered Markdown, as mrkdwn within ``limit`` characters."""
+    text = unlink_displayed(markdown)
+    text = re.sub(r"\[([^\]\n]+)\]\([^)\n]*\)", r"\1", text)
+    text = text.replace("&lt;", "<").replace("**", "*")
+    text = re.sub(r"^#{1,6} +", "", text, flags=re.MULTILINE)
+    shown = escape(text)
+    return shown if len(shown) <= limit else shown[: limit - 1].rsplit("&", 1)[0] + "…"
+
+
+CLOSING = 34
+"""Characters that closing a fence may take: a line's end and the longest run of ticks that counts as a fence."""
+_INFO = 32
+"""Characters of a fence's info string that a reopened fence repeats."""
+
+
+# ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def opened_by(line: str, fence: str | None) -> str | None:
+    """Return the code fence that is open after ``line``, given the one that was open before it; None for none."""
+    found = _FENCE.match(line)
+    if found is None:
+        return fence
+    ticks, rest = found[1], found[2]
+    if fence is None:
+        return None if ticks[0] == "`" and "`" in rest else ticks + rest.strip()[:_INFO]
+    return None if ticks[0] == fence[0] and len(ticks) >= _length(fence) and not rest.strip() else fence
+
+
+def open_fence(text: str) -> str | None:
+    """Return the opening line of the code fence that is still open at the end of the text, or None."""
+    fence: str | None = None
+    for line in text.split("\n"):
+        fence = opened_by(line, fence)
+    return fence
+
+
+def close_fence(fence: str, text: str) -> str:
+    """Return what to append to a text whose fence is open, so that it is closed."""
+    return ("" if text.endswith("\n") else "\n") + fence[0] * _length(fence)
+
+
+def _length(fence: str) -> int:
+    return len(fence) - len(fence.lstrip(fence[0]))
+
+
+_BOUNDARIES = (
+    re.compile(r"\n\n"),
+    re.compile(r"\n"),
+    re.compile(r"[。！？；](?=.)|[.!?;](?=\s)", re.DOTALL),
+    re.compile(r"[\s，、]"),
+)
+
+
+def cut(text: str, limit: int) -> tuple[str, str]:
+    """Return a head of at most ``limit`` characters and the rest; together they are the text, exactly.
+
+    The cut falls at the last paragraph's end in the second half of the head, else at a line's, a sentence's or a
+    word's end, else where the limit falls.
+    """
+    if limit <= 0:
+        return "", text
+    if len(text) <= limit:
+        return text, ""
+    for boundary in _BOUNDARIES:
+        ends = [found.end() for found in boundary.finditer(text, limit // 2, limit + 1) if found.end() <= limit]
+        if ends:
+            return text[: ends[-1]], text[ends[-1] :]
+    at = limit - 1 if limit > 1 and text[limit - 1] == "<" else limit
+    return text[:at], text[at:]
+
+
+def split(text: str, limit: int) -> list[str]:
+    """Return the text in pieces of at most ``limit`` (200 or more) characters; a cut closes and reopens a fence."""
+    pieces: list[str] = []
+    opening = ""
+    while text or not pieces:
+        head, text = cut(text, limit - len(opening) - CLOSING)
+        piece = opening + head
+        fence = open_fence(piece)
+        opening = f"{fence}\n" if fence else ""
+        pieces.append(piece + close_fence(fence, piece) if fence and text else piece)
+    return pieces
+
+
+# ── Beside the answer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+CONTEXT_LIMIT = 3_000
+"""Characters of one text object."""
+NOTICE_MARK = "ℹ️"
+_TITLE_LIMIT = 120
+_LISTED = 10
+_DAY_S = 86_400.0
+
+
+def is_chinese(text: str) -> bool:
+    """Tell whether a text reads as Chinese: a fifth of its letters are Han."""
+    letters = sum(1 for character in text if character.isalpha())
+    return letters > 0 and len(_CJK.findall(text)) * 5 >= letters
+
+
+def sources_footer(
+    cited: Iterable[Passage], looked_at: Iterable[Passage], *, chinese: bool, now: datetime | None = None
+) -> str:
+    """Return the list of sources as mrkdwn: what the answer cites, else what was looked at; "" if there is nothing.
+
+    The label says when the sources were last seen; a source that is much older than the newest says so in its line. A
+    page of the web says its host and date, and how old its copy is where a newer one could not be had.
+    """
+    passages = list(cited)
+    label = "来源" if chinese else "Sources"
+    if not passages:
+        passages = list(looked_at)
+        label = "查阅过" if chinese else "Looked at"
+    if not passages:
+        return ""
+    now = now or datetime.now(UTC)
+    listed = passages[:_LISTED]
+    newest = max((passage.as_of for passage in listed if passage.as_of and not passage.web), default=None)
+    lines = [f"*{label}*{_as_of(newest, now, chinese=chinese)}"]
+    for passage in listed:
+        line = _source_line(passage) + _seen(passage, newest, now, chinese=chinese)
+        if sum(map(len, lines)) + len(lines) + len(line) > CONTEXT_LIMIT:
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _as_of(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
+    if seen is None:
+        return ""
+    when = ago((now - seen).total_seconds(), chinese=chinese)
+    return f"（{when}核实）" if chinese else f" · as of {when}"
+
+
+def _seen(passage: Passage, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
+    """Say of a page its host, its date, and when an old copy of it was made; of a document when it was last seen."""
+    if passage.web is None:
+        return _older(passage.as_of, newest, now, chinese=chinese)
+    date = f"{'，' if chinese else ', '}{passage.web.published:%Y-%m-%d}" if passage.web.published else ""
+    told = f" · {escape(passage.web.host)}{date}"
+    return told + (_as_of(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
+
+
+def _older(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
+    """Say of one source when it was seen, if that is another day than the label says."""
+    if seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S:
+        return ""
+    return _as_of(seen, now, chinese=chinese)
+
+
+def _source_line(passage: Passage) -> str:
+    return linked_path(passage.title or passage.document, passage.heading, passage.url, before=f"[{passage.n}] ")
+
+
+def linked_path(title: str, heading: str, url: str | None, *, before: str = "") -> str:
+    """Return where a passage stands, as mrkdwn: a link where a person can open it."""
+    path = " › ".join(part for part in (title, heading) if part)
+    name = path if len(path) <= _TITLE_LIMIT else path[: _TITLE_LIMIT - 1] + "…"
+    shown = f"{before}{escape(name)}"
+    target = link_target(url) if url else ""
+    return f"<{target}|{shown}>" if _is_web(target) and len(target) < CONTEXT_LIMIT // 4 else shown
+
+
+def context(text: str) -> dict[str, object]:
+    """Return a context block of one mrkdwn text, within its limit."""
+    shown = text if len(text) <= CONTEXT_LIMIT else text[: CONTEXT_LIMIT - 1] + "…"
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": shown}]}
+
+
+def notice(text: str) -> str:
+    """Return a notice as one line of mrkdwn."""
+    return f"{NOTICE_MARK} {escape(' '.join(text.split()))}"

@@ -1,0 +1,1 @@
+"""Connections to Slack: the Web API, Socket Mode, signed HTTP and files."""

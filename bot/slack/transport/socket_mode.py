@@ -1,0 +1,140 @@
+"""Socket Mode: a websocket that stays up, is seen when it goes quiet, and is closed without losing an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
+from bot.slack.transport.calls import Calls
+
+_log = structlog.get_logger(__name__)
+
+_PING_S = 5.0
+_START_S = 30.0
+_LOOK_S = 5.0
+"""Between two looks at the connection."""
+
+
+class SocketRunner:
+    """Keeps a Bolt app connected over Socket Mode.
+
+    The SDK pings, and reconnects when four pongs in a row are missing; a watchdog of our own reconnects where its
+    tasks have ended or the socket stays closed, which is how connections have gone quiet for good.
+    """
+
+    transport = "socket mode"
+    address = ""
+
+    def __init__(
+        self,
+        bolt: AsyncApp,
+        app_token: str,
+        client: AsyncWebClient,
+        *,
+        on_refused: Callable[[SlackError], None],
+        start_s: float = _START_S,
+        ping_s: float = _PING_S,
+        look_s: float = _LOOK_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bolt = bolt
+        self._app_token = app_token
+        self._client = client
+        self._on_refused = on_refused
+        self._start_s = start_s
+        self._ping_s = ping_s
+        self._look_s = look_s
+        self._now = now
+        self._handler: AsyncSocketModeHandler | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+        self.connected = False
+        """Whether events arrive, as far as was seen at the last look."""
+
+    async def start(self) -> None:
+        """Connect; returns once the websocket is open. A refusal later on is told to ``on_refused``.
+
+        Raises:
+            SlackError: the app token is wrong or lacks ``connections:write``, or Slack cannot be reached.
+
+        """
+        opened = await self._opened()
+        self._handler = handler = AsyncSocketModeHandler(
+            self._bolt, self._app_token, web_client=self._client, ping_interval=self._ping_s, proxy=None
+        )
+        handler.client.proxy = self._client.proxy
+        handler.client.wss_uri = opened
+        try:
+            async with asyncio.timeout(self._start_s):
+                await handler.client.connect()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            raise SlackUnavailable(
+                f"Slack's websocket did not open within {self._start_s:g} s. Check that this network (or its proxy) "
+                "lets wss:// through, and start Kvasir again.",
+                maybe_done=False,
+            ) from None
+        self.connected = True
+        self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
+
+    async def _opened(self) -> str:
+        """Ask Slack for a websocket's address."""
+        calls = Calls(_with_token(self._client, self._app_token))
+        try:
+            return str((await calls.call("apps.connections.open"))["url"])
+        except SlackMissingScope as error:
+            raise SlackMissingScope(
+                "SLACK_APP_TOKEN lacks connections:write. Make an app-level token with that scope under Basic "
+                "Information at api.slack.com/apps and put it into .env.",
+                error.scope,
+            ) from error
+
+    async def _watch(self, handler: AsyncSocketModeHandler) -> None:
+        client = handler.client
+        quiet_since: float | None = None
+        while True:
+            await asyncio.sleep(self._look_s)
+            ended = [task for task in (client.current_session_monitor, client.message_receiver) if task and task.done()]
+            self.connected = not ended and bool(await client.is_connected())
+            if self.connected:
+                quiet_since = None
+                continue
+            quiet_since = quiet_since or self._now()
+            if ended or self._now() - quiet_since > self._ping_s * 4:
+                _log.warning("socket mode went quiet", seconds=round(self._now() - quiet_since, 1))
+                await self._reconnect(handler)
+                quiet_since = None
+
+    async def _reconnect(self, handler: AsyncSocketModeHandler) -> None:
+        try:
+            handler.client.wss_uri = await self._opened()
+            async with asyncio.timeout(self._start_s):
+                await handler.client.connect()  # type: ignore[no-untyped-call]
+        except (SlackUnauthorized, SlackMissingScope) as error:
+            self._on_refused(error)
+        except (SlackError, TimeoutError) as error:
+            _log.warning("socket mode not reconnected", error=str(error) or type(error).__name__)
+
+    async def close(self) -> None:
+        """Disconnect; what Slack sends from now on goes to another process, or comes again."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            await asyncio.gather(self._watchdog, return_exceptions=True)
+        if self._handler is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._handler.client.close()  # type: ignore[no-untyped-call]
+
+
+def _with_token(client: AsyncWebClient, token: str) -> AsyncWebClient:
+    other = AsyncWebClient(
+        token=token, base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[]
+    )
+    other.proxy = client.proxy
+    return other

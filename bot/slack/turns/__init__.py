@@ -1,0 +1,1 @@
+"""From a question in Slack to its answer: order, leases and recovery."""

@@ -1,0 +1,1 @@
+"""The bot's own tables: questions asked in Slack, preferences, and channel events."""

@@ -1,0 +1,215 @@
+"""What Slack told of its public channels, until the knowledge has taken it in; and when anybody was there to be told.
+
+Rows lie in the ledger's database, so that what one process is told, whichever process syncs takes in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+import structlog
+
+from bot.storage.database import LedgerError
+from bot.storage.ledger import Ledger
+
+_log = structlog.get_logger("kvasir.journal")
+
+ALIVE_S = 90.0
+"""A process that was connected so lately is taken to be connected still."""
+KEPT_S = 30 * 86_400.0
+"""How long news is kept; a listing that is older walks through the channels again."""
+_TOUCHING_S = 1.0
+"""Two watches that are no further apart are one."""
+
+_BEAT_S = 20.0
+_PURGE_EVERY_S = 86_400.0
+
+_metadata = sa.MetaData()
+_news = sa.Table(
+    "bot_news",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("root", sa.String(32), nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("event_ts", sa.String(32), nullable=False),
+    sa.Column("noted_at", sa.Float, nullable=False),
+    sa.Index("bot_news_team", "team", "id"),
+    sqlite_autoincrement=True,
+)
+_watches = sa.Table(
+    "bot_watches",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("began", sa.Float, nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),
+)
+
+
+class What(StrEnum):
+    """What happened to a thread, or to a channel."""
+
+    SAID = "said"
+    """A person began a thread, or changed its first message."""
+    BOT = "bot"
+    """Another app did."""
+    SKIPPED = "skipped"
+    """Kvasir did, or somebody who spoke to it, or Slack itself; or what began it was deleted."""
+    TOUCHED = "touched"
+    """A reply came, changed or went."""
+    GONE = "gone"
+    """The thread was deleted."""
+    CHANNEL = "channel"
+    """Something about the channel itself: joined, left, renamed, archived."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing that happened; ``root`` is the thread's ``ts``, "" where it is about the channel."""
+
+    channel: str
+    root: str
+    what: What
+    event_ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """From when until when a process was connected, in seconds since the epoch."""
+
+    began: float
+    seen: float
+
+
+def unwatched_from(watches: Sequence[Watch], since: float, now: float) -> tuple[float, bool]:
+    """Return until when nothing was missed that happened after ``since``, and whether that is now. Pure."""
+    reached = since
+    for watch in sorted(watches, key=lambda watch: watch.began):
+        if watch.began <= reached + _TOUCHING_S:
+            reached = max(reached, watch.seen)
+    return reached, reached >= now - ALIVE_S
+
+
+class Journal:
+    """The rows of one database. Every method raises ``LedgerError`` or a subclass, and may be cancelled."""
+
+    def __init__(self, ledger: Ledger, now: Callable[[], float] = time.time) -> None:
+        self._ledger = ledger
+        self._now = now
+        self._watch = 0
+        self._told = asyncio.Event()
+
+    async def open(self) -> Journal:
+        """Make the tables where they are missing."""
+        await self._ledger.transact(_metadata.create_all)
+        return self
+
+    async def note(self, team: str, news: News) -> None:
+        """Write something down; it survives whatever happens to this process."""
+        row = {
+            "team": team,
+            "channel": news.channel,
+            "root": news.root,
+            "what": news.what,
+            "event_ts": news.event_ts,
+            "noted_at": self._now(),
+        }
+
+        def noted(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(_news).values(row))
+
+        await self._ledger.transact(noted)
+        self._told.set()
+
+    async def head(self, team: str) -> int:
+        """Return the number of the newest row, 0 for none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(_news.c.id), 0)).where(_news.c.team == team)
+
+        def newest(connection: sa.Connection) -> int:
+            return int(connection.execute(query).scalar_one())
+
+        return await self._ledger.transact(newest)
+
+    async def after(self, team: str, number: int) -> list[tuple[int, News]]:
+        """Return what was noted after a row, oldest first, with the rows' numbers."""
+        query = sa.select(_news).where((_news.c.team == team) & (_news.c.id > number)).order_by(_news.c.id)
+
+        def rows(connection: sa.Connection) -> list[tuple[int, News]]:
+            return [
+                (int(row.id), News(row.channel, row.root, What(row.what), row.event_ts))
+                for row in connection.execute(query)
+            ]
+
+        return await self._ledger.transact(rows)
+
+    async def wait(self, team: str, number: int, *, look_s: float) -> int:
+        """Wait until there is news after a row, of this process or of another; returns the newest row's number."""
+        while (newest := await self.head(team)) <= number:
+            self._told.clear()
+            try:
+                async with asyncio.timeout(look_s):
+                    await self._told.wait()
+            except TimeoutError:
+                continue
+        return newest
+
+    # ── Who was there ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def beat(self, team: str, *, connected: bool) -> None:
+        """Note that this process is connected now, or that it no longer is."""
+        if not connected:
+            self._watch = 0
+            return
+        now = self._now()
+        watch = self._watch
+
+        def seen(connection: sa.Connection) -> int:
+            mine = sa.update(_watches).where(_watches.c.id == watch).values(seen=now)
+            if watch and connection.execute(mine).rowcount:
+                return watch
+            made = connection.execute(sa.insert(_watches).values(team=team, began=now, seen=now))
+            return int((made.inserted_primary_key or (0,))[0])
+
+        self._watch = await self._ledger.transact(seen)
+
+    async def watches(self, team: str) -> list[Watch]:
+        """Return when processes were connected."""
+        query = sa.select(_watches).where(_watches.c.team == team).order_by(_watches.c.began)
+
+        def rows(connection: sa.Connection) -> list[Watch]:
+            return [Watch(row.began, row.seen) for row in connection.execute(query)]
+
+        return await self._ledger.transact(rows)
+
+    async def purge(self) -> None:
+        """Forget what is older than any listing goes by."""
+        before = self._now() - KEPT_S
+
+        def purged(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(_news).where(_news.c.noted_at < before))
+            connection.execute(sa.delete(_watches).where(_watches.c.seen < before))
+
+        await self._ledger.transact(purged)
+
+
+async def keep_watch(
+    journal: Journal, team: str, is_connected: Callable[[], bool], *, every_s: float = _BEAT_S
+) -> None:
+    """Note while we are connected that we are, for ever; what cannot be noted is made up for by the next listing."""
+    purged_at = float("-inf")
+    while True:
+        try:
+            await journal.beat(team, connected=is_connected())
+            if time.monotonic() - purged_at > _PURGE_EVERY_S:
+                await journal.purge()
+                purged_at = time.monotonic()
+        except LedgerError as error:
+            _log.warning("watch not noted", error=str(error))
+        await asyncio.sleep(every_s)
