@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,23 +23,12 @@ from bot.answering.notices import Say, in_line, say
 from bot.answering.passage_order import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.retrieval import Finder, Search
-from bot.answering.sentences import Piece
 from bot.answering.small_talk import small_talk
 from bot.answering.turn import Stream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import Release
 from engine.errors import EngineError
-from engine.interfaces import (
-    Again,
-    Asker,
-    ChatEngine,
-    Content,
-    Delta,
-    Done,
-    Reasoning,
-    Sampling,
-    Waiting,
-)
+from engine.interfaces import Again, Asker, ChatEngine, Content, Delta, Reasoning, Sampling, Waiting
 from knowledge.errors import KnowledgeError
 
 
@@ -67,7 +56,7 @@ class Answerer:
         self._contents = contents
         self._limits = limits or Limits()
         self._now = now
-        self._finder = Finder(search, engine, still=still or _nothing, limits=self._limits, now=now)
+        self._finder = Finder(search, engine, still=still, limits=self._limits, now=now)
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer: Sources, Thinking, Text and Notice as they come, Finished last.
@@ -102,8 +91,7 @@ class Answerer:
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._about_sources(turn, self._contents)
             return
-        on_web = turn.to_web.live is not None and turn.to_web.live.when == "always"
-        yield Step(say(Say.SEARCHING_WEB if on_web else Say.SEARCHING, turn.tongue))
+        yield Step(say(Say.SEARCHING_WEB if turn.web.when == "always" else Say.SEARCHING, turn.tongue))
         if (failed := await self._finder.find(turn)) is not None:
             yield failed
             return
@@ -114,9 +102,11 @@ class Answerer:
             yield unknown(turn)
             return
         yield Step(say(Say.READING, turn.tongue, count=len(turn.passages)))
-        why = obstacle(self._engine.status(), turn.tongue)
-        events = self._quoted(turn, why) if why else self._from_engine(turn)
-        async with aclosing(events):
+        if why := obstacle(self._engine.status(), turn.tongue):
+            yield Notice(why)
+            yield await self._extract(turn)
+            return
+        async with aclosing(self._from_engine(turn)) as events:
             async for event in events:
                 yield event
 
@@ -130,10 +120,8 @@ class Answerer:
         turn.route = "sources"
         return Text(describe_sources(found, datetime.now(UTC), turn.tongue))
 
-    async def _quoted(self, turn: Turn, why: str | None) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield a notice and what the best passages say in their own words."""
-        if why:
-            yield Notice(why)
+    async def _extract(self, turn: Turn) -> Text:
+        """Return what the best passages say in their own words."""
         similarities = None
         # Without the embedder, shared words still tell which sentences to show.
         with suppress(KnowledgeError, TimeoutError):
@@ -144,42 +132,35 @@ class Answerer:
             turn.route = "passages"
             turn.numbering.clear()
         text, turn.extracted = extract(turn.question, turn.passages, turn.numbering, similarities)
-        yield Text(f"\n\n{text}" if turn.shown else text)
+        return Text(f"\n\n{text}" if turn.shown else text)
 
     async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the model's answer, verified; what is missing of it is made up for by passages."""
-        status = self._engine.status()
-        turn.small_model = status.small_model
+        """Yield the model's answer, verified; extracts replace what is missing of it."""
+        turn.small_model = self._engine.status().small_model
         try:
-            budget = budget_for(self._engine.context_tokens, small_model=status.small_model, depth=turn.asked.depth)
+            budget = budget_for(self._engine.context_tokens, small_model=turn.small_model, depth=turn.asked.depth)
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
         except ContextTooSmall as error:
-            events = self._quoted(turn, say(Say.ENGINE_FAILED, turn.tongue, reason=error))
-        else:
-            if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
-                self._finder.forget(turn.asked.conversation)
-            events = self._verified(turn, prompt, _sampling(budget, small_model=status.small_model))
-        async with aclosing(events):
-            async for event in events:
-                yield event
-
-    async def _verified(self, turn: Turn, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[AnswerEvent, None]:
+            yield Notice(say(Say.ENGINE_FAILED, turn.tongue, reason=error))
+            yield await self._extract(turn)
+            return
+        if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
+            self._finder.forget(turn.asked.conversation)
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
-        judge = self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None
-        verifier = self._new_verifier(judge)
+        verifier = self._new_verifier(self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None)
+        preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
         said = Stream(
+            preparing,
             lambda: Release(
                 shown, verifier, turn.numbering,
                 question=turn.question, tongue=turn.tongue, limits=self._limits, said=turn.said,
-            )
+            ),
         )  # fmt: skip
-        preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
         failure: Exception | None = None
-        events = self._streamed(turn, said, prompt, sampling, preparing)
         try:
-            async with aclosing(events):
+            async with aclosing(self._streamed(turn, said, prompt, _sampling(budget, turn))) as events:
                 async for event in events:
                     if isinstance(event, Text) and not turn.shown:
                         turn.shown, turn.route = True, "engine"
@@ -189,20 +170,14 @@ class Answerer:
         finally:
             preparing.cancel()
             await asyncio.gather(preparing, return_exceptions=True)
-        ending = self._ending(turn, said, failure)
-        async with aclosing(ending):
+        async with aclosing(self._ending(turn, said, failure)) as ending:
             async for event in ending:
                 yield event
 
     async def _streamed(
-        self,
-        turn: Turn,
-        said: Stream,
-        prompt: Prompt,
-        sampling: Sampling,
-        preparing: asyncio.Task[None],
+        self, turn: Turn, said: Stream, prompt: Prompt, sampling: Sampling
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the engine's stream as thinking and verified text.
+        """Yield the engine's stream as thinking and verified text, and before it how the turn comes nearer.
 
         Raises:
             EngineError: the engine failed.
@@ -210,57 +185,31 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        async with aclosing(self._heard(turn, said, prompt, sampling)) as heard:
-            async for delta in heard:
-                if isinstance(delta, InLine | Step):
-                    yield delta
-                elif isinstance(delta, Done):
-                    said.done = delta
-                elif isinstance(delta, Reasoning):
-                    if said.think(delta.text, self._limits.thinking_chars):
-                        yield Thinking(delta.text)
-                else:
-                    said.content = said.content or bool(delta.text.strip())
-                    for text in await self._let_out(said, said.release.take(delta.text), preparing):
-                        yield Text(text)
-                if said.release.ended or said.done:
-                    break
-        # R1 that never closes its thought has answered in it, unless it was cut.
-        rest = "" if said.content or said.cut else "".join(said.reasoning)
-        for text in await self._let_out(said, said.release.take(rest), preparing):
-            yield Text(text)
-        for text in await self._let_out(said, said.release.last(cut=said.cut), preparing):
-            yield Text(text)
-
-    async def _heard(
-        self, turn: Turn, said: Stream, prompt: Prompt, sampling: Sampling
-    ) -> AsyncGenerator[InLine | Step | Reasoning | Content | Done, None]:
-        """Yield what the engine says, each piece within its deadline, and before it how the turn comes nearer.
-
-        Raises:
-            EngineError: the engine failed.
-            TimeoutError: no first delta, or no end, within its deadline.
-
-        """
         asker = Asker(turn.asked.person, turn.asked.conversation, shown=lambda: turn.shown)
         name = turn.asked.id or uuid.uuid4().hex
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, asker=asker)
         said.ends_at = self._now() + self._limits.answer_s
-        try:
+        async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
             while (delta := await _next(deltas, self._patience_s(said))) is not None:
                 if isinstance(delta, Waiting):
                     said.waits, said.ends_at = delta.position > 0, self._now() + self._limits.answer_s
-                    yield InLine(in_line(delta.position, delta.eta_s, turn.tongue) if said.waits else "")
-                elif isinstance(delta, Again):
+                    yield InLine(in_line(delta.position, delta.eta_s, turn.tongue))
+                    continue
+                if isinstance(delta, Again):
                     said.again()
-                else:
-                    turn.timings.setdefault("first_token", self._now() - turn.began)
-                    said.begun = True
-                    if (step := said.step(delta)) is not None:
-                        yield Step(say(step, turn.tongue))
-                    yield delta
-        finally:
-            await _close(deltas)
+                    continue
+                turn.timings.setdefault("first_token", self._now() - turn.began)
+                if (step := said.note(delta)) is not None:
+                    yield Step(say(step, turn.tongue))
+                if isinstance(delta, Content):
+                    for text in await self._verified(said, delta.text):
+                        yield Text(text)
+                elif isinstance(delta, Reasoning) and said.think(delta.text, self._limits.thinking_chars):
+                    yield Thinking(delta.text)
+                if said.release.ended or said.done:
+                    break
+        for text in await self._verified(said, said.unclosed_thought, last=True):
+            yield Text(text)
 
     def _patience_s(self, said: Stream) -> float | None:
         """Return how long the next delta is waited for; the queue before the engine has a limit of its own."""
@@ -269,40 +218,32 @@ class Answerer:
         left_s = said.ends_at - self._now()
         return left_s if said.begun else min(left_s, self._limits.first_token_s)
 
-    async def _let_out(self, said: Stream, pieces: Sequence[Piece], preparing: asyncio.Task[None]) -> list[str]:
-        """Check complete sentences and return what may be shown of them."""
-        if not pieces:
-            said.release.settle()
-            return []
+    async def _verified(self, said: Stream, text: str, *, last: bool = False) -> list[str]:
+        """Return what may be shown of a text, once the verifier has read the passages."""
         async with asyncio.timeout(max(1.0, said.ends_at - self._now())):
-            if not preparing.done():
-                await asyncio.shield(preparing)
-            preparing.result()
-            return await said.release.check(pieces)
+            await asyncio.shield(said.preparing)
+            return await (said.release.finish(text, cut=said.cut) if last else said.release.feed(text))
 
     async def _ending(self, turn: Turn, said: Stream, failure: Exception | None) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
+        release = said.release
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError):
-                for text in await said.release.check(said.release.last(cut=True)):
+                for text in await release.finish(cut=True):
                     yield Text(text)
-        release = said.release
         turn.marked, turn.removed = release.marked, release.contradicted + release.dropped
         if not turn.shown and release.refused and failure is None:
             yield unknown(turn)
             return
         if not turn.shown:
-            why = why_nothing(turn, said, failure, self._limits)
+            yield Notice(why_nothing(turn, said, failure, self._limits))
         else:
             for notice in of_answer(turn, said, failure, self._limits):
                 yield notice
             if release.supported and not (failure and release.shown_chars < self._limits.little_chars):
                 return
             turn.route = turn.route if release.supported else "passages"
-            why = None
-        async with aclosing(self._quoted(turn, why)) as events:
-            async for event in events:
-                yield event
+        yield await self._extract(turn)
 
 
 async def _next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
@@ -311,19 +252,8 @@ async def _next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta |
         return await anext(deltas, None)
 
 
-async def _close(deltas: AsyncIterator[Delta]) -> None:
-    """Close a stream, which cancels it in the engine; a stream that has ended does not mind."""
-    close = getattr(deltas, "aclose", None)
-    if close is not None:
-        await close()
-
-
-async def _nothing(_: Collection[str], __: Collection[str]) -> frozenset[str]:
-    return frozenset()
-
-
-def _sampling(budget: Budget, *, small_model: bool) -> Sampling:
+def _sampling(budget: Budget, turn: Turn) -> Sampling:
     """Return DeepSeek's own settings for R1, and temperature 0 for a small model, which wanders otherwise."""
-    if small_model:
+    if turn.small_model:
         return Sampling(temperature=0.0, top_p=1.0, max_tokens=budget.answer_tokens)
     return Sampling(max_tokens=budget.answer_tokens, thinking_tokens=budget.thinking_tokens)

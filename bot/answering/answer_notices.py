@@ -11,7 +11,7 @@ from bot.answering.language import Tongue
 from bot.answering.limits import Limits
 from bot.answering.link_policy import by_its_end
 from bot.answering.notices import Say, progress_text, say
-from bot.answering.policy import Looked, Why
+from bot.answering.policy import WebUse, Why
 from bot.answering.turn import Stream, Turn
 from bot.answering.web_words import said
 from engine.interfaces import State, Status
@@ -110,7 +110,7 @@ def of_web(turn: Turn) -> Iterator[Notice]:
         yield Notice(say(Say.WEB_CLOSED, tongue, hosts=_hosts(web.closed, tongue)))
 
 
-def _was_waited_for(web: Looked, *, answerable: bool) -> bool:
+def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
     """Tell whether the web would have been asked, were it not for the channel; a house without it is no news.
 
     Of a link that stands in the thread it is not told with every answer.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from bot.answering.policy import Looked, Policy
+from bot.answering.policy import Policy, WebUse
 from bot.answering.thinking import Depth
 from knowledge.interfaces import OnWeb
 
@@ -128,7 +128,7 @@ class Finished:
     """The passages that the text cites, in the order of their displayed numbers."""
     timings: dict[str, float]
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
-    web: Looked = field(default_factory=Looked)
+    web: WebUse = field(default_factory=WebUse)
     """Whether the live web was asked, why, and what came of it."""
     marked: int = 0
     """Sentences shown with a warning, as no passage supports them."""

@@ -165,8 +165,8 @@ def nothing_read(error: NothingRead, tongue: Tongue) -> str:
 
 
 def in_line(position: int, eta_s: float | None, tongue: Tongue) -> str:
-    """Return how far a question is from its turn, no more exactly than that is known."""
-    return say(Say.IN_LINE, tongue, position=position, eta=_eta(eta_s, tongue))
+    """Return how far a question is from its turn, no more exactly than that is known; "" once its turn has come."""
+    return say(Say.IN_LINE, tongue, position=position, eta=_eta(eta_s, tongue)) if position else ""
 
 
 def _eta(eta_s: float | None, tongue: Tongue) -> str:

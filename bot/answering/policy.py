@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
-from knowledge.interfaces import WebLook
+from knowledge.interfaces import Live, WebLook
 
 Mode = Literal["off", "listed", "on"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -58,18 +58,26 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """Whether the web was asked for an answer, why, and what came of it."""
+class WebUse:
+    """Whether the web is asked for an answer, why, and what came of it."""
 
-    when: Literal["never", "if_weak", "always"] = "never"
+    live: Live | None = None
+    """How it is asked; None: it is not."""
     why: Why = Why.WEAK
     policy: Policy = Policy()
     closed: tuple[str, ...] = ()
     """Links of the question itself that may not be read here."""
+    question: str = field(default="", repr=False)
+    """Without the words that ask for the web."""
     look: WebLook | None = None
     """None: it was not asked."""
     readable: bool = True
     """Whether there was a question, with filters that can be meant."""
+
+    @property
+    def when(self) -> Literal["never", "if_weak", "always"]:
+        """Return whether it was to be asked."""
+        return self.live.when if self.live else "never"
 
     @property
     def may_look(self) -> bool:

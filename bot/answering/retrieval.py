@@ -46,7 +46,7 @@ class Finder:
     """Finds passages for questions. Between them it remembers which ones a conversation has been shown."""
 
     def __init__(
-        self, search: Search, engine: ChatEngine, *, still: Still, limits: Limits, now: Callable[[], float]
+        self, search: Search, engine: ChatEngine, *, still: Still | None, limits: Limits, now: Callable[[], float]
     ) -> None:
         self._search = search
         self._engine = engine
@@ -65,7 +65,7 @@ class Finder:
         asker = Asker(turn.asked.person, turn.asked.conversation)
         rewritten = await self._rewriter.standalone(turn.question, history, asker)
         query = searchable(asked, history, rewritten)
-        live = _worded(turn.to_web.live, turn.question, history, rewritten, turn.asked.people)
+        live = _worded(turn.web.live, turn.question, history, rewritten, turn.asked.people)
         within_s = self._limits.search_s + (live.within_s if live else 0.0)
         try:
             query = narrowed(query, turn.asked.within, datetime.now(UTC))
@@ -83,7 +83,7 @@ class Finder:
         except TimeoutError:
             return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
-        turn.found(result)
+        turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
         numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
@@ -102,7 +102,7 @@ class Finder:
             return [Placed(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
         earlier = () if anew or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
-        still = await self._still(chunks, asked.readers) if chunks else frozenset()
+        still = await self._still(chunks, asked.readers) if chunks and self._still else frozenset()
         shown = placed(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from bot.answering.events import Exchange
 from bot.answering.links import within, written_links
-from bot.answering.policy import Policy, Why
+from bot.answering.policy import Policy, WebUse, Why
 from bot.answering.recency import is_recent
 from knowledge.interfaces import Live
 from knowledge.search.query import separated
@@ -25,21 +24,8 @@ _WISH = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WebRoute:
-    """What was decided for a question."""
-
-    live: Live | None
-    """None: the web is not asked."""
-    why: Why
-    question: str = field(repr=False)
-    """Without the words that ask for the web."""
-    closed: tuple[str, ...] = ()
-    """Links of the question itself that may not be read here."""
-
-
-def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebRoute:
-    """Decide.
+def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebUse:
+    """Return whether and how the web is asked for a question.
 
     Args:
         text: as a person reads it; ``<url|label>`` is read too.
@@ -54,18 +40,16 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
     read = tuple(link for link in links if _may_be_read(link, policy))
     closed = tuple(link for link in own if link not in read)
     why = _why(question, [link for link in own if link in read], read, asked=asked or wish)
-    if policy.mode == "off":
-        return WebRoute(None, why, question, closed=closed)
     # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
-    if why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
-        return WebRoute(None, why, question, closed=closed)
+    if policy.mode == "off" or why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
+        return WebUse(None, why, policy, closed, question)
     live = Live(
         "if_weak" if why is Why.WEAK else "always",
         links=read,
         domains=policy.domains if policy.mode == "listed" else frozenset(),
         search=why is not Why.LINK,  # who gives a link asks for that page, and nobody else need hear of it
     )
-    return WebRoute(live, why, question, closed=closed)
+    return WebUse(live, why, policy, closed, question)
 
 
 def _may_be_read(link: str, policy: Policy) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -9,11 +10,10 @@ from bot.answering.citations import Numbering
 from bot.answering.events import Finished, Passage, Question, Route, Text
 from bot.answering.language import Tongue
 from bot.answering.notices import Say
-from bot.answering.policy import Looked
-from bot.answering.route import WebRoute, route
+from bot.answering.policy import WebUse
+from bot.answering.route import route
 from bot.answering.verified_stream import Release
-from engine.interfaces import Content, Delta, Done, Reasoning
-from knowledge.interfaces import SearchResult
+from engine.interfaces import Content, Done, Reasoning
 
 
 @dataclass(slots=True)
@@ -41,17 +41,13 @@ class Turn:
     """Whether the search found what may answer it."""
     trouble: str = ""
     """Why the documents could not be searched, where the web answers alone."""
-    to_web: WebRoute = field(init=False)
-    """How the live web may be asked."""
-    web: Looked = field(init=False)
-    """Whether it was, as far as is known."""
+    web: WebUse = field(init=False)
+    """Whether the live web is asked, and what came of it as far as is known."""
 
     def __post_init__(self) -> None:
         """Decide whether the web is asked; the words that ask for it are no part of the question."""
-        asked = self.asked
-        self.to_web = decided = route(self.question, asked.history, asked.policy, wish=asked.wants_web)
-        self.question = decided.question
-        self.web = Looked(decided.live.when if decided.live else "never", decided.why, asked.policy, decided.closed)
+        self.web = route(self.question, self.asked.history, self.asked.policy, wish=self.asked.wants_web)
+        self.question = self.web.question
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -61,10 +57,6 @@ class Turn:
     def unreadable(self) -> None:
         """Note that there is nothing to ask, on the web no more than here."""
         self.web = replace(self.web, readable=False)
-
-    def found(self, result: SearchResult) -> None:
-        """Note what a search found and what it did on the web."""
-        self.answerable, self.trouble, self.web = result.answerable, result.trouble, replace(self.web, look=result.web)
 
     def finished(self, now: float) -> Finished:
         """Return the last event."""
@@ -83,6 +75,8 @@ class Turn:
 class Stream:
     """What the engine has said so far in one turn."""
 
+    preparing: asyncio.Task[None]
+    """Ends when the verifier has read the passages."""
     fresh: Callable[[], Release]
     """Makes what releases sentences; called again for an answer that begins again."""
     release: Release = field(init=False)
@@ -110,11 +104,22 @@ class Stream:
         """Whether the model was stopped in the middle."""
         return self.done is None or self.done.finish_reason != "stop"
 
-    def step(self, delta: Delta) -> Say | None:
-        """Return what the model begins to do with a delta: to think or to write; None where it goes on."""
-        if isinstance(delta, Reasoning) and not self.reasoning:
+    @property
+    def unclosed_thought(self) -> str:
+        """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
+        return "" if self.content or self.cut else "".join(self.reasoning)
+
+    def note(self, delta: Content | Reasoning | Done) -> Say | None:
+        """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on."""
+        self.begun = True
+        if isinstance(delta, Done):
+            self.done = delta
+        elif isinstance(delta, Content) and not self.content:
+            self.content = bool(delta.text.strip())
+            return Say.WRITING
+        elif isinstance(delta, Reasoning) and not self.reasoning:
             return Say.THINKING
-        return Say.WRITING if isinstance(delta, Content) and not self.content else None
+        return None
 
     def think(self, text: str, limit_chars: int) -> bool:
         """Note a piece of thinking; tell whether there was not too much of it yet."""

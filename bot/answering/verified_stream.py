@@ -46,7 +46,7 @@ _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 class Release:
     """What a model writes goes in, verified Markdown comes out.
 
-    ``take`` it as it comes and ``check`` what that gives; at the end, ``check`` what ``last`` gives.
+    ``feed`` it as it comes, then ``finish``.
 
     ``ended`` says whether the answer should not go on, and why.
     """
@@ -87,7 +87,6 @@ class Release:
         self._repeats = 0
         self._read_chars = 0
         self._recent = ""
-        self._looped = False
         self._in_table = False
         self._at_end = False
         self.ended: End | None = None
@@ -107,49 +106,49 @@ class Release:
         """Return the length of what was let out."""
         return self._composer.shown_chars
 
-    def take(self, text: str) -> list[Piece]:
-        """Take what the model wrote next; return the sentences that are complete, to be checked by ``check``."""
-        if self.ended:
-            return []
-        text = text[: max(0, self._limits.answer_chars - self._read_chars)]
-        self._read_chars += len(text)
-        self._recent += text
-        if len(self._recent) > 2 * _LOOP_CHARS:
-            self._recent = self._recent[-_LOOP_CHARS:]
-            self._looped = loops(self._recent)
-        return self._splitter.feed(text)
-
-    async def check(self, pieces: Iterable[Piece]) -> list[str]:
-        """Return what of these sentences may be shown, each with the white space before it.
+    async def feed(self, text: str) -> list[str]:
+        """Return what may be shown once the model has written ``text``, each with the white space before it.
 
         Raises:
             KnowledgeError: the embedder failed.
 
         """
+        if self.ended:
+            return []
+        text = text[: max(0, self._limits.answer_chars - self._read_chars)]
+        self._read_chars += len(text)
+        self._recent += text
+        looped = len(self._recent) > 2 * _LOOP_CHARS and loops(self._recent)
+        if len(self._recent) > 2 * _LOOP_CHARS:
+            self._recent = self._recent[-_LOOP_CHARS:]
+        shown = await self._check(self._splitter.feed(text))
+        if not self.ended and looped:
+            self.ended = "repetition"
+        elif not self.ended and self._read_chars >= self._limits.answer_chars:
+            self.ended = "length"
+        return shown
+
+    async def finish(self, text: str = "", *, cut: bool = False) -> list[str]:
+        """Return what may be shown of the rest; ``cut`` says that the model did not get to finish its sentence.
+
+        Raises:
+            KnowledgeError: the embedder failed.
+
+        """
+        shown = await self.feed(text)
+        self._at_end, left = True, self._splitter.flush()
+        if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
+            left.pop()
+        return shown + await self._check(left)
+
+    async def _check(self, pieces: Iterable[Piece]) -> list[str]:
         shown = []
         for piece in pieces:
             if self.ended in {"repetition", "unsupported"}:
                 break
             if text := await self._piece(piece):
                 shown.append(text)
-        self.settle()
         return shown
-
-    def settle(self) -> None:
-        """Decide whether the answer should end here."""
-        if self.ended is None and self._looped:
-            self.ended = "repetition"
-        elif self.ended is None and self._read_chars >= self._limits.answer_chars:
-            self.ended = "length"
-
-    def last(self, *, cut: bool = False) -> list[Piece]:
-        """Return what is left at the text's end; ``cut`` says that the model did not get to finish its sentence."""
-        if self.ended in {"repetition", "unsupported"}:
-            return []
-        self._at_end, left = True, self._splitter.flush()
-        if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
-            left.pop()
-        return left
 
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""

@@ -42,8 +42,8 @@ async def released(
     release = Release(passages, verifier, Numbering(), question=question, tongue="en", limits=limits)
     shown: list[str] = []
     for start in range(0, len(text), size):
-        shown += await release.check(release.take(text[start : start + size]))
-    shown += await release.check(release.last())
+        shown += await release.feed(text[start : start + size])
+    shown += await release.finish()
     return "".join(shown), release
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot import logs
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
-from bot.answering.policy import Looked
+from bot.answering.policy import WebUse
 from bot.answering.thinking import remark
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
@@ -186,7 +186,7 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
         "marked": end.marked if end else 0,
         "removed": end.removed if end else 0,
         "route": _route_json(end),
-        "web": _web_json(end.web if end else Looked()),
+        "web": _web_json(end.web if end else WebUse()),
         "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
     }
 
@@ -201,7 +201,7 @@ def _page_json(web: OnWeb | None) -> dict[str, object] | None:
 
 def _route_json(end: Finished | None) -> dict[str, object]:
     """Return whether the live web was to be asked, why, and who answered in the end."""
-    web = end.web if end else Looked()
+    web = end.web if end else WebUse()
     return {
         "web": web.when,
         "why": web.why.value,
@@ -210,7 +210,7 @@ def _route_json(end: Finished | None) -> dict[str, object]:
     }
 
 
-def _web_json(web: Looked) -> dict[str, object]:
+def _web_json(web: WebUse) -> dict[str, object]:
     """Return whether the live web was asked, and what came of it."""
     look = web.look
     left_out = [{"url": one.url, "why": one.why} for one in look.left_out] if look else []

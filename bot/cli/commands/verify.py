@@ -130,10 +130,7 @@ async def verify_case(case: Case, verifier: AnswerVerifier, limits: Limits) -> d
     release = Release(
         case.passages, recorder, citations.Numbering(), question=case.question, tongue=tongue, limits=limits
     )
-    shown = []
-    pieces = [*release.take(case.answer), *release.last()]
-    for piece in pieces:
-        shown += await release.check([piece])
+    shown = await release.finish(case.answer)
     if release.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
         await _verify_rest(split(case.answer), recorder, [passage.n for passage in case.passages])
     return {
