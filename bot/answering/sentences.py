@@ -18,17 +18,29 @@ LINE_MAX_CHARS = 2000
 """A sentence that is longer is cut, so that a text without any full stop is still released."""
 _LOOKAHEAD_CHARS = 200
 
+_BLANKS = " \t\r"
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[^\n]*")
 """However deep: in a list, code is indented."""
-_ITEM = re.compile(
-    r"[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+|\d{1,3}、[ \t]*|[（(][\d一二三四五六七八九十]{1,3}[）)][ \t]*)"
+_NUMERAL = r"[\d一二三四五六七八九十]"
+_LEAD = re.compile(
+    rf"[ \t]*(?:[-*+•][ \t]+|\d{{1,3}}[.)][ \t]+|\d{{1,3}}、[ \t]*|[（(]{_NUMERAL}{{1,3}}[）)][ \t]*|>[ \t]?)|[ \t\r]*"
 )
-_ITEM_START = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)、]?|[（(][\d一二三四五六七八九十]{0,3}[）)]?)[ \t]*$")
-_QUOTE = re.compile(r"[ \t]*>[ \t]?")
-_RULE = re.compile(r"[ \t]*(?:[-*_][ \t]*){3,}$|[ \t]*={3,}[ \t]*$")
+"""A list marker, a quote sign, else the indentation."""
+_UNDECIDED = re.compile(
+    rf"[ \t\r]*(?:$|[#|]|`{{3}}|~{{3}}|[`~].?$|[-*_=][-*_= \t\r]*$)"
+    rf"|[ \t]*(?:[-*+•]|\d{{1,3}}[.)、]?|[（(]{_NUMERAL}{{0,3}}[）)]?|>)[ \t]*$"
+)
+"""The beginning of a line of which more must be read before its kind or its lead is clear."""
+_LINES: dict[Kind, re.Pattern[str]] = {
+    "blank": re.compile(r"[ \t\r]*$"),
+    "heading": re.compile(r"[ \t\r]*#"),
+    "table": re.compile(r"[ \t\r]*\|"),
+    "rule": re.compile(r"[ \t]*(?:(?:[-*_][ \t]*){3,}|={3,}[ \t]*)\r*$"),
+}
+"""The lines that are one piece."""
 
-_STOP = re.compile(r"[.!?。！？｡]+|…+")
-_CLOSERS = "\"'”’」』）)】]》*_~"
+_STOP = re.compile(r"(?P<ticks>`+)(?P<code>.*?(?P=ticks))?|(?P<stop>[.!?。！？｡]+|…+)[\"'”’」』）)】\]》*_~]*")
+"""Inline code, or what may end a sentence with the quotes and brackets that close behind it."""
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|approx|ca|dr|mr|mrs|ms|prof|st|no|nos|fig|figs|sec|sect|art|para|ch|vol|pp|ed|eds|dept|gen|sr|jr|resp|incl|"
     r"excl|min|max|ext|tel|ref|z\.b|bzw|usw|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|\b[A-Z])\.$",
@@ -92,29 +104,16 @@ class Splitter:
         """Decide by a line's beginning what it is."""
         line, newline, _ = self._buffer.partition("\n")
         whole = bool(newline) or final or len(line) > LINE_MAX_CHARS
-        stripped = line.lstrip(" \t\r")
-        if not stripped:
-            return Piece("blank", "", "", line + newline) if whole else None
-        if stripped[0] in "`~" and (_FENCE.match(line) or (not whole and len(stripped) < 3)):  # noqa: PLR2004
-            return self._code(final=final) if whole and _FENCE.match(line) else None
-        if stripped[0] == "#" or stripped[0] == "|":
-            kind: Kind = "heading" if stripped[0] == "#" else "table"
-            return _line_piece(kind, line, newline) if whole else None
-        if stripped[0] in "-*_=" and not whole and not stripped.strip("-*_= \t"):
+        if not whole and _UNDECIDED.match(line):
             return None
-        if whole and _RULE.fullmatch(line.rstrip("\r")):
-            return _line_piece("rule", line, newline)
-        return self._led(line, whole=whole, final=final)
-
-    def _led(self, line: str, *, whole: bool, final: bool) -> Piece | None:
-        """Cut off a list marker or a quote sign, then look for the sentence."""
-        match = _ITEM.match(line) or _QUOTE.match(line)
-        if not whole and (_ITEM_START.match(line) or (match and match.end() == len(line))):
-            return None
-        if match:
-            return self._sentence("item", match[0], final=final)
-        indent = line[: len(line) - len(line.lstrip(" \t\r"))]
-        return self._sentence("prose", indent, final=final)
+        if whole and _FENCE.match(line):
+            return self._code(final=final)
+        for kind, pattern in _LINES.items():
+            if pattern.match(line):
+                text = line.rstrip(_BLANKS)
+                return Piece(kind, "", text, line[len(text) :] + newline)
+        lead = match[0] if (match := _LEAD.match(line)) else ""
+        return self._sentence("item" if lead.strip() else "prose", lead, final=final)
 
     def _code(self, *, final: bool) -> Piece | None:
         """Return a fenced block as one piece, once it is closed."""
@@ -139,16 +138,12 @@ class Splitter:
             return None
         if end is None or end > LINE_MAX_CHARS:
             end = len(line) if len(line) <= LINE_MAX_CHARS else _cut(line)
-        rest = line[end:]
-        tail = rest[: len(rest) - len(rest.lstrip(" \t\r"))]
-        if not whole and len(tail) == len(rest):
+        text = line[:end].rstrip(_BLANKS)
+        rest = line[len(text) :]
+        after = rest.lstrip(_BLANKS)
+        if not whole and not after:
             return None
-        text = line[:end]
-        trimmed = text.rstrip(" \t\r")
-        tail = text[len(trimmed) :] + tail
-        if len(trimmed) + len(tail) == len(line):
-            tail += newline
-        return Piece(kind, lead, trimmed, tail)
+        return Piece(kind, lead, text, rest[: len(rest) - len(after)] + ("" if after else newline))
 
 
 def split(text: str) -> list[Piece]:
@@ -165,41 +160,23 @@ def sentences(text: str) -> list[str]:
 def unwrap(text: str) -> str:
     """Join lines that were only broken to fit a width: a prose line that goes on in the next."""
     out: list[str] = []
-    kinds: list[Kind] = []
-    for piece in _lines(text):
-        joins = bool(kinds) and piece.kind == "prose" and kinds[-1] in {"prose", "item"} and out[-1].strip()
-        if joins:
-            glue = "" if _CJK.match(out[-1][-1]) and _CJK.match(piece.text[0]) else " "
-            out[-1] += glue + piece.text
+    kind: Kind = "blank"
+    before = Piece("blank", "", "", "\n")
+    for piece in split(text):
+        if not before.ends_line and before.kind not in {"code", "blank"}:
+            out[-1] += before.tail + piece.text
+        elif piece.kind == "prose" and kind in {"prose", "item"} and out[-1].strip():
+            out[-1] += ("" if _CJK.match(out[-1][-1]) and _CJK.match(piece.text[0]) else " ") + piece.text
         else:
             out.append(piece.lead + piece.text)
-            kinds.append(piece.kind)
+            kind = piece.kind
+        before = piece
     return "\n".join(out)
-
-
-def _lines(text: str) -> list[Piece]:
-    """Return a text's lines with their kinds; code blocks are one."""
-    whole: list[Piece] = []
-    open_line = False
-    for piece in split(text):
-        if open_line:
-            last = whole.pop()
-            whole.append(Piece(last.kind, last.lead, last.text + last.tail + piece.text, piece.tail))
-        else:
-            whole.append(piece)
-        open_line = not piece.ends_line and piece.kind not in {"code", "blank"}
-    return whole
-
-
-def _line_piece(kind: Kind, line: str, newline: str) -> Piece:
-    text = line.rstrip(" \t\r")
-    return Piece(kind, "", text, line[len(text) :] + newline)
 
 
 def _cut(line: str) -> int:
     """Choose where to cut a line that is too long: behind the last space or comma, if there is one late enough."""
-    best = max(line.rfind(mark, LINE_MAX_CHARS // 2, LINE_MAX_CHARS) for mark in " ,，、；;")
-    return best + 1 if best > 0 else LINE_MAX_CHARS
+    return max(line.rfind(mark, LINE_MAX_CHARS // 2, LINE_MAX_CHARS) for mark in " ,，、；;") + 1 or LINE_MAX_CHARS
 
 
 def _sentence_end(line: str, *, whole: bool) -> int | None:
@@ -207,70 +184,35 @@ def _sentence_end(line: str, *, whole: bool) -> int | None:
 
     ``whole`` says that the line ends here; otherwise None may also mean that it cannot be told yet.
     """
-    position = 0
-    while match := _STOP.search(line, position):
-        code = _code_span(line, position, match.start(), whole=whole)
-        if code == -1:
+    for match in _STOP.finditer(line):
+        if match["ticks"]:
+            if match["code"] is None and not whole:
+                return None
+        elif match.end() == len(line):
+            return len(line) if whole else None
+        elif _ends_here(line, match):
+            return _with_markers(line, match.end(), whole=whole)
+        elif not whole and not line[match.end() :].strip():
             return None
-        if code:
-            position = code
-            continue
-        end = _closed(line, match.end())
-        if end == len(line):
-            return end if whole else None
-        if _ends_here(line, match, end):
-            return _with_markers(line, end, whole=whole)
-        if not whole and not line[end:].strip():
-            return None
-        position = max(match.end(), position + 1)
     return None
 
 
-def _code_span(line: str, start: int, stop: int, *, whole: bool) -> int:
-    """Return the end of the inline code that ``stop`` lies in, 0 if it lies in none, -1 if that cannot be told yet."""
-    tick = line.find("`", start, stop)
-    while tick != -1:
-        ticks = len(line[tick:]) - len(line[tick:].lstrip("`"))
-        close = line.find("`" * ticks, tick + ticks)
-        if close == -1:
-            return 0 if whole else -1
-        if close + ticks > stop:
-            return close + ticks
-        tick = line.find("`", close + ticks, stop)
-    return 0
-
-
-def _closed(line: str, end: int) -> int:
-    while end < len(line) and line[end] in _CLOSERS:
-        end += 1
-    return end
-
-
-def _ends_here(line: str, stop: re.Match[str], end: int) -> bool:
+def _ends_here(line: str, match: re.Match[str]) -> bool:
     """Tell whether a sentence ends with this stop; something follows it on the line."""
-    following = line[end]
-    if stop[0][0] in "。！？｡":
+    stop, following = match["stop"], line[match.end()]
+    goes_up = line[match.end() :].lstrip()[:1].isupper()
+    if stop[0] in "。！？｡":
         return True
-    if stop[0][0] == "…" or stop[0].startswith("..."):
-        return following.isspace() and _next_letter(line, end).isupper()
+    if stop[0] == "…" or stop.startswith("..."):
+        return following.isspace() and goes_up
     if following in "[【［":
         return True
     if _CJK.match(following):
-        return stop[0] != "." or not line[stop.start() - 1 : stop.start()].isdigit()
-    return following.isspace() and (stop[0] != "." or _is_full_stop(line, stop.end(), end))
-
-
-def _is_full_stop(line: str, after: int, end: int) -> bool:
-    """Tell a full stop before white space from the dot of an abbreviation."""
-    before = line[max(0, after - 12) : after]
-    if _ABBREVIATION.search(before):
-        return False
-    return not _MAYBE_END.search(before) or _next_letter(line, end).isupper()
-
-
-def _next_letter(line: str, end: int) -> str:
-    rest = line[end:].lstrip()
-    return rest[:1] or " "
+        return stop != "." or not line[match.start() - 1 : match.start()].isdigit()
+    if not following.isspace() or stop != ".":
+        return following.isspace()
+    before = line[max(0, match.end("stop") - 12) : match.end("stop")]
+    return not _ABBREVIATION.search(before) and (goes_up or not _MAYBE_END.search(before))
 
 
 def _with_markers(line: str, end: int, *, whole: bool) -> int | None:
