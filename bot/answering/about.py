@@ -104,7 +104,7 @@ def describe_sources(sources: Sequence[SourceContents], now: datetime, tongue: T
 
 def _line(source: SourceContents, now: datetime, tongue: Tongue) -> str:
     kind = _KINDS.get(source.kind, (source.kind, source.kind))[tongue == "zh"]
-    count = "1 document" if source.documents == 1 and tongue == "en" else say(Say.DOCUMENTS, tongue, n=source.documents)
+    count = say(Say.DOCUMENTS, tongue, count=source.documents)
     if source.synced_at is None:
         about = say(Say.SOURCE_UNFINISHED, tongue, kind=kind, count=count)
     else:

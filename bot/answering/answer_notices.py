@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from bot.answering.events import Notice, Text
 from bot.answering.extract import SOURCES, listed
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
 from bot.answering.link_policy import by_its_end
-from bot.answering.notices import Say, progress_text, say
+from bot.answering.notices import Say, progress_text, say, translate_web
 from bot.answering.policy import WebUse, Why
 from bot.answering.turn import Stream, Turn
-from bot.answering.web_words import said
 from engine.interfaces import State, Status
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
+from knowledge.web.http.domains import host_of
 
 _HOST = 80
 """Characters of a host that is named."""
@@ -75,16 +74,12 @@ def of_answer(turn: Turn, said: Stream, failure: Exception | None, limits: Limit
     elif release.ended == "length" or (said.cut and not release.ended):
         yield Notice(say(Say.CUT_BY_LENGTH, tongue))
     verified = [say(Say.WARNING, tongue)] if release.marked else []
-    verified += _counted(release.contradicted, Say.REMOVED_ONE, Say.REMOVED, tongue)
-    verified += _counted(release.dropped, Say.LEFT_OUT_ONE, Say.LEFT_OUT, tongue)
+    counted = ((Say.REMOVED, release.contradicted), (Say.LEFT_OUT, release.dropped))
+    verified += [say(phrase, tongue, count=count) for phrase, count in counted if count]
     if verified:
         yield Notice(_joined(verified, tongue))
     if turn.small_model and not turn.asked.history:
         yield Notice(say(Say.SMALL_MODEL, tongue))
-
-
-def _counted(count: int, one: Say, several: Say, tongue: Tongue) -> list[str]:
-    return [say(one if count == 1 else several, tongue, count=count)] if count else []
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,13 +96,14 @@ def of_web(turn: Turn) -> Iterator[Notice]:
     """Say why the web was asked and what came of it; or why it was not, where somebody may have waited for it."""
     web, tongue = turn.web, turn.tongue
     if web.look is not None and web.why in _BECAUSE:
-        told = [say(_BECAUSE[web.why], tongue, came=_came_of(web.look, tongue)), said(web.look.trouble, tongue)]
-        told.append(_left_out(web.look, tongue))
-        yield Notice(_joined(told, tongue))
+        came = say(Say.WEB_READ if web.look.read else Say.WEB_NOTHING_READ, tongue, count=len(web.look.read))
+        told = [say(_BECAUSE[web.why], tongue, came=came), translate_web(web.look.trouble, tongue)]
+        yield Notice(_joined([*told, _left_out(web.look, tongue)], tongue))
     elif web.policy.mode == "off" and _was_waited_for(web, answerable=turn.answerable):
         yield Notice(say(Say.WEB_OFF, tongue))
     if web.closed and web.policy.mode != "off":
-        yield Notice(say(Say.WEB_CLOSED, tongue, hosts=_hosts(web.closed, tongue)))
+        hosts = dict.fromkeys(map(_host, web.closed))
+        yield Notice(say(Say.WEB_CLOSED, tongue, hosts=("、" if tongue == "zh" else ", ").join(hosts)))
 
 
 def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
@@ -120,36 +116,19 @@ def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
     return web.policy.searches and (web.why is Why.RECENT or (web.why in {Why.WEAK, Why.LINK} and not answerable))
 
 
-def _came_of(look: WebLook, tongue: Tongue) -> str:
-    if not look.read:
-        return say(Say.WEB_NOTHING_READ, tongue)
-    if len(look.read) == 1:
-        return say(Say.WEB_READ_ONE, tongue)
-    return say(Say.WEB_READ, tongue, count=len(look.read))
-
-
 def _left_out(look: WebLook, tongue: Tongue) -> str:
     if not look.left_out:
         return ""
-    shown = [(_host(one.url), said(one.why, tongue).rstrip(".。")) for one in look.left_out[:_NAMED]]
-    if tongue == "zh":
-        named = "；".join(f"{host}（{why}）" for host, why in shown)
-    else:
-        named = "; ".join(f"{host} ({why})" for host, why in shown)
+    form, comma = ("{}（{}）", "；") if tongue == "zh" else ("{} ({})", "; ")
+    named = comma.join(
+        form.format(_host(one.url), translate_web(one.why, tongue).rstrip(".。")) for one in look.left_out[:_NAMED]
+    )
     more = len(look.left_out) - _NAMED
     return say(Say.WEB_LEFT_OUT_MORE if more > 0 else Say.WEB_LEFT_OUT, tongue, named=named, more=more)
 
 
-def _hosts(urls: tuple[str, ...], tongue: Tongue) -> str:
-    return ("、" if tongue == "zh" else ", ").join(dict.fromkeys(map(_host, urls)))
-
-
 def _host(url: str) -> str:
-    try:
-        host = urlsplit(url).hostname or url[:_HOST]
-    except ValueError:
-        return url[:_HOST]
-    return by_its_end(host, _HOST)
+    return by_its_end(host_of(url) or url[:_HOST], _HOST)
 
 
 def _joined(parts: list[str], tongue: Tongue) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -19,6 +20,8 @@ class Phrase:
 
     en: str
     zh: str
+    en_one: str = ""
+    """The English text where ``count`` is 1 and it differs."""
 
 
 class Say(Enum):
@@ -88,13 +91,15 @@ class Say(Enum):
         "⚠ marks what no passage supports. Check it before you rely on it.",
         "⚠ 表示没有段落支持这一句，使用前请核实。",
     )
-    REMOVED_ONE = Phrase("1 sentence was removed because the documents say otherwise.", "有 1 句与文档不符，已删除。")
     REMOVED = Phrase(
-        "{count} sentences were removed because the documents say otherwise.", "有 {count} 句与文档不符，已删除。"
+        "{count} sentences were removed because the documents say otherwise.",
+        "有 {count} 句与文档不符，已删除。",
+        "1 sentence was removed because the documents say otherwise.",
     )
-    LEFT_OUT_ONE = Phrase("1 sentence was left out because no passage supports it.", "有 1 句没有段落支持，未显示。")
     LEFT_OUT = Phrase(
-        "{count} sentences were left out because no passage supports them.", "有 {count} 句没有段落支持，未显示。"
+        "{count} sentences were left out because no passage supports them.",
+        "有 {count} 句没有段落支持，未显示。",
+        "1 sentence was left out because no passage supports it.",
     )
     DISAGREEMENT = Phrase(
         "(as of {date}; {others}, as of {other_date}, says otherwise)",
@@ -120,10 +125,18 @@ class Say(Enum):
         "No document has been read yet that you may see. Add a source to kvasir.toml and run `kvasir sync`.",
         "还没有读取你可以查看的文档。请在 kvasir.toml 中添加来源，然后运行 `kvasir sync`。",
     )
-    DOCUMENTS = Phrase("{n} documents", "{n} 篇文档")
+    DOCUMENTS = Phrase("{count} documents", "{count} 篇文档", "1 document")
     SOURCE_READ = Phrase("({kind}): {count}, read {age}.", "（{kind}）：{count}，{age}读取。")
     SOURCE_UNFINISHED = Phrase("({kind}): {count}, not read completely yet.", "（{kind}）：{count}，尚未读完。")
     SOURCE_TITLES = Phrase("Titles: {titles}", "标题：{titles}")
+    NO_THINKING = Phrase(
+        "The model that answers now does not think, so this changes nothing until one that thinks is served.",
+        "当前的模型不会思考，换成会思考的模型之后才有区别。",
+    )
+    UNBOUNDED_THINKING = Phrase(
+        "The engine that answers now can leave thinking out, but not bound it: deep and normal are nearly alike there.",
+        "当前的引擎只能关闭思考，不能限制长度：deep 与 normal 几乎没有区别。",
+    )
     WEB_ASKED = Phrase("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
     WEB_LINK = Phrase("I looked on the web, as a link was given: {came}.", "因为给出了链接，已查看网络：{came}。")
     WEB_RECENT = Phrase(
@@ -132,8 +145,7 @@ class Say(Enum):
     WEB_WEAK = Phrase(
         "I looked on the web, as the documents are not enough: {came}.", "文档内容不足，已查看网络：{came}。"
     )
-    WEB_READ = Phrase("{count} pages were read", "读取了 {count} 个网页")
-    WEB_READ_ONE = Phrase("one page was read", "读取了 1 个网页")
+    WEB_READ = Phrase("{count} pages were read", "读取了 {count} 个网页", "one page was read")
     WEB_NOTHING_READ = Phrase("no page was read", "没有读到网页")
     WEB_LEFT_OUT = Phrase("Left out: {named}.", "未读取：{named}。")
     WEB_LEFT_OUT_MORE = Phrase("Left out: {named}; and {more} more.", "未读取：{named}；另有 {more} 个。")
@@ -146,6 +158,8 @@ class Say(Enum):
 def say(phrase: Say, tongue: Tongue, **fields: object) -> str:
     """Return a text in a language, its fields filled in."""
     text = phrase.value.zh if tongue == "zh" else phrase.value.en
+    if tongue == "en" and fields.get("count") == 1:
+        text = phrase.value.en_one or text
     return text.format(**fields).strip()
 
 
@@ -162,6 +176,32 @@ def nothing_read(error: NothingRead, tongue: Tongue) -> str:
     """Return why there is nothing to search, and the next step."""
     progress = f"（{error.done}/{error.total}）" if error.total else ""
     return _NOTHING_READ_ZH[error.why].format(progress=progress) if tongue == "zh" else str(error)
+
+
+WEB_CHINESE: Final[Mapping[str, str]] = {
+    "It took too long.": "耗时过长",
+    "Only some sites are read here, and this is none of them.": "不在允许读取的网站之列",
+    "No more than 5 pages are read for one question.": "每个问题最多读取 5 个网页",
+    "There is no text on it.": "其中没有文字",
+    "It could not be read.": "无法读取",
+    "This page cannot be read from here. Open it in a browser, or leave it out.": "无法从这里读取，请用浏览器打开",
+    "No search engine is set up here, so the web was not searched.": "尚未配置搜索引擎，因此没有搜索网络。",
+    "No search engine answered, so the web was not searched.": "没有搜索引擎应答，因此没有搜索网络。",
+    "The search of the web took too long.": "网络搜索耗时过长。",
+    "The live web is switched off here.": "这里已关闭网络搜索。",
+    "No site may be read for this question.": "这个问题没有允许读取的网站。",
+    "Nothing of the question may leave the house, so the web was not searched. Ask in other words.": (
+        "问题中没有可以对外发送的内容，因此没有搜索网络。请换一种问法。"
+    ),
+}
+
+
+def translate_web(sentence: str, tongue: Tongue) -> str:
+    """Return what the knowledge room says of the web in the asker's language; an unknown sentence stays as it is."""
+    if tongue != "zh":
+        return sentence
+    unreadable = sentence.startswith("This page cannot be read: ")
+    return WEB_CHINESE.get(sentence, "网页内容无法读取，请用浏览器打开" if unreadable else sentence)
 
 
 def in_line(position: int, eta_s: float | None, tongue: Tongue) -> str:

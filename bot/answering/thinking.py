@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from bot.answering.language import Tongue
+from bot.answering.notices import Say, say
 from engine.interfaces import Control
 
 Depth = Literal["deep", "normal", "off"]
@@ -48,20 +50,8 @@ def share_of(depth: Depth, room_tokens: int) -> Share:
     return Share(min(wished.thinking, room_tokens - answer), answer)
 
 
-def remark(control: Control | None, *, chinese: bool = False) -> str:
+def remark(control: Control | None, tongue: Tongue = "en") -> str:
     """Return what has to be said about a wish with the engine that is there, "" where it is followed to the letter."""
-    match control:
-        case Control.NONE:
-            return _NONE_CHINESE if chinese else _NONE
-        case Control.SWITCH:
-            return _SWITCH_CHINESE if chinese else _SWITCH
-        case _:
-            return ""
-
-
-_NONE = "The model that answers now does not think, so this changes nothing until one that thinks is served."
-_NONE_CHINESE = "当前的模型不会思考，换成会思考的模型之后才有区别。"
-_SWITCH = (
-    "The engine that answers now can leave thinking out, but not bound it: deep and normal are nearly alike there."
-)
-_SWITCH_CHINESE = "当前的引擎只能关闭思考，不能限制长度：deep 与 normal 几乎没有区别。"
+    if control is Control.NONE:
+        return say(Say.NO_THINKING, tongue)
+    return say(Say.UNBOUNDED_THINKING, tongue) if control is Control.SWITCH else ""

@@ -31,4 +31,4 @@ def test_only_what_is_not_followed_is_remarked_on() -> None:
     assert [bool(remark(control)) for control in (Control.NONE, Control.SWITCH, Control.BUDGET, None)] == [
         True, True, False, False,
     ]  # fmt: skip
-    assert "不会思考" in remark(Control.NONE, chinese=True)
+    assert "不会思考" in remark(Control.NONE, "zh")

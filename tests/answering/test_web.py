@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.answering import web_words
 from bot.answering.events import Exchange
+from bot.answering.notices import WEB_CHINESE, translate_web
 from bot.answering.passage_order import Placed, placed
 from bot.answering.policy import Policy, Why
 from knowledge.errors import BadFilter, FetchError, FetchUnreadable
@@ -109,9 +109,9 @@ def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
         NOTHING_LEFT,
         str(FetchError("secret")),
     ]
-    assert set(web_words.CHINESE) == set(constants)
-    assert web_words.said(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
-    assert web_words.said("It took too long.", "en") == "It took too long."
+    assert set(WEB_CHINESE) == set(constants)
+    assert translate_web(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
+    assert translate_web("It took too long.", "en") == "It took too long."
 
 
 @pytest.mark.parametrize(

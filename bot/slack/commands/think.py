@@ -59,7 +59,7 @@ class Think:
         wished = await self._wishes.find(self._team, typed.user)
         here = self._wishes.defaults.of(typed.channel)
         said = _told(wished, here, chinese=chinese)
-        return " ".join(part for part in (said, remark(self._control(), chinese=chinese)) if part)
+        return " ".join(part for part in (said, remark(self._control(), "zh" if chinese else "en")) if part)
 
 
 def _told(wished: Depth | None, here: Depth, *, chinese: bool) -> str:
