@@ -98,7 +98,7 @@ class Answerer:
         if turn.trouble:
             yield Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=turn.trouble))
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
-        if not turn.answerable or not turn.passages:
+        if not turn.answerable or not turn.passages or turn.unmentioned:
             yield unknown(turn)
             return
         yield Step(say(Say.READING, turn.tongue, count=len(turn.passages)))

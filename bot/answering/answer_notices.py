@@ -45,7 +45,9 @@ def unknown(turn: Turn) -> Text:
     if not looked_at:
         return Text(say(Say.FOUND_NOTHING, turn.tongue))
     listing = listed(turn.numbering.display(*looked_at))
-    return Text(f"{say(Say.UNKNOWN, turn.tongue)}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listing}")
+    names = ("、" if turn.tongue == "zh" else ", ").join(turn.unmentioned)
+    why = say(Say.UNMENTIONED, turn.tongue, names=names) if names else say(Say.UNKNOWN, turn.tongue)
+    return Text(f"{why}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listing}")
 
 
 def why_nothing(turn: Turn, said: Stream, failure: Exception | None, limits: Limits) -> str:

@@ -43,6 +43,9 @@ class Say(Enum):
     UNKNOWN = Phrase(
         "I do not know: the documents do not seem to answer this.", "我不知道：文档中似乎没有这个问题的答案。"
     )
+    UNMENTIONED = Phrase(
+        "I do not know: the passages that I found do not mention {names}.", "我不知道：找到的段落没有提到{names}。"
+    )
     LOOKED_AT = Phrase("This is what I looked at:", "我查看了以下内容：")
     FOUND_NOTHING = Phrase("I found nothing in the documents about this.", "文档中没有找到相关内容。")
     ENGINE_LOADING = Phrase(

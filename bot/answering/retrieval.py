@@ -20,6 +20,7 @@ from bot.answering.passage_order import CLOSE, Placed, Places, Still, placed
 from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish
 from bot.answering.turn import Turn
+from bot.answering.unmentioned import find_unmentioned
 from engine.interfaces import Asker, ChatEngine
 from knowledge.errors import BadFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import Live, SearchResult
@@ -85,6 +86,8 @@ class Finder:
         turn.timings["search"] = self._now() - turn.began
         turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
+        if not wide:
+            turn.unmentioned = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
         numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
         turn.passages = tuple(_passage(n, one, wide=wide) for n, one in numbered)

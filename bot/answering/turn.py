@@ -39,6 +39,8 @@ class Turn:
     shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
+    unmentioned: list[str] = field(default_factory=list)
+    """Names and years of the question that no passage mentions: a small model makes an answer up."""
     trouble: str = ""
     """Why the documents could not be searched, where the web answers alone."""
     web: WebUse = field(init=False)

@@ -66,12 +66,12 @@ def missing(here: AnalysedText, there: AnalysedText, question: AnalysedText | No
         "number": any(not meets_any(number, there.claims.numbers) for number in figures(here.claims.numbers)),
         "identifier": not all(any(one.holds(name) for one in known) for name in here.claims.identifiers),
         "name": not all(
-            any(one.holds(name) for one in known) or _abbreviates(name, there.text) for name in here.claims.names
+            any(one.holds(name) for one in known) or abbreviates(name, there.text) for name in here.claims.names
         ),
     }
 
 
-def _abbreviates(name: str, text: str) -> bool:
+def abbreviates(name: str, text: str) -> bool:
     """Return whether a name is made of the initials of words that a text has side by side (SSO, single sign-on)."""
     if not (name.isascii() and name.isalpha() and 1 < len(name) < 6):  # noqa: PLR2004 - an acronym's length
         return False

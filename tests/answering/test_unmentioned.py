@@ -1,0 +1,89 @@
+"""A small model is not asked about names and years that no passage mentions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.unmentioned import find_unmentioned
+from engine.interfaces import State, Status
+from tests.answering.conftest import hit
+
+YEAR = 2026
+TEXT = "Routes are created with the Admin API. Normans settled in Norway in 1066. OpenID is spoken for single sign-on."
+
+
+@pytest.mark.parametrize(
+    ("question", "unmentioned"),
+    [
+        ("How do I register a route with Terraform?", ["Terraform"]),
+        ("Can the Admin API send routes to RabbitMQ or LoRA?", ["RabbitMQ", "LoRA"]),
+        ("怎么用 Terraform 创建路由？", ["Terraform"]),
+        ("What happened in Norway in 1973?", ["1973"]),
+        ("1973年挪威发生了什么？", ["1973"]),
+    ],
+)
+def test_a_name_or_a_past_year_that_no_passage_has_is_reported(question: str, unmentioned: list[str]) -> None:
+    assert find_unmentioned(question, [hit(TEXT, confidence=0.5)], YEAR) == unmentioned
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where did the Norman settle?",  # other forms
+        "Who settled in Norwey?",  # a slip of the pen
+        "Does it speak Open-ID and SSO?",  # parts of a name; initials
+        "How do I register a route?",
+        "How many days of leave do I get in 2026, 2027 and 2025?",  # a document need not name the present year
+        "Terraform",  # a word at the beginning need not be a name
+        "怎么 reset 路由？",  # a word of another language may be translated in the documents
+        "What does error 4290 mean, and 10.1973?",
+        "",
+    ],
+)
+def test_what_a_passage_has_in_another_form_and_what_need_not_be_in_one_is_not_reported(question: str) -> None:
+    assert find_unmentioned(question, [hit(TEXT, confidence=0.5)], YEAR) == []
+
+
+def test_sure_passages_may_answer_without_a_name() -> None:
+    question = "I am Max from Sales, how do I create a route?"
+    assert find_unmentioned(question, [hit(TEXT, confidence=0.5)], YEAR) == ["Max", "Sales"]
+    assert find_unmentioned(question, [hit(TEXT, confidence=0.8)], YEAR) == []
+
+
+def test_a_chinese_passage_may_have_its_own_form_of_an_english_name_but_not_of_an_acronym() -> None:
+    passages = [hit("伦敦办公室的员工每年享有十五天带薪年假。", confidence=0.5)]
+    assert find_unmentioned("How much leave is there in London?", passages, YEAR) == []
+    assert find_unmentioned("How much leave does the office get by SMTP?", passages, YEAR) == ["SMTP"]
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_what_stands_in_a_passage_is_never_reported(question: str, rest: str) -> None:
+    assert find_unmentioned(question, [hit(f"{question} {rest}", confidence=0.1)], YEAR) == []
+    assert all(one in question for one in find_unmentioned(question, [hit(rest, confidence=0.1)], YEAR))
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("How many days of annual leave do I get at Globex in 1973?", "do not mention Globex, 1973."),
+        ("在 Globex 有多少天年假？", "没有提到Globex。"),
+    ],
+)
+async def test_a_small_model_is_not_asked_about_an_unmentioned_name(
+    ask: Any, room: Any, question: str, said: str
+) -> None:
+    search = room.search([room.hit(room.leave, confidence=0.5)])
+    small, large = (
+        room.engine(room.words("X."), status=Status(State.READY, small_model=is_small)) for is_small in (True, False)
+    )
+    heard = await ask(small, search=search, question=question)
+    assert heard.route == "unknown"
+    assert said in heard.text
+    assert "Leave" in heard.text, "the nearest document is named"
+    assert not small.asked
+    await ask(large, search=search, question=question)
+    assert large.asked, "a large model says itself what the passages lack"
