@@ -91,7 +91,7 @@ def report(name: str, rows: Sequence[Judged], calibration: Calibration | None) -
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    engine = engine_of(load(os.environ, Path.cwd()))
+    engine = engine_of(load(os.environ, Path.cwd(), required=False))
     await engine.start(install=False)
     try:
         status = await engine.wait_ready(60)

@@ -5,38 +5,54 @@ Prints, for each set and language: the share of supported sentences shown withou
 contradicted (the worst error), the share of answers whose sentences are all shown without a mark, and for each kind of
 false sentence the share shown without a mark. ``scripts/verification/sets.py`` says which sets fit the weights, which
 are held out, and where they come from. Without ``--folder`` or KVASIR_VERIFICATION_DIR only the committed pairs are
-measured.
+measured. With ``--judge FILE`` the engine that KVASIR_ENGINE_URL names is asked where the features leave a sentence
+undecided, as in the product but without its deadline; FILE keeps the replies, so a run goes on where it was cut.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
+import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage
+from bot.answering.verification.calibration import Calibrations, build_whole_prompt
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
-from bot.answering.verification.interfaces import Verdict
+from bot.answering.verification.interfaces import Judge, Verdict
+from bot.answering.verification.judge import Judges, Patience
 from bot.answering.verification.verifier import FeatureVerifier
+from bot.app import engine_of
+from bot.settings import load as load_settings
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from scripts.verification import fitting
 from scripts.verification.changes import change
 from scripts.verification.loaders import load
+from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import FITTING, HELD_OUT, Pair
 
 COMMITTED = ("own", "fresh")
 _AS_LABELLED = ("begin", "c3", "ocnli")
 """Sets that label false sentences themselves; code changes only their document."""
 _VECTORS = 100_000
+_REPLY_S = 300.0
+"""Nobody waits for the judge here."""
+
+NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
+"""Makes the judge of a sentence from the question and the passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +84,19 @@ def collect(names: Iterable[str], folder: Path, most: int, changes: int) -> list
     return pairs
 
 
-async def verify(pairs: Sequence[Pair], embed: Embed) -> list[Verified]:
-    """Return the product's verdict on each pair, features alone."""
+def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
+    return None
+
+
+async def verify(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge = _no_judge) -> list[Verified]:
+    """Return the product's verdict on each pair; features alone without a judge."""
     verified, cache = [], EmbeddingCache(embed, texts=_VECTORS)
-    for pair in pairs:
-        verifier = FeatureVerifier(cache)
+    for pair in sorted(pairs, key=lambda pair: (pair.of, repr(pair.passages), pair.question)):
         passages = [
             Passage(n, "evaluation", source.title, source.title, "", None, source.text)
             for n, source in enumerate(pair.passages, 1)
         ]
+        verifier = FeatureVerifier(cache, judge_of(pair.question or pair.sentence, passages))
         await verifier.prepare(passages, pair.question)
         verified.append(Verified(pair, await verifier.verify(pair.sentence)))
     return verified
@@ -129,6 +149,32 @@ async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
         print(name, *fitting.fit(chosen, ridge))
 
 
+@contextlib.asynccontextmanager
+async def _judging(file: Path | None) -> AsyncGenerator[tuple[NewJudge, list[dict[str, Any]]]]:
+    """Give what makes judges, and the judgements so far."""
+    if file is None:
+        yield _no_judge, []
+        return
+    settings = load_settings(os.environ, Path.cwd(), required=False)
+    engine = engine_of(settings)
+    await engine.start(install=False)
+    try:
+        print((await engine.wait_ready(60)).model)
+        recorded = RecordedEngine(engine, file)
+        judges = Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S))
+        yield (lambda asked, passages: judges.judge_of(build_whole_prompt(engine, asked, passages))), recorded.rows
+    finally:
+        await engine.stop()
+
+
+def _print_costs(rows: Sequence[dict[str, Any]], pairs: int) -> None:
+    print(f"{len(rows)} of {pairs} sentences were judged")
+    for warm, label in ((True, "its beginning is in the cache"), (False, "a new prompt")):
+        if seconds := [row["seconds"] for row in rows if row["warm"] is warm]:
+            middle, slow = statistics.median(seconds), float(np.quantile(seconds, 0.9))
+            print(f"{len(seconds)} judgements, {label}: median {middle:.2f} s, 90 % within {slow:.2f} s")
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     cache = arguments.cache.expanduser()
     known = FITTING if arguments.fit else (*HELD_OUT, *FITTING)
@@ -140,7 +186,8 @@ async def _main(arguments: argparse.Namespace) -> None:
             await _fit(pairs, embedder.embed_queries)
             return
         began = time.perf_counter()
-        verified = await verify(pairs, embedder.embed_queries)
+        async with _judging(arguments.judge) as (judge_of, judgements):
+            verified = await verify(pairs, embedder.embed_queries, judge_of)
         each_ms = 1000 * (time.perf_counter() - began) / max(1, len(pairs))
     finally:
         await embedder.close()
@@ -150,6 +197,7 @@ async def _main(arguments: argparse.Namespace) -> None:
                 print(one.verdict.kind, round(one.verdict.score, 2), one.pair.id, one.pair.label, one.pair.sentence)
     rows = report(verified)
     print(json.dumps(rows)) if arguments.json else _print(rows)
+    _print_costs(judgements, len(pairs))
     print(f"{each_ms:.1f} ms a sentence, its passages prepared and embedded for it alone")
 
 
@@ -158,6 +206,7 @@ if __name__ == "__main__":
     parser.add_argument("sets", nargs="*", help="which sets; all by default, with --fit those for fitting")
     parser.add_argument("--folder", default=os.environ.get("KVASIR_VERIFICATION_DIR"), help="where the clones lie")
     parser.add_argument("--fit", action="store_true", help="fit the weights and print them")
+    parser.add_argument("--judge", type=Path, metavar="FILE", help="ask the engine too, and keep its replies here")
     parser.add_argument("--most", type=int, default=350, help="pairs of a set")
     parser.add_argument("--changes", type=int, default=90, help="sentences of a set that code changes in one way")
     parser.add_argument("--errors", action="store_true", help="print the sentences that are judged wrongly")

@@ -158,7 +158,9 @@ async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_wi
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_the_engine_decides_on_borderline_sentences(tmp_path: Path) -> None:
-    case = {**CASE, "answer": "Your boss must agree to holidays [1]. Alcohol is reimbursed [2]."}
+    long = {"text": f"{'Parking is free for all who work here. ' * 60}The gate closes at nine."}
+    answer = "Your boss must agree to holidays [1]. Alcohol is reimbursed [2]."
+    case = {**CASE, "passages": [*CASE["passages"], long], "answer": answer}
     async with fake_sglang() as engine:
         engine.model = "Qwen2.5-Coder-1.5B-Instruct"
         engine.choose([("yes", -0.01), ("no", -6.0)])
@@ -168,4 +170,5 @@ async def test_the_engine_decides_on_borderline_sentences(tmp_path: Path) -> Non
     judged, contradicted = json.loads(out)["sentences"]
     assert (status, judged["verdict"], judged["passages"]) == (0, "supported", [1])
     assert contradicted["verdict"] == "contradicted", "the judge is not asked where the features contradict"
-    assert len(engine.bodies) == 1
+    (body,) = engine.bodies
+    assert "The gate closes at nine." in body["messages"][-1]["content"], "the judge reads whole passages"

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -162,9 +162,21 @@ def prompt_of_pairs(engine: CalibratedEngine, pairs: Sequence[Pairs], number: in
     place = number % _PASSAGES
     texts = [pairs[(number + step - place) % len(pairs)].passage for step in range(_PASSAGES)]
     passages = [Passage(n, "", "", "", "", None, text) for n, text in enumerate(texts, 1)]
-    budget = budget_for(engine.context_tokens, small_model=engine.status().small_model)
     question = (*pairs[number].stated, *pairs[number].not_stated)[0]
-    return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens), place + 1
+    return build_whole_prompt(engine, question, passages), place + 1
+
+
+def build_whole_prompt(engine: ChatEngine, question: str, passages: Sequence[Passage]) -> Prompt:
+    """Return a prompt with all passages and their whole texts, whatever the budget of a chat is.
+
+    Raises:
+        ContextTooSmall: they do not fit.
+
+    """
+    half = engine.context_tokens // 2
+    budget = budget_for(engine.context_tokens, small_model=engine.status().small_model)
+    budget = replace(budget, passages=len(passages), passage_tokens=half, prompt_tokens=half)
+    return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens)
 
 
 async def _patient_logit(engine: ChoosingEngine, prompt: Prompt, claim: str, passage: int) -> float:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -206,8 +206,8 @@ def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
 async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | None:
     """Return what makes the judges; None without an engine that answers."""
     # Only --judge engine pays for loading these.
-    from bot.answering.prompt import ContextTooSmall, budget_for, build_prompt  # noqa: PLC0415
-    from bot.answering.verification.calibration import Calibrations  # noqa: PLC0415
+    from bot.answering.prompt import ContextTooSmall  # noqa: PLC0415
+    from bot.answering.verification.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
     from bot.answering.verification.judge import Judges  # noqa: PLC0415
     from bot.app import engine_of  # noqa: PLC0415
     from engine.interfaces import State  # noqa: PLC0415
@@ -221,16 +221,9 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     judges = Judges(engine, Calibrations(settings.home).of)
 
     def judge_of(question: str, passages: Sequence[Passage]) -> Judge | None:
-        # Every passage is in the prompt, whatever a chat's budget is: the answer was written from all of them.
-        budget = replace(
-            budget_for(engine.context_tokens, small_model=status.small_model),
-            passages=len(passages),
-            prompt_tokens=engine.context_tokens // 2,
-        )
         try:
-            prompt = build_prompt(question, [], passages, budget=budget, count_tokens=engine.count_tokens)
+            return judges.judge_of(build_whole_prompt(engine, question, passages))
         except ContextTooSmall:
             return None
-        return judges.judge_of(prompt)
 
     return judge_of

@@ -1,0 +1,58 @@
+"""An engine whose choices are kept in a file, so that a long measurement goes on where it was cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+from engine.interfaces import ChoosingEngine, Message, Status
+
+
+class RecordedEngine:
+    """A ``ChoosingEngine`` that asks another one only what its file does not hold."""
+
+    def __init__(self, engine: ChoosingEngine, file: Path) -> None:
+        """Read the file, if there is one."""
+        self._engine = engine
+        self._file = file
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        self._kept: dict[str, dict[str, Any]] = {row["key"]: row for row in map(json.loads, lines)}
+        self._last = ""
+        self.rows: list[dict[str, Any]] = []
+        """What was asked for, in order; ``warm`` says whether the prompt before it had the same beginning."""
+
+    def status(self) -> Status:
+        """Return the other engine's state."""
+        return self._engine.status()
+
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    ) -> tuple[float, ...]:
+        """Return the probability of each option, as kept or as the other engine says.
+
+        Raises:
+            RuntimeError: it failed; a verifier would go on without it, and the measurement would be wrong.
+
+        """
+        asked = [self.status().model, *((message.role, message.content) for message in messages), *options]
+        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]
+        if key not in self._kept:
+            began_s, beginning = time.monotonic(), messages[-1].content.rpartition("</passage>")[0]
+            try:
+                shares = await self._engine.choose(
+                    messages, options, request_id=request_id, within_s=within_s, thread=thread
+                )
+            except EngineError as error:
+                raise RuntimeError(f"the engine did not judge: {error}") from error
+            row = {"key": key, "shares": shares, "seconds": time.monotonic() - began_s, "warm": beginning == self._last}
+            self._last = beginning
+            self._kept[key] = row
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        self.rows.append(self._kept[key])
+        return tuple(self._kept[key]["shares"])
