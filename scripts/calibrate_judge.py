@@ -3,18 +3,21 @@
 
 Asks the engine that ``KVASIR_ENGINE_URL`` names about the pairs that the product calibrates unknown models on, and then
 about other committed pairs, which the parameters have not seen. Each passage stands among two others in the prompt.
+``--pace`` measures instead how fast the engine writes alone, and while it judges claims.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -35,9 +38,13 @@ from bot.answering.verification.calibration import (
 from bot.answering.verification.judge import Calibration, engine_logit
 from bot.app import engine_of
 from bot.config.settings import load
+from engine.interfaces import Content, Sampling
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 _REPLY_S = 60.0
+_TOKENS, _ROUNDS = 160, 3
+_JUDGE_AFTER_TOKENS = (24, 72)
+"""After every sentence of about 24 tokens, and after one in three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +97,42 @@ def report(name: str, rows: Sequence[Judged], calibration: Calibration | None) -
         print(f"  seconds, {label}: median {statistics.median(seconds):.2f}, longest {max(seconds):.2f}")
 
 
+async def pace(engine: CalibratedEngine, judge_after_tokens: int | None) -> float:
+    """Return how many tokens a second the engine writes; claims about the same passages are judged meanwhile."""
+    pairs = committed_pairs()[0]
+    prompt, passage = prompt_of_pairs(engine, committed_pairs(), 0)
+    claims = itertools.cycle((*pairs.stated, *pairs.not_stated))
+    told = prompt.asking("Explain all passages, one after the other, in great detail and at least 300 words.")
+    tokens, began_s, last_s = 0, 0.0, 0.0
+    deltas = engine.stream(told, Sampling(0.0, max_tokens=_TOKENS), request_id="pace")
+    async with asyncio.TaskGroup() as judging, aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, Content):
+                last_s = time.monotonic()
+                began_s, tokens = began_s or last_s, tokens + 1
+                if judge_after_tokens and tokens % judge_after_tokens == 0:
+                    claim = f"{next(claims)} ({tokens})"  # no reply comes from the cache
+                    judging.create_task(engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S))
+    return (tokens - 1) / (last_s - began_s)
+
+
+async def _paces(engine: CalibratedEngine) -> None:
+    await pace(engine, None)
+    for _ in range(_ROUNDS):
+        for after_tokens in (None, *_JUDGE_AFTER_TOKENS):
+            label = f"a judgement after every {after_tokens} tokens" if after_tokens else "alone"
+            print(f"{await pace(engine, after_tokens):.2f} tokens a second, {label}", flush=True)
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     engine = engine_of(load(os.environ, Path.cwd(), required=False))
     await engine.start(install=False)
     try:
         status = await engine.wait_ready(60)
         print(f"{status.model} at {status.url}")
+        if arguments.pace:
+            await _paces(engine)
+            return
         fitted = await judged(engine, committed_pairs())
         calibration = fit_calibration(
             [row.logit for row in fitted], [row.stated for row in fitted], [row.tongue for row in fitted]
@@ -111,4 +148,5 @@ async def _main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passages", type=int, default=40, help="of the other pairs, so many passages (0: none)")
+    parser.add_argument("--pace", action="store_true", help="measure how fast the engine writes while it judges")
     asyncio.run(_main(parser.parse_args()))

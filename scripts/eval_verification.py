@@ -35,7 +35,7 @@ from bot.answering.verification.interfaces import Judge, Verdict
 from bot.answering.verification.judge import Judges, Patience
 from bot.answering.verification.verifier import FeatureVerifier
 from bot.app import engine_of
-from bot.settings import load as load_settings
+from bot.config.settings import load as load_settings
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from scripts.verification import fitting
