@@ -17,11 +17,11 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.web.http.fetch import Ask, Fetcher
 from knowledge.web.http.guard import rules
 from knowledge.web.http.settings import WebSettings
-from knowledge.web.reading.main_text import MAIN_TEXT
 from knowledge.web.reading.page import read_page
 
 SENTENCE = "Every employee has thirty days of annual leave, which must be taken until March of the next year. "

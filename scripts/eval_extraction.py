@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import trafilatura
 
+from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.web.reading.article import read_article
-from knowledge.web.reading.main_text import MAIN_TEXT
 
 COMMIT = "e90b0ef51ab026fdb905fb6c5b3c84dd3d784fd5"
 CHECKSUM = "b443dcaae4d0aa2097a1abc780495635786b5cb2b33a01787f20879a25a8e133"

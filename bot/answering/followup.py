@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from bot.answering.citations import strip
 from bot.answering.events import Exchange
 from bot.answering.language import language_of
+from knowledge.masking import MARK, mask
 from knowledge.search.query import separated
-from knowledge.web.live.masking import MARK, mask
 
 _JOINED_CHARS = 600
 _NAMING_CHARS = 60

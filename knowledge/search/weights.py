@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+from knowledge.path_filter import path_filter
 from knowledge.settings import SourceSpec
-from knowledge.sources.path_filter import path_filter
 
 Weigh = Callable[[str], float]
 """Returns by what the scores of a document's passages are multiplied."""

@@ -15,10 +15,10 @@ from itertools import chain
 from typing import Final
 
 from knowledge import terms
+from knowledge.bm25 import weighing
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
 from knowledge.search.fusion import ANSWERABLE, Scored, confidence, fuse, spread, surest
 from knowledge.search.hybrid import Seen, names_in
-from knowledge.search.lexical import weighing
 from knowledge.search.passages import Room, grown, readable
 from knowledge.search.pick import pick
 from knowledge.web.live.web_passages import PageRead

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from knowledge.interfaces import Content, Listed, Source, SourceKey, Watched
-from knowledge.sources.path_filter import path_filter
+from knowledge.path_filter import path_filter
 
 
 def without(source: Source, patterns: Sequence[str]) -> Source:

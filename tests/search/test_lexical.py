@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.search.lexical import USUAL, Weighing, weighing, weighing_within
+from knowledge.bm25 import USUAL, Weighing, weighing, weighing_within
 from knowledge.terms import index_terms
 from tests.search.house import EVERYWHERE, House
 

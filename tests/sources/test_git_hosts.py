@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowledge.path_filter import literal_roots, path_filter
 from knowledge.sources.git.hosts import is_branch, remote
 from knowledge.sources.git.mirror import History
-from knowledge.sources.path_filter import literal_roots, path_filter
 
 
 @pytest.mark.parametrize(

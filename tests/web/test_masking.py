@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.web.live.masking import MARK, mask
+from knowledge.masking import MARK, mask
 
 SECRETS = {
     "e-mail": [

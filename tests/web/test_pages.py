@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.website.frontier import Frontier
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.robots import Robots, directives
-from knowledge.web.reading.main_text import MAIN_TEXT
 from knowledge.web.reading.page import is_login, read_page
 from knowledge.web.reading.sitemap import read_sitemap
 

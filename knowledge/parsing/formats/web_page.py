@@ -11,9 +11,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode
+from knowledge.parsing.formats.main_text import MAIN_TEXT, belongs, main_text
 from knowledge.parsing.formats.tables import markdown_table
 from knowledge.parsing.outline import Outline, name_title, one_line, titled
-from knowledge.web.reading.main_text import MAIN_TEXT, belongs, main_text
 
 _DROPPED: Final = frozenset({
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio", "video",

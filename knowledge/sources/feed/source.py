@@ -25,6 +25,7 @@ from knowledge.errors import (
     SourceUnavailable,
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.sources.common import MAX_MB, limit_bytes, recall, remember
 from knowledge.sources.registry import Kind
 from knowledge.sources.website.crawl import TYPES
@@ -32,7 +33,6 @@ from knowledge.web.crawling.host import DENIED, Host, Pace, conditions, plain
 from knowledge.web.http.fetch import Ask, Fetcher
 from knowledge.web.http.guard import Rules, judge_url, rules
 from knowledge.web.reading.feeds import Entry
-from knowledge.web.reading.main_text import MAIN_TEXT
 from knowledge.web.reading.page import HTML
 from knowledge.web.reading.reader import Reader
 

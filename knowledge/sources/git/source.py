@@ -12,12 +12,12 @@ from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.path_filter import literal_roots, path_filter
 from knowledge.sources.common import MAX_MB, fill, hidden, kept_alive, limit_bytes, recall, remember, stem, too_large
 from knowledge.sources.folder.source import SUFFIXES
 from knowledge.sources.git.hosts import HOSTS, Remote, is_branch, remote
 from knowledge.sources.git.mirror import Blobs, Mirror, Tip
 from knowledge.sources.git.program import Git, GitDamaged
-from knowledge.sources.path_filter import literal_roots, path_filter
 from knowledge.sources.registry import Kind
 
 _MEMORY_VERSION = 1

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from knowledge.errors import SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.path_filter import path_filter
 from knowledge.sources.common import MAX_MB, fill, hidden, limit_bytes, stem
 from knowledge.sources.folder.source import SUFFIXES
 from knowledge.sources.object_store.s3 import S3Store
 from knowledge.sources.object_store.stores import Entry, FileSystemStore, ObjectStore
-from knowledge.sources.path_filter import path_filter
 from knowledge.sources.registry import Kind, nearest
 
 _ELSEWHERE = {"file": "folder", "local": "folder", "http": "website", "https": "website", "git": "git", "github": "git"}

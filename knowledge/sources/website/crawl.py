@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
 from knowledge.sources.website.frontier import Frontier, Stop
 from knowledge.sources.website.spool import Spool
@@ -20,7 +21,7 @@ from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, TOGETHER, Host, conditions
 from knowledge.web.crawling.robots import directives
 from knowledge.web.http.fetch import Ask, Fetched
-from knowledge.web.reading.page import HTML, LOGIN, is_login, moment
+from knowledge.web.reading.page import HTML, LOGIN, is_login
 from knowledge.web.reading.reader import TOO_HARD, Reader
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -198,7 +199,7 @@ class Crawl:
         """Say whether the sitemap's word is enough; a date that is young may hide a second change."""
         if stop.sitemap_date is None or stop.sitemap_date != known.sitemap_date:
             return False
-        date = moment(stop.sitemap_date)
+        date = parse_iso_date(stop.sitemap_date)
         age_s = self._now - known.fetched_at
         return date is not None and 0 <= age_s < _TRUSTED_S and known.fetched_at > date.timestamp() + _DAY_S
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import (
     FetchError,
     FetchRefused,
@@ -19,8 +20,9 @@ from knowledge.errors import (
     SourceUnavailable,
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.parsing.formats.main_text import MAIN_TEXT
+from knowledge.path_filter import path_filter
 from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
-from knowledge.sources.path_filter import path_filter
 from knowledge.sources.registry import Kind
 from knowledge.sources.website.crawl import CLOSED, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
 from knowledge.sources.website.frontier import Frontier
@@ -30,8 +32,7 @@ from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.web.http.fetch import Ask, Fetched, Fetcher
 from knowledge.web.http.guard import Rules, judge_url, rules
-from knowledge.web.reading.main_text import MAIN_TEXT
-from knowledge.web.reading.page import HTML, LOGIN, is_login, moment
+from knowledge.web.reading.page import HTML, LOGIN, is_login
 from knowledge.web.reading.reader import Reader
 from knowledge.web.reading.sitemap import LIMIT_BYTES
 from knowledge.web.reading.sitemap import TYPES as SITEMAP_TYPES
@@ -258,7 +259,7 @@ class WebsiteSource:
             document=document,
             version=visit.version,
             size_bytes=visit.size_bytes,
-            modified_at=visit.modified_at or moment(sitemap_date or ""),
+            modified_at=visit.modified_at or parse_iso_date(sitemap_date or ""),
             url=visit.address,
             # What it said before it was closed is nobody's to see until it can be read again.
             readers=frozenset() if closed else self._context.readers,

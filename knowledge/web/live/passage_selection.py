@@ -9,10 +9,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from knowledge import terms
+from knowledge.bm25 import weighing_within
 from knowledge.chunking import chunker
 from knowledge.chunking.blocks import CountTokens
 from knowledge.interfaces import EVERYONE, WEB, Chunk, Document
-from knowledge.search.lexical import weighing_within
 from knowledge.web.reading.pages import WebPage
 
 _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})

@@ -13,10 +13,10 @@ from pydantic import TypeAdapter
 
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode
+from knowledge.parsing.formats.main_text import MAIN_TEXT, about
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.parsing.wire import clean
 from knowledge.web.reading.blocked_pages import wall
-from knowledge.web.reading.main_text import MAIN_TEXT, about
 from knowledge.web.reading.page import Page, read_page
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import feedparser
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import ParseError
-from knowledge.web.reading.page import moment
 
 _MOST_ENTRIES = 5_000
 _LONGEST_ID = 180
@@ -126,7 +126,8 @@ def _from_json(item: Mapping[str, Any]) -> Entry:
         id=_name(str(told.get("id") or link or title or content)),
         title=title,
         link=link,
-        published_at=moment(str(told.get("date_modified", ""))) or moment(str(told.get("date_published", ""))),
+        published_at=parse_iso_date(str(told.get("date_modified", "")))
+        or parse_iso_date(str(told.get("date_published", ""))),
         html=content,
     )
 

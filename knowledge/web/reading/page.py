@@ -6,11 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from knowledge.dates import parse_iso_date
 from knowledge.parsing.decoding import decode
 from knowledge.web.crawling.robots import AGENT, directives
 
@@ -120,7 +121,7 @@ def _title(tree: LexborHTMLParser) -> str | None:
 def _modified(tree: LexborHTMLParser) -> datetime | None:
     for selector in _DATES:
         node = tree.css_first(selector)
-        found = moment(node.attributes.get("content") or "") if node is not None else None
+        found = parse_iso_date(node.attributes.get("content") or "") if node is not None else None
         if found is not None:
             return found
     return None
@@ -135,15 +136,6 @@ def read_names(data: bytes, url: str, content_type: str) -> list[tuple[str, str]
         for node in tree.css("a[href]")[:_MOST_LINKS]
     )
     return [(link, name[:_LONGEST_NAME]) for link, name in named if link and name]
-
-
-def moment(text: str) -> datetime | None:
-    """Return a date as ISO 8601 and W3C write it, in UTC; None for what is none."""
-    try:
-        found = datetime.fromisoformat(text.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _digest(tree: LexborHTMLParser, title: str | None) -> tuple[str, int]:

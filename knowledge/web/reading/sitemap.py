@@ -9,9 +9,9 @@ from datetime import datetime
 
 from lxml import etree
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError
 from knowledge.web.http.unpacking import Unpacker
-from knowledge.web.reading.page import moment
 
 TYPES = frozenset({
     "application/xml", "text/xml", "text/plain", "application/gzip", "application/x-gzip", "application/octet-stream",
@@ -79,7 +79,7 @@ def _entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
         while element.getprevious() is not None:
             del element.getparent()[0]
         if told.get("loc"):
-            yield kind, told["loc"], moment(told.get("lastmod", ""))
+            yield kind, told["loc"], parse_iso_date(told.get("lastmod", ""))
 
 
 def _local(element: etree._Element) -> str:

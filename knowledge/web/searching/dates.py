@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from knowledge.web.reading.page import moment
+from knowledge.dates import parse_iso_date
 
 _SPAN_DAYS = {
     "second": 0.0, "sec": 0.0, "minute": 0.0, "min": 0.0, "hour": 1 / 24, "hr": 1 / 24,
@@ -29,7 +29,7 @@ def published(told: object, now: datetime) -> datetime | None:
     """
     if not isinstance(told, str) or not (text := " ".join(told.split())) or len(text) > _LONGEST:
         return None
-    found = moment(text) or _relative(text, now) or _worded(text) or _mailed(text)
+    found = parse_iso_date(text) or _relative(text, now) or _worded(text) or _mailed(text)
     return found if found is not None and found <= now + timedelta(days=1) else None
 
 

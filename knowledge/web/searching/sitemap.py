@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, ParseError, ProviderFailed
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import Host, Pace
@@ -16,7 +17,7 @@ from knowledge.web.crawling.robots import Robots
 from knowledge.web.http.domains import host_of, lies_under
 from knowledge.web.http.fetch import Ask, Fetcher
 from knowledge.web.http.settings import Limits
-from knowledge.web.reading.page import HTML, moment
+from knowledge.web.reading.page import HTML
 from knowledge.web.reading.reader import Reader
 from knowledge.web.reading.sitemap import LIMIT_BYTES, TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
@@ -102,7 +103,7 @@ class Sitemaps:
 
 def _indexed(dates: Mapping[str, str], names: Mapping[str, str], robots: Robots) -> SiteIndex:
     told = islice(dates.items(), MOST_PAGES)
-    return SiteIndex({url: moment(date) for url, date in told if robots.allows(url)}, names)
+    return SiteIndex({url: parse_iso_date(date) for url, date in told if robots.allows(url)}, names)
 
 
 class _Shelf:

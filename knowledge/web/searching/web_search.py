@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
+from knowledge.masking import mask
 from knowledge.web.crawling.canonical import same_page
 from knowledge.web.crawling.single_flight import Flights
 from knowledge.web.http.domains import host_of, lies_under
-from knowledge.web.live.masking import mask
 from knowledge.web.searching.breaker import LONGEST_REST_S, Breaker
 from knowledge.web.searching.provider import Found, Provider
 
@@ -86,7 +86,7 @@ class WebSearch:
     ) -> Results:
         """Return what is found; nothing is raised where no provider answers, ``troubles`` tells why.
 
-        The query is masked (``knowledge.web.live.masking``) and shortened before it leaves. ``domains`` are hosts,
+        The query is masked (``knowledge.masking``) and shortened before it leaves. ``domains`` are hosts,
         with all their subdomains.
         """
         if not self._providers:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Final
 from urllib.parse import urljoin
 
-from knowledge.web.reading.page import moment
+from knowledge.dates import parse_iso_date
 
 _LONGEST = 3_000_000
 """Characters; trafilatura takes seconds for a longer page."""
@@ -43,7 +43,7 @@ def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]
 
     told = extract_metadata(html[:_LONGEST], default_url=url, extensive=False)
     author = " ".join(told.author.split())[:_LONGEST_NAME] if told.author else None
-    return author, moment(told.date or ""), urljoin(url, told.url) if told.url else None
+    return author, parse_iso_date(told.date or ""), urljoin(url, told.url) if told.url else None
 
 
 def belongs(text: str) -> Callable[[str], bool]:

@@ -1,0 +1,136 @@
+"""The architecture of ARCHITECTURE.md: who may import whom, and where each vendor library is imported."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("bot", "engine", "knowledge")
+MAY_IMPORT = {"bot": {"bot", "engine", "knowledge"}, "engine": {"engine"}, "knowledge": {"knowledge"}}
+IMPORTED_IN = {
+    "slack_bolt": ("bot/slack/", "bot/app.py"),
+    "slack_sdk": ("bot/slack/", "bot/app.py"),
+    "weaviate": ("knowledge/stores/weaviate/",),
+    "lancedb": ("knowledge/stores/lancedb/store.py",),
+    "apscheduler": ("knowledge/sync/schedule.py",),
+    "trafilatura": ("knowledge/parsing/formats/main_text.py",),
+    "protego": ("knowledge/web/crawling/robots.py",),
+    "hishel": ("knowledge/web/reading/freshness.py",),
+    "python_socks": ("knowledge/web/http/dialling.py",),
+    "feedparser": ("knowledge/web/reading/feeds.py",),
+    "sqlalchemy": (
+        "knowledge/sync/manifest/",
+        "knowledge/sources/sql/",
+        "bot/storage/",
+    ),
+}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted(path for path in (ROOT / package).rglob("*.py"))
+
+
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            yield node.module or ""
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@functools.cache
+def imported_modules(path: Path) -> frozenset[str]:
+    """Return the names that a file imports from, with each imported name as if it were a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return frozenset(f"{node.module}.{alias.name}" for node in froms for alias in node.names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_one_way(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(package)
+        for name in imports(path)
+        if name.partition(".")[0] in PACKAGES and name.partition(".")[0] not in MAY_IMPORT[package]
+    ]
+    assert wrong == []
+
+
+def test_each_vendor_library_is_imported_in_one_place() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for package in PACKAGES
+        for path in modules(package)
+        for name in imports(path)
+        if (homes := IMPORTED_IN.get(name.partition(".")[0])) and not str(path.relative_to(ROOT)).startswith(homes)
+    ]
+    assert wrong == []
+
+
+def layers() -> list[list[str]]:
+    """Return the layers of ``engine`` and ``knowledge`` as ARCHITECTURE.md lists them, the lowest first."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = text.partition("```layers\n")[2].partition("```")[0]
+    return [line.split() for line in block.splitlines() if line.strip()]
+
+
+def layer_name(module: str, known: Collection[str]) -> str:
+    """Return the entry of the layers that a module belongs to: the longest one that it begins with."""
+    parts = module.split(".")
+    return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in known), module)
+
+
+def test_sub_packages_import_only_those_in_lower_layers() -> None:
+    levels = {name: level for level, names in enumerate(layers()) for name in names}
+    wrong = []
+    for package in ("engine", "knowledge"):
+        for path in modules(package):
+            own = layer_name(module_name(path), levels)
+            for name in imported_modules(path):
+                other = layer_name(name, levels)
+                if name.partition(".")[0] == package and other != own and levels[other] >= levels[own]:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert wrong == []
+
+
+def test_every_sub_package_has_a_layer() -> None:
+    named = {name for names in layers() for name in names}
+    found = {module_name(path) for package in ("engine", "knowledge") for path in modules(package)}
+    assert {one for one in found if layer_name(one, named) not in named} == {"engine", "knowledge", "knowledge.web"}
+    assert {name for name in named if not any(layer_name(one, named) == name for one in found)} == set()
+
+
+def test_answering_does_not_know_slack() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules("bot/answering")
+        for name in imports(path)
+        if name.startswith(("slack_", "bot.slack", "bot.sandbox"))
+    ]
+    assert wrong == []
+
+
+def test_the_command_line_loads_no_heavy_library() -> None:
+    """``kvasir --help`` has to be quick, so nothing large may be imported before a command is chosen."""
+    heavy = "lancedb onnxruntime onnx weaviate slack_bolt slack_sdk sqlalchemy pydantic aiohttp numpy tiktoken rich"
+    code = f"import bot.__main__, sys; print([name for name in {heavy.split()} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.strip() == "[]"
