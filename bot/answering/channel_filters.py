@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from knowledge.errors import BadFilter
@@ -30,13 +31,9 @@ def narrowed(question: str, rule: str, now: datetime) -> str:
     )
     # In front: what a person leaves open (a quote, a fence) must not swallow them.
     text = " ".join([*_written(both), both.words])
-    if _filters(parse(text, now)) != _filters(both):
+    if replace(parse(text, now), words=both.words) != both:
         raise BadFilter("The filters in this question cannot be read together. Use fewer, and put them at its end.")
     return text
-
-
-def _filters(query: Query) -> tuple[object, ...]:
-    return (query.sources, query.kinds, query.after, query.before)
 
 
 def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:

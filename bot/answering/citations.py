@@ -43,17 +43,17 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def strip(text: str) -> str:
     """Return the text without its markers, code untouched."""
-    out, cursor = [], 0
-    for marker in _markers(text):
-        out.append(text[cursor : marker.start()])
-        cursor = marker.end()
-    return "".join((*out, text[cursor:])).rstrip()
+    for marker in reversed(_markers(text)):
+        text = text[: marker.start()] + text[marker.end() :]
+    return text.rstrip()
 
 
-def append(text: str, suffix: str, *, table_row: bool = False) -> str:
-    """Return the text with a suffix behind it, inside the last cell of a table's row."""
-    if table_row and (cell := _LAST_CELL.search(text)):
+def append(text: str, suffix: str, kind: str = "prose") -> str:
+    """Return a piece of a kind with a suffix behind it: inside a row's last cell, on a line of its own after code."""
+    if kind == "table" and (cell := _LAST_CELL.search(text)):
         return f"{text[: cell.start()]} {suffix} |"
+    if not suffix or kind == "code":
+        return f"{text}\n{suffix}".rstrip()
     return f"{text} {suffix}" if text[-1:].isascii() or not suffix.startswith("[") else f"{text}{suffix}"
 
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.answering.sentences import Piece, split, unwrap
+from bot.answering.sentences import Piece, close_code, split, unwrap
 from knowledge.terms import index_terms
 
 _ELLIPSIS = "…"
@@ -16,7 +16,6 @@ _OPENING = 40
 _STRIDE = 20
 """Characters between two places where a stretch may begin."""
 _STEP = re.compile(r"\s*(?:\d{1,3}[.)、]|[（(]\d{1,3}[）)])")
-_FENCE = re.compile(r"(`{3,}|~{3,})")
 _RULE_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
 _HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
@@ -135,24 +134,13 @@ def _own(part: Part, before: Part | None) -> str:
     """Return a part alone, with its list marker or, where no other row is before it, its table head."""
     piece = part.piece
     if piece.kind == "code":
-        return closed(textwrap.dedent(piece.text))
+        return close_code(textwrap.dedent(piece.text).strip())
     if piece.kind == "table":
         if not part.head:
             return cells(piece.text)
         return piece.text if before is not None and before.head == part.head else f"{part.head}\n{piece.text}"
     marker = piece.lead.lstrip() if piece.kind == "item" and ">" not in piece.lead else ""
     return marker + _whole(piece.text)
-
-
-def closed(code: str) -> str:
-    """Return a code block between two fences that every reader of Markdown takes for such."""
-    opening, *lines = code.strip().split("\n")
-    fence = _FENCE.match(opening)
-    if fence is None:
-        return code
-    if lines and lines[-1].strip().startswith(fence[1]):
-        lines.pop()
-    return "\n".join([opening, *lines, fence[1]])
 
 
 def cells(row: str, head: str = "") -> str:
@@ -186,7 +174,7 @@ def _escaped(text: str) -> str:
 def cut(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
     """Return the stretch of a part longer than the limit that weighs most: lines of code, else words."""
     if part.piece.kind == "code":
-        opening, *lines, closing = closed(textwrap.dedent(part.text)).split("\n")
+        opening, *lines, closing = close_code(textwrap.dedent(part.text).strip()).split("\n")
         opening = opening[:_OPENING]
         room = limit - len(opening) - len(closing) - 2
         stretches = [_lines(lines[start:], room) for start in range(len(lines))]

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bot.answering.events import Exchange
-from knowledge.web.http.domains import host_of, lies_under
+from knowledge.web.http.domains import host_of
 
 _MOST: Final = 5
 """So many are read, those of the question first, then the thread's latest. Of a question all are told of."""
@@ -65,8 +65,3 @@ def _leads_to_a_page(link: str, private: Collection[str]) -> bool:
     except ValueError:
         return True
     return False
-
-
-def within(url: str, domains: Collection[str]) -> bool:
-    """Tell whether an address is at one of some domains, or at what lies under one."""
-    return lies_under(host_of(url), domains)

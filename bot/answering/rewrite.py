@@ -10,17 +10,17 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from bot.answering.events import Exchange
 from bot.answering.followup import is_function_word, leans
 from bot.answering.language import Tongue, language_of, tongue_for
 from bot.answering.prompt import neutral
 from engine.errors import EngineError
-from engine.interfaces import ANYBODY, Asker, Content, Delta, Message, Reasoning, Sampling, State, Status
+from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Message, Reasoning, Sampling, State
 from knowledge.search.query import separated
 
 _ASK: Final[dict[Tongue, str]] = {
@@ -49,18 +49,6 @@ _FUNCTION_CHARACTERS: Final = frozenset(
 )
 
 
-class Speaks(Protocol):
-    """What is needed of ``engine.interfaces.ChatEngine``."""
-
-    def status(self) -> Status:
-        """Return the state now."""
-
-    def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
-    ) -> AsyncIterator[Delta]:
-        """Stream an answer."""
-
-
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a rewrite is waited for."""
@@ -75,7 +63,7 @@ class Rewriter:
     """Asks the engine for questions that stand alone; remembers only whether it was too slow lately."""
 
     def __init__(
-        self, engine: Speaks, patience: Patience | None = None, now: Callable[[], float] = time.monotonic
+        self, engine: ChatEngine, patience: Patience | None = None, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._engine = engine
         self._patience = patience or Patience()
@@ -144,17 +132,13 @@ def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | 
     if not set(_meant(rewritten)) <= set(_meant(said)) | _FUNCTION_CHARACTERS:
         return None
     lost = set(_meant(question)) - set(_meant(rewritten)) - _FUNCTION_CHARACTERS
-    return None if any(not _may_be_lost(word) for word in lost) else rewritten
+    # Single Chinese characters may be part of a turn of phrase.
+    return rewritten if all(map(_IDEOGRAPH.fullmatch, lost)) else None
 
 
 def compared(written: str) -> bool:
     """Whether ``accepted`` compares every word of it: those in other letters than ASCII and Chinese it does not see."""
     return all(char.isascii() or _IDEOGRAPH.match(char) for char in written if char.isalnum())
-
-
-def _may_be_lost(word: str) -> bool:
-    """Whether a rewrite may leave a word of the question out: single Chinese characters of a turn of phrase."""
-    return bool(_IDEOGRAPH.fullmatch(word))
 
 
 def _meant(text: str) -> Iterator[str]:

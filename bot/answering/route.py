@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 
 from bot.answering.events import Exchange
-from bot.answering.links import within, written_links
+from bot.answering.links import written_links
 from bot.answering.policy import Policy, WebUse, Why
 from bot.answering.recency import is_recent
 from knowledge.interfaces import Live
 from knowledge.search.query import separated
+from knowledge.web.http.domains import host_of, lies_under
 
 _WISH = re.compile(
     # What may be left of "@Kvasir, …" stands before it; an input method writes letters in full width.
@@ -53,7 +54,7 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
 
 
 def _may_be_read(link: str, policy: Policy) -> bool:
-    return policy.mode == "on" or (policy.mode == "listed" and within(link, policy.domains))
+    return policy.mode == "on" or (policy.mode == "listed" and lies_under(host_of(link), policy.domains))
 
 
 def without_wish(text: str) -> tuple[str, bool]:

@@ -174,6 +174,17 @@ def unwrap(text: str) -> str:
     return "\n".join(out)
 
 
+def close_code(code: str) -> str:
+    """Return a code block whose last line is a fence as its first line has it."""
+    fence = _FENCE.match(code)
+    opening, *lines = code.rstrip().split("\n")
+    if fence is None:
+        return code
+    if lines and lines[-1].strip().startswith(fence[1]):
+        lines.pop()
+    return "\n".join([opening, *lines, code[: fence.end(1)]])
+
+
 def _cut(line: str) -> int:
     """Choose where to cut a line that is too long: behind the last space or comma, if there is one late enough."""
     return max(line.rfind(mark, LINE_MAX_CHARS // 2, LINE_MAX_CHARS) for mark in " ,，、；;") + 1 or LINE_MAX_CHARS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,13 +16,15 @@ from bot.answering.limits import Limits
 from bot.answering.link_policy import hosts, without_foreign_links
 from bot.answering.notices import Say, say
 from bot.answering.sentence_roles import Labels, Role, repeats_question, role_of, verdict_on_code
-from bot.answering.sentences import Piece, Splitter
+from bot.answering.sentences import Piece, Splitter, close_code
 from bot.answering.verification.claims import claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
 from bot.answering.verification.quantities import figures
 
 End = Literal["repetition", "length", "unsupported"]
+Decision = tuple[Literal["keep", "hold", "drop"], str]
+"""What becomes of a piece, and its text: ``hold`` shows it with what follows."""
 
 REPEATS = 3
 """So many sentences said again end the answer: a small model that loops does not stop by itself."""
@@ -29,6 +32,7 @@ HOPELESS = 4
 """So many sentences without a supported one end the answer: an extract says more."""
 _SHORT_CHARS, _SHORT_ITEM_CHARS = 4, 24
 """Letters of what may be said again: "Yes", 第一; of an item or a row more: "Type: integer"."""
+_DROP: Decision = ("drop", "")
 _LOOP_CHARS = 240
 _LOOP_TIMES = 4
 _LOOP_PERIOD_MAX = 160
@@ -152,49 +156,54 @@ class Release:
 
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
-        bare = _TAG.sub("", citations.strip(piece.text))
-        bare = bare if piece.kind == "code" else strip_preamble(bare)
-        # Ticks first: what stood in code must not lose it after its links were let pass.
-        bare = without_foreign_links(bare if piece.kind == "code" else _even_ticks(bare), self._hosts)
         cited = [n for n in citations.numbers(piece.text) if n in self._passages]
-        original, piece = piece, Piece(piece.kind, piece.lead, bare, piece.tail)
+        if piece.kind == "code":
+            # A model that repeats a passage may read on in its frame, which is ours and no document's.
+            text = _FRAME.split(piece.text, maxsplit=1)[0]
+        else:
+            # Ticks first: what stood in code must not lose it after its links were let pass.
+            text = _even_ticks(strip_preamble(_TAG.sub("", citations.strip(piece.text))))
+        piece = replace(piece, text=without_foreign_links(text, self._hosts))
         role = role_of(piece, table_open=self._in_table)
         if role == "heading" and piece.kind == "prose" and self._at_end:
             role = "claim"  # a bold line that nothing follows: "**30 days**"
         self._in_table = piece.kind == "table"
-        match role:
-            case "space":
-                self._composer.space(piece)
-            case "table_head":
-                self._hold(piece, await self._table_head(bare))
-            case _ if role == "empty" or not _LETTER.search(bare) or self._again(piece, role):
+        if role == "space":
+            self._composer.space(piece)
+            return ""
+        action, text = await self._decide(piece, role, cited)
+        match action:
+            case "keep":
+                return self._composer.keep(piece, text)
+            case "hold":
+                self._composer.hold(replace(piece, text=text))
+            case "drop":
                 self._composer.drop(piece)
-            case "code":
-                return self._code(original)
-            case _:
-                return await self._prose(piece, role, cited)
         return ""
 
-    async def _prose(self, piece: Piece, role: Role, cited: Sequence[int]) -> str:
-        if role in {"heading", "lead_in"} and self._labels.holds(piece.text):
-            self._hold(piece, piece.text)
-            return ""
+    async def _decide(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
+        if role == "table_head":
+            return "hold", await self._table_head(piece.text)
+        if role == "empty" or not _LETTER.search(piece.text) or self._again(piece, role):
+            return _DROP
+        if role == "code":
+            return self._judged(replace(piece, text=close_code(piece.text)), self._verdict_on_code(piece.text))
         if role == "claim" and repeats_question(piece.text, self._question):
-            self._composer.drop(piece)
-            return ""
+            return _DROP
+        if role in {"heading", "lead_in"} and self._labels.holds(piece.text):
+            return "hold", piece.text
+        return await self._verified(piece, role, cited)
+
+    async def _verified(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
         verdict = await self._verifier.verify(plain(piece.text), cited)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
-            return self._claim(piece, verdict)
-        self.contradicted += role != "refusal" and verdict.kind == "contradicted"
+            return self._judged(piece, verdict)
         if role == "refusal":
-            return self._refusal(piece)
+            return self._refusal()
+        self.contradicted += verdict.kind == "contradicted"
         if verdict.kind == "supported":
-            self._hold(piece, piece.text)
-        elif role == "lead_in":
-            self._hold(piece, say(Say.LEAD_IN, self._tongue))
-        else:
-            self._composer.drop(piece)
-        return ""
+            return "hold", piece.text
+        return ("hold", say(Say.LEAD_IN, self._tongue)) if role == "lead_in" else _DROP
 
     async def _table_head(self, row: str) -> str:
         """Return the head of a table, with every cell left empty that may state something which no passage says."""
@@ -207,41 +216,29 @@ class Release:
         of = [f"{one.title} {one.heading} {one.text}" for one in self._passages.values()]
         return Labels.of([self._question, *of])
 
-    def _hold(self, piece: Piece, text: str) -> None:
-        self._composer.hold(Piece(piece.kind, piece.lead, text, piece.tail))
-
-    def _refusal(self, piece: Piece) -> str:
+    def _refusal(self) -> Decision:
         """Replace a model's refusal by fixed words behind what it did answer; alone, it ends in ``Say.UNKNOWN``."""
         first, self.refused = not self.refused, True
-        if first and self._composer.shown_chars:
-            return self._composer.keep(piece, say(Say.NO_MORE, self._tongue))
-        self._composer.drop(piece)
-        return ""
+        return ("keep", say(Say.NO_MORE, self._tongue)) if first and self._composer.shown_chars else _DROP
 
-    def _claim(self, piece: Piece, verdict: Verdict) -> str:
-        suffix = self._judged(verdict)
-        if suffix is None:
-            self._composer.drop(piece)
-            return ""
-        text = citations.append(piece.text, suffix, table_row=piece.kind == "table") if suffix else piece.text
-        return self._composer.keep(piece, text)
-
-    def _judged(self, verdict: Verdict) -> str | None:
-        """Count a verdict; return what stands behind its sentence, None where the sentence is left out."""
+    def _judged(self, piece: Piece, verdict: Verdict) -> Decision:
+        """Count a verdict; return its piece with what stands behind it, or that it is left out."""
         if verdict.kind == "supported":
             self.supported += 1
-            return self._cited(verdict)
+            return "keep", citations.append(piece.text, self._cited(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
             self.ended = self.ended or "unsupported"
         if verdict.kind == "contradicted":
             self.contradicted += 1
-            return None
+            return _DROP
         if self._limits.unsupported == "drop":
             self.dropped += 1
-            return None
-        self.marked += self._limits.unsupported == "mark"
-        return citations.WARNING if self._limits.unsupported == "mark" else ""
+            return _DROP
+        if self._limits.unsupported == "show":
+            return "keep", piece.text
+        self.marked += 1
+        return "keep", citations.append(piece.text, citations.WARNING, piece.kind)
 
     def _cited(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and a remark where another passage contradicts it."""
@@ -252,20 +249,10 @@ class Release:
         against = self._numbering.display(*(self._passages[n] for n in verdict.against))
         return f"{markers} {disagreement(supporting, against, self._tongue)}"
 
-    def _code(self, piece: Piece) -> str:
-        # A model that repeats a passage may read on in its frame, which is ours and no document's.
-        text = without_foreign_links(_FRAME.split(piece.text, maxsplit=1)[0], self._hosts)
-        kinds = {n: verdict_on_code(text, passage.text) for n, passage in self._passages.items()}
-        together = verdict_on_code(text, "\n".join(passage.text for passage in self._passages.values()))
-        own = tuple(n for n, kind in kinds.items() if kind == "supported")[:1]
-        suffix = self._judged(Verdict(together, own))
-        if suffix is None:
-            self._composer.drop(piece)
-            return ""
-        fence, text = text.lstrip()[:3], text.rstrip()
-        closed = text.endswith(fence) and "\n" in text
-        text = text if closed else f"{text}\n{fence}"
-        return self._composer.keep(piece, f"{text}\n{suffix}" if suffix else text)  # a fence ends its line
+    def _verdict_on_code(self, code: str) -> Verdict:
+        own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]
+        together = verdict_on_code(code, "\n".join(passage.text for passage in self._passages.values()))
+        return Verdict(together, tuple(own[:1]))
 
     def _again(self, piece: Piece, role: Role) -> bool:
         """Tell whether this was said before, and count it; headings, lead-ins and short items may come again."""

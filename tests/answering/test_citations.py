@@ -47,8 +47,8 @@ def test_markers_go_behind_the_sentence() -> None:
     assert append("So it is.", "[1][2]") == "So it is. [1][2]"
     assert append("是这样。", "[1]") == "是这样。[1]"
     assert append("是这样。", "⚠") == "是这样。 ⚠"
-    assert append("| a | b |", "[3]", table_row=True) == "| a | b [3] |"
-    assert append("| a | b |", "⚠", table_row=True) == "| a | b ⚠ |"
+    assert append("| a | b |", "[3]", "table") == "| a | b [3] |"
+    assert append("| a | b |", "⚠", "table") == "| a | b ⚠ |"
 
 
 def test_displayed_numbers_start_at_one_and_follow_the_order_of_appearance() -> None:
