@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from bot.answering.about import Contents, asks_for_sources, describe_sources
 from bot.answering.answer_notices import obstacle, of_answer, of_web, unknown, why_nothing
-from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text, Thinking
+from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text
 from bot.answering.extract import CONSIDERED, extract
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
@@ -28,7 +28,7 @@ from bot.answering.turn import Stream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import Release
 from engine.errors import EngineError
-from engine.interfaces import Again, Asker, ChatEngine, Content, Delta, Reasoning, Sampling, Waiting
+from engine.interfaces import Again, Asker, ChatEngine, Content, Delta, Sampling, Waiting
 from knowledge.errors import KnowledgeError
 
 
@@ -59,7 +59,7 @@ class Answerer:
         self._finder = Finder(search, engine, still=still, limits=self._limits, now=now)
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the events of an answer: Sources, Thinking, Text and Notice as they come, Finished last.
+        """Yield the events of an answer: Sources, Text and Notice as they come, Finished last.
 
         Never raises for what can go wrong with documents, engine or embedder; each becomes a Notice and the best answer
         that is left. Closing the iterator, or cancelling the task that waits for it, closes the engine's stream.
@@ -177,7 +177,7 @@ class Answerer:
     async def _streamed(
         self, turn: Turn, said: Stream, prompt: Prompt, sampling: Sampling
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the engine's stream as thinking and verified text, and before it how the turn comes nearer.
+        """Yield the engine's stream as verified text, and before it how the turn comes nearer.
 
         Raises:
             EngineError: the engine failed.
@@ -199,13 +199,11 @@ class Answerer:
                     said.again()
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
-                if (step := said.note(delta)) is not None:
+                if (step := said.note(delta, self._limits.thinking_chars)) is not None:
                     yield Step(say(step, turn.tongue))
                 if isinstance(delta, Content):
                     for text in await self._verified(said, delta.text):
                         yield Text(text)
-                elif isinstance(delta, Reasoning) and said.think(delta.text, self._limits.thinking_chars):
-                    yield Thinking(delta.text)
                 if said.release.ended or said.done:
                     break
         for text in await self._verified(said, said.unclosed_thought, last=True):

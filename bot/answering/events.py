@@ -92,13 +92,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Thinking:
-    """The model is thinking: its text since the last one."""
-
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Text:
     """Verified Markdown to append to the answer: whole sentences, with displayed markers ``[1]``."""
 
@@ -138,4 +131,4 @@ class Finished:
     """The passages of which extracts are shown, with their displayed numbers."""
 
 
-AnswerEvent = Step | Sources | InLine | Thinking | Text | Notice | Finished
+AnswerEvent = Step | Sources | InLine | Text | Notice | Finished

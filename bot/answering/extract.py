@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,14 +151,11 @@ def _text(asked: Asked, parts: Sequence[Part], scores: NDArray[np.float64], *, e
 
 def _steps(parts: Sequence[Part], best: Part) -> list[Part]:
     """Return the steps from the list's first on, if there is room for the best one among them; else from that on."""
-    start = best.place
-    while start and parts[start - 1].is_step and parts[start - 1].lead == best.lead:
-        start -= 1
-    end = best.place + 1
-    while end < len(parts) and parts[end].is_step and parts[end].lead == best.lead:
-        end += 1
-    upto = parts[start : best.place + 1]
-    return list(parts[start if _count(upto) <= _PARTS and len(written(upto)) <= SOURCE_CHARS else best.place : end])
+    runs = [list(run) for _, run in groupby(parts, lambda part: (part.is_step, part.lead))]
+    steps = next(run for run in runs if best in run)
+    place = steps.index(best)
+    upto = steps[: place + 1]
+    return steps if _count(upto) <= _PARTS and len(written(upto)) <= SOURCE_CHARS else steps[place:]
 
 
 def _count(parts: Sequence[Part]) -> int:

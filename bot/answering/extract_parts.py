@@ -72,7 +72,8 @@ def parts_of(text: str) -> list[Part]:
         if begins and (piece.kind != before.kind or piece.kind == "prose"):
             block, head = block + 1, ""
         if piece.kind not in {"blank", "code"} and begins:
-            is_step = piece.kind == "item" and (bool(_STEP.match(piece.lead)) or (is_step and _is_nested(piece)))
+            nested = is_step and piece.lead[:1] in {" ", "\t"}
+            is_step = piece.kind == "item" and (nested or _STEP.match(piece.lead) is not None)
         introduces = piece.kind == "prose" and piece.text.rstrip("*_ ").endswith((":", "："))
         if piece.kind == "heading" or introduces or (piece.kind == "prose" and begins):
             lead = piece.text if introduces else ""
@@ -82,11 +83,6 @@ def parts_of(text: str) -> list[Part]:
             shown_lead = "" if introduces else lead
             parts.append(Part(piece, len(parts), block, begins, shown_lead, head, is_step, words_of(piece.text)))
     return parts
-
-
-def _is_nested(piece: Piece) -> bool:
-    """Tell whether a list item stands inside another."""
-    return piece.lead[:1] in {" ", "\t"}
 
 
 def _is_rule(piece: Piece) -> bool:
@@ -188,13 +184,9 @@ def cut(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
 
 def _lines(lines: Sequence[str], room: int) -> str:
     """Return the first of these lines that there is room for."""
-    taken, left = [lines[0][:room]], room - len(lines[0])
-    for line in lines[1:]:
-        left -= len(line) + 1
-        if left < 0:
-            break
-        taken.append(line)
-    return "\n".join(taken)
+    text = "\n".join(lines)
+    end = text.rfind("\n", 0, room + 1)
+    return text if len(text) <= room else text[: end if end >= 0 else room]
 
 
 def _words_from(text: str, start: int, gaps: Sequence[int], limit: int) -> str:

@@ -7,7 +7,7 @@ company vouches for the hosts that it names; a page of the web was written by a 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from bot.answering.events import Passage
@@ -32,23 +32,12 @@ _GOES_ON = re.compile(r"[@\\]|\.\w")
 _PLAIN_HOST = re.compile(r"[^\s@\\%/?#<>\"'`|^\[\]{}\x00-\x20\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
-def hosts(passages: Iterable[Passage], said: Iterable[str] = ()) -> frozenset[str]:
+def hosts(passages: Sequence[Passage], said: Iterable[str] = ()) -> frozenset[str]:
     """Return the only hosts that an answer may link to; ``said`` is what people wrote in the conversation."""
-    urls = [url for passage in passages for url in _vouched_for(passage)]
-    urls += [url for text in said for url in _named(text)]
-    return frozenset(host for host in map(host_of, urls) if host)
-
-
-def _vouched_for(passage: Passage) -> Iterator[str]:
-    if passage.url:
-        yield passage.url
-    if passage.web is None:
-        yield from _named(passage.text)
-
-
-def _named(text: str) -> Iterator[str]:
-    yield from (match["url"] for match in _BARE.finditer(text))
-    yield from (match["url"] for match in _INLINE.finditer(text))
+    texts = [*said, *(passage.text for passage in passages if passage.web is None)]
+    urls = [passage.url for passage in passages if passage.url]
+    urls += [match["url"] for text in texts for pattern in (_BARE, _INLINE) for match in pattern.finditer(text)]
+    return frozenset(filter(None, map(host_of, urls)))
 
 
 def without_foreign_links(text: str, allowed: Collection[str]) -> str:

@@ -64,19 +64,18 @@ _ELLIPSIS = " …"
 _WORTH_MORE = 3
 _QUESTION: dict[Tongue, str] = {"en": "Question: ", "zh": "问题："}
 
-_PIPES = re.compile(r"<(?=[|｜])|(?<=[|｜])>")
-_TAGS = re.compile(
-    r"<(?=/?(?:think|answer|s|unk|pad|bos|eos|mask|passage|tool_calls?|tool_response|tools|file_sep|repo_name|reponame|"
-    r"filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|endoftext|end_of_text|begin_of_text|start_of_turn|end_of_turn|"
-    r"image|vision_\w+|box_\w+|fim_\w+)\b[^<>\n]{0,40}>)",
-    re.IGNORECASE,
+_CONTROL = re.compile(
+    r"""
+    <(?=[|｜]) | (?<=[|｜])>
+    | <(?=/?(?:think|answer|s|unk|pad|bos|eos|mask|passage|tool_calls?|tool_response|tools|file_sep|repo_name|reponame|
+        filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|endoftext|end_of_text|begin_of_text|start_of_turn|end_of_turn|
+        image|vision_\w+|box_\w+|fim_\w+)\b[^<>\n]{0,40}>)
+    | <(?=\s*/?\s*passage\b)  # our own frame, however it is broken over lines
+    | \[(?=/?INST\]) | <<(?=/?SYS>>)
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-_FENCE = re.compile(r"<(?=\s*/?\s*passage\b)", re.IGNORECASE)
-"""Our own frame, however it is broken over lines: no model should take what is inside it for its end."""
-_BRACKETS = re.compile(r"\[(?=/?INST\])|<<(?=/?SYS>>)")
-
-_FRAMING = re.compile(r"[<>]|\s+")
-_HARMLESS = {"<": "‹", ">": "›"}
+_BRACKETS = str.maketrans("<>", "‹›")
 
 
 class ContextTooSmall(ValueError):
@@ -192,8 +191,7 @@ def neutral(text: str) -> str:
     ``<|im_end|>``, ``<｜User｜>``, ``</think>`` and their like keep their look and lose their effect: the brackets
     become ‹ and ›, which no control token has.
     """
-    text = _PIPES.sub(lambda match: "‹" if match[0] == "<" else "›", text)
-    return _BRACKETS.sub("‹", _FENCE.sub("‹", _TAGS.sub("‹", text)))
+    return _CONTROL.sub(lambda match: "›" if match[0] == ">" else "‹", text)
 
 
 def cut(text: str, tokens: int, count_tokens: CountTokens) -> str:
@@ -210,24 +208,19 @@ def cut(text: str, tokens: int, count_tokens: CountTokens) -> str:
     return marked
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """An earlier turn as it is sent again."""
-
-    asked: str
-    """As it was asked, which names the passages that it had."""
-    question: str
-    answer: str
+_Turn = tuple[str, Exchange]
+"""An earlier turn as it was asked, which names the passages that it had, and as it is sent again."""
 
 
 def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[_Turn]:
     """Return the latest turns that fit, oldest first."""
     turns: list[_Turn] = []
     for exchange in history:
-        label = _QUESTION[tongue_for(exchange.question)] if exchange.question.strip() else ""
+        asked = exchange.question.strip()
+        label = _QUESTION[tongue_for(exchange.question)] if asked else ""
         answer = neutral(strip_displayed(exchange.answer))
-        turns.append(_Turn(exchange.question.strip(), label + neutral(exchange.question), answer))
-    costs = [count_tokens(turn.question) + count_tokens(turn.answer) + 2 * TURN_TOKENS for turn in turns]
+        turns.append((asked, Exchange(label + neutral(exchange.question), answer)))
+    costs = [count_tokens(sent.question) + count_tokens(sent.answer) + 2 * TURN_TOKENS for _, sent in turns]
     return turns[latest(costs, tokens) :]
 
 
@@ -243,7 +236,7 @@ def _block(passage: Passage, text: str) -> str:
     if passage.web is not None:
         seen = passage.web.published or passage.web.fetched_at
         path = f"web, {passage.web.host}, {seen:%Y-%m-%d}: {path}"
-    path = _FRAMING.sub(lambda match: _HARMLESS.get(match[0], " "), path).strip()
+    path = " ".join(path.translate(_BRACKETS).split())
     return f"<passage {passage.n}: {path}>\n{text}\n</passage>"
 
 
@@ -263,11 +256,11 @@ def _messages(
     said: list[Message] = []
     shown: list[str] = []
     asked: list[str] = []
-    for turn in turns:
-        shown += _taken(blocks, turn.asked)
-        asked += [turn.question] if turn.question.strip() else []
-        if turn.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
-            said += [Message("user", "\n\n".join((*shown, *asked))), Message("assistant", turn.answer)]
+    for was_asked, sent in turns:
+        shown += _taken(blocks, was_asked)
+        asked += [sent.question] if sent.question.strip() else []
+        if sent.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
+            said += [Message("user", "\n\n".join((*shown, *asked))), Message("assistant", sent.answer)]
             shown, asked = [], []
     first, *others = [*said, Message("user", "\n\n".join((*shown, *new, *asked, question)))]
     left = [block for of_one in blocks.values() for block in of_one]  # of turns that are no longer sent

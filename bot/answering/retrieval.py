@@ -73,12 +73,9 @@ class Finder:
             async with self._searching, asyncio.timeout(within_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers, live=live)
                 shown = await self._placed(turn, result, anew=bool(filters))
-        except (BadFilter, UnknownSource) as error:
+        except (BadFilter, UnknownSource, NothingRead) as error:
             turn.unreadable()
-            return Notice(str(error))
-        except NothingRead as error:
-            turn.unreadable()
-            return Notice(nothing_read(error, turn.tongue))
+            return Notice(nothing_read(error, turn.tongue) if isinstance(error, NothingRead) else str(error))
         except KnowledgeError as error:
             return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
         except TimeoutError:

@@ -111,22 +111,21 @@ class Stream:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
         return "" if self.content or self.cut else "".join(self.reasoning)
 
-    def note(self, delta: Content | Reasoning | Done) -> Say | None:
-        """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on."""
+    def note(self, delta: Content | Reasoning | Done, thinking_chars: int) -> Say | None:
+        """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
+
+        Of its thought, ``thinking_chars`` are kept.
+        """
         self.begun = True
         if isinstance(delta, Done):
             self.done = delta
         elif isinstance(delta, Content) and not self.content:
             self.content = bool(delta.text.strip())
             return Say.WRITING
-        elif isinstance(delta, Reasoning) and not self.reasoning:
-            return Say.THINKING
+        elif isinstance(delta, Reasoning):
+            begins = not self.reasoning
+            self.reasoning_chars += len(delta.text)
+            if self.reasoning_chars <= thinking_chars:
+                self.reasoning.append(delta.text)
+            return Say.THINKING if begins else None
         return None
-
-    def think(self, text: str, limit_chars: int) -> bool:
-        """Note a piece of thinking; tell whether there was not too much of it yet."""
-        self.reasoning_chars += len(text)
-        within = self.reasoning_chars <= limit_chars
-        if within:
-            self.reasoning.append(text)
-        return within

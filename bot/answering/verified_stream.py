@@ -34,8 +34,7 @@ _SHORT_CHARS, _SHORT_ITEM_CHARS = 4, 24
 """Letters of what may be said again: "Yes", 第一; of an item or a row more: "Type: integer"."""
 _DROP: Decision = ("drop", "")
 _LOOP_CHARS = 240
-_LOOP_TIMES = 4
-_LOOP_PERIOD_MAX = 160
+_LOOP_PERIODS = range(1, 61)
 
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
@@ -302,5 +301,5 @@ def loops(text: str) -> bool:
         return False
     return any(
         tail[-period:] * (_LOOP_CHARS // period) == tail[-(period * (_LOOP_CHARS // period)) :]
-        for period in range(1, min(_LOOP_PERIOD_MAX, _LOOP_CHARS // _LOOP_TIMES) + 1)
+        for period in _LOOP_PERIODS
     )

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.answering.answer import Answerer
-from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Passage, Question, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Passage, Question, Sources, Text
 from bot.answering.limits import Limits
 from bot.answering.verification.claims import content_words
 from bot.answering.verification.interfaces import Verdict
@@ -162,7 +162,6 @@ class Heard:
     def __init__(self, events: Sequence[AnswerEvent]) -> None:
         self.events = list(events)
         self.text = "".join(event.markdown for event in events if isinstance(event, Text))
-        self.thinking = "".join(event.text for event in events if isinstance(event, Thinking))
         self.notices = [event.text for event in events if isinstance(event, Notice)]
         self.sources = [event for event in events if isinstance(event, Sources)]
         self.finished = [event for event in events if isinstance(event, Finished)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer
-from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Step, Text, Thinking
+from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Step, Text
 from bot.answering.limits import Limits
 from bot.answering.small_talk import small_talk
 from bot.answering.verification.interfaces import Verdict
@@ -21,7 +21,7 @@ ALSO = "Up to five unused days may be carried over, but they expire on 31 March 
 BAD = "Employees receive 35 days of paid annual leave per calendar year."
 
 
-async def test_an_answer_is_sources_thinking_text_finished(ask: Any, room: Any) -> None:
+async def test_an_answer_is_sources_steps_text_finished(ask: Any, room: Any) -> None:
     engine = room.engine([Reasoning("Let me "), Reasoning("see."), *room.words(f"{GOOD} [1] {ALSO}")])
     heard = await ask(engine)
     kinds = [type(event) for event in heard.events]
@@ -33,9 +33,8 @@ async def test_an_answer_is_sources_thinking_text_finished(ask: Any, room: Any) 
         "is writing and checking the answer…",
     ]
     assert kinds[-1] is Finished
-    assert kinds.index(Thinking) < kinds.index(Text)
+    assert heard.events.index(Step("is thinking…")) < kinds.index(Text)
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
-    assert heard.thinking == "Let me see."
     assert (heard.route, heard.cited, heard.notices) == ("engine", [1], [])
     assert [p.title for p in heard.sources[0].passages] == ["Leave", "Expenses"]
     timings = heard.finished[0].timings
@@ -421,13 +420,12 @@ async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
     heard = await ask(engine, limits=Limits(answer_chars=8000))
     assert engine.sent < 2000
     assert len(heard.text) < 10_000
-    assert sum(len(event.text) for event in heard.events if isinstance(event, Thinking)) == 0
+    assert Step("is thinking…") not in heard.events
 
 
-async def test_a_flood_of_thinking_is_bounded(ask: Any, room: Any) -> None:
+async def test_a_flood_of_thinking_leaves_the_answer_as_it_is(ask: Any, room: Any) -> None:
     engine = room.engine([*(Reasoning("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
     heard = await ask(engine, limits=Limits(thinking_chars=5000))
-    assert len(heard.thinking) <= 5000
     assert heard.text == f"{GOOD} [1]"
 
 

@@ -56,7 +56,7 @@ async def test_a_thought_and_an_answer_come_over_the_wire(wire: tuple[FakeSglang
     fake.stream(delta(reasoning="Let me see."), delta(content=f"\n\n{GOOD} [1]"), delta(finish="stop"), USAGE, DONE)
     events = [event async for event in answerer.answer(Question("How many days?", id="t1"))]
     assert [type(event).__name__ for event in events] == [
-        "Step", "Sources", "Step", "Step", "Thinking", "Step", "Text", "Finished",
+        "Step", "Sources", "Step", "Step", "Step", "Text", "Finished",
     ]  # fmt: skip
     text = events[-2]
     assert isinstance(text, Text)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.answering.events import AnswerEvent, Exchange, Notice, Passage, Question, Sources, Text, Thinking
+from bot.answering.events import AnswerEvent, Exchange, Notice, Passage, Question, Sources, Text
 from bot.storage.questions import Asked, Key
 from tests.slack.room import PASSAGE, Bot, Held, finished, saying, shown
 from tests.slack_sandbox import BOT_USER, TEAM_ID
@@ -222,11 +222,10 @@ async def test_a_session_shows_work_and_comes_to_rest(bot: Bot) -> None:
     assert await status() == "active"
 
 
-async def test_thoughts_are_not_shown_and_notices_are(bot: Bot) -> None:
+async def test_notices_stand_over_and_under_the_answer(bot: Bot) -> None:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Notice("The engine is still loading; these are extracts from the documents until then.")
         yield Sources((PASSAGE,))
-        yield Thinking("<think>secret musings</think>")
         yield Text("Add it to the file [1].", (PASSAGE,))
         yield Notice("It was cut short.")
         yield finished(PASSAGE)
@@ -236,7 +235,6 @@ async def test_thoughts_are_not_shown_and_notices_are(bot: Bot) -> None:
     message = await bot.answer(ts, "Add it")
     text = shown(message)
     assert text.index("still loading") < text.index("Add it") < text.index("cut short")
-    assert "musings" not in text
 
 
 async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked_on_without_them(bot: Bot) -> None:

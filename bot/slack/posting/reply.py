@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Step, Text, Thinking
+from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Step, Text
 from bot.slack import words
 from bot.slack.errors import SlackError
 from bot.slack.posting import buttons, render
@@ -171,8 +171,6 @@ class Reply:
                 self._status.tell(text)
             case Finished():
                 self._finished = event
-            case Thinking():
-                pass  # that it thinks is the status's to show; what it thinks is nobody's
 
     def _in_line(self, text: str) -> None:
         """Show that others come first: in the status, which changes with it, else once over the answer."""
