@@ -23,20 +23,22 @@ _NAMED = 3
 """Pages that were left out and are named."""
 
 
+_OBSTACLES = {
+    State.STARTING: Say.ENGINE_LOADING,
+    State.INSTALLING: Say.ENGINE_PREPARING,
+    State.DOWNLOADING: Say.ENGINE_PREPARING,
+    State.FAILED: Say.ENGINE_FAILED,
+    State.ABSENT: Say.ENGINE_ABSENT,
+    State.STOPPING: Say.ENGINE_ABSENT,
+}
+
+
 def obstacle(status: Status, tongue: Tongue) -> str | None:
     """Say why the engine cannot be asked now, or None if it can."""
-    progress = progress_text(status.progress, tongue)
-    match status.state:
-        case State.READY | State.DEGRADED:
-            return None
-        case State.STARTING:
-            return say(Say.ENGINE_LOADING, tongue, progress=progress)
-        case State.INSTALLING | State.DOWNLOADING:
-            return say(Say.ENGINE_PREPARING, tongue, progress=progress)
-        case State.FAILED:
-            return say(Say.ENGINE_FAILED, tongue, reason=status.detail)
-        case State.ABSENT | State.STOPPING:
-            return say(Say.ENGINE_ABSENT, tongue, detail=f" {status.detail}" if status.detail else "")
+    if (phrase := _OBSTACLES.get(status.state)) is None:
+        return None
+    progress, detail = progress_text(status.progress, tongue), status.detail
+    return say(phrase, tongue, progress=progress, reason=detail, detail=f" {detail}" if detail else "")
 
 
 def unknown(turn: Turn) -> Text:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from bot.answering.citations import strip
 from bot.answering.events import Exchange
-from bot.answering.language import language_of
+from bot.answering.language import IDEOGRAPH, language_of
 from knowledge.masking import MARK, mask
 from knowledge.search.query import separated
 
@@ -58,8 +58,7 @@ _VERBS = re.compile(
     r"is|are|was|were|am|do|does|did|can|could|should|would|will|shall|may|might|must|has|have|had|how|what|where|when|why"
     r"|who|which|whose|anyone|anybody|know|isn't|aren't|don't|doesn't|can't|cannot|won't"
 )
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./'-]*")
-_IDEOGRAPH = re.compile(r"[㐀-鿿]")
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./'-]*")
 # Thai to Burmese, Khmer, kana, ideographs, Hangul: what is written on behind a name without a blank.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _NAME_ENDS = rf"(?!_*[^\W_{_UNSPACED}])"
@@ -156,7 +155,7 @@ def _carried(before: str, question: str) -> str:
     new = _OPENER.sub("", question)
     opened = new != question
     preposition = _PREPOSITION.match(new)
-    if preposition is None and (not opened or new.lower().startswith("the ") or len(_WORD.findall(new)) > _NAME_WORDS):
+    if preposition is None and (not opened or new.lower().startswith("the ") or len(WORD.findall(new)) > _NAME_WORDS):
         return before
     same = preposition[0].lower() if preposition else None
     places = [found.start() for found in _PREPOSITION.finditer(before) if same in {None, found[0].lower()}]
@@ -197,15 +196,15 @@ def _is_fragment(text: str) -> bool:
     Words without a question mark are how many people search; they are a subject of their own.
     """
     if _CHINESE_FRAGMENT.search(text):
-        return len(_IDEOGRAPH.findall(text)) <= _FRAGMENT_IDEOGRAPHS and not _CHINESE_QUESTION.search(text)
-    words = [word.lower() for word in _WORD.findall(text)]
+        return len(IDEOGRAPH.findall(text)) <= _FRAGMENT_IDEOGRAPHS and not _CHINESE_QUESTION.search(text)
+    words = [word.lower() for word in WORD.findall(text)]
     asked = text.endswith(("?", "？")) and language_of(text) == "en"
     return asked and len(words) <= _FRAGMENT_WORDS and not any(map(_VERBS.fullmatch, words))
 
 
 def _substance(text: str) -> int:
     """Count what a question names: English words with a meaning, Chinese characters with one by twos."""
-    words = sum(not _EMPTY_WORDS.fullmatch(word.lower()) for word in _WORD.findall(text))
+    words = sum(not _EMPTY_WORDS.fullmatch(word.lower()) for word in WORD.findall(text))
     if language_of(text) != "zh":
         return words
-    return words + (len(_IDEOGRAPH.findall(_EMPTY_CHINESE.sub("", text))) + 1) // 2
+    return words + (len(IDEOGRAPH.findall(_EMPTY_CHINESE.sub("", text))) + 1) // 2

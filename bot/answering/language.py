@@ -12,7 +12,7 @@ Tongue = Literal["en", "zh"]
 """Of what Kvasir says itself."""
 
 _NOISE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|<[@#!][^>\n]*>", re.DOTALL)
-_IDEOGRAPH = re.compile(r"[㐀-䶿一-鿿]")
+IDEOGRAPH = re.compile(r"[㐀-䶿一-鿿]")
 _KANA_HANGUL = re.compile(r"[぀-ヿ가-힣]")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][A-Za-z]+)*")
 _OTHER_LETTER = re.compile(r"[^\W\d_]")
@@ -34,7 +34,7 @@ def language_of(text: str) -> Language:
     """
     prose = _NOISE.sub(" ", text)
     prose = prose if _OTHER_LETTER.search(prose) else text
-    ideographs = len(_IDEOGRAPH.findall(prose))
+    ideographs = len(IDEOGRAPH.findall(prose))
     latin = len(_LATIN_WORD.findall(prose))
     if len(_KANA_HANGUL.findall(prose)) > latin:
         return "other"

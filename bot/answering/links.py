@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -56,12 +55,6 @@ def _trimmed(url: str) -> str:
 def _leads_to_a_page(link: str, private: Collection[str]) -> bool:
     """Tell a page from an example on one's own machine, a file, and what nobody reads without an account."""
     host = host_of(link)
-    if host in private:
-        return True
-    if "." not in host or host.endswith(_LOGIN_HOSTS) or _NO_PAGE.search(urlsplit(link).path):
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    return False
+    named = "." in host and ":" not in host and not host.rpartition(".")[2].isdigit()
+    page = not host.endswith(_LOGIN_HOSTS) and not _NO_PAGE.search(urlsplit(link).path)
+    return host in private or (named and page)

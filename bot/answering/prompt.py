@@ -178,7 +178,7 @@ def build_prompt(
     ]
     while True:
         messages = _messages(instructions, turns, _by_turn(passages, blocks), asked)
-        tokens = _count(messages, count_tokens)
+        tokens = TURN_TOKENS + sum(TURN_TOKENS + count_tokens(message.content) for message in messages)
         if tokens <= budget.prompt_tokens:
             shown = frozenset(passage.n for passage in passages[: len(blocks)])
             return Prompt(messages, shown, tokens, asked, tongue)
@@ -271,10 +271,6 @@ def _taken(blocks: dict[str, list[str]], asked: str) -> list[str]:
     """Take out what came with a question; one that others were asked together with is a line of what was asked."""
     lines = f"\n{asked}\n"
     return [block for one in [*blocks] if f"\n{one}\n" in lines for block in blocks.pop(one)]
-
-
-def _count(messages: Sequence[Message], count_tokens: CountTokens) -> int:
-    return TURN_TOKENS + sum(TURN_TOKENS + count_tokens(message.content) for message in messages)
 
 
 def _shrink(

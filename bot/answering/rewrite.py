@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.answering.events import Exchange
-from bot.answering.followup import is_function_word, leans
-from bot.answering.language import Tongue, language_of, tongue_for
+from bot.answering.followup import WORD, is_function_word, leans
+from bot.answering.language import IDEOGRAPH, Tongue, language_of, tongue_for
 from bot.answering.prompt import neutral
 from engine.errors import EngineError
 from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Message, Reasoning, Sampling, State
@@ -38,8 +38,6 @@ _TURNS: Final = 3
 _ANSWER_CHARS: Final = 300
 _QUESTION_CHARS: Final = 500
 _LONGEST: Final = 300
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./'-]*")
-_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 _LABEL = re.compile(
     r"^\W*(?:rewritten question|question|last question|standalone question|改写后的问题|最后一个问题|问题)\s*[:：]\s*",
     re.IGNORECASE,
@@ -133,17 +131,17 @@ def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | 
         return None
     lost = set(_meant(question)) - set(_meant(rewritten)) - _FUNCTION_CHARACTERS
     # Single Chinese characters may be part of a turn of phrase.
-    return rewritten if all(map(_IDEOGRAPH.fullmatch, lost)) else None
+    return rewritten if all(map(IDEOGRAPH.fullmatch, lost)) else None
 
 
 def compared(written: str) -> bool:
     """Whether ``accepted`` compares every word of it: those in other letters than ASCII and Chinese it does not see."""
-    return all(char.isascii() or _IDEOGRAPH.match(char) for char in written if char.isalnum())
+    return all(char.isascii() or IDEOGRAPH.match(char) for char in written if char.isalnum())
 
 
 def _meant(text: str) -> Iterator[str]:
     """Yield the words that mean something, English ones without an ending, Chinese characters one by one."""
-    for word in _WORD.findall(text.casefold()):
+    for word in WORD.findall(text.casefold()):
         if not is_function_word(word):
             yield re.sub(r"(?:'s|s|es|ed|ing)$", "", word.strip("./'-")) or word
-    yield from _IDEOGRAPH.findall(text)
+    yield from IDEOGRAPH.findall(text)

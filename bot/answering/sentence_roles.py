@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from bot.answering.sentences import Piece
@@ -91,17 +90,12 @@ _STATES = re.compile(
 _ENUMERATED = re.compile(r"^\W*(?:\d{1,2}[.)、:：])?\W*")
 
 
-@dataclass(frozen=True, slots=True)
 class Labels:
     """Tells labels from statements: a label has only words of known texts, as they stand there."""
 
-    known: str
-    """Question, titles and passages, each on lines of its own, through ``normal``."""
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> Labels:
-        """Return what knows these texts."""
-        return cls(normal("\n".join(texts)))
+    def __init__(self, known: Sequence[str]) -> None:
+        """``known`` are the question, titles and passages."""
+        self._known = normal("\n".join(known))
 
     def holds(self, text: str) -> bool:
         """Tell whether a heading, lead-in or cell names something that is known and states nothing about it."""
@@ -109,10 +103,8 @@ class Labels:
         if figures(claims(bare).numbers):  # one fact's words and another one's figure are a statement
             bare = normal(text)
         phrases = [phrase.strip(" \t,.:;、，：；*_`#()（）-") for phrase in bare.splitlines()]
-        return not _STATES.search(bare) and all(map(self._says, filter(None, phrases)))
-
-    def _says(self, phrase: str) -> bool:
-        return re.search(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", self.known) is not None
+        named = (re.search(rf"(?<![a-z0-9]){re.escape(one)}(?![a-z0-9])", self._known) for one in phrases if one)
+        return not _STATES.search(bare) and all(named)
 
     def table_head(self, row: str) -> str:
         """Return the head of a table with every cell left empty that is no label or has a figure."""

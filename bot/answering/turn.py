@@ -88,8 +88,7 @@ class Stream:
     """Whether its turn at the engine has not come yet."""
     begun: bool = False
     content: bool = False
-    reasoning: list[str] = field(default_factory=list)
-    reasoning_chars: int = 0
+    thought: str = ""
     done: Done | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +98,7 @@ class Stream:
     def again(self) -> None:
         """Forget what the engine said: another server begins again."""
         self.release = self.fresh()
-        self.content, self.reasoning, self.reasoning_chars = False, [], 0
+        self.content, self.thought = False, ""
 
     @property
     def cut(self) -> bool:
@@ -109,7 +108,7 @@ class Stream:
     @property
     def unclosed_thought(self) -> str:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
-        return "" if self.content or self.cut else "".join(self.reasoning)
+        return "" if self.content or self.cut else self.thought
 
     def note(self, delta: Content | Reasoning | Done, thinking_chars: int) -> Say | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
@@ -123,9 +122,7 @@ class Stream:
             self.content = bool(delta.text.strip())
             return Say.WRITING
         elif isinstance(delta, Reasoning):
-            begins = not self.reasoning
-            self.reasoning_chars += len(delta.text)
-            if self.reasoning_chars <= thinking_chars:
-                self.reasoning.append(delta.text)
+            begins = not self.thought
+            self.thought = (self.thought + delta.text)[:thinking_chars]
             return Say.THINKING if begins else None
         return None

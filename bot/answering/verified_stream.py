@@ -213,7 +213,7 @@ class Release:
     @cached_property
     def _labels(self) -> Labels:
         of = [f"{one.title} {one.heading} {one.text}" for one in self._passages.values()]
-        return Labels.of([self._question, *of])
+        return Labels([self._question, *of])
 
     def _refusal(self) -> Decision:
         """Replace a model's refusal by fixed words behind what it did answer; alone, it ends in ``Say.UNKNOWN``."""
@@ -240,13 +240,16 @@ class Release:
         return "keep", citations.append(piece.text, citations.WARNING, piece.kind)
 
     def _cited(self, verdict: Verdict) -> str:
-        """Return the markers of what supports a sentence, and a remark where another passage contradicts it."""
+        """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""
         supporting = self._numbering.display(*(self._passages[n] for n in verdict.passages))
         markers = citations.displayed(supporting)
         if not verdict.against:
             return markers
         against = self._numbering.display(*(self._passages[n] for n in verdict.against))
-        return f"{markers} {disagreement(supporting, against, self._tongue)}"
+        dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
+        phrase = Say.DISAGREEMENT if all(dates) else Say.DISAGREEMENT_UNDATED
+        others = citations.displayed(against)
+        return f"{markers} {say(phrase, self._tongue, date=dates[0], others=others, other_date=dates[1])}"
 
     def _verdict_on_code(self, code: str) -> Verdict:
         own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]
@@ -275,13 +278,6 @@ def _even_ticks(text: str) -> str:
         last = text.rindex("`")
         text = text[:last] + text[last + 1 :]
     return text
-
-
-def disagreement(supporting: Sequence[Passage], against: Sequence[Passage], tongue: Tongue) -> str:
-    """Return a remark that other passages contradict what the supporting ones say, with the dates of both."""
-    dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
-    phrase = Say.DISAGREEMENT if all(dates) else Say.DISAGREEMENT_UNDATED
-    return say(phrase, tongue, date=dates[0], others=citations.displayed(against), other_date=dates[1])
 
 
 def plain(text: str) -> str:

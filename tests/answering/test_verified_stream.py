@@ -296,7 +296,7 @@ async def test_short_items_may_come_in_each_section(room: Any) -> None:
 
 
 def test_a_label_has_only_words_that_stand_in_known_texts() -> None:
-    labels = Labels.of(["How do I add a source?", "Guide Sources Alcohol is not reimbursed. 25 days of paid leave"])
+    labels = Labels(["How do I add a source?", "Guide Sources Alcohol is not reimbursed. 25 days of paid leave"])
     for label in ("Steps to add a source:", "1. Sources", "Alcohol", "25 days of paid leave", "**Guide**", "如下："):
         assert labels.holds(label), label
     for statement in ("Alcohol reimbursed", "Alcohol is reimbursed", "Not reimbursed", "35 days", "Bob", "老王"):
