@@ -1,6 +1,6 @@
 """Pure: what one run of SGLang 0.5.23 logged, and how it ended -> what it died of.
 
-The strings are SGLang's own and torch's; ``tests/engine/tails/`` has the ends of logs that they were taken from.
+The strings are SGLang's own and torch's; ``tests/engine/oom/tails/`` has the ends of logs that they were taken from.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pure: what weights and context take of a card, and what SGLang keeps free.
 
 The formulae are those of SGLang 0.5.23's own source (its default reserve, its chunk and graphs by the size of a card,
-its budget on a CPU). ``tests/engine/test_memory.py`` holds them to published tables, cell by cell.
+its budget on a CPU). ``tests/engine/planning/test_memory.py`` holds them to published tables, cell by cell.
 """
 
 from __future__ import annotations

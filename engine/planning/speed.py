@@ -1,11 +1,14 @@
-"""Pure: how fast a plan should answer. Every figure here is an estimate.
+"""Pure: estimate how fast a plan answers. No figure here is measured.
 
-Decoding reads the active weights and the context once for each token, so its time is those bytes over the cards'
-bandwidth; reading the prompt multiplies each token with each active weight, so its time is ``2 · parameters · tokens``
-over the cards' arithmetic. The shares that are reached are fitted to published single-stream figures (2,000 tokens in,
-512 out), which the estimate meets within a quarter (``tests/engine/test_speed.py``): 32B on an H100 in fp8 237 ms and
-68 tokens/s, on an A100 in bf16 1,044 ms and 22, on an L40S in fp8 929 ms and 19; 14B on an H100 in bf16 156 ms and 85;
-8B 86 ms and 151; R1 in int4 on 8 H100 105 ms (1,000 in) and 62.
+Decoding reads the active weights and the context once for each token. Its time is those bytes over the cards' memory
+bandwidth. Prefill multiplies each token with each active weight. Its time is ``2 · parameters · tokens`` over the cards'
+FLOPS. The shares of bandwidth and FLOPS that SGLang reaches are fitted to published single-stream figures (2,000 tokens
+in, 512 out). ``tests/engine/planning/test_speed.py`` checks that the estimate is within a quarter of these:
+
+- 32B on an H100 in fp8: 237 ms to the first token, 68 tokens/s; on an A100 in bf16: 1,044 ms, 22; on an L40S in fp8:
+  929 ms, 19
+- 14B on an H100 in bf16: 156 ms, 85; 8B: 86 ms, 151
+- R1 in int4 on 8 H100: 105 ms (1,000 tokens in), 62
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def main() -> None:
     with record.open("a") as file:
         file.writelines(f"{pid}\n" for pid in (os.getpid(), *(child.pid for child in children)))
     if behaviour == "lingers":
-        log((Path(__file__).with_name("tails") / "port-taken.log").read_text())
+        log((Path(__file__).parent / "oom" / "tails" / "port-taken.log").read_text())
     if behaviour in {"stuck", "lingers"}:
         time.sleep(600)
     serve(port, behaviour, record)

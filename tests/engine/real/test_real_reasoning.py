@@ -26,11 +26,11 @@ from engine.interfaces import Content, Control, Delta, Done, Message, Reasoning,
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import alive, until
-from tests.engine.real_model import have_engine, write_tokenizer
-from tests.engine.test_real_engine import sglang_processes
+from tests.engine.real.real_model import have_engine, write_tokenizer
+from tests.engine.real.test_real_engine import sglang_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ASK = [Message("user", "what is the price of bread")]
 THOUGHT = "First comes this question itself, then every passage that was found about it."
 ANSWER = "The answer is forty-two."
@@ -62,7 +62,7 @@ async def model(family: str, cache: Path) -> Path:
 @pytest.fixture
 def owner(tmp_path: Path, cache: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.real_owner", str(tmp_path), str(cache), str(model)],
+        [sys.executable, "-m", "tests.engine.real.engine_process", str(tmp_path), str(cache), str(model)],
         stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     yield process

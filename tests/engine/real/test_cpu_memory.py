@@ -19,7 +19,7 @@ from engine.planning.launch import cpu_environment, launch
 from engine.planning.memory import GIB, cpu_fraction, cpu_kv_tokens
 from engine.planning.plans import Plan
 from engine.process.sglang_process import EngineProcess, free_port
-from tests.engine.real_model import have_engine, write_tokenizer
+from tests.engine.real.real_model import have_engine, write_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(640)]
 WANTED_GIB = 3.0

