@@ -19,7 +19,7 @@ from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.installation.installer import Installer
 from engine.planning.fit import chosen
-from engine.planning.hardware import probe
+from engine.planning.machine_probe import probe
 from engine.weights.availability import obtainable
 from engine.weights.store import Weights
 from engine.weights.wheel_pieces import PieceAssembler

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bot.errors import WheelError
-from engine.locks import locked
+from engine.files import hold_file_lock
 
 _DEADLINE_S = 900.0
 
@@ -37,7 +37,7 @@ class WheelCache:
         if folder.is_dir():
             return folder
         self._root.mkdir(parents=True, exist_ok=True)
-        async with locked(self._root / f"{folder.name}.lock"):
+        async with hold_file_lock(self._root / f"{folder.name}.lock"):
             if not folder.is_dir():
                 await self._fetch(f"{name}=={version} --hash=sha256:{sha256}", folder)
         return folder

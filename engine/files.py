@@ -1,20 +1,24 @@
-"""Small files that other processes read while they are written."""
+"""Files that several processes share: private files that are replaced whole, and lock files."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+_LOCK_POLL_S = 0.2
 
-def replace_private(path: Path, text: str) -> None:
-    """Write a file that is its owner's alone; whoever reads sees the old or the new content, never half of one.
+
+def replace_private_file(path: Path, text: str) -> None:
+    """Write a file that only this user can read. Readers see the old or the new content, never a part of it.
 
     Raises:
         OSError: it cannot be written; the old content stays.
 
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)  # 0600 from its first byte on
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)  # created with mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
@@ -22,3 +26,27 @@ def replace_private(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextlib.asynccontextmanager
+async def hold_file_lock(path: Path, on_wait: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """Hold a lock that one process at a time can have; the kernel releases it when the process ends.
+
+    ``on_wait`` is called once if another process has the lock.
+
+    Raises:
+        OSError: the file cannot be opened, or its file system has no locks.
+
+    """
+    from filelock import AsyncFileLock, Timeout  # noqa: PLC0415  # slow to load, and most commands need no lock
+
+    lock = AsyncFileLock(path, poll_interval=_LOCK_POLL_S, run_in_executor=False, fallback_to_soft=False)
+    try:
+        await lock.acquire(blocking=False)
+    except Timeout:
+        on_wait()
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        await lock.release()

@@ -23,7 +23,8 @@ from engine.control.status import StatusBoard
 from engine.errors import InstallError
 from engine.installation.installer import Installer, UnpackWheel
 from engine.interfaces import ANYBODY, Asker, Control, Delta, Message, Sampling, State, Status
-from engine.planning.hardware import Machine, probe
+from engine.planning.hardware import Machine
+from engine.planning.machine_probe import probe
 from engine.routing.request_queue import Gate, Line
 from engine.settings import EngineSettings
 from engine.weights.store import Weights

@@ -13,7 +13,7 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from engine.files import replace_private
+from engine.files import replace_private_file
 from engine.interfaces import State, Status
 
 
@@ -89,7 +89,7 @@ class RuntimeFile:
         """
         text = json.dumps(asdict(runtime))
         try:
-            replace_private(self._path, text)
+            replace_private_file(self._path, text)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from engine.errors import InstallError
+from engine.files import hold_file_lock
 from engine.installation.command import run_command
-from engine.locks import locked
 from engine.planning.hardware import disk_free_bytes
 from engine.planning.variant import GIB
 
@@ -172,7 +172,9 @@ class UvProgress:
 async def _building(folder: Path, whole: Callable[[], bool], report: Report) -> AsyncIterator[Path | None]:
     """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    async with locked(folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")):
+    async with hold_file_lock(
+        folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")
+    ):
         scratch = await asyncio.to_thread(_scratch, folder, whole)
         try:
             yield scratch

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.files import replace_private
+from engine.files import replace_private_file
 from engine.oom.ladder import Fall, NoRungLeft, Rung, Step, described, next_rung
 from engine.oom.log_diagnosis import Cause, Finding
 
@@ -145,7 +145,7 @@ class ClimbFile:
         return found if isinstance(found, dict) else {}
 
     def _save(self, content: dict[str, Any]) -> None:
-        replace_private(self._path, json.dumps(content, indent=1))
+        replace_private_file(self._path, json.dumps(content, indent=1))
 
 
 def _climb(told: dict[str, Any]) -> Climb:

@@ -1,9 +1,9 @@
 """Pure: estimate how fast a plan answers. No figure here is measured.
 
 Decoding reads the active weights and the context once for each token. Its time is those bytes over the cards' memory
-bandwidth. Prefill multiplies each token with each active weight. Its time is ``2 · parameters · tokens`` over the cards'
-FLOPS. The shares of bandwidth and FLOPS that SGLang reaches are fitted to published single-stream figures (2,000 tokens
-in, 512 out). ``tests/engine/planning/test_speed.py`` checks that the estimate is within a quarter of these:
+bandwidth. Prefill multiplies each token with each active weight. Its time is ``2 · parameters · tokens`` over the
+cards' FLOPS. The shares of bandwidth and FLOPS that SGLang reaches are fitted to published single-stream figures (2,000
+tokens in, 512 out). ``tests/engine/planning/test_speed.py`` checks that the estimate is within a quarter of these:
 
 - 32B on an H100 in fp8: 237 ms to the first token, 68 tokens/s; on an A100 in bf16: 1,044 ms, 22; on an L40S in fp8:
   929 ms, 19

@@ -1,4 +1,4 @@
-"""Where weights come from: what is asked of an origin, and the one that a setting names."""
+"""Where weights come from: the interface of an origin, and the settings that choose one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engine.errors import InstallError
 from engine.weights.listing import Listing, RemoteFile
 
 HUB = "https://huggingface.co"
@@ -65,20 +64,3 @@ class Whence:
     def is_bucket(self) -> bool:
         """Say whether it is an S3 bucket."""
         return self.place is not None and self.place.startswith("s3://")
-
-    def open(self, silent_s: float | None = None) -> Origin:
-        """Return the origin; nothing is connected before it is asked. ``silent_s`` is as for ``Hub``.
-
-        Raises:
-            InstallError: the place is of no known form.
-
-        """
-        if self.is_bucket and self.place is not None:
-            from engine.weights.bucket import Bucket  # noqa: PLC0415  # slow to load, and needed by few
-
-            return Bucket(self.place)
-        if self.place is not None:
-            raise InstallError(f"KVASIR_WEIGHTS is {self.place}, which is a folder: nothing is fetched from there.")
-        from engine.weights.hub import Hub  # noqa: PLC0415  # as above
-
-        return Hub(self.endpoint, self.token, silent_s)

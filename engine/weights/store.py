@@ -8,23 +8,23 @@ there by ``engine.weights.wheel_pieces``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from engine.errors import InstallError
-from engine.locks import locked
+from engine.files import hold_file_lock
 from engine.planning.hardware import disk_free_bytes
 from engine.planning.variant import GIB, Checkpoint, Pieces
 from engine.weights.door import Door
 from engine.weights.fetch import Fetcher, Patience, Tally, patiently
 from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, is_needed, needed, read_sums, refuse_pickles
 from engine.weights.origin import Origin, Whence
+from engine.weights.origins import open_origin
 from engine.weights.safetensors import damages
 from engine.weights.seal import Seal
 from engine.weights.wheel_pieces import PieceAssembler, revision_of
@@ -106,7 +106,7 @@ class Weights:
             InstallError: it cannot be had from there, or only another time.
 
         """
-        async with _opened(self._whence, silent_s) as origin:
+        async with open_origin(self._whence, silent_s) as origin:
             return origin.shown, await self._listing(origin, checkpoint, Patience(tries=1))
 
     async def provide(self, checkpoint: Checkpoint, report: Report) -> Path:
@@ -170,12 +170,13 @@ class Weights:
             return whole
         home = self._home(checkpoint)
         home.mkdir(parents=True, exist_ok=True)
-        async with locked(home / "lock", lambda: report(None, f"Another Kvasir is fetching {checkpoint.repo}.")):
+        waiting = f"Another Kvasir process is downloading {checkpoint.repo}."
+        async with hold_file_lock(home / "lock", lambda: report(None, waiting)):
             if (whole := await door.run(lambda: self._whole(checkpoint))) is not None:
                 return whole
             if checkpoint.pieces is not None and self._assembler is not None:
                 return await self._assembled(self._assembler, home, checkpoint.pieces, door, report)
-            async with _opened(self._whence) as origin:
+            async with open_origin(self._whence) as origin:
                 report(None, f"Asking {origin.shown} for {checkpoint.repo}.")
                 listing = await self._listing(origin, checkpoint, self._patience)
                 _write_pin(home, origin.shown, listing.revision)
@@ -287,15 +288,6 @@ class Weights:
             f"The weights cannot be read or written ({error.strerror}: {error.filename or self._root}). Check the disk "
             "and its rights, then start again."
         )
-
-
-@contextlib.asynccontextmanager
-async def _opened(whence: Whence, silent_s: float | None = None) -> AsyncIterator[Origin]:
-    origin = whence.open(silent_s)
-    try:
-        yield origin
-    finally:
-        await origin.close()
 
 
 async def _right(folder: Path, file: RemoteFile, seal: Seal, door: Door) -> bool:

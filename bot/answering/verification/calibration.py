@@ -24,7 +24,7 @@ from bot.answering.language import Tongue
 from bot.answering.prompt import Prompt, budget_for, build_prompt
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
 from engine.errors import EngineOverloaded, EngineTimeout
-from engine.files import replace_private
+from engine.files import replace_private_file
 from engine.interfaces import ChatEngine, ChoosingEngine
 
 KNOWN: Final[dict[str, Calibration | None]] = {
@@ -99,7 +99,7 @@ class Calibrations:
 
         """
         measured = {**self._measured, model: asdict(calibration) if calibration else None}
-        replace_private(self._path, json.dumps({"asked": _asked(), "models": measured}))
+        replace_private_file(self._path, json.dumps({"asked": _asked(), "models": measured}))
         self.__dict__.pop("_measured")
 
     @functools.cached_property

@@ -24,7 +24,7 @@ from bot.storage.ledger import open_ledger
 from engine.installation.installer import Installer
 from engine.interfaces import State
 from engine.planning.fit import why_no_engine
-from engine.planning.hardware import probe
+from engine.planning.machine_probe import probe
 from engine.process.preflight import Checkup, port_is_free
 from engine.service import Engine
 from engine.weights.store import Weights

@@ -14,7 +14,8 @@ from bot.config.settings import cache_folder
 from engine.planning.cards import parse_machine
 from engine.planning.catalogue import VARIANTS, nickname, resolve
 from engine.planning.fit import AUTO, Wish, best, fitted, small_model
-from engine.planning.hardware import Machine, probe
+from engine.planning.hardware import Machine
+from engine.planning.machine_probe import probe
 from engine.planning.plans import Fit
 
 _CHOICE_S = 30.0

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from engine.planning.amd_intel_cards import other_cards
 from engine.planning.hardware import Card
-from engine.planning.other_cards import other_cards
 
 AMD_SMI = [
     {"gpu": 0, "asic": {"market_name": "AMD Instinct MI300X"}, "vram": {"size": {"value": 196592, "unit": "MB"}}}

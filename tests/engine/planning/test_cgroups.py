@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.planning.cgroups import Limits, limits, oom_kills
-from engine.planning.hardware import numa_nodes, visible
+from engine.planning.machine_probe import numa_nodes, visible
 
 GIB = 1024**3
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from engine.errors import EngineRefused
 from engine.planning.catalogue import SMALL_MODELS, VARIANTS, describe, fallback_of, of_served_name, resolve
 from engine.planning.fit import Wish, chosen, plan, why_no_engine
-from engine.planning.hardware import disk_free_bytes, probe
+from engine.planning.hardware import disk_free_bytes
 from engine.planning.launch import commands
+from engine.planning.machine_probe import probe
 from engine.planning.memory import Layout
 from engine.planning.variant import GIB, weights_bytes
 from tests.engine.machines import machine

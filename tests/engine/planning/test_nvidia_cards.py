@@ -13,8 +13,9 @@ import pytest
 from engine.planning.cards import spec_of
 from engine.planning.catalogue import resolve
 from engine.planning.fit import fitted
-from engine.planning.hardware import Card, _cards
+from engine.planning.hardware import Card
 from engine.planning.launch import environment_of
+from engine.planning.machine_probe import nvidia_cards
 from engine.planning.plans import Wish
 from tests.engine.machines import GIB, machine
 
@@ -112,13 +113,13 @@ def test_what_cuda_would_see(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if wanted is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wanted)
-    assert [card.uuid for card in _cards(Nvml(*devices))] == seen
+    assert [card.uuid for card in nvidia_cards(Nvml(*devices))] == seen
 
 
 def test_an_instance_is_planned_by_its_own_memory_and_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole card would hold the 32B; the 40 GB of its largest instance do in four bits."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    cards = _cards(Nvml(SPLIT))
+    cards = nvidia_cards(Nvml(SPLIT))
     assert spec_of(cards[0]) is None, "a part is not as fast as a card of that size"
     assert cards[0].compute_capability == (8, 0)
     made = fitted(resolve("32B"), replace(machine(), cards=cards), Wish()).plan

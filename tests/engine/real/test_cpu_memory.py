@@ -14,8 +14,8 @@ import pytest
 from engine.oom.log_tail import LogTail, reason
 from engine.planning import fit
 from engine.planning.catalogue import describe
-from engine.planning.hardware import probe
 from engine.planning.launch import cpu_environment, launch
+from engine.planning.machine_probe import probe
 from engine.planning.memory import GIB, cpu_fraction, cpu_kv_tokens
 from engine.planning.plans import Plan
 from engine.process.sglang_process import EngineProcess, free_port

@@ -21,7 +21,7 @@ from engine.oom.log_diagnosis import Cause
 from engine.oom.state import Climb, ClimbFile
 from engine.planning.cgroups import own_path
 from engine.planning.fit import chosen
-from engine.planning.hardware import probe
+from engine.planning.machine_probe import probe
 from engine.planning.variant import Checkpoint
 from engine.service import Engine
 from engine.settings import EngineSettings

@@ -1,0 +1,36 @@
+"""Create the origin that the settings choose: a hub or a bucket."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from engine.errors import InstallError
+from engine.weights.bucket import Bucket
+from engine.weights.hub import Hub
+from engine.weights.origin import Origin, Whence
+
+
+@contextlib.asynccontextmanager
+async def open_origin(source: Whence, timeout_s: float | None = None) -> AsyncIterator[Origin]:
+    """Yield the origin and close it at the end. Nothing is connected before the first request.
+
+    ``timeout_s`` bounds how long a listing waits for a hub; None for the usual time.
+
+    Raises:
+        InstallError: the source is a folder, from which Kvasir downloads nothing.
+
+    """
+    origin = _create_origin(source, timeout_s)
+    try:
+        yield origin
+    finally:
+        await origin.close()
+
+
+def _create_origin(source: Whence, timeout_s: float | None) -> Origin:
+    if source.place is None:
+        return Hub(source.endpoint, source.token, timeout_s)
+    if source.is_bucket:
+        return Bucket(source.place)
+    raise InstallError(f"KVASIR_WEIGHTS is {source.place}, which is a folder: nothing is fetched from there.")
