@@ -1,14 +1,38 @@
-"""Dates as machines write them. Pure."""
+"""Dates as machines write them, always returned in UTC. Pure."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+def to_utc(moment: datetime) -> datetime | None:
+    """Return a moment in UTC; one without a zone counts as UTC. None for a moment that no calendar holds."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        return None
 
 
 def parse_iso_date(text: str) -> datetime | None:
-    """Return a date in ISO 8601 or W3C form, in UTC; None for any other text."""
+    """Return a date in ISO 8601 or W3C form; None for any other text."""
     try:
-        found = datetime.fromisoformat(text.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return to_utc(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        return None
+
+
+def parse_http_date(text: str | None) -> datetime | None:
+    """Return a date as HTTP headers and e-mails write it; None for any other text."""
+    try:
+        return to_utc(parsedate_to_datetime(text)) if text else None
+    except ValueError:
+        return None
+
+
+def parse_timestamp(seconds: float) -> datetime | None:
+    """Return a time in seconds since the epoch as a date; None for a time that no calendar holds."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
         return None

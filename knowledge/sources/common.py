@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Listed, Memory
+from knowledge.interfaces import EVERYONE, Listed
+
+_Item = TypeVar("_Item")
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
+
+SUFFIXES = (
+    ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
+    ".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".csv", ".tsv", ".tab",
+)  # fmt: skip
+"""What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
 
 MAX_MB = 50.0
 """A larger document is not read, unless the source's ``max_mb`` says otherwise."""
@@ -30,6 +37,16 @@ def narrowed(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
     return configured if own >= EVERYONE else configured & own
 
 
+def opened(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
+    """Return an audience; ``EVERYONE`` if it holds a reader who stands for everybody."""
+    return EVERYONE if readers & (everyone | EVERYONE) else readers
+
+
+def misconfigured(source: str, reason: str) -> SourceMisconfigured:
+    """Return the error for a key of a source's table that has a wrong value."""
+    return SourceMisconfigured(f"Source {source}: {reason}. Correct it in kvasir.toml.")
+
+
 def limit_bytes(name: str, max_mb: float) -> int:
     """Return a source's ``max_mb`` in bytes.
 
@@ -38,16 +55,21 @@ def limit_bytes(name: str, max_mb: float) -> int:
 
     """
     if not 0 < max_mb < math.inf:
-        raise SourceMisconfigured(f"Source {name}: max_mb must be a number above 0. Correct it in kvasir.toml.")
+        raise misconfigured(name, "max_mb must be a number above 0")
     return int(max_mb * 1_000_000)
 
 
-def too_large(document: str, size_bytes: int, limit: int) -> SourceError:
-    """Return what is said of a document that is over its source's limit."""
+def too_large(document: str, size_bytes: int | None, limit: int) -> SourceError:
+    """Return the error for a document that is over its source's limit; its size may be unknown."""
+    size = "" if size_bytes is None else f" {size_bytes / 1e6:.0f} MB,"
     return SourceError(
-        f"{document} has {size_bytes / 1e6:.0f} MB, more than the {limit / 1e6:.0f} MB that are read. Split it, or "
-        "raise the source's max_mb."
+        f"{document} has{size} more than the {limit / 1e6:g} MB that are read. Split it, or raise the source's max_mb."
     )
+
+
+def split_batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    """Yield the items in batches of at most ``size``."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def fill(template: str, **fields: str) -> str:
@@ -63,22 +85,6 @@ def stem(path: str) -> str:
 def hidden(path: str) -> bool:
     """Tell whether a path goes through a hidden folder, or is a hidden or an office program's temporary file."""
     return any(part.startswith((".", "~$")) for part in path.split("/"))
-
-
-async def recall(memory: Memory, version: int) -> dict[str, Any] | None:
-    """Return what ``remember`` saved, None for nothing or for what another version of the source saved."""
-    data = await memory.load()
-    try:
-        saved = json.loads(data) if data else None
-    except ValueError:
-        return None
-    held = saved.get("held") if isinstance(saved, dict) and saved.get("version") == version else None
-    return held if isinstance(held, dict) else None
-
-
-async def remember(memory: Memory, version: int, held: dict[str, Any]) -> None:
-    """Save what a source wants to know at its next listing."""
-    await memory.save(json.dumps({"version": version, "held": held}, ensure_ascii=False).encode())
 
 
 QUIET_S = 60.0

@@ -25,7 +25,7 @@ from bot.storage.channel_event_log import KEPT_S, Journal, unwatched_from
 from bot.storage.database import LedgerError
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
-from knowledge.sources.common import recall, remember
+from knowledge.sources.memory import recall, remember
 from knowledge.sources.registry import Kind
 
 _BATCH = 2_000

@@ -15,11 +15,6 @@ USER, GROUP = "confluence:user:", "confluence:group:"
 """How readers are named: people by account id (Cloud) or name (Data Center), groups by id or name likewise."""
 
 
-def opened(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
-    """Return ``EVERYONE`` for an audience that holds one of those who stand for everybody."""
-    return EVERYONE if readers & everyone else readers
-
-
 def missing(nodes: Mapping[str, Node]) -> list[Ref]:
     """Return what something hangs under and nothing is known of, each once."""
     above = [node.above for node in nodes.values() if node.above is not None]

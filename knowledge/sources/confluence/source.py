@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -17,13 +17,21 @@ from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, limit_bytes, narrowed, too_large
+from knowledge.sources.common import (
+    MAX_MB,
+    SUFFIXES,
+    limit_bytes,
+    misconfigured,
+    narrowed,
+    opened,
+    split_batches,
+    too_large,
+)
 from knowledge.sources.confluence.cloud import Cloud
 from knowledge.sources.confluence.model import NOBODY, Attachment, Edition, Node, Page, Ref, Space, Untold
-from knowledge.sources.confluence.rights import admitted_by_all, constraints, groups, missing, opened
+from knowledge.sources.confluence.rights import admitted_by_all, constraints, groups, missing
 from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import mentioned, page_html
-from knowledge.sources.folder.source import SUFFIXES
 from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
 from knowledge.sources.hosted.http_call import link, secure_url
 from knowledge.sources.registry import Kind
@@ -114,7 +122,7 @@ class ConfluenceSource:
             found = {one: self._listed(space, pages[one], readers[one]) for one in wanted}
             bearers.update((one, pages[one]) for one in found)
             listed.update(found)
-            for part in _portions(list(found.values())):
+            for part in split_batches(list(found.values()), _BATCH):
                 yield part
         if self._options.attachments:
             async for files in self._edition.attachments(bearers):
@@ -265,9 +273,7 @@ KIND = Kind(ConfluenceOptions, build)
 
 def _check(name: str, value: str, known: Collection[str], context: SourceContext) -> None:
     if value not in known:
-        raise SourceMisconfigured(
-            f"Source {context.name}: {name} must be one of {', '.join(known)}. Correct it in kvasir.toml."
-        )
+        raise misconfigured(context.name, f"{name} must be one of {', '.join(known)}")
 
 
 def _is_cloud(options: ConfluenceOptions, url: URL, context: SourceContext) -> bool:
@@ -302,7 +308,3 @@ def _file(file: Attachment, page: Listed) -> Listed:
         url=link(file.link),
         readers=page.readers,
     )
-
-
-def _portions(found: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
-    return (found[start : start + _BATCH] for start in range(0, len(found), _BATCH))

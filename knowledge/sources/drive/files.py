@@ -11,8 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final
 
-from knowledge.interfaces import EVERYONE
-from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.common import SUFFIXES
 from knowledge.sources.hosted.json_form import JsonObject, maybe_int, maybe_text, member, moment, text, texts
 
 NATIVE = "application/vnd.google-apps."
@@ -143,12 +142,6 @@ def _reader(permission: JsonObject) -> str | None:
         return f"drive:{'domain' if found else 'domain-with-link'}:{domain.lower()}"
     email = maybe_text(permission, "emailAddress")
     return f"drive:{kind}:{email.lower()}" if kind in {"user", "group"} and email else None
-
-
-def opened(readers: Sequence[str], everyone: frozenset[str]) -> frozenset[str]:
-    """Return an audience, everyone where one of those who stand for everybody is in it."""
-    found = frozenset(readers)
-    return EVERYONE if found & (everyone | EVERYONE) else found
 
 
 def rights_mark(folder: JsonObject) -> str:

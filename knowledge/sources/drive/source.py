@@ -9,15 +9,15 @@ from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, limit_bytes, narrowed
+from knowledge.sources.common import MAX_MB, limit_bytes, misconfigured, narrowed, opened, split_batches
 from knowledge.sources.drive.api import Drive, reason, throttles
-from knowledge.sources.drive.files import File, modified_at, opened, version_of
+from knowledge.sources.drive.files import File, modified_at, version_of
 from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.drive.listing import Held, Listing, Stale
 from knowledge.sources.hosted.http_api import HttpApi, Refused, Service
 from knowledge.sources.hosted.http_call import link, secure_url
 from knowledge.sources.hosted.json_form import maybe_text, member
-from knowledge.sources.hosted.listing_memory import recall_sealed, remember_sealed
+from knowledge.sources.memory import recall_sealed, remember_sealed
 from knowledge.sources.registry import Kind
 
 _FORM = 1
@@ -83,8 +83,8 @@ class DriveSource:
             except Stale:
                 held = None
             else:
-                for start in range(0, len(found), _BATCH):
-                    yield self._listed(found[start : start + _BATCH])
+                for batch in split_batches(found, _BATCH):
+                    yield self._listed(batch)
         if held is None:
             full_at, listing = self._context.now(), self._listing()
             async for files in listing.whole(self._options.drives, self._options.folders):
@@ -141,7 +141,7 @@ class DriveSource:
                 size_bytes=file.size_bytes,
                 modified_at=modified_at(file),
                 url=link(file.link),
-                readers=narrowed(self._context.readers, opened(file.audience.readers, self._everyone)),
+                readers=narrowed(self._context.readers, opened(frozenset(file.audience.readers), self._everyone)),
             )
             for file in files
         ]
@@ -155,7 +155,7 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
 
     """
     if options.rights not in {"own", "ignore"}:
-        raise SourceMisconfigured(f"Source {context.name}: rights must be own or ignore. Correct it in kvasir.toml.")
+        raise misconfigured(context.name, "rights must be own or ignore")
     try:
         url = secure_url(options.url)
         account = ServiceAccount(_credentials(context, options), context, options.subject)

@@ -21,14 +21,14 @@ from knowledge.errors import (
     ParseError,
     SourceDenied,
     SourceError,
-    SourceMisconfigured,
     SourceUnavailable,
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.parsing.formats.main_text import MAIN_TEXT
-from knowledge.sources.common import MAX_MB, limit_bytes, recall, remember
+from knowledge.sources.common import MAX_MB, limit_bytes, misconfigured, too_large
+from knowledge.sources.memory import recall, remember
 from knowledge.sources.registry import Kind
-from knowledge.sources.website.crawl import TYPES
+from knowledge.sources.web_pages.page_visit import OWN_NETWORK_HINT, TYPES, unreachable
 from knowledge.web.crawling.host import DENIED, Host, Pace, conditions, plain
 from knowledge.web.http.fetch import Ask, Fetcher
 from knowledge.web.http.guard import Rules, judge_url, rules
@@ -164,7 +164,7 @@ class FeedSource:
         try:
             found = await host.fetch(url, ask)
         except FetchError as error:
-            raise self._away(error) from None
+            raise unreachable(self._options.url, error) from None
         if found.status == _UNCHANGED:
             listed = max((entry.seen for entry in before.entries.values()), default=now)
             seen = {id_: replace(e, seen=now) if e.seen == listed else e for id_, e in before.entries.items()}
@@ -195,18 +195,6 @@ class FeedSource:
                 "nothing of it is deleted."
             )
 
-    def _away(self, error: FetchError) -> SourceError:
-        url = plain(self._options.url)
-        if isinstance(error, FetchRefused):
-            return SourceUnavailable(
-                f"{url} is not fetched: it is not on the public web, or leads out of it (the log has the reason). If "
-                "it is of your own network, name its host in the key allow_hosts."
-            )
-        return SourceUnavailable(
-            f"{url} does not answer: {error.reason}. Look whether it is up and can be reached from here; until then "
-            "nothing of it is deleted."
-        )
-
     def _listed(self, id_: str, entry: Kept) -> Listed:
         return Listed(
             document=id_,
@@ -232,9 +220,7 @@ class FeedSource:
                 raise SourceError(f"{document} is on a page that its site asks robots to leave alone.")
             found = await host.fetch(listed.url, Ask(accept=TYPES, limits=self._limits))
         except FetchTooLarge:
-            raise SourceError(
-                f"{document} has more than the {self._max_bytes / 1e6:g} MB that are read. Raise the source's max_mb."
-            ) from None
+            raise too_large(document, None, self._max_bytes) from None
         except FetchError as error:
             raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status != _OK:
@@ -276,23 +262,19 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
     """
     days = _DAYS.fullmatch(options.keep)
     if days is None:
-        raise _wrong(context, "keep", 'it is a number of days such as "365d"')
+        raise misconfigured(context.name, 'keep must be a number of days such as "365d"')
     try:
         allowed = rules(options.allow_hosts, context.web.ports)
         target = judge_url(options.url, allowed)
     except FetchRefused as error:
-        raise _wrong(context, "url", f"{error.reason}; a host of your own network is named in allow_hosts") from None
+        raise misconfigured(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:
-        raise _wrong(context, "allow_hosts", str(error)) from None
+        raise misconfigured(context.name, f"allow_hosts is invalid: {error}") from None
     key = SourceKey(context.name, "feed", plain(target.url))
     return FeedSource(key, context, options, allowed, min(int(days[1]) * _DAY_S, 1e10))
 
 
 KIND = Kind(FeedOptions, build)
-
-
-def _wrong(context: SourceContext, key: str, what: str) -> SourceMisconfigured:
-    return SourceMisconfigured(f"Source {context.name}: {key} cannot be meant: {what}. Correct it in kvasir.toml.")
 
 
 class _Texts:

@@ -17,17 +17,11 @@ from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, limit_bytes, too_large
+from knowledge.sources.common import MAX_MB, SUFFIXES, hidden, limit_bytes, too_large
 from knowledge.sources.folder.ignore_rules import IGNORE_FILE, Ignored, patterns_of
 from knowledge.sources.folder.watch import changes
 from knowledge.sources.registry import Kind
 from knowledge.thread_pool import ThreadDoor
-
-SUFFIXES = (
-    ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
-    ".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".csv", ".tsv", ".tab",
-)  # fmt: skip
-"""What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
 
 _File = tuple[str, str, os.stat_result]
 """``(document, path, status)``: the id, and the path under the root as the system spells it."""
@@ -142,7 +136,7 @@ class FolderSource:
         parts = os.path.relpath(path, self._root).split("/")
         if parts == [IGNORE_FILE]:
             return True
-        if any(_is_hidden(part) or part in _SKIPPED_FOLDERS for part in parts):
+        if any(hidden(part) or part in _SKIPPED_FOLDERS for part in parts):
             return False
         name = parts[-1].lower()
         # What has gone may have been a folder, and looks like a file that is of no interest.
@@ -318,7 +312,7 @@ def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[s
 
     Two names that are one in NFC keep their own spelling, except the one that is NFC already.
     """
-    visible = sorted((e for e in entries if not _is_hidden(e.name)), key=lambda e: e.name)
+    visible = sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
     names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
     named: list[tuple[str, os.DirEntry[str]]] = []
     for entry in visible:
@@ -329,10 +323,6 @@ def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[s
             names.add(name)
         named.append((name if name.isascii() else _valid(name), entry))
     return named
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "~$"))
 
 
 def _own_patterns(root: str) -> list[str]:

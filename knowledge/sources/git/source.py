@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.dates import parse_timestamp
+from knowledge.errors import SourceError
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.path_filter import literal_roots, path_filter
-from knowledge.sources.common import MAX_MB, fill, hidden, kept_alive, limit_bytes, recall, remember, stem, too_large
-from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.common import (
+    MAX_MB,
+    SUFFIXES,
+    fill,
+    hidden,
+    kept_alive,
+    limit_bytes,
+    misconfigured,
+    split_batches,
+    stem,
+    too_large,
+)
 from knowledge.sources.git.hosts import HOSTS, Remote, is_branch, remote
 from knowledge.sources.git.mirror import Blobs, Mirror, Tip
 from knowledge.sources.git.program import Git, GitDamaged
+from knowledge.sources.memory import recall, remember
 from knowledge.sources.registry import Kind
 
 _MEMORY_VERSION = 1
@@ -145,9 +156,9 @@ class GitSource:
         self._blobs = state.blobs
         sizes = dict(await self._mirror.sizes(list(state.blobs.values())))
         lacking = {document: blob for document, blob in state.blobs.items() if blob not in sizes}
-        for portion in _portions([document for document in state.blobs if document not in lacking], _BATCH):
+        for portion in split_batches([document for document in state.blobs if document not in lacking], _BATCH):
             yield [self._listed(document, state, sizes) for document in portion]
-        for portion in _portions(list(lacking), _BROUGHT):
+        for portion in split_batches(list(lacking), _BROUGHT):
             blobs = sorted({lacking[document] for document in portion})
             await self._mirror.bring(blobs)
             sizes |= await self._mirror.sizes(blobs)
@@ -175,7 +186,7 @@ class GitSource:
             document=document,
             version=blob,
             size_bytes=sizes.get(blob),
-            modified_at=_moment(state.dates.get(document)),
+            modified_at=parse_timestamp(seconds) if (seconds := state.dates.get(document)) is not None else None,
             url=self._url(document, state.tip.branch),
             readers=self._context.readers,
         )
@@ -196,7 +207,7 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
     try:
         address = remote(options.repository, str(context.base_dir), options.host)
     except ValueError as error:
-        raise _wrong(context, "repository", f"cannot be read: {error}") from None
+        raise misconfigured(context.name, f"repository cannot be read: {error}") from None
     token = context.secrets.get("token")
     _check(context, options, address, token)
     root = f"{address.url}#{options.branch}" if options.branch else address.url
@@ -216,23 +227,19 @@ KIND = Kind(GitOptions, build)
 
 def _check(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:
     if options.branch is not None and not is_branch(options.branch):
-        raise _wrong(context, "branch", "is no name that git takes")
+        raise misconfigured(context.name, "branch is no name that git takes")
     if options.host is not None and options.host not in HOSTS:
-        raise _wrong(context, "host", f"must be one of {', '.join(HOSTS)}")
+        raise misconfigured(context.name, f"host must be one of {', '.join(HOSTS)}")
     if any(not pattern.strip("!/. ") for pattern in options.paths):
-        raise _wrong(context, "paths", "has an empty pattern")
+        raise misconfigured(context.name, "paths has an empty pattern")
     if token is None:
         return
     if not token.isprintable() or not token.isascii():
-        raise _wrong(context, "token_env", "names a variable that holds no token")
+        raise misconfigured(context.name, "token_env names a variable that holds no token")
     if address.scheme not in {"https", "http"}:
-        raise _wrong(context, "token_env", "is for a repository at an https address")
+        raise misconfigured(context.name, "token_env is for a repository at an https address")
     if address.scheme == "http" and not _LOOPBACK.match(address.url):
-        raise _wrong(context, "repository", "would send the token in the clear; use https")
-
-
-def _wrong(context: SourceContext, key: str, reason: str) -> SourceMisconfigured:
-    return SourceMisconfigured(f"Source {context.name}: {key} {reason}. Correct it in kvasir.toml.")
+        raise misconfigured(context.name, "repository would send the token in the clear; use https")
 
 
 def _remembered(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
@@ -241,14 +248,3 @@ def _remembered(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, in
     if not isinstance(commit, str) or not isinstance(dates, dict):
         return "", {}
     return commit, {path: seconds for path, seconds in dates.items() if type(seconds) is int}
-
-
-def _moment(seconds: int | None) -> datetime | None:
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None  # a commit may claim any time
-
-
-def _portions(documents: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (documents[start : start + size] for start in range(0, len(documents), size))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import SourceError
 
 JsonObject = Mapping[str, object]
@@ -89,11 +90,7 @@ def texts(value: object) -> list[str]:
 
 def moment(value: JsonObject, key: str) -> datetime | None:
     """Return a time as ISO 8601 writes it, aware, UTC; None where there is none."""
-    try:
-        found = datetime.fromisoformat(maybe_text(value, key) or "")
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    return parse_iso_date(maybe_text(value, key) or "")
 
 
 def _malformed(key: str) -> Malformed:

@@ -18,7 +18,7 @@ from knowledge.sources.common import MAX_MB, limit_bytes, too_large
 from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
 from knowledge.sources.hosted.http_call import link, secure_url
 from knowledge.sources.hosted.json_form import member, moment
-from knowledge.sources.hosted.listing_memory import recall_sealed, remember_sealed
+from knowledge.sources.memory import recall_sealed, remember_sealed
 from knowledge.sources.notion.api import VERSION, Notion, Seen, bare, seen
 from knowledge.sources.notion.blocks import page_html, page_title
 from knowledge.sources.notion.tree import DATABASE, PAGE, Child, Known, Moved, Walk, restored, saved

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from knowledge.errors import SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
 from knowledge.path_filter import path_filter
-from knowledge.sources.common import MAX_MB, fill, hidden, limit_bytes, stem
-from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.common import MAX_MB, SUFFIXES, fill, hidden, limit_bytes, misconfigured, stem
 from knowledge.sources.object_store.s3 import S3Store
 from knowledge.sources.object_store.stores import Entry, FileSystemStore, ObjectStore
 from knowledge.sources.registry import Kind, nearest
@@ -140,17 +138,19 @@ KIND = Kind(ObjectsOptions, build)
 
 def _check(context: SourceContext, options: ObjectsOptions, protocol: str, path: str) -> None:
     if not path.strip("/") or "::" in options.url or re.search(r"[\x00-\x1f\x7f]", options.url):
-        raise _wrong(context, "url must name a store and a bucket, such as s3://bucket/prefix")
+        raise misconfigured(context.name, "url must name a store and a bucket, such as s3://bucket/prefix")
     if protocol in _ELSEWHERE:
-        raise _wrong(context, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
+        raise misconfigured(context.name, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
     if ":" in _authority(options.url).rpartition("@")[0] or "@" in _authority(options.endpoint_url):
-        raise _wrong(context, "a password stands in an address; name its variable with key_env and secret_env instead")
+        raise misconfigured(
+            context.name, "an address holds a password; put it into the variables that key_env and secret_env name"
+        )
     if options.endpoint_url and not options.endpoint_url.startswith(("http://", "https://")):
-        raise _wrong(context, "endpoint_url must begin with https:// or http://")
+        raise misconfigured(context.name, "endpoint_url must begin with https:// or http://")
     if (options.key_env is None) != (options.secret_env is None) and protocol not in _AZURE:
-        raise _wrong(context, "key_env and secret_env belong together")
+        raise misconfigured(context.name, "key_env and secret_env belong together")
     if any(not pattern.strip("!/. ") for pattern in options.paths):
-        raise _wrong(context, "paths has an empty pattern")
+        raise misconfigured(context.name, "paths has an empty pattern")
     _check_driver(context, protocol)
 
 
@@ -163,17 +163,13 @@ def _check_driver(context: SourceContext, protocol: str) -> None:
 
     known = known_implementations.get(protocol)
     if known is None:
-        raise _wrong(
-            context, f"nothing opens {protocol}://.{nearest(protocol, known_implementations)} Use s3, gs or az"
+        raise misconfigured(
+            context.name, f"nothing opens {protocol}://.{nearest(protocol, known_implementations)} Use s3, gs or az"
         )
     module = known["class"].partition(".")[0]
     if find_spec(module) is None:
         extra = f"kvasir[{_EXTRAS[module]}]" if module in _EXTRAS else module
-        raise _wrong(context, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")
-
-
-def _wrong(context: SourceContext, reason: str) -> SourceMisconfigured:
-    return SourceMisconfigured(f"Source {context.name}: {reason}. Correct it in kvasir.toml.")
+        raise misconfigured(context.name, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")
 
 
 def _s3_options(secrets: Mapping[str, str], options: ObjectsOptions) -> Mapping[str, object]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from knowledge.dates import parse_iso_date, parse_timestamp, to_utc
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
 from knowledge.sources.common import too_large
 from knowledge.thread_pool import ThreadDoor
@@ -140,16 +141,15 @@ def _version(info: Mapping[str, Any]) -> str:
 
 def _modified_at(info: Mapping[str, Any]) -> datetime | None:
     time = next((info[name] for name in _TIMES if info.get(name)), None)
-    try:
-        if isinstance(time, str):
-            time = datetime.fromisoformat(time)
-        if isinstance(time, (int, float)):
-            return datetime.fromtimestamp(time, UTC)
-        if isinstance(time, datetime):
-            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return None
+    match time:
+        case str():
+            return parse_iso_date(time)
+        case int() | float():
+            return parse_timestamp(time)
+        case datetime():
+            return to_utc(time)
+        case _:
+            return None
 
 
 def _told(error: Exception, shown: str, key: str | None) -> SourceError:

@@ -12,15 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from knowledge.errors import FetchError, FetchTooLarge, SourceError, SourceMisconfigured
+from knowledge.errors import FetchError, FetchTooLarge, SourceError
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes
+from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, misconfigured, too_large
 from knowledge.sources.pages.page_list import AddedPage, PageList
 from knowledge.sources.registry import Kind
-from knowledge.sources.website.crawl import TOO_LARGE, TYPES, visit_of
-from knowledge.sources.website.source import content_of
-from knowledge.sources.website.spool import Spool
-from knowledge.sources.website.visits import Visit
+from knowledge.sources.web_pages.body_spool import Spool
+from knowledge.sources.web_pages.page_visit import TOO_LARGE, TYPES, Visit, content_of, visit_of
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.web.http.fetch import Ask, Fetcher
@@ -85,10 +83,7 @@ class PagesSource:
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
             visit, data = await self._looked_at(listed.url or f"https://{listed.document}")
         if visit.unreadable == TOO_LARGE:
-            raise SourceError(
-                f"{listed.document} has more than the {self._limit / 1e6:g} MB that are read. Raise max_mb, or take it "
-                "out again."
-            )
+            raise too_large(listed.document, None, self._limit)
         if visit.unreadable is not None:
             raise SourceError(f"{listed.document} {visit.unreadable}: there is nothing to read. Take it out again.")
         return content_of(visit, data or b"")
@@ -178,9 +173,7 @@ def build(context: SourceContext, options: PagesOptions) -> PagesSource:
     try:
         allowed = rules(options.allow_hosts, context.web.ports)
     except ValueError as error:
-        raise SourceMisconfigured(
-            f"Source {context.name}: allow_hosts cannot be meant: {error}. Correct it in kvasir.toml."
-        ) from None
+        raise misconfigured(context.name, f"allow_hosts is invalid: {error}") from None
     return PagesSource(SourceKey(context.name, "pages", "added pages"), context, options, allowed)
 
 

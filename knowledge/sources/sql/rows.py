@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
+from knowledge.dates import parse_iso_date, to_utc
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE, Listed
 from knowledge.sources.common import fill, narrowed
@@ -129,15 +130,9 @@ def text_of(value: object) -> str:  # noqa: PLR0911 - one line for each kind of 
 def moment(value: object) -> datetime | None:
     """Return a point in time as aware UTC; one without a zone is taken for UTC, what is none is None."""
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
+        return parse_iso_date(value)
     if isinstance(value, datetime):
-        try:
-            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-        except OverflowError:
-            return None
+        return to_utc(value)
     return datetime.combine(value, time(), UTC) if isinstance(value, date) else None
 
 

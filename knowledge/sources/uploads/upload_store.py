@@ -20,8 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from knowledge.errors import SourceError, UnsupportedFormat
-from knowledge.sources.common import too_large
-from knowledge.sources.folder.source import SUFFIXES
+from knowledge.sources.common import SUFFIXES, too_large
 
 _LONGEST_NAME_BYTES = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

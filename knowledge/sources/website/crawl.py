@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from knowledge.dates import parse_iso_date
-from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted
+from knowledge.sources.web_pages.body_spool import Spool
+from knowledge.sources.web_pages.page_visit import TOO_LARGE, Visit, visit_of
 from knowledge.sources.website.frontier import Frontier, Stop
-from knowledge.sources.website.spool import Spool
-from knowledge.sources.website.visits import Visit, confirmed
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, TOGETHER, Host, conditions
-from knowledge.web.crawling.robots import directives
 from knowledge.web.http.fetch import Ask, Fetched
-from knowledge.web.reading.page import HTML, LOGIN, is_login
-from knowledge.web.reading.reader import TOO_HARD, Reader
+from knowledge.web.reading.page import LOGIN, is_login
+from knowledge.web.reading.reader import Reader
 
-_OFFICE = "application/vnd.openxmlformats-officedocument."
-TYPES = HTML | {
-    "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
-    f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
-}  # fmt: skip
-"""What becomes a document; a page of another type is left unread."""
-
-TOO_LARGE = "too large"
 CLOSED = "is not for everybody any more"
 
 _IN_A_ROW = 5
@@ -174,7 +162,7 @@ class Crawl:
         ask = replace(self._asking.ask, conditions=validators)
         found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and known is not None:
-            return Found(confirmed(known, self._now, stop.sitemap_date))
+            return Found(replace(known, fetched_at=self._now, sitemap_date=stop.sitemap_date))
         if found.status in DENIED or (found.status == _OK and is_login(found.url) and not is_login(stop.address)):
             return self._closed(known)
         if found.status == _OK:
@@ -289,62 +277,3 @@ class Crawl:
             return False  # the same page with something in its query that changes nothing
         self._same.add((path, visit.version))
         return True
-
-
-async def visit_of(
-    found: Fetched, address: str, site: Site, reader: Reader, now: float, sitemap_date: str | None = None
-) -> Visit:
-    """Return what to remember of a page that was fetched."""
-    visit = await asyncio.to_thread(_visit_of, found, address, now, sitemap_date)
-    if found.media_type not in HTML:
-        return visit
-    try:
-        page = await reader.page(found)
-    except ParseError:
-        # Without validators: it is fetched again at the next listing, for it may have been the machine's fault.
-        return replace(visit, unreadable=TOO_HARD, etag=None, last_modified=None)
-    links = (site.address(link, found.url) for link in page.links)
-    return replace(
-        visit,
-        version=page.text_hash[:32],
-        modified_at=page.modified_at or visit.modified_at,
-        title=page.title,
-        links=tuple(dict.fromkeys(link for link in links if link is not None)),
-        canonical=site.address(page.canonical, found.url) if page.canonical else None,
-        index=page.index,
-        unreadable=page.unreadable,
-    )
-
-
-def _visit_of(found: Fetched, address: str, now: float, sitemap_date: str | None) -> Visit:
-    """Return what is told without a look into a page."""
-    content_type = found.headers.get("content-type", "")
-    robots_tag = found.headers.get("x-robots-tag", "")
-    return Visit(
-        address=address,
-        version=hashlib.sha256(found.data).hexdigest()[:32],
-        media_type=content_type,
-        etag=found.headers.get("etag"),
-        last_modified=found.headers.get("last-modified"),
-        size_bytes=len(found.data),
-        modified_at=_changed(found.headers),
-        index="noindex" not in directives([robots_tag]),
-        sitemap_date=sitemap_date,
-        fetched_at=now,
-    )
-
-
-def _changed(headers: Mapping[str, str]) -> datetime | None:
-    """Return when a page was changed; a server that makes it anew each time says nothing by its date."""
-    changed, sent = (_date(headers.get(name)) for name in ("last-modified", "date"))
-    if changed is None or (sent is not None and (sent - changed).total_seconds() <= 1):
-        return None
-    return changed
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC) if date is not None else None

@@ -16,23 +16,31 @@ from knowledge.errors import (
     FetchTooLarge,
     SourceDenied,
     SourceError,
-    SourceMisconfigured,
     SourceUnavailable,
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
-from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.path_filter import path_filter
-from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, recall, remember
+from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, misconfigured, too_large
+from knowledge.sources.memory import recall, remember
 from knowledge.sources.registry import Kind
-from knowledge.sources.website.crawl import CLOSED, TOO_LARGE, TYPES, Asking, Crawl, Down, visit_of
+from knowledge.sources.web_pages.body_spool import Spool
+from knowledge.sources.web_pages.page_visit import (
+    OWN_NETWORK_HINT,
+    TOO_LARGE,
+    TYPES,
+    Visit,
+    content_of,
+    unreachable,
+    visit_of,
+)
+from knowledge.sources.website.crawl import CLOSED, Asking, Crawl, Down
+from knowledge.sources.website.crawl_memory import MEMORY_VERSION, cut_at, decode, encode
 from knowledge.sources.website.frontier import Frontier
-from knowledge.sources.website.spool import Spool
-from knowledge.sources.website.visits import MEMORY_VERSION, Visit, cut_at, decode, encode
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.web.http.fetch import Ask, Fetched, Fetcher
 from knowledge.web.http.guard import Rules, judge_url, rules
-from knowledge.web.reading.page import HTML, LOGIN, is_login
+from knowledge.web.reading.page import LOGIN, is_login
 from knowledge.web.reading.reader import Reader
 from knowledge.web.reading.sitemap import LIMIT_BYTES
 from knowledge.web.reading.sitemap import TYPES as SITEMAP_TYPES
@@ -288,15 +296,7 @@ class WebsiteSource:
             )
 
     def _away(self, error: FetchError) -> SourceError:
-        if isinstance(error, FetchRefused):
-            return SourceUnavailable(
-                f"{self._shown} is not fetched: it is not on the public web, or leads out of it (the log has the "
-                "reason). If it is a site of your own network, name its host in the key allow_hosts."
-            )
-        return SourceUnavailable(
-            f"{self._shown} does not answer: {error.reason}. Look whether it is up and can be reached from here; until "
-            "then nothing of this source is deleted."
-        )
+        return unreachable(self._options.url, error)
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -317,10 +317,7 @@ class WebsiteSource:
 
     def _unreadable(self, document: str, reason: str) -> SourceError:
         if reason == TOO_LARGE:
-            return SourceError(
-                f"{document} has more than the {self._max_bytes / 1e6:g} MB that are read. Raise the source's max_mb, "
-                "or leave it out with exclude."
-            )
+            return too_large(document, None, self._max_bytes)
         return SourceError(
             f"{document} {reason}, so that there is nothing to read. Bring its text in by another source, or leave it "
             "out with exclude."
@@ -343,13 +340,13 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
         site = Site.of(options.url)
         judge_url(options.url, allowed)
     except FetchRefused as error:
-        raise _wrong(context, "url", f"{error.reason}; a host of your own network is named in allow_hosts") from None
+        raise misconfigured(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:
-        raise _wrong(context, "url or allow_hosts", str(error)) from None
+        raise misconfigured(context.name, f"url or allow_hosts is invalid: {error}") from None
     for key, least in (("max_pages", 1), ("max_depth", 0), ("delay_s", 0)):
         value = getattr(options, key)
         if value is not None and not least <= value < math.inf:
-            raise _wrong(context, key, f"it must be {least} or more")
+            raise misconfigured(context.name, f"{key} must be {least} or more")
     root = f"{site.origin}{site.prefix}"
     return WebsiteSource(SourceKey(context.name, "website", root), context, options, site, allowed)
 
@@ -357,19 +354,8 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
 KIND = Kind(WebsiteOptions, build)
 
 
-def _wrong(context: SourceContext, key: str, what: str) -> SourceMisconfigured:
-    return SourceMisconfigured(f"Source {context.name}: {key} cannot be meant: {what}. Correct it in kvasir.toml.")
-
-
 def _host_of(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def content_of(visit: Visit, data: bytes) -> Content:
-    """Return a page of the web as it is parsed: its main text alone counts."""
-    kind = visit.media_type.partition(";")[0].strip().lower()
-    media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML else visit.media_type or None
-    return Content(data, media_type, visit.version)

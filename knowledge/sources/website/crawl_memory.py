@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from knowledge.sources.web_pages.page_visit import Visit
+
 MEMORY_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A page as it was last found."""
-
-    address: str
-    version: str
-    media_type: str
-    """With its parameters, as the server told it."""
-    etag: str | None = None
-    last_modified: str | None = None
-    size_bytes: int | None = None
-    modified_at: datetime | None = None
-    """As the page itself or its server says."""
-    title: str | None = None
-    links: tuple[str, ...] = ()
-    """Addresses of the same site."""
-    canonical: str | None = None
-    """The address of the same site that stands for this page, where it is another."""
-    index: bool = True
-    unreadable: str | None = None
-    sitemap_date: str | None = None
-    """What the sitemap said when the page was fetched."""
-    fetched_at: float = 0.0
-    """Seconds since the epoch; the last time that the server was asked."""
 
 
 def encode(visits: Mapping[str, Visit], begun: float | None = None) -> dict[str, Any]:
@@ -87,8 +62,3 @@ def _visit(fields: Any, links: list[str]) -> Visit:  # noqa: ANN401 - whatever w
         links=tuple(links[number] for number in numbers), canonical=canonical, index=index, unreadable=unreadable,
         sitemap_date=sitemap_date, fetched_at=float(fetched_at),
     )  # fmt: skip
-
-
-def confirmed(visit: Visit, at: float, sitemap_date: str | None) -> Visit:
-    """Return a visit after the server said that nothing has changed."""
-    return replace(visit, fetched_at=at, sitemap_date=sitemap_date)

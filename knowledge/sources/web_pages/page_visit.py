@@ -1,0 +1,127 @@
+"""A web page as a source last fetched it, and what the parser gets of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from knowledge.dates import parse_http_date
+from knowledge.errors import FetchError, FetchRefused, ParseError, SourceUnavailable
+from knowledge.interfaces import Content
+from knowledge.parsing.formats.main_text import MAIN_TEXT
+from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.host import plain
+from knowledge.web.crawling.robots import directives
+from knowledge.web.http.fetch import Fetched
+from knowledge.web.reading.page import HTML
+from knowledge.web.reading.reader import TOO_HARD, Reader
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+TYPES = HTML | {
+    "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
+    f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
+}  # fmt: skip
+"""What becomes a document; a page of another type is left unread."""
+
+TOO_LARGE = "too large"
+OWN_NETWORK_HINT = "name a host of your own network in allow_hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A page as it was last found."""
+
+    address: str
+    version: str
+    media_type: str
+    """With its parameters, as the server told it."""
+    etag: str | None = None
+    last_modified: str | None = None
+    size_bytes: int | None = None
+    modified_at: datetime | None = None
+    """As the page itself or its server says."""
+    title: str | None = None
+    links: tuple[str, ...] = ()
+    """Addresses of the same site."""
+    canonical: str | None = None
+    """The address of the same site that stands for this page, where it is another."""
+    index: bool = True
+    unreadable: str | None = None
+    sitemap_date: str | None = None
+    """What the sitemap said when the page was fetched."""
+    fetched_at: float = 0.0
+    """Seconds since the epoch; the last time that the server was asked."""
+
+
+async def visit_of(
+    found: Fetched, address: str, site: Site, reader: Reader, now: float, sitemap_date: str | None = None
+) -> Visit:
+    """Return what to remember of a page that was fetched."""
+    visit = await asyncio.to_thread(_visit_of, found, address, now, sitemap_date)
+    if found.media_type not in HTML:
+        return visit
+    try:
+        page = await reader.page(found)
+    except ParseError:
+        # Without validators: it is fetched again at the next listing, for it may have been the machine's fault.
+        return replace(visit, unreadable=TOO_HARD, etag=None, last_modified=None)
+    links = (site.address(link, found.url) for link in page.links)
+    return replace(
+        visit,
+        version=page.text_hash[:32],
+        modified_at=page.modified_at or visit.modified_at,
+        title=page.title,
+        links=tuple(dict.fromkeys(link for link in links if link is not None)),
+        canonical=site.address(page.canonical, found.url) if page.canonical else None,
+        index=page.index,
+        unreadable=page.unreadable,
+    )
+
+
+def _visit_of(found: Fetched, address: str, now: float, sitemap_date: str | None) -> Visit:
+    """Return what is told without a look into a page."""
+    content_type = found.headers.get("content-type", "")
+    robots_tag = found.headers.get("x-robots-tag", "")
+    return Visit(
+        address=address,
+        version=hashlib.sha256(found.data).hexdigest()[:32],
+        media_type=content_type,
+        etag=found.headers.get("etag"),
+        last_modified=found.headers.get("last-modified"),
+        size_bytes=len(found.data),
+        modified_at=_changed(found.headers),
+        index="noindex" not in directives([robots_tag]),
+        sitemap_date=sitemap_date,
+        fetched_at=now,
+    )
+
+
+def _changed(headers: Mapping[str, str]) -> datetime | None:
+    """Return when a page was changed; a server that makes it anew each time says nothing by its date."""
+    changed, sent = (parse_http_date(headers.get(name)) for name in ("last-modified", "date"))
+    if changed is None or (sent is not None and (sent - changed).total_seconds() <= 1):
+        return None
+    return changed
+
+
+def unreachable(url: str, error: FetchError) -> SourceUnavailable:
+    """Return the error for a source whose first page cannot be fetched."""
+    if isinstance(error, FetchRefused):
+        return SourceUnavailable(
+            f"Kvasir does not fetch {plain(url)}: it is not on the public web, or redirects to a place that is not. "
+            "If it is in your own network, name its host in the key allow_hosts; the log has the reason."
+        )
+    return SourceUnavailable(
+        f"{plain(url)} does not answer: {error.reason}. Check that it is up and that this machine can reach it; "
+        "until then Kvasir deletes nothing of this source."
+    )
+
+
+def content_of(visit: Visit, data: bytes) -> Content:
+    """Return a page of the web as it is parsed: its main text alone counts."""
+    kind = visit.media_type.partition(";")[0].strip().lower()
+    media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML else visit.media_type or None
+    return Content(data, media_type, visit.version)
