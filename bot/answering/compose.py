@@ -19,16 +19,13 @@ class Composer:
         self._dropped_since_held = False
         self._numbers: dict[str, int] = {}
         """The last number shown in the list at hand, by its indentation."""
-        self._placed = False
         self.shown_chars = 0
 
     def keep(self, piece: Piece, text: str) -> str:
         """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
         out = "".join(self._place(held, held.text) for held in self._held if self._leads_to(held, piece))
         self._held = []
-        out += self._place(piece, text)
-        self.shown_chars += len(out)
-        return out
+        return out + self._place(piece, text)
 
     def _leads_to(self, held: Piece, piece: Piece) -> bool:
         """Tell whether what is held leads to a piece; a lead-in whose list is gone does not lead to what follows."""
@@ -75,11 +72,11 @@ class Composer:
         if piece.kind in {"heading", "prose"} and not lead.strip():
             self._numbers.clear()
         starts_line = bool(lead.strip()) or piece.kind in {"heading", "table", "code"}
-        gap = self._gap if self.shown_chars or self._placed else ""
+        gap = self._gap if self.shown_chars else ""
         if starts_line and gap and "\n" not in gap:
             gap = "\n"
-        self._placed = True
         self._lead, self._gap = "", piece.tail
+        self.shown_chars += len(gap + lead + text)
         return gap + lead + text
 
     def _renumbered(self, lead: str) -> str:

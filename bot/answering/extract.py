@@ -102,7 +102,16 @@ class Asked:
             path = words_of(f"{passage.title} {passage.heading}")
             whole = self.share(path.union(*(part.words for part in parts)))
             of_passage = [math.log1p(rank), whole, max(map(self._similarity, parts))]
-            rows.append(np.array([[*self._of_part(part), *of_passage] for part in parts]))
+            of_parts = [
+                [
+                    self._similarity(part),
+                    self.share(part.words),
+                    float(bool(answering_spans(self.type, bare(part.text), self.text))),
+                    self.share(words_of(part.lead)),
+                ]
+                for part in parts
+            ]
+            rows.append(np.array([[*of_part, *of_passage] for of_part in of_parts]))
         return rows
 
     def share(self, words: frozenset[str]) -> float:
@@ -112,10 +121,6 @@ class Asked:
     def weigh(self, stretch: str) -> float:
         """Return how well a stretch of text answers, words alone considered."""
         return self.share(words_of(stretch)) + 0.5 * bool(answering_spans(self.type, stretch, self.text))
-
-    def _of_part(self, part: Part) -> list[float]:
-        answers = bool(answering_spans(self.type, bare(part.text), self.text))
-        return [self._similarity(part), self.share(part.words), float(answers), self.share(words_of(part.lead))]
 
     def _similarity(self, part: Part) -> float:
         """Return by how many tenths a part is less similar than the best one, 0 where that is not known."""

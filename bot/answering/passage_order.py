@@ -89,8 +89,12 @@ def placed(
 
     """
     best = hits[:most]
-    found = {hit.id: hit for hit in hits}
-    kept = [_seen_again(one, found) for one in earlier if set(one.chunks) <= set(still)]
+    seen_at = {hit.id: hit.synced_at for hit in hits}
+    kept = [
+        replace(one, hit=replace(one.hit, synced_at=seen_at.get(one.hit.id, one.hit.synced_at)))
+        for one in earlier
+        if set(one.chunks) <= set(still)
+    ]
     held = {chunk for one in kept for chunk in one.chunks}
     ours = [hit for hit in best if not hit.web]
     again = [hit.id in held for hit in ours]
@@ -115,9 +119,3 @@ def _ordered(hits: Sequence[Hit]) -> list[Hit]:
 def _beside(hit: Hit, held: set[str]) -> Hit:
     """Return a hit without what stands around it, where a part of that is shown already."""
     return hit if held.isdisjoint(hit.chunks) else replace(hit, around="", chunks=(hit.id,))
-
-
-def _seen_again(one: Placed, found: dict[str, Hit]) -> Placed:
-    """Return a passage as it was shown, with when its document was last seen, where that is known anew."""
-    again = found.get(one.hit.id)
-    return one if again is None else replace(one, hit=replace(one.hit, synced_at=again.synced_at))

@@ -11,9 +11,8 @@ import re
 from collections.abc import Sequence
 
 from bot.answering.events import Exchange
-from bot.answering.links import written_links
+from bot.answering.links import CODE, written_links
 from bot.answering.policy import Policy, WebUse, Why
-from bot.answering.recency import is_recent
 from knowledge.interfaces import Live
 from knowledge.search.query import separated
 from knowledge.web.http.domains import host_of, lies_under
@@ -38,7 +37,8 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
     question, asked = without_wish(text)
     own = written_links(question, (), policy.private)
     links = written_links(question, history, policy.private)
-    read = tuple(link for link in links if _may_be_read(link, policy))
+    listed = [link for link in links if policy.mode == "listed" and lies_under(host_of(link), policy.domains)]
+    read = links if policy.mode == "on" else tuple(listed)
     closed = tuple(link for link in own if link not in read)
     why = _why(question, [link for link in own if link in read], read, asked=asked or wish)
     # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
@@ -51,10 +51,6 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
         search=why is not Why.LINK,  # who gives a link asks for that page, and nobody else need hear of it
     )
     return WebUse(live, why, policy, closed, question)
-
-
-def _may_be_read(link: str, policy: Policy) -> bool:
-    return policy.mode == "on" or (policy.mode == "listed" and lies_under(host_of(link), policy.domains))
 
 
 def without_wish(text: str) -> tuple[str, bool]:
@@ -73,3 +69,69 @@ def _why(question: str, own: Sequence[str], links: Sequence[str], *, asked: bool
     if is_recent(question):  # in a thread with a link, too: that page is read, and need not be what is asked about
         return Why.RECENT
     return Why.LINK if links else Why.WEAK
+
+
+# ── The present of the world ──────────────────────────────────────────────────────────────────────────────────────────
+
+_NEWS = re.compile(
+    r"\b(?:news|headlines?)\b(?!-)|\bweather\b(?! (?:feature|pattern|phenomen|condition|map)s?)|\bforecast for\b"
+    r"|\b(?:stock|share) price|\bexchange rate\b|\bprice of \w+ (?:today|now)\b|\bwho won\b.*\b(?:today|yesterday)\b"
+    r"|新闻(?!学|记录|社|稿|台|出版|发布)|头条|天气(?!现象)|股价|汇率|热搜",
+    re.IGNORECASE,
+)
+_LATEST = re.compile(
+    r"\b(?:latest|newest|(?:most )?recent|current(?:ly)?)\s+(?!(?:\w+\s+)?(?:installed|running|configured|deployed)\b)"
+    r"(?:[\w.+#-]+\s+){0,3}?"
+    r"(?:news|headlines?|versions?|releases?|updates?|prices?|rates?|figures?|numbers|results?|scores?|model|status"
+    r"|events?(?! (?:id|log|name|stream|type)s?\b)"
+    r"|situation|developments?|research|studies|ceo|president|prime minister|chancellor|weather|outage)\b"
+    r"|\b(?:latest|newest)\s+(?:on|about|from)\b|\bwhat(?:'s| is) (?:new (?:in|with|at)|happening (?:in|with|at))\b"
+    r"|最新(?:的|版本?)?(?:[\w\u4e00-\u9fff]{0,6}?)(?:消息|新闻|版本?|发布|进展|动态|价格|行情|数据|情况|政策|公告|报道|研究|模型)",
+    re.IGNORECASE,
+)
+_NOW = re.compile(
+    r"\b(?:today|tonight|yesterday|this (?:morning|afternoon|evening|week|month)|right now|as of now|just now"
+    r"|at the moment|these days|in the last (?:few )?(?:hours?|days?|weeks?))\b"
+    r"|今天|今日|今晚|今早|昨天|昨日|(?<!日)本周|这周|这个星期|本月|此刻|刚刚(?:发生|发布|宣布|公布|结束)|近日"
+    # Of a program 当前 and 目前 say what is set: they count before what only the world has.
+    r"|(?:目前|当前|眼下)[^，。？]{0,8}(?:总统|首相|总理|主席|首富|冠军|价格|[油金房]价|利率|局势|形势|疫情|行情|进展|排名)",
+    re.IGNORECASE,
+)
+_HOUSE = re.compile(
+    r"\b(?:our|ours|(?-i:us|Us)|we|my|mine|company(?:'s)?|internal|colleagues?|employees?|handbook|manual|runbook|wiki"
+    r"|intranet|knowledge base|on[- ]call|rota|expenses?|payroll|at the latest|latest (?:date|by|time|point))\b"
+    r"|我们|我的|咱们|本公司|(?<![\u4e00-\u9fffA-Za-z])公司|部门|团队|同事|员工|内部|手册|文档|文件|制度|规定|规范|流程|指南|知识库|内网|年假|请假|休假"
+    r"|报销|值班|考勤|工资|社保|审批|预算",
+    re.IGNORECASE,
+)
+_MAYBE_HOUSE = re.compile(
+    r"\b(?:teams?|department|office|document\w*|docs?|polic(?:y|ies)|guidelines?|procedure|leave|holidays?|vacation"
+    r"|deadline|due)\b",
+    re.IGNORECASE,
+)
+"""What a house has and the world too: news of it are the world's."""
+_HOW = re.compile(
+    r"\bhow (?:do|does|can|could|should|to)\b|如何|怎么(?!样|了)|怎样(?!了)|在哪(?:里|儿)?(?:设置|配置|修改|查看)",
+    re.IGNORECASE,
+)
+"""How something is done is no news, whatever words stand beside it, unless a day is named as well."""
+_TIMELESS = re.compile(
+    r"\b(?:even|still|until|till|up to|known|known as|as|than (?:it )?is|than it was) today\b"
+    r"|即使在?今天|直到今天|(?:截至|直到|到)目前|今天(?:所在|的?位置)|目前为止",
+    re.IGNORECASE,
+)
+"""What takes the present for the end of a long time."""
+
+
+def is_recent(question: str) -> bool:
+    """Tell whether a question is about the present of the world rather than what documents hold.
+
+    One that speaks of the house (its handbook, its leave, "our", "we") is not, whatever words of time it has: the
+    documents are looked at first in any case, and what they do not answer is looked up all the same.
+    """
+    text = CODE.sub(" ", question)
+    if _HOUSE.search(text) or (_MAYBE_HOUSE.search(text) and not _NEWS.search(text)):
+        return False
+    now = _NOW.search(_TIMELESS.sub(" ", text)) is not None
+    new = "最新" in text or any(pattern.search(text) for pattern in (_NEWS, _LATEST))
+    return now and new if _HOW.search(text) else now or new

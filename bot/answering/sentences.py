@@ -87,7 +87,8 @@ class Splitter:
     def _drain(self, *, final: bool) -> list[Piece]:
         pieces = []
         while self._buffer:
-            piece = self._next(final=final)
+            inside = self._within
+            piece = self._sentence(inside, "", final=final) if inside else self._line_start(final=final)
             if piece is None:
                 break
             pieces.append(piece)
@@ -95,19 +96,14 @@ class Splitter:
             self._within = None if piece.ends_line or piece.kind == "code" else piece.kind
         return pieces
 
-    def _next(self, *, final: bool) -> Piece | None:
-        if self._within is None:
-            return self._line_start(final=final)
-        return self._sentence(self._within, "", final=final)
-
     def _line_start(self, *, final: bool) -> Piece | None:
         """Decide by a line's beginning what it is."""
         line, newline, _ = self._buffer.partition("\n")
         whole = bool(newline) or final or len(line) > LINE_MAX_CHARS
         if not whole and _UNDECIDED.match(line):
             return None
-        if whole and _FENCE.match(line):
-            return self._code(final=final)
+        if whole and (fence := _FENCE.match(line)):
+            return self._code(fence, final=final)
         for kind, pattern in _LINES.items():
             if pattern.match(line):
                 text = line.rstrip(_BLANKS)
@@ -115,11 +111,8 @@ class Splitter:
         lead = match[0] if (match := _LEAD.match(line)) else ""
         return self._sentence("item" if lead.strip() else "prose", lead, final=final)
 
-    def _code(self, *, final: bool) -> Piece | None:
+    def _code(self, opening: re.Match[str], *, final: bool) -> Piece | None:
         """Return a fenced block as one piece, once it is closed."""
-        opening = _FENCE.match(self._buffer)
-        if opening is None:
-            return None
         closing = re.compile(rf"\n[ \t]*{opening[1][0]}{{{len(opening[1])},}}[ \t]*(\r?\n|$)")
         match = closing.search(self._buffer, opening.end())
         if match and (match[1] or final):

@@ -7,8 +7,7 @@ import pytest
 from bot.answering.events import Exchange
 from bot.answering.links import links_in, without_links
 from bot.answering.policy import Policies, Policy, Why
-from bot.answering.recency import is_recent
-from bot.answering.route import route
+from bot.answering.route import is_recent, route
 
 ON = Policy("on", searches=True)
 LISTED = Policy("listed", frozenset({"example.com"}), searches=True)
