@@ -117,6 +117,12 @@ def answer_type(question: str) -> AnswerType:
     return min(found)[1] if found else "other"
 
 
+def topic(question: str) -> str:
+    """Return a question without the words that say which kind of words answers it."""
+    kind = answer_type(question)
+    return _ASKS[kind].sub(" ", question.lower()) if kind in _ASKS else question
+
+
 def answering_spans(kind: AnswerType, text: str, question: str) -> list[tuple[int, int]]:
     """Return where in a text words of this kind stand that the question does not say itself."""
     if kind not in _SPANS:

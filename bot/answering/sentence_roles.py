@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bot.answering.sentences import Piece
-from bot.answering.verification.claims import claims
+from bot.answering.verification.claims import claims, content_words
 from bot.answering.verification.interfaces import VerdictKind
 from bot.answering.verification.quantities import figures, normal
 
@@ -131,6 +131,17 @@ def repeats_question(text: str, question: str) -> bool:
         and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
         and not (figures(said.numbers) and not figures(asked.numbers))
     )
+
+
+def adopted_share(text: str, question: str, known: str) -> float:
+    """Return how many of a sentence's words are the question's and none of a known text's, as a share.
+
+    A model that does not find the answer puts a fact of the passages into the question's words: "Norway exported 10
+    barrels", where the passages have 10 years and nothing about Norway.
+    """
+    said = content_words(normal(text))
+    adopted = (said & content_words(normal(question))) - content_words(known)
+    return sum(word not in known for word in adopted) / max(1, len(said))
 
 
 # ── Code ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

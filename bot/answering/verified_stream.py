@@ -9,18 +9,20 @@ from functools import cached_property
 from typing import Literal
 
 from bot.answering import citations
+from bot.answering.answer_types import answer_type, topic
 from bot.answering.compose import Composer
 from bot.answering.events import Passage
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
 from bot.answering.link_policy import hosts, without_foreign_links
 from bot.answering.notices import Say, say
-from bot.answering.sentence_roles import Labels, Role, repeats_question, role_of, verdict_on_code
+from bot.answering.sentence_roles import Labels, Role, adopted_share, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, Splitter, close_code
 from bot.answering.verification.claims import claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
-from bot.answering.verification.quantities import figures
+from bot.answering.verification.quantities import figures, normal
+from knowledge.language import is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
 Decision = tuple[Literal["keep", "hold", "drop"], str]
@@ -30,6 +32,12 @@ REPEATS = 3
 """So many sentences said again end the answer: a small model that loops does not stop by itself."""
 HOPELESS = 4
 """So many sentences without a supported one end the answer: an extract says more."""
+ADOPTED = 0.4
+"""So much of a sentence in words that only the question has makes it unsupported; to a question for a number, of which
+passages have many, it is no answer."""
+STRANGE, _BARE_WORDS = 0.55, 2
+"""So much of a question for a number in words that no passage has means that none of their numbers answers. It counts
+where the answer is a bare number, which does not say of what it is."""
 _SHORT_CHARS, _SHORT_ITEM_CHARS = 4, 24
 """Letters of what may be said again: "Yes", 第一; of an item or a row more: "Type: integer"."""
 _DROP: Decision = ("drop", "")
@@ -194,7 +202,12 @@ class Release:
         return await self._verified(piece, role, cited)
 
     async def _verified(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
+        if role == "claim" and not self._composer.shown_chars and self._counts_something_else(piece.text):
+            self.refused, self.ended = True, "unsupported"
+            return _DROP
         verdict = await self._verifier.verify(plain(piece.text), cited)
+        if role == "claim" and verdict.kind == "supported" and self._adopts(piece.text, ADOPTED):
+            verdict = Verdict("unsupported", score=verdict.score)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._judged(piece, verdict)
         if role == "refusal":
@@ -210,10 +223,25 @@ class Release:
             return row
         return self._labels.table_head(row)
 
+    def _counts_something_else(self, text: str) -> bool:
+        """Tell whether a number is asked for, and a sentence can only have one of something else."""
+        if answer_type(self._question) != "number":
+            return False
+        bare = len(claims(text).words) <= _BARE_WORDS
+        return self._adopts(topic(self._question), STRANGE) if bare else self._adopts(text, ADOPTED)
+
+    def _adopts(self, text: str, share: float) -> bool:
+        """Tell whether a text speaks of what only the question does; languages cannot be compared so."""
+        languages = {is_cjk(one.text) for one in self._passages.values()} | {is_cjk(self._question)}
+        return len(languages) == 1 and adopted_share(text, self._question, self._known) >= share
+
+    @cached_property
+    def _known(self) -> str:
+        return normal("\n".join(f"{one.title} {one.heading} {one.text}" for one in self._passages.values()))
+
     @cached_property
     def _labels(self) -> Labels:
-        of = [f"{one.title} {one.heading} {one.text}" for one in self._passages.values()]
-        return Labels([self._question, *of])
+        return Labels([self._question, self._known])
 
     def _refusal(self) -> Decision:
         """Replace a model's refusal by fixed words behind what it did answer; alone, it ends in ``Say.UNKNOWN``."""

@@ -156,6 +156,7 @@ def _inner_capitals(text: str) -> frozenset[str]:
     return frozenset(word for word in _CAPITAL.findall(text) if not _CALENDAR.fullmatch(word.lower()))
 
 
+@lru_cache(maxsize=512)
 def content_words(text: str) -> frozenset[str]:
     """Return English stems and Chinese bigrams, without words that carry no meaning of their own."""
     stop, chinese_stop = _stop_words()

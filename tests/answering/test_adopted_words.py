@@ -1,0 +1,66 @@
+"""Facts of the passages in the question's own words, which the passages do not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.sentence_roles import adopted_share
+from bot.answering.verification.interfaces import Verdict
+
+OIL = "The crisis lasted 10 years. Oil prices rose by 300 percent, and Japan sold small cars."
+CREEK = "天水围河有3条支流，全长27公里。"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "passage"),
+    [
+        ("How many barrels did Norway export?", "Norway exported 10 barrels. Prices rose.", OIL),
+        ("天水围河里有多少种虾？", "天水围河里有3种虾。", CREEK),
+        ("坡鹿在德国动物园里有多少只？", "27只", CREEK),  # the answer says nothing of what it counts
+    ],
+)
+async def test_a_number_in_words_that_only_the_question_has_is_no_answer(
+    ask: Any, room: Any, question: str, answer: str, passage: str
+) -> None:
+    """Even where the verifier lets it through, it is refused, and nothing after it is shown."""
+    supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
+    engine = room.engine(room.words(answer))
+    heard = await ask(engine, question=question, search=room.search([room.hit(passage)]), verifier=supports)
+    assert heard.route == "unknown"
+    assert "Leave" in heard.text, "the nearest document is named"
+    assert not set(answer.split()) & set(heard.text.split())
+
+
+async def test_where_no_number_is_asked_for_such_a_sentence_is_marked(ask: Any, room: Any) -> None:
+    supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
+    engine = room.engine(room.words("Norwegian barrels leaked in Japan."))
+    search = room.search([room.hit(OIL)])
+    heard = await ask(engine, question="Which Norwegian barrels leaked?", search=search, verifier=supports)
+    assert heard.text.startswith("Norwegian barrels leaked in Japan. ⚠")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "passage"),
+    [
+        ("By how much did oil prices climb?", "Oil prices climbed by 300 percent.", OIL),
+        ("天水围河有多长？", "天水围河全长27公里。", CREEK),
+        ("How long is the creek of Tin Shui Wai?", "The creek of Tin Shui Wai is 27 km long.", CREEK),
+    ],
+)
+async def test_words_of_the_passages_other_words_for_them_and_other_languages_pass(
+    ask: Any, room: Any, question: str, answer: str, passage: str
+) -> None:
+    supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
+    search = room.search([room.hit(passage)])
+    heard = await ask(room.engine(room.words(answer)), question=question, search=search, verifier=supports)
+    assert heard.text == f"{answer}{'' if answer.endswith('。') else ' '}[1]"
+
+
+@given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
+def test_only_words_of_the_question_that_the_passages_lack_are_adopted(said: str, asked: str, rest: str) -> None:
+    assert 0.0 <= adopted_share(said, asked, rest) <= 1.0
+    assert adopted_share(said, "", rest) == 0.0
