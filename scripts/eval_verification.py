@@ -77,7 +77,7 @@ def collect(names: Iterable[str], folder: Path, most: int, changes: int) -> list
         for pair in change(human):
             kinds.setdefault(pair.kind, []).append(pair)
         if name in _AS_LABELLED:
-            kinds = {"other document": kinds["other document"]}
+            kinds = {kind: made for kind, made in kinds.items() if kind.endswith(" document")}
         pairs += human
         for made in kinds.values():
             pairs += sorted(made, key=lambda pair: pair.digest)[:changes]
@@ -144,9 +144,9 @@ def _print(rows: dict[str, dict[str, float]]) -> None:
 
 async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
     examples = await fitting.find_examples(pairs, EmbeddingCache(embed, texts=_VECTORS))
-    for name, ridge in fitting.RIDGE.items():
+    for name in ("same", "across"):
         chosen = [one for one in examples if (">" in one.pair.language) == (name == "across")]
-        print(name, *fitting.fit(chosen, ridge))
+        print(name, *fitting.fit(chosen, name))
 
 
 @contextlib.asynccontextmanager

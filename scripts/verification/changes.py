@@ -1,6 +1,7 @@
 """Changes made by code to supported sentences, so that their passages no longer support them.
 
-``other document`` keeps the sentence and takes the passages of another item of the set. ``number`` puts in a number
+``other document`` keeps the sentence and takes the passages of another item of the set; ``near document`` those that
+share most words with it. ``number`` puts in a number
 that the passages lack, ``other number`` one that they state of something else; ``name`` and ``other name`` likewise.
 ``negation`` adds or removes one. ``swap`` exchanges two names of the sentence. ``side`` turns a word into its opposite.
 """
@@ -10,8 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
-from scripts.verification.sets import Pair
+from bot.answering.verification.claims import content_words
+from bot.answering.verification.quantities import normal
+from scripts.verification.sets import Evidence, Pair
 
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d{1,3}(?:,\d{3})+|(?<![\w.,:/-])\d+(?:\.\d+)?(?![\w,:/-]*\d)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: (?:of (?:the )?)?[A-Z][a-z]+)*")
@@ -45,25 +49,40 @@ def change(pairs: Sequence[Pair]) -> Iterator[Pair]:
     """Yield what the changes make of the supported pairs."""
     true = [pair for pair in pairs if pair.label == "supported" and pair.kind == "human"]
     for place, pair in enumerate(true):
-        if other := _elsewhere(true, place):
-            yield replace(pair, id=f"{pair.id}/other document", passages=other.passages, label="unsupported",
-                          kind="other document", answer="")  # fmt: skip
+        others = list(_elsewhere(true, place))
+        for kind, other in (("other document", others[:1]), ("near document", _nearest(pair, others))):
+            for one in other:
+                yield replace(pair, id=f"{pair.id}/{kind}", passages=one.passages, label="unsupported", kind=kind,
+                              answer="")  # fmt: skip
         for kind, make in _MAKERS.items():
             changed = make(pair)
             if changed and changed != pair.sentence:
                 yield pair.changed(kind, changed)
 
 
-def _elsewhere(true: Sequence[Pair], place: int) -> Pair | None:
-    """Return a pair of the same languages and another conversation, none of whose passages is the same."""
+def _elsewhere(true: Sequence[Pair], place: int) -> Iterator[Pair]:
+    """Yield the pairs of the same languages and another conversation, none of whose passages is the same."""
     mine = true[place]
     for step in range(1, len(true)):
         other = true[(place + 7 * step) % len(true)]
         talks = {pair.answer.partition("<")[0] for pair in (mine, other)}
         apart = not mine.answer or len(talks) > 1
         if other.language == mine.language and apart and not set(mine.passages) & set(other.passages):
-            return other
-    return None
+            yield other
+
+
+def _nearest(pair: Pair, others: Sequence[Pair]) -> list[Pair]:
+    """Return the pair whose passages, of another title, share most words with a sentence; none across languages."""
+    words, titles = content_words(normal(pair.sentence)), {source.title for source in pair.passages} - {""}
+    if ">" in pair.language:
+        return []
+    apart = [other for other in others if not titles & {source.title for source in other.passages}]
+    return sorted(apart, key=lambda other: len(words & _words(other.passages)), reverse=True)[:1]
+
+
+@lru_cache(maxsize=4096)
+def _words(passages: Sequence[Evidence]) -> frozenset[str]:
+    return content_words(normal(" ".join(f"{source.title} {source.text}" for source in passages)))
 
 
 def _passages(pair: Pair) -> str:
@@ -155,4 +174,3 @@ _MAKERS: dict[str, Callable[[Pair], str]] = {
     "number": _new_number, "other number": _other_number, "name": _new_name, "other name": _other_name,
     "swap": _swap, "negation": _negated, "side": _other_side,
 }  # fmt: skip
-PLAIN_CHANGES = ("other document", "number", "name", "negation")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from bot.answering.verification.claims import stem
+from bot.answering.verification.claims import carries_meaning, stem
 from bot.answering.verification.polarity import strip_bounds
 from bot.answering.verification.quantities import normal
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")
+_NAME = re.compile(r"[A-Z][\w'’]*(?: [A-Z][\w'’]*)*")
 _ALIKE, _ALIGNED_TOKENS = 0.7, 150
 _SHORT_EDIT = 4
 """A longer one puts in or leaves out a clause, with its own negation."""
@@ -44,6 +46,8 @@ class Alignment:
     """The words of the stretch that were replaced, with those that stand in their place."""
     negated: bool
     """Whether a negation was put in or left out, not with a clause of its own."""
+    renamed: bool
+    """Whether a name was replaced by another one that the stretch has not."""
     kept: float
     """The share of the sentence's words that are the stretch's, in order."""
 
@@ -60,6 +64,7 @@ class Alignment:
 
 def align(sentence: str, stretch: str) -> Alignment | None:
     """Align a sentence with a stretch of a passage; return None if they are not nearly the same words."""
+    sentence, stretch = _join_names(sentence), _join_names(stretch)
     mine, theirs = _stems(sentence), _stems(stretch)
     common = (Counter(mine) & Counter(theirs)).total()
     if not mine or max(len(mine), len(theirs)) > _ALIGNED_TOKENS or common < _ALIKE * len(mine):
@@ -70,10 +75,37 @@ def align(sentence: str, stretch: str) -> Alignment | None:
     if not runs[0][0]:
         edits.append([("", new) for _, new in runs[0][1] if new])  # a sentence may begin in the middle of the stretch
     negations = sum(_count_negations(edit) for edit in edits if len(edit) <= _SHORT_EDIT)
+    changed = frozenset((old, new) for old, new in steps if old and new and old != new)
     return Alignment(
-        changed=frozenset((old, new) for old, new in steps if old and new and old != new),
+        changed=changed,
+        renamed=_renames(changed, _names(sentence), _names(stretch)),
         negated=negations % 2 == 1,
         kept=sum(len(run) for same, run in runs if same) / len(mine),
+    )
+
+
+def _join_names(text: str) -> str:
+    """Return a text with the words of each name joined, so that a name is replaced or moved as one word."""
+
+    def join(found: re.Match[str]) -> str:
+        first, _, rest = found[0].partition(" ")
+        glue = "_" if carries_meaning(first.lower()) else " "
+        return f"{first}{glue}{rest.replace(' ', '_')}" if rest else first
+
+    return _NAME.sub(join, text)
+
+
+def _names(text: str) -> frozenset[str]:
+    """Return the names of a text; its first word is one only if it has several words."""
+    found = (name[0] for name in _NAME.finditer(text) if name.start() or "_" in name[0])
+    return frozenset(stem(normal(name)) for name in found)
+
+
+def _renames(changed: Iterable[tuple[str, str]], mine: AbstractSet[str], theirs: AbstractSet[str]) -> bool:
+    """Return whether a name stands in place of another one, and neither text has both."""
+    return any(
+        old in theirs - mine and new in mine - theirs and not set(old.split("_")) & set(new.split("_"))
+        for old, new in changed
     )
 
 

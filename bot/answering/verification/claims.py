@@ -9,7 +9,7 @@ from importlib import resources
 
 import snowballstemmer
 
-from bot.answering.verification.polarity import is_negated, split_polarity
+from bot.answering.verification.polarity import count_negations, is_negated, may_deny, split_polarity
 from bot.answering.verification.quantities import Mention, mentions, normal
 
 _HERE = resources.files("bot.answering.verification")
@@ -75,6 +75,16 @@ class Claims:
     def negated(self) -> bool:
         """Return whether it denies anything."""
         return is_negated(self._masked)
+
+    @property
+    def negations(self) -> int:
+        """Return how many negations it has."""
+        return count_negations(self._masked)
+
+    @property
+    def may_deny(self) -> bool:
+        """Return whether it denies anything, if only by a word such as "incomplete"."""
+        return may_deny(self._masked)
 
     @cached_property
     def denied(self) -> frozenset[str]:
@@ -152,8 +162,9 @@ def _is_name(token: str, *, in_chinese: bool) -> bool:
 
 
 def _inner_capitals(text: str) -> frozenset[str]:
-    """Return words with a capital inside a sentence: in English, a name."""
-    return frozenset(word for word in _CAPITAL.findall(text) if not _CALENDAR.fullmatch(word.lower()))
+    """Return words with a capital inside a sentence: in English, a name, unless the word is only grammar ("These")."""
+    found = (word for word in _CAPITAL.findall(text) if not _CALENDAR.fullmatch(word.lower()))
+    return frozenset(word for word in found if carries_meaning(word.lower()))
 
 
 @lru_cache(maxsize=512)

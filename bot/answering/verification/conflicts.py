@@ -6,6 +6,7 @@ A wrongly removed true sentence is the worst error, so a conflict needs many com
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from itertools import pairwise
 
 from bot.answering.verification.alignment import Alignment
@@ -130,6 +131,11 @@ def _renames(alignment: Alignment, found: Match) -> bool:
     mine = {name for name in here.identifiers | here.names if not found.passage.whole.claims.holds(name)}
     theirs = {name for name in there.identifiers | there.names if not here.holds(name)}
     return any(
-        any(new in name for name in mine) and any(old in name for name in theirs) and old not in new and new not in old
+        _is_of(new, mine) and _is_of(old, theirs) and old not in new and new not in old
         for old, new in alignment.changed
     )
+
+
+def _is_of(word: str, names: Collection[str]) -> bool:
+    """Return whether an aligned word, or one of the words of an aligned name, is of a name."""
+    return any(part in name for name in names for part in word.split("_"))

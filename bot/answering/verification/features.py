@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.verification.claims import Claims
+from bot.answering.verification.claims import Claims, stem
 from bot.answering.verification.matching import SIMILAR, Match
 from bot.answering.verification.passages import AnalysedText
 from bot.answering.verification.quantities import Mention, figures, meets_any, normal
@@ -24,6 +24,8 @@ FEATURES = (
     "negation",
     "opposite",
     "swapped",
+    "renamed",
+    "unshared",
 )
 """What ``compute_features`` returns, in order; the first two speak for a sentence, the others against it.
 
@@ -32,12 +34,16 @@ overlap       share of the sentence's words, numbers and names that stand in tha
 number        it states a number that the passage does not
 identifier    it has a code, version or address that the passage has not
 name          it has a brand, acronym or quoted name that the passage has not
-binding       its number or code stands with other words in the passage than here: share of the words
+binding       its number stands with other words in the passage than here: share of the words; across languages,
+              whether it stands elsewhere than in the best stretch
 denial        it denies what the closest sentence affirms, or affirms what that denies
-negation      it has a negation and the closest sentence has none, or the other way round
+negation      it has a negation and the passage's likely sentences have none (1), or fewer (0.5)
 opposite      word for word the stretch, but for a word that was replaced by its opposite (before, after)
 swapped       word for word the stretch, but for two that changed places
+renamed       word for word the stretch, but for a name in place of another
+unshared      it is Chinese and has fewer than 30 % of its words, numbers and names in common with that stretch
 """
+_UNSHARED = 0.3
 _INITIAL = re.compile(r"[a-z]+")
 
 
@@ -49,12 +55,14 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
         "similarity": min(found.similarity, SIMILAR[across]),
         "overlap": found.overlap,
         **missing(here, there, question),
-        "binding": _binding(here, found.near, there),
+        "binding": _is_elsewhere(found) if across else _binding(here, found.near, there),
         "denial": (alignment is not None and alignment.negated)
         or (not across and denies(here.claims, there.claims, closest.claims)),
-        "negation": here.claims.negated != closest.claims.negated,
+        "negation": _adds_negation(found),
         "opposite": alignment is not None and alignment.opposed,
         "swapped": alignment is not None and bool(alignment.swapped),
+        "renamed": alignment is not None and alignment.renamed,
+        "unshared": here.chinese and not across and found.overlap < _UNSHARED,
     }
     return np.array([float(values[name]) for name in FEATURES])
 
@@ -66,7 +74,8 @@ def missing(here: AnalysedText, there: AnalysedText, question: AnalysedText | No
         "number": any(not meets_any(number, there.claims.numbers) for number in figures(here.claims.numbers)),
         "identifier": not all(any(one.holds(name) for one in known) for name in here.claims.identifiers),
         "name": not all(
-            any(one.holds(name) for one in known) or abbreviates(name, there.text) for name in here.claims.names
+            any(one.holds(name) for one in known) or stem(name) in there.words or abbreviates(name, there.text)
+            for name in here.claims.names
         ),
     }
 
@@ -86,6 +95,22 @@ def _binding(here: AnalysedText, near: Sequence[AnalysedText], passage: Analysed
     common = [len(here.claims.words & other.claims.words) for other in near]
     numbers = [n for n in figures(here.claims.numbers) if meets_any(n, passage.claims.numbers)]
     return max((_gap(number, common, near) for number in numbers), default=0.0) / max(1, len(here.claims.words))
+
+
+def _is_elsewhere(found: Match) -> bool:
+    """Return whether the passage has a number of the sentence, but not the stretch that is like it."""
+    passage, stretch = found.passage.whole.claims.numbers, found.stretch.claims.numbers
+    numbers = figures(found.sentence.claims.numbers)
+    return any(meets_any(number, passage) and not meets_any(number, stretch) for number in numbers)
+
+
+def _adds_negation(found: Match) -> float:
+    """Return how surely the sentence denies what the passage does not."""
+    here, stretch = found.sentence.claims, found.stretch.claims
+    if not here.negated or here.negations <= stretch.negations:
+        return 0.0
+    may_be_said = stretch.may_deny or any(other.claims.negated for other in found.near)
+    return 0.5 if may_be_said else 1.0
 
 
 def _gap(number: Mention, common: Sequence[int], theirs: Sequence[AnalysedText]) -> float:

@@ -16,6 +16,13 @@ _NEGATION = re.compile(
     r"\bswitch(?:ed)? off\b|\bdisabled?\b|\bsuspend|\bfree(?: of charge)?\b|\bwaived\b|\bexcept\b|"
     r"不|没有|没|无(?=需|须|法|权|人|理)|未(?!来|满|必|免)|勿|禁止|严禁|拒绝|除外|而非|停用|禁用|暂停|免费|免除"
 )
+_IMPLICIT = re.compile(
+    r"\b(?:un(?!i[a-z]|der|til|less|ion)[a-z]{3,}|in(?:complete|valid|correct|active|abilit|sufficient|accessib|eligib)"
+    r"|impossib|non-?[a-z]|dis(?:allow|continu|agree|approv)|fail|lack|unless|only|few|little|hardly|rarely|barely|stop|"
+    r"avoid|prevent|den(?:y|ie[sd])|remov|exempt|despite|longer|least|los[set]|miss|absen|ban(?:ned|s)?\b|block|declin|"
+    r"contrary|false|different|zero)|[没无未非勿禁免停缺误反只仅除]|避免|取消|失败|损失"
+)
+"""What can be said with a negation as well: incomplete, "fails to", 缺少."""
 _NEGATION_SCOPE = re.compile(rf"(?:{_NEGATION.pattern})\s?(?:[^\s,;:，；：。、.!?]+ ?){{0,5}}")
 
 
@@ -27,6 +34,16 @@ def strip_bounds(text: str) -> str:
 def is_negated(text: str) -> bool:
     """Return whether a text denies anything."""
     return bool(_NEGATION.search(strip_bounds(text)))
+
+
+def count_negations(text: str) -> int:
+    """Return how many negations a text has."""
+    return len(_NEGATION.findall(strip_bounds(text)))
+
+
+def may_deny(text: str) -> bool:
+    """Return whether a text denies anything, if only by a word such as "incomplete"."""
+    return is_negated(text) or bool(_IMPLICIT.search(text))
 
 
 def split_polarity(text: str) -> tuple[str, str]:

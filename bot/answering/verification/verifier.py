@@ -41,7 +41,7 @@ from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
 
 _CANDIDATES = 3
 _UNSUPPORTED, _SUPPORTED = -1.2, 2.4
-"""The judge is asked between these logits above the threshold's: a strange number is below, a literal claim above."""
+"""The judge is asked between these logits: a strange number is below, a literal claim above."""
 _LARGEST_LOGIT = 12.0
 
 
@@ -58,8 +58,12 @@ class _Finding:
     match: Match
     contradicted: bool
     margin: float
-    """The logit above the threshold's."""
-    probability: float
+    """The logit of its support."""
+
+    @property
+    def probability(self) -> float:
+        """Return the probability that the passages support the sentence."""
+        return _probability(self.margin)
 
     @property
     def supported(self) -> bool:
@@ -155,7 +159,7 @@ class FeatureVerifier:
         if stated is None:
             return verdict
         total = judge.features_weight * best.margin + _logit(stated)
-        score = 1.0 / (1.0 + math.exp(-total))
+        score = _probability(total)
         if total < 0:
             return Verdict("unsupported", score=score)
         return Verdict("supported", passages, verdict.against, score)
@@ -167,9 +171,7 @@ def _analyse(passage: Passage) -> AnalysedPassage:
 
 def _assess(passages: tuple[int, ...], match: Match, question: AnalysedText) -> _Finding:
     weights = WEIGHTS_ACROSS if match.across else WEIGHTS_SAME
-    probability = weights.probability(compute_features(match, question))
-    margin = _logit(probability) - _logit(weights.threshold)
-    return _Finding(passages, match, contradicts(match), margin, probability)
+    return _Finding(passages, match, contradicts(match), weights.margin(compute_features(match, question)))
 
 
 def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
@@ -184,6 +186,10 @@ def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
     if against:
         return Verdict("contradicted", against=against)
     return Verdict("unsupported", score=max((finding.probability for finding in findings), default=0.0))
+
+
+def _probability(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))
 
 
 def _logit(probability: float) -> float:

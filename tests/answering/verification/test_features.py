@@ -35,6 +35,9 @@ def against(sentence: str, passage: str, question: str = "") -> set[str]:
         ("SSO is set up by an owner.", "Single sign-on is set up by an owner."),
         ("A year costs 25 euros.", "It costs 25 euros annually."),
         ("Never more than 5 are kept.", "At most 5 are kept."),
+        ("The Philippines belong to it.", "A Philippine island belongs to it, the Philippines as a whole."),
+        ("Copies go abroad. These are kept.", "Copies go abroad; all of them are kept."),
+        ("Logs are kept by default.", "Logs are kept by default, which cannot be changed."),
     ],
 )
 def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) -> None:
@@ -55,7 +58,7 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
         ("Copies are in Frankfurt and Paris.", "Copies are in Frankfurt and Dublin.", "name"),
         ("Logs stay 90 days.", "Logs stay 7 years. Tickets stay 90 days.", "binding"),
         ("Writes are not accepted.", "Writes are accepted.", "negation"),
-        ("Dogs can be carried over.", "Cats cannot be carried over.", "negation"),
+        ("Dogs can be carried over.", "Cats cannot be carried over.", "denial"),
         ("The tool does not delete pictures.", "The tool deletes pictures.", "denial"),
         (
             "The Council was not Elizabeth's group of advisers.",
@@ -67,6 +70,14 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
         ("Pour water into acid, never acid into water.", "Pour acid into water, never water into acid.", "swapped"),
         ("男性不低于45公斤，女性不低于50公斤。", "男性不低于50公斤，女性不低于45公斤。", "swapped"),
         ("It uses HTTP.", "It uses HTTPS.", "name"),
+        ("Logs from Paris Bay are not kept.", "Logs from Paris Bay are kept.", "negation"),
+        ("日志不会保留。", "Logs are kept for a year.", "negation"),
+        (
+            "You can add the Watson Content catalog to greet a user.",
+            "You can add the General Purpose catalog to greet a user. It is free. Watson Content is another one.",
+            "renamed",
+        ),
+        ("菲利普出生于伦敦。", "底特律新闻的拥有者是三一堂的信徒，对教堂着迷。", "unshared"),
     ],
 )
 def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: str) -> None:
@@ -128,6 +139,13 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
 )
 def test_a_passage_does_not_contradict_what_it_only_leaves_open(sentence: str, passage: str) -> None:
     assert not contradicts(matched(sentence, passage))
+
+
+def test_across_languages_a_number_belongs_to_the_most_similar_sentence() -> None:
+    passage, binding = analyse_passage("日志保留7年。备份很重要。工单保留90天。"), FEATURES.index("binding")
+    for days, value in (("Logs stay 7 years.", 0.0), ("Logs stay 90 days.", 1.0)):
+        found = match(analyse_text(days), passage, {0: 0.95, 1: 0.7, 2: 0.6})
+        assert compute_features(found)[binding] == value
 
 
 def test_title_and_question_name_names() -> None:
