@@ -173,7 +173,7 @@ async def _building(folder: Path, whole: Callable[[], bool], report: Report) -> 
     """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with hold_file_lock(
-        folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir is making it.")
+        folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir process is installing it.")
     ):
         scratch = await asyncio.to_thread(_scratch, folder, whole)
         try:
