@@ -11,110 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access, Configuration, read_configuration
-from bot.config.tables import nearest
+from bot.config.environment import Environment, read_environment, refuse_unknown
 from bot.config.web_settings import passwords, web_settings
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from engine.routing.request_queue import GatePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import HUB, Whence
-from knowledge.settings import Consistency, KnowledgeSettings, Placement
+from knowledge.settings import KnowledgeSettings, Placement
 
 _OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
 """Kvasir's own benchmarks come after its other pages, which say how it is used."""
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
-
-_ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
-"""Without a name and password: the address is shown in status, logs and errors."""
-
-
-class Environment(BaseModel):
-    """Every variable that Kvasir reads. ``.env.example`` lists the same names; a test keeps the two alike."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    SLACK_BOT_TOKEN: SecretStr | None = None
-    SLACK_APP_TOKEN: SecretStr | None = None
-    SLACK_SIGNING_SECRET: SecretStr | None = None
-    SLACK_API_URL: str | None = Field(default=None, pattern=r"^https?://.+/api/$")
-    PORT: int = Field(default=3000, ge=0, le=65535)
-    KVASIR_HOME: Path = Path("~/.local/share/kvasir")
-    KVASIR_CACHE: Path = Path("~/.cache/kvasir")
-    KVASIR_CONFIG: Path | None = None
-    KVASIR_SANDBOX_PORT: int = Field(default=3000, ge=0, le=65535)
-    KVASIR_MODEL: str | None = None
-    KVASIR_WEIGHTS: str | None = Field(default=None, pattern=r"^(s3://[^/]+(/.*)?|[/~.].*)$")
-    HF_ENDPOINT: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/\S*)?$")
-    HF_TOKEN: SecretStr | None = None
-    KVASIR_METRICS_PORT: int | None = Field(default=None, ge=0, le=65535)
-    KVASIR_METRICS_HOST: str = Field(default="127.0.0.1", pattern=r"^[0-9A-Za-z.:-]{1,253}$")
-    KVASIR_ENGINE_URL: str | None = Field(default=None, pattern=rf"^{_ENGINE_URL}(,\s*{_ENGINE_URL})*$")
-    KVASIR_ENGINE_API_KEY: SecretStr | None = None
-    KVASIR_ENGINE_PEOPLE: int | None = Field(default=None, ge=1, le=10_000)
-    KVASIR_ENGINE_QUEUE: int = Field(default=256, ge=0, le=10_000)
-    KVASIR_ENGINE_WAIT_S: float = Field(default=300.0, gt=0, le=3600)
-    KVASIR_DATABASE_URL: SecretStr | None = None
-    WEAVIATE_URL: str | None = Field(default=None, pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$")
-    WEAVIATE_GRPC_URL: str | None = Field(
-        default=None, pattern=r"^(https?|grpcs?)://[^,]+(,\s*(https?|grpcs?)://[^,]+)*$"
-    )
-    WEAVIATE_API_KEY: SecretStr | None = None
-    WEAVIATE_REPLICAS: int = Field(default=1, ge=1, le=15)
-    WEAVIATE_SHARDS: int | None = Field(default=None, ge=1, le=1000)
-    WEAVIATE_TENANT: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    WEAVIATE_NAMESPACE: str = Field(default="", pattern=r"^([a-z][a-z0-9]{0,31})?$")
-    WEAVIATE_READ_CONSISTENCY: Consistency | None = None
-    WEAVIATE_WRITE_CONSISTENCY: Consistency | None = None
-    HTTP_PROXY: SecretStr | None = None
-    HTTPS_PROXY: SecretStr | None = None
-    ALL_PROXY: SecretStr | None = None
-    NO_PROXY: str | None = None
-    KVASIR_PROXY_TRUSTED: bool = False
-    KVASIR_PROXY_RULES: SecretStr = SecretStr("")
-    KVASIR_CONTACT: str = Field(default="", pattern=r"^[\x21-\x7e]{0,200}$")
-    KVASIR_CA_FILE: Path | None = None
-    KVASIR_SEARXNG_URL: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")
-    BRAVE_API_KEY: SecretStr | None = None
-    TAVILY_API_KEY: SecretStr | None = None
-    EXA_API_KEY: SecretStr | None = None
-    SERPER_API_KEY: SecretStr | None = None
-
-
-_MEANING = {
-    "SLACK_API_URL": "a base URL that ends in /api/",
-    "PORT": "a port number from 0 to 65535",
-    "KVASIR_SANDBOX_PORT": "a port number from 0 to 65535",
-    "KVASIR_METRICS_PORT": "a port number from 0 to 65535",
-    "KVASIR_METRICS_HOST": "an address of this machine such as 127.0.0.1 or 0.0.0.0",
-    "KVASIR_WEIGHTS": "a folder that begins with / or ~, or s3://bucket/prefix",
-    "HF_ENDPOINT": "an address that begins with http:// or https://, without a password",
-    "KVASIR_ENGINE_URL": "an address that begins with http:// or https://, or several with commas between, without "
-    "a name or password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
-    "KVASIR_ENGINE_PEOPLE": "a number from 1 to 10000",
-    "KVASIR_ENGINE_QUEUE": "a number from 0 to 10000",
-    "KVASIR_ENGINE_WAIT_S": "seconds, up to 3600",
-    "WEAVIATE_URL": "an address that begins with http:// or https://, or several with commas between",
-    "WEAVIATE_GRPC_URL": "an address such as http://host:50051, or several with commas between",
-    "WEAVIATE_REPLICAS": "a number from 1 to 15",
-    "WEAVIATE_SHARDS": "a number from 1 to 1000",
-    "WEAVIATE_TENANT": "up to 64 letters, digits, hyphens and underscores",
-    "WEAVIATE_NAMESPACE": "up to 32 small letters and digits that begin with a letter",
-    "WEAVIATE_READ_CONSISTENCY": "ONE, QUORUM or ALL",
-    "WEAVIATE_WRITE_CONSISTENCY": "ONE, QUORUM or ALL",
-    "KVASIR_PROXY_TRUSTED": "true or false",
-    "KVASIR_CONTACT": "the address of a page or a mailbox, without blanks",
-    "KVASIR_SEARXNG_URL": "an address that begins with http:// or https://, without a password",
-}
-_OURS = ("SLACK_", "KVASIR_", "WEAVIATE_")
-_DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_EVAL_PAGES", "KVASIR_TEST_WEAVIATE"}
-"""Read by the tests and the evaluation alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,24 +171,6 @@ def model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, W
 # ── The environment ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_environment(variables: Mapping[str, str]) -> Environment:
-    """Check the variables that are ours.
-
-    Raises:
-        SettingsError: one is unknown (the nearest known name is given) or is not of its form.
-
-    """
-    known = Environment.model_fields
-    ours = {name: value for name, value in variables.items() if name in known or name.startswith(("KVASIR_",))}
-    for name in ours.keys() - known.keys() - _DEVELOPER:
-        raise SettingsError(f"{name} is not a variable that Kvasir knows.{nearest(name, known)} See .env.example.")
-    try:
-        return Environment(**{name: value for name, value in ours.items() if name in known})  # type: ignore[arg-type]
-    except ValidationError as error:
-        name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
-        raise SettingsError(f"{name} should be {_MEANING.get(name, 'of another form')}. See .env.example.") from None
-
-
 def _whence(environment: Environment, base: Path) -> Whence:
     place = environment.KVASIR_WEIGHTS
     if place is not None and not place.startswith("s3://"):
@@ -338,9 +235,7 @@ def _merged(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
             f"{env_file} cannot be read ({error.__class__.__name__}). Check it, or remove it."
         ) from None
     for name in from_file:
-        if name.startswith(_OURS) and name not in Environment.model_fields and name not in _DEVELOPER:
-            hint = nearest(name, Environment.model_fields)
-            raise SettingsError(f"{env_file} sets {name}, which Kvasir does not know.{hint} See .env.example.")
+        refuse_unknown(name, str(env_file))
     merged = {name: value for name, value in from_file.items() if value}
     merged.update({name: value for name, value in environ.items() if value})
     return merged

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.config.settings import Environment, load
+from bot.config.environment import Environment
+from bot.config.settings import load
 from knowledge.interfaces import Live
 from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import SHARE

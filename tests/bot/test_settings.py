@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
 
-from bot.config.settings import RUN_CONFIG, Environment, load
+from bot.config.environment import Environment
+from bot.config.settings import RUN_CONFIG, load
 from bot.errors import SettingsError
 from knowledge.settings import PathWeight
 
@@ -32,6 +34,12 @@ def test_the_example_lists_every_variable() -> None:
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     listed = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert listed == set(Environment.model_fields)
+
+
+def test_the_reference_is_what_the_models_say() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "make_configuration.py"))["page"]()
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == made, "run scripts/make_configuration.py"
 
 
 def test_the_example_as_it_stands_opens_the_workspace_on_this_machine(place: Path) -> None:
@@ -215,8 +223,8 @@ def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
         ("weight = true", "weight should be a number above 0"),
         ("weight = nan", "weight should be a number above 0"),
         ("weights = 0.3", r"write weights with two brackets: \[\[source.weights\]\]"),
-        ("[[source.weights]]\nweight = 0.3", "needs a path such as"),
-        ('[[source.weights]]\npath = "a.md"', "the weight of a.md should be a number"),
+        ("[[source.weights]]\nweight = 0.3", "path should be a path such as"),
+        ('[[source.weights]]\npath = "a.md"', r"weights\]\] of a.md: weight should be a number"),
         ('[[source.weights]]\npath = "a.md"\nweigth = 1', "Did you mean weight?"),
     ],
 )

@@ -1,0 +1,62 @@
+"""Write docs/configuration.md from the models of bot/config; ``tests/bot/test_settings.py`` keeps the page true."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bot.config.environment import Environment
+from bot.config.models import TABLES
+
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+HEAD = """# Configuration reference
+
+For operators: every key of `kvasir.toml` that all installations share, and every environment variable. The keys of each
+kind of source are in [Adding a source](sources.md), those of the live web in
+[Operating Kvasir](operating.md#how-does-it-look-on-the-live-web).
+
+Kvasir looks for `kvasir.toml` with `--config`, then in `KVASIR_CONFIG`, then in the working folder. Variables stand in
+the environment or in `.env` next to it; the environment wins. A wrong key or value stops Kvasir at the start with a
+sentence that names it. `scripts/make_configuration.py` writes this page from the code that checks the configuration.
+"""
+
+
+def describe_default(field: FieldInfo) -> str:
+    """Return a field's default as a person writes it, "required" where there is none."""
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value in (None, [], "") or (isinstance(value, SecretStr) and not value.get_secret_value()):
+        return "–"
+    return f"`{json.dumps(value) if isinstance(value, bool | str) else value}`"
+
+
+def rows_of(model: type[BaseModel]) -> Iterator[str]:
+    """Return a row for each key."""
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        accepts = str(extra["accepts"]) if isinstance(extra, dict) else ""
+        what = "" if accepts == "of another form" else f" Accepts {accepts}."
+        yield f"| `{name}` | {describe_default(field)} | {field.description}{what} |"
+
+
+def page() -> str:
+    """Return the page."""
+    parts: list[Iterable[str]] = [[HEAD, "## kvasir.toml", ""]]
+    for table in TABLES:
+        parts.append([f"### `{table.heading}`", "", "| key | default | meaning |", "| --- | --- | --- |"])
+        parts += [rows_of(table), [""]]
+    parts.append(["## Environment variables", "", "| variable | default | meaning |", "| --- | --- | --- |"])
+    parts.append(rows_of(Environment))
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
