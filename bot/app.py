@@ -80,7 +80,7 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
 
 
 @contextlib.asynccontextmanager
-async def _library(settings: Settings, kinds: Mapping[str, registry.Kind]) -> AsyncIterator[Library]:
+async def _library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AsyncIterator[Library]:
     wheels = WheelCache(settings.cache / "wheels")
     async with open_library(settings.knowledge, wheels.unpack, kinds=kinds) as library:
         yield library
@@ -111,7 +111,7 @@ def _has_slack(settings: Settings) -> bool:
     return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
 
 
-def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) -> Mapping[str, registry.Kind]:
+def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) -> Mapping[str, registry.SourceKind]:
     """Return the kinds of sources that knowledge may not know: Slack's channels."""
     if not _has_slack(settings):
         return {}

@@ -144,7 +144,7 @@ class SourceContext:
     memory: Callable[[SourceKey], Memory]
     """What this source remembers; another root remembers other things."""
     readers: frozenset[str] = EVERYONE
-    """As configured; a source with rights of its own narrows them, never widens (``sources.common.narrowed``)."""
+    """As configured; a source with rights of its own narrows them, never widens (``sources.common.narrow_readers``)."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the environment variables that keys ending in ``_env`` name: ``token_env`` brings ``token``."""
     now: Callable[[], float] = time.time

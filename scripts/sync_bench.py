@@ -79,7 +79,7 @@ def no_memory(_key: SourceKey) -> NoMemory:
 
 async def sync_folder(kit: Tools, folder: Path) -> SourceReport:
     """Sync one folder."""
-    source = registry.build(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
+    source = registry.build_source(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
     report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
     return report.sources["bench"]
 
@@ -143,7 +143,7 @@ async def memory(size_mb: int) -> tuple[float, float, float]:
                 file.writelines(" ".join(dice.choices(words, k=14)) + ".\n\n" for _ in range(size_mb * 1_000_000 // 92))
         async with tools(home, Arithmetic(), passages_of(parser, Arithmetic())) as kit:
             sources = [
-                registry.build(SourceSpec(root.name, "folder", {"path": str(root)}, root), root, no_memory)
+                registry.build_source(SourceSpec(root.name, "folder", {"path": str(root)}, root), root, no_memory)
                 for root in roots
             ]
             process = psutil.Process()

@@ -38,9 +38,9 @@ def build(
     readers: frozenset[str] = EVERYONE,
     secrets: dict[str, str] | None = None,
     kept: dict[str, bytes] | None = None,
-    others: dict[str, registry.Kind] | None = None,
+    others: dict[str, registry.SourceKind] | None = None,
     **options: object,
 ) -> Source:
     """Build the source of a ``[[source]]`` table with these keys; ``kept`` holds its memory from build to build."""
     spec = SourceSpec(name, kind, options, base_dir, readers=readers, secrets=secrets or {})
-    return registry.build(spec, base_dir / "state", memories(kept), others)
+    return registry.build_source(spec, base_dir / "state", memories(kept), others)

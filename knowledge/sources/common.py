@@ -27,7 +27,7 @@ MAX_MB = 50.0
 """A larger document is not read, unless the source's ``max_mb`` says otherwise."""
 
 
-def narrowed(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
+def narrow_readers(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
     """Return who may read a document: whom the source's own rights *and* the configuration admit.
 
     Nobody is an audience too: such a document is kept and shown to no one.
@@ -37,17 +37,17 @@ def narrowed(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
     return configured if own >= EVERYONE else configured & own
 
 
-def opened(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
+def widen_to_everyone(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
     """Return an audience; ``EVERYONE`` if it holds a reader who stands for everybody."""
     return EVERYONE if readers & (everyone | EVERYONE) else readers
 
 
-def misconfigured(source: str, reason: str) -> SourceMisconfigured:
+def config_error(source: str, reason: str) -> SourceMisconfigured:
     """Return the error for a key of a source's table that has a wrong value."""
     return SourceMisconfigured(f"Source {source}: {reason}. Correct it in kvasir.toml.")
 
 
-def limit_bytes(name: str, max_mb: float) -> int:
+def parse_size_limit(name: str, max_mb: float) -> int:
     """Return a source's ``max_mb`` in bytes.
 
     Raises:
@@ -55,11 +55,11 @@ def limit_bytes(name: str, max_mb: float) -> int:
 
     """
     if not 0 < max_mb < math.inf:
-        raise misconfigured(name, "max_mb must be a number above 0")
+        raise config_error(name, "max_mb must be a number above 0")
     return int(max_mb * 1_000_000)
 
 
-def too_large(document: str, size_bytes: int | None, limit: int) -> SourceError:
+def too_large_error(document: str, size_bytes: int | None, limit: int) -> SourceError:
     """Return the error for a document that is over its source's limit; its size may be unknown."""
     size = "" if size_bytes is None else f" {size_bytes / 1e6:.0f} MB,"
     return SourceError(
@@ -72,27 +72,27 @@ def split_batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def fill(template: str, **fields: str) -> str:
+def fill_link_template(template: str, **fields: str) -> str:
     """Return a link: each ``{name}`` of the template is replaced by what stands for it, quoted for an address."""
     return _FIELD.sub(lambda field: quote(fields[field[1]]) if field[1] in fields else field[0], template)
 
 
-def stem(path: str) -> str:
+def strip_suffix(path: str) -> str:
     """Return a path without its suffix, as the ``{stem}`` of a link."""
     return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path
 
 
-def hidden(path: str) -> bool:
+def is_hidden_path(path: str) -> bool:
     """Tell whether a path goes through a hidden folder, or is a hidden or an office program's temporary file."""
     return any(part.startswith((".", "~$")) for part in path.split("/"))
 
 
-QUIET_S = 60.0
-"""After so long without a document, ``kept_alive`` says that its listing is still at work."""
+HEARTBEAT_S = 60.0
+"""After so long without a document, ``with_heartbeats`` says that its listing is still at work."""
 
 
-async def kept_alive(
-    batches: AsyncGenerator[Sequence[Listed], None], quiet_s: float = QUIET_S
+async def with_heartbeats(
+    batches: AsyncGenerator[Sequence[Listed], None], quiet_s: float = HEARTBEAT_S
 ) -> AsyncIterator[Sequence[Listed]]:
     """Yield what comes, and an empty batch whenever nothing came for a while.
 
@@ -102,7 +102,7 @@ async def kept_alive(
     step: asyncio.Task[Sequence[Listed] | None] | None = None
     try:
         while True:
-            step = asyncio.create_task(_next(batches))
+            step = asyncio.create_task(_next_batch(batches))
             while not (await asyncio.wait({step}, timeout=quiet_s))[0]:
                 yield ()
             batch = step.result()
@@ -116,5 +116,5 @@ async def kept_alive(
         await batches.aclose()
 
 
-async def _next(batches: AsyncIterator[Sequence[Listed]]) -> Sequence[Listed] | None:
+async def _next_batch(batches: AsyncIterator[Sequence[Listed]]) -> Sequence[Listed] | None:
     return await anext(batches, None)

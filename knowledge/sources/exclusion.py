@@ -8,14 +8,18 @@ from knowledge.interfaces import Content, Listed, Source, SourceKey, Watched
 from knowledge.path_filter import path_filter
 
 
-def without(source: Source, patterns: Sequence[str]) -> Source:
+def exclude_documents(source: Source, patterns: Sequence[str]) -> Source:
     """Return a source that lists what ``source`` does, except documents that a pattern takes (``path_filter``)."""
     if not patterns:
         return source
-    return _WatchedExcluding(source, patterns, source) if isinstance(source, Watched) else _Excluding(source, patterns)
+    return (
+        _WatchedExcludingSource(source, patterns, source)
+        if isinstance(source, Watched)
+        else _ExcludingSource(source, patterns)
+    )
 
 
-class _Excluding:
+class _ExcludingSource:
     def __init__(self, source: Source, patterns: Sequence[str]) -> None:
         self._source = source
         self._excludes = path_filter(patterns)
@@ -40,7 +44,7 @@ class _Excluding:
         await self._source.close()
 
 
-class _WatchedExcluding(_Excluding):
+class _WatchedExcludingSource(_ExcludingSource):
     def __init__(self, source: Source, patterns: Sequence[str], watched: Watched) -> None:
         super().__init__(source, patterns)
         self._watched = watched

@@ -11,8 +11,8 @@ from typing import Any
 from knowledge.interfaces import Memory
 
 
-async def recall(memory: Memory, version: int) -> dict[str, Any] | None:
-    """Return what ``remember`` saved, None for nothing or for what another version of the source saved."""
+async def load_state(memory: Memory, version: int) -> dict[str, Any] | None:
+    """Return what ``save_state`` saved, None for nothing or for what another version of the source saved."""
     data = await memory.load()
     try:
         saved = json.loads(data) if data else None
@@ -22,14 +22,14 @@ async def recall(memory: Memory, version: int) -> dict[str, Any] | None:
     return held if isinstance(held, dict) else None
 
 
-async def remember(memory: Memory, version: int, held: dict[str, Any]) -> None:
+async def save_state(memory: Memory, version: int, held: dict[str, Any]) -> None:
     """Save what a source wants to know at its next listing."""
     await memory.save(json.dumps({"version": version, "held": held}, ensure_ascii=False).encode())
 
 
-async def recall_sealed(memory: Memory, form: int) -> Mapping[str, object] | None:
-    """Return what ``remember_sealed`` saved; None for nothing, another form, and what has changed."""
-    held: object = await recall(memory, form)
+async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] | None:
+    """Return what ``save_sealed_state`` saved; None for nothing, another form, and what has changed."""
+    held: object = await load_state(memory, form)
     if not isinstance(held, Mapping):
         return None
     data, digest = held.get("data"), held.get("digest")
@@ -39,10 +39,10 @@ async def recall_sealed(memory: Memory, form: int) -> Mapping[str, object] | Non
     return value if isinstance(value, dict) else None
 
 
-async def remember_sealed(memory: Memory, form: int, value: Mapping[str, object]) -> None:
+async def save_sealed_state(memory: Memory, form: int, value: Mapping[str, object]) -> None:
     """Save an object of JSON with its digest."""
     data = await asyncio.to_thread(json.dumps, value, ensure_ascii=False)
-    await remember(memory, form, {"data": data, "digest": _digest(data)})
+    await save_state(memory, form, {"data": data, "digest": _digest(data)})
 
 
 def _digest(data: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from knowledge.errors import SourceMisconfigured
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
-from knowledge.sources.exclusion import without
+from knowledge.sources.exclusion import exclude_documents
 from knowledge.web.http.settings import WebSettings
 
 _Options = TypeVar("_Options")
@@ -28,7 +28,7 @@ EXCLUDE = "exclude"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SourceKind:
     """One kind of source: the dataclass of its own keys, and how it is built from them."""
 
     options: type[Any]
@@ -49,18 +49,18 @@ KINDS: Mapping[str, str] = {
     "sql": "knowledge.sources.sql.source",
     "website": "knowledge.sources.website.source",
 }
-"""Each kind's module, whose ``KIND`` is the ``Kind``: loaded when a source of it is configured."""
+"""Each kind's module, whose ``KIND`` is the ``SourceKind``: loaded when a source of it is configured."""
 
 
-GROUP = "kvasir.sources"
-"""The entry points by which other distributions bring kinds: each names a ``Kind``. None replaces one of ours."""
+ENTRY_POINT_GROUP = "kvasir.sources"
+"""The entry points by which other distributions bring kinds: each names a ``SourceKind``. None replaces one of ours."""
 
 
-def build(
+def build_source(
     spec: SourceSpec,
     state: Path,
     memory: Callable[[SourceKey], Memory],
-    others: Mapping[str, Kind] | None = None,
+    others: Mapping[str, SourceKind] | None = None,
     web: WebSettings | None = None,
 ) -> Source:
     """Build the source that a table describes; reads no document and opens no connection.
@@ -72,11 +72,11 @@ def build(
         SourceMisconfigured: its kind or one of its keys is unknown, missing, or of the wrong type.
 
     """
-    kind = (others or {}).get(spec.kind) or _kind(spec, others or {})
+    kind = (others or {}).get(spec.kind) or _find_kind(spec, others or {})
     context = SourceContext(
         name=spec.name,
         base_dir=spec.base_dir,
-        state_dir=state / folder_name(spec.name),
+        state_dir=state / source_folder_name(spec.name),
         memory=memory,
         readers=spec.readers,
         secrets=spec.secrets,
@@ -84,26 +84,26 @@ def build(
     )
     if EXCLUDE not in spec.options or EXCLUDE in {field.name for field in fields(kind.options)}:
         return kind.build(context, read_options(kind.options, spec))
-    patterns = _typed(spec.options[EXCLUDE], tuple[str, ...], f"{spec.name}: {EXCLUDE}")
+    patterns = _convert_value(spec.options[EXCLUDE], tuple[str, ...], f"{spec.name}: {EXCLUDE}")
     own = replace(spec, options={key: value for key, value in spec.options.items() if key != EXCLUDE})
-    return without(kind.build(context, read_options(kind.options, own)), cast("tuple[str, ...]", patterns))
+    return exclude_documents(kind.build(context, read_options(kind.options, own)), cast("tuple[str, ...]", patterns))
 
 
-def _kind(spec: SourceSpec, others: Collection[str]) -> Kind:
+def _find_kind(spec: SourceSpec, others: Collection[str]) -> SourceKind:
     if spec.kind in KINDS:
-        kind: Kind = importlib.import_module(KINDS[spec.kind]).KIND
+        kind: SourceKind = importlib.import_module(KINDS[spec.kind]).KIND
         return kind
-    installed = {point.name: point for point in entry_points(group=GROUP)}
+    installed = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if spec.kind in installed:
-        return _installed(spec, installed[spec.kind])
+        return _load_installed_kind(spec, installed[spec.kind])
     kinds = {*KINDS, *others, *installed}
     raise SourceMisconfigured(
-        f"Source {spec.name}: there is no kind “{spec.kind}”.{nearest(spec.kind, kinds)} "
+        f"Source {spec.name}: there is no kind “{spec.kind}”.{suggest_nearest(spec.kind, kinds)} "
         f"Kinds are: {', '.join(sorted(kinds))}."
     )
 
 
-def _installed(spec: SourceSpec, point: EntryPoint) -> Kind:
+def _load_installed_kind(spec: SourceSpec, point: EntryPoint) -> SourceKind:
     """Load a kind that another distribution brings; whatever is wrong in there is said as its own."""
     try:
         kind = point.load()
@@ -112,14 +112,14 @@ def _installed(spec: SourceSpec, point: EntryPoint) -> Kind:
             f"Source {spec.name}: the kind “{spec.kind}” of {point.value} cannot be loaded ({type(error).__name__}). "
             "Correct that package, or install what it needs."
         ) from error
-    if not isinstance(kind, Kind):
+    if not isinstance(kind, SourceKind):
         raise SourceMisconfigured(
             f"Source {spec.name}: {point.value} is no Kind. Name the package's KIND in its entry point."
         )
     return kind
 
 
-def folder_name(source: str) -> str:
+def source_folder_name(source: str) -> str:
     """Return a name for a folder, another one for each source."""
     return re.sub(r"[^\w-]", lambda letter: f"%{ord(letter[0]):x}", source)
 
@@ -135,23 +135,25 @@ def read_options(options: type[_Options], spec: SourceSpec) -> _Options:
     for key in spec.options:
         if key not in known:
             raise SourceMisconfigured(
-                f"Source {spec.name}: a {spec.kind} has no key “{key}”.{nearest(key, [*known, *COMMON_KEYS])} "
+                f"Source {spec.name}: a {spec.kind} has no key “{key}”.{suggest_nearest(key, [*known, *COMMON_KEYS])} "
                 f"Its keys are: {', '.join([*known, *COMMON_KEYS])}."
             )
     for name, field in known.items():
         if name not in spec.options and field.default is MISSING and field.default_factory is MISSING:
             raise SourceMisconfigured(f"Source {spec.name}: a {spec.kind} needs the key “{name}”. Add it.")
     hints = get_type_hints(options)
-    return options(**{key: _typed(value, hints[key], f"{spec.name}: {key}") for key, value in spec.options.items()})
+    return options(
+        **{key: _convert_value(value, hints[key], f"{spec.name}: {key}") for key, value in spec.options.items()}
+    )
 
 
-def nearest(word: str, known: Collection[str]) -> str:
+def suggest_nearest(word: str, known: Collection[str]) -> str:
     """Return " Did you mean …?" for the nearest known word, "" when none is near."""
     found = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean “{found[0]}”?" if found else ""
 
 
-def _typed(value: object, hint: Any, where: str) -> object:  # noqa: ANN401 - a type, whatever it is
+def _convert_value(value: object, hint: Any, where: str) -> object:  # noqa: ANN401 - a type, whatever it is
     """Return the value as its field's type has it."""
     if get_origin(hint) in {Union, UnionType}:
         hint = next(part for part in get_args(hint) if part is not NoneType)

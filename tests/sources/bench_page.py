@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from knowledge.interfaces import EVERYONE, Source
-from knowledge.sources.registry import Kind
+from knowledge.sources.registry import SourceKind
 from tests.sources.contract import Ability, Workbench
 from tests.sources_bench import build
 
@@ -25,7 +25,7 @@ def block(language: str) -> str:
 
 
 @functools.cache
-def page_kind() -> Kind:
+def page_kind() -> SourceKind:
     """Run the page's code, and return the kind that it defines."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page_source.py"
@@ -35,7 +35,7 @@ def page_kind() -> Kind:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    assert isinstance(module.KIND, Kind)
+    assert isinstance(module.KIND, SourceKind)
     return module.KIND
 
 

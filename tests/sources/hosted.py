@@ -7,7 +7,7 @@ from pathlib import Path
 
 from knowledge.interfaces import EVERYONE, Listed, Source, SourceContext
 from knowledge.settings import SourceSpec
-from knowledge.sources.registry import Kind, read_options
+from knowledge.sources.registry import SourceKind, read_options
 from knowledge.web.http.settings import WebSettings
 from tests.sources_bench import memories
 
@@ -28,7 +28,7 @@ class World:
 
     def build(
         self,
-        kind: Kind,
+        kind: SourceKind,
         secrets: dict[str, str],
         *,
         readers: frozenset[str] = EVERYONE,

@@ -63,7 +63,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         bench = Bench(tmp_path, None)
         bench.passages = passages_of(parser, bench.embedder)
         spec = SourceSpec("pages", "pages", {"allow_hosts": [site.host]}, tmp_path)
-        source: Source = registry.build(spec, tmp_path / "sources", memories())
+        source: Source = registry.build_source(spec, tmp_path / "sources", memories())
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
         house = House(site, library, AddingPages(spec, tmp_path, library), pages_of(spec, tmp_path))

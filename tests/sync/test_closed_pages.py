@@ -41,7 +41,7 @@ async def library(site: WebSite, tmp_path: Path) -> AsyncIterator[Library]:
         bench = Bench(tmp_path, None)
         bench.passages = passages_of(parser, bench.embedder)
         spec = SourceSpec("site", "website", {"url": site.url, "allow_hosts": [site.host]}, tmp_path)
-        source = registry.build(spec, tmp_path / "sources", memories({}))
+        source = registry.build_source(spec, tmp_path / "sources", memories({}))
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
         assert (await library.refresh()).ok

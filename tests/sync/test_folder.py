@@ -18,7 +18,7 @@ from tests.sources_bench import memories
 
 
 def folder(root: Path, **options: Any) -> Source:
-    return registry.build(
+    return registry.build_source(
         SourceSpec("docs", "folder", {"path": root.name, **options}, root.parent), Path("/nowhere"), memories()
     )
 

@@ -13,7 +13,7 @@ from tests.sources_bench import memories
 
 
 def build(kind: str, **options: object) -> None:
-    registry.build(SourceSpec("docs", kind, options, Path("/base")), Path("/nowhere"), memories())
+    registry.build_source(SourceSpec("docs", kind, options, Path("/base")), Path("/nowhere"), memories())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_mistake_is_named(kind: str, options: dict[str, object], says: str) ->
 
 
 def test_a_relative_path_starts_at_the_configuration(tmp_path: Path) -> None:
-    source = registry.build(
+    source = registry.build_source(
         SourceSpec("docs", "folder", {"path": "../x", "max_mb": 3}, tmp_path / "conf"), Path("/nowhere"), memories()
     )
     assert source.key.root == str(tmp_path / "x")
@@ -54,5 +54,7 @@ def test_a_relative_path_starts_at_the_configuration(tmp_path: Path) -> None:
 
 def test_a_path_in_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    source = registry.build(SourceSpec("docs", "folder", {"path": "~/x"}, Path("/conf")), Path("/nowhere"), memories())
+    source = registry.build_source(
+        SourceSpec("docs", "folder", {"path": "~/x"}, Path("/conf")), Path("/nowhere"), memories()
+    )
     assert source.key.root == "/home/somebody/x"

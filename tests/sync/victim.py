@@ -191,7 +191,7 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         plain = await open_manifest(settings.database_url)
         stack.push_async_callback(plain.close)
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
-        folders = [registry.build(spec, Path("/nowhere"), plain.memory) for spec in settings.sources]
+        folders = [registry.build_source(spec, Path("/nowhere"), plain.memory) for spec in settings.sources]
         sources = [Remembering(folder, manifest.memory(folder.key)) for folder in folders]
         new_store: Any = _stores(settings)
         indexes = Indexes(manifest, lambda: Fused(new_store(), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]

@@ -25,8 +25,8 @@ from bot.storage.channel_event_log import KEPT_S, Journal, unwatched_from
 from bot.storage.database import LedgerError
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
-from knowledge.sources.memory import recall, remember
-from knowledge.sources.registry import Kind
+from knowledge.sources.memory import load_state, save_state
+from knowledge.sources.registry import SourceKind
 
 _BATCH = 2_000
 _SAVED_EVERY = 10
@@ -159,7 +159,7 @@ class SlackSource:
     async def _recalled(self, slack: Channels) -> Remembered:
         """Return what is remembered of this workspace; nothing, if news since then may have been forgotten."""
         team = slack.me.team
-        remembered = Remembered.load(await recall(self._memory, VERSION))
+        remembered = Remembered.load(await load_state(self._memory, VERSION))
         if remembered.team == team and self._now() - remembered.watched <= KEPT_S:
             return remembered
         # What was told before is in the channels' pages.
@@ -181,7 +181,7 @@ class SlackSource:
         async for _ in self._walked(slack, remembered):
             yield
         await self._take_news(slack, remembered)
-        await remember(self._memory, VERSION, remembered.dump())
+        await save_state(self._memory, VERSION, remembered.dump())
 
     def _follow(self, remembered: Remembered, rooms: Mapping[str, str], *, again: bool) -> None:
         """Begin with new channels and leave those that the bot is not in any more; ``again`` walks through all.
@@ -226,7 +226,7 @@ class SlackSource:
                 room.below = await self._take(slack, channel, room, low=low, high=high)
                 pages += 1
                 if pages % _SAVED_EVERY == 0:
-                    await remember(self._memory, VERSION, remembered.dump())
+                    await save_state(self._memory, VERSION, remembered.dump())
                 yield
 
     async def _take(self, slack: Channels, channel: str, room: Room, *, low: str, high: str | None) -> str | None:
@@ -274,7 +274,7 @@ class SlackSource:
         return await slack.thread(channel, root)
 
 
-def slack_kind(connect: Connect, journal: Journal, place: str, pace: Pace | None = None) -> Kind:
+def slack_kind(connect: Connect, journal: Journal, place: str, pace: Pace | None = None) -> SourceKind:
     """Return the kind ``slack``; ``place`` tells one Slack from another.
 
     Building raises ``SourceMisconfigured`` where ``since`` is no day.
@@ -284,7 +284,7 @@ def slack_kind(connect: Connect, journal: Journal, place: str, pace: Pace | None
         key = SourceKey(context.name, "slack", place)
         return SlackSource(key, options, context, connect=connect, journal=journal, pace=pace or Pace())
 
-    return Kind(SlackOptions, build)
+    return SourceKind(SlackOptions, build)
 
 
 def nowhere() -> AbstractAsyncContextManager[Calls]:

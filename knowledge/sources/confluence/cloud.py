@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence.model import NOBODY, Attachment, Body, Node, Page, Ref, Space
 from knowledge.sources.confluence.rights import GROUP, USER
-from knowledge.sources.hosted.http_api import HttpApi, Refused, side_by_side
-from knowledge.sources.hosted.http_call import Call, part
+from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_call import ApiCall, quote_part
 from knowledge.sources.hosted.json_form import (
     JsonObject,
-    maybe_int,
-    maybe_members,
-    maybe_text,
-    member,
-    members,
-    moment,
-    text,
+    get_int,
+    get_object,
+    get_objects,
+    get_text,
+    get_time,
+    require_objects,
+    require_text,
 )
 from knowledge.web.crawling.retry_policy import Reply
 
@@ -39,43 +39,43 @@ class Cloud:
         """Return the spaces."""
         asked = {"keys": ",".join(sorted(keys))} if keys else {}
         found: list[Space] = []
-        async for page in self._pages(Call.get("api/v2/spaces", status="current", limit=_LIMIT, **asked)):
+        async for page in self._pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **asked)):
             found += [
-                Space(text(one, "id"), text(one, "key"))
-                for one in members(page, "results")
-                if keys or maybe_text(one, "type") != "personal"
+                Space(require_text(one, "id"), require_text(one, "key"))
+                for one in require_objects(page, "results")
+                if keys or get_text(one, "type") != "personal"
             ]
         return found
 
     async def pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[Page]]:
         """Yield the current pages or posts; neither restrictions nor labels nor files are told here."""
-        first = Call.get(f"api/v2/spaces/{part(space.id)}/{kind}s", status="current", limit=_LIMIT)
+        first = ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/{kind}s", status="current", limit=_LIMIT)
         async for page in self._pages(first):
-            site = maybe_text(member(page, "_links"), "base") or self._site
-            yield [_page(one, kind, site) for one in members(page, "results")]
+            site = get_text(get_object(page, "_links"), "base") or self._site
+            yield [_page(one, kind, site) for one in require_objects(page, "results")]
 
     async def attachments(self, pages: Mapping[str, Page]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files of these pages, out of the listing of all that the account sees."""
-        async for page in self._pages(Call.get("api/v2/attachments", status="current", limit=_LIMIT)):
-            site = maybe_text(member(page, "_links"), "base") or self._site
-            found = (_attachment(one, site) for one in members(page, "results"))
+        async for page in self._pages(ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)):
+            site = get_text(get_object(page, "_links"), "base") or self._site
+            found = (_attachment(one, site) for one in require_objects(page, "results"))
             yield [one for one in found if one.page in pages]
 
     async def labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
         """Return the ids of what has one of these labels."""
         found: set[str] = set()
-        async for page in self._pages(Call.get("api/v2/labels", limit=_LIMIT)):
-            for label in members(page, "results"):
-                if maybe_text(label, "name") in labels:
-                    found |= await self._having(text(label, "id"), space)
+        async for page in self._pages(ApiCall.get("api/v2/labels", limit=_LIMIT)):
+            for label in require_objects(page, "results"):
+                if get_text(label, "name") in labels:
+                    found |= await self._having(require_text(label, "id"), space)
         return frozenset(found)
 
     async def _having(self, label: str, space: Space) -> set[str]:
         found: set[str] = set()
         for kind in ("pages", "blogposts"):
-            first = Call.get(f"api/v2/labels/{part(label)}/{kind}", limit=_LIMIT, **{"space-id": space.id})
+            first = ApiCall.get(f"api/v2/labels/{quote_part(label)}/{kind}", limit=_LIMIT, **{"space-id": space.id})
             async for page in self._pages(first):
-                found |= {text(one, "id") for one in members(page, "results")}
+                found |= {require_text(one, "id") for one in require_objects(page, "results")}
         return found
 
     async def restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
@@ -85,13 +85,13 @@ class Cloud:
         """
         found: dict[str, frozenset[str]] = {}
         cql = f'space = "{space.key}" and type in (page, blogpost)'
-        async for page in self._pages(Call.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)):
-            for one in members(page, "results"):
-                admitted = _admitted(member(one, "restrictions", "read"))
+        async for page in self._pages(ApiCall.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)):
+            for one in require_objects(page, "results"):
+                admitted = _admitted(get_object(one, "restrictions", "read"))
                 if admitted is not None:
-                    found[text(one, "id")] = admitted
+                    found[require_text(one, "id")] = admitted
         asked = [one for one in pages if one not in found]
-        answers = await side_by_side([lambda one=one: self._restriction(one) for one in asked])  # type: ignore[misc]
+        answers = await run_concurrently([lambda one=one: self._restriction(one) for one in asked])  # type: ignore[misc]
         return {**found, **dict(zip(asked, answers, strict=True))}
 
     async def node(self, ref: Ref) -> Node:
@@ -99,71 +99,73 @@ class Cloud:
         if ref.kind not in _FOLDERS:
             return Node(NOBODY)
         try:
-            found = await self._api.json(Call.get(f"api/v2/{_FOLDERS[ref.kind]}/{part(ref.id)}"))
+            found = await self._api.fetch_json(ApiCall.get(f"api/v2/{_FOLDERS[ref.kind]}/{quote_part(ref.id)}"))
             return Node(await self._restriction(ref.id), _above(found))
-        except Refused:
+        except CallRefused:
             return Node(NOBODY)
 
     async def space_readers(self, space: Space) -> frozenset[str]:
         """Return who may see the space: people, groups, and roles by their ids."""
         readers: set[str] = set()
-        async for page in self._pages(Call.get(f"api/v2/spaces/{part(space.id)}/permissions", limit=_LIMIT)):
-            for one in members(page, "results"):
-                operation, principal = member(one, "operation"), member(one, "principal")
-                if (maybe_text(operation, "key"), maybe_text(operation, "targetType")) == ("read", "space"):
-                    readers.add(f"confluence:{text(principal, 'type').lower()}:{text(principal, 'id')}")
+        async for page in self._pages(ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/permissions", limit=_LIMIT)):
+            for one in require_objects(page, "results"):
+                operation, principal = get_object(one, "operation"), get_object(one, "principal")
+                if (get_text(operation, "key"), get_text(operation, "targetType")) == ("read", "space"):
+                    readers.add(f"confluence:{require_text(principal, 'type').lower()}:{require_text(principal, 'id')}")
         return frozenset(readers)
 
     async def members(self, group: str) -> frozenset[str]:
         """Return the people in a group; none where the account may not know."""
-        path = f"rest/api/group/{part(group.removeprefix(GROUP))}/membersByGroupId"
+        path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/membersByGroupId"
         people: set[str] = set()
         try:
-            async for page in self._api.pages(Call.get(path, start=0, limit=200), _by_start):
-                people |= {USER + text(one, "accountId") for one in members(page, "results")}
-        except Refused:
+            async for page in self._api.fetch_pages(ApiCall.get(path, start=0, limit=200), _by_start):
+                people |= {USER + require_text(one, "accountId") for one in require_objects(page, "results")}
+        except CallRefused:
             return NOBODY
         return frozenset(people)
 
     async def body(self, ref: Ref) -> Body:
         """Return a page as it is now."""
-        found = await self._api.json(Call.get(f"api/v2/{ref.kind}s/{part(ref.id)}", **{"body-format": "storage"}))
-        if maybe_text(found, "status") != "current":
-            raise Refused("The page is in the trash or in the archive.", 404)
-        storage = member(found, "body", "storage").get("value")
-        return Body(text(found, "title"), _number(found), storage if isinstance(storage, str) else "")
+        found = await self._api.fetch_json(
+            ApiCall.get(f"api/v2/{ref.kind}s/{quote_part(ref.id)}", **{"body-format": "storage"})
+        )
+        if get_text(found, "status") != "current":
+            raise CallRefused("The page is in the trash or in the archive.", 404)
+        storage = get_object(found, "body", "storage").get("value")
+        return Body(require_text(found, "title"), _number(found), storage if isinstance(storage, str) else "")
 
     async def attachment(self, page: str, attachment: str) -> Attachment:
         """Return what is known of a file now."""
-        found = await self._api.json(Call.get(f"api/v2/attachments/{part(attachment)}"))
+        found = await self._api.fetch_json(ApiCall.get(f"api/v2/attachments/{quote_part(attachment)}"))
         file = _attachment(found, self._site)
-        if file.page != page or maybe_text(found, "status") != "current":
-            raise Refused("The file is in the trash, or hangs on another page now.", 404)
+        if file.page != page or get_text(found, "status") != "current":
+            raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
         return file
 
     async def download(self, file: Attachment, document: str, limit: int) -> Reply:
         """Return a file's bytes."""
-        path = f"rest/api/content/{part(file.page)}/child/attachment/{part(file.id)}/download"
-        return await self._api.download(Call.get(path), document, limit)
+        path = f"rest/api/content/{quote_part(file.page)}/child/attachment/{quote_part(file.id)}/download"
+        return await self._api.download(ApiCall.get(path), document, limit)
 
     async def names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return what people are called."""
-        found = await self._api.json(Call.post("api/v2/users-bulk", {"accountIds": sorted(people)}))
-        names = {maybe_text(one, "accountId"): maybe_text(one, "displayName") for one in members(found, "results")}
+        found = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": sorted(people)}))
+        names = {get_text(one, "accountId"): get_text(one, "displayName") for one in require_objects(found, "results")}
         return {one: name for one, name in names.items() if one and name}
 
     def anchor(self, title: str, heading: str) -> str:  # noqa: ARG002 - the other edition needs it
         """Return what leads to a heading: its words, joined by hyphens."""
         return "-".join(heading.split())
 
-    def _pages(self, first: Call) -> AsyncIterator[JsonObject]:
-        return self._api.pages(first, _by_link)
+    def _pages(self, first: ApiCall) -> AsyncIterator[JsonObject]:
+        return self._api.fetch_pages(first, _by_link)
 
     async def _restriction(self, content: str) -> frozenset[str]:
         """Return whom one thing's own restriction admits."""
-        first = Call.get(f"rest/api/content/{part(content)}/restriction/byOperation/read", start=0, limit=200)
+        first = ApiCall.get(f"rest/api/content/{quote_part(content)}/restriction/byOperation/read", start=0, limit=200)
         readers: set[str] = set()
-        async for page in self._api.pages(first, _by_restriction):
+        async for page in self._api.fetch_pages(first, _by_restriction):
             named = _named(page)
             if named is None:
                 return NOBODY
@@ -172,37 +174,37 @@ class Cloud:
 
 
 def _page(one: JsonObject, kind: str, site: str) -> Page:
-    version = member(one, "version")
+    version = get_object(one, "version")
     return Page(
-        ref=Ref(text(one, "id"), kind),
-        title=text(one, "title"),
+        ref=Ref(require_text(one, "id"), kind),
+        title=require_text(one, "title"),
         version=_number(one),
-        link=site + text(member(one, "_links"), "webui"),
+        link=site + require_text(get_object(one, "_links"), "webui"),
         above=_above(one),
-        modified_at=moment(version, "createdAt"),
+        modified_at=get_time(version, "createdAt"),
     )
 
 
 def _above(one: JsonObject) -> Ref | None:
-    parent = maybe_text(one, "parentId")
-    return Ref(parent, maybe_text(one, "parentType") or "page") if parent else None
+    parent = get_text(one, "parentId")
+    return Ref(parent, get_text(one, "parentType") or "page") if parent else None
 
 
 def _attachment(one: JsonObject, site: str) -> Attachment:
     return Attachment(
-        id=text(one, "id"),
-        page=maybe_text(one, "pageId") or maybe_text(one, "blogPostId") or "",
-        title=text(one, "title"),
+        id=require_text(one, "id"),
+        page=get_text(one, "pageId") or get_text(one, "blogPostId") or "",
+        title=require_text(one, "title"),
         version=_number(one),
-        media_type=maybe_text(one, "mediaType"),
-        size_bytes=maybe_int(one, "fileSize"),
-        link=site + (maybe_text(one, "webuiLink") or maybe_text(one, "downloadLink") or ""),
-        modified_at=moment(member(one, "version"), "createdAt"),
+        media_type=get_text(one, "mediaType"),
+        size_bytes=get_int(one, "fileSize"),
+        link=site + (get_text(one, "webuiLink") or get_text(one, "downloadLink") or ""),
+        modified_at=get_time(get_object(one, "version"), "createdAt"),
     )
 
 
 def _number(one: JsonObject) -> int:
-    return int(text(member(one, "version"), "number"))
+    return int(require_text(get_object(one, "version"), "number"))
 
 
 def _admitted(read: JsonObject) -> frozenset[str] | None:
@@ -215,31 +217,31 @@ def _admitted(read: JsonObject) -> frozenset[str] | None:
 
 def _named(read: JsonObject) -> set[str] | None:
     """Return the readers that a restriction names; None where it cannot be told."""
-    people, groups = (member(read, "restrictions", kind).get("results") for kind in ("user", "group"))
+    people, groups = (get_object(read, "restrictions", kind).get("results") for kind in ("user", "group"))
     if not isinstance(people, list) or not isinstance(groups, list):
         return None
-    named = {USER + (maybe_text(one, "accountId") or "?") for one in people if isinstance(one, Mapping)}
-    return named | {GROUP + (maybe_text(one, "id") or "?") for one in groups if isinstance(one, Mapping)}
+    named = {USER + (get_text(one, "accountId") or "?") for one in people if isinstance(one, Mapping)}
+    return named | {GROUP + (get_text(one, "id") or "?") for one in groups if isinstance(one, Mapping)}
 
 
 def _has_more(read: JsonObject) -> bool:
-    lists = [member(read, "restrictions", kind) for kind in ("user", "group")]
-    return any(len(maybe_members(one, "results")) >= (maybe_int(one, "limit") or 100) for one in lists)
+    lists = [get_object(read, "restrictions", kind) for kind in ("user", "group")]
+    return any(len(get_objects(one, "results")) >= (get_int(one, "limit") or 100) for one in lists)
 
 
-def _by_restriction(call: Call, page: JsonObject) -> Call | None:
+def _by_restriction(call: ApiCall, page: JsonObject) -> ApiCall | None:
     return _next_start(call, 200) if _has_more(page) else None
 
 
-def _by_start(call: Call, page: JsonObject) -> Call | None:
-    found = len(members(page, "results"))
-    return _next_start(call, found) if found and maybe_text(member(page, "_links"), "next") else None
+def _by_start(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    found = len(require_objects(page, "results"))
+    return _next_start(call, found) if found and get_text(get_object(page, "_links"), "next") else None
 
 
-def _next_start(call: Call, step: int) -> Call:
-    return call.with_params(start=int(call.as_dict()["start"]) + step)
+def _next_start(call: ApiCall, step: int) -> ApiCall:
+    return call.with_params(start=int(call.params_dict()["start"]) + step)
 
 
-def _by_link(call: Call, page: JsonObject) -> Call | None:
-    link = maybe_text(member(page, "_links"), "next")
-    return call.following(link) if link else None
+def _by_link(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    link = get_text(get_object(page, "_links"), "next")
+    return call.follow_link(link) if link else None

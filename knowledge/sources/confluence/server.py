@@ -8,18 +8,18 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence.model import NOBODY, Attachment, Body, Node, Page, Ref, Space
 from knowledge.sources.confluence.rights import GROUP, USER
-from knowledge.sources.hosted.http_api import HttpApi, Refused
-from knowledge.sources.hosted.http_call import Call, part
+from knowledge.sources.hosted.http_api import CallRefused, HttpApi
+from knowledge.sources.hosted.http_call import ApiCall, quote_part
 from knowledge.sources.hosted.json_form import (
     JsonObject,
-    maybe_int,
-    maybe_members,
-    maybe_text,
-    member,
-    members,
-    moment,
-    objects,
-    text,
+    check_objects,
+    get_int,
+    get_object,
+    get_objects,
+    get_text,
+    get_time,
+    require_objects,
+    require_text,
 )
 from knowledge.web.crawling.retry_policy import Reply
 
@@ -45,16 +45,16 @@ class DataCenter:
     async def spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the spaces."""
         found: dict[str, Space] = {}
-        async for results in self._results(Call.get("rest/api/space", status="current", start=0, limit=_LIMIT)):
+        async for results in self._results(ApiCall.get("rest/api/space", status="current", start=0, limit=_LIMIT)):
             for one in results:
-                key = text(one, "key")
-                if key in keys or (not keys and maybe_text(one, "type") != "personal"):
-                    found[key] = Space(text(one, "id"), key)
+                key = require_text(one, "key")
+                if key in keys or (not keys and get_text(one, "type") != "personal"):
+                    found[key] = Space(require_text(one, "id"), key)
         return list(found.values())
 
     async def pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[Page]]:
         """Yield the current pages or posts with all that was asked for."""
-        first = Call.get(
+        first = ApiCall.get(
             "rest/api/content",
             spaceKey=space.key,
             type=kind,
@@ -75,8 +75,10 @@ class DataCenter:
     async def node(self, ref: Ref) -> Node:
         """Return what is known of a page that the listing left out; nobody may see what is unknown."""
         try:
-            found = await self._api.json(Call.get(f"rest/api/content/{part(ref.id)}", expand=_RIGHTS, status="any"))
-        except Refused:
+            found = await self._api.fetch_json(
+                ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand=_RIGHTS, status="any")
+            )
+        except CallRefused:
             return Node(NOBODY)
         return Node(_admitted(found), _above(found))
 
@@ -88,59 +90,63 @@ class DataCenter:
 
         """
         try:
-            value = await self._api.value(Call.get(f"rest/api/space/{part(space.key)}/permissions"))
-        except Refused as error:
+            value = await self._api.fetch_value(ApiCall.get(f"rest/api/space/{quote_part(space.key)}/permissions"))
+        except CallRefused as error:
             raise SourceError(
                 f"Confluence does not tell who may see the space {space.key} (HTTP {error.status}): that needs a newer "
                 'version, or an administrator of the space. Grant the right, or set rights = "restrictions" if '
                 "everybody who asks may see the space; nothing was deleted."
             ) from None
         readers: set[str] = set()
-        for one in objects(value, "permissions"):
-            operation = member(one, "operation")
-            if (maybe_text(operation, "operationKey"), maybe_text(operation, "targetType")) == ("read", "space"):
-                readers |= _subject(member(one, "subject"))
+        for one in check_objects(value, "permissions"):
+            operation = get_object(one, "operation")
+            if (get_text(operation, "operationKey"), get_text(operation, "targetType")) == ("read", "space"):
+                readers |= _subject(get_object(one, "subject"))
         return frozenset(readers)
 
     async def members(self, group: str) -> frozenset[str]:
         """Return the people in a group; none where the account may not know."""
         people: set[str] = set()
-        path = f"rest/api/group/{part(group.removeprefix(GROUP))}/member"
+        path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/member"
         try:
-            async for results in self._results(Call.get(path, start=0, limit=200)):
+            async for results in self._results(ApiCall.get(path, start=0, limit=200)):
                 people |= {USER + _person(one) for one in results}
-        except Refused:
+        except CallRefused:
             return NOBODY
         return frozenset(people)
 
     async def body(self, ref: Ref) -> Body:
         """Return a page as it is now."""
-        found = await self._api.json(Call.get(f"rest/api/content/{part(ref.id)}", expand="version,body.storage"))
-        if maybe_text(found, "status") != "current":
-            raise Refused("The page is in the trash.", 404)
-        storage = member(found, "body", "storage").get("value")
-        return Body(text(found, "title"), _number(found), storage if isinstance(storage, str) else "")
+        found = await self._api.fetch_json(
+            ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand="version,body.storage")
+        )
+        if get_text(found, "status") != "current":
+            raise CallRefused("The page is in the trash.", 404)
+        storage = get_object(found, "body", "storage").get("value")
+        return Body(require_text(found, "title"), _number(found), storage if isinstance(storage, str) else "")
 
     async def attachment(self, page: str, attachment: str) -> Attachment:
         """Return what is known of a file now."""
-        found = await self._api.json(Call.get(f"rest/api/content/{part(attachment)}", expand="version,container"))
-        if maybe_text(found, "status") != "current" or text(member(found, "container"), "id") != page:
-            raise Refused("The file is in the trash, or hangs on another page now.", 404)
+        found = await self._api.fetch_json(
+            ApiCall.get(f"rest/api/content/{quote_part(attachment)}", expand="version,container")
+        )
+        if get_text(found, "status") != "current" or require_text(get_object(found, "container"), "id") != page:
+            raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
         return _attachment(found, page, self._site)
 
     async def download(self, file: Attachment, document: str, limit: int) -> Reply:
         """Return a file's bytes."""
-        return await self._api.download(Call(file.download.lstrip("/")), document, limit)
+        return await self._api.download(ApiCall(file.download.lstrip("/")), document, limit)
 
     async def names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return what people are called."""
         names: dict[str, str] = {}
         for one in people:
             try:
-                found = await self._api.json(Call.get("rest/api/user", key=one))
-            except Refused:
+                found = await self._api.fetch_json(ApiCall.get("rest/api/user", key=one))
+            except CallRefused:
                 continue
-            if name := maybe_text(found, "displayName"):
+            if name := get_text(found, "displayName"):
                 names[one] = name
         return names
 
@@ -149,29 +155,29 @@ class DataCenter:
         return f"{''.join(title.split())}-{''.join(heading.split())}"
 
     async def _page(self, one: JsonObject, kind: str) -> Page:
-        page = text(one, "id")
+        page = require_text(one, "id")
         return Page(
             ref=Ref(page, kind),
-            title=text(one, "title"),
+            title=require_text(one, "title"),
             version=_number(one),
-            link=self._site + text(member(one, "_links"), "webui"),
+            link=self._site + require_text(get_object(one, "_links"), "webui"),
             above=_above(one),
-            modified_at=moment(member(one, "version"), "when"),
-            labels=frozenset(maybe_text(label, "name") or "" for label in maybe_members(_labels(one), "results")),
+            modified_at=get_time(get_object(one, "version"), "when"),
+            labels=frozenset(get_text(label, "name") or "" for label in get_objects(_labels(one), "results")),
             restriction=_admitted(one),
-            attachments=await self._files(page, member(one, "children", "attachment")),
+            attachments=await self._files(page, get_object(one, "children", "attachment")),
         )
 
     async def _files(self, page: str, told: JsonObject) -> tuple[Attachment, ...]:
         """Return a page's files: those that came with it, or all of them when those are not all."""
-        found = maybe_members(told, "results")
-        if maybe_text(member(told, "_links"), "next") or len(found) >= (maybe_int(told, "limit") or 25):
-            path = f"rest/api/content/{part(page)}/child/attachment"
-            async for results in self._results(Call.get(path, expand="version", start=0, limit=_LIMIT)):
+        found = get_objects(told, "results")
+        if get_text(get_object(told, "_links"), "next") or len(found) >= (get_int(told, "limit") or 25):
+            path = f"rest/api/content/{quote_part(page)}/child/attachment"
+            async for results in self._results(ApiCall.get(path, expand="version", start=0, limit=_LIMIT)):
                 found = [*found, *results]
         return tuple({one.id: one for one in (_attachment(file, page, self._site) for file in found)}.values())
 
-    async def _results(self, first: Call) -> AsyncIterator[Sequence[JsonObject]]:
+    async def _results(self, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield the results of a listing, some of them twice.
 
         What is deleted meanwhile moves what follows it up, and a plain step would leave something out. So each page
@@ -179,8 +185,8 @@ class DataCenter:
         """
         for _ in range(_TRIES):
             last: str | None = None
-            async for page in self._api.pages(first, _overlapping):
-                results = members(page, "results")
+            async for page in self._api.fetch_pages(first, _overlapping):
+                results = require_objects(page, "results")
                 if last is not None and (not results or _mark(results[0]) != last):
                     break
                 yield results
@@ -191,40 +197,40 @@ class DataCenter:
 
 
 def _mark(one: JsonObject) -> str:
-    return maybe_text(one, "id") or maybe_text(one, "key") or _person(one)
+    return get_text(one, "id") or get_text(one, "key") or _person(one)
 
 
-def _overlapping(call: Call, page: JsonObject) -> Call | None:
-    results = members(page, "results")
-    if not results or not maybe_text(member(page, "_links"), "next"):
+def _overlapping(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    results = require_objects(page, "results")
+    if not results or not get_text(get_object(page, "_links"), "next"):
         return None
-    return call.with_params(start=int(call.as_dict()["start"]) + max(len(results) - 1, 1))
+    return call.with_params(start=int(call.params_dict()["start"]) + max(len(results) - 1, 1))
 
 
 def _labels(one: JsonObject) -> JsonObject:
-    return member(one, "metadata", "labels")
+    return get_object(one, "metadata", "labels")
 
 
 def _above(one: JsonObject) -> Ref | None:
-    ancestors = maybe_members(one, "ancestors")
-    return Ref(text(ancestors[-1], "id"), "page") if ancestors else None
+    ancestors = get_objects(one, "ancestors")
+    return Ref(require_text(ancestors[-1], "id"), "page") if ancestors else None
 
 
 def _number(one: JsonObject) -> int:
-    return int(text(member(one, "version"), "number"))
+    return int(require_text(get_object(one, "version"), "number"))
 
 
 def _person(one: JsonObject) -> str:
-    return maybe_text(one, "username") or maybe_text(one, "userKey") or "?"
+    return get_text(one, "username") or get_text(one, "userKey") or "?"
 
 
 def _subject(subject: JsonObject) -> frozenset[str]:
     """Return the reader that a permission is granted to; a subject that cannot be told is nobody."""
-    kind = (maybe_text(subject, "type") or "").lower()
+    kind = (get_text(subject, "type") or "").lower()
     if kind == "anonymous":
         return EVERYONE
     if kind == "group":
-        name = maybe_text(subject, "name") or maybe_text(subject, "displayName")
+        name = get_text(subject, "name") or get_text(subject, "displayName")
         return frozenset({GROUP + name}) if name else NOBODY
     return frozenset({USER + _person(subject)})
 
@@ -232,26 +238,26 @@ def _subject(subject: JsonObject) -> frozenset[str]:
 def _admitted(one: JsonObject) -> frozenset[str]:
     """Return whom an expanded restriction admits; what is not whole or not told names fewer, never more."""
     people, groups = (
-        member(one, "restrictions", "read", "restrictions", kind).get("results") for kind in ("user", "group")
+        get_object(one, "restrictions", "read", "restrictions", kind).get("results") for kind in ("user", "group")
     )
     if not isinstance(people, list) or not isinstance(groups, list):
         return NOBODY
     named = {USER + _person(one) for one in people if isinstance(one, Mapping)}
-    named |= {GROUP + (maybe_text(one, "name") or "?") for one in groups if isinstance(one, Mapping)}
+    named |= {GROUP + (get_text(one, "name") or "?") for one in groups if isinstance(one, Mapping)}
     return frozenset(named) or EVERYONE
 
 
 def _attachment(one: JsonObject, page: str, site: str) -> Attachment:
-    links = member(one, "_links")
+    links = get_object(one, "_links")
     return Attachment(
-        id=text(one, "id"),
+        id=require_text(one, "id"),
         page=page,
-        title=text(one, "title"),
+        title=require_text(one, "title"),
         version=_number(one),
-        media_type=maybe_text(member(one, "extensions"), "mediaType")
-        or maybe_text(member(one, "metadata"), "mediaType"),
-        size_bytes=maybe_int(member(one, "extensions"), "fileSize"),
-        link=site + (maybe_text(links, "webui") or maybe_text(links, "download") or ""),
-        modified_at=moment(member(one, "version"), "when"),
-        download=maybe_text(links, "download") or "",
+        media_type=get_text(get_object(one, "extensions"), "mediaType")
+        or get_text(get_object(one, "metadata"), "mediaType"),
+        size_bytes=get_int(get_object(one, "extensions"), "fileSize"),
+        link=site + (get_text(links, "webui") or get_text(links, "download") or ""),
+        modified_at=get_time(get_object(one, "version"), "when"),
+        download=get_text(links, "download") or "",
     )

@@ -20,21 +20,21 @@ from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, Sourc
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
-    limit_bytes,
-    misconfigured,
-    narrowed,
-    opened,
+    config_error,
+    narrow_readers,
+    parse_size_limit,
     split_batches,
-    too_large,
+    too_large_error,
+    widen_to_everyone,
 )
 from knowledge.sources.confluence.cloud import Cloud
 from knowledge.sources.confluence.model import NOBODY, Attachment, Edition, Node, Page, Ref, Space, Untold
 from knowledge.sources.confluence.rights import admitted_by_all, constraints, groups, missing
 from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import mentioned, page_html
-from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
-from knowledge.sources.hosted.http_call import link, secure_url
-from knowledge.sources.registry import Kind
+from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
+from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
+from knowledge.sources.registry import SourceKind
 
 _FORM = 1
 """Raised when pages are turned into HTML in another way: then all are read again."""
@@ -85,7 +85,7 @@ class ConfluenceSource:
         self._options = options
         self._readers = context.readers
         self._everyone = frozenset(options.everyone)
-        self._limit = limit_bytes(context.name, options.max_mb)
+        self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
         self._edition: Edition
         self._untold: Untold | None = None
@@ -143,7 +143,7 @@ class ConfluenceSource:
             if attachment:
                 return await self._read_file(listed, page, attachment)
             return await self._read_page(listed, Ref(page, "blogpost" if blog else "page"))
-        except Refused as error:
+        except CallRefused as error:
             gone = error.status == 404  # noqa: PLR2004 - HTTP's own number
             raise SourceError(
                 f"{listed.document} "
@@ -162,7 +162,7 @@ class ConfluenceSource:
     async def _read_page(self, listed: Listed, ref: Ref) -> Content:
         body = await self._edition.body(ref)
         if len(body.storage.encode()) > self._limit:
-            raise too_large(listed.document, len(body.storage.encode()), self._limit)
+            raise too_large_error(listed.document, len(body.storage.encode()), self._limit)
         names = await self._people(mentioned(body.storage))
         html = page_html(body.title, body.storage, names, lambda heading: self._edition.anchor(body.title, heading))
         return Content(html.encode(), "text/html; charset=utf-8", _version(body.version), body.title)
@@ -207,12 +207,12 @@ class ConfluenceSource:
         admitted = {one: [space_readers, *constraints(page.ref, nodes)] for one, page in pages.items()}
         named = set[str]().union(*(groups(each) for each in admitted.values()))
         members = {group: await self._edition.members(group) for group in sorted(named)}
-        return {one: narrowed(self._readers, admitted_by_all(each, members)) for one, each in admitted.items()}
+        return {one: narrow_readers(self._readers, admitted_by_all(each, members)) for one, each in admitted.items()}
 
     async def _space_readers(self, space: Space) -> frozenset[str]:
         if self._options.rights == "restrictions":
             return EVERYONE
-        return opened(await self._edition.space_readers(space), self._everyone)
+        return widen_to_everyone(await self._edition.space_readers(space), self._everyone)
 
     async def _nodes(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, Node]:
         """Return the tree of a space with what each thing in it admits, folders and hidden pages included."""
@@ -222,7 +222,10 @@ class ConfluenceSource:
         while unknown := missing(nodes):
             for ref in unknown:
                 nodes[ref.id] = await self._edition.node(ref)
-        return {one: replace(node, restriction=opened(node.restriction, self._everyone)) for one, node in nodes.items()}
+        return {
+            one: replace(node, restriction=widen_to_everyone(node.restriction, self._everyone))
+            for one, node in nodes.items()
+        }
 
     def _listed(self, space: Space, page: Page, readers: frozenset[str]) -> Listed:
         blog = "blog/" if page.ref.kind == "blogpost" else ""
@@ -230,7 +233,7 @@ class ConfluenceSource:
             document=f"{space.key}/{blog}{page.ref.id}",
             version=_version(page.version),
             modified_at=page.modified_at,
-            url=link(page.link),
+            url=quote_link(page.link),
             readers=readers,
         )
 
@@ -240,7 +243,7 @@ class ConfluenceSource:
         if unknown:
             if len(self._names) > _NAMES:
                 self._names.clear()
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(CallRefused):
                 self._names.update(await self._edition.names(unknown))
         return self._names
 
@@ -253,7 +256,7 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
 
     """
     try:
-        url = secure_url(options.url)
+        url = parse_secure_url(options.url)
     except ValueError as error:
         raise SourceMisconfigured(
             f"Source {context.name}: url cannot be used, as {error}. Write https:// and the site's host."
@@ -262,18 +265,18 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     cloud = _is_cloud(options, url, context)
     if cloud and url.path in {"", "/"}:
         url = url / "wiki"
-    service = Service("Confluence", url, "token")
+    service = HostedService("Confluence", url, "token")
     api = HttpApi(service, context, FixedHeaders(_headers(options, context.secrets.get("token", ""))))
     key = SourceKey(context.name, "confluence", str(url))
     return ConfluenceSource(key, options, context, api, cloud=cloud)
 
 
-KIND = Kind(ConfluenceOptions, build)
+KIND = SourceKind(ConfluenceOptions, build)
 
 
 def _check(name: str, value: str, known: Collection[str], context: SourceContext) -> None:
     if value not in known:
-        raise misconfigured(context.name, f"{name} must be one of {', '.join(known)}")
+        raise config_error(context.name, f"{name} must be one of {', '.join(known)}")
 
 
 def _is_cloud(options: ConfluenceOptions, url: URL, context: SourceContext) -> bool:
@@ -305,6 +308,6 @@ def _file(file: Attachment, page: Listed) -> Listed:
         version=_version(file.version),
         size_bytes=file.size_bytes,
         modified_at=file.modified_at,
-        url=link(file.link),
+        url=quote_link(file.link),
         readers=page.readers,
     )

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from knowledge.errors import SourceError
 from knowledge.sources.drive.files import EXPORTS, FIELDS, PERMISSION_FIELDS, without_images
-from knowledge.sources.hosted.http_api import HttpApi, Refused
-from knowledge.sources.hosted.http_call import Call, part
-from knowledge.sources.hosted.json_form import JsonObject, maybe_text, members, text
+from knowledge.sources.hosted.http_api import CallRefused, HttpApi
+from knowledge.sources.hosted.http_call import ApiCall, quote_part
+from knowledge.sources.hosted.json_form import JsonObject, get_text, require_objects, require_text
 from knowledge.web.crawling.retry_policy import Reply
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
@@ -28,18 +28,18 @@ class Drive:
 
     async def start_token(self, drive: str) -> str:
         """Return where the changes of a shared drive ("" for the account's own view) stand now."""
-        call = Call.get("drive/v3/changes/startPageToken", supportsAllDrives="true", **_of(drive))
-        return text(await self._api.json(call), "startPageToken")
+        call = ApiCall.get("drive/v3/changes/startPageToken", supportsAllDrives="true", **_of(drive))
+        return require_text(await self._api.fetch_json(call), "startPageToken")
 
     async def changes(self, drive: str, token: str) -> AsyncIterator[tuple[Sequence[JsonObject], str | None]]:
         """Yield what has changed since a token; with the last, the token to go on from."""
         fields = f"nextPageToken,newStartPageToken,changes(changeType,removed,fileId,file({FIELDS}))"
-        first = Call.get(
+        first = ApiCall.get(
             "drive/v3/changes", pageToken=token, includeRemoved="true", pageSize=1000, fields=fields,
             **_ALL_DRIVES, **_of(drive),
         )  # fmt: skip
-        async for page in self._api.pages(first, _after):
-            yield members(page, "changes"), maybe_text(page, "newStartPageToken")
+        async for page in self._api.fetch_pages(first, _after):
+            yield require_objects(page, "changes"), get_text(page, "newStartPageToken")
 
     async def in_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield all that is in a shared drive ("": all that the account sees of its own), without the trash."""
@@ -55,34 +55,34 @@ class Drive:
 
     async def _files(self, query: str, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         corpus = {"corpora": "drive", "driveId": drive} if drive else {"corpora": "user"}
-        first = Call.get(
+        first = ApiCall.get(
             "drive/v3/files", q=query, pageSize=1000, spaces="drive",
             fields=f"nextPageToken,incompleteSearch,files({FIELDS})", **_ALL_DRIVES, **corpus,
         )  # fmt: skip
-        async for page in self._api.pages(first, _after):
+        async for page in self._api.fetch_pages(first, _after):
             if page.get("incompleteSearch") is True:
                 raise SourceError(
                     "Google Drive did not search everything that was asked for. Name drives or folders in kvasir.toml; "
                     "nothing was deleted."
                 )
-            yield members(page, "files")
+            yield require_objects(page, "files")
 
     async def file(self, identifier: str) -> JsonObject:
         """Return a file's resource; one in the trash too."""
-        call = Call.get(f"drive/v3/files/{part(identifier)}", supportsAllDrives="true", fields=FIELDS)
-        return await self._api.json(call)
+        call = ApiCall.get(f"drive/v3/files/{quote_part(identifier)}", supportsAllDrives="true", fields=FIELDS)
+        return await self._api.fetch_json(call)
 
     async def permissions(self, identifier: str) -> Sequence[JsonObject]:
         """Return a file's permissions; none where the account may not know them."""
-        first = Call.get(
-            f"drive/v3/files/{part(identifier)}/permissions", supportsAllDrives="true", pageSize=100,
+        first = ApiCall.get(
+            f"drive/v3/files/{quote_part(identifier)}/permissions", supportsAllDrives="true", pageSize=100,
             fields=f"nextPageToken,permissions({PERMISSION_FIELDS})",
         )  # fmt: skip
         found: list[JsonObject] = []
         try:
-            async for page in self._api.pages(first, _after):
-                found += members(page, "permissions")
-        except Refused as error:
+            async for page in self._api.fetch_pages(first, _after):
+                found += require_objects(page, "permissions")
+        except CallRefused as error:
             if error.status in {403, 404}:
                 return []
             raise
@@ -95,20 +95,20 @@ class Drive:
             SourceError: it is over ``limit`` bytes, or over the 10 MB that Google exports.
 
         """
-        kind, identifier = maybe_text(file, "mimeType") or "", part(text(file, "id"))
+        kind, identifier = get_text(file, "mimeType") or "", quote_part(require_text(file, "id"))
         wanted = EXPORTS.get(kind)
         try:
             if wanted is None:
-                call = Call.get(f"drive/v3/files/{identifier}", alt="media", supportsAllDrives="true")
+                call = ApiCall.get(f"drive/v3/files/{identifier}", alt="media", supportsAllDrives="true")
                 return (await self._api.download(call, document, limit)).body, kind
-            call = Call.get(f"drive/v3/files/{identifier}/export", mimeType=wanted)
+            call = ApiCall.get(f"drive/v3/files/{identifier}/export", mimeType=wanted)
             body = (await self._api.download(call, document, limit)).body
-        except Refused as error:
+        except CallRefused as error:
             raise _unreadable(document, error) from None
         return (without_images(body) if wanted == "text/markdown" else body), wanted
 
 
-def reason(body: bytes) -> str:
+def parse_error_code(body: bytes) -> str:
     """Return Google's own word for an error, "" for none."""
     try:
         told = json.loads(body)
@@ -118,28 +118,28 @@ def reason(body: bytes) -> str:
     return word if isinstance(word, str) and _REASON.fullmatch(word) else ""
 
 
-def throttles(reply: Reply) -> bool:
+def is_throttled(reply: Reply) -> bool:
     """Tell whether a refusal means "slower": Google says so with 403 as well as 429."""
-    return reply.status == 403 and reason(reply.body) in _SLOWER  # noqa: PLR2004 - HTTP's own number
+    return reply.status == 403 and parse_error_code(reply.body) in _SLOWER  # noqa: PLR2004 - HTTP's own number
 
 
 def _of(drive: str) -> dict[str, str]:
     return {"driveId": drive} if drive else {}
 
 
-def _after(call: Call, page: JsonObject) -> Call | None:
-    token = maybe_text(page, "nextPageToken")
+def _after(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    token = get_text(page, "nextPageToken")
     return call.with_params(pageToken=token) if token else None
 
 
-def _unreadable(document: str, error: Refused) -> SourceError:
-    if error.reason == "exportSizeLimitExceeded":
+def _unreadable(document: str, error: CallRefused) -> SourceError:
+    if error.error_code == "exportSizeLimitExceeded":
         return SourceError(
             f"{document} is over the 10 MB that Google exports. Split it, or put a PDF or DOCX of it beside it."
         )
     if error.status == 404:  # noqa: PLR2004 - HTTP's own number
         return SourceError(f"{document} is gone. It was deleted or unshared after it was listed.")
     return SourceError(
-        f"{document} may not be downloaded by Kvasir's account ({error.reason or error.status}). "
+        f"{document} may not be downloaded by Kvasir's account ({error.error_code or error.status}). "
         "Let its owner allow viewers to download it, or leave it out."
     )

@@ -12,7 +12,15 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from knowledge.sources.common import SUFFIXES
-from knowledge.sources.hosted.json_form import JsonObject, maybe_int, maybe_text, member, moment, text, texts
+from knowledge.sources.hosted.json_form import (
+    JsonObject,
+    filter_texts,
+    get_int,
+    get_object,
+    get_text,
+    get_time,
+    require_text,
+)
 
 NATIVE = "application/vnd.google-apps."
 FOLDER = f"{NATIVE}folder"
@@ -67,40 +75,45 @@ class File:
     @classmethod
     def restored(cls, value: JsonObject) -> File:
         """Read what ``saved`` returned."""
-        told = member(value, "audience")
+        told = get_object(value, "audience")
         until = told.get("until")
         return cls(
-            text(value, "id"), text(value, "document"), text(value, "version"), maybe_text(value, "link") or "",
-            maybe_text(value, "modified") or "", maybe_int(value, "size_bytes"), tuple(texts(value.get("parents"))),
-            maybe_text(value, "drive") or "",
-            Audience(tuple(texts(told.get("readers"))), until if isinstance(until, float) else None),
-        )  # fmt: skip
+            id=require_text(value, "id"),
+            document=require_text(value, "document"),
+            version=require_text(value, "version"),
+            link=get_text(value, "link") or "",
+            modified=get_text(value, "modified") or "",
+            size_bytes=get_int(value, "size_bytes"),
+            parents=tuple(filter_texts(value.get("parents"))),
+            drive=get_text(value, "drive") or "",
+            audience=Audience(tuple(filter_texts(told.get("readers"))), until if isinstance(until, float) else None),
+        )
 
 
 def is_read(file: JsonObject) -> bool:
     """Tell whether a file is of a kind that is read."""
-    kind = maybe_text(file, "mimeType") or ""
+    kind = get_text(file, "mimeType") or ""
     return kind in EXPORTS or kind in _READ_TYPES or (not kind.startswith(NATIVE) and suffix(file) in SUFFIXES)
 
 
 def suffix(file: JsonObject) -> str:
     """Return the ending of a file's name, in lower case."""
-    return PurePosixPath((maybe_text(file, "name") or "").replace("/", "_")).suffix.lower()
+    return PurePosixPath((get_text(file, "name") or "").replace("/", "_")).suffix.lower()
 
 
 def read_file(file: JsonObject, audience: Audience) -> File:
     """Read a file's resource."""
-    identifier = text(file, "id")
-    ending = suffix(file) if (maybe_text(file, "mimeType") or "") not in EXPORTS else ""
+    identifier = require_text(file, "id")
+    ending = suffix(file) if (get_text(file, "mimeType") or "") not in EXPORTS else ""
     return File(
         id=identifier,
         document=identifier + (ending if ending in SUFFIXES else ""),
         version=version_of(file),
-        link=maybe_text(file, "webViewLink") or f"https://drive.google.com/file/d/{identifier}/view",
-        modified=maybe_text(file, "modifiedTime") or "",
-        size_bytes=maybe_int(file, "size"),
-        parents=tuple(sorted(texts(file.get("parents")))),
-        drive=maybe_text(file, "driveId") or "",
+        link=get_text(file, "webViewLink") or f"https://drive.google.com/file/d/{identifier}/view",
+        modified=get_text(file, "modifiedTime") or "",
+        size_bytes=get_int(file, "size"),
+        parents=tuple(sorted(filter_texts(file.get("parents")))),
+        drive=get_text(file, "driveId") or "",
         audience=audience,
     )
 
@@ -111,10 +124,10 @@ def version_of(file: JsonObject) -> str:
     A file that was uploaded has a checksum. Google's own documents have none; their number counts every change, also of
     things that do not concern us, which costs an export and nothing else.
     """
-    content = next(filter(None, (maybe_text(file, key) for key in ("md5Checksum", "headRevisionId"))), None)
-    if content is None or (maybe_text(file, "mimeType") or "") in EXPORTS:
-        content = text(file, "version")
-    name = hashlib.sha256((maybe_text(file, "name") or "").encode("utf-8", "replace")).hexdigest()[:12]
+    content = next(filter(None, (get_text(file, key) for key in ("md5Checksum", "headRevisionId"))), None)
+    if content is None or (get_text(file, "mimeType") or "") in EXPORTS:
+        content = require_text(file, "version")
+    name = hashlib.sha256((get_text(file, "name") or "").encode("utf-8", "replace")).hexdigest()[:12]
     return f"{_FORM}.{content}.{name}"
 
 
@@ -123,7 +136,7 @@ def audience_of(permissions: Sequence[JsonObject], now: float) -> Audience:
     readers: set[str] = set()
     until: list[float] = []
     for one in permissions:
-        ends = moment(one, "expirationTime")
+        ends = get_time(one, "expirationTime")
         if one.get("deleted") is True or one.get("view") or (ends is not None and ends.timestamp() <= now):
             continue  # a grant that belongs to a view shows the file's data about itself, or a published copy
         named = _reader(one)
@@ -134,13 +147,13 @@ def audience_of(permissions: Sequence[JsonObject], now: float) -> Audience:
 
 
 def _reader(permission: JsonObject) -> str | None:
-    kind = maybe_text(permission, "type") or ""
+    kind = get_text(permission, "type") or ""
     found = permission.get("allowFileDiscovery") is True
     if kind == "anyone":
         return "*" if found else "drive:anyone-with-link"
-    if kind == "domain" and (domain := maybe_text(permission, "domain")):
+    if kind == "domain" and (domain := get_text(permission, "domain")):
         return f"drive:{'domain' if found else 'domain-with-link'}:{domain.lower()}"
-    email = maybe_text(permission, "emailAddress")
+    email = get_text(permission, "emailAddress")
     return f"drive:{kind}:{email.lower()}" if kind in {"user", "group"} and email else None
 
 
@@ -152,7 +165,7 @@ def rights_mark(folder: JsonObject) -> str:
 
 def modified_at(file: File) -> datetime | None:
     """Return when a file was last changed."""
-    return moment({"at": file.modified}, "at")
+    return get_time({"at": file.modified}, "at")
 
 
 def without_images(markdown: bytes) -> bytes:

@@ -11,9 +11,9 @@ from yarl import URL
 
 from knowledge.errors import SourceDenied, SourceError
 from knowledge.interfaces import SourceContext
-from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
-from knowledge.sources.hosted.http_call import Call, secure_url
-from knowledge.sources.hosted.json_form import maybe_int, maybe_text, text
+from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
+from knowledge.sources.hosted.http_call import ApiCall, parse_secure_url
+from knowledge.sources.hosted.json_form import get_int, get_text, require_text
 
 SCOPE = "https://www.googleapis.com/auth/drive.readonly"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -35,14 +35,14 @@ class ServiceAccount:
         if not isinstance(info, dict) or info.get("type") != "service_account":
             raise ValueError("not the JSON of a service account's key")
         try:
-            self._email = text(info, "client_email")
-            self._url = secure_url(maybe_text(info, "token_uri") or "https://oauth2.googleapis.com/token")
+            self._email = require_text(info, "client_email")
+            self._url = parse_secure_url(get_text(info, "token_uri") or "https://oauth2.googleapis.com/token")
             self._signer = crypt.RSASigner.from_service_account_info(info)  # type: ignore[no-untyped-call]
         except (SourceError, TypeError, KeyError) as error:
             raise ValueError("not the JSON of a service account's key") from error
         self._context = context
         self._subject = subject
-        self._api = HttpApi(Service("Google", self._url.parent, "key"), context, FixedHeaders({}))
+        self._api = HttpApi(HostedService("Google", self._url.parent, "key"), context, FixedHeaders({}))
         self._token, self._until = "", 0.0
         self._turn = asyncio.Lock()
 
@@ -63,17 +63,17 @@ class ServiceAccount:
         await self._api.close()
 
     async def _fetch(self) -> None:
-        call = Call.form(URL(self._url).name, grant_type=_GRANT, assertion=self._assertion())
+        call = ApiCall.post_form(URL(self._url).name, grant_type=_GRANT, assertion=self._assertion())
         try:
-            answer = await self._api.json(call)
-        except Refused as error:
+            answer = await self._api.fetch_json(call)
+        except CallRefused as error:
             raise SourceDenied(
                 f"Google gives no token to the service account of {self._context.name} (HTTP {error.status}). "
                 "Look whether its key still exists, this machine's clock is right and, with a subject, that delegation "
                 "is granted for drive.readonly; nothing was deleted."
             ) from None
-        self._token = text(answer, "access_token")
-        self._until = self._context.now() + (maybe_int(answer, "expires_in") or _VALID_S)
+        self._token = require_text(answer, "access_token")
+        self._until = self._context.now() + (get_int(answer, "expires_in") or _VALID_S)
 
     def _assertion(self) -> str:
         now = int(self._context.now())

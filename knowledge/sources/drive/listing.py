@@ -22,8 +22,8 @@ from knowledge.sources.drive.files import (
     read_file,
     rights_mark,
 )
-from knowledge.sources.hosted.http_api import Refused, side_by_side
-from knowledge.sources.hosted.json_form import JsonObject, maybe_members, maybe_text, member, text
+from knowledge.sources.hosted.http_api import CallRefused, run_concurrently
+from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text, require_text
 
 OWN = ""
 """Stands for what the account sees outside shared drives, where a shared drive's id could stand."""
@@ -68,13 +68,13 @@ class Held:
         """Read what ``saved`` returned."""
         places = value.get("places")
         assert isinstance(places, list)  # noqa: S101 - as it was saved: it is sealed
-        files = [File.restored(one) for one in maybe_members(value, "files")]
+        files = [File.restored(one) for one in get_objects(value, "files")]
         return cls(
             tuple(Place(drive, tuple(roots)) for drive, roots in places),
-            _texts(member(value, "tokens")),
+            _texts(get_object(value, "tokens")),
             {file.id: file for file in files},
-            _texts(member(value, "folders")),
-            _texts(member(value, "shortcuts")),
+            _texts(get_object(value, "folders")),
+            _texts(get_object(value, "shortcuts")),
         )
 
 
@@ -129,17 +129,17 @@ class Listing:
         for folder in folders:
             found = await self._root(folder)
             self.held.folders[folder] = rights_mark(found)
-            places.append(Place(maybe_text(found, "driveId") or OWN, (folder,)))
+            places.append(Place(get_text(found, "driveId") or OWN, (folder,)))
         return tuple(places) or (Place(OWN),)
 
     async def _root(self, folder: str) -> JsonObject:
         try:
             found = await self._drive.file(folder)
-        except Refused as error:
+        except CallRefused as error:
             if error.status not in {403, 404}:
                 raise
             found = {}
-        if maybe_text(found, "mimeType") != FOLDER or found.get("trashed") is True:
+        if get_text(found, "mimeType") != FOLDER or found.get("trashed") is True:
             raise SourceError(
                 f"Google Drive has no folder {folder} that is shared with Kvasir's account. Share it, or correct "
                 "folders in kvasir.toml; nothing was deleted."
@@ -156,7 +156,7 @@ class Listing:
             below: list[str] = []
             async for found in self._drive.in_folders(todo, place.drive):
                 yield found
-                below += [text(one, "id") for one in found if maybe_text(one, "mimeType") == FOLDER]
+                below += [require_text(one, "id") for one in found if get_text(one, "mimeType") == FOLDER]
             todo = [one for one in dict.fromkeys(below) if one not in seen]
             seen.update(todo)
 
@@ -165,7 +165,7 @@ class Listing:
         held = self.held
         new: dict[str, JsonObject] = {}
         for one in found:
-            identifier, kind = text(one, "id"), maybe_text(one, "mimeType")
+            identifier, kind = require_text(one, "id"), get_text(one, "mimeType")
             if one.get("trashed") is True:
                 continue
             if kind == FOLDER:
@@ -180,13 +180,13 @@ class Listing:
 
     def _note_shortcut(self, shortcut: JsonObject) -> None:
         """Note where a shortcut leads; one to a folder is not followed: the folder may be named by itself."""
-        details = member(shortcut, "shortcutDetails")
-        target = maybe_text(details, "targetId")
-        if target and maybe_text(details, "targetMimeType") != FOLDER:
-            self.held.shortcuts[text(shortcut, "id")] = target
+        details = get_object(shortcut, "shortcutDetails")
+        target = get_text(details, "targetId")
+        if target and get_text(details, "targetMimeType") != FOLDER:
+            self.held.shortcuts[require_text(shortcut, "id")] = target
 
     async def _read(self, found: Sequence[JsonObject]) -> Sequence[File]:
-        audiences = await side_by_side([lambda one=one: self._audience(one) for one in found])  # type: ignore[misc]
+        audiences = await run_concurrently([lambda one=one: self._audience(one) for one in found])  # type: ignore[misc]
         return [read_file(one, audience) for one, audience in zip(found, audiences, strict=True)]
 
     async def _audience(self, file: JsonObject) -> Audience:
@@ -194,19 +194,21 @@ class Listing:
             return Audience(("*",))
         # Files of shared drives, and those that the account may not share, come without their permissions.
         told = file.get("permissions")
-        known = maybe_members(file, "permissions") if isinstance(told, list) and told else None
-        return audience_of(await self._drive.permissions(text(file, "id")) if known is None else known, self._now)
+        known = get_objects(file, "permissions") if isinstance(told, list) and told else None
+        return audience_of(
+            await self._drive.permissions(require_text(file, "id")) if known is None else known, self._now
+        )
 
     async def _targets(self) -> Sequence[File]:
         """Return the files to which shortcuts lead, as they are now: no change is told of what lies elsewhere."""
         targets = [one for one in dict.fromkeys(self.held.shortcuts.values()) if one not in self.held.files]
-        found = await side_by_side([lambda one=one: self._target(one) for one in targets])  # type: ignore[misc]
+        found = await run_concurrently([lambda one=one: self._target(one) for one in targets])  # type: ignore[misc]
         return await self._read([one for one in found if one is not None and is_read(one)])
 
     async def _target(self, identifier: str) -> JsonObject | None:
         try:
             found = await self._drive.file(identifier)
-        except Refused as error:
+        except CallRefused as error:
             if error.status in {403, 404}:
                 return None  # not shared with us, or gone
             raise
@@ -221,8 +223,8 @@ class Listing:
                 if any(one.get("changeType") == "drive" for one in changes):
                     raise Stale
                 token = last
-                yield {text(one, "fileId"): one for one in changes}
-        except Refused:
+                yield {require_text(one, "fileId"): one for one in changes}
+        except CallRefused:
             raise Stale from None  # it no longer knows the token
         if token is None:
             raise Stale
@@ -231,9 +233,9 @@ class Listing:
     async def _apply(self, changed: Mapping[str, JsonObject]) -> None:
         kept: list[JsonObject] = []
         for identifier, change in changed.items():
-            file = member(change, "file")
+            file = get_object(change, "file")
             gone = change.get("removed") is True or file.get("trashed") is True or not file
-            is_folder = identifier in self.held.folders or maybe_text(file, "mimeType") == FOLDER
+            is_folder = identifier in self.held.folders or get_text(file, "mimeType") == FOLDER
             if is_folder:
                 self._check_folder(identifier, None if gone else file)
                 continue
@@ -257,7 +259,7 @@ class Listing:
         return any(self._is_in(place, file) for place in self.held.places)
 
     def _is_in(self, place: Place, file: JsonObject) -> bool:
-        if (maybe_text(file, "driveId") or OWN) != place.drive:
+        if (get_text(file, "driveId") or OWN) != place.drive:
             return False
         parents = file.get("parents")
         under = isinstance(parents, list) and any(one in self.held.folders for one in parents)

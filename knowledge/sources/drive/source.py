@@ -9,16 +9,23 @@ from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, limit_bytes, misconfigured, narrowed, opened, split_batches
-from knowledge.sources.drive.api import Drive, reason, throttles
+from knowledge.sources.common import (
+    MAX_MB,
+    config_error,
+    narrow_readers,
+    parse_size_limit,
+    split_batches,
+    widen_to_everyone,
+)
+from knowledge.sources.drive.api import Drive, is_throttled, parse_error_code
 from knowledge.sources.drive.files import File, modified_at, version_of
 from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.drive.listing import Held, Listing, Stale
-from knowledge.sources.hosted.http_api import HttpApi, Refused, Service
-from knowledge.sources.hosted.http_call import link, secure_url
-from knowledge.sources.hosted.json_form import maybe_text, member
-from knowledge.sources.memory import recall_sealed, remember_sealed
-from knowledge.sources.registry import Kind
+from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi
+from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
+from knowledge.sources.hosted.json_form import get_object, get_text
+from knowledge.sources.memory import load_sealed_state, save_sealed_state
+from knowledge.sources.registry import SourceKind
 
 _FORM = 1
 """Raised when what is remembered changes its form."""
@@ -59,7 +66,7 @@ class DriveSource:
         self._options = options
         self._context = context
         self._memory = context.memory(key)
-        self._limit = limit_bytes(context.name, options.max_mb)
+        self._limit = parse_size_limit(context.name, options.max_mb)
         self._everyone = frozenset(options.everyone)
         self._api = api
         self._account = account
@@ -90,7 +97,7 @@ class DriveSource:
             async for files in listing.whole(self._options.drives, self._options.folders):
                 yield self._listed(files)
         told = {"full_at": full_at, "scope": self._scope(), "held": await asyncio.to_thread(listing.held.saved)}
-        await remember_sealed(self._memory, _FORM, told)
+        await save_sealed_state(self._memory, _FORM, told)
 
     async def read(self, listed: Listed) -> Content:
         """Read a file as it is, or Google's own documents as Markdown, XLSX or PPTX.
@@ -101,12 +108,12 @@ class DriveSource:
         """
         try:
             file = await self._drive.file(listed.document.partition(".")[0])
-        except Refused:
+        except CallRefused:
             raise _gone(listed.document) from None
         if file.get("trashed") is True:
             raise _gone(listed.document)
         data, media_type = await self._drive.content(file, listed.document, self._limit)
-        return Content(data, media_type, version_of(file), maybe_text(file, "name"))
+        return Content(data, media_type, version_of(file), get_text(file, "name"))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -120,13 +127,13 @@ class DriveSource:
 
     async def _recalled(self) -> tuple[float, Held | None]:
         """Return when the last whole listing was and what is remembered; None when it is time for a whole one."""
-        told = await recall_sealed(self._memory, _FORM)
+        told = await load_sealed_state(self._memory, _FORM)
         full_at = told.get("full_at") if told else None
         if told is None or not isinstance(full_at, float) or told.get("scope") != self._scope():
             return 0.0, None
         if not 0 <= self._context.now() - full_at < self._options.full_every_h * 3600:
             return 0.0, None
-        return full_at, await asyncio.to_thread(Held.restored, member(told, "held"))
+        return full_at, await asyncio.to_thread(Held.restored, get_object(told, "held"))
 
     def _scope(self) -> Sequence[object]:
         """Return what a remembered listing must have been made with."""
@@ -140,8 +147,10 @@ class DriveSource:
                 version=file.version,
                 size_bytes=file.size_bytes,
                 modified_at=modified_at(file),
-                url=link(file.link),
-                readers=narrowed(self._context.readers, opened(frozenset(file.audience.readers), self._everyone)),
+                url=quote_link(file.link),
+                readers=narrow_readers(
+                    self._context.readers, widen_to_everyone(frozenset(file.audience.readers), self._everyone)
+                ),
             )
             for file in files
         ]
@@ -155,9 +164,9 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
 
     """
     if options.rights not in {"own", "ignore"}:
-        raise misconfigured(context.name, "rights must be own or ignore")
+        raise config_error(context.name, "rights must be own or ignore")
     try:
-        url = secure_url(options.url)
+        url = parse_secure_url(options.url)
         account = ServiceAccount(_credentials(context, options), context, options.subject)
     except OSError as error:
         raise SourceMisconfigured(
@@ -169,14 +178,14 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
             f"Source {context.name}: its credentials are not the JSON of a service account's key. "
             "Make a key in the Google Cloud console and name its file with credentials_file."
         ) from None
-    service = Service("Google Drive", url, "service account", throttles, reason)
+    service = HostedService("Google Drive", url, "service account", is_throttled, parse_error_code)
     root = " ".join([str(url), *sorted((*options.drives, *options.folders)), options.subject or ""]).strip()
     return DriveSource(
         SourceKey(context.name, "drive", root), options, context, HttpApi(service, context, account), account
     )
 
 
-KIND = Kind(DriveOptions, build)
+KIND = SourceKind(DriveOptions, build)
 
 
 def _credentials(context: SourceContext, options: DriveOptions) -> str:

@@ -25,10 +25,10 @@ from knowledge.errors import (
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.parsing.formats.main_text import MAIN_TEXT
-from knowledge.sources.common import MAX_MB, limit_bytes, misconfigured, too_large
-from knowledge.sources.memory import recall, remember
-from knowledge.sources.registry import Kind
-from knowledge.sources.web_pages.page_visit import OWN_NETWORK_HINT, TYPES, unreachable
+from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error
+from knowledge.sources.memory import load_state, save_state
+from knowledge.sources.registry import SourceKind
+from knowledge.sources.web_pages.page_visit import DOCUMENT_TYPES, OWN_NETWORK_HINT, unreachable_error
 from knowledge.web.crawling.host import DENIED, Host, Pace, conditions, plain
 from knowledge.web.http.fetch import Ask, Fetcher
 from knowledge.web.http.guard import Rules, judge_url, rules
@@ -100,7 +100,7 @@ class FeedSource:
         self._context = context
         self._options = options
         self._keep_s = keep_s
-        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        self._max_bytes = parse_size_limit(context.name, options.max_mb)
         web = replace(context.web, contact=options.contact or context.web.contact)
         self._fetcher = Fetcher(web, allowed)
         self._reader = Reader()
@@ -123,14 +123,14 @@ class FeedSource:
 
         """
         now = self._context.now()
-        before = _decode(await recall(self._memory, _MEMORY_VERSION))
+        before = _decode(await load_state(self._memory, _MEMORY_VERSION))
         after = await self._now(before, now)
         oldest = now - self._keep_s
         kept = {id_: entry for id_, entry in after.entries.items() if entry.seen >= oldest}
         newest = sorted(kept, key=lambda id_: kept[id_].seen, reverse=True)[:_MOST_KEPT]
         kept = {id_: kept[id_] for id_ in sorted(newest)}
         await asyncio.to_thread(self._texts.keep, kept)
-        await remember(self._memory, _MEMORY_VERSION, _encode(replace(after, entries=kept)))
+        await save_state(self._memory, _MEMORY_VERSION, _encode(replace(after, entries=kept)))
         yield [self._listed(id_, entry) for id_, entry in kept.items()]
 
     async def read(self, listed: Listed) -> Content:
@@ -164,7 +164,7 @@ class FeedSource:
         try:
             found = await host.fetch(url, ask)
         except FetchError as error:
-            raise unreachable(self._options.url, error) from None
+            raise unreachable_error(self._options.url, error) from None
         if found.status == _UNCHANGED:
             listed = max((entry.seen for entry in before.entries.values()), default=now)
             seen = {id_: replace(e, seen=now) if e.seen == listed else e for id_, e in before.entries.items()}
@@ -205,7 +205,7 @@ class FeedSource:
         )
 
     async def _title(self, listed: Listed) -> str | None:
-        entry = _decode(await recall(self._memory, _MEMORY_VERSION)).entries.get(listed.document)
+        entry = _decode(await load_state(self._memory, _MEMORY_VERSION)).entries.get(listed.document)
         return (entry.title or None) if entry is not None else None
 
     # ── The articles ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -218,9 +218,9 @@ class FeedSource:
             host = await self._host(listed.url)
             if not host.robots.allows(listed.url):
                 raise SourceError(f"{document} is on a page that its site asks robots to leave alone.")
-            found = await host.fetch(listed.url, Ask(accept=TYPES, limits=self._limits))
+            found = await host.fetch(listed.url, Ask(accept=DOCUMENT_TYPES, limits=self._limits))
         except FetchTooLarge:
-            raise too_large(document, None, self._max_bytes) from None
+            raise too_large_error(document, None, self._max_bytes) from None
         except FetchError as error:
             raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status != _OK:
@@ -262,19 +262,19 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
     """
     days = _DAYS.fullmatch(options.keep)
     if days is None:
-        raise misconfigured(context.name, 'keep must be a number of days such as "365d"')
+        raise config_error(context.name, 'keep must be a number of days such as "365d"')
     try:
         allowed = rules(options.allow_hosts, context.web.ports)
         target = judge_url(options.url, allowed)
     except FetchRefused as error:
-        raise misconfigured(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
+        raise config_error(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:
-        raise misconfigured(context.name, f"allow_hosts is invalid: {error}") from None
+        raise config_error(context.name, f"allow_hosts is invalid: {error}") from None
     key = SourceKey(context.name, "feed", plain(target.url))
     return FeedSource(key, context, options, allowed, min(int(days[1]) * _DAY_S, 1e10))
 
 
-KIND = Kind(FeedOptions, build)
+KIND = SourceKind(FeedOptions, build)
 
 
 class _Texts:

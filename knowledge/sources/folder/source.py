@@ -17,10 +17,10 @@ from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, SUFFIXES, hidden, limit_bytes, too_large
+from knowledge.sources.common import MAX_MB, SUFFIXES, is_hidden_path, parse_size_limit, too_large_error
 from knowledge.sources.folder.ignore_rules import IGNORE_FILE, Ignored, patterns_of
 from knowledge.sources.folder.watch import changes
-from knowledge.sources.registry import Kind
+from knowledge.sources.registry import SourceKind
 from knowledge.thread_pool import ThreadDoor
 
 _File = tuple[str, str, os.stat_result]
@@ -136,7 +136,7 @@ class FolderSource:
         parts = os.path.relpath(path, self._root).split("/")
         if parts == [IGNORE_FILE]:
             return True
-        if any(hidden(part) or part in _SKIPPED_FOLDERS for part in parts):
+        if any(is_hidden_path(part) or part in _SKIPPED_FOLDERS for part in parts):
             return False
         name = parts[-1].lower()
         # What has gone may have been a folder, and looks like a file that is of no interest.
@@ -205,7 +205,7 @@ class FolderSource:
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{document} is no ordinary file any more. The next sync looks again.")
         if status.st_size > self._max_bytes:
-            raise too_large(document, status.st_size, self._max_bytes)
+            raise too_large_error(document, status.st_size, self._max_bytes)
 
 
 def build(context: SourceContext, options: FolderOptions) -> FolderSource:
@@ -225,12 +225,12 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
     return FolderSource(
         SourceKey(context.name, "folder", root),
         options,
-        max_bytes=limit_bytes(context.name, options.max_mb),
+        max_bytes=parse_size_limit(context.name, options.max_mb),
         readers=context.readers,
     )
 
 
-KIND = Kind(FolderOptions, build)
+KIND = SourceKind(FolderOptions, build)
 
 
 class _Walk:
@@ -312,7 +312,7 @@ def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[s
 
     Two names that are one in NFC keep their own spelling, except the one that is NFC already.
     """
-    visible = sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
+    visible = sorted((e for e in entries if not is_hidden_path(e.name)), key=lambda e: e.name)
     names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
     named: list[tuple[str, os.DirEntry[str]]] = []
     for entry in visible:

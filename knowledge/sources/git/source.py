@@ -16,20 +16,20 @@ from knowledge.path_filter import literal_roots, path_filter
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
-    fill,
-    hidden,
-    kept_alive,
-    limit_bytes,
-    misconfigured,
+    config_error,
+    fill_link_template,
+    is_hidden_path,
+    parse_size_limit,
     split_batches,
-    stem,
-    too_large,
+    strip_suffix,
+    too_large_error,
+    with_heartbeats,
 )
 from knowledge.sources.git.hosts import HOSTS, Remote, is_branch, remote
 from knowledge.sources.git.mirror import Blobs, Mirror, Tip
 from knowledge.sources.git.program import Git, GitDamaged
-from knowledge.sources.memory import recall, remember
-from knowledge.sources.registry import Kind
+from knowledge.sources.memory import load_state, save_state
+from knowledge.sources.registry import SourceKind
 
 _MEMORY_VERSION = 1
 _BATCH = 2000
@@ -107,7 +107,7 @@ class GitSource:
             SourceUnavailable, SourceDenied: the remote cannot be reached, refuses, or has no such branch.
 
         """
-        return kept_alive(self._listing())
+        return with_heartbeats(self._listing())
 
     async def read(self, listed: Listed) -> Content:
         """Read the content that was listed, also when the branch has gone on since.
@@ -129,7 +129,7 @@ class GitSource:
         if data is None:
             raise SourceError(f"{listed.document} is gone from the repository. The next sync looks again.")
         if isinstance(data, int):
-            raise too_large(listed.document, data, self._max_bytes)
+            raise too_large_error(listed.document, data, self._max_bytes)
         if len(data) < _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER):
             raise SourceError(
                 f"{listed.document} lies in Git LFS; the repository holds only a pointer to it, and Kvasir does not "
@@ -163,7 +163,7 @@ class GitSource:
             await self._mirror.bring(blobs)
             sizes |= await self._mirror.sizes(blobs)
             yield [self._listed(document, state, sizes) for document in portion]
-        await remember(self._memory, _MEMORY_VERSION, {"commit": state.commit, "dates": dict(state.dates)})
+        await save_state(self._memory, _MEMORY_VERSION, {"commit": state.commit, "dates": dict(state.dates)})
         await self._mirror.tidy()
 
     async def _look(self) -> _State | None:
@@ -173,12 +173,12 @@ class GitSource:
         commit = await self._mirror.fetch(tip)
         tree = await self._mirror.tree(commit, self._roots)
         blobs = {path: blob for path, blob in tree.items() if self._is_document(path)}
-        since = _remembered(await recall(self._memory, _MEMORY_VERSION))
+        since = _remembered(await load_state(self._memory, _MEMORY_VERSION))
         dates = await self._mirror.dates(commit, blobs.keys(), self._roots, since)
         return _State(tip, commit, blobs, dates)
 
     def _is_document(self, path: str) -> bool:
-        return path.lower().endswith(self._suffixes) and not hidden(path) and self._takes(path)
+        return path.lower().endswith(self._suffixes) and not is_hidden_path(path) and self._takes(path)
 
     def _listed(self, document: str, state: _State, sizes: Mapping[str, int]) -> Listed:
         blob = state.blobs[document]
@@ -194,7 +194,7 @@ class GitSource:
     def _url(self, document: str, branch: str) -> str | None:
         if self._options.url is None:
             return self._remote.link(branch, document)
-        return fill(self._options.url, path=document, stem=stem(document), branch=branch)
+        return fill_link_template(self._options.url, path=document, stem=strip_suffix(document), branch=branch)
 
 
 def build(context: SourceContext, options: GitOptions) -> GitSource:
@@ -207,7 +207,7 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
     try:
         address = remote(options.repository, str(context.base_dir), options.host)
     except ValueError as error:
-        raise misconfigured(context.name, f"repository cannot be read: {error}") from None
+        raise config_error(context.name, f"repository cannot be read: {error}") from None
     token = context.secrets.get("token")
     _check(context, options, address, token)
     root = f"{address.url}#{options.branch}" if options.branch else address.url
@@ -218,28 +218,28 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
         context,
         options,
         Git(str(folder), address, token, options.user, key_file),
-        limit_bytes(context.name, options.max_mb),
+        parse_size_limit(context.name, options.max_mb),
     )
 
 
-KIND = Kind(GitOptions, build)
+KIND = SourceKind(GitOptions, build)
 
 
 def _check(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:
     if options.branch is not None and not is_branch(options.branch):
-        raise misconfigured(context.name, "branch is no name that git takes")
+        raise config_error(context.name, "branch is no name that git takes")
     if options.host is not None and options.host not in HOSTS:
-        raise misconfigured(context.name, f"host must be one of {', '.join(HOSTS)}")
+        raise config_error(context.name, f"host must be one of {', '.join(HOSTS)}")
     if any(not pattern.strip("!/. ") for pattern in options.paths):
-        raise misconfigured(context.name, "paths has an empty pattern")
+        raise config_error(context.name, "paths has an empty pattern")
     if token is None:
         return
     if not token.isprintable() or not token.isascii():
-        raise misconfigured(context.name, "token_env names a variable that holds no token")
+        raise config_error(context.name, "token_env names a variable that holds no token")
     if address.scheme not in {"https", "http"}:
-        raise misconfigured(context.name, "token_env is for a repository at an https address")
+        raise config_error(context.name, "token_env is for a repository at an https address")
     if address.scheme == "http" and not _LOOPBACK.match(address.url):
-        raise misconfigured(context.name, "repository would send the token in the clear; use https")
+        raise config_error(context.name, "repository would send the token in the clear; use https")
 
 
 def _remembered(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:

@@ -14,8 +14,8 @@ from yarl import URL
 
 from knowledge.errors import FetchError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import SourceContext
-from knowledge.sources.common import too_large
-from knowledge.sources.hosted.http_call import Call
+from knowledge.sources.common import too_large_error
+from knowledge.sources.hosted.http_call import ApiCall
 from knowledge.sources.hosted.json_form import JsonObject
 from knowledge.web.crawling.retry_policy import Pace, Patience, Reply, wait_s
 from knowledge.web.http.dialling import named_connector
@@ -39,13 +39,13 @@ _BROKEN = frozenset({500, 502, 504, 520, 521, 522, 523, 524})
 _One = TypeVar("_One")
 
 
-class Refused(SourceError):
+class CallRefused(SourceError):
     """The service refused one call with a status that trying again does not change (403, 404, 410 …)."""
 
-    def __init__(self, told: str, status: int, reason: str = "") -> None:
+    def __init__(self, told: str, status: int, error_code: str = "") -> None:
         super().__init__(told)
         self.status = status
-        self.reason = reason
+        self.error_code = error_code
         """The service's own word for it, an identifier, where it has one."""
 
 
@@ -84,7 +84,7 @@ class FixedHeaders:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class HostedService:
     """What is spoken to."""
 
     name: str
@@ -93,13 +93,13 @@ class Service:
     """What paths are relative to, without a slash at its end."""
     credentials: str = "credentials"
     """What is to be renewed when it refuses them, in words."""
-    throttles: Callable[[Reply], bool] = lambda _: False
+    is_throttled: Callable[[Reply], bool] = lambda _: False
     """Whether an answer means "slower" though its status does not."""
-    reason: Callable[[bytes], str] = lambda _: ""
+    parse_error_code: Callable[[bytes], str] = lambda _: ""
     """The service's own word for an error, out of an answer's body."""
 
 
-Following = Callable[[Call, JsonObject], Call | None]
+NextPage = Callable[[ApiCall, JsonObject], ApiCall | None]
 """A call and the page that it brought -> the call for the next page, None after the last."""
 
 
@@ -109,12 +109,12 @@ class HttpApi:
     They go through the proxies of ``context.web``, which are told the name: the operator has chosen the host.
 
     All methods raise ``SourceDenied`` when the service refuses the credentials, ``SourceUnavailable`` when it cannot be
-    reached, keeps failing or asks for more patience than there is, and ``Refused`` for one call that it refuses.
+    reached, keeps failing or asks for more patience than there is, and ``CallRefused`` for one call that it refuses.
     """
 
     def __init__(
         self,
-        service: Service,
+        service: HostedService,
         context: SourceContext,
         authorization: Authorization,
         *,
@@ -127,38 +127,38 @@ class HttpApi:
         self._patience = patience or Patience()
         self._pace = Pace(per_second, context.sleep) if per_second else None
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
-        self._failed = 0
+        self._failures_in_a_row = 0
         """Calls that failed in all attempts since the last that did not."""
 
-    async def json(self, call: Call) -> JsonObject:
+    async def fetch_json(self, call: ApiCall) -> JsonObject:
         """Return an answer that is an object of JSON."""
-        value = await self.value(call)
+        value = await self.fetch_value(call)
         if not isinstance(value, dict):
-            raise self._not_json()
+            raise self._not_json_error()
         return value
 
-    async def value(self, call: Call) -> object:
+    async def fetch_value(self, call: ApiCall) -> object:
         """Return an answer that is JSON."""
-        reply = await self.reply(call, MAX_ANSWER_BYTES)
+        reply = await self.fetch_reply(call, MAX_ANSWER_BYTES)
         try:
             if len(reply.body) < _PARSED_IN_PLACE_BYTES:
                 return json.loads(reply.body)
             return await asyncio.to_thread(json.loads, reply.body)
         except (ValueError, RecursionError):
             # Not chained: such an error quotes the answer.
-            raise self._not_json() from None
+            raise self._not_json_error() from None
 
-    async def pages(
-        self, first: Call, following: Callable[[Call, JsonObject], Call | None]
+    async def fetch_pages(
+        self, first: ApiCall, following: Callable[[ApiCall, JsonObject], ApiCall | None]
     ) -> AsyncIterator[JsonObject]:
-        """Yield the pages of a listing; ``following`` returns the call for the next one, None after the last.
+        """Yield the pages of a listing; ``follow_link`` returns the call for the next one, None after the last.
 
         Raises:
             SourceError: the service names a page that it has given already, or never comes to an end.
 
         """
-        asked: set[Call] = set()
-        call: Call | None = first
+        asked: set[ApiCall] = set()
+        call: ApiCall | None = first
         while call is not None:
             if call in asked or len(asked) >= _MOST_PAGES:
                 raise SourceError(
@@ -166,11 +166,11 @@ class HttpApi:
                     "Try again later; nothing was deleted."
                 )
             asked.add(call)
-            page = await self.json(call)
+            page = await self.fetch_json(call)
             yield page
             call = following(call, page)
 
-    async def download(self, call: Call, document: str, limit: int) -> Reply:
+    async def download(self, call: ApiCall, document: str, limit: int) -> Reply:
         """Return a document's bytes.
 
         Raises:
@@ -178,31 +178,31 @@ class HttpApi:
 
         """
         try:
-            return await self.reply(call, limit, within_s=self._patience.download_s)
+            return await self.fetch_reply(call, limit, within_s=self._patience.download_s)
         except AnswerTooLarge as error:
-            raise too_large(document, error.size_bytes, limit) from None
+            raise too_large_error(document, error.size_bytes, limit) from None
 
-    async def reply(self, call: Call, limit: int, within_s: float | None = None) -> Reply:
+    async def fetch_reply(self, call: ApiCall, limit: int, within_s: float | None = None) -> Reply:
         """Return the answer to a call that succeeds, after as many attempts as patience allows."""
         waited, renewed = 0.0, False
         for attempt in range(1, self._patience.attempts + 1):
-            reply = await self._attempt(call, limit, within_s or self._patience.call_s)
+            reply = await self._attempt_call(call, limit, within_s or self._patience.call_s)
             if isinstance(reply, Reply) and reply.status < 300:  # noqa: PLR2004 - HTTP's own number
-                self._failed = 0
+                self._failures_in_a_row = 0
                 return reply
             if isinstance(reply, Reply) and reply.status == 401:  # noqa: PLR2004 - HTTP's own number
                 if renewed or not await self._authorization.renew():
-                    raise self._denied()
+                    raise self._denied_error()
                 renewed = True
                 continue
-            if isinstance(reply, Reply) and not self._passes(reply):
-                raise self._refused(reply)
+            if isinstance(reply, Reply) and not self._is_temporary(reply):
+                raise self._refused_error(reply)
             wait = wait_s(reply, attempt, self._context.now(), random.random())  # noqa: S311 - jitter
             waited += wait
             if attempt == self._patience.attempts or waited > self._patience.waits_s:
-                raise self._given_up(reply)
+                raise self._exhausted_error(reply)
             await self._context.sleep(wait)
-        raise self._denied()  # its last attempt was the one after renewal
+        raise self._denied_error()  # its last attempt was the one after renewal
 
     async def close(self) -> None:
         """Close the sessions; safe to call twice."""
@@ -210,17 +210,17 @@ class HttpApi:
         for session in sessions.values():
             await session.close()
 
-    def _passes(self, reply: Reply) -> bool:
+    def _is_temporary(self, reply: Reply) -> bool:
         """Tell whether an answer's trouble may pass."""
-        return reply.status in _THROTTLED | _BROKEN or self._service.throttles(reply)
+        return reply.status in _THROTTLED | _BROKEN or self._service.is_throttled(reply)
 
-    async def _attempt(self, call: Call, limit: int, within_s: float) -> Reply | str:
+    async def _attempt_call(self, call: ApiCall, limit: int, within_s: float) -> Reply | str:
         """Return the answer, or in a few words why there is none."""
         if self._pace is not None:
             await self._pace.turn()
         try:
             async with asyncio.timeout(within_s):
-                return await self._follow(call, limit)
+                return await self._send(call, limit)
         except TimeoutError:
             return f"gave no answer within {within_s:.0f} s"
         except FetchError as error:
@@ -233,7 +233,7 @@ class HttpApi:
         except (aiohttp.ClientError, ConnectionError, ValueError):
             return "broke off its answer"
 
-    async def _follow(self, call: Call, limit: int) -> Reply:
+    async def _send(self, call: ApiCall, limit: int) -> Reply:
         url = URL(f"{self._service.url}/{call.path}")
         url = url.update_query(call.params) if call.params else url
         for _ in range(_MOST_REDIRECTS + 1):
@@ -241,39 +241,39 @@ class HttpApi:
             headers = dict(await self._authorization.headers()) if own else {}
             if call.body is not None:
                 headers["Content-Type"] = call.media_type
-            reply = await self._once(url, headers, call.body, limit)
+            reply = await self._send_once(url, headers, call.body, limit)
             if reply.status not in _REDIRECTS or call.body is not None:
                 return reply
-            url = self._redirected(url, reply)
+            url = self._redirect_target(url, reply)
         raise SourceError(f"{self._service.name} redirects without end. Look whether the configured address is right.")
 
-    async def _once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> Reply:
+    async def _send_once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> Reply:
         method = "GET" if body is None else "POST"
         data = None if body is None else body.encode()
         proxy = self._context.web.proxies.of(target_of(url))
         named = URL(proxy.url) if proxy is not None and proxy.is_http else None
-        session = await self._session(proxy)
+        session = await self._open_session(proxy)
         async with session.request(
             method, url, headers=headers, data=data, allow_redirects=False, proxy=named
         ) as response:
             if response.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 # Of an error its first words are enough.
                 return Reply(response.status, response.headers.copy(), await response.content.read(_PIECE_BYTES))
-            return Reply(response.status, response.headers.copy(), await self._whole(response, limit))
+            return Reply(response.status, response.headers.copy(), await self._read_body(response, limit))
 
-    async def _whole(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+    async def _read_body(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
         length = response.content_length or 0
         if length > limit:
-            raise self._large(length)
+            raise self._too_large_error(length)
         pieces, size = list[bytes](), 0
         async for piece in response.content.iter_chunked(_PIECE_BYTES):
             pieces.append(piece)
             size += len(piece)
             if size > limit:
-                raise self._large(max(size, length))
+                raise self._too_large_error(max(size, length))
         return b"".join(pieces)
 
-    def _redirected(self, url: URL, reply: Reply) -> URL:
+    def _redirect_target(self, url: URL, reply: Reply) -> URL:
         try:
             target = url.join(URL(reply.headers.get("Location", "")))
             safe = target.scheme == "https" or (target.scheme == "http" and url.scheme == "http")
@@ -286,7 +286,7 @@ class HttpApi:
             )
         return target
 
-    async def _session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
+    async def _open_session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
         if proxy not in self._sessions:
             tls = await asyncio.to_thread(tls_of, self._context.web)
             if proxy in self._sessions:  # another task was quicker
@@ -301,26 +301,26 @@ class HttpApi:
 
     # What is said. Nothing of an answer is quoted: it may repeat what it was asked with.
 
-    def _denied(self) -> SourceDenied:
+    def _denied_error(self) -> SourceDenied:
         return SourceDenied(
             f"{self._service.name} refuses the {self._service.credentials} of the source {self._context.name}: "
             "they are wrong or have expired. Renew them, then sync again; nothing was deleted."
         )
 
-    def _refused(self, reply: Reply) -> Refused:
-        reason = self._service.reason(reply.body)
+    def _refused_error(self, reply: Reply) -> CallRefused:
+        reason = self._service.parse_error_code(reply.body)
         why = {403: "it has no right to that", 404: "there is no such thing, or no right to see it"}.get(
             reply.status, "the call is not understood"
         )
         word = f" {reason}" if reason else ""
-        return Refused(
+        return CallRefused(
             f"{self._service.name} refused a call of the source {self._context.name} (HTTP {reply.status}{word}): "
             f"{why}. Look at the source's keys and at what its account may read.",
             reply.status,
             reason,
         )
 
-    def _given_up(self, reply: Reply | str) -> SourceError:
+    def _exhausted_error(self, reply: Reply | str) -> SourceError:
         """Return what is said of a call that failed in all attempts.
 
         One document that a service cannot bring must not stop the others; several calls in a row mean the service.
@@ -333,20 +333,20 @@ class HttpApi:
         else:
             what, own = f"asks for more patience than there is (HTTP {reply.status})", False
         if own:
-            self._failed += 1
-            kind = SourceUnavailable if self._failed >= _FAILED_IN_A_ROW else SourceError
+            self._failures_in_a_row += 1
+            kind = SourceUnavailable if self._failures_in_a_row >= _FAILED_IN_A_ROW else SourceError
         return kind(
             f"{self._service.name} ({self._service.url.host}) {what}. "
             "Look whether it is up and reachable from here; the next sync tries again and nothing was deleted."
         )
 
-    def _not_json(self) -> SourceError:
+    def _not_json_error(self) -> SourceError:
         return SourceError(
             f"{self._service.name} ({self._service.url.host}) answered with something that is no JSON, perhaps a page "
             "for people. Look whether the configured address is right and no login or proxy stands before it."
         )
 
-    def _large(self, size_bytes: int) -> AnswerTooLarge:
+    def _too_large_error(self, size_bytes: int) -> AnswerTooLarge:
         return AnswerTooLarge(
             f"{self._service.name} answered with {size_bytes / 1e6:.0f} MB, more than is read at once. "
             "Narrow the source, or split what it holds.",
@@ -354,7 +354,7 @@ class HttpApi:
         )
 
 
-async def side_by_side(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:
+async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:
     """Do several things, at most ``width`` at a time, and return their results in order; one failure ends them all."""
     turn = asyncio.Semaphore(width)
     failed: list[SourceError] = []

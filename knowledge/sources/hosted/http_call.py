@@ -12,11 +12,11 @@ from knowledge.sources.hosted.json_form import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request. Every call that is made here may be repeated: the posts of these services only look things up."""
 
     path: str
-    """Relative to the service's address, its parts percent-encoded (``part``)."""
+    """Relative to the service's address, its parts percent-encoded (``quote_part``)."""
     params: tuple[tuple[str, str], ...] = ()
     body: str | None = None
     """With it, the call is a POST."""
@@ -24,48 +24,48 @@ class Call:
     """The body's."""
 
     @classmethod
-    def get(cls, path: str, **params: str | int) -> Call:
+    def get(cls, path: str, **params: str | int) -> ApiCall:
         """Return a GET."""
         return cls(path, tuple((name, str(value)) for name, value in params.items()))
 
     @classmethod
-    def post(cls, path: str, body: JsonObject) -> Call:
+    def post(cls, path: str, body: JsonObject) -> ApiCall:
         """Return a POST of JSON."""
         return cls(path, (), json.dumps(body, sort_keys=True))
 
     @classmethod
-    def form(cls, path: str, **values: str) -> Call:
+    def post_form(cls, path: str, **values: str) -> ApiCall:
         """Return a POST of a form."""
         return cls(path, (), urlencode(values), "application/x-www-form-urlencoded")
 
-    def with_params(self, **params: str | int) -> Call:
+    def with_params(self, **params: str | int) -> ApiCall:
         """Return the same call with other values for some parameters."""
-        return replace(self, params=tuple({**dict(self.params), **Call.get("", **params).as_dict()}.items()))
+        return replace(self, params=tuple({**dict(self.params), **ApiCall.get("", **params).params_dict()}.items()))
 
-    def with_body(self, **values: object) -> Call:
+    def with_body(self, **values: object) -> ApiCall:
         """Return the same POST with other values for some members."""
         return replace(self, body=json.dumps({**json.loads(self.body or "{}"), **values}, sort_keys=True))
 
-    def as_dict(self) -> dict[str, str]:
+    def params_dict(self) -> dict[str, str]:
         """Return the parameters by name."""
         return dict(self.params)
 
-    def following(self, link: str) -> Call:
+    def follow_link(self, link: str) -> ApiCall:
         """Return the call for the next page, as a link names it: this path, and the link's parameters."""
-        return Call(self.path, tuple(parse_qsl(urlsplit(link).query)), self.body)
+        return ApiCall(self.path, tuple(parse_qsl(urlsplit(link).query)), self.body)
 
 
-def part(name: str) -> str:
+def quote_part(name: str) -> str:
     """Return a name as one part of a path."""
     return quote(name, safe="")
 
 
-def link(address: str) -> str:
+def quote_link(address: str) -> str:
     """Return an address that a service gave as it may stand in any text: ASCII, without quotes, blanks or brackets."""
     return quote(address, safe="%/:?#&=+,;@~!$*()-._")
 
 
-def secure_url(address: str) -> URL:
+def parse_secure_url(address: str) -> URL:
     """Read the address of a service.
 
     Raises:

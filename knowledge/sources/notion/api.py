@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from knowledge.errors import SourceError
-from knowledge.sources.hosted.http_api import HttpApi, Refused
-from knowledge.sources.hosted.http_call import Call, part
-from knowledge.sources.hosted.json_form import JsonObject, maybe_text, member, members, moment, text
+from knowledge.sources.hosted.http_api import CallRefused, HttpApi
+from knowledge.sources.hosted.http_call import ApiCall, quote_part
+from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, get_time, require_objects, require_text
 from knowledge.sources.notion.blocks import Block
 
 VERSION = "2026-03-11"
@@ -39,7 +39,7 @@ class Seen:
 
     def version(self, now: datetime) -> str:
         """Return what changes when the page may have: a page that may still change in the same minute is marked."""
-        edited = moment({"edited": self.edited}, "edited")
+        edited = get_time({"edited": self.edited}, "edited")
         settled = edited is not None and now - edited >= SETTLES
         return self.edited if settled else f"{self.edited}~"
 
@@ -65,19 +65,19 @@ def unhyphened(identifier: str) -> str:
 def seen(page: JsonObject) -> Seen:
     """Read a page object."""
     return Seen(
-        id=unhyphened(text(page, "id")),
-        edited=text(page, "last_edited_time"),
+        id=unhyphened(require_text(page, "id")),
+        edited=require_text(page, "last_edited_time"),
         parent=parent_of(page),
-        url=maybe_text(page, "url") or "",
+        url=get_text(page, "url") or "",
         trashed=page.get("in_trash") is True or page.get("archived") is True,
     )
 
 
 def parent_of(value: JsonObject) -> str:
     """Return the kind and the id of what a page, a block or a database hangs under."""
-    parent = member(value, "parent")
-    kind = maybe_text(parent, "type") or ""
-    found = maybe_text(parent, kind)
+    parent = get_object(value, "parent")
+    kind = get_text(parent, "type") or ""
+    found = get_text(parent, kind)
     return f"{kind}:{unhyphened(found) if found else ''}"
 
 
@@ -89,7 +89,7 @@ class Notion:
 
     async def page(self, page: str) -> JsonObject:
         """Return a page object; one in the trash too."""
-        return await self._api.json(Call.get(f"v1/pages/{part(page)}"))
+        return await self._api.fetch_json(ApiCall.get(f"v1/pages/{quote_part(page)}"))
 
     async def blocks(self, page: str) -> tuple[Block, ...]:
         """Return all blocks of a page, nested, without those of its child pages.
@@ -102,9 +102,9 @@ class Notion:
 
     async def _inside(self, block: str, depth: int, above: set[str], count: list[int]) -> tuple[Block, ...]:
         found: list[Block] = []
-        first = Call.get(f"v1/blocks/{part(block)}/children", page_size=100)
-        async for page in self._api.pages(first, _after):
-            for one in members(page, "results"):
+        first = ApiCall.get(f"v1/blocks/{quote_part(block)}/children", page_size=100)
+        async for page in self._api.fetch_pages(first, _after):
+            for one in require_objects(page, "results"):
                 count[0] += 1
                 found.append(Block(one, await self._within(one, depth, above, count)))
         if count[0] > _BLOCKS:
@@ -112,31 +112,31 @@ class Notion:
         return tuple(found)
 
     async def _within(self, one: JsonObject, depth: int, above: set[str], count: list[int]) -> tuple[Block, ...]:
-        kind = maybe_text(one, "type") or ""
+        kind = get_text(one, "type") or ""
         if one.get("has_children") is not True or kind in {"child_page", "child_database"} or depth >= _DEPTH:
             return ()
         # A copy of a synced block shows what is in the original.
-        original = maybe_text(member(one, kind, "synced_from"), "block_id")
-        holder = unhyphened(original or text(one, "id"))
+        original = get_text(get_object(one, kind, "synced_from"), "block_id")
+        holder = unhyphened(original or require_text(one, "id"))
         if holder in above:
             return ()
         try:
             return await self._inside(holder, depth + 1, above | {holder}, count)
-        except Refused:
+        except CallRefused:
             if original:
                 return ()  # the original is not shared with us
             raise
 
     async def database(self, database: str) -> JsonObject:
         """Return a database: the container of data sources."""
-        return await self._api.json(Call.get(f"v1/databases/{part(database)}"))
+        return await self._api.fetch_json(ApiCall.get(f"v1/databases/{quote_part(database)}"))
 
     async def rows(self, data_source: str) -> AsyncIterator[list[JsonObject]]:
         """Yield the rows of a data source: page objects, those in the trash left out."""
-        async for page in self._api.pages(
-            Call.post(f"v1/data_sources/{part(data_source)}/query", {"page_size": 100}), _after
+        async for page in self._api.fetch_pages(
+            ApiCall.post(f"v1/data_sources/{quote_part(data_source)}/query", {"page_size": 100}), _after
         ):
-            yield [one for one in members(page, "results") if one.get("object") == "page"]
+            yield [one for one in require_objects(page, "results") if one.get("object") == "page"]
 
     async def search(self, kind: str) -> AsyncIterator[list[JsonObject]]:
         """Yield all that search knows of one kind (``page``, ``data_source``); it does not promise to know all."""
@@ -145,8 +145,8 @@ class Notion:
             "sort": {"timestamp": "last_edited_time", "direction": "ascending"},
             "page_size": 100,
         }
-        async for page in self._api.pages(Call.post("v1/search", body), _after):
-            yield list(members(page, "results"))
+        async for page in self._api.fetch_pages(ApiCall.post("v1/search", body), _after):
+            yield list(require_objects(page, "results"))
 
     async def holder(self, parent: str) -> str | None:
         """Return the page that something hangs under, through whatever blocks; None when it hangs under none."""
@@ -157,14 +157,14 @@ class Notion:
             if kind != "block_id":
                 return None
             try:
-                parent = parent_of(await self._api.json(Call.get(f"v1/blocks/{part(identifier)}")))
-            except Refused:
+                parent = parent_of(await self._api.fetch_json(ApiCall.get(f"v1/blocks/{quote_part(identifier)}")))
+            except CallRefused:
                 return None
         return None
 
 
-def _after(call: Call, page: JsonObject) -> Call | None:
+def _after(call: ApiCall, page: JsonObject) -> ApiCall | None:
     if page.get("has_more") is not True:
         return None
-    cursor = text(page, "next_cursor")
+    cursor = require_text(page, "next_cursor")
     return call.with_body(start_cursor=cursor) if call.body else call.with_params(start_cursor=cursor)

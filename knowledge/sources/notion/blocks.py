@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Final
 
-from knowledge.sources.hosted.json_form import JsonObject, maybe_members, maybe_text, member
+from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text
 
 _LISTS: Final = {"bulleted_list_item": "ul", "numbered_list_item": "ol", "to_do": "ul"}
 _MEDIA: Final = frozenset({
@@ -26,12 +26,12 @@ class Block:
     @property
     def kind(self) -> str:
         """Return its type."""
-        return maybe_text(self.value, "type") or ""
+        return get_text(self.value, "type") or ""
 
     @property
     def told(self) -> JsonObject:
         """Return what its type says about it."""
-        return member(self.value, self.kind)
+        return get_object(self.value, self.kind)
 
 
 def page_html(page: JsonObject, blocks: Sequence[Block]) -> str:
@@ -42,7 +42,7 @@ def page_html(page: JsonObject, blocks: Sequence[Block]) -> str:
 
 def page_title(page: JsonObject) -> str:
     """Return a page's title, in one line."""
-    for value in member(page, "properties").values():
+    for value in get_object(page, "properties").values():
         if isinstance(value, Mapping) and value.get("type") == "title":
             told = " ".join(plain(value, "title").split())
             return told or "Untitled"
@@ -51,26 +51,26 @@ def page_title(page: JsonObject) -> str:
 
 def plain(value: JsonObject, key: str) -> str:
     """Return rich text as plain text."""
-    return "".join(_said(one) for one in maybe_members(value, key))
+    return "".join(_said(one) for one in get_objects(value, key))
 
 
 def _said(one: JsonObject) -> str:
     if one.get("type") == "equation":
-        return f"${maybe_text(member(one, 'equation'), 'expression') or ''}$"
+        return f"${get_text(get_object(one, 'equation'), 'expression') or ''}$"
     said = one.get("plain_text")
     if isinstance(said, str):
         return said
-    content = member(one, "text").get("content")
+    content = get_object(one, "text").get("content")
     return content if isinstance(content, str) else ""
 
 
 def _rich(value: JsonObject, key: str = "rich_text") -> str:
-    return "".join(map(_marked, maybe_members(value, key)))
+    return "".join(map(_marked, get_objects(value, key)))
 
 
 def _marked(one: JsonObject) -> str:
     said = escape(_said(one)).replace("\n", "<br>")
-    return f"<code>{said}</code>" if member(one, "annotations").get("code") is True and said.strip() else said
+    return f"<code>{said}</code>" if get_object(one, "annotations").get("code") is True and said.strip() else said
 
 
 # ── Blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -97,7 +97,7 @@ def _paragraph(block: Block) -> str:
 
 def _heading(block: Block) -> str:
     level = min(int(block.kind[-1]) + 1, 6)  # the page's title is above them
-    anchor = (maybe_text(block.value, "id") or "").replace("-", "")
+    anchor = (get_text(block.value, "id") or "").replace("-", "")
     return f'<h{level} id="{escape(anchor)}">{_rich(block.told)}</h{level}>{_blocks(block.inside)}'
 
 
@@ -116,7 +116,7 @@ def _toggle(block: Block) -> str:
 
 
 def _callout(block: Block) -> str:
-    sign = maybe_text(member(block.told, "icon"), "emoji")
+    sign = get_text(get_object(block.told, "icon"), "emoji")
     head = " ".join(part for part in (escape(sign or ""), _rich(block.told)) if part)
     return f"<div><p>{head}</p>{_blocks(block.inside)}</div>"
 
@@ -131,13 +131,13 @@ def _code(block: Block) -> str:
 
 
 def _equation(block: Block) -> str:
-    return f"<p>{escape('$$' + (maybe_text(block.told, 'expression') or '') + '$$')}</p>"
+    return f"<p>{escape('$$' + (get_text(block.told, 'expression') or '') + '$$')}</p>"
 
 
 def _media(block: Block) -> str:
     """Say what a picture, a file or a link is called; an address of Notion's own store expires, and is left out."""
-    told = [maybe_text(block.told, "name"), plain(block.told, "caption"), maybe_text(block.told, "url")]
-    told += [maybe_text(member(block.told, "external"), "url")]
+    told = [get_text(block.told, "name"), plain(block.told, "caption"), get_text(block.told, "url")]
+    told += [get_text(get_object(block.told, "external"), "url")]
     said = " — ".join(dict.fromkeys(one for one in told if one))
     return f"<p>{escape(said)}</p>" if said else ""
 
@@ -161,7 +161,7 @@ def _cell(cell: object) -> str:
 
 
 def _titled(block: Block) -> str:
-    return f"<p>{escape(maybe_text(block.told, 'title') or '')}</p>"
+    return f"<p>{escape(get_text(block.told, 'title') or '')}</p>"
 
 
 def _meeting(block: Block) -> str:
@@ -199,7 +199,7 @@ _WRITTEN: Final[Mapping[str, Callable[[Block], str]]] = {
 def _properties(page: JsonObject) -> str:
     rows = [
         f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>"
-        for name, value in member(page, "properties").items()
+        for name, value in get_object(page, "properties").items()
         if isinstance(value, Mapping) and value.get("type") != "title" and (said := _value(value))
     ]
     return f"<table>{''.join(rows)}</table>" if rows else ""
@@ -207,7 +207,7 @@ def _properties(page: JsonObject) -> str:
 
 def _value(value: JsonObject) -> str:
     """Return a property's value in words; relations, which are ids, and what cannot be told are left out."""
-    kind = maybe_text(value, "type") or ""
+    kind = get_text(value, "type") or ""
     read = _VALUES.get(kind)
     return read(value, kind).strip() if read else ""
 
@@ -220,31 +220,31 @@ def _scalar(value: JsonObject, kind: str) -> str:
 
 
 def _named(value: JsonObject, kind: str) -> str:
-    return maybe_text(member(value, kind), "name") or ""
+    return get_text(get_object(value, kind), "name") or ""
 
 
 def _names(value: JsonObject, kind: str) -> str:
-    return ", ".join(filter(None, (maybe_text(one, "name") for one in maybe_members(value, kind))))
+    return ", ".join(filter(None, (get_text(one, "name") for one in get_objects(value, kind))))
 
 
 def _date(value: JsonObject, kind: str) -> str:
-    date = member(value, kind)
-    return " – ".join(filter(None, (maybe_text(date, "start"), maybe_text(date, "end"))))
+    date = get_object(value, kind)
+    return " – ".join(filter(None, (get_text(date, "start"), get_text(date, "end"))))
 
 
 def _computed(value: JsonObject, kind: str) -> str:
-    return _value(member(value, kind))
+    return _value(get_object(value, kind))
 
 
 def _rollup(value: JsonObject, kind: str) -> str:
-    told = member(value, kind)
+    told = get_object(value, kind)
     if told.get("type") == "array":
-        return ", ".join(filter(None, map(_value, maybe_members(told, "array"))))
+        return ", ".join(filter(None, map(_value, get_objects(told, "array"))))
     return _value(told)
 
 
 def _number(value: JsonObject, kind: str) -> str:
-    told = member(value, kind)
+    told = get_object(value, kind)
     return "-".join(str(part) for part in (told.get("prefix"), told.get("number")) if part is not None)
 
 
@@ -269,5 +269,5 @@ def child_ids(blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
     while todo:
         block = todo.pop()
         if block.kind in {"child_page", "child_database"}:
-            yield block.kind, maybe_text(block.value, "id") or ""
+            yield block.kind, get_text(block.value, "id") or ""
         todo += block.inside

@@ -14,15 +14,15 @@ from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, limit_bytes, too_large
-from knowledge.sources.hosted.http_api import FixedHeaders, HttpApi, Refused, Service
-from knowledge.sources.hosted.http_call import link, secure_url
-from knowledge.sources.hosted.json_form import member, moment
-from knowledge.sources.memory import recall_sealed, remember_sealed
+from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
+from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
+from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
+from knowledge.sources.hosted.json_form import get_object, get_time
+from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.notion.api import VERSION, Notion, Seen, bare, seen
 from knowledge.sources.notion.blocks import page_html, page_title
 from knowledge.sources.notion.tree import DATABASE, PAGE, Child, Known, Moved, Walk, restored, saved
-from knowledge.sources.registry import Kind
+from knowledge.sources.registry import SourceKind
 
 _FORM = 1
 """Raised when what is remembered, or how pages become HTML, changes."""
@@ -57,7 +57,7 @@ class NotionSource:
         self._context = context
         self._memory = context.memory(key)
         self._full_every_s = options.full_every_h * 3600
-        self._limit = limit_bytes(context.name, options.max_mb)
+        self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
         self._notion = Notion(api)
         self._roots = roots
@@ -85,7 +85,7 @@ class NotionSource:
             walk = Walk(self._notion, self._now(), self._roots)
             async for pages in walk.run():
                 yield self._listed(pages)
-        await remember_sealed(
+        await save_sealed_state(
             self._memory, _FORM, {"full_at": full_at, "roots": self._rooted(), "pages": saved(walk.pages)}
         )
 
@@ -100,13 +100,13 @@ class NotionSource:
             page = await self._notion.page(listed.document)
             now = seen(page)
             blocks = () if now.trashed else await self._notion.blocks(listed.document)
-        except Refused:
+        except CallRefused:
             raise _gone(listed.document) from None
         if now.trashed:
             raise _gone(listed.document)
         data = page_html(page, blocks).encode("utf-8", "replace")
         if len(data) > self._limit:
-            raise too_large(listed.document, len(data), self._limit)
+            raise too_large_error(listed.document, len(data), self._limit)
         return Content(data, "text/html; charset=utf-8", self._version(now), page_title(page))
 
     async def close(self) -> None:
@@ -115,13 +115,13 @@ class NotionSource:
 
     async def _recalled(self) -> tuple[float, Mapping[str, Known]]:
         """Return when the last full walk was and what is remembered; nothing when it is time for a full one."""
-        held = await recall_sealed(self._memory, _FORM)
+        held = await load_sealed_state(self._memory, _FORM)
         full_at = held.get("full_at") if held else None
         if held is None or not isinstance(full_at, float) or held.get("roots") != self._rooted():
             return 0.0, {}
         if not 0 <= self._context.now() - full_at < self._full_every_s:
             return 0.0, {}
-        return full_at, restored(member(held, "pages"))
+        return full_at, restored(get_object(held, "pages"))
 
     def _rooted(self) -> Sequence[str]:
         return sorted(":".join(root) for root in self._roots)
@@ -137,8 +137,8 @@ class NotionSource:
             Listed(
                 document=page.id,
                 version=self._version(page),
-                modified_at=moment({"edited": page.edited}, "edited"),
-                url=link(page.url) or None,
+                modified_at=get_time({"edited": page.edited}, "edited"),
+                url=quote_link(page.url) or None,
                 readers=self._context.readers,
             )
             for page in pages
@@ -158,18 +158,20 @@ def build(context: SourceContext, options: NotionOptions) -> NotionSource:
             'rights = "ignore" if everybody may read what is shared with the connection.'
         )
     try:
-        url = secure_url(options.url)
+        url = parse_secure_url(options.url)
         roots = [(PAGE, bare(one)) for one in options.pages] + [(DATABASE, bare(one)) for one in options.databases]
     except ValueError as error:
         raise SourceMisconfigured(f"Source {context.name}: {error}. Correct it in kvasir.toml.") from None
     if not (options.requests_per_s > 0 and options.full_every_h >= 0):
         raise SourceMisconfigured(f"Source {context.name}: requests_per_s and full_every_h must be above 0.")
     headers = {"Authorization": f"Bearer {context.secrets.get('token', '')}", "Notion-Version": VERSION}
-    api = HttpApi(Service("Notion", url, "token"), context, FixedHeaders(headers), per_second=options.requests_per_s)
+    api = HttpApi(
+        HostedService("Notion", url, "token"), context, FixedHeaders(headers), per_second=options.requests_per_s
+    )
     return NotionSource(SourceKey(context.name, "notion", _root(url, roots)), options, context, api, roots)
 
 
-KIND = Kind(NotionOptions, build)
+KIND = SourceKind(NotionOptions, build)
 
 
 def _root(url: URL, roots: Sequence[Child]) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from knowledge.errors import SourceError
-from knowledge.sources.hosted.http_api import Refused
-from knowledge.sources.hosted.json_form import JsonObject, maybe_members, member, text, texts
+from knowledge.sources.hosted.http_api import CallRefused
+from knowledge.sources.hosted.json_form import JsonObject, filter_texts, get_object, get_objects, require_text
 from knowledge.sources.notion.api import Notion, Seen, parent_of, seen, unhyphened
 from knowledge.sources.notion.blocks import child_ids
 
@@ -46,8 +46,10 @@ class Known:
     def read(cls, value: JsonObject) -> Known:
         """Read what ``saved`` returned."""
         children = value.get("children")
-        pairs = [texts(one) for one in children] if isinstance(children, list) else []
-        return cls(text(value, "version"), text(value, "parent"), tuple((kind, one) for kind, one in pairs))
+        pairs = [filter_texts(one) for one in children] if isinstance(children, list) else []
+        return cls(
+            require_text(value, "version"), require_text(value, "parent"), tuple((kind, one) for kind, one in pairs)
+        )
 
 
 @dataclass(slots=True)
@@ -164,8 +166,8 @@ class Walk:
         if found is None or found.get("in_trash") is True or found.get("archived") is True:
             self._check_root((DATABASE, identifier))
             return
-        for source in maybe_members(found, "data_sources"):
-            async for rows in self.notion.rows(text(source, "id")):
+        for source in get_objects(found, "data_sources"):
+            async for rows in self.notion.rows(require_text(source, "id")):
                 pages = [seen(row) for row in rows]
                 self._fresh.update((page.id, page) for page in pages)
                 yield [(PAGE, page.id) for page in pages]
@@ -180,7 +182,7 @@ class Walk:
     async def _absent_or(self, call: Awaitable[JsonObject]) -> JsonObject | None:
         try:
             return await call
-        except Refused as error:
+        except CallRefused as error:
             if error.status in _ABSENT:
                 return None
             raise
@@ -193,4 +195,4 @@ def saved(pages: Mapping[str, Known]) -> JsonObject:
 
 def restored(value: JsonObject) -> Mapping[str, Known]:
     """Read what ``saved`` returned."""
-    return {identifier: Known.read(member(value, identifier)) for identifier in value}
+    return {identifier: Known.read(get_object(value, identifier)) for identifier in value}

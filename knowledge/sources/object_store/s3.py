@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from knowledge.errors import SourceDenied, SourceError
-from knowledge.sources.common import too_large
+from knowledge.sources.common import too_large_error
 from knowledge.sources.object_store.stores import PAGE_S, READ_S, Entry, absent, away, gone, status_of
 
 _CONFIG = {"connect_timeout": 20, "read_timeout": 60, "retries": {"max_attempts": 3, "mode": "standard"}}
@@ -82,7 +82,7 @@ class S3Store:
         async with answer["Body"] as body:
             if answer["ContentLength"] > limit:
                 body.close()
-                raise too_large(key, answer["ContentLength"], limit)
+                raise too_large_error(key, answer["ContentLength"], limit)
             return await body.read(), answer["ETag"].strip('"')
 
     async def _opened(self) -> Any:  # noqa: ANN401 - as above

@@ -11,10 +11,18 @@ from pathlib import Path
 
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
 from knowledge.path_filter import path_filter
-from knowledge.sources.common import MAX_MB, SUFFIXES, fill, hidden, limit_bytes, misconfigured, stem
+from knowledge.sources.common import (
+    MAX_MB,
+    SUFFIXES,
+    config_error,
+    fill_link_template,
+    is_hidden_path,
+    parse_size_limit,
+    strip_suffix,
+)
 from knowledge.sources.object_store.s3 import S3Store
 from knowledge.sources.object_store.stores import Entry, FileSystemStore, ObjectStore
-from knowledge.sources.registry import Kind, nearest
+from knowledge.sources.registry import SourceKind, suggest_nearest
 
 _ELSEWHERE = {"file": "folder", "local": "folder", "http": "website", "https": "website", "git": "git", "github": "git"}
 _EXTRAS = {"gcsfs": "gcs", "adlfs": "azure"}
@@ -94,7 +102,7 @@ class ObjectsSource:
         await self._store.close()
 
     def _is_document(self, key: str) -> bool:
-        return key.lower().endswith(self._suffixes) and not hidden(key) and self._takes(key)
+        return key.lower().endswith(self._suffixes) and not is_hidden_path(key) and self._takes(key)
 
     def _listed(self, entry: Entry) -> Listed:
         return Listed(
@@ -102,7 +110,7 @@ class ObjectsSource:
             version=entry.version,
             size_bytes=entry.size_bytes,
             modified_at=entry.modified_at,
-            url=fill(self._link, path=entry.key, stem=stem(entry.key)) if self._link else None,
+            url=fill_link_template(self._link, path=entry.key, stem=strip_suffix(entry.key)) if self._link else None,
             readers=self._readers,
         )
 
@@ -128,29 +136,29 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
         SourceKey(context.name, "objects", root),
         options,
         store,
-        max_bytes=limit_bytes(context.name, options.max_mb),
+        max_bytes=parse_size_limit(context.name, options.max_mb),
         readers=context.readers,
     )
 
 
-KIND = Kind(ObjectsOptions, build)
+KIND = SourceKind(ObjectsOptions, build)
 
 
 def _check(context: SourceContext, options: ObjectsOptions, protocol: str, path: str) -> None:
     if not path.strip("/") or "::" in options.url or re.search(r"[\x00-\x1f\x7f]", options.url):
-        raise misconfigured(context.name, "url must name a store and a bucket, such as s3://bucket/prefix")
+        raise config_error(context.name, "url must name a store and a bucket, such as s3://bucket/prefix")
     if protocol in _ELSEWHERE:
-        raise misconfigured(context.name, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
+        raise config_error(context.name, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
     if ":" in _authority(options.url).rpartition("@")[0] or "@" in _authority(options.endpoint_url):
-        raise misconfigured(
+        raise config_error(
             context.name, "an address holds a password; put it into the variables that key_env and secret_env name"
         )
     if options.endpoint_url and not options.endpoint_url.startswith(("http://", "https://")):
-        raise misconfigured(context.name, "endpoint_url must begin with https:// or http://")
+        raise config_error(context.name, "endpoint_url must begin with https:// or http://")
     if (options.key_env is None) != (options.secret_env is None) and protocol not in _AZURE:
-        raise misconfigured(context.name, "key_env and secret_env belong together")
+        raise config_error(context.name, "key_env and secret_env belong together")
     if any(not pattern.strip("!/. ") for pattern in options.paths):
-        raise misconfigured(context.name, "paths has an empty pattern")
+        raise config_error(context.name, "paths has an empty pattern")
     _check_driver(context, protocol)
 
 
@@ -163,13 +171,14 @@ def _check_driver(context: SourceContext, protocol: str) -> None:
 
     known = known_implementations.get(protocol)
     if known is None:
-        raise misconfigured(
-            context.name, f"nothing opens {protocol}://.{nearest(protocol, known_implementations)} Use s3, gs or az"
+        raise config_error(
+            context.name,
+            f"nothing opens {protocol}://.{suggest_nearest(protocol, known_implementations)} Use s3, gs or az",
         )
     module = known["class"].partition(".")[0]
     if find_spec(module) is None:
         extra = f"kvasir[{_EXTRAS[module]}]" if module in _EXTRAS else module
-        raise misconfigured(context.name, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")
+        raise config_error(context.name, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")
 
 
 def _s3_options(secrets: Mapping[str, str], options: ObjectsOptions) -> Mapping[str, object]:

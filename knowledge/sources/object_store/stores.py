@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from knowledge.dates import parse_iso_date, parse_timestamp, to_utc
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
-from knowledge.sources.common import too_large
+from knowledge.sources.common import too_large_error
 from knowledge.thread_pool import ThreadDoor
 
 _T = TypeVar("_T")
@@ -109,7 +109,7 @@ class FileSystemStore:
         for _ in range(_TRIES):
             before = files.info(path)
             if (before.get("size") or 0) > limit:
-                raise too_large(key, before["size"], limit)
+                raise too_large_error(key, before["size"], limit)
             data = bytes(files.cat_file(path))
             if _version(before) == _version(files.info(path)) and before.get("size") in {None, len(data)}:
                 return data, _version(before)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from knowledge.errors import SourceError
 from knowledge.settings import SourceSpec
-from knowledge.sources.registry import folder_name
+from knowledge.sources.registry import source_folder_name
 from knowledge.web.crawling.canonical import Site
 
 _LOGIN = re.compile(r"//[^/]*@")
@@ -140,4 +140,4 @@ def spelt(url: str) -> str:
 
 def pages_of(spec: SourceSpec, home: Path) -> PageList:
     """Return the list of a configured source of kind ``pages``, for whoever adds to it."""
-    return PageList(home / "sources" / folder_name(spec.name) / "pages")
+    return PageList(home / "sources" / source_folder_name(spec.name) / "pages")

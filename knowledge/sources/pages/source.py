@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from knowledge.errors import FetchError, FetchTooLarge, SourceError
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, misconfigured, too_large
+from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error, with_heartbeats
 from knowledge.sources.pages.page_list import AddedPage, PageList
-from knowledge.sources.registry import Kind
-from knowledge.sources.web_pages.body_spool import Spool
-from knowledge.sources.web_pages.page_visit import TOO_LARGE, TYPES, Visit, content_of, visit_of
+from knowledge.sources.registry import SourceKind
+from knowledge.sources.web_pages.body_spool import BodySpool
+from knowledge.sources.web_pages.page_visit import DOCUMENT_TYPES, TOO_LARGE, PageVisit, page_content, read_visit
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
 from knowledge.web.http.fetch import Ask, Fetcher
@@ -47,14 +47,14 @@ class PagesSource:
         self.key = key
         self._context = context
         self._list = PageList(context.state_dir / "pages", context.now)
-        self._limit = limit_bytes(context.name, options.max_mb)
+        self._limit = parse_size_limit(context.name, options.max_mb)
         limits = replace(context.web.limits, total_s=_PAGE_S, wire_bytes=self._limit, body_bytes=self._limit)
-        self._ask = Ask(accept=TYPES, limits=limits)
+        self._ask = Ask(accept=DOCUMENT_TYPES, limits=limits)
         self._allowed = allowed
         self._fetcher = Fetcher(context.web, allowed)
         self._reader = Reader()
-        self._spool = Spool(context.state_dir / "spool")
-        self._visits: Mapping[str, Visit] = {}
+        self._spool = BodySpool(context.state_dir / "spool")
+        self._visits: Mapping[str, PageVisit] = {}
         self._lost: Mapping[str, str] = {}
         """Why pages could not be read, by document."""
 
@@ -65,7 +65,7 @@ class PagesSource:
             SourceError: the list cannot be read.
 
         """
-        return kept_alive(self._listing())
+        return with_heartbeats(self._listing())
 
     async def read(self, listed: Listed) -> Content:
         """Read one page as its listing brought it, else as it is now.
@@ -83,10 +83,10 @@ class PagesSource:
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
             visit, data = await self._looked_at(listed.url or f"https://{listed.document}")
         if visit.unreadable == TOO_LARGE:
-            raise too_large(listed.document, None, self._limit)
+            raise too_large_error(listed.document, None, self._limit)
         if visit.unreadable is not None:
             raise SourceError(f"{listed.document} {visit.unreadable}: there is nothing to read. Take it out again.")
-        return content_of(visit, data or b"")
+        return page_content(visit, data or b"")
 
     async def close(self) -> None:
         """Close connections, and drop what was kept for this sync."""
@@ -96,7 +96,7 @@ class PagesSource:
         await self._fetcher.close()
 
     async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
-        visits: dict[str, Visit] = {}
+        visits: dict[str, PageVisit] = {}
         lost: dict[str, str] = {}
         self._visits, self._lost = visits, lost
         for page in await asyncio.to_thread(self._list.pages):
@@ -111,7 +111,7 @@ class PagesSource:
                 await asyncio.to_thread(self._spool.put, page.document, visit.version, data)
             yield [self._listed(page, visit)]
 
-    def _listed(self, page: AddedPage, visit: Visit) -> Listed:
+    def _listed(self, page: AddedPage, visit: PageVisit) -> Listed:
         return Listed(
             document=page.document,
             version=visit.version,
@@ -130,7 +130,7 @@ class PagesSource:
             readers=frozenset() if isinstance(error, _Gone) else self._context.readers,
         )
 
-    async def _looked_at(self, url: str) -> tuple[Visit, bytes | None]:
+    async def _looked_at(self, url: str) -> tuple[PageVisit, bytes | None]:
         """Return a page as it is now, without its bytes where those are too many.
 
         Raises:
@@ -146,7 +146,7 @@ class PagesSource:
                 raise SourceError(f"{plain(url)} asks robots to stay away. Take it out again.")
             found = await host.fetch(url, self._ask)
         except FetchTooLarge:
-            return Visit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
+            return PageVisit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
         except FetchError as error:
             raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status in MAY_BE_GONE:
@@ -156,7 +156,7 @@ class PagesSource:
             raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
         if is_login(found.url) and not is_login(url):
             raise _Gone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
-        return await visit_of(found, found.url, site, self._reader, self._context.now()), found.data
+        return await read_visit(found, found.url, site, self._reader, self._context.now()), found.data
 
 
 class _Gone(SourceError):
@@ -173,8 +173,8 @@ def build(context: SourceContext, options: PagesOptions) -> PagesSource:
     try:
         allowed = rules(options.allow_hosts, context.web.ports)
     except ValueError as error:
-        raise misconfigured(context.name, f"allow_hosts is invalid: {error}") from None
+        raise config_error(context.name, f"allow_hosts is invalid: {error}") from None
     return PagesSource(SourceKey(context.name, "pages", "added pages"), context, options, allowed)
 
 
-KIND = Kind(PagesOptions, build)
+KIND = SourceKind(PagesOptions, build)

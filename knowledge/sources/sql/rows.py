@@ -13,7 +13,7 @@ from decimal import Decimal
 from knowledge.dates import parse_iso_date, to_utc
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE, Listed
-from knowledge.sources.common import fill, narrowed
+from knowledge.sources.common import fill_link_template, narrow_readers
 
 Row = Mapping[str, object]
 
@@ -98,12 +98,14 @@ class Form:
     def _url(self, document: str, row: Row) -> str | None:
         if self.link is None:
             return None
-        return fill(self.link, **{name: text_of(value) for name, value in row.items()} | {"key": document})
+        return fill_link_template(
+            self.link, **{name: text_of(value) for name, value in row.items()} | {"key": document}
+        )
 
     def _readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
         if self.readers_column is None:
             return configured
-        return narrowed(configured, _people(row[self.readers_column]))
+        return narrow_readers(configured, _people(row[self.readers_column]))
 
 
 def text_of(value: object) -> str:  # noqa: PLR0911 - one line for each kind of value

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, limit_bytes, too_large
-from knowledge.sources.registry import Kind
+from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
+from knowledge.sources.registry import SourceKind
 from knowledge.sources.sql.database import Batch, Database, address
 from knowledge.sources.sql.rows import Form, missing
 from knowledge.sources.sql.statement import columns_of, only_without, reading, row_of, rows_of
@@ -74,7 +74,7 @@ class SqlSource:
         self._statement = statement
         self._form = form
         self._media_type = _MEDIA_TYPES[options.format]
-        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        self._max_bytes = parse_size_limit(context.name, options.max_mb)
         self._readers = context.readers
         self._keys = _Keys()
 
@@ -119,7 +119,7 @@ class SqlSource:
             raise error  # the table has changed since it was listed
         data = self._form.rendered(found[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
-            raise too_large(listed.document, len(data), self._max_bytes)
+            raise too_large_error(listed.document, len(data), self._max_bytes)
         return Content(data, self._media_type, self._form.version(found[0]), self._form.headline(found[0]))
 
     async def close(self) -> None:
@@ -202,7 +202,7 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
     return SqlSource(SourceKey(context.name, "sql", database.shown), database, statement, form, options, context)
 
 
-KIND = Kind(SqlOptions, build)
+KIND = SourceKind(SqlOptions, build)
 
 
 def _twice(document: str, column: str) -> SourceError:

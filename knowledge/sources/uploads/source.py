@@ -12,8 +12,8 @@ from pathlib import Path
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
-from knowledge.sources.common import MAX_MB, limit_bytes, narrowed
-from knowledge.sources.registry import Kind, folder_name, read_options
+from knowledge.sources.common import MAX_MB, narrow_readers, parse_size_limit
+from knowledge.sources.registry import SourceKind, read_options, source_folder_name
 from knowledge.sources.uploads.upload_store import Card, Tray
 
 _LOOK_S = 2.0
@@ -99,7 +99,7 @@ class PushSource:
             version=card.version,
             size_bytes=card.size_bytes,
             modified_at=datetime.fromtimestamp(card.added_at, UTC),
-            readers=narrowed(self._readers, own),
+            readers=narrow_readers(self._readers, own),
         )
 
 
@@ -111,12 +111,12 @@ def build(context: SourceContext, options: PushOptions) -> PushSource:
 
     """
     folder = _folder(context.base_dir, context.state_dir, options)
-    tray = Tray(folder, max_bytes=limit_bytes(context.name, options.max_mb), now=context.now)
+    tray = Tray(folder, max_bytes=parse_size_limit(context.name, options.max_mb), now=context.now)
     key = SourceKey(context.name, "push", str(folder))
     return PushSource(key, tray, readers=context.readers, must_exist=options.path is not None, sleep=context.sleep)
 
 
-KIND = Kind(PushOptions, build)
+KIND = SourceKind(PushOptions, build)
 
 
 def tray_of(spec: SourceSpec, home: Path) -> Tray:
@@ -127,8 +127,8 @@ def tray_of(spec: SourceSpec, home: Path) -> Tray:
 
     """
     options = read_options(PushOptions, spec)
-    folder = _folder(spec.base_dir, home / "sources" / folder_name(spec.name), options)
-    return Tray(folder, max_bytes=limit_bytes(spec.name, options.max_mb))
+    folder = _folder(spec.base_dir, home / "sources" / source_folder_name(spec.name), options)
+    return Tray(folder, max_bytes=parse_size_limit(spec.name, options.max_mb))
 
 
 def _folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:

@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from knowledge.errors import SourceError, UnsupportedFormat
-from knowledge.sources.common import SUFFIXES, too_large
+from knowledge.sources.common import SUFFIXES, too_large_error
 
 _LONGEST_NAME_BYTES = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -85,7 +85,7 @@ class Tray:
         """
         name = document_name(name)
         if len(data) > self.max_bytes:
-            raise too_large(name, len(data), self.max_bytes)
+            raise too_large_error(name, len(data), self.max_bytes)
         card = Card(
             name=name,
             sha256=hashlib.sha256(data).hexdigest(),

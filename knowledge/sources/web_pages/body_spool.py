@@ -10,7 +10,7 @@ _MOST_BYTES = 500_000_000
 _DIGEST_BYTES = 32
 
 
-class Spool:
+class BodySpool:
     """A folder of bodies, bounded; what does not fit is fetched again when it is read. Lost, it costs time alone.
 
     A body lies behind its own digest: one that a crash cut short counts as lost.
@@ -18,7 +18,7 @@ class Spool:
 
     def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
         self._folder = folder
-        self._most = most_bytes
+        self._max_bytes = most_bytes
         self._bytes = 0
 
     def open(self) -> None:
@@ -30,7 +30,7 @@ class Spool:
 
     def put(self, name: str, version: str, data: bytes) -> None:
         """Keep a body; a disk that is full keeps nothing."""
-        if self._bytes + len(data) > self._most:
+        if self._bytes + len(data) > self._max_bytes:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

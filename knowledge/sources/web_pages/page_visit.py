@@ -20,7 +20,7 @@ from knowledge.web.reading.page import HTML
 from knowledge.web.reading.reader import TOO_HARD, Reader
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-TYPES = HTML | {
+DOCUMENT_TYPES = HTML | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
@@ -31,7 +31,7 @@ OWN_NETWORK_HINT = "name a host of your own network in allow_hosts"
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PageVisit:
     """A page as it was last found."""
 
     address: str
@@ -56,11 +56,11 @@ class Visit:
     """Seconds since the epoch; the last time that the server was asked."""
 
 
-async def visit_of(
+async def read_visit(
     found: Fetched, address: str, site: Site, reader: Reader, now: float, sitemap_date: str | None = None
-) -> Visit:
+) -> PageVisit:
     """Return what to remember of a page that was fetched."""
-    visit = await asyncio.to_thread(_visit_of, found, address, now, sitemap_date)
+    visit = await asyncio.to_thread(_visit_from_headers, found, address, now, sitemap_date)
     if found.media_type not in HTML:
         return visit
     try:
@@ -81,25 +81,25 @@ async def visit_of(
     )
 
 
-def _visit_of(found: Fetched, address: str, now: float, sitemap_date: str | None) -> Visit:
+def _visit_from_headers(found: Fetched, address: str, now: float, sitemap_date: str | None) -> PageVisit:
     """Return what is told without a look into a page."""
     content_type = found.headers.get("content-type", "")
     robots_tag = found.headers.get("x-robots-tag", "")
-    return Visit(
+    return PageVisit(
         address=address,
         version=hashlib.sha256(found.data).hexdigest()[:32],
         media_type=content_type,
         etag=found.headers.get("etag"),
         last_modified=found.headers.get("last-modified"),
         size_bytes=len(found.data),
-        modified_at=_changed(found.headers),
+        modified_at=_modification_date(found.headers),
         index="noindex" not in directives([robots_tag]),
         sitemap_date=sitemap_date,
         fetched_at=now,
     )
 
 
-def _changed(headers: Mapping[str, str]) -> datetime | None:
+def _modification_date(headers: Mapping[str, str]) -> datetime | None:
     """Return when a page was changed; a server that makes it anew each time says nothing by its date."""
     changed, sent = (parse_http_date(headers.get(name)) for name in ("last-modified", "date"))
     if changed is None or (sent is not None and (sent - changed).total_seconds() <= 1):
@@ -107,7 +107,7 @@ def _changed(headers: Mapping[str, str]) -> datetime | None:
     return changed
 
 
-def unreachable(url: str, error: FetchError) -> SourceUnavailable:
+def unreachable_error(url: str, error: FetchError) -> SourceUnavailable:
     """Return the error for a source whose first page cannot be fetched."""
     if isinstance(error, FetchRefused):
         return SourceUnavailable(
@@ -120,7 +120,7 @@ def unreachable(url: str, error: FetchError) -> SourceUnavailable:
     )
 
 
-def content_of(visit: Visit, data: bytes) -> Content:
+def page_content(visit: PageVisit, data: bytes) -> Content:
     """Return a page of the web as it is parsed: its main text alone counts."""
     kind = visit.media_type.partition(";")[0].strip().lower()
     media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML else visit.media_type or None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted
-from knowledge.sources.web_pages.body_spool import Spool
-from knowledge.sources.web_pages.page_visit import TOO_LARGE, Visit, visit_of
+from knowledge.sources.web_pages.body_spool import BodySpool
+from knowledge.sources.web_pages.page_visit import TOO_LARGE, PageVisit, read_visit
 from knowledge.sources.website.frontier import Frontier, Stop
 from knowledge.web.crawling.canonical import Site
 from knowledge.web.crawling.host import DENIED, TOGETHER, Host, conditions
@@ -66,7 +66,7 @@ class Lost:
 class Found:
     """A page as it is now."""
 
-    visit: Visit
+    visit: PageVisit
     data: bytes | None = field(default=None, repr=False)
     """None where it has not changed."""
 
@@ -80,8 +80,8 @@ class Crawl:
         host: Host,
         frontier: Frontier,
         *,
-        known: Mapping[str, Visit],
-        spool: Spool,
+        known: Mapping[str, PageVisit],
+        spool: BodySpool,
         reader: Reader,
         asking: Asking,
         now: float,
@@ -98,12 +98,12 @@ class Crawl:
         self._same: set[tuple[str, str]] = set()
         self._links: dict[str, str] = {}
         self._listed: set[str] = set()
-        self._aliases: list[tuple[str, Visit, str]] = []
-        self.visits: dict[str, Visit] = {}
+        self._aliases: list[tuple[str, PageVisit, str]] = []
+        self.visits: dict[str, PageVisit] = {}
         self.lost: dict[str, str] = {}
         """Pages that did not answer, with the reason."""
 
-    async def pages(self) -> AsyncGenerator[Sequence[tuple[str, Visit, str | None]], None]:
+    async def pages(self) -> AsyncGenerator[Sequence[tuple[str, PageVisit, str | None]], None]:
         """Yield each page that is a document: its id, what was found, and the sitemap's date.
 
         Raises:
@@ -157,7 +157,7 @@ class Crawl:
         except FetchError as error:
             return Lost(error.reason)
 
-    async def _fetched(self, stop: Stop, known: Visit | None) -> Found | Lost | None:
+    async def _fetched(self, stop: Stop, known: PageVisit | None) -> Found | Lost | None:
         validators = conditions(known.etag, known.last_modified) if known is not None else {}
         ask = replace(self._asking.ask, conditions=validators)
         found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
@@ -171,7 +171,7 @@ class Crawl:
         return None if gone else Lost(f"it answers {found.status}")
 
     @staticmethod
-    def _closed(known: Visit | None) -> Found | None:
+    def _closed(known: PageVisit | None) -> Found | None:
         """List a page once more, for nobody: a deletion may be held until somebody agrees, and must not answer then."""
         if known is None or known.unreadable == CLOSED:
             return None
@@ -180,10 +180,10 @@ class Crawl:
             replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
         )
 
-    def _is_from_the_cut_crawl(self, known: Visit) -> bool:
+    def _is_from_the_cut_crawl(self, known: PageVisit) -> bool:
         return self._asking.since <= known.fetched_at <= self._now
 
-    def _is_as_it_was(self, stop: Stop, known: Visit) -> bool:
+    def _is_as_it_was(self, stop: Stop, known: PageVisit) -> bool:
         """Say whether the sitemap's word is enough; a date that is young may hide a second change."""
         if stop.sitemap_date is None or stop.sitemap_date != known.sitemap_date:
             return False
@@ -191,18 +191,18 @@ class Crawl:
         age_s = self._now - known.fetched_at
         return date is not None and 0 <= age_s < _TRUSTED_S and known.fetched_at > date.timestamp() + _DAY_S
 
-    def _too_large(self, stop: Stop) -> Visit:
+    def _too_large(self, stop: Stop) -> PageVisit:
         version = f"over {self._asking.max_bytes}"
-        return Visit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
+        return PageVisit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
 
     async def _read(self, stop: Stop, found: Fetched) -> Found | None:
         address = self._site.address(found.url, found.url)
         if address is None or not self._host.robots.allows(address):
             return None  # it has moved out of the site
-        visit = await visit_of(found, address, self._site, self._reader, self._now, stop.sitemap_date)
+        visit = await read_visit(found, address, self._site, self._reader, self._now, stop.sitemap_date)
         return Found(visit, found.data)
 
-    async def _settled(self, stop: Stop, result: Found | Lost | None) -> tuple[str, Visit] | None:
+    async def _settled(self, stop: Stop, result: Found | Lost | None) -> tuple[str, PageVisit] | None:
         """Go on from what was found; return the document if it is one."""
         if isinstance(result, Lost):
             return await self._went_without(stop, result.reason)
@@ -224,7 +224,7 @@ class Crawl:
             await asyncio.to_thread(self._spool.put, document, visit.version, result.data)
         return document, visit
 
-    async def _went_without(self, stop: Stop, reason: str) -> tuple[str, Visit] | None:
+    async def _went_without(self, stop: Stop, reason: str) -> tuple[str, PageVisit] | None:
         self.lost[stop.document] = reason
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= _IN_A_ROW:
@@ -246,7 +246,7 @@ class Crawl:
             return False
         return found.status < _SERVER_ERROR and found.status not in _FOR_NOW
 
-    def _bounded(self, visit: Visit) -> Visit:
+    def _bounded(self, visit: PageVisit) -> PageVisit:
         """Return a visit whose links share their texts with those of other pages, up to a number of them."""
         links = self._links
         room = _MOST_LINKS - len(links)
@@ -259,13 +259,13 @@ class Crawl:
                 kept.append(links[link])
         return replace(visit, links=tuple(kept))
 
-    def _follow(self, visit: Visit) -> None:
+    def _follow(self, visit: PageVisit) -> None:
         if self._asking.follow:
             self._frontier.add(visit.links)
         if visit.canonical is not None:
             self._frontier.add([visit.canonical])
 
-    def _is_listed(self, document: str, visit: Visit) -> bool:
+    def _is_listed(self, document: str, visit: PageVisit) -> bool:
         if not visit.index:
             return False
         canonical = self._site.document(visit.canonical) if visit.canonical is not None else document

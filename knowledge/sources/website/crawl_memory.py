@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from knowledge.sources.web_pages.page_visit import Visit
+from knowledge.sources.web_pages.page_visit import PageVisit
 
 MEMORY_VERSION = 1
 
 
-def encode(visits: Mapping[str, Visit], begun: float | None = None) -> dict[str, Any]:
+def encode(visits: Mapping[str, PageVisit], begun: float | None = None) -> dict[str, Any]:
     """Return visits, by document, as JSON holds them; links are numbers, as most pages have the same ones.
 
     ``begun`` is when the crawl began that is not at its end yet, in seconds since the epoch.
@@ -28,7 +28,7 @@ def encode(visits: Mapping[str, Visit], begun: float | None = None) -> dict[str,
     return {"links": list(numbers), "pages": pages, "begun": begun}
 
 
-def decode(held: object) -> dict[str, Visit]:
+def decode(held: object) -> dict[str, PageVisit]:
     """Return what ``encode`` made; nothing where anything is not as it made it."""
     try:
         assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
@@ -45,7 +45,7 @@ def cut_at(held: object, earliest: float, latest: float) -> float | None:
     return begun if isinstance(begun, float) and earliest <= begun <= latest else None
 
 
-def _visit(fields: Any, links: list[str]) -> Visit:  # noqa: ANN401 - whatever was kept
+def _visit(fields: Any, links: list[str]) -> PageVisit:  # noqa: ANN401 - whatever was kept
     (
         address, version, media_type, etag, last_modified, size, modified, title, numbers, canonical, index, unreadable,
         sitemap_date, fetched_at,
@@ -56,7 +56,7 @@ def _visit(fields: Any, links: list[str]) -> Visit:  # noqa: ANN401 - whatever w
     assert all(text is None or isinstance(text, str) for text in perhaps)  # noqa: S101
     assert size is None or isinstance(size, int)  # noqa: S101
     assert isinstance(index, bool)  # noqa: S101
-    return Visit(
+    return PageVisit(
         address=address, version=version, media_type=media_type, etag=etag, last_modified=last_modified,
         size_bytes=size, modified_at=None if modified is None else datetime.fromtimestamp(modified, UTC), title=title,
         links=tuple(links[number] for number in numbers), canonical=canonical, index=index, unreadable=unreadable,

@@ -20,18 +20,18 @@ from knowledge.errors import (
 )
 from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
 from knowledge.path_filter import path_filter
-from knowledge.sources.common import MAX_MB, kept_alive, limit_bytes, misconfigured, too_large
-from knowledge.sources.memory import recall, remember
-from knowledge.sources.registry import Kind
-from knowledge.sources.web_pages.body_spool import Spool
+from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error, with_heartbeats
+from knowledge.sources.memory import load_state, save_state
+from knowledge.sources.registry import SourceKind
+from knowledge.sources.web_pages.body_spool import BodySpool
 from knowledge.sources.web_pages.page_visit import (
+    DOCUMENT_TYPES,
     OWN_NETWORK_HINT,
     TOO_LARGE,
-    TYPES,
-    Visit,
-    content_of,
-    unreachable,
-    visit_of,
+    PageVisit,
+    page_content,
+    read_visit,
+    unreachable_error,
 )
 from knowledge.sources.website.crawl import CLOSED, Asking, Crawl, Down
 from knowledge.sources.website.crawl_memory import MEMORY_VERSION, cut_at, decode, encode
@@ -102,11 +102,11 @@ class WebsiteSource:
         self._context = context
         self._options = options
         self._site = site
-        self._max_bytes = limit_bytes(context.name, options.max_mb)
+        self._max_bytes = parse_size_limit(context.name, options.max_mb)
         web = replace(context.web, contact=options.contact or context.web.contact)
         self._fetcher = Fetcher(web, allowed)
         self._ask = Ask(
-            accept=TYPES,
+            accept=DOCUMENT_TYPES,
             authorization=context.secrets.get("authorization"),
             limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
         )
@@ -114,10 +114,10 @@ class WebsiteSource:
         delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
         self._host = Host(self._fetcher, Pace(delay_s, context.sleep, context.now), context.now)
         self._reader = Reader()
-        self._spool = Spool(context.state_dir / "spool")
+        self._spool = BodySpool(context.state_dir / "spool")
         self._cut = False
         """Whether a listing has begun and not come to its end."""
-        self._visits: Mapping[str, Visit] = {}
+        self._visits: Mapping[str, PageVisit] = {}
 
     @property
     def _memory(self) -> Memory:
@@ -132,7 +132,7 @@ class WebsiteSource:
             SourceError: some pages did not answer, or there are more than ``max_pages``; the others were listed.
 
         """
-        return kept_alive(self._listing())
+        return with_heartbeats(self._listing())
 
     async def read(self, listed: Listed) -> Content:
         """Read one page: what its listing brought, else what is there now.
@@ -147,7 +147,7 @@ class WebsiteSource:
             visit, data = await self._again(listed)
         if visit.unreadable is not None:
             raise self._unreadable(listed.document, visit.unreadable)
-        return content_of(visit, data or b"")
+        return page_content(visit, data or b"")
 
     async def close(self) -> None:
         """Close connections, and drop what was kept for this sync unless the next one goes on from it."""
@@ -162,7 +162,7 @@ class WebsiteSource:
     async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
         self._visits = {}
         now = self._context.now()
-        held = await recall(self._memory, MEMORY_VERSION)
+        held = await load_state(self._memory, MEMORY_VERSION)
         known, begun = decode(held), cut_at(held, now - _GOES_ON_S, now)
         await asyncio.to_thread(self._spool.clear if begun is None else self._spool.open)
         self._cut = begun is not None
@@ -200,10 +200,10 @@ class WebsiteSource:
         self._cut = False
         self._complain(crawl, frontier, broken)
 
-    async def _note(self, visits: Mapping[str, Visit], begun: float | None = None) -> None:
+    async def _note(self, visits: Mapping[str, PageVisit], begun: float | None = None) -> None:
         """Remember visits; ``begun`` is when the crawl began that has found them and is not at its end."""
         held = await asyncio.to_thread(encode, visits, begun)
-        await remember(self._memory, MEMORY_VERSION, held)
+        await save_state(self._memory, MEMORY_VERSION, held)
 
     async def _learn(self) -> None:
         try:
@@ -242,7 +242,7 @@ class WebsiteSource:
             )
         site = self._settled(found)
         address = site.address(self._options.url, "")
-        return site, {address: found} if address and found.media_type in TYPES else {}
+        return site, {address: found} if address and found.media_type in DOCUMENT_TYPES else {}
 
     def _settled(self, found: Fetched) -> Site:
         if not found.hops:
@@ -261,7 +261,7 @@ class WebsiteSource:
         excludes = path_filter(self._options.exclude)
         return lambda document: not excludes(document)
 
-    def _listed(self, document: str, visit: Visit, sitemap_date: str | None) -> Listed:
+    def _listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> Listed:
         closed = visit.unreadable in {LOGIN, CLOSED}
         return Listed(
             document=document,
@@ -296,11 +296,11 @@ class WebsiteSource:
             )
 
     def _away(self, error: FetchError) -> SourceError:
-        return unreachable(self._options.url, error)
+        return unreachable_error(self._options.url, error)
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _again(self, listed: Listed) -> tuple[Visit, bytes]:
+    async def _again(self, listed: Listed) -> tuple[PageVisit, bytes]:
         document = listed.document
         try:
             found = await self._host.fetch(listed.url or self._options.url, self._ask)
@@ -312,12 +312,12 @@ class WebsiteSource:
             raise SourceError(f"{document} is gone from the site, or is not for everybody any more.")
         if found.status != _OK:
             raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
-        visit = await visit_of(found, found.url, self._site, self._reader, self._context.now())
+        visit = await read_visit(found, found.url, self._site, self._reader, self._context.now())
         return visit, found.data
 
     def _unreadable(self, document: str, reason: str) -> SourceError:
         if reason == TOO_LARGE:
-            return too_large(document, None, self._max_bytes)
+            return too_large_error(document, None, self._max_bytes)
         return SourceError(
             f"{document} {reason}, so that there is nothing to read. Bring its text in by another source, or leave it "
             "out with exclude."
@@ -340,18 +340,18 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
         site = Site.of(options.url)
         judge_url(options.url, allowed)
     except FetchRefused as error:
-        raise misconfigured(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
+        raise config_error(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:
-        raise misconfigured(context.name, f"url or allow_hosts is invalid: {error}") from None
+        raise config_error(context.name, f"url or allow_hosts is invalid: {error}") from None
     for key, least in (("max_pages", 1), ("max_depth", 0), ("delay_s", 0)):
         value = getattr(options, key)
         if value is not None and not least <= value < math.inf:
-            raise misconfigured(context.name, f"{key} must be {least} or more")
+            raise config_error(context.name, f"{key} must be {least} or more")
     root = f"{site.origin}{site.prefix}"
     return WebsiteSource(SourceKey(context.name, "website", root), context, options, site, allowed)
 
 
-KIND = Kind(WebsiteOptions, build)
+KIND = SourceKind(WebsiteOptions, build)
 
 
 def _host_of(url: str) -> str:
