@@ -84,9 +84,7 @@ class Composer:
         match = _NUMBERED.fullmatch(lead)
         if not match:
             return lead
-        number = int(match[2])
-        last = self._numbers.get(match[1], 0)
-        number = last + 1 if number > last else number
+        number = min(int(match[2]), self._numbers.get(match[1], 0) + 1)
         self._numbers[match[1]] = number
         return f"{match[1]}{number}{match[3]}"
 

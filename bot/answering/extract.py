@@ -28,8 +28,8 @@ SOURCE_CHARS = 400
 _PARTS = 3
 """Sentences, list items or rows."""
 _WEIGHTS = np.array([1.2, 2.7, 0.85, 1.4, -1.7, 0.9, 0.9])
-"""Of ``Asked.features``. Fitted on XQuAD's English questions (``scripts/eval_extracts.py``), where nothing introduces a
-list: the fourth is half of the second. The first may be 1.2 to 2.2 there without a difference."""
+"""Of features in ``Asked.scored``. Fitted on XQuAD's English questions (``scripts/eval_extracts.py``), where nothing
+introduces a list: the fourth is half of the second. The first may be 1.2 to 2.2 there without a difference."""
 _NEARLY_SOURCE = 2.5
 """A source that scores less by more than this than the best one is left out. On the same questions 0.2 % fewer answers
 are shown than with 4, and 1.1 sources instead of 1.4."""
@@ -93,26 +93,14 @@ class Asked:
 
     def scored(self) -> list[tuple[Passage, Sequence[Part], NDArray[np.float64]]]:
         """Return the passages with their parts and how well each part answers."""
-        return [(*one, rows @ _WEIGHTS) for one, rows in zip(self._found, self.features(), strict=True)]
-
-    def features(self) -> list[NDArray[np.float64]]:
-        """Return what tells how well each part answers, shape ``(parts, features)`` for each passage."""
-        rows = []
+        scored = []
         for rank, (passage, parts) in enumerate(self._found):
             path = words_of(f"{passage.title} {passage.heading}")
             whole = self.share(path.union(*(part.words for part in parts)))
             of_passage = [math.log1p(rank), whole, max(map(self._similarity, parts))]
-            of_parts = [
-                [
-                    self._similarity(part),
-                    self.share(part.words),
-                    float(bool(answering_spans(self.type, bare(part.text), self.text))),
-                    self.share(words_of(part.lead)),
-                ]
-                for part in parts
-            ]
-            rows.append(np.array([[*of_part, *of_passage] for of_part in of_parts]))
-        return rows
+            features = np.array([[*self._features(part), *of_passage] for part in parts])
+            scored.append((passage, parts, features @ _WEIGHTS))
+        return scored
 
     def share(self, words: frozenset[str]) -> float:
         """Return how much of the question is among these words; those that few parts have weigh more."""
@@ -121,6 +109,10 @@ class Asked:
     def weigh(self, stretch: str) -> float:
         """Return how well a stretch of text answers, words alone considered."""
         return self.share(words_of(stretch)) + 0.5 * bool(answering_spans(self.type, stretch, self.text))
+
+    def _features(self, part: Part) -> list[float]:
+        answers = bool(answering_spans(self.type, bare(part.text), self.text))
+        return [self._similarity(part), self.share(part.words), float(answers), self.share(words_of(part.lead))]
 
     def _similarity(self, part: Part) -> float:
         """Return by how many tenths a part is less similar than the best one, 0 where that is not known."""

@@ -22,6 +22,7 @@ _HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
 _MARKS = re.compile(r"`+|\*+|~~|(?<![^\W_])_+|_+(?![^\W_])")
 _GAP = re.compile(r"\s|(?<=[，。；！？、：])|(?=[，。；！？、：])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
 _FOOTNOTE = re.compile(r"(?<![\\!`])\[(?=\d{1,3}\](?![(:]))")
+"""A mark of the passage that would look like a citation of ours."""
 _START = Piece("blank", "", "", "\n")
 
 
@@ -156,11 +157,6 @@ def _whole(text: str) -> str:
     halves = [match for match in _HALF_LINK.finditer(text) if not any(a <= match.start() < b for a, b in links)]
     for half in reversed(halves):
         text = text[: half.start()] + text[half.end() :]
-    return _escaped(text)
-
-
-def _escaped(text: str) -> str:
-    """Return a sentence whose footnote marks are no citations of ours."""
     return _FOOTNOTE.sub(r"\\\g<0>", text)
 
 
@@ -176,7 +172,7 @@ def cut(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
         stretches = [_lines(lines[start:], room) for start in range(len(lines))]
         return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
     text = cells(part.text, part.head) if part.piece.kind == "table" else part.text
-    text = _escaped(bare(" ".join(_HALF_LINK.sub("", text).split())))
+    text = _FOOTNOTE.sub(r"\\\g<0>", bare(" ".join(_HALF_LINK.sub("", text).split())))
     gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
     starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]
     return max((_words_from(text, start, gaps, limit) for start in (0, *starts)), key=weigh)

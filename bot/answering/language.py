@@ -36,13 +36,11 @@ def language_of(text: str) -> Language:
     prose = prose if _OTHER_LETTER.search(prose) else text
     ideographs = len(IDEOGRAPH.findall(prose))
     latin = len(_LATIN_WORD.findall(prose))
-    if len(_KANA_HANGUL.findall(prose)) > latin:
+    if len(_KANA_HANGUL.findall(prose)) > latin or not (ideographs or latin):
         return "other"
     if ideographs and latin:
         return _of_mixed(prose, ideographs, latin)
-    if ideographs or latin:
-        return "zh" if ideographs else "en"
-    return "other"
+    return "zh" if ideographs else "en"
 
 
 def _of_mixed(prose: str, ideographs: int, latin: int) -> Language:

@@ -216,10 +216,10 @@ def _eta(eta_s: float | None, tongue: Tongue) -> str:
     if eta_s is None:
         return ""
     if eta_s < _MINUTE_S:
-        seconds = max(5, -(-round(eta_s) // 5) * 5)
-        return f"，约 {seconds} 秒" if tongue == "zh" else f", about {seconds} s"
-    minutes = round(eta_s / 60)
-    return f"，约 {minutes} 分钟" if tongue == "zh" else f", about {minutes} min"
+        number, en, zh = max(5, -(-round(eta_s) // 5) * 5), "s", "秒"
+    else:
+        number, en, zh = round(eta_s / 60), "min", "分钟"
+    return f"，约 {number} {zh}" if tongue == "zh" else f", about {number} {en}"
 
 
 def progress_text(progress: float | None, tongue: Tongue) -> str:

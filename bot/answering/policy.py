@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
@@ -37,9 +37,8 @@ class Policies:
 
     def of(self, channel: str) -> Policy:
         """Return what holds in a channel."""
-        house, here = self.everywhere, self.channels.get(channel, self.everywhere.mode)
-        mode = min(house.mode, here, key=MODES.index)
-        return Policy(mode, house.domains, house.private, house.searches)
+        here = self.channels.get(channel, self.everywhere.mode)
+        return replace(self.everywhere, mode=min(self.everywhere.mode, here, key=MODES.index))
 
 
 class Why(StrEnum):

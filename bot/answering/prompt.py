@@ -291,10 +291,7 @@ def _shrink(
             neutral(unwrap(passages[0].text)), max(0, count_tokens(blocks[0]) - excess - TURN_TOKENS), count_tokens
         )
         shorter = _block(passages[0], text)
-        if text and len(shorter) < len(blocks[0]):
-            blocks[0] = shorter
-        else:
-            blocks.pop()
+        blocks[:] = [shorter] if text and len(shorter) < len(blocks[0]) else []
     else:
         msg = "The model's context is too small for the instructions and the question; serve it with a longer one."
         raise ContextTooSmall(msg)
