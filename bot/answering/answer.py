@@ -199,7 +199,7 @@ class Answerer:
                     said.again()
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
-                if (step := said.note(delta, self._limits.thinking_chars)) is not None:
+                if (step := said.note(delta, self._limits.answer_chars)) is not None:
                     yield Step(say(step, turn.tongue))
                 if isinstance(delta, Content):
                     for text in await self._verified(said, delta.text):

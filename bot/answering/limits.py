@@ -24,8 +24,7 @@ class Limits:
     answer_s: float = 600.0
     """From its turn at the engine to the last delta."""
     answer_chars: int = 24_000
-    """Of what the model writes, before the check."""
-    thinking_chars: int = 200_000
+    """Of what the model writes, before the check; of a thought, no more is kept either."""
     quote_s: float = 5.0
     """For choosing extracts by meaning; afterwards shared words decide."""
     little_chars: int = 200

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from bot.answering.events import Exchange
@@ -38,6 +38,7 @@ _TURNS: Final = 3
 _ANSWER_CHARS: Final = 300
 _QUESTION_CHARS: Final = 500
 _LONGEST: Final = 300
+_TOKENS: Final = 96
 _LABEL = re.compile(
     r"^\W*(?:rewritten question|question|last question|standalone question|改写后的问题|最后一个问题|问题)\s*[:：]\s*",
     re.IGNORECASE,
@@ -47,24 +48,21 @@ _FUNCTION_CHARACTERS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a rewrite is waited for."""
-
-    rewrite_s: float = 1.5
-    rest_s: float = 60.0
-    """After one that came too late: an engine that is busy now is not asked again at once."""
-    tokens: int = 96
-
-
 class Rewriter:
     """Asks the engine for questions that stand alone; remembers only whether it was too slow lately."""
 
     def __init__(
-        self, engine: ChatEngine, patience: Patience | None = None, now: Callable[[], float] = time.monotonic
+        self,
+        engine: ChatEngine,
+        *,
+        rewrite_s: float = 1.5,
+        rest_s: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``rewrite_s`` is how long one is waited for; after one that came too late, none is asked for ``rest_s``."""
         self._engine = engine
-        self._patience = patience or Patience()
+        self._rewrite_s = rewrite_s
+        self._rest_s = rest_s
         self._now = now
         self._rests_until = float("-inf")
 
@@ -79,18 +77,18 @@ class Rewriter:
         if not history or not usable or not leans(question):
             return None
         try:
-            async with asyncio.timeout(self._patience.rewrite_s):
+            async with asyncio.timeout(self._rewrite_s):
                 written = await self._written(question, history, asker)
         except TimeoutError:
-            self._rests_until = self._now() + self._patience.rest_s
+            self._rests_until = self._now() + self._rest_s
             return None
         except EngineError:
             return None
         return accepted(written, question, history)
 
     async def _written(self, question: str, history: Sequence[Exchange], asker: Asker) -> str:
-        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=self._patience.tokens, thinking_tokens=0)
-        asker = replace(asker, within_s=self._patience.rewrite_s)
+        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=_TOKENS, thinking_tokens=0)
+        asker = replace(asker, within_s=self._rewrite_s)
         name = f"rewrite-{uuid.uuid4().hex}"
         deltas = self._engine.stream(asking(question, history), sampling, request_id=name, asker=asker)
         text = ""

@@ -110,10 +110,10 @@ class Stream:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
         return "" if self.content or self.cut else self.thought
 
-    def note(self, delta: Content | Reasoning | Done, thinking_chars: int) -> Say | None:
+    def note(self, delta: Content | Reasoning | Done, most_chars: int) -> Say | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
-        Of its thought, ``thinking_chars`` are kept.
+        Of its thought, ``most_chars`` are kept.
         """
         self.begun = True
         if isinstance(delta, Done):
@@ -123,6 +123,6 @@ class Stream:
             return Say.WRITING
         elif isinstance(delta, Reasoning):
             begins = not self.thought
-            self.thought = (self.thought + delta.text)[:thinking_chars]
+            self.thought = (self.thought + delta.text)[:most_chars]
             return Say.THINKING if begins else None
         return None

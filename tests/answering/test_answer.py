@@ -425,7 +425,7 @@ async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
 
 async def test_a_flood_of_thinking_leaves_the_answer_as_it_is(ask: Any, room: Any) -> None:
     engine = room.engine([*(Reasoning("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
-    heard = await ask(engine, limits=Limits(thinking_chars=5000))
+    heard = await ask(engine, limits=Limits(answer_chars=5000))
     assert heard.text == f"{GOOD} [1]"
 
 

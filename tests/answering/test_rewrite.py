@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
-from bot.answering.rewrite import Patience, Rewriter, accepted, asking
+from bot.answering.rewrite import Rewriter, accepted, asking
 from engine.errors import EngineUnavailable
 from engine.interfaces import Content, Delta, Done, Reasoning, State, Status
 
@@ -77,7 +77,7 @@ async def slow() -> AsyncIterator[Delta]:
 async def test_it_is_waited_for_shortly_and_then_left_alone_for_a_while(room: Any) -> None:
     now = 0.0
     engine = room.engine(slow)
-    rewriter = Rewriter(engine, Patience(rewrite_s=0.01), lambda: now)
+    rewriter = Rewriter(engine, rewrite_s=0.01, now=lambda: now)
     assert await rewriter.standalone("And contractors?", LEAVE) is None
     assert (engine.streams_open, engine.streams_closed) == (0, 1)
     assert await rewriter.standalone("And contractors?", LEAVE) is None
