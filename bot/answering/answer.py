@@ -24,9 +24,9 @@ from bot.answering.passage_order import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
 from bot.answering.retrieval import Finder, Search
 from bot.answering.small_talk import small_talk
-from bot.answering.turn import Stream, Turn
+from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
-from bot.answering.verified_stream import Release
+from bot.answering.verified_stream import VerifiedStream
 from engine.errors import EngineError
 from engine.interfaces import Again, Asker, ChatEngine, Content, Delta, Sampling, Waiting
 from knowledge.errors import KnowledgeError
@@ -151,9 +151,9 @@ class Answerer:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         verifier = self._new_verifier(self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
-        said = Stream(
+        said = EngineStream(
             preparing,
-            lambda: Release(
+            lambda: VerifiedStream(
                 shown, verifier, turn.numbering,
                 question=turn.question, tongue=turn.tongue, limits=self._limits, said=turn.said,
             ),
@@ -175,7 +175,7 @@ class Answerer:
                 yield event
 
     async def _streamed(
-        self, turn: Turn, said: Stream, prompt: Prompt, sampling: Sampling
+        self, turn: Turn, said: EngineStream, prompt: Prompt, sampling: Sampling
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the engine's stream as verified text, and before it how the turn comes nearer.
 
@@ -204,33 +204,35 @@ class Answerer:
                 if isinstance(delta, Content):
                     for text in await self._verified(said, delta.text):
                         yield Text(text)
-                if said.release.ended or said.done:
+                if said.verified.ended or said.done:
                     break
         for text in await self._verified(said, said.unclosed_thought, last=True):
             yield Text(text)
 
-    def _patience_s(self, said: Stream) -> float | None:
+    def _patience_s(self, said: EngineStream) -> float | None:
         """Return how long the next delta is waited for; the queue before the engine has a limit of its own."""
         if said.waits:
             return None
         left_s = said.ends_at - self._now()
         return left_s if said.begun else min(left_s, self._limits.first_token_s)
 
-    async def _verified(self, said: Stream, text: str, *, last: bool = False) -> list[str]:
+    async def _verified(self, said: EngineStream, text: str, *, last: bool = False) -> list[str]:
         """Return what may be shown of a text, once the verifier has read the passages."""
         async with asyncio.timeout(max(1.0, said.ends_at - self._now())):
             await asyncio.shield(said.preparing)
-            return await (said.release.finish(text, cut=said.cut) if last else said.release.feed(text))
+            return await (said.verified.finish(text, cut=said.cut) if last else said.verified.feed(text))
 
-    async def _ending(self, turn: Turn, said: Stream, failure: Exception | None) -> AsyncGenerator[AnswerEvent, None]:
+    async def _ending(
+        self, turn: Turn, said: EngineStream, failure: Exception | None
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
-        release = said.release
+        verified = said.verified
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError):
-                for text in await release.finish(cut=True):
+                for text in await verified.finish(cut=True):
                     yield Text(text)
-        turn.marked, turn.removed = release.marked, release.contradicted + release.dropped
-        if not turn.shown and release.refused and failure is None:
+        turn.marked, turn.removed = verified.marked, verified.contradicted + verified.dropped
+        if not turn.shown and verified.refused and failure is None:
             yield unknown(turn)
             return
         if not turn.shown:
@@ -238,9 +240,9 @@ class Answerer:
         else:
             for notice in of_answer(turn, said, failure, self._limits):
                 yield notice
-            if release.supported and not (failure and release.shown_chars < self._limits.little_chars):
+            if verified.supported and not (failure and verified.shown_chars < self._limits.little_chars):
                 return
-            turn.route = turn.route if release.supported else "passages"
+            turn.route = turn.route if verified.supported else "passages"
         yield await self._extract(turn)
 
 

@@ -11,7 +11,7 @@ from bot.answering.limits import Limits
 from bot.answering.link_policy import by_its_end
 from bot.answering.notices import Say, progress_text, say, translate_web
 from bot.answering.policy import WebUse, Why
-from bot.answering.turn import Stream, Turn
+from bot.answering.turn import EngineStream, Turn
 from engine.interfaces import State, Status
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
@@ -52,7 +52,7 @@ def unknown(turn: Turn) -> Text:
     return Text(f"{why}\n\n{say(Say.LOOKED_AT, turn.tongue)}\n{listing}")
 
 
-def why_nothing(turn: Turn, said: Stream, failure: Exception | None, limits: Limits) -> str:
+def why_nothing(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
         seconds = limits.answer_s if said.begun else min(limits.answer_s, limits.first_token_s)
@@ -61,27 +61,27 @@ def why_nothing(turn: Turn, said: Stream, failure: Exception | None, limits: Lim
         return say(Say.CHECK_FAILED, turn.tongue, reason=failure)
     if failure:
         return say(Say.ENGINE_FAILED, turn.tongue, reason=failure)
-    if said.release.dropped or said.release.contradicted or said.release.ended:
+    if said.verified.dropped or said.verified.contradicted or said.verified.ended:
         return say(Say.NOTHING_SUPPORTED, turn.tongue)
     return say(Say.NO_ANSWER, turn.tongue)
 
 
-def of_answer(turn: Turn, said: Stream, failure: Exception | None, limits: Limits) -> Iterator[Notice]:
+def of_answer(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
-    tongue, release = turn.tongue, said.release
+    tongue, verified = turn.tongue, said.verified
     if isinstance(failure, TimeoutError):
         yield Notice(say(Say.CUT_BY_TIME, tongue, seconds=f"{limits.answer_s:g}"))
     elif failure:
         yield Notice(say(Say.CUT_BY_ERROR, tongue, reason=failure))
-    elif release.ended == "repetition":
+    elif verified.ended == "repetition":
         yield Notice(say(Say.CUT_BY_REPETITION, tongue))
-    elif release.ended == "length" or (said.cut and not release.ended):
+    elif verified.ended == "length" or (said.cut and not verified.ended):
         yield Notice(say(Say.CUT_BY_LENGTH, tongue))
-    verified = [say(Say.WARNING, tongue)] if release.marked else []
-    counted = ((Say.REMOVED, release.contradicted), (Say.LEFT_OUT, release.dropped))
-    verified += [say(phrase, tongue, count=count) for phrase, count in counted if count]
-    if verified:
-        yield Notice(_joined(verified, tongue))
+    parts = [say(Say.WARNING, tongue)] if verified.marked else []
+    counted = ((Say.REMOVED, verified.contradicted), (Say.LEFT_OUT, verified.dropped))
+    parts += [say(phrase, tongue, count=count) for phrase, count in counted if count]
+    if parts:
+        yield Notice(_joined(parts, tongue))
     if turn.small_model and not turn.asked.history:
         yield Notice(say(Say.SMALL_MODEL, tongue))
 

@@ -12,7 +12,7 @@ from bot.answering.language import Tongue
 from bot.answering.notices import Say
 from bot.answering.policy import WebUse
 from bot.answering.route import route
-from bot.answering.verified_stream import Release
+from bot.answering.verified_stream import VerifiedStream
 from engine.interfaces import Content, Done, Reasoning
 
 
@@ -74,14 +74,14 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Stream:
+class EngineStream:
     """What the engine has said so far in one turn."""
 
     preparing: asyncio.Task[None]
     """Ends when the verifier has read the passages."""
-    fresh: Callable[[], Release]
-    """Makes what releases sentences; called again for an answer that begins again."""
-    release: Release = field(init=False)
+    fresh: Callable[[], VerifiedStream]
+    """Makes what verifies sentences; called again for an answer that begins again."""
+    verified: VerifiedStream = field(init=False)
     ends_at: float = 0.0
     """When the engine must be done: ``Limits.answer_s`` from its turn."""
     waits: bool = False
@@ -93,11 +93,11 @@ class Stream:
 
     def __post_init__(self) -> None:
         """Begin with nothing said."""
-        self.release = self.fresh()
+        self.verified = self.fresh()
 
     def again(self) -> None:
         """Forget what the engine said: another server begins again."""
-        self.release = self.fresh()
+        self.verified = self.fresh()
         self.content, self.thought = False, ""
 
     @property

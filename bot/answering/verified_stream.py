@@ -1,4 +1,4 @@
-"""Release a model's text sentence by sentence, each once it is verified."""
+"""VerifiedStream a model's text sentence by sentence, each once it is verified."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _LETTER = re.compile(r"\w")
 _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 
 
-class Release:
+class VerifiedStream:
     """What a model writes goes in, verified Markdown comes out.
 
     ``feed`` it as it comes, then ``finish``.

@@ -14,7 +14,7 @@ from bot.answering.limits import Limits, Unsupported
 from bot.answering.sentence_roles import Labels, repeats_question, role_of, verdict_on_code
 from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import Verdict
-from bot.answering.verified_stream import HOPELESS, Release, loops, plain
+from bot.answering.verified_stream import HOPELESS, VerifiedStream, loops, plain
 
 GUIDE = (
     "A source is a table in kvasir.toml with a name and a kind.\n\n"
@@ -31,7 +31,7 @@ async def released(
     question: str = "How is a source made?",
     unsupported: Unsupported = "mark",
     verifier: Any = None,
-) -> tuple[str, Release]:
+) -> tuple[str, VerifiedStream]:
     passages = [
         Passage(1, "docs", "g.md", "Guide", "Sources", None, GUIDE, datetime(2025, 1, 10, tzinfo=UTC)),
         Passage(2, "docs", "l.md", "L", "", None, room.leave, datetime(2026, 11, 2, tzinfo=UTC)),
@@ -39,7 +39,7 @@ async def released(
     verifier = verifier or room.new_verifier()
     await verifier.prepare(passages)
     limits = Limits(answer_chars=5000, unsupported=unsupported)
-    release = Release(passages, verifier, Numbering(), question=question, tongue="en", limits=limits)
+    release = VerifiedStream(passages, verifier, Numbering(), question=question, tongue="en", limits=limits)
     shown: list[str] = []
     for start in range(0, len(text), size):
         shown += await release.feed(text[start : start + size])

@@ -22,7 +22,7 @@ from bot.answering.sentence_roles import role_of
 from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers
-from bot.answering.verified_stream import Release, plain
+from bot.answering.verified_stream import VerifiedStream, plain
 from bot.cli.lines import read_lines
 from bot.cli.output import complain, result_json
 from bot.config.settings import Settings, load
@@ -127,11 +127,11 @@ async def verify_case(case: Case, verifier: AnswerVerifier, limits: Limits) -> d
     recorder = _Recorder(verifier)
     await verifier.prepare(case.passages, case.question)
     tongue = tongue_for(case.question or case.answer)
-    release = Release(
+    verified = VerifiedStream(
         case.passages, recorder, citations.Numbering(), question=case.question, tongue=tongue, limits=limits
     )
-    shown = await release.finish(case.answer)
-    if release.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
+    shown = await verified.finish(case.answer)
+    if verified.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
         await _verify_rest(split(case.answer), recorder, [passage.n for passage in case.passages])
     return {
         "answer": case.answer,
