@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Executable, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, insert, inspect, select
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from knowledge.errors import ManifestError, SyncRunning
 from knowledge.sync.manifest.migrations import migrate
 from knowledge.sync.manifest.tables import SCHEMA_VERSION, schema, tables
+from knowledge.thread_pool import ThreadDoor
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -24,6 +25,8 @@ Rows = Sequence[Row[*tuple[Any, ...]]]
 
 ANSWER_S = 60.0
 """For a transaction, or for the lock of a sync."""
+_READERS = 4
+"""Threads that read a SQLite file, each with a connection: a long query holds up no search."""
 _WRITE_LOCK = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
 _SYNC_LOCK = _WRITE_LOCK + 1
@@ -56,8 +59,9 @@ def whole(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Corouti
 class Database:
     """The connections to the manifest's database, with every failure told as a ``ManifestError``."""
 
-    def __init__(self, engine: AsyncEngine, answer_s: float) -> None:
+    def __init__(self, engine: AsyncEngine, answer_s: float, file: _FileReader | None = None) -> None:
         self._engine = engine
+        self._file = file
         self._answer_s = answer_s
         self._turn = asyncio.Lock()
         self._writer = engine.execution_options(kvasir_write=True)
@@ -115,6 +119,10 @@ class Database:
     @whole
     async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Rows:
         """Return every row that a query finds."""
+        if self._file is not None:
+            with _explained(self._answer_s):
+                async with asyncio.timeout(self._answer_s):
+                    return await self._file.rows(statement, values)
         async with self.reading() as connection:
             return (await connection.execute(statement, values)).all()
 
@@ -139,12 +147,40 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._file is not None:
+            await self._file.close()
         await self._engine.dispose()
+
+
+class _FileReader:
+    """Queries of a SQLite file, in threads of their own.
+
+    A query is one trip to a thread. Through the asynchronous driver it is nine, each of them a wait for the
+    interpreter's lock.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadDoor("manifest", _READERS)
+
+    async def rows(self, statement: Executable, values: Mapping[str, Any] | None) -> Rows:
+        """Return every row that a query finds."""
+        return await self._threads.run(lambda: self._read(statement, values))
+
+    def _read(self, statement: Executable, values: Mapping[str, Any] | None) -> Rows:
+        with self._engine.connect() as connection:
+            return connection.execute(statement, values).all()
+
+    async def close(self) -> None:
+        """Close the connections and let the threads end."""
+        await self._threads.run(self._engine.dispose)
+        self._threads.close()
 
 
 async def open_database(url: str, lock_wait_s: float, answer_s: float) -> Database:
     """Connect and make the tables; see ``state.open_manifest``."""
-    database = Database(_engine(url, lock_wait_s), answer_s)
+    engine = _engine(url, lock_wait_s)
+    database = Database(engine, answer_s, _file_reader(engine, lock_wait_s))
     try:
         await database.prepare()
     except BaseException:
@@ -169,9 +205,28 @@ def _engine(url: str, lock_wait_s: float) -> AsyncEngine:
         # Not chained: SQLAlchemy's text quotes the URL, password and all.
         raise ManifestError("KVASIR_DATABASE_URL cannot be read. Check its port, and escape odd characters.") from None
     if kind == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        _listen(engine.sync_engine)
     return engine
+
+
+def _file_reader(engine: AsyncEngine, lock_wait_s: float) -> _FileReader | None:
+    """Return what reads the file of a SQLite engine; None for a server and for a database in memory."""
+    if engine.dialect.name != "sqlite" or engine.url.database in {None, "", ":memory:"}:
+        return None
+    reader = create_engine(
+        engine.url.set(drivername="sqlite"),
+        connect_args={"timeout": lock_wait_s, "check_same_thread": False},
+        pool_size=_READERS,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+    _listen(reader)
+    return _FileReader(reader)
+
+
+def _listen(engine: Engine) -> None:
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
 
 
 @contextlib.contextmanager
