@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Exchange
 from bot.answering.followup import leans, searchable
-from bot.answering.passage_order import Placed, placed
+from bot.answering.passage_order import Placed, place_hits
 from bot.answering.rewrite import Rewriter
 from bot.wheels import WheelCache
 from engine.client.client import Endpoint, EngineClient
@@ -171,7 +171,7 @@ async def prompted(asking: Asking, item: Item, hits: Sequence[Hit]) -> list[Hit]
         (item.question, hits),
     ]:
         still = {chunk for one in shown for chunk in one.chunks}
-        shown = placed(found[:SHOWN], shown, still, SHOWN, leans=leans(question))
+        shown = place_hits(found[:SHOWN], shown, still, SHOWN, leans=leans(question))
     return [one.hit for one in shown]
 
 

@@ -22,7 +22,7 @@ from bot.answering.limits import Limits
 from bot.answering.notices import Say, in_line, say
 from bot.answering.passage_order import Still
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
-from bot.answering.retrieval import Finder, Search
+from bot.answering.retrieval import Retriever, Search
 from bot.answering.small_talk import small_talk
 from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
@@ -56,7 +56,7 @@ class Answerer:
         self._contents = contents
         self._limits = limits or Limits()
         self._now = now
-        self._finder = Finder(search, engine, still=still, limits=self._limits, now=now)
+        self._retriever = Retriever(search, engine, still=still, limits=self._limits, now=now)
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer: Sources, Text and Notice as they come, Finished last.
@@ -92,7 +92,7 @@ class Answerer:
             yield await self._about_sources(turn, self._contents)
             return
         yield Step(say(Say.SEARCHING_WEB if turn.web.when == "always" else Say.SEARCHING, turn.tongue))
-        if (failed := await self._finder.find(turn)) is not None:
+        if (failed := await self._retriever.find(turn)) is not None:
             yield failed
             return
         if turn.trouble:
@@ -147,7 +147,7 @@ class Answerer:
             yield await self._extract(turn)
             return
         if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
-            self._finder.forget(turn.asked.conversation)
+            self._retriever.forget(turn.asked.conversation)
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         verifier = self._new_verifier(self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))

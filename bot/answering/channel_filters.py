@@ -10,7 +10,7 @@ from knowledge.errors import BadFilter
 from knowledge.search.query import Query, parse
 
 
-def narrowed(question: str, rule: str, now: datetime) -> str:
+def add_filters(question: str, rule: str, now: datetime) -> str:
     """Return the question with filters that admit only what both its own and the rule's do.
 
     ``rule`` is filters alone (``in:handbook type:pdf``), "" for none. ``now`` is aware.

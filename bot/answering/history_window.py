@@ -9,7 +9,7 @@ _STEP: Final = 4
 """Turns that go at once. A turn that falls off the beginning has the engine read anew all that comes behind it."""
 
 
-def latest(costs: Sequence[int], room: int, most: int | None = None) -> int:
+def find_window_start(costs: Sequence[int], room: int, most: int | None = None) -> int:
     """Return from where on the latest fit: ``len(costs)`` for none.
 
     What went from the beginning goes in steps, so that several questions in a row have the same beginning; but more

@@ -75,7 +75,7 @@ class Places:
         self._shown.pop(conversation, None)
 
 
-def placed(
+def place_hits(
     hits: Sequence[Hit], earlier: Sequence[Placed], still: Collection[str], most: int, *, leans: bool
 ) -> list[Placed]:
     """Return what is shown, in its places.

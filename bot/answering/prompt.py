@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange, Passage
-from bot.answering.history_window import latest
+from bot.answering.history_window import find_window_start
 from bot.answering.language import Tongue, tongue_for
 from bot.answering.passage_order import MOST
 from bot.answering.sentences import unwrap
@@ -221,7 +221,7 @@ def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: Cou
         answer = neutral(strip_displayed(exchange.answer))
         turns.append((asked, Exchange(label + neutral(exchange.question), answer)))
     costs = [count_tokens(sent.question) + count_tokens(sent.answer) + 2 * TURN_TOKENS for _, sent in turns]
-    return turns[latest(costs, tokens) :]
+    return turns[find_window_start(costs, tokens) :]
 
 
 def _without_translations(passages: Sequence[Passage], tongue: Tongue) -> Sequence[Passage]:

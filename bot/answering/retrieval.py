@@ -10,13 +10,13 @@ from typing import Final, Protocol
 
 from bot.answering import links
 from bot.answering.answer_notices import obstacle
-from bot.answering.channel_filters import narrowed
+from bot.answering.channel_filters import add_filters
 from bot.answering.events import Exchange, Notice, Passage
 from bot.answering.followup import asked_outside, by_people, discreet, leans, mentioned, searchable
 from bot.answering.limits import Limits
 from bot.answering.link_policy import visible, without_foreign_links
 from bot.answering.notices import Say, nothing_read, say
-from bot.answering.passage_order import CLOSE, Placed, Places, Still, placed
+from bot.answering.passage_order import CLOSE, Placed, Places, Still, place_hits
 from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish
 from bot.answering.turn import Turn
@@ -43,7 +43,7 @@ class Search(Protocol):
         """
 
 
-class Finder:
+class Retriever:
     """Finds passages for questions. Between them it remembers which ones a conversation has been shown."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Finder:
         live = _worded(turn.web.live, turn.question, history, rewritten, turn.asked.people)
         within_s = self._limits.search_s + (live.within_s if live else 0.0)
         try:
-            query = narrowed(query, turn.asked.within, datetime.now(UTC))
+            query = add_filters(query, turn.asked.within, datetime.now(UTC))
             async with self._searching, asyncio.timeout(within_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers, live=live)
                 shown = await self._placed(turn, result, anew=bool(filters))
@@ -103,7 +103,7 @@ class Finder:
         earlier = () if anew or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.readers) if chunks and self._still else frozenset()
-        shown = placed(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
+        shown = place_hits(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)
         return shown

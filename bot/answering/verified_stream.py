@@ -189,6 +189,7 @@ class VerifiedStream:
         return ""
 
     async def _decide(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
+        """Return what becomes of a piece that plays this role and cites these passages."""
         if role == "table_head":
             return "hold", await self._table_head(piece.text)
         if role == "empty" or not _LETTER.search(piece.text) or self._again(piece, role):
@@ -290,13 +291,12 @@ class VerifiedStream:
         short = _SHORT_ITEM_CHARS if piece.kind in {"item", "table"} else _SHORT_CHARS
         if role in {"heading", "lead_in"} or len(key) < short:
             return False
-        if key not in self._said:
-            self._said.add(key)
-            return False
-        self._repeats += 1
+        repeated = key in self._said
+        self._said.add(key)
+        self._repeats += repeated
         if self._repeats >= REPEATS:
             self.ended = "repetition"
-        return True
+        return repeated
 
 
 def _even_ticks(text: str) -> str:

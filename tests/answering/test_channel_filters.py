@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.channel_filters import narrowed
+from bot.answering.channel_filters import add_filters
 from knowledge.errors import BadFilter
 from knowledge.search.query import parse
 
@@ -16,16 +16,16 @@ NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
 def test_without_a_rule_a_question_stays_as_it_is() -> None:
-    assert narrowed("how? in:wiki", "", NOW) == "how? in:wiki"
+    assert add_filters("how? in:wiki", "", NOW) == "how? in:wiki"
 
 
 def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
-    query = parse(narrowed("how many days?", 'in:"hr docs" type:pdf after:2026-01-01', NOW), NOW)
+    query = parse(add_filters("how many days?", 'in:"hr docs" type:pdf after:2026-01-01', NOW), NOW)
     assert (query.words, query.sources) == ("how many days?", frozenset({"hr docs"}))
     assert "pdf" in query.kinds
     assert query.after == datetime(2026, 1, 1, tzinfo=UTC)
     query = parse(
-        narrowed("how? in:HANDBOOK after:2025-06-01 before:2026-02-01", "in:handbook,wiki after:2026-01", NOW), NOW
+        add_filters("how? in:HANDBOOK after:2025-06-01 before:2026-02-01", "in:handbook,wiki after:2026-01", NOW), NOW
     )
     assert query.sources == frozenset({"handbook"})
     assert (query.after, query.before) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -37,12 +37,12 @@ def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
 )
 def test_what_contradicts_the_rule_finds_nothing_and_says_so(question: str, rule: str) -> None:
     with pytest.raises(BadFilter, match="In this channel only"):
-        narrowed(question, rule, NOW)
+        add_filters(question, rule, NOW)
 
 
 def test_more_filters_than_are_read_widen_nothing() -> None:
     with pytest.raises(BadFilter):
-        narrowed("how? " + "after:2026-01-01 " * 300 + "in:wiki", "in:handbook", NOW)
+        add_filters("how? " + "after:2026-01-01 " * 300 + "in:wiki", "in:handbook", NOW)
 
 
 PIECES = st.lists(
@@ -56,7 +56,7 @@ PIECES = st.lists(
 @given(PIECES.map("".join))
 def test_whatever_is_typed_the_rule_holds(typed: str) -> None:
     try:
-        both = parse(narrowed(f"how{typed}", "in:handbook", NOW), NOW)
+        both = parse(add_filters(f"how{typed}", "in:handbook", NOW), NOW)
     except BadFilter:
         return
     assert both.sources == frozenset({"handbook"})
@@ -77,7 +77,7 @@ def filters(draw: st.DrawFn) -> str:
 @given(filters(), filters())
 def test_nothing_typed_ever_widens_a_rule(typed: str, rule: str) -> None:
     try:
-        both = parse(narrowed(f"how? {typed}", rule, NOW), NOW)
+        both = parse(add_filters(f"how? {typed}", rule, NOW), NOW)
     except BadFilter:
         return
     allowed = parse(f"how? {rule}", NOW)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
-from bot.answering.passage_order import Placed, Places, placed
+from bot.answering.passage_order import Placed, Places, place_hits
 from knowledge.interfaces import Hit, Live, SearchResult
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
@@ -26,7 +26,7 @@ def _hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
 def _placed(
     hits: list[Hit], earlier: list[Placed], still: list[str], most: int = 8, *, leans: bool = False
 ) -> list[str]:
-    return [one.hit.id for one in placed(hits, earlier, still, most, leans=leans)]
+    return [one.hit.id for one in place_hits(hits, earlier, still, most, leans=leans)]
 
 
 @given(_ids, _ids, _ids, st.integers(1, 8), st.booleans(), st.randoms())
@@ -55,7 +55,7 @@ def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
     assert _placed([_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
     assert _placed([_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
     overlapping = replace(_hit("c"), around="Text of b and c.", chunks=("b", "c"))
-    (_, beside) = placed([_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
+    (_, beside) = place_hits([_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
     assert (beside.hit.around, beside.chunks) == ("", ("c",)), "what stands beside it is shown already"
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Passage
-from bot.answering.history_window import latest
+from bot.answering.history_window import find_window_start
 from bot.answering.prompt import INSTRUCTIONS, Budget, ContextTooSmall, Prompt, budget_for, build_prompt, cut, neutral
 
 CONTROL = [
@@ -85,7 +85,7 @@ def test_old_turns_go_in_steps() -> None:
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(0, 60), st.none() | st.integers(0, 12))
 def test_the_latest_that_fit(costs: list[int], room: int, most: int | None) -> None:
-    start = latest(costs, room, most)
+    start = find_window_start(costs, room, most)
     kept = costs[start:]
     assert sum(kept) <= room
     assert most is None or len(kept) <= most

@@ -9,7 +9,7 @@ import pytest
 
 from bot.answering.events import Exchange
 from bot.answering.notices import WEB_CHINESE, translate_web
-from bot.answering.passage_order import Placed, placed
+from bot.answering.passage_order import Placed, place_hits
 from bot.answering.policy import Policy, Why
 from knowledge.errors import BadFilter, FetchError, FetchUnreadable
 from knowledge.interfaces import LeftOut, OnWeb, WebLook
@@ -388,5 +388,5 @@ def test_a_follow_up_gets_the_pages_that_it_asks_for(room: Any) -> None:
         *(page_hit(room, id=f"p{n}") for n in range(4)),
         *(room.hit("d", f"d{n}") for n in range(3)),
     ]
-    shown = [one.hit.id for one in placed(hits, earlier, {"a"}, 8, leans=True)]
+    shown = [one.hit.id for one in place_hits(hits, earlier, {"a"}, 8, leans=True)]
     assert shown == ["a", "d0", "d1", "p0", "p1", "p2", "p3"]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from bot.answering.channel_filters import narrowed
+from bot.answering.channel_filters import add_filters
 from bot.config.configuration import Access
 from bot.slack.commands import texts
 from bot.slack.commands.parsing import Approve, Command, Help, ListSources, Refresh, Search, Status, parse
@@ -183,7 +183,7 @@ class Kb:
     async def _text(self, typed: Typed, command: Command, *, chinese: bool) -> str:
         match command:
             case Search(query):
-                within = narrowed(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
+                within = add_filters(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
                 found = await self._library.search(within, limit=_HITS)
                 return texts.search_text(replace(found, query=query), chinese=chinese)
             case Status():

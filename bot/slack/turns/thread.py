@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange
-from bot.answering.history_window import latest
+from bot.answering.history_window import find_window_start
 from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import Me, mentioned_users, readable
 from bot.slack.posting.render import JOINER, NOTICE_MARK
@@ -97,7 +97,7 @@ def _answer_text(text: str) -> str:
 
 def _newest(found: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:
     costs = [len(exchange.question) + len(exchange.answer) for exchange in found]
-    return tuple(found[latest(costs, characters, exchanges) :])
+    return tuple(found[find_window_start(costs, characters, exchanges) :])
 
 
 def _there(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
