@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 PLAIN = "plain"
 """The kind of a number without a unit that is known; it meets a number of any kind."""
+_COUNT, _HEADS, _TIMES = "count", "head", "×"
+"""Of what a counter counts: 三个 is no 三年, but may be 三名."""
 
 _SECONDS, _MONTHS = "s", "month"
 
@@ -53,7 +55,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("mb", "兆"), ("byte", 1e6)),
     **dict.fromkeys(("gb",), ("byte", 1e9)),
     **dict.fromkeys(("tb",), ("byte", 1e12)),
-    **dict.fromkeys(("times", "fold", "倍"), ("×", 1.0)),
+    **dict.fromkeys(("times", "fold", "倍"), (_TIMES, 1.0)),
 }
 _COUNTERS = (
     "个|名|位|次|层|楼|级|家|台|份|岁|周岁|条|种|项|页|人|件|间|枚|颗|晚|档|类|套|剂|组|批|张|部|款|篇|轮|期|步|章|把|"
@@ -61,7 +63,9 @@ _COUNTERS = (
 )
 
 
-_COUNTER_KINDS = {"次": "×", "名": "head", "位": "head", "人": "head"}
+_COUNTER_KINDS = {
+    "次": _TIMES, "名": _HEADS, "位": _HEADS, "人": _HEADS, "岁": PLAIN, "周岁": PLAIN, "点": PLAIN, "分": PLAIN,
+}  # fmt: skip
 
 
 def _numbered(names: str, first: int = 0) -> dict[str, int]:
@@ -239,7 +243,8 @@ def _mention(match: re.Match[str], *readings: Quantity) -> Mention:
 def _same(a: Quantity, b: Quantity) -> bool:
     if abs(a.value - b.value) > 1e-9 * max(1.0, abs(a.value)):
         return False
-    return a.kind == b.kind or PLAIN in {a.kind, b.kind}
+    kinds = {a.kind, b.kind}
+    return len(kinds) == 1 or PLAIN in kinds or (_COUNT in kinds and kinds <= {_COUNT, _HEADS, _TIMES, "ordinal"})
 
 
 def _date(match: re.Match[str]) -> Iterator[Mention]:
@@ -308,7 +313,8 @@ def _number(match: re.Match[str]) -> Iterator[Mention]:
         # What it is still called where the unit is not repeated ("between 2 and 8 °C"): meets plain numbers only.
         yield _mention(match, Quantity(value * factor, kind), Quantity(value, f"bare {kind} {factor}"))
     elif match["num"] or _counts(match, value):
-        readings = [Quantity(value, _COUNTER_KINDS.get(match["counter"] or "", PLAIN))]
+        kind = _COUNTER_KINDS.get(match["counter"], _COUNT) if match["counter"] else PLAIN
+        readings = [Quantity(value, kind)]
         if match["num"] and not match["counter"] and value <= 24:  # noqa: PLR2004 - "from 10 to 12" may be hours of a day
             readings.append(Quantity(value, "hour-of-day"))
         if match["num"] and not match["counter"] and 1000 <= value <= 2100:  # noqa: PLR2004 - likely a year

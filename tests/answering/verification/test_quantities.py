@@ -59,6 +59,8 @@ def stated(sentence: str, passage: str) -> bool:
         ("a hundred and twenty metres of 120", "120 m"),
         ("two hundred and fifty", "250"),
         ("两名", "2 people"),
+        ("三个", "三名"),
+        ("18岁", "18 years"),
     ],
 )
 def test_the_same_number_in_another_form(sentence: str, passage: str) -> None:
@@ -79,6 +81,8 @@ def test_the_same_number_in_another_form(sentence: str, passage: str) -> None:
         ("2017年8月", "opened on May 26, 2017"),
         ("15 January 2024", "2024-01-16"),
         ("五次", "5 minutes"),
+        ("三种", "3年"),
+        ("十个", "10 days"),
         ("2 pm", "2 am"),
         ("20 %", "20 euros"),
         ("31 March", "30 March"),
