@@ -9,6 +9,7 @@ from typing import Literal
 from bot.answering.sentences import Piece
 from bot.answering.verification.claims import claims, content_words
 from bot.answering.verification.interfaces import VerdictKind
+from bot.answering.verification.normalisation import strip_frame
 from bot.answering.verification.quantities import figures, normal
 
 Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]
@@ -35,11 +36,6 @@ _CONNECTIVES = re.compile(
     r"总之|综上|总的来说|简而言之|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\W*",
     re.IGNORECASE,
 )
-_BARE_VERDICT = re.compile(
-    r"\W*(?:yes|no|yep|nope|correct|right|true|false|sure|of course|certainly|great(?: question)?|ok(?:ay)?|"
-    r"是的?|不是|对|不对|没错|可以|不可以|不能|当然(?:可以)?|好的?)\W*",
-    re.IGNORECASE,
-)
 _EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}(?<![.!。！])\1\s*[:：]?\s*")
 _SEPARATOR = re.compile(r"[|\s:-]+")
 
@@ -64,11 +60,13 @@ def role_of(piece: Piece, *, table_open: bool) -> Role:
 
 
 def _of_prose(kind: str, text: str) -> Role:
-    if not text or _BARE_VERDICT.fullmatch(text) or _QUESTION_END.search(text):
+    if _CONNECTIVES.fullmatch(text):
+        return "lead_in"
+    if _QUESTION_END.search(text) or not strip_frame(f"{text.strip('*_ ')},"):
         return "empty"
     if _REFUSAL.search(text):
         return "refusal"
-    if _CONNECTIVES.fullmatch(text) or (kind == "prose" and _COLON_END.search(text)):
+    if kind == "prose" and _COLON_END.search(text):
         return "lead_in"
     taken = claims(text)
     return "claim" if taken.words or taken.names or figures(taken.numbers) or taken.identifiers else "empty"

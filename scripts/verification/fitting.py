@@ -40,7 +40,7 @@ _SOFT = 0.25
 _TRUE = {"same": 24.0, "across": 14.0}
 _SETS = {"mtragun": 2.0, "cmrc": 0.7, "wice": 0.3, "fever": 0.3}
 """Answers count most. Claims of WiCE and FEVER often rest on more than their evidence."""
-_KINDS = {"negation": 3.0, "number": 3.0, "name": 3.0, "human": 2.0, "other document": 2.0, "near document": 2.0,
+_KINDS = {"negation": 3.0, "number": 3.0, "name": 3.0, "human": 2.0, "other document": 2.0, "near document": 1.5,
           "side": 0.5, "swap": 0.7, "other answer": 0.5}  # fmt: skip
 
 

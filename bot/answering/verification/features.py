@@ -25,7 +25,6 @@ FEATURES = (
     "opposite",
     "swapped",
     "renamed",
-    "unshared",
 )
 """What ``compute_features`` returns, in order; the first two speak for a sentence, the others against it.
 
@@ -41,9 +40,7 @@ negation      it has a negation and the passage's likely sentences have none (1)
 opposite      word for word the stretch, but for a word that was replaced by its opposite (before, after)
 swapped       word for word the stretch, but for two that changed places
 renamed       word for word the stretch, but for a name in place of another
-unshared      it is Chinese and has fewer than 30 % of its words, numbers and names in common with that stretch
 """
-_UNSHARED = 0.3
 _INITIAL = re.compile(r"[a-z]+")
 
 
@@ -62,7 +59,6 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
         "opposite": alignment is not None and alignment.opposed,
         "swapped": alignment is not None and bool(alignment.swapped),
         "renamed": alignment is not None and alignment.renamed,
-        "unshared": here.chinese and not across and found.overlap < _UNSHARED,
     }
     return np.array([float(values[name]) for name in FEATURES])
 

@@ -13,9 +13,10 @@ _NUMBERS = r"(?:\s*(?:no\.?\s*)?[\[(]?\d+[\])]?(?:\s*(?:,|and|&)\s*[\[(]?\d+[\])
 _THE_TEXT = rf"(?:(?:the|this|these)\s+)?(?:(?:provided|given|above)\s+)*{_TEXT}{_NUMBERS}"
 _ZH_TEXT = r"(?:段落|文档|文件|资料|文章|文本|材料|来源|上下文)"
 _AGREEMENT = (
-    r"(?:yes|no|yep|nope|sure|certainly|of course|absolutely|correct|exactly|indeed|great question|good question|"
+    r"(?:yes|no|yep|nope|ok(?:ay)?|sure|certainly|of course|right|true|false|absolutely|correct|exactly|indeed|"
+    r"(?:great|good) question|"
     r"(?:that's|that is|you are|you're) (?:right|correct)|thank you|thanks)\s*(?:[,.!;:—–]|-\s)+"
-    r"|(?:是的|对的?|没错|[你您]说得对|不是的?|不|好的|当然(?:可以)?|可以的?|不可以|不能)[，,。！!：:；;]+"
+    r"|(?:是的?|不?对的?|没错|[你您]说得对|不是的?|不|好的|当然(?:可以)?|可以的?|不可以|不能)[，,。！!：:；;]+"
 )
 _PREAMBLE = (
     r"(?:according to|based on|as (?:stated|described|mentioned|noted|explained|shown|given) (?:in|by)|per|from|in)\s+"

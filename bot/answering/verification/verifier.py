@@ -40,7 +40,7 @@ from bot.answering.verification.passages import (
 from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
 
 _CANDIDATES = 3
-_UNSUPPORTED, _SUPPORTED = -1.2, 2.4
+_UNSUPPORTED, _SUPPORTED = -1.2, 2.7
 """The judge is asked between these logits: a strange number is below, a literal claim above."""
 _LARGEST_LOGIT = 12.0
 

@@ -27,20 +27,19 @@ class Weights:
 
 
 WEIGHTS_SAME = Weights(
-    -22.16,
+    -22.22,
     {
         "similarity": 25.94,
-        "overlap": 1.7,
+        "overlap": 1.94,
         "number": -5.0,
         "identifier": -1.11,
         "name": -5.0,
-        "binding": -3.86,
+        "binding": -4.1,
         "denial": -5.0,
-        "negation": -3.74,
-        "opposite": -2.74,
-        "swapped": -1.24,
+        "negation": -3.92,
+        "opposite": -2.86,
+        "swapped": -1.42,
         "renamed": -5.0,
-        "unshared": -2.0,
     },
 )
 WEIGHTS_ACROSS = Weights(
@@ -57,6 +56,5 @@ WEIGHTS_ACROSS = Weights(
         "opposite": 0.0,
         "swapped": 0.0,
         "renamed": 0.0,
-        "unshared": 0.0,
     },
 )

@@ -77,7 +77,6 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
             "You can add the General Purpose catalog to greet a user. It is free. Watson Content is another one.",
             "renamed",
         ),
-        ("菲利普出生于伦敦。", "底特律新闻的拥有者是三一堂的信徒，对教堂着迷。", "unshared"),
     ],
 )
 def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: str) -> None:
