@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from bot.slack.app import SlackApp
     from bot.slack.settings import SlackSettings
     from bot.storage.channel_event_log import Journal
-    from knowledge.web.reading.cache import PageCache
-    from knowledge.web.reading.pages import Pages
+    from knowledge.web.reading.page_cache import PageCache
+    from knowledge.web.reading.page_reader import PageReader
 
 _log = structlog.get_logger("kvasir.app")
 
@@ -87,7 +87,7 @@ async def _library(settings: Settings, kinds: Mapping[str, registry.SourceKind])
 
 
 @contextlib.asynccontextmanager
-async def pages_of(settings: Settings) -> AsyncIterator[Pages]:
+async def pages_of(settings: Settings) -> AsyncIterator[PageReader]:
     """Open what reads pages of the web, and nothing else; the live web is on."""
     from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
 
@@ -100,7 +100,7 @@ async def pages_of(settings: Settings) -> AsyncIterator[Pages]:
 
 def page_cache_of(settings: Settings) -> PageCache:
     """Return the pages of the web that are kept; the caller closes it."""
-    from knowledge.web.reading.cache import PageCache  # noqa: PLC0415 - for one command
+    from knowledge.web.reading.page_cache import PageCache  # noqa: PLC0415 - for one command
 
     live = settings.knowledge.live
     return PageCache(settings.knowledge.web_cache, live.cache_bytes if live is not None else 0)

@@ -18,16 +18,16 @@ K1: Final = 1.2
 B: Final = 0.75
 """As both stores have them."""
 
-USUAL: Final = 0.4
+DEFAULT_WEIGHT_SHARE: Final = 0.4
 """Of the greatest weight that a term can have: taken for a term that the candidates tell nothing of. With it, pages are
 believed as often while the store is down as documents are (``scripts/eval_live.py``).
 """
-_HELD: Final = 0.3
+_PRIOR_STRENGTH: Final = 0.3
 """How many candidates the usual weight counts as, so that a few odd ones do not decide."""
 
 
 @dataclass(frozen=True, slots=True)
-class Weighing:
+class TermWeights:
     """What the terms of a question weigh in a store."""
 
     weights: Mapping[str, float]
@@ -38,15 +38,15 @@ class Weighing:
         """Return what a text with these index terms would score in the store."""
         counts = Counter(terms.split())
         return sum(
-            weight * _saturated(counts[term], counts.total(), self.average_terms)
+            weight * _saturate(counts[term], counts.total(), self.average_terms)
             for term, weight in self.weights.items()
             if counts[term]
         )
 
 
-def weighing(
+def estimate_weights(
     question: Sequence[str], most: float, known: Sequence[tuple[str, float]], others: Sequence[str]
-) -> Weighing:
+) -> TermWeights:
     """Find what terms weigh.
 
     Args:
@@ -59,28 +59,30 @@ def weighing(
     counts = [Counter(terms.split()) for terms, _ in known]
     lengths = [count.total() for count in counts] + [len(terms.split()) for terms in others]
     average = max(1.0, float(np.mean(lengths))) if lengths else 1.0
-    usual = np.full(len(question), USUAL * most)
+    usual = np.full(len(question), DEFAULT_WEIGHT_SHARE * most)
     if not counts or not question:
-        return Weighing(dict(zip(question, usual.tolist(), strict=True)), average)
-    held = np.array([[_saturated(count[term], count.total(), average) for term in question] for count in counts])
+        return TermWeights(dict(zip(question, usual.tolist(), strict=True)), average)
+    held = np.array([[_saturate(count[term], count.total(), average) for term in question] for count in counts])
     scores = np.array([bm25 for _, bm25 in known])
     # Ridge regression towards the usual weight: solvable however few candidates there are, and however alike.
-    found = np.linalg.solve(held.T @ held + _HELD * np.eye(len(question)), held.T @ scores + _HELD * usual)
+    found = np.linalg.solve(
+        held.T @ held + _PRIOR_STRENGTH * np.eye(len(question)), held.T @ scores + _PRIOR_STRENGTH * usual
+    )
     # What no candidate holds is nowhere in the store: nothing is rarer, so the lexical leg would have brought it.
     found[~held.any(axis=0)] = most
-    return Weighing(dict(zip(question, np.clip(found, 0.0, most).tolist(), strict=True)), average)
+    return TermWeights(dict(zip(question, np.clip(found, 0.0, most).tolist(), strict=True)), average)
 
 
-def weighing_within(question: Sequence[str], texts: Sequence[str]) -> Weighing:
+def compute_weights(question: Sequence[str], texts: Sequence[str]) -> TermWeights:
     """Find what terms weigh among these texts alone, to tell which of them is likeliest to answer."""
     counts = [Counter(terms.split()) for terms in texts]
     held = {term: sum(term in count for count in counts) for term in question}
     average = sum(count.total() for count in counts) / max(1, len(counts))
-    return Weighing(
+    return TermWeights(
         {term: math.log1p((len(counts) - found + 0.5) / (found + 0.5)) for term, found in held.items()},
         max(1.0, average),
     )
 
 
-def _saturated(count: int, length: int, average: float) -> float:
+def _saturate(count: int, length: int, average: float) -> float:
     return count * (K1 + 1) / (count + K1 * (1 - B + B * length / average)) if count else 0.0

@@ -12,30 +12,30 @@ from datetime import date
 from itertools import groupby, pairwise
 from typing import Final
 
-MARK: Final = "…"
+MASK: Final = "…"
 """Stands for what was taken out; search engines read past it."""
 
 _WIDE: Final = {ord("\u3000"): " "} | {0xFF00 + place: chr(0x20 + place) for place in range(1, 0x5F)}
 """Full-width forms, as an input method writes them, to ASCII: one character each, so places stay the same."""
 
 
-def mask(text: str) -> str:
-    """Return a text with ``MARK`` for each e-mail address, phone or card number, id, token, key, private address."""
-    while (masked := _masked(text)) != text:  # what was beside a secret may look like one only now
+def mask_secrets(text: str) -> str:
+    """Return a text with ``MASK`` for each e-mail address, phone or card number, id, token, key, private address."""
+    while (masked := _mask_once(text)) != text:  # what was beside a secret may look like one only now
         text = masked
     return text
 
 
-def _masked(text: str) -> str:
+def _mask_once(text: str) -> str:
     parts: list[str] = []
     end = 0
-    for start, stop in _joined(sorted(_spans(text.translate(_WIDE)))):
-        parts += [text[end:start], MARK]
+    for start, stop in _merge_touching(sorted(_find_secrets(text.translate(_WIDE)))):
+        parts += [text[end:start], MASK]
         end = stop
     return "".join([*parts, text[end:]])
 
 
-def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _merge_touching(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield spans, those that touch each other as one."""
     for _, group in groupby(spans, _apart()):
         together = list(group)
@@ -55,7 +55,7 @@ def _apart() -> Callable[[tuple[int, int]], int]:
     return numbered
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
+def _find_secrets(text: str) -> Iterator[tuple[int, int]]:
     for shape, checks in _SHAPES:
         for match in shape.finditer(text):
             group = "secret" if "secret" in shape.groupindex else 0
@@ -68,18 +68,18 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 # ── Checks: how many of the characters that have the shape are a secret ──────────────────────────────────────────────
 
 
-def _all(text: str) -> int:
+def _match_any(text: str) -> int:
     return len(text)
 
 
-def _card(text: str) -> int:
+def _match_card(text: str) -> int:
     """Hold where Luhn's sum does (ISO/IEC 7812-1)."""
     digits = [int(digit) for digit in reversed(text) if digit.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
     return len(text) if (sum(digits[::2]) + sum(doubled)) % 10 == 0 else 0
 
 
-def _iban(text: str) -> int:
+def _match_iban(text: str) -> int:
     """Hold for the longest beginning whose remainder is 1 (ISO 13616); a word may follow it."""
     for size in range(len(text), 14, -1):
         account = re.sub(r"[ -]", "", text[:size]).upper()
@@ -90,7 +90,7 @@ def _iban(text: str) -> int:
     return 0
 
 
-def _chinese_id(text: str) -> int:
+def _match_chinese_id(text: str) -> int:
     """Hold where the day exists and the last character fits (GB 11643)."""
     try:
         date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
@@ -100,40 +100,40 @@ def _chinese_id(text: str) -> int:
     return len(text) if "10X98765432"[total % 11] == text[17].upper() else 0
 
 
-def _international(text: str) -> int:
+def _match_international_phone(text: str) -> int:
     digits = sum(character.isdigit() for character in text)
     return len(text) if 8 <= digits <= 15 else 0  # noqa: PLR2004 - E.164
 
 
-def _national(text: str) -> int:
+def _match_national_phone(text: str) -> int:
     digits = sum(character.isdigit() for character in text)
     return len(text) if 9 <= digits <= 12 else 0  # noqa: PLR2004 - with the leading 0; fewer may be a date
 
 
-def _assigned(text: str) -> int:
+def _match_password(text: str) -> int:
     """Hold for what a person would choose as a password: letters and digits."""
     return len(text) if re.search(r"\d", text) and re.search(r"[A-Za-z]", text) else 0
 
 
-def _random(text: str) -> int:
+def _match_random(text: str) -> int:
     """Hold where too few of the characters stand in words, as in base64. Names, paths and camel case are words."""
     bare = text.rstrip("=")
     pieces = [piece for piece in _MARKS.split(bare) if piece]
     if len(pieces) == 1 and len(re.findall(r"\d+", bare)) > _DIGIT_RUNS:
         return len(text)
-    if max(map(len, pieces), default=0) < _PIECE and _changes(bare) < _CHANGES:
+    if max(map(len, pieces), default=0) < _PIECE and _share_of_changes(bare) < _CHANGES:
         return 0
     worded = sum(len(word) for piece in pieces for word in _WORD.findall(piece))
     share = worded / max(sum(map(len, pieces)), 1)
     return len(text) if share < (_WORDED if re.search(r"\d", bare) else _WORDED_WITHOUT_DIGITS) else 0
 
 
-def _changes(text: str) -> float:
+def _share_of_changes(text: str) -> float:
     """Return at what share of its places a text goes over to another kind of character."""
-    return sum(1 for _ in groupby(text, _kind)) / len(text)
+    return sum(1 for _ in groupby(text, _character_kind)) / len(text)
 
 
-def _kind(character: str) -> str:
+def _character_kind(character: str) -> str:
     if character.isdigit():
         return "digit"
     if character.isalpha():
@@ -153,7 +153,7 @@ _PIECE = 12
 _DIGIT_RUNS = 2
 
 
-def _hexadecimal(text: str) -> int:
+def _match_hexadecimal(text: str) -> int:
     return len(text) if any(a.isdigit() != b.isdigit() for a, b in pairwise(text)) else 0
 
 
@@ -184,40 +184,44 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], Callable[[str], int]], ...]] = tuple
     (re.compile(shape, re.ASCII), check)  # Chinese is written against a number without a blank
     for shape, check in (
         # People
-        (r"[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", _all),
-        (r"<(?:[@#!]|mailto:|tel:)[^<>\s]{1,200}>", _all),  # Slack's mentions
-        (rf"(?<!{_NAME})[UWCGDTB](?:\d[A-Z0-9]{{7,9}}|(?=[A-Z0-9]*\d[A-Z]+\d)[A-Z][A-Z0-9]{{7,9}})(?!{_NAME})", _all),
+        (r"[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", _match_any),
+        (r"<(?:[@#!]|mailto:|tel:)[^<>\s]{1,200}>", _match_any),  # Slack's mentions
+        (rf"(?<!{_NAME})[UWCGDTB](?:\d[A-Z0-9]{{7,9}}|(?=[A-Z0-9]*\d[A-Z]+\d)[A-Z][A-Z0-9]{{7,9}})(?!{_NAME})",
+         _match_any),
         # Phones
-        (r"(?<![\w+])\+\s?[1-9](?:[ ().\-/\u00a0]{0,3}\d){7,14}(?!\d)", _international),
-        (r"(?<!\d)(?<!\d[.-])00[1-9](?:[ \-/]?\d){8,13}(?!\.?\d)", _international),
-        (r"(?<!\d)(?<!\d[.-])(?:86[ -]?)?1[3-9]\d(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?![.-]?\d)", _all),
-        (r"(?<![\w.-])0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}(?![.-]?\w)", _national),
-        (r"\(0?\d{2,4}\)[ -]?\d{3,4}[ .-]?\d{4}(?!\d)", _all),
-        (r"(?<![\w.-])[2-9]\d\d(?P<gap>[.-])[2-9]\d\d(?P=gap)\d{4}(?![.-]?\w)", _all),
-        (rf"(?i:{_PHONE_WORDS})[^\w+]{{0,3}}(?P<secret>\d(?:[ -]?\d){{5,14}})", _all),
+        (r"(?<![\w+])\+\s?[1-9](?:[ ().\-/\u00a0]{0,3}\d){7,14}(?!\d)", _match_international_phone),
+        (r"(?<!\d)(?<!\d[.-])00[1-9](?:[ \-/]?\d){8,13}(?!\.?\d)", _match_international_phone),
+        (r"(?<!\d)(?<!\d[.-])(?:86[ -]?)?1[3-9]\d(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?![.-]?\d)", _match_any),
+        (r"(?<![\w.-])0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}(?![.-]?\w)", _match_national_phone),
+        (r"\(0?\d{2,4}\)[ -]?\d{3,4}[ .-]?\d{4}(?!\d)", _match_any),
+        (r"(?<![\w.-])[2-9]\d\d(?P<gap>[.-])[2-9]\d\d(?P=gap)\d{4}(?![.-]?\w)", _match_any),
+        (rf"(?i:{_PHONE_WORDS})[^\w+]{{0,3}}(?P<secret>\d(?:[ -]?\d){{5,14}})", _match_any),
         # Accounts and ids
-        (rf"{_CARD}\d{{11,17}}(?![.-]?\d)", _card),
-        (rf"{_CARD}\d\d(?P<gap>[ -])\d{{4}}(?P=gap)\d{{4}}(?P=gap)\d{{1,4}}(?:(?P=gap)\d{{3}})?(?!-?\d)", _card),
-        (r"(?<![\d.-])3[47]\d\d(?P<gap>[ -])\d{6}(?P=gap)\d{5}(?!-?\d)", _card),
-        (rf"(?<!{_LD})[A-Za-z]{{2}}\d{{2}}(?:[ -]?{_LD}{{4}}){{2,7}}(?:[ -]?{_LD}{{1,3}})?(?!{_LD})", _iban),
-        (r"(?<![\w-])(?!000|666|9)\d{3}(?P<gap>[- ])(?!00)\d\d(?P=gap)(?!0000)\d{4}(?![\w-])", _all),  # US SSN
-        (r"(?<!\d)[1-9]\d{5}(?:18|19|20)\d{9}[\dXx](?![\dA-Za-z])", _chinese_id),
+        (rf"{_CARD}\d{{11,17}}(?![.-]?\d)", _match_card),
+        (rf"{_CARD}\d\d(?P<gap>[ -])\d{{4}}(?P=gap)\d{{4}}(?P=gap)\d{{1,4}}(?:(?P=gap)\d{{3}})?(?!-?\d)", _match_card),
+        (r"(?<![\d.-])3[47]\d\d(?P<gap>[ -])\d{6}(?P=gap)\d{5}(?!-?\d)", _match_card),
+        (rf"(?<!{_LD})[A-Za-z]{{2}}\d{{2}}(?:[ -]?{_LD}{{4}}){{2,7}}(?:[ -]?{_LD}{{1,3}})?(?!{_LD})", _match_iban),
+        (r"(?<![\w-])(?!000|666|9)\d{3}(?P<gap>[- ])(?!00)\d\d(?P=gap)(?!0000)\d{4}(?![\w-])", _match_any),  # US SSN
+        (r"(?<!\d)[1-9]\d{5}(?:18|19|20)\d{9}[\dXx](?![\dA-Za-z])", _match_chinese_id),
         # Tokens and keys
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?", _all),
-        (rf"(?<![A-Za-z0-9]){_KEY_PREFIXES}[A-Za-z0-9_.-]{{11,}}[A-Za-z0-9_-]", _assigned),
-        (r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])", _all),
-        (r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", _all),
-        (r"hooks\.slack\.com/(?P<secret>[\w/-]{20,})", _all),
-        (r"(?<=://)(?P<secret>[^/\s@:]{1,100}:[^/\s@]{1,200})@", _all),
-        (r"(?i:\b(?:bearer|basic))\s+(?P<secret>[A-Za-z0-9+/._~-]{16,}=*)", _assigned),
-        (r"(?i:\bauthorization)\s*:\s*(?i:basic|bearer|digest|token|negotiate)\s+(?P<secret>[!-~]{6,200})", _all),
-        (rf"(?<![\w.-]){_DOTTED}{_PATH}\?(?P<secret>[\w.~%-]{{1,64}}=[!-~]{{1,500}})", _all),
-        (rf"(?i:{_BEFORE_SECRETS})[\"']?\s*{_IS}\s*[\"']?(?P<secret>[^\s\"',;\x7f-\U0010ffff]{{6,200}})", _assigned),
-        (rf"(?<![0-9A-Za-z]){_HEX}{{8}}-?(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?![0-9A-Za-z])", _all),  # UUID
-        (rf"(?<![0-9A-Za-z]){_HEX}{{32,}}(?![0-9A-Za-z])", _hexadecimal),
-        (r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/_=-])", _random),
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?", _match_any),
+        (rf"(?<![A-Za-z0-9]){_KEY_PREFIXES}[A-Za-z0-9_.-]{{11,}}[A-Za-z0-9_-]", _match_password),
+        (r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])", _match_any),
+        (r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", _match_any),
+        (r"hooks\.slack\.com/(?P<secret>[\w/-]{20,})", _match_any),
+        (r"(?<=://)(?P<secret>[^/\s@:]{1,100}:[^/\s@]{1,200})@", _match_any),
+        (r"(?i:\b(?:bearer|basic))\s+(?P<secret>[A-Za-z0-9+/._~-]{16,}=*)", _match_password),
+        (r"(?i:\bauthorization)\s*:\s*(?i:basic|bearer|digest|token|negotiate)\s+(?P<secret>[!-~]{6,200})",
+         _match_any),
+        (rf"(?<![\w.-]){_DOTTED}{_PATH}\?(?P<secret>[\w.~%-]{{1,64}}=[!-~]{{1,500}})", _match_any),
+        (rf"(?i:{_BEFORE_SECRETS})[\"']?\s*{_IS}\s*[\"']?(?P<secret>[^\s\"',;\x7f-\U0010ffff]{{6,200}})",
+         _match_password),
+        (rf"(?<![0-9A-Za-z]){_HEX}{{8}}-?(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?![0-9A-Za-z])", _match_any),  # UUID
+        (rf"(?<![0-9A-Za-z]){_HEX}{{32,}}(?![0-9A-Za-z])", _match_hexadecimal),
+        (r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/_=-])", _match_random),
         # Where things are in the house: not 127.0.0.1, which is everybody's
-        (rf"(?<![\w.])(?:10(?:\.{_BYTE})|{_PRIVATE})(?:\.{_BYTE}){{2}}(?!\.?\d)", _all),
-        (rf"(?i:(?<![\w:])(?:f[cd]{_HEX}{{2}}|fe[89ab]{_HEX})(?::{{1,2}}{_HEX}{{1,4}}){{1,7}}(?:::)?(?![\w:]))", _all),
+        (rf"(?<![\w.])(?:10(?:\.{_BYTE})|{_PRIVATE})(?:\.{_BYTE}){{2}}(?!\.?\d)", _match_any),
+        (rf"(?i:(?<![\w:])(?:f[cd]{_HEX}{{2}}|fe[89ab]{_HEX})(?::{{1,2}}{_HEX}{{1,4}}){{1,7}}(?:::)?(?![\w:]))",
+         _match_any),
     )
 )  # fmt: skip

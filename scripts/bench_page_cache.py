@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.interfaces import Section
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.http.guard import rules
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.reading.article import Article
-from knowledge.web.reading.cache import Kept, PageCache
-from knowledge.web.reading.freshness import Answer
-from knowledge.web.reading.pages import Pages
+from knowledge.web.reading.freshness import CachedResponse
+from knowledge.web.reading.page_cache import CachedPage, PageCache
+from knowledge.web.reading.page_reader import PageReader
 
 _OTHERS = 2_000
 _LIMIT_BYTES = 256_000_000
@@ -50,11 +50,11 @@ async def others(cache: PageCache) -> None:
         rows = []
         for n in range(start, start + 100):
             article = Article(f"Page {n}", (Section((), os.urandom(10_000).hex()),))
-            rows.append(Kept(Answer(f"https://docs.example/{n}", 200, {}, {}, time.time()), article))
+            rows.append(CachedPage(CachedResponse(f"https://docs.example/{n}", 200, {}, {}, time.time()), article))
         await cache.put(rows)
 
 
-async def measured(pages: Pages, url: str, rounds: int) -> list[float]:
+async def measured(pages: PageReader, url: str, rounds: int) -> list[float]:
     """Return the seconds of each read."""
     took = []
     for _ in range(rounds):
@@ -75,11 +75,11 @@ async def main(rounds: int) -> None:
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host = f"127.0.0.1:{runner.addresses[0][1]}"
-        fetcher = Fetcher(WebSettings(), rules([host]))
+        fetcher = Fetcher(WebSettings(), build_rules([host]))
         stack.push_async_callback(fetcher.close)
         cache = PageCache(Path(stack.enter_context(tempfile.TemporaryDirectory())), _LIMIT_BYTES)
         await others(cache)
-        with_cache, without = Pages(fetcher, cache), Pages(fetcher)
+        with_cache, without = PageReader(fetcher, cache), PageReader(fetcher)
         stack.push_async_callback(with_cache.close)
         stack.push_async_callback(without.close)
         url = f"http://{host}/"

@@ -19,10 +19,10 @@ from aiohttp import web
 
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.parsing.formats.web_page import parse_html
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.guard import rules
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import WebSettings
-from knowledge.web.reading.page import read_page
+from knowledge.web.reading.crawled_page import read_page
 
 SENTENCE = "Every employee has thirty days of annual leave, which must be taken until March of the next year. "
 PAGE = (
@@ -48,8 +48,8 @@ async def main(fetches: int) -> None:
     async def resolve(_: str) -> list[str]:
         return ["127.0.0.1"]
 
-    fetcher = Fetcher(WebSettings(), rules([f"docs.example:{port}"]), resolve=resolve)
-    ask = Ask(accept=frozenset({"text/html"}))
+    fetcher = Fetcher(WebSettings(), build_rules([f"docs.example:{port}"]), resolve=resolve)
+    ask = FetchOptions(accept=frozenset({"text/html"}))
 
     async def guarded() -> None:
         assert len((await fetcher.fetch(f"http://docs.example:{port}/", ask)).data) == len(PAGE)

@@ -30,9 +30,9 @@ from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import HybridSearch, Seen, unseen
 from knowledge.search.with_web import with_web
 from knowledge.terms import index_terms, query_terms
-from knowledge.web.live.live_web import MEASURED, PAGES
-from knowledge.web.live.passage_selection import likeliest
-from knowledge.web.live.web_passages import Measured, PageRead
+from knowledge.web.live.live_web import MAX_PAGES, MAX_PASSAGES
+from knowledge.web.live.passage_selection import choose_likeliest
+from knowledge.web.live.web_passages import LivePage, PassageScore
 from scripts.eval_documents import read
 from scripts.eval_retrieval import LISTED, Given, documentation, filled
 from scripts.eval_sets import embedded, folder_or_exit
@@ -62,7 +62,7 @@ class House:
         """Return what is listed: everything that is not on the web."""
         return {id_: LISTED for id_ in ids if self.document[id_] not in self.hidden}
 
-    async def page(self, document: str, question: str) -> PageRead:
+    async def page(self, document: str, question: str) -> LivePage:
         """Return a document as a page that was read."""
         places = self.places[document]
         vector = await self.given.embed_query(question)
@@ -73,10 +73,10 @@ class House:
         )
         index = [self.index[place] for place in places]
         measured = {
-            n: Measured(float(self.vectors[places[n]] @ vector), index[n])
-            for n in likeliest(index, query_terms(question).split(), MEASURED)
+            n: PassageScore(float(self.vectors[places[n]] @ vector), index[n])
+            for n in choose_likeliest(index, query_terms(question).split(), MAX_PASSAGES)
         }
-        return PageRead(document, ON, chunks, measured, linked=False)
+        return LivePage(document, ON, chunks, measured, linked=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def on_the_web(seen: Seen, house: House, one: Mapping[str, Any]) -> tuple[list[s
     answering = [name for name in house.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
     near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.shown))
-    return list(dict.fromkeys([*here[:PAGES], *near]))[:PAGES], answering
+    return list(dict.fromkeys([*here[:MAX_PAGES], *near]))[:MAX_PAGES], answering
 
 
 async def ask(search: HybridSearch, house: House, one: Mapping[str, Any]) -> Outcome:

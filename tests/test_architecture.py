@@ -23,7 +23,7 @@ IMPORTED_IN = {
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),
     "protego": ("knowledge/web/crawling/robots.py",),
     "hishel": ("knowledge/web/reading/freshness.py",),
-    "python_socks": ("knowledge/web/http/dialling.py",),
+    "python_socks": ("knowledge/web/http/connections.py",),
     "feedparser": ("knowledge/web/reading/feeds.py",),
     "sqlalchemy": (
         "knowledge/sync/manifest/",

@@ -15,7 +15,7 @@ from bot.answering.turn import EngineStream, Turn
 from engine.interfaces import State, Status
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
-from knowledge.web.http.domains import host_of
+from knowledge.web.http.domains import extract_host
 
 _HOST = 80
 """Characters of a host that is named."""
@@ -132,7 +132,7 @@ def _left_out(look: WebLook, tongue: Tongue) -> str:
 
 
 def _host(url: str) -> str:
-    return by_its_end(host_of(url) or url[:_HOST], _HOST)
+    return by_its_end(extract_host(url) or url[:_HOST], _HOST)
 
 
 def _joined(parts: list[str], tongue: Tongue) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from bot.answering.citations import strip
 from bot.answering.events import Exchange
 from bot.answering.language import IDEOGRAPH, language_of
-from knowledge.masking import MARK, mask
+from knowledge.masking import MASK, mask_secrets
 from knowledge.search.query import separated
 
 _JOINED_CHARS = 600
@@ -118,10 +118,10 @@ def discreet(text: str, names: Collection[str]) -> str:
     blank, a _ or Chinese go first, the others when addresses, which have an @ too, are masked, and numbers in names.
     """
     if not names:
-        return mask(text)
-    known = sorted({one for name in names for one in (name, mask(name))}, key=len, reverse=True)
+        return mask_secrets(text)
+    known = sorted({one for name in names for one in (name, mask_secrets(name))}, key=len, reverse=True)
     name = rf"@(?:{'|'.join(map(re.escape, known))}){_NAME_ENDS}"
-    return re.sub(name, MARK, mask(re.sub(rf"(?<![!-^`-~]){name}", MARK, text)))
+    return re.sub(name, MASK, mask_secrets(re.sub(rf"(?<![!-^`-~]){name}", MASK, text)))
 
 
 def asked_outside(question: str, history: Sequence[Exchange]) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bot.answering.events import Exchange
-from knowledge.web.http.domains import host_of
+from knowledge.web.http.domains import extract_host
 
 _MOST: Final = 5
 """So many are read, those of the question first, then the thread's latest. Of a question all are told of."""
@@ -54,7 +54,7 @@ def _trimmed(url: str) -> str:
 
 def _leads_to_a_page(link: str, private: Collection[str]) -> bool:
     """Tell a page from an example on one's own machine, a file, and what nobody reads without an account."""
-    host = host_of(link)
+    host = extract_host(link)
     named = "." in host and ":" not in host and not host.rpartition(".")[2].isdigit()
     page = not host.endswith(_LOGIN_HOSTS) and not _NO_PAGE.search(urlsplit(link).path)
     return host in private or (named and page)

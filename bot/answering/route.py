@@ -15,7 +15,7 @@ from bot.answering.links import CODE, written_links
 from bot.answering.policy import Policy, WebUse, Why
 from knowledge.interfaces import Live
 from knowledge.search.query import separated
-from knowledge.web.http.domains import host_of, lies_under
+from knowledge.web.http.domains import extract_host, is_within_domains
 
 _WISH = re.compile(
     # What may be left of "@Kvasir, …" stands before it; an input method writes letters in full width.
@@ -37,7 +37,9 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
     question, asked = without_wish(text)
     own = written_links(question, (), policy.private)
     links = written_links(question, history, policy.private)
-    listed = [link for link in links if policy.mode == "listed" and lies_under(host_of(link), policy.domains)]
+    listed = [
+        link for link in links if policy.mode == "listed" and is_within_domains(extract_host(link), policy.domains)
+    ]
     read = links if policy.mode == "on" else tuple(listed)
     closed = tuple(link for link in own if link not in read)
     why = _why(question, [link for link in own if link in read], read, asked=asked or wish)

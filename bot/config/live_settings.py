@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from bot.answering.policy import Policy
 from bot.config.tables import as_table, nearest, no_others
 from bot.errors import SettingsError
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.http.guard import rules
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import PROVIDERS, LiveSettings, SearchSettings
 
 SEARXNG_URL = "KVASIR_SEARXNG_URL"
@@ -56,7 +56,7 @@ def web_policy(live: LiveSettings | None) -> Policy:
     """Return what of the live web may be asked where a channel does not narrow it."""
     if live is None:
         return Policy()
-    hosts = frozenset(rules(live.private).allowed)
+    hosts = frozenset(build_rules(live.private).allowed)
     return Policy("listed" if live.listed else "on", live.domains, hosts, searches=bool(live.search.order))
 
 
@@ -100,14 +100,14 @@ def _hosts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]
     entries = _texts(table, key, where)
     try:
         for entry in entries:
-            named = rules([entry]).allowed
+            named = build_rules([entry]).allowed
             if key == "domains" and any(named.values()):
                 raise ValueError(f"{entry!r} has a port")  # noqa: TRY301 - said in one place
     except ValueError as error:
         example = "example.com" if key == "domains" else "wiki.intra"
         raise SettingsError(f'{where}: {key} should be hosts such as ["{example}"]: {error}.') from None
     if key == "domains":
-        return tuple(host for entry in entries for host in rules([entry]).allowed)
+        return tuple(host for entry in entries for host in build_rules([entry]).allowed)
     return tuple(entries)
 
 

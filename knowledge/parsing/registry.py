@@ -22,11 +22,11 @@ _BINARY = {
 }
 
 _READINGS = {
-    Reading.PAGE: ("knowledge.web.reading.article", "read_visited"),
+    Reading.PAGE: ("knowledge.web.reading.article", "read_crawled_page"),
     Reading.ARTICLE: ("knowledge.web.reading.article", "read_article"),
     Reading.FEED: ("knowledge.web.reading.feeds", "read_feed"),
     Reading.SITEMAP: ("knowledge.web.reading.sitemap", "read_sitemap"),
-    Reading.NAMES: ("knowledge.web.reading.page", "read_names"),
+    Reading.NAMES: ("knowledge.web.reading.crawled_page", "read_link_texts"),
 }
 
 

@@ -14,7 +14,7 @@ from knowledge.search.fusion import ANSWERABLE, surest
 from knowledge.search.hybrid import Seen, unseen
 from knowledge.search.with_web import with_web
 from knowledge.stores.common import both
-from knowledge.web.live.web_passages import Looked
+from knowledge.web.live.web_passages import LiveResults
 
 OFF: Final = "The live web is switched off here."
 
@@ -29,7 +29,7 @@ class Documents(Protocol):
 class Web(Protocol):
     """The live web (``knowledge.web.live.live_web``)."""
 
-    async def look(self, question: str, live: Live) -> Looked:
+    async def look(self, question: str, live: Live) -> LiveResults:
         """Return what it has for a question, within ``live.within_s``."""
 
 

@@ -15,13 +15,13 @@ from itertools import chain
 from typing import Final
 
 from knowledge import terms
-from knowledge.bm25 import weighing
+from knowledge.bm25 import estimate_weights
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
 from knowledge.search.fusion import ANSWERABLE, Scored, confidence, fuse, spread, surest
 from knowledge.search.hybrid import Seen, names_in
 from knowledge.search.passages import Room, grown, readable
 from knowledge.search.pick import pick
-from knowledge.web.live.web_passages import PageRead
+from knowledge.web.live.web_passages import LivePage
 
 LINKED: Final = (3, 2, 1)
 """Places that a page keeps that the asker pointed at: where it is the only one, one of two, one of more."""
@@ -42,12 +42,12 @@ _ROOM: Final = Room()
 class _Place:
     """A passage of a page."""
 
-    page: PageRead
+    page: LivePage
     place: int
     candidate: Candidate
 
 
-def with_web(seen: Seen, pages: Sequence[PageRead], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
+def with_web(seen: Seen, pages: Sequence[LivePage], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
     """Return the best of documents and pages, best first, and whether there is taken to be an answer among them.
 
     Of ``scope`` its kinds and dates hold for pages, too; a page without a date is left out where dates are asked for.
@@ -87,13 +87,13 @@ def with_web(seen: Seen, pages: Sequence[PageRead], scope: Scope) -> tuple[tuple
 # ── Pages as candidates ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _beside(seen: Seen, pages: Sequence[PageRead], scope: Scope) -> list[_Place]:
+def _beside(seen: Seen, pages: Sequence[LivePage], scope: Scope) -> list[_Place]:
     """Return what of the pages may be shown, scored as the store would."""
     asked = seen.question.asked
     question = list(dict.fromkeys(seen.question.terms.split()))
     measured = [one.terms for page in pages for one in page.measured.values()]
     known = [(terms.index_terms(one.chunk.searchable), one.bm25) for one in seen.usable if one.bm25 > 0]
-    weigh = weighing(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
+    weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
     told = _Told(_said(seen))
     return [
         _Place(page, place, Candidate(page.chunks[place], weigh.bm25(one.terms), one.cosine if asked.dense else 0.0))
@@ -149,7 +149,7 @@ def _runs(letters: str, step: int) -> Iterator[str]:
 
 
 def _linked(
-    pages: Sequence[PageRead], web: Mapping[str, _Place], ranked: Sequence[Scored], sure: Mapping[str, float]
+    pages: Sequence[LivePage], web: Mapping[str, _Place], ranked: Sequence[Scored], sure: Mapping[str, float]
 ) -> Iterator[str]:
     """Yield the ids of passages that keep a place: of each page its best, or how it begins where none answers."""
     linked = [page for page in pages if page.linked]

@@ -24,9 +24,9 @@ from reportlab.pdfgen.canvas import Canvas
 from bot.answering.policy import Policy
 from knowledge.interfaces import Document, Hit, OnWeb, WebLook
 from knowledge.parsing.formats.pdf import parse_pdf
-from knowledge.web.live.passage_selection import cut
-from knowledge.web.reading.article import cleaned, read_article
-from knowledge.web.reading.pages import WebPage
+from knowledge.web.live.passage_selection import select_passages
+from knowledge.web.reading.article import clean_article, read_article
+from knowledge.web.reading.page_reader import WebPage
 
 PLACES = [
     json.loads(line)
@@ -60,7 +60,7 @@ def page_of(attack: Mapping[str, Any]) -> Document:
     html = (
         f"<!doctype html><html><head>{head}</head><body><article><p>{first}</p>{attack['body']}{paragraphs}</article>"
     )
-    article = cleaned(read_article(f"{html}</body></html>".encode(), URL, "text/html; charset=utf-8"))
+    article = clean_article(read_article(f"{html}</body></html>".encode(), URL, "text/html; charset=utf-8"))
     return Document(article.title, article.sections)
 
 
@@ -78,7 +78,7 @@ def _pdf(lines: list[str], *, white: bool) -> bytes:
 
 def hits_of(document: Document) -> list[Hit]:
     page = WebPage(URL, URL, None, document.title, None, NOW, document, "", NOW, stale=False, status=200)
-    chunks, _ = cut(page, (), 8, lambda text: len(text) // 4 + 1)
+    chunks, _ = select_passages(page, (), 8, lambda text: len(text) // 4 + 1)
     on = OnWeb("news.example", NOW, NOW, stale=False)
     return [
         Hit(one.id, "", URL, one.title, one.heading, URL, one.text, 0.9, 0.9, NOW, chunks=(one.id,), web=on)

@@ -15,7 +15,7 @@ from knowledge.errors import BadFilter, FetchError, FetchUnreadable
 from knowledge.interfaces import LeftOut, OnWeb, WebLook
 from knowledge.search.federated import OFF as OFF_HERE
 from knowledge.web.live import live_web
-from knowledge.web.searching.web_search import NOTHING_LEFT
+from knowledge.web.searching.web_search import QUERY_FULLY_MASKED
 
 ON = Policy("on", searches=True)
 OFF = Policy("off", searches=True)
@@ -99,14 +99,14 @@ def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
         live_web.TOO_MANY,
         live_web.NO_TEXT,
         live_web.DEFECT,
-        live_web.NOBODY_SEARCHES,
+        live_web.NO_SEARCH_PROVIDER,
     ]
     constants += [
         OFF_HERE,
         live_web.SEARCH_FAILED,
         live_web.SEARCH_LATE,
         live_web.NOTHING_ALLOWED,
-        NOTHING_LEFT,
+        QUERY_FULLY_MASKED,
         str(FetchError("secret")),
     ]
     assert set(WEB_CHINESE) == set(constants)

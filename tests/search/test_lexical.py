@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.bm25 import USUAL, Weighing, weighing, weighing_within
+from knowledge.bm25 import DEFAULT_WEIGHT_SHARE, TermWeights, compute_weights, estimate_weights
 from knowledge.terms import index_terms
 from tests.search.house import EVERYWHERE, House
 
@@ -33,27 +33,30 @@ async def test_it_is_what_the_store_says_once_the_text_is_there(house: House) ->
         ideal, question = seen.question.asked.ideal_bm25, seen.question.terms.split()
         best, *others = sorted(seen.usable, key=lambda one: -one.bm25)
         known = [(index_terms(one.chunk.searchable), one.bm25) for one in others if one.bm25 > 0]
-        reckoned = weighing(question, ideal / len(question), known, []).bm25(index_terms(best.chunk.searchable))
+        reckoned = estimate_weights(question, ideal / len(question), known, []).bm25(index_terms(best.chunk.searchable))
         off.append(abs(reckoned - best.bm25) / ideal)
     assert sorted(off)[len(off) // 2] < 0.02
     assert max(off) < 0.15
 
 
 def test_without_candidates_a_term_weighs_the_usual() -> None:
-    assert weighing(["a", "b"], 8.0, [], ["a c", "b"]).weights == {"a": 8 * USUAL, "b": 8 * USUAL}
-    assert weighing([], 0.0, [("a", 1.0)], []).bm25("a b") == 0.0
+    assert estimate_weights(["a", "b"], 8.0, [], ["a c", "b"]).weights == {
+        "a": 8 * DEFAULT_WEIGHT_SHARE,
+        "b": 8 * DEFAULT_WEIGHT_SHARE,
+    }
+    assert estimate_weights([], 0.0, [("a", 1.0)], []).bm25("a b") == 0.0
 
 
 def test_a_term_that_no_candidate_holds_is_the_rarest() -> None:
-    weighed = weighing(["a", "b"], 8.0, [("a x", 2.0), ("a y", 2.0)], [])
+    weighed = estimate_weights(["a", "b"], 8.0, [("a x", 2.0), ("a y", 2.0)], [])
     assert weighed.weights["b"] == 8.0
     assert weighed.weights["a"] < 4.0
 
 
 def test_within_one_page_what_every_passage_has_tells_nothing() -> None:
-    weighed = weighing_within(["leave", "porter"], ["leave", "leave day", "leave porter", "leave night"])
+    weighed = compute_weights(["leave", "porter"], ["leave", "leave day", "leave porter", "leave night"])
     assert weighed.weights["porter"] > 5 * weighed.weights["leave"]
-    assert weighing_within(["a"], []).bm25("a") >= 0
+    assert compute_weights(["a"], []).bm25("a") >= 0
 
 
 texts = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=12).map(" ".join)
@@ -68,13 +71,13 @@ texts = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=12).map(" ".jo
 def test_no_term_weighs_less_than_nothing_or_more_than_the_rarest(
     question: list[str], most: float, known: list[tuple[str, float]], text: str
 ) -> None:
-    weighed = weighing(question, most, known, [text])
+    weighed = estimate_weights(question, most, known, [text])
     assert all(0 <= weight <= most for weight in weighed.weights.values())
     assert 0 <= weighed.bm25(text) <= most * len(question) * 2.2
 
 
 @pytest.mark.parametrize("more", ["a", "a a a"])
 def test_more_of_a_term_never_scores_less_in_a_text_of_the_same_length(more: str) -> None:
-    weighed = Weighing({"a": 3.0}, 4.0)
+    weighed = TermWeights({"a": 3.0}, 4.0)
     filled = " ".join([*more.split(), *["x"] * (6 - len(more.split()))])
     assert weighed.bm25(filled) > weighed.bm25("x x x x x x") == 0.0

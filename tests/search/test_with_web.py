@@ -16,7 +16,7 @@ from knowledge.search.hybrid import Question, Seen, unseen
 from knowledge.search.identifiers import identifiers
 from knowledge.search.with_web import DOCUMENTS, LINKED, with_web
 from knowledge.terms import index_terms, query_terms
-from knowledge.web.live.web_passages import Measured, PageRead
+from knowledge.web.live.web_passages import LivePage, PassageScore
 from tests.search.house import EVERYWHERE, SOURCE, SYNCED, House
 
 FETCHED = datetime(2026, 11, 20, tzinfo=UTC)
@@ -30,17 +30,17 @@ def page(
     linked: bool = False,
     published: datetime | None = None,
     heading: str = "H",
-) -> PageRead:
+) -> LivePage:
     """Return a page of these passages with their cosines."""
     chunks = tuple(
         Chunk(f"{url}#{n}", WEB, url, "Leave", heading, text, url, EVERYONE, "html", published)
         for n, (text, _) in enumerate(texts)
     )
     measured = {
-        n: Measured(cosine, index_terms(chunk.searchable))
+        n: PassageScore(cosine, index_terms(chunk.searchable))
         for n, ((_, cosine), chunk) in enumerate(zip(texts, chunks, strict=True))
     }
-    return PageRead(url, replace(ON, published=published), chunks, measured, linked)
+    return LivePage(url, replace(ON, published=published), chunks, measured, linked)
 
 
 def seen_of(*documents: tuple[str, float, float], question: str = QUESTION, limit: int = 8) -> Seen:
@@ -66,7 +66,7 @@ def ids(hits: Sequence[Hit]) -> list[str]:
 
 async def measured(
     house: House, question: str, *texts: str, url: str = "https://a.example/", linked: bool = False
-) -> PageRead:
+) -> LivePage:
     vector = await house.embedder.embed_query(question)
     rows = await house.embedder.embed_passages([f"Leave › H\n{text}" for text in texts])
     return page(*zip(texts, map(float, rows @ vector), strict=True), url=url, linked=linked)
@@ -213,7 +213,9 @@ def test_a_page_takes_no_document_s_place_by_saying_that_it_is_newer() -> None:
         text="Leave is described in v9.9.9 of the rules, and there are forty days.",
         modified_at=FETCHED,
     )
-    read = PageRead("https://x.example/", ON, (chunk,), {0: Measured(0.7, index_terms(chunk.searchable))}, linked=False)
+    read = LivePage(
+        "https://x.example/", ON, (chunk,), {0: PassageScore(0.7, index_terms(chunk.searchable))}, linked=False
+    )
     hits, _ = with_web(seen, [read], EVERYWHERE)
     assert "d0" in ids(hits)
 
@@ -228,7 +230,7 @@ passages = st.lists(st.tuples(sentences, st.floats(-0.2, 0.9)), min_size=1, max_
 looks = st.lists(st.tuples(passages, st.booleans()), max_size=5)
 
 
-def read_of(look: Sequence[tuple[list[tuple[str, float]], bool]]) -> list[PageRead]:
+def read_of(look: Sequence[tuple[list[tuple[str, float]], bool]]) -> list[LivePage]:
     return [page(*texts, url=f"https://{n}.example/", linked=linked) for n, (texts, linked) in enumerate(look)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.canonical_urls import Site
 from tests.sources.contract import Workbench
 from tests.sources.web_site import TYPES, Reply, WebSite
 

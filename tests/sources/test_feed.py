@@ -16,7 +16,7 @@ from knowledge.errors import ParseError, SourceDenied, SourceError, SourceMiscon
 from knowledge.interfaces import Source, SourceContext
 from knowledge.sources.feed import source as feeds
 from knowledge.web.reading.feeds import read_feed
-from knowledge.web.reading.reader import Reader
+from knowledge.web.reading.site_parser import SiteParser
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories
@@ -255,7 +255,7 @@ async def test_a_feed_or_an_article_that_hangs_its_reader_is_given_up(site: WebS
     site.pages["/1"] = Reply(f"<html><body>{deep}")
     made = source(site, tmp_path, follow=True)
     assert isinstance(made, feeds.FeedSource)
-    made._reader = Reader(deadline_s=5.0)
+    made._reader = SiteParser(deadline_s=5.0)
     found = await listing(made)
     with pytest.raises(SourceError, match="took over 5 s to read"):
         await made.read(found["1"])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
 from knowledge.sources.confluence import source as confluence
-from knowledge.web.crawling.retry_policy import Pace, Reply, retry_after_s, wait_s
+from knowledge.web.crawling.retry_policy import CallPacer, ServiceResponse, compute_wait_s, parse_retry_after_s
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import WebSettings
 from tests.sources.fake_confluence import FakeConfluence
@@ -199,7 +199,7 @@ async def test_calls_keep_their_average_pace() -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    pace = Pace(3.0, sleep)
+    pace = CallPacer(3.0, sleep)
     await asyncio.gather(*(pace.turn() for _ in range(12)))
     assert len(slept) == 8  # a second's worth at once, and the one that is due
     assert 2.5 < slept[-1] < 3.1
@@ -207,13 +207,13 @@ async def test_calls_keep_their_average_pace() -> None:
 
 @given(st.text(max_size=30) | st.floats().map(str) | st.integers().map(str), st.floats(0, 4e9))
 def test_any_retry_after_is_a_wait_or_nothing(header: str, now: float) -> None:
-    found = retry_after_s(header, now)
+    found = parse_retry_after_s(header, now)
     assert found is None or 0 <= found < float("inf")
 
 
 @given(st.integers(1, 6), st.floats(0, 1))
 def test_waits_grow_and_are_spread(attempt: int, chance: float) -> None:
-    wait = wait_s(Reply(500, {}, b""), attempt, 0.0, chance)
+    wait = compute_wait_s(ServiceResponse(500, {}, b""), attempt, 0.0, chance)
     assert 2 ** (attempt - 1) <= wait <= 1.5 * 2 ** (attempt - 1)
 
 

@@ -16,7 +16,7 @@ from knowledge.interfaces import Listed, Source, SourceContext
 from knowledge.parsing import Parser
 from knowledge.sources.website import source as websites
 from knowledge.sources.website.source import WebsiteSource
-from knowledge.web.reading.reader import Reader
+from knowledge.web.reading.site_parser import SiteParser
 from tests.sources.contract import listing
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import build, memories
@@ -399,7 +399,7 @@ async def test_a_page_that_hangs_its_reader_costs_that_page_alone(site: WebSite,
     site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
     made = source(site, tmp_path)
     assert isinstance(made, WebsiteSource)
-    made._reader = Reader(deadline_s=5.0)
+    made._reader = SiteParser(deadline_s=5.0)
     readers, found = await listing_beside_a_watch(made)
     assert set(found) == {"/", "a", "b", "b/c"}
     assert len(readers) > 1, "the loop was held up, or nobody was killed for it"
@@ -435,7 +435,7 @@ async def test_a_sitemap_that_cannot_be_taken_apart_deletes_nothing(site: WebSit
     site.pages["/sitemap.xml"] = Reply(f"<urlset><url><loc>{site.url}/a</loc></url></urlset>", content_type="text/xml")
     made = source(site, tmp_path)
     assert isinstance(made, WebsiteSource)
-    made._reader = Reader(deadline_s=0.0)
+    made._reader = SiteParser(deadline_s=0.0)
     found, error = await broken(made)
     await made.close()
     assert set(found) == {"/"}

@@ -21,17 +21,17 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from knowledge.errors import FetchError, FetchRefused
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.guard import Rules, rules
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.guard import AccessRules, build_rules
 from knowledge.web.http.proxies import Proxies, Proxy
-from knowledge.web.http.settings import Limits, WebSettings
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from tests.web.names import DnsClient, DnsServer
 from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
 from tests.web.vectors import INNER_4, INNER_6, PORTS, PUBLIC, urls
 
 WAYS = ("direct", "http proxy", "socks proxy", "trusted http proxy", "trusted socks proxy")
 WEB_PORTS = (80, 443)
-LIMITS = Limits(total_s=10, idle_s=5)
+LIMITS = FetchLimits(total_s=10, idle_s=5)
 SITE = "site.example"
 ALLOWED = "127.9.9.9"
 """Where the canary may be dialled, as an operator's own host."""
@@ -127,7 +127,7 @@ async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
         resolve = DnsClient(await dns.start())
         stack.callback(dns.transport.close)
         # Without a namespace nothing is public: the site that redirects is allowed by name, and nothing else is.
-        named = rules([] if everywhere else [f"{SITE}:{port}"], {80, 443} if everywhere else {80, port})
+        named = build_rules([] if everywhere else [f"{SITE}:{port}"], {80, 443} if everywhere else {80, port})
         for way in WAYS if everywhere else WAYS[:3]:
             # A trusted proxy is trusted to stay outside by itself: this one does, and what it was told is looked at.
             careful = frozenset({PUBLIC, ALLOWED}) if "trusted" in way else None
@@ -154,7 +154,7 @@ def _proxies(way: str, place: str) -> Proxies:
     return Proxies(http=one, https=one)
 
 
-async def _one_way(canary: Canary, proxies: Proxies, named: Rules, resolve: DnsClient, port: int) -> Outcome:
+async def _one_way(canary: Canary, proxies: Proxies, named: AccessRules, resolve: DnsClient, port: int) -> Outcome:
     outcome = Outcome()
     settings = WebSettings(proxies=proxies, limits=LIMITS)
     fetcher = Fetcher(settings, named, resolve=resolve)
@@ -165,7 +165,7 @@ async def _one_way(canary: Canary, proxies: Proxies, named: Rules, resolve: DnsC
         families[family] += 1
         before = len(canary.dialled)
         try:
-            fetched = await fetcher.fetch(url, Ask(authorization="Bearer secret"))
+            fetched = await fetcher.fetch(url, FetchOptions(authorization="Bearer secret"))
             outcome.failed.append(f"{url!a}: {fetched.status} at {fetched.url}")
         except FetchRefused:
             outcome.refused += 1
@@ -185,7 +185,7 @@ async def _one_way(canary: Canary, proxies: Proxies, named: Rules, resolve: DnsC
 async def _control(canary: Canary, settings: WebSettings, resolve: DnsClient, port: int) -> int:
     """Reach the canary where it may be, and by rebinding without the guard: this is what a hit looks like."""
     inner = f"v4-{ALLOWED if port == 80 else '127.0.0.1'}.evil.example".replace(".", "-", 3)
-    allowed = Fetcher(settings, rules([f"{inner}:{port}"]), resolve=resolve)
+    allowed = Fetcher(settings, build_rules([f"{inner}:{port}"]), resolve=resolve)
     before = len(canary.dialled)
     await allowed.fetch(f"http://{inner}:{port}/")
     await allowed.close()

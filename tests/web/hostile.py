@@ -20,12 +20,12 @@ from pathlib import Path
 import brotli
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTimeout, FetchTooLarge
-from knowledge.web.http.fetch import Ask, Fetched, Fetcher
-from knowledge.web.http.guard import rules
-from knowledge.web.http.settings import Limits, WebSettings
+from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
+from knowledge.web.http.guard import build_rules
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from tests.web.proxying import raw_server
 
-LIMITS = Limits(total_s=0.6, idle_s=0.3, wire_bytes=2_000_000, body_bytes=4_000_000)
+LIMITS = FetchLimits(total_s=0.6, idle_s=0.3, wire_bytes=2_000_000, body_bytes=4_000_000)
 BOMB_BYTES = 100_000_000
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -55,11 +55,13 @@ def greets(*parts: bytes, after: Callable[[asyncio.StreamWriter], Awaitable[None
     return serve
 
 
-async def fetched(serve: Serve, ask: Ask | None = None, limits: Limits = LIMITS, *, scheme: str = "http") -> Fetched:
+async def fetched(
+    serve: Serve, ask: FetchOptions | None = None, limits: FetchLimits = LIMITS, *, scheme: str = "http"
+) -> FetchedResponse:
     async with raw_server(serve) as place:
-        fetcher = Fetcher(WebSettings(limits=limits), rules([place]))
+        fetcher = Fetcher(WebSettings(limits=limits), build_rules([place]))
         try:
-            return await fetcher.fetch(f"{scheme}://{place}/", ask or Ask())
+            return await fetcher.fetch(f"{scheme}://{place}/", ask or FetchOptions())
         finally:
             await fetcher.close()
 
@@ -207,7 +209,7 @@ class Cost:
     """Tasks."""
 
 
-async def cost(name: str, limits: Limits = LIMITS) -> Cost:
+async def cost(name: str, limits: FetchLimits = LIMITS) -> Cost:
     """Fetch from one of the servers in this process, and measure."""
     serve, _ = HOSTILE[name]
     gc.collect()
@@ -239,7 +241,7 @@ async def costs() -> dict[str, Cost]:
     await cost("speaks no HTTP")
     await cost("resets TLS")  # what is loaded once is loaded
     found = {name: await cost(name) for name in HOSTILE}
-    far = Limits(total_s=60, body_bytes=2 * BOMB_BYTES)
+    far = FetchLimits(total_s=60, body_bytes=2 * BOMB_BYTES)
     return {**found, "a bomb that goes off": await cost("is a bomb of gzip", far)}
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from knowledge.interfaces import Matrix
-from knowledge.web.http.settings import Limits, LiveSettings, SearchSettings, WebSettings
+from knowledge.web.http.settings import FetchLimits, LiveSettings, SearchSettings, WebSettings
 from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.opening import open_live
 from tests.search.house import WordEmbedder
@@ -67,7 +67,7 @@ class LittleWeb:
         search = SearchSettings(("searxng",), f"http://127.0.0.1:{self.engine.port}")
         private = tuple(f"{name}:{self.site.port}" for name in NAMES)
         live = LiveSettings(**{"private": private, "search": search} | settings)
-        web = WebSettings(limits=Limits(total_s=20, idle_s=15))
+        web = WebSettings(limits=FetchLimits(total_s=20, idle_s=15))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         return await stack.enter_async_context(
             open_live(live, web, embedder or LittleEmbedder(), folder, resolve=_at_loopback)

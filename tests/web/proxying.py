@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address
 
-from knowledge.web.http.dialling import Resolve
+from knowledge.web.http.connections import ResolveHost
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -18,7 +18,7 @@ class TestProxy:
 
     __test__ = False
 
-    def __init__(self, resolve: Resolve, password: str | None = None, dials: frozenset[str] | None = None) -> None:
+    def __init__(self, resolve: ResolveHost, password: str | None = None, dials: frozenset[str] | None = None) -> None:
         """Dial whatever is told, or only these addresses."""
         self.told: list[str] = []
         """``host:port`` of each request, as it was spelled."""

@@ -20,13 +20,13 @@ from aiohttp import web
 from knowledge.errors import CacheFailed, FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnreadable
 from knowledge.interfaces import Section
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.http.guard import rules
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.proxies import Proxies, Proxy
-from knowledge.web.http.settings import Limits, WebSettings
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.reading.article import Article
-from knowledge.web.reading.cache import Kept, PageCache
-from knowledge.web.reading.freshness import Answer
-from knowledge.web.reading.pages import Pages, WebPage
+from knowledge.web.reading.freshness import CachedResponse
+from knowledge.web.reading.page_cache import CachedPage, PageCache
+from knowledge.web.reading.page_reader import PageReader, WebPage
 from tests.web.proxying import HttpProxy, listening
 from tests.web.site import Site
 
@@ -56,12 +56,12 @@ class Reader:
         self._folder = folder
         self.pages = self.another()
 
-    def another(self, *, allow: list[str] | None = None, limit_bytes: int = 10 * MB, total_s: float = 20) -> Pages:
+    def another(self, *, allow: list[str] | None = None, limit_bytes: int = 10 * MB, total_s: float = 20) -> PageReader:
         """Return what another process has: its own fetcher, rules and memory, and the same folder."""
-        settings = WebSettings(limits=Limits(total_s=total_s))
-        fetcher = Fetcher(settings, rules([self._site.host] if allow is None else allow))
+        settings = WebSettings(limits=FetchLimits(total_s=total_s))
+        fetcher = Fetcher(settings, build_rules([self._site.host] if allow is None else allow))
         self._stack.push_async_callback(fetcher.close)
-        pages = Pages(fetcher, PageCache(self._folder, limit_bytes), now=self.clock)
+        pages = PageReader(fetcher, PageCache(self._folder, limit_bytes), now=self.clock)
         self._stack.push_async_callback(pages.close)
         return pages
 
@@ -187,17 +187,17 @@ async def test_a_kept_page_is_judged_anew(site: Site, reader: Reader) -> None:
 async def test_a_private_page_is_not_shown_once_its_host_is_no_longer_named(tmp_path: Path) -> None:
     """The name may be a public one: what it is at tells the fetch alone, which a fresh copy does without."""
     url = "http://wiki.company.example/a"
-    answer = Answer(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
+    answer = CachedResponse(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
     cache = PageCache(tmp_path, 10 * MB)
-    await cache.put([Kept(answer, Article("Wiki", (Section((), "Inner matters."),)), named=True)])
+    await cache.put([CachedPage(answer, Article("Wiki", (Section((), "Inner matters."),)), named=True)])
     try:
         for allow, shown in ((["wiki.company.example"], True), ([], False)):
 
             async def nowhere(_host: str) -> list[str]:
                 return ["10.0.0.1"]
 
-            fetcher = Fetcher(WebSettings(), rules(allow), resolve=nowhere)
-            pages = Pages(fetcher, cache)
+            fetcher = Fetcher(WebSettings(), build_rules(allow), resolve=nowhere)
+            pages = PageReader(fetcher, cache)
             if shown:
                 assert (await pages.read(url, within_s=5)).text == "Inner matters."
             else:
@@ -228,9 +228,9 @@ async def test_a_kept_redirect_from_the_web_does_not_lead_to_a_host_that_was_nam
     web_settings = WebSettings(proxies=await bringing_everything_here(stack), ports=[site.port])
     cache = PageCache(tmp_path / "kept", 10 * MB)
     for named in ((), (f"site.example:{site.port}",)):
-        fetcher = Fetcher(web_settings, rules(named, web_settings.ports))
+        fetcher = Fetcher(web_settings, build_rules(named, web_settings.ports))
         stack.push_async_callback(fetcher.close)
-        pages = Pages(fetcher, cache)
+        pages = PageReader(fetcher, cache)
         stack.push_async_callback(pages.close)
         if not named:
             assert (await pages.read(url, within_s=20)).final_url.endswith("/inner")
@@ -376,10 +376,10 @@ async def test_a_deadline_is_each_ones_own(site: Site, reader: Reader) -> None:
 # ── The file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def kept(number: int, size: int = 20_000) -> Kept:
+def kept(number: int, size: int = 20_000) -> CachedPage:
     text = os.urandom(size // 2).hex()
-    answer = Answer(f"https://docs.example/{number}", 200, {"etag": f'"{number}"'}, {"accept": "*/*"}, 1.0)
-    return Kept(answer, Article(f"Page {number}", (Section(("One", "Two"), text, 3, "there"),)))
+    answer = CachedResponse(f"https://docs.example/{number}", 200, {"etag": f'"{number}"'}, {"accept": "*/*"}, 1.0)
+    return CachedPage(answer, Article(f"Page {number}", (Section(("One", "Two"), text, 3, "there"),)))
 
 
 def _urls(folder: Path) -> list[str]:
@@ -393,7 +393,9 @@ def _disk_bytes(folder: Path) -> int:
 
 async def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     cache, page = PageCache(tmp_path / "web", MB), kept(1)
-    redirect = Kept(Answer("https://docs.example/r", 301, {}, {}, 2.5, to=page.answer.url), None, named=True)
+    redirect = CachedPage(
+        CachedResponse("https://docs.example/r", 301, {}, {}, 2.5, to=page.answer.url), None, named=True
+    )
     await cache.put([page, redirect])
     await cache.close()
     assert await cache.get(page.answer.url) == page
@@ -498,7 +500,7 @@ _WRITER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, ".")
-from knowledge.web.reading.cache import PageCache
+from knowledge.web.reading.page_cache import PageCache
 from tests.web.test_cache import kept
 
 async def main():

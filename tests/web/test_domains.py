@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import FetchRefused
-from knowledge.web.http.domains import host_of, in_both, lies_under
-from knowledge.web.http.guard import judge_url, rules
+from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
+from knowledge.web.http.guard import build_rules, check_url
 
 NAMES = ["a.example", "b.a.example", "c.b.a.example", "xa.example", "example", "other.test"]
 
@@ -18,7 +18,7 @@ NAMES = ["a.example", "b.a.example", "c.b.a.example", "xa.example", "example", "
     [("a.example", True), ("b.a.example", True), ("xa.example", False), ("example", False), ("a.example.test", False)],
 )
 def test_a_domain_stands_for_itself_and_what_lies_under_it(host: str, under: bool) -> None:  # noqa: FBT001 - a table
-    assert lies_under(host, {"a.example"}) == under
+    assert is_within_domains(host, {"a.example"}) == under
 
 
 @given(st.frozensets(st.sampled_from(NAMES)), st.frozensets(st.sampled_from(NAMES)), st.sampled_from(NAMES))
@@ -26,9 +26,9 @@ def test_what_lies_under_both_lies_under_what_is_left(
     allowed: frozenset[str], wanted: frozenset[str], host: str
 ) -> None:
     def may(domains: frozenset[str]) -> bool:
-        return not domains or lies_under(host, domains)
+        return not domains or is_within_domains(host, domains)
 
-    both = in_both(allowed, wanted)
+    both = intersect_domains(allowed, wanted)
     assert (both is not None and may(both)) == (may(allowed) and may(wanted))
 
 
@@ -44,13 +44,13 @@ def test_what_lies_under_both_lies_under_what_is_left(
     ],
 )
 def test_a_url_s_host(url: str, host: str) -> None:
-    assert host_of(url) == host
+    assert extract_host(url) == host
 
 
 def test_the_guard_asks_for_nothing_that_is_not_listed() -> None:
-    listed = rules(["wiki.intra"], only=frozenset({"a.example"}))
-    assert judge_url("https://b.a.example/x", listed).host == "b.a.example"
+    listed = build_rules(["wiki.intra"], only=frozenset({"a.example"}))
+    assert check_url("https://b.a.example/x", listed).host == "b.a.example"
     for url in ("https://other.test/", "https://a.example.other.test/", "http://wiki.intra/"):
         with pytest.raises(FetchRefused) as caught:
-            judge_url(url, listed)
+            check_url(url, listed)
         assert "may be read" in caught.value.reason

@@ -16,10 +16,10 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchUnlisted
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.guard import judge_address, judge_url, rules
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.guard import build_rules, check_address, check_url
 from knowledge.web.http.proxies import Proxies, Proxy
-from knowledge.web.http.settings import Limits, WebSettings
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from tests.web.certificates import Authority
 from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
 
@@ -72,9 +72,9 @@ def counting(asked: list[str], *addresses: str) -> Resolve:
 
 
 async def opened(stack: AsyncExitStack, allow: list[str], resolve: Resolve | None = None, **settings: Any) -> Fetcher:
-    web_settings = WebSettings(**{"limits": Limits(total_s=5, idle_s=3), **settings})
+    web_settings = WebSettings(**{"limits": FetchLimits(total_s=5, idle_s=3), **settings})
     seam = {"resolve": resolve} if resolve else {}
-    fetcher = Fetcher(web_settings, rules(allow, web_settings.ports), **seam)
+    fetcher = Fetcher(web_settings, build_rules(allow, web_settings.ports), **seam)
     stack.push_async_callback(fetcher.close)
     return fetcher
 
@@ -152,18 +152,18 @@ async def test_only_the_named_host_and_port_may_be_private(stack: AsyncExitStack
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
 def test_a_host_named_without_a_port_may_be_private_and_not_this_machine(address: str) -> None:
     for inner in ("10.0.0.7", "172.16.3.4", "192.168.1.1", "fd12::1", "100.64.0.9"):
-        judge_address(inner, "wiki.intra", rules(["wiki.intra"]))
+        check_address(inner, "wiki.intra", build_rules(["wiki.intra"]))
     with pytest.raises(FetchRefused) as caught:
-        judge_address(address, "wiki.intra", rules(["wiki.intra"]))
+        check_address(address, "wiki.intra", build_rules(["wiki.intra"]))
     assert "without a port" in caught.value.reason
-    judge_address(address, "wiki.intra", rules(["wiki.intra:8080"]))
+    check_address(address, "wiki.intra", build_rules(["wiki.intra:8080"]))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 def test_this_machine_may_be_named_as_such(host: str) -> None:
-    named = rules([host])
-    judge_url(f"http://{host}/", named)
-    judge_address("::1" if ":" in host else "127.0.0.1", host.strip("[]"), named)
+    named = build_rules([host])
+    check_url(f"http://{host}/", named)
+    check_address("::1" if ":" in host else "127.0.0.1", host.strip("[]"), named)
 
 
 async def test_no_redirect_leads_from_the_web_to_a_host_that_is_named(stack: AsyncExitStack) -> None:
@@ -191,7 +191,7 @@ async def test_credentials_stay_with_their_origin_and_cookies_nowhere(stack: Asy
     here, there = Server(), Server()
     ports = await here.start(stack), await there.start(stack)
     fetcher = await opened(stack, [f"127.0.0.1:{port}" for port in ports])
-    ask = Ask(
+    ask = FetchOptions(
         authorization="Bearer secret", conditions={"If-None-Match": '"x"', "Host": "evil"}, keys={"X-Key": "secret"}
     )
     back = f"http://127.0.0.1:{ports[0]}/end"
@@ -212,7 +212,7 @@ async def test_what_is_posted_is_sent_once_and_not_where_a_redirect_leads(stack:
     for target in (f"http://127.0.0.1:{ports[1]}/end", f"http://127.0.0.1:{ports[0]}/end"):
         here.requests.clear()
         with pytest.raises(FetchRefused) as caught:
-            await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?{target}", Ask(post=b"{}"))
+            await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?{target}", FetchOptions(post=b"{}"))
         assert "redirect" in caught.value.reason
         assert [(request.method, request.content_type) for request in here.requests] == [("POST", "application/json")]
     assert there.requests == []
@@ -251,11 +251,13 @@ async def test_what_is_unchanged_is_told_and_types_are_listed(stack: AsyncExitSt
     port = await server.start(stack)
     fetcher = await opened(stack, [f"127.0.0.1:{port}"])
     url = f"http://127.0.0.1:{port}/typed?"
-    html = Ask(accept=frozenset({"text/html"}))
+    html = FetchOptions(accept=frozenset({"text/html"}))
     assert (await fetcher.fetch(f"{url}TEXT/HTML;charset=x", html)).data == b"x"
     with pytest.raises(FetchUnlisted):
         await fetcher.fetch(f"{url}image/png", html)
-    assert (await fetcher.fetch(f"http://127.0.0.1:{port}/", Ask(conditions={"If-None-Match": '"1"'}))).status == 304
+    assert (
+        await fetcher.fetch(f"http://127.0.0.1:{port}/", FetchOptions(conditions={"If-None-Match": '"1"'}))
+    ).status == 304
 
 
 async def test_the_log_has_the_reason_and_no_secret(stack: AsyncExitStack, caplog: pytest.LogCaptureFixture) -> None:
@@ -369,7 +371,7 @@ def test_rules_and_exceptions_choose_the_proxy() -> None:
         no_proxy=("intranet.company", ".lan.company", "192.0.2.0/24", "[2001:db8::1]", "port.company:8443"),
         rules={"china.example": special, "direct.china.example": None},
     )
-    named = rules([
+    named = build_rules([
         "intranet.company", "notintranet.company", "x.lan.company", "192.0.2.7", "[2001:db8::1]", "port.company:8443",
         "port.company:443", "192.0.3.7",
     ])  # fmt: skip
@@ -388,8 +390,8 @@ def test_rules_and_exceptions_choose_the_proxy() -> None:
         "http://china.example/": special,
         "https://a.direct.china.example/": None,
     }.items():
-        assert proxies.of(judge_url(url, named)) is proxy, url
-    assert Proxies(http=general, no_proxy=("*",)).of(judge_url("http://x.example/", named)) is None
+        assert proxies.of(check_url(url, named)) is proxy, url
+    assert Proxies(http=general, no_proxy=("*",)).of(check_url("http://x.example/", named)) is None
 
 
 @pytest.mark.parametrize("url", ["proxy:3128", "https://proxy:443", "http://", "http://u:hunter2@:1", "ftp://x:21", ""])

@@ -9,16 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.web.reading.freshness import Answer, conditions, confirmed, is_fresh, may_be_kept, may_stand_in
+from knowledge.web.reading.freshness import (
+    CachedResponse,
+    apply_not_modified,
+    build_revalidation_headers,
+    is_cacheable,
+    is_fresh,
+    may_serve_stale,
+)
 
 ASKED = {"user-agent": "Kvasir", "accept": "text/html"}
 NOW = 1_800_000_000.0
 DAY_S = 86_400
 
 
-def answer(status: int = 200, *, asked: dict[str, str] | None = None, **headers: str) -> Answer:
+def answer(status: int = 200, *, asked: dict[str, str] | None = None, **headers: str) -> CachedResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer("https://docs.example/", status, {"date": at(0)} | named, ASKED if asked is None else asked, NOW)
+    return CachedResponse(
+        "https://docs.example/", status, {"date": at(0)} | named, ASKED if asked is None else asked, NOW
+    )
 
 
 def at(seconds: float) -> str:
@@ -44,7 +53,7 @@ def at(seconds: float) -> str:
     ],
 )
 def test_what_may_be_kept(status: int, cache_control: str, *, kept: bool) -> None:
-    assert may_be_kept(answer(status, cache_control=cache_control)) is kept
+    assert is_cacheable(answer(status, cache_control=cache_control)) is kept
 
 
 @pytest.mark.parametrize(
@@ -101,26 +110,26 @@ def test_what_varies_is_for_the_same_request() -> None:
 )
 def test_for_how_long_an_old_page_stands_in(cache_control: str, stands_in_s: float) -> None:
     page = answer(cache_control=cache_control)
-    assert (is_fresh(page, ASKED, NOW + stands_in_s - 2) or may_stand_in(page, ASKED, NOW + stands_in_s - 2)) is (
+    assert (is_fresh(page, ASKED, NOW + stands_in_s - 2) or may_serve_stale(page, ASKED, NOW + stands_in_s - 2)) is (
         stands_in_s > 0
     )
-    assert not may_stand_in(page, ASKED, NOW + stands_in_s + 2)
+    assert not may_serve_stale(page, ASKED, NOW + stands_in_s + 2)
 
 
 def test_a_304_brings_its_headers_and_keeps_the_others() -> None:
     page = answer(cache_control="max-age=60", etag='"1"', age="50", vary="accept")
-    same = confirmed(page, {"etag": '"1"', "date": at(100), "cache-control": "max-age=500"}, ASKED, NOW + 100)
+    same = apply_not_modified(page, {"etag": '"1"', "date": at(100), "cache-control": "max-age=500"}, ASKED, NOW + 100)
     assert same is not None
     assert (same.headers["etag"], same.headers["vary"]) == ('"1"', "accept")
     assert is_fresh(same, ASKED, NOW + 598)
     assert not is_fresh(same, ASKED, NOW + 602)
-    assert confirmed(page, {"etag": '"2"'}, ASKED, NOW) is None
+    assert apply_not_modified(page, {"etag": '"2"'}, ASKED, NOW) is None
 
 
 def test_a_page_is_confirmed_by_what_it_said() -> None:
     page = answer(etag='W/"1"', last_modified=at(-50), cache_control="no-cache")
-    assert conditions(page, ASKED, NOW) == {"if-none-match": 'W/"1"', "if-modified-since": at(-50)}
-    assert conditions(answer(cache_control="no-cache"), ASKED, NOW) == {}
+    assert build_revalidation_headers(page, ASKED, NOW) == {"if-none-match": 'W/"1"', "if-modified-since": at(-50)}
+    assert build_revalidation_headers(answer(cache_control="no-cache"), ASKED, NOW) == {}
 
 
 _WORDS = st.sampled_from(
@@ -146,12 +155,12 @@ def _date(moment: float) -> str:
 
 @given(st.dictionaries(_NAMES, _ODD), st.floats(-1e10, 1e10), st.dictionaries(_NAMES, _ODD))
 def test_whatever_a_server_says_is_judged(headers: dict[str, str], after_s: float, later: dict[str, str]) -> None:
-    page = Answer("https://docs.example/", 200, headers, ASKED, NOW)
+    page = CachedResponse("https://docs.example/", 200, headers, ASKED, NOW)
     fresh = is_fresh(page, ASKED, NOW + after_s)
-    may_stand_in(page, ASKED, NOW + after_s)
-    may_be_kept(page)
-    conditions(page, ASKED, NOW + after_s)
-    confirmed(page, later, ASKED, NOW + after_s)
+    may_serve_stale(page, ASKED, NOW + after_s)
+    is_cacheable(page)
+    build_revalidation_headers(page, ASKED, NOW + after_s)
+    apply_not_modified(page, later, ASKED, NOW + after_s)
     assert not (fresh and after_s < -1)
 
 
@@ -169,7 +178,7 @@ def test_fresh_is_what_is_younger_than_its_lifetime(
         "age": str(age_s),
         "date": formatdate(received_at - sent_s, usegmt=True),
     }
-    page = Answer("https://docs.example/", 200, headers, ASKED, received_at)
+    page = CachedResponse("https://docs.example/", 200, headers, ASKED, received_at)
     age = max(age_s, sent_s, 0) + after_s
     if abs(age - lifetime_s) > 2:
         assert is_fresh(page, ASKED, received_at + after_s) is (age < lifetime_s)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from knowledge.errors import FetchRefused
-from knowledge.web.http.guard import Rules, judge_address, judge_url, rules
+from knowledge.web.http.guard import AccessRules, build_rules, check_address, check_url
 from tests.web.vectors import INNER_4, INNER_6, embedded
 
 PUBLIC_ADDRESSES = (
@@ -36,26 +36,26 @@ URLS = {
 
 @pytest.mark.parametrize(("url", "sent"), URLS.items())
 def test_a_url_is_brought_to_one_spelling(url: str, sent: str) -> None:
-    assert judge_url(url, Rules()).url == sent
-    assert judge_url(sent, Rules()).url == sent
+    assert check_url(url, AccessRules()).url == sent
+    assert check_url(sent, AccessRules()).url == sent
 
 
 @pytest.mark.parametrize("address", [*INNER_4, *INNER_6, *(form for one in INNER_4 for form in embedded(one))])
 def test_no_inner_address_is_dialled(address: str) -> None:
     with pytest.raises(FetchRefused):
-        judge_address(address, "x.example", Rules())
+        check_address(address, "x.example", AccessRules())
 
 
 @pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
 def test_public_addresses_are_dialled(address: str) -> None:
-    judge_address(address, "x.example", Rules())
+    check_address(address, "x.example", AccessRules())
 
 
 @given(st.ip_addresses(v=4))
 def test_an_address_that_carries_another_is_as_good_as_that(address: IPv4Address) -> None:
     def fine(text: str) -> bool:
         try:
-            judge_address(text, "x.example", Rules())
+            check_address(text, "x.example", AccessRules())
         except FetchRefused:
             return False
         return True
@@ -68,7 +68,7 @@ def test_an_address_that_carries_another_is_as_good_as_that(address: IPv4Address
 @given(st.ip_addresses(v=6))
 def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
     try:
-        judge_address(str(address), "x.example", Rules())
+        check_address(str(address), "x.example", AccessRules())
     except FetchRefused:
         return
     assert any(address in IPv6Network(network) for network in ("2000::/3", "64:ff9b::/96", "::ffff:0:0/96"))
@@ -77,7 +77,7 @@ def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
 @given(st.text(max_size=60), st.sampled_from(["http://", "https://", "http://example.com", "//", ""]))
 def test_any_text_is_judged_or_refused(text: str, start: str) -> None:
     try:
-        target = judge_url(start + text, Rules())
+        target = check_url(start + text, AccessRules())
     except FetchRefused as refused:
         assert refused.reason != str(refused)  # noqa: PT017
         return
@@ -85,11 +85,11 @@ def test_any_text_is_judged_or_refused(text: str, start: str) -> None:
     assert target.url.isprintable()
     assert not set(target.url) & set(' \\<>"\r\n')
     assert URL(target.url, encoded=True).raw_host == target.host
-    assert judge_url(target.url, Rules()) == target
+    assert check_url(target.url, AccessRules()) == target
 
 
 def test_named_hosts_are_read_as_hosts_and_ports() -> None:
-    named = rules(["Intranet.Company", "wiki.company:8443", "[FD00::1]", "wiki.company:443", "10.0.0.1"])
+    named = build_rules(["Intranet.Company", "wiki.company:8443", "[FD00::1]", "wiki.company:443", "10.0.0.1"])
     assert named.allowed == {
         "intranet.company": frozenset(),
         "wiki.company": frozenset({8443, 443}),
@@ -98,4 +98,4 @@ def test_named_hosts_are_read_as_hosts_and_ports() -> None:
     }
     for entry in ("", "a b", "http://x", "0x7f.1", "u@x", "x:99999", "*.company"):
         with pytest.raises(ValueError, match="host"):
-            rules([entry])
+            build_rules([entry])

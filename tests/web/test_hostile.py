@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from knowledge import errors
 from knowledge.errors import FetchFailed, FetchTooLarge, FetchUnlisted
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.guard import rules
-from knowledge.web.http.settings import Limits, WebSettings
-from knowledge.web.http.unpacking import Unpacker
+from knowledge.web.http.content_encoding import ContentDecoder
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.guard import build_rules
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from tests.web.hostile import HOSTILE, LIMITS, OK, drip, fetched, pour, says, scheme_of
 from tests.web.proxying import raw_server
 
@@ -82,7 +82,7 @@ async def test_what_follows_a_body_is_no_answer_to_what_is_asked_next() -> None:
             await writer.drain()
 
     async with raw_server(serve) as place:
-        fetcher = Fetcher(WebSettings(limits=LIMITS), rules([place]))
+        fetcher = Fetcher(WebSettings(limits=LIMITS), build_rules([place]))
         for number in range(5):
             with contextlib.suppress(FetchFailed):  # a connection with something left over is broken off
                 assert (await fetcher.fetch(f"http://{place}/{number}")).data == b"fine"
@@ -92,7 +92,7 @@ async def test_what_follows_a_body_is_no_answer_to_what_is_asked_next() -> None:
 async def test_a_body_of_another_type_is_not_read() -> None:
     serve = says(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n", after=pour)
     with pytest.raises(FetchUnlisted):
-        await fetched(serve, Ask(accept=frozenset({"text/html"})))
+        await fetched(serve, FetchOptions(accept=frozenset({"text/html"})))
 
 
 async def test_a_header_of_any_bytes_is_a_text_that_can_be_kept() -> None:
@@ -106,7 +106,7 @@ async def test_the_body_of_an_error_is_not_read() -> None:
 
 async def test_a_fetch_that_is_cancelled_leaves_nothing_open() -> None:
     tasks = asyncio.all_tasks()
-    fetch = asyncio.create_task(fetched(says(OK + b"\r\n", after=drip), limits=Limits()))
+    fetch = asyncio.create_task(fetched(says(OK + b"\r\n", after=drip), limits=FetchLimits()))
     await asyncio.sleep(0.1)
     fetch.cancel()
     await asyncio.gather(fetch, return_exceptions=True)
@@ -131,7 +131,7 @@ def test_what_is_packed_comes_out_however_it_is_cut(encoding: str, data: bytes, 
     whole = data * times
     packed = PACKERS[encoding](whole)
     edges = sorted({0, len(packed), *(cut for cut in cuts if cut < len(packed))})
-    unpacker = Unpacker(encoding, len(whole))
+    unpacker = ContentDecoder(encoding, len(whole))
     parts = [packed[start:end] for start, end in pairwise(edges)]
     assert b"".join(piece for part in parts for piece in unpacker.feed(part)) == whole
     unpacker.end()
@@ -139,7 +139,7 @@ def test_what_is_packed_comes_out_however_it_is_cut(encoding: str, data: bytes, 
 
 @given(st.sampled_from(["gzip", "deflate", "br"]), st.binary(max_size=200))
 def test_any_bytes_unpack_or_are_refused(encoding: str, data: bytes) -> None:
-    unpacker = Unpacker(encoding, 10_000)
+    unpacker = ContentDecoder(encoding, 10_000)
     try:
         list(unpacker.feed(data))
         unpacker.end()

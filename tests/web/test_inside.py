@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from knowledge.interfaces import Live
-from knowledge.web.http.guard import Rules, leads_to_named, rules
+from knowledge.web.http.guard import AccessRules, build_rules, leads_to_private_host
 from knowledge.web.http.proxies import Proxies, Proxy
-from knowledge.web.http.settings import Limits, LiveSettings, SearchSettings, WebSettings
+from knowledge.web.http.settings import FetchLimits, LiveSettings, SearchSettings, WebSettings
 from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.opening import open_live
-from knowledge.web.searching.registry import providers
+from knowledge.web.searching.registry import create_providers
 from knowledge.web.searching.web_search import WebSearch
 from tests.web.little_web import LittleEmbedder, LittleWeb
 from tests.web.proxying import HttpProxy, listening
@@ -39,7 +39,7 @@ async def here(_host: str) -> list[str]:
 async def opened(stack: AsyncExitStack, little: LittleWeb, searxng: str) -> LiveWeb:
     """Open the live web behind a proxy that brings every name to this machine; ``wiki.intra`` is the operator's."""
     proxy = Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True)
-    web = WebSettings(Proxies(http=proxy), ports=[little.site.port], limits=Limits(total_s=20, idle_s=15))
+    web = WebSettings(Proxies(http=proxy), ports=[little.site.port], limits=FetchLimits(total_s=20, idle_s=15))
     search = SearchSettings(("searxng",), f"http://{searxng}:{little.engine.port}")
     live = LiveSettings(private=(f"wiki.intra:{little.site.port}",), search=search)
     folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -74,8 +74,8 @@ async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: A
         "https://docs.example/d",
     ]
     bench.fake.pages = [Page(url, "Notes", "") for url in urls]
-    own = rules(["wiki.intra"])
-    search = WebSearch([bench.provider()], inside=lambda url: leads_to_named(url, own))
+    own = build_rules(["wiki.intra"])
+    search = WebSearch([bench.provider()], inside=lambda url: leads_to_private_host(url, own))
     results = await search.search("lighthouse", within_s=5)
     assert [one.url for one in results.found] == ["https://docs.example/d"]
 
@@ -94,11 +94,11 @@ async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: A
     ],
 )
 async def test_whose_a_searxng_is_shows_in_its_address_or_is_said(address: str, *, own: bool) -> None:
-    [made] = providers(SearchSettings(("searxng",), address), WebSettings(), rules(["search.company.com"]))
+    [made] = create_providers(SearchSettings(("searxng",), address), WebSettings(), build_rules(["search.company.com"]))
     assert made.own is own
     await made.close()
 
 
 def test_the_sites_that_the_operator_listed_are_the_operators_own_search() -> None:
     listed = SearchSettings(("brave", "sitemap"), keys={"brave": "k"}, sites=("http://wiki.intra",))
-    assert [one.own for one in providers(listed, WebSettings(), Rules())] == [False, True]
+    assert [one.own for one in create_providers(listed, WebSettings(), AccessRules())] == [False, True]

@@ -14,14 +14,14 @@ from knowledge.errors import EmbedderError
 from knowledge.interfaces import Live
 from knowledge.web.http.settings import SearchSettings
 from knowledge.web.live.live_web import (
-    ENOUGH,
     GRACE_S,
-    MEASURED,
-    NOBODY_SEARCHES,
+    MAX_PAGES,
+    MAX_PASSAGES,
+    NO_SEARCH_PROVIDER,
     NOT_LISTED,
     NOTHING_ALLOWED,
-    PAGES,
     SEARCH_FAILED,
+    SUFFICIENT_PAGES,
     TOO_LATE,
     TOO_MANY,
 )
@@ -38,7 +38,7 @@ ANSWER = "The lighthouse opens at seven in summer and at nine in winter."
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for each page that comes at all: on a busy machine the fourth may come seconds after the third."""
-    monkeypatch.setattr("knowledge.web.live.GRACE_S", LONG_S)
+    monkeypatch.setattr("knowledge.web.live.live_web.GRACE_S", LONG_S)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_five_side_by_side_and_one_that_hangs(little: LittleWeb, stack: As
     began = time.monotonic()
     looked = await live.look(QUESTION, Live("always", within_s=LONG_S))
     assert time.monotonic() - began < LONG_S / 2, "enough is enough"
-    assert ENOUGH <= len(looked.look.read) <= 4
+    assert SUFFICIENT_PAGES <= len(looked.look.read) <= 4
     assert {*looked.look.read} <= {*others}
     late = {hanging, *others} - {*looked.look.read}
     assert {(one.url, one.why) for one in looked.look.left_out} == {(url, TOO_LATE) for url in late}
@@ -104,7 +104,7 @@ async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: Little
     await waiting
     assert looked.look.read[0] == linked
     assert looked.pages[0].linked
-    assert ENOUGH < len(looked.look.read) <= PAGES
+    assert SUFFICIENT_PAGES < len(looked.look.read) <= MAX_PAGES
     assert little.site.requests[0].path in {"/linked", "/robots.txt"}
     assert linked not in little.engine.asked[0]
 
@@ -185,7 +185,7 @@ async def test_where_nobody_searches_it_is_said(little: LittleWeb, stack: AsyncE
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
     looked = await live.look(QUESTION, Live("always", within_s=LONG_S))
-    assert (looked.pages, looked.look.trouble) == ((), NOBODY_SEARCHES)
+    assert (looked.pages, looked.look.trouble) == ((), NO_SEARCH_PROVIDER)
     looked = await live.look(QUESTION, Live("always", links=(linked,), within_s=LONG_S))
     assert (looked.look.read, looked.look.trouble) == ((linked,), "")
 
@@ -229,7 +229,7 @@ async def test_a_long_page_is_measured_where_it_is_likeliest(little: LittleWeb, 
     little.find("a.example", "/long")
     embedder = LittleEmbedder()
     [page] = (await (await little.opened(stack, embedder)).look(QUESTION, Live("always", within_s=LONG_S))).pages
-    assert len(page.chunks) > len(page.measured) == len(embedder.passages) == MEASURED
+    assert len(page.chunks) > len(page.measured) == len(embedder.passages) == MAX_PASSAGES
     assert {0, 1, 2} <= page.measured.keys()
     assert any(ANSWER in page.chunks[place].text for place in page.measured)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.masking import MARK, mask
+from knowledge.masking import MASK, mask_secrets
 
 SECRETS = {
     "e-mail": [
@@ -105,17 +105,17 @@ KEPT = [
 @pytest.mark.parametrize("secret", [one for kind in SECRETS.values() for one in kind])
 def test_secrets_are_taken_out(secret: str) -> None:
     for around in ("{}", "why is {} refused?", "（{}）", "给{}打过电话", '"{}", and then', "a\n{}\nb", "see {}."):
-        assert mask(around.format(secret)) == around.format(MARK)
+        assert mask_secrets(around.format(secret)) == around.format(MASK)
 
 
 @pytest.mark.parametrize(("text", "masked"), ASSIGNED.items())
 def test_what_is_said_to_be_a_secret_is_one(text: str, masked: str) -> None:
-    assert mask(text) == masked
+    assert mask_secrets(text) == masked
 
 
 @pytest.mark.parametrize("text", KEPT)
 def test_what_a_search_needs_stays(text: str) -> None:
-    assert mask(text) == text
+    assert mask_secrets(text) == text
 
 
 # ── Properties ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -178,26 +178,26 @@ GENERATED = st.one_of(
 
 @given(before=WORDS, secret=GENERATED, after=WORDS)
 def test_no_generated_secret_is_left_in_any_sentence(before: str, secret: str, after: str) -> None:
-    assert secret not in mask(f"{before} {secret}, {after}")
+    assert secret not in mask_secrets(f"{before} {secret}, {after}")
 
 
 @given(st.one_of(st.text(), st.lists(st.one_of(WORDS, GENERATED, st.text())).map(" ".join)))
 def test_masking_twice_changes_nothing(text: str) -> None:
-    once = mask(text)
-    assert mask(once) == once
+    once = mask_secrets(text)
+    assert mask_secrets(once) == once
 
 
 @given(st.lists(st.one_of(WORDS, GENERATED, st.text(max_size=30))).map(" ".join))
 def test_what_is_left_is_what_stood_there(text: str) -> None:
     """Nothing is added but marks, and nothing moves."""
     place = 0
-    for part in mask(text).replace(MARK, "\0").split("\0"):
-        place = text.replace(MARK, "\0").index(part, place) + len(part)
+    for part in mask_secrets(text).replace(MASK, "\0").split("\0"):
+        place = text.replace(MASK, "\0").index(part, place) + len(part)
 
 
 @given(st.lists(st.text(string.ascii_letters, min_size=1, max_size=12), min_size=1, max_size=30).map(" ".join))
 def test_plain_words_are_left_alone(text: str) -> None:
-    assert mask(text) == text
+    assert mask_secrets(text) == text
 
 
 KEYS: dict[str, Callable[[random.Random], str]] = {
@@ -214,7 +214,7 @@ def test_keys_without_a_mark_are_known_by_chance_alone(kind: str) -> None:
     """They have no checksum: 99 of 100 are taken out."""
     chance = random.Random(kind)
     keys = [KEYS[kind](chance) for _ in range(2_000)]
-    left = [key for key in keys if mask(f"why is {key} refused") != f"why is {MARK} refused"]
+    left = [key for key in keys if mask_secrets(f"why is {key} refused") != f"why is {MASK} refused"]
     assert len(left) < 20, left[:5]
 
 
@@ -226,4 +226,4 @@ def test_keys_without_a_mark_are_known_by_chance_alone(kind: str) -> None:
 def test_no_text_takes_long(piece: str) -> None:
     """A message of Slack's longest, made of what the shapes begin with; what is quadratic would take minutes."""
     text = piece * (40_000 // len(piece))
-    assert len(mask(text)) <= len(text)
+    assert len(mask_secrets(text)) <= len(text)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.website.frontier import Frontier
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.robots import Robots, directives
-from knowledge.web.reading.page import is_login, read_page
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.robots import RobotsRules, parse_robots_directives
+from knowledge.web.reading.crawled_page import is_login_url, read_page
 from knowledge.web.reading.sitemap import read_sitemap
 
 URL = "https://docs.example/guide/page.html"
@@ -104,7 +104,7 @@ def test_links_are_absolute_and_those_that_are_not_to_be_followed_are_left_out()
     ],
 )
 def test_directives_for_this_robot(tags: list[str], asked: set[str]) -> None:
-    assert directives(tags) - {""} == asked
+    assert parse_robots_directives(tags) - {""} == asked
 
 
 def test_dates_and_titles() -> None:
@@ -117,10 +117,10 @@ def test_dates_and_titles() -> None:
 
 
 def test_addresses_of_logins_are_recognised() -> None:
-    assert is_login("https://sso.company/oauth2/authorize?x=1")
-    assert is_login("https://x.example/wp-login.php?redirect=1")
-    assert not is_login("https://x.example/docs/authors/blog")
-    assert not is_login("https://login.example/docs")
+    assert is_login_url("https://sso.company/oauth2/authorize?x=1")
+    assert is_login_url("https://x.example/wp-login.php?redirect=1")
+    assert not is_login_url("https://x.example/docs/authors/blog")
+    assert not is_login_url("https://login.example/docs")
 
 
 @given(st.binary(max_size=300))
@@ -128,14 +128,14 @@ def test_any_bytes_are_a_page(data: bytes) -> None:
     read_page(data, URL, "text/html")
     parse_html(data, "x.html")
     read_sitemap(data)
-    Robots(data).allows(URL)
+    RobotsRules(data).allows(URL)
 
 
 # ── robots.txt, sitemaps ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_robots_txt_is_read_for_this_robot() -> None:
-    robots = Robots(
+    robots = RobotsRules(
         b"\xef\xbb\xbfUser-agent: *\nDisallow: /\n\n"
         b"User-agent: Kvasir\nAllow: /a\nDisallow: /*.php$\nCrawl-delay: 2.5\n"
         b"Sitemap: https://docs.example/map.xml\n"
@@ -144,13 +144,13 @@ def test_a_robots_txt_is_read_for_this_robot() -> None:
     assert not robots.allows("https://docs.example/x.php")
     assert robots.delay_s == 2.5
     assert robots.sitemaps == ("https://docs.example/map.xml",)
-    assert Robots(b"User-agent: *\nCrawl-delay: 100000").delay_s == 60
-    assert Robots().allows("https://docs.example/anything")
+    assert RobotsRules(b"User-agent: *\nCrawl-delay: 100000").delay_s == 60
+    assert RobotsRules().allows("https://docs.example/anything")
 
 
 @pytest.mark.timeout(20)
 def test_no_pattern_of_a_robots_txt_takes_long() -> None:
-    rules = Robots(
+    rules = RobotsRules(
         b"User-agent: *\n" + b"Disallow: /" + b"*a" * 200 + b"*b\n" + b"Disallow: /*" + b"a*" * 200 + b"b$\n"
     )
     assert rules.allows(f"https://x.example/{'a' * 7_000}")

@@ -23,14 +23,14 @@ from knowledge.errors import (
     FetchUnlisted,
     FetchUnreadable,
 )
-from knowledge.web.crawling import host, permission
-from knowledge.web.crawling.robots import Robots
+from knowledge.web.crawling import host_client, robots_policy
+from knowledge.web.crawling.robots import RobotsRules
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.http.guard import rules
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import LiveSettings, WebSettings
 from knowledge.web.opening import PAGE_BYTES, open_pages
-from knowledge.web.reading.cache import PageCache
-from knowledge.web.reading.pages import Pages
+from knowledge.web.reading.page_cache import PageCache
+from knowledge.web.reading.page_reader import PageReader
 from tests.passages.makers import pdf, word
 from tests.web.site import ARTICLE, Site
 
@@ -47,15 +47,15 @@ async def site(stack: AsyncExitStack) -> Site:
 
 
 @pytest.fixture
-async def pages(stack: AsyncExitStack, site: Site) -> Pages:
-    fetcher = Fetcher(WebSettings(contact="https://kvasir.example"), rules([site.host]))
+async def pages(stack: AsyncExitStack, site: Site) -> PageReader:
+    fetcher = Fetcher(WebSettings(contact="https://kvasir.example"), build_rules([site.host]))
     stack.push_async_callback(fetcher.close)
-    pages = Pages(fetcher)
+    pages = PageReader(fetcher)
     stack.push_async_callback(pages.close)
     return pages
 
 
-async def test_a_page_is_read_with_what_it_says_of_itself(site: Site, pages: Pages) -> None:
+async def test_a_page_is_read_with_what_it_says_of_itself(site: Site, pages: PageReader) -> None:
     site.html("/news", ARTICLE)
     page = await pages.read(f"{site.url}/news?utm_source=x#part", within_s=30)
     assert (page.title, page.author) == ("The night shift", "Ada Lovelace")
@@ -71,7 +71,7 @@ async def test_a_page_is_read_with_what_it_says_of_itself(site: Site, pages: Pag
     assert agents == {"Kvasir/0.1 (+https://kvasir.example)"}
 
 
-async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: Pages) -> None:
+async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: PageReader) -> None:
     site.robots(b"User-agent: *\nDisallow: /private")
     site.html("/private/a", ARTICLE)
     with pytest.raises(FetchRefused) as caught:
@@ -81,7 +81,7 @@ async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: Pages) -> 
 
 
 @pytest.mark.parametrize("to", ["/private/a", "/on"])
-async def test_no_redirect_leads_to_what_robots_forbid(site: Site, pages: Pages, to: str) -> None:
+async def test_no_redirect_leads_to_what_robots_forbid(site: Site, pages: PageReader, to: str) -> None:
     site.robots(b"User-agent: *\nDisallow: /private")
     site.html("/private/a", ARTICLE)
     site.moved("/moved", 302, to)
@@ -96,10 +96,10 @@ async def test_nothing_but_the_sites_that_may_be_read_is_asked_for(stack: AsyncE
     here, there = Site(), Site()
     for one in (here, there):
         await stack.enter_async_context(one.served())
-    named = rules([f"{name}:{one.port}" for name, one in (("a.example", here), ("b.example", there))])
+    named = build_rules([f"{name}:{one.port}" for name, one in (("a.example", here), ("b.example", there))])
     fetcher = Fetcher(WebSettings(), named, resolve=_at_loopback)
     stack.push_async_callback(fetcher.close)
-    pages = Pages(fetcher, PageCache(tmp_path, 1_000_000))
+    pages = PageReader(fetcher, PageCache(tmp_path, 1_000_000))
     stack.push_async_callback(pages.close)
     away = f"http://b.example:{there.port}"
     there.page("/b", "# Guide\n\nRun it.", Cache_Control="no-cache")
@@ -121,7 +121,7 @@ async def test_nothing_but_the_sites_that_may_be_read_is_asked_for(stack: AsyncE
     # Nor does a robots.txt.
     here.moved("/robots.txt", 302, f"{away}/robots.txt")
     here.page("/c", "# Guide\n\nRun it.")
-    again = Pages(fetcher)
+    again = PageReader(fetcher)
     stack.push_async_callback(again.close)
     with pytest.raises(FetchRefused):
         await again.read(f"http://a.example:{here.port}/c", within_s=30, only=only)
@@ -133,7 +133,7 @@ async def _at_loopback(_host: str) -> list[str]:
     return ["127.0.0.1"]
 
 
-async def test_robots_out_of_order_allow_nothing(site: Site, pages: Pages) -> None:
+async def test_robots_out_of_order_allow_nothing(site: Site, pages: PageReader) -> None:
     site.answers("/robots.txt", lambda: web.Response(status=503))
     site.html("/a", ARTICLE)
     with pytest.raises(FetchFailed) as caught:
@@ -144,11 +144,11 @@ async def test_robots_out_of_order_allow_nothing(site: Site, pages: Pages) -> No
 
 @pytest.mark.parametrize("where", ["permission", "host"])
 async def test_robots_of_thousands_of_rules_hold_up_nobody(
-    site: Site, pages: Pages, monkeypatch: pytest.MonkeyPatch, where: str
+    site: Site, pages: PageReader, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     reading: list[int] = []
 
-    class Watched(Robots):
+    class Watched(RobotsRules):
         def __init__(self, data: bytes = b"") -> None:
             turns.append(0)
             super().__init__(data)
@@ -160,28 +160,30 @@ async def test_robots_of_thousands_of_rules_hold_up_nobody(
             turns[-1] += 1
 
     turns = [0]
-    monkeypatch.setattr({"permission": permission, "host": host}[where], "Robots", Watched)
+    monkeypatch.setattr({"permission": robots_policy, "host": host_client}[where], "RobotsRules", Watched)
     site.robots(b"User-agent: *\n" + b"".join(b"Disallow: /x%d/*y\n" % n for n in range(25_000)))
     site.answers("/a.md", lambda: web.Response(text="# Guide\n\nRun it.", content_type="text/markdown"))
     ticking = asyncio.create_task(taking_turns())
     if where == "permission":
         await pages.read(f"{site.url}/a.md", within_s=30)
     else:
-        fetcher = Fetcher(WebSettings(), rules([site.host]))
-        await host.Host(fetcher, host.Pace(0.0, asyncio.sleep, time.monotonic), time.time).learn(site.url)
+        fetcher = Fetcher(WebSettings(), build_rules([site.host]))
+        await host_client.HostClient(
+            fetcher, host_client.RequestSpacing(0.0, asyncio.sleep, time.monotonic), time.time
+        ).learn(site.url)
         await fetcher.close()
     ticking.cancel()
     assert max(reading) > 0, "other tasks had a turn meanwhile"
 
 
-async def test_a_status_that_is_no_page_is_told(site: Site, pages: Pages) -> None:
+async def test_a_status_that_is_no_page_is_told(site: Site, pages: PageReader) -> None:
     with pytest.raises(FetchAnswered) as caught:
         await pages.read(f"{site.url}/gone", within_s=30)
     assert (caught.value.status, caught.value.reason) == (404, "it answers 404")
     assert "404" not in str(caught.value)
 
 
-async def test_other_types_are_not_read(site: Site, pages: Pages) -> None:
+async def test_other_types_are_not_read(site: Site, pages: PageReader) -> None:
     site.answers("/a.png", lambda: web.Response(body=b"x", content_type="image/png"))
     with pytest.raises(FetchUnlisted):
         await pages.read(f"{site.url}/a.png", within_s=30)
@@ -201,13 +203,13 @@ async def test_a_page_that_unpacks_to_more_than_is_read_is_let_go(
         await pages.read(f"{site.url}/{PAGE_BYTES * 2}", within_s=60)
 
 
-async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: Pages) -> None:
+async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: PageReader) -> None:
     site.answers("/a.md", lambda: web.Response(text="# Guide\n\n## Setup\n\nRun it.", content_type="text/markdown"))
     page = await pages.read(f"{site.url}/a.md", within_s=30)
     assert (page.title, page.text) == ("Guide", "## Setup\n\nRun it.")
 
 
-async def test_pdf_and_word_are_read_by_their_parsers_and_a_cut_one_is_told(site: Site, pages: Pages) -> None:
+async def test_pdf_and_word_are_read_by_their_parsers_and_a_cut_one_is_told(site: Site, pages: PageReader) -> None:
     word_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     policy = pdf([["Receipts are needed within a month."]], title="Expenses")
     letter = word(lambda document: document.add_paragraph("The office closes at noon on Fridays."))
@@ -221,14 +223,14 @@ async def test_pdf_and_word_are_read_by_their_parsers_and_a_cut_one_is_told(site
         await pages.read(f"{site.url}/broken", within_s=30)
 
 
-async def test_a_page_without_text_is_unreadable_with_a_reason(site: Site, pages: Pages) -> None:
+async def test_a_page_without_text_is_unreadable_with_a_reason(site: Site, pages: PageReader) -> None:
     site.html("/app", '<title>App</title><div id="root"></div><script src="app.js"></script>')
     with pytest.raises(FetchUnreadable) as caught:
         await pages.read(f"{site.url}/app", within_s=30)
     assert "script" in str(caught.value)
 
 
-async def test_a_slow_page_ends_with_the_deadline(site: Site, pages: Pages) -> None:
+async def test_a_slow_page_ends_with_the_deadline(site: Site, pages: PageReader) -> None:
     site.hangs("/slow")
     with pytest.raises(FetchTimeout) as caught:
         await pages.read(f"{site.url}/slow", within_s=0.3)

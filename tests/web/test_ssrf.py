@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import FetchRefused
-from knowledge.web.http.guard import Rules, judge_url
+from knowledge.web.http.guard import AccessRules, check_url
 from tests.web.attack import ALLOWED, SITE, WAYS, attack
 from tests.web.vectors import DEAF, INNER_4, INNER_6, PORTS, PUBLIC, urls
 
@@ -76,7 +76,7 @@ def test_what_an_address_shows_is_refused_without_dialling() -> None:
 
 def is_taken(url: str) -> bool:
     try:
-        judge_url(url, Rules())
+        check_url(url, AccessRules())
     except FetchRefused:
         return False
     return True

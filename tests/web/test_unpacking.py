@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import FetchFailed
-from knowledge.web.http.unpacking import Unpacker
+from knowledge.web.http.content_encoding import ContentDecoder
 
 
 def unpacked(encoding: str, body: bytes, cuts: list[int]) -> bytes:
-    unpacker = Unpacker(encoding, 1_000_000)
+    unpacker = ContentDecoder(encoding, 1_000_000)
     places = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
     parts = [body[start:end] for start, end in itertools.pairwise(places)]
     found = b"".join(piece for part in parts for piece in unpacker.feed(part))

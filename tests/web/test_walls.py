@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.web.reading.article import read_article, read_visited
-from knowledge.web.reading.blocked_pages import wall
-from knowledge.web.reading.page import LOGIN
+from knowledge.web.reading.article import read_article, read_crawled_page
+from knowledge.web.reading.blocked_pages import find_blocking_reason
+from knowledge.web.reading.crawled_page import LOGIN_REQUIRED
 from tests.web.walled import TEXTS, WALLS
 
 URL = "https://docs.example/a"
@@ -20,7 +20,7 @@ def test_a_wall_is_recognised_with_its_reason(name: str) -> None:
     found = read_article(html.encode(), URL, "text/html; charset=utf-8")
     assert reason in (found.unreadable or "none")
     assert found.sections == ()
-    visited = read_visited(html.encode(), URL, "text/html; charset=utf-8")
+    visited = read_crawled_page(html.encode(), URL, "text/html; charset=utf-8")
     if name.endswith("login said"):
         assert visited.unreadable is None, "words alone hide no page of a site"
     else:
@@ -32,13 +32,13 @@ def test_a_text_is_none(name: str) -> None:
     found = read_article(TEXTS[name].encode(), URL, "text/html; charset=utf-8")
     assert found.unreadable is None
     assert found.sections
-    assert read_visited(TEXTS[name].encode(), URL, "text/html; charset=utf-8").unreadable is None
+    assert read_crawled_page(TEXTS[name].encode(), URL, "text/html; charset=utf-8").unreadable is None
 
 
 @pytest.mark.parametrize(
     ("html", "why"),
     [
-        ("<form>Sign in <input name=u><input type=password></form>", LOGIN),
+        ("<form>Sign in <input name=u><input type=password></form>", LOGIN_REQUIRED),
         ("<div id=root></div><script src=a.js></script>", "shows its text by scripts alone"),
         (
             "<noscript>You need to enable JavaScript to run this app.</noscript><script>1</script>",
@@ -58,7 +58,7 @@ def test_a_text_is_none(name: str) -> None:
     ],
 )
 def test_pages_of_a_site_without_a_text_are_recognised(html: str, why: str | None) -> None:
-    assert read_visited(f"<html><body>{html}</body></html>".encode(), URL, "text/html").unreadable == why
+    assert read_crawled_page(f"<html><body>{html}</body></html>".encode(), URL, "text/html").unreadable == why
 
 
 VISITING = "<h1>{}</h1><p>" + "The office is open from nine to five, ring twice at the gate. " * 4 + "</p>"
@@ -85,7 +85,7 @@ def test_a_short_page_of_a_site_is_no_wall_for_what_stands_around_it(before: str
     """A miss costs the live web one page; a site's page would be hidden from everybody."""
     body = f"<header>{before}</header><nav><ul>{NAV}</ul></nav><main>{VISITING}</main><footer>{after}</footer>"
     html = f"<html><head><title>{heading}</title></head><body>{body.format(heading)}</body></html>"
-    assert read_visited(html.encode(), URL, "text/html; charset=utf-8").unreadable is None
+    assert read_crawled_page(html.encode(), URL, "text/html; charset=utf-8").unreadable is None
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_short_page_of_a_site_is_no_wall_for_what_stands_around_it(before: str
     ids=["title", "heading", "field"],
 )
 def test_a_login_of_a_site_is_one(html: str) -> None:
-    assert read_visited(html.encode(), URL, "text/html; charset=utf-8").unreadable == LOGIN
+    assert read_crawled_page(html.encode(), URL, "text/html; charset=utf-8").unreadable == LOGIN_REQUIRED
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_whatever_a_page_says_is_judged(html: str, text: str) -> None:
-    wall(html, text)
-    assert wall(html, text + "One more word of a long text. " * 80) is None
+    find_blocking_reason(html, text)
+    assert find_blocking_reason(html, text + "One more word of a long text. " * 80) is None

@@ -29,9 +29,9 @@ from engine.process.preflight import Checkup, port_is_free
 from engine.service import Engine
 from engine.weights.store import Weights
 from knowledge.errors import ProviderError, ProviderFailed
-from knowledge.web.http.guard import rules
-from knowledge.web.searching.provider import Provider
-from knowledge.web.searching.registry import providers
+from knowledge.web.http.guard import build_rules
+from knowledge.web.searching.provider import SearchProvider
+from knowledge.web.searching.registry import create_providers
 
 _GIB = 1024**3
 _LITTLE_DISK_BYTES = 2 * _GIB
@@ -174,14 +174,14 @@ async def _web_search(settings: Settings) -> str:
         return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
     if not live.search.order:
         return "no provider is set up, so links alone are read: set KVASIR_SEARXNG_URL, or a key of another provider"
-    asked = providers(live.search, web, rules(live.private, web.ports, live.only))
+    asked = create_providers(live.search, web, build_rules(live.private, web.ports, live.only))
     troubles = [trouble for provider in asked if (trouble := await _trouble(provider))]
     if troubles:
         raise ProviderFailed(" ".join(troubles))
     return f"{', '.join(live.search.order)}: each answers a search"
 
 
-async def _trouble(provider: Provider) -> str:
+async def _trouble(provider: SearchProvider) -> str:
     """Have a provider search for a word; return what is wrong, "" where it answers."""
     try:
         async with asyncio.timeout(_SEARCH_S):

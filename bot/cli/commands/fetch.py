@@ -14,7 +14,7 @@ from bot.app import pages_of
 from bot.cli.output import complain, result, result_json
 from bot.config.settings import load
 from knowledge.errors import FetchAnswered, FetchError
-from knowledge.web.reading.pages import Pages, WebPage
+from knowledge.web.reading.page_reader import PageReader, WebPage
 
 _WITHIN_S = 30.0
 _TOGETHER = 8
@@ -48,7 +48,7 @@ class _Read:
     seconds: float
 
 
-async def _read(pages: Pages, url: str, few: asyncio.Semaphore) -> _Read:
+async def _read(pages: PageReader, url: str, few: asyncio.Semaphore) -> _Read:
     async with few:
         began = time.monotonic()
         page, refused, status = None, None, None

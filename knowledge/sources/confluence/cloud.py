@@ -19,7 +19,7 @@ from knowledge.sources.hosted.json_form import (
     require_objects,
     require_text,
 )
-from knowledge.web.crawling.retry_policy import Reply
+from knowledge.web.crawling.retry_policy import ServiceResponse
 
 _LIMIT = 250
 _FOLDERS = {
@@ -143,7 +143,7 @@ class Cloud:
             raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
         return file
 
-    async def download(self, file: Attachment, document: str, limit: int) -> Reply:
+    async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return a file's bytes."""
         path = f"rest/api/content/{quote_part(file.page)}/child/attachment/{quote_part(file.id)}/download"
         return await self._api.download(ApiCall.get(path), document, limit)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from knowledge.interfaces import EVERYONE
-from knowledge.web.crawling.retry_policy import Reply
+from knowledge.web.crawling.retry_policy import ServiceResponse
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -115,7 +115,7 @@ class Edition(Protocol):
     async def attachment(self, page: str, attachment: str) -> Attachment:
         """Return what is known of a file now."""
 
-    async def download(self, file: Attachment, document: str, limit: int) -> Reply:
+    async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return a file's bytes."""
 
     async def names(self, people: Collection[str]) -> Mapping[str, str]:

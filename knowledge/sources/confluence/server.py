@@ -21,7 +21,7 @@ from knowledge.sources.hosted.json_form import (
     require_objects,
     require_text,
 )
-from knowledge.web.crawling.retry_policy import Reply
+from knowledge.web.crawling.retry_policy import ServiceResponse
 
 _LIMIT = 100
 _TRIES = 3
@@ -134,7 +134,7 @@ class DataCenter:
             raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
         return _attachment(found, page, self._site)
 
-    async def download(self, file: Attachment, document: str, limit: int) -> Reply:
+    async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return a file's bytes."""
         return await self._api.download(ApiCall(file.download.lstrip("/")), document, limit)
 

@@ -11,7 +11,7 @@ from knowledge.sources.drive.files import EXPORTS, FIELDS, PERMISSION_FIELDS, wi
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
 from knowledge.sources.hosted.json_form import JsonObject, get_text, require_objects, require_text
-from knowledge.web.crawling.retry_policy import Reply
+from knowledge.web.crawling.retry_policy import ServiceResponse
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
 _PARENTS = 25
@@ -118,7 +118,7 @@ def parse_error_code(body: bytes) -> str:
     return word if isinstance(word, str) and _REASON.fullmatch(word) else ""
 
 
-def is_throttled(reply: Reply) -> bool:
+def is_throttled(reply: ServiceResponse) -> bool:
     """Tell whether a refusal means "slower": Google says so with 403 as well as 429."""
     return reply.status == 403 and parse_error_code(reply.body) in _SLOWER  # noqa: PLR2004 - HTTP's own number
 

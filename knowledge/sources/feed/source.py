@@ -29,12 +29,18 @@ from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
 from knowledge.sources.web_pages.page_visit import DOCUMENT_TYPES, OWN_NETWORK_HINT, unreachable_error
-from knowledge.web.crawling.host import DENIED, Host, Pace, conditions, plain
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.guard import Rules, judge_url, rules
-from knowledge.web.reading.feeds import Entry
-from knowledge.web.reading.page import HTML
-from knowledge.web.reading.reader import Reader
+from knowledge.web.crawling.host_client import (
+    ACCESS_DENIED_STATUSES,
+    HostClient,
+    RequestSpacing,
+    build_conditional_headers,
+    plain,
+)
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.guard import AccessRules, build_rules, check_url
+from knowledge.web.reading.crawled_page import HTML_TYPES
+from knowledge.web.reading.feeds import FeedEntry
+from knowledge.web.reading.site_parser import SiteParser
 
 _MEMORY_VERSION = 1
 _MOST_KEPT = 20_000
@@ -94,7 +100,7 @@ class FeedSource:
     """
 
     def __init__(
-        self, key: SourceKey, context: SourceContext, options: FeedOptions, allowed: Rules, keep_s: float
+        self, key: SourceKey, context: SourceContext, options: FeedOptions, allowed: AccessRules, keep_s: float
     ) -> None:
         self.key = key
         self._context = context
@@ -103,10 +109,10 @@ class FeedSource:
         self._max_bytes = parse_size_limit(context.name, options.max_mb)
         web = replace(context.web, contact=options.contact or context.web.contact)
         self._fetcher = Fetcher(web, allowed)
-        self._reader = Reader()
+        self._reader = SiteParser()
         self._limits = replace(web.limits, wire_bytes=self._max_bytes, body_bytes=self._max_bytes)
         self._delay_s = 0.0 if options.allow_hosts else _DELAY_S
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, HostClient] = {}
         self._learning = asyncio.Lock()
         self._texts = _Texts(context.state_dir / "entries")
 
@@ -157,10 +163,12 @@ class FeedSource:
     async def _now(self, before: Remembered, now: float) -> Remembered:
         """Return what is remembered after a look at the feed."""
         whole = await asyncio.to_thread(self._texts.whole, before.entries) or self._options.follow
-        asked = conditions(before.etag, before.last_modified) if whole and before.entries else {}
-        ask = Ask(conditions=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits)
+        asked = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
+        ask = FetchOptions(
+            conditions=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits
+        )
         url = self._options.url
-        host = Host(self._fetcher, Pace(0.0, self._context.sleep, self._context.now), self._context.now)
+        host = HostClient(self._fetcher, RequestSpacing(0.0, self._context.sleep, self._context.now), self._context.now)
         try:
             found = await host.fetch(url, ask)
         except FetchError as error:
@@ -185,7 +193,7 @@ class FeedSource:
         return Remembered({**before.entries, **fresh}, found.headers.get("etag"), found.headers.get("last-modified"))
 
     def _check(self, status: int) -> None:
-        if status in DENIED:
+        if status in ACCESS_DENIED_STATUSES:
             raise SourceDenied(
                 f"{plain(self._options.url)} asks for a login. Give Kvasir a way in with the key authorization_env."
             )
@@ -218,7 +226,7 @@ class FeedSource:
             host = await self._host(listed.url)
             if not host.robots.allows(listed.url):
                 raise SourceError(f"{document} is on a page that its site asks robots to leave alone.")
-            found = await host.fetch(listed.url, Ask(accept=DOCUMENT_TYPES, limits=self._limits))
+            found = await host.fetch(listed.url, FetchOptions(accept=DOCUMENT_TYPES, limits=self._limits))
         except FetchTooLarge:
             raise too_large_error(document, None, self._max_bytes) from None
         except FetchError as error:
@@ -227,7 +235,7 @@ class FeedSource:
             gone = "is gone" if found.status in _GONE else f"answers {found.status}"
             raise SourceError(f"The page of {document} {gone}. The next sync tries again.")
         content_type = found.headers.get("content-type", "")
-        if found.media_type in HTML:
+        if found.media_type in HTML_TYPES:
             try:
                 page = await self._reader.page(found)
             except ParseError as error:
@@ -239,15 +247,15 @@ class FeedSource:
             content_type = f"{content_type}; {MAIN_TEXT}"
         return Content(found.data, content_type, listed.version, await self._title(listed))
 
-    async def _host(self, url: str) -> Host:
+    async def _host(self, url: str) -> HostClient:
         """Return the host of an article, whose robots.txt was read."""
         origin = "/".join(url.split("/")[:3])
         async with self._learning:
             if origin not in self._hosts:
                 if len(self._hosts) >= _MOST_HOSTS:
                     self._hosts.clear()
-                pace = Pace(self._delay_s, self._context.sleep, self._context.now)
-                host = Host(self._fetcher, pace, self._context.now)
+                pace = RequestSpacing(self._delay_s, self._context.sleep, self._context.now)
+                host = HostClient(self._fetcher, pace, self._context.now)
                 await host.learn(origin)
                 self._hosts[origin] = host
             return self._hosts[origin]
@@ -264,8 +272,8 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
     if days is None:
         raise config_error(context.name, 'keep must be a number of days such as "365d"')
     try:
-        allowed = rules(options.allow_hosts, context.web.ports)
-        target = judge_url(options.url, allowed)
+        allowed = build_rules(options.allow_hosts, context.web.ports)
+        target = check_url(options.url, allowed)
     except FetchRefused as error:
         raise config_error(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:
@@ -283,7 +291,7 @@ class _Texts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[FeedEntry]) -> None:
         with suppress(OSError):  # what is not kept is read from its page
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for entry in entries:
@@ -320,7 +328,7 @@ class _Texts:
 # ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _kept(entry: Entry, now: float) -> Kept:
+def _kept(entry: FeedEntry, now: float) -> Kept:
     published = entry.published_at.timestamp() if entry.published_at is not None else None
     return Kept(entry.title, entry.link, entry.version, published, now)
 

@@ -17,10 +17,10 @@ from knowledge.interfaces import SourceContext
 from knowledge.sources.common import too_large_error
 from knowledge.sources.hosted.http_call import ApiCall
 from knowledge.sources.hosted.json_form import JsonObject
-from knowledge.web.crawling.retry_policy import Pace, Patience, Reply, wait_s
-from knowledge.web.http.dialling import named_connector
-from knowledge.web.http.fetch import tls_of
-from knowledge.web.http.guard import target_of
+from knowledge.web.crawling.retry_policy import CallPacer, RetryLimits, ServiceResponse, compute_wait_s
+from knowledge.web.http.connections import create_unguarded_connector
+from knowledge.web.http.fetch import create_tls_context
+from knowledge.web.http.guard import create_unchecked_target
 from knowledge.web.http.proxies import Proxy
 
 MAX_ANSWER_BYTES: Final = 64_000_000
@@ -93,7 +93,7 @@ class HostedService:
     """What paths are relative to, without a slash at its end."""
     credentials: str = "credentials"
     """What is to be renewed when it refuses them, in words."""
-    is_throttled: Callable[[Reply], bool] = lambda _: False
+    is_throttled: Callable[[ServiceResponse], bool] = lambda _: False
     """Whether an answer means "slower" though its status does not."""
     parse_error_code: Callable[[bytes], str] = lambda _: ""
     """The service's own word for an error, out of an answer's body."""
@@ -118,14 +118,14 @@ class HttpApi:
         context: SourceContext,
         authorization: Authorization,
         *,
-        patience: Patience | None = None,
+        patience: RetryLimits | None = None,
         per_second: float | None = None,
     ) -> None:
         self._service = service
         self._context = context
         self._authorization = authorization
-        self._patience = patience or Patience()
-        self._pace = Pace(per_second, context.sleep) if per_second else None
+        self._patience = patience or RetryLimits()
+        self._pace = CallPacer(per_second, context.sleep) if per_second else None
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._failures_in_a_row = 0
         """Calls that failed in all attempts since the last that did not."""
@@ -170,7 +170,7 @@ class HttpApi:
             yield page
             call = following(call, page)
 
-    async def download(self, call: ApiCall, document: str, limit: int) -> Reply:
+    async def download(self, call: ApiCall, document: str, limit: int) -> ServiceResponse:
         """Return a document's bytes.
 
         Raises:
@@ -182,22 +182,22 @@ class HttpApi:
         except AnswerTooLarge as error:
             raise too_large_error(document, error.size_bytes, limit) from None
 
-    async def fetch_reply(self, call: ApiCall, limit: int, within_s: float | None = None) -> Reply:
+    async def fetch_reply(self, call: ApiCall, limit: int, within_s: float | None = None) -> ServiceResponse:
         """Return the answer to a call that succeeds, after as many attempts as patience allows."""
         waited, renewed = 0.0, False
         for attempt in range(1, self._patience.attempts + 1):
             reply = await self._attempt_call(call, limit, within_s or self._patience.call_s)
-            if isinstance(reply, Reply) and reply.status < 300:  # noqa: PLR2004 - HTTP's own number
+            if isinstance(reply, ServiceResponse) and reply.status < 300:  # noqa: PLR2004 - HTTP's own number
                 self._failures_in_a_row = 0
                 return reply
-            if isinstance(reply, Reply) and reply.status == 401:  # noqa: PLR2004 - HTTP's own number
+            if isinstance(reply, ServiceResponse) and reply.status == 401:  # noqa: PLR2004 - HTTP's own number
                 if renewed or not await self._authorization.renew():
                     raise self._denied_error()
                 renewed = True
                 continue
-            if isinstance(reply, Reply) and not self._is_temporary(reply):
+            if isinstance(reply, ServiceResponse) and not self._is_temporary(reply):
                 raise self._refused_error(reply)
-            wait = wait_s(reply, attempt, self._context.now(), random.random())  # noqa: S311 - jitter
+            wait = compute_wait_s(reply, attempt, self._context.now(), random.random())  # noqa: S311 - jitter
             waited += wait
             if attempt == self._patience.attempts or waited > self._patience.waits_s:
                 raise self._exhausted_error(reply)
@@ -210,11 +210,11 @@ class HttpApi:
         for session in sessions.values():
             await session.close()
 
-    def _is_temporary(self, reply: Reply) -> bool:
+    def _is_temporary(self, reply: ServiceResponse) -> bool:
         """Tell whether an answer's trouble may pass."""
         return reply.status in _THROTTLED | _BROKEN or self._service.is_throttled(reply)
 
-    async def _attempt_call(self, call: ApiCall, limit: int, within_s: float) -> Reply | str:
+    async def _attempt_call(self, call: ApiCall, limit: int, within_s: float) -> ServiceResponse | str:
         """Return the answer, or in a few words why there is none."""
         if self._pace is not None:
             await self._pace.turn()
@@ -233,7 +233,7 @@ class HttpApi:
         except (aiohttp.ClientError, ConnectionError, ValueError):
             return "broke off its answer"
 
-    async def _send(self, call: ApiCall, limit: int) -> Reply:
+    async def _send(self, call: ApiCall, limit: int) -> ServiceResponse:
         url = URL(f"{self._service.url}/{call.path}")
         url = url.update_query(call.params) if call.params else url
         for _ in range(_MOST_REDIRECTS + 1):
@@ -247,10 +247,10 @@ class HttpApi:
             url = self._redirect_target(url, reply)
         raise SourceError(f"{self._service.name} redirects without end. Look whether the configured address is right.")
 
-    async def _send_once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> Reply:
+    async def _send_once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> ServiceResponse:
         method = "GET" if body is None else "POST"
         data = None if body is None else body.encode()
-        proxy = self._context.web.proxies.of(target_of(url))
+        proxy = self._context.web.proxies.of(create_unchecked_target(url))
         named = URL(proxy.url) if proxy is not None and proxy.is_http else None
         session = await self._open_session(proxy)
         async with session.request(
@@ -258,8 +258,10 @@ class HttpApi:
         ) as response:
             if response.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 # Of an error its first words are enough.
-                return Reply(response.status, response.headers.copy(), await response.content.read(_PIECE_BYTES))
-            return Reply(response.status, response.headers.copy(), await self._read_body(response, limit))
+                return ServiceResponse(
+                    response.status, response.headers.copy(), await response.content.read(_PIECE_BYTES)
+                )
+            return ServiceResponse(response.status, response.headers.copy(), await self._read_body(response, limit))
 
     async def _read_body(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
         length = response.content_length or 0
@@ -273,7 +275,7 @@ class HttpApi:
                 raise self._too_large_error(max(size, length))
         return b"".join(pieces)
 
-    def _redirect_target(self, url: URL, reply: Reply) -> URL:
+    def _redirect_target(self, url: URL, reply: ServiceResponse) -> URL:
         try:
             target = url.join(URL(reply.headers.get("Location", "")))
             safe = target.scheme == "https" or (target.scheme == "http" and url.scheme == "http")
@@ -288,11 +290,11 @@ class HttpApi:
 
     async def _open_session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
         if proxy not in self._sessions:
-            tls = await asyncio.to_thread(tls_of, self._context.web)
+            tls = await asyncio.to_thread(create_tls_context, self._context.web)
             if proxy in self._sessions:  # another task was quicker
                 return self._sessions[proxy]
             self._sessions[proxy] = aiohttp.ClientSession(
-                connector=named_connector(proxy, tls),
+                connector=create_unguarded_connector(proxy, tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept": "application/json, */*;q=0.5", "User-Agent": "Kvasir"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=20),
@@ -307,7 +309,7 @@ class HttpApi:
             "they are wrong or have expired. Renew them, then sync again; nothing was deleted."
         )
 
-    def _refused_error(self, reply: Reply) -> CallRefused:
+    def _refused_error(self, reply: ServiceResponse) -> CallRefused:
         reason = self._service.parse_error_code(reply.body)
         why = {403: "it has no right to that", 404: "there is no such thing, or no right to see it"}.get(
             reply.status, "the call is not understood"
@@ -320,7 +322,7 @@ class HttpApi:
             reason,
         )
 
-    def _exhausted_error(self, reply: Reply | str) -> SourceError:
+    def _exhausted_error(self, reply: ServiceResponse | str) -> SourceError:
         """Return what is said of a call that failed in all attempts.
 
         One document that a service cannot bring must not stop the others; several calls in a row mean the service.

@@ -16,7 +16,7 @@ from pathlib import Path
 from knowledge.errors import SourceError
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import source_folder_name
-from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.canonical_urls import Site
 
 _LOGIN = re.compile(r"//[^/]*@")
 

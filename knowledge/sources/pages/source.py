@@ -19,12 +19,18 @@ from knowledge.sources.pages.page_list import AddedPage, PageList
 from knowledge.sources.registry import SourceKind
 from knowledge.sources.web_pages.body_spool import BodySpool
 from knowledge.sources.web_pages.page_visit import DOCUMENT_TYPES, TOO_LARGE, PageVisit, page_content, read_visit
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.guard import Rules, rules
-from knowledge.web.reading.page import LOGIN, is_login
-from knowledge.web.reading.reader import Reader
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.host_client import (
+    ACCESS_DENIED_STATUSES,
+    POSSIBLY_GONE_STATUSES,
+    HostClient,
+    RequestSpacing,
+    plain,
+)
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.guard import AccessRules, build_rules
+from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
+from knowledge.web.reading.site_parser import SiteParser
 
 _PAGE_S = 60.0
 _DELAY_S = 0.5
@@ -43,16 +49,16 @@ class PagesOptions:
 class PagesSource:
     """Lists and reads the pages that were added."""
 
-    def __init__(self, key: SourceKey, context: SourceContext, options: PagesOptions, allowed: Rules) -> None:
+    def __init__(self, key: SourceKey, context: SourceContext, options: PagesOptions, allowed: AccessRules) -> None:
         self.key = key
         self._context = context
         self._list = PageList(context.state_dir / "pages", context.now)
         self._limit = parse_size_limit(context.name, options.max_mb)
         limits = replace(context.web.limits, total_s=_PAGE_S, wire_bytes=self._limit, body_bytes=self._limit)
-        self._ask = Ask(accept=DOCUMENT_TYPES, limits=limits)
+        self._ask = FetchOptions(accept=DOCUMENT_TYPES, limits=limits)
         self._allowed = allowed
         self._fetcher = Fetcher(context.web, allowed)
-        self._reader = Reader()
+        self._reader = SiteParser()
         self._spool = BodySpool(context.state_dir / "spool")
         self._visits: Mapping[str, PageVisit] = {}
         self._lost: Mapping[str, str] = {}
@@ -118,7 +124,7 @@ class PagesSource:
             size_bytes=visit.size_bytes,
             modified_at=visit.modified_at,
             url=visit.address,
-            readers=frozenset() if visit.unreadable == LOGIN else self._context.readers,
+            readers=frozenset() if visit.unreadable == LOGIN_REQUIRED else self._context.readers,
         )
 
     def _unread(self, page: AddedPage, error: SourceError) -> Listed:
@@ -138,7 +144,9 @@ class PagesSource:
 
         """
         delay_s = 0.0 if self._allowed.names(urlsplit(url).hostname or "") else _DELAY_S
-        host = Host(self._fetcher, Pace(delay_s, self._context.sleep, self._context.now), self._context.now)
+        host = HostClient(
+            self._fetcher, RequestSpacing(delay_s, self._context.sleep, self._context.now), self._context.now
+        )
         site = Site.of(url)
         try:
             await host.learn(site.origin)
@@ -149,12 +157,12 @@ class PagesSource:
             return PageVisit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
         except FetchError as error:
             raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
-        if found.status in MAY_BE_GONE:
-            what = "not for everybody" if found.status in DENIED else "gone"
+        if found.status in POSSIBLY_GONE_STATUSES:
+            what = "not for everybody" if found.status in ACCESS_DENIED_STATUSES else "gone"
             raise _Gone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
         if found.status != _OK:
             raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
-        if is_login(found.url) and not is_login(url):
+        if is_login_url(found.url) and not is_login_url(url):
             raise _Gone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
         return await read_visit(found, found.url, site, self._reader, self._context.now()), found.data
 
@@ -171,7 +179,7 @@ def build(context: SourceContext, options: PagesOptions) -> PagesSource:
 
     """
     try:
-        allowed = rules(options.allow_hosts, context.web.ports)
+        allowed = build_rules(options.allow_hosts, context.web.ports)
     except ValueError as error:
         raise config_error(context.name, f"allow_hosts is invalid: {error}") from None
     return PagesSource(SourceKey(context.name, "pages", "added pages"), context, options, allowed)

@@ -12,15 +12,15 @@ from knowledge.dates import parse_http_date
 from knowledge.errors import FetchError, FetchRefused, ParseError, SourceUnavailable
 from knowledge.interfaces import Content
 from knowledge.parsing.formats.main_text import MAIN_TEXT
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.host import plain
-from knowledge.web.crawling.robots import directives
-from knowledge.web.http.fetch import Fetched
-from knowledge.web.reading.page import HTML
-from knowledge.web.reading.reader import TOO_HARD, Reader
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.host_client import plain
+from knowledge.web.crawling.robots import parse_robots_directives
+from knowledge.web.http.fetch import FetchedResponse
+from knowledge.web.reading.crawled_page import HTML_TYPES
+from knowledge.web.reading.site_parser import TOO_COMPLEX, SiteParser
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-DOCUMENT_TYPES = HTML | {
+DOCUMENT_TYPES = HTML_TYPES | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
@@ -57,17 +57,17 @@ class PageVisit:
 
 
 async def read_visit(
-    found: Fetched, address: str, site: Site, reader: Reader, now: float, sitemap_date: str | None = None
+    found: FetchedResponse, address: str, site: Site, reader: SiteParser, now: float, sitemap_date: str | None = None
 ) -> PageVisit:
     """Return what to remember of a page that was fetched."""
     visit = await asyncio.to_thread(_visit_from_headers, found, address, now, sitemap_date)
-    if found.media_type not in HTML:
+    if found.media_type not in HTML_TYPES:
         return visit
     try:
         page = await reader.page(found)
     except ParseError:
         # Without validators: it is fetched again at the next listing, for it may have been the machine's fault.
-        return replace(visit, unreadable=TOO_HARD, etag=None, last_modified=None)
+        return replace(visit, unreadable=TOO_COMPLEX, etag=None, last_modified=None)
     links = (site.address(link, found.url) for link in page.links)
     return replace(
         visit,
@@ -81,7 +81,7 @@ async def read_visit(
     )
 
 
-def _visit_from_headers(found: Fetched, address: str, now: float, sitemap_date: str | None) -> PageVisit:
+def _visit_from_headers(found: FetchedResponse, address: str, now: float, sitemap_date: str | None) -> PageVisit:
     """Return what is told without a look into a page."""
     content_type = found.headers.get("content-type", "")
     robots_tag = found.headers.get("x-robots-tag", "")
@@ -93,7 +93,7 @@ def _visit_from_headers(found: Fetched, address: str, now: float, sitemap_date: 
         last_modified=found.headers.get("last-modified"),
         size_bytes=len(found.data),
         modified_at=_modification_date(found.headers),
-        index="noindex" not in directives([robots_tag]),
+        index="noindex" not in parse_robots_directives([robots_tag]),
         sitemap_date=sitemap_date,
         fetched_at=now,
     )
@@ -123,5 +123,5 @@ def unreachable_error(url: str, error: FetchError) -> SourceUnavailable:
 def page_content(visit: PageVisit, data: bytes) -> Content:
     """Return a page of the web as it is parsed: its main text alone counts."""
     kind = visit.media_type.partition(";")[0].strip().lower()
-    media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML else visit.media_type or None
+    media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML_TYPES else visit.media_type or None
     return Content(data, media_type, visit.version)

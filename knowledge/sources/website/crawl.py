@@ -14,11 +14,16 @@ from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlis
 from knowledge.sources.web_pages.body_spool import BodySpool
 from knowledge.sources.web_pages.page_visit import TOO_LARGE, PageVisit, read_visit
 from knowledge.sources.website.frontier import Frontier, Stop
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.host import DENIED, TOGETHER, Host, conditions
-from knowledge.web.http.fetch import Ask, Fetched
-from knowledge.web.reading.page import LOGIN, is_login
-from knowledge.web.reading.reader import Reader
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.host_client import (
+    ACCESS_DENIED_STATUSES,
+    MAX_CONCURRENT_REQUESTS,
+    HostClient,
+    build_conditional_headers,
+)
+from knowledge.web.http.fetch import FetchedResponse, FetchOptions
+from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
+from knowledge.web.reading.site_parser import SiteParser
 
 CLOSED = "is not for everybody any more"
 
@@ -43,13 +48,13 @@ class Down(Exception):
 class Asking:
     """How pages are asked for."""
 
-    ask: Ask
+    ask: FetchOptions
     max_bytes: int
     start: str
     """The start page, which is asked for to see whether the site is up."""
     follow: bool = True
     """Whether links are followed."""
-    here: Mapping[str, Fetched] = field(default_factory=dict)
+    here: Mapping[str, FetchedResponse] = field(default_factory=dict)
     """Pages that were fetched already, by address."""
     since: float = math.inf
     """Pages that were fetched at or after that moment, by a crawl that was cut, are not asked for again."""
@@ -77,12 +82,12 @@ class Crawl:
     def __init__(
         self,
         site: Site,
-        host: Host,
+        host: HostClient,
         frontier: Frontier,
         *,
         known: Mapping[str, PageVisit],
         spool: BodySpool,
-        reader: Reader,
+        reader: SiteParser,
         asking: Asking,
         now: float,
     ) -> None:
@@ -128,7 +133,7 @@ class Crawl:
         tasks: deque[tuple[Stop, asyncio.Task[Found | Lost | None]]] = deque()
         try:
             while True:
-                while len(tasks) < TOGETHER and (stop := next(waiting, None)) is not None:
+                while len(tasks) < MAX_CONCURRENT_REQUESTS and (stop := next(waiting, None)) is not None:
                     tasks.append((stop, asyncio.create_task(self._look(stop))))
                 if not tasks:
                     return
@@ -158,12 +163,14 @@ class Crawl:
             return Lost(error.reason)
 
     async def _fetched(self, stop: Stop, known: PageVisit | None) -> Found | Lost | None:
-        validators = conditions(known.etag, known.last_modified) if known is not None else {}
+        validators = build_conditional_headers(known.etag, known.last_modified) if known is not None else {}
         ask = replace(self._asking.ask, conditions=validators)
         found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and known is not None:
             return Found(replace(known, fetched_at=self._now, sitemap_date=stop.sitemap_date))
-        if found.status in DENIED or (found.status == _OK and is_login(found.url) and not is_login(stop.address)):
+        if found.status in ACCESS_DENIED_STATUSES or (
+            found.status == _OK and is_login_url(found.url) and not is_login_url(stop.address)
+        ):
             return self._closed(known)
         if found.status == _OK:
             return await self._read(stop, found)
@@ -195,7 +202,7 @@ class Crawl:
         version = f"over {self._asking.max_bytes}"
         return PageVisit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
 
-    async def _read(self, stop: Stop, found: Fetched) -> Found | None:
+    async def _read(self, stop: Stop, found: FetchedResponse) -> Found | None:
         address = self._site.address(found.url, found.url)
         if address is None or not self._host.robots.allows(address):
             return None  # it has moved out of the site
@@ -213,7 +220,7 @@ class Crawl:
         document = self._site.document(visit.address)
         if document != stop.document and not self._frontier.claim(document):
             return None
-        if visit.unreadable == LOGIN and (known := self._known.get(document)) is not None:
+        if visit.unreadable == LOGIN_REQUIRED and (known := self._known.get(document)) is not None:
             # It leads nowhere now; what it led to may want a login too, and is asked instead of being taken for gone.
             visit = self._bounded(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
         self.visits[document] = visit

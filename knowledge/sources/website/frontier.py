@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from knowledge.web.crawling.canonical import Site
+from knowledge.web.crawling.canonical_urls import Site
 
 _MOST_SEGMENTS = 20
 _MOST_REPEATS = 3

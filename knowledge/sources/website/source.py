@@ -36,14 +36,20 @@ from knowledge.sources.web_pages.page_visit import (
 from knowledge.sources.website.crawl import CLOSED, Asking, Crawl, Down
 from knowledge.sources.website.crawl_memory import MEMORY_VERSION, cut_at, decode, encode
 from knowledge.sources.website.frontier import Frontier
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.host import DENIED, MAY_BE_GONE, Host, Pace, plain
-from knowledge.web.http.fetch import Ask, Fetched, Fetcher
-from knowledge.web.http.guard import Rules, judge_url, rules
-from knowledge.web.reading.page import LOGIN, is_login
-from knowledge.web.reading.reader import Reader
-from knowledge.web.reading.sitemap import LIMIT_BYTES
-from knowledge.web.reading.sitemap import TYPES as SITEMAP_TYPES
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.host_client import (
+    ACCESS_DENIED_STATUSES,
+    POSSIBLY_GONE_STATUSES,
+    HostClient,
+    RequestSpacing,
+    plain,
+)
+from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
+from knowledge.web.http.guard import AccessRules, build_rules, check_url
+from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
+from knowledge.web.reading.site_parser import SiteParser
+from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES
+from knowledge.web.reading.sitemap import SITEMAP_TYPES as SITEMAP_TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
 
 _DELAY_S = 0.5
@@ -96,7 +102,7 @@ class WebsiteSource:
     """
 
     def __init__(
-        self, key: SourceKey, context: SourceContext, options: WebsiteOptions, site: Site, allowed: Rules
+        self, key: SourceKey, context: SourceContext, options: WebsiteOptions, site: Site, allowed: AccessRules
     ) -> None:
         self.key = key
         self._context = context
@@ -105,15 +111,15 @@ class WebsiteSource:
         self._max_bytes = parse_size_limit(context.name, options.max_mb)
         web = replace(context.web, contact=options.contact or context.web.contact)
         self._fetcher = Fetcher(web, allowed)
-        self._ask = Ask(
+        self._ask = FetchOptions(
             accept=DOCUMENT_TYPES,
             authorization=context.secrets.get("authorization"),
             limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
         )
         own = bool(options.allow_hosts) and allowed.names(_host_of(options.url))
         delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
-        self._host = Host(self._fetcher, Pace(delay_s, context.sleep, context.now), context.now)
-        self._reader = Reader()
+        self._host = HostClient(self._fetcher, RequestSpacing(delay_s, context.sleep, context.now), context.now)
+        self._reader = SiteParser()
         self._spool = BodySpool(context.state_dir / "spool")
         self._cut = False
         """Whether a listing has begun and not come to its end."""
@@ -180,8 +186,10 @@ class WebsiteSource:
             site, self._host, frontier, known=known, spool=self._spool, reader=self._reader, asking=asking, now=now
         )
         self._visits = crawl.visits
-        limits = replace(self._context.web.limits, total_s=_PAGE_S, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
-        sitemap_ask = Ask(accept=SITEMAP_TYPES, authorization=self._ask.authorization, limits=limits)
+        limits = replace(
+            self._context.web.limits, total_s=_PAGE_S, wire_bytes=MAX_SITEMAP_BYTES, body_bytes=MAX_SITEMAP_BYTES
+        )
+        sitemap_ask = FetchOptions(accept=SITEMAP_TYPES, authorization=self._ask.authorization, limits=limits)
         dates, broken = await SitemapWalk(site, self._host, self._reader, sitemap_ask, self._options.sitemap).pages()
         frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
         frontier.add(dates, dates=dates)
@@ -211,7 +219,7 @@ class WebsiteSource:
         except FetchError as error:
             raise self._away(error) from None
 
-    async def _start(self) -> tuple[Site, Mapping[str, Fetched]]:
+    async def _start(self) -> tuple[Site, Mapping[str, FetchedResponse]]:
         """Look at the start page; return the site, under the address to which it redirects, and the page.
 
         Raises:
@@ -230,7 +238,7 @@ class WebsiteSource:
             return self._site, {}  # a start page that is no page to read
         except FetchError as error:
             raise self._away(error) from None
-        if found.status in DENIED or (is_login(found.url) and not is_login(url)):
+        if found.status in ACCESS_DENIED_STATUSES or (is_login_url(found.url) and not is_login_url(url)):
             raise SourceDenied(
                 f"{self._shown} asks for a login. Give Kvasir a way in with the key authorization_env, or take the "
                 "source out of kvasir.toml."
@@ -244,7 +252,7 @@ class WebsiteSource:
         address = site.address(self._options.url, "")
         return site, {address: found} if address and found.media_type in DOCUMENT_TYPES else {}
 
-    def _settled(self, found: Fetched) -> Site:
+    def _settled(self, found: FetchedResponse) -> Site:
         if not found.hops:
             return self._site
         there = Site.of(found.url)
@@ -262,7 +270,7 @@ class WebsiteSource:
         return lambda document: not excludes(document)
 
     def _listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> Listed:
-        closed = visit.unreadable in {LOGIN, CLOSED}
+        closed = visit.unreadable in {LOGIN_REQUIRED, CLOSED}
         return Listed(
             document=document,
             version=visit.version,
@@ -308,7 +316,7 @@ class WebsiteSource:
             raise self._unreadable(document, TOO_LARGE) from None
         except FetchError as error:
             raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
-        if found.status in MAY_BE_GONE:
+        if found.status in POSSIBLY_GONE_STATUSES:
             raise SourceError(f"{document} is gone from the site, or is not for everybody any more.")
         if found.status != _OK:
             raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
@@ -336,9 +344,9 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
 
     """
     try:
-        allowed = rules(options.allow_hosts, context.web.ports)
+        allowed = build_rules(options.allow_hosts, context.web.ports)
         site = Site.of(options.url)
-        judge_url(options.url, allowed)
+        check_url(options.url, allowed)
     except FetchRefused as error:
         raise config_error(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:

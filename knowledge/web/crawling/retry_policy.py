@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ServiceResponse:
     """An answer, read whole."""
 
     status: int
@@ -24,7 +24,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryLimits:
     """How long is waited."""
 
     call_s: float = 60.0
@@ -36,7 +36,7 @@ class Patience:
     """All waits between the attempts of a call together; a service that asks for more is not waited for."""
 
 
-class Pace:
+class CallPacer:
     """Keeps calls to an average rate; a second's worth of them may come at once."""
 
     def __init__(self, per_second: float, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -53,17 +53,17 @@ class Pace:
             await self._sleep(self._due - now)
 
 
-def wait_s(reply: Reply | str, attempt: int, now: float, chance: float) -> float:
+def compute_wait_s(reply: ServiceResponse | str, attempt: int, now: float, chance: float) -> float:
     """Return how long to wait before the next attempt: what the service asks for, else 1, 2, 4 … seconds.
 
     ``chance`` (0 to 1) spreads those who wait: up to half as long again.
     """
-    asked = None if isinstance(reply, str) else retry_after_s(reply.headers.get("Retry-After"), now)
+    asked = None if isinstance(reply, str) else parse_retry_after_s(reply.headers.get("Retry-After"), now)
     base = float(2 ** (attempt - 1)) if asked is None else asked
     return base + chance * max(base / 2 if asked is None else min(base / 2, 5.0), 0.1)
 
 
-def retry_after_s(header: str | None, now: float) -> float | None:
+def parse_retry_after_s(header: str | None, now: float) -> float | None:
     """Read a ``Retry-After``: seconds, or a date; None for none or nonsense."""
     if header is None:
         return None

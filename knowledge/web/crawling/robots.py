@@ -6,33 +6,33 @@ from collections.abc import Iterable
 
 from protego import Protego
 
-AGENT = "Kvasir"
+ROBOT_NAME = "Kvasir"
 """The name by which robots.txt and robots' meta tags address this one."""
 
-READ_BYTES = 500 * 1024
+MAX_READ_BYTES = 500 * 1024
 """Of a robots.txt; what is beyond is ignored."""
-_LONGEST_DELAY_S = 60.0
+_MAX_DELAY_S = 60.0
 
 
-class Robots:
+class RobotsRules:
     """One host's rules; an empty text allows everything."""
 
     def __init__(self, data: bytes = b"") -> None:
-        text = data[:READ_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+        text = data[:MAX_READ_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
         self._rules = Protego.parse(text)
 
     def allows(self, url: str) -> bool:
         """Say whether a URL may be fetched."""
-        return self._rules.can_fetch(url, AGENT)
+        return self._rules.can_fetch(url, ROBOT_NAME)
 
     @property
     def delay_s(self) -> float:
         """Return the seconds that the host wants between two requests, at most a minute."""
-        delay = self._rules.crawl_delay(AGENT) or 0.0
-        rate = self._rules.request_rate(AGENT)
+        delay = self._rules.crawl_delay(ROBOT_NAME) or 0.0
+        rate = self._rules.request_rate(ROBOT_NAME)
         if rate is not None and rate.requests:
             delay = max(delay, rate.seconds / rate.requests)
-        return min(max(delay, 0.0), _LONGEST_DELAY_S)
+        return min(max(delay, 0.0), _MAX_DELAY_S)
 
     @property
     def sitemaps(self) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ class Robots:
         return tuple(self._rules.sitemaps)
 
 
-def directives(tags: Iterable[str]) -> frozenset[str]:
+def parse_robots_directives(tags: Iterable[str]) -> frozenset[str]:
     """Return what ``X-Robots-Tag`` headers or robots' meta tags ask of this robot, in lower case.
 
     ``name: noindex`` is meant for the robot of that name alone.
@@ -51,7 +51,7 @@ def directives(tags: Iterable[str]) -> frozenset[str]:
         for part in tag.lower().split(","):
             name, colon, value = part.partition(":")
             if colon and name.strip() not in _WITH_VALUES:
-                ours = name.strip() in {AGENT.lower(), "*", "robots"}
+                ours = name.strip() in {ROBOT_NAME.lower(), "*", "robots"}
                 part = value  # noqa: PLW2901 - the rest of it
             if ours:
                 asked.add(part.strip())

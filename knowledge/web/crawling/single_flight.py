@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Flights(Generic[_T]):
+class SingleFlight(Generic[_T]):
     """Work by key. Whoever joins waits for what is under way; when the last one has gone, it is cancelled."""
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, _Flight[_T]] = {}
+        self._flights: dict[Hashable, _SharedTask[_T]] = {}
 
     def __contains__(self, key: Hashable) -> bool:
         """Say whether work under this key is under way."""
@@ -23,7 +23,7 @@ class Flights(Generic[_T]):
         """Return what the work under this key comes to, or raise what it raises; begun if there is none."""
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.create_task(begin()))
+            flight = self._flights[key] = _SharedTask(asyncio.create_task(begin()))
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
@@ -32,16 +32,16 @@ class Flights(Generic[_T]):
             if flight.waiting == 0:
                 if self._flights.get(key) is flight:
                     del self._flights[key]
-                await _ended(flight.task)
+                await _cancel_task(flight.task)
 
 
-class _Flight(Generic[_T]):
+class _SharedTask(Generic[_T]):
     def __init__(self, task: asyncio.Task[_T]) -> None:
         self.task = task
         self.waiting = 0
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
+async def _cancel_task(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():

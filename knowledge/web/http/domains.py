@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from yarl import URL
 
 
-def lies_under(host: str, domains: Collection[str]) -> bool:
+def is_within_domains(host: str, domains: Collection[str]) -> bool:
     """Say whether a host is one of the domains or lies under one; hosts in ASCII and small letters."""
     return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
-def host_of(url: str) -> str:
+def extract_host(url: str) -> str:
     """Return a URL's host in ASCII and small letters, "" where it has none."""
     try:
         host = (urlsplit(url).hostname or "").removesuffix(".")
@@ -24,13 +24,13 @@ def host_of(url: str) -> str:
     return host
 
 
-def in_both(allowed: frozenset[str], wanted: frozenset[str]) -> frozenset[str] | None:
+def intersect_domains(allowed: frozenset[str], wanted: frozenset[str]) -> frozenset[str] | None:
     """Return the domains of what lies under both sets, none for everything; None where nothing does.
 
     An empty set is no limit.
     """
     if not allowed or not wanted:
         return allowed | wanted
-    found = {domain for domain in wanted if lies_under(domain, allowed)}
-    found |= {domain for domain in allowed if lies_under(domain, wanted)}
+    found = {domain for domain in wanted if is_within_domains(domain, allowed)}
+    found |= {domain for domain in allowed if is_within_domains(domain, wanted)}
     return frozenset(found) or None

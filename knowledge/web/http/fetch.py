@@ -20,23 +20,23 @@ from knowledge.errors import (
     FetchTooLarge,
     FetchUnlisted,
 )
-from knowledge.web.http import dialling
-from knowledge.web.http.guard import Rules, Target, judge_led, judge_url
+from knowledge.web.http import connections
+from knowledge.web.http.content_encoding import ACCEPT_ENCODING, ContentDecoder
+from knowledge.web.http.guard import AccessRules, Target, check_linked_url, check_url
 from knowledge.web.http.proxies import Proxy
-from knowledge.web.http.settings import Limits, WebSettings
-from knowledge.web.http.unpacking import ACCEPTED, Unpacker
+from knowledge.web.http.settings import FetchLimits, WebSettings
 
 _log = logging.getLogger(__name__)
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _OK = 200
-_BREATH_BYTES = 1 << 20
+_YIELD_AFTER_BYTES = 1 << 20
 """Unpacked before other tasks have a turn."""
-_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
+_CONDITIONAL_HEADERS = frozenset({"if-none-match", "if-modified-since"})
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class Redirect:
     """A redirect that was followed."""
 
     url: str
@@ -46,7 +46,7 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedResponse:
     """What came back. The body is there where the status is 200, and empty otherwise."""
 
     url: str
@@ -56,7 +56,7 @@ class Fetched:
     """By name in lower case; of several with one name, all, joined by a comma."""
     data: bytes = field(repr=False)
     """Unpacked."""
-    hops: tuple[Hop, ...] = ()
+    hops: tuple[Redirect, ...] = ()
     """What led there, the first one first; none where there was no redirect."""
 
     @property
@@ -66,7 +66,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class FetchOptions:
     """What one fetch asks for beside the URL."""
 
     accept: Collection[str] | None = None
@@ -79,15 +79,15 @@ class Ask:
     """Headers of a service's own with what it knows us by, for the URL's own origin alone."""
     post: bytes | None = field(default=None, repr=False)
     """JSON. With it, the URL is posted to, and a redirect is refused."""
-    limits: Limits | None = None
+    limits: FetchLimits | None = None
     """Where others than the fetcher's own."""
     may: Callable[[Target], Awaitable[None]] | None = None
     """Says no, by an error, to a URL that the guard allows, before it is asked for; a redirect's goal is one, too."""
 
 
-_PLAIN = Ask()
+_NO_OPTIONS = FetchOptions()
 
-_PHRASES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+_FAILURE_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError), "its certificate is not to be trusted"),
     ((aiohttp.ClientSSLError, ssl.SSLError), "TLS failed"),
     ((aiohttp.ClientConnectorDNSError,), "its name does not resolve"),
@@ -103,18 +103,18 @@ class Fetcher:
     def __init__(
         self,
         settings: WebSettings,
-        rules: Rules | None = None,
+        rules: AccessRules | None = None,
         *,
-        resolve: dialling.Resolve | None = None,
+        resolve: connections.ResolveHost | None = None,
     ) -> None:
         self._settings = settings
-        self._rules = rules or Rules(frozenset(settings.ports))
-        self._names = dialling.SystemNames()
+        self._rules = rules or AccessRules(frozenset(settings.ports))
+        self._names = connections.SystemResolver()
         self._resolve = resolve or self._names
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._tls: ssl.SSLContext | None = None
 
-    async def fetch(self, url: str, ask: Ask = _PLAIN) -> Fetched:
+    async def fetch(self, url: str, ask: FetchOptions = _NO_OPTIONS) -> FetchedResponse:
         """Fetch a URL, following redirects.
 
         Raises:
@@ -134,7 +134,7 @@ class Fetcher:
             error: FetchError = FetchTimeout(f"it took over {seconds:g} s")
         except FetchError as caught:
             error = caught
-        _log.info("not fetched: %s (%s)", shown(url), error.reason)
+        _log.info("not fetched: %s (%s)", redact_url(url), error.reason)
         raise error from None
 
     def judge(self, url: str) -> Target:
@@ -144,7 +144,7 @@ class Fetcher:
             FetchRefused: the guard says no to the URL itself.
 
         """
-        return judge_url(url, self._rules)
+        return check_url(url, self._rules)
 
     def judge_led(self, url: str, source: Target) -> Target:
         """Take apart a URL to which what a host said leads.
@@ -153,7 +153,7 @@ class Fetcher:
             FetchRefused: the guard says no to it, or to going there from that host.
 
         """
-        return judge_led(url, source, self._rules)
+        return check_linked_url(url, source, self._rules)
 
     def names(self, host: str) -> bool:
         """Say whether a host may be at a private address, because the operator named it."""
@@ -166,17 +166,17 @@ class Fetcher:
         for session in sessions.values():
             await session.close()
 
-    async def _follow(self, url: str, ask: Ask, limits: Limits) -> Fetched:
-        hops: list[Hop] = []
+    async def _follow(self, url: str, ask: FetchOptions, limits: FetchLimits) -> FetchedResponse:
+        hops: list[Redirect] = []
         own = ask
-        target = first = judge_url(url, self._rules)
+        target = first = check_url(url, self._rules)
         for _ in range(limits.redirects + 1):
             if target.origin != first.origin:
-                own = Ask(ask.accept)  # never again, though a later redirect should lead back
+                own = FetchOptions(ask.accept)  # never again, though a later redirect should lead back
             if ask.may is not None:
                 await ask.may(target)
             found = await self._ask(target, own, limits, tuple(hops))
-            if isinstance(found, Fetched):
+            if isinstance(found, FetchedResponse):
                 return found
             if ask.post is not None:
                 raise FetchRefused("what is posted is not sent on to where a redirect leads")
@@ -195,7 +195,9 @@ class Fetcher:
             raise FetchRefused("a redirect leads from https to http")
         return following
 
-    async def _ask(self, target: Target, ask: Ask, limits: Limits, hops: tuple[Hop, ...]) -> Fetched | Hop:
+    async def _ask(
+        self, target: Target, ask: FetchOptions, limits: FetchLimits, hops: tuple[Redirect, ...]
+    ) -> FetchedResponse | Redirect:
         """Ask for one URL; return what came, or where it redirects to, as it says it."""
         proxy = self._settings.proxies.of(target)
         named = URL(proxy.url) if proxy is not None and proxy.trusted and proxy.is_http else None
@@ -211,20 +213,20 @@ class Fetcher:
                 proxy=named,
             ) as response:
                 try:
-                    return await _taken(response, target, ask, limits, hops)
+                    return await _read_response(response, target, ask, limits, hops)
                 finally:
                     if not response.content.at_eof():
                         response.close()  # the rest of a body that is not wanted is not waited for
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise FetchFailed(_failure(error)) from None
+            raise FetchFailed(_describe_failure(error)) from None
 
-    def headers(self, ask: Ask) -> dict[str, str]:
+    def headers(self, ask: FetchOptions) -> dict[str, str]:
         """Return the headers that such a request has on its way to the URL's own origin."""
-        headers = {"User-Agent": self._settings.user_agent, "Accept-Encoding": ACCEPTED}
+        headers = {"User-Agent": self._settings.user_agent, "Accept-Encoding": ACCEPT_ENCODING}
         headers["Accept"] = ", ".join([*sorted(ask.accept), "*/*;q=0.1"]) if ask.accept else "*/*"
-        headers |= {name: value for name, value in ask.conditions.items() if name.lower() in _CONDITIONS}
+        headers |= {name: value for name, value in ask.conditions.items() if name.lower() in _CONDITIONAL_HEADERS}
         headers |= ask.keys
         if ask.authorization is not None:
             headers["Authorization"] = ask.authorization
@@ -236,14 +238,14 @@ class Fetcher:
         if proxy not in self._sessions:
             if self._tls is None:
                 # Some hundred certificates are read from disk.
-                self._tls = await asyncio.to_thread(tls_of, self._settings)
+                self._tls = await asyncio.to_thread(create_tls_context, self._settings)
             if proxy not in self._sessions:  # another task may have been quicker
-                dialler = dialling.connector(self._rules, proxy, resolve=self._resolve, tls=self._tls)
-                self._sessions[proxy] = dialling.session(dialler, self._settings.limits)
+                dialler = connections.create_connector(self._rules, proxy, resolve=self._resolve, tls=self._tls)
+                self._sessions[proxy] = connections.create_session(dialler, self._settings.limits)
         return self._sessions[proxy]
 
 
-def tls_of(settings: WebSettings) -> ssl.SSLContext:
+def create_tls_context(settings: WebSettings) -> ssl.SSLContext:
     """Return what certificates are checked by: the system's authorities, and the company's own."""
     context = ssl.create_default_context()
     if settings.ca_file is not None:
@@ -251,24 +253,28 @@ def tls_of(settings: WebSettings) -> ssl.SSLContext:
     return context
 
 
-async def _taken(
-    response: aiohttp.ClientResponse, target: Target, ask: Ask, limits: Limits, hops: tuple[Hop, ...]
-) -> Fetched | Hop:
-    headers = _headers(response)
+async def _read_response(
+    response: aiohttp.ClientResponse, target: Target, ask: FetchOptions, limits: FetchLimits, hops: tuple[Redirect, ...]
+) -> FetchedResponse | Redirect:
+    headers = _join_headers(response)
     location = response.headers.get("Location")
-    if response.status in _REDIRECTS and location is not None:
-        return Hop(target.url, response.status, headers, location)
-    fetched = Fetched(target.url, response.status, headers, b"", hops)
+    if response.status in _REDIRECT_STATUSES and location is not None:
+        return Redirect(target.url, response.status, headers, location)
+    fetched = FetchedResponse(target.url, response.status, headers, b"", hops)
     if response.status != _OK:
         return fetched
     if ask.accept is not None and fetched.media_type not in ask.accept:
         raise FetchUnlisted(f"it is {fetched.media_type or 'of no type'}")
-    return Fetched(
-        target.url, response.status, headers, await _body(response, headers.get("content-encoding", ""), limits), hops
+    return FetchedResponse(
+        target.url,
+        response.status,
+        headers,
+        await _read_body(response, headers.get("content-encoding", ""), limits),
+        hops,
     )
 
 
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+def _join_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
         key = name.lower()
@@ -277,12 +283,12 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     return headers
 
 
-async def _body(response: aiohttp.ClientResponse, encoding: str, limits: Limits) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse, encoding: str, limits: FetchLimits) -> bytes:
     if (response.content_length or 0) > limits.wire_bytes:
         raise FetchTooLarge(f"it has {response.content_length} bytes, more than {limits.wire_bytes}")
-    unpacker = Unpacker(encoding, limits.body_bytes)
+    unpacker = ContentDecoder(encoding, limits.body_bytes)
     body = bytearray()
-    came, breath = 0, _BREATH_BYTES
+    came, breath = 0, _YIELD_AFTER_BYTES
     async for part in response.content.iter_any():
         came += len(part)
         if came > limits.wire_bytes:
@@ -290,21 +296,21 @@ async def _body(response: aiohttp.ClientResponse, encoding: str, limits: Limits)
         for piece in unpacker.feed(part):
             body += piece
             if len(body) > breath:
-                breath = len(body) + _BREATH_BYTES
+                breath = len(body) + _YIELD_AFTER_BYTES
                 await asyncio.sleep(0)
     unpacker.end()
     return bytes(body)
 
 
-def _failure(error: Exception) -> str:
+def _describe_failure(error: Exception) -> str:
     """Return a phrase of ours: what libraries and servers say may quote what is nobody's business."""
-    for kinds, phrase in _PHRASES:
+    for kinds, phrase in _FAILURE_REASONS:
         if isinstance(error, kinds):
             return phrase
     return f"the request failed ({error.__class__.__name__})"
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return of a URL what a log may hold: no query, no credentials, no line ends."""
     place = url.partition("?")[0].partition("#")[0]
     scheme, mark, rest = place.partition("://")

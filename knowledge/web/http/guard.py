@@ -15,33 +15,33 @@ from urllib.parse import quote
 from yarl import URL
 
 from knowledge.errors import FetchRefused
-from knowledge.web.http.domains import lies_under
+from knowledge.web.http.domains import is_within_domains
 
 Address = IPv4Address | IPv6Address
 
-PORTS = frozenset({80, 443})
+DEFAULT_PORTS = frozenset({80, 443})
 """What is dialled unless configured otherwise."""
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
-_LONGEST_URL = 8_000
-_LONGEST_HOST = 253
+_MAX_URL_CHARACTERS = 8_000
+_MAX_HOST_CHARACTERS = 253
 _SHAPE = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?", re.IGNORECASE | re.ASCII
 )
-_UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]")
+_FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]")
 """Blanks, controls, the invisible, backslashes: programs disagree about every one of them."""
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 """What IDNA takes for a dot."""
-_KEPT = "!$%&'()*+,/:;=?@[]~-._"
+_UNESCAPED = "!$%&'()*+,/:;=?@[]~-._"
 
 _METADATA_NAMES = frozenset({
     "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal",
     "metadata.azure.internal", "metadata.tencentyun.com", "api.metadata.cloud.ibm.com", "metadata.packet.net",
     "metadata.platformequinix.com", "rancher-metadata",
 })  # fmt: skip
-_INNER_SUFFIXES = (
+_INTERNAL_SUFFIXES = (
     "localhost",
     "localdomain",
     "local",
@@ -58,11 +58,11 @@ _INNER_SUFFIXES = (
 )
 """What no public name ends with. A trusted proxy resolves names itself, so that their spelling is all there is."""
 
-_NEVER = tuple(
+_FORBIDDEN = tuple(
     IPv4Network(network)
     for network in ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "168.63.129.16", "100.100.100.200", "192.0.0.192")
 )
-_NEVER_6 = tuple(
+_FORBIDDEN_6 = tuple(
     IPv6Network(network) for network in ("::/128", "fe80::/10", "ff00::/8", "fd00:ec2::/32", "fd20:ce::/64")
 )
 """Dialled for nobody: "this host", link-local, multicast, reserved, and where clouds hand out their machines' keys."""
@@ -80,10 +80,10 @@ _LOW_32 = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccessRules:
     """What may be dialled beyond the public web."""
 
-    ports: frozenset[int] = PORTS
+    ports: frozenset[int] = DEFAULT_PORTS
     """On public hosts."""
     allowed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """Hosts that may be at private addresses too, with their ports (none: ``ports``). See ``may_be_here``."""
@@ -96,7 +96,7 @@ class Rules:
 
     def may_be_here(self, host: str) -> bool:
         """Say whether a named host may be this very machine: named as such, or with a port."""
-        return bool(self.allowed.get(host)) or host == "localhost" or _literal(host) is not None
+        return bool(self.allowed.get(host)) or host == "localhost" or _parse_literal(host) is not None
 
     def ports_of(self, host: str) -> frozenset[int]:
         """Return the ports of a host that may be dialled."""
@@ -128,15 +128,15 @@ class Target:
         return self.origin + self.path
 
 
-def target_of(url: URL) -> Target:
+def create_unchecked_target(url: URL) -> Target:
     """Return an address that an operator has named as a target; it is not judged."""
     host = (url.host or "").lower()
-    return Target(url.scheme, host, url.port or 0, url.raw_path_qs, _literal(host))
+    return Target(url.scheme, host, url.port or 0, url.raw_path_qs, _parse_literal(host))
 
 
-def rules(
-    allow_hosts: Collection[str] = (), ports: Collection[int] = PORTS, only: frozenset[str] = frozenset()
-) -> Rules:
+def build_rules(
+    allow_hosts: Collection[str] = (), ports: Collection[int] = DEFAULT_PORTS, only: frozenset[str] = frozenset()
+) -> AccessRules:
     """Return the rules with these hosts named: ``host`` or ``host:port``, IPv6 addresses in brackets.
 
     Raises:
@@ -146,41 +146,41 @@ def rules(
     allowed: dict[str, frozenset[int]] = {}
     for entry in allow_hosts:
         try:
-            host, port = _host_and_port(entry.strip())
+            host, port = _split_authority(entry.strip())
         except FetchRefused as error:
             raise ValueError(f"{entry!r} is no host: {error.reason}") from None
         allowed[host] = allowed.get(host, frozenset()) | ({port} if port else frozenset())
-    return Rules(frozenset(ports), allowed, only)
+    return AccessRules(frozenset(ports), allowed, only)
 
 
-def judge_url(url: str, rules: Rules) -> Target:
+def check_url(url: str, rules: AccessRules) -> Target:
     """Take a URL apart; say no to what may not be asked for.
 
     Raises:
         FetchRefused: with the exact reason for the log.
 
     """
-    if len(url) > _LONGEST_URL:
-        raise FetchRefused(f"the URL has {len(url)} characters, more than {_LONGEST_URL}")
-    if unfit := _UNFIT.search(url):
+    if len(url) > _MAX_URL_CHARACTERS:
+        raise FetchRefused(f"the URL has {len(url)} characters, more than {_MAX_URL_CHARACTERS}")
+    if unfit := _FORBIDDEN_CHARACTERS.search(url):
         raise FetchRefused(f"the URL holds the character U+{ord(unfit[0]):04X}")
     shape = _SHAPE.fullmatch(url)
     if shape is None:
         raise FetchRefused("the URL is not http:// or https:// with a host")
     scheme = shape["scheme"].lower()
-    host, port = _host_and_port(shape["authority"])
+    host, port = _split_authority(shape["authority"])
     target = Target(
         scheme=scheme,
         host=host,
         port=port or _DEFAULT_PORT[scheme],
-        path=_sent(shape["path"] or "/") + _sent(shape["query"] or ""),
-        literal=_literal(host),
+        path=_escape(shape["path"] or "/") + _escape(shape["query"] or ""),
+        literal=_parse_literal(host),
     )
-    _judge_target(target, rules)
+    _check_target(target, rules)
     return target
 
 
-def judge_led(url: str, source: Target, rules: Rules) -> Target:
+def check_linked_url(url: str, source: Target, rules: AccessRules) -> Target:
     """Take apart a URL to which a host leads, by a redirect or in a list of addresses.
 
     What strangers write does not choose what is asked of hosts that the operator named; those lead to each other.
@@ -189,32 +189,32 @@ def judge_led(url: str, source: Target, rules: Rules) -> Target:
         FetchRefused: with the exact reason for the log.
 
     """
-    target = judge_url(url, rules)
+    target = check_url(url, rules)
     if rules.names(target.host) and not rules.names(source.host):
         raise FetchRefused(f"{source.host}, where anybody may write, leads to {target.host}")
     return target
 
 
-def judge_host(host: str, only: Collection[str]) -> None:
+def check_domain(host: str, only: Collection[str]) -> None:
     """Say no to a host that is none of these and lies under none; an empty set is no limit.
 
     Raises:
         FetchRefused: with the exact reason for the log.
 
     """
-    if only and not lies_under(host, only):
+    if only and not is_within_domains(host, only):
         raise FetchRefused(f"{host} is not among the sites that may be read")
 
 
-def leads_to_named(url: str, rules: Rules) -> bool:
+def leads_to_private_host(url: str, rules: AccessRules) -> bool:
     """Say whether a URL that may be asked for leads to a host that the operator named."""
     try:
-        return rules.names(judge_url(url, rules).host)
+        return rules.names(check_url(url, rules).host)
     except FetchRefused:
         return False
 
 
-def judge_address(address: str, host: str, rules: Rules) -> None:
+def check_address(address: str, host: str, rules: AccessRules) -> None:
     """Say no to an address at which a host may not be dialled.
 
     Raises:
@@ -227,8 +227,8 @@ def judge_address(address: str, host: str, rules: Rules) -> None:
         raise FetchRefused(f"{host} is at something that is no address") from None
     if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
         raise FetchRefused(f"{host} is at {address}, which has a zone")
-    for form in forms(parsed):
-        if _is_never(form):
+    for form in expand_address(parsed):
+        if _is_forbidden(form):
             raise FetchRefused(f"{host} is at {address}, which is dialled for nobody")
         if not rules.names(host) and not _is_public(form):
             raise FetchRefused(f"{host} is at {address}, which is not public")
@@ -236,7 +236,7 @@ def judge_address(address: str, host: str, rules: Rules) -> None:
             raise FetchRefused(f"{host} is at {address}, this machine, and is named without a port")
 
 
-def forms(address: Address) -> Iterator[Address]:
+def expand_address(address: Address) -> Iterator[Address]:
     """Yield an address and every IPv4 address that it embeds; an IPv4-mapped one is nothing but that."""
     if isinstance(address, IPv4Address):
         yield address
@@ -244,10 +244,10 @@ def forms(address: Address) -> Iterator[Address]:
         yield address.ipv4_mapped
     else:
         yield address
-        yield from (IPv4Address(value) for value in _embedded(address))
+        yield from (IPv4Address(value) for value in _find_embedded_ipv4(address))
 
 
-def _embedded(address: IPv6Address) -> Iterator[int]:
+def _find_embedded_ipv4(address: IPv6Address) -> Iterator[int]:
     value = int(address)
     if value > 1 and any(address in network for network in _EMBEDDED_LOW):
         yield value & _LOW_32
@@ -262,10 +262,10 @@ def _embedded(address: IPv6Address) -> Iterator[int]:
         yield value & _LOW_32
 
 
-def _is_never(address: Address) -> bool:
+def _is_forbidden(address: Address) -> bool:
     if isinstance(address, IPv4Address):
-        return any(address in network for network in _NEVER)
-    return any(address in network for network in _NEVER_6)
+        return any(address in network for network in _FORBIDDEN)
+    return any(address in network for network in _FORBIDDEN_6)
 
 
 def _is_public(address: Address) -> bool:
@@ -279,41 +279,41 @@ def _is_public(address: Address) -> bool:
 # ── A URL's parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _judge_target(target: Target, rules: Rules) -> None:
-    judge_host(target.host, rules.only)
+def _check_target(target: Target, rules: AccessRules) -> None:
+    check_domain(target.host, rules.only)
     if target.port not in rules.ports_of(target.host):
         raise FetchRefused(f"port {target.port} of {target.host} is not among those that are dialled")
     if target.literal is not None:
-        judge_address(str(target.literal), target.host, rules)
+        check_address(str(target.literal), target.host, rules)
     elif target.host in _METADATA_NAMES:
         raise FetchRefused(f"{target.host} is where a cloud keeps its machines' keys")
-    elif not rules.names(target.host) and ("." not in target.host or _inner(target.host)):
+    elif not rules.names(target.host) and ("." not in target.host or _has_internal_suffix(target.host)):
         raise FetchRefused(f"{target.host} is no public name")
     if URL(target.url, encoded=True).raw_host != target.host:
         raise FetchRefused(f"the host {target.host!a} can be read in two ways")
 
 
-def _inner(host: str) -> bool:
-    return host.rpartition(".")[2] in _INNER_SUFFIXES
+def _has_internal_suffix(host: str) -> bool:
+    return host.rpartition(".")[2] in _INTERNAL_SUFFIXES
 
 
-def _host_and_port(authority: str) -> tuple[str, int | None]:
+def _split_authority(authority: str) -> tuple[str, int | None]:
     """Return the host in its one spelling, and the port where one is told."""
     if "@" in authority:
         raise FetchRefused("the URL carries credentials")
     if authority.startswith("["):
         inner, bracket, rest = authority[1:].partition("]")
-        host = _ipv6(inner if bracket else "")
+        host = _parse_ipv6(inner if bracket else "")
     else:
         host, _, rest = authority.partition(":")
         rest = f":{rest}" if ":" in authority else ""
-        host = _name(host)
+        host = _parse_host(host)
     if rest and not rest.startswith(":"):
         raise FetchRefused("there is something between the host and the port")
-    return host, _port(rest[1:])
+    return host, _parse_port(rest[1:])
 
 
-def _port(text: str) -> int | None:
+def _parse_port(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):  # noqa: PLR2004
@@ -321,7 +321,7 @@ def _port(text: str) -> int | None:
     return int(text)
 
 
-def _ipv6(text: str) -> str:
+def _parse_ipv6(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError:
@@ -331,27 +331,27 @@ def _ipv6(text: str) -> str:
     return str(address)
 
 
-def _name(text: str) -> str:
+def _parse_host(text: str) -> str:
     host = text.lower()
     if not host.isascii():
-        host = _to_ascii(host)
+        host = _encode_idna(host)
     host = host.removesuffix(".")
     labels = host.split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        return _ipv4(host)
-    if len(host) > _LONGEST_HOST or not all(_LABEL.fullmatch(label) for label in labels):
+        return _parse_ipv4(host)
+    if len(host) > _MAX_HOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in labels):
         raise FetchRefused(f"{host[:80]!a} is no host name")
     return host
 
 
-def _ipv4(host: str) -> str:
+def _parse_ipv4(host: str) -> str:
     try:
         return str(IPv4Address(host))
     except ValueError:
         raise FetchRefused(f"{host[:80]!a} is an IPv4 address in an odd spelling") from None
 
 
-def _to_ascii(host: str) -> str:
+def _encode_idna(host: str) -> str:
     if _NUMBER.fullmatch(_DOTS.split(host)[-1]):
         raise FetchRefused(f"{host[:80]!a} is an IPv4 address in digits of another script")
     try:
@@ -363,13 +363,13 @@ def _to_ascii(host: str) -> str:
     return encoded.lower()
 
 
-def _literal(host: str) -> Address | None:
+def _parse_literal(host: str) -> Address | None:
     try:
         return ip_address(host)
     except ValueError:
         return None
 
 
-def _sent(text: str) -> str:
+def _escape(text: str) -> str:
     """Escape what may not stand in a request; what is escaped already stays as it is."""
-    return quote(text, safe=_KEPT)
+    return quote(text, safe=_UNESCAPED)

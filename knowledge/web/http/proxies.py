@@ -72,31 +72,33 @@ class Proxies:
 
     def of(self, target: Target) -> Proxy | None:
         """Return the proxy through which a target is dialled, None for none."""
-        fitting = [domain for domain in self.rules if _below(target.host, domain)]
+        fitting = [domain for domain in self.rules if _is_within_domain(target.host, domain)]
         if fitting:
             return self.rules[max(fitting, key=len)]
-        if any(_excepts(entry.strip().lower(), target) for entry in self.no_proxy):
+        if any(_matches_exception(entry.strip().lower(), target) for entry in self.no_proxy):
             return None
         return self.https if target.scheme == "https" else self.http
 
 
-def _below(host: str, domain: str) -> bool:
+def _is_within_domain(host: str, domain: str) -> bool:
     domain = domain.strip().lower().removeprefix("*").strip(".")
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
 
-def _excepts(entry: str, target: Target) -> bool:
+def _matches_exception(entry: str, target: Target) -> bool:
     if entry == "*":
         return True
-    if target.literal is not None and _holds(entry, target):
+    if target.literal is not None and _is_in_network(entry, target):
         return True
     domain, colon, port = entry.rpartition(":")
     if colon and port.isdigit():
-        return port == str(target.port) and (_below(target.host, domain) or domain.strip("[]") == target.host)
-    return _below(target.host, entry)
+        return port == str(target.port) and (
+            _is_within_domain(target.host, domain) or domain.strip("[]") == target.host
+        )
+    return _is_within_domain(target.host, entry)
 
 
-def _holds(network: str, target: Target) -> bool:
+def _is_in_network(network: str, target: Target) -> bool:
     assert target.literal is not None  # noqa: S101 - the caller looked
     try:
         return ip_address(target.host) in ip_network(network.strip("[]"), strict=False)

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from knowledge.web.http.guard import PORTS
+from knowledge.web.http.guard import DEFAULT_PORTS
 from knowledge.web.http.proxies import Proxies
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FetchLimits:
     """What one fetch may take, its redirects included."""
 
     total_s: float = 30.0
@@ -33,13 +33,13 @@ class WebSettings:
     """How Kvasir goes to the web."""
 
     proxies: Proxies = field(default_factory=Proxies)
-    ports: Collection[int] = PORTS
+    ports: Collection[int] = DEFAULT_PORTS
     """That may be dialled on public hosts."""
     contact: str = ""
     """A page or an address at which a site's owner finds who runs this; it stands in the User-Agent."""
     ca_file: Path | None = None
     """Certificates of a company's own authority (PEM), trusted beside the system's."""
-    limits: Limits = field(default_factory=Limits)
+    limits: FetchLimits = field(default_factory=FetchLimits)
 
     @property
     def user_agent(self) -> str:

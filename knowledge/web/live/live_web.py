@@ -1,6 +1,6 @@
 """The live web for one question: searched, read side by side and measured, within its deadline. Nothing of it is kept.
 
-The time is divided so: the search may take ``SEARCH_SHARE`` of it, pages are read until ``MEASURING_SHARE`` of it is
+The time is divided so: the search may take ``SEARCH_SHARE`` of it, pages are read until ``EMBEDDING_SHARE`` of it is
 left, and cutting and embedding have the rest. Each page is measured as soon as it is there, so one that hangs holds up
 nobody. What the asker pointed at is read first and waited for until the end; of what a search found, enough is enough.
 """
@@ -20,35 +20,35 @@ from knowledge import terms
 from knowledge.defects import told_of
 from knowledge.errors import EmbedderError, FetchTimeout, KnowledgeError
 from knowledge.interfaces import LeftOut, Live, Matrix, OnWeb, Vector, WebLook
-from knowledge.web.crawling.canonical import same_page
-from knowledge.web.http.domains import host_of, in_both, lies_under
-from knowledge.web.live.passage_selection import cut
-from knowledge.web.live.web_passages import Looked, Measured, PageRead
-from knowledge.web.reading.pages import Pages
-from knowledge.web.searching.web_search import NOTHING_LEFT, Results, WebSearch
+from knowledge.web.crawling.canonical_urls import build_page_key
+from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
+from knowledge.web.live.passage_selection import select_passages
+from knowledge.web.live.web_passages import LivePage, LiveResults, PassageScore
+from knowledge.web.reading.page_reader import PageReader
+from knowledge.web.searching.web_search import QUERY_FULLY_MASKED, SearchResults, WebSearch
 
 _log = logging.getLogger(__name__)
 
-PAGES: Final = 5
+MAX_PAGES: Final = 5
 """Read for one question, and read side by side."""
-TRIES: Final = 9
+MAX_ATTEMPTS: Final = 9
 """Pages that are asked for, at most, where some cannot be read."""
-ENOUGH: Final = 3
+SUFFICIENT_PAGES: Final = 3
 """Pages of a search; once there are so many, the others have ``GRACE_S`` left."""
 GRACE_S: Final = 1.5
 SEARCH_SHARE: Final = 0.4
-MEASURING_SHARE: Final = 0.2
+EMBEDDING_SHARE: Final = 0.2
 
-MEASURED: Final = 8
+MAX_PASSAGES: Final = 8
 """Passages of a page that are embedded, at most, the likeliest by their words; two cores do some 40 a second."""
-MEASURED_OF_LINKED: Final = 16
+MAX_PASSAGES_OF_LINKED: Final = 16
 
 TOO_LATE: Final = "It took too long."
 NOT_LISTED: Final = "Only some sites are read here, and this is none of them."
-TOO_MANY: Final = f"No more than {PAGES} pages are read for one question."
+TOO_MANY: Final = f"No more than {MAX_PAGES} pages are read for one question."
 NO_TEXT: Final = "There is no text on it."
 DEFECT: Final = "It could not be read."
-NOBODY_SEARCHES: Final = "No search engine is set up here, so the web was not searched."
+NO_SEARCH_PROVIDER: Final = "No search engine is set up here, so the web was not searched."
 SEARCH_FAILED: Final = "No search engine answered, so the web was not searched."
 SEARCH_LATE: Final = "The search of the web took too long."
 NOTHING_ALLOWED: Final = "No site may be read for this question."
@@ -56,7 +56,7 @@ NOTHING_ALLOWED: Final = "No site may be read for this question."
 _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
 
-class Embedder(Protocol):
+class LiveEmbedder(Protocol):
     """What is needed of the embedder."""
 
     async def embed_query(self, text: str) -> Vector:
@@ -85,15 +85,15 @@ class LiveWeb:
         self,
         only: frozenset[str],
         *,
-        pages: Pages,
+        pages: PageReader,
         search: WebSearch | None,
-        embedder: Embedder,
+        embedder: LiveEmbedder,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._only = only
-        self._tools = _Tools(pages, search, embedder, now)
+        self._tools = _Collaborators(pages, search, embedder, now)
 
-    async def look(self, question: str, live: Live) -> Looked:
+    async def look(self, question: str, live: Live) -> LiveResults:
         """Return the pages that could be read within ``live.within_s``, measured against the question.
 
         What went wrong is in ``WebLook``. Cancelled, it ends every fetch that it began, and waits for their end.
@@ -102,11 +102,11 @@ class LiveWeb:
             EmbedderError: nothing can be measured.
 
         """
-        domains = in_both(self._only, live.domains)
+        domains = intersect_domains(self._only, live.domains)
         if domains is None:
             refused = tuple(LeftOut(url, NOT_LISTED) for url in live.links)
-            return Looked((), WebLook("", (), refused, NOTHING_ALLOWED, 0.0))
-        look = _Look(question, live, domains, self._tools)
+            return LiveResults((), WebLook("", (), refused, NOTHING_ALLOWED, 0.0))
+        look = _Lookup(question, live, domains, self._tools)
         try:
             return await look.made()
         finally:
@@ -114,28 +114,28 @@ class LiveWeb:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tools:
-    pages: Pages
+class _Collaborators:
+    pages: PageReader
     search: WebSearch | None
-    embedder: Embedder
+    embedder: LiveEmbedder
     now: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _QueuedPage:
     url: str
     linked: bool
     rank: int
 
 
-class _Refused(KnowledgeError):
+class _UnusablePage(KnowledgeError):
     """A page that was read and may not be used."""
 
 
-class _Look:
+class _Lookup:
     """One look; it owns every task that it begins."""
 
-    def __init__(self, question: str, live: Live, domains: frozenset[str], tools: _Tools) -> None:
+    def __init__(self, question: str, live: Live, domains: frozenset[str], tools: _Collaborators) -> None:
         self._question = question
         self._live = live
         self._domains = domains
@@ -143,21 +143,21 @@ class _Look:
         self._now = tools.now
         self._began = tools.now()
         self._due = self._began + live.within_s
-        self._wanted: deque[_Wanted] = deque()
+        self._wanted: deque[_QueuedPage] = deque()
         self._known: set[str] = set()
         self._tried = 0
-        self._running: dict[asyncio.Task[PageRead], _Wanted] = {}
-        self._read: dict[int, PageRead] = {}
+        self._running: dict[asyncio.Task[LivePage], _QueuedPage] = {}
+        self._read: dict[int, LivePage] = {}
         self._left_out: list[LeftOut] = []
         self._enough_at: float | None = None
         self._provider = self._trouble = ""
         # One page after the other, so that some are whole where there is no time for all.
         self._measuring = asyncio.Lock()
         self._vector = asyncio.create_task(tools.embedder.embed_query(question))
-        self._searching: asyncio.Task[Results] | None = None
+        self._searching: asyncio.Task[SearchResults] | None = None
         self._begin_search()
 
-    async def made(self) -> Looked:
+    async def made(self) -> LiveResults:
         self._want(self._live.links, linked=True)
         self._start()
         while (waiting := self._waiting()) and (left_s := self._patience_s()) > 0:
@@ -173,7 +173,7 @@ class _Look:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _waiting(self) -> set[asyncio.Task[PageRead] | asyncio.Task[Results]]:
+    def _waiting(self) -> set[asyncio.Task[LivePage] | asyncio.Task[SearchResults]]:
         return {*self._running, *([] if self._searching is None else [self._searching])}
 
     def _patience_s(self) -> float:
@@ -183,13 +183,13 @@ class _Look:
             return left_s
         return min(left_s, self._enough_at + GRACE_S - self._now())
 
-    def _looked(self) -> Looked:
+    def _looked(self) -> LiveResults:
         late = [LeftOut(one.url, TOO_LATE) for one in self._running.values()]
         unread = [LeftOut(one.url, TOO_MANY) for one in self._wanted if one.linked]
         if self._searching is not None:
             self._trouble = SEARCH_LATE
         pages = tuple(page for _, page in sorted(self._read.items()))
-        return Looked(
+        return LiveResults(
             pages,
             WebLook(
                 self._provider,
@@ -204,14 +204,14 @@ class _Look:
 
     def _begin_search(self) -> None:
         words = _ADDRESS.sub(" ", self._live.words or self._question).strip()
-        if not self._live.search or not words or len(self._live.links) >= PAGES:
+        if not self._live.search or not words or len(self._live.links) >= MAX_PAGES:
             return
         if self._tools.search is None:
-            self._trouble = "" if self._live.links else NOBODY_SEARCHES
+            self._trouble = "" if self._live.links else NO_SEARCH_PROVIDER
             return
         within_s = SEARCH_SHARE * self._live.within_s
         self._searching = asyncio.create_task(
-            self._tools.search.search(words, limit=TRIES, domains=self._domains, within_s=within_s)
+            self._tools.search.search(words, limit=MAX_ATTEMPTS, domains=self._domains, within_s=within_s)
         )
 
     # ── The pages ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,39 +219,41 @@ class _Look:
     def _want(self, urls: Iterable[str], *, linked: bool) -> None:
         """Put pages in the line, each once."""
         for url in urls:
-            page = same_page(url) or url
+            page = build_page_key(url) or url
             if page in self._known:
                 continue
             self._known.add(page)
-            if self._domains and not lies_under(host_of(url), self._domains):
+            if self._domains and not is_within_domains(extract_host(url), self._domains):
                 self._left_out.append(LeftOut(url, NOT_LISTED))
             else:
-                self._wanted.append(_Wanted(url, linked, len(self._known)))
+                self._wanted.append(_QueuedPage(url, linked, len(self._known)))
 
     def _start(self) -> None:
         """Begin with as many pages as may be read side by side."""
-        while self._wanted and self._tried < TRIES and len(self._running) + len(self._read) < PAGES:
+        while self._wanted and self._tried < MAX_ATTEMPTS and len(self._running) + len(self._read) < MAX_PAGES:
             wanted = self._wanted.popleft()
             self._tried += 1
             self._running[asyncio.create_task(self._page(wanted))] = wanted
 
-    async def _page(self, wanted: _Wanted) -> PageRead:
-        left_s = self._due - self._now() - MEASURING_SHARE * self._live.within_s
+    async def _page(self, wanted: _QueuedPage) -> LivePage:
+        left_s = self._due - self._now() - EMBEDDING_SHARE * self._live.within_s
         page = await self._tools.pages.read(wanted.url, within_s=max(0.0, left_s), only=self._domains)
         asked = terms.query_terms(self._question).split()
-        most = MEASURED_OF_LINKED if wanted.linked else MEASURED
-        chunks, measured = await asyncio.to_thread(cut, page, asked, most, self._tools.embedder.count_tokens)
+        most = MAX_PASSAGES_OF_LINKED if wanted.linked else MAX_PASSAGES
+        chunks, measured = await asyncio.to_thread(
+            select_passages, page, asked, most, self._tools.embedder.count_tokens
+        )
         if not chunks:
-            raise _Refused(NO_TEXT)
+            raise _UnusablePage(NO_TEXT)
         async with self._measuring:
             vectors = await self._tools.embedder.embed_at_once([chunks[place].searchable for place in measured])
         cosines = vectors @ await asyncio.shield(self._vector)
-        return PageRead(
+        return LivePage(
             url=page.final_url,
-            on=OnWeb(host_of(page.final_url), page.published, page.fetched_at, page.stale),
+            on=OnWeb(extract_host(page.final_url), page.published, page.fetched_at, page.stale),
             chunks=tuple(chunks),
             measured={
-                place: Measured(float(cosine), index)
+                place: PassageScore(float(cosine), index)
                 for (place, index), cosine in zip(measured.items(), cosines, strict=True)
             },
             linked=wanted.linked,
@@ -265,7 +267,7 @@ class _Look:
         for task in [task for task in self._running if task.done()]:
             self._take_page(task, self._running.pop(task))
 
-    def _take_results(self, searching: asyncio.Task[Results]) -> None:
+    def _take_results(self, searching: asyncio.Task[SearchResults]) -> None:
         if (error := searching.exception()) is not None:  # a defect of a search is no reason not to answer
             _log.error("a search of the web met a defect: %s", told_of(error))
             self._trouble = SEARCH_FAILED
@@ -273,25 +275,25 @@ class _Look:
         results = searching.result()
         self._provider = results.provider
         if not results.provider:  # which of them failed, and how, is for the operator, and in the log
-            self._trouble = NOTHING_LEFT if NOTHING_LEFT in results.troubles else SEARCH_FAILED
+            self._trouble = QUERY_FULLY_MASKED if QUERY_FULLY_MASKED in results.troubles else SEARCH_FAILED
         self._want((one.url for one in results.found), linked=False)
 
-    def _take_page(self, task: asyncio.Task[PageRead], wanted: _Wanted) -> None:
+    def _take_page(self, task: asyncio.Task[LivePage], wanted: _QueuedPage) -> None:
         error = task.exception()
         if isinstance(error, EmbedderError):
             raise error
         if error is not None:
-            self._left_out.append(LeftOut(wanted.url, _said(error)))
+            self._left_out.append(LeftOut(wanted.url, _explain_error(error)))
             return
         page = task.result()
-        if any(same_page(page.url) == same_page(other.url) for other in self._read.values()):
+        if any(build_page_key(page.url) == build_page_key(other.url) for other in self._read.values()):
             return
         self._read[wanted.rank] = page
-        if self._enough_at is None and sum(not one.linked for one in self._read.values()) >= ENOUGH:
+        if self._enough_at is None and sum(not one.linked for one in self._read.values()) >= SUFFICIENT_PAGES:
             self._enough_at = self._now()
 
 
-def _said(error: BaseException) -> str:
+def _explain_error(error: BaseException) -> str:
     """Return why a page was left out; what is not ours to tell is in the log."""
     if isinstance(error, FetchTimeout):
         return TOO_LATE

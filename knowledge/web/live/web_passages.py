@@ -9,7 +9,7 @@ from knowledge.interfaces import Chunk, OnWeb, WebLook
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PassageScore:
     """How a passage lies to the question."""
 
     cosine: float
@@ -18,7 +18,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class PageRead:
+class LivePage:
     """A page in its passages."""
 
     url: str
@@ -26,15 +26,15 @@ class PageRead:
     on: OnWeb
     chunks: tuple[Chunk, ...]
     """All of them, in reading order."""
-    measured: Mapping[int, Measured]
+    measured: Mapping[int, PassageScore]
     """Those that may be shown, by their place in ``chunks``; of a long page the likeliest."""
     linked: bool
     """Whether the asker pointed at it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LiveResults:
     """The pages that were read, those that the asker pointed at first, and what is told of the look."""
 
-    pages: tuple[PageRead, ...]
+    pages: tuple[LivePage, ...]
     look: WebLook

@@ -15,7 +15,7 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser
 
-SCRIPT: Final = "it shows its text by scripts alone"
+NEEDS_SCRIPTS: Final = "it shows its text by scripts alone"
 """The one reason that needs no word on the page: there is none."""
 
 _LONG = 2_000
@@ -35,7 +35,7 @@ _SCRIPT_ROOTS = "#root, #app, #__next, #__nuxt, #svelte, app-root, [ng-app], [da
 
 
 @dataclass(frozen=True, slots=True)
-class _Wall:
+class _BlockingSigns:
     """What gives a wall away."""
 
     reason: str
@@ -54,28 +54,32 @@ class _Wall:
     """From how much text in all, furniture included, a page of a source is none."""
 
 
-def wall(html: str, text: str, *, of_source: bool = False) -> str | None:
+def find_blocking_reason(html: str, text: str, *, of_source: bool = False) -> str | None:
     """Return why a page has no text to read, given its main text; None where it has.
 
     More is asked of a page of a source (``of_source``): a miss costs the live web one page, but there it takes a
     document away, and a banner or a footer stands on every page.
     """
-    size = size_of(text)
+    size = measure_text(text)
     if size >= _LONG:
         return None
-    seen = _seen(html[:_MARKUP])
-    taken = (one for one in _walls() if _is(one, size, seen) and (not of_source or _is_sure(one, size, seen)))
+    seen = _extract_visible_page(html[:_MARKUP])
+    taken = (
+        one
+        for one in _load_signs()
+        if _matches(one, size, seen) and (not of_source or _matches_surely(one, size, seen))
+    )
     found = next((one.reason for one in taken), None)
-    return found or (SCRIPT if max(size, size_of(seen.body)) < seen.least else None)
+    return found or (NEEDS_SCRIPTS if max(size, measure_text(seen.body)) < seen.least else None)
 
 
-def size_of(text: str) -> int:
+def measure_text(text: str) -> int:
     """Return how much there is to read, in letters of an alphabet."""
     return len(text) + (_CJK_SIZE - 1) * len(_CJK.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _VisiblePage:
     markup: str
     titles: tuple[str, ...]
     body: str
@@ -84,16 +88,16 @@ class _Seen:
     """How much text there is at least on a page that scripts do not write."""
 
 
-def _seen(html: str) -> _Seen:
+def _extract_visible_page(html: str) -> _VisiblePage:
     tree = LexborHTMLParser(html)
-    least = _least(tree)
+    least = _minimum_text(tree)
     tree.strip_tags(_UNSEEN)
-    titles = tuple(_line(node.text(deep=True)) for node in tree.css("title, h1")[:3])
-    body = _line(tree.body.text(deep=True, separator=" ")) if tree.body is not None else ""
-    return _Seen(html, titles, body[:_VISIBLE], least)
+    titles = tuple(_join_words(node.text(deep=True)) for node in tree.css("title, h1")[:3])
+    body = _join_words(tree.body.text(deep=True, separator=" ")) if tree.body is not None else ""
+    return _VisiblePage(html, titles, body[:_VISIBLE], least)
 
 
-def _least(tree: LexborHTMLParser) -> int:
+def _minimum_text(tree: LexborHTMLParser) -> int:
     if tree.css_first("script") is None:
         return 0
     told = " ".join(node.text(deep=True) for node in tree.css("noscript"))
@@ -101,38 +105,38 @@ def _least(tree: LexborHTMLParser) -> int:
     return _EMPTY if shell else _NOTHING
 
 
-def _is(one: _Wall, size: int, seen: _Seen) -> bool:
+def _matches(one: _BlockingSigns, size: int, seen: _VisiblePage) -> bool:
     said = len({found.group().lower() for found in one.words.finditer(seen.body)})
     if said >= (one.soon if size < _SHORT else one.often):
         return True
     if size >= _MIDDLE:
         return False
-    titled, marked = _is_titled(one, seen), _is_marked(one, seen)
+    titled, marked = _has_title(one, seen), _has_markup(one, seen)
     return titled + marked + (said > 0) + (size < _EMPTY) > 1 and (titled or marked)
 
 
-def _is_sure(one: _Wall, size: int, seen: _Seen) -> bool:
-    if one.most is not None and size_of(seen.body) >= one.most:
+def _matches_surely(one: _BlockingSigns, size: int, seen: _VisiblePage) -> bool:
+    if one.most is not None and measure_text(seen.body) >= one.most:
         return False
-    return one.words_do or _is_marked(one, seen) or (size < _EMPTY and _is_titled(one, seen))
+    return one.words_do or _has_markup(one, seen) or (size < _EMPTY and _has_title(one, seen))
 
 
-def _is_titled(one: _Wall, seen: _Seen) -> bool:
+def _has_title(one: _BlockingSigns, seen: _VisiblePage) -> bool:
     return one.title is not None and any(one.title.match(title) for title in seen.titles)
 
 
-def _is_marked(one: _Wall, seen: _Seen) -> bool:
+def _has_markup(one: _BlockingSigns, seen: _VisiblePage) -> bool:
     return one.markup is not None and one.markup.search(seen.markup) is not None
 
 
 @cache
-def _walls() -> tuple[_Wall, ...]:
+def _load_signs() -> tuple[_BlockingSigns, ...]:
     tables = tomllib.loads((Path(__file__).parent / "blocked_pages.toml").read_text(encoding="utf-8"))["wall"]
     return tuple(
-        _Wall(
+        _BlockingSigns(
             table["reason"],
-            _any(table.get("title", [])),
-            _any(table.get("markup", [])),
+            _compile_any(table.get("title", [])),
+            _compile_any(table.get("markup", [])),
             re.compile("|".join(table["words"]), re.IGNORECASE),
             table.get("soon", 1),
             table.get("often", 3),
@@ -143,9 +147,9 @@ def _walls() -> tuple[_Wall, ...]:
     )
 
 
-def _any(phrases: list[str]) -> re.Pattern[str] | None:
+def _compile_any(phrases: list[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(phrases), re.IGNORECASE) if phrases else None
 
 
-def _line(text: str) -> str:
+def _join_words(text: str) -> str:
     return " ".join(text.split())

@@ -30,7 +30,7 @@ from hishel import (
     StoreAndUse,
 )
 
-TOLD: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified", "vary"})
+CACHING_HEADERS: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified", "vary"})
 """The headers of a response that matter here."""
 
 _OPTIONS = CacheOptions(shared=True, supported_methods=["GET"], allow_stale=False)
@@ -50,7 +50,7 @@ _OLDEST_S = 100 * 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedResponse:
     """A response to a GET, as it came: a page or a redirect."""
 
     url: str
@@ -65,28 +65,30 @@ class Answer:
     """Where a redirect leads to, None for a page."""
 
 
-def may_be_kept(answer: Answer) -> bool:
+def is_cacheable(answer: CachedResponse) -> bool:
     """Say whether a response may be stored at all."""
-    miss = CacheMiss(options=_OPTIONS, request=_request(answer.url, answer.asked))
+    miss = CacheMiss(options=_OPTIONS, request=_build_request(answer.url, answer.asked))
     return isinstance(miss.next(Response(answer.status, Headers(dict(answer.headers)))), StoreAndUse)
 
 
-def is_fresh(answer: Answer, asked: Mapping[str, str], now: float) -> bool:
+def is_fresh(answer: CachedResponse, asked: Mapping[str, str], now: float) -> bool:
     """Say whether a response may be used for such a request without asking the site."""
-    return isinstance(_idle(answer, asked, now), FromCache)
+    return isinstance(_next_state(answer, asked, now), FromCache)
 
 
-def conditions(answer: Answer, asked: Mapping[str, str], now: float) -> dict[str, str]:
+def build_revalidation_headers(answer: CachedResponse, asked: Mapping[str, str], now: float) -> dict[str, str]:
     """Return the headers that ask for something only if it has changed; none where nothing can tell that."""
-    state = _idle(answer, asked, now)
+    state = _next_state(answer, asked, now)
     sent = state.request.headers if isinstance(state, NeedRevalidation) else {}
     return {name: value for name, value in sent.items() if name in {"if-none-match", "if-modified-since"}}
 
 
-def confirmed(answer: Answer, unchanged: Mapping[str, str], asked: Mapping[str, str], now: float) -> Answer | None:
+def apply_not_modified(
+    answer: CachedResponse, unchanged: Mapping[str, str], asked: Mapping[str, str], now: float
+) -> CachedResponse | None:
     """Return a response that a 304 with these headers confirms, None where the 304 is another one's."""
     kept = {name: value for name, value in answer.headers.items() if name not in {"age", "date"}}
-    request = _request(answer.url, asked)
+    request = _build_request(answer.url, asked)
     entry = Entry(uuid.UUID(int=0), request, Response(answer.status, Headers(kept)))
     asking = NeedRevalidation(_OPTIONS, request=request, original_request=request, revalidating_entries=[entry])
     state = asking.next(Response(304, Headers(dict(unchanged))))
@@ -96,63 +98,67 @@ def confirmed(answer: Answer, unchanged: Mapping[str, str], asked: Mapping[str, 
     return replace(answer, headers=headers, asked=asked, received_at=now)
 
 
-def may_stand_in(answer: Answer, asked: Mapping[str, str], now: float) -> bool:
+def may_serve_stale(answer: CachedResponse, asked: Mapping[str, str], now: float) -> bool:
     """Say whether a response may be shown, marked as old, because the site fails (RFC 5861, RFC 9111 4.2.4)."""
-    told = _directives(answer)
-    explicit_s = _seconds(told.get("stale-if-error"))
+    told = _parse_directives(answer)
+    explicit_s = _parse_seconds(told.get("stale-if-error"))
     if explicit_s is None and not _ORIGIN_ALONE.isdisjoint(told):
         return False
     allowed_s = _STALE_S if explicit_s is None else explicit_s
     in_time = 0 <= now - answer.received_at <= allowed_s or is_fresh(answer, asked, now - allowed_s)
-    return in_time and isinstance(_idle(answer, asked, now, _STALE_TOO), FromCache)
+    return in_time and isinstance(_next_state(answer, asked, now, _STALE_TOO), FromCache)
 
 
-def _idle(answer: Answer, asked: Mapping[str, str], now: float, options: CacheOptions = _OPTIONS) -> object:
+def _next_state(
+    answer: CachedResponse, asked: Mapping[str, str], now: float, options: CacheOptions = _OPTIONS
+) -> object:
     kept = Entry(
-        uuid.UUID(int=0), _request(answer.url, answer.asked), Response(answer.status, Headers(_told(answer, now)))
+        uuid.UUID(int=0),
+        _build_request(answer.url, answer.asked),
+        Response(answer.status, Headers(_adjust_headers(answer, now))),
     )
-    return IdleClient(options=options).next(_request(answer.url, asked), [kept])
+    return IdleClient(options=options).next(_build_request(answer.url, asked), [kept])
 
 
-def _request(url: str, asked: Mapping[str, str]) -> Request:
+def _build_request(url: str, asked: Mapping[str, str]) -> Request:
     return Request("GET", url, Headers(dict(asked)))
 
 
-def _told(answer: Answer, now: float) -> dict[str, str]:
+def _adjust_headers(answer: CachedResponse, now: float) -> dict[str, str]:
     """Return a response's headers with dates that say by the machine's clock how old it is by ours."""
     headers = dict(answer.headers)
-    sent = _moment(headers.get("date"), answer.received_at)
-    date = time.time() - _age_s(answer, sent, now)
+    sent = _parse_http_date(headers.get("date"), answer.received_at)
+    date = time.time() - _compute_age_s(answer, sent, now)
     headers["date"] = formatdate(date, usegmt=True)
     if "expires" in headers:
-        expires = _moment(headers["expires"], sent)  # what is no date has expired
+        expires = _parse_http_date(headers["expires"], sent)  # what is no date has expired
         headers["expires"] = formatdate(date + min(max(expires - sent, 0.0), _OLDEST_S), usegmt=True)
-    elif _LIFETIMES[0] not in (told := _directives(answer)) and _LIFETIMES[1] not in told:
-        changed = _moment(headers.get("last-modified"), sent)
+    elif _LIFETIMES[0] not in (told := _parse_directives(answer)) and _LIFETIMES[1] not in told:
+        changed = _parse_http_date(headers.get("last-modified"), sent)
         lifetime_s = min(max(_SHARE * (sent - changed), _SHORTEST_S), _LONGEST_S)
         headers["cache-control"] = ", ".join(filter(None, [headers.get("cache-control"), f"max-age={lifetime_s:.0f}"]))
     return headers
 
 
-def _age_s(answer: Answer, sent: float, now: float) -> float:
+def _compute_age_s(answer: CachedResponse, sent: float, now: float) -> float:
     """Return how old a response is (RFC 9111, 4.2.3); very old where the clock was set back."""
     if now < answer.received_at:
         return _OLDEST_S
-    at_arrival_s = max(answer.received_at - sent, _seconds(answer.headers.get("age")) or 0.0, 0.0)
+    at_arrival_s = max(answer.received_at - sent, _parse_seconds(answer.headers.get("age")) or 0.0, 0.0)
     return min(at_arrival_s + now - answer.received_at, _OLDEST_S)
 
 
-def _directives(answer: Answer) -> dict[str, str]:
+def _parse_directives(answer: CachedResponse) -> dict[str, str]:
     told = answer.headers.get("cache-control", "")
     return {found[1].lower(): found[2] or found[3] or "" for found in _DIRECTIVE.finditer(told)}
 
 
-def _seconds(text: str | None) -> float | None:
+def _parse_seconds(text: str | None) -> float | None:
     text = (text or "").strip()
     return float(text[:_MOST_DIGITS]) if text.isascii() and text.isdigit() else None
 
 
-def _moment(text: str | None, otherwise: float) -> float:
+def _parse_http_date(text: str | None, otherwise: float) -> float:
     """Return a date of HTTP's as seconds since the epoch."""
     try:
         date = parsedate_to_datetime(text) if text else None

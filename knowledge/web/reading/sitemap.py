@@ -11,15 +11,15 @@ from lxml import etree
 
 from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError
-from knowledge.web.http.unpacking import Unpacker
+from knowledge.web.http.content_encoding import ContentDecoder
 
-TYPES = frozenset({
+SITEMAP_TYPES = frozenset({
     "application/xml", "text/xml", "text/plain", "application/gzip", "application/x-gzip", "application/octet-stream",
     "binary/octet-stream", "application/rss+xml", "application/atom+xml", "",
 })  # fmt: skip
 """Media types that sitemaps come as."""
 
-LIMIT_BYTES = 52_428_800
+MAX_SITEMAP_BYTES = 52_428_800
 """Of one sitemap, unpacked; the protocol's own."""
 
 _GZIP = b"\x1f\x8b"
@@ -38,7 +38,7 @@ class Sitemap:
 def read_sitemap(data: bytes) -> Sitemap | None:
     """Read a sitemap, an index of sitemaps, or a list of URLs, packed or not; None for what is none of them."""
     try:
-        data = _unpacked(data)
+        data = _decompress(data)
     except FetchError:
         return None
     if not data.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
@@ -46,7 +46,7 @@ def read_sitemap(data: bytes) -> Sitemap | None:
         pages = tuple((line, None) for line in lines if line.startswith(("http://", "https://")))
         return Sitemap(pages, ()) if pages and len(pages) == len(lines) else None
     try:
-        entries = list(_entries(data))
+        entries = list(_iterate_entries(data))
     except etree.XMLSyntaxError:
         return None
     kinds = {kind for kind, _, _ in entries}
@@ -58,23 +58,23 @@ def read_sitemap(data: bytes) -> Sitemap | None:
     )
 
 
-def _unpacked(data: bytes) -> bytes:
+def _decompress(data: bytes) -> bytes:
     if not data.startswith(_GZIP):
         return data
-    unpacker = Unpacker("gzip", LIMIT_BYTES)
+    unpacker = ContentDecoder("gzip", MAX_SITEMAP_BYTES)
     return b"".join(unpacker.feed(data))
 
 
-def _entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
+def _iterate_entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
     """Yield ``url`` or ``sitemap``, its address and its date; nothing outside the file is looked at."""
     events = etree.iterparse(
         io.BytesIO(data), events=("end",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
     )
     for _, element in events:
-        kind = _local(element)
+        kind = _local_name(element)
         if kind not in {"url", "sitemap"}:
             continue
-        told = {_local(child): (child.text or "").strip() for child in element}
+        told = {_local_name(child): (child.text or "").strip() for child in element}
         element.clear()
         while element.getprevious() is not None:
             del element.getparent()[0]
@@ -82,5 +82,5 @@ def _entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
             yield kind, told["loc"], parse_iso_date(told.get("lastmod", ""))
 
 
-def _local(element: etree._Element) -> str:
+def _local_name(element: etree._Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

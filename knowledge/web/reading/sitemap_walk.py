@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.host import MAY_BE_GONE, Host, plain
-from knowledge.web.http.fetch import Ask
-from knowledge.web.reading.reader import TOO_HARD, Reader
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.host_client import POSSIBLY_GONE_STATUSES, HostClient, plain
+from knowledge.web.http.fetch import FetchOptions
+from knowledge.web.reading.site_parser import TOO_COMPLEX, SiteParser
 from knowledge.web.reading.sitemap import Sitemap
 
-_MOST_SITEMAPS = 200
-_BREATH_PAGES = 500
+_MAX_SITEMAPS = 200
+_YIELD_AFTER_PAGES = 500
 """After which other tasks have a turn."""
 _OK = 200
 
@@ -23,9 +23,9 @@ class SitemapWalk:
     """Goes from the sitemap that is configured, else from those of robots.txt, else from ``/sitemap.xml``."""
 
     site: Site
-    host: Host
-    reader: Reader
-    ask: Ask
+    host: HostClient
+    reader: SiteParser
+    ask: FetchOptions
     """Its authorization is for the site's own sitemaps alone."""
     configured: str | None
     most: int | None = None
@@ -39,7 +39,7 @@ class SitemapWalk:
         seen: set[str] = set()
         dates: dict[str, str] = {}
         broken: str | None = None
-        while waiting and len(seen) < _MOST_SITEMAPS and (self.most is None or len(dates) < self.most):
+        while waiting and len(seen) < _MAX_SITEMAPS and (self.most is None or len(dates) < self.most):
             url, told_by = waiting.pop(0)
             if url in seen:
                 continue
@@ -56,7 +56,7 @@ class SitemapWalk:
             page = self.site.address(link, url)
             if page is not None:
                 dates[page] = changed.isoformat() if changed else ""
-            if number % _BREATH_PAGES == 0:
+            if number % _YIELD_AFTER_PAGES == 0:
                 await asyncio.sleep(0)
 
     async def _sitemap(self, url: str, told_by: str | None) -> tuple[Sitemap | None, str | None]:
@@ -70,9 +70,9 @@ class SitemapWalk:
         except FetchError as error:
             return None, error.reason
         if found.status != _OK:
-            return None, f"answers {found.status}" if wanted or found.status not in MAY_BE_GONE else None
+            return None, f"answers {found.status}" if wanted or found.status not in POSSIBLY_GONE_STATUSES else None
         try:
             read = await self.reader.sitemap(found)
         except ParseError:
-            return None, TOO_HARD
+            return None, TOO_COMPLEX
         return read, "is no sitemap" if wanted and read is None else None

@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 from typing import Final
 
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.api import Api, Service
-from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import Fields, language, member, narrowed, results
+from knowledge.web.searching.provider import SearchHit
+from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
+from knowledge.web.searching.result_parsing import (
+    ResultFields,
+    add_site_operators,
+    detect_cjk_language,
+    get_member,
+    parse_results,
+)
 
 URL: Final = "https://api.search.brave.com/res/v1/web/search"
 _MOST = 20
 _LANGUAGES = {"zh": "zh-hans", "ja": "jp", "ko": "ko"}
-_FIELDS = Fields(snippet="description", published=("page_age", "age"))
+_FIELDS = ResultFields(snippet="description", published=("page_age", "age"))
 
 
 class Brave:
@@ -24,21 +30,21 @@ class Brave:
     own = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
-        self._api = Api(Service("Brave Search", url, {"X-Subscription-Token": key}), fetcher)
+        self._api = ProviderApi(ProviderEndpoint("Brave Search", url, {"X-Subscription-Token": key}), fetcher)
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return what is found (see ``Provider``)."""
         parameters = {
-            "q": narrowed(query, domains),
+            "q": add_site_operators(query, domains),
             "count": str(min(limit, _MOST)),
             "result_filter": "web",
             "text_decorations": "false",
             "spellcheck": "false",  # identifiers and error codes are meant as they are written
         }
-        if spoken := language(query):
+        if spoken := detect_cjk_language(query):
             parameters["search_lang"] = _LANGUAGES[spoken]  # English without it
         answer = await self._api.get(parameters)
-        return results(member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
+        return parse_results(get_member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.api import Api, Service
-from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import Fields, member, results
+from knowledge.web.searching.provider import SearchHit
+from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
+from knowledge.web.searching.result_parsing import ResultFields, get_member, parse_results
 
 URL: Final = "https://api.exa.ai/search"
 _MOST = 100
-_FIELDS = Fields(snippet="summary", published=("publishedDate",))
+_FIELDS = ResultFields(snippet="summary", published=("publishedDate",))
 
 
 class Exa:
@@ -26,14 +26,14 @@ class Exa:
     own = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
-        self._api = Api(Service("Exa", url, {"x-api-key": key}), fetcher)
+        self._api = ProviderApi(ProviderEndpoint("Exa", url, {"x-api-key": key}), fetcher)
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return what is found (see ``Provider``)."""
         body: dict[str, object] = {"query": query, "numResults": min(limit, _MOST), "type": "auto"}
         if domains:
             body["includeDomains"] = sorted(domains)
-        return results(member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
+        return parse_results(get_member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchHit:
     """One page that a search found; nothing of it has been read yet. All of it was written by strangers."""
 
     url: str
@@ -20,7 +20,7 @@ class Found:
     """In UTC, as the provider says; to the day where it says "3 days ago"."""
 
 
-class Provider(Protocol):
+class SearchProvider(Protocol):
     """One way to search the web. A provider is asked by several tasks at the same time."""
 
     @property
@@ -31,7 +31,7 @@ class Provider(Protocol):
     def own(self) -> bool:
         """Say whether it is the operator's own, so that what it finds may lie on the operator's own hosts."""
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return at most ``limit`` pages, the best first.
 
         ``query`` is one line of at most 400 characters and 50 words, masked already. ``domains`` narrows the search to

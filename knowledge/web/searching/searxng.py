@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from knowledge.errors import ProviderFailed
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.api import Api, Service
-from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import Fields, member, narrowed, results
+from knowledge.web.searching.provider import SearchHit
+from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
+from knowledge.web.searching.result_parsing import ResultFields, add_site_operators, get_member, parse_results
 
-_FIELDS = Fields(snippet="content", published=("publishedDate", "pubdate"))
+_FIELDS = ResultFields(snippet="content", published=("publishedDate", "pubdate"))
 _SYNTAX = re.compile(r"(?<!\S)[!:<?]+(?=\S)")
 """``!engine``, ``:language``, ``<timeout`` and ``?add`` are commands there, and a question's words are none."""
 _FORBIDDEN = frozenset({401, 403})
@@ -25,24 +25,24 @@ class Searxng:
 
     def __init__(self, url: str, fetcher: Fetcher, *, own: bool = False) -> None:
         self.own = own
-        service = Service(
+        service = ProviderEndpoint(
             "SearXNG",
             f"{url.rstrip('/')}/search",
             refusals=_FORBIDDEN,
             remedy="Its settings.yml must list json under search.formats, and no login may stand before it.",
         )
-        self._api = Api(service, fetcher)
+        self._api = ProviderApi(service, fetcher)
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return what is found (see ``Provider``).
 
         Raises:
             ProviderFailed: also where nothing is found because its engines do not answer it.
 
         """
-        answer = await self._api.get({"q": narrowed(_SYNTAX.sub("", query), domains), "format": "json"})
-        found = results(member(answer, "results"), _FIELDS, limit, datetime.now(UTC))
-        silent = member(answer, "unresponsive_engines")
+        answer = await self._api.get({"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"})
+        found = parse_results(get_member(answer, "results"), _FIELDS, limit, datetime.now(UTC))
+        silent = get_member(answer, "unresponsive_engines")
         if not found and isinstance(silent, list) and silent:
             raise ProviderFailed(
                 f"SearXNG found nothing, as {len(silent)} of its engines gave no answer. Look at its statistics."

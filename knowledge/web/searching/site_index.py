@@ -31,7 +31,7 @@ _FEW_PAGES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class SiteMatch:
     """A page whose address has words of the question."""
 
     url: str
@@ -53,7 +53,7 @@ class SiteIndex:
         known: dict[str, frozenset[str]] = {}  # most addresses share their folders
         for place, url in enumerate(pages):
             terms: set[str] = set()
-            for part in (*parts(url), self._names.get(url, "")):
+            for part in (*split_address(url), self._names.get(url, "")):
                 if part not in known:
                     known[part] = frozenset(index_terms(part).split())
                 terms |= known[part]
@@ -66,9 +66,9 @@ class SiteIndex:
     def __len__(self) -> int:
         return len(self._pages)
 
-    def search(self, query: str, limit: int) -> list[Match]:
+    def search(self, query: str, limit: int) -> list[SiteMatch]:
         """Return the pages that share enough of the question's words, the best first."""
-        weights = {term: self._weight(term) for term in _telling(query_terms(query).split())}
+        weights = {term: self._weight(term) for term in _drop_single_characters(query_terms(query).split())}
         held: dict[int, float] = defaultdict(float)
         for term, weight in weights.items():
             for place in self._places.get(term, ()):
@@ -91,24 +91,24 @@ class SiteIndex:
         length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[place] / self._mean
         return weight * (_K1 + 1) / (1 + _K1 * length)
 
-    def _match(self, place: int, score: float) -> Match:
+    def _match(self, place: int, score: float) -> SiteMatch:
         url, published = self._pages[place]
-        return Match(url, self._names.get(url) or title(url), published, score)
+        return SiteMatch(url, self._names.get(url) or derive_title(url), published, score)
 
 
-def _telling(terms: list[str]) -> list[str]:
+def _drop_single_characters(terms: list[str]) -> list[str]:
     """Leave out single characters of Chinese, which many words share, where there are others."""
     return [term for term in terms if len(term) > 1 or not is_cjk(term)] or terms
 
 
-def parts(url: str) -> list[str]:
+def split_address(url: str) -> list[str]:
     """Return the parts of an address's path, and its query, with their escapes undone."""
     split = urlsplit(url)
     path = _ENDING.sub("", unquote(split.path[:_LONGEST_ADDRESS]))
     return [part for part in (*path.split("/"), unquote(split.query[:_LONGEST_ADDRESS])) if part]
 
 
-def title(url: str) -> str:
+def derive_title(url: str) -> str:
     """Return the name that an address gives its page: its last part, as words."""
     path = _ENDING.sub("", unquote(urlsplit(url).path)).rstrip("/")
     last = " ".join(_BETWEEN.sub(" ", path.rpartition("/")[2]).split())

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.api import Api, Service
-from knowledge.web.searching.provider import Found
-from knowledge.web.searching.results import Fields, member, results
+from knowledge.web.searching.provider import SearchHit
+from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
+from knowledge.web.searching.result_parsing import ResultFields, get_member, parse_results
 
 URL: Final = "https://api.tavily.com/search"
 _MOST = 20
 _MOST_DOMAINS = 300
 _PLAN_USED_UP = frozenset({432, 433})
-_FIELDS = Fields(snippet="content", published=("published_date",))
+_FIELDS = ResultFields(snippet="content", published=("published_date",))
 
 
 class Tavily:
@@ -26,14 +26,16 @@ class Tavily:
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         keys = {"Authorization": f"Bearer {key}"}
-        self._api = Api(Service("Tavily", url, keys, frozenset({401, 402, 403}) | _PLAN_USED_UP), fetcher)
+        self._api = ProviderApi(
+            ProviderEndpoint("Tavily", url, keys, frozenset({401, 402, 403}) | _PLAN_USED_UP), fetcher
+        )
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return what is found (see ``Provider``)."""
         body: dict[str, object] = {"query": query, "max_results": min(limit, _MOST), "search_depth": "basic"}
         if domains:
             body["include_domains"] = sorted(domains)[:_MOST_DOMAINS]
-        return results(member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
+        return parse_results(get_member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.http.guard import rules
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.searching.brave import Brave
 from knowledge.web.searching.exa import Exa
-from knowledge.web.searching.provider import Provider
+from knowledge.web.searching.provider import SearchProvider
 from knowledge.web.searching.searxng import Searxng
 from knowledge.web.searching.serper import Serper
 from knowledge.web.searching.tavily import Tavily
@@ -47,12 +47,12 @@ class Bench:
     fake: Fake
     stack: AsyncExitStack
 
-    def provider(self, key: str = KEY, *, also: int | None = None) -> Provider:
+    def provider(self, key: str = KEY, *, also: int | None = None) -> SearchProvider:
         """Return a provider that may dial its fake, and what listens on the port ``also``; the test's end closes it."""
         ports = [self.fake.port, also] if also else [self.fake.port]
-        fetcher = Fetcher(WebSettings(), rules([f"127.0.0.1:{port}" for port in ports]))
+        fetcher = Fetcher(WebSettings(), build_rules([f"127.0.0.1:{port}" for port in ports]))
         if self.kind.keyed:
-            made: Provider = self.kind.provider(key, fetcher, self.fake.url)
+            made: SearchProvider = self.kind.provider(key, fetcher, self.fake.url)
         else:
             made = self.kind.provider(self.fake.url.removesuffix("/search"), fetcher)
         self.stack.push_async_callback(made.close)

@@ -9,13 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import FetchRefused
-from knowledge.web.crawling.canonical import same_page
-from knowledge.web.http.guard import Rules, judge_address, judge_url
+from knowledge.web.crawling.canonical_urls import build_page_key
+from knowledge.web.http.guard import AccessRules, check_address, check_url
 from knowledge.web.http.settings import PROVIDERS, SearchSettings, WebSettings
-from knowledge.web.searching.breaker import FAILURES, FIRST_REST_S, LONGEST_PATIENCE_S, LONGEST_REST_S, Breaker
-from knowledge.web.searching.dates import published
-from knowledge.web.searching.registry import only, providers
-from knowledge.web.searching.results import language, narrowed
+from knowledge.web.searching.circuit_breaker import (
+    FIRST_OPEN_S,
+    MAX_FAILURES,
+    MAX_OPEN_S,
+    MAX_RETRY_AFTER_S,
+    CircuitBreaker,
+)
+from knowledge.web.searching.published_dates import parse_published_date
+from knowledge.web.searching.registry import build_single_host_rules, create_providers
+from knowledge.web.searching.result_parsing import add_site_operators, detect_cjk_language
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ALL = SearchSettings(
@@ -52,19 +58,19 @@ ALL = SearchSettings(
     ],
 )
 def test_dates_as_providers_say_them(told: str, date: datetime) -> None:
-    assert published(told, NOW) == date
+    assert parse_published_date(told, NOW) == date
 
 
 @pytest.mark.parametrize(
     "told", ["", "soon", "2026-13-45", "9999-12-31", "2028-01-01", "9999 years ago", "1", None, 3, ["x"], "x" * 100_000]
 )
 def test_what_is_no_date_of_a_page(told: object) -> None:
-    assert published(told, NOW) is None
+    assert parse_published_date(told, NOW) is None
 
 
 @given(st.text(max_size=80))
 def test_no_text_breaks_the_reading_of_dates(told: str) -> None:
-    date = published(told, NOW)
+    date = parse_published_date(told, NOW)
     assert date is None or date.tzinfo is UTC
 
 
@@ -72,10 +78,10 @@ def test_no_text_breaks_the_reading_of_dates(told: str) -> None:
 
 
 def test_a_query_is_narrowed_as_search_engines_read_it() -> None:
-    assert narrowed("a b", frozenset()) == "a b"
-    assert narrowed("a b", frozenset({"x.org"})) == "a b site:x.org"
-    assert narrowed("a b", frozenset({"y.org", "x.org"})) == "a b (site:x.org OR site:y.org)"
-    assert narrowed("a b", frozenset(f"{n}.org" for n in range(9))) == "a b"
+    assert add_site_operators("a b", frozenset()) == "a b"
+    assert add_site_operators("a b", frozenset({"x.org"})) == "a b site:x.org"
+    assert add_site_operators("a b", frozenset({"y.org", "x.org"})) == "a b (site:x.org OR site:y.org)"
+    assert add_site_operators("a b", frozenset(f"{n}.org" for n in range(9))) == "a b"
 
 
 def test_services_are_told_the_language_of_a_query_in_chinese_japanese_or_korean() -> None:
@@ -86,13 +92,13 @@ def test_services_are_told_the_language_of_a_query_in_chinese_japanese_or_korean
         "요청 제한",
         "how is 限 read in a long English question",
     )
-    assert [language(query) for query in queries] == ["", "zh", "ja", "ko", ""]
+    assert [detect_cjk_language(query) for query in queries] == ["", "zh", "ja", "ko", ""]
 
 
 @given(st.text(max_size=60))
 def test_no_address_breaks_the_telling_alike(url: str) -> None:
-    same_page(url)
-    same_page(f"https://example.com/{url}")
+    build_page_key(url)
+    build_page_key(f"https://example.com/{url}")
 
 
 def test_pages_that_differ_are_told_apart() -> None:
@@ -100,7 +106,7 @@ def test_pages_that_differ_are_told_apart() -> None:
         "https://example.com/a", "https://example.com/b", "https://docs.example.com/a", "https://example.com:8443/a",
         "https://example.com/a?page=2", "https://example.com/a?page=3", "https://example.com/A", "https://example.com/",
     ]  # fmt: skip
-    assert len({same_page(page) for page in pages}) == len(pages)
+    assert len({build_page_key(page) for page in pages}) == len(pages)
 
 
 # ── The breaker ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,8 +114,8 @@ def test_pages_that_differ_are_told_apart() -> None:
 
 def test_each_trial_that_fails_doubles_the_rest() -> None:
     now = [0.0]
-    breaker = Breaker(lambda: now[0])
-    for _ in range(FAILURES):
+    breaker = CircuitBreaker(lambda: now[0])
+    for _ in range(MAX_FAILURES):
         assert breaker.admits()
         breaker.failed()
     rests = []
@@ -118,16 +124,16 @@ def test_each_trial_that_fails_doubles_the_rest() -> None:
         now[0] += breaker.open_s
         assert breaker.admits()
         breaker.failed()
-    assert rests[:3] == [FIRST_REST_S, 2 * FIRST_REST_S, 4 * FIRST_REST_S]
-    assert rests[-1] == LONGEST_REST_S
+    assert rests[:3] == [FIRST_OPEN_S, 2 * FIRST_OPEN_S, 4 * FIRST_OPEN_S]
+    assert rests[-1] == MAX_OPEN_S
 
 
 @given(st.floats(0, 1e9) | st.none())
 def test_patience_has_bounds(asked: float | None) -> None:
-    breaker = Breaker(lambda: 0.0)
+    breaker = CircuitBreaker(lambda: 0.0)
     assert breaker.admits()
     breaker.asked_to_wait(asked)
-    assert 1 <= breaker.open_s <= LONGEST_PATIENCE_S
+    assert 1 <= breaker.open_s <= MAX_RETRY_AFTER_S
 
 
 STEPS = st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "give up", "later"]), max_size=60)
@@ -136,7 +142,7 @@ STEPS = st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "give up", "
 @given(STEPS)
 def test_an_open_breaker_admits_nobody_and_a_half_open_one_a_single_caller(steps: list[str]) -> None:
     now = [0.0]
-    breaker = Breaker(lambda: now[0])
+    breaker = CircuitBreaker(lambda: now[0])
     asking = 0
     for step in steps:
         was_open, trial = breaker.open_s > 0, breaker._until is not None
@@ -164,33 +170,33 @@ def test_an_open_breaker_admits_nobody_and_a_half_open_one_a_single_caller(steps
 
 
 async def test_providers_come_in_the_order_that_is_configured() -> None:
-    made = providers(ALL, WebSettings(), Rules())
+    made = create_providers(ALL, WebSettings(), AccessRules())
     assert [one.name for one in made] == list(PROVIDERS)
     for one in made:
         await one.close()
-    assert [one.name for one in providers(SearchSettings(("exa",), keys={"exa": "k"}), WebSettings(), Rules())] == [
-        "exa"
-    ]
+    assert [
+        one.name for one in create_providers(SearchSettings(("exa",), keys={"exa": "k"}), WebSettings(), AccessRules())
+    ] == ["exa"]
 
 
 @pytest.mark.parametrize("name", [*PROVIDERS, "bing"])
 def test_who_lacks_what_it_needs_is_not_made(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        providers(SearchSettings((name,)), WebSettings(), Rules())
+        create_providers(SearchSettings((name,)), WebSettings(), AccessRules())
 
 
 def test_settings_and_providers_show_no_key() -> None:
     assert "key-of" not in repr(ALL)
-    assert "key-of" not in repr([vars(one) for one in providers(ALL, WebSettings(), Rules())])
+    assert "key-of" not in repr([vars(one) for one in create_providers(ALL, WebSettings(), AccessRules())])
 
 
 @pytest.mark.parametrize(
     "address", ["http://10.1.2.3:8080", "http://searxng:8080", "https://[fd12::1]/sx", "http://127.0.0.1"]
 )
 def test_the_host_that_the_operator_named_may_be_private_and_no_other(address: str) -> None:
-    rules = only(address)
-    target = judge_url(f"{address}/search", rules)
-    judge_address("10.9.9.9", target.host, rules)
+    rules = build_single_host_rules(address)
+    target = check_url(f"{address}/search", rules)
+    check_address("10.9.9.9", target.host, rules)
     for other in (
         "http://10.1.2.4:8080/",
         "http://10.1.2.3:81/",
@@ -198,6 +204,6 @@ def test_the_host_that_the_operator_named_may_be_private_and_no_other(address: s
         "https://example.com/",
     ):
         with pytest.raises(FetchRefused):
-            judge_url(other, rules)
+            check_url(other, rules)
     with pytest.raises(FetchRefused):
-        judge_address("169.254.169.254", target.host, rules)
+        check_address("169.254.169.254", target.host, rules)

@@ -11,12 +11,12 @@ import pytest
 
 from knowledge.errors import ProviderFailed
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.http.guard import rules
+from knowledge.web.http.guard import build_rules
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import WebSettings
-from knowledge.web.searching import sitemap
-from knowledge.web.searching.site_index import SiteIndex, parts, title
-from knowledge.web.searching.sitemap import KEPT_FAILURES_S, KEPT_S, Sitemaps
+from knowledge.web.searching import sitemap_search
+from knowledge.web.searching.site_index import SiteIndex, derive_title, split_address
+from knowledge.web.searching.sitemap_search import CACHE_S, FAILURE_CACHE_S, SitemapSearch
 from tests.sources.web_site import Reply, WebSite
 from tests.web.proxying import SocksProxy, listening
 
@@ -54,10 +54,10 @@ def test_a_question_that_shares_nothing_of_weight_finds_nothing(query: str) -> N
 
 
 def test_names_that_addresses_give_their_pages() -> None:
-    assert title("https://example.com/docs/rate-limiting_guide.html?x=1") == "rate limiting guide"
-    assert title("https://example.com/docs/%E9%99%90%E6%B5%81/") == "限流"
-    assert title("https://example.com/") == "example.com"
-    assert parts("https://example.com/zh/%E9%99%90%E6%B5%81.html?id=3") == ["zh", "限流", "id=3"]
+    assert derive_title("https://example.com/docs/rate-limiting_guide.html?x=1") == "rate limiting guide"
+    assert derive_title("https://example.com/docs/%E9%99%90%E6%B5%81/") == "限流"
+    assert derive_title("https://example.com/") == "example.com"
+    assert split_address("https://example.com/zh/%E9%99%90%E6%B5%81.html?id=3") == ["zh", "限流", "id=3"]
 
 
 def test_a_large_site_is_searched() -> None:
@@ -90,8 +90,8 @@ class Searching:
 
     def __init__(self, *sites: WebSite) -> None:
         self.now = 0.0
-        hosts = rules([site.host for site in sites])
-        self.provider = Sitemaps(
+        hosts = build_rules([site.host for site in sites])
+        self.provider = SitemapSearch(
             [f"{site.url}/" for site in sites], Fetcher(WebSettings(), hosts), now=lambda: self.now
         )
 
@@ -126,7 +126,7 @@ async def test_sitemaps_are_found_read_and_kept(site: WebSite, searching: Search
     assert (found.title, found.snippet, found.published) == ("rate limits", "", datetime(2026, 3, 5, tzinfo=UTC))
     assert await searching.paths("限流") == ["/%E9%99%90%E6%B5%81"]
     assert site.asked["/index.xml"] == 1
-    searching.now += KEPT_S
+    searching.now += CACHE_S
     await asyncio.gather(*(searching.paths("rate limits") for _ in range(5)))
     assert site.asked["/index.xml"] == 2
 
@@ -139,7 +139,7 @@ async def test_the_first_page_names_pages_and_its_troubles_do_no_harm(site: WebS
     (found,) = await searching.provider.search("怎么安装", limit=5, domains=frozenset())
     assert (found.url, found.title) == (f"{site.url}/zh/p17", "安装 指南")
     site.pages["/"] = Reply(status=500)
-    searching.now += KEPT_S
+    searching.now += CACHE_S
     assert await searching.paths("p17") == ["/zh/p17"]
 
 
@@ -150,10 +150,10 @@ async def test_a_site_without_sitemaps_is_told_and_asked_again_later(site: WebSi
             await searching.paths("x")
     assert site.asked["/sitemap.xml"] == 1
     site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
-    searching.now += KEPT_FAILURES_S
+    searching.now += FAILURE_CACHE_S
     assert await searching.paths("limits") == ["/limits"]
     del site.pages["/sitemap.xml"]
-    searching.now += KEPT_S
+    searching.now += CACHE_S
     assert await searching.paths("limits") == ["/limits"]  # an old index is better than none
 
 
@@ -168,8 +168,8 @@ async def test_a_walk_goes_on_for_the_next_search(
     assert await searching.paths("limits") == ["/limits"]
     assert site.asked["/sitemap.xml"] == 1
     site.pages["/sitemap.xml"].hangs = True
-    searching.now += KEPT_S
-    monkeypatch.setattr(sitemap, "_WALK_S", 0.2)
+    searching.now += CACHE_S
+    monkeypatch.setattr(sitemap_search, "_WALK_S", 0.2)
     assert await searching.paths("limits") == ["/limits"]
 
 
@@ -193,7 +193,7 @@ async def test_sites_are_searched_together_and_domains_choose_among_them(site: W
 async def test_a_huge_site_is_read_to_its_bound(
     site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sitemap, "MOST_PAGES", 3)
+    monkeypatch.setattr(sitemap_search, "MAX_PAGES", 3)
     maps = "".join(f"<sitemap><loc>{site.url}/{n}.xml</loc></sitemap>" for n in range(5))
     site.pages["/sitemap.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
     for n in range(5):
@@ -222,7 +222,7 @@ async def test_no_sitemap_of_the_web_leads_to_a_host_that_is_named(site: WebSite
     site.pages["/c.xml"] = Reply(pages, content_type="text/xml")
     async with listening(SocksProxy(here)) as proxy:
         settings = WebSettings(proxies=Proxies(http=Proxy(f"socks5://{proxy}", trusted=True)), ports=[port])
-        provider = Sitemaps([f"http://w.example:{port}/"], Fetcher(settings, rules([inner.host], [port])))
+        provider = SitemapSearch([f"http://w.example:{port}/"], Fetcher(settings, build_rules([inner.host], [port])))
         try:
             (found,) = await provider.search("limits", limit=5, domains=frozenset())
         finally:

@@ -10,8 +10,15 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
-from knowledge.web.searching.provider import Found, Provider
-from knowledge.web.searching.web_search import KEPT_FAILURES_S, KEPT_S, QUERY_CHARACTERS, Results, WebSearch, shortened
+from knowledge.web.searching.provider import SearchHit, SearchProvider
+from knowledge.web.searching.web_search import (
+    CACHE_S,
+    FAILURE_CACHE_S,
+    MAX_QUERY_CHARACTERS,
+    SearchResults,
+    WebSearch,
+    shorten_query,
+)
 from tests.web.searching.contract import KINDS, Bench
 from tests.web.searching.fakes import Fake, Page
 
@@ -38,7 +45,7 @@ class House:
         self.search = WebSearch([first.provider(), second.provider()], now=self.clock)
         self._asked = 0
 
-    async def ask(self, query: str = "", **wishes: object) -> Results:
+    async def ask(self, query: str = "", **wishes: object) -> SearchResults:
         """Search for something that was not searched for before, unless told."""
         self._asked += 1
         told = {"within_s": 5.0, **wishes}
@@ -84,7 +91,7 @@ async def test_the_next_is_asked_where_one_finds_nothing(house: House) -> None:
     assert (await house.ask()).provider == "tavily"
     house.second.pages = []
     results = await house.ask()
-    assert results == Results((), "brave", ())
+    assert results == SearchResults((), "brave", ())
 
 
 async def test_nobody_answers(house: House) -> None:
@@ -216,7 +223,7 @@ async def test_what_was_found_is_kept_for_a_while(house: House) -> None:
     await house.ask("rate limits", limit=3)
     await house.ask("rate limits", domains=frozenset({"example.com"}))
     assert house.counts == (3, 0)
-    house.clock.now += KEPT_S
+    house.clock.now += CACHE_S
     await house.ask("rate limits")
     assert house.counts == (4, 0)
 
@@ -226,7 +233,7 @@ async def test_that_nobody_answered_is_kept_for_a_shorter_while(house: House) ->
     await house.ask("rate limits")
     house.first.trouble = house.second.trouble = None
     assert (await house.ask("rate limits")).provider == ""
-    house.clock.now += KEPT_FAILURES_S
+    house.clock.now += FAILURE_CACHE_S
     assert (await house.ask("rate limits")).provider == "brave"
 
 
@@ -286,10 +293,10 @@ class Counting:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         del limit, domains
         self.asked += 1
-        return [Found(f"https://example.com/{query}", query, "", None)]
+        return [SearchHit(f"https://example.com/{query}", query, "", None)]
 
     async def close(self) -> None:
         """Do nothing."""
@@ -297,7 +304,7 @@ class Counting:
 
 async def test_the_memory_is_bounded() -> None:
     provider = Counting()
-    typed: Provider = provider
+    typed: SearchProvider = provider
     search = WebSearch([typed])
     for number in range(1_000):
         await search.search(f"q{number}", within_s=5)
@@ -376,7 +383,7 @@ async def test_a_long_question_is_cut_to_what_everybody_takes(house: House) -> N
 
 
 def test_whole_words_are_kept() -> None:
-    assert shortened("  a\n b\tc ") == "a b c"
-    assert shortened(f"{'a' * 300} {'b' * 200} c") == "a" * 300
-    assert shortened("x" * 1_000) == "x" * QUERY_CHARACTERS
-    assert len(shortened("ab " * 300).split()) == 50
+    assert shorten_query("  a\n b\tc ") == "a b c"
+    assert shorten_query(f"{'a' * 300} {'b' * 200} c") == "a" * 300
+    assert shorten_query("x" * 1_000) == "x" * MAX_QUERY_CHARACTERS
+    assert len(shorten_query("ab " * 300).split()) == 50

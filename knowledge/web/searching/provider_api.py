@@ -17,11 +17,11 @@ from knowledge.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from knowledge.web.crawling.retry_policy import retry_after_s
-from knowledge.web.http.fetch import Ask, Fetched, Fetcher
-from knowledge.web.http.settings import Limits
+from knowledge.web.crawling.retry_policy import parse_retry_after_s
+from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
+from knowledge.web.http.settings import FetchLimits
 
-LIMITS: Final = Limits(total_s=20.0, idle_s=10.0, wire_bytes=2_000_000, body_bytes=2_000_000, redirects=0)
+CALL_LIMITS: Final = FetchLimits(total_s=20.0, idle_s=10.0, wire_bytes=2_000_000, body_bytes=2_000_000, redirects=0)
 """Of one call; an answer of twenty results has some 50 kB. No API redirects, so a key goes nowhere else."""
 
 _OK = 200
@@ -29,7 +29,7 @@ _TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ProviderEndpoint:
     """What is spoken to."""
 
     name: str
@@ -44,10 +44,10 @@ class Service:
     """What an operator does about a refusal."""
 
 
-class Api:
+class ProviderApi:
     """Calls to one service."""
 
-    def __init__(self, service: Service, fetcher: Fetcher) -> None:
+    def __init__(self, service: ProviderEndpoint, fetcher: Fetcher) -> None:
         self._service = service
         self._fetcher = fetcher
 
@@ -74,7 +74,7 @@ class Api:
         await self._fetcher.close()
 
     async def _call(self, url: str, post: bytes | None) -> Mapping[str, object]:
-        ask = Ask(accept={"application/json"}, keys=self._service.keys, post=post, limits=LIMITS)
+        ask = FetchOptions(accept={"application/json"}, keys=self._service.keys, post=post, limits=CALL_LIMITS)
         try:
             fetched = await self._fetcher.fetch(url, ask)
         except FetchUnlisted:
@@ -94,12 +94,12 @@ class Api:
             raise self._no_json()
         return answer
 
-    def _trouble(self, fetched: Fetched) -> ProviderError:
+    def _trouble(self, fetched: FetchedResponse) -> ProviderError:
         name, status = self._service.name, fetched.status
         if status in self._service.refusals:
             return ProviderRefused(f"{name} refuses the search (HTTP {status}). {self._service.remedy}")
         if status == _TOO_MANY:
-            wait_s = patience_s(fetched.headers, time.time())
+            wait_s = parse_wait_s(fetched.headers, time.time())
             return ProviderBusy(f"{name} has been asked too often (HTTP 429). It is left alone for a while.", wait_s)
         return ProviderFailed(
             f"{name} does not take the search (HTTP {status}). "
@@ -113,12 +113,12 @@ class Api:
         )
 
 
-def patience_s(headers: Mapping[str, str], now: float) -> float | None:
+def parse_wait_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that a busy service asks for: ``Retry-After``, else as the used-up quota is renewed.
 
     The latter as Brave tells it: ``X-RateLimit-Remaining: 0, 1200`` beside ``X-RateLimit-Reset: 1, 1419704``.
     """
-    asked_s = retry_after_s(headers.get("retry-after"), now)
+    asked_s = parse_retry_after_s(headers.get("retry-after"), now)
     if asked_s is not None:
         return asked_s
     resets = [part.strip() for part in headers.get("x-ratelimit-reset", "").split(",")]

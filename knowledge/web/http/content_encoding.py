@@ -10,7 +10,7 @@ import brotli
 
 from knowledge.errors import FetchFailed, FetchTooLarge
 
-ACCEPTED = "gzip, deflate, br"
+ACCEPT_ENCODING = "gzip, deflate, br"
 """What a request says it takes."""
 
 _PIECE_BYTES = 1 << 18
@@ -19,7 +19,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _RAW_WINDOW, _ZLIB_WINDOW, _GZIP_WINDOW = -15, 15, 31
 _NO_WINDOW = 0
 """Nothing is read any more."""
-_MOST_MEMBERS = 10_000
+_MAX_MEMBERS = 10_000
 """Of one body; a hostile one may hold a million that unpack to nothing."""
 
 
@@ -29,7 +29,7 @@ class _Decoder(Protocol):
     def whole(self) -> bool: ...
 
 
-class Unpacker:
+class ContentDecoder:
     """Undoes one body's encoding; pure, and never awaits."""
 
     def __init__(self, encoding: str, limit_bytes: int) -> None:
@@ -41,7 +41,7 @@ class Unpacker:
         """
         self._limit = limit_bytes
         self._unpacked = 0
-        self._decoder = _decoder(encoding.strip().lower())
+        self._decoder = _create_decoder(encoding.strip().lower())
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what a part of the body unpacks to, in pieces.
@@ -71,7 +71,7 @@ class Unpacker:
             raise FetchFailed("the packed body ends in the middle")
 
 
-class _Plain:
+class _IdentityDecoder:
     @staticmethod
     def decode(data: bytes) -> Iterator[bytes]:
         yield data
@@ -81,7 +81,7 @@ class _Plain:
         return True
 
 
-class _Zlib:
+class _ZlibDecoder:
     """Gzip, of several members too, and deflate with and without zlib's header."""
 
     def __init__(self, window: int) -> None:
@@ -118,7 +118,7 @@ class _Zlib:
             self._held = rest
             return b""
         self._members += 1
-        if self._members > _MOST_MEMBERS:
+        if self._members > _MAX_MEMBERS:
             raise FetchFailed("the body is packed in far too many parts")
         self._stream = zlib.decompressobj(self._window)
         return rest
@@ -127,7 +127,7 @@ class _Zlib:
         return not self._begun or self._stream.eof
 
 
-class _Brotli:
+class _BrotliDecoder:
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
         self._begun = False
@@ -144,13 +144,13 @@ class _Brotli:
         return not self._begun or self._stream.is_finished()
 
 
-def _decoder(encoding: str) -> _Decoder:
+def _create_decoder(encoding: str) -> _Decoder:
     if encoding in {"", "identity"}:
-        return _Plain()
+        return _IdentityDecoder()
     if encoding in {"gzip", "x-gzip"}:
-        return _Zlib(_GZIP_WINDOW)
+        return _ZlibDecoder(_GZIP_WINDOW)
     if encoding == "deflate":
-        return _Zlib(_ZLIB_WINDOW)
+        return _ZlibDecoder(_ZLIB_WINDOW)
     if encoding == "br":
-        return _Brotli()
+        return _BrotliDecoder()
     raise FetchFailed("the body is packed in a way that was not accepted")

@@ -21,17 +21,17 @@ from typing import Final, TypeVar
 
 from knowledge.errors import CacheFailed
 from knowledge.thread_pool import ThreadDoor
-from knowledge.web.reading.article import SHAPE, Article
-from knowledge.web.reading.freshness import Answer
+from knowledge.web.reading.article import ARTICLE_ADAPTER, Article
+from knowledge.web.reading.freshness import CachedResponse
 
 _log = logging.getLogger(__name__)
 
-_FORM: Final = 1
+_FORMAT_VERSION: Final = 1
 """Part of the file's name; another one where what is kept of a page is another thing."""
-_LARGEST_SHARE: Final = 0.25
+_MAX_PAGE_SHARE: Final = 0.25
 """Of the whole cache, that one page may take."""
 _BUSY_S: Final = 2.0
-_TOUCHES: Final = 256
+_MAX_TOUCHES: Final = 256
 _TABLE: Final = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
@@ -44,14 +44,14 @@ _TABLE: Final = (
 _SHRINK: Final = "PRAGMA incremental_vacuum"
 """As a script alone: a statement of it gives back one page of the file."""
 _EVICT: Final = "DELETE FROM pages WHERE url = (SELECT url FROM pages ORDER BY used_at LIMIT 1)"
-_Read = TypeVar("_Read")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedPage:
     """A response that was kept, and what was read off it."""
 
-    answer: Answer
+    answer: CachedResponse
     article: Article | None
     """None for a redirect."""
     named: bool = False
@@ -64,14 +64,14 @@ class PageCache:
     def __init__(
         self, folder: Path, limit_bytes: int, *, now: Callable[[], float] = time.time, busy_s: float = _BUSY_S
     ) -> None:
-        self._file = _File(folder, limit_bytes, now, busy_s)
+        self._file = _CacheFile(folder, limit_bytes, now, busy_s)
         self._door = ThreadDoor("page cache", width=1)
 
-    async def get(self, url: str) -> Kept | None:
+    async def get(self, url: str) -> CachedPage | None:
         """Return what is kept of a URL."""
         return await self._door.run(lambda: self._file.safely(lambda: self._file.get(url)))
 
-    async def put(self, kept: Iterable[Kept] = (), *, gone: Iterable[str] = ()) -> None:
+    async def put(self, kept: Iterable[CachedPage] = (), *, gone: Iterable[str] = ()) -> None:
         """Keep responses in place of those with the same URLs, and forget those of URLs that are gone."""
         kept, gone = list(kept), list(gone)
         await self._door.run(lambda: self._file.safely(lambda: self._file.put(kept, gone)))
@@ -94,12 +94,12 @@ class PageCache:
 _Row = tuple[str, str, bytes | None]
 
 
-class _File:
+class _CacheFile:
     """The file itself, for one thread at a time."""
 
     def __init__(self, folder: Path, limit_bytes: int, now: Callable[[], float], busy_s: float) -> None:
         self._folder = folder
-        self._path = folder / f"pages-{_FORM}.db"
+        self._path = folder / f"pages-{_FORMAT_VERSION}.db"
         self._limit_bytes = limit_bytes
         self._now = now
         self._busy_s = busy_s
@@ -107,7 +107,7 @@ class _File:
         self._touched: dict[str, float] = {}
         """Pages that were used, written with the next page: reading should not wait for a writer."""
 
-    def safely(self, call: Callable[[], _Read]) -> _Read | None:
+    def safely(self, call: Callable[[], _T]) -> _T | None:
         """Return what a call returns, None where the file fails; one that is damaged begins anew."""
         try:
             return call()
@@ -118,23 +118,23 @@ class _File:
             self._begin_anew()
         return None
 
-    def get(self, url: str) -> Kept | None:
+    def get(self, url: str) -> CachedPage | None:
         row = self._database().execute("SELECT head, body FROM pages WHERE url = ?", (url,)).fetchone()
         if row is None:
             return None
-        if len(self._touched) < _TOUCHES or url in self._touched:
+        if len(self._touched) < _MAX_TOUCHES or url in self._touched:
             self._touched[url] = self._now()
-        return _decoded(url, *row)
+        return _decode_row(url, *row)
 
-    def put(self, kept: Iterable[Kept], gone: Iterable[str]) -> None:
-        largest = _LARGEST_SHARE * self._limit_bytes
-        rows = [(*row, self._now()) for row in map(_encoded, kept) if len(row[2] or b"") <= largest]
+    def put(self, kept: Iterable[CachedPage], gone: Iterable[str]) -> None:
+        largest = _MAX_PAGE_SHARE * self._limit_bytes
+        rows = [(*row, self._now()) for row in map(_encode_row, kept) if len(row[2] or b"") <= largest]
         database = self._database()
         with _transaction(database):
             self._write_touches(database)
             database.executemany("DELETE FROM pages WHERE url = ?", [(url,) for url in gone])
             database.executemany("REPLACE INTO pages VALUES (?, ?, ?, ?)", rows)
-            while _used_bytes(database) > self._limit_bytes and database.execute(_EVICT).rowcount:
+            while _count_used_bytes(database) > self._limit_bytes and database.execute(_EVICT).rowcount:
                 pass
         database.executescript(_SHRINK)
 
@@ -211,25 +211,25 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     database.execute("COMMIT")
 
 
-def _used_bytes(database: sqlite3.Connection) -> int:
+def _count_used_bytes(database: sqlite3.Connection) -> int:
     pages, free, size = (
         int(database.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
 
 
-def _encoded(kept: Kept) -> _Row:
+def _encode_row(kept: CachedPage) -> _Row:
     answer = kept.answer
     head = json.dumps([
         answer.status, dict(answer.headers), dict(answer.asked), answer.received_at, answer.to, kept.named
     ])  # fmt: skip
-    return answer.url, head, None if kept.article is None else zlib.compress(SHAPE.dump_json(kept.article), 1)
+    return answer.url, head, None if kept.article is None else zlib.compress(ARTICLE_ADAPTER.dump_json(kept.article), 1)
 
 
-def _decoded(url: str, head: str, body: bytes | None) -> Kept | None:
+def _decode_row(url: str, head: str, body: bytes | None) -> CachedPage | None:
     try:
         status, headers, asked, received_at, to, named = json.loads(head)
-        article = None if body is None else SHAPE.validate_json(zlib.decompress(body))
+        article = None if body is None else ARTICLE_ADAPTER.validate_json(zlib.decompress(body))
     except (ValueError, TypeError, zlib.error):
         return None
-    return Kept(Answer(url, status, headers, asked, received_at, to), article, named)
+    return CachedPage(CachedResponse(url, status, headers, asked, received_at, to), article, named)

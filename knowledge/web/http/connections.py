@@ -21,22 +21,22 @@ from python_socks.async_.asyncio import Proxy as Tunnel
 
 from knowledge.errors import FetchFailed, FetchTimeout
 from knowledge.thread_pool import ThreadDoor
-from knowledge.web.http.guard import Rules, judge_address
+from knowledge.web.http.guard import AccessRules, check_address
 from knowledge.web.http.proxies import Proxy
-from knowledge.web.http.settings import Limits
+from knowledge.web.http.settings import FetchLimits
 
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
+ResolveHost = Callable[[str], Awaitable[Sequence[str]]]
 """A host's name -> its addresses; raises ``OSError`` where it has none."""
 
-_PER_HOST = 4
-_TOGETHER = 64
-_ADDRESSES = 4
+_MAX_PER_HOST = 4
+_MAX_CONNECTIONS = 64
+_MAX_ADDRESSES = 4
 """Of one name that are tried through a proxy."""
-_LOOKUPS = 8
+_MAX_LOOKUPS = 8
 """Names that are looked up at the same time."""
 
 
-class SystemNames:
+class SystemResolver:
     """Resolves as the machine is set up to, in threads of its own.
 
     A name whose servers do not answer holds a thread for up to half a minute, whoever waits: whoever gives such links
@@ -44,7 +44,7 @@ class SystemNames:
     """
 
     def __init__(self) -> None:
-        self._door = ThreadDoor("names", width=_LOOKUPS)
+        self._door = ThreadDoor("names", width=_MAX_LOOKUPS)
 
     async def __call__(self, host: str) -> Sequence[str]:
         """Return the addresses of a host.
@@ -61,10 +61,10 @@ class SystemNames:
         self._door.close()
 
 
-class JudgingResolver(AbstractResolver):
+class GuardedResolver(AbstractResolver):
     """Returns addresses that may be dialled. One that may not be is enough to refuse the name."""
 
-    def __init__(self, rules: Rules, resolve: Resolve) -> None:
+    def __init__(self, rules: AccessRules, resolve: ResolveHost) -> None:
         self._rules = rules
         self._resolve = resolve
 
@@ -81,29 +81,29 @@ class JudgingResolver(AbstractResolver):
         del family
         addresses = await self._resolve(host)
         for address in addresses:
-            judge_address(address, host, self._rules)
+            check_address(address, host, self._rules)
         if not addresses:
             raise OSError("the name has no address")
-        return [_result(host, address, port) for address in addresses]
+        return [_build_resolve_result(host, address, port) for address in addresses]
 
     async def close(self) -> None:
         """Do nothing: nothing stays open."""
 
 
-class _Names(AbstractResolver):
+class _PassThroughResolver(AbstractResolver):
     """Leaves names as they are, for a proxy that resolves them."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         del family
-        return [_result(host, host, port)]
+        return [_build_resolve_result(host, host, port)]
 
     async def close(self) -> None:
         """Do nothing."""
 
 
-def _result(host: str, address: str, port: int) -> ResolveResult:
+def _build_resolve_result(host: str, address: str, port: int) -> ResolveResult:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
 
@@ -125,7 +125,7 @@ class _TunnelConnector(aiohttp.TCPConnector):
         **kwargs: Any,  # noqa: ANN401 - aiohttp's own seam
     ) -> tuple[asyncio.Transport, ResponseHandler]:
         del req, client_error
-        tunnel = await self._any_tunnel([info[4] for info in addr_infos[:_ADDRESSES]], timeout.sock_connect)
+        tunnel = await self._any_tunnel([info[4] for info in addr_infos[:_MAX_ADDRESSES]], timeout.sock_connect)
         try:
             return await self._loop.create_connection(*args, **kwargs, sock=tunnel)
         except BaseException:
@@ -141,7 +141,7 @@ class _TunnelConnector(aiohttp.TCPConnector):
         return await self._tunnel(str(host), int(port), timeout_s)
 
     async def _tunnel(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
-        kind, proxy_host, proxy_port, user, password = parse_proxy_url(_plain(self._proxy.url))
+        kind, proxy_host, proxy_port, user, password = parse_proxy_url(_normalize_scheme(self._proxy.url))
         tunnel = Tunnel(kind, proxy_host, proxy_port, user, password, rdns=True if kind is ProxyType.SOCKS4 else None)
         try:
             return await tunnel.connect(host, port, timeout=timeout_s)
@@ -152,36 +152,38 @@ class _TunnelConnector(aiohttp.TCPConnector):
             raise FetchFailed(f"the proxy {self._proxy.shown} does not connect there ({code})") from None
 
 
-def _plain(url: str) -> str:
+def _normalize_scheme(url: str) -> str:
     """Return the scheme that the library knows."""
     return url.replace("socks5h://", "socks5://", 1).replace("socks4a://", "socks4://", 1)
 
 
-def connector(rules: Rules, proxy: Proxy | None, *, resolve: Resolve, tls: ssl.SSLContext) -> aiohttp.TCPConnector:
+def create_connector(
+    rules: AccessRules, proxy: Proxy | None, *, resolve: ResolveHost, tls: ssl.SSLContext
+) -> aiohttp.TCPConnector:
     """Return what dials directly, or through a proxy."""
     options: dict[str, Any] = {
-        "ssl": tls, "use_dns_cache": False, "limit": _TOGETHER, "limit_per_host": _PER_HOST,
+        "ssl": tls, "use_dns_cache": False, "limit": _MAX_CONNECTIONS, "limit_per_host": _MAX_PER_HOST,
     }  # fmt: skip
     if proxy is None:
-        return aiohttp.TCPConnector(resolver=JudgingResolver(rules, resolve), **options)
+        return aiohttp.TCPConnector(resolver=GuardedResolver(rules, resolve), **options)
     if not proxy.trusted:
-        return _TunnelConnector(proxy, resolver=JudgingResolver(rules, resolve), **options)
+        return _TunnelConnector(proxy, resolver=GuardedResolver(rules, resolve), **options)
     if proxy.is_http:
         return aiohttp.TCPConnector(**options)  # dials the proxy alone: each request names it
-    return _TunnelConnector(proxy, resolver=_Names(), **options)
+    return _TunnelConnector(proxy, resolver=_PassThroughResolver(), **options)
 
 
-def named_connector(proxy: Proxy | None, tls: ssl.SSLContext) -> aiohttp.TCPConnector:
+def create_unguarded_connector(proxy: Proxy | None, tls: ssl.SSLContext) -> aiohttp.TCPConnector:
     """Return what dials hosts that an operator has named: nothing is judged, and a proxy is told the name.
 
     Through a proxy that speaks HTTP each request names it.
     """
     if proxy is None or proxy.is_http:
         return aiohttp.TCPConnector(ssl=tls)
-    return _TunnelConnector(proxy, resolver=_Names(), ssl=tls)
+    return _TunnelConnector(proxy, resolver=_PassThroughResolver(), ssl=tls)
 
 
-def session(dialler: aiohttp.TCPConnector, limits: Limits) -> aiohttp.ClientSession:
+def create_session(dialler: aiohttp.TCPConnector, limits: FetchLimits) -> aiohttp.ClientSession:
     """Return a session that keeps no cookies, reads no environment and unpacks nothing by itself."""
     return aiohttp.ClientSession(
         connector=dialler,

@@ -11,33 +11,35 @@ from typing import Final
 
 from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, ParseError, ProviderFailed
-from knowledge.web.crawling.canonical import Site
-from knowledge.web.crawling.host import Host, Pace
-from knowledge.web.crawling.robots import Robots
-from knowledge.web.http.domains import host_of, lies_under
-from knowledge.web.http.fetch import Ask, Fetcher
-from knowledge.web.http.settings import Limits
-from knowledge.web.reading.page import HTML
-from knowledge.web.reading.reader import Reader
-from knowledge.web.reading.sitemap import LIMIT_BYTES, TYPES
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.crawling.host_client import HostClient, RequestSpacing
+from knowledge.web.crawling.robots import RobotsRules
+from knowledge.web.http.domains import extract_host, is_within_domains
+from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.settings import FetchLimits
+from knowledge.web.reading.crawled_page import HTML_TYPES
+from knowledge.web.reading.site_parser import SiteParser
+from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES, SITEMAP_TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
-from knowledge.web.searching.provider import Found
+from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.site_index import SiteIndex
 
 _log = logging.getLogger(__name__)
 
-KEPT_S: Final = 3_600.0
-KEPT_FAILURES_S: Final = 300.0
-MOST_PAGES: Final = 20_000
+CACHE_S: Final = 3_600.0
+FAILURE_CACHE_S: Final = 300.0
+MAX_PAGES: Final = 20_000
 """Of one site; those that its sitemaps name first."""
 _WALK_S = 120.0
-_LIMITS = Limits(total_s=30.0, wire_bytes=LIMIT_BYTES, body_bytes=LIMIT_BYTES)
-_ASK = Ask(accept=TYPES, limits=_LIMITS)
-_FIRST_PAGE = Ask(accept=HTML, limits=Limits(total_s=15.0, wire_bytes=5_000_000, body_bytes=5_000_000))
+_LIMITS = FetchLimits(total_s=30.0, wire_bytes=MAX_SITEMAP_BYTES, body_bytes=MAX_SITEMAP_BYTES)
+_ASK = FetchOptions(accept=SITEMAP_TYPES, limits=_LIMITS)
+_FIRST_PAGE = FetchOptions(
+    accept=HTML_TYPES, limits=FetchLimits(total_s=15.0, wire_bytes=5_000_000, body_bytes=5_000_000)
+)
 _OK = 200
 
 
-class Sitemaps:
+class SitemapSearch:
     """Searches the sites that an operator listed. Their sitemaps are read by the first search, and kept for an hour."""
 
     name = "sitemap"
@@ -46,10 +48,10 @@ class Sitemaps:
     def __init__(self, sites: Sequence[str], fetcher: Fetcher, *, now: Callable[[], float] = time.monotonic) -> None:
         """Raise ``ValueError`` where an address is none."""
         self._fetcher = fetcher
-        self._reader = Reader()
-        self._shelves = [_Shelf(Site.of(site), self._walked, now) for site in sites]
+        self._reader = SiteParser()
+        self._shelves = [_CachedSiteIndex(Site.of(site), self._walked, now) for site in sites]
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[Found]:
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return what is found (see ``Provider``).
 
         A walk through sitemaps goes on when the search that began it is cancelled, so that the next one finds more.
@@ -67,7 +69,7 @@ class Sitemaps:
             )
         scored = [match for index in indexes for match in index.search(query, limit)]
         best = sorted(scored, key=lambda match: -match.score)[:limit]
-        return [Found(match.url, match.title, "", match.published) for match in best]
+        return [SearchHit(match.url, match.title, "", match.published) for match in best]
 
     async def close(self) -> None:
         """End walks, the parsing process and every connection; safe to call twice."""
@@ -77,17 +79,17 @@ class Sitemaps:
         await self._fetcher.close()
 
     async def _walked(self, site: Site) -> SiteIndex:
-        host = Host(self._fetcher, Pace(0.0, asyncio.sleep, time.monotonic), time.time)
+        host = HostClient(self._fetcher, RequestSpacing(0.0, asyncio.sleep, time.monotonic), time.time)
         async with asyncio.timeout(_WALK_S):
             await host.learn(site.origin)
-            walk = SitemapWalk(site, host, self._reader, _ASK, None, most=MOST_PAGES)
+            walk = SitemapWalk(site, host, self._reader, _ASK, None, most=MAX_PAGES)
             dates, broken = await walk.pages()
             if not dates:
                 raise FetchError(broken or "it has no sitemap")
             names = await self._names(site, host)
-        return await asyncio.to_thread(_indexed, dates, names, host.robots)
+        return await asyncio.to_thread(_index_pages, dates, names, host.robots)
 
-    async def _names(self, site: Site, host: Host) -> dict[str, str]:
+    async def _names(self, site: Site, host: HostClient) -> dict[str, str]:
         """Return what the site's first page calls its pages; nothing where it cannot be read."""
         first = f"{site.origin}{site.prefix}"
         if not host.robots.allows(first):
@@ -101,12 +103,12 @@ class Sitemaps:
         return {page: name for page, name in named if page is not None}
 
 
-def _indexed(dates: Mapping[str, str], names: Mapping[str, str], robots: Robots) -> SiteIndex:
-    told = islice(dates.items(), MOST_PAGES)
+def _index_pages(dates: Mapping[str, str], names: Mapping[str, str], robots: RobotsRules) -> SiteIndex:
+    told = islice(dates.items(), MAX_PAGES)
     return SiteIndex({url: parse_iso_date(date) for url, date in told if robots.allows(url)}, names)
 
 
-class _Shelf:
+class _CachedSiteIndex:
     """One site's index: kept for a while, made by one walk at a time, which belongs to the shelf."""
 
     def __init__(self, site: Site, walk: Callable[[Site], Awaitable[SiteIndex]], now: Callable[[], float]) -> None:
@@ -119,7 +121,7 @@ class _Shelf:
 
     def within(self, domains: frozenset[str]) -> bool:
         """Say whether the site is one of these, or lies under one."""
-        return lies_under(host_of(self._site.origin), domains)
+        return is_within_domains(extract_host(self._site.origin), domains)
 
     async def index(self) -> SiteIndex | None:
         """Return the index, an old one where the site does not answer now; None where there is none."""
@@ -138,10 +140,10 @@ class _Shelf:
     async def _renew(self) -> None:
         try:
             self._index = await self._walk(self._site)
-            self._until = self._now() + KEPT_S
+            self._until = self._now() + CACHE_S
         except (FetchError, TimeoutError) as error:
             why = error.reason if isinstance(error, FetchError) else f"it took over {_WALK_S:g} s"
             _log.warning("the sitemaps of %s were not read: %s", self._site.origin, why)
-            self._until = self._now() + KEPT_FAILURES_S
+            self._until = self._now() + FAILURE_CACHE_S
         finally:
             self._walking = None

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-FAILURES: Final = 3
+MAX_FAILURES: Final = 3
 """In a row, until it opens."""
-FIRST_REST_S: Final = 30.0
+FIRST_OPEN_S: Final = 30.0
 """How long it stays open at first; each trial that fails doubles it."""
-LONGEST_REST_S: Final = 900.0
-LONGEST_PATIENCE_S: Final = 3_600.0
+MAX_OPEN_S: Final = 900.0
+MAX_RETRY_AFTER_S: Final = 3_600.0
 """Of what a provider asks for itself: a quota may be renewed next month, and somebody may buy more before."""
 
 
 @dataclass(slots=True)
-class Breaker:
+class CircuitBreaker:
     """Closed: asked. Open: not asked. Half open, once the rest is over: one caller tries, and the others go on.
 
     ========== ============ ==================== ======================
@@ -31,7 +31,7 @@ class Breaker:
     failures: int = 0
     """In a row."""
     _until: float | None = None
-    _rest_s: float = FIRST_REST_S
+    _rest_s: float = FIRST_OPEN_S
     _tried: bool = False
 
     @property
@@ -50,20 +50,20 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Close it."""
-        self.failures, self._until, self._rest_s, self._tried = 0, None, FIRST_REST_S, False
+        self.failures, self._until, self._rest_s, self._tried = 0, None, FIRST_OPEN_S, False
 
     def failed(self) -> None:
         """Count a failure; open it after several, or where the one trial failed."""
         self.failures += 1
         if self._tried:
-            self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
-        if self._tried or self.failures >= FAILURES:
+            self._rest_s = min(2 * self._rest_s, MAX_OPEN_S)
+        if self._tried or self.failures >= MAX_FAILURES:
             self._open(self._rest_s)
 
     def asked_to_wait(self, seconds: float | None) -> None:
         """Open it for what the provider asks for."""
         self.failures += 1
-        self._open(min(self._rest_s if seconds is None else max(seconds, 1.0), LONGEST_PATIENCE_S))
+        self._open(min(self._rest_s if seconds is None else max(seconds, 1.0), MAX_RETRY_AFTER_S))
 
     def abandoned(self) -> None:
         """Forget that the caller asked: it gave up for reasons of its own."""

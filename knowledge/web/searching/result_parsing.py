@@ -11,8 +11,8 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from knowledge.language import is_cjk
-from knowledge.web.searching.dates import published
-from knowledge.web.searching.provider import Found
+from knowledge.web.searching.provider import SearchHit
+from knowledge.web.searching.published_dates import parse_published_date
 
 _LONGEST_URL = 2_000
 _TITLE_CHARACTERS = 300
@@ -24,7 +24,7 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class ResultFields:
     """What a provider calls the parts of a result."""
 
     url: str = "url"
@@ -34,20 +34,20 @@ class Fields:
     """The first that holds a date is believed."""
 
 
-def results(entries: object, fields: Fields, limit: int, now: datetime) -> list[Found]:
+def parse_results(entries: object, fields: ResultFields, limit: int, now: datetime) -> list[SearchHit]:
     """Return the entries that name a page, at most ``limit``; ``entries`` is whatever stood there."""
-    found = (_found(entry, fields, now) for entry in entries) if isinstance(entries, list) else ()
+    found = (_parse_hit(entry, fields, now) for entry in entries) if isinstance(entries, list) else ()
     return list(islice((one for one in found if one is not None), limit))
 
 
-def member(value: object, *path: str) -> object:
+def get_member(value: object, *path: str) -> object:
     """Return what is at the end of a path through objects of JSON, None where it breaks off."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
-def plain(text: object, longest: int) -> str:
+def strip_markup(text: object, longest: int) -> str:
     """Return a text without markup, controls, and what is not seen."""
     if not isinstance(text, str):
         return ""
@@ -55,7 +55,7 @@ def plain(text: object, longest: int) -> str:
     return " ".join(words)[:longest]
 
 
-def narrowed(query: str, domains: frozenset[str], most: int = 8) -> str:
+def add_site_operators(query: str, domains: frozenset[str], most: int = 8) -> str:
     """Return a query with ``site:`` before each domain, as web search engines read it; the same where there are many.
 
     Who asks looks at each result all the same.
@@ -66,27 +66,27 @@ def narrowed(query: str, domains: frozenset[str], most: int = 8) -> str:
     return f"{query} {sites[0]}" if len(sites) == 1 else f"{query} ({' OR '.join(sites)})"
 
 
-def language(query: str) -> str:
+def detect_cjk_language(query: str) -> str:
     """Return ``zh``, ``ja`` or ``ko`` for a query in that writing, "" for any other: services ask for the language."""
     if not is_cjk(query):
         return ""
     return "ko" if _HANGUL.search(query) else "ja" if _KANA.search(query) else "zh"
 
 
-def _found(entry: object, fields: Fields, now: datetime) -> Found | None:
-    url = member(entry, fields.url)
-    if not isinstance(url, str) or not _is_page(url):
+def _parse_hit(entry: object, fields: ResultFields, now: datetime) -> SearchHit | None:
+    url = get_member(entry, fields.url)
+    if not isinstance(url, str) or not _is_web_address(url):
         return None
-    dates: Iterator[datetime | None] = (published(member(entry, name), now) for name in fields.published)
-    return Found(
+    dates: Iterator[datetime | None] = (parse_published_date(get_member(entry, name), now) for name in fields.published)
+    return SearchHit(
         url=url,
-        title=plain(member(entry, fields.title), _TITLE_CHARACTERS),
-        snippet=plain(member(entry, fields.snippet), _SNIPPET_CHARACTERS),
+        title=strip_markup(get_member(entry, fields.title), _TITLE_CHARACTERS),
+        snippet=strip_markup(get_member(entry, fields.snippet), _SNIPPET_CHARACTERS),
         published=next((date for date in dates if date is not None), None),
     )
 
 
-def _is_page(url: str) -> bool:
+def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:

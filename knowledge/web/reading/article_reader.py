@@ -15,30 +15,30 @@ from knowledge.errors import DocumentEncrypted, FetchUnreadable, ParseError, Uns
 from knowledge.interfaces import Content
 from knowledge.parsing import Parser
 from knowledge.parsing.wire import Reading
-from knowledge.web.http.fetch import Fetched
-from knowledge.web.reading.article import SHAPE, Article, cleaned
-from knowledge.web.reading.page import HTML
+from knowledge.web.http.fetch import FetchedResponse
+from knowledge.web.reading.article import ARTICLE_ADAPTER, Article, clean_article
+from knowledge.web.reading.crawled_page import HTML_TYPES
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-TYPES: Final = HTML | {
+READABLE_TYPES: Final = HTML_TYPES | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
 """What is read."""
 
-_PARSING_S = 10.0
+_PARSE_DEADLINE_S = 10.0
 """For one page; what is honest takes a fraction of a second, a long PDF a few."""
-_PATIENCE_S = 2.5
+_QUEUE_LIMIT_S = 2.5
 """After so long for its turn a page goes to a second process: one that takes its whole time holds up no other."""
 
 
-class Articles:
+class ArticleReader:
     """Takes pages apart. The processes start with the first pages, and again after a close."""
 
     def __init__(self) -> None:
-        self._desks = [(asyncio.Lock(), Parser(deadline_s=_PARSING_S)) for _ in range(2)]
+        self._desks = [(asyncio.Lock(), Parser(deadline_s=_PARSE_DEADLINE_S)) for _ in range(2)]
 
-    async def article(self, found: Fetched) -> Article:
+    async def article(self, found: FetchedResponse) -> Article:
         """Return what is to be read on a page.
 
         Raises:
@@ -47,7 +47,7 @@ class Articles:
         """
         async with self._parser() as parser:
             try:
-                article = await _read(parser, found)
+                article = await _parse_article(parser, found)
             except DocumentEncrypted:
                 raise FetchUnreadable("it needs a password") from None
             except UnsupportedFormat:
@@ -69,7 +69,7 @@ class Articles:
     async def _parser(self) -> AsyncIterator[Parser]:
         turn, parser = self._desks[0]
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_QUEUE_LIMIT_S):
                 await turn.acquire()
         except TimeoutError:
             turn, parser = self._desks[1]
@@ -80,21 +80,21 @@ class Articles:
             turn.release()
 
 
-async def _read(parser: Parser, found: Fetched) -> Article:
+async def _parse_article(parser: Parser, found: FetchedResponse) -> Article:
     media_type = found.headers.get("content-type", "")
-    if found.media_type not in HTML:
-        document = await parser.parse(_name(found.url), Content(found.data, media_type, ""))
+    if found.media_type not in HTML_TYPES:
+        document = await parser.parse(_derive_file_name(found.url), Content(found.data, media_type, ""))
         return Article(document.title, document.sections)
     read = await parser.read(Reading.ARTICLE, found.data, found.url, media_type)
     try:
         # A page may have a hundred thousand sections.
-        return await asyncio.to_thread(lambda: cleaned(SHAPE.validate_python(read)))
+        return await asyncio.to_thread(lambda: clean_article(ARTICLE_ADAPTER.validate_python(read)))
     except ValidationError:
         # Not chained: such an error quotes what was read.
         raise ParseError(f"{found.url} made its parser misbehave.") from None
 
 
-def _name(url: str) -> str:
+def _derive_file_name(url: str) -> str:
     """Return of an address what a parser makes of a name: its last part, or its host."""
     parts = urlsplit(url)
     return PurePosixPath(unquote(parts.path)).name or parts.netloc

@@ -22,18 +22,18 @@ _NAMED_DAYS = {"today": 0, "just now": 0, "yesterday": 1, "今天": 0, "刚刚":
 _LONGEST = 60
 
 
-def published(told: object, now: datetime) -> datetime | None:
+def parse_published_date(told: object, now: datetime) -> datetime | None:
     """Return a date in UTC: ISO 8601, RFC 5322, ``Jan 5, 2026``, ``3 days ago``, ``2026年1月5日``, ``3天前``.
 
     None for what is none of them, or lies more than a day ahead of ``now``.
     """
     if not isinstance(told, str) or not (text := " ".join(told.split())) or len(text) > _LONGEST:
         return None
-    found = parse_iso_date(text) or _relative(text, now) or _worded(text) or _mailed(text)
+    found = parse_iso_date(text) or _parse_relative(text, now) or _parse_worded(text) or _parse_rfc5322(text)
     return found if found is not None and found <= now + timedelta(days=1) else None
 
 
-def _relative(text: str, now: datetime) -> datetime | None:
+def _parse_relative(text: str, now: datetime) -> datetime | None:
     days: float | None = _NAMED_DAYS.get(text.lower())
     if ago := _AGO.fullmatch(text) or _AGO_CHINESE.fullmatch(text):
         count = int(ago[1]) if ago[1].isdigit() else 1
@@ -44,7 +44,7 @@ def _relative(text: str, now: datetime) -> datetime | None:
         return None
 
 
-def _worded(text: str) -> datetime | None:
+def _parse_worded(text: str) -> datetime | None:
     if date := _CHINESE.fullmatch(text):
         text = f"{date[1]}/{date[2]}/{date[3]}"
     for form in _WORDED:
@@ -55,7 +55,7 @@ def _worded(text: str) -> datetime | None:
     return None
 
 
-def _mailed(text: str) -> datetime | None:
+def _parse_rfc5322(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)

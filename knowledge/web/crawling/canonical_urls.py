@@ -20,7 +20,7 @@ _FILE = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|do|xml|md|txt|pdf)$", re.IGNO
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ODD_IN_A_NAME = re.compile(r"[/?#%\\\ufffd]")
-_KEPT = "!$%&()*+,/:;=?@[]~-._"
+_UNESCAPED = "!$%&()*+,/:;=?@[]~-._"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -43,7 +43,7 @@ class Site:
             ValueError: it is no http(s) URL.
 
         """
-        parts = _split(url)
+        parts = _split_url(url)
         if parts is None:
             raise ValueError("it is no http:// or https:// address")
         scheme, host, port, path, _ = parts
@@ -56,7 +56,7 @@ class Site:
     def address(self, link: str, base: str) -> str | None:
         """Return the one address of the page that a link on ``base`` leads to, None where it is not of this site."""
         try:
-            parts = _split(urljoin(base, link.strip()))
+            parts = _split_url(urljoin(base, link.strip()))
         except ValueError:
             return None
         if parts is None:
@@ -70,17 +70,17 @@ class Site:
         """Return a page's id: its path below the prefix, alike for every spelling; ``/`` for the prefix itself."""
         path, _, query = address.removeprefix(self.origin).partition("?")
         path = _INDEX.sub("", path).rstrip("/")
-        name = _readable(path[len(self.prefix) :]) if len(path) > len(self.prefix) else ""
+        name = _make_readable(path[len(self.prefix) :]) if len(path) > len(self.prefix) else ""
         sorted_query = "&".join(sorted(query.split("&"))) if query else ""
-        return (name or "/") + (f"?{_readable(sorted_query)}" if sorted_query else "")
+        return (name or "/") + (f"?{_make_readable(sorted_query)}" if sorted_query else "")
 
 
-def same_page(url: str) -> str | None:
+def build_page_key(url: str) -> str | None:
     """Return what the addresses of one page have in common, for telling two of them alike and for nothing else.
 
     None for what is no http(s) URL.
     """
-    parts = _split(url)
+    parts = _split_url(url)
     if parts is None:
         return None
     _, host, port, path, query = parts
@@ -88,7 +88,7 @@ def same_page(url: str) -> str | None:
     return f"{host.removeprefix('www.')}:{port or ''}{name}?{'&'.join(sorted(query.split('&')))}"
 
 
-def _split(url: str) -> tuple[str, str, int | None, str, str] | None:
+def _split_url(url: str) -> tuple[str, str, int | None, str, str] | None:
     """Return scheme, host, port (None for the scheme's own), path and query in their one spelling."""
     try:
         parts = urlsplit(url)
@@ -100,11 +100,11 @@ def _split(url: str) -> tuple[str, str, int | None, str, str] | None:
         return None
     if port == _PORTS[scheme]:
         port = None
-    return scheme, host, port, _path(parts.path), _query(parts.query)
+    return scheme, host, port, _normalize_path(parts.path), _normalize_query(parts.query)
 
 
-def _path(path: str) -> str:
-    path = _escaped(_PATH_SESSION.sub("", path))
+def _normalize_path(path: str) -> str:
+    path = _normalize_escapes(_PATH_SESSION.sub("", path))
     kept: list[str] = []
     parts = path.split("/")[1:] or [""]
     for number, part in enumerate(parts):
@@ -119,30 +119,30 @@ def _path(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _query(query: str) -> str:
+def _normalize_query(query: str) -> str:
     kept = [
-        _escaped(part)
+        _normalize_escapes(part)
         for part in query.split("&")
         if part and not _TRACKING.fullmatch(name := part.partition("=")[0]) and not _SESSION.fullmatch(name)
     ]
     return "&".join(kept)
 
 
-def _escaped(text: str) -> str:
+def _normalize_escapes(text: str) -> str:
     """Escape what must be escaped, and nothing else."""
-    plain = _ESCAPED.sub(lambda match: _one(int(match[1], 16)), text.replace("\\", "%5C"))
-    return quote(plain.encode("utf-8", "replace"), safe=_KEPT)
+    plain = _ESCAPED.sub(lambda match: _unescape_if_unreserved(int(match[1], 16)), text.replace("\\", "%5C"))
+    return quote(plain.encode("utf-8", "replace"), safe=_UNESCAPED)
 
 
-def _one(byte: int) -> str:
+def _unescape_if_unreserved(byte: int) -> str:
     return chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
 
 
-def _readable(text: str) -> str:
+def _make_readable(text: str) -> str:
     """Undo the escapes of a run of characters where that leaves a name that a person reads."""
-    return re.sub(r"(?:%[0-9A-F]{2})+", lambda run: _run(run[0]), text)
+    return re.sub(r"(?:%[0-9A-F]{2})+", lambda run: _decode_escapes(run[0]), text)
 
 
-def _run(escapes: str) -> str:
+def _decode_escapes(escapes: str) -> str:
     text = unquote_to_bytes(escapes).decode("utf-8", "replace")
     return text if text.isprintable() and not _ODD_IN_A_NAME.search(text) else escapes

@@ -16,7 +16,7 @@ _MOST = 2_000
 _TOO_MANY, _SERVER_ERROR = 429, 500
 
 
-class Failures:
+class FailureCache:
     """Errors by what was asked for, each for a short while; in this process alone, so that a new one sees what is."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Failures:
 
     def add(self, key: Hashable, error: FetchError, now: float) -> None:
         """Remember an error; the oldest are forgotten where there are too many."""
-        self._until[key] = (now + (_BROKEN_S if is_broken(error) else _REFUSED_S), error.with_traceback(None))
+        self._until[key] = (now + (_BROKEN_S if is_site_failure(error) else _REFUSED_S), error.with_traceback(None))
         self._until.move_to_end(key)
         if len(self._until) > _MOST:
             self._until.popitem(last=False)
@@ -35,7 +35,7 @@ class Failures:
         return error if now < until else None
 
 
-def is_broken(error: FetchError) -> bool:
+def is_site_failure(error: FetchError) -> bool:
     """Say whether the site itself failed, so that nothing is known of the page."""
     if isinstance(error, FetchAnswered):
         return error.status >= _SERVER_ERROR or error.status == _TOO_MANY
