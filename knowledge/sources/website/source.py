@@ -48,8 +48,7 @@ from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
 from knowledge.web.http.guard import AccessRules, build_rules, check_url
 from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
 from knowledge.web.reading.site_parser import SiteParser
-from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES
-from knowledge.web.reading.sitemap import SITEMAP_TYPES as SITEMAP_TYPES
+from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES, SITEMAP_TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
 
 _DELAY_S = 0.5
