@@ -33,8 +33,8 @@ REPEATS = 3
 HOPELESS = 4
 """So many sentences without a supported one end the answer: an extract says more."""
 ADOPTED = 0.4
-"""So much of a sentence in words that only the question has makes it unsupported; to a question for a number, of which
-passages have many, it is no answer."""
+"""A sentence with so much of it in words that only the question has is no answer to a question for a number, of which
+passages have many. Other questions lost as many right answers by it as wrong ones."""
 STRANGE, _BARE_WORDS = 0.55, 2
 """So much of a question for a number in words that no passage has means that none of their numbers answers. It counts
 where the answer is a bare number, which does not say of what it is."""
@@ -207,8 +207,6 @@ class VerifiedStream:
             self.refused, self.ended = True, "unsupported"
             return _DROP
         verdict = await self._verifier.verify(plain(piece.text), cited)
-        if role == "claim" and verdict.kind == "supported" and self._adopts(piece.text, ADOPTED):
-            verdict = Verdict("unsupported", score=verdict.score)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._judged(piece, verdict)
         if role == "refusal":

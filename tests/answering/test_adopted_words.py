@@ -35,12 +35,12 @@ async def test_a_number_in_words_that_only_the_question_has_is_no_answer(
     assert not set(answer.split()) & set(heard.text.split())
 
 
-async def test_where_no_number_is_asked_for_such_a_sentence_is_marked(ask: Any, room: Any) -> None:
+async def test_where_no_number_is_asked_for_the_verifier_decides(ask: Any, room: Any) -> None:
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words("Norwegian barrels leaked in Japan."))
     search = room.search([room.hit(OIL)])
     heard = await ask(engine, question="Which Norwegian barrels leaked?", search=search, verifier=supports)
-    assert heard.text.startswith("Norwegian barrels leaked in Japan. ⚠")
+    assert heard.text == "Norwegian barrels leaked in Japan. [1]"
 
 
 @pytest.mark.parametrize(
