@@ -107,6 +107,12 @@ def test_pdf_outline_finds_its_numbered_headings() -> None:
     ]
 
 
+def test_pdf_outline_is_found_behind_a_line_of_digits() -> None:
+    """A search that tries every way to cut a number would be seen as a test that hangs."""
+    data = pdf([["1" * 70 + "x", "Flights", "Economy."]], title="T", outline=[("Flights", 0, 0)])
+    assert [part.headings for part in parse_pdf(data, "a.pdf").sections] == [(), ("Flights",)]
+
+
 @pytest.mark.parametrize("told", [None, r"C:\wp\policy.wpd [PFP#11]", "Untitled", "Microsoft Word - final_v2.docx"])
 def test_pdf_title_is_not_what_a_program_left_there(told: str | None) -> None:
     assert parse_pdf(pdf([["Leave policy", "Text."]], title=told), "a.pdf").title == "Leave policy"
