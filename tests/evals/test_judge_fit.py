@@ -1,0 +1,68 @@
+"""What the judge's evaluation keeps of the engine's replies, and the fit of the judge's parameters."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from bot.answering.language import Tongue
+from engine.interfaces import Message
+from scripts.verification.judge_fit import KEPT, Example, fit_judge
+from scripts.verification.recording import RecordedEngine
+from scripts.verification.sets import Pair
+from tests.engine.fakes import fake_sglang, ready_engine
+
+ASK = [Message("user", "<passage 1: a>\nParis is in France.\n</passage>\n\nIs Paris in France?")]
+
+
+async def _choose(engine: RecordedEngine) -> tuple[float, ...]:
+    return await engine.choose(ASK, ("yes", "no"), request_id="r", within_s=5)
+
+
+async def test_a_reply_is_asked_for_once_over_all_runs(tmp_path: Path) -> None:
+    async with fake_sglang() as sglang:
+        sglang.choose([("yes", math.log(0.6)), ("no", math.log(0.2))])
+        async with ready_engine(sglang.url, tmp_path) as engine:
+            for _ in range(2):
+                recorded = RecordedEngine(engine, tmp_path / "replies.jsonl")
+                assert await _choose(recorded) == await _choose(recorded) == pytest.approx((0.75, 0.25))
+                assert [row["warm"] for row in recorded.rows] == [False, False]
+    assert len(sglang.bodies) == 1
+
+
+async def test_a_failure_ends_the_measurement(tmp_path: Path) -> None:
+    async with fake_sglang() as sglang:
+        sglang.refuse(500, {})
+        async with ready_engine(sglang.url, tmp_path) as engine:
+            with pytest.raises(RuntimeError, match="did not judge"):
+                await _choose(RecordedEngine(engine, tmp_path / "replies.jsonl"))
+
+
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+def test_the_fit_keeps_the_supported_ones_and_drops_most_others(tongue: Tongue) -> None:
+    examples = [
+        Example(
+            Pair(f"{n}{label}", "made", tongue, (), "A sentence.", label), tongue, side + n / 20 % 1.5 + 3, side + 0.5
+        )
+        for n in range(100)
+        for label, side in (("supported", 1), ("unsupported", -1))
+    ]
+    found = fit_judge([*examples, *_mirrored(examples)])
+    shown = {
+        label: [
+            math.log((p := found.probability(one.logit, tongue)) / (1 - p)) + found.features_weight * one.margin >= 0
+            for one in examples
+            if one.pair.label == label
+        ]
+        for label in ("supported", "unsupported")
+    }
+    assert sum(shown["supported"]) == pytest.approx(100 * KEPT, abs=2)
+    assert sum(shown["unsupported"]) <= 10
+
+
+def _mirrored(examples: list[Example]) -> list[Example]:
+    """Return the examples in the other language, where every yes is cheaper."""
+    other: Tongue = "zh" if examples[0].tongue == "en" else "en"
+    return [Example(one.pair, other, one.logit + 2, one.margin) for one in examples]
