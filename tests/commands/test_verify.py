@@ -159,16 +159,16 @@ async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_wi
 @pytest.mark.timeout(120)
 async def test_the_engine_decides_on_borderline_sentences(tmp_path: Path) -> None:
     long = {"text": f"{'Parking is free for all who work here. ' * 60}The gate closes at nine."}
-    answer = "Your boss must agree to holidays [1]. Alcohol is reimbursed [2]."
+    answer = "Your manager must agree to holidays [1]. Alcohol is reimbursed [2]."
     case = {**CASE, "passages": [*CASE["passages"], long], "answer": answer}
     async with fake_sglang() as engine:
         engine.model = "Qwen2.5-Coder-1.5B-Instruct"
-        engine.choose([("yes", -0.01), ("no", -6.0)])
+        engine.choose([("no", -0.01), ("yes", -6.0)])
         status, out, _ = await Place(tmp_path).command(
             "verify", "-", "--judge", "engine", stdin=line_of(case), KVASIR_ENGINE_URL=engine.url
         )
     judged, contradicted = json.loads(out)["sentences"]
-    assert (status, judged["verdict"], judged["passages"]) == (0, "supported", [1])
+    assert (status, judged["verdict"], judged["passages"]) == (0, "unsupported", []), "the features support it"
     assert contradicted["verdict"] == "contradicted", "the judge is not asked where the features contradict"
     (body,) = engine.bodies
     assert "The gate closes at nine." in body["messages"][-1]["content"], "the judge reads whole passages"

@@ -40,8 +40,8 @@ from bot.answering.verification.passages import (
 from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
 
 _CANDIDATES = 3
-_UNSUPPORTED, _SUPPORTED = -1.2, 2.7
-"""The judge is asked between these logits: a strange number is below, a literal claim above."""
+_UNSUPPORTED = -1.2
+"""The judge is asked above this logit: a strange number is below it, what is subtly false often far above."""
 _LARGEST_LOGIT = 12.0
 
 
@@ -152,7 +152,7 @@ class FeatureVerifier:
     async def _ask(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
         """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
         best = next((finding for finding in findings if not finding.contradicted), None)
-        if best is None or not _UNSUPPORTED < best.margin < _SUPPORTED:
+        if best is None or best.margin <= _UNSUPPORTED:
             return verdict
         passages = verdict.passages or best.passages
         stated = await judge.judge(claim, passages)

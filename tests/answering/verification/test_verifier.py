@@ -151,6 +151,14 @@ async def test_the_judge_is_asked_about_the_likeliest_passage_even_if_the_model_
     assert judge.asked == [(claim, (2,))]
 
 
+async def test_the_judge_marks_what_is_close_to_a_passage_and_not_stated_by_it(room: Any) -> None:
+    """The words of what is subtly false are those of its passage."""
+    judge, claim = OneJudge(0.03), "Employees get 25 days of paid annual leave per calendar year."
+    verifier = await verifier_of([room.expenses, room.leave], room.embed, judge)
+    assert (await verifier.verify(claim)).kind == "unsupported"
+    assert judge.asked == [(claim, (2,))]
+
+
 async def test_the_judge_is_not_asked_about_what_is_decided(room: Any) -> None:
     judge = OneJudge(0.03)
     verifier = await verifier_of([room.leave], room.embed, judge)
