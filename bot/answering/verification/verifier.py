@@ -1,6 +1,6 @@
 """The verifier that decides by features, and by a judge where they leave a sentence undecided.
 
-A logistic model over ``features.FEATURES`` decides, one for a sentence and a passage in the same language and one
+A linear model over ``features.FEATURES`` decides, one for a sentence and a passage in the same language and one
 across languages, where words cannot be compared.
 """
 
