@@ -14,8 +14,8 @@ from bot.config.tables import nearest
 from bot.errors import SettingsError
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec
-from knowledge.sources.uploads.source import tray_of
-from knowledge.sources.uploads.upload_store import Put, Tray, document_name
+from knowledge.sources.uploads.source import open_upload_store
+from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 
@@ -44,7 +44,7 @@ class Kept:
     """A document that lies in its folder now."""
 
     name: str
-    put: Put
+    put: UploadResult
 
 
 def place_of(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec:
@@ -74,11 +74,11 @@ class Adding:
 
     def __init__(self, spec: SourceSpec, home: Path, library: Library) -> None:
         self.source = spec.name
-        self._tray: Tray = tray_of(spec, home)
+        self._tray: UploadStore = open_upload_store(spec, home)
         self._library = library
 
     @property
-    def tray(self) -> Tray:
+    def tray(self) -> UploadStore:
         """Return the folder in which the documents lie."""
         return self._tray
 
@@ -92,7 +92,7 @@ class Adding:
 
         """
         put = await asyncio.to_thread(self._tray.put, name, data, by=by, title=title, media_type=media_type)
-        return Kept(document_name(name), put)
+        return Kept(parse_document_name(name), put)
 
     async def take_in(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0

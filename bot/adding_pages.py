@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.adding import Library, synced
 from knowledge.settings import SourceSpec
-from knowledge.sources.pages.page_list import AddedPage, pages_of
+from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sync.report import OnProgress
 
 
@@ -16,7 +16,7 @@ class AddingPages:
 
     def __init__(self, spec: SourceSpec, home: Path, library: Library) -> None:
         self.source = spec.name
-        self._list = pages_of(spec, home)
+        self._list = open_page_list(spec, home)
         self._library = library
 
     async def keep(self, url: str, *, by: str) -> AddedPage | None:

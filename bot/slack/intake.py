@@ -17,7 +17,7 @@ from bot.slack.transport.calls import Calls
 from bot.slack.transport.files import FileRefused, fetch
 from bot.storage.questions import Asked
 from knowledge.errors import KnowledgeError, SyncRunning
-from knowledge.sources.uploads.upload_store import Put, document_name
+from knowledge.sources.uploads.upload_store import UploadResult, parse_document_name
 
 _log = structlog.get_logger("kvasir.intake")
 
@@ -63,7 +63,7 @@ class Intake:
             SlackError: the message cannot be read.
 
         """
-        kept: dict[str, Put] = {}
+        kept: dict[str, UploadResult] = {}
         files = await self._files(asked)
         for file in files[:_AT_ONCE]:
             try:
@@ -92,15 +92,15 @@ class Intake:
         found: Mapping[str, Any] = next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), {})
         return [file for file in found.get("files") or () if isinstance(file, dict)]
 
-    async def _kept(self, file: Mapping[str, Any], user: str) -> tuple[str, Put]:
-        name = document_name(str(file.get("name") or ""))
+    async def _kept(self, file: Mapping[str, Any], user: str) -> tuple[str, UploadResult]:
+        name = parse_document_name(str(file.get("name") or ""))
         data = await fetch(self._client, file, self._adding.tray.max_bytes)
         title = str(file.get("title") or "")
         kept = await self._adding.keep(name, data, by=user, title=title if title not in {"", name} else None)
         _log.info("document added", user=user, document=kept.name, put=kept.put.value, bytes=len(data))
         return kept.name, kept.put
 
-    async def _taken_in(self, kept: Mapping[str, Put], listener: words.Listener) -> str:
+    async def _taken_in(self, kept: Mapping[str, UploadResult], listener: words.Listener) -> str:
         try:
             failed = await self._adding.take_in(kept, patience_s=_PATIENCE_S)
         except SyncRunning:

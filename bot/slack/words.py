@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.slack.posting.render import NOTICE_MARK
-from knowledge.sources.uploads.upload_store import Put
+from knowledge.sources.uploads.upload_store import UploadResult
 
 
 class Listener(Protocol):
@@ -72,11 +72,11 @@ PASSAGE_GONE = Words(
 # ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────
 
 KEPT = {
-    Put.ADDED: Words("{name} is kept. Reading it …", "已收下 {name}，正在读取…"),
-    Put.REPLACED: Words(
+    UploadResult.ADDED: Words("{name} is kept. Reading it …", "已收下 {name}，正在读取…"),
+    UploadResult.REPLACED: Words(
         "{name} takes the place of the one that was there. Reading it …", "{name} 已替换原有的同名文档，正在读取…"
     ),
-    Put.UNCHANGED: Words("{name} is there already, unchanged.", "{name} 已经存在，内容没有变化。"),
+    UploadResult.UNCHANGED: Words("{name} is there already, unchanged.", "{name} 已经存在，内容没有变化。"),
 }
 FOUND_NOW = Words(
     "Can be found now, in *{source}*: {names}. To take one away again: `kvasir add --remove NAME`.",

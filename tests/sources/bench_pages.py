@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from knowledge.interfaces import Source
-from knowledge.sources.pages.page_list import PageList, spelt
+from knowledge.sources.pages.page_list import PageList, normalize_page_url
 from tests.sources.contract import Ability, Workbench
 from tests.sources.web_site import TYPES, Reply, WebSite
 
@@ -50,7 +50,7 @@ class PagesBench(Workbench):
         (self.folder / "pages" / "spoilt.json").write_bytes(b"{")
 
     def document(self, name: str) -> str:
-        return spelt(self._url(name)).partition("://")[2]
+        return normalize_page_url(self._url(name)).partition("://")[2]
 
     def _url(self, name: str) -> str:
         return f"{self.site.url}/{quote(name)}"

@@ -6,8 +6,8 @@ import asyncio
 import shutil
 
 from knowledge.settings import SourceSpec
-from knowledge.sources.uploads.source import tray_of
-from knowledge.sources.uploads.upload_store import Tray, document_name
+from knowledge.sources.uploads.source import open_upload_store
+from knowledge.sources.uploads.upload_store import UploadStore, parse_document_name
 from tests.sources.contract import Ability, Workbench
 
 
@@ -21,8 +21,8 @@ class PushBench(Workbench):
     def options(self) -> dict[str, object]:
         return {"path": "tray", "max_mb": 0.1}
 
-    def tray(self) -> Tray:
-        return tray_of(SourceSpec("bench", "push", self.options(), self.folder), self.folder)
+    def tray(self) -> UploadStore:
+        return open_upload_store(SourceSpec("bench", "push", self.options(), self.folder), self.folder)
 
     async def put(self, name: str, data: bytes) -> None:
         await asyncio.to_thread(self.tray().put, self.document(name), data, by="ada")
@@ -34,7 +34,7 @@ class PushBench(Workbench):
         shutil.rmtree(self.folder / "tray")
 
     def document(self, name: str) -> str:
-        return document_name(name.replace("/", " "))
+        return parse_document_name(name.replace("/", " "))
 
 
 BENCHES = (PushBench,)

@@ -13,8 +13,8 @@ from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Document, Source
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.confluence import source as confluence
-from knowledge.sources.confluence.rights import admitted_by_all, groups
-from knowledge.sources.confluence.storage_format import mentioned, page_html
+from knowledge.sources.confluence.rights import find_groups, intersect_audiences
+from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
 from tests.sources.fake_confluence import FakeConfluence, FakePage
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing
@@ -321,12 +321,12 @@ _members = st.fixed_dictionaries({
 def test_all_of_several_audiences_means_everyone_of_them(
     admitted: list[frozenset[str]], members: dict[str, frozenset[str]]
 ) -> None:
-    found = admitted_by_all(admitted, members)
+    found = intersect_audiences(admitted, members)
     for person in ("confluence:user:a", "confluence:user:b"):
         may = [one >= EVERYONE or person in one or any(person in members.get(g, ()) for g in one) for one in admitted]
         seen = found >= EVERYONE or person in found or any(person in members.get(g, ()) for g in found)
         assert seen == all(may)
-    assert groups(admitted) <= members.keys()
+    assert find_groups(admitted) <= members.keys()
 
 
 # ── Pages as HTML ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -360,7 +360,7 @@ STORAGE = """<h2>Leave&nbsp;days &amp; more</h2><ac:structured-macro ac:name="to
 
 
 def parsed(storage: str) -> tuple[Document, str]:
-    html = page_html("Title", storage, {"557:ada": "Ada L."}, lambda heading: "-".join(heading.split()))
+    html = render_page_html("Title", storage, {"557:ada": "Ada L."}, lambda heading: "-".join(heading.split()))
     document = parse_html(html.encode(), "ENG/1")
     return document, "\n".join(section.text for section in document.sections)
 
@@ -381,8 +381,8 @@ def test_nothing_of_a_page_is_lost() -> None:
 
 
 def test_who_is_mentioned() -> None:
-    assert mentioned(STORAGE) == {"557:ada"}
-    assert mentioned('<ri:user ri:userkey="k1" /> <ri:user foo="x" ri:username="bo"/>') == {"k1", "bo"}
+    assert find_mentions(STORAGE) == {"557:ada"}
+    assert find_mentions('<ri:user ri:userkey="k1" /> <ri:user foo="x" ri:username="bo"/>') == {"k1", "bo"}
 
 
 async def test_people_are_called_by_their_names(wiki: FakeConfluence) -> None:
@@ -407,12 +407,12 @@ def test_deep_nesting_and_entities_do_no_harm() -> None:
     _, said = parsed("<div>" * 3000 + "deep" + "</div>" * 3000)
     assert "deep" in said
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><p>&b;</p>'
-    assert "aaaaaaaaaaaaaaa" not in page_html("t", bomb, {}, str)
+    assert "aaaaaaaaaaaaaaa" not in render_page_html("t", bomb, {}, str)
 
 
 @given(st.text() | st.text('<>ac:/&;![CDATA]p"= ', max_size=200))
 def test_any_storage_becomes_html(storage: str) -> None:
-    assert page_html("t", storage, {}, str).startswith("<html>")
+    assert render_page_html("t", storage, {}, str).startswith("<html>")
 
 
 def test_keys_that_cannot_be_meant(tmp_path: Any) -> None:

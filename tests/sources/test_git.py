@@ -13,7 +13,7 @@ from aiohttp import web
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
-from knowledge.sources.git.program import failure
+from knowledge.sources.git.program import explain_failure
 from tests.sources.bench_git import GitHttp, Repository, git
 from tests.sources.contract import listing
 from tests.sources_bench import build
@@ -436,7 +436,7 @@ async def test_what_cannot_be_meant_is_refused(options: dict[str, object], says:
 
 def test_a_proxys_password_that_git_quotes_is_not_passed_on() -> None:
     told = "fatal: Invalid proxy URL 'http://kvasir:hu/sh@proxy:3128/x': only SOCKS proxies support paths\n"
-    error = str(failure(told, "https://git.example.com/x", None))
+    error = str(explain_failure(told, "https://git.example.com/x", None))
     assert "hu" not in error.partition("Invalid proxy")[2]
     assert "proxy:3128" in error
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.path_filter import literal_roots, path_filter
-from knowledge.sources.git.hosts import is_branch, remote
-from knowledge.sources.git.mirror import History
+from knowledge.sources.git.hosts import is_branch_name, parse_remote
+from knowledge.sources.git.mirror import LogParser
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ from knowledge.sources.git.mirror import History
     ],
 )  # fmt: skip
 def test_a_file_is_opened_at_its_host(address: str, host: str | None, link: str | None) -> None:
-    assert remote(address, "/base", host).link("main", "d/a b.md") == link
+    assert parse_remote(address, "/base", host).file_url("main", "d/a b.md") == link
 
 
 def test_a_path_starts_at_the_configuration() -> None:
-    assert remote("../r", "/srv/conf").url == "/srv/r"
+    assert parse_remote("../r", "/srv/conf").url == "/srv/r"
 
 
 @pytest.mark.parametrize(
@@ -76,20 +76,20 @@ def test_what_is_taken_lies_under_a_literal_root(patterns: list[str], path: str)
 
 @pytest.mark.parametrize("name", ["main", "topic/x", "v1.2", "文档", "a@b", "x-y_z+w"])
 def test_names_of_branches(name: str) -> None:
-    assert is_branch(name)
+    assert is_branch_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a..b", "a b", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a.lock",
                                   "a@{b", "a/", "a//b", "a\nb", "a."])  # fmt: skip
 def test_names_that_are_no_branch(name: str) -> None:
-    assert not is_branch(name)
+    assert not is_branch_name(name)
 
 
 @given(st.lists(st.integers(1, 90), max_size=8))
 def test_a_history_is_read_whatever_the_pieces(cuts: list[int]) -> None:
     one, two = "1" * 40, "2" * 40
     told = f"\1{one} 20\0\na.md\0\nb.md\0\1{two} 10\0\1{one} 5\0\n\nc\0".encode()
-    history, found = History(), list[tuple[str, int, str]]()
+    history, found = LogParser(), list[tuple[str, int, str]]()
     edges = sorted({0, len(told), *(cut for cut in cuts if cut < len(told))})
     for start, stop in itertools.pairwise(edges):
         found += [(number, at, path) for number, at, paths in history.feed(told[start:stop]) for path in sorted(paths)]

@@ -15,8 +15,8 @@ from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, Sou
 from knowledge.interfaces import Source
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.notion import source as notion
-from knowledge.sources.notion.api import bare
-from knowledge.sources.notion.blocks import Block, page_html
+from knowledge.sources.notion.api import parse_page_id
+from knowledge.sources.notion.blocks import NotionBlock, render_page_html
 from tests.sources.fake_notion import FakeNotion, rich
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing
@@ -345,7 +345,7 @@ async def test_who_may_read_must_be_said(fake: FakeNotion, world: World) -> None
 
 def test_an_id_out_of_an_address() -> None:
     told = "https://www.notion.so/acme/0123456789abcdef0123456789abcdef-notes-fedcba98-7654-3210-fedc-ba9876543210?v=1"
-    assert bare(told) == "fedcba9876543210fedcba9876543210"
+    assert parse_page_id(told) == "fedcba9876543210fedcba9876543210"
 
 
 _json = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "rich_text", "caption", "cells", "icon", "text", "plain_text", "properties", "formula"]), inner, max_size=4), max_leaves=12)  # fmt: skip  # noqa: E501
@@ -353,5 +353,5 @@ _json = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_siz
 
 @given(st.sampled_from(["paragraph", "table", "table_row", "image", "callout", "code", "meeting_notes", "x"]), _json)
 def test_any_block_becomes_html(kind: str, told: object) -> None:
-    block = Block({"type": kind, kind: told}, (Block({"type": "table_row", "table_row": told}),))
-    assert page_html({"properties": told}, [block]).endswith("</html>")
+    block = NotionBlock({"type": kind, kind: told}, (NotionBlock({"type": "table_row", "table_row": told}),))
+    assert render_page_html({"properties": told}, [block]).endswith("</html>")

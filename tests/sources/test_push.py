@@ -12,15 +12,15 @@ import pytest
 from knowledge.errors import SourceError, UnsupportedFormat
 from knowledge.interfaces import Content, Listed
 from knowledge.settings import SourceSpec
-from knowledge.sources.uploads.source import PushSource, tray_of
-from knowledge.sources.uploads.upload_store import Put, Tray, document_name
+from knowledge.sources.uploads.source import PushSource, open_upload_store
+from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
 from tests.sources.contract import listing
 from tests.sources_bench import build
 
 
 @pytest.fixture
-def tray(tmp_path: Path) -> Tray:
-    return Tray(tmp_path / "state" / "bench", max_bytes=1000)
+def tray(tmp_path: Path) -> UploadStore:
+    return UploadStore(tmp_path / "state" / "bench", max_bytes=1000)
 
 
 def source(tmp_path: Path, **more: frozenset[str]) -> PushSource:
@@ -35,46 +35,46 @@ async def only(tmp_path: Path, **more: frozenset[str]) -> tuple[Listed, Content]
     return listed, await looked.read(listed)
 
 
-async def test_what_was_added_is_listed_with_who_and_when(tray: Tray, tmp_path: Path) -> None:
-    assert tray.put("leave.md", b"# Leave", by="ada", title="Leave of absence") is Put.ADDED
+async def test_what_was_added_is_listed_with_who_and_when(tray: UploadStore, tmp_path: Path) -> None:
+    assert tray.put("leave.md", b"# Leave", by="ada", title="Leave of absence") is UploadResult.ADDED
     listed, content = await only(tmp_path)
     assert (content.data, content.title, content.version) == (b"# Leave", "Leave of absence", listed.version)
-    (card,) = tray.cards()
+    (card,) = tray.list_records()
     assert (card.name, card.added_by) == ("leave.md", "ada")
     assert listed.modified_at is not None
     assert listed.modified_at.timestamp() == pytest.approx(card.added_at)
 
 
-async def test_a_name_is_taken_again_by_the_newer_one(tray: Tray, tmp_path: Path) -> None:
+async def test_a_name_is_taken_again_by_the_newer_one(tray: UploadStore, tmp_path: Path) -> None:
     tray.put("leave.md", b"old", by="ada")
     before, _ = await only(tmp_path)
-    assert tray.put("leave.md", b"new", by="bo") is Put.REPLACED
+    assert tray.put("leave.md", b"new", by="bo") is UploadResult.REPLACED
     after, content = await only(tmp_path)
     assert content.data == b"new"
     assert after.version != before.version
     assert [path.read_bytes() for path in (tray.folder / "blobs").iterdir()] == [b"new"], "the old bytes are gone"
 
 
-def test_the_same_again_is_no_change(tray: Tray) -> None:
+def test_the_same_again_is_no_change(tray: UploadStore) -> None:
     tray.put("leave.md", b"same", by="ada")
-    (before,) = tray.cards()
-    assert tray.put("leave.md", b"same", by="bo") is Put.UNCHANGED
-    assert tray.cards() == [before]
-    assert tray.put("leave.md", b"same", by="bo", title="Another title") is Put.REPLACED
+    (before,) = tray.list_records()
+    assert tray.put("leave.md", b"same", by="bo") is UploadResult.UNCHANGED
+    assert tray.list_records() == [before]
+    assert tray.put("leave.md", b"same", by="bo", title="Another title") is UploadResult.REPLACED
 
 
-def test_bytes_that_two_documents_share_stay_until_both_are_gone(tray: Tray) -> None:
+def test_bytes_that_two_documents_share_stay_until_both_are_gone(tray: UploadStore) -> None:
     tray.put("one.md", b"same", by="ada")
     tray.put("two.md", b"same", by="ada")
     assert tray.remove("one.md")
-    (card,) = tray.cards()
-    assert tray.data(card) == b"same"
+    (card,) = tray.list_records()
+    assert tray.read_data(card) == b"same"
     assert tray.remove("two.md")
     assert not list((tray.folder / "blobs").iterdir())
     assert not tray.remove("two.md")
 
 
-async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: Tray, tmp_path: Path) -> None:
+async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: UploadStore, tmp_path: Path) -> None:
     tray.put("a.md", b"a", by="ada", readers=["U1", "U2"])
     listed, _ = await only(tmp_path)
     assert listed.readers == frozenset({"U1", "U2"})
@@ -88,24 +88,24 @@ async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: T
      (" 请假\n.md ", "请假.md"), ("\u202ea.md", "a.md")],
 )  # fmt: skip
 def test_a_file_s_name_becomes_a_document_s(given: str, name: str) -> None:
-    assert document_name(given) == name
+    assert parse_document_name(given) == name
 
 
 @pytest.mark.parametrize("given", ["", "..", "/", ".hidden.md", "x" * 300 + ".md", "\udcff.md"])
 def test_what_is_no_name_is_refused(given: str) -> None:
     with pytest.raises(SourceError, match="Rename the file"):
-        document_name(given)
+        parse_document_name(given)
 
 
-def test_what_is_not_read_is_refused_before_it_is_kept(tray: Tray) -> None:
+def test_what_is_not_read_is_refused_before_it_is_kept(tray: UploadStore) -> None:
     with pytest.raises(UnsupportedFormat, match=r"films\.zip is no kind .* pdf"):
         tray.put("films.zip", b"PK", by="ada")
     with pytest.raises(SourceError, match="MB"):
         tray.put("big.md", b"x" * 1001, by="ada")
-    assert tray.cards() == []
+    assert tray.list_records() == []
 
 
-async def test_a_card_that_is_damaged_deletes_nothing(tray: Tray, tmp_path: Path) -> None:
+async def test_a_card_that_is_damaged_deletes_nothing(tray: UploadStore, tmp_path: Path) -> None:
     tray.put("a.md", b"a", by="ada")
     tray.put("b.md", b"b", by="ada")
     next((tray.folder / "cards").glob("*.json")).write_bytes(b"{")
@@ -116,20 +116,22 @@ async def test_a_card_that_is_damaged_deletes_nothing(tray: Tray, tmp_path: Path
 async def test_a_configured_folder_that_is_away_is_no_empty_one(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="mounted"):
         await listing(build("push", tmp_path, path="elsewhere"))
-    tray_of(SourceSpec("bench", "push", {"path": "elsewhere"}, tmp_path), tmp_path).put("a.md", b"a", by="ada")
+    open_upload_store(SourceSpec("bench", "push", {"path": "elsewhere"}, tmp_path), tmp_path).put(
+        "a.md", b"a", by="ada"
+    )
     assert set(await listing(build("push", tmp_path, path="elsewhere"))) == {"a.md"}
 
 
-async def test_a_disk_that_takes_nothing_keeps_what_was_there(tray: Tray) -> None:
+async def test_a_disk_that_takes_nothing_keeps_what_was_there(tray: UploadStore) -> None:
     tray.put("a.md", b"old", by="ada")
     shutil.rmtree(tray.folder / "blobs")
     (tray.folder / "blobs").write_text("in the way")
     with pytest.raises(SourceError, match="cannot be written"):
         tray.put("a.md", b"new", by="ada")
-    assert [card.size_bytes for card in tray.cards()] == [3]
+    assert [card.size_bytes for card in tray.list_records()] == [3]
 
 
-async def test_a_change_is_noticed(tray: Tray, tmp_path: Path) -> None:
+async def test_a_change_is_noticed(tray: UploadStore, tmp_path: Path) -> None:
     ticks = asyncio.Semaphore(0)
 
     async def sleep(_seconds: float) -> None:
@@ -150,14 +152,14 @@ async def test_a_change_is_noticed(tray: Tray, tmp_path: Path) -> None:
 
 
 def _add_many(folder: Path, who: int) -> None:
-    tray = Tray(folder, max_bytes=1000)
+    tray = UploadStore(folder, max_bytes=1000)
     for number in range(20):
         tray.put(f"{number % 5}.md", f"{number % 3}".encode(), by=f"{who}")
         tray.remove(f"{(number + who) % 5}.md")
 
 
 @pytest.mark.slow
-def test_processes_that_add_and_remove_at_once_lose_no_bytes(tray: Tray) -> None:
+def test_processes_that_add_and_remove_at_once_lose_no_bytes(tray: UploadStore) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_add_many, args=(tray.folder, who)) for who in range(3)]
     for process in processes:
@@ -165,11 +167,11 @@ def test_processes_that_add_and_remove_at_once_lose_no_bytes(tray: Tray) -> None
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    cards = tray.cards()
+    cards = tray.list_records()
     for card in cards:
-        assert tray.data(card) == card_bytes(tray, card.sha256)
+        assert tray.read_data(card) == card_bytes(tray, card.sha256)
     assert {path.name for path in (tray.folder / "blobs").iterdir()} == {card.sha256 for card in cards}
 
 
-def card_bytes(tray: Tray, sha256: str) -> bytes:
+def card_bytes(tray: UploadStore, sha256: str) -> bytes:
     return (tray.folder / "blobs" / sha256).read_bytes()

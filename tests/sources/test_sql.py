@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
-from knowledge.sources.sql.rows import Form, text_of
-from knowledge.sources.sql.statement import reading
+from knowledge.sources.sql.rows import RowForm, format_value
+from knowledge.sources.sql.statement import check_statement
 from tests import mariadb
 from tests.sources.bench_sql import PostgresBench
 from tests.sources.contract import listing, opened
@@ -144,13 +144,13 @@ async def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_values_as_people_read_them(value: object, text: str) -> None:
-    assert text_of(value) == text
+    assert format_value(value) == text
 
 
 @given(st.text(), st.text())
 def test_a_version_without_a_clock_is_that_of_what_is_said(one: str, other: str) -> None:
-    form = Form("id", None, "t", None, None, None)
-    assert (form.version({"id": 1, "t": one}) == form.version({"id": 2, "t": other})) == (one == other)
+    form = RowForm("id", None, "t", None, None, None)
+    assert (form.make_version({"id": 1, "t": one}) == form.make_version({"id": 2, "t": other})) == (one == other)
 
 
 # ── Reading only ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,7 +165,7 @@ def test_a_version_without_a_clock_is_that_of_what_is_said(one: str, other: str)
     ],
 )  # fmt: skip
 def test_statements_that_read(query: str) -> None:
-    assert reading(query, None)
+    assert check_statement(query, None)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_statements_that_read(query: str) -> None:
 )  # fmt: skip
 def test_statements_that_do_not(query: str) -> None:
     with pytest.raises(ValueError, match="query"):
-        reading(query, None)
+        check_statement(query, None)
 
 
 async def test_sqlite_writes_nothing_even_when_asked(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ async def test_sqlite_writes_nothing_even_when_asked(tmp_path: Path) -> None:
     source = sqlite(tmp_path, "CREATE TABLE p (id, t)", "INSERT INTO p VALUES (1, 'a')", table="p")
     before = (tmp_path / "x.db").read_bytes()
     with pytest.raises(SourceError, match="only read"):
-        async for _ in source._database.batches("INSERT INTO p VALUES (2, 'b')"):  # type: ignore[attr-defined]
+        async for _ in source._database.fetch_batches("INSERT INTO p VALUES (2, 'b')"):  # type: ignore[attr-defined]
             pass
     assert (tmp_path / "x.db").read_bytes() == before
     await source.close()
@@ -282,7 +282,7 @@ async def test_postgresql_writes_nothing_even_when_asked(postgres: PostgresBench
         "SELECT set_config('transaction_read_only', 'off', true)",
     ):
         with pytest.raises(SourceError):
-            async for _ in source._database.batches(statement):  # type: ignore[attr-defined]
+            async for _ in source._database.fetch_batches(statement):  # type: ignore[attr-defined]
                 pass
     assert await listing(source) == {}
     await source.close()

@@ -16,7 +16,7 @@ from knowledge.opening import passages_of
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from knowledge.sources.pages.page_list import PageList, pages_of
+from knowledge.sources.pages.page_list import PageList, open_page_list
 from tests.sources.web_site import Reply, WebSite
 from tests.sources_bench import memories
 from tests.sync.library_bench import Bench, texts
@@ -66,7 +66,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         source: Source = registry.build_source(spec, tmp_path / "sources", memories())
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
-        house = House(site, library, AddingPages(spec, tmp_path, library), pages_of(spec, tmp_path))
+        house = House(site, library, AddingPages(spec, tmp_path, library), open_page_list(spec, tmp_path))
         assert await house.added("harbour", "The harbour opens at seven.") is None
         assert await house.added("quay", "The quay is closed on Sundays.") is None
         yield house

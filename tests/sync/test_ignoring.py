@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowledge.sources.folder.ignore_rules import Ignored, patterns_of
+from knowledge.sources.folder.ignore_rules import IgnoreRules, parse_patterns
 
 PATHS = (
     "a.md",
@@ -50,8 +50,8 @@ LINES = st.lists(PIECES, min_size=1, max_size=5).map("".join)
     ],
 )
 def test_patterns_mean_what_they_mean_to_git(patterns: list[str], ignored: set[str]) -> None:
-    rules = Ignored(patterns)
-    assert {path for path in PATHS if rules.path(path)} == ignored
+    rules = IgnoreRules(patterns)
+    assert {path for path in PATHS if rules.ignores_path(path)} == ignored
 
 
 @pytest.fixture(scope="module")
@@ -75,5 +75,5 @@ def git_ignores(root: Path, lines: list[str]) -> set[str]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
 def test_any_patterns_leave_out_what_git_leaves_out(repository: Path, lines: list[str]) -> None:
-    rules = Ignored(patterns_of("\n".join(lines)))
-    assert {path for path in PATHS if rules.path(path)} == git_ignores(repository, lines)
+    rules = IgnoreRules(parse_patterns("\n".join(lines)))
+    assert {path for path in PATHS if rules.ignores_path(path)} == git_ignores(repository, lines)

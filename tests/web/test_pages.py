@@ -73,9 +73,9 @@ def test_a_frontier_looks_at_each_page_once(links: list[str]) -> None:
     frontier = Frontier(SITE, lambda _: True, max_pages=10, max_depth=3)
     addresses = [address for link in links if (address := SITE.address(link, URL))]
     frontier.add(addresses)
-    first = frontier.level()
+    first = frontier.next_level()
     frontier.add(addresses)
-    documents = [stop.document for stop in [*first, *frontier.level()]]
+    documents = [stop.document for stop in [*first, *frontier.next_level()]]
     assert len(documents) == len(set(documents)) <= 10
 
 

@@ -21,11 +21,15 @@ from bot.cli.terminal_lines import show_progress
 from bot.config.settings import Settings, load
 from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError, SyncRunning
-from knowledge.sources.pages.page_list import AddedPage, pages_of
-from knowledge.sources.uploads.source import tray_of
-from knowledge.sources.uploads.upload_store import Card, Put
+from knowledge.sources.pages.page_list import AddedPage, open_page_list
+from knowledge.sources.uploads.source import open_upload_store
+from knowledge.sources.uploads.upload_store import UploadRecord, UploadResult
 
-_SAID = {Put.ADDED: "added", Put.REPLACED: "replaced", Put.UNCHANGED: "there already, unchanged"}
+_SAID = {
+    UploadResult.ADDED: "added",
+    UploadResult.REPLACED: "replaced",
+    UploadResult.UNCHANGED: "there already, unchanged",
+}
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -40,9 +44,9 @@ async def main(arguments: argparse.Namespace) -> int:
         return await _pages(settings, pages, arguments)
     spec = place_of(settings.knowledge.sources, arguments.to)
     if arguments.list:
-        cards = await asyncio.to_thread(tray_of(spec, settings.home).cards)
+        cards = await asyncio.to_thread(open_upload_store(spec, settings.home).list_records)
         holder = next((one for one in settings.knowledge.sources if one.kind == "pages"), None)
-        pages = await asyncio.to_thread(pages_of(holder, settings.home).pages) if holder else []
+        pages = await asyncio.to_thread(open_page_list(holder, settings.home).pages) if holder else []
         _show_cards(cards, spec.name, pages, json=arguments.json)
         return 0
     async with library_of(settings) as library:
@@ -170,7 +174,7 @@ async def _remove(adding: Adding, arguments: argparse.Namespace) -> int:
     return 1 if absent else 0
 
 
-def _show_cards(cards: list[Card], source: str, pages: list[AddedPage], *, json: bool) -> None:
+def _show_cards(cards: list[UploadRecord], source: str, pages: list[AddedPage], *, json: bool) -> None:
     if json:
         documents = [_card_json(card) for card in cards]
         result_json({"source": source, "documents": documents, "pages": [asdict(page) for page in pages]})
@@ -185,7 +189,7 @@ def _show_cards(cards: list[Card], source: str, pages: list[AddedPage], *, json:
         result(f"Nothing was added to {source} yet. Add a file: kvasir add FILE")
 
 
-def _card_json(card: Card) -> dict[str, object]:
+def _card_json(card: UploadRecord) -> dict[str, object]:
     return {
         "name": card.name,
         "title": card.title,

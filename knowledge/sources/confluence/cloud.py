@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.confluence.model import NOBODY, Attachment, Body, Node, Page, Ref, Space
+from knowledge.sources.confluence.model import NOBODY, Attachment, ConfluencePage, ContentRef, PageBody, Space, TreeNode
 from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
@@ -22,7 +22,7 @@ from knowledge.sources.hosted.json_form import (
 from knowledge.web.crawling.retry_policy import ServiceResponse
 
 _LIMIT = 250
-_FOLDERS = {
+_COLLECTIONS = {
     "page": "pages", "folder": "folders", "whiteboard": "whiteboards", "database": "databases", "embed": "embeds",
 }  # fmt: skip
 _RESTRICTED = "restrictions.read.restrictions.user,restrictions.read.restrictions.group"
@@ -35,11 +35,11 @@ class Cloud:
         self._api = api
         self._site = site
 
-    async def spaces(self, keys: Collection[str]) -> Sequence[Space]:
+    async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the spaces."""
         asked = {"keys": ",".join(sorted(keys))} if keys else {}
         found: list[Space] = []
-        async for page in self._pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **asked)):
+        async for page in self._fetch_pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **asked)):
             found += [
                 Space(require_text(one, "id"), require_text(one, "key"))
                 for one in require_objects(page, "results")
@@ -47,85 +47,89 @@ class Cloud:
             ]
         return found
 
-    async def pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[Page]]:
+    async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages or posts; neither restrictions nor labels nor files are told here."""
         first = ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/{kind}s", status="current", limit=_LIMIT)
-        async for page in self._pages(first):
+        async for page in self._fetch_pages(first):
             site = get_text(get_object(page, "_links"), "base") or self._site
-            yield [_page(one, kind, site) for one in require_objects(page, "results")]
+            yield [_parse_page(one, kind, site) for one in require_objects(page, "results")]
 
-    async def attachments(self, pages: Mapping[str, Page]) -> AsyncIterator[Sequence[Attachment]]:
+    async def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files of these pages, out of the listing of all that the account sees."""
-        async for page in self._pages(ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)):
+        async for page in self._fetch_pages(ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)):
             site = get_text(get_object(page, "_links"), "base") or self._site
-            found = (_attachment(one, site) for one in require_objects(page, "results"))
+            found = (_parse_attachment(one, site) for one in require_objects(page, "results"))
             yield [one for one in found if one.page in pages]
 
-    async def labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
+    async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
         """Return the ids of what has one of these labels."""
         found: set[str] = set()
-        async for page in self._pages(ApiCall.get("api/v2/labels", limit=_LIMIT)):
+        async for page in self._fetch_pages(ApiCall.get("api/v2/labels", limit=_LIMIT)):
             for label in require_objects(page, "results"):
                 if get_text(label, "name") in labels:
-                    found |= await self._having(require_text(label, "id"), space)
+                    found |= await self._find_with_label(require_text(label, "id"), space)
         return frozenset(found)
 
-    async def _having(self, label: str, space: Space) -> set[str]:
+    async def _find_with_label(self, label: str, space: Space) -> set[str]:
         found: set[str] = set()
         for kind in ("pages", "blogposts"):
             first = ApiCall.get(f"api/v2/labels/{quote_part(label)}/{kind}", limit=_LIMIT, **{"space-id": space.id})
-            async for page in self._pages(first):
+            async for page in self._fetch_pages(first):
                 found |= {require_text(one, "id") for one in require_objects(page, "results")}
         return found
 
-    async def restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
+    async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return whom each one's own restriction admits.
 
         A search brings most of them at once; what it does not know yet, or tells in part, is asked for by itself.
         """
         found: dict[str, frozenset[str]] = {}
         cql = f'space = "{space.key}" and type in (page, blogpost)'
-        async for page in self._pages(ApiCall.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)):
+        async for page in self._fetch_pages(
+            ApiCall.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)
+        ):
             for one in require_objects(page, "results"):
-                admitted = _admitted(get_object(one, "restrictions", "read"))
+                admitted = _parse_restriction(get_object(one, "restrictions", "read"))
                 if admitted is not None:
                     found[require_text(one, "id")] = admitted
         asked = [one for one in pages if one not in found]
-        answers = await run_concurrently([lambda one=one: self._restriction(one) for one in asked])  # type: ignore[misc]
+        answers = await run_concurrently([lambda one=one: self._fetch_restriction(one) for one in asked])  # type: ignore[misc]
         return {**found, **dict(zip(asked, answers, strict=True))}
 
-    async def node(self, ref: Ref) -> Node:
+    async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return what is known of a folder, or of a page that the listing left out; nobody may see what is unknown."""
-        if ref.kind not in _FOLDERS:
-            return Node(NOBODY)
+        if ref.kind not in _COLLECTIONS:
+            return TreeNode(NOBODY)
         try:
-            found = await self._api.fetch_json(ApiCall.get(f"api/v2/{_FOLDERS[ref.kind]}/{quote_part(ref.id)}"))
-            return Node(await self._restriction(ref.id), _above(found))
+            found = await self._api.fetch_json(ApiCall.get(f"api/v2/{_COLLECTIONS[ref.kind]}/{quote_part(ref.id)}"))
+            return TreeNode(await self._fetch_restriction(ref.id), _parse_parent(found))
         except CallRefused:
-            return Node(NOBODY)
+            return TreeNode(NOBODY)
 
-    async def space_readers(self, space: Space) -> frozenset[str]:
+    async def fetch_space_readers(self, space: Space) -> frozenset[str]:
         """Return who may see the space: people, groups, and roles by their ids."""
         readers: set[str] = set()
-        async for page in self._pages(ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/permissions", limit=_LIMIT)):
+        async for page in self._fetch_pages(
+            ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/permissions", limit=_LIMIT)
+        ):
             for one in require_objects(page, "results"):
                 operation, principal = get_object(one, "operation"), get_object(one, "principal")
                 if (get_text(operation, "key"), get_text(operation, "targetType")) == ("read", "space"):
                     readers.add(f"confluence:{require_text(principal, 'type').lower()}:{require_text(principal, 'id')}")
         return frozenset(readers)
 
-    async def members(self, group: str) -> frozenset[str]:
+    async def fetch_members(self, group: str) -> frozenset[str]:
         """Return the people in a group; none where the account may not know."""
         path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/membersByGroupId"
         people: set[str] = set()
         try:
-            async for page in self._api.fetch_pages(ApiCall.get(path, start=0, limit=200), _by_start):
+            async for page in self._api.fetch_pages(ApiCall.get(path, start=0, limit=200), _next_page_by_start):
                 people |= {USER + require_text(one, "accountId") for one in require_objects(page, "results")}
         except CallRefused:
             return NOBODY
         return frozenset(people)
 
-    async def body(self, ref: Ref) -> Body:
+    async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page as it is now."""
         found = await self._api.fetch_json(
             ApiCall.get(f"api/v2/{ref.kind}s/{quote_part(ref.id)}", **{"body-format": "storage"})
@@ -133,12 +137,14 @@ class Cloud:
         if get_text(found, "status") != "current":
             raise CallRefused("The page is in the trash or in the archive.", 404)
         storage = get_object(found, "body", "storage").get("value")
-        return Body(require_text(found, "title"), _number(found), storage if isinstance(storage, str) else "")
+        return PageBody(
+            require_text(found, "title"), _version_number(found), storage if isinstance(storage, str) else ""
+        )
 
-    async def attachment(self, page: str, attachment: str) -> Attachment:
+    async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
         """Return what is known of a file now."""
         found = await self._api.fetch_json(ApiCall.get(f"api/v2/attachments/{quote_part(attachment)}"))
-        file = _attachment(found, self._site)
+        file = _parse_attachment(found, self._site)
         if file.page != page or get_text(found, "status") != "current":
             raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
         return file
@@ -148,54 +154,54 @@ class Cloud:
         path = f"rest/api/content/{quote_part(file.page)}/child/attachment/{quote_part(file.id)}/download"
         return await self._api.download(ApiCall.get(path), document, limit)
 
-    async def names(self, people: Collection[str]) -> Mapping[str, str]:
+    async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return what people are called."""
         found = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": sorted(people)}))
         names = {get_text(one, "accountId"): get_text(one, "displayName") for one in require_objects(found, "results")}
         return {one: name for one, name in names.items() if one and name}
 
-    def anchor(self, title: str, heading: str) -> str:  # noqa: ARG002 - the other edition needs it
+    def make_anchor(self, title: str, heading: str) -> str:  # noqa: ARG002 - the other edition needs it
         """Return what leads to a heading: its words, joined by hyphens."""
         return "-".join(heading.split())
 
-    def _pages(self, first: ApiCall) -> AsyncIterator[JsonObject]:
-        return self._api.fetch_pages(first, _by_link)
+    def _fetch_pages(self, first: ApiCall) -> AsyncIterator[JsonObject]:
+        return self._api.fetch_pages(first, _next_page_by_link)
 
-    async def _restriction(self, content: str) -> frozenset[str]:
+    async def _fetch_restriction(self, content: str) -> frozenset[str]:
         """Return whom one thing's own restriction admits."""
         first = ApiCall.get(f"rest/api/content/{quote_part(content)}/restriction/byOperation/read", start=0, limit=200)
         readers: set[str] = set()
-        async for page in self._api.fetch_pages(first, _by_restriction):
-            named = _named(page)
+        async for page in self._api.fetch_pages(first, _next_restriction_page):
+            named = _parse_readers(page)
             if named is None:
                 return NOBODY
             readers |= named
         return frozenset(readers) or EVERYONE
 
 
-def _page(one: JsonObject, kind: str, site: str) -> Page:
+def _parse_page(one: JsonObject, kind: str, site: str) -> ConfluencePage:
     version = get_object(one, "version")
-    return Page(
-        ref=Ref(require_text(one, "id"), kind),
+    return ConfluencePage(
+        ref=ContentRef(require_text(one, "id"), kind),
         title=require_text(one, "title"),
-        version=_number(one),
+        version=_version_number(one),
         link=site + require_text(get_object(one, "_links"), "webui"),
-        above=_above(one),
+        parent=_parse_parent(one),
         modified_at=get_time(version, "createdAt"),
     )
 
 
-def _above(one: JsonObject) -> Ref | None:
+def _parse_parent(one: JsonObject) -> ContentRef | None:
     parent = get_text(one, "parentId")
-    return Ref(parent, get_text(one, "parentType") or "page") if parent else None
+    return ContentRef(parent, get_text(one, "parentType") or "page") if parent else None
 
 
-def _attachment(one: JsonObject, site: str) -> Attachment:
+def _parse_attachment(one: JsonObject, site: str) -> Attachment:
     return Attachment(
         id=require_text(one, "id"),
         page=get_text(one, "pageId") or get_text(one, "blogPostId") or "",
         title=require_text(one, "title"),
-        version=_number(one),
+        version=_version_number(one),
         media_type=get_text(one, "mediaType"),
         size_bytes=get_int(one, "fileSize"),
         link=site + (get_text(one, "webuiLink") or get_text(one, "downloadLink") or ""),
@@ -203,19 +209,19 @@ def _attachment(one: JsonObject, site: str) -> Attachment:
     )
 
 
-def _number(one: JsonObject) -> int:
+def _version_number(one: JsonObject) -> int:
     return int(require_text(get_object(one, "version"), "number"))
 
 
-def _admitted(read: JsonObject) -> frozenset[str] | None:
+def _parse_restriction(read: JsonObject) -> frozenset[str] | None:
     """Return whom an expanded restriction admits; None where it is not there or not whole."""
-    named = _named(read)
-    if named is None or _has_more(read):
+    named = _parse_readers(read)
+    if named is None or _is_incomplete(read):
         return None
     return frozenset(named) or EVERYONE
 
 
-def _named(read: JsonObject) -> set[str] | None:
+def _parse_readers(read: JsonObject) -> set[str] | None:
     """Return the readers that a restriction names; None where it cannot be told."""
     people, groups = (get_object(read, "restrictions", kind).get("results") for kind in ("user", "group"))
     if not isinstance(people, list) or not isinstance(groups, list):
@@ -224,24 +230,24 @@ def _named(read: JsonObject) -> set[str] | None:
     return named | {GROUP + (get_text(one, "id") or "?") for one in groups if isinstance(one, Mapping)}
 
 
-def _has_more(read: JsonObject) -> bool:
+def _is_incomplete(read: JsonObject) -> bool:
     lists = [get_object(read, "restrictions", kind) for kind in ("user", "group")]
     return any(len(get_objects(one, "results")) >= (get_int(one, "limit") or 100) for one in lists)
 
 
-def _by_restriction(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    return _next_start(call, 200) if _has_more(page) else None
+def _next_restriction_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    return _advance_start(call, 200) if _is_incomplete(page) else None
 
 
-def _by_start(call: ApiCall, page: JsonObject) -> ApiCall | None:
+def _next_page_by_start(call: ApiCall, page: JsonObject) -> ApiCall | None:
     found = len(require_objects(page, "results"))
-    return _next_start(call, found) if found and get_text(get_object(page, "_links"), "next") else None
+    return _advance_start(call, found) if found and get_text(get_object(page, "_links"), "next") else None
 
 
-def _next_start(call: ApiCall, step: int) -> ApiCall:
+def _advance_start(call: ApiCall, step: int) -> ApiCall:
     return call.with_params(start=int(call.params_dict()["start"]) + step)
 
 
-def _by_link(call: ApiCall, page: JsonObject) -> ApiCall | None:
+def _next_page_by_link(call: ApiCall, page: JsonObject) -> ApiCall | None:
     link = get_text(get_object(page, "_links"), "next")
     return call.follow_link(link) if link else None

@@ -22,7 +22,7 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class ContentRef:
     """Something in the tree of a space: a page, or a folder, whiteboard or database that pages hang under."""
 
     id: str
@@ -30,15 +30,15 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ConfluencePage:
     """A page or blog post as it is listed."""
 
-    ref: Ref
+    ref: ContentRef
     title: str
     version: int
     link: str
     """Where a person opens it."""
-    above: Ref | None = None
+    parent: ContentRef | None = None
     """What it hangs under, None at the top of its space."""
     modified_at: datetime | None = None
     labels: frozenset[str] | None = None
@@ -62,12 +62,12 @@ class Attachment:
     link: str
     """Where a person opens it."""
     modified_at: datetime | None = None
-    download: str = ""
+    download_path: str = ""
     """Relative to the service's address, where the edition names one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class PageBody:
     """A page as it is read."""
 
     title: str
@@ -76,35 +76,35 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TreeNode:
     """What is known of something in the tree: whom its own restriction admits, and what it hangs under."""
 
     restriction: frozenset[str] = EVERYONE
-    above: Ref | None = None
+    parent: ContentRef | None = None
 
 
 class Edition(Protocol):
     """How one edition's interface answers; the methods raise as ``HttpApi`` does."""
 
-    async def spaces(self, keys: Collection[str]) -> Sequence[Space]:
+    async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return these spaces, as far as they are there; without keys, all that are nobody's own."""
 
-    def pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[Page]]:
+    def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages (``page``) or posts (``blogpost``) of a space."""
 
-    def attachments(self, pages: Mapping[str, Page]) -> AsyncIterator[Sequence[Attachment]]:
+    def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files of these pages."""
 
-    async def node(self, ref: Ref) -> Node:
+    async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return what is known of something that the listing of the pages does not have."""
 
-    async def space_readers(self, space: Space) -> frozenset[str]:
+    async def fetch_space_readers(self, space: Space) -> frozenset[str]:
         """Return who may see the space."""
 
-    async def members(self, group: str) -> frozenset[str]:
+    async def fetch_members(self, group: str) -> frozenset[str]:
         """Return the readers who are in a group (given as a reader's id)."""
 
-    async def body(self, ref: Ref) -> Body:
+    async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page as it is now.
 
         Raises:
@@ -112,24 +112,24 @@ class Edition(Protocol):
 
         """
 
-    async def attachment(self, page: str, attachment: str) -> Attachment:
+    async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
         """Return what is known of a file now."""
 
     async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return a file's bytes."""
 
-    async def names(self, people: Collection[str]) -> Mapping[str, str]:
+    async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return what people are called, by id, as far as it can be told."""
 
-    def anchor(self, title: str, heading: str) -> str:
+    def make_anchor(self, title: str, heading: str) -> str:
         """Return what leads to a heading, after ``#``."""
 
 
-class Untold(Protocol):
+class PageLookups(Protocol):
     """What an edition is asked for whose listing of pages does not tell it; the methods raise as ``HttpApi`` does."""
 
-    async def labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
+    async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
         """Return the ids of what has one of these labels."""
 
-    async def restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
+    async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return whom each one's own restriction admits."""

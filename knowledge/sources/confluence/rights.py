@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.confluence.model import NOBODY, Node, Ref
+from knowledge.sources.confluence.model import NOBODY, ContentRef, TreeNode
 
 USER, GROUP = "confluence:user:", "confluence:group:"
 """How readers are named: people by account id (Cloud) or name (Data Center), groups by id or name likewise."""
 
 
-def missing(nodes: Mapping[str, Node]) -> list[Ref]:
+def find_missing(nodes: Mapping[str, TreeNode]) -> list[ContentRef]:
     """Return what something hangs under and nothing is known of, each once."""
-    above = [node.above for node in nodes.values() if node.above is not None]
+    above = [node.parent for node in nodes.values() if node.parent is not None]
     return list({ref.id: ref for ref in above if ref.id not in nodes}.values())
 
 
-def constraints(ref: Ref | None, nodes: Mapping[str, Node]) -> Iterator[frozenset[str]]:
+def iterate_constraints(ref: ContentRef | None, nodes: Mapping[str, TreeNode]) -> Iterator[frozenset[str]]:
     """Yield whom a page and each of its ancestors admits; nobody where the way up is broken or a circle."""
     seen: set[str] = set()
     while ref is not None:
@@ -31,16 +31,16 @@ def constraints(ref: Ref | None, nodes: Mapping[str, Node]) -> Iterator[frozense
             return
         seen.add(ref.id)
         yield node.restriction
-        ref = node.above
+        ref = node.parent
 
 
-def groups(admitted: Sequence[frozenset[str]]) -> set[str]:
+def find_groups(admitted: Sequence[frozenset[str]]) -> set[str]:
     """Return the groups whose members must be known to tell whom all of these admit."""
     narrow = {one for one in admitted if not one >= EVERYONE}
     return {name for one in narrow for name in one if name.startswith(GROUP)} if len(narrow) > 1 else set()
 
 
-def admitted_by_all(admitted: Iterable[frozenset[str]], members: Mapping[str, frozenset[str]]) -> frozenset[str]:
+def intersect_audiences(admitted: Iterable[frozenset[str]], members: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Return whom each of several audiences admits: groups that are in all of them, and people, by membership."""
     narrow = {one for one in admitted if not one >= EVERYONE}
     if len(narrow) < 2:  # noqa: PLR2004 - nothing to combine

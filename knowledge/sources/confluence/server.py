@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.confluence.model import NOBODY, Attachment, Body, Node, Page, Ref, Space
+from knowledge.sources.confluence.model import NOBODY, Attachment, ConfluencePage, ContentRef, PageBody, Space, TreeNode
 from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
@@ -42,17 +42,19 @@ class DataCenter:
         }
         self._expand = ",".join(name for name, is_wanted in wanted.items() if is_wanted)
 
-    async def spaces(self, keys: Collection[str]) -> Sequence[Space]:
+    async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the spaces."""
         found: dict[str, Space] = {}
-        async for results in self._results(ApiCall.get("rest/api/space", status="current", start=0, limit=_LIMIT)):
+        async for results in self._fetch_results(
+            ApiCall.get("rest/api/space", status="current", start=0, limit=_LIMIT)
+        ):
             for one in results:
                 key = require_text(one, "key")
                 if key in keys or (not keys and get_text(one, "type") != "personal"):
                     found[key] = Space(require_text(one, "id"), key)
         return list(found.values())
 
-    async def pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[Page]]:
+    async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages or posts with all that was asked for."""
         first = ApiCall.get(
             "rest/api/content",
@@ -63,26 +65,26 @@ class DataCenter:
             start=0,
             limit=_LIMIT,
         )
-        async for results in self._results(first):
-            yield [await self._page(one, kind) for one in results]
+        async for results in self._fetch_results(first):
+            yield [await self._parse_page(one, kind) for one in results]
 
-    async def attachments(self, pages: Mapping[str, Page]) -> AsyncIterator[Sequence[Attachment]]:
+    async def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files, which came with the pages."""
         for page in pages.values():
             if page.attachments:
                 yield page.attachments
 
-    async def node(self, ref: Ref) -> Node:
+    async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return what is known of a page that the listing left out; nobody may see what is unknown."""
         try:
             found = await self._api.fetch_json(
                 ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand=_RIGHTS, status="any")
             )
         except CallRefused:
-            return Node(NOBODY)
-        return Node(_admitted(found), _above(found))
+            return TreeNode(NOBODY)
+        return TreeNode(_parse_restriction(found), _parse_parent(found))
 
-    async def space_readers(self, space: Space) -> frozenset[str]:
+    async def fetch_space_readers(self, space: Space) -> frozenset[str]:
         """Return who may see the space.
 
         Raises:
@@ -101,21 +103,21 @@ class DataCenter:
         for one in check_objects(value, "permissions"):
             operation = get_object(one, "operation")
             if (get_text(operation, "operationKey"), get_text(operation, "targetType")) == ("read", "space"):
-                readers |= _subject(get_object(one, "subject"))
+                readers |= _parse_subject(get_object(one, "subject"))
         return frozenset(readers)
 
-    async def members(self, group: str) -> frozenset[str]:
+    async def fetch_members(self, group: str) -> frozenset[str]:
         """Return the people in a group; none where the account may not know."""
         people: set[str] = set()
         path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/member"
         try:
-            async for results in self._results(ApiCall.get(path, start=0, limit=200)):
-                people |= {USER + _person(one) for one in results}
+            async for results in self._fetch_results(ApiCall.get(path, start=0, limit=200)):
+                people |= {USER + _user_name(one) for one in results}
         except CallRefused:
             return NOBODY
         return frozenset(people)
 
-    async def body(self, ref: Ref) -> Body:
+    async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page as it is now."""
         found = await self._api.fetch_json(
             ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand="version,body.storage")
@@ -123,22 +125,24 @@ class DataCenter:
         if get_text(found, "status") != "current":
             raise CallRefused("The page is in the trash.", 404)
         storage = get_object(found, "body", "storage").get("value")
-        return Body(require_text(found, "title"), _number(found), storage if isinstance(storage, str) else "")
+        return PageBody(
+            require_text(found, "title"), _version_number(found), storage if isinstance(storage, str) else ""
+        )
 
-    async def attachment(self, page: str, attachment: str) -> Attachment:
+    async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
         """Return what is known of a file now."""
         found = await self._api.fetch_json(
             ApiCall.get(f"rest/api/content/{quote_part(attachment)}", expand="version,container")
         )
         if get_text(found, "status") != "current" or require_text(get_object(found, "container"), "id") != page:
             raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
-        return _attachment(found, page, self._site)
+        return _parse_attachment(found, page, self._site)
 
     async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return a file's bytes."""
-        return await self._api.download(ApiCall(file.download.lstrip("/")), document, limit)
+        return await self._api.download(ApiCall(file.download_path.lstrip("/")), document, limit)
 
-    async def names(self, people: Collection[str]) -> Mapping[str, str]:
+    async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return what people are called."""
         names: dict[str, str] = {}
         for one in people:
@@ -150,34 +154,34 @@ class DataCenter:
                 names[one] = name
         return names
 
-    def anchor(self, title: str, heading: str) -> str:
+    def make_anchor(self, title: str, heading: str) -> str:
         """Return what leads to a heading: the page's title and its words, without spaces."""
         return f"{''.join(title.split())}-{''.join(heading.split())}"
 
-    async def _page(self, one: JsonObject, kind: str) -> Page:
+    async def _parse_page(self, one: JsonObject, kind: str) -> ConfluencePage:
         page = require_text(one, "id")
-        return Page(
-            ref=Ref(page, kind),
+        return ConfluencePage(
+            ref=ContentRef(page, kind),
             title=require_text(one, "title"),
-            version=_number(one),
+            version=_version_number(one),
             link=self._site + require_text(get_object(one, "_links"), "webui"),
-            above=_above(one),
+            parent=_parse_parent(one),
             modified_at=get_time(get_object(one, "version"), "when"),
-            labels=frozenset(get_text(label, "name") or "" for label in get_objects(_labels(one), "results")),
-            restriction=_admitted(one),
-            attachments=await self._files(page, get_object(one, "children", "attachment")),
+            labels=frozenset(get_text(label, "name") or "" for label in get_objects(_get_labels(one), "results")),
+            restriction=_parse_restriction(one),
+            attachments=await self._fetch_files(page, get_object(one, "children", "attachment")),
         )
 
-    async def _files(self, page: str, told: JsonObject) -> tuple[Attachment, ...]:
+    async def _fetch_files(self, page: str, told: JsonObject) -> tuple[Attachment, ...]:
         """Return a page's files: those that came with it, or all of them when those are not all."""
         found = get_objects(told, "results")
         if get_text(get_object(told, "_links"), "next") or len(found) >= (get_int(told, "limit") or 25):
             path = f"rest/api/content/{quote_part(page)}/child/attachment"
-            async for results in self._results(ApiCall.get(path, expand="version", start=0, limit=_LIMIT)):
+            async for results in self._fetch_results(ApiCall.get(path, expand="version", start=0, limit=_LIMIT)):
                 found = [*found, *results]
-        return tuple({one.id: one for one in (_attachment(file, page, self._site) for file in found)}.values())
+        return tuple({one.id: one for one in (_parse_attachment(file, page, self._site) for file in found)}.values())
 
-    async def _results(self, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
+    async def _fetch_results(self, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield the results of a listing, some of them twice.
 
         What is deleted meanwhile moves what follows it up, and a plain step would leave something out. So each page
@@ -185,46 +189,46 @@ class DataCenter:
         """
         for _ in range(_TRIES):
             last: str | None = None
-            async for page in self._api.fetch_pages(first, _overlapping):
+            async for page in self._api.fetch_pages(first, _next_overlapping_page):
                 results = require_objects(page, "results")
-                if last is not None and (not results or _mark(results[0]) != last):
+                if last is not None and (not results or _result_id(results[0]) != last):
                     break
                 yield results
-                last = _mark(results[-1]) if len(results) > 1 else None
+                last = _result_id(results[-1]) if len(results) > 1 else None
             else:
                 return
         raise SourceError("Confluence changes while it is listed. The next sync tries again; nothing was deleted.")
 
 
-def _mark(one: JsonObject) -> str:
-    return get_text(one, "id") or get_text(one, "key") or _person(one)
+def _result_id(one: JsonObject) -> str:
+    return get_text(one, "id") or get_text(one, "key") or _user_name(one)
 
 
-def _overlapping(call: ApiCall, page: JsonObject) -> ApiCall | None:
+def _next_overlapping_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
     results = require_objects(page, "results")
     if not results or not get_text(get_object(page, "_links"), "next"):
         return None
     return call.with_params(start=int(call.params_dict()["start"]) + max(len(results) - 1, 1))
 
 
-def _labels(one: JsonObject) -> JsonObject:
+def _get_labels(one: JsonObject) -> JsonObject:
     return get_object(one, "metadata", "labels")
 
 
-def _above(one: JsonObject) -> Ref | None:
+def _parse_parent(one: JsonObject) -> ContentRef | None:
     ancestors = get_objects(one, "ancestors")
-    return Ref(require_text(ancestors[-1], "id"), "page") if ancestors else None
+    return ContentRef(require_text(ancestors[-1], "id"), "page") if ancestors else None
 
 
-def _number(one: JsonObject) -> int:
+def _version_number(one: JsonObject) -> int:
     return int(require_text(get_object(one, "version"), "number"))
 
 
-def _person(one: JsonObject) -> str:
+def _user_name(one: JsonObject) -> str:
     return get_text(one, "username") or get_text(one, "userKey") or "?"
 
 
-def _subject(subject: JsonObject) -> frozenset[str]:
+def _parse_subject(subject: JsonObject) -> frozenset[str]:
     """Return the reader that a permission is granted to; a subject that cannot be told is nobody."""
     kind = (get_text(subject, "type") or "").lower()
     if kind == "anonymous":
@@ -232,32 +236,32 @@ def _subject(subject: JsonObject) -> frozenset[str]:
     if kind == "group":
         name = get_text(subject, "name") or get_text(subject, "displayName")
         return frozenset({GROUP + name}) if name else NOBODY
-    return frozenset({USER + _person(subject)})
+    return frozenset({USER + _user_name(subject)})
 
 
-def _admitted(one: JsonObject) -> frozenset[str]:
+def _parse_restriction(one: JsonObject) -> frozenset[str]:
     """Return whom an expanded restriction admits; what is not whole or not told names fewer, never more."""
     people, groups = (
         get_object(one, "restrictions", "read", "restrictions", kind).get("results") for kind in ("user", "group")
     )
     if not isinstance(people, list) or not isinstance(groups, list):
         return NOBODY
-    named = {USER + _person(one) for one in people if isinstance(one, Mapping)}
+    named = {USER + _user_name(one) for one in people if isinstance(one, Mapping)}
     named |= {GROUP + (get_text(one, "name") or "?") for one in groups if isinstance(one, Mapping)}
     return frozenset(named) or EVERYONE
 
 
-def _attachment(one: JsonObject, page: str, site: str) -> Attachment:
+def _parse_attachment(one: JsonObject, page: str, site: str) -> Attachment:
     links = get_object(one, "_links")
     return Attachment(
         id=require_text(one, "id"),
         page=page,
         title=require_text(one, "title"),
-        version=_number(one),
+        version=_version_number(one),
         media_type=get_text(get_object(one, "extensions"), "mediaType")
         or get_text(get_object(one, "metadata"), "mediaType"),
         size_bytes=get_int(get_object(one, "extensions"), "fileSize"),
         link=site + (get_text(links, "webui") or get_text(links, "download") or ""),
         modified_at=get_time(get_object(one, "version"), "when"),
-        download=get_text(links, "download") or "",
+        download_path=get_text(links, "download") or "",
     )

@@ -28,21 +28,30 @@ from knowledge.sources.common import (
     widen_to_everyone,
 )
 from knowledge.sources.confluence.cloud import Cloud
-from knowledge.sources.confluence.model import NOBODY, Attachment, Edition, Node, Page, Ref, Space, Untold
-from knowledge.sources.confluence.rights import admitted_by_all, constraints, groups, missing
+from knowledge.sources.confluence.model import (
+    NOBODY,
+    Attachment,
+    ConfluencePage,
+    ContentRef,
+    Edition,
+    PageLookups,
+    Space,
+    TreeNode,
+)
+from knowledge.sources.confluence.rights import find_groups, find_missing, intersect_audiences, iterate_constraints
 from knowledge.sources.confluence.server import DataCenter
-from knowledge.sources.confluence.storage_format import mentioned, page_html
+from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
 from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.registry import SourceKind
 
-_FORM = 1
+_HTML_VERSION = 1
 """Raised when pages are turned into HTML in another way: then all are read again."""
 _BATCH = 500
-_NAMES = 10_000
-_MOST_NAMED = 200
+_MAX_CACHED_NAMES = 10_000
+_MAX_NAMES_PER_PAGE = 200
 _RIGHTS = ("own", "restrictions", "ignore")
-_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
+_DOCUMENT_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class ConfluenceOptions:
     """Whether files that hang on pages (PDF, DOCX …) are documents too."""
     blog_posts: bool = False
     rights: str = "own"
-    """``own``: as Confluence has them; ``restrictions``: everybody may see the spaces; ``ignore``: as written here."""
+    """``own``: as in Confluence; ``restrictions``: everybody may see the spaces; ``ignore``: as in ``readers``."""
     everyone: tuple[str, ...] = ()
     """Readers who stand for everybody, such as ``confluence:group:ID`` of the group that all employees are in."""
     max_mb: float = MAX_MB
@@ -88,10 +97,10 @@ class ConfluenceSource:
         self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
         self._edition: Edition
-        self._untold: Untold | None = None
+        self._lookups: PageLookups | None = None
         """What Cloud is asked for; Data Center's pages bring it along."""
         if cloud:
-            self._edition = self._untold = Cloud(api, key.root)
+            self._edition = self._lookups = Cloud(api, key.root)
         else:
             self._edition = DataCenter(
                 api,
@@ -109,24 +118,24 @@ class ConfluenceSource:
             SourceError: the listing failed, or a configured space is not there.
 
         """
-        bearers: dict[str, Page] = {}
+        bearers: dict[str, ConfluencePage] = {}
         listed: dict[str, Listed] = {}
-        for space in await self._spaces():
-            pages: dict[str, Page] = {}
+        for space in await self._select_spaces():
+            pages: dict[str, ConfluencePage] = {}
             for kind in ("page", "blogpost") if self._options.blog_posts else ("page",):
-                async for batch in self._edition.pages(space, kind):
+                async for batch in self._edition.list_pages(space, kind):
                     pages.update((page.ref.id, page) for page in batch)
                     yield []  # still at work
-            readers = await self._audiences(space, pages)
-            wanted = await self._wanted(space, pages)
-            found = {one: self._listed(space, pages[one], readers[one]) for one in wanted}
+            readers = await self._find_audiences(space, pages)
+            wanted = await self._select_labelled(space, pages)
+            found = {one: self._make_listed(space, pages[one], readers[one]) for one in wanted}
             bearers.update((one, pages[one]) for one in found)
             listed.update(found)
             for part in split_batches(list(found.values()), _BATCH):
                 yield part
         if self._options.attachments:
-            async for files in self._edition.attachments(bearers):
-                yield [_file(one, listed[one.page]) for one in files if _is_read(one)]
+            async for files in self._edition.list_attachments(bearers):
+                yield [_make_listed_file(one, listed[one.page]) for one in files if _is_document_file(one)]
 
     async def read(self, listed: Listed) -> Content:
         """Read a page as HTML, or a file as it is.
@@ -135,14 +144,14 @@ class ConfluenceSource:
             SourceError: it is gone, may not be read, or is too large.
 
         """
-        parts = _ID.fullmatch(listed.document)
+        parts = _DOCUMENT_ID.fullmatch(listed.document)
         if parts is None:
             raise SourceError(f"{listed.document} is no page of Confluence. Sync the source again.")
         _, blog, page, attachment = parts.groups()
         try:
             if attachment:
                 return await self._read_file(listed, page, attachment)
-            return await self._read_page(listed, Ref(page, "blogpost" if blog else "page"))
+            return await self._read_page(listed, ContentRef(page, "blogpost" if blog else "page"))
         except CallRefused as error:
             gone = error.status == 404  # noqa: PLR2004 - HTTP's own number
             raise SourceError(
@@ -159,27 +168,29 @@ class ConfluenceSource:
         """Close the connections."""
         await self._api.close()
 
-    async def _read_page(self, listed: Listed, ref: Ref) -> Content:
-        body = await self._edition.body(ref)
+    async def _read_page(self, listed: Listed, ref: ContentRef) -> Content:
+        body = await self._edition.fetch_body(ref)
         if len(body.storage.encode()) > self._limit:
             raise too_large_error(listed.document, len(body.storage.encode()), self._limit)
-        names = await self._people(mentioned(body.storage))
-        html = page_html(body.title, body.storage, names, lambda heading: self._edition.anchor(body.title, heading))
-        return Content(html.encode(), "text/html; charset=utf-8", _version(body.version), body.title)
+        names = await self._find_names(find_mentions(body.storage))
+        html = render_page_html(
+            body.title, body.storage, names, lambda heading: self._edition.make_anchor(body.title, heading)
+        )
+        return Content(html.encode(), "text/html; charset=utf-8", _format_version(body.version), body.title)
 
     async def _read_file(self, listed: Listed, page: str, attachment: str) -> Content:
-        file = await self._edition.attachment(page, attachment)
+        file = await self._edition.fetch_attachment(page, attachment)
         reply = await self._edition.download(file, listed.document, self._limit)
-        return Content(reply.body, file.media_type, _version(file.version), file.title)
+        return Content(reply.body, file.media_type, _format_version(file.version), file.title)
 
-    async def _spaces(self) -> Sequence[Space]:
+    async def _select_spaces(self) -> Sequence[Space]:
         """Return the spaces to read, each once.
 
         Raises:
             SourceError: one that is configured is not there.
 
         """
-        found = {space.key: space for space in await self._edition.spaces(self._options.spaces)}
+        found = {space.key: space for space in await self._edition.list_spaces(self._options.spaces)}
         gone = [key for key in self._options.spaces if key not in found]
         if gone:
             raise SourceError(
@@ -188,63 +199,65 @@ class ConfluenceSource:
             )
         return list(found.values())
 
-    async def _wanted(self, space: Space, pages: Mapping[str, Page]) -> Sequence[str]:
+    async def _select_labelled(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Sequence[str]:
         """Return the ids of the pages that have one of the labels."""
         labels = frozenset(self._options.labels)
         if not labels:
             return list(pages)
-        if self._untold is None:
+        if self._lookups is None:
             return [one for one, page in pages.items() if page.labels and page.labels & labels]
-        having = await self._untold.labelled(space, labels)
+        having = await self._lookups.find_labelled(space, labels)
         return [one for one in pages if one in having]
 
-    async def _audiences(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, frozenset[str]]:
+    async def _find_audiences(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, frozenset[str]]:
         """Return who may see each page, in Confluence and here."""
         if self._options.rights == "ignore" or not pages:
             return dict.fromkeys(pages, self._readers)
-        space_readers = await self._space_readers(space)
-        nodes = await self._nodes(space, pages)
-        admitted = {one: [space_readers, *constraints(page.ref, nodes)] for one, page in pages.items()}
-        named = set[str]().union(*(groups(each) for each in admitted.values()))
-        members = {group: await self._edition.members(group) for group in sorted(named)}
-        return {one: narrow_readers(self._readers, admitted_by_all(each, members)) for one, each in admitted.items()}
+        space_readers = await self._find_space_readers(space)
+        nodes = await self._build_tree(space, pages)
+        admitted = {one: [space_readers, *iterate_constraints(page.ref, nodes)] for one, page in pages.items()}
+        named = set[str]().union(*(find_groups(each) for each in admitted.values()))
+        members = {group: await self._edition.fetch_members(group) for group in sorted(named)}
+        return {
+            one: narrow_readers(self._readers, intersect_audiences(each, members)) for one, each in admitted.items()
+        }
 
-    async def _space_readers(self, space: Space) -> frozenset[str]:
+    async def _find_space_readers(self, space: Space) -> frozenset[str]:
         if self._options.rights == "restrictions":
             return EVERYONE
-        return widen_to_everyone(await self._edition.space_readers(space), self._everyone)
+        return widen_to_everyone(await self._edition.fetch_space_readers(space), self._everyone)
 
-    async def _nodes(self, space: Space, pages: Mapping[str, Page]) -> Mapping[str, Node]:
+    async def _build_tree(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, TreeNode]:
         """Return the tree of a space with what each thing in it admits, folders and hidden pages included."""
         untold = [one for one, page in pages.items() if page.restriction is None]
-        told = await self._untold.restrictions(space, untold) if self._untold and untold else {}
-        nodes = {one: Node(page.restriction or told.get(one, NOBODY), page.above) for one, page in pages.items()}
-        while unknown := missing(nodes):
+        told = await self._lookups.fetch_restrictions(space, untold) if self._lookups and untold else {}
+        nodes = {one: TreeNode(page.restriction or told.get(one, NOBODY), page.parent) for one, page in pages.items()}
+        while unknown := find_missing(nodes):
             for ref in unknown:
-                nodes[ref.id] = await self._edition.node(ref)
+                nodes[ref.id] = await self._edition.fetch_node(ref)
         return {
             one: replace(node, restriction=widen_to_everyone(node.restriction, self._everyone))
             for one, node in nodes.items()
         }
 
-    def _listed(self, space: Space, page: Page, readers: frozenset[str]) -> Listed:
+    def _make_listed(self, space: Space, page: ConfluencePage, readers: frozenset[str]) -> Listed:
         blog = "blog/" if page.ref.kind == "blogpost" else ""
         return Listed(
             document=f"{space.key}/{blog}{page.ref.id}",
-            version=_version(page.version),
+            version=_format_version(page.version),
             modified_at=page.modified_at,
             url=quote_link(page.link),
             readers=readers,
         )
 
-    async def _people(self, people: frozenset[str]) -> Mapping[str, str]:
+    async def _find_names(self, people: frozenset[str]) -> Mapping[str, str]:
         """Return the names of who is mentioned; without them a page is still a page."""
-        unknown = sorted(people - self._names.keys())[:_MOST_NAMED]
+        unknown = sorted(people - self._names.keys())[:_MAX_NAMES_PER_PAGE]
         if unknown:
-            if len(self._names) > _NAMES:
+            if len(self._names) > _MAX_CACHED_NAMES:
                 self._names.clear()
             with contextlib.suppress(CallRefused):
-                self._names.update(await self._edition.names(unknown))
+                self._names.update(await self._edition.fetch_names(unknown))
         return self._names
 
 
@@ -261,12 +274,12 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
         raise SourceMisconfigured(
             f"Source {context.name}: url cannot be used, as {error}. Write https:// and the site's host."
         ) from None
-    _check("rights", options.rights, _RIGHTS, context)
+    _check_choice("rights", options.rights, _RIGHTS, context)
     cloud = _is_cloud(options, url, context)
     if cloud and url.path in {"", "/"}:
         url = url / "wiki"
     service = HostedService("Confluence", url, "token")
-    api = HttpApi(service, context, FixedHeaders(_headers(options, context.secrets.get("token", ""))))
+    api = HttpApi(service, context, FixedHeaders(_auth_headers(options, context.secrets.get("token", ""))))
     key = SourceKey(context.name, "confluence", str(url))
     return ConfluenceSource(key, options, context, api, cloud=cloud)
 
@@ -274,38 +287,38 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
 KIND = SourceKind(ConfluenceOptions, build)
 
 
-def _check(name: str, value: str, known: Collection[str], context: SourceContext) -> None:
+def _check_choice(name: str, value: str, known: Collection[str], context: SourceContext) -> None:
     if value not in known:
         raise config_error(context.name, f"{name} must be one of {', '.join(known)}")
 
 
 def _is_cloud(options: ConfluenceOptions, url: URL, context: SourceContext) -> bool:
     if options.edition is not None:
-        _check("edition", options.edition, ("cloud", "data-center"), context)
+        _check_choice("edition", options.edition, ("cloud", "data-center"), context)
         return options.edition == "cloud"
     host = url.host or ""
     return host.endswith((".atlassian.net", ".atlassian-us-gov-mod.net")) or host == "api.atlassian.com"
 
 
-def _headers(options: ConfluenceOptions, token: str) -> Mapping[str, str]:
+def _auth_headers(options: ConfluenceOptions, token: str) -> Mapping[str, str]:
     if options.email is None:
         return {"Authorization": f"Bearer {token}"}
     pair = base64.b64encode(f"{options.email}:{token}".encode()).decode()
     return {"Authorization": f"Basic {pair}"}
 
 
-def _version(number: int) -> str:
-    return f"{_FORM}.{number}"
+def _format_version(number: int) -> str:
+    return f"{_HTML_VERSION}.{number}"
 
 
-def _is_read(file: Attachment) -> bool:
+def _is_document_file(file: Attachment) -> bool:
     return PurePosixPath(file.title).suffix.lower() in SUFFIXES and file.id.isalnum()
 
 
-def _file(file: Attachment, page: Listed) -> Listed:
+def _make_listed_file(file: Attachment, page: Listed) -> Listed:
     return Listed(
         document=f"{page.document}/{file.id}{PurePosixPath(file.title).suffix.lower()}",
-        version=_version(file.version),
+        version=_format_version(file.version),
         size_bytes=file.size_bytes,
         modified_at=file.modified_at,
         url=quote_link(file.link),

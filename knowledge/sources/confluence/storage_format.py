@@ -22,47 +22,47 @@ _MAX_DEPTH = 150
 
 _CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
-_OF_XML = frozenset({"amp", "lt", "gt", "quot", "apos"})
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_USERS = re.compile(r'<ri:user\b[^>]*?\bri:(?:account-id|userkey|username)="([^"<>]{1,200})"')
+_XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
+_INVALID_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+_MENTION = re.compile(r'<ri:user\b[^>]*?\bri:(?:account-id|userkey|username)="([^"<>]{1,200})"')
 
-_KEPT: Final = frozenset({
+_KEPT_TAGS: Final = frozenset({
     "p", "ul", "ol", "li", "table", "tbody", "thead", "tfoot", "tr", "th", "td", "code", "blockquote", "strong", "em",
     "b", "i", "u", "s", "del", "sub", "sup", "div", "span", "dl", "dt", "dd", "a", "small", "big", "caption", "kbd",
 })  # fmt: skip
-_DROPPED: Final = frozenset({"script", "style", "iframe", "object", "embed", "form", "col", "colgroup", "svg"})
-_BOXES: Final = {"info": "Info", "note": "Note", "tip": "Tip", "warning": "Warning", "error": "Error"}
-_FORMULAE: Final = frozenset({
+_DROPPED_TAGS: Final = frozenset({"script", "style", "iframe", "object", "embed", "form", "col", "colgroup", "svg"})
+_BOX_LABELS: Final = {"info": "Info", "note": "Note", "tip": "Tip", "warning": "Warning", "error": "Error"}
+_FORMULA_MACROS: Final = frozenset({
     "mathblock", "mathinline", "easy-math-block", "easy-math-inline", "eazy-math-block", "eazy-math-inline", "latex",
     "latex-formatting", "mathjax-block-macro", "mathjax-inline-macro",
 })  # fmt: skip
-_CODE: Final = frozenset({"code", "noformat", "markdown", "plantuml", "mermaid", "mermaid-macro", "sql"})
-_POINTERS: Final = frozenset({
+_CODE_MACROS: Final = frozenset({"code", "noformat", "markdown", "plantuml", "mermaid", "mermaid-macro", "sql"})
+_POINTER_MACROS: Final = frozenset({
     "include", "excerpt-include", "view-file", "viewpdf", "viewdoc", "viewppt", "viewxls", "multimedia", "widget",
 })  # fmt: skip
 """Macros that show something from elsewhere: what it is called is kept."""
-_SILENT: Final = frozenset({"parameter", "task-id", "task-uuid", "placeholder", "adf-attribute", "adf-mark"})
+_SILENT_ELEMENTS: Final = frozenset({"parameter", "task-id", "task-uuid", "placeholder", "adf-attribute", "adf-mark"})
 _HEADING: Final = re.compile("h[1-6]")
 
 
-def mentioned(storage: str) -> frozenset[str]:
+def find_mentions(storage: str) -> frozenset[str]:
     """Return the ids of the people whom a page mentions."""
-    return frozenset(_USERS.findall(storage))
+    return frozenset(_MENTION.findall(storage))
 
 
-def page_html(title: str, storage: str, names: Mapping[str, str], anchor: Callable[[str], str]) -> str:
+def render_page_html(title: str, storage: str, names: Mapping[str, str], anchor: Callable[[str], str]) -> str:
     """Return a page as HTML.
 
-    ``names`` gives people's names by id; ``anchor`` a heading's place in the page's link.
+    ``fetch_names`` gives people's names by id; ``make_anchor`` a heading's place in the page's link.
     """
-    body = _Page(names, anchor).html(storage)
+    body = _PageWriter(names, anchor).write(storage)
     return f"<html><head><title>{escape(title)}</title></head><body>{body}</body></html>"
 
 
-def _parsed(storage: str) -> ET.Element | None:
+def _parse_storage(storage: str) -> ET.Element | None:
     """Parse a page; None when it is not well-formed (which Confluence does not store)."""
-    pieces = _CDATA.split(_NOT_XML.sub("", storage))
-    pieces[::2] = [_ENTITY.sub(_character, piece) for piece in pieces[::2]]
+    pieces = _CDATA.split(_INVALID_IN_XML.sub("", storage))
+    pieces[::2] = [_ENTITY.sub(_unescape_entity, piece) for piece in pieces[::2]]
     try:
         # A page stands inside an element of ours, where no DTD may stand: there are no entities but XML's own.
         return ET.fromstring(_ROOT.format("".join(pieces)))  # noqa: S314
@@ -70,12 +70,12 @@ def _parsed(storage: str) -> ET.Element | None:
         return None
 
 
-def _character(entity: re.Match[str]) -> str:
+def _unescape_entity(entity: re.Match[str]) -> str:
     name = entity[1]
-    return entity[0] if name in _OF_XML else escape(html5.get(f"{name};", f"&{name};"))
+    return entity[0] if name in _XML_ENTITIES else escape(html5.get(f"{name};", f"&{name};"))
 
 
-class _Page:
+class _PageWriter:
     """Writes one page."""
 
     def __init__(self, names: Mapping[str, str], anchor: Callable[[str], str]) -> None:
@@ -83,76 +83,80 @@ class _Page:
         self._anchor = anchor
         self._in_cell = 0
 
-    def html(self, storage: str) -> str:
-        root = _parsed(storage)
+    def write(self, storage: str) -> str:
+        root = _parse_storage(storage)
         if root is None:
-            return "".join(f"<p>{escape(text)}</p>" for text in visible_text(_CDATA.sub(_bare, storage)).split("\n\n"))
-        return self._inside(root, 0)
+            return "".join(
+                f"<p>{escape(text)}</p>" for text in visible_text(_CDATA.sub(_cdata_text, storage)).split("\n\n")
+            )
+        return self._write_children(root, 0)
 
-    def _inside(self, node: ET.Element, depth: int) -> str:
-        return escape(node.text or "") + "".join(self._one(child, depth) + escape(child.tail or "") for child in node)
+    def _write_children(self, node: ET.Element, depth: int) -> str:
+        return escape(node.text or "") + "".join(
+            self._write_node(child, depth) + escape(child.tail or "") for child in node
+        )
 
-    def _one(self, node: ET.Element, depth: int) -> str:
+    def _write_node(self, node: ET.Element, depth: int) -> str:
         if depth > _MAX_DEPTH:
-            return escape(_text(node))
+            return escape(_inner_text(node))
         if node.tag.startswith(_AC):
-            return self._special(node, node.tag.removeprefix(_AC), depth + 1)
-        return self._element(node, node.tag.lower(), depth + 1)
+            return self._write_confluence_element(node, node.tag.removeprefix(_AC), depth + 1)
+        return self._write_element(node, node.tag.lower(), depth + 1)
 
-    def _element(self, node: ET.Element, tag: str, depth: int) -> str:
-        if tag in _DROPPED or tag.startswith(_RI):
+    def _write_element(self, node: ET.Element, tag: str, depth: int) -> str:
+        if tag in _DROPPED_TAGS or tag.startswith(_RI):
             return ""
         if tag in {"td", "th"}:
-            return self._cell(node, tag, depth)
+            return self._write_cell(node, tag, depth)
         if _HEADING.fullmatch(tag):
-            return self._heading(node, tag, depth)
-        if write := _WRITTEN.get(tag):
+            return self._write_heading(node, tag, depth)
+        if write := _ELEMENT_WRITERS.get(tag):
             return write(self, node)
-        inside = self._inside(node, depth)
-        return f"<{tag}>{inside}</{tag}>" if tag in _KEPT else inside
+        inside = self._write_children(node, depth)
+        return f"<{tag}>{inside}</{tag}>" if tag in _KEPT_TAGS else inside
 
-    def _cell(self, node: ET.Element, tag: str, depth: int) -> str:
+    def _write_cell(self, node: ET.Element, tag: str, depth: int) -> str:
         self._in_cell += 1
-        inside = self._inside(node, depth)
+        inside = self._write_children(node, depth)
         self._in_cell -= 1
         return f"<{tag}>{inside}</{tag}>"
 
-    def _heading(self, node: ET.Element, tag: str, depth: int) -> str:
-        inside = self._inside(node, depth)
+    def _write_heading(self, node: ET.Element, tag: str, depth: int) -> str:
+        inside = self._write_children(node, depth)
         if self._in_cell:  # a table with headings in it would be taken for a layout
             return f"<p><strong>{inside}</strong></p>"
-        return f'<{tag} id="{escape(self._anchor(_text(node)))}">{inside}</{tag}>'
+        return f'<{tag} id="{escape(self._anchor(_inner_text(node)))}">{inside}</{tag}>'
 
-    def _special(self, node: ET.Element, name: str, depth: int) -> str:
-        if name in _SILENT:
+    def _write_confluence_element(self, node: ET.Element, name: str, depth: int) -> str:
+        if name in _SILENT_ELEMENTS:
             return ""
-        if write := _SPECIAL.get(name):
+        if write := _CONFLUENCE_WRITERS.get(name):
             return write(self, node, depth)
-        inside = self._inside(node, depth)
+        inside = self._write_children(node, depth)
         return f"<ul>{inside}</ul>" if name == "task-list" else inside
 
-    def _captioned(self, node: ET.Element, depth: int) -> str:
+    def _write_image(self, node: ET.Element, depth: int) -> str:
         caption = node.find(f"{_AC}caption")
-        shown = _image(node.get(f"{_AC}alt") or node.get(f"{_AC}title"))
-        return shown + (f"<p>{self._inside(caption, depth)}</p>" if caption is not None else "")
+        shown = _image_tag(node.get(f"{_AC}alt") or node.get(f"{_AC}title"))
+        return shown + (f"<p>{self._write_children(caption, depth)}</p>" if caption is not None else "")
 
-    def _fallback(self, node: ET.Element, depth: int) -> str:
+    def _write_fallback(self, node: ET.Element, depth: int) -> str:
         fallback = node.find(f"{_AC}adf-fallback")
-        return self._inside(node if fallback is None else fallback, depth)
+        return self._write_children(node if fallback is None else fallback, depth)
 
-    def _task(self, node: ET.Element, depth: int) -> str:
+    def _write_task(self, node: ET.Element, depth: int) -> str:
         done = (node.findtext(f"{_AC}task-status") or "").strip() == "complete"
         body = node.find(f"{_AC}task-body")
-        return f"<li>{'[x]' if done else '[ ]'} {self._inside(body, depth) if body is not None else ''}</li>"
+        return f"<li>{'[x]' if done else '[ ]'} {self._write_children(body, depth) if body is not None else ''}</li>"
 
-    def _link(self, node: ET.Element, depth: int) -> str:
+    def _write_link(self, node: ET.Element, depth: int) -> str:
         for name in ("link-body", "plain-text-link-body"):
             body = node.find(_AC + name)
-            if body is not None and _text(body).strip():
-                return f"<a>{self._inside(body, depth)}</a>"
-        return escape(self._target(node) or node.get(f"{_AC}anchor") or "")
+            if body is not None and _inner_text(body).strip():
+                return f"<a>{self._write_children(body, depth)}</a>"
+        return escape(self._find_target_name(node) or node.get(f"{_AC}anchor") or "")
 
-    def _target(self, node: ET.Element) -> str:
+    def _find_target_name(self, node: ET.Element) -> str:
         """Return what people call that to which a resource identifier points."""
         for found in node:
             if found.tag == f"{_RI}user":
@@ -163,69 +167,69 @@ class _Page:
                     return called
         return ""
 
-    def _macro(self, node: ET.Element, depth: int) -> str:
+    def _write_macro(self, node: ET.Element, depth: int) -> str:
         name = (node.get(f"{_AC}name") or "").lower()
         told = {one.get(f"{_AC}name") or "": one for one in node.findall(f"{_AC}parameter")}
         plain = node.findtext(f"{_AC}plain-text-body")
-        if name in _FORMULAE:
-            body = plain if plain is not None else _told(told, "body")
+        if name in _FORMULA_MACROS:
+            body = plain if plain is not None else _parameter_text(told, "body")
             return f"<span>{escape(f'${body.strip()}$')}</span>"
         if name in {"html", "html-include"}:
             return "".join(f"<p>{escape(text)}</p>" for text in visible_text(plain or "").split("\n\n"))
         if name in {"status", "jira"}:
-            return escape(" ".join(_told(told, key) for key in ("title", "key", "jqlQuery") if key in told))
-        if name in _POINTERS:
-            return escape(next(filter(None, map(self._pointed, told.values())), ""))
+            return escape(" ".join(_parameter_text(told, key) for key in ("title", "key", "jqlQuery") if key in told))
+        if name in _POINTER_MACROS:
+            return escape(next(filter(None, map(self._find_pointer_name, told.values())), ""))
         rich = node.find(f"{_AC}rich-text-body")
-        inside = self._inside(rich, depth) if rich is not None else ""
-        return self._boxed(name, _told(told, "title").strip(), plain, inside)
+        inside = self._write_children(rich, depth) if rich is not None else ""
+        return self._write_box(name, _parameter_text(told, "title").strip(), plain, inside)
 
-    def _boxed(self, name: str, title: str, plain: str | None, rich: str) -> str:
-        label = ": ".join(part for part in (_BOXES.get(name, ""), title) if part)
+    def _write_box(self, name: str, title: str, plain: str | None, rich: str) -> str:
+        label = ": ".join(part for part in (_BOX_LABELS.get(name, ""), title) if part)
         head = f"<p><strong>{escape(label)}</strong></p>" if label and (plain or rich) else ""
-        if plain is not None and (name in _CODE or not rich):
-            return head + self._preformatted(plain)
+        if plain is not None and (name in _CODE_MACROS or not rich):
+            return head + self._write_code(plain)
         return f"<div>{head}{rich}</div>" if rich else ""
 
-    def _pointed(self, node: ET.Element) -> str:
+    def _find_pointer_name(self, node: ET.Element) -> str:
         link = node.find(f"{_AC}link")
-        return self._target(node if link is None else link)
+        return self._find_target_name(node if link is None else link)
 
-    def _preformatted(self, code: str) -> str:
+    def _write_code(self, code: str) -> str:
         if self._in_cell and "\n" not in code.strip("\n"):
             return f"<code>{escape(code.strip())}</code>"
         return f"<pre>{escape(code)}</pre>" if code.strip() else ""
 
 
-_WRITTEN: Final[Mapping[str, Callable[[_Page, ET.Element], str]]] = {
+_ELEMENT_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element], str]]] = {
     "br": lambda _page, _node: "<br>",
     "hr": lambda _page, _node: "<hr>",
-    "img": lambda _page, node: _image(node.get("alt")),
-    "pre": lambda page, node: page._preformatted(_text(node)),  # noqa: SLF001 - its own
-    "time": lambda _page, node: escape(node.get("datetime") or _text(node)),
+    "img": lambda _page, node: _image_tag(node.get("alt")),
+    "pre": lambda page, node: page._write_code(_inner_text(node)),  # noqa: SLF001 - its own
+    "time": lambda _page, node: escape(node.get("datetime") or _inner_text(node)),
 }
-_SPECIAL: Final[Mapping[str, Callable[[_Page, ET.Element, int], str]]] = {
-    "structured-macro": _Page._macro,  # noqa: SLF001 - its own
-    "macro": _Page._macro,  # noqa: SLF001 - its own
-    "link": _Page._link,  # noqa: SLF001 - its own
-    "image": _Page._captioned,  # noqa: SLF001 - its own
-    "task": _Page._task,  # noqa: SLF001 - its own
-    "adf-extension": _Page._fallback,  # noqa: SLF001 - its own
+_CONFLUENCE_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element, int], str]]] = {
+    "structured-macro": _PageWriter._write_macro,  # noqa: SLF001 - its own
+    "macro": _PageWriter._write_macro,  # noqa: SLF001 - its own
+    "link": _PageWriter._write_link,  # noqa: SLF001 - its own
+    "image": _PageWriter._write_image,  # noqa: SLF001 - its own
+    "task": _PageWriter._write_task,  # noqa: SLF001 - its own
+    "adf-extension": _PageWriter._write_fallback,  # noqa: SLF001 - its own
     "emoticon": lambda _page, node, _depth: escape(node.get(f"{_AC}emoji-fallback") or ""),
 }
 
 
-def _told(told: Mapping[str, ET.Element], key: str) -> str:
-    return _text(told[key]) if key in told else ""
+def _parameter_text(told: Mapping[str, ET.Element], key: str) -> str:
+    return _inner_text(told[key]) if key in told else ""
 
 
-def _text(node: ET.Element) -> str:
+def _inner_text(node: ET.Element) -> str:
     return "".join(node.itertext())
 
 
-def _image(alt: str | None) -> str:
+def _image_tag(alt: str | None) -> str:
     return f'<img alt="{escape(alt)}">' if alt else ""
 
 
-def _bare(cdata: re.Match[str]) -> str:
+def _cdata_text(cdata: re.Match[str]) -> str:
     return escape(cdata[0][9:-3])

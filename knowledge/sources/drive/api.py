@@ -7,59 +7,59 @@ import re
 from collections.abc import AsyncIterator, Sequence
 
 from knowledge.errors import SourceError
-from knowledge.sources.drive.files import EXPORTS, FIELDS, PERMISSION_FIELDS, without_images
+from knowledge.sources.drive.files import EXPORTS, FIELDS, PERMISSION_FIELDS, remove_images
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
 from knowledge.sources.hosted.json_form import JsonObject, get_text, require_objects, require_text
 from knowledge.web.crawling.retry_policy import ServiceResponse
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
-_PARENTS = 25
+_FOLDERS_PER_QUERY = 25
 """Folders that are asked for in one query."""
-_SLOWER = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"})
-_REASON = re.compile("[A-Za-z]{1,60}")
+_THROTTLING_CODES = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"})
+_ERROR_CODE = re.compile("[A-Za-z]{1,60}")
 
 
-class Drive:
+class DriveApi:
     """Calls to Google Drive; they raise as ``HttpApi`` does."""
 
     def __init__(self, api: HttpApi) -> None:
         self._api = api
 
-    async def start_token(self, drive: str) -> str:
+    async def fetch_start_token(self, drive: str) -> str:
         """Return where the changes of a shared drive ("" for the account's own view) stand now."""
-        call = ApiCall.get("drive/v3/changes/startPageToken", supportsAllDrives="true", **_of(drive))
+        call = ApiCall.get("drive/v3/changes/startPageToken", supportsAllDrives="true", **_drive_parameters(drive))
         return require_text(await self._api.fetch_json(call), "startPageToken")
 
-    async def changes(self, drive: str, token: str) -> AsyncIterator[tuple[Sequence[JsonObject], str | None]]:
+    async def fetch_changes(self, drive: str, token: str) -> AsyncIterator[tuple[Sequence[JsonObject], str | None]]:
         """Yield what has changed since a token; with the last, the token to go on from."""
         fields = f"nextPageToken,newStartPageToken,changes(changeType,removed,fileId,file({FIELDS}))"
         first = ApiCall.get(
             "drive/v3/changes", pageToken=token, includeRemoved="true", pageSize=1000, fields=fields,
-            **_ALL_DRIVES, **_of(drive),
+            **_ALL_DRIVES, **_drive_parameters(drive),
         )  # fmt: skip
-        async for page in self._api.fetch_pages(first, _after):
+        async for page in self._api.fetch_pages(first, _next_page):
             yield require_objects(page, "changes"), get_text(page, "newStartPageToken")
 
-    async def in_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
+    async def list_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield all that is in a shared drive ("": all that the account sees of its own), without the trash."""
-        async for found in self._files("trashed = false", drive):
+        async for found in self._list_files("trashed = false", drive):
             yield found
 
-    async def in_folders(self, folders: Sequence[str], drive: str) -> AsyncIterator[Sequence[JsonObject]]:
+    async def list_folders(self, folders: Sequence[str], drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield what lies directly in these folders, without the trash."""
-        for start in range(0, len(folders), _PARENTS):
-            some = " or ".join(f"'{folder}' in parents" for folder in folders[start : start + _PARENTS])
-            async for found in self._files(f"({some}) and trashed = false", drive):
+        for start in range(0, len(folders), _FOLDERS_PER_QUERY):
+            some = " or ".join(f"'{folder}' in parents" for folder in folders[start : start + _FOLDERS_PER_QUERY])
+            async for found in self._list_files(f"({some}) and trashed = false", drive):
                 yield found
 
-    async def _files(self, query: str, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
+    async def _list_files(self, query: str, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         corpus = {"corpora": "drive", "driveId": drive} if drive else {"corpora": "user"}
         first = ApiCall.get(
             "drive/v3/files", q=query, pageSize=1000, spaces="drive",
             fields=f"nextPageToken,incompleteSearch,files({FIELDS})", **_ALL_DRIVES, **corpus,
         )  # fmt: skip
-        async for page in self._api.fetch_pages(first, _after):
+        async for page in self._api.fetch_pages(first, _next_page):
             if page.get("incompleteSearch") is True:
                 raise SourceError(
                     "Google Drive did not search everything that was asked for. Name drives or folders in kvasir.toml; "
@@ -67,12 +67,12 @@ class Drive:
                 )
             yield require_objects(page, "files")
 
-    async def file(self, identifier: str) -> JsonObject:
+    async def fetch_file(self, identifier: str) -> JsonObject:
         """Return a file's resource; one in the trash too."""
         call = ApiCall.get(f"drive/v3/files/{quote_part(identifier)}", supportsAllDrives="true", fields=FIELDS)
         return await self._api.fetch_json(call)
 
-    async def permissions(self, identifier: str) -> Sequence[JsonObject]:
+    async def fetch_permissions(self, identifier: str) -> Sequence[JsonObject]:
         """Return a file's permissions; none where the account may not know them."""
         first = ApiCall.get(
             f"drive/v3/files/{quote_part(identifier)}/permissions", supportsAllDrives="true", pageSize=100,
@@ -80,7 +80,7 @@ class Drive:
         )  # fmt: skip
         found: list[JsonObject] = []
         try:
-            async for page in self._api.fetch_pages(first, _after):
+            async for page in self._api.fetch_pages(first, _next_page):
                 found += require_objects(page, "permissions")
         except CallRefused as error:
             if error.status in {403, 404}:
@@ -88,7 +88,7 @@ class Drive:
             raise
         return found
 
-    async def content(self, file: JsonObject, document: str, limit: int) -> tuple[bytes, str]:
+    async def fetch_content(self, file: JsonObject, document: str, limit: int) -> tuple[bytes, str]:
         """Return a file's bytes and their type.
 
         Raises:
@@ -104,8 +104,8 @@ class Drive:
             call = ApiCall.get(f"drive/v3/files/{identifier}/export", mimeType=wanted)
             body = (await self._api.download(call, document, limit)).body
         except CallRefused as error:
-            raise _unreadable(document, error) from None
-        return (without_images(body) if wanted == "text/markdown" else body), wanted
+            raise _unreadable_error(document, error) from None
+        return (remove_images(body) if wanted == "text/markdown" else body), wanted
 
 
 def parse_error_code(body: bytes) -> str:
@@ -115,24 +115,24 @@ def parse_error_code(body: bytes) -> str:
         word = told["error"]["errors"][0]["reason"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
-    return word if isinstance(word, str) and _REASON.fullmatch(word) else ""
+    return word if isinstance(word, str) and _ERROR_CODE.fullmatch(word) else ""
 
 
 def is_throttled(reply: ServiceResponse) -> bool:
     """Tell whether a refusal means "slower": Google says so with 403 as well as 429."""
-    return reply.status == 403 and parse_error_code(reply.body) in _SLOWER  # noqa: PLR2004 - HTTP's own number
+    return reply.status == 403 and parse_error_code(reply.body) in _THROTTLING_CODES  # noqa: PLR2004 - HTTP's own number
 
 
-def _of(drive: str) -> dict[str, str]:
+def _drive_parameters(drive: str) -> dict[str, str]:
     return {"driveId": drive} if drive else {}
 
 
-def _after(call: ApiCall, page: JsonObject) -> ApiCall | None:
+def _next_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
     token = get_text(page, "nextPageToken")
     return call.with_params(pageToken=token) if token else None
 
 
-def _unreadable(document: str, error: CallRefused) -> SourceError:
+def _unreadable_error(document: str, error: CallRefused) -> SourceError:
     if error.error_code == "exportSizeLimitExceeded":
         return SourceError(
             f"{document} is over the 10 MB that Google exports. Split it, or put a PDF or DOCX of it beside it."

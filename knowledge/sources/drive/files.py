@@ -38,10 +38,10 @@ FIELDS = (
     "inheritedPermissionsDisabled,shortcutDetails(targetId,targetMimeType)"
 )
 PERMISSION_FIELDS = "id,type,emailAddress,domain,deleted,view,expirationTime,allowFileDiscovery"
-_FORM = 1
+_VERSION_FORM = 1
 _READ_TYPES = frozenset({"application/pdf", *EXPORTS.values()})
-_IMAGE = re.compile(r"^\[image\d+\]:[ \t]*<data:[^>\n]*>?[ \t]*$", re.MULTILINE)
-_SHOWN = re.compile(r"!\[([^\]\n]*)\]\[image\d+\]")
+_IMAGE_DEFINITION = re.compile(r"^\[image\d+\]:[ \t]*<data:[^>\n]*>?[ \t]*$", re.MULTILINE)
+_IMAGE_REFERENCE = re.compile(r"!\[([^\]\n]*)\]\[image\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Audience:
 
     readers: tuple[str, ...]
     """Sorted; as ``drive:user:ada@company.com``, ``drive:group:…``, ``drive:domain:company.com``."""
-    until: float | None = None
+    expires_at: float | None = None
     """Seconds since the epoch: when a permission ends by itself, which Drive reports as no change."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class DriveFile:
     """A file as it was seen."""
 
     id: str
@@ -68,15 +68,16 @@ class File:
     drive: str
     audience: Audience
 
-    def saved(self) -> JsonObject:
+    def to_json(self) -> JsonObject:
         """Return it as JSON."""
         return asdict(self)
 
     @classmethod
-    def restored(cls, value: JsonObject) -> File:
-        """Read what ``saved`` returned."""
+    def from_json(cls, value: JsonObject) -> DriveFile:
+        """Read what ``to_json`` returned."""
         told = get_object(value, "audience")
-        until = told.get("until")
+        expires_at = told.get("expires_at")
+        readers = tuple(filter_texts(told.get("readers")))
         return cls(
             id=require_text(value, "id"),
             document=require_text(value, "document"),
@@ -86,29 +87,29 @@ class File:
             size_bytes=get_int(value, "size_bytes"),
             parents=tuple(filter_texts(value.get("parents"))),
             drive=get_text(value, "drive") or "",
-            audience=Audience(tuple(filter_texts(told.get("readers"))), until if isinstance(until, float) else None),
+            audience=Audience(readers, expires_at if isinstance(expires_at, float) else None),
         )
 
 
-def is_read(file: JsonObject) -> bool:
+def is_document(file: JsonObject) -> bool:
     """Tell whether a file is of a kind that is read."""
     kind = get_text(file, "mimeType") or ""
-    return kind in EXPORTS or kind in _READ_TYPES or (not kind.startswith(NATIVE) and suffix(file) in SUFFIXES)
+    return kind in EXPORTS or kind in _READ_TYPES or (not kind.startswith(NATIVE) and file_suffix(file) in SUFFIXES)
 
 
-def suffix(file: JsonObject) -> str:
+def file_suffix(file: JsonObject) -> str:
     """Return the ending of a file's name, in lower case."""
     return PurePosixPath((get_text(file, "name") or "").replace("/", "_")).suffix.lower()
 
 
-def read_file(file: JsonObject, audience: Audience) -> File:
+def parse_file(file: JsonObject, audience: Audience) -> DriveFile:
     """Read a file's resource."""
     identifier = require_text(file, "id")
-    ending = suffix(file) if (get_text(file, "mimeType") or "") not in EXPORTS else ""
-    return File(
+    ending = file_suffix(file) if (get_text(file, "mimeType") or "") not in EXPORTS else ""
+    return DriveFile(
         id=identifier,
         document=identifier + (ending if ending in SUFFIXES else ""),
-        version=version_of(file),
+        version=file_version(file),
         link=get_text(file, "webViewLink") or f"https://drive.google.com/file/d/{identifier}/view",
         modified=get_text(file, "modifiedTime") or "",
         size_bytes=get_int(file, "size"),
@@ -118,7 +119,7 @@ def read_file(file: JsonObject, audience: Audience) -> File:
     )
 
 
-def version_of(file: JsonObject) -> str:
+def file_version(file: JsonObject) -> str:
     """Return what changes when a file's content or name may have.
 
     A file that was uploaded has a checksum. Google's own documents have none; their number counts every change, also of
@@ -128,25 +129,25 @@ def version_of(file: JsonObject) -> str:
     if content is None or (get_text(file, "mimeType") or "") in EXPORTS:
         content = require_text(file, "version")
     name = hashlib.sha256((get_text(file, "name") or "").encode("utf-8", "replace")).hexdigest()[:12]
-    return f"{_FORM}.{content}.{name}"
+    return f"{_VERSION_FORM}.{content}.{name}"
 
 
-def audience_of(permissions: Sequence[JsonObject], now: float) -> Audience:
+def parse_audience(permissions: Sequence[JsonObject], now: float) -> Audience:
     """Return whom permissions admit to a file's content; what cannot be told admits nobody."""
     readers: set[str] = set()
-    until: list[float] = []
+    expirations: list[float] = []
     for one in permissions:
         ends = get_time(one, "expirationTime")
         if one.get("deleted") is True or one.get("view") or (ends is not None and ends.timestamp() <= now):
             continue  # a grant that belongs to a view shows the file's data about itself, or a published copy
-        named = _reader(one)
+        named = _parse_reader(one)
         if named and ends is not None:
-            until.append(ends.timestamp())
+            expirations.append(ends.timestamp())
         readers |= {named} if named else set()
-    return Audience(tuple(sorted(readers)), min(until, default=None))
+    return Audience(tuple(sorted(readers)), min(expirations, default=None))
 
 
-def _reader(permission: JsonObject) -> str | None:
+def _parse_reader(permission: JsonObject) -> str | None:
     kind = get_text(permission, "type") or ""
     found = permission.get("allowFileDiscovery") is True
     if kind == "anyone":
@@ -157,18 +158,18 @@ def _reader(permission: JsonObject) -> str | None:
     return f"drive:{kind}:{email.lower()}" if kind in {"user", "group"} and email else None
 
 
-def rights_mark(folder: JsonObject) -> str:
+def hash_rights(folder: JsonObject) -> str:
     """Return what changes when a folder's place or its permissions may have, for all that is in it."""
     told = [folder.get(key) for key in ("parents", "permissionIds", "permissions", "inheritedPermissionsDisabled")]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def modified_at(file: File) -> datetime | None:
+def modified_at(file: DriveFile) -> datetime | None:
     """Return when a file was last changed."""
     return get_time({"at": file.modified}, "at")
 
 
-def without_images(markdown: bytes) -> bytes:
+def remove_images(markdown: bytes) -> bytes:
     """Return an exported document without the pictures that are written out in it; what they are called stays."""
     written = markdown.decode("utf-8", "replace")
-    return _SHOWN.sub(r"\1", _IMAGE.sub("", written)).encode()
+    return _IMAGE_REFERENCE.sub(r"\1", _IMAGE_DEFINITION.sub("", written)).encode()

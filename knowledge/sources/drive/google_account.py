@@ -43,14 +43,14 @@ class ServiceAccount:
         self._context = context
         self._subject = subject
         self._api = HttpApi(HostedService("Google", self._url.parent, "key"), context, FixedHeaders({}))
-        self._token, self._until = "", 0.0
-        self._turn = asyncio.Lock()
+        self._token, self._expires_at = "", 0.0
+        self._lock = asyncio.Lock()
 
     async def headers(self) -> Mapping[str, str]:
         """Return the header with a token that is still good for a while."""
-        async with self._turn:
-            if not self._token or self._context.now() > self._until - _EARLY_S:
-                await self._fetch()
+        async with self._lock:
+            if not self._token or self._context.now() > self._expires_at - _EARLY_S:
+                await self._fetch_token()
             return {"Authorization": f"Bearer {self._token}"}
 
     async def renew(self) -> bool:
@@ -62,8 +62,8 @@ class ServiceAccount:
         """Close the connection to where tokens come from."""
         await self._api.close()
 
-    async def _fetch(self) -> None:
-        call = ApiCall.post_form(URL(self._url).name, grant_type=_GRANT, assertion=self._assertion())
+    async def _fetch_token(self) -> None:
+        call = ApiCall.post_form(URL(self._url).name, grant_type=_GRANT, assertion=self._sign_assertion())
         try:
             answer = await self._api.fetch_json(call)
         except CallRefused as error:
@@ -73,9 +73,9 @@ class ServiceAccount:
                 "is granted for drive.readonly; nothing was deleted."
             ) from None
         self._token = require_text(answer, "access_token")
-        self._until = self._context.now() + (get_int(answer, "expires_in") or _VALID_S)
+        self._expires_at = self._context.now() + (get_int(answer, "expires_in") or _VALID_S)
 
-    def _assertion(self) -> str:
+    def _sign_assertion(self) -> str:
         now = int(self._context.now())
         claims = {"iss": self._email, "scope": SCOPE, "aud": str(self._url), "iat": now, "exp": now + _VALID_S}
         if self._subject:

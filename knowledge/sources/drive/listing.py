@@ -11,100 +11,100 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.errors import SourceError
-from knowledge.sources.drive.api import Drive
+from knowledge.sources.drive.api import DriveApi
 from knowledge.sources.drive.files import (
     FOLDER,
     SHORTCUT,
     Audience,
-    File,
-    audience_of,
-    is_read,
-    read_file,
-    rights_mark,
+    DriveFile,
+    hash_rights,
+    is_document,
+    parse_audience,
+    parse_file,
 )
 from knowledge.sources.hosted.http_api import CallRefused, run_concurrently
 from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text, require_text
 
-OWN = ""
+OWN_FILES = ""
 """Stands for what the account sees outside shared drives, where a shared drive's id could stand."""
 
 
-class Stale(Exception):
+class StaleSnapshot(Exception):
     """What is remembered cannot be brought up to date: only a whole listing can."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A part of what is listed: a shared drive (or ``OWN``), whole or what is under some folders."""
+class DrivePlace:
+    """A part of what is listed: a shared drive (or ``OWN_FILES``), whole or what is under some folders."""
 
     drive: str
     roots: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class Held:
+class DriveSnapshot:
     """A complete listing, and where the changes stood before it was begun."""
 
-    places: tuple[Place, ...] = ()
+    places: tuple[DrivePlace, ...] = ()
     tokens: dict[str, str] = field(default_factory=dict)
-    files: dict[str, File] = field(default_factory=dict)
+    files: dict[str, DriveFile] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
-    """``rights_mark`` by id."""
+    """``hash_rights`` by id."""
     shortcuts: dict[str, str] = field(default_factory=dict)
     """To what each leads."""
 
-    def saved(self) -> JsonObject:
+    def to_json(self) -> JsonObject:
         """Return it as JSON."""
         return {
             "places": [[place.drive, list(place.roots)] for place in self.places],
             "tokens": self.tokens,
-            "files": [file.saved() for file in self.files.values()],
+            "files": [file.to_json() for file in self.files.values()],
             "folders": self.folders,
             "shortcuts": self.shortcuts,
         }
 
     @classmethod
-    def restored(cls, value: JsonObject) -> Held:
-        """Read what ``saved`` returned."""
+    def from_json(cls, value: JsonObject) -> DriveSnapshot:
+        """Read what ``to_json`` returned."""
         places = value.get("places")
         assert isinstance(places, list)  # noqa: S101 - as it was saved: it is sealed
-        files = [File.restored(one) for one in get_objects(value, "files")]
+        files = [DriveFile.from_json(one) for one in get_objects(value, "files")]
         return cls(
-            tuple(Place(drive, tuple(roots)) for drive, roots in places),
-            _texts(get_object(value, "tokens")),
+            tuple(DrivePlace(drive, tuple(roots)) for drive, roots in places),
+            _text_members(get_object(value, "tokens")),
             {file.id: file for file in files},
-            _texts(get_object(value, "folders")),
-            _texts(get_object(value, "shortcuts")),
+            _text_members(get_object(value, "folders")),
+            _text_members(get_object(value, "shortcuts")),
         )
 
 
-class Listing:
-    """One listing; ``held`` is what the next one may start from once this one has come to its end."""
+class DriveListing:
+    """One listing; ``snapshot`` is what the next one may start from once this one has come to its end."""
 
-    def __init__(self, drive: Drive, *, rights: bool, now: float) -> None:
+    def __init__(self, drive: DriveApi, *, rights: bool, now: float) -> None:
         self._drive = drive
         self._rights = rights
         self._now = now
-        self.held = Held()
+        self.snapshot = DriveSnapshot()
 
-    async def whole(self, drives: Sequence[str], folders: Sequence[str]) -> AsyncIterator[Sequence[File]]:
+    async def list_all(self, drives: Sequence[str], folders: Sequence[str]) -> AsyncIterator[Sequence[DriveFile]]:
         """Yield all files, each once.
 
         Raises:
             SourceError: the listing failed, or a configured drive or folder is not there.
 
         """
-        self.held.places = await self._places(drives, folders)
-        for place in self.held.places:
+        self.snapshot.places = await self._resolve_places(drives, folders)
+        for place in self.snapshot.places:
             # Taken first: what changes while it is listed is told again as a change, and does no harm twice.
-            if place.drive not in self.held.tokens:
-                self.held.tokens[place.drive] = await self._drive.start_token(place.drive)
-        for place in self.held.places:
-            async for found in self._in(place):
-                yield await self._taken(found)
-        yield await self._targets()
+            if place.drive not in self.snapshot.tokens:
+                self.snapshot.tokens[place.drive] = await self._drive.fetch_start_token(place.drive)
+        for place in self.snapshot.places:
+            async for found in self._list_place(place):
+                yield await self._record_files(found)
+        yield await self._fetch_targets()
 
-    async def followed(self, held: Held) -> AsyncIterator[Sequence[File]]:
+    async def list_since(self, held: DriveSnapshot) -> AsyncIterator[Sequence[DriveFile]]:
         """Yield all files, as remembered and changed since.
 
         Raises:
@@ -112,29 +112,32 @@ class Listing:
             SourceError: the listing failed.
 
         """
-        if any(file.audience.until is not None and file.audience.until <= self._now for file in held.files.values()):
-            raise Stale
-        self.held = held
+        if any(
+            file.audience.expires_at is not None and file.audience.expires_at <= self._now
+            for file in held.files.values()
+        ):
+            raise StaleSnapshot
+        self.snapshot = held
         changed: dict[str, JsonObject] = {}
         for drive in list(held.tokens):
-            async for told in self._changes(drive):
+            async for told in self._fetch_changes(drive):
                 changed.update(told)
                 yield []  # still at work
-        await self._apply(changed)
+        await self._apply_changes(changed)
         yield list(held.files.values())
-        yield await self._targets()
+        yield await self._fetch_targets()
 
-    async def _places(self, drives: Sequence[str], folders: Sequence[str]) -> tuple[Place, ...]:
-        places = [Place(drive) for drive in drives]
+    async def _resolve_places(self, drives: Sequence[str], folders: Sequence[str]) -> tuple[DrivePlace, ...]:
+        places = [DrivePlace(drive) for drive in drives]
         for folder in folders:
-            found = await self._root(folder)
-            self.held.folders[folder] = rights_mark(found)
-            places.append(Place(get_text(found, "driveId") or OWN, (folder,)))
-        return tuple(places) or (Place(OWN),)
+            found = await self._fetch_root(folder)
+            self.snapshot.folders[folder] = hash_rights(found)
+            places.append(DrivePlace(get_text(found, "driveId") or OWN_FILES, (folder,)))
+        return tuple(places) or (DrivePlace(OWN_FILES),)
 
-    async def _root(self, folder: str) -> JsonObject:
+    async def _fetch_root(self, folder: str) -> JsonObject:
         try:
-            found = await self._drive.file(folder)
+            found = await self._drive.fetch_file(folder)
         except CallRefused as error:
             if error.status not in {403, 404}:
                 raise
@@ -146,68 +149,68 @@ class Listing:
             )
         return found
 
-    async def _in(self, place: Place) -> AsyncIterator[Sequence[JsonObject]]:
+    async def _list_place(self, place: DrivePlace) -> AsyncIterator[Sequence[JsonObject]]:
         if not place.roots:
-            async for found in self._drive.in_drive(place.drive):
-                yield [one for one in found if self._is_in(place, one)]
+            async for found in self._drive.list_drive(place.drive):
+                yield [one for one in found if self._is_in_place(place, one)]
             return
         todo, seen = list(place.roots), set(place.roots)
         while todo:
             below: list[str] = []
-            async for found in self._drive.in_folders(todo, place.drive):
+            async for found in self._drive.list_folders(todo, place.drive):
                 yield found
                 below += [require_text(one, "id") for one in found if get_text(one, "mimeType") == FOLDER]
             todo = [one for one in dict.fromkeys(below) if one not in seen]
             seen.update(todo)
 
-    async def _taken(self, found: Sequence[JsonObject]) -> Sequence[File]:
+    async def _record_files(self, found: Sequence[JsonObject]) -> Sequence[DriveFile]:
         """Note what was found; return the files among it that were not found before."""
-        held = self.held
+        held = self.snapshot
         new: dict[str, JsonObject] = {}
         for one in found:
             identifier, kind = require_text(one, "id"), get_text(one, "mimeType")
             if one.get("trashed") is True:
                 continue
             if kind == FOLDER:
-                held.folders[identifier] = rights_mark(one)
+                held.folders[identifier] = hash_rights(one)
             elif kind == SHORTCUT:
-                self._note_shortcut(one)
-            elif is_read(one) and identifier not in held.files:
+                self._record_shortcut(one)
+            elif is_document(one) and identifier not in held.files:
                 new[identifier] = one
-        files = await self._read(list(new.values()))
+        files = await self._parse_files(list(new.values()))
         held.files.update((file.id, file) for file in files)
         return files
 
-    def _note_shortcut(self, shortcut: JsonObject) -> None:
+    def _record_shortcut(self, shortcut: JsonObject) -> None:
         """Note where a shortcut leads; one to a folder is not followed: the folder may be named by itself."""
         details = get_object(shortcut, "shortcutDetails")
         target = get_text(details, "targetId")
         if target and get_text(details, "targetMimeType") != FOLDER:
-            self.held.shortcuts[require_text(shortcut, "id")] = target
+            self.snapshot.shortcuts[require_text(shortcut, "id")] = target
 
-    async def _read(self, found: Sequence[JsonObject]) -> Sequence[File]:
-        audiences = await run_concurrently([lambda one=one: self._audience(one) for one in found])  # type: ignore[misc]
-        return [read_file(one, audience) for one, audience in zip(found, audiences, strict=True)]
+    async def _parse_files(self, found: Sequence[JsonObject]) -> Sequence[DriveFile]:
+        audiences = await run_concurrently([lambda one=one: self._fetch_audience(one) for one in found])  # type: ignore[misc]
+        return [parse_file(one, audience) for one, audience in zip(found, audiences, strict=True)]
 
-    async def _audience(self, file: JsonObject) -> Audience:
+    async def _fetch_audience(self, file: JsonObject) -> Audience:
         if not self._rights:
             return Audience(("*",))
         # Files of shared drives, and those that the account may not share, come without their permissions.
         told = file.get("permissions")
         known = get_objects(file, "permissions") if isinstance(told, list) and told else None
-        return audience_of(
-            await self._drive.permissions(require_text(file, "id")) if known is None else known, self._now
+        return parse_audience(
+            await self._drive.fetch_permissions(require_text(file, "id")) if known is None else known, self._now
         )
 
-    async def _targets(self) -> Sequence[File]:
+    async def _fetch_targets(self) -> Sequence[DriveFile]:
         """Return the files to which shortcuts lead, as they are now: no change is told of what lies elsewhere."""
-        targets = [one for one in dict.fromkeys(self.held.shortcuts.values()) if one not in self.held.files]
-        found = await run_concurrently([lambda one=one: self._target(one) for one in targets])  # type: ignore[misc]
-        return await self._read([one for one in found if one is not None and is_read(one)])
+        targets = [one for one in dict.fromkeys(self.snapshot.shortcuts.values()) if one not in self.snapshot.files]
+        found = await run_concurrently([lambda one=one: self._fetch_target(one) for one in targets])  # type: ignore[misc]
+        return await self._parse_files([one for one in found if one is not None and is_document(one)])
 
-    async def _target(self, identifier: str) -> JsonObject | None:
+    async def _fetch_target(self, identifier: str) -> JsonObject | None:
         try:
-            found = await self._drive.file(identifier)
+            found = await self._drive.fetch_file(identifier)
         except CallRefused as error:
             if error.status in {403, 404}:
                 return None  # not shared with us, or gone
@@ -216,55 +219,55 @@ class Listing:
 
     # Changes.
 
-    async def _changes(self, drive: str) -> AsyncIterator[Mapping[str, JsonObject]]:
+    async def _fetch_changes(self, drive: str) -> AsyncIterator[Mapping[str, JsonObject]]:
         token: str | None = None
         try:
-            async for changes, last in self._drive.changes(drive, self.held.tokens[drive]):
+            async for changes, last in self._drive.fetch_changes(drive, self.snapshot.tokens[drive]):
                 if any(one.get("changeType") == "drive" for one in changes):
-                    raise Stale
+                    raise StaleSnapshot
                 token = last
                 yield {require_text(one, "fileId"): one for one in changes}
         except CallRefused:
-            raise Stale from None  # it no longer knows the token
+            raise StaleSnapshot from None  # it no longer knows the token
         if token is None:
-            raise Stale
-        self.held.tokens[drive] = token
+            raise StaleSnapshot
+        self.snapshot.tokens[drive] = token
 
-    async def _apply(self, changed: Mapping[str, JsonObject]) -> None:
+    async def _apply_changes(self, changed: Mapping[str, JsonObject]) -> None:
         kept: list[JsonObject] = []
         for identifier, change in changed.items():
             file = get_object(change, "file")
             gone = change.get("removed") is True or file.get("trashed") is True or not file
-            is_folder = identifier in self.held.folders or get_text(file, "mimeType") == FOLDER
+            is_folder = identifier in self.snapshot.folders or get_text(file, "mimeType") == FOLDER
             if is_folder:
                 self._check_folder(identifier, None if gone else file)
                 continue
-            self.held.files.pop(identifier, None)
-            self.held.shortcuts.pop(identifier, None)
-            if not gone and self._is_within(file):
+            self.snapshot.files.pop(identifier, None)
+            self.snapshot.shortcuts.pop(identifier, None)
+            if not gone and self._is_in_any_place(file):
                 kept.append(file)
-        await self._taken(kept)
+        await self._record_files(kept)
 
     def _check_folder(self, identifier: str, folder: JsonObject | None) -> None:
         """Let a folder pass that nothing has happened to which concerns what is in it."""
-        known = self.held.folders.get(identifier)
+        known = self.snapshot.folders.get(identifier)
         if folder is None or known is None:
-            passes = known is None and (folder is None or not self._is_within(folder))
+            passes = known is None and (folder is None or not self._is_in_any_place(folder))
         else:
-            passes = known == rights_mark(folder)
+            passes = known == hash_rights(folder)
         if not passes:
-            raise Stale
+            raise StaleSnapshot
 
-    def _is_within(self, file: JsonObject) -> bool:
-        return any(self._is_in(place, file) for place in self.held.places)
+    def _is_in_any_place(self, file: JsonObject) -> bool:
+        return any(self._is_in_place(place, file) for place in self.snapshot.places)
 
-    def _is_in(self, place: Place, file: JsonObject) -> bool:
-        if (get_text(file, "driveId") or OWN) != place.drive:
+    def _is_in_place(self, place: DrivePlace, file: JsonObject) -> bool:
+        if (get_text(file, "driveId") or OWN_FILES) != place.drive:
             return False
         parents = file.get("parents")
-        under = isinstance(parents, list) and any(one in self.held.folders for one in parents)
+        under = isinstance(parents, list) and any(one in self.snapshot.folders for one in parents)
         return not place.roots or under
 
 
-def _texts(value: JsonObject) -> dict[str, str]:
+def _text_members(value: JsonObject) -> dict[str, str]:
     return {key: one for key, one in value.items() if isinstance(one, str)}

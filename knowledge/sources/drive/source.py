@@ -17,17 +17,17 @@ from knowledge.sources.common import (
     split_batches,
     widen_to_everyone,
 )
-from knowledge.sources.drive.api import Drive, is_throttled, parse_error_code
-from knowledge.sources.drive.files import File, modified_at, version_of
+from knowledge.sources.drive.api import DriveApi, is_throttled, parse_error_code
+from knowledge.sources.drive.files import DriveFile, file_version, modified_at
 from knowledge.sources.drive.google_account import ServiceAccount
-from knowledge.sources.drive.listing import Held, Listing, Stale
+from knowledge.sources.drive.listing import DriveListing, DriveSnapshot, StaleSnapshot
 from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_text
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.registry import SourceKind
 
-_FORM = 1
+_STATE_VERSION = 2
 """Raised when what is remembered changes its form."""
 _BATCH = 1000
 
@@ -70,7 +70,7 @@ class DriveSource:
         self._everyone = frozenset(options.everyone)
         self._api = api
         self._account = account
-        self._drive = Drive(api)
+        self._drive = DriveApi(api)
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
         """Yield the files in batches.
@@ -79,25 +79,29 @@ class DriveSource:
             SourceError: the listing failed, or a configured drive or folder is not there.
 
         """
-        full_at, held = await self._recalled()
-        listing = self._listing()
+        full_at, held = await self._load_snapshot()
+        listing = self._new_listing()
         if held is not None:
-            found: list[File] = []
+            found: list[DriveFile] = []
             try:
-                async for files in listing.followed(held):
+                async for files in listing.list_since(held):
                     found += files
                     yield []  # still at work: none is given before it is clear that the changes tell all
-            except Stale:
+            except StaleSnapshot:
                 held = None
             else:
                 for batch in split_batches(found, _BATCH):
-                    yield self._listed(batch)
+                    yield self._make_listed(batch)
         if held is None:
-            full_at, listing = self._context.now(), self._listing()
-            async for files in listing.whole(self._options.drives, self._options.folders):
-                yield self._listed(files)
-        told = {"full_at": full_at, "scope": self._scope(), "held": await asyncio.to_thread(listing.held.saved)}
-        await save_sealed_state(self._memory, _FORM, told)
+            full_at, listing = self._context.now(), self._new_listing()
+            async for files in listing.list_all(self._options.drives, self._options.folders):
+                yield self._make_listed(files)
+        told = {
+            "full_at": full_at,
+            "scope": self._listing_scope(),
+            "held": await asyncio.to_thread(listing.snapshot.to_json),
+        }
+        await save_sealed_state(self._memory, _STATE_VERSION, told)
 
     async def read(self, listed: Listed) -> Content:
         """Read a file as it is, or Google's own documents as Markdown, XLSX or PPTX.
@@ -107,13 +111,13 @@ class DriveSource:
 
         """
         try:
-            file = await self._drive.file(listed.document.partition(".")[0])
+            file = await self._drive.fetch_file(listed.document.partition(".")[0])
         except CallRefused:
-            raise _gone(listed.document) from None
+            raise _gone_error(listed.document) from None
         if file.get("trashed") is True:
-            raise _gone(listed.document)
-        data, media_type = await self._drive.content(file, listed.document, self._limit)
-        return Content(data, media_type, version_of(file), get_text(file, "name"))
+            raise _gone_error(listed.document)
+        data, media_type = await self._drive.fetch_content(file, listed.document, self._limit)
+        return Content(data, media_type, file_version(file), get_text(file, "name"))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -122,25 +126,25 @@ class DriveSource:
         finally:
             await self._account.close()
 
-    def _listing(self) -> Listing:
-        return Listing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
+    def _new_listing(self) -> DriveListing:
+        return DriveListing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
 
-    async def _recalled(self) -> tuple[float, Held | None]:
+    async def _load_snapshot(self) -> tuple[float, DriveSnapshot | None]:
         """Return when the last whole listing was and what is remembered; None when it is time for a whole one."""
-        told = await load_sealed_state(self._memory, _FORM)
+        told = await load_sealed_state(self._memory, _STATE_VERSION)
         full_at = told.get("full_at") if told else None
-        if told is None or not isinstance(full_at, float) or told.get("scope") != self._scope():
+        if told is None or not isinstance(full_at, float) or told.get("scope") != self._listing_scope():
             return 0.0, None
         if not 0 <= self._context.now() - full_at < self._options.full_every_h * 3600:
             return 0.0, None
-        return full_at, await asyncio.to_thread(Held.restored, get_object(told, "held"))
+        return full_at, await asyncio.to_thread(DriveSnapshot.from_json, get_object(told, "held"))
 
-    def _scope(self) -> Sequence[object]:
+    def _listing_scope(self) -> Sequence[object]:
         """Return what a remembered listing must have been made with."""
         options = self._options
         return [sorted(options.drives), sorted(options.folders), options.rights]
 
-    def _listed(self, files: Sequence[File]) -> Sequence[Listed]:
+    def _make_listed(self, files: Sequence[DriveFile]) -> Sequence[Listed]:
         return [
             Listed(
                 document=file.document,
@@ -167,7 +171,7 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
         raise config_error(context.name, "rights must be own or ignore")
     try:
         url = parse_secure_url(options.url)
-        account = ServiceAccount(_credentials(context, options), context, options.subject)
+        account = ServiceAccount(_read_credentials(context, options), context, options.subject)
     except OSError as error:
         raise SourceMisconfigured(
             f"Source {context.name}: credentials_file cannot be read: {error.strerror}. Correct the path."
@@ -188,7 +192,7 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
 KIND = SourceKind(DriveOptions, build)
 
 
-def _credentials(context: SourceContext, options: DriveOptions) -> str:
+def _read_credentials(context: SourceContext, options: DriveOptions) -> str:
     if (options.credentials_file is None) == (options.credentials_env is None):
         raise SourceMisconfigured(
             f"Source {context.name}: a drive needs either credentials_file or credentials_env. Write one of them."
@@ -198,5 +202,5 @@ def _credentials(context: SourceContext, options: DriveOptions) -> str:
     return (context.base_dir / Path(options.credentials_file).expanduser()).read_text(encoding="utf-8")
 
 
-def _gone(document: str) -> SourceError:
+def _gone_error(document: str) -> SourceError:
     return SourceError(f"{document} is gone, in the trash, or no longer shared with Kvasir's account.")

@@ -42,11 +42,11 @@ from knowledge.web.reading.crawled_page import HTML_TYPES
 from knowledge.web.reading.feeds import FeedEntry
 from knowledge.web.reading.site_parser import SiteParser
 
-_MEMORY_VERSION = 1
-_MOST_KEPT = 20_000
+_STATE_VERSION = 1
+_MAX_ENTRIES = 20_000
 """Entries that are remembered; the oldest go first."""
 _DELAY_S = 0.5
-_MOST_HOSTS = 100
+_MAX_HOSTS = 100
 _DAYS = re.compile(r"([1-9]\d{0,4})d")
 _DAY_S = 86_400.0
 _OK, _UNCHANGED = 200, 304
@@ -72,22 +72,22 @@ class FeedOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RememberedEntry:
     """An entry as it was last listed."""
 
     title: str
     link: str | None
     version: str
-    published: float | None
-    seen: float
+    published_at: float | None
+    last_seen_at: float
     """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class FeedState:
     """What a feed remembers."""
 
-    entries: Mapping[str, Kept]
+    entries: Mapping[str, RememberedEntry]
     etag: str | None = None
     last_modified: str | None = None
 
@@ -113,8 +113,8 @@ class FeedSource:
         self._limits = replace(web.limits, wire_bytes=self._max_bytes, body_bytes=self._max_bytes)
         self._delay_s = 0.0 if options.allow_hosts else _DELAY_S
         self._hosts: dict[str, HostClient] = {}
-        self._learning = asyncio.Lock()
-        self._texts = _Texts(context.state_dir / "entries")
+        self._robots_lock = asyncio.Lock()
+        self._texts = _EntryTexts(context.state_dir / "entries")
 
     @property
     def _memory(self) -> Memory:
@@ -129,15 +129,15 @@ class FeedSource:
 
         """
         now = self._context.now()
-        before = _decode(await load_state(self._memory, _MEMORY_VERSION))
-        after = await self._now(before, now)
+        before = _decode_state(await load_state(self._memory, _STATE_VERSION))
+        after = await self._update_state(before, now)
         oldest = now - self._keep_s
-        kept = {id_: entry for id_, entry in after.entries.items() if entry.seen >= oldest}
-        newest = sorted(kept, key=lambda id_: kept[id_].seen, reverse=True)[:_MOST_KEPT]
+        kept = {id_: entry for id_, entry in after.entries.items() if entry.last_seen_at >= oldest}
+        newest = sorted(kept, key=lambda id_: kept[id_].last_seen_at, reverse=True)[:_MAX_ENTRIES]
         kept = {id_: kept[id_] for id_ in sorted(newest)}
-        await asyncio.to_thread(self._texts.keep, kept)
-        await save_state(self._memory, _MEMORY_VERSION, _encode(replace(after, entries=kept)))
-        yield [self._listed(id_, entry) for id_, entry in kept.items()]
+        await asyncio.to_thread(self._texts.delete_others, kept)
+        await save_state(self._memory, _STATE_VERSION, _encode_state(replace(after, entries=kept)))
+        yield [self._make_listed(id_, entry) for id_, entry in kept.items()]
 
     async def read(self, listed: Listed) -> Content:
         """Read one entry.
@@ -147,10 +147,10 @@ class FeedSource:
 
         """
         if not self._options.follow:
-            data = await asyncio.to_thread(self._texts.get, listed.document, listed.version)
+            data = await asyncio.to_thread(self._texts.load, listed.document, listed.version)
             if data is not None:
-                return Content(data, "text/html; charset=utf-8", listed.version, await self._title(listed))
-        return await self._article(listed)
+                return Content(data, "text/html; charset=utf-8", listed.version, await self._find_title(listed))
+        return await self._read_article(listed)
 
     async def close(self) -> None:
         """Close connections; the entries' texts stay."""
@@ -160,9 +160,9 @@ class FeedSource:
 
     # ── The feed ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _now(self, before: Remembered, now: float) -> Remembered:
+    async def _update_state(self, before: FeedState, now: float) -> FeedState:
         """Return what is remembered after a look at the feed."""
-        whole = await asyncio.to_thread(self._texts.whole, before.entries) or self._options.follow
+        whole = await asyncio.to_thread(self._texts.has_all, before.entries) or self._options.follow
         asked = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
         ask = FetchOptions(
             conditions=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits
@@ -174,10 +174,13 @@ class FeedSource:
         except FetchError as error:
             raise unreachable_error(self._options.url, error) from None
         if found.status == _UNCHANGED:
-            listed = max((entry.seen for entry in before.entries.values()), default=now)
-            seen = {id_: replace(e, seen=now) if e.seen == listed else e for id_, e in before.entries.items()}
+            listed = max((entry.last_seen_at for entry in before.entries.values()), default=now)
+            seen = {
+                id_: replace(e, last_seen_at=now) if e.last_seen_at == listed else e
+                for id_, e in before.entries.items()
+            }
             return replace(before, entries=seen)
-        self._check(found.status)
+        self._check_status(found.status)
         try:
             entries = await self._reader.feed(found)
         except ParseError as error:
@@ -188,11 +191,11 @@ class FeedSource:
                 f"{plain(url)} is no RSS, Atom or JSON Feed. Look at the page for the feed's own address and put it "
                 "into the key url."
             )
-        await asyncio.to_thread(self._texts.put, entries)
-        fresh = {entry.id: _kept(entry, now) for entry in entries}
-        return Remembered({**before.entries, **fresh}, found.headers.get("etag"), found.headers.get("last-modified"))
+        await asyncio.to_thread(self._texts.save_all, entries)
+        fresh = {entry.id: _remember_entry(entry, now) for entry in entries}
+        return FeedState({**before.entries, **fresh}, found.headers.get("etag"), found.headers.get("last-modified"))
 
-    def _check(self, status: int) -> None:
+    def _check_status(self, status: int) -> None:
         if status in ACCESS_DENIED_STATUSES:
             raise SourceDenied(
                 f"{plain(self._options.url)} asks for a login. Give Kvasir a way in with the key authorization_env."
@@ -203,27 +206,27 @@ class FeedSource:
                 "nothing of it is deleted."
             )
 
-    def _listed(self, id_: str, entry: Kept) -> Listed:
+    def _make_listed(self, id_: str, entry: RememberedEntry) -> Listed:
         return Listed(
             document=id_,
             version=entry.version,
-            modified_at=datetime.fromtimestamp(entry.published, UTC) if entry.published is not None else None,
+            modified_at=datetime.fromtimestamp(entry.published_at, UTC) if entry.published_at is not None else None,
             url=entry.link or plain(self._options.url),
             readers=self._context.readers,
         )
 
-    async def _title(self, listed: Listed) -> str | None:
-        entry = _decode(await load_state(self._memory, _MEMORY_VERSION)).entries.get(listed.document)
+    async def _find_title(self, listed: Listed) -> str | None:
+        entry = _decode_state(await load_state(self._memory, _STATE_VERSION)).entries.get(listed.document)
         return (entry.title or None) if entry is not None else None
 
     # ── The articles ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _article(self, listed: Listed) -> Content:
+    async def _read_article(self, listed: Listed) -> Content:
         document = listed.document
         if listed.url is None or listed.url == plain(self._options.url):
             raise SourceError(f"{document} has left the feed, and links to no page to read instead.")
         try:
-            host = await self._host(listed.url)
+            host = await self._open_host(listed.url)
             if not host.robots.allows(listed.url):
                 raise SourceError(f"{document} is on a page that its site asks robots to leave alone.")
             found = await host.fetch(listed.url, FetchOptions(accept=DOCUMENT_TYPES, limits=self._limits))
@@ -245,14 +248,14 @@ class FeedSource:
                     f"The page of {document} {page.unreadable}. Set follow = false to read the feed itself."
                 )
             content_type = f"{content_type}; {MAIN_TEXT}"
-        return Content(found.data, content_type, listed.version, await self._title(listed))
+        return Content(found.data, content_type, listed.version, await self._find_title(listed))
 
-    async def _host(self, url: str) -> HostClient:
+    async def _open_host(self, url: str) -> HostClient:
         """Return the host of an article, whose robots.txt was read."""
         origin = "/".join(url.split("/")[:3])
-        async with self._learning:
+        async with self._robots_lock:
             if origin not in self._hosts:
-                if len(self._hosts) >= _MOST_HOSTS:
+                if len(self._hosts) >= _MAX_HOSTS:
                     self._hosts.clear()
                 pace = RequestSpacing(self._delay_s, self._context.sleep, self._context.now)
                 host = HostClient(self._fetcher, pace, self._context.now)
@@ -285,13 +288,13 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
 KIND = SourceKind(FeedOptions, build)
 
 
-class _Texts:
+class _EntryTexts:
     """The entries' texts, a file each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, entries: Sequence[FeedEntry]) -> None:
+    def save_all(self, entries: Sequence[FeedEntry]) -> None:
         with suppress(OSError):  # what is not kept is read from its page
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for entry in entries:
@@ -301,16 +304,16 @@ class _Texts:
                     new.write_text(entry.html, "utf-8", "replace")
                     new.replace(path)
 
-    def get(self, id_: str, version: str) -> bytes | None:
+    def load(self, id_: str, version: str) -> bytes | None:
         with suppress(OSError):
             return self._path(id_, version).read_bytes()
         return None
 
-    def whole(self, entries: Mapping[str, Kept]) -> bool:
+    def has_all(self, entries: Mapping[str, RememberedEntry]) -> bool:
         """Say whether every text is there."""
         return all(self._path(id_, entry.version).exists() for id_, entry in entries.items())
 
-    def keep(self, entries: Mapping[str, Kept]) -> None:
+    def delete_others(self, entries: Mapping[str, RememberedEntry]) -> None:
         """Drop the texts of all other entries and versions."""
         if not entries:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -328,29 +331,31 @@ class _Texts:
 # ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _kept(entry: FeedEntry, now: float) -> Kept:
+def _remember_entry(entry: FeedEntry, now: float) -> RememberedEntry:
     published = entry.published_at.timestamp() if entry.published_at is not None else None
-    return Kept(entry.title, entry.link, entry.version, published, now)
+    return RememberedEntry(entry.title, entry.link, entry.version, published, now)
 
 
-def _encode(remembered: Remembered) -> dict[str, Any]:
-    entries = {id_: [e.title, e.link, e.version, e.published, e.seen] for id_, e in remembered.entries.items()}
+def _encode_state(remembered: FeedState) -> dict[str, Any]:
+    entries = {
+        id_: [e.title, e.link, e.version, e.published_at, e.last_seen_at] for id_, e in remembered.entries.items()
+    }
     return {"etag": remembered.etag, "last_modified": remembered.last_modified, "entries": entries}
 
 
-def _decode(held: object) -> Remembered:
-    """Return what ``_encode`` made; nothing where anything is not as it made it."""
+def _decode_state(held: object) -> FeedState:
+    """Return what ``_encode_state`` made; nothing where anything is not as it made it."""
     try:
         assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
-        entries = {str(id_): _entry(*fields) for id_, fields in held["entries"].items()}
+        entries = {str(id_): _decode_entry(*fields) for id_, fields in held["entries"].items()}
         for told in (held["etag"], held["last_modified"]):
             assert told is None or isinstance(told, str)  # noqa: S101
-        return Remembered(entries, held["etag"], held["last_modified"])
+        return FeedState(entries, held["etag"], held["last_modified"])
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        return Remembered({})
+        return FeedState({})
 
 
-def _entry(title: object, link: object, version: object, published: object, seen: object) -> Kept:
+def _decode_entry(title: object, link: object, version: object, published: object, seen: object) -> RememberedEntry:
     assert isinstance(title, str)  # noqa: S101
     assert link is None or isinstance(link, str)  # noqa: S101
     assert isinstance(version, str)  # noqa: S101
@@ -358,4 +363,4 @@ def _entry(title: object, link: object, version: object, published: object, seen
     if published is not None:
         assert isinstance(published, (int, float))  # noqa: S101
         datetime.fromtimestamp(published, UTC)
-    return Kept(title, link, version, published, seen)
+    return RememberedEntry(title, link, version, published, seen)

@@ -17,7 +17,7 @@ class _Rule:
     matches: Callable[[str], re.Match[str] | None]
 
 
-class Ignored:
+class IgnoreRules:
     """Tells which paths are left out; paths are relative to the root, ``/`` between parts.
 
     The last pattern that matches decides; ``!`` in front takes back what an earlier one left out. A pattern with a
@@ -27,33 +27,35 @@ class Ignored:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        rules = [_rule(pattern) for pattern in patterns]
+        rules = [_parse_rule(pattern) for pattern in patterns]
         self._rules = [rule for rule in reversed(rules) if rule is not None]
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
-    def entry(self, path: str, *, folder: bool) -> bool:
+    def ignores_entry(self, path: str, *, folder: bool) -> bool:
         """Return whether a file or folder is left out, its parent folder being taken."""
         for rule in self._rules:
             if (folder or not rule.folders_only) and rule.matches(path):
                 return rule.ignores
         return False
 
-    def path(self, path: str) -> bool:
+    def ignores_path(self, path: str) -> bool:
         """Return whether a file is left out, by itself or with a folder above it."""
         parents = [path[:place] for place, letter in enumerate(path) if letter == "/"]
-        return any(self.entry(parent, folder=True) for parent in parents) or self.entry(path, folder=False)
+        return any(self.ignores_entry(parent, folder=True) for parent in parents) or self.ignores_entry(
+            path, folder=False
+        )
 
 
-def patterns_of(text: str) -> list[str]:
+def parse_patterns(text: str) -> list[str]:
     """Return the patterns of an ignore file."""
     return text.removeprefix("\ufeff").splitlines()
 
 
-def _rule(line: str) -> _Rule | None:
+def _parse_rule(line: str) -> _Rule | None:
     """Return what a line means; None for a comment, an empty line and what cannot be a pattern."""
-    pattern = _without_end_blanks(line)
+    pattern = _strip_end_blanks(line)
     if not pattern or pattern.startswith("#"):
         return None
     ignores = not pattern.startswith("!")
@@ -64,14 +66,14 @@ def _rule(line: str) -> _Rule | None:
     pattern = pattern.removeprefix("/")
     if not pattern:
         return None
-    expression = _expression(pattern, _literal_length(pattern) if anchored else 0)
+    expression = _make_expression(pattern, _count_literal_letters(pattern) if anchored else 0)
     if expression is None:
         return None
     start = "" if anchored else "(?:.*/)?"
     return _Rule(ignores, folders_only, re.compile(start + expression, re.DOTALL).fullmatch)
 
 
-def _without_end_blanks(line: str) -> str:
+def _strip_end_blanks(line: str) -> str:
     r"""Blanks at the end are not meant, unless by ``\``."""
     line = line.rstrip("\r\n")
     stripped = line.rstrip(" ")
@@ -79,12 +81,12 @@ def _without_end_blanks(line: str) -> str:
     return f"{stripped} " if quoted % 2 and len(stripped) < len(line) else stripped
 
 
-def _literal_length(pattern: str) -> int:
+def _count_literal_letters(pattern: str) -> int:
     """Return how many letters come before the first that is special."""
     return len(re.split(r"[*?\[\\]", pattern, maxsplit=1)[0])
 
 
-def _expression(pattern: str, literal: int) -> str | None:
+def _make_expression(pattern: str, literal: int) -> str | None:
     """Return the regular expression of a pattern without its slashes at the ends.
 
     ``**`` means folders after a slash and at the beginning. Git compares the first ``literal`` letters by themselves
@@ -99,14 +101,14 @@ def _expression(pattern: str, literal: int) -> str | None:
             parts.append("(?:.*/)?" if folders[1] else ".*")
             place = folders.end()
         else:
-            piece, place = _piece(pattern, place)
+            piece, place = _parse_piece(pattern, place)
             if piece is None:
                 return None
             parts.append(piece)
     return "".join(parts)
 
 
-def _piece(pattern: str, place: int) -> tuple[str | None, int]:
+def _parse_piece(pattern: str, place: int) -> tuple[str | None, int]:
     """Return the expression of the next letter or wildcard, and the place after it."""
     letter = pattern[place]
     if letter == "*":
@@ -114,13 +116,13 @@ def _piece(pattern: str, place: int) -> tuple[str | None, int]:
     if letter == "?":
         return "[^/]", place + 1
     if letter == "[":
-        return _letters(pattern, place)
+        return _parse_letters(pattern, place)
     if letter == "\\":
         return (re.escape(pattern[place + 1]), place + 2) if place + 1 < len(pattern) else (None, place + 1)
     return re.escape(letter), place + 1
 
 
-def _letters(pattern: str, place: int) -> tuple[str | None, int]:
+def _parse_letters(pattern: str, place: int) -> tuple[str | None, int]:
     """Return the expression of ``[…]``; one that never ends matches nothing."""
     start = place + 1
     negated = pattern[start : start + 1] in {"!", "^"}
@@ -129,11 +131,11 @@ def _letters(pattern: str, place: int) -> tuple[str | None, int]:
     if end < 0:
         return None, len(pattern)
     body = re.sub(r"[\\\[\]^&~|]", lambda mark: f"\\{mark[0]}", pattern[start:end])
-    if _backwards(pattern[start:end]):
+    if _has_backwards_range(pattern[start:end]):
         return None, end + 1
     return f"(?!/)[{'^' if negated else ''}{body}]", end + 1
 
 
-def _backwards(letters: str) -> bool:
+def _has_backwards_range(letters: str) -> bool:
     """Say whether a range ends before it begins, which no expression may have."""
     return any(found[1] > found[2] for found in re.finditer(r"(.)-(.)", letters, re.DOTALL))

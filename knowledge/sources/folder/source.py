@@ -18,20 +18,20 @@ from urllib.parse import quote
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, SUFFIXES, is_hidden_path, parse_size_limit, too_large_error
-from knowledge.sources.folder.ignore_rules import IGNORE_FILE, Ignored, patterns_of
-from knowledge.sources.folder.watch import changes
+from knowledge.sources.folder.ignore_rules import IGNORE_FILE, IgnoreRules, parse_patterns
+from knowledge.sources.folder.watch import watch_folder
 from knowledge.sources.registry import SourceKind
 from knowledge.thread_pool import ThreadDoor
 
-_File = tuple[str, str, os.stat_result]
+_FoundFile = tuple[str, str, os.stat_result]
 """``(document, path, status)``: the id, and the path under the root as the system spells it."""
 
 _SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
-_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
+_is_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 _BATCH = 2000
-_MAX_PATTERNS = 1_000_000
+_MAX_PATTERN_LETTERS = 1_000_000
 """Characters that are read of an ignore file."""
-_TRIES = 3
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class FolderOptions:
     watch: bool = True
     """Whether it is synced as soon as something in it changes, where the system tells that."""
 
-    def root(self, base: Path) -> str:
+    def resolve_root(self, base: Path) -> str:
         """Return the absolute path, symbolic links left as they are: another root is another source.
 
         Raises:
@@ -102,7 +102,7 @@ class FolderSource:
             SourceError: the folder, or a folder in it, cannot be read; raised after everything else was listed.
 
         """
-        batches = self._walk()
+        batches = self._walk_folder()
         while (batch := await self._threads.run(partial(next, batches, None))) is not None:
             yield batch
 
@@ -113,7 +113,7 @@ class FolderSource:
             SourceError: it is gone, cannot be read, is too large, left the folder, or keeps changing.
 
         """
-        return await self._threads.run(partial(self._read, listed.document))
+        return await self._threads.run(partial(self._read_file, listed.document))
 
     async def close(self) -> None:
         """Let the threads go: no file stays open."""
@@ -127,11 +127,11 @@ class FolderSource:
 
         """
         if self._watch:
-            async with aclosing(changes(self._root, self._matters)) as bursts:
+            async with aclosing(watch_folder(self._root, self._affects_listing)) as bursts:
                 async for _ in bursts:
                     yield
 
-    def _matters(self, path: str) -> bool:
+    def _affects_listing(self, path: str) -> bool:
         """Return whether a change of a path may change the listing: a document's, a folder's, the ignore file's."""
         parts = os.path.relpath(path, self._root).split("/")
         if parts == [IGNORE_FILE]:
@@ -142,41 +142,41 @@ class FolderSource:
         # What has gone may have been a folder, and looks like a file that is of no interest.
         return name.endswith(self._suffixes) or not os.path.isfile(path)  # noqa: PTH113 - as the walk does
 
-    def _walk(self) -> Iterator[Sequence[Listed]]:
-        walk = _Walk(self._root, self._suffixes, Ignored([*self._ignore, *_own_patterns(self._root)]))
+    def _walk_folder(self) -> Iterator[Sequence[Listed]]:
+        walk = _FolderWalk(self._root, self._suffixes, IgnoreRules([*self._ignore, *_read_ignore_file(self._root)]))
         paths: dict[str, str] = {}
         batch: list[Listed] = []
-        for folder in walk.folders():
+        for folder in walk.iterate_files():
             paths.update((document, path) for document, path, _ in folder if document != path)
-            batch += [self._listed(document, status) for document, _, status in folder]
+            batch += [self._make_listed(document, status) for document, _, status in folder]
             if len(batch) >= _BATCH:
                 yield batch
                 batch = []
         self._paths = paths
         yield batch
-        if walk.unread:
-            raise SourceError(_unlisted(self._root, walk.unread))
+        if walk.unreadable:
+            raise SourceError(_unreadable_folder_message(self._root, walk.unreadable))
 
-    def _listed(self, document: str, status: os.stat_result) -> Listed:
+    def _make_listed(self, document: str, status: os.stat_result) -> Listed:
         return Listed(
             document=document,
-            version=_version(status),
+            version=_file_version(status),
             size_bytes=status.st_size,
             modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
-            url=self._url(document),
+            url=self._document_url(document),
             readers=self._readers,
         )
 
-    def _url(self, document: str) -> str:
+    def _document_url(self, document: str) -> str:
         before, field, after = self._template
         path = os.path.splitext(document)[0] if field == "{stem}" else document  # noqa: PTH122 - one of many
-        return f"{before}{path if _plain(path) else quote(path)}{after}" if field else before
+        return f"{before}{path if _is_plain(path) else quote(path)}{after}" if field else before
 
-    def _read(self, document: str) -> Content:
+    def _read_file(self, document: str) -> Content:
         path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not restart it
         try:
-            for _ in range(_TRIES):
-                content = self._attempt(path, document)
+            for _ in range(_ATTEMPTS):
+                content = self._read_once(path, document)
                 if content is not None:
                     return content
         except FileNotFoundError as error:
@@ -187,21 +187,21 @@ class FolderSource:
             ) from error
         raise SourceError(f"{document} keeps changing while it is read. The next sync tries again.")
 
-    def _attempt(self, path: str, document: str) -> Content | None:
+    def _read_once(self, path: str, document: str) -> Content | None:
         """Read the file once; None when it changed meanwhile."""
-        if not _inside(path, self._root):
+        if not _is_inside(path, self._root):
             raise SourceError(f"{document} leads out of the folder. Put a copy into the folder instead of the link.")
         # A pipe must not block, and what is a file now may be something else by the time it is opened.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - the descriptor is what was checked
             before = os.fstat(file.fileno())
-            self._check(before, document)
+            self._check_file(before, document)
             data = _read_up_to(file.fileno(), before.st_size + 1)
             after = os.fstat(file.fileno())
-        settled = _version(before) == _version(after) and len(data) == before.st_size
-        return Content(data, None, _version(after)) if settled else None
+        settled = _file_version(before) == _file_version(after) and len(data) == before.st_size
+        return Content(data, None, _file_version(after)) if settled else None
 
-    def _check(self, status: os.stat_result, document: str) -> None:
+    def _check_file(self, status: os.stat_result, document: str) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{document} is no ordinary file any more. The next sync looks again.")
         if status.st_size > self._max_bytes:
@@ -216,7 +216,7 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
 
     """
     try:
-        root = options.root(context.base_dir)
+        root = options.resolve_root(context.base_dir)
     except ValueError as error:
         raise SourceMisconfigured(
             f"Source {context.name}: {options.path!a} in {str(context.base_dir)!a} is no path in "
@@ -233,28 +233,28 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
 KIND = SourceKind(FolderOptions, build)
 
 
-class _Walk:
+class _FolderWalk:
     """One walk through a folder. Links are looked at last, when everything that is really there is known."""
 
-    def __init__(self, root: str, suffixes: tuple[str, ...], ignored: Ignored) -> None:
+    def __init__(self, root: str, suffixes: tuple[str, ...], ignored: IgnoreRules) -> None:
         self._root = root
         self._suffixes = suffixes
         self._ignored = ignored
         self._links: list[tuple[str, str]] = []
         self._folders: set[tuple[int, int]] = set()
         self._seen: set[tuple[int, int]] = set()
-        self.unread: list[tuple[str, OSError]] = []
+        self.unreadable: list[tuple[str, OSError]] = []
         """Folders that could not be read, with the reason."""
 
-    def folders(self) -> Iterator[list[_File]]:
+    def iterate_files(self) -> Iterator[list[_FoundFile]]:
         """Yield the files, a folder's at a time."""
-        yield from self._under([("", "")])
+        yield from self._walk_folders([("", "")])
         while self._links:
             document, path = self._links.pop(0)
-            if _inside(os.path.join(self._root, path), self._root):  # noqa: PTH118 - as above
-                yield from self._linked(document, path)
+            if _is_inside(os.path.join(self._root, path), self._root):  # noqa: PTH118 - as above
+                yield from self._follow_link(document, path)
 
-    def _under(self, folders: list[tuple[str, str]]) -> Iterator[list[_File]]:
+    def _walk_folders(self, folders: list[tuple[str, str]]) -> Iterator[list[_FoundFile]]:
         while folders:
             document, path = folders.pop()
             try:
@@ -263,51 +263,53 @@ class _Walk:
                     continue
                 self._folders.add((status.st_dev, status.st_ino))
                 with os.scandir(f"{self._root}/{path}") as entries:
-                    named = _named(entries)
-                yield self._files(named, f"{document}/" if document else "", f"{path}/" if path else "", folders)
+                    named = _name_entries(entries)
+                yield self._collect_files(
+                    named, f"{document}/" if document else "", f"{path}/" if path else "", folders
+                )
             except OSError as error:
-                self.unread.append((path, error))
+                self.unreadable.append((path, error))
 
-    def _files(
+    def _collect_files(
         self, named: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
-    ) -> list[_File]:
-        """Return a folder's files; its folders are added to ``folders``, its links to the links."""
-        files: list[_File] = []
+    ) -> list[_FoundFile]:
+        """Return a folder's files; its folders are added to ``iterate_files``, its links to the links."""
+        files: list[_FoundFile] = []
         for name, entry in named:
             if entry.is_symlink():
                 self._links.append((document + name, path + entry.name))
             elif entry.is_dir(follow_symlinks=False):
-                if name not in _SKIPPED_FOLDERS and not self._leaves_out(document + name, folder=True):
+                if name not in _SKIPPED_FOLDERS and not self._is_ignored(document + name, folder=True):
                     folders.append((document + name, path + entry.name))
             elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
-                if self._leaves_out(document + name, folder=False):
+                if self._is_ignored(document + name, folder=False):
                     continue
                 with contextlib.suppress(FileNotFoundError):  # deleted since
                     files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
         self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
         return files
 
-    def _linked(self, document: str, path: str) -> Iterator[list[_File]]:
+    def _follow_link(self, document: str, path: str) -> Iterator[list[_FoundFile]]:
         try:
             status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
         except OSError:
             return  # A link that leads nowhere is no document.
-        if self._leaves_out(document, folder=stat.S_ISDIR(status.st_mode)):
+        if self._is_ignored(document, folder=stat.S_ISDIR(status.st_mode)):
             return
         if stat.S_ISDIR(status.st_mode):
-            yield from self._under([(document, path)])
+            yield from self._walk_folders([(document, path)])
         elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
             self._seen.add((status.st_dev, status.st_ino))
             yield [(document, path, status)]
 
-    def _leaves_out(self, document: str, *, folder: bool) -> bool:
-        return bool(self._ignored) and self._ignored.entry(document, folder=folder)
+    def _is_ignored(self, document: str, *, folder: bool) -> bool:
+        return bool(self._ignored) and self._ignored.ignores_entry(document, folder=folder)
 
     def _is_document(self, document: str, status: os.stat_result) -> bool:
         return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)
 
 
-def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
+def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
     """Return the visible entries with the names that their ids use, in a steady order.
 
     Two names that are one in NFC keep their own spelling, except the one that is NFC already.
@@ -321,11 +323,11 @@ def _named(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[s
             composed = unicodedata.normalize("NFC", name)
             name = name if composed in names else composed
             names.add(name)
-        named.append((name if name.isascii() else _valid(name), entry))
+        named.append((name if name.isascii() else _spell_as_text(name), entry))
     return named
 
 
-def _own_patterns(root: str) -> list[str]:
+def _read_ignore_file(root: str) -> list[str]:
     """Return the patterns of the folder's own ignore file.
 
     Raises:
@@ -334,7 +336,7 @@ def _own_patterns(root: str) -> list[str]:
     """
     try:
         with open(f"{root}/{IGNORE_FILE}", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as the walk
-            return patterns_of(file.read(_MAX_PATTERNS))
+            return parse_patterns(file.read(_MAX_PATTERN_LETTERS))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -343,17 +345,17 @@ def _own_patterns(root: str) -> list[str]:
         ) from error
 
 
-def _valid(name: str) -> str:
+def _spell_as_text(name: str) -> str:
     r"""Spell bytes of a name that are no UTF-8 as ``\xNN``: an id must be text."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _inside(path: str, root: str) -> bool:
+def _is_inside(path: str, root: str) -> bool:
     real = os.path.realpath(root)
     return os.path.realpath(path).startswith(real if real.endswith("/") else f"{real}/")
 
 
-def _version(status: os.stat_result) -> str:
+def _file_version(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
@@ -365,7 +367,7 @@ def _read_up_to(descriptor: int, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _unlisted(root: str, unread: Sequence[tuple[str, OSError]]) -> str:
+def _unreadable_folder_message(root: str, unread: Sequence[tuple[str, OSError]]) -> str:
     path, error = unread[0]
     where = f"{root}/{path}" if path else root
     more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""

@@ -19,7 +19,7 @@ _LOOK_MS = 2_000
 _Identity = tuple[int, int]
 
 
-async def changes(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[None]:
+async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[None]:
     """Yield after each burst of changes to a path below ``root`` that ``matters`` (a path as the system spells it).
 
     What changes while nobody asks is told at the next time.
@@ -41,11 +41,11 @@ async def changes(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[N
     def watch() -> None:
         why: str | None = "it is watched no more"
         try:
-            for burst in _bursts(root, stop):
+            for burst in _iterate_bursts(root, stop):
                 if any(matters(path) for _, path in burst):
                     loop.call_soon_threadsafe(tell, None)
         except (OSError, RuntimeError) as error:
-            why = _reason(error)
+            why = _explain_failure(error)
         if not stop.is_set():
             loop.call_soon_threadsafe(tell, why)
 
@@ -64,11 +64,11 @@ async def changes(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[N
         stop.set()
 
 
-def _bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int, str]]]:
+def _iterate_bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int, str]]]:
     """Yield the changes of each burst; end when the folder is another one, which nobody watches."""
     from watchfiles import watch  # noqa: PLC0415 - takes a while, and only a bot that stays needs it
 
-    watched = _identity(root)
+    watched = _folder_identity(root)
     for burst in watch(
         root,
         watch_filter=None,
@@ -82,16 +82,16 @@ def _bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int, str]]]:
     ):
         if burst:
             yield {(int(change), path) for change, path in burst}
-        if _identity(root) != watched:
+        if _folder_identity(root) != watched:
             raise RuntimeError("it was moved, unmounted or made anew")
 
 
-def _identity(root: str) -> _Identity:
+def _folder_identity(root: str) -> _Identity:
     status = os.stat(root)  # noqa: PTH116 - as the walk does
     return status.st_dev, status.st_ino
 
 
-def _reason(error: OSError | RuntimeError) -> str:
+def _explain_failure(error: OSError | RuntimeError) -> str:
     text = str(error)
     if "limit reached" in text or "No space left" in text or "Too many open files" in text:
         return "the system watches no more folders (raise fs.inotify.max_user_watches and max_user_instances)"

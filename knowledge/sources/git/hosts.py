@@ -13,7 +13,7 @@ _SCP_LIKE = re.compile(r"(?P<login>[\w.-]+@)?(?P<host>[\w-][\w.-]*):(?P<path>[^:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BRANCH = re.compile(r"(?!-)(?!.*(\.\.|//|@\{|/\.|/$|\.lock$|\.$))[^\x00-\x20\x7f~^:?*\[\\]+")
 
-_FORMS = {
+_FILE_URLS = {
     "github": "{origin}/{repository}/blob/{branch}/{path}",
     "gitlab": "{origin}/{repository}/-/blob/{branch}/{path}",
     "gitea": "{origin}/{repository}/src/branch/{branch}/{path}",
@@ -21,9 +21,9 @@ _FORMS = {
     "bitbucket": "{origin}/{repository}/src/{branch}/{path}",
     "bitbucket-server": "{origin}/projects/{project}/repos/{name}/browse/{path}?at={ref}",
 }
-HOSTS = tuple(_FORMS)
+HOSTS = tuple(_FILE_URLS)
 """What the key ``host`` may say."""
-_PUBLIC = {
+_PUBLIC_HOSTS = {
     "github.com": "github",
     "gitlab.com": "gitlab",
     "bitbucket.org": "bitbucket",
@@ -53,9 +53,9 @@ class Remote:
         """Return the user name under which this kind of host takes a token."""
         return _TOKEN_USERS.get(self.host or "", "x-access-token")
 
-    def link(self, branch: str, path: str) -> str | None:
+    def file_url(self, branch: str, path: str) -> str | None:
         """Return where a person opens a file, None where the host's form is not known."""
-        form = _FORMS.get(self.host or "")
+        form = _FILE_URLS.get(self.host or "")
         if form is None or not self.web_origin:
             return None
         project, _, name = self.path.removeprefix("scm/").rpartition("/")
@@ -70,7 +70,7 @@ class Remote:
         )
 
 
-def remote(address: str, base: str, host: str | None = None) -> Remote:
+def parse_remote(address: str, base: str, host: str | None = None) -> Remote:
     """Read an address: ``https``, ``http``, ``ssh`` or ``file`` URL, ``git@host:path``, or a path from ``base``.
 
     Raises:
@@ -80,14 +80,14 @@ def remote(address: str, base: str, host: str | None = None) -> Remote:
     if not address.strip() or address.startswith("-") or _CONTROL.search(address):
         raise ValueError("it is no address")
     if "://" in address:
-        return _by_url(address, host)
+        return _parse_url(address, host)
     scp = _SCP_LIKE.fullmatch(address)
     if scp and not address.startswith(("/", ".", "~")):
-        return _hosted(address, "ssh", "https", scp["host"], scp["path"], host)
+        return _make_remote(address, "ssh", "https", scp["host"], scp["path"], host)
     return Remote(os.path.abspath(Path(base) / Path(address).expanduser()), "file", host=host)  # noqa: PTH100 - links stay
 
 
-def _by_url(address: str, host: str | None) -> Remote:
+def _parse_url(address: str, host: str | None) -> Remote:
     parts = urlsplit(address)
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"git is not reached by {parts.scheme}:// here; use https, ssh or a path")
@@ -102,22 +102,22 @@ def _by_url(address: str, host: str | None) -> Remote:
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = f":{parts.port}" if parts.port and parts.scheme != "ssh" else ""
     web = "http" if parts.scheme == "http" else "https"
-    return _hosted(address, parts.scheme, web, name + port, parts.path, host)
+    return _make_remote(address, parts.scheme, web, name + port, parts.path, host)
 
 
-def _hosted(address: str, scheme: str, web: str, where: str, path: str, host: str | None) -> Remote:
+def _make_remote(address: str, scheme: str, web: str, where: str, path: str, host: str | None) -> Remote:
     repository = path.strip("/").removesuffix(".git").strip("/")
     if not repository:
         raise ValueError("it names no repository")
-    return Remote(address, scheme, f"{web}://{where}", repository, host or _host_of(where))
+    return Remote(address, scheme, f"{web}://{where}", repository, host or _guess_host(where))
 
 
-def _host_of(where: str) -> str | None:
+def _guess_host(where: str) -> str | None:
     """Return the kind of host by its name: a public one, or one whose first label says it (``gitlab.example.com``)."""
     name = where.partition(":")[0].lower()
-    return _PUBLIC.get(name) or next((kind for kind in _FORMS if name.split(".")[0] == kind), None)
+    return _PUBLIC_HOSTS.get(name) or next((kind for kind in _FILE_URLS if name.split(".")[0] == kind), None)
 
 
-def is_branch(name: str) -> bool:
+def is_branch_name(name: str) -> bool:
     """Tell whether git takes that as the name of a branch or a tag."""
     return bool(_BRANCH.fullmatch(name))

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.errors import SourceUnavailable
-from knowledge.sources.git.program import ASK_S, FETCH_S, LOCAL_S, Git, GitDamaged, end
+from knowledge.sources.git.program import FETCH_S, LIST_REFS_S, LOCAL_S, Git, GitDamaged, kill_process
 
-_CONDEMNED = "kvasir-damaged"
+_DAMAGE_MARK = "kvasir-damaged"
 _TIP = "refs/kvasir/tip"
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none")
 _LOG = (
     "log", "--first-parent", "-m", "--sparse", "--no-renames", "--no-ext-diff", "--name-only", "-z",
     "--format=tformat:%x01%H %ct",
 )  # fmt: skip
-_HEAD = re.compile(rb"\x01([0-9a-f]{40,64}) (\d+)")
-_ENTRY = re.compile(rb"(\d{6}) blob ([0-9a-f]{40,64})\t(.*)", re.DOTALL)
-_FILES = {b"100644", b"100755", b"100664"}
+_LOG_HEAD = re.compile(rb"\x01([0-9a-f]{40,64}) (\d+)")
+_TREE_ENTRY = re.compile(rb"(\d{6}) blob ([0-9a-f]{40,64})\t(.*)", re.DOTALL)
+_FILE_MODES = {b"100644", b"100755", b"100664"}
 _READ_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
+class BranchTip:
     """What a branch points to."""
 
     commit: str
@@ -50,7 +50,7 @@ class Mirror:
         self._git = git
         self._folder = Path(git.folder)
 
-    async def ask(self, branch: str | None) -> Tip | None:
+    async def find_tip(self, branch: str | None) -> BranchTip | None:
         """Return where the branch or tag stands (the remote's own default for None), None in an empty repository.
 
         Raises:
@@ -59,53 +59,53 @@ class Mirror:
         """
         await self._prepare()
         named = (f"refs/heads/{branch}", f"refs/tags/{branch}") if branch else ()
-        refs, head = _refs(await self._ask("HEAD", *named))
+        refs, head = _parse_refs(await self._list_remote_refs("HEAD", *named))
         for ref in named or ("HEAD",):
             if ref in refs:
-                return Tip(refs[ref], ref if branch else head or ref)
-        if not refs and not await self._ask():
+                return BranchTip(refs[ref], ref if branch else head or ref)
+        if not refs and not await self._list_remote_refs():
             return None
         raise SourceUnavailable(
             f"The repository {self._git.remote.url} has no branch {branch or head or 'that is its default'}. Name one "
             "that it has with the key branch."
         )
 
-    async def fetch(self, tip: Tip) -> str:
+    async def fetch(self, tip: BranchTip) -> str:
         """Bring the commits up to the tip here, if they are not; return the commit.
 
         Raises:
             SourceUnavailable, SourceDenied: the transfer failed.
 
         """
-        if not await self._has(tip.commit):
+        if not await self._is_fetched(tip.commit):
             await self._git.run(
                 *_FETCH, "--update-shallow", "--", "origin", f"+{tip.ref}:{_TIP}", deadline_s=FETCH_S, remote=True
             )
-            return await self._commit(_TIP)
-        return await self._commit(tip.commit)
+            return await self._resolve_commit(_TIP)
+        return await self._resolve_commit(tip.commit)
 
-    async def tree(self, commit: str, roots: Sequence[str]) -> Mapping[str, str]:
+    async def list_blobs(self, commit: str, roots: Sequence[str]) -> Mapping[str, str]:
         r"""Return the blob of each file (symbolic links and submodules are none), of those under ``roots`` if given.
 
         Bytes of a path that are no UTF-8 are spelled as ``\xNN``.
         """
         told = await self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *roots)
-        return await asyncio.to_thread(_tree, told)
+        return await asyncio.to_thread(_parse_tree, told)
 
-    async def sizes(self, blobs: Sequence[str]) -> Mapping[str, int]:
+    async def find_sizes(self, blobs: Sequence[str]) -> Mapping[str, int]:
         """Return the size in bytes of those that are here."""
         given = "".join(f"{blob}\n" for blob in blobs).encode()
         told = await self._git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", given=given)
         rows = (line.split(" ") for line in told.decode().splitlines())
         return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
 
-    async def bring(self, blobs: Sequence[str]) -> None:
+    async def fetch_blobs(self, blobs: Sequence[str]) -> None:
         """Fetch these files' contents."""
         await self._git.run(
             "-c", "fetch.negotiationAlgorithm=noop", *_FETCH, "--", "origin", *blobs, deadline_s=FETCH_S, remote=True
         )  # fmt: skip
 
-    async def dates(
+    async def find_dates(
         self, commit: str, wanted: AbstractSet[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
     ) -> Mapping[str, int]:
         """Return for each path when the branch last changed it, in seconds since the epoch.
@@ -122,21 +122,21 @@ class Mirror:
             return {path: held[path] for path in wanted}
         try:
             async with asyncio.timeout(FETCH_S):
-                return await self._walk(commit, set(wanted), roots, since)
+                return await self._walk_history(commit, set(wanted), roots, since)
         except TimeoutError as error:
             raise SourceUnavailable(
                 f"The history of {self._git.remote.url} took over {FETCH_S / 60:.0f} min to look through. Narrow the "
                 "source with the key paths."
             ) from error
 
-    async def _walk(
+    async def _walk_history(
         self, commit: str, missing: set[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
     ) -> dict[str, int]:
         until, held = since
         found: dict[str, int] = {}
-        async with self._git.process(*_LOG, commit, "--", *roots) as process:
+        async with self._git.open_process(*_LOG, commit, "--", *roots) as process:
             assert process.stdout is not None  # noqa: S101 - it was started with pipes
-            history = History()
+            history = LogParser()
             while missing and (piece := await process.stdout.read(_READ_BYTES)):
                 for number, seconds, paths in history.feed(piece):
                     if number == until and missing <= held.keys():
@@ -147,54 +147,54 @@ class Mirror:
                 raise GitDamaged(f"The copy of {self._git.remote.url} is damaged. The next sync makes a new one.")
         return found
 
-    async def tidy(self) -> None:
+    async def collect_garbage(self) -> None:
         """Pack what many fetches brought, when git finds it worth it."""
         settings = ("-c", "gc.auto=6700", "-c", "gc.autoDetach=false")
         await self._git.run(*settings, "gc", "--auto", "--quiet", deadline_s=FETCH_S, remote=True)
 
-    def discard(self) -> None:
+    def delete(self) -> None:
         """Delete it all; the next fetch begins anew."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def clear_others(self) -> None:
+    def delete_others(self) -> None:
         """Delete the copies of other repositories, which this source named before."""
         for other in self._folder.parent.glob("*.git"):
             if other != self._folder:
                 shutil.rmtree(other, ignore_errors=True)
 
-    async def _ask(self, *refs: str) -> bytes:
-        return await self._git.run("ls-remote", "--symref", "--", "origin", *refs, deadline_s=ASK_S, remote=True)
+    async def _list_remote_refs(self, *refs: str) -> bytes:
+        return await self._git.run("ls-remote", "--symref", "--", "origin", *refs, deadline_s=LIST_REFS_S, remote=True)
 
-    def condemn(self) -> None:
+    def mark_damaged(self) -> None:
         """Have the copy made anew at the next listing, whichever process makes it."""
         with contextlib.suppress(OSError):
-            (self._folder / _CONDEMNED).touch()
+            (self._folder / _DAMAGE_MARK).touch()
 
     async def _prepare(self) -> None:
-        if (self._folder / _CONDEMNED).exists():
-            await asyncio.to_thread(self.discard)
+        if (self._folder / _DAMAGE_MARK).exists():
+            await asyncio.to_thread(self.delete)
         if not (self._folder / "HEAD").is_file():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
         for lock in [*self._folder.glob("*.lock"), *self._folder.glob("refs/kvasir/*.lock")]:
             lock.unlink(missing_ok=True)  # of a git that was killed: this folder has no other user
 
-    async def _has(self, commit: str) -> bool:
+    async def _is_fetched(self, commit: str) -> bool:
         """Tell whether the commit is what was fetched last, history and all: an object alone may lack its parents."""
         told = await self._git.run("for-each-ref", "--format=%(objectname)", _TIP)
         return told.decode().strip() == commit
 
-    async def _commit(self, name: str) -> str:
+    async def _resolve_commit(self, name: str) -> str:
         told = await self._git.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         return told.decode().split()[-1]
 
 
-class Blobs:
+class BlobReader:
     """Reads files' contents from one running ``git cat-file``; one at a time."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._process: Process | None = None
 
     async def read(self, blob: str, limit: int) -> bytes | int | None:
@@ -204,11 +204,11 @@ class Blobs:
             SourceUnavailable: git failed.
 
         """
-        async with self._turn:
+        async with self._lock:
             data: bytes | int | None = 0
             try:
                 async with asyncio.timeout(LOCAL_S):
-                    data = await self._exchange(blob, limit)
+                    data = await self._request_blob(blob, limit)
             except TimeoutError as error:
                 raise SourceUnavailable(
                     f"git did not give a file within {LOCAL_S:.0f} s. Look whether the disk is well."
@@ -220,17 +220,17 @@ class Blobs:
                 ) from error
             finally:
                 if isinstance(data, int):  # what is left unread would be taken for the next file
-                    await self._end()
+                    await self._end_process()
             return data
 
     async def close(self) -> None:
         """End the process; the next read starts another."""
-        async with self._turn:
-            await self._end()
+        async with self._lock:
+            await self._end_process()
 
-    async def _exchange(self, blob: str, limit: int) -> bytes | int | None:
+    async def _request_blob(self, blob: str, limit: int) -> bytes | int | None:
         if self._process is None or self._process.returncode is not None:
-            self._process = await self._git.start("cat-file", "--batch")
+            self._process = await self._git.start_process("cat-file", "--batch")
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None  # noqa: S101 - it was started with pipes
         assert stdout is not None  # noqa: S101
@@ -246,13 +246,13 @@ class Blobs:
         await stdout.readexactly(1)
         return data
 
-    async def _end(self) -> None:
+    async def _end_process(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            await end(process)
+            await kill_process(process)
 
 
-def _refs(told: bytes) -> tuple[dict[str, str], str | None]:
+def _parse_refs(told: bytes) -> tuple[dict[str, str], str | None]:
     """Return the refs of ``ls-remote --symref``, and what HEAD stands for."""
     refs: dict[str, str] = {}
     head: str | None = None
@@ -265,21 +265,21 @@ def _refs(told: bytes) -> tuple[dict[str, str], str | None]:
     return refs, head
 
 
-def _tree(told: bytes) -> dict[str, str]:
-    entries = (_ENTRY.fullmatch(entry) for entry in told.split(b"\0") if entry)
-    return {_path(match[3]): match[2].decode() for match in entries if match and match[1] in _FILES}
+def _parse_tree(told: bytes) -> dict[str, str]:
+    entries = (_TREE_ENTRY.fullmatch(entry) for entry in told.split(b"\0") if entry)
+    return {_decode_path(match[3]): match[2].decode() for match in entries if match and match[1] in _FILE_MODES}
 
 
-def _path(name: bytes) -> str:
+def _decode_path(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-class History:
+class LogParser:
     """Reads ``git log --name-only -z`` in the pieces in which it comes; never awaits."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._commit = ("", 0)
+        self._resolve_commit = ("", 0)
         self._first = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[str, int, set[str]]]:
@@ -287,10 +287,10 @@ class History:
         *tokens, self._rest = (self._rest + piece).split(b"\0")
         paths: set[str] = set()
         for token in tokens:
-            if match := _HEAD.fullmatch(token):
-                yield (*self._commit, paths)
-                self._commit, paths, self._first = (match[1].decode(), int(match[2])), set(), True
+            if match := _LOG_HEAD.fullmatch(token):
+                yield (*self._resolve_commit, paths)
+                self._resolve_commit, paths, self._first = (match[1].decode(), int(match[2])), set(), True
             elif token:
-                paths.add(_path(token.removeprefix(b"\n") if self._first else token))
+                paths.add(_decode_path(token.removeprefix(b"\n") if self._first else token))
                 self._first = False
-        yield (*self._commit, paths)
+        yield (*self._resolve_commit, paths)

@@ -17,12 +17,12 @@ from knowledge.sources.git.hosts import Remote
 
 LOCAL_S = 600.0
 """The longest that a command takes that asks nobody."""
-ASK_S = 60.0
+LIST_REFS_S = 60.0
 """The longest that a remote takes to tell its branches."""
 FETCH_S = 3600.0
 """The longest that a transfer takes; one that stalls for a minute is ended before."""
 
-_INHERITED = (
+_INHERITED_VARIABLES = (
     "PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
     "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
 )  # fmt: skip
@@ -42,7 +42,7 @@ _SETTINGS = {
     "http.lowSpeedTime": "60",
     "protocol.version": "2",
 }
-_HELPER = (
+_CREDENTIAL_HELPER = (
     '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$KVASIR_GIT_USER" "$KVASIR_GIT_PASSWORD"; }; f'
 )
 _PROTOCOLS = {"http": "http:https"}
@@ -75,7 +75,7 @@ class Git:
 
         """
         try:
-            async with asyncio.timeout(deadline_s), self.process(*arguments, remote=remote) as process:
+            async with asyncio.timeout(deadline_s), self.open_process(*arguments, remote=remote) as process:
                 output, told = await process.communicate(given)
         except TimeoutError as error:
             raise SourceUnavailable(
@@ -83,21 +83,21 @@ class Git:
                 "Look whether the remote answers; the next sync tries again."
             ) from error
         if process.returncode != 0:
-            failed = failure(told[-_TAIL_BYTES:].decode(errors="replace"), self.remote.url, self.token)
+            failed = explain_failure(told[-_TAIL_BYTES:].decode(errors="replace"), self.remote.url, self.token)
             raise failed if remote else GitDamaged(str(failed))
         return output
 
     @contextlib.asynccontextmanager
-    async def process(self, *arguments: str, remote: bool = False) -> AsyncIterator[Process]:
+    async def open_process(self, *arguments: str, remote: bool = False) -> AsyncIterator[Process]:
         """Start a command; at the block's end it is gone, with whatever it started."""
-        process = await self.start(*arguments, remote=remote, stderr=PIPE)
+        process = await self.start_process(*arguments, remote=remote, stderr=PIPE)
         try:
             yield process
         finally:
-            await end(process)
+            await kill_process(process)
 
-    async def start(self, *arguments: str, remote: bool = False, stderr: int = DEVNULL) -> Process:
-        """Start a command that the caller brings to its ``end``.
+    async def start_process(self, *arguments: str, remote: bool = False, stderr: int = DEVNULL) -> Process:
+        """Start a command that the caller brings to its ``kill_process``.
 
         Raises:
             SourceUnavailable: there is no git.
@@ -124,11 +124,11 @@ class Git:
                 "remote.origin.partialCloneFilter": "blob:none",
             }
             if self.token is not None:  # for this host alone: a redirect elsewhere gets nothing
-                settings[f"credential.{self.remote.web_origin}.helper"] = _HELPER
+                settings[f"credential.{self.remote.web_origin}.helper"] = _CREDENTIAL_HELPER
         return [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
 
     def _environment(self, *, remote: bool) -> Mapping[str, str]:
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
         environment |= {
             "GIT_DIR": self.folder,
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -150,7 +150,7 @@ class Git:
         return environment
 
 
-async def end(process: Process) -> None:
+async def kill_process(process: Process) -> None:
     """Kill a process that has not ended, with its whole group (git starts helpers), and wait for it."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
@@ -158,7 +158,7 @@ async def end(process: Process) -> None:
         await asyncio.shield(process.wait())
 
 
-_SIGNS: Sequence[tuple[str, type[SourceError], str]] = (
+_FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
     (
         r"Host key verification failed",
         SourceDenied,
@@ -217,15 +217,15 @@ _SIGNS: Sequence[tuple[str, type[SourceError], str]] = (
 """What git tells in English, and what it means; the first that is found counts."""
 
 
-def failure(told: str, shown: str, token: str | None) -> SourceError:
+def explain_failure(told: str, shown: str, token: str | None) -> SourceError:
     """Return what is said of a command that failed; what a server said is not quoted."""
-    for sign, kind, sentence in _SIGNS:
+    for sign, kind, sentence in _FAILURES:
         if re.search(sign, told):
             return kind(sentence.format(shown=shown))
-    return SourceUnavailable(f"git failed at {shown}{_reason(told, token)}. The next sync tries again.")
+    return SourceUnavailable(f"git failed at {shown}{_last_complaint(told, token)}. The next sync tries again.")
 
 
-def _reason(told: str, token: str | None) -> str:
+def _last_complaint(told: str, token: str | None) -> str:
     """Return git's own last complaint, bounded; lines that a server sent ("remote: …") are left out."""
     lines = [line for line in told.splitlines() if line.startswith(("fatal: ", "error: ")) and "remote err" not in line]
     if not lines or (token and token in lines[-1]):

@@ -25,15 +25,15 @@ from knowledge.sources.common import (
     too_large_error,
     with_heartbeats,
 )
-from knowledge.sources.git.hosts import HOSTS, Remote, is_branch, remote
-from knowledge.sources.git.mirror import Blobs, Mirror, Tip
+from knowledge.sources.git.hosts import HOSTS, Remote, is_branch_name, parse_remote
+from knowledge.sources.git.mirror import BlobReader, BranchTip, Mirror
 from knowledge.sources.git.program import Git, GitDamaged
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
 
-_MEMORY_VERSION = 1
+_STATE_VERSION = 1
 _BATCH = 2000
-_BROUGHT = 500
+_FETCH_BATCH = 500
 """Files whose contents are fetched at once: after each portion what came stays, whatever happens next."""
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -66,10 +66,10 @@ class GitOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class _BranchState:
     """One commit as the source sees it."""
 
-    tip: Tip
+    tip: BranchTip
     commit: str
     blobs: Mapping[str, str]
     """Each document's content."""
@@ -89,9 +89,9 @@ class GitSource:
         self._options = options
         self._remote = git.remote
         self._mirror = Mirror(git)
-        self._contents = Blobs(git)
+        self._blob_reader = BlobReader(git)
         self._max_bytes = max_bytes
-        self._takes = path_filter(options.paths)
+        self._is_included = path_filter(options.paths)
         self._roots = literal_roots(options.paths)
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
         self._blobs: Mapping[str, str] | None = None
@@ -107,7 +107,7 @@ class GitSource:
             SourceUnavailable, SourceDenied: the remote cannot be reached, refuses, or has no such branch.
 
         """
-        return with_heartbeats(self._listing())
+        return with_heartbeats(self._list_files())
 
     async def read(self, listed: Listed) -> Content:
         """Read the content that was listed, also when the branch has gone on since.
@@ -119,12 +119,12 @@ class GitSource:
         if not _BLOB.fullmatch(listed.version) or (self._blobs is not None and listed.document not in self._blobs):
             raise SourceError(f"{listed.document} is gone from the branch. It was deleted or renamed.")
         try:
-            data = await self._contents.read(listed.version, self._max_bytes)
+            data = await self._blob_reader.read(listed.version, self._max_bytes)
             if data is None:
-                await self._mirror.bring([listed.version])
-                data = await self._contents.read(listed.version, self._max_bytes)
+                await self._mirror.fetch_blobs([listed.version])
+                data = await self._blob_reader.read(listed.version, self._max_bytes)
         except GitDamaged:
-            self._mirror.condemn()
+            self._mirror.mark_damaged()
             raise
         if data is None:
             raise SourceError(f"{listed.document} is gone from the repository. The next sync looks again.")
@@ -139,61 +139,61 @@ class GitSource:
 
     async def close(self) -> None:
         """End the git that reads; the copy stays."""
-        await self._contents.close()
+        await self._blob_reader.close()
 
-    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
-        await asyncio.to_thread(self._mirror.clear_others)
+    async def _list_files(self) -> AsyncGenerator[Sequence[Listed], None]:
+        await asyncio.to_thread(self._mirror.delete_others)
         try:
-            state = await self._look()
+            state = await self._load_branch_state()
         except GitDamaged:
-            await self._contents.close()
-            await asyncio.to_thread(self._mirror.discard)
-            state = await self._look()
+            await self._blob_reader.close()
+            await asyncio.to_thread(self._mirror.delete)
+            state = await self._load_branch_state()
         if state is None:
             self._blobs = {}
             yield ()
             return
         self._blobs = state.blobs
-        sizes = dict(await self._mirror.sizes(list(state.blobs.values())))
+        sizes = dict(await self._mirror.find_sizes(list(state.blobs.values())))
         lacking = {document: blob for document, blob in state.blobs.items() if blob not in sizes}
         for portion in split_batches([document for document in state.blobs if document not in lacking], _BATCH):
-            yield [self._listed(document, state, sizes) for document in portion]
-        for portion in split_batches(list(lacking), _BROUGHT):
+            yield [self._make_listed(document, state, sizes) for document in portion]
+        for portion in split_batches(list(lacking), _FETCH_BATCH):
             blobs = sorted({lacking[document] for document in portion})
-            await self._mirror.bring(blobs)
-            sizes |= await self._mirror.sizes(blobs)
-            yield [self._listed(document, state, sizes) for document in portion]
-        await save_state(self._memory, _MEMORY_VERSION, {"commit": state.commit, "dates": dict(state.dates)})
-        await self._mirror.tidy()
+            await self._mirror.fetch_blobs(blobs)
+            sizes |= await self._mirror.find_sizes(blobs)
+            yield [self._make_listed(document, state, sizes) for document in portion]
+        await save_state(self._memory, _STATE_VERSION, {"commit": state.commit, "dates": dict(state.dates)})
+        await self._mirror.collect_garbage()
 
-    async def _look(self) -> _State | None:
-        tip = await self._mirror.ask(self._options.branch)
+    async def _load_branch_state(self) -> _BranchState | None:
+        tip = await self._mirror.find_tip(self._options.branch)
         if tip is None:
             return None
         commit = await self._mirror.fetch(tip)
-        tree = await self._mirror.tree(commit, self._roots)
+        tree = await self._mirror.list_blobs(commit, self._roots)
         blobs = {path: blob for path, blob in tree.items() if self._is_document(path)}
-        since = _remembered(await load_state(self._memory, _MEMORY_VERSION))
-        dates = await self._mirror.dates(commit, blobs.keys(), self._roots, since)
-        return _State(tip, commit, blobs, dates)
+        since = _parse_state(await load_state(self._memory, _STATE_VERSION))
+        dates = await self._mirror.find_dates(commit, blobs.keys(), self._roots, since)
+        return _BranchState(tip, commit, blobs, dates)
 
     def _is_document(self, path: str) -> bool:
-        return path.lower().endswith(self._suffixes) and not is_hidden_path(path) and self._takes(path)
+        return path.lower().endswith(self._suffixes) and not is_hidden_path(path) and self._is_included(path)
 
-    def _listed(self, document: str, state: _State, sizes: Mapping[str, int]) -> Listed:
+    def _make_listed(self, document: str, state: _BranchState, sizes: Mapping[str, int]) -> Listed:
         blob = state.blobs[document]
         return Listed(
             document=document,
             version=blob,
             size_bytes=sizes.get(blob),
             modified_at=parse_timestamp(seconds) if (seconds := state.dates.get(document)) is not None else None,
-            url=self._url(document, state.tip.branch),
+            url=self._document_url(document, state.tip.branch),
             readers=self._context.readers,
         )
 
-    def _url(self, document: str, branch: str) -> str | None:
+    def _document_url(self, document: str, branch: str) -> str | None:
         if self._options.url is None:
-            return self._remote.link(branch, document)
+            return self._remote.file_url(branch, document)
         return fill_link_template(self._options.url, path=document, stem=strip_suffix(document), branch=branch)
 
 
@@ -205,11 +205,11 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
 
     """
     try:
-        address = remote(options.repository, str(context.base_dir), options.host)
+        address = parse_remote(options.repository, str(context.base_dir), options.host)
     except ValueError as error:
         raise config_error(context.name, f"repository cannot be read: {error}") from None
     token = context.secrets.get("token")
-    _check(context, options, address, token)
+    _check_options(context, options, address, token)
     root = f"{address.url}#{options.branch}" if options.branch else address.url
     folder = context.state_dir / f"{hashlib.sha256(address.url.encode()).hexdigest()[:16]}.git"
     key_file = str(context.base_dir / Path(options.ssh_key).expanduser()) if options.ssh_key else None
@@ -225,8 +225,8 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
 KIND = SourceKind(GitOptions, build)
 
 
-def _check(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:
-    if options.branch is not None and not is_branch(options.branch):
+def _check_options(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:
+    if options.branch is not None and not is_branch_name(options.branch):
         raise config_error(context.name, "branch is no name that git takes")
     if options.host is not None and options.host not in HOSTS:
         raise config_error(context.name, f"host must be one of {', '.join(HOSTS)}")
@@ -242,7 +242,7 @@ def _check(context: SourceContext, options: GitOptions, address: Remote, token: 
         raise config_error(context.name, "repository would send the token in the clear; use https")
 
 
-def _remembered(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
+def _parse_state(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
     """Return the commit that was seen last and its documents' dates; nothing of it needs to be as it was saved."""
     commit, dates = (held or {}).get("commit"), (held or {}).get("dates")
     if not isinstance(commit, str) or not isinstance(dates, dict):

@@ -10,18 +10,18 @@ from typing import Final
 
 from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text
 
-_LISTS: Final = {"bulleted_list_item": "ul", "numbered_list_item": "ol", "to_do": "ul"}
-_MEDIA: Final = frozenset({
+_LIST_TAGS: Final = {"bulleted_list_item": "ul", "numbered_list_item": "ol", "to_do": "ul"}
+_MEDIA_KINDS: Final = frozenset({
     "image", "video", "file", "pdf", "audio", "embed", "bookmark", "link_preview", "external_object_instance_page",
 })  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class NotionBlock:
     """A block and what is in it."""
 
     value: JsonObject
-    inside: tuple[Block, ...] = ()
+    children: tuple[NotionBlock, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -29,32 +29,33 @@ class Block:
         return get_text(self.value, "type") or ""
 
     @property
-    def told(self) -> JsonObject:
+    def content(self) -> JsonObject:
         """Return what its type says about it."""
         return get_object(self.value, self.kind)
 
 
-def page_html(page: JsonObject, blocks: Sequence[Block]) -> str:
+def render_page_html(page: JsonObject, blocks: Sequence[NotionBlock]) -> str:
     """Return a page as HTML: its properties, if it is a row of a database, then its blocks."""
-    title = escape(page_title(page))
-    return f"<html><head><title>{title}</title></head><body>{_properties(page)}{_blocks(blocks)}</body></html>"
+    title = escape(get_page_title(page))
+    body = _render_properties(page) + _render_blocks(blocks)
+    return f"<html><head><title>{title}</title></head><body>{body}</body></html>"
 
 
-def page_title(page: JsonObject) -> str:
+def get_page_title(page: JsonObject) -> str:
     """Return a page's title, in one line."""
     for value in get_object(page, "properties").values():
         if isinstance(value, Mapping) and value.get("type") == "title":
-            told = " ".join(plain(value, "title").split())
+            told = " ".join(get_plain_text(value, "title").split())
             return told or "Untitled"
     return "Untitled"
 
 
-def plain(value: JsonObject, key: str) -> str:
+def get_plain_text(value: JsonObject, key: str) -> str:
     """Return rich text as plain text."""
-    return "".join(_said(one) for one in get_objects(value, key))
+    return "".join(_run_text(one) for one in get_objects(value, key))
 
 
-def _said(one: JsonObject) -> str:
+def _run_text(one: JsonObject) -> str:
     if one.get("type") == "equation":
         return f"${get_text(get_object(one, 'equation'), 'expression') or ''}$"
     said = one.get("plain_text")
@@ -64,210 +65,215 @@ def _said(one: JsonObject) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _rich(value: JsonObject, key: str = "rich_text") -> str:
-    return "".join(map(_marked, get_objects(value, key)))
+def _render_rich_text(value: JsonObject, key: str = "rich_text") -> str:
+    return "".join(map(_render_run, get_objects(value, key)))
 
 
-def _marked(one: JsonObject) -> str:
-    said = escape(_said(one)).replace("\n", "<br>")
+def _render_run(one: JsonObject) -> str:
+    said = escape(_run_text(one)).replace("\n", "<br>")
     return f"<code>{said}</code>" if get_object(one, "annotations").get("code") is True and said.strip() else said
 
 
 # ── Blocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _blocks(blocks: Sequence[Block]) -> str:
+def _render_blocks(blocks: Sequence[NotionBlock]) -> str:
     written: list[str] = []
-    for kind, run in groupby(blocks, lambda block: _LISTS.get(block.kind, "")):
-        inside = "".join(map(_block, run))
+    for kind, run in groupby(blocks, lambda block: _LIST_TAGS.get(block.kind, "")):
+        inside = "".join(map(_render_block, run))
         written.append(f"<{kind}>{inside}</{kind}>" if kind else inside)
     return "".join(written)
 
 
-def _block(block: Block) -> str:
-    if block.kind in _MEDIA:
-        return _media(block) + _blocks(block.inside)
-    write = _WRITTEN.get(block.kind)
-    return write(block) if write else _blocks(block.inside)
+def _render_block(block: NotionBlock) -> str:
+    if block.kind in _MEDIA_KINDS:
+        return _render_media(block) + _render_blocks(block.children)
+    write = _RENDERERS.get(block.kind)
+    return write(block) if write else _render_blocks(block.children)
 
 
-def _paragraph(block: Block) -> str:
-    return f"<p>{_rich(block.told)}</p>{_blocks(block.inside)}"
+def _render_paragraph(block: NotionBlock) -> str:
+    return f"<p>{_render_rich_text(block.content)}</p>{_render_blocks(block.children)}"
 
 
-def _heading(block: Block) -> str:
+def _render_heading(block: NotionBlock) -> str:
     level = min(int(block.kind[-1]) + 1, 6)  # the page's title is above them
     anchor = (get_text(block.value, "id") or "").replace("-", "")
-    return f'<h{level} id="{escape(anchor)}">{_rich(block.told)}</h{level}>{_blocks(block.inside)}'
-
-
-def _item(block: Block) -> str:
-    return f"<li>{_rich(block.told)}{_blocks(block.inside)}</li>"
-
-
-def _to_do(block: Block) -> str:
     return (
-        f"<li>{'[x]' if block.told.get('checked') is True else '[ ]'} {_rich(block.told)}{_blocks(block.inside)}</li>"
+        f'<h{level} id="{escape(anchor)}">{_render_rich_text(block.content)}</h{level}>{_render_blocks(block.children)}'
     )
 
 
-def _toggle(block: Block) -> str:
-    return f"<p><strong>{_rich(block.told)}</strong></p><div>{_blocks(block.inside)}</div>"
+def _render_list_item(block: NotionBlock) -> str:
+    return f"<li>{_render_rich_text(block.content)}{_render_blocks(block.children)}</li>"
 
 
-def _callout(block: Block) -> str:
-    sign = get_text(get_object(block.told, "icon"), "emoji")
-    head = " ".join(part for part in (escape(sign or ""), _rich(block.told)) if part)
-    return f"<div><p>{head}</p>{_blocks(block.inside)}</div>"
+def _render_to_do(block: NotionBlock) -> str:
+    mark = "[x]" if block.content.get("checked") is True else "[ ]"
+    return f"<li>{mark} {_render_rich_text(block.content)}{_render_blocks(block.children)}</li>"
 
 
-def _quote(block: Block) -> str:
-    return f"<blockquote><p>{_rich(block.told)}</p>{_blocks(block.inside)}</blockquote>"
+def _render_toggle(block: NotionBlock) -> str:
+    return f"<p><strong>{_render_rich_text(block.content)}</strong></p><div>{_render_blocks(block.children)}</div>"
 
 
-def _code(block: Block) -> str:
-    caption = _rich(block.told, "caption")
-    return f"<pre>{escape(plain(block.told, 'rich_text'))}</pre>" + (f"<p>{caption}</p>" if caption else "")
+def _render_callout(block: NotionBlock) -> str:
+    sign = get_text(get_object(block.content, "icon"), "emoji")
+    head = " ".join(part for part in (escape(sign or ""), _render_rich_text(block.content)) if part)
+    return f"<div><p>{head}</p>{_render_blocks(block.children)}</div>"
 
 
-def _equation(block: Block) -> str:
-    return f"<p>{escape('$$' + (get_text(block.told, 'expression') or '') + '$$')}</p>"
+def _render_quote(block: NotionBlock) -> str:
+    return f"<blockquote><p>{_render_rich_text(block.content)}</p>{_render_blocks(block.children)}</blockquote>"
 
 
-def _media(block: Block) -> str:
+def _render_code(block: NotionBlock) -> str:
+    caption = _render_rich_text(block.content, "caption")
+    return f"<pre>{escape(get_plain_text(block.content, 'rich_text'))}</pre>" + (f"<p>{caption}</p>" if caption else "")
+
+
+def _render_equation(block: NotionBlock) -> str:
+    return f"<p>{escape('$$' + (get_text(block.content, 'expression') or '') + '$$')}</p>"
+
+
+def _render_media(block: NotionBlock) -> str:
     """Say what a picture, a file or a link is called; an address of Notion's own store expires, and is left out."""
-    told = [get_text(block.told, "name"), plain(block.told, "caption"), get_text(block.told, "url")]
-    told += [get_text(get_object(block.told, "external"), "url")]
+    told = [get_text(block.content, "name"), get_plain_text(block.content, "caption"), get_text(block.content, "url")]
+    told += [get_text(get_object(block.content, "external"), "url")]
     said = " — ".join(dict.fromkeys(one for one in told if one))
     return f"<p>{escape(said)}</p>" if said else ""
 
 
-def _table(block: Block) -> str:
-    header = block.told.get("has_column_header") is True
+def _render_table(block: NotionBlock) -> str:
+    header = block.content.get("has_column_header") is True
     rows = (
-        "".join(f"<{tag}>{_cell(cell)}</{tag}>" for cell in _cells(row) for tag in ["th" if header and not n else "td"])
-        for n, row in enumerate(block.inside)
+        "".join(
+            f"<{tag}>{_render_cell(cell)}</{tag}>"
+            for cell in _table_cells(row)
+            for tag in ["th" if header and not n else "td"]
+        )
+        for n, row in enumerate(block.children)
     )
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
-def _cells(row: Block) -> Sequence[object]:
-    cells = row.told.get("cells")
+def _table_cells(row: NotionBlock) -> Sequence[object]:
+    cells = row.content.get("cells")
     return cells if isinstance(cells, list) else ()
 
 
-def _cell(cell: object) -> str:
-    return _rich({"cell": cell}, "cell")
+def _render_cell(cell: object) -> str:
+    return _render_rich_text({"cell": cell}, "cell")
 
 
-def _titled(block: Block) -> str:
-    return f"<p>{escape(get_text(block.told, 'title') or '')}</p>"
+def _render_child_title(block: NotionBlock) -> str:
+    return f"<p>{escape(get_text(block.content, 'title') or '')}</p>"
 
 
-def _meeting(block: Block) -> str:
-    title = _rich(block.told, "title")
-    return (f"<p><strong>{title}</strong></p>" if title else "") + _blocks(block.inside)
+def _render_meeting(block: NotionBlock) -> str:
+    title = _render_rich_text(block.content, "title")
+    return (f"<p><strong>{title}</strong></p>" if title else "") + _render_blocks(block.children)
 
 
-_WRITTEN: Final[Mapping[str, Callable[[Block], str]]] = {
-    "paragraph": _paragraph,
-    "heading_1": _heading,
-    "heading_2": _heading,
-    "heading_3": _heading,
-    "heading_4": _heading,
-    "bulleted_list_item": _item,
-    "numbered_list_item": _item,
-    "to_do": _to_do,
-    "toggle": _toggle,
-    "template": _toggle,
-    "callout": _callout,
-    "quote": _quote,
-    "code": _code,
-    "equation": _equation,
-    "table": _table,
+_RENDERERS: Final[Mapping[str, Callable[[NotionBlock], str]]] = {
+    "paragraph": _render_paragraph,
+    "heading_1": _render_heading,
+    "heading_2": _render_heading,
+    "heading_3": _render_heading,
+    "heading_4": _render_heading,
+    "bulleted_list_item": _render_list_item,
+    "numbered_list_item": _render_list_item,
+    "to_do": _render_to_do,
+    "toggle": _render_toggle,
+    "template": _render_toggle,
+    "callout": _render_callout,
+    "quote": _render_quote,
+    "code": _render_code,
+    "equation": _render_equation,
+    "table": _render_table,
     "divider": lambda _: "<hr>",
-    "child_page": _titled,
-    "child_database": _titled,
-    "meeting_notes": _meeting,
-    "transcription": _meeting,
+    "child_page": _render_child_title,
+    "child_database": _render_child_title,
+    "meeting_notes": _render_meeting,
+    "transcription": _render_meeting,
 }
 
 
 # ── Properties ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _properties(page: JsonObject) -> str:
+def _render_properties(page: JsonObject) -> str:
     rows = [
         f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>"
         for name, value in get_object(page, "properties").items()
-        if isinstance(value, Mapping) and value.get("type") != "title" and (said := _value(value))
+        if isinstance(value, Mapping) and value.get("type") != "title" and (said := _property_text(value))
     ]
     return f"<table>{''.join(rows)}</table>" if rows else ""
 
 
-def _value(value: JsonObject) -> str:
+def _property_text(value: JsonObject) -> str:
     """Return a property's value in words; relations, which are ids, and what cannot be told are left out."""
     kind = get_text(value, "type") or ""
-    read = _VALUES.get(kind)
+    read = _PROPERTY_READERS.get(kind)
     return read(value, kind).strip() if read else ""
 
 
-def _scalar(value: JsonObject, kind: str) -> str:
+def _scalar_text(value: JsonObject, kind: str) -> str:
     found = value.get(kind)
     if isinstance(found, bool):
         return "yes" if found else "no"
     return str(found) if isinstance(found, (str, int, float)) else ""
 
 
-def _named(value: JsonObject, kind: str) -> str:
+def _name_text(value: JsonObject, kind: str) -> str:
     return get_text(get_object(value, kind), "name") or ""
 
 
-def _names(value: JsonObject, kind: str) -> str:
+def _names_text(value: JsonObject, kind: str) -> str:
     return ", ".join(filter(None, (get_text(one, "name") for one in get_objects(value, kind))))
 
 
-def _date(value: JsonObject, kind: str) -> str:
+def _date_text(value: JsonObject, kind: str) -> str:
     date = get_object(value, kind)
     return " – ".join(filter(None, (get_text(date, "start"), get_text(date, "end"))))
 
 
-def _computed(value: JsonObject, kind: str) -> str:
-    return _value(get_object(value, kind))
+def _formula_text(value: JsonObject, kind: str) -> str:
+    return _property_text(get_object(value, kind))
 
 
-def _rollup(value: JsonObject, kind: str) -> str:
+def _rollup_text(value: JsonObject, kind: str) -> str:
     told = get_object(value, kind)
     if told.get("type") == "array":
-        return ", ".join(filter(None, map(_value, get_objects(told, "array"))))
-    return _value(told)
+        return ", ".join(filter(None, map(_property_text, get_objects(told, "array"))))
+    return _property_text(told)
 
 
-def _number(value: JsonObject, kind: str) -> str:
+def _unique_id_text(value: JsonObject, kind: str) -> str:
     told = get_object(value, kind)
     return "-".join(str(part) for part in (told.get("prefix"), told.get("number")) if part is not None)
 
 
-_VALUES: Final[Mapping[str, Callable[[JsonObject, str], str]]] = {
-    "title": plain,
-    "rich_text": plain,
+_PROPERTY_READERS: Final[Mapping[str, Callable[[JsonObject, str], str]]] = {
+    "title": get_plain_text,
+    "rich_text": get_plain_text,
     **dict.fromkeys(
-        ("number", "checkbox", "url", "email", "phone_number", "created_time", "string", "boolean"), _scalar
+        ("number", "checkbox", "url", "email", "phone_number", "created_time", "string", "boolean"), _scalar_text
     ),
-    **dict.fromkeys(("select", "status", "created_by", "last_edited_by", "button"), _named),
-    **dict.fromkeys(("multi_select", "people", "files"), _names),
-    "date": _date,
-    "formula": _computed,
-    "rollup": _rollup,
-    "unique_id": _number,
+    **dict.fromkeys(("select", "status", "created_by", "last_edited_by", "button"), _name_text),
+    **dict.fromkeys(("multi_select", "people", "files"), _names_text),
+    "date": _date_text,
+    "formula": _formula_text,
+    "rollup": _rollup_text,
+    "unique_id": _unique_id_text,
 }
 
 
-def child_ids(blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
+def iterate_children(blocks: Sequence[NotionBlock]) -> Iterator[tuple[str, str]]:
     """Yield the kind (``child_page``, ``child_database``) and the id of what hangs under a page."""
     todo = list(blocks)
     while todo:
         block = todo.pop()
         if block.kind in {"child_page", "child_database"}:
             yield block.kind, get_text(block.value, "id") or ""
-        todo += block.inside
+        todo += block.children

@@ -19,12 +19,21 @@ from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedS
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_time
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
-from knowledge.sources.notion.api import VERSION, Notion, Seen, bare, seen
-from knowledge.sources.notion.blocks import page_html, page_title
-from knowledge.sources.notion.tree import DATABASE, PAGE, Child, Known, Moved, Walk, restored, saved
+from knowledge.sources.notion.api import API_VERSION, NotionApi, NotionPage, parse_page, parse_page_id
+from knowledge.sources.notion.blocks import get_page_title, render_page_html
+from knowledge.sources.notion.tree import (
+    DATABASE,
+    PAGE,
+    Child,
+    KnownPage,
+    PageMoved,
+    TreeWalk,
+    pages_from_json,
+    pages_to_json,
+)
 from knowledge.sources.registry import SourceKind
 
-_FORM = 1
+_STATE_VERSION = 1
 """Raised when what is remembered, or how pages become HTML, changes."""
 
 
@@ -59,7 +68,7 @@ class NotionSource:
         self._full_every_s = options.full_every_h * 3600
         self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
-        self._notion = Notion(api)
+        self._notion = NotionApi(api)
         self._roots = roots
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
@@ -69,24 +78,26 @@ class NotionSource:
             SourceError: the walk failed, or a configured page is not there.
 
         """
-        full_at, known = await self._recalled()
-        walk = Walk(self._notion, self._now(), self._roots, known)
+        full_at, known = await self._load_state()
+        walk = TreeWalk(self._notion, self._current_time(), self._roots, known)
         if known:
-            found: list[Seen] = []
+            found: list[NotionPage] = []
             try:
                 async for pages in walk.run():
                     found += pages
                     yield []  # still at work: none is given before it is clear that nothing has moved
-                yield self._listed(found)
-            except Moved:
+                yield self._make_listed(found)
+            except PageMoved:
                 known = {}
         if not known:
             full_at = self._context.now()
-            walk = Walk(self._notion, self._now(), self._roots)
+            walk = TreeWalk(self._notion, self._current_time(), self._roots)
             async for pages in walk.run():
-                yield self._listed(pages)
+                yield self._make_listed(pages)
         await save_sealed_state(
-            self._memory, _FORM, {"full_at": full_at, "roots": self._rooted(), "pages": saved(walk.pages)}
+            self._memory,
+            _STATE_VERSION,
+            {"full_at": full_at, "roots": self._root_names(), "pages": pages_to_json(walk.pages)},
         )
 
     async def read(self, listed: Listed) -> Content:
@@ -97,47 +108,47 @@ class NotionSource:
 
         """
         try:
-            page = await self._notion.page(listed.document)
-            now = seen(page)
-            blocks = () if now.trashed else await self._notion.blocks(listed.document)
+            page = await self._notion.fetch_page(listed.document)
+            now = parse_page(page)
+            blocks = () if now.in_trash else await self._notion.fetch_blocks(listed.document)
         except CallRefused:
-            raise _gone(listed.document) from None
-        if now.trashed:
-            raise _gone(listed.document)
-        data = page_html(page, blocks).encode("utf-8", "replace")
+            raise _gone_error(listed.document) from None
+        if now.in_trash:
+            raise _gone_error(listed.document)
+        data = render_page_html(page, blocks).encode("utf-8", "replace")
         if len(data) > self._limit:
             raise too_large_error(listed.document, len(data), self._limit)
-        return Content(data, "text/html; charset=utf-8", self._version(now), page_title(page))
+        return Content(data, "text/html; charset=utf-8", self._format_version(now), get_page_title(page))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()
 
-    async def _recalled(self) -> tuple[float, Mapping[str, Known]]:
+    async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
         """Return when the last full walk was and what is remembered; nothing when it is time for a full one."""
-        held = await load_sealed_state(self._memory, _FORM)
+        held = await load_sealed_state(self._memory, _STATE_VERSION)
         full_at = held.get("full_at") if held else None
-        if held is None or not isinstance(full_at, float) or held.get("roots") != self._rooted():
+        if held is None or not isinstance(full_at, float) or held.get("roots") != self._root_names():
             return 0.0, {}
         if not 0 <= self._context.now() - full_at < self._full_every_s:
             return 0.0, {}
-        return full_at, restored(get_object(held, "pages"))
+        return full_at, pages_from_json(get_object(held, "pages"))
 
-    def _rooted(self) -> Sequence[str]:
+    def _root_names(self) -> Sequence[str]:
         return sorted(":".join(root) for root in self._roots)
 
-    def _now(self) -> datetime:
+    def _current_time(self) -> datetime:
         return datetime.fromtimestamp(self._context.now(), UTC)
 
-    def _version(self, page: Seen) -> str:
-        return f"{_FORM}.{page.version(self._now())}"
+    def _format_version(self, page: NotionPage) -> str:
+        return f"{_STATE_VERSION}.{page.version(self._current_time())}"
 
-    def _listed(self, pages: Sequence[Seen]) -> Sequence[Listed]:
+    def _make_listed(self, pages: Sequence[NotionPage]) -> Sequence[Listed]:
         return [
             Listed(
                 document=page.id,
-                version=self._version(page),
-                modified_at=get_time({"edited": page.edited}, "edited"),
+                version=self._format_version(page),
+                modified_at=get_time({"edited": page.last_edited}, "edited"),
                 url=quote_link(page.url) or None,
                 readers=self._context.readers,
             )
@@ -159,27 +170,29 @@ def build(context: SourceContext, options: NotionOptions) -> NotionSource:
         )
     try:
         url = parse_secure_url(options.url)
-        roots = [(PAGE, bare(one)) for one in options.pages] + [(DATABASE, bare(one)) for one in options.databases]
+        roots = [(PAGE, parse_page_id(one)) for one in options.pages] + [
+            (DATABASE, parse_page_id(one)) for one in options.databases
+        ]
     except ValueError as error:
         raise SourceMisconfigured(f"Source {context.name}: {error}. Correct it in kvasir.toml.") from None
     if not (options.requests_per_s > 0 and options.full_every_h >= 0):
         raise SourceMisconfigured(f"Source {context.name}: requests_per_s and full_every_h must be above 0.")
-    headers = {"Authorization": f"Bearer {context.secrets.get('token', '')}", "Notion-Version": VERSION}
+    headers = {"Authorization": f"Bearer {context.secrets.get('token', '')}", "Notion-Version": API_VERSION}
     api = HttpApi(
         HostedService("Notion", url, "token"), context, FixedHeaders(headers), per_second=options.requests_per_s
     )
-    return NotionSource(SourceKey(context.name, "notion", _root(url, roots)), options, context, api, roots)
+    return NotionSource(SourceKey(context.name, "notion", _root_id(url, roots)), options, context, api, roots)
 
 
 KIND = SourceKind(NotionOptions, build)
 
 
-def _root(url: URL, roots: Sequence[Child]) -> str:
+def _root_id(url: URL, roots: Sequence[Child]) -> str:
     """Return what the source is: other pages of the same workspace are another source."""
     return " ".join([str(url), *sorted(identifier for _, identifier in roots)])
 
 
-def _gone(document: str) -> SourceError:
+def _gone_error(document: str) -> SourceError:
     return SourceError(
         f"The page {document} is gone, in the trash, or no longer shared with Kvasir's connection. "
         "The next sync looks again."

@@ -21,14 +21,21 @@ from knowledge.sources.common import (
     strip_suffix,
 )
 from knowledge.sources.object_store.s3 import S3Store
-from knowledge.sources.object_store.stores import Entry, FileSystemStore, ObjectStore
+from knowledge.sources.object_store.stores import FileSystemStore, ObjectStore, StoredObject
 from knowledge.sources.registry import SourceKind, suggest_nearest
 
-_ELSEWHERE = {"file": "folder", "local": "folder", "http": "website", "https": "website", "git": "git", "github": "git"}
+_OTHER_KINDS = {
+    "file": "folder",
+    "local": "folder",
+    "http": "website",
+    "https": "website",
+    "git": "git",
+    "github": "git",
+}
 _EXTRAS = {"gcsfs": "gcs", "adlfs": "azure"}
 _S3, _GCS = frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"})
 _AZURE = frozenset({"az", "abfs", "abfss"})
-_LOGIN = frozenset({"sftp", "ssh", "ftp", "smb", "webdav"})
+_PASSWORD_PROTOCOLS = frozenset({"sftp", "ssh", "ftp", "smb", "webdav"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class ObjectsSource:
         self.key = key
         self._store = store
         self._link = options.link
-        self._takes = path_filter(options.paths)
+        self._is_included = path_filter(options.paths)
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
         self._max_bytes = max_bytes
         self._readers = readers
@@ -83,9 +90,9 @@ class ObjectsSource:
             SourceUnavailable, SourceDenied: the store is out of reach, refuses, or failed in the middle.
 
         """
-        async with aclosing(self._store.entries()) as batches:
+        async with aclosing(self._store.list_objects()) as batches:
             async for entries in batches:
-                yield [self._listed(entry) for entry in entries if self._is_document(entry.key)]
+                yield [self._make_listed(entry) for entry in entries if self._is_document(entry.key)]
 
     async def read(self, listed: Listed) -> Content:
         """Read one object, with the version that it has now.
@@ -102,9 +109,9 @@ class ObjectsSource:
         await self._store.close()
 
     def _is_document(self, key: str) -> bool:
-        return key.lower().endswith(self._suffixes) and not is_hidden_path(key) and self._takes(key)
+        return key.lower().endswith(self._suffixes) and not is_hidden_path(key) and self._is_included(key)
 
-    def _listed(self, entry: Entry) -> Listed:
+    def _make_listed(self, entry: StoredObject) -> Listed:
         return Listed(
             document=entry.key,
             version=entry.version,
@@ -123,7 +130,7 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
 
     """
     protocol, _, path = options.url.partition("://")
-    _check(context, options, protocol, path)
+    _check_options(context, options, protocol, path)
     shown = options.url.rstrip("/") + (f" at {options.endpoint_url}" if options.endpoint_url else "")
     root = options.url.rstrip("/") + (f"@{options.endpoint_url}" if options.endpoint_url else "")
     store: ObjectStore
@@ -144,12 +151,12 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
 KIND = SourceKind(ObjectsOptions, build)
 
 
-def _check(context: SourceContext, options: ObjectsOptions, protocol: str, path: str) -> None:
+def _check_options(context: SourceContext, options: ObjectsOptions, protocol: str, path: str) -> None:
     if not path.strip("/") or "::" in options.url or re.search(r"[\x00-\x1f\x7f]", options.url):
         raise config_error(context.name, "url must name a store and a bucket, such as s3://bucket/prefix")
-    if protocol in _ELSEWHERE:
-        raise config_error(context.name, f"{protocol}:// is read by the kind “{_ELSEWHERE[protocol]}”")
-    if ":" in _authority(options.url).rpartition("@")[0] or "@" in _authority(options.endpoint_url):
+    if protocol in _OTHER_KINDS:
+        raise config_error(context.name, f"{protocol}:// is read by the kind “{_OTHER_KINDS[protocol]}”")
+    if ":" in _url_authority(options.url).rpartition("@")[0] or "@" in _url_authority(options.endpoint_url):
         raise config_error(
             context.name, "an address holds a password; put it into the variables that key_env and secret_env name"
         )
@@ -162,7 +169,7 @@ def _check(context: SourceContext, options: ObjectsOptions, protocol: str, path:
     _check_driver(context, protocol)
 
 
-def _authority(address: str | None) -> str:
+def _url_authority(address: str | None) -> str:
     return (address or "").partition("://")[2].partition("/")[0]
 
 
@@ -199,7 +206,7 @@ def _driver_options(context: SourceContext, options: ObjectsOptions, protocol: s
     elif protocol in _AZURE:
         found |= {"account_name": options.account, "account_key": secrets.get("secret")}
         found |= {"connection_string": secrets.get("connection"), "anon": options.anonymous}
-    elif protocol in _LOGIN:
+    elif protocol in _PASSWORD_PROTOCOLS:
         found |= {"username": secrets.get("key"), "password": secrets.get("secret")}
     else:
         found |= {"key": secrets.get("key"), "secret": secrets.get("secret")}

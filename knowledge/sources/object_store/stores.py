@@ -15,17 +15,17 @@ from knowledge.thread_pool import ThreadDoor
 
 _T = TypeVar("_T")
 
-PAGE_S = 120.0
+LIST_S = 120.0
 """The longest that one page or one folder of a listing takes."""
 READ_S = 600.0
 """The longest that one object takes to be read."""
-_TRIES = 3
-_VERSIONS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum")
-_TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
+_ATTEMPTS = 3
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum")
+_TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredObject:
     """One object as its store lists it."""
 
     key: str
@@ -38,7 +38,7 @@ class Entry:
 class ObjectStore(Protocol):
     """What the source asks of a store; every error is a ``SourceError`` that quotes nothing the store said."""
 
-    def entries(self) -> AsyncGenerator[Sequence[Entry], None]:
+    def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:
         """Yield all objects under the root, in batches."""
 
     async def read(self, key: str, limit: int) -> tuple[bytes, str]:
@@ -52,32 +52,32 @@ class FileSystemStore:
     """What ``fsspec`` opens, by its blocking calls; nothing is taken from its caches."""
 
     def __init__(self, shown: str, url: str, protocol: str, options: Mapping[str, object]) -> None:
-        self._shown = shown
+        self._display_url = shown
         self._url = url
         self._protocol = protocol
         self._options = options
-        self._door = ThreadDoor("kvasir-objects")
-        self._opened: Any = None
+        self._threads = ThreadDoor("kvasir-objects")
+        self._file_system: Any = None
 
-    async def entries(self) -> AsyncGenerator[Sequence[Entry], None]:
+    async def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:
         """Yield the objects of one folder after the other.
 
         Raises:
             SourceUnavailable, SourceDenied: a folder cannot be listed.
 
         """
-        files = await self._call(self._open, PAGE_S)
+        files = await self._run_in_thread(self._open_file_system, LIST_S)
         root = str(files._strip_protocol(self._url)).rstrip("/")  # noqa: SLF001 - how fsspec's own tools ask for it
         folders, seen = [root], {root}
         while folders:
             folder = folders.pop()
-            infos = await self._call(lambda: files.ls(folder, detail=True), PAGE_S)  # noqa: B023 - awaited here
+            infos = await self._run_in_thread(lambda: files.ls(folder, detail=True), LIST_S)  # noqa: B023 - awaited here
             below = [info for info in infos if str(info["name"]).rstrip("/") != folder]
             for name in (str(info["name"]).rstrip("/") for info in below if info["type"] == "directory"):
                 if name not in seen:
                     seen.add(name)
                     folders.append(name)
-            yield [_entry(info, root) for info in below if info["type"] == "file"]
+            yield [_parse_object(info, root) for info in below if info["type"] == "file"]
 
     async def read(self, key: str, limit: int) -> tuple[bytes, str]:
         """Read an object that stays the same while it is read.
@@ -86,61 +86,64 @@ class FileSystemStore:
             SourceError: it is gone, too large, or keeps changing; a subclass where the store is out of reach.
 
         """
-        return await self._call(lambda: self._read(key, limit), READ_S, key)
+        return await self._run_in_thread(lambda: self._read_object(key, limit), READ_S, key)
 
     async def close(self) -> None:
         """Drop the connection; fsspec closes it with the object."""
-        self._opened = None
-        self._door.close()
+        self._file_system = None
+        self._threads.close()
 
-    def _open(self) -> Any:  # noqa: ANN401 - a file system of whatever driver
+    def _open_file_system(self) -> Any:  # noqa: ANN401 - a file system of whatever driver
         import fsspec  # noqa: PLC0415 - loaded with the first source that needs it
 
-        if self._opened is None:
-            self._opened = fsspec.filesystem(
+        if self._file_system is None:
+            self._file_system = fsspec.filesystem(
                 self._protocol, skip_instance_cache=True, use_listings_cache=False, **self._options
             )
-        self._opened.invalidate_cache()
-        return self._opened
+        self._file_system.invalidate_cache()
+        return self._file_system
 
-    def _read(self, key: str, limit: int) -> tuple[bytes, str]:
-        files = self._open()
+    def _read_object(self, key: str, limit: int) -> tuple[bytes, str]:
+        files = self._open_file_system()
         path = f"{str(files._strip_protocol(self._url)).rstrip('/')}/{key}"  # noqa: SLF001 - as above
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             before = files.info(path)
             if (before.get("size") or 0) > limit:
                 raise too_large_error(key, before["size"], limit)
             data = bytes(files.cat_file(path))
-            if _version(before) == _version(files.info(path)) and before.get("size") in {None, len(data)}:
-                return data, _version(before)
+            if _content_version(before) == _content_version(files.info(path)) and before.get("size") in {
+                None,
+                len(data),
+            }:
+                return data, _content_version(before)
         raise SourceError(f"{key} keeps changing while it is read. The next sync tries again.")
 
-    async def _call(self, call: Callable[[], _T], deadline_s: float, key: str | None = None) -> _T:
+    async def _run_in_thread(self, call: Callable[[], _T], deadline_s: float, key: str | None = None) -> _T:
         try:
             async with asyncio.timeout(deadline_s):
-                return await self._door.run(call)
+                return await self._threads.run(call)
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - every driver has errors of its own; none of their texts is shown
-            raise _told(error, self._shown, key) from None
+            raise _translate_error(error, self._display_url, key) from None
 
 
-def _entry(info: Mapping[str, Any], root: str) -> Entry:
+def _parse_object(info: Mapping[str, Any], root: str) -> StoredObject:
     key = str(info["name"]).removeprefix(root).lstrip("/")
-    return Entry(key, _version(info), info.get("size"), _modified_at(info))
+    return StoredObject(key, _content_version(info), info.get("size"), _parse_modified_at(info))
 
 
-def _version(info: Mapping[str, Any]) -> str:
+def _content_version(info: Mapping[str, Any]) -> str:
     """Return the store's own mark of the content, else size and time."""
-    for name in _VERSIONS:
+    for name in _VERSION_KEYS:
         if info.get(name):
             return str(info[name]).strip('"')
-    time = _modified_at(info)  # one and the same, though a driver may give it as text here and as a number there
+    time = _parse_modified_at(info)  # one and the same, though a driver may give it as text here and as a number there
     return f"{info.get('size')}-{time.isoformat() if time else ''}"
 
 
-def _modified_at(info: Mapping[str, Any]) -> datetime | None:
-    time = next((info[name] for name in _TIMES if info.get(name)), None)
+def _parse_modified_at(info: Mapping[str, Any]) -> datetime | None:
+    time = next((info[name] for name in _TIME_KEYS if info.get(name)), None)
     match time:
         case str():
             return parse_iso_date(time)
@@ -152,17 +155,17 @@ def _modified_at(info: Mapping[str, Any]) -> datetime | None:
             return None
 
 
-def _told(error: Exception, shown: str, key: str | None) -> SourceError:
+def _translate_error(error: Exception, shown: str, key: str | None) -> SourceError:
     if isinstance(error, FileNotFoundError):
-        return gone(key) if key else absent(shown)
-    if isinstance(error, PermissionError) or status_of(error) in {401, 403}:
+        return gone_error(key) if key else absent_error(shown)
+    if isinstance(error, PermissionError) or get_status(error) in {401, 403}:
         return SourceDenied(
             f"{shown} refuses to be read. Check the credentials in the variables that its keys name, and their rights."
         )
-    return away(shown)
+    return unavailable_error(shown)
 
 
-def status_of(error: BaseException) -> int | None:
+def get_status(error: BaseException) -> int | None:
     """Return the HTTP status that a driver's error carries, under whichever name."""
     for name in ("status_code", "status", "code"):
         value = getattr(error, name, None)
@@ -171,12 +174,12 @@ def status_of(error: BaseException) -> int | None:
     return None
 
 
-def gone(key: str) -> SourceError:
+def gone_error(key: str) -> SourceError:
     """Return what is said of an object that is not there any more."""
     return SourceError(f"{key} is gone. It was deleted or renamed after it was listed.")
 
 
-def absent(shown: str) -> SourceUnavailable:
+def absent_error(shown: str) -> SourceUnavailable:
     """Return what is said of a bucket or a folder that is not there."""
     return SourceUnavailable(
         f"There is nothing at {shown}: no such bucket or folder, or these credentials may not see it. Check the url; "
@@ -184,7 +187,7 @@ def absent(shown: str) -> SourceUnavailable:
     )
 
 
-def away(shown: str) -> SourceUnavailable:
+def unavailable_error(shown: str) -> SourceUnavailable:
     """Return what is said of a store that does not answer as it should."""
     return SourceUnavailable(
         f"{shown} cannot be reached, or failed in the middle. Look whether it runs and its address is right; the next "

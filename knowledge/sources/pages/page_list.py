@@ -33,7 +33,7 @@ class AddedPage:
     @property
     def document(self) -> str:
         """Return its id as a document: its address without the scheme."""
-        return document_of(self.url)
+        return page_document_id(self.url)
 
 
 class PageList:
@@ -50,9 +50,9 @@ class PageList:
             SourceError: it is no address of the web, or the disk does not take it.
 
         """
-        page = AddedPage(spelt(url), round(self._now(), 3), by)
+        page = AddedPage(normalize_page_url(url), round(self._now(), 3), by)
         path = self._path(page.url)
-        with self._told():
+        with self._translate_errors():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # a double press writes two
             with draft.open("w", encoding="utf-8") as file:
@@ -74,9 +74,9 @@ class PageList:
             SourceError: the folder cannot be written.
 
         """
-        with self._told():
+        with self._translate_errors():
             try:
-                self._path(spelt(url)).unlink()
+                self._path(normalize_page_url(url)).unlink()
             except FileNotFoundError:
                 return False
         return True
@@ -101,7 +101,7 @@ class PageList:
         return self._folder / f"{hashlib.sha256(url.partition('://')[2].encode()).hexdigest()[:40]}.json"
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -111,17 +111,17 @@ class PageList:
             ) from error
 
 
-def document_of(url: str) -> str:
+def page_document_id(url: str) -> str:
     """Return the id of the document that a page is: its address without the scheme.
 
     Raises:
         SourceError: it is no address of the web.
 
     """
-    return spelt(url).partition("://")[2]
+    return normalize_page_url(url).partition("://")[2]
 
 
-def spelt(url: str) -> str:
+def normalize_page_url(url: str) -> str:
     """Return a page's address in its one spelling.
 
     Raises:
@@ -138,6 +138,6 @@ def spelt(url: str) -> str:
     return address
 
 
-def pages_of(spec: SourceSpec, home: Path) -> PageList:
+def open_page_list(spec: SourceSpec, home: Path) -> PageList:
     """Return the list of a configured source of kind ``pages``, for whoever adds to it."""
     return PageList(home / "sources" / source_folder_name(spec.name) / "pages")

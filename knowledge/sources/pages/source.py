@@ -71,7 +71,7 @@ class PagesSource:
             SourceError: the list cannot be read.
 
         """
-        return with_heartbeats(self._listing())
+        return with_heartbeats(self._list_pages())
 
     async def read(self, listed: Listed) -> Content:
         """Read one page as its listing brought it, else as it is now.
@@ -87,7 +87,7 @@ class PagesSource:
         visit = self._visits.get(listed.document)
         data = self._spool.get(listed.document, listed.version)
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
-            visit, data = await self._looked_at(listed.url or f"https://{listed.document}")
+            visit, data = await self._fetch_page(listed.url or f"https://{listed.document}")
         if visit.unreadable == TOO_LARGE:
             raise too_large_error(listed.document, None, self._limit)
         if visit.unreadable is not None:
@@ -101,23 +101,23 @@ class PagesSource:
         await self._reader.close()
         await self._fetcher.close()
 
-    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
+    async def _list_pages(self) -> AsyncGenerator[Sequence[Listed], None]:
         visits: dict[str, PageVisit] = {}
         lost: dict[str, str] = {}
         self._visits, self._lost = visits, lost
         for page in await asyncio.to_thread(self._list.pages):
             try:
-                visit, data = await self._looked_at(page.url)
+                visit, data = await self._fetch_page(page.url)
             except SourceError as error:
                 lost[page.document] = str(error)
-                yield [self._unread(page, error)]
+                yield [self._make_unread_listed(page, error)]
                 continue
             visits[page.document] = visit
             if data is not None:
                 await asyncio.to_thread(self._spool.put, page.document, visit.version, data)
-            yield [self._listed(page, visit)]
+            yield [self._make_listed(page, visit)]
 
-    def _listed(self, page: AddedPage, visit: PageVisit) -> Listed:
+    def _make_listed(self, page: AddedPage, visit: PageVisit) -> Listed:
         return Listed(
             document=page.document,
             version=visit.version,
@@ -127,20 +127,20 @@ class PagesSource:
             readers=frozenset() if visit.unreadable == LOGIN_REQUIRED else self._context.readers,
         )
 
-    def _unread(self, page: AddedPage, error: SourceError) -> Listed:
+    def _make_unread_listed(self, page: AddedPage, error: SourceError) -> Listed:
         """List a page that cannot be read now; its version is of the reason, so that each one is told once."""
         return Listed(
             document=page.document,
             version=f"unread {hashlib.sha256(str(error).encode()).hexdigest()[:16]}",
             url=page.url,
-            readers=frozenset() if isinstance(error, _Gone) else self._context.readers,
+            readers=frozenset() if isinstance(error, _PageGone) else self._context.readers,
         )
 
-    async def _looked_at(self, url: str) -> tuple[PageVisit, bytes | None]:
+    async def _fetch_page(self, url: str) -> tuple[PageVisit, bytes | None]:
         """Return a page as it is now, without its bytes where those are too many.
 
         Raises:
-            SourceError: it is gone (``_Gone``), may not be asked for, or does not answer.
+            SourceError: it is gone (``_PageGone``), may not be asked for, or does not answer.
 
         """
         delay_s = 0.0 if self._allowed.names(urlsplit(url).hostname or "") else _DELAY_S
@@ -159,15 +159,15 @@ class PagesSource:
             raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status in POSSIBLY_GONE_STATUSES:
             what = "not for everybody" if found.status in ACCESS_DENIED_STATUSES else "gone"
-            raise _Gone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
+            raise _PageGone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
         if found.status != _OK:
             raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
         if is_login_url(found.url) and not is_login_url(url):
-            raise _Gone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
+            raise _PageGone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
         return await read_visit(found, found.url, site, self._reader, self._context.now()), found.data
 
 
-class _Gone(SourceError):
+class _PageGone(SourceError):
     """A page that is no more, or not for everybody any more."""
 
 

@@ -25,21 +25,21 @@ from knowledge.thread_pool import ThreadDoor
 Batch = Sequence[Mapping[str, Any]]
 
 _BATCH_ROWS = 1000
-_STREAM: Mapping[str, Any] = {"stream_results": True, "max_row_buffer": _BATCH_ROWS}
+_STREAM_OPTIONS: Mapping[str, Any] = {"stream_results": True, "max_row_buffer": _BATCH_ROWS}
 """A cursor at the server: rows come as they are asked for."""
 _CONNECT_S = 20
 _GRACE_S = 10.0
 """How much longer than the database's own time-out we wait for its answer."""
-_WIDTH = 4
-_STEPS = 100_000
+_POOL_SIZE = 4
+_SQLITE_STEPS = 100_000
 """SQLite's instructions between two looks at the clock."""
-_ASYNC_BY_DEFAULT = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-_CONNECT_TIMEOUTS = {
+_ASYNC_DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_CONNECT_TIMEOUT_KEYS = {
     "asyncpg": "timeout", "psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout",
     "mysqldb": "connect_timeout", "aiomysql": "connect_timeout",
 }  # fmt: skip
 """What each driver calls it."""
-_READ_ONLY: Mapping[str, Sequence[str]] = {
+_READ_ONLY_STATEMENTS: Mapping[str, Sequence[str]] = {
     "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_execution_time = {ms}"),
     "mariadb": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_statement_time = {s}"),
@@ -47,21 +47,23 @@ _READ_ONLY: Mapping[str, Sequence[str]] = {
 }
 
 
-class Database:
+class SqlDatabase:
     """Runs statements that read. The address is a secret, and stands in no text of ours."""
 
     def __init__(self, url: URL, statement_s: float) -> None:
         self._url = url
         self._statement_s = statement_s
-        self._door = ThreadDoor("kvasir-sql", width=1)
+        self._threads = ThreadDoor("kvasir-sql", width=1)
         self._engine: Engine | AsyncEngine | None = None
-        self.shown = shown(url)
+        self.display_url = display_url(url)
 
-    def quoted(self, column: str) -> str:
+    def quote_column(self, column: str) -> str:
         """Return a column's name as this database wants it in a statement."""
         return str(self._url.get_dialect()().identifier_preparer.quote(column))
 
-    async def batches(self, statement: str, key: object = None) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
+    async def fetch_batches(
+        self, statement: str, key: object = None
+    ) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
         """Yield the columns and some rows, again and again; the columns come once at least.
 
         Raises:
@@ -71,10 +73,12 @@ class Database:
         clause = text(statement)
         if ":kvasir_key" in statement:  # without a type, the database takes that of its column
             clause = clause.bindparams(bindparam("kvasir_key", key, NullType()))
-        read = self._read_async(clause) if isinstance(self._opened(), AsyncEngine) else self._read_in_thread(clause)
+        read = (
+            self._read_async(clause) if isinstance(self._open_engine(), AsyncEngine) else self._read_in_thread(clause)
+        )
         async with contextlib.aclosing(read):
             while True:
-                with told(self.shown, self._statement_s):
+                with translate_errors(self.display_url, self._statement_s):
                     async with asyncio.timeout(self._statement_s + _CONNECT_S + _GRACE_S):
                         batch = await anext(read, None)
                 if batch is None:
@@ -87,59 +91,61 @@ class Database:
         if isinstance(engine, AsyncEngine):
             await engine.dispose()
         elif engine is not None:
-            self._door.later(engine.dispose)
-        self._door.close()
+            self._threads.later(engine.dispose)
+        self._threads.close()
 
-    def _opened(self) -> Engine | AsyncEngine:
+    def _open_engine(self) -> Engine | AsyncEngine:
         if self._engine is None:
-            self._engine = _engine(self._url, self._statement_s)
+            self._engine = _create_engine(self._url, self._statement_s)
         return self._engine
 
     async def _read_async(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
-        engine = self._opened()
+        engine = self._open_engine()
         assert isinstance(engine, AsyncEngine)  # noqa: S101 - the caller has looked
         async with engine.connect() as connection:
-            for setting in _settings(connection.dialect, self._statement_s):
+            for setting in _read_only_settings(connection.dialect, self._statement_s):
                 await connection.execute(text(setting))
-            result = await connection.stream(clause, execution_options=_STREAM)
+            result = await connection.stream(clause, execution_options=_STREAM_OPTIONS)
             columns = list(result.keys())
             yield columns, ()
             async for rows in result.partitions(_BATCH_ROWS):
                 yield columns, [row._asdict() for row in rows]
 
     async def _read_in_thread(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
-        engine = self._opened()
+        engine = self._open_engine()
         assert isinstance(engine, Engine)  # noqa: S101 - as above
-        rows = _read(engine, clause, self._statement_s)
+        rows = _read_batches(engine, clause, self._statement_s)
         try:
-            while (batch := await self._door.run(lambda: next(rows, None))) is not None:
+            while (batch := await self._threads.run(lambda: next(rows, None))) is not None:
                 yield batch
         finally:
-            self._door.later(rows.close)  # after the call that may still be running in the one thread
+            self._threads.later(rows.close)  # after the call that may still be running in the one thread
 
 
-def _read(engine: Engine, clause: TextClause, statement_s: float) -> Generator[tuple[Sequence[str], Batch], None, None]:
+def _read_batches(
+    engine: Engine, clause: TextClause, statement_s: float
+) -> Generator[tuple[Sequence[str], Batch], None, None]:
     with engine.connect() as connection:
-        _begin(connection, statement_s)
-        result = connection.execute(clause, execution_options=_STREAM)
+        _apply_settings(connection, statement_s)
+        result = connection.execute(clause, execution_options=_STREAM_OPTIONS)
         columns = list(result.keys())
         yield columns, ()
         for rows in result.partitions(_BATCH_ROWS):
             yield columns, [row._asdict() for row in rows]
 
 
-def _begin(connection: Connection, statement_s: float) -> None:
-    for setting in _settings(connection.dialect, statement_s):
+def _apply_settings(connection: Connection, statement_s: float) -> None:
+    for setting in _read_only_settings(connection.dialect, statement_s):
         connection.execute(text(setting))
 
 
-def _settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
+def _read_only_settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
     # ``mysql://`` leads to either server, and each refuses the other's time-out.
     name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
-    return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY.get(name, ())]
+    return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY_STATEMENTS.get(name, ())]
 
 
-def address(given: str, base: Path) -> URL:
+def parse_database_url(given: str, base: Path) -> URL:
     """Read a database's URL; a relative SQLite file starts at ``base``.
 
     Raises:
@@ -148,7 +154,7 @@ def address(given: str, base: Path) -> URL:
     """
     scheme, separator, rest = given.strip().partition("://")
     try:
-        url = make_url(f"{_ASYNC_BY_DEFAULT.get(scheme, scheme)}{separator}{rest}")
+        url = make_url(f"{_ASYNC_DRIVERS.get(scheme, scheme)}{separator}{rest}")
         url.get_dialect().import_dbapi()
     except ModuleNotFoundError as error:
         raise ValueError(f"needs the package {error.name}. Install it") from None
@@ -158,54 +164,56 @@ def address(given: str, base: Path) -> URL:
         if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
             raise ValueError("must name a file, such as sqlite:////srv/records.db")
         return url.set(database=str(base / url.database))
-    return _with_ssl(url)
+    return _translate_ssl_mode(url)
 
 
-def _with_ssl(url: URL) -> URL:
+def _translate_ssl_mode(url: URL) -> URL:
     """Let ``sslmode`` mean to asyncpg what it means to everything else that reads such an address."""
     if url.get_driver_name() == "asyncpg" and "sslmode" in url.query:
         return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
     return url
 
 
-def shown(url: URL) -> str:
+def display_url(url: URL) -> str:
     """Return a database's address without user and password."""
     host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
     return f"{url.get_backend_name()}://{host}/{url.database or ''}"
 
 
-def _engine(url: URL, statement_s: float) -> Engine | AsyncEngine:
+def _create_engine(url: URL, statement_s: float) -> Engine | AsyncEngine:
     hidden: dict[str, Any] = {"hide_parameters": True}
     if url.get_backend_name() == "sqlite":
-        engine = create_engine("sqlite://", creator=lambda: _sqlite(url.database or ""), poolclass=NullPool, **hidden)
-        event.listen(engine, "begin", lambda connection: _clock(connection, statement_s))
+        engine = create_engine(
+            "sqlite://", creator=lambda: _connect_sqlite(url.database or ""), poolclass=NullPool, **hidden
+        )
+        event.listen(engine, "begin", lambda connection: _limit_sqlite_time(connection, statement_s))
         return engine
-    hidden |= {"pool_size": _WIDTH, "max_overflow": 0, "pool_timeout": _CONNECT_S}
-    timeout = _CONNECT_TIMEOUTS.get(url.get_driver_name())
+    hidden |= {"pool_size": _POOL_SIZE, "max_overflow": 0, "pool_timeout": _CONNECT_S}
+    timeout = _CONNECT_TIMEOUT_KEYS.get(url.get_driver_name())
     hidden["connect_args"] = {timeout: _CONNECT_S} if timeout else {}
     return create_async_engine(url, **hidden) if url.get_dialect().is_async else create_engine(url, **hidden)
 
 
-def _sqlite(path: str) -> sqlite3.Connection:
+def _connect_sqlite(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_CONNECT_S, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _clock(connection: Connection, statement_s: float) -> None:
+def _limit_sqlite_time(connection: Connection, statement_s: float) -> None:
     """SQLite has no time-out of its own: look at the clock while it works."""
     end = time.monotonic() + statement_s
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - _sqlite made it
-    driver.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
+    driver.set_progress_handler(lambda: int(time.monotonic() > end), _SQLITE_STEPS)
 
 
 _TOO_SLOW = (
     "{where} did not answer within {seconds:.0f} s. Make the query quicker (an index on the key), or raise "
     "the source's timeout_s."
 )
-_NOTHING = r"(?!)"
-_SIGNS: Sequence[tuple[str, str, type[SourceError], str]] = (
+_NEVER_MATCHES = r"(?!)"
+_FAILURES: Sequence[tuple[str, str, type[SourceError], str]] = (
     ("57014", r"interrupted", SourceUnavailable, _TOO_SLOW),
     (
         "25006",
@@ -233,7 +241,7 @@ _SIGNS: Sequence[tuple[str, str, type[SourceError], str]] = (
         "{where} does not take the query: {reason}. Correct it in kvasir.toml.",
     ),
     (
-        _NOTHING,
+        _NEVER_MATCHES,
         r"not a database|malformed",
         SourceUnavailable,
         "{where} is no SQLite database, or a damaged one. Check the file.",
@@ -243,21 +251,21 @@ _SIGNS: Sequence[tuple[str, str, type[SourceError], str]] = (
 
 
 @contextlib.contextmanager
-def told(where: str, statement_s: float) -> Iterator[None]:
+def translate_errors(where: str, statement_s: float) -> Iterator[None]:
     """Tell whatever a database does wrong; its own words are quoted only where they are about the statement."""
     try:
         yield
     except TimeoutError:
         raise SourceUnavailable(_TOO_SLOW.format(where=where, seconds=statement_s)) from None
     except Exception as error:  # noqa: BLE001 - while rows come, SQLAlchemy lets each driver's own errors through
-        raise _failure(error, where, statement_s) from None
+        raise _translate_error(error, where, statement_s) from None
 
 
-def _failure(error: Exception, where: str, statement_s: float) -> SourceError:
+def _translate_error(error: Exception, where: str, statement_s: float) -> SourceError:
     cause = getattr(error, "orig", None) or error
     words = str(cause).partition("\n")[0]
     state = str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
-    for states, sign, kind, sentence in _SIGNS:
+    for states, sign, kind, sentence in _FAILURES:
         if (state and re.match(states, state)) or re.search(sign, words):
             reason = re.sub(r"^<class '[^']*'>: ", "", words)[:160].rstrip(".")
             return kind(sentence.format(where=where, reason=reason, seconds=statement_s))

@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class RowForm:
     """How a row becomes a document: names of columns, or templates with ``{column}``."""
 
     key: str
@@ -34,41 +34,41 @@ class Form:
     link: str | None
     readers_column: str | None
 
-    def named(self) -> frozenset[str]:
+    def named_columns(self) -> frozenset[str]:
         """Return the columns that the form names."""
-        return self.light() | _columns(self.title) | _columns(self.text)
+        return self.listing_columns() | _template_columns(self.title) | _template_columns(self.text)
 
-    def said(self, columns: Collection[str]) -> frozenset[str]:
+    def text_columns(self, columns: Collection[str]) -> frozenset[str]:
         """Return the columns of which title and text are made."""
-        return frozenset(columns) if self.text is None else _columns(self.title) | _columns(self.text)
+        return frozenset(columns) if self.text is None else _template_columns(self.title) | _template_columns(self.text)
 
-    def light(self) -> frozenset[str]:
+    def listing_columns(self) -> frozenset[str]:
         """Return the columns that a listing needs, where ``updated_at`` tells the version."""
         linked = set(_FIELD.findall(self.link or "")) - {"key"}
         parts = {self.key, self.updated_at, self.readers_column} - {None}
         return frozenset(str(part) for part in parts | linked)
 
-    def listed(self, row: Row, configured: frozenset[str]) -> Listed:
+    def make_listed(self, row: Row, configured: frozenset[str]) -> Listed:
         """Return a row as it is listed.
 
         Raises:
             SourceError: its key is empty, or no text for a name.
 
         """
-        document = self.document(row)
-        text = None if self.updated_at and row[self.updated_at] is not None else self.rendered(row)
+        document = self.document_id(row)
+        text = None if self.updated_at and row[self.updated_at] is not None else self.render_text(row)
         return Listed(
             document=document,
-            version=self.version(row),
+            version=self.make_version(row),
             size_bytes=None if text is None else len(text.encode(errors="replace")),
-            modified_at=moment(row[self.updated_at]) if self.updated_at else None,
-            url=self._url(document, row),
-            readers=self._readers(row, configured),
+            modified_at=parse_moment(row[self.updated_at]) if self.updated_at else None,
+            url=self._row_url(document, row),
+            readers=self._row_readers(row, configured),
         )
 
-    def document(self, row: Row) -> str:
+    def document_id(self, row: Row) -> str:
         """Return a row's id: its key as text."""
-        document = text_of(row[self.key])
+        document = format_value(row[self.key])
         if not document or _CONTROL.search(document):
             raise SourceError(
                 f"A row has no key in the column {self.key} (it is empty, or holds control characters). Leave such "
@@ -76,39 +76,39 @@ class Form:
             )
         return document
 
-    def version(self, row: Row) -> str:
+    def make_version(self, row: Row) -> str:
         """Return when the row was changed, as the database says it; a hash of what it says, where it does not."""
         if self.updated_at and row[self.updated_at] is not None:
-            return f"at {text_of(row[self.updated_at])}"
-        said = json.dumps([self.headline(row), self.rendered(row)])
+            return f"at {format_value(row[self.updated_at])}"
+        said = json.dumps([self.render_title(row), self.render_text(row)])
         return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:32]
 
-    def headline(self, row: Row) -> str | None:
+    def render_title(self, row: Row) -> str | None:
         """Return a row's title in one line, None where it has none."""
-        return " ".join(_rendered(self.title, row).split()) or None if self.title else None
+        return " ".join(_render_template(self.title, row).split()) or None if self.title else None
 
-    def rendered(self, row: Row) -> str:
+    def render_text(self, row: Row) -> str:
         """Return a row's text."""
         if self.text is not None:
-            return _rendered(self.text, row)
+            return _render_template(self.text, row)
         left_out = {self.key, self.title, self.updated_at, self.readers_column}
-        shown = ((name, text_of(value)) for name, value in row.items() if name not in left_out)
+        shown = ((name, format_value(value)) for name, value in row.items() if name not in left_out)
         return "\n".join(f"{name}: {value}" for name, value in shown if value)
 
-    def _url(self, document: str, row: Row) -> str | None:
+    def _row_url(self, document: str, row: Row) -> str | None:
         if self.link is None:
             return None
         return fill_link_template(
-            self.link, **{name: text_of(value) for name, value in row.items()} | {"key": document}
+            self.link, **{name: format_value(value) for name, value in row.items()} | {"key": document}
         )
 
-    def _readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
+    def _row_readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
         if self.readers_column is None:
             return configured
-        return narrow_readers(configured, _people(row[self.readers_column]))
+        return narrow_readers(configured, _parse_readers(row[self.readers_column]))
 
 
-def text_of(value: object) -> str:  # noqa: PLR0911 - one line for each kind of value
+def format_value(value: object) -> str:  # noqa: PLR0911 - one line for each kind of value
     """Return a value as a person reads it; nothing for NULL, and for bytes that are no text."""
     match value:
         case None:
@@ -122,14 +122,14 @@ def text_of(value: object) -> str:  # noqa: PLR0911 - one line for each kind of 
         case datetime() | date() | time():
             return value.isoformat()
         case bytes() | bytearray() | memoryview():
-            return _text_of_bytes(bytes(value))
+            return _decode_bytes(bytes(value))
         case dict() | list() | tuple():
-            return json.dumps(value, ensure_ascii=False, default=text_of)
+            return json.dumps(value, ensure_ascii=False, default=format_value)
         case _:
             return str(value)
 
 
-def moment(value: object) -> datetime | None:
+def parse_moment(value: object) -> datetime | None:
     """Return a point in time as aware UTC; one without a zone is taken for UTC, what is none is None."""
     if isinstance(value, str):
         return parse_iso_date(value)
@@ -138,9 +138,9 @@ def moment(value: object) -> datetime | None:
     return datetime.combine(value, time(), UTC) if isinstance(value, date) else None
 
 
-def missing(form: Form, columns: Collection[str]) -> SourceError | None:
+def missing_columns_error(form: RowForm, columns: Collection[str]) -> SourceError | None:
     """Return what is said when the form names columns that there are not."""
-    lacks = sorted(form.named() - set(columns))
+    lacks = sorted(form.named_columns() - set(columns))
     if not lacks:
         return None
     return SourceError(
@@ -149,19 +149,19 @@ def missing(form: Form, columns: Collection[str]) -> SourceError | None:
     )
 
 
-def _columns(part: str | None) -> frozenset[str]:
+def _template_columns(part: str | None) -> frozenset[str]:
     if part is None:
         return frozenset()
     return frozenset(_FIELD.findall(part)) if "{" in part else frozenset({part})
 
 
-def _rendered(part: str, row: Row) -> str:
+def _render_template(part: str, row: Row) -> str:
     if "{" not in part:
-        return text_of(row[part])
-    return _FIELD.sub(lambda field: text_of(row[field[1]]), part)
+        return format_value(row[part])
+    return _FIELD.sub(lambda field: format_value(row[field[1]]), part)
 
 
-def _text_of_bytes(data: bytes) -> str:
+def _decode_bytes(data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -169,7 +169,7 @@ def _text_of_bytes(data: bytes) -> str:
     return "" if "\0" in text else text
 
 
-def _people(value: object) -> frozenset[str]:
+def _parse_readers(value: object) -> frozenset[str]:
     """Return who may read a row: a list, or names apart by commas; nobody for NULL."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
@@ -177,7 +177,9 @@ def _people(value: object) -> frozenset[str]:
         except ValueError:
             return frozenset()
     names: Iterable[str] = (
-        (text_of(one) for one in value) if isinstance(value, (list, tuple, set)) else _SEPARATORS.split(text_of(value))
+        (format_value(one) for one in value)
+        if isinstance(value, (list, tuple, set))
+        else _SEPARATORS.split(format_value(value))
     )
     found = frozenset(name.strip() for name in names if name.strip())
     return EVERYONE if "*" in found else found

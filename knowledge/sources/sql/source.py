@@ -14,12 +14,18 @@ from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
 from knowledge.sources.registry import SourceKind
-from knowledge.sources.sql.database import Batch, Database, address
-from knowledge.sources.sql.rows import Form, missing
-from knowledge.sources.sql.statement import columns_of, only_without, reading, row_of, rows_of
+from knowledge.sources.sql.database import Batch, SqlDatabase, parse_database_url
+from knowledge.sources.sql.rows import RowForm, missing_columns_error
+from knowledge.sources.sql.statement import (
+    check_statement,
+    make_columns_statement,
+    make_fallback_column,
+    make_row_statement,
+    make_rows_statement,
+)
 
 _MEDIA_TYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html"}
-_BACK: Mapping[type, Callable[[str], object]] = {
+_KEY_CONVERTERS: Mapping[type, Callable[[str], object]] = {
     int: int, float: float, UUID: UUID, Decimal: Decimal, datetime: datetime.fromisoformat, date: date.fromisoformat,
 }  # fmt: skip
 """How a key's text becomes the value again that it was made of."""
@@ -63,9 +69,9 @@ class SqlSource:
     def __init__(
         self,
         key: SourceKey,
-        database: Database,
+        database: SqlDatabase,
         statement: str,
-        form: Form,
+        form: RowForm,
         options: SqlOptions,
         context: SourceContext,
     ) -> None:
@@ -76,7 +82,7 @@ class SqlSource:
         self._media_type = _MEDIA_TYPES[options.format]
         self._max_bytes = parse_size_limit(context.name, options.max_mb)
         self._readers = context.readers
-        self._keys = _Keys()
+        self._keys = _KeyValues()
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
         """Yield the rows in batches, in the query's own order.
@@ -86,12 +92,12 @@ class SqlSource:
             SourceUnavailable, SourceDenied: the database is out of reach, too slow, or refuses.
 
         """
-        statement = rows_of(self._statement, self._wanted(await self._columns()))
-        keys = _Keys()
+        statement = make_rows_statement(self._statement, self._listing_columns(await self._fetch_columns()))
+        keys = _KeyValues()
         seen: set[str] = set()
-        async with aclosing(self._database.batches(statement)) as batches:
+        async with aclosing(self._database.fetch_batches(statement)) as batches:
             async for _, rows in batches:
-                batch, error = await asyncio.to_thread(self._listed, rows, keys, seen)
+                batch, error = await asyncio.to_thread(self._make_batch, rows, keys, seen)
                 self._keys = keys
                 yield batch
                 if error is not None:
@@ -105,77 +111,77 @@ class SqlSource:
                 out of reach.
 
         """
-        key = self._keys.value(listed.document)
-        statement = row_of(self._statement, self._database.quoted(self._form.key))
+        key = self._keys.find_value(listed.document)
+        statement = make_row_statement(self._statement, self._database.quote_column(self._form.key))
         found: list[Mapping[str, object]] = []
-        async with aclosing(self._database.batches(statement, key)) as batches:
+        async with aclosing(self._database.fetch_batches(statement, key)) as batches:
             async for _, rows in batches:
                 found += rows
                 if len(found) > 1:
-                    raise _twice(listed.document, self._form.key)
+                    raise _duplicate_key_error(listed.document, self._form.key)
         if not found:
             raise SourceError(f"{listed.document} is gone from the query. Its row was deleted, or is left out now.")
-        if (error := missing(self._form, found[0].keys())) is not None:
+        if (error := missing_columns_error(self._form, found[0].keys())) is not None:
             raise error  # the table has changed since it was listed
-        data = self._form.rendered(found[0]).encode(errors="replace")
+        data = self._form.render_text(found[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
             raise too_large_error(listed.document, len(data), self._max_bytes)
-        return Content(data, self._media_type, self._form.version(found[0]), self._form.headline(found[0]))
+        return Content(data, self._media_type, self._form.make_version(found[0]), self._form.render_title(found[0]))
 
     async def close(self) -> None:
         """Close every connection."""
         await self._database.close()
 
-    async def _columns(self) -> Sequence[str]:
-        async with aclosing(self._database.batches(columns_of(self._statement))) as batches:
+    async def _fetch_columns(self) -> Sequence[str]:
+        async with aclosing(self._database.fetch_batches(make_columns_statement(self._statement))) as batches:
             columns, _ = await anext(batches)
-        if (error := missing(self._form, columns)) is not None:
+        if (error := missing_columns_error(self._form, columns)) is not None:
             raise error
         return columns
 
-    def _wanted(self, columns: Sequence[str]) -> Sequence[str] | None:
+    def _listing_columns(self, columns: Sequence[str]) -> Sequence[str] | None:
         """Return what a listing asks for: texts only of rows that do not say when they were changed."""
         if self._form.updated_at is None:
             return None
-        light, quoted = self._form.light(), self._database.quoted
-        heavy = sorted(self._form.said(columns) - light)
+        light, quoted = self._form.listing_columns(), self._database.quote_column
+        heavy = sorted(self._form.text_columns(columns) - light)
         moment = quoted(self._form.updated_at)
-        return [*map(quoted, sorted(light)), *(only_without(moment, quoted(column)) for column in heavy)]
+        return [*map(quoted, sorted(light)), *(make_fallback_column(moment, quoted(column)) for column in heavy)]
 
-    def _listed(self, rows: Batch, keys: _Keys, seen: set[str]) -> tuple[Sequence[Listed], SourceError | None]:
+    def _make_batch(self, rows: Batch, keys: _KeyValues, seen: set[str]) -> tuple[Sequence[Listed], SourceError | None]:
         """Return rows as documents, up to the first that can be none, and why it cannot."""
         batch: list[Listed] = []
         try:
             for row in rows:
-                listed = self._form.listed(row, self._readers)
+                listed = self._form.make_listed(row, self._readers)
                 if listed.document in seen:
-                    raise _twice(listed.document, self._form.key)
+                    raise _duplicate_key_error(listed.document, self._form.key)
                 seen.add(listed.document)
-                keys.note(listed.document, row[self._form.key])
+                keys.record(listed.document, row[self._form.key])
                 batch.append(listed)
         except SourceError as error:
             return batch, error
         return batch, None
 
 
-class _Keys:
+class _KeyValues:
     """The values behind the ids: one way back for the column's type, and single values where that is not enough."""
 
     def __init__(self) -> None:
-        self._back: Callable[[str], object] | None = None
-        self._odd: dict[str, object] = {}
+        self._convert: Callable[[str], object] | None = None
+        self._exceptions: dict[str, object] = {}
 
-    def note(self, document: str, value: object) -> None:
-        if self._back is None:
-            self._back = _BACK.get(type(value), str)
-        if self.value(document) != value:
-            self._odd[document] = value
+    def record(self, document: str, value: object) -> None:
+        if self._convert is None:
+            self._convert = _KEY_CONVERTERS.get(type(value), str)
+        if self.find_value(document) != value:
+            self._exceptions[document] = value
 
-    def value(self, document: str) -> object:
-        if document in self._odd:
-            return self._odd[document]
+    def find_value(self, document: str) -> object:
+        if document in self._exceptions:
+            return self._exceptions[document]
         try:
-            return self._back(document) if self._back else document
+            return self._convert(document) if self._convert else document
         except (ValueError, ArithmeticError):
             return document
 
@@ -188,8 +194,8 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
 
     """
     try:
-        statement = reading(options.query, options.table)
-        url = address(context.secrets.get("url", ""), context.base_dir)
+        statement = check_statement(options.query, options.table)
+        url = parse_database_url(context.secrets.get("url", ""), context.base_dir)
     except ValueError as error:
         where = "" if str(error).startswith(("query", "table", "name")) else "the variable that url_env names "
         raise SourceMisconfigured(f"Source {context.name}: {where}{error}. Correct it.") from None
@@ -197,15 +203,15 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
         raise SourceMisconfigured(f"Source {context.name}: format must be text, markdown or html. Correct it.")
     if not 0 < options.timeout_s < 86_400:  # noqa: PLR2004 - a day
         raise SourceMisconfigured(f"Source {context.name}: timeout_s must be a number of seconds above 0. Correct it.")
-    form = Form(options.key, options.title, options.text, options.updated_at, options.link, options.readers_column)
-    database = Database(url, options.timeout_s)
-    return SqlSource(SourceKey(context.name, "sql", database.shown), database, statement, form, options, context)
+    form = RowForm(options.key, options.title, options.text, options.updated_at, options.link, options.readers_column)
+    database = SqlDatabase(url, options.timeout_s)
+    return SqlSource(SourceKey(context.name, "sql", database.display_url), database, statement, form, options, context)
 
 
 KIND = SourceKind(SqlOptions, build)
 
 
-def _twice(document: str, column: str) -> SourceError:
+def _duplicate_key_error(document: str, column: str) -> SourceError:
     return SourceError(
         f"Two rows have the key {document}. Name a column with key that is unique ({column} is not), or make the query "
         "give each row once."

@@ -18,7 +18,7 @@ _TABLE = re.compile(r"\w+(\.\w+){0,2}")
 _BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 
 
-def reading(query: str | None, table: str | None) -> str:
+def check_statement(query: str | None, table: str | None) -> str:
     """Return the one statement that a source runs, given as a query or as a table's name.
 
     Raises:
@@ -43,28 +43,28 @@ def reading(query: str | None, table: str | None) -> str:
     return statement
 
 
-def columns_of(statement: str) -> str:
+def make_columns_statement(statement: str) -> str:
     """Return a statement that finds no row, and has the same columns."""
-    return _escaped(f"SELECT * FROM (\n{statement}\n) kvasir_rows WHERE 1 = 0")  # noqa: S608 - ours, checked
+    return _escape_colons(f"SELECT * FROM (\n{statement}\n) kvasir_rows WHERE 1 = 0")  # noqa: S608 - ours, checked
 
 
-def rows_of(statement: str, columns: Sequence[str] | None) -> str:
+def make_rows_statement(statement: str, columns: Sequence[str] | None) -> str:
     """Return a statement that finds every row, with these columns alone (given quoted), or as it is."""
     if columns is None:
-        return _escaped(statement)
-    return _escaped(f"SELECT {', '.join(columns)} FROM (\n{statement}\n) kvasir_rows")  # noqa: S608 - as above
+        return _escape_colons(statement)
+    return _escape_colons(f"SELECT {', '.join(columns)} FROM (\n{statement}\n) kvasir_rows")  # noqa: S608 - as above
 
 
-def only_without(moment: str, column: str) -> str:
+def make_fallback_column(moment: str, column: str) -> str:
     """Return a column that is sent only where a row has no moment; both are given quoted."""
     return f"CASE WHEN {moment} IS NULL THEN {column} END AS {column}"
 
 
-def row_of(statement: str, key: str) -> str:
+def make_row_statement(statement: str, key: str) -> str:
     """Return a statement that finds the rows whose key column (given quoted) is ``:kvasir_key``."""
-    return f"{rows_of(statement, ('*',))} WHERE {key} = :kvasir_key"
+    return f"{make_rows_statement(statement, ('*',))} WHERE {key} = :kvasir_key"
 
 
-def _escaped(statement: str) -> str:
+def _escape_colons(statement: str) -> str:
     """Take the colons of a query as they are: SQLAlchemy would see a parameter in ``'a:b'``."""
     return _BIND.sub(r"\\:\1", statement)

@@ -14,9 +14,9 @@ from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, Sourc
 from knowledge.settings import SourceSpec
 from knowledge.sources.common import MAX_MB, narrow_readers, parse_size_limit
 from knowledge.sources.registry import SourceKind, read_options, source_folder_name
-from knowledge.sources.uploads.upload_store import Card, Tray
+from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore
 
-_LOOK_S = 2.0
+_POLL_S = 2.0
 """Between two looks for changes."""
 
 
@@ -35,14 +35,14 @@ class PushSource:
     def __init__(
         self,
         key: SourceKey,
-        tray: Tray,
+        tray: UploadStore,
         *,
         readers: frozenset[str],
         must_exist: bool,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.key = key
-        self._tray = tray
+        self._store = tray
         self._readers = readers
         self._must_exist = must_exist
         self._sleep = sleep
@@ -54,7 +54,7 @@ class PushSource:
             SourceError: the folder, or something in it, cannot be read.
 
         """
-        yield [self._listed(card) for card in await asyncio.to_thread(self._all)]
+        yield [self._make_listed(card) for card in await asyncio.to_thread(self._list_records)]
 
     async def read(self, listed: Listed) -> Content:
         """Read one document.
@@ -63,36 +63,36 @@ class PushSource:
             SourceError: it was removed, or its bytes are gone.
 
         """
-        return await asyncio.to_thread(self._read, listed.document)
+        return await asyncio.to_thread(self._read_document, listed.document)
 
     async def close(self) -> None:
         """Do nothing: no file stays open."""
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield after something was added, replaced or removed, by whichever process."""
-        before = await asyncio.to_thread(self._tray.state)
+        before = await asyncio.to_thread(self._store.get_change_mark)
         while True:
-            await self._sleep(_LOOK_S)
-            now = await asyncio.to_thread(self._tray.state)
+            await self._sleep(_POLL_S)
+            now = await asyncio.to_thread(self._store.get_change_mark)
             if now != before:
                 before = now
                 yield None
 
-    def _all(self) -> Sequence[Card]:
-        if self._must_exist and not self._tray.folder.is_dir():
+    def _list_records(self) -> Sequence[UploadRecord]:
+        if self._must_exist and not self._store.folder.is_dir():
             raise SourceError(
-                f"The folder {self._tray.folder} of source {self.key.name} is not there. Look whether it is mounted; "
+                f"The folder {self._store.folder} of source {self.key.name} is not there. Look whether it is mounted; "
                 "until then nothing of it is deleted."
             )
-        return self._tray.cards()
+        return self._store.list_records()
 
-    def _read(self, document: str) -> Content:
-        card = self._tray.find(document)
+    def _read_document(self, document: str) -> Content:
+        card = self._store.find_record(document)
         if card is None:
             raise SourceError(f"{document} was removed. Nothing needs to be done; the next sync leaves it out.")
-        return Content(self._tray.data(card), card.media_type, card.version, card.title)
+        return Content(self._store.read_data(card), card.media_type, card.version, card.title)
 
-    def _listed(self, card: Card) -> Listed:
+    def _make_listed(self, card: UploadRecord) -> Listed:
         own = EVERYONE if card.readers is None else frozenset(card.readers)
         return Listed(
             document=card.name,
@@ -111,7 +111,7 @@ def build(context: SourceContext, options: PushOptions) -> PushSource:
 
     """
     folder = _folder(context.base_dir, context.state_dir, options)
-    tray = Tray(folder, max_bytes=parse_size_limit(context.name, options.max_mb), now=context.now)
+    tray = UploadStore(folder, max_bytes=parse_size_limit(context.name, options.max_mb), now=context.now)
     key = SourceKey(context.name, "push", str(folder))
     return PushSource(key, tray, readers=context.readers, must_exist=options.path is not None, sleep=context.sleep)
 
@@ -119,7 +119,7 @@ def build(context: SourceContext, options: PushOptions) -> PushSource:
 KIND = SourceKind(PushOptions, build)
 
 
-def tray_of(spec: SourceSpec, home: Path) -> Tray:
+def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:
     """Return the folder of a configured source of kind ``push``, for whoever adds documents to it.
 
     Raises:
@@ -128,7 +128,7 @@ def tray_of(spec: SourceSpec, home: Path) -> Tray:
     """
     options = read_options(PushOptions, spec)
     folder = _folder(spec.base_dir, home / "sources" / source_folder_name(spec.name), options)
-    return Tray(folder, max_bytes=parse_size_limit(spec.name, options.max_mb))
+    return UploadStore(folder, max_bytes=parse_size_limit(spec.name, options.max_mb))
 
 
 def _folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:

@@ -22,12 +22,12 @@ from pathlib import Path
 from knowledge.errors import SourceError, UnsupportedFormat
 from knowledge.sources.common import SUFFIXES, too_large_error
 
-_LONGEST_NAME_BYTES = 200
+_MAX_NAME_BYTES = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class UploadRecord:
     """What is known of one document that was added."""
 
     name: str
@@ -48,7 +48,7 @@ class Card:
         return f"{self.sha256[:40]}-{beside[:8]}"
 
 
-class Put(StrEnum):
+class UploadResult(StrEnum):
     """What adding a document came to."""
 
     ADDED = "added"
@@ -56,7 +56,7 @@ class Put(StrEnum):
     UNCHANGED = "unchanged"
 
 
-class Tray:
+class UploadStore:
     """The folder in which added documents lie. Its methods block; several processes may use one folder at once."""
 
     def __init__(self, folder: Path, *, max_bytes: int, now: Callable[[], float] = time.time) -> None:
@@ -75,7 +75,7 @@ class Tray:
         title: str | None = None,
         media_type: str | None = None,
         readers: Sequence[str] | None = None,
-    ) -> Put:
+    ) -> UploadResult:
         """Add a document, in place of the one that has its name now.
 
         Raises:
@@ -83,10 +83,10 @@ class Tray:
             UnsupportedFormat: documents of its kind are not read.
 
         """
-        name = document_name(name)
+        name = parse_document_name(name)
         if len(data) > self.max_bytes:
             raise too_large_error(name, len(data), self.max_bytes)
-        card = Card(
+        card = UploadRecord(
             name=name,
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
@@ -96,15 +96,15 @@ class Tray:
             media_type=media_type,
             readers=None if readers is None else tuple(sorted(readers)),
         )
-        with self._alone():
-            before = self.find(name)
-            if before is not None and _same(before, card) and (self._blobs / card.sha256).exists():
-                return Put.UNCHANGED
-            _write(self._blobs / card.sha256, data)
-            _write(self._card(name), json.dumps(asdict(card), ensure_ascii=False).encode())
+        with self._lock_folder():
+            before = self.find_record(name)
+            if before is not None and _is_same(before, card) and (self._blobs / card.sha256).exists():
+                return UploadResult.UNCHANGED
+            _write_file(self._blobs / card.sha256, data)
+            _write_file(self._record_path(name), json.dumps(asdict(card), ensure_ascii=False).encode())
             if before is not None:
-                self._sweep(before.sha256)
-            return Put.REPLACED if before is not None else Put.ADDED
+                self._delete_unused_blob(before.sha256)
+            return UploadResult.REPLACED if before is not None else UploadResult.ADDED
 
     def remove(self, name: str) -> bool:
         """Take a document away; False if there is none of that name.
@@ -113,16 +113,16 @@ class Tray:
             SourceError: the folder cannot be written.
 
         """
-        with self._alone():
-            card = self.find(unicodedata.normalize("NFC", name))
+        with self._lock_folder():
+            card = self.find_record(unicodedata.normalize("NFC", name))
             if card is None:
                 return False
-            self._card(card.name).unlink()
-            _settle(self._cards)
-            self._sweep(card.sha256)
+            self._record_path(card.name).unlink()
+            _sync_folder(self._cards)
+            self._delete_unused_blob(card.sha256)
             return True
 
-    def cards(self) -> list[Card]:
+    def list_records(self) -> list[UploadRecord]:
         """Return every document's card, by name.
 
         Raises:
@@ -130,7 +130,7 @@ class Tray:
 
         """
         try:
-            found = [_read_card(path) for path in self._cards.glob("*.json")] if self._cards.is_dir() else []
+            found = [_read_record(path) for path in self._cards.glob("*.json")] if self._cards.is_dir() else []
         except (OSError, ValueError, TypeError) as error:
             raise SourceError(
                 f"The added documents in {self.folder} cannot be read ({type(error).__name__}). Put the folder back "
@@ -138,7 +138,7 @@ class Tray:
             ) from error
         return sorted((card for card in found if card is not None), key=lambda card: card.name)
 
-    def find(self, name: str) -> Card | None:
+    def find_record(self, name: str) -> UploadRecord | None:
         """Return the card of a document, None if there is none of that name.
 
         Raises:
@@ -146,11 +146,11 @@ class Tray:
 
         """
         try:
-            return _read_card(self._card(name))
+            return _read_record(self._record_path(name))
         except (OSError, ValueError, TypeError) as error:
             raise SourceError(f"What is known of {name} cannot be read. Add it again.") from error
 
-    def data(self, card: Card) -> bytes:
+    def read_data(self, card: UploadRecord) -> bytes:
         """Return a document's bytes.
 
         Raises:
@@ -162,23 +162,23 @@ class Tray:
         except OSError as error:
             raise SourceError(f"{card.name} cannot be read: {error.strerror}. Add it again.") from error
 
-    def state(self) -> int:
+    def get_change_mark(self) -> int:
         """Return a number that changes when a document is added, replaced or removed."""
         try:
             return self._cards.stat().st_mtime_ns
         except OSError:
             return 0
 
-    def _card(self, name: str) -> Path:
+    def _record_path(self, name: str) -> Path:
         return self._cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
 
-    def _sweep(self, sha256: str) -> None:
+    def _delete_unused_blob(self, sha256: str) -> None:
         """Delete bytes that no card names any more."""
-        if all(card.sha256 != sha256 for card in self.cards()):
+        if all(card.sha256 != sha256 for card in self.list_records()):
             (self._blobs / sha256).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock_folder(self) -> Iterator[None]:
         """Hold the folder while it changes: bytes are swept by whoever removes the last card that names them."""
         try:
             for folder in (self._cards, self._blobs):
@@ -193,7 +193,7 @@ class Tray:
             ) from error
 
 
-def document_name(name: str) -> str:
+def parse_document_name(name: str) -> str:
     """Return what a file is called as a document: its last part, in NFC.
 
     Raises:
@@ -202,7 +202,7 @@ def document_name(name: str) -> str:
 
     """
     shown = _CONTROL.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])).strip()
-    if not shown or shown.startswith(".") or not _is_text(shown) or len(shown.encode()) > _LONGEST_NAME_BYTES:
+    if not shown or shown.startswith(".") or not _is_text(shown) or len(shown.encode()) > _MAX_NAME_BYTES:
         raise SourceError("A document needs a name of up to 200 bytes that does not begin with a dot. Rename the file.")
     if not shown.lower().endswith(SUFFIXES):
         raise UnsupportedFormat(
@@ -219,11 +219,11 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _same(one: Card, other: Card) -> bool:
+def _is_same(one: UploadRecord, other: UploadRecord) -> bool:
     return (one.version, one.readers) == (other.version, other.readers)
 
 
-def _read_card(path: Path) -> Card | None:
+def _read_record(path: Path) -> UploadRecord | None:
     """Return a card, None if it was taken away meanwhile; raises OSError, ValueError or TypeError."""
     try:
         held = json.loads(path.read_bytes())
@@ -231,10 +231,10 @@ def _read_card(path: Path) -> Card | None:
         return None
     if held.get("readers") is not None:
         held["readers"] = tuple(held["readers"])
-    return Card(**held)
+    return UploadRecord(**held)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write_file(path: Path, data: bytes) -> None:
     """Put a file in its place, whole, once it is on the disk."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -246,10 +246,10 @@ def _write(path: Path, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-    _settle(path.parent)
+    _sync_folder(path.parent)
 
 
-def _settle(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Have the disk keep what was renamed or removed in a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -13,7 +13,7 @@ from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted
 from knowledge.sources.web_pages.body_spool import BodySpool
 from knowledge.sources.web_pages.page_visit import TOO_LARGE, PageVisit, read_visit
-from knowledge.sources.website.frontier import Frontier, Stop
+from knowledge.sources.website.frontier import Frontier, QueuedPage
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import (
     ACCESS_DENIED_STATUSES,
@@ -27,48 +27,48 @@ from knowledge.web.reading.site_parser import SiteParser
 
 CLOSED = "is not for everybody any more"
 
-_IN_A_ROW = 5
+_MAX_LOST_IN_A_ROW = 5
 """Pages that do not answer one after another: perhaps the site is down."""
-_TRUSTED_S = 7 * 86_400.0
+_SITEMAP_TRUST_S = 7 * 86_400.0
 """For how long a page is not asked for because the sitemap says that it is as it was."""
 _DAY_S = 86_400.0
-_MOST_LINKS = 200_000
+_MAX_LINKS = 200_000
 """Different addresses that are remembered."""
 _OK, _UNCHANGED, _SERVER_ERROR = 200, 304, 500
 _REFUSALS = range(400, 500)
-_FOR_NOW = frozenset({408, 425, 429})
+_TEMPORARY_REFUSALS = frozenset({408, 425, 429})
 """Refusals that say nothing about the page."""
 
 
-class Down(Exception):
+class SiteDown(Exception):
     """Pages did not answer, and nor did the start page: the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class CrawlOptions:
     """How pages are asked for."""
 
     ask: FetchOptions
     max_bytes: int
-    start: str
+    start_url: str
     """The start page, which is asked for to see whether the site is up."""
     follow: bool = True
     """Whether links are followed."""
-    here: Mapping[str, FetchedResponse] = field(default_factory=dict)
+    fetched_pages: Mapping[str, FetchedResponse] = field(default_factory=dict)
     """Pages that were fetched already, by address."""
-    since: float = math.inf
+    resume_from: float = math.inf
     """Pages that were fetched at or after that moment, by a crawl that was cut, are not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostPage:
     """A page that did not answer."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundPage:
     """A page as it is now."""
 
     visit: PageVisit
@@ -85,40 +85,40 @@ class Crawl:
         host: HostClient,
         frontier: Frontier,
         *,
-        known: Mapping[str, PageVisit],
+        previous: Mapping[str, PageVisit],
         spool: BodySpool,
         reader: SiteParser,
-        asking: Asking,
+        options: CrawlOptions,
         now: float,
     ) -> None:
         self._site = site
         self._host = host
         self._frontier = frontier
-        self._known = known
+        self._previous = previous
         self._spool = spool
         self._reader = reader
-        self._asking = asking
+        self._options = options
         self._now = now
         self._lost_in_a_row = 0
-        self._same: set[tuple[str, str]] = set()
+        self._seen_versions: set[tuple[str, str]] = set()
         self._links: dict[str, str] = {}
         self._listed: set[str] = set()
         self._aliases: list[tuple[str, PageVisit, str]] = []
         self.visits: dict[str, PageVisit] = {}
-        self.lost: dict[str, str] = {}
+        self.lost_pages: dict[str, str] = {}
         """Pages that did not answer, with the reason."""
 
-    async def pages(self) -> AsyncGenerator[Sequence[tuple[str, PageVisit, str | None]], None]:
+    async def iterate_pages(self) -> AsyncGenerator[Sequence[tuple[str, PageVisit, str | None]], None]:
         """Yield each page that is a document: its id, what was found, and the sitemap's date.
 
         Raises:
             Down: the site has stopped answering.
 
         """
-        while stops := self._frontier.level():
-            async with aclosing(self._looked_at(stops)) as looked_at:
+        while stops := self._frontier.next_level():
+            async with aclosing(self._visit_pages(stops)) as looked_at:
                 async for stop, result in looked_at:
-                    listed = await self._settled(stop, result)
+                    listed = await self._record_result(stop, result)
                     if listed is not None:
                         self._listed.add(listed[0])
                         yield [(*listed, stop.sitemap_date)]
@@ -127,14 +127,16 @@ class Crawl:
                 self._listed.add(document)
                 yield [(document, visit, None)]
 
-    async def _looked_at(self, stops: Sequence[Stop]) -> AsyncGenerator[tuple[Stop, Found | Lost | None], None]:
+    async def _visit_pages(
+        self, stops: Sequence[QueuedPage]
+    ) -> AsyncGenerator[tuple[QueuedPage, FoundPage | LostPage | None], None]:
         """Look at pages side by side; yield them in their order, so that what they lead to is the same every time."""
         waiting = iter(stops)
-        tasks: deque[tuple[Stop, asyncio.Task[Found | Lost | None]]] = deque()
+        tasks: deque[tuple[QueuedPage, asyncio.Task[FoundPage | LostPage | None]]] = deque()
         try:
             while True:
                 while len(tasks) < MAX_CONCURRENT_REQUESTS and (stop := next(waiting, None)) is not None:
-                    tasks.append((stop, asyncio.create_task(self._look(stop))))
+                    tasks.append((stop, asyncio.create_task(self._visit_page(stop))))
                 if not tasks:
                     return
                 stop, task = tasks[0]
@@ -146,117 +148,119 @@ class Crawl:
                 task.cancel()
             await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
 
-    async def _look(self, stop: Stop) -> Found | Lost | None:
+    async def _visit_page(self, stop: QueuedPage) -> FoundPage | LostPage | None:
         """Return the page as it is, why it did not answer, or None where there is none for us."""
         if not self._host.robots.allows(stop.address):
             return None
-        known = self._known.get(stop.document)
-        if known is not None and (self._is_from_the_cut_crawl(known) or self._is_as_it_was(stop, known)):
-            return Found(known)
+        known = self._previous.get(stop.document)
+        if known is not None and (self._is_from_interrupted_crawl(known) or self._is_unchanged_in_sitemap(stop, known)):
+            return FoundPage(known)
         try:
-            return await self._fetched(stop, known)
+            return await self._fetch_page(stop, known)
         except (FetchUnlisted, FetchRefused):
             return None  # no document, or it leads where nothing is fetched from
         except FetchTooLarge:
-            return Found(self._too_large(stop))
+            return FoundPage(self._too_large_visit(stop))
         except FetchError as error:
-            return Lost(error.reason)
+            return LostPage(error.reason)
 
-    async def _fetched(self, stop: Stop, known: PageVisit | None) -> Found | Lost | None:
+    async def _fetch_page(self, stop: QueuedPage, known: PageVisit | None) -> FoundPage | LostPage | None:
         validators = build_conditional_headers(known.etag, known.last_modified) if known is not None else {}
-        ask = replace(self._asking.ask, conditions=validators)
-        found = self._asking.here.get(stop.address) or await self._host.fetch(stop.address, ask)
+        ask = replace(self._options.ask, conditions=validators)
+        found = self._options.fetched_pages.get(stop.address) or await self._host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and known is not None:
-            return Found(replace(known, fetched_at=self._now, sitemap_date=stop.sitemap_date))
+            return FoundPage(replace(known, fetched_at=self._now, sitemap_date=stop.sitemap_date))
         if found.status in ACCESS_DENIED_STATUSES or (
             found.status == _OK and is_login_url(found.url) and not is_login_url(stop.address)
         ):
-            return self._closed(known)
+            return self._closed_page(known)
         if found.status == _OK:
-            return await self._read(stop, found)
-        gone = found.status in _REFUSALS and found.status not in _FOR_NOW
-        return None if gone else Lost(f"it answers {found.status}")
+            return await self._read_page(stop, found)
+        gone = found.status in _REFUSALS and found.status not in _TEMPORARY_REFUSALS
+        return None if gone else LostPage(f"it answers {found.status}")
 
     @staticmethod
-    def _closed(known: PageVisit | None) -> Found | None:
+    def _closed_page(known: PageVisit | None) -> FoundPage | None:
         """List a page once more, for nobody: a deletion may be held until somebody agrees, and must not answer then."""
         if known is None or known.unreadable == CLOSED:
             return None
         version = f"closed {known.version}"
-        return Found(
+        return FoundPage(
             replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
         )
 
-    def _is_from_the_cut_crawl(self, known: PageVisit) -> bool:
-        return self._asking.since <= known.fetched_at <= self._now
+    def _is_from_interrupted_crawl(self, known: PageVisit) -> bool:
+        return self._options.resume_from <= known.fetched_at <= self._now
 
-    def _is_as_it_was(self, stop: Stop, known: PageVisit) -> bool:
+    def _is_unchanged_in_sitemap(self, stop: QueuedPage, known: PageVisit) -> bool:
         """Say whether the sitemap's word is enough; a date that is young may hide a second change."""
         if stop.sitemap_date is None or stop.sitemap_date != known.sitemap_date:
             return False
         date = parse_iso_date(stop.sitemap_date)
         age_s = self._now - known.fetched_at
-        return date is not None and 0 <= age_s < _TRUSTED_S and known.fetched_at > date.timestamp() + _DAY_S
+        return date is not None and 0 <= age_s < _SITEMAP_TRUST_S and known.fetched_at > date.timestamp() + _DAY_S
 
-    def _too_large(self, stop: Stop) -> PageVisit:
-        version = f"over {self._asking.max_bytes}"
+    def _too_large_visit(self, stop: QueuedPage) -> PageVisit:
+        version = f"over {self._options.max_bytes}"
         return PageVisit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
 
-    async def _read(self, stop: Stop, found: FetchedResponse) -> Found | None:
+    async def _read_page(self, stop: QueuedPage, found: FetchedResponse) -> FoundPage | None:
         address = self._site.address(found.url, found.url)
         if address is None or not self._host.robots.allows(address):
             return None  # it has moved out of the site
         visit = await read_visit(found, address, self._site, self._reader, self._now, stop.sitemap_date)
-        return Found(visit, found.data)
+        return FoundPage(visit, found.data)
 
-    async def _settled(self, stop: Stop, result: Found | Lost | None) -> tuple[str, PageVisit] | None:
+    async def _record_result(
+        self, stop: QueuedPage, result: FoundPage | LostPage | None
+    ) -> tuple[str, PageVisit] | None:
         """Go on from what was found; return the document if it is one."""
-        if isinstance(result, Lost):
-            return await self._went_without(stop, result.reason)
+        if isinstance(result, LostPage):
+            return await self._record_lost(stop, result.reason)
         self._lost_in_a_row = 0
         if result is None:
             return None
-        visit = self._bounded(result.visit)
+        visit = self._limit_links(result.visit)
         document = self._site.document(visit.address)
         if document != stop.document and not self._frontier.claim(document):
             return None
-        if visit.unreadable == LOGIN_REQUIRED and (known := self._known.get(document)) is not None:
+        if visit.unreadable == LOGIN_REQUIRED and (known := self._previous.get(document)) is not None:
             # It leads nowhere now; what it led to may want a login too, and is asked instead of being taken for gone.
-            visit = self._bounded(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
+            visit = self._limit_links(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
         self.visits[document] = visit
-        self._follow(visit)
+        self._queue_links(visit)
         if not self._is_listed(document, visit):
             return None
         if result.data is not None:
             await asyncio.to_thread(self._spool.put, document, visit.version, result.data)
         return document, visit
 
-    async def _went_without(self, stop: Stop, reason: str) -> tuple[str, PageVisit] | None:
-        self.lost[stop.document] = reason
+    async def _record_lost(self, stop: QueuedPage, reason: str) -> tuple[str, PageVisit] | None:
+        self.lost_pages[stop.document] = reason
         self._lost_in_a_row += 1
-        if self._lost_in_a_row >= _IN_A_ROW:
-            if not await self._is_up():
-                raise Down
+        if self._lost_in_a_row >= _MAX_LOST_IN_A_ROW:
+            if not await self._is_site_up():
+                raise SiteDown
             self._lost_in_a_row = 0
-        known = self._known.get(stop.document)
+        known = self._previous.get(stop.document)
         if known is None:
             return None
         self.visits[stop.document] = known
-        self._follow(known)
+        self._queue_links(known)
         return (stop.document, known) if self._is_listed(stop.document, known) else None
 
-    async def _is_up(self) -> bool:
+    async def _is_site_up(self) -> bool:
         """Tell a site that is down from a part of it that is broken."""
         try:
-            found = await self._host.fetch(self._asking.start, replace(self._asking.ask, accept=None))
+            found = await self._host.fetch(self._options.start_url, replace(self._options.ask, accept=None))
         except FetchError:
             return False
-        return found.status < _SERVER_ERROR and found.status not in _FOR_NOW
+        return found.status < _SERVER_ERROR and found.status not in _TEMPORARY_REFUSALS
 
-    def _bounded(self, visit: PageVisit) -> PageVisit:
+    def _limit_links(self, visit: PageVisit) -> PageVisit:
         """Return a visit whose links share their texts with those of other pages, up to a number of them."""
         links = self._links
-        room = _MOST_LINKS - len(links)
+        room = _MAX_LINKS - len(links)
         kept = []
         for link in visit.links:
             if link not in links and room > 0:
@@ -266,8 +270,8 @@ class Crawl:
                 kept.append(links[link])
         return replace(visit, links=tuple(kept))
 
-    def _follow(self, visit: PageVisit) -> None:
-        if self._asking.follow:
+    def _queue_links(self, visit: PageVisit) -> None:
+        if self._options.follow:
             self._frontier.add(visit.links)
         if visit.canonical is not None:
             self._frontier.add([visit.canonical])
@@ -280,7 +284,7 @@ class Crawl:
             self._aliases.append((document, visit, canonical))
             return False
         path, query, _ = document.partition("?")
-        if query and (path, visit.version) in self._same:
+        if query and (path, visit.version) in self._seen_versions:
             return False  # the same page with something in its query that changes nothing
-        self._same.add((path, visit.version))
+        self._seen_versions.add((path, visit.version))
         return True

@@ -8,10 +8,10 @@ from typing import Any
 
 from knowledge.sources.web_pages.page_visit import PageVisit
 
-MEMORY_VERSION = 1
+STATE_VERSION = 1
 
 
-def encode(visits: Mapping[str, PageVisit], begun: float | None = None) -> dict[str, Any]:
+def encode_visits(visits: Mapping[str, PageVisit], begun: float | None = None) -> dict[str, Any]:
     """Return visits, by document, as JSON holds them; links are numbers, as most pages have the same ones.
 
     ``begun`` is when the crawl began that is not at its end yet, in seconds since the epoch.
@@ -28,24 +28,24 @@ def encode(visits: Mapping[str, PageVisit], begun: float | None = None) -> dict[
     return {"links": list(numbers), "pages": pages, "begun": begun}
 
 
-def decode(held: object) -> dict[str, PageVisit]:
-    """Return what ``encode`` made; nothing where anything is not as it made it."""
+def decode_visits(held: object) -> dict[str, PageVisit]:
+    """Return what ``encode_visits`` made; nothing where anything is not as it made it."""
     try:
         assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
         links = held["links"]
         assert all(isinstance(link, str) for link in links)  # noqa: S101
-        return {str(document): _visit(fields, links) for document, fields in held["pages"].items()}
+        return {str(document): _decode_visit(fields, links) for document, fields in held["pages"].items()}
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
         return {}
 
 
-def cut_at(held: object, earliest: float, latest: float) -> float | None:
+def find_interrupted_crawl(held: object, earliest: float, latest: float) -> float | None:
     """Return when the crawl began that was cut, None where none was, or not between these moments."""
     begun = held.get("begun") if isinstance(held, dict) else None
     return begun if isinstance(begun, float) and earliest <= begun <= latest else None
 
 
-def _visit(fields: Any, links: list[str]) -> PageVisit:  # noqa: ANN401 - whatever was kept
+def _decode_visit(fields: Any, links: list[str]) -> PageVisit:  # noqa: ANN401 - whatever was kept
     (
         address, version, media_type, etag, last_modified, size, modified, title, numbers, canonical, index, unreadable,
         sitemap_date, fetched_at,

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 from knowledge.web.crawling.canonical_urls import Site
 
-_MOST_SEGMENTS = 20
-_MOST_REPEATS = 3
+_MAX_SEGMENTS = 20
+_MAX_REPEATS = 3
 """Of one part of a path: a link that is relative by mistake grows by itself."""
-_LONGEST_ADDRESS = 1_500
-_MOST_DATES = 60
+_MAX_ADDRESS_LETTERS = 1_500
+_MAX_DATES = 60
 """Addresses of one shape that name dates: a calendar goes on for ever."""
 _SEEN_PER_PAGE = 20
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d(?:[-/_.]?(?:0?[1-9]|1[0-2]))?(?:[-/_.]?\d\d?)?(?!\d)")
 _DATE_KEY = re.compile(r"(?:^|[?&])(?:year|month|day|week|date|from|to|start|end|cal\w*)=", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
-_SKIPPED = re.compile(
+_SKIPPED_FILES = re.compile(
     r"\.(?:png|jpe?g|gif|webp|avif|svg|ico|bmp|tiff?|css|js|mjs|map|json|woff2?|ttf|eot|otf|mp[34]|m4[av]|webm|og[gv]|wav"
     r"|avi|mov|mkv|zip|tar|t?gz|bz2|xz|7z|rar|exe|msi|dmg|pkg|deb|rpm|apk|iso|bin|jar|war|whl|swf|ics|rss|atom)$",
     re.IGNORECASE,
@@ -27,7 +27,7 @@ _SKIPPED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class QueuedPage:
     """A page to be looked at."""
 
     address: str
@@ -40,15 +40,15 @@ class Frontier:
 
     def __init__(self, site: Site, takes: Callable[[str], bool], *, max_pages: int, max_depth: int) -> None:
         self._site = site
-        self._takes = takes
+        self._is_included = takes
         self._max_pages = max_pages
         self._max_depth = max_depth
         self._seen: set[str] = set()
-        self._next: dict[str, Stop] = {}
+        self._next: dict[str, QueuedPage] = {}
         self._shapes: Counter[str] = Counter()
         self._depth = -1
-        self._taken = 0
-        self.cut = False
+        self._page_count = 0
+        self.is_cut = False
         """Whether there were more pages than may be looked at."""
 
     def add(self, addresses: Iterable[str], *, dates: dict[str, str] | None = None) -> None:
@@ -60,26 +60,26 @@ class Frontier:
             document = self._site.document(address)
             if document in self._seen or len(self._seen) >= self._max_pages * _SEEN_PER_PAGE:
                 continue
-            if not self._takes(document) or (dates is None and self._is_trap(address)):
+            if not self._is_included(document) or (dates is None and self._is_trap(address)):
                 continue
             self._seen.add(document)
-            self._next[document] = Stop(address, document, dates.get(address) if dates else None)
+            self._next[document] = QueuedPage(address, document, dates.get(address) if dates else None)
 
-    def level(self) -> list[Stop]:
+    def next_level(self) -> list[QueuedPage]:
         """Return the pages of the next level, in a steady order; none at the end."""
         self._depth += 1
         stops = [self._next[document] for document in sorted(self._next)]
         self._next = {}
         if self._depth > self._max_depth:
             return []
-        room = self._max_pages - self._taken
-        self.cut = self.cut or len(stops) > room
-        self._taken += min(len(stops), room)
+        room = self._max_pages - self._page_count
+        self.is_cut = self.is_cut or len(stops) > room
+        self._page_count += min(len(stops), room)
         return stops[:room]
 
     def claim(self, document: str) -> bool:
         """Take a page that was come to by a redirect; False where it is looked at anyway."""
-        if document in self._seen or not self._takes(document):
+        if document in self._seen or not self._is_included(document):
             return False
         self._seen.add(document)
         return True
@@ -87,18 +87,18 @@ class Frontier:
     def _is_trap(self, address: str) -> bool:
         path, _, query = address.removeprefix(self._site.origin).partition("?")
         segments = path.split("/")
-        if len(address) > _LONGEST_ADDRESS or len(segments) > _MOST_SEGMENTS or _SKIPPED.search(path):
+        if len(address) > _MAX_ADDRESS_LETTERS or len(segments) > _MAX_SEGMENTS or _SKIPPED_FILES.search(path):
             return True
-        if max(Counter(part for part in segments if part).values(), default=0) > _MOST_REPEATS:
+        if max(Counter(part for part in segments if part).values(), default=0) > _MAX_REPEATS:
             return True
-        if _DATE_KEY.search(f"?{query}") or _DATE.search(query) or _DATE.fullmatch(_tail(path)):
+        if _DATE_KEY.search(f"?{query}") or _DATE.search(query) or _DATE.fullmatch(_trailing_numbers(path)):
             shape = _DIGITS.sub("0", f"{path}?{query}")
             self._shapes[shape] += 1
-            return self._shapes[shape] > _MOST_DATES
+            return self._shapes[shape] > _MAX_DATES
         return False
 
 
-def _tail(path: str) -> str:
+def _trailing_numbers(path: str) -> str:
     """Return the numbers at a path's end."""
     found = re.search(r"\d[\d/_.-]*$", path.rstrip("/"))
     return found[0] if found else ""

@@ -33,8 +33,8 @@ from knowledge.sources.web_pages.page_visit import (
     read_visit,
     unreachable_error,
 )
-from knowledge.sources.website.crawl import CLOSED, Asking, Crawl, Down
-from knowledge.sources.website.crawl_memory import MEMORY_VERSION, cut_at, decode, encode
+from knowledge.sources.website.crawl import CLOSED, Crawl, CrawlOptions, SiteDown
+from knowledge.sources.website.crawl_memory import STATE_VERSION, decode_visits, encode_visits, find_interrupted_crawl
 from knowledge.sources.website.frontier import Frontier
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import (
@@ -54,9 +54,9 @@ from knowledge.web.reading.sitemap_walk import SitemapWalk
 _DELAY_S = 0.5
 """Between two requests to a host that is not the company's own."""
 _PAGE_S = 120.0
-_NOTED_S = 30.0
+_SAVE_EVERY_S = 30.0
 """Between two times that a crawl under way writes down what it has found."""
-_GOES_ON_S = 86_400.0
+_RESUMABLE_S = 86_400.0
 """For how long a crawl that was cut may be gone on with."""
 _OK = 200
 
@@ -115,12 +115,12 @@ class WebsiteSource:
             authorization=context.secrets.get("authorization"),
             limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
         )
-        own = bool(options.allow_hosts) and allowed.names(_host_of(options.url))
+        own = bool(options.allow_hosts) and allowed.names(_host_name(options.url))
         delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
         self._host = HostClient(self._fetcher, RequestSpacing(delay_s, context.sleep, context.now), context.now)
         self._reader = SiteParser()
         self._spool = BodySpool(context.state_dir / "spool")
-        self._cut = False
+        self._is_interrupted = False
         """Whether a listing has begun and not come to its end."""
         self._visits: Mapping[str, PageVisit] = {}
 
@@ -137,7 +137,7 @@ class WebsiteSource:
             SourceError: some pages did not answer, or there are more than ``max_pages``; the others were listed.
 
         """
-        return with_heartbeats(self._listing())
+        return with_heartbeats(self._list_pages())
 
     async def read(self, listed: Listed) -> Content:
         """Read one page: what its listing brought, else what is there now.
@@ -149,40 +149,40 @@ class WebsiteSource:
         visit = self._visits.get(listed.document)
         data = self._spool.get(listed.document, listed.version)
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
-            visit, data = await self._again(listed)
+            visit, data = await self._fetch_again(listed)
         if visit.unreadable is not None:
-            raise self._unreadable(listed.document, visit.unreadable)
+            raise self._unreadable_error(listed.document, visit.unreadable)
         return page_content(visit, data or b"")
 
     async def close(self) -> None:
         """Close connections, and drop what was kept for this sync unless the next one goes on from it."""
         self._visits = {}
-        if not self._cut:
+        if not self._is_interrupted:
             await asyncio.to_thread(self._spool.clear)
         await self._reader.close()
         await self._fetcher.close()
 
     # ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _listing(self) -> AsyncGenerator[Sequence[Listed], None]:
+    async def _list_pages(self) -> AsyncGenerator[Sequence[Listed], None]:
         self._visits = {}
         now = self._context.now()
-        held = await load_state(self._memory, MEMORY_VERSION)
-        known, begun = decode(held), cut_at(held, now - _GOES_ON_S, now)
+        held = await load_state(self._memory, STATE_VERSION)
+        known, begun = decode_visits(held), find_interrupted_crawl(held, now - _RESUMABLE_S, now)
         await asyncio.to_thread(self._spool.clear if begun is None else self._spool.open)
-        self._cut = begun is not None
+        self._is_interrupted = begun is not None
         if self._options.robots:
-            await self._learn()
-        site, here = await self._start()
+            await self._read_robots()
+        site, here = await self._open_start_page()
         frontier = Frontier(
-            site, self._not_excluded(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
+            site, self._make_exclusion_filter(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
         )
-        asking = Asking(
-            self._ask, self._max_bytes, self._options.url, follow=self._options.links, here=here,
-            since=math.inf if begun is None else begun,
+        asking = CrawlOptions(
+            self._ask, self._max_bytes, self._options.url, follow=self._options.links, fetched_pages=here,
+            resume_from=math.inf if begun is None else begun,
         )  # fmt: skip
         crawl = Crawl(
-            site, self._host, frontier, known=known, spool=self._spool, reader=self._reader, asking=asking, now=now
+            site, self._host, frontier, previous=known, spool=self._spool, reader=self._reader, options=asking, now=now
         )
         self._visits = crawl.visits
         limits = replace(
@@ -193,32 +193,32 @@ class WebsiteSource:
         frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
         frontier.add(dates, dates=dates)
         takes = path_filter(self._options.include)
-        self._cut, noted = True, now
+        self._is_interrupted, noted = True, now
         try:
-            async with aclosing(crawl.pages()) as found:
+            async with aclosing(crawl.iterate_pages()) as found:
                 async for pages in found:
-                    yield [self._listed(*page) for page in pages if takes(page[0])]
-                    if self._context.now() >= noted + _NOTED_S:
-                        await self._note({**known, **crawl.visits}, begun=now if begun is None else begun)
+                    yield [self._make_listed(*page) for page in pages if takes(page[0])]
+                    if self._context.now() >= noted + _SAVE_EVERY_S:
+                        await self._save_visits({**known, **crawl.visits}, begun=now if begun is None else begun)
                         noted = self._context.now()
-        except Down:
+        except SiteDown:
             broken = broken or "the site has stopped answering"
-        await self._note({**(known if crawl.lost else {}), **crawl.visits})
-        self._cut = False
-        self._complain(crawl, frontier, broken)
+        await self._save_visits({**(known if crawl.lost_pages else {}), **crawl.visits})
+        self._is_interrupted = False
+        self._check_completeness(crawl, frontier, broken)
 
-    async def _note(self, visits: Mapping[str, PageVisit], begun: float | None = None) -> None:
+    async def _save_visits(self, visits: Mapping[str, PageVisit], begun: float | None = None) -> None:
         """Remember visits; ``begun`` is when the crawl began that has found them and is not at its end."""
-        held = await asyncio.to_thread(encode, visits, begun)
-        await save_state(self._memory, MEMORY_VERSION, held)
+        held = await asyncio.to_thread(encode_visits, visits, begun)
+        await save_state(self._memory, STATE_VERSION, held)
 
-    async def _learn(self) -> None:
+    async def _read_robots(self) -> None:
         try:
             await self._host.learn(self._site.origin)
         except FetchError as error:
             raise self._away(error) from None
 
-    async def _start(self) -> tuple[Site, Mapping[str, FetchedResponse]]:
+    async def _open_start_page(self) -> tuple[Site, Mapping[str, FetchedResponse]]:
         """Look at the start page; return the site, under the address to which it redirects, and the page.
 
         Raises:
@@ -228,8 +228,8 @@ class WebsiteSource:
         url = self._options.url
         if not self._host.robots.allows(url):
             raise SourceDenied(
-                f"The robots.txt of {self._shown} asks robots to stay away from the start page. Ask the site's owner, "
-                "or set robots = false if it is your own."
+                f"The robots.txt of {self._display_url} forbids the start page to robots. Ask the site's owner, "
+                "or set robots = false if it is your own site."
             )
         try:
             found = await self._host.fetch(url, replace(self._ask, accept=None))
@@ -239,36 +239,37 @@ class WebsiteSource:
             raise self._away(error) from None
         if found.status in ACCESS_DENIED_STATUSES or (is_login_url(found.url) and not is_login_url(url)):
             raise SourceDenied(
-                f"{self._shown} asks for a login. Give Kvasir a way in with the key authorization_env, or take the "
-                "source out of kvasir.toml."
+                f"{self._display_url} asks for a login. Name a variable with credentials in authorization_env, or "
+                "remove the source from kvasir.toml."
             )
         if found.status != _OK:
             raise SourceUnavailable(
-                f"The start page of {self._shown} answers {found.status}. Look whether the address is right; until "
-                "then nothing of this source is deleted."
+                f"The start page of {self._display_url} answers {found.status}. Check that the address is right; "
+                "until then Kvasir deletes nothing of this source."
             )
-        site = self._settled(found)
+        site = self._resolve_site(found)
         address = site.address(self._options.url, "")
         return site, {address: found} if address and found.media_type in DOCUMENT_TYPES else {}
 
-    def _settled(self, found: FetchedResponse) -> Site:
+    def _resolve_site(self, found: FetchedResponse) -> Site:
         if not found.hops:
             return self._site
         there = Site.of(found.url)
         twins = {host.removeprefix("www.") for host, _ in self._site.hosts | there.hosts}
         if len(twins) > 1 or not there.prefix.startswith(self._site.prefix):
             raise SourceUnavailable(
-                f"{self._shown} leads to {there.origin}{there.prefix}. Put that address into the key url of the source."
+                f"{self._display_url} redirects to {there.origin}{there.prefix}. "
+                "Put that address into the key url of the source."
             )
         return Site(there.origin, self._site.hosts | there.hosts, self._site.prefix)
 
-    def _not_excluded(self) -> Callable[[str], bool]:
+    def _make_exclusion_filter(self) -> Callable[[str], bool]:
         if not self._options.exclude:
             return lambda _: True
         excludes = path_filter(self._options.exclude)
         return lambda document: not excludes(document)
 
-    def _listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> Listed:
+    def _make_listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> Listed:
         closed = visit.unreadable in {LOGIN_REQUIRED, CLOSED}
         return Listed(
             document=document,
@@ -280,26 +281,26 @@ class WebsiteSource:
             readers=frozenset() if closed else self._context.readers,
         )
 
-    def _complain(self, crawl: Crawl, frontier: Frontier, broken: str | None) -> None:
+    def _check_completeness(self, crawl: Crawl, frontier: Frontier, broken: str | None) -> None:
         """Say what was left out.
 
         Raises:
             SourceError: pages, or a sitemap, did not answer; or there are too many pages.
 
         """
-        if crawl.lost:
-            document, reason = min(crawl.lost.items())
-            others = f" and {len(crawl.lost) - 1} more pages" if len(crawl.lost) > 1 else ""
+        if crawl.lost_pages:
+            document, reason = min(crawl.lost_pages.items())
+            others = f" and {len(crawl.lost_pages) - 1} more pages" if len(crawl.lost_pages) > 1 else ""
             raise SourceError(
-                f"{self._shown}: {document}{others} could not be read ({reason}). What is known of them stays, and "
-                "nothing is deleted; the next sync looks again."
+                f"{self._display_url}: {document}{others} could not be read ({reason}). Kvasir keeps what it read "
+                "before and deletes nothing; the next sync tries again."
             )
         if broken is not None:
-            raise SourceError(f"{self._shown}: {broken}. Nothing of it is deleted; the next sync looks again.")
-        if frontier.cut:
+            raise SourceError(f"{self._display_url}: {broken}. Nothing of it is deleted; the next sync looks again.")
+        if frontier.is_cut:
             raise SourceError(
-                f"{self._shown} has more than {self._options.max_pages} pages, and the others were left out. Raise the "
-                "key max_pages, or leave pages out with exclude."
+                f"{self._display_url} has more than {self._options.max_pages} pages; Kvasir did not read the others. "
+                "Raise the key max_pages, or leave pages out with exclude."
             )
 
     def _away(self, error: FetchError) -> SourceError:
@@ -307,12 +308,12 @@ class WebsiteSource:
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _again(self, listed: Listed) -> tuple[PageVisit, bytes]:
+    async def _fetch_again(self, listed: Listed) -> tuple[PageVisit, bytes]:
         document = listed.document
         try:
             found = await self._host.fetch(listed.url or self._options.url, self._ask)
         except FetchTooLarge:
-            raise self._unreadable(document, TOO_LARGE) from None
+            raise self._unreadable_error(document, TOO_LARGE) from None
         except FetchError as error:
             raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status in POSSIBLY_GONE_STATUSES:
@@ -322,7 +323,7 @@ class WebsiteSource:
         visit = await read_visit(found, found.url, self._site, self._reader, self._context.now())
         return visit, found.data
 
-    def _unreadable(self, document: str, reason: str) -> SourceError:
+    def _unreadable_error(self, document: str, reason: str) -> SourceError:
         if reason == TOO_LARGE:
             return too_large_error(document, None, self._max_bytes)
         return SourceError(
@@ -331,7 +332,7 @@ class WebsiteSource:
         )
 
     @property
-    def _shown(self) -> str:
+    def _display_url(self) -> str:
         return plain(self._options.url)
 
 
@@ -361,7 +362,7 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
 KIND = SourceKind(WebsiteOptions, build)
 
 
-def _host_of(url: str) -> str:
+def _host_name(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
