@@ -69,6 +69,8 @@ PASSAGE_GONE = Words(
     "这段原文已不存在：文档已更改或删除。请再问一次，查看现在的内容。",
 )
 
+PASSAGE_CUT = Words("The passage goes on in its document.", "原文在文档中还有后续内容。")
+
 # ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────
 
 KEPT = {

@@ -69,6 +69,14 @@ async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Pa
         assert seen["root"] == root
 
 
+async def test_a_passage_that_is_cut_says_that_it_goes_on(tmp_path: Path) -> None:
+    long = replace(WHOLE, text="The limit is 120.\n\n" * 1_000)
+    async with house(tmp_path, "socket", script=with_extract, deps={"passage": Passages(long)}) as bot:
+        seen = await press(bot, await bot.answer(await bot.ask()), "The limit is 120.")
+        assert [block["type"] for block in seen["blocks"]] == ["context", "markdown", "context"]
+        assert "goes on in its document" in shown(seen)
+
+
 async def test_a_passage_that_is_gone_says_so_after_a_restart(tmp_path: Path) -> None:
     async with sandbox(tmp_path) as box:
         async with bot_in(box, tmp_path, script=with_extract, deps={"passage": Passages(WHOLE)}) as bot:

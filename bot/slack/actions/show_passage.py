@@ -46,8 +46,11 @@ class PassageDesk:
 
 def _shown(found: Hit) -> dict[str, object]:
     whole = render.Renderer({}).feed(f"{found.text.strip()}\n")
-    whole = render.split(whole, _MARKDOWN)[0]
+    whole, *more = render.split(whole, _MARKDOWN)
     fence = render.open_fence(whole)
     whole += render.close_fence(fence, whole) if fence else ""
     path = render.linked_path(found.title or found.document, found.heading, found.url)
-    return {"text": render.fallback(whole), "blocks": [render.context(path), {"type": "markdown", "text": whole}]}
+    blocks = [render.context(path), {"type": "markdown", "text": whole}]
+    if more:
+        blocks.append(render.context(f"{words.PASSAGE_CUT.english}\n{words.PASSAGE_CUT.chinese}"))
+    return {"text": render.fallback(whole), "blocks": blocks}
