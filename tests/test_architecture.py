@@ -6,7 +6,7 @@ import ast
 import functools
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -116,6 +116,40 @@ def test_every_sub_package_has_a_layer() -> None:
     found = {module_name(path) for package in ("engine", "knowledge") for path in modules(package)}
     assert {one for one in found if layer_name(one, named) not in named} == {"engine", "knowledge", "knowledge.web"}
     assert {name for name in named if not any(layer_name(one, named) == name for one in found)} == set()
+
+
+def find_circles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Return the groups of modules that import each other, directly or through others."""
+    reachable: dict[str, set[str]] = {}
+    for name in graph:
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            new = set(graph[waiting.pop()]) - found
+            found |= new
+            waiting += new
+        reachable[name] = found
+    circles = {frozenset(b for b in reachable[a] if a in reachable[b]) for a in graph if a in reachable[a]}
+    return sorted(sorted(circle) for circle in circles)
+
+
+def test_no_modules_import_each_other() -> None:
+    """Imports for types only count as well, and imports inside functions."""
+    paths = {module_name(path): path for package in PACKAGES for path in modules(package)}
+    graph = {
+        module: {
+            name if name in paths else name.rpartition(".")[0]
+            for name in imported_modules(path)
+            if name in paths or name.rpartition(".")[0] in paths
+        }
+        - {module}
+        for module, path in paths.items()
+    }
+    assert find_circles(graph) == []
+
+
+def test_circles_are_found() -> None:
+    assert find_circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == [["b", "c"]]
 
 
 def test_answering_does_not_know_slack() -> None:

@@ -7,7 +7,6 @@ Sources: https://docs.slack.dev/apis/events-api, …/reference/events, …/inter
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from bot.sandbox.state.model import (
     APP_ID,
@@ -21,9 +20,7 @@ from bot.sandbox.state.model import (
     Message,
     Person,
 )
-
-if TYPE_CHECKING:
-    from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.state.records import Records
 
 
 def event_id() -> str:
@@ -103,7 +100,7 @@ def channel(found: Channel, viewer: str = BOT_USER) -> Json:
 _BOT_PROFILE = {"id": BOT_ID, "deleted": False, "name": "Kvasir", "updated": 0, "app_id": APP_ID, "team_id": TEAM_ID}
 
 
-def message(workspace: Workspace, found: Message) -> Json:
+def message(records: Records, found: Message) -> Json:
     """Return a message object as ``conversations.history`` gives it, a thread's root with its counts."""
     body: Json = {"type": "message", "ts": found.ts, "text": found.text, "team": TEAM_ID, "user": found.user}
     if found.bot_id:
@@ -125,14 +122,14 @@ def message(workspace: Workspace, found: Message) -> Json:
         body["reactions"] = [
             {"name": name, "users": list(users), "count": len(users)} for name, users in found.reactions.items()
         ]
-    return body | _thread(workspace, found)
+    return body | _thread(records, found)
 
 
-def _thread(workspace: Workspace, found: Message) -> Json:
+def _thread(records: Records, found: Message) -> Json:
     if found.thread_ts:
-        root = workspace.find(found.channel, found.thread_ts)
+        root = records.find(found.channel, found.thread_ts)
         return {"thread_ts": found.thread_ts} | ({"parent_user_id": root.user} if root else {})
-    replies = workspace.replies(found.channel, found.ts)
+    replies = records.replies(found.channel, found.ts)
     if not replies:
         return {}
     return {
@@ -149,10 +146,10 @@ def _thread(workspace: Workspace, found: Message) -> Json:
 _CHANNEL_TYPES = {"channel": "channel", "group": "group", "im": "im"}
 
 
-def message_event(workspace: Workspace, found: Message) -> Json:
+def message_event(records: Records, found: Message) -> Json:
     """Return the ``message`` event of a new message."""
-    room = workspace.channels[found.channel]
-    body = message(workspace, found)
+    room = records.channels[found.channel]
+    body = message(records, found)
     for name in ("reply_count", "reply_users", "reply_users_count", "latest_reply", "is_locked", "subscribed"):
         body.pop(name, None)
     return body | {
@@ -162,40 +159,40 @@ def message_event(workspace: Workspace, found: Message) -> Json:
     }
 
 
-def mention_event(workspace: Workspace, found: Message) -> Json:
+def mention_event(records: Records, found: Message) -> Json:
     """Return the ``app_mention`` event of a new message."""
-    body = message_event(workspace, found) | {"type": "app_mention"}
+    body = message_event(records, found) | {"type": "app_mention"}
     body.pop("channel_type")
     return body
 
 
-def changed_event(workspace: Workspace, before: Message, after: Message, ts: str) -> Json:
+def changed_event(records: Records, before: Message, after: Message, ts: str) -> Json:
     """Return the ``message_changed`` event of an edit."""
     return {
         "type": "message",
         "subtype": "message_changed",
-        "message": message(workspace, after),
-        "previous_message": message(workspace, before),
+        "message": message(records, after),
+        "previous_message": message(records, before),
         "channel": after.channel,
         "hidden": True,
         "ts": ts,
         "event_ts": ts,
-        "channel_type": _CHANNEL_TYPES[workspace.channels[after.channel].kind],
+        "channel_type": _CHANNEL_TYPES[records.channels[after.channel].kind],
     }
 
 
-def deleted_event(workspace: Workspace, before: Message, ts: str) -> Json:
+def deleted_event(records: Records, before: Message, ts: str) -> Json:
     """Return the ``message_deleted`` event."""
     return {
         "type": "message",
         "subtype": "message_deleted",
-        "previous_message": message(workspace, before),
+        "previous_message": message(records, before),
         "channel": before.channel,
         "hidden": True,
         "deleted_ts": before.ts,
         "ts": ts,
         "event_ts": ts,
-        "channel_type": _CHANNEL_TYPES[workspace.channels[before.channel].kind],
+        "channel_type": _CHANNEL_TYPES[records.channels[before.channel].kind],
     }
 
 
