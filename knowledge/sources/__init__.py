@@ -1,1 +1,1 @@
-"""Where documents come from: one file a kind, and the registry."""
+"""Where documents come from: a sub-package for each kind of source, and the registry that builds them."""

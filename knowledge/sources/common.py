@@ -1,4 +1,4 @@
-"""What several kinds of sources share: whose documents they are, how much of one is read, what is remembered."""
+"""What several kinds of source share: audiences, size limits, link templates and errors."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SUFFIXES = (
     ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
     ".pdf", ".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".csv", ".tsv", ".tab",
 )  # fmt: skip
-"""What is listed unless the source's ``suffixes`` say otherwise; everything else is taken for a binary."""
+"""The suffixes that a source lists unless its key ``suffixes`` names others."""
 
 MAX_MB = 50.0
-"""A larger document is not read, unless the source's ``max_mb`` says otherwise."""
+"""The default of ``max_mb``: a source does not read a larger document."""
 
 
 def narrow_readers(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
-    """Return who may read a document: whom the source's own rights *and* the configuration admit.
+    """Return the readers whom both the configuration and the source's own rights admit.
 
-    Nobody is an audience too: such a document is kept and shown to no one.
+    An empty set is valid: Kvasir keeps such a document and shows it to nobody.
     """
     if configured >= EVERYONE:
         return own
@@ -38,12 +38,12 @@ def narrow_readers(configured: frozenset[str], own: frozenset[str]) -> frozenset
 
 
 def widen_to_everyone(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
-    """Return an audience; ``EVERYONE`` if it holds a reader who stands for everybody."""
+    """Return ``EVERYONE`` if the audience holds a reader who stands for everybody, else the audience."""
     return EVERYONE if readers & (everyone | EVERYONE) else readers
 
 
 def config_error(source: str, reason: str) -> SourceMisconfigured:
-    """Return the error for a key of a source's table that has a wrong value."""
+    """Return the error for a wrong value in a source's table."""
     return SourceMisconfigured(f"Source {source}: {reason}. Correct it in kvasir.toml.")
 
 
@@ -51,7 +51,7 @@ def parse_size_limit(name: str, max_mb: float) -> int:
     """Return a source's ``max_mb`` in bytes.
 
     Raises:
-        SourceMisconfigured: it is no number above 0.
+        SourceMisconfigured: it is not a number above 0.
 
     """
     if not 0 < max_mb < math.inf:
@@ -60,7 +60,7 @@ def parse_size_limit(name: str, max_mb: float) -> int:
 
 
 def too_large_error(document: str, size_bytes: int | None, limit: int) -> SourceError:
-    """Return the error for a document that is over its source's limit; its size may be unknown."""
+    """Return the error for a document over its source's limit; ``size_bytes`` may be unknown."""
     size = "" if size_bytes is None else f" {size_bytes / 1e6:.0f} MB,"
     return SourceError(
         f"{document} has{size} more than the {limit / 1e6:g} MB that are read. Split it, or raise the source's max_mb."
@@ -73,31 +73,31 @@ def split_batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]
 
 
 def fill_link_template(template: str, **fields: str) -> str:
-    """Return a link: each ``{name}`` of the template is replaced by what stands for it, quoted for an address."""
+    """Return a link: the template with each ``{name}`` replaced by its percent-encoded value."""
     return _FIELD.sub(lambda field: quote(fields[field[1]]) if field[1] in fields else field[0], template)
 
 
 def strip_suffix(path: str) -> str:
-    """Return a path without its suffix, as the ``{stem}`` of a link."""
+    """Return a path without its suffix, for ``{stem}`` in a link template."""
     return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path
 
 
 def is_hidden_path(path: str) -> bool:
-    """Tell whether a path goes through a hidden folder, or is a hidden or an office program's temporary file."""
+    """Return whether a path has a hidden part, or one that an office program uses for temporary files."""
     return any(part.startswith((".", "~$")) for part in path.split("/"))
 
 
 HEARTBEAT_S = 60.0
-"""After so long without a document, ``with_heartbeats`` says that its listing is still at work."""
+"""``with_heartbeats`` yields an empty batch after this many seconds without a document."""
 
 
 async def with_heartbeats(
     batches: AsyncGenerator[Sequence[Listed], None], quiet_s: float = HEARTBEAT_S
 ) -> AsyncIterator[Sequence[Listed]]:
-    """Yield what comes, and an empty batch whenever nothing came for a while.
+    """Yield the batches of a listing, and an empty batch whenever none came for ``quiet_s`` seconds.
 
-    For a listing whose beginning takes long and has a deadline of its own (the first fetch of a large repository): a
-    sync gives up a source that says nothing.
+    A sync gives up a source that yields nothing for too long. A listing that starts slowly (the first fetch of a large
+    repository) needs these empty batches; it has a deadline of its own.
     """
     step: asyncio.Task[Sequence[Listed] | None] | None = None
     try:

@@ -1,4 +1,4 @@
-"""Any source without the documents that its ``exclude`` names: they are neither listed nor read."""
+"""The key ``exclude`` for any source: the documents that it names are neither listed nor read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from knowledge.path_filter import path_filter
 
 
 def exclude_documents(source: Source, patterns: Sequence[str]) -> Source:
-    """Return a source that lists what ``source`` does, except documents that a pattern takes (``path_filter``)."""
+    """Return a source that lists the same documents except those that match a pattern (``path_filter``)."""
     if not patterns:
         return source
     return (

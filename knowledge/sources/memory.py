@@ -1,4 +1,4 @@
-"""What a source remembers from one listing to the next, as JSON with a version."""
+"""What a source remembers from one listing to the next, as versioned JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from knowledge.interfaces import Memory
 
 
 async def load_state(memory: Memory, version: int) -> dict[str, Any] | None:
-    """Return what ``save_state`` saved, None for nothing or for what another version of the source saved."""
+    """Return the state that ``save_state`` saved; None if there is none or its version differs."""
     data = await memory.load()
     try:
         saved = json.loads(data) if data else None
@@ -23,12 +23,12 @@ async def load_state(memory: Memory, version: int) -> dict[str, Any] | None:
 
 
 async def save_state(memory: Memory, version: int, held: dict[str, Any]) -> None:
-    """Save what a source wants to know at its next listing."""
+    """Save the state that the next listing starts from."""
     await memory.save(json.dumps({"version": version, "held": held}, ensure_ascii=False).encode())
 
 
 async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] | None:
-    """Return what ``save_sealed_state`` saved; None for nothing, another form, and what has changed."""
+    """Return the state that ``save_sealed_state`` saved; None if it is missing, of another version or altered."""
     held: object = await load_state(memory, form)
     if not isinstance(held, Mapping):
         return None
@@ -40,7 +40,7 @@ async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] |
 
 
 async def save_sealed_state(memory: Memory, form: int, value: Mapping[str, object]) -> None:
-    """Save an object of JSON with its digest."""
+    """Save an object of JSON with its digest, so that half of a listing is never taken for deletions."""
     data = await asyncio.to_thread(json.dumps, value, ensure_ascii=False)
     await save_state(memory, form, {"data": data, "digest": _digest(data)})
 

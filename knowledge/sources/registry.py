@@ -1,4 +1,4 @@
-"""A ``[[source]]`` table of ``kvasir.toml`` becomes a source; what is wrong with it is said by name."""
+"""Build a source from its ``[[source]]`` table in ``kvasir.toml``; each error names the key that is wrong."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from knowledge.web.http.settings import WebSettings
 _Options = TypeVar("_Options")
 
 COMMON_KEYS = ("name", "kind", "schedule", "readers", "max_age", "weight", "weights", "exclude")
-"""The keys that every kind of source has."""
+"""The keys that every kind of source accepts."""
 
 EXCLUDE = "exclude"
-"""The key that leaves documents out of any source, unless its kind does that by itself (a website)."""
+"""The key that leaves documents out of any source. A kind with an option of this name handles it itself (website)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """One kind of source: the dataclass of its own keys, and how it is built from them."""
+    """One kind of source: a dataclass of its keys, and the function that builds a source from them."""
 
     options: type[Any]
     build: Callable[[SourceContext, Any], Source]
@@ -49,11 +49,11 @@ KINDS: Mapping[str, str] = {
     "sql": "knowledge.sources.sql.source",
     "website": "knowledge.sources.website.source",
 }
-"""Each kind's module, whose ``KIND`` is the ``SourceKind``: loaded when a source of it is configured."""
+"""The module of each kind; its ``KIND`` is a ``SourceKind``. It is imported when a source of the kind is configured."""
 
 
 ENTRY_POINT_GROUP = "kvasir.sources"
-"""The entry points by which other distributions bring kinds: each names a ``SourceKind``. None replaces one of ours."""
+"""The entry-point group in which other distributions register a ``SourceKind``; ours cannot be replaced."""
 
 
 def build_source(
@@ -63,13 +63,13 @@ def build_source(
     others: Mapping[str, SourceKind] | None = None,
     web: WebSettings | None = None,
 ) -> Source:
-    """Build the source that a table describes; reads no document and opens no connection.
+    """Build the source that a table describes, without reading a document or opening a connection.
 
-    ``state`` is the folder under which each source may keep files of its own; ``others`` are kinds that come from
-    elsewhere. ``web`` says how the web is gone to.
+    ``state`` is the folder below which sources keep files of their own. ``others`` are further kinds by name. ``web``
+    holds proxies, ports and certificates.
 
     Raises:
-        SourceMisconfigured: its kind or one of its keys is unknown, missing, or of the wrong type.
+        SourceMisconfigured: the kind or a key is unknown, missing or of the wrong type.
 
     """
     kind = (others or {}).get(spec.kind) or _find_kind(spec, others or {})
@@ -104,28 +104,28 @@ def _find_kind(spec: SourceSpec, others: Collection[str]) -> SourceKind:
 
 
 def _load_installed_kind(spec: SourceSpec, point: EntryPoint) -> SourceKind:
-    """Load a kind that another distribution brings; whatever is wrong in there is said as its own."""
+    """Load a kind from another distribution; any error inside it becomes ``SourceMisconfigured``."""
     try:
         kind = point.load()
     except Exception as error:
         raise SourceMisconfigured(
-            f"Source {spec.name}: the kind “{spec.kind}” of {point.value} cannot be loaded ({type(error).__name__}). "
-            "Correct that package, or install what it needs."
+            f"Source {spec.name}: the kind “{spec.kind}” of {point.value} cannot be loaded "
+            f"({type(error).__name__}). Correct that package, or install what it needs."
         ) from error
     if not isinstance(kind, SourceKind):
         raise SourceMisconfigured(
-            f"Source {spec.name}: {point.value} is no Kind. Name the package's KIND in its entry point."
+            f"Source {spec.name}: {point.value} is not a SourceKind. Name the package's KIND in its entry point."
         )
     return kind
 
 
 def source_folder_name(source: str) -> str:
-    """Return a name for a folder, another one for each source."""
+    """Return a folder name for a source's name; different sources get different folders."""
     return re.sub(r"[^\w-]", lambda letter: f"%{ord(letter[0]):x}", source)
 
 
 def read_options(options: type[_Options], spec: SourceSpec) -> _Options:
-    """Fill the dataclass ``options`` from a table's own keys.
+    """Return the dataclass ``options`` filled from the keys of a table.
 
     Raises:
         SourceMisconfigured: a key is unknown, missing, or of the wrong type.
@@ -148,13 +148,13 @@ def read_options(options: type[_Options], spec: SourceSpec) -> _Options:
 
 
 def suggest_nearest(word: str, known: Collection[str]) -> str:
-    """Return " Did you mean …?" for the nearest known word, "" when none is near."""
+    """Return " Did you mean …?" with the nearest known word, or "" if none is near."""
     found = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean “{found[0]}”?" if found else ""
 
 
-def _convert_value(value: object, hint: Any, where: str) -> object:  # noqa: ANN401 - a type, whatever it is
-    """Return the value as its field's type has it."""
+def _convert_value(value: object, hint: Any, where: str) -> object:  # noqa: ANN401 - any annotation
+    """Return the value converted to the type of its field."""
     if get_origin(hint) in {Union, UnionType}:
         hint = next(part for part in get_args(hint) if part is not NoneType)
     if get_origin(hint) is tuple:

@@ -94,7 +94,7 @@ def test_a_distribution_brings_a_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "value", "says"),
     [
-        ("KIND = 3", "broken_kind:KIND", "is no Kind"),
+        ("KIND = 3", "broken_kind:KIND", "is not a SourceKind"),
         ("import no_such_package_at_all", "broken_kind:KIND", "cannot be loaded (ModuleNotFoundError)"),
         ("", "broken_kind:KIND", "cannot be loaded (AttributeError)"),
     ],

@@ -93,7 +93,7 @@ async def test_shortcuts_lead_to_what_they_stand_for(fake: FakeDrive, world: Wor
 async def test_what_a_search_leaves_out_is_an_error(fake: FakeDrive, world: World) -> None:
     fake.incomplete = True
     source = build(fake, world)
-    with pytest.raises(SourceError, match="did not search everything"):
+    with pytest.raises(SourceError, match="did not search all files"):
         await listing(source)
     await source.close()
 

@@ -194,7 +194,7 @@ async def test_nobody_listens(s3: S3Bench) -> None:
         ({"url": "s3://b", "endpoint_url": "https://u:hush@host"}, "password"),
         ({"url": "s3://b", "endpoint_url": "https://hush@host"}, "password"),
         ({"url": "s3://b", "endpoint_url": "minio:9000"}, "https://"),
-        ({"url": "s3://b", "key_env": "K"}, "belong together"),
+        ({"url": "s3://b", "key_env": "K"}, "need each other"),
         ({"url": "gs://b"}, "kvasir[gcs]"),
         ({"url": "az://b"}, "kvasir[azure]"),
         ({"url": "s3://b", "paths": [""]}, "paths"),

@@ -199,7 +199,7 @@ async def test_sqlite_makes_no_file_and_takes_no_other(tmp_path: Path) -> None:
         await listing(source)
     assert not (tmp_path / "none.db").exists()
     (tmp_path / "none.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(SourceUnavailable, match="no SQLite database"):
+    with pytest.raises(SourceUnavailable, match="not a SQLite database"):
         await listing(source)
     await source.close()
 
@@ -219,8 +219,8 @@ async def test_a_statement_that_takes_too_long_is_stopped(tmp_path: Path) -> Non
         ("sqlite:///x.db", {"query": "SELECT 1", "table": "t"}, "query or a table"),
         ("sqlite:///x.db", {"table": "t; DROP TABLE t"}, "plain name"),
         ("sqlite://", {"table": "t"}, "name a file"),
-        ("hush://", {"table": "t"}, "no address"),
-        ("postgresql://u:hush@host:port/x", {"table": "t"}, "no address"),
+        ("hush://", {"table": "t"}, "not an address"),
+        ("postgresql://u:hush@host:port/x", {"table": "t"}, "not an address"),
         ("mysql+aiomysql://u:hush@h/x", {"table": "t"}, "aiomysql"),
         ("sqlite:///x.db", {"table": "t", "format": "pdf"}, "format"),
         ("sqlite:///x.db", {"table": "t", "timeout_s": 0}, "timeout_s"),

@@ -33,9 +33,9 @@ def build(kind: str, **options: object) -> None:
         ("folder", {"path": "x", "max_mb": float("inf")}, "max_mb must be a number above 0"),
         ("folder", {"path": "x", "max_mb": 0}, "max_mb must be a number above 0"),
         ("folder", {"path": "x", "exclude": "drafts"}, "exclude must be a list of strings"),
-        ("folder", {"path": "x\0y"}, "is no path"),
-        ("folder", {"path": "~nobody-of-this-name/x"}, "is no path"),
-        ("folder", {"path": "\udcff"}, "is no path"),
+        ("folder", {"path": "x\0y"}, "is not a path"),
+        ("folder", {"path": "~nobody-of-this-name/x"}, "is not a path"),
+        ("folder", {"path": "\udcff"}, "is not a path"),
     ],
 )
 def test_a_mistake_is_named(kind: str, options: dict[str, object], says: str) -> None:

@@ -1,4 +1,4 @@
-"""Confluence Cloud: the REST API of version 2, and of version 1 where 2 has no word for it (restrictions, groups)."""
+"""Confluence Cloud: its REST API version 2, and version 1 for what version 2 lacks (restrictions, groups)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _RESTRICTED = "restrictions.read.restrictions.user,restrictions.read.restriction
 
 
 class Cloud:
-    """How Confluence Cloud answers."""
+    """The Cloud edition's API."""
 
     def __init__(self, api: HttpApi, site: str) -> None:
         self._api = api
         self._site = site
 
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
-        """Return the spaces."""
+        """Return the current spaces."""
         asked = {"keys": ",".join(sorted(keys))} if keys else {}
         found: list[Space] = []
         async for page in self._fetch_pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **asked)):
@@ -48,21 +48,21 @@ class Cloud:
         return found
 
     async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
-        """Yield the current pages or posts; neither restrictions nor labels nor files are told here."""
+        """Yield the current pages or posts; restrictions, labels and files need calls of their own."""
         first = ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/{kind}s", status="current", limit=_LIMIT)
         async for page in self._fetch_pages(first):
             site = get_text(get_object(page, "_links"), "base") or self._site
             yield [_parse_page(one, kind, site) for one in require_objects(page, "results")]
 
     async def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
-        """Yield the files of these pages, out of the listing of all that the account sees."""
+        """Yield the files of these pages, from the listing of all files that the account sees."""
         async for page in self._fetch_pages(ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)):
             site = get_text(get_object(page, "_links"), "base") or self._site
             found = (_parse_attachment(one, site) for one in require_objects(page, "results"))
             yield [one for one in found if one.page in pages]
 
     async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
-        """Return the ids of what has one of these labels."""
+        """Return the ids of the pages and posts with one of these labels."""
         found: set[str] = set()
         async for page in self._fetch_pages(ApiCall.get("api/v2/labels", limit=_LIMIT)):
             for label in require_objects(page, "results"):
@@ -79,9 +79,9 @@ class Cloud:
         return found
 
     async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return whom each one's own restriction admits.
+        """Return the readers whom each page's own restriction admits.
 
-        A search brings most of them at once; what it does not know yet, or tells in part, is asked for by itself.
+        One search returns most restrictions; pages that it misses or returns in part are fetched one by one.
         """
         found: dict[str, frozenset[str]] = {}
         cql = f'space = "{space.key}" and type in (page, blogpost)'
@@ -97,7 +97,7 @@ class Cloud:
         return {**found, **dict(zip(asked, answers, strict=True))}
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
-        """Return what is known of a folder, or of a page that the listing left out; nobody may see what is unknown."""
+        """Return a folder, or a page that the listing left out; nobody may see what the account cannot read."""
         if ref.kind not in _COLLECTIONS:
             return TreeNode(NOBODY)
         try:
@@ -107,7 +107,7 @@ class Cloud:
             return TreeNode(NOBODY)
 
     async def fetch_space_readers(self, space: Space) -> frozenset[str]:
-        """Return who may see the space: people, groups, and roles by their ids."""
+        """Return the readers of a space: people, groups and roles, each by id."""
         readers: set[str] = set()
         async for page in self._fetch_pages(
             ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/permissions", limit=_LIMIT)
@@ -119,7 +119,7 @@ class Cloud:
         return frozenset(readers)
 
     async def fetch_members(self, group: str) -> frozenset[str]:
-        """Return the people in a group; none where the account may not know."""
+        """Return the members of a group; none if the account may not see them."""
         path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/membersByGroupId"
         people: set[str] = set()
         try:
@@ -130,7 +130,7 @@ class Cloud:
         return frozenset(people)
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
-        """Return a page as it is now."""
+        """Return a page's current body."""
         found = await self._api.fetch_json(
             ApiCall.get(f"api/v2/{ref.kind}s/{quote_part(ref.id)}", **{"body-format": "storage"})
         )
@@ -142,33 +142,33 @@ class Cloud:
         )
 
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
-        """Return what is known of a file now."""
+        """Return a file's current properties."""
         found = await self._api.fetch_json(ApiCall.get(f"api/v2/attachments/{quote_part(attachment)}"))
         file = _parse_attachment(found, self._site)
         if file.page != page or get_text(found, "status") != "current":
-            raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
+            raise CallRefused("The file is in the trash, or belongs to another page now.", 404)
         return file
 
     async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
-        """Return a file's bytes."""
+        """Return the bytes of a file."""
         path = f"rest/api/content/{quote_part(file.page)}/child/attachment/{quote_part(file.id)}/download"
         return await self._api.download(ApiCall.get(path), document, limit)
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
-        """Return what people are called."""
+        """Return people's display names by id."""
         found = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": sorted(people)}))
         names = {get_text(one, "accountId"): get_text(one, "displayName") for one in require_objects(found, "results")}
         return {one: name for one, name in names.items() if one and name}
 
     def make_anchor(self, title: str, heading: str) -> str:  # noqa: ARG002 - the other edition needs it
-        """Return what leads to a heading: its words, joined by hyphens."""
+        """Return the anchor of a heading: its words, joined by hyphens."""
         return "-".join(heading.split())
 
     def _fetch_pages(self, first: ApiCall) -> AsyncIterator[JsonObject]:
         return self._api.fetch_pages(first, _next_page_by_link)
 
     async def _fetch_restriction(self, content: str) -> frozenset[str]:
-        """Return whom one thing's own restriction admits."""
+        """Return the readers whom a page's own restriction admits."""
         first = ApiCall.get(f"rest/api/content/{quote_part(content)}/restriction/byOperation/read", start=0, limit=200)
         readers: set[str] = set()
         async for page in self._api.fetch_pages(first, _next_restriction_page):
@@ -214,7 +214,7 @@ def _version_number(one: JsonObject) -> int:
 
 
 def _parse_restriction(read: JsonObject) -> frozenset[str] | None:
-    """Return whom an expanded restriction admits; None where it is not there or not whole."""
+    """Return the readers whom an expanded restriction admits; None if it is missing or incomplete."""
     named = _parse_readers(read)
     if named is None or _is_incomplete(read):
         return None
@@ -222,7 +222,7 @@ def _parse_restriction(read: JsonObject) -> frozenset[str] | None:
 
 
 def _parse_readers(read: JsonObject) -> set[str] | None:
-    """Return the readers that a restriction names; None where it cannot be told."""
+    """Return the readers that a restriction names; None if their lists are missing."""
     people, groups = (get_object(read, "restrictions", kind).get("results") for kind in ("user", "group"))
     if not isinstance(people, list) or not isinstance(groups, list):
         return None

@@ -1,4 +1,4 @@
-"""What Confluence is made of, however its two editions spell it."""
+"""Confluence's concepts, the same for both of its editions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOBODY: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A space."""
+    """A space, by id and key."""
 
     id: str
     key: str
@@ -23,7 +23,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class ContentRef:
-    """Something in the tree of a space: a page, or a folder, whiteboard or database that pages hang under."""
+    """A node in the tree of a space: a page, or the folder, whiteboard or database that holds pages."""
 
     id: str
     kind: str
@@ -31,7 +31,7 @@ class ContentRef:
 
 @dataclass(frozen=True, slots=True)
 class ConfluencePage:
-    """A page or blog post as it is listed."""
+    """A page or blog post from a listing."""
 
     ref: ContentRef
     title: str
@@ -39,19 +39,19 @@ class ConfluencePage:
     link: str
     """Where a person opens it."""
     parent: ContentRef | None = None
-    """What it hangs under, None at the top of its space."""
+    """The node that holds it; None at the top of its space."""
     modified_at: datetime | None = None
     labels: frozenset[str] | None = None
-    """None where the listing does not tell."""
+    """None if the listing does not contain labels."""
     restriction: frozenset[str] | None = None
-    """Whom the page's own view restriction admits, everyone where it has none; None where the listing does not tell."""
+    """The readers whom the page's own view restriction admits; None if the listing does not contain restrictions."""
     attachments: tuple[Attachment, ...] | None = None
-    """None where the listing does not tell."""
+    """None if the listing does not contain files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that hangs on a page."""
+    """A file attached to a page."""
 
     id: str
     page: str
@@ -63,12 +63,12 @@ class Attachment:
     """Where a person opens it."""
     modified_at: datetime | None = None
     download_path: str = ""
-    """Relative to the service's address, where the edition names one."""
+    """Relative to the service's address, if the edition names one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageBody:
-    """A page as it is read."""
+    """A page's title, version and content."""
 
     title: str
     version: int
@@ -77,59 +77,59 @@ class PageBody:
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """What is known of something in the tree: whom its own restriction admits, and what it hangs under."""
+    """The restriction and the parent of a node in the tree."""
 
     restriction: frozenset[str] = EVERYONE
     parent: ContentRef | None = None
 
 
 class Edition(Protocol):
-    """How one edition's interface answers; the methods raise as ``HttpApi`` does."""
+    """The API of one edition; its methods raise as ``HttpApi`` does."""
 
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
-        """Return these spaces, as far as they are there; without keys, all that are nobody's own."""
+        """Return the spaces with these keys that exist; without keys, all except personal spaces."""
 
     def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages (``page``) or posts (``blogpost``) of a space."""
 
     def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
-        """Yield the files of these pages."""
+        """Yield the files attached to these pages."""
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
-        """Return what is known of something that the listing of the pages does not have."""
+        """Return a node that the listing of pages does not contain."""
 
     async def fetch_space_readers(self, space: Space) -> frozenset[str]:
-        """Return who may see the space."""
+        """Return the readers of a space."""
 
     async def fetch_members(self, group: str) -> frozenset[str]:
-        """Return the readers who are in a group (given as a reader's id)."""
+        """Return the members of a group, which is given as a reader."""
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
-        """Return a page as it is now.
+        """Return a page's current body.
 
         Raises:
-            Refused: with 404 where it is gone, in the trash or in the archive.
+            CallRefused: with status 404 if the page is gone, in the trash or in the archive.
 
         """
 
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
-        """Return what is known of a file now."""
+        """Return a file's current properties."""
 
     async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
-        """Return a file's bytes."""
+        """Return the bytes of a file."""
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
-        """Return what people are called, by id, as far as it can be told."""
+        """Return people's display names by id; those that cannot be found are missing."""
 
     def make_anchor(self, title: str, heading: str) -> str:
-        """Return what leads to a heading, after ``#``."""
+        """Return the anchor of a heading, which follows ``#`` in a link."""
 
 
 class PageLookups(Protocol):
-    """What an edition is asked for whose listing of pages does not tell it; the methods raise as ``HttpApi`` does."""
+    """Calls for what an edition's listing of pages does not contain; they raise as ``HttpApi`` does."""
 
     async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
-        """Return the ids of what has one of these labels."""
+        """Return the ids of the pages and posts with one of these labels."""
 
     async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return whom each one's own restriction admits."""
+        """Return the readers whom each page's own restriction admits."""

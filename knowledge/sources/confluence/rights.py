@@ -1,7 +1,7 @@
-"""Who may see a page of Confluence: pure.
+"""Who may see a page of Confluence. Pure.
 
-A page is seen by those who may see its space *and* whom its own view restriction *and* that of each ancestor admits.
-What cannot be told admits nobody.
+A reader may see a page if the space, the page's own view restriction and the restrictions of all its ancestors admit
+the reader. A restriction that cannot be read admits nobody.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence.model import NOBODY, ContentRef, TreeNode
 
 USER, GROUP = "confluence:user:", "confluence:group:"
-"""How readers are named: people by account id (Cloud) or name (Data Center), groups by id or name likewise."""
+"""Prefixes of readers: people by account id (Cloud) or user name (Data Center), groups by id or name."""
 
 
 def find_missing(nodes: Mapping[str, TreeNode]) -> list[ContentRef]:
-    """Return what something hangs under and nothing is known of, each once."""
+    """Return the parents that are not among the nodes, each once."""
     above = [node.parent for node in nodes.values() if node.parent is not None]
     return list({ref.id: ref for ref in above if ref.id not in nodes}.values())
 
 
 def iterate_constraints(ref: ContentRef | None, nodes: Mapping[str, TreeNode]) -> Iterator[frozenset[str]]:
-    """Yield whom a page and each of its ancestors admits; nobody where the way up is broken or a circle."""
+    """Yield the readers whom a page and each ancestor admit; nobody if one is missing or the path is a circle."""
     seen: set[str] = set()
     while ref is not None:
         node = nodes.get(ref.id)
@@ -35,13 +35,13 @@ def iterate_constraints(ref: ContentRef | None, nodes: Mapping[str, TreeNode]) -
 
 
 def find_groups(admitted: Sequence[frozenset[str]]) -> set[str]:
-    """Return the groups whose members must be known to tell whom all of these admit."""
+    """Return the groups whose members are needed to intersect these audiences."""
     narrow = {one for one in admitted if not one >= EVERYONE}
     return {name for one in narrow for name in one if name.startswith(GROUP)} if len(narrow) > 1 else set()
 
 
 def intersect_audiences(admitted: Iterable[frozenset[str]], members: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Return whom each of several audiences admits: groups that are in all of them, and people, by membership."""
+    """Return the readers whom all audiences admit: the groups that are in each, and people by membership."""
     narrow = {one for one in admitted if not one >= EVERYONE}
     if len(narrow) < 2:  # noqa: PLR2004 - nothing to combine
         return next(iter(narrow), EVERYONE)

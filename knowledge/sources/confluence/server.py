@@ -1,4 +1,4 @@
-"""Confluence Data Center: the REST API under ``/rest/api``, with pages of ``start`` and ``limit``."""
+"""Confluence Data Center: the REST API under ``/rest/api``, paged by ``start`` and ``limit``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RIGHTS = "ancestors,restrictions.read.restrictions.user,restrictions.read.restr
 
 
 class DataCenter:
-    """How Confluence Data Center answers. ``expand`` names what a listing of pages brings along."""
+    """The Data Center edition's API. ``expand`` names what a listing of pages contains besides the pages."""
 
     def __init__(self, api: HttpApi, site: str, *, rights: bool, labels: bool, attachments: bool) -> None:
         self._api = api
@@ -43,7 +43,7 @@ class DataCenter:
         self._expand = ",".join(name for name, is_wanted in wanted.items() if is_wanted)
 
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
-        """Return the spaces."""
+        """Return the current spaces."""
         found: dict[str, Space] = {}
         async for results in self._fetch_results(
             ApiCall.get("rest/api/space", status="current", start=0, limit=_LIMIT)
@@ -55,7 +55,7 @@ class DataCenter:
         return list(found.values())
 
     async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
-        """Yield the current pages or posts with all that was asked for."""
+        """Yield the current pages or posts with everything in ``expand``."""
         first = ApiCall.get(
             "rest/api/content",
             spaceKey=space.key,
@@ -69,13 +69,13 @@ class DataCenter:
             yield [await self._parse_page(one, kind) for one in results]
 
     async def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
-        """Yield the files, which came with the pages."""
+        """Yield the files, which the listing of the pages contained."""
         for page in pages.values():
             if page.attachments:
                 yield page.attachments
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
-        """Return what is known of a page that the listing left out; nobody may see what is unknown."""
+        """Return a page that the listing left out; nobody may see what the account cannot read."""
         try:
             found = await self._api.fetch_json(
                 ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand=_RIGHTS, status="any")
@@ -85,19 +85,19 @@ class DataCenter:
         return TreeNode(_parse_restriction(found), _parse_parent(found))
 
     async def fetch_space_readers(self, space: Space) -> frozenset[str]:
-        """Return who may see the space.
+        """Return the readers of a space.
 
         Raises:
-            SourceError: this Confluence is too old to tell, or the account has no right to know.
+            SourceError: this Confluence is too old to return them, or the account has no right to them.
 
         """
         try:
             value = await self._api.fetch_value(ApiCall.get(f"rest/api/space/{quote_part(space.key)}/permissions"))
         except CallRefused as error:
             raise SourceError(
-                f"Confluence does not tell who may see the space {space.key} (HTTP {error.status}): that needs a newer "
-                'version, or an administrator of the space. Grant the right, or set rights = "restrictions" if '
-                "everybody who asks may see the space; nothing was deleted."
+                f"Confluence does not say who may see the space {space.key} (HTTP {error.status}): that needs "
+                "a newer version, or an administrator of the space. Grant the right, or set rights = "
+                '"restrictions" if everybody who asks may see the space; nothing was deleted.'
             ) from None
         readers: set[str] = set()
         for one in check_objects(value, "permissions"):
@@ -107,7 +107,7 @@ class DataCenter:
         return frozenset(readers)
 
     async def fetch_members(self, group: str) -> frozenset[str]:
-        """Return the people in a group; none where the account may not know."""
+        """Return the members of a group; none if the account may not see them."""
         people: set[str] = set()
         path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/member"
         try:
@@ -118,7 +118,7 @@ class DataCenter:
         return frozenset(people)
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
-        """Return a page as it is now."""
+        """Return a page's current body."""
         found = await self._api.fetch_json(
             ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand="version,body.storage")
         )
@@ -130,20 +130,20 @@ class DataCenter:
         )
 
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
-        """Return what is known of a file now."""
+        """Return a file's current properties."""
         found = await self._api.fetch_json(
             ApiCall.get(f"rest/api/content/{quote_part(attachment)}", expand="version,container")
         )
         if get_text(found, "status") != "current" or require_text(get_object(found, "container"), "id") != page:
-            raise CallRefused("The file is in the trash, or hangs on another page now.", 404)
+            raise CallRefused("The file is in the trash, or belongs to another page now.", 404)
         return _parse_attachment(found, page, self._site)
 
     async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
-        """Return a file's bytes."""
+        """Return the bytes of a file."""
         return await self._api.download(ApiCall(file.download_path.lstrip("/")), document, limit)
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
-        """Return what people are called."""
+        """Return people's display names by id."""
         names: dict[str, str] = {}
         for one in people:
             try:
@@ -155,7 +155,7 @@ class DataCenter:
         return names
 
     def make_anchor(self, title: str, heading: str) -> str:
-        """Return what leads to a heading: the page's title and its words, without spaces."""
+        """Return the anchor of a heading: the page's title and the heading, without spaces."""
         return f"{''.join(title.split())}-{''.join(heading.split())}"
 
     async def _parse_page(self, one: JsonObject, kind: str) -> ConfluencePage:
@@ -173,7 +173,7 @@ class DataCenter:
         )
 
     async def _fetch_files(self, page: str, told: JsonObject) -> tuple[Attachment, ...]:
-        """Return a page's files: those that came with it, or all of them when those are not all."""
+        """Return all files of a page; those in its listing may be only the first ones."""
         found = get_objects(told, "results")
         if get_text(get_object(told, "_links"), "next") or len(found) >= (get_int(told, "limit") or 25):
             path = f"rest/api/content/{quote_part(page)}/child/attachment"
@@ -182,10 +182,10 @@ class DataCenter:
         return tuple({one.id: one for one in (_parse_attachment(file, page, self._site) for file in found)}.values())
 
     async def _fetch_results(self, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
-        """Yield the results of a listing, some of them twice.
+        """Yield the results of a listing; some come twice.
 
-        What is deleted meanwhile moves what follows it up, and a plain step would leave something out. So each page
-        begins with the last result of the one before; where it does not, the listing begins again.
+        A deletion during the listing shifts the later results, so that a plain step would miss one. So each page starts
+        with the last result of the page before; if it does not, the listing starts again.
         """
         for _ in range(_TRIES):
             last: str | None = None
@@ -197,7 +197,7 @@ class DataCenter:
                 last = _result_id(results[-1]) if len(results) > 1 else None
             else:
                 return
-        raise SourceError("Confluence changes while it is listed. The next sync tries again; nothing was deleted.")
+        raise SourceError("Confluence changed while it was listed. The next sync tries again; nothing was deleted.")
 
 
 def _result_id(one: JsonObject) -> str:
@@ -229,7 +229,7 @@ def _user_name(one: JsonObject) -> str:
 
 
 def _parse_subject(subject: JsonObject) -> frozenset[str]:
-    """Return the reader that a permission is granted to; a subject that cannot be told is nobody."""
+    """Return the reader to whom a permission is granted; an unknown subject is nobody."""
     kind = (get_text(subject, "type") or "").lower()
     if kind == "anonymous":
         return EVERYONE
@@ -240,7 +240,7 @@ def _parse_subject(subject: JsonObject) -> frozenset[str]:
 
 
 def _parse_restriction(one: JsonObject) -> frozenset[str]:
-    """Return whom an expanded restriction admits; what is not whole or not told names fewer, never more."""
+    """Return the readers whom an expanded restriction admits; an incomplete one admits fewer, never more."""
     people, groups = (
         get_object(one, "restrictions", "read", "restrictions", kind).get("results") for kind in ("user", "group")
     )

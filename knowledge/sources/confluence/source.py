@@ -1,7 +1,7 @@
-"""Confluence as a source: the pages of spaces, and the files that hang on them.
+"""Confluence as a source: the pages of spaces, and the files attached to them.
 
-Each listing is whole. What lists pages also tells their versions, at 250 a call: so there is no cursor that could lose
-something, and a page that was restricted a minute ago is restricted here, though to Confluence that is no change.
+Each listing is whole. It contains the versions, 250 pages a call, so no cursor can lose a page. A restriction made a
+minute ago applies at once, although Confluence does not report it as a change.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.registry import SourceKind
 
 _HTML_VERSION = 1
-"""Raised when pages are turned into HTML in another way: then all are read again."""
+"""Increased when the conversion of pages to HTML changes: then all pages are read again."""
 _BATCH = 500
 _MAX_CACHED_NAMES = 10_000
 _MAX_NAMES_PER_PAGE = 200
@@ -59,32 +59,32 @@ class ConfluenceOptions:
     """The keys of a ``[[source]]`` of kind ``confluence``."""
 
     url: str
-    """The site's address: ``https://company.atlassian.net``, ``https://wiki.company.com``."""
+    """The site's address, such as ``https://company.atlassian.net`` or ``https://wiki.company.com``."""
     token_env: str
-    """The variable that holds an API token (Cloud) or a personal access token (Data Center)."""
+    """The variable with an API token (Cloud) or a personal access token (Data Center)."""
     email: str | None = None
-    """Whose API token it is, for Cloud; without it, the token is sent as a bearer token."""
+    """The owner of the API token, for Cloud; without it, the token is sent as a bearer token."""
     spaces: tuple[str, ...] = ()
-    """Keys of spaces; none means all that the account sees, except people's own."""
+    """Keys of spaces; none means all that the account sees, except personal spaces."""
     labels: tuple[str, ...] = ()
     """Only pages with one of these labels; none means all pages."""
     edition: str | None = None
-    """``cloud`` or ``data-center``; without it, the address tells."""
+    """``cloud`` or ``data-center``; by default, the address decides."""
     attachments: bool = True
-    """Whether files that hang on pages (PDF, DOCX …) are documents too."""
+    """Whether files attached to pages (PDF, DOCX …) are documents too."""
     blog_posts: bool = False
     rights: str = "own"
     """``own``: as in Confluence; ``restrictions``: everybody may see the spaces; ``ignore``: as in ``readers``."""
     everyone: tuple[str, ...] = ()
-    """Readers who stand for everybody, such as ``confluence:group:ID`` of the group that all employees are in."""
+    """Readers who stand for everybody, such as ``confluence:group:ID`` of the group of all employees."""
     max_mb: float = MAX_MB
 
 
 class ConfluenceSource:
     """Lists and reads the current pages of spaces.
 
-    A document's id is ``KEY/ID`` (``KEY/blog/ID`` for a post), and ``KEY/ID/FILE.pdf`` for what hangs on it: a page
-    that is renamed keeps it.
+    A document's id is ``KEY/ID`` for a page, ``KEY/blog/ID`` for a post and ``KEY/ID/FILE.pdf`` for a file. Renaming a
+    page does not change it.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class ConfluenceSource:
         self._api = api
         self._edition: Edition
         self._lookups: PageLookups | None = None
-        """What Cloud is asked for; Data Center's pages bring it along."""
+        """Extra calls for Cloud; the listings of Data Center contain everything."""
         if cloud:
             self._edition = self._lookups = Cloud(api, key.root)
         else:
@@ -112,10 +112,10 @@ class ConfluenceSource:
         self._names: dict[str, str] = {}
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the pages a space at a time, then the files.
+        """Yield the pages of one space after the other, then the files.
 
         Raises:
-            SourceError: the listing failed, or a configured space is not there.
+            SourceError: the listing failed, or a configured space does not exist.
 
         """
         bearers: dict[str, ConfluencePage] = {}
@@ -125,7 +125,7 @@ class ConfluenceSource:
             for kind in ("page", "blogpost") if self._options.blog_posts else ("page",):
                 async for batch in self._edition.list_pages(space, kind):
                     pages.update((page.ref.id, page) for page in batch)
-                    yield []  # still at work
+                    yield []  # a heartbeat
             readers = await self._find_audiences(space, pages)
             wanted = await self._select_labelled(space, pages)
             found = {one: self._make_listed(space, pages[one], readers[one]) for one in wanted}
@@ -138,15 +138,15 @@ class ConfluenceSource:
                 yield [_make_listed_file(one, listed[one.page]) for one in files if _is_document_file(one)]
 
     async def read(self, listed: Listed) -> Content:
-        """Read a page as HTML, or a file as it is.
+        """Read a page as HTML, or a file as its bytes.
 
         Raises:
-            SourceError: it is gone, may not be read, or is too large.
+            SourceError: the document is gone, too large, or the account may not read it.
 
         """
         parts = _DOCUMENT_ID.fullmatch(listed.document)
         if parts is None:
-            raise SourceError(f"{listed.document} is no page of Confluence. Sync the source again.")
+            raise SourceError(f"{listed.document} is not a page of Confluence. Sync the source again.")
         _, blog, page, attachment = parts.groups()
         try:
             if attachment:
@@ -157,7 +157,7 @@ class ConfluenceSource:
             raise SourceError(
                 f"{listed.document} "
                 + (
-                    "is gone, or no longer to be seen by Kvasir's account."
+                    "is gone, or Kvasir's account may not see it any more."
                     if gone
                     else "may not be read by Kvasir's account."
                 )
@@ -184,23 +184,24 @@ class ConfluenceSource:
         return Content(reply.body, file.media_type, _format_version(file.version), file.title)
 
     async def _select_spaces(self) -> Sequence[Space]:
-        """Return the spaces to read, each once.
+        """Return the spaces to read.
 
         Raises:
-            SourceError: one that is configured is not there.
+            SourceError: a configured space does not exist.
 
         """
         found = {space.key: space for space in await self._edition.list_spaces(self._options.spaces)}
         gone = [key for key in self._options.spaces if key not in found]
         if gone:
             raise SourceError(
-                f"Confluence has no space {', '.join(gone)}, or the account of {self.key.name} may not see it. "
-                "Correct spaces in kvasir.toml, or give the account the right to view it; nothing was deleted."
+                f"Confluence has no space {', '.join(gone)}, or the account of {self.key.name} may not see "
+                "it. Correct spaces in kvasir.toml, or give the account the right to view it; nothing was "
+                "deleted."
             )
         return list(found.values())
 
     async def _select_labelled(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Sequence[str]:
-        """Return the ids of the pages that have one of the labels."""
+        """Return the ids of the pages with one of the configured labels."""
         labels = frozenset(self._options.labels)
         if not labels:
             return list(pages)
@@ -210,7 +211,7 @@ class ConfluenceSource:
         return [one for one in pages if one in having]
 
     async def _find_audiences(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, frozenset[str]]:
-        """Return who may see each page, in Confluence and here."""
+        """Return the readers of each page, by Confluence's rights and the configuration."""
         if self._options.rights == "ignore" or not pages:
             return dict.fromkeys(pages, self._readers)
         space_readers = await self._find_space_readers(space)
@@ -228,7 +229,7 @@ class ConfluenceSource:
         return widen_to_everyone(await self._edition.fetch_space_readers(space), self._everyone)
 
     async def _build_tree(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, TreeNode]:
-        """Return the tree of a space with what each thing in it admits, folders and hidden pages included."""
+        """Return the nodes of a space's tree with their restrictions, including folders and unlisted pages."""
         untold = [one for one, page in pages.items() if page.restriction is None]
         told = await self._lookups.fetch_restrictions(space, untold) if self._lookups and untold else {}
         nodes = {one: TreeNode(page.restriction or told.get(one, NOBODY), page.parent) for one, page in pages.items()}
@@ -251,7 +252,7 @@ class ConfluenceSource:
         )
 
     async def _find_names(self, people: frozenset[str]) -> Mapping[str, str]:
-        """Return the names of who is mentioned; without them a page is still a page."""
+        """Return people's names for their mentions; a page is complete without them."""
         unknown = sorted(people - self._names.keys())[:_MAX_NAMES_PER_PAGE]
         if unknown:
             if len(self._names) > _MAX_CACHED_NAMES:
@@ -265,7 +266,7 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: a key has a value that cannot be meant.
+        SourceMisconfigured: a key has an invalid value.
 
     """
     try:

@@ -1,7 +1,7 @@
-"""Confluence's storage format to HTML that the parser takes: pure, nothing fetched and nothing executed.
+"""Convert Confluence's storage format to HTML for the parser. Pure: nothing is fetched or executed.
 
-Macros that Confluence fills in while it shows a page (tables of contents, included pages, issue lists) stay empty: what
-they show belongs to other pages, which may have other readers.
+Macros that Confluence fills from other pages (tables of contents, included pages, issue lists) stay empty, because
+those pages may have other readers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from knowledge.parsing.formats.web_page import visible_text
 _AC, _RI = "{urn:ac}", "{urn:ri}"
 _ROOT = '<root xmlns:ac="urn:ac" xmlns:ri="urn:ri">{}</root>'
 _MAX_DEPTH = 150
-"""Deeper elements give their text alone."""
+"""Elements below this depth become their plain text."""
 
 _CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
@@ -40,7 +40,7 @@ _CODE_MACROS: Final = frozenset({"code", "noformat", "markdown", "plantuml", "me
 _POINTER_MACROS: Final = frozenset({
     "include", "excerpt-include", "view-file", "viewpdf", "viewdoc", "viewppt", "viewxls", "multimedia", "widget",
 })  # fmt: skip
-"""Macros that show something from elsewhere: what it is called is kept."""
+"""Macros that show other content; only its name is kept."""
 _SILENT_ELEMENTS: Final = frozenset({"parameter", "task-id", "task-uuid", "placeholder", "adf-attribute", "adf-mark"})
 _HEADING: Final = re.compile("h[1-6]")
 
@@ -53,18 +53,18 @@ def find_mentions(storage: str) -> frozenset[str]:
 def render_page_html(title: str, storage: str, names: Mapping[str, str], anchor: Callable[[str], str]) -> str:
     """Return a page as HTML.
 
-    ``fetch_names`` gives people's names by id; ``make_anchor`` a heading's place in the page's link.
+    ``names`` holds people's names by id; ``anchor`` returns the anchor of a heading.
     """
     body = _PageWriter(names, anchor).write(storage)
     return f"<html><head><title>{escape(title)}</title></head><body>{body}</body></html>"
 
 
 def _parse_storage(storage: str) -> ET.Element | None:
-    """Parse a page; None when it is not well-formed (which Confluence does not store)."""
+    """Parse a page; None if it is not well-formed, which Confluence does not store."""
     pieces = _CDATA.split(_INVALID_IN_XML.sub("", storage))
     pieces[::2] = [_ENTITY.sub(_unescape_entity, piece) for piece in pieces[::2]]
     try:
-        # A page stands inside an element of ours, where no DTD may stand: there are no entities but XML's own.
+        # The page stands inside our own root element, where a DTD is not allowed: only XML's own entities exist.
         return ET.fromstring(_ROOT.format("".join(pieces)))  # noqa: S314
     except ET.ParseError:
         return None
@@ -76,7 +76,7 @@ def _unescape_entity(entity: re.Match[str]) -> str:
 
 
 class _PageWriter:
-    """Writes one page."""
+    """Converts one page."""
 
     def __init__(self, names: Mapping[str, str], anchor: Callable[[str], str]) -> None:
         self._names = names
@@ -123,7 +123,7 @@ class _PageWriter:
 
     def _write_heading(self, node: ET.Element, tag: str, depth: int) -> str:
         inside = self._write_children(node, depth)
-        if self._in_cell:  # a table with headings in it would be taken for a layout
+        if self._in_cell:  # the parser would take a table with headings for a layout
             return f"<p><strong>{inside}</strong></p>"
         return f'<{tag} id="{escape(self._anchor(_inner_text(node)))}">{inside}</{tag}>'
 
@@ -157,7 +157,7 @@ class _PageWriter:
         return escape(self._find_target_name(node) or node.get(f"{_AC}anchor") or "")
 
     def _find_target_name(self, node: ET.Element) -> str:
-        """Return what people call that to which a resource identifier points."""
+        """Return the name of the person or thing to which a resource identifier points."""
         for found in node:
             if found.tag == f"{_RI}user":
                 ids = [found.get(_RI + key) or "" for key in ("account-id", "userkey", "username")]
@@ -205,16 +205,16 @@ _ELEMENT_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element], str]]] 
     "br": lambda _page, _node: "<br>",
     "hr": lambda _page, _node: "<hr>",
     "img": lambda _page, node: _image_tag(node.get("alt")),
-    "pre": lambda page, node: page._write_code(_inner_text(node)),  # noqa: SLF001 - its own
+    "pre": lambda page, node: page._write_code(_inner_text(node)),  # noqa: SLF001 - the class's own
     "time": lambda _page, node: escape(node.get("datetime") or _inner_text(node)),
 }
 _CONFLUENCE_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element, int], str]]] = {
-    "structured-macro": _PageWriter._write_macro,  # noqa: SLF001 - its own
-    "macro": _PageWriter._write_macro,  # noqa: SLF001 - its own
-    "link": _PageWriter._write_link,  # noqa: SLF001 - its own
-    "image": _PageWriter._write_image,  # noqa: SLF001 - its own
-    "task": _PageWriter._write_task,  # noqa: SLF001 - its own
-    "adf-extension": _PageWriter._write_fallback,  # noqa: SLF001 - its own
+    "structured-macro": _PageWriter._write_macro,  # noqa: SLF001 - the class's own
+    "macro": _PageWriter._write_macro,  # noqa: SLF001 - the class's own
+    "link": _PageWriter._write_link,  # noqa: SLF001 - the class's own
+    "image": _PageWriter._write_image,  # noqa: SLF001 - the class's own
+    "task": _PageWriter._write_task,  # noqa: SLF001 - the class's own
+    "adf-extension": _PageWriter._write_fallback,  # noqa: SLF001 - the class's own
     "emoticon": lambda _page, node, _depth: escape(node.get(f"{_AC}emoji-fallback") or ""),
 }
 

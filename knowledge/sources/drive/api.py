@@ -1,4 +1,4 @@
-"""Google Drive's interface of version 3, as far as a source needs it."""
+"""The part of Google Drive's API version 3 that the source needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from knowledge.web.crawling.retry_policy import ServiceResponse
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
 _FOLDERS_PER_QUERY = 25
-"""Folders that are asked for in one query."""
+"""How many folders one query names."""
 _THROTTLING_CODES = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"})
 _ERROR_CODE = re.compile("[A-Za-z]{1,60}")
 
@@ -27,12 +27,12 @@ class DriveApi:
         self._api = api
 
     async def fetch_start_token(self, drive: str) -> str:
-        """Return where the changes of a shared drive ("" for the account's own view) stand now."""
+        """Return the current token of the change feed of a shared drive, or of the account's own view ("")."""
         call = ApiCall.get("drive/v3/changes/startPageToken", supportsAllDrives="true", **_drive_parameters(drive))
         return require_text(await self._api.fetch_json(call), "startPageToken")
 
     async def fetch_changes(self, drive: str, token: str) -> AsyncIterator[tuple[Sequence[JsonObject], str | None]]:
-        """Yield what has changed since a token; with the last, the token to go on from."""
+        """Yield the changes since a token; the last page also has the token to continue from."""
         fields = f"nextPageToken,newStartPageToken,changes(changeType,removed,fileId,file({FIELDS}))"
         first = ApiCall.get(
             "drive/v3/changes", pageToken=token, includeRemoved="true", pageSize=1000, fields=fields,
@@ -42,12 +42,12 @@ class DriveApi:
             yield require_objects(page, "changes"), get_text(page, "newStartPageToken")
 
     async def list_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
-        """Yield all that is in a shared drive ("": all that the account sees of its own), without the trash."""
+        """Yield everything in a shared drive, or all that the account sees of its own (""), without the trash."""
         async for found in self._list_files("trashed = false", drive):
             yield found
 
     async def list_folders(self, folders: Sequence[str], drive: str) -> AsyncIterator[Sequence[JsonObject]]:
-        """Yield what lies directly in these folders, without the trash."""
+        """Yield the direct children of these folders, without the trash."""
         for start in range(0, len(folders), _FOLDERS_PER_QUERY):
             some = " or ".join(f"'{folder}' in parents" for folder in folders[start : start + _FOLDERS_PER_QUERY])
             async for found in self._list_files(f"({some}) and trashed = false", drive):
@@ -62,18 +62,18 @@ class DriveApi:
         async for page in self._api.fetch_pages(first, _next_page):
             if page.get("incompleteSearch") is True:
                 raise SourceError(
-                    "Google Drive did not search everything that was asked for. Name drives or folders in kvasir.toml; "
-                    "nothing was deleted."
+                    "Google Drive did not search all files that Kvasir asked for. Name drives or folders in "
+                    "kvasir.toml; nothing was deleted."
                 )
             yield require_objects(page, "files")
 
     async def fetch_file(self, identifier: str) -> JsonObject:
-        """Return a file's resource; one in the trash too."""
+        """Return a file's resource, also for a file in the trash."""
         call = ApiCall.get(f"drive/v3/files/{quote_part(identifier)}", supportsAllDrives="true", fields=FIELDS)
         return await self._api.fetch_json(call)
 
     async def fetch_permissions(self, identifier: str) -> Sequence[JsonObject]:
-        """Return a file's permissions; none where the account may not know them."""
+        """Return a file's permissions; none if the account may not see them."""
         first = ApiCall.get(
             f"drive/v3/files/{quote_part(identifier)}/permissions", supportsAllDrives="true", pageSize=100,
             fields=f"nextPageToken,permissions({PERMISSION_FIELDS})",
@@ -89,10 +89,10 @@ class DriveApi:
         return found
 
     async def fetch_content(self, file: JsonObject, document: str, limit: int) -> tuple[bytes, str]:
-        """Return a file's bytes and their type.
+        """Return the bytes and the media type of a file.
 
         Raises:
-            SourceError: it is over ``limit`` bytes, or over the 10 MB that Google exports.
+            SourceError: the file is over ``limit`` bytes, or over the 10 MB that Google exports.
 
         """
         kind, identifier = get_text(file, "mimeType") or "", quote_part(require_text(file, "id"))
@@ -109,7 +109,7 @@ class DriveApi:
 
 
 def parse_error_code(body: bytes) -> str:
-    """Return Google's own word for an error, "" for none."""
+    """Return Google's own error code from an answer, "" if there is none."""
     try:
         told = json.loads(body)
         word = told["error"]["errors"][0]["reason"]
@@ -119,7 +119,7 @@ def parse_error_code(body: bytes) -> str:
 
 
 def is_throttled(reply: ServiceResponse) -> bool:
-    """Tell whether a refusal means "slower": Google says so with 403 as well as 429."""
+    """Return whether an answer means "slow down": Google says so with 403 as well as 429."""
     return reply.status == 403 and parse_error_code(reply.body) in _THROTTLING_CODES  # noqa: PLR2004 - HTTP's own number
 
 
@@ -135,11 +135,11 @@ def _next_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
 def _unreadable_error(document: str, error: CallRefused) -> SourceError:
     if error.error_code == "exportSizeLimitExceeded":
         return SourceError(
-            f"{document} is over the 10 MB that Google exports. Split it, or put a PDF or DOCX of it beside it."
+            f"{document} is over the 10 MB that Google exports. Split it, or store a PDF or DOCX of it next to it."
         )
     if error.status == 404:  # noqa: PLR2004 - HTTP's own number
         return SourceError(f"{document} is gone. It was deleted or unshared after it was listed.")
     return SourceError(
-        f"{document} may not be downloaded by Kvasir's account ({error.error_code or error.status}). "
-        "Let its owner allow viewers to download it, or leave it out."
+        f"Kvasir's account may not download {document} ({error.error_code or error.status}). Ask its owner to "
+        "allow viewers to download it, or leave it out."
     )

@@ -1,4 +1,4 @@
-"""What Google Drive says of a file: pure."""
+"""Google Drive's files, their versions and their audiences. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXPORTS: Final[Mapping[str, str]] = {
     f"{NATIVE}spreadsheet": f"{_OFFICE}spreadsheetml.sheet",
     f"{NATIVE}presentation": f"{_OFFICE}presentationml.presentation",
 }
-"""What Google's own documents are exported as."""
+"""The format in which Google's own documents are exported."""
 FIELDS = (
     "id,name,mimeType,parents,trashed,version,md5Checksum,headRevisionId,modifiedTime,size,webViewLink,driveId,"
     "permissions(id,type,emailAddress,domain,deleted,view,expirationTime,allowFileDiscovery),permissionIds,"
@@ -46,17 +46,17 @@ _IMAGE_REFERENCE = re.compile(r"!\[([^\]\n]*)\]\[image\d+\]")
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who may read a file, and until when that holds."""
+    """The readers of a file, and until when the permissions hold."""
 
     readers: tuple[str, ...]
-    """Sorted; as ``drive:user:ada@company.com``, ``drive:group:…``, ``drive:domain:company.com``."""
+    """Sorted, such as ``drive:user:ada@company.com``, ``drive:group:…``, ``drive:domain:company.com``."""
     expires_at: float | None = None
-    """Seconds since the epoch: when a permission ends by itself, which Drive reports as no change."""
+    """When the first permission expires, in seconds since the epoch; Drive does not report that as a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriveFile:
-    """A file as it was seen."""
+    """A file as Drive listed it."""
 
     id: str
     document: str
@@ -69,12 +69,12 @@ class DriveFile:
     audience: Audience
 
     def to_json(self) -> JsonObject:
-        """Return it as JSON."""
+        """Return the file as JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: JsonObject) -> DriveFile:
-        """Read what ``to_json`` returned."""
+        """Return the file from the JSON of ``to_json``."""
         told = get_object(value, "audience")
         expires_at = told.get("expires_at")
         readers = tuple(filter_texts(told.get("readers")))
@@ -92,18 +92,18 @@ class DriveFile:
 
 
 def is_document(file: JsonObject) -> bool:
-    """Tell whether a file is of a kind that is read."""
+    """Return whether Kvasir reads files of this kind."""
     kind = get_text(file, "mimeType") or ""
     return kind in EXPORTS or kind in _READ_TYPES or (not kind.startswith(NATIVE) and file_suffix(file) in SUFFIXES)
 
 
 def file_suffix(file: JsonObject) -> str:
-    """Return the ending of a file's name, in lower case."""
+    """Return the suffix of a file's name, in lower case."""
     return PurePosixPath((get_text(file, "name") or "").replace("/", "_")).suffix.lower()
 
 
 def parse_file(file: JsonObject, audience: Audience) -> DriveFile:
-    """Read a file's resource."""
+    """Return a file from its resource."""
     identifier = require_text(file, "id")
     ending = file_suffix(file) if (get_text(file, "mimeType") or "") not in EXPORTS else ""
     return DriveFile(
@@ -120,10 +120,10 @@ def parse_file(file: JsonObject, audience: Audience) -> DriveFile:
 
 
 def file_version(file: JsonObject) -> str:
-    """Return what changes when a file's content or name may have.
+    """Return a version that changes when a file's content or name may have changed.
 
-    A file that was uploaded has a checksum. Google's own documents have none; their number counts every change, also of
-    things that do not concern us, which costs an export and nothing else.
+    An uploaded file has a checksum. Google's own documents have only a number that counts every change; one that does
+    not concern us costs an export and nothing else.
     """
     content = next(filter(None, (get_text(file, key) for key in ("md5Checksum", "headRevisionId"))), None)
     if content is None or (get_text(file, "mimeType") or "") in EXPORTS:
@@ -133,13 +133,13 @@ def file_version(file: JsonObject) -> str:
 
 
 def parse_audience(permissions: Sequence[JsonObject], now: float) -> Audience:
-    """Return whom permissions admit to a file's content; what cannot be told admits nobody."""
+    """Return the readers whom the permissions admit to a file's content; an unknown permission admits nobody."""
     readers: set[str] = set()
     expirations: list[float] = []
     for one in permissions:
         ends = get_time(one, "expirationTime")
         if one.get("deleted") is True or one.get("view") or (ends is not None and ends.timestamp() <= now):
-            continue  # a grant that belongs to a view shows the file's data about itself, or a published copy
+            continue  # a grant for a view shows the file's metadata or a published copy
         named = _parse_reader(one)
         if named and ends is not None:
             expirations.append(ends.timestamp())
@@ -159,7 +159,7 @@ def _parse_reader(permission: JsonObject) -> str | None:
 
 
 def hash_rights(folder: JsonObject) -> str:
-    """Return what changes when a folder's place or its permissions may have, for all that is in it."""
+    """Return a hash that changes when a folder's place or its permissions may have changed for its content."""
     told = [folder.get(key) for key in ("parents", "permissionIds", "permissions", "inheritedPermissionsDisabled")]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
@@ -170,6 +170,6 @@ def modified_at(file: DriveFile) -> datetime | None:
 
 
 def remove_images(markdown: bytes) -> bytes:
-    """Return an exported document without the pictures that are written out in it; what they are called stays."""
+    """Return an exported document without its embedded pictures; their captions stay."""
     written = markdown.decode("utf-8", "replace")
     return _IMAGE_REFERENCE.sub(r"\1", _IMAGE_DEFINITION.sub("", written)).encode()

@@ -1,4 +1,4 @@
-"""A Google service account: signs for a token by itself, and fetches it through the sources' own HTTP client."""
+"""A Google service account: signs a request for a token and fetches the token with the sources' own HTTP client."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SCOPE = "https://www.googleapis.com/auth/drive.readonly"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _VALID_S = 3600
 _EARLY_S = 120
-"""A token is replaced so long before it ends."""
+"""A token is renewed this many seconds before it expires."""
 
 
 class ServiceAccount:
     """``Authorization`` by a service account's key; ``subject`` is the person in whose name it reads, if any.
 
     Raises:
-        ValueError: ``credentials`` is no key of a service account.
+        ValueError: ``credentials`` is not the key of a service account.
 
     """
 
@@ -47,7 +47,7 @@ class ServiceAccount:
         self._lock = asyncio.Lock()
 
     async def headers(self) -> Mapping[str, str]:
-        """Return the header with a token that is still good for a while."""
+        """Return the header with a token that stays valid for a while."""
         async with self._lock:
             if not self._token or self._context.now() > self._expires_at - _EARLY_S:
                 await self._fetch_token()
@@ -59,7 +59,7 @@ class ServiceAccount:
         return True
 
     async def close(self) -> None:
-        """Close the connection to where tokens come from."""
+        """Close the connection to the token endpoint."""
         await self._api.close()
 
     async def _fetch_token(self) -> None:
@@ -69,8 +69,8 @@ class ServiceAccount:
         except CallRefused as error:
             raise SourceDenied(
                 f"Google gives no token to the service account of {self._context.name} (HTTP {error.status}). "
-                "Look whether its key still exists, this machine's clock is right and, with a subject, that delegation "
-                "is granted for drive.readonly; nothing was deleted."
+                "Check that its key still exists, that this machine's clock is right and, with a subject, "
+                "that delegation is granted for drive.readonly; nothing was deleted."
             ) from None
         self._token = require_text(answer, "access_token")
         self._expires_at = self._context.now() + (get_int(answer, "expires_in") or _VALID_S)

@@ -1,8 +1,8 @@
-"""Listing Google Drive: whole, or what is remembered with the changes since.
+"""Lists Google Drive as a whole, or updates the remembered listing with the changes since.
 
-The law is the whole listing. Changes are taken for what they plainly say: a file is new, changed, gone, or readable by
-others. Whatever concerns more than one file (a folder that moved, or that others may see now; a shared drive that has
-other members) makes it a whole listing, as does a change feed that does not know where it stood.
+A change means what it plainly says: a file is new, changed, gone, or has other readers. A change that concerns more
+than one file leads to a whole listing: a folder that moved or has other readers, or a shared drive with other members.
+So does a change feed that no longer knows the token.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from knowledge.sources.hosted.http_api import CallRefused, run_concurrently
 from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text, require_text
 
 OWN_FILES = ""
-"""Stands for what the account sees outside shared drives, where a shared drive's id could stand."""
+"""Stands in place of a shared drive's id for the files that the account sees outside shared drives."""
 
 
 class StaleSnapshot(Exception):
-    """What is remembered cannot be brought up to date: only a whole listing can."""
+    """The snapshot cannot be updated: only a whole listing helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrivePlace:
-    """A part of what is listed: a shared drive (or ``OWN_FILES``), whole or what is under some folders."""
+    """A part of the listing: a shared drive (or ``OWN_FILES``), whole or below some folders."""
 
     drive: str
     roots: tuple[str, ...] = ()
@@ -43,18 +43,18 @@ class DrivePlace:
 
 @dataclass(slots=True)
 class DriveSnapshot:
-    """A complete listing, and where the changes stood before it was begun."""
+    """A complete listing, and the tokens of the change feeds from before it began."""
 
     places: tuple[DrivePlace, ...] = ()
     tokens: dict[str, str] = field(default_factory=dict)
     files: dict[str, DriveFile] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
-    """``hash_rights`` by id."""
+    """``hash_rights`` by folder id."""
     shortcuts: dict[str, str] = field(default_factory=dict)
-    """To what each leads."""
+    """The target of each shortcut."""
 
     def to_json(self) -> JsonObject:
-        """Return it as JSON."""
+        """Return the snapshot as JSON."""
         return {
             "places": [[place.drive, list(place.roots)] for place in self.places],
             "tokens": self.tokens,
@@ -65,9 +65,9 @@ class DriveSnapshot:
 
     @classmethod
     def from_json(cls, value: JsonObject) -> DriveSnapshot:
-        """Read what ``to_json`` returned."""
+        """Return the snapshot from the JSON of ``to_json``."""
         places = value.get("places")
-        assert isinstance(places, list)  # noqa: S101 - as it was saved: it is sealed
+        assert isinstance(places, list)  # noqa: S101 - sealed, so it is as it was saved
         files = [DriveFile.from_json(one) for one in get_objects(value, "files")]
         return cls(
             tuple(DrivePlace(drive, tuple(roots)) for drive, roots in places),
@@ -79,7 +79,7 @@ class DriveSnapshot:
 
 
 class DriveListing:
-    """One listing; ``snapshot`` is what the next one may start from once this one has come to its end."""
+    """One listing; when it is complete, the next one may start from its ``snapshot``."""
 
     def __init__(self, drive: DriveApi, *, rights: bool, now: float) -> None:
         self._drive = drive
@@ -91,12 +91,12 @@ class DriveListing:
         """Yield all files, each once.
 
         Raises:
-            SourceError: the listing failed, or a configured drive or folder is not there.
+            SourceError: the listing failed, or a configured drive or folder does not exist.
 
         """
         self.snapshot.places = await self._resolve_places(drives, folders)
         for place in self.snapshot.places:
-            # Taken first: what changes while it is listed is told again as a change, and does no harm twice.
+            # Fetched first: a change during the listing is then reported again, which does no harm.
             if place.drive not in self.snapshot.tokens:
                 self.snapshot.tokens[place.drive] = await self._drive.fetch_start_token(place.drive)
         for place in self.snapshot.places:
@@ -105,10 +105,10 @@ class DriveListing:
         yield await self._fetch_targets()
 
     async def list_since(self, held: DriveSnapshot) -> AsyncIterator[Sequence[DriveFile]]:
-        """Yield all files, as remembered and changed since.
+        """Yield all files of a snapshot, updated with the changes since.
 
         Raises:
-            Stale: it takes a whole listing.
+            StaleSnapshot: a whole listing is needed.
             SourceError: the listing failed.
 
         """
@@ -122,7 +122,7 @@ class DriveListing:
         for drive in list(held.tokens):
             async for told in self._fetch_changes(drive):
                 changed.update(told)
-                yield []  # still at work
+                yield []  # a heartbeat
         await self._apply_changes(changed)
         yield list(held.files.values())
         yield await self._fetch_targets()
@@ -144,8 +144,8 @@ class DriveListing:
             found = {}
         if get_text(found, "mimeType") != FOLDER or found.get("trashed") is True:
             raise SourceError(
-                f"Google Drive has no folder {folder} that is shared with Kvasir's account. Share it, or correct "
-                "folders in kvasir.toml; nothing was deleted."
+                f"Google Drive has no folder {folder} that is shared with Kvasir's account. Share it, or "
+                "correct folders in kvasir.toml; nothing was deleted."
             )
         return found
 
@@ -164,7 +164,7 @@ class DriveListing:
             seen.update(todo)
 
     async def _record_files(self, found: Sequence[JsonObject]) -> Sequence[DriveFile]:
-        """Note what was found; return the files among it that were not found before."""
+        """Record files, folders and shortcuts; return the files that are new in this listing."""
         held = self.snapshot
         new: dict[str, JsonObject] = {}
         for one in found:
@@ -182,7 +182,7 @@ class DriveListing:
         return files
 
     def _record_shortcut(self, shortcut: JsonObject) -> None:
-        """Note where a shortcut leads; one to a folder is not followed: the folder may be named by itself."""
+        """Record the target of a shortcut, unless it is a folder: a folder can be configured by itself."""
         details = get_object(shortcut, "shortcutDetails")
         target = get_text(details, "targetId")
         if target and get_text(details, "targetMimeType") != FOLDER:
@@ -195,7 +195,7 @@ class DriveListing:
     async def _fetch_audience(self, file: JsonObject) -> Audience:
         if not self._rights:
             return Audience(("*",))
-        # Files of shared drives, and those that the account may not share, come without their permissions.
+        # Files of shared drives, and files that the account may not share, come without permissions.
         told = file.get("permissions")
         known = get_objects(file, "permissions") if isinstance(told, list) and told else None
         return parse_audience(
@@ -203,7 +203,7 @@ class DriveListing:
         )
 
     async def _fetch_targets(self) -> Sequence[DriveFile]:
-        """Return the files to which shortcuts lead, as they are now: no change is told of what lies elsewhere."""
+        """Return the current targets of shortcuts: the change feed does not report files that lie elsewhere."""
         targets = [one for one in dict.fromkeys(self.snapshot.shortcuts.values()) if one not in self.snapshot.files]
         found = await run_concurrently([lambda one=one: self._fetch_target(one) for one in targets])  # type: ignore[misc]
         return await self._parse_files([one for one in found if one is not None and is_document(one)])
@@ -217,7 +217,7 @@ class DriveListing:
             raise
         return None if found.get("trashed") is True else found
 
-    # Changes.
+    # ── Changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _fetch_changes(self, drive: str) -> AsyncIterator[Mapping[str, JsonObject]]:
         token: str | None = None
@@ -228,7 +228,7 @@ class DriveListing:
                 token = last
                 yield {require_text(one, "fileId"): one for one in changes}
         except CallRefused:
-            raise StaleSnapshot from None  # it no longer knows the token
+            raise StaleSnapshot from None  # the feed no longer knows the token
         if token is None:
             raise StaleSnapshot
         self.snapshot.tokens[drive] = token
@@ -249,7 +249,7 @@ class DriveListing:
         await self._record_files(kept)
 
     def _check_folder(self, identifier: str, folder: JsonObject | None) -> None:
-        """Let a folder pass that nothing has happened to which concerns what is in it."""
+        """Raise ``StaleSnapshot`` unless the change of a folder leaves the files in it as they are."""
         known = self.snapshot.folders.get(identifier)
         if folder is None or known is None:
             passes = known is None and (folder is None or not self._is_in_any_place(folder))

@@ -28,7 +28,7 @@ from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.registry import SourceKind
 
 _STATE_VERSION = 2
-"""Raised when what is remembered changes its form."""
+"""Increased when the form of the remembered state changes."""
 _BATCH = 1000
 
 
@@ -37,27 +37,27 @@ class DriveOptions:
     """The keys of a ``[[source]]`` of kind ``drive``."""
 
     credentials_file: str | None = None
-    """The JSON of a service account's key; relative to the configuration file."""
+    """The JSON file with a service account's key, relative to the configuration file."""
     credentials_env: str | None = None
-    """Or the variable that holds it."""
+    """The variable with that JSON, in place of the file."""
     subject: str | None = None
-    """The person in whose name is read, by domain-wide delegation."""
+    """The person in whose name Kvasir reads, by domain-wide delegation."""
     drives: tuple[str, ...] = ()
     """Ids of shared drives."""
     folders: tuple[str, ...] = ()
-    """Ids of folders, with all that is below them. Neither drives nor folders: all that is shared with the account."""
+    """Ids of folders, each with everything below it. Neither drives nor folders means all that is shared."""
     rights: str = "own"
-    """``own``: as Drive has them; ``ignore``: as configured here."""
+    """``own``: as in Drive; ``ignore``: as configured in ``readers``."""
     everyone: tuple[str, ...] = ()
     """Readers who stand for everybody, such as ``drive:domain-with-link:company.com``."""
     full_every_h: float = 24.0
-    """After so many hours everything is listed anew, whatever is remembered."""
+    """After this many hours the source lists everything again, whatever it remembers."""
     url: str = "https://www.googleapis.com"
     max_mb: float = MAX_MB
 
 
 class DriveSource:
-    """Lists and reads files. A document's id is the file's, with its ending: renamed or moved, it stays."""
+    """Lists and reads files. A document's id is the file's with its suffix; renaming or moving does not change it."""
 
     def __init__(
         self, key: SourceKey, options: DriveOptions, context: SourceContext, api: HttpApi, account: ServiceAccount
@@ -76,7 +76,7 @@ class DriveSource:
         """Yield the files in batches.
 
         Raises:
-            SourceError: the listing failed, or a configured drive or folder is not there.
+            SourceError: the listing failed, or a configured drive or folder does not exist.
 
         """
         full_at, held = await self._load_snapshot()
@@ -86,7 +86,7 @@ class DriveSource:
             try:
                 async for files in listing.list_since(held):
                     found += files
-                    yield []  # still at work: none is given before it is clear that the changes tell all
+                    yield []  # a heartbeat: files follow once it is certain that the changes are complete
             except StaleSnapshot:
                 held = None
             else:
@@ -104,10 +104,10 @@ class DriveSource:
         await save_sealed_state(self._memory, _STATE_VERSION, told)
 
     async def read(self, listed: Listed) -> Content:
-        """Read a file as it is, or Google's own documents as Markdown, XLSX or PPTX.
+        """Read a file as its bytes; Google's own documents become Markdown, XLSX or PPTX.
 
         Raises:
-            SourceError: it is gone, may not be downloaded, or is too large.
+            SourceError: the file is gone, too large, or the account may not download it.
 
         """
         try:
@@ -130,7 +130,7 @@ class DriveSource:
         return DriveListing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
 
     async def _load_snapshot(self) -> tuple[float, DriveSnapshot | None]:
-        """Return when the last whole listing was and what is remembered; None when it is time for a whole one."""
+        """Return the time of the last whole listing and its snapshot; None when a whole one is due."""
         told = await load_sealed_state(self._memory, _STATE_VERSION)
         full_at = told.get("full_at") if told else None
         if told is None or not isinstance(full_at, float) or told.get("scope") != self._listing_scope():
@@ -140,7 +140,7 @@ class DriveSource:
         return full_at, await asyncio.to_thread(DriveSnapshot.from_json, get_object(told, "held"))
 
     def _listing_scope(self) -> Sequence[object]:
-        """Return what a remembered listing must have been made with."""
+        """Return the options that a remembered listing must have been made with."""
         options = self._options
         return [sorted(options.drives), sorted(options.folders), options.rights]
 
@@ -164,7 +164,7 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: a key has a value that cannot be meant, or the credentials are none.
+        SourceMisconfigured: a key has an invalid value, or the credentials are invalid.
 
     """
     if options.rights not in {"own", "ignore"}:
@@ -177,7 +177,7 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
             f"Source {context.name}: credentials_file cannot be read: {error.strerror}. Correct the path."
         ) from None
     except ValueError:
-        # Not chained: such an error may quote the key.
+        # Not chained: the original error may quote the key.
         raise SourceMisconfigured(
             f"Source {context.name}: its credentials are not the JSON of a service account's key. "
             "Make a key in the Google Cloud console and name its file with credentials_file."

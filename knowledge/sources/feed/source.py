@@ -1,4 +1,4 @@
-"""A feed as a source: its entries, or the articles that they link to, and what it listed before."""
+"""A feed as a source: its entries or the articles that they link to, including entries that it listed before."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from knowledge.web.reading.site_parser import SiteParser
 
 _STATE_VERSION = 1
 _MAX_ENTRIES = 20_000
-"""Entries that are remembered; the oldest go first."""
+"""How many entries the source remembers; the oldest are dropped first."""
 _DELAY_S = 0.5
 _MAX_HOSTS = 100
 _DAYS = re.compile(r"([1-9]\d{0,4})d")
@@ -59,15 +59,15 @@ class FeedOptions:
 
     url: str
     follow: bool = False
-    """Whether the article that an entry links to is read instead of what the feed itself holds."""
+    """Whether to read the article that an entry links to instead of the entry's own text."""
     keep: str = "365d"
-    """How long an entry stays after the feed has stopped listing it: a feed holds only its newest."""
+    """How long an entry stays after the feed stops listing it: a feed holds only its newest entries."""
     allow_hosts: tuple[str, ...] = ()
-    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    """Hosts of the company's own network, which may have private addresses: ``host`` or ``host:port``."""
     contact: str | None = None
-    """Where the site's owner finds who runs this: it stands in the User-Agent."""
+    """How the site's owner reaches the operator: part of the User-Agent."""
     authorization_env: str | None = None
-    """The variable with the value of an ``Authorization`` header, sent to the feed alone."""
+    """The variable with the value of an ``Authorization`` header, which only the feed receives."""
     max_mb: float = MAX_MB
 
 
@@ -85,7 +85,7 @@ class RememberedEntry:
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """What a feed remembers."""
+    """What the source remembers of a feed."""
 
     entries: Mapping[str, RememberedEntry]
     etag: str | None = None
@@ -93,10 +93,10 @@ class FeedState:
 
 
 class FeedSource:
-    """Lists and reads a feed's entries, those that it has stopped listing too.
+    """Lists and reads a feed's entries, including those that the feed no longer lists.
 
-    Their texts lie in the source's own folder; where that is lost, an entry that the feed lists no more is read from
-    the page that it links to.
+    The entries' texts are kept in the source's own folder. If a text is lost and the feed no longer lists its entry,
+    the page behind its link is read instead.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ class FeedSource:
         """Yield the entries.
 
         Raises:
-            SourceUnavailable: the feed does not answer, or is no feed.
-            SourceDenied: it wants a login.
+            SourceUnavailable: the feed does not answer, or is not a feed.
+            SourceDenied: the feed wants a login.
 
         """
         now = self._context.now()
@@ -153,7 +153,7 @@ class FeedSource:
         return await self._read_article(listed)
 
     async def close(self) -> None:
-        """Close connections; the entries' texts stay."""
+        """Close the connections; the entries' texts stay."""
         self._hosts = {}
         await self._reader.close()
         await self._fetcher.close()
@@ -161,7 +161,7 @@ class FeedSource:
     # ── The feed ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _update_state(self, before: FeedState, now: float) -> FeedState:
-        """Return what is remembered after a look at the feed."""
+        """Fetch the feed and return the new state."""
         whole = await asyncio.to_thread(self._texts.has_all, before.entries) or self._options.follow
         asked = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
         ask = FetchOptions(
@@ -185,11 +185,11 @@ class FeedSource:
             entries = await self._reader.feed(found)
         except ParseError as error:
             why = str(error).replace(found.url, plain(found.url))  # a feed's address may hold a token
-            raise SourceUnavailable(f"{why} Nothing of the feed is deleted.") from None
+            raise SourceUnavailable(f"{why} Kvasir deletes nothing of the feed.") from None
         if entries is None:
             raise SourceUnavailable(
-                f"{plain(url)} is no RSS, Atom or JSON Feed. Look at the page for the feed's own address and put it "
-                "into the key url."
+                f"{plain(url)} is not an RSS, Atom or JSON feed. Find the feed's own address on that page and "
+                "put it into the key url."
             )
         await asyncio.to_thread(self._texts.save_all, entries)
         fresh = {entry.id: _remember_entry(entry, now) for entry in entries}
@@ -198,12 +198,13 @@ class FeedSource:
     def _check_status(self, status: int) -> None:
         if status in ACCESS_DENIED_STATUSES:
             raise SourceDenied(
-                f"{plain(self._options.url)} asks for a login. Give Kvasir a way in with the key authorization_env."
+                f"{plain(self._options.url)} asks for a login. Name a variable with credentials in the key "
+                "authorization_env."
             )
         if status != _OK:
             raise SourceUnavailable(
-                f"The feed {plain(self._options.url)} answers {status}. Look whether the address is right; until then "
-                "nothing of it is deleted."
+                f"The feed {plain(self._options.url)} answers {status}. Check that the address is right; "
+                "until then Kvasir deletes nothing of it."
             )
 
     def _make_listed(self, id_: str, entry: RememberedEntry) -> Listed:
@@ -224,11 +225,11 @@ class FeedSource:
     async def _read_article(self, listed: Listed) -> Content:
         document = listed.document
         if listed.url is None or listed.url == plain(self._options.url):
-            raise SourceError(f"{document} has left the feed, and links to no page to read instead.")
+            raise SourceError(f"{document} has left the feed, and has no link to a page to read instead.")
         try:
             host = await self._open_host(listed.url)
             if not host.robots.allows(listed.url):
-                raise SourceError(f"{document} is on a page that its site asks robots to leave alone.")
+                raise SourceError(f"{document} is on a page whose site forbids it to robots.")
             found = await host.fetch(listed.url, FetchOptions(accept=DOCUMENT_TYPES, limits=self._limits))
         except FetchTooLarge:
             raise too_large_error(document, None, self._max_bytes) from None
@@ -251,7 +252,7 @@ class FeedSource:
         return Content(found.data, content_type, listed.version, await self._find_title(listed))
 
     async def _open_host(self, url: str) -> HostClient:
-        """Return the host of an article, whose robots.txt was read."""
+        """Return the host of an article after reading its robots.txt."""
         origin = "/".join(url.split("/")[:3])
         async with self._robots_lock:
             if origin not in self._hosts:
@@ -268,7 +269,7 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: its address, a host or a span cannot be meant.
+        SourceMisconfigured: the address, a host or a time span is invalid.
 
     """
     days = _DAYS.fullmatch(options.keep)
@@ -289,13 +290,13 @@ KIND = SourceKind(FeedOptions, build)
 
 
 class _EntryTexts:
-    """The entries' texts, a file each."""
+    """The texts of entries, one file for each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def save_all(self, entries: Sequence[FeedEntry]) -> None:
-        with suppress(OSError):  # what is not kept is read from its page
+        with suppress(OSError):  # the page of a missing text is read instead
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for entry in entries:
                 path = self._path(entry.id, entry.version)
@@ -310,11 +311,11 @@ class _EntryTexts:
         return None
 
     def has_all(self, entries: Mapping[str, RememberedEntry]) -> bool:
-        """Say whether every text is there."""
+        """Return whether every entry has its text."""
         return all(self._path(id_, entry.version).exists() for id_, entry in entries.items())
 
     def delete_others(self, entries: Mapping[str, RememberedEntry]) -> None:
-        """Drop the texts of all other entries and versions."""
+        """Delete the texts of all other entries and versions."""
         if not entries:
             shutil.rmtree(self._folder, ignore_errors=True)
             return
@@ -344,9 +345,9 @@ def _encode_state(remembered: FeedState) -> dict[str, Any]:
 
 
 def _decode_state(held: object) -> FeedState:
-    """Return what ``_encode_state`` made; nothing where anything is not as it made it."""
+    """Return the state from the JSON of ``_encode_state``; an empty one if any part has another form."""
     try:
-        assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
+        assert isinstance(held, dict)  # noqa: S101 - caught below with every other wrong form
         entries = {str(id_): _decode_entry(*fields) for id_, fields in held["entries"].items()}
         for told in (held["etag"], held["last_modified"]):
             assert told is None or isinstance(told, str)  # noqa: S101

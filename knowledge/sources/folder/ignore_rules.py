@@ -1,4 +1,8 @@
-"""Which files of a folder are left out, by patterns in the form of ``.gitignore``: pure."""
+"""Patterns in the form of ``.gitignore`` that leave files of a folder out. Pure.
+
+The rules are git's own, and tests compare them with git. ``pathspec`` 1.1 differs from git: ``[!a]`` matches ``/``,
+``a**/b`` does not match ``ab``, and an invalid range such as ``[b-a]`` raises ``re.error``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 IGNORE_FILE = ".kvasirignore"
-"""A file at a source's root with such patterns, a line each."""
+"""The file at a source's root that holds such patterns, one a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +22,12 @@ class _Rule:
 
 
 class IgnoreRules:
-    """Tells which paths are left out; paths are relative to the root, ``/`` between parts.
+    """Decides which paths are left out; paths are relative to the root, with ``/`` between their parts.
 
-    The last pattern that matches decides; ``!`` in front takes back what an earlier one left out. A pattern with a
-    slash at its beginning or within starts at the root, any other matches at any depth; one that ends in a slash
-    matches folders alone. ``*`` and ``?`` stay within one name, ``[a-z]`` is one of these letters, ``**/`` is any
-    number of folders. What lies under a folder that is left out cannot be taken back.
+    The last matching pattern decides; a leading ``!`` includes again what an earlier pattern left out. A pattern with a
+    slash at its start or inside starts at the root; any other matches at every depth. A pattern with a trailing slash
+    matches only folders. ``*`` and ``?`` stay within one name, ``[a-z]`` is one of these letters, and ``**/`` is any
+    number of folders. Nothing below an ignored folder can be included again.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -34,14 +38,14 @@ class IgnoreRules:
         return bool(self._rules)
 
     def ignores_entry(self, path: str, *, folder: bool) -> bool:
-        """Return whether a file or folder is left out, its parent folder being taken."""
+        """Return whether a file or folder is left out, given that its parent folder is not."""
         for rule in self._rules:
             if (folder or not rule.folders_only) and rule.matches(path):
                 return rule.ignores
         return False
 
     def ignores_path(self, path: str) -> bool:
-        """Return whether a file is left out, by itself or with a folder above it."""
+        """Return whether a file is left out, by itself or with one of its folders."""
         parents = [path[:place] for place, letter in enumerate(path) if letter == "/"]
         return any(self.ignores_entry(parent, folder=True) for parent in parents) or self.ignores_entry(
             path, folder=False
@@ -54,7 +58,7 @@ def parse_patterns(text: str) -> list[str]:
 
 
 def _parse_rule(line: str) -> _Rule | None:
-    """Return what a line means; None for a comment, an empty line and what cannot be a pattern."""
+    """Return the rule of a line; None for a comment, an empty line or an invalid pattern."""
     pattern = _strip_end_blanks(line)
     if not pattern or pattern.startswith("#"):
         return None
@@ -74,7 +78,7 @@ def _parse_rule(line: str) -> _Rule | None:
 
 
 def _strip_end_blanks(line: str) -> str:
-    r"""Blanks at the end are not meant, unless by ``\``."""
+    r"""Remove spaces at the end of a line, unless ``\`` escapes them."""
     line = line.rstrip("\r\n")
     stripped = line.rstrip(" ")
     quoted = len(stripped) - len(stripped.rstrip("\\"))
@@ -82,15 +86,15 @@ def _strip_end_blanks(line: str) -> str:
 
 
 def _count_literal_letters(pattern: str) -> int:
-    """Return how many letters come before the first that is special."""
+    """Return how many letters come before the first special one."""
     return len(re.split(r"[*?\[\\]", pattern, maxsplit=1)[0])
 
 
 def _make_expression(pattern: str, literal: int) -> str | None:
-    """Return the regular expression of a pattern without its slashes at the ends.
+    """Return the regular expression of a pattern without its outer slashes; None if the pattern is invalid.
 
-    ``**`` means folders after a slash and at the beginning. Git compares the first ``literal`` letters by themselves
-    and begins after them, so that ``a**/b`` is ``ab`` and ``a/x/b`` as well.
+    ``**`` means folders after a slash and at the start. Git compares the first ``literal`` letters separately and
+    starts after them, so ``a**/b`` matches ``ab`` and ``a/x/b`` as well.
     """
     parts: list[str] = []
     place = 0
@@ -109,7 +113,7 @@ def _make_expression(pattern: str, literal: int) -> str | None:
 
 
 def _parse_piece(pattern: str, place: int) -> tuple[str | None, int]:
-    """Return the expression of the next letter or wildcard, and the place after it."""
+    """Return the expression of the next letter or wildcard, and the position after it."""
     letter = pattern[place]
     if letter == "*":
         return "[^/]*", place + len(pattern[place:]) - len(pattern[place:].lstrip("*"))
@@ -123,7 +127,7 @@ def _parse_piece(pattern: str, place: int) -> tuple[str | None, int]:
 
 
 def _parse_letters(pattern: str, place: int) -> tuple[str | None, int]:
-    """Return the expression of ``[…]``; one that never ends matches nothing."""
+    """Return the expression of ``[…]``; one without an end matches nothing."""
     start = place + 1
     negated = pattern[start : start + 1] in {"!", "^"}
     start += negated
@@ -137,5 +141,5 @@ def _parse_letters(pattern: str, place: int) -> tuple[str | None, int]:
 
 
 def _has_backwards_range(letters: str) -> bool:
-    """Say whether a range ends before it begins, which no expression may have."""
+    """Return whether a range ends before it starts, which a regular expression must not have."""
     return any(found[1] > found[2] for found in re.finditer(r"(.)-(.)", letters, re.DOTALL))

@@ -24,13 +24,13 @@ from knowledge.sources.registry import SourceKind
 from knowledge.thread_pool import ThreadDoor
 
 _FoundFile = tuple[str, str, os.stat_result]
-"""``(document, path, status)``: the id, and the path under the root as the system spells it."""
+"""``(document, path, status)``: the id, and the path below the root as the system spells it."""
 
 _SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
 _is_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 _BATCH = 2000
 _MAX_PATTERN_LETTERS = 1_000_000
-"""Characters that are read of an ignore file."""
+"""How many characters of an ignore file are read."""
 _ATTEMPTS = 3
 
 
@@ -47,22 +47,22 @@ class FolderOptions:
     """
     suffixes: tuple[str, ...] = SUFFIXES
     max_mb: float = MAX_MB
-    """A larger file is not read."""
+    """The size of the largest file to read."""
     ignore: tuple[str, ...] = ()
-    """What is left out, in the form of ``.gitignore``; a file ``.kvasirignore`` at the root adds to it."""
+    """Patterns of files to leave out, as in ``.gitignore``; a file ``.kvasirignore`` at the root adds more."""
     watch: bool = True
-    """Whether it is synced as soon as something in it changes, where the system tells that."""
+    """Whether a change starts a sync at once, if the system reports changes."""
 
     def resolve_root(self, base: Path) -> str:
-        """Return the absolute path, symbolic links left as they are: another root is another source.
+        """Return the absolute path without following symbolic links, since another root is another source.
 
         Raises:
-            ValueError: it is no path, or no text that a manifest can hold.
+            ValueError: it is not a path, or not a text that the manifest can hold.
 
         """
         try:
             root = os.path.abspath(base / Path(self.path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
-        except RuntimeError as error:  # nobody of that name has a home directory
+        except RuntimeError as error:  # no user of that name has a home directory
             raise ValueError(str(error)) from error
         if "\0" in root:
             raise ValueError("it holds a NUL")
@@ -73,10 +73,9 @@ class FolderOptions:
 class FolderSource:
     """Lists and reads the supported files under a folder.
 
-    Hidden files, version control's folders and other files than ``suffixes`` are left out. A symbolic link is followed
-    where it leads to something inside the folder that is not listed already. A document's id is the path in NFC, so
-    that a file keeps it when it moves between systems that write accents differently. ``ignore`` and ``.kvasirignore``
-    are matched against that id.
+    Hidden files, folders of version control and files with other suffixes are left out. A symbolic link is followed if
+    it leads to something inside the folder that is not listed yet. A document's id is its path in NFC, so that it stays
+    the same on systems that write accents differently. ``ignore`` and ``.kvasirignore`` match against that id.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class FolderSource:
         self._readers = readers
         self._ignore = options.ignore
         self._watch = options.watch
-        # Its own: a network folder that hangs must hold up nobody else's files.
+        # A pool of its own, so that a hanging network folder does not block other sources.
         self._threads = ThreadDoor(f"folder {key.name}")
         self._paths: dict[str, str] = {}
 
@@ -107,20 +106,20 @@ class FolderSource:
             yield batch
 
     async def read(self, listed: Listed) -> Content:
-        """Read one file whole.
+        """Read one file.
 
         Raises:
-            SourceError: it is gone, cannot be read, is too large, left the folder, or keeps changing.
+            SourceError: the file is gone, unreadable, too large, outside the folder, or keeps changing.
 
         """
         return await self._threads.run(partial(self._read_file, listed.document))
 
     async def close(self) -> None:
-        """Let the threads go: no file stays open."""
+        """Release the threads; no file is open."""
         self._threads.close()
 
     async def changes(self) -> AsyncGenerator[None]:
-        """Yield after files below the folder have changed; end at once where ``watch`` says no.
+        """Yield after each change below the folder; end at once if ``watch`` is false.
 
         Raises:
             SourceError: the folder cannot be watched.
@@ -132,14 +131,14 @@ class FolderSource:
                     yield
 
     def _affects_listing(self, path: str) -> bool:
-        """Return whether a change of a path may change the listing: a document's, a folder's, the ignore file's."""
+        """Return whether a changed path is a document, a folder or the ignore file."""
         parts = os.path.relpath(path, self._root).split("/")
         if parts == [IGNORE_FILE]:
             return True
         if any(is_hidden_path(part) or part in _SKIPPED_FOLDERS for part in parts):
             return False
         name = parts[-1].lower()
-        # What has gone may have been a folder, and looks like a file that is of no interest.
+        # A deleted folder looks like a file without a suffix.
         return name.endswith(self._suffixes) or not os.path.isfile(path)  # noqa: PTH113 - as the walk does
 
     def _walk_folder(self) -> Iterator[Sequence[Listed]]:
@@ -173,7 +172,7 @@ class FolderSource:
         return f"{before}{path if _is_plain(path) else quote(path)}{after}" if field else before
 
     def _read_file(self, document: str) -> Content:
-        path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not restart it
+        path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not start at the root of the disk
         try:
             for _ in range(_ATTEMPTS):
                 content = self._read_once(path, document)
@@ -188,12 +187,14 @@ class FolderSource:
         raise SourceError(f"{document} keeps changing while it is read. The next sync tries again.")
 
     def _read_once(self, path: str, document: str) -> Content | None:
-        """Read the file once; None when it changed meanwhile."""
+        """Read the file once; None if it changed meanwhile."""
         if not _is_inside(path, self._root):
-            raise SourceError(f"{document} leads out of the folder. Put a copy into the folder instead of the link.")
-        # A pipe must not block, and what is a file now may be something else by the time it is opened.
+            raise SourceError(
+                f"{document} is a link to a place outside the folder. Put a copy into the folder instead of the link."
+            )
+        # Opening a pipe must not block, and a file may be replaced before it is opened.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - the descriptor is what was checked
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - the descriptor was checked
             before = os.fstat(file.fileno())
             self._check_file(before, document)
             data = _read_up_to(file.fileno(), before.st_size + 1)
@@ -203,7 +204,7 @@ class FolderSource:
 
     def _check_file(self, status: os.stat_result, document: str) -> None:
         if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"{document} is no ordinary file any more. The next sync looks again.")
+            raise SourceError(f"{document} is not a regular file any more. The next sync looks again.")
         if status.st_size > self._max_bytes:
             raise too_large_error(document, status.st_size, self._max_bytes)
 
@@ -212,15 +213,15 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: its path or its limit cannot be meant.
+        SourceMisconfigured: the path or ``max_mb`` is invalid.
 
     """
     try:
         root = options.resolve_root(context.base_dir)
     except ValueError as error:
         raise SourceMisconfigured(
-            f"Source {context.name}: {options.path!a} in {str(context.base_dir)!a} is no path in "
-            "UTF-8 that Kvasir can take. Correct it in kvasir.toml, or move the folder."
+            f"Source {context.name}: {options.path!a} in {str(context.base_dir)!a} is not a path in UTF-8. "
+            "Correct it in kvasir.toml, or move the folder."
         ) from error
     return FolderSource(
         SourceKey(context.name, "folder", root),
@@ -234,7 +235,7 @@ KIND = SourceKind(FolderOptions, build)
 
 
 class _FolderWalk:
-    """One walk through a folder. Links are looked at last, when everything that is really there is known."""
+    """One walk through a folder. Links are followed last, when all real files are known."""
 
     def __init__(self, root: str, suffixes: tuple[str, ...], ignored: IgnoreRules) -> None:
         self._root = root
@@ -244,10 +245,10 @@ class _FolderWalk:
         self._folders: set[tuple[int, int]] = set()
         self._seen: set[tuple[int, int]] = set()
         self.unreadable: list[tuple[str, OSError]] = []
-        """Folders that could not be read, with the reason."""
+        """Folders that could not be read, with their errors."""
 
     def iterate_files(self) -> Iterator[list[_FoundFile]]:
-        """Yield the files, a folder's at a time."""
+        """Yield the files, one folder at a time."""
         yield from self._walk_folders([("", "")])
         while self._links:
             document, path = self._links.pop(0)
@@ -273,7 +274,7 @@ class _FolderWalk:
     def _collect_files(
         self, named: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
     ) -> list[_FoundFile]:
-        """Return a folder's files; its folders are added to ``iterate_files``, its links to the links."""
+        """Return the files of a folder; append its sub-folders to ``folders`` and its links to ``_links``."""
         files: list[_FoundFile] = []
         for name, entry in named:
             if entry.is_symlink():
@@ -284,7 +285,7 @@ class _FolderWalk:
             elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
                 if self._is_ignored(document + name, folder=False):
                     continue
-                with contextlib.suppress(FileNotFoundError):  # deleted since
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                     files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
         self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
         return files
@@ -293,7 +294,7 @@ class _FolderWalk:
         try:
             status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
         except OSError:
-            return  # A link that leads nowhere is no document.
+            return  # A link to nothing is not a document.
         if self._is_ignored(document, folder=stat.S_ISDIR(status.st_mode)):
             return
         if stat.S_ISDIR(status.st_mode):
@@ -310,9 +311,9 @@ class _FolderWalk:
 
 
 def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
-    """Return the visible entries with the names that their ids use, in a steady order.
+    """Return the visible entries sorted by name, with the names that their ids use.
 
-    Two names that are one in NFC keep their own spelling, except the one that is NFC already.
+    If two names are the same in NFC, each keeps its own spelling.
     """
     visible = sorted((e for e in entries if not is_hidden_path(e.name)), key=lambda e: e.name)
     names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
@@ -328,10 +329,10 @@ def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.Dir
 
 
 def _read_ignore_file(root: str) -> list[str]:
-    """Return the patterns of the folder's own ignore file.
+    """Return the patterns in the folder's ignore file.
 
     Raises:
-        SourceError: it is there and cannot be read; without it, too much would be listed.
+        SourceError: it exists but cannot be read; without it, too much would be listed.
 
     """
     try:
@@ -346,7 +347,7 @@ def _read_ignore_file(root: str) -> list[str]:
 
 
 def _spell_as_text(name: str) -> str:
-    r"""Spell bytes of a name that are no UTF-8 as ``\xNN``: an id must be text."""
+    r"""Return a name with bytes that are not UTF-8 written as ``\xNN``, because an id must be text."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -372,6 +373,6 @@ def _unreadable_folder_message(root: str, unread: Sequence[tuple[str, OSError]])
     where = f"{root}/{path}" if path else root
     more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
     return (
-        f"The folder {where}{more} cannot be read: {error.strerror}. Look whether it is mounted and Kvasir may "
-        "read it; until then nothing of this source is deleted."
+        f"The folder {where}{more} cannot be read: {error.strerror}. Check that it is mounted and that Kvasir "
+        "may read it; until then Kvasir deletes nothing of this source."
     )

@@ -1,4 +1,4 @@
-"""Changes in a folder as the system tells them; the library that asks for them blocks a thread of its own."""
+"""Watches a folder for changes, in a thread of its own because the library blocks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from knowledge.errors import SourceError
 
 _CALM_MS = 200
-"""Changes are one burst until nothing has changed for so long …"""
+"""A burst of changes ends when nothing has changed for this long …"""
 _BURST_MS = 1_000
-"""… or until so long after the first of them."""
+"""… or this long after its first change."""
 _LOOK_MS = 2_000
-"""How often it is looked whether the folder is still the one that is watched."""
+"""How often to check that the root is still the same folder."""
 
 _Identity = tuple[int, int]
 
 
 async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[None]:
-    """Yield after each burst of changes to a path below ``root`` that ``matters`` (a path as the system spells it).
+    """Yield after each burst that changes a path for which ``matters`` is true.
 
-    What changes while nobody asks is told at the next time.
+    Changes between two calls count at the next call.
 
     Raises:
         SourceError: the folder cannot be watched: it is gone, or the system's limit is reached.
@@ -49,7 +49,7 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
         if not stop.is_set():
             loop.call_soon_threadsafe(tell, why)
 
-    # A daemon: a file system that hangs must not keep the process from its end.
+    # A daemon: a hanging file system must not keep the process alive.
     threading.Thread(target=watch, name="kvasir-watch", daemon=True).start()
     try:
         while True:
@@ -57,7 +57,7 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
             told.clear()
             if failed:
                 raise SourceError(
-                    f"The folder {root} cannot be watched: {failed[0]}. What changes in it is found by the schedule."
+                    f"The folder {root} cannot be watched: {failed[0]}. The scheduled sync finds its changes instead."
                 )
             yield
     finally:
@@ -65,8 +65,8 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
 
 
 def _iterate_bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int, str]]]:
-    """Yield the changes of each burst; end when the folder is another one, which nobody watches."""
-    from watchfiles import watch  # noqa: PLC0415 - takes a while, and only a bot that stays needs it
+    """Yield the changes of each burst; raise ``RuntimeError`` when another folder has taken the root's place."""
+    from watchfiles import watch  # noqa: PLC0415 - slow to load, and only a running bot needs it
 
     watched = _folder_identity(root)
     for burst in watch(
@@ -83,7 +83,7 @@ def _iterate_bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int,
         if burst:
             yield {(int(change), path) for change, path in burst}
         if _folder_identity(root) != watched:
-            raise RuntimeError("it was moved, unmounted or made anew")
+            raise RuntimeError("it was moved, unmounted or recreated")
 
 
 def _folder_identity(root: str) -> _Identity:
@@ -99,4 +99,4 @@ def _explain_failure(error: OSError | RuntimeError) -> str:
         return "it is not there"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    return text if text.startswith("it was moved") else "the system does not tell its changes"
+    return text if text.startswith("it was moved") else "the system does not report its changes"

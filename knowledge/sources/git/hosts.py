@@ -1,4 +1,4 @@
-"""Where a repository lies, and where a person opens one of its files: pure, by the form of the address."""
+"""Addresses of repositories, and the web pages of their files. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE_URLS = {
     "bitbucket-server": "{origin}/projects/{project}/repos/{name}/browse/{path}?at={ref}",
 }
 HOSTS = tuple(_FILE_URLS)
-"""What the key ``host`` may say."""
+"""The values of the key ``host``."""
 _PUBLIC_HOSTS = {
     "github.com": "github",
     "gitlab.com": "gitlab",
@@ -35,26 +35,26 @@ _TOKEN_USERS = {"gitlab": "oauth2", "bitbucket": "x-token-auth"}
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The address of a repository, checked; it holds no secret."""
+    """The checked address of a repository; it holds no secret."""
 
     url: str
-    """What git is given: a URL, or an absolute path."""
+    """The URL or the absolute path for git."""
     scheme: str
-    """The protocol, the only one that git may use."""
+    """The only protocol that git may use."""
     web_origin: str = ""
-    """``https://host:port`` of the web pages beside it, "" for a repository on this machine."""
+    """``https://host:port`` of the host's web pages, "" for a repository on this machine."""
     path: str = ""
     """``owner/name``, without ``.git``."""
     host: str | None = None
-    """One of ``HOSTS``, None where its form is not known."""
+    """One of ``HOSTS``; None if it is unknown."""
 
     @property
     def token_user(self) -> str:
-        """Return the user name under which this kind of host takes a token."""
+        """Return the user name that this host expects with a token."""
         return _TOKEN_USERS.get(self.host or "", "x-access-token")
 
     def file_url(self, branch: str, path: str) -> str | None:
-        """Return where a person opens a file, None where the host's form is not known."""
+        """Return the address of a file's web page; None if the kind of host is unknown."""
         form = _FILE_URLS.get(self.host or "")
         if form is None or not self.web_origin:
             return None
@@ -71,7 +71,7 @@ class Remote:
 
 
 def parse_remote(address: str, base: str, host: str | None = None) -> Remote:
-    """Read an address: ``https``, ``http``, ``ssh`` or ``file`` URL, ``git@host:path``, or a path from ``base``.
+    """Parse an ``https``, ``http``, ``ssh`` or ``file`` URL, ``git@host:path``, or a path relative to ``base``.
 
     Raises:
         ValueError: it is none of these, or holds a password; the text says which.
@@ -84,15 +84,15 @@ def parse_remote(address: str, base: str, host: str | None = None) -> Remote:
     scp = _SCP_LIKE.fullmatch(address)
     if scp and not address.startswith(("/", ".", "~")):
         return _make_remote(address, "ssh", "https", scp["host"], scp["path"], host)
-    return Remote(os.path.abspath(Path(base) / Path(address).expanduser()), "file", host=host)  # noqa: PTH100 - links stay
+    return Remote(os.path.abspath(Path(base) / Path(address).expanduser()), "file", host=host)  # noqa: PTH100 - symbolic links stay as they are
 
 
 def _parse_url(address: str, host: str | None) -> Remote:
     parts = urlsplit(address)
     if parts.scheme not in _SCHEMES:
-        raise ValueError(f"git is not reached by {parts.scheme}:// here; use https, ssh or a path")
+        raise ValueError(f"Kvasir does not use git over {parts.scheme}://; use https, ssh or a path")
     if parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
-        raise ValueError("a user or a password stands in it; put the token into the variable that token_env names")
+        raise ValueError("it holds a user or a password; put the token into the variable that token_env names")
     if parts.query or parts.fragment:
         raise ValueError("it has a ? or a #")
     if parts.scheme == "file":
@@ -113,11 +113,11 @@ def _make_remote(address: str, scheme: str, web: str, where: str, path: str, hos
 
 
 def _guess_host(where: str) -> str | None:
-    """Return the kind of host by its name: a public one, or one whose first label says it (``gitlab.example.com``)."""
+    """Return the kind of a host: a public one, or one named by its first label (``gitlab.example.com``)."""
     name = where.partition(":")[0].lower()
     return _PUBLIC_HOSTS.get(name) or next((kind for kind in _FILE_URLS if name.split(".")[0] == kind), None)
 
 
 def is_branch_name(name: str) -> bool:
-    """Tell whether git takes that as the name of a branch or a tag."""
+    """Return whether git accepts the name for a branch or a tag."""
     return bool(_BRANCH.fullmatch(name))

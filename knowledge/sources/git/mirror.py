@@ -1,4 +1,4 @@
-"""A repository's copy without its files' history: fetched in increments, listed and read without a checkout."""
+"""A local copy of a repository's commits and trees, fetched in increments and read without a checkout."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ _READ_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class BranchTip:
-    """What a branch points to."""
+    """The commit to which a branch points."""
 
     commit: str
     """The object that the remote names: a commit, or a tag that leads to one."""
     ref: str
-    """Its whole name at the remote, ``HEAD`` where nothing more is known."""
+    """The full name of the ref at the remote, ``HEAD`` if no other is known."""
 
     @property
     def branch(self) -> str:
-        """Return the name as people say it."""
+        """Return the short name of the branch or tag."""
         return self.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
 
 
 class Mirror:
-    """The folder in which a remote's commits and trees lie, and of its files those that were asked for."""
+    """The folder with a remote's commits and trees, and with the contents that were fetched."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
         self._folder = Path(git.folder)
 
     async def find_tip(self, branch: str | None) -> BranchTip | None:
-        """Return where the branch or tag stands (the remote's own default for None), None in an empty repository.
+        """Return the tip of a branch or tag, by default of the default branch; None if the repository is empty.
 
         Raises:
-            SourceUnavailable, SourceDenied: the remote cannot be asked, or has no such branch.
+            SourceUnavailable, SourceDenied: the remote cannot be reached, refuses, or has no such branch.
 
         """
         await self._prepare()
@@ -66,12 +66,12 @@ class Mirror:
         if not refs and not await self._list_remote_refs():
             return None
         raise SourceUnavailable(
-            f"The repository {self._git.remote.url} has no branch {branch or head or 'that is its default'}. Name one "
-            "that it has with the key branch."
+            f"The repository {self._git.remote.url} has no branch {branch or head or 'that is its default'}. "
+            "Name an existing one with the key branch."
         )
 
     async def fetch(self, tip: BranchTip) -> str:
-        """Bring the commits up to the tip here, if they are not; return the commit.
+        """Fetch the commits up to the tip unless they are here; return the commit.
 
         Raises:
             SourceUnavailable, SourceDenied: the transfer failed.
@@ -85,22 +85,22 @@ class Mirror:
         return await self._resolve_commit(tip.commit)
 
     async def list_blobs(self, commit: str, roots: Sequence[str]) -> Mapping[str, str]:
-        r"""Return the blob of each file (symbolic links and submodules are none), of those under ``roots`` if given.
+        r"""Return the blob of each file, or of each file below ``roots``; symbolic links and submodules are left out.
 
-        Bytes of a path that are no UTF-8 are spelled as ``\xNN``.
+        Bytes of a path that are not UTF-8 become ``\xNN``.
         """
         told = await self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *roots)
         return await asyncio.to_thread(_parse_tree, told)
 
     async def find_sizes(self, blobs: Sequence[str]) -> Mapping[str, int]:
-        """Return the size in bytes of those that are here."""
+        """Return the size in bytes of each blob that is here."""
         given = "".join(f"{blob}\n" for blob in blobs).encode()
         told = await self._git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", given=given)
         rows = (line.split(" ") for line in told.decode().splitlines())
         return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
 
     async def fetch_blobs(self, blobs: Sequence[str]) -> None:
-        """Fetch these files' contents."""
+        """Fetch the contents of these blobs."""
         await self._git.run(
             "-c", "fetch.negotiationAlgorithm=noop", *_FETCH, "--", "origin", *blobs, deadline_s=FETCH_S, remote=True
         )  # fmt: skip
@@ -108,13 +108,13 @@ class Mirror:
     async def find_dates(
         self, commit: str, wanted: AbstractSet[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
     ) -> Mapping[str, int]:
-        """Return for each path when the branch last changed it, in seconds since the epoch.
+        """Return when the branch last changed each path, in seconds since the epoch.
 
-        Along the first parents: a merge changes a path when it comes into the branch. ``since`` is an earlier commit
-        with what was found then; the walk ends there if nothing is missing from it.
+        Only first parents count: a merge changes a path when it enters the branch. ``since`` is an earlier commit with
+        the dates found then; the walk ends there if they contain all missing paths.
 
         Raises:
-            SourceUnavailable: the history cannot be read, or is too long for the deadline.
+            SourceUnavailable: the history cannot be read, or takes longer than the deadline.
 
         """
         until, held = since
@@ -125,7 +125,7 @@ class Mirror:
                 return await self._walk_history(commit, set(wanted), roots, since)
         except TimeoutError as error:
             raise SourceUnavailable(
-                f"The history of {self._git.remote.url} took over {FETCH_S / 60:.0f} min to look through. Narrow the "
+                f"Reading the history of {self._git.remote.url} took over {FETCH_S / 60:.0f} min. Narrow the "
                 "source with the key paths."
             ) from error
 
@@ -148,16 +148,16 @@ class Mirror:
         return found
 
     async def collect_garbage(self) -> None:
-        """Pack what many fetches brought, when git finds it worth it."""
+        """Pack the objects of many fetches, if git finds it worth the time."""
         settings = ("-c", "gc.auto=6700", "-c", "gc.autoDetach=false")
         await self._git.run(*settings, "gc", "--auto", "--quiet", deadline_s=FETCH_S, remote=True)
 
     def delete(self) -> None:
-        """Delete it all; the next fetch begins anew."""
+        """Delete the copy; the next fetch starts from nothing."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def delete_others(self) -> None:
-        """Delete the copies of other repositories, which this source named before."""
+        """Delete the copies of repositories that this source named before."""
         for other in self._folder.parent.glob("*.git"):
             if other != self._folder:
                 shutil.rmtree(other, ignore_errors=True)
@@ -166,7 +166,7 @@ class Mirror:
         return await self._git.run("ls-remote", "--symref", "--", "origin", *refs, deadline_s=LIST_REFS_S, remote=True)
 
     def mark_damaged(self) -> None:
-        """Have the copy made anew at the next listing, whichever process makes it."""
+        """Mark the copy as damaged, so that the next listing in any process makes a new one."""
         with contextlib.suppress(OSError):
             (self._folder / _DAMAGE_MARK).touch()
 
@@ -177,10 +177,10 @@ class Mirror:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
         for lock in [*self._folder.glob("*.lock"), *self._folder.glob("refs/kvasir/*.lock")]:
-            lock.unlink(missing_ok=True)  # of a git that was killed: this folder has no other user
+            lock.unlink(missing_ok=True)  # left by a git that was killed: nobody else uses this folder
 
     async def _is_fetched(self, commit: str) -> bool:
-        """Tell whether the commit is what was fetched last, history and all: an object alone may lack its parents."""
+        """Return whether the last fetch ended at this commit; the object alone may lack its parents."""
         told = await self._git.run("for-each-ref", "--format=%(objectname)", _TIP)
         return told.decode().strip() == commit
 
@@ -190,7 +190,7 @@ class Mirror:
 
 
 class BlobReader:
-    """Reads files' contents from one running ``git cat-file``; one at a time."""
+    """Reads contents from one running ``git cat-file``, one at a time."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
@@ -198,7 +198,7 @@ class BlobReader:
         self._process: Process | None = None
 
     async def read(self, blob: str, limit: int) -> bytes | int | None:
-        """Return a file's bytes, its size when that is over the limit, None when it is not here.
+        """Return a blob's bytes, its size if that is over the limit, or None if it is not here.
 
         Raises:
             SourceUnavailable: git failed.
@@ -211,15 +211,15 @@ class BlobReader:
                     data = await self._request_blob(blob, limit)
             except TimeoutError as error:
                 raise SourceUnavailable(
-                    f"git did not give a file within {LOCAL_S:.0f} s. Look whether the disk is well."
+                    f"git did not return a file within {LOCAL_S:.0f} s. Check the disk; the next sync tries again."
                 ) from error
             except (OSError, EOFError) as error:
                 raise GitDamaged(
-                    "git stopped while a file was read: the copy on this machine may be damaged. The next sync makes a "
-                    "new one."
+                    "git stopped while it read a file: the copy on this machine may be damaged. The next "
+                    "sync makes a new one."
                 ) from error
             finally:
-                if isinstance(data, int):  # what is left unread would be taken for the next file
+                if isinstance(data, int):  # the unread rest would be taken for the next file
                     await self._end_process()
             return data
 
@@ -253,7 +253,7 @@ class BlobReader:
 
 
 def _parse_refs(told: bytes) -> tuple[dict[str, str], str | None]:
-    """Return the refs of ``ls-remote --symref``, and what HEAD stands for."""
+    """Return the refs in the output of ``ls-remote --symref``, and the ref that HEAD names."""
     refs: dict[str, str] = {}
     head: str | None = None
     for line in told.decode(errors="replace").splitlines():
@@ -275,7 +275,7 @@ def _decode_path(name: bytes) -> str:
 
 
 class LogParser:
-    """Reads ``git log --name-only -z`` in the pieces in which it comes; never awaits."""
+    """Parses the output of ``git log --name-only -z`` in pieces; never awaits."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -283,7 +283,7 @@ class LogParser:
         self._first = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[str, int, set[str]]]:
-        """Yield each commit with its time and its paths; one whose paths come in two pieces is yielded twice."""
+        """Yield each commit with its time and paths; a commit whose paths come in two pieces is yielded twice."""
         *tokens, self._rest = (self._rest + piece).split(b"\0")
         paths: set[str] = set()
         for token in tokens:

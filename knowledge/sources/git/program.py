@@ -1,4 +1,4 @@
-"""The ``git`` program: run without prompts, hooks or anybody's settings, in deadlines, and its failures told."""
+"""Runs the ``git`` program with deadlines, without prompts, hooks or a user's settings, and explains its failures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
 from knowledge.sources.git.hosts import Remote
 
 LOCAL_S = 600.0
-"""The longest that a command takes that asks nobody."""
+"""The deadline of a command that reaches no remote."""
 LIST_REFS_S = 60.0
-"""The longest that a remote takes to tell its branches."""
+"""The deadline of listing a remote's branches."""
 FETCH_S = 3600.0
-"""The longest that a transfer takes; one that stalls for a minute is ended before."""
+"""The deadline of a transfer; git ends one that stalls for a minute."""
 
 _INHERITED_VARIABLES = (
     "PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
@@ -46,18 +46,18 @@ _CREDENTIAL_HELPER = (
     '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$KVASIR_GIT_USER" "$KVASIR_GIT_PASSWORD"; }; f'
 )
 _PROTOCOLS = {"http": "http:https"}
-"""What git may speak for a scheme; from http a redirect may lead to https, and never back."""
+"""The protocols that git may use for a scheme; http may redirect to https, never the other way."""
 _TAIL_BYTES = 8_000
 _CREDENTIALS = re.compile(r"//[^\s'\"]*@")
 
 
 class GitDamaged(SourceUnavailable):
-    """The copy on this machine cannot be used; made anew, it can."""
+    """The copy on this machine is unusable; a new one will work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Runs ``git`` on one repository folder, for one remote. Secrets go by the environment, never by arguments."""
+    """Runs ``git`` on one repository folder for one remote. Secrets travel in the environment, never in arguments."""
 
     folder: str
     remote: Remote
@@ -68,7 +68,7 @@ class Git:
     async def run(
         self, *arguments: str, deadline_s: float = LOCAL_S, given: bytes = b"", remote: bool = False
     ) -> bytes:
-        """Return what a command writes. ``remote`` lets it reach the remote, and only that.
+        """Return the output of a command; ``remote`` allows it to reach the remote and nothing else.
 
         Raises:
             SourceUnavailable, SourceDenied: it failed, or took too long.
@@ -79,8 +79,8 @@ class Git:
                 output, told = await process.communicate(given)
         except TimeoutError as error:
             raise SourceUnavailable(
-                f"git did not come to an end within {deadline_s:.0f} s ({arguments[0]}, {self.remote.url}). "
-                "Look whether the remote answers; the next sync tries again."
+                f"git did not end within {deadline_s:.0f} s ({arguments[0]}, {self.remote.url}). Check that "
+                "the remote answers; the next sync tries again."
             ) from error
         if process.returncode != 0:
             failed = explain_failure(told[-_TAIL_BYTES:].decode(errors="replace"), self.remote.url, self.token)
@@ -89,7 +89,7 @@ class Git:
 
     @contextlib.asynccontextmanager
     async def open_process(self, *arguments: str, remote: bool = False) -> AsyncIterator[Process]:
-        """Start a command; at the block's end it is gone, with whatever it started."""
+        """Start a command; at the end of the block, kill it and everything that it started."""
         process = await self.start_process(*arguments, remote=remote, stderr=PIPE)
         try:
             yield process
@@ -97,10 +97,10 @@ class Git:
             await kill_process(process)
 
     async def start_process(self, *arguments: str, remote: bool = False, stderr: int = DEVNULL) -> Process:
-        """Start a command that the caller brings to its ``kill_process``.
+        """Start a command; the caller ends it with ``kill_process``.
 
         Raises:
-            SourceUnavailable: there is no git.
+            SourceUnavailable: git is not installed.
 
         """
         try:
@@ -119,11 +119,11 @@ class Git:
         if remote:
             settings |= {
                 "remote.origin.url": self.remote.url,
-                # Told here and written nowhere: a command that asks nobody must not fetch what it lacks.
+                # Set for this command only: a command that reaches no remote must not fetch missing objects.
                 "remote.origin.promisor": "true",
                 "remote.origin.partialCloneFilter": "blob:none",
             }
-            if self.token is not None:  # for this host alone: a redirect elsewhere gets nothing
+            if self.token is not None:  # for this host only: a redirect to another host gets nothing
                 settings[f"credential.{self.remote.web_origin}.helper"] = _CREDENTIAL_HELPER
         return [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
 
@@ -151,7 +151,7 @@ class Git:
 
 
 async def kill_process(process: Process) -> None:
-    """Kill a process that has not ended, with its whole group (git starts helpers), and wait for it."""
+    """Kill a running process with its whole group, as git starts helpers, and wait for it."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -163,16 +163,16 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
         r"Host key verification failed",
         SourceDenied,
         (
-            "The host key of {shown} is not known here. Check it, and add it to known_hosts of the user who runs "
-            "Kvasir (ssh-keyscan prints it)."
+            "The host key of {shown} is unknown on this machine. Check it, and add it to known_hosts of the "
+            "user who runs Kvasir (ssh-keyscan prints it)."
         ),
     ),
     (
         r"dubious ownership",
         SourceDenied,
         (
-            "The repository {shown} belongs to another user, and git does not read it. Run Kvasir as its owner, or "
-            "name it by a remote address."
+            "The repository {shown} belongs to another user, and git does not read it. Run Kvasir as its "
+            "owner, or use a remote address."
         ),
     ),
     (
@@ -194,7 +194,7 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
             r"|returned error: 40[13]|access denied|no mutual signature"
         ),
         SourceDenied,
-        "{shown} refuses to be read. Check the token that token_env names (or the ssh key), and its rights.",
+        "{shown} refuses access. Check the token that token_env names (or the ssh key), and its rights.",
     ),
     (
         (
@@ -203,7 +203,7 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
             r"|hung up|RPC failed|Operation too slow|unexpected disconnect"
         ),
         SourceUnavailable,
-        "{shown} cannot be reached, or broke off. Look whether it runs; the next sync tries again.",
+        "{shown} cannot be reached, or broke off. Check that it is up; the next sync tries again.",
     ),
     (
         (
@@ -214,11 +214,11 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
         "The copy of {shown} on this machine is damaged. Delete the source's folder in KVASIR_HOME and sync again.",
     ),
 )
-"""What git tells in English, and what it means; the first that is found counts."""
+"""Patterns of git's English messages and what they mean; the first match counts."""
 
 
 def explain_failure(told: str, shown: str, token: str | None) -> SourceError:
-    """Return what is said of a command that failed; what a server said is not quoted."""
+    """Return the error for a failed command; it does not quote the server."""
     for sign, kind, sentence in _FAILURES:
         if re.search(sign, told):
             return kind(sentence.format(shown=shown))
@@ -226,9 +226,9 @@ def explain_failure(told: str, shown: str, token: str | None) -> SourceError:
 
 
 def _last_complaint(told: str, token: str | None) -> str:
-    """Return git's own last complaint, bounded; lines that a server sent ("remote: …") are left out."""
+    """Return git's own last error, shortened; lines that a server sent ("remote: …") are left out."""
     lines = [line for line in told.splitlines() if line.startswith(("fatal: ", "error: ")) and "remote err" not in line]
     if not lines or (token and token in lines[-1]):
         return ""
-    told = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # a proxy's address is quoted as the environment has it
+    told = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # git quotes a proxy's address from the environment
     return f": {told.strip().rstrip('.')[:160]}"

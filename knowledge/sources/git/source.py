@@ -34,7 +34,7 @@ from knowledge.sources.registry import SourceKind
 _STATE_VERSION = 1
 _BATCH = 2000
 _FETCH_BATCH = 500
-"""Files whose contents are fetched at once: after each portion what came stays, whatever happens next."""
+"""How many contents one fetch brings; what arrived stays if a later fetch fails."""
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _LFS_POINTER_BYTES = 1024
@@ -50,37 +50,37 @@ class GitOptions:
     branch: str | None = None
     """A branch or a tag; the repository's default branch without it."""
     paths: tuple[str, ...] = ()
-    """Which files are taken, by patterns (``path_filter``); all without it."""
+    """The files to read, by patterns (``path_filter``); all files without it."""
     suffixes: tuple[str, ...] = SUFFIXES
     url: str | None = None
     """Where a person opens a document: ``{path}``, ``{stem}`` (without its suffix), ``{branch}``."""
     host: str | None = None
-    """Whose web pages stand beside the repository, where its address does not say it: one of ``git_hosts.HOSTS``."""
+    """The kind of web pages of the host if its address does not say it: one of ``hosts.HOSTS``."""
     token_env: str | None = None
     """The variable with a token that may read the repository over https."""
     user: str | None = None
-    """The user name that goes with the token, where the host wants a certain one."""
+    """The user name for the token, if the host expects a certain one."""
     ssh_key: str | None = None
-    """The file of a private key without a passphrase; without it, what ssh finds."""
+    """The file of a private key without a passphrase; by default, the keys that ssh finds."""
     max_mb: float = MAX_MB
 
 
 @dataclass(frozen=True, slots=True)
 class _BranchState:
-    """One commit as the source sees it."""
+    """The documents of one commit."""
 
     tip: BranchTip
     commit: str
     blobs: Mapping[str, str]
-    """Each document's content."""
+    """The blob of each document."""
     dates: Mapping[str, int]
 
 
 class GitSource:
     """Lists and reads the files of a branch.
 
-    A document's version is its content's id. Hidden files, symbolic links and submodules are left out. Commits and
-    trees are fetched whole, contents only of the documents, into a folder of the source's own.
+    A document's version is the id of its content. Hidden files, symbolic links and submodules are left out. All commits
+    and trees are fetched into a folder of the source's own, but only the documents' contents.
     """
 
     def __init__(self, key: SourceKey, context: SourceContext, options: GitOptions, git: Git, max_bytes: int) -> None:
@@ -110,7 +110,7 @@ class GitSource:
         return with_heartbeats(self._list_files())
 
     async def read(self, listed: Listed) -> Content:
-        """Read the content that was listed, also when the branch has gone on since.
+        """Read the content that was listed, even if the branch has changed since.
 
         Raises:
             SourceError: the document is gone, too large, or a pointer into Git LFS.
@@ -132,13 +132,14 @@ class GitSource:
             raise too_large_error(listed.document, data, self._max_bytes)
         if len(data) < _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER):
             raise SourceError(
-                f"{listed.document} lies in Git LFS; the repository holds only a pointer to it, and Kvasir does not "
-                "follow it. Bring the file in by a folder source of a checkout, or leave it out with the key paths."
+                f"{listed.document} lies in Git LFS; the repository holds only a pointer to it, which Kvasir "
+                "does not follow. Read the file from a checkout with a folder source, or leave it out with "
+                "the key paths."
             )
         return Content(data, None, listed.version)
 
     async def close(self) -> None:
-        """End the git that reads; the copy stays."""
+        """End the git process that reads contents; the copy stays."""
         await self._blob_reader.close()
 
     async def _list_files(self) -> AsyncGenerator[Sequence[Listed], None]:
@@ -201,7 +202,7 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: its repository, branch or one of its patterns cannot be meant.
+        SourceMisconfigured: the repository, the branch or a pattern is invalid.
 
     """
     try:
@@ -227,7 +228,7 @@ KIND = SourceKind(GitOptions, build)
 
 def _check_options(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:
     if options.branch is not None and not is_branch_name(options.branch):
-        raise config_error(context.name, "branch is no name that git takes")
+        raise config_error(context.name, "branch is not a name that git accepts")
     if options.host is not None and options.host not in HOSTS:
         raise config_error(context.name, f"host must be one of {', '.join(HOSTS)}")
     if any(not pattern.strip("!/. ") for pattern in options.paths):
@@ -237,13 +238,13 @@ def _check_options(context: SourceContext, options: GitOptions, address: Remote,
     if not token.isprintable() or not token.isascii():
         raise config_error(context.name, "token_env names a variable that holds no token")
     if address.scheme not in {"https", "http"}:
-        raise config_error(context.name, "token_env is for a repository at an https address")
+        raise config_error(context.name, "token_env needs a repository with an https address")
     if address.scheme == "http" and not _LOOPBACK.match(address.url):
-        raise config_error(context.name, "repository would send the token in the clear; use https")
+        raise config_error(context.name, "repository would send the token unencrypted; use https")
 
 
 def _parse_state(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
-    """Return the commit that was seen last and its documents' dates; nothing of it needs to be as it was saved."""
+    """Return the last listed commit and its documents' dates; ignore parts that do not have the saved form."""
     commit, dates = (held or {}).get("commit"), (held or {}).get("dates")
     if not isinstance(commit, str) or not isinstance(dates, dict):
         return "", {}

@@ -1,1 +1,1 @@
-"""What the sources share that read a hosted service over HTTP."""
+"""What the kinds that read a hosted service over HTTP share."""

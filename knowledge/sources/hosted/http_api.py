@@ -1,4 +1,4 @@
-"""The HTTP client of the sources that are hosted services: patience, bounds and secrets are seen to in one place."""
+"""The HTTP client for hosted services: retries, size limits and credentials in one place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from knowledge.web.http.guard import create_unchecked_target
 from knowledge.web.http.proxies import Proxy
 
 MAX_ANSWER_BYTES: Final = 64_000_000
-"""A longer answer in JSON is not read; documents have the limit of their source."""
+"""The size limit of a JSON answer; documents have the limit of their source."""
 
 _MOST_PAGES = 50_000
 _MOST_REDIRECTS = 5
@@ -40,76 +40,76 @@ _One = TypeVar("_One")
 
 
 class CallRefused(SourceError):
-    """The service refused one call with a status that trying again does not change (403, 404, 410 …)."""
+    """The service refused one call with a status that a retry does not change (403, 404, 410 …)."""
 
     def __init__(self, told: str, status: int, error_code: str = "") -> None:
         super().__init__(told)
         self.status = status
         self.error_code = error_code
-        """The service's own word for it, an identifier, where it has one."""
+        """The service's own error code, "" if it sent none."""
 
 
 class AnswerTooLarge(SourceError):
-    """An answer is over the limit that it was read with."""
+    """An answer is over its size limit."""
 
     def __init__(self, told: str, size_bytes: int) -> None:
         super().__init__(told)
         self.size_bytes = size_bytes
-        """As announced, else what had come when reading was stopped."""
+        """The announced size, or the number of bytes that arrived before reading stopped."""
 
 
 class Authorization(Protocol):
-    """How calls are signed."""
+    """Authorizes calls."""
 
     async def headers(self) -> Mapping[str, str]:
-        """Return the headers; only the service's own origin gets them."""
+        """Return the headers to send; only the service's own origin receives them."""
 
     async def renew(self) -> bool:
-        """Return whether there are other credentials to try, after the service refused the last."""
+        """Return whether there are other credentials to try after the service refused the last ones."""
 
 
 class FixedHeaders:
-    """Credentials that stay: a token, or a name and a token."""
+    """Credentials that do not change: a token, or a name and a token."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
 
     async def headers(self) -> Mapping[str, str]:
-        """Return them."""
+        """Return the headers."""
         return self._headers
 
     async def renew(self) -> bool:
-        """Return False: there are no others."""
+        """Return False: there are no other credentials."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class HostedService:
-    """What is spoken to."""
+    """A hosted service, its name and address, and how it reports errors."""
 
     name: str
-    """What people call it: ``Confluence``."""
+    """The name that people know, such as ``Confluence``."""
     url: URL
-    """What paths are relative to, without a slash at its end."""
+    """The base of all paths, without a slash at the end."""
     credentials: str = "credentials"
-    """What is to be renewed when it refuses them, in words."""
+    """What the operator renews when the service refuses it, in words."""
     is_throttled: Callable[[ServiceResponse], bool] = lambda _: False
-    """Whether an answer means "slower" though its status does not."""
+    """Return whether an answer means "slow down" although its status does not say so."""
     parse_error_code: Callable[[bytes], str] = lambda _: ""
-    """The service's own word for an error, out of an answer's body."""
+    """Return the service's own error code from the body of an answer, or ""."""
 
 
 NextPage = Callable[[ApiCall, JsonObject], ApiCall | None]
-"""A call and the page that it brought -> the call for the next page, None after the last."""
+"""Returns the call for the next page from a call and its page; None after the last page."""
 
 
 class HttpApi:
-    """Calls to one service. Sessions are opened by the first call and closed by ``close``; then it may go on.
+    """Calls to one service. The first call opens the sessions; after ``close`` the next call opens them again.
 
-    They go through the proxies of ``context.web``, which are told the name: the operator has chosen the host.
+    Calls go through the proxies of ``context.web``, which resolve the name: the operator chose the host.
 
-    All methods raise ``SourceDenied`` when the service refuses the credentials, ``SourceUnavailable`` when it cannot be
-    reached, keeps failing or asks for more patience than there is, and ``CallRefused`` for one call that it refuses.
+    All methods raise ``SourceDenied`` when the service refuses the credentials. They raise ``SourceUnavailable`` when
+    it cannot be reached, keeps failing or asks for too long a wait, and ``CallRefused`` for one refused call.
     """
 
     def __init__(
@@ -128,33 +128,33 @@ class HttpApi:
         self._pace = CallPacer(per_second, context.sleep) if per_second else None
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._failures_in_a_row = 0
-        """Calls that failed in all attempts since the last that did not."""
+        """How many calls in a row failed in all their attempts."""
 
     async def fetch_json(self, call: ApiCall) -> JsonObject:
-        """Return an answer that is an object of JSON."""
+        """Return an answer that is a JSON object."""
         value = await self.fetch_value(call)
         if not isinstance(value, dict):
             raise self._not_json_error()
         return value
 
     async def fetch_value(self, call: ApiCall) -> object:
-        """Return an answer that is JSON."""
+        """Return an answer that is any JSON value."""
         reply = await self.fetch_reply(call, MAX_ANSWER_BYTES)
         try:
             if len(reply.body) < _PARSED_IN_PLACE_BYTES:
                 return json.loads(reply.body)
             return await asyncio.to_thread(json.loads, reply.body)
         except (ValueError, RecursionError):
-            # Not chained: such an error quotes the answer.
+            # Not chained: the original error quotes the answer.
             raise self._not_json_error() from None
 
     async def fetch_pages(
         self, first: ApiCall, following: Callable[[ApiCall, JsonObject], ApiCall | None]
     ) -> AsyncIterator[JsonObject]:
-        """Yield the pages of a listing; ``follow_link`` returns the call for the next one, None after the last.
+        """Yield the pages of a listing; ``next_page`` returns the call for the next one, or None after the last.
 
         Raises:
-            SourceError: the service names a page that it has given already, or never comes to an end.
+            SourceError: the service names the same page twice, or the listing has no end.
 
         """
         asked: set[ApiCall] = set()
@@ -162,8 +162,8 @@ class HttpApi:
         while call is not None:
             if call in asked or len(asked) >= _MOST_PAGES:
                 raise SourceError(
-                    f"{self._service.name} lists without end: it names a page again that it has given already. "
-                    "Try again later; nothing was deleted."
+                    f"{self._service.name} returned the same page of a listing twice, or too many pages. Try "
+                    "again later; nothing was deleted."
                 )
             asked.add(call)
             page = await self.fetch_json(call)
@@ -174,7 +174,7 @@ class HttpApi:
         """Return a document's bytes.
 
         Raises:
-            SourceError: it is over ``limit`` bytes.
+            SourceError: the document is over ``limit`` bytes.
 
         """
         try:
@@ -183,7 +183,7 @@ class HttpApi:
             raise too_large_error(document, error.size_bytes, limit) from None
 
     async def fetch_reply(self, call: ApiCall, limit: int, within_s: float | None = None) -> ServiceResponse:
-        """Return the answer to a call that succeeds, after as many attempts as patience allows."""
+        """Return the answer to a call once it succeeds, within the attempts and the time of ``Patience``."""
         waited, renewed = 0.0, False
         for attempt in range(1, self._patience.attempts + 1):
             reply = await self._attempt_call(call, limit, within_s or self._patience.call_s)
@@ -202,20 +202,20 @@ class HttpApi:
             if attempt == self._patience.attempts or waited > self._patience.waits_s:
                 raise self._exhausted_error(reply)
             await self._context.sleep(wait)
-        raise self._denied_error()  # its last attempt was the one after renewal
+        raise self._denied_error()  # the last attempt was the one after renewing the credentials
 
     async def close(self) -> None:
-        """Close the sessions; safe to call twice."""
+        """Close the sessions; a second call does nothing."""
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             await session.close()
 
     def _is_temporary(self, reply: ServiceResponse) -> bool:
-        """Tell whether an answer's trouble may pass."""
+        """Return whether a retry may help."""
         return reply.status in _THROTTLED | _BROKEN or self._service.is_throttled(reply)
 
     async def _attempt_call(self, call: ApiCall, limit: int, within_s: float) -> ServiceResponse | str:
-        """Return the answer, or in a few words why there is none."""
+        """Return the answer, or a phrase that says why there is none."""
         if self._pace is not None:
             await self._pace.turn()
         try:
@@ -245,7 +245,7 @@ class HttpApi:
             if reply.status not in _REDIRECTS or call.body is not None:
                 return reply
             url = self._redirect_target(url, reply)
-        raise SourceError(f"{self._service.name} redirects without end. Look whether the configured address is right.")
+        raise SourceError(f"{self._service.name} redirects too often. Check that the configured address is right.")
 
     async def _send_once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> ServiceResponse:
         method = "GET" if body is None else "POST"
@@ -257,7 +257,7 @@ class HttpApi:
             method, url, headers=headers, data=data, allow_redirects=False, proxy=named
         ) as response:
             if response.status >= 300:  # noqa: PLR2004 - HTTP's own number
-                # Of an error its first words are enough.
+                # The first bytes of an error are enough.
                 return ServiceResponse(
                     response.status, response.headers.copy(), await response.content.read(_PIECE_BYTES)
                 )
@@ -283,15 +283,15 @@ class HttpApi:
             safe = False
         if not safe or target.user or target.password:
             raise SourceError(
-                f"{self._service.name} redirects to where Kvasir does not follow. "
-                "Look whether the configured address is right."
+                f"{self._service.name} redirects to an address that Kvasir does not follow. Check that the "
+                "configured address is right."
             )
         return target
 
     async def _open_session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
         if proxy not in self._sessions:
             tls = await asyncio.to_thread(create_tls_context, self._context.web)
-            if proxy in self._sessions:  # another task was quicker
+            if proxy in self._sessions:  # another task opened it meanwhile
                 return self._sessions[proxy]
             self._sessions[proxy] = aiohttp.ClientSession(
                 connector=create_unguarded_connector(proxy, tls),
@@ -301,63 +301,65 @@ class HttpApi:
             )
         return self._sessions[proxy]
 
-    # What is said. Nothing of an answer is quoted: it may repeat what it was asked with.
+    # Errors. They never quote an answer: it may repeat the credentials.
 
     def _denied_error(self) -> SourceDenied:
         return SourceDenied(
-            f"{self._service.name} refuses the {self._service.credentials} of the source {self._context.name}: "
-            "they are wrong or have expired. Renew them, then sync again; nothing was deleted."
+            f"{self._service.name} refuses the {self._service.credentials} of the source "
+            f"{self._context.name}: they are wrong or have expired. Renew them, then sync again; nothing was "
+            "deleted."
         )
 
     def _refused_error(self, reply: ServiceResponse) -> CallRefused:
         reason = self._service.parse_error_code(reply.body)
-        why = {403: "it has no right to that", 404: "there is no such thing, or no right to see it"}.get(
-            reply.status, "the call is not understood"
+        why = {403: "the account has no right to it", 404: "it does not exist, or the account may not see it"}.get(
+            reply.status, "the service does not understand the call"
         )
         word = f" {reason}" if reason else ""
         return CallRefused(
-            f"{self._service.name} refused a call of the source {self._context.name} (HTTP {reply.status}{word}): "
-            f"{why}. Look at the source's keys and at what its account may read.",
+            f"{self._service.name} refused a call of the source {self._context.name} (HTTP "
+            f"{reply.status}{word}): {why}. Check the source's keys and the rights of its account.",
             reply.status,
             reason,
         )
 
     def _exhausted_error(self, reply: ServiceResponse | str) -> SourceError:
-        """Return what is said of a call that failed in all attempts.
+        """Return the error for a call that failed in all attempts.
 
-        One document that a service cannot bring must not stop the others; several calls in a row mean the service.
+        A single failing document must not stop the others; several failing calls in a row mean that the service is
+        down.
         """
         kind: type[SourceError] = SourceUnavailable
         if isinstance(reply, str):
             what, own = reply, not reply.startswith(_UNREACHABLE)
         elif reply.status in _BROKEN:
-            what, own = f"answers with an error of its own (HTTP {reply.status})", True
+            what, own = f"answers with an internal error (HTTP {reply.status})", True
         else:
-            what, own = f"asks for more patience than there is (HTTP {reply.status})", False
+            what, own = f"asks for a longer wait than Kvasir allows (HTTP {reply.status})", False
         if own:
             self._failures_in_a_row += 1
             kind = SourceUnavailable if self._failures_in_a_row >= _FAILED_IN_A_ROW else SourceError
         return kind(
-            f"{self._service.name} ({self._service.url.host}) {what}. "
-            "Look whether it is up and reachable from here; the next sync tries again and nothing was deleted."
+            f"{self._service.name} ({self._service.url.host}) {what}. Check that it is up and that this "
+            "machine can reach it; the next sync tries again and nothing was deleted."
         )
 
     def _not_json_error(self) -> SourceError:
         return SourceError(
-            f"{self._service.name} ({self._service.url.host}) answered with something that is no JSON, perhaps a page "
-            "for people. Look whether the configured address is right and no login or proxy stands before it."
+            f"{self._service.name} ({self._service.url.host}) answered with something that is not JSON, "
+            "perhaps a web page. Check the configured address, and that no login or proxy stands before it."
         )
 
     def _too_large_error(self, size_bytes: int) -> AnswerTooLarge:
         return AnswerTooLarge(
-            f"{self._service.name} answered with {size_bytes / 1e6:.0f} MB, more than is read at once. "
-            "Narrow the source, or split what it holds.",
+            f"{self._service.name} answered with {size_bytes / 1e6:.0f} MB, more than Kvasir reads at once. "
+            "Narrow the source, or split the content.",
             size_bytes,
         )
 
 
 async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:
-    """Do several things, at most ``width`` at a time, and return their results in order; one failure ends them all."""
+    """Run several calls, at most ``width`` at a time, and return their results in order; one failure cancels all."""
     turn = asyncio.Semaphore(width)
     failed: list[SourceError] = []
 

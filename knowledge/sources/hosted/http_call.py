@@ -1,4 +1,4 @@
-"""A call to a hosted service, and the addresses that go with it: pure."""
+"""A call to a hosted service, and how its addresses are built and checked. Pure."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from knowledge.sources.hosted.json_form import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One request. Every call that is made here may be repeated: the posts of these services only look things up."""
+    """One request. Every call may be repeated: the POSTs of these services only read."""
 
     path: str
-    """Relative to the service's address, its parts percent-encoded (``quote_part``)."""
+    """Relative to the service's address; its parts are percent-encoded (``quote_part``)."""
     params: tuple[tuple[str, str], ...] = ()
     body: str | None = None
-    """With it, the call is a POST."""
+    """A call with a body is a POST."""
     media_type: str = "application/json"
-    """The body's."""
+    """The media type of the body."""
 
     @classmethod
     def get(cls, path: str, **params: str | int) -> ApiCall:
-        """Return a GET."""
+        """Return a GET call."""
         return cls(path, tuple((name, str(value)) for name, value in params.items()))
 
     @classmethod
     def post(cls, path: str, body: JsonObject) -> ApiCall:
-        """Return a POST of JSON."""
+        """Return a POST call with a JSON body."""
         return cls(path, (), json.dumps(body, sort_keys=True))
 
     @classmethod
     def post_form(cls, path: str, **values: str) -> ApiCall:
-        """Return a POST of a form."""
+        """Return a POST call with a form as its body."""
         return cls(path, (), urlencode(values), "application/x-www-form-urlencoded")
 
     def with_params(self, **params: str | int) -> ApiCall:
-        """Return the same call with other values for some parameters."""
+        """Return the same call with some parameters replaced."""
         return replace(self, params=tuple({**dict(self.params), **ApiCall.get("", **params).params_dict()}.items()))
 
     def with_body(self, **values: object) -> ApiCall:
-        """Return the same POST with other values for some members."""
+        """Return the same POST with some members of its body replaced."""
         return replace(self, body=json.dumps({**json.loads(self.body or "{}"), **values}, sort_keys=True))
 
     def params_dict(self) -> dict[str, str]:
@@ -51,25 +51,25 @@ class ApiCall:
         return dict(self.params)
 
     def follow_link(self, link: str) -> ApiCall:
-        """Return the call for the next page, as a link names it: this path, and the link's parameters."""
+        """Return the call for the page that a link names: the same path with the link's parameters."""
         return ApiCall(self.path, tuple(parse_qsl(urlsplit(link).query)), self.body)
 
 
 def quote_part(name: str) -> str:
-    """Return a name as one part of a path."""
+    """Return a name percent-encoded as one part of a path."""
     return quote(name, safe="")
 
 
 def quote_link(address: str) -> str:
-    """Return an address that a service gave as it may stand in any text: ASCII, without quotes, blanks or brackets."""
+    """Return an address from a service so that any text can hold it: ASCII, without quotes, spaces or brackets."""
     return quote(address, safe="%/:?#&=+,;@~!$*()-._")
 
 
 def parse_secure_url(address: str) -> URL:
-    """Read the address of a service.
+    """Return a service's address as a URL.
 
     Raises:
-        ValueError: it is none that credentials may be sent to: not https (http is for this machine alone).
+        ValueError: credentials may not be sent there, as it is not https (http is allowed for this machine only).
 
     """
     url = URL(address.rstrip("/"))

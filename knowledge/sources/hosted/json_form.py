@@ -1,4 +1,4 @@
-"""Reading what a service answers: JSON of a known form, and one error for any other form."""
+"""Typed access to the JSON that a service answers, with one error for an unexpected form."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from knowledge.dates import parse_iso_date
 from knowledge.errors import SourceError
 
 JsonObject = Mapping[str, object]
-"""An object of JSON, its members not looked at yet."""
+"""A JSON object whose members are not checked yet."""
 
 
 class MalformedAnswer(SourceError):
-    """A service answered in another form than its documentation says."""
+    """A service's answer does not have the documented form."""
 
 
 def require_text(value: JsonObject, key: str) -> str:
-    """Return a member that must be a text; a whole number is one too.
+    """Return a member that must be a text; a whole number becomes one.
 
     Raises:
-        Malformed: it is not there, or something else.
+        MalformedAnswer: it is missing or is something else.
 
     """
     found = value.get(key)
@@ -32,13 +32,13 @@ def require_text(value: JsonObject, key: str) -> str:
 
 
 def get_text(value: JsonObject, key: str) -> str | None:
-    """Return a member if it is a text that is not empty."""
+    """Return a member if it is a text that is not empty, else None."""
     found = value.get(key)
     return found if isinstance(found, str) and found else None
 
 
 def get_int(value: JsonObject, key: str) -> int | None:
-    """Return a member if it is a whole number, or a text of digits (as services write what may be large)."""
+    """Return a member if it is a whole number or a text of digits, else None."""
     found = value.get(key)
     if isinstance(found, str) and found.isascii() and found.isdecimal():
         return int(found[:20])
@@ -46,7 +46,7 @@ def get_int(value: JsonObject, key: str) -> int | None:
 
 
 def get_object(value: JsonObject, *keys: str) -> JsonObject:
-    """Return the object at the end of a path, an empty one where the path ends before."""
+    """Return the object at the end of a path of keys, or an empty one if the path ends earlier."""
     for key in keys:
         found = value.get(key)
         if not isinstance(found, Mapping):
@@ -59,23 +59,23 @@ def require_objects(value: JsonObject, key: str) -> Sequence[JsonObject]:
     """Return a member that must be a list of objects.
 
     Raises:
-        Malformed: it is not there, or something else.
+        MalformedAnswer: it is missing or is something else.
 
     """
     return check_objects(value.get(key), key)
 
 
 def get_objects(value: JsonObject, key: str) -> Sequence[JsonObject]:
-    """Return the objects of a list, none where there is no list."""
+    """Return the objects in a list, or none if the member is not a list."""
     found = value.get(key)
     return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 def check_objects(value: object, what: str) -> Sequence[JsonObject]:
-    """Return a list of objects.
+    """Return a value that must be a list of objects.
 
     Raises:
-        Malformed: it is something else.
+        MalformedAnswer: it is something else.
 
     """
     if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
@@ -84,17 +84,17 @@ def check_objects(value: object, what: str) -> Sequence[JsonObject]:
 
 
 def filter_texts(value: object) -> list[str]:
-    """Return the texts of a list, none where there is no list."""
+    """Return the texts in a list, or none if the value is not a list."""
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def get_time(value: JsonObject, key: str) -> datetime | None:
-    """Return a time as ISO 8601 writes it, aware, UTC; None where there is none."""
+    """Return an ISO 8601 time in UTC, or None."""
     return parse_iso_date(get_text(value, key) or "")
 
 
 def _malformed_error(key: str) -> MalformedAnswer:
     return MalformedAnswer(
-        f"The service answered in an unknown form: “{key}” is missing or is something else. "
-        "Look whether the configured address is the service's own; nothing was deleted."
+        f"The service answered in an unexpected form: “{key}” is missing or is something else. Check that the "
+        "configured address is the service's own; nothing was deleted."
     )

@@ -1,4 +1,4 @@
-"""Notion's interface, as far as a source needs it: pages, blocks, databases and their data sources, search."""
+"""The part of Notion's API that the source needs: pages, blocks, databases, their data sources, and search."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text,
 from knowledge.sources.notion.blocks import NotionBlock
 
 API_VERSION = "2026-03-11"
-"""The version that is asked for: databases hold data sources (since 2025-09-03), the trash is called ``in_trash``."""
+"""The API version: databases hold data sources (since 2025-09-03), and the trash is called ``in_trash``."""
 
 SETTLING_TIME = timedelta(minutes=5)
-"""Times are given by the minute: what was edited less than this ago may be edited again without another time."""
+"""Notion gives times by the minute: a page edited less than this ago may change again without a new time."""
 
 _MAX_DEPTH = 30
 _MAX_BLOCKS = 50_000
@@ -26,29 +26,29 @@ _ID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?(
 
 @dataclass(frozen=True, slots=True)
 class NotionPage:
-    """A page as it was seen."""
+    """A page as Notion returned it."""
 
     id: str
     """Without hyphens."""
     last_edited: str
     """As Notion writes it, by the minute."""
     parent: str
-    """The kind and the id of what it hangs under."""
+    """The kind and the id of its parent."""
     url: str
     in_trash: bool = False
 
     def version(self, now: datetime) -> str:
-        """Return what changes when the page may have: a page that may still change in the same minute is marked."""
+        """Return a version that changes with the page; ``~`` marks one that may still change unnoticed."""
         edited = get_time({"edited": self.last_edited}, "edited")
         settled = edited is not None and now - edited >= SETTLING_TIME
         return self.last_edited if settled else f"{self.last_edited}~"
 
 
 def parse_page_id(identifier: str) -> str:
-    """Return an id without hyphens; also out of an address, whose last id it is.
+    """Return a page's id without hyphens, from an id or from an address that ends in one.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the text holds no id.
 
     """
     found = list(_ID.finditer(identifier.partition("?")[0].lower()))
@@ -58,12 +58,12 @@ def parse_page_id(identifier: str) -> str:
 
 
 def strip_hyphens(identifier: str) -> str:
-    """Return an id of Notion's own as documents are named by."""
+    """Return one of Notion's ids in the form that documents use."""
     return identifier.replace("-", "").lower()
 
 
 def parse_page(page: JsonObject) -> NotionPage:
-    """Read a page object."""
+    """Return a page from Notion's page object."""
     return NotionPage(
         id=strip_hyphens(require_text(page, "id")),
         last_edited=require_text(page, "last_edited_time"),
@@ -74,7 +74,7 @@ def parse_page(page: JsonObject) -> NotionPage:
 
 
 def parse_parent(value: JsonObject) -> str:
-    """Return the kind and the id of what a page, a block or a database hangs under."""
+    """Return the kind and the id of the parent of a page, a block or a database."""
     parent = get_object(value, "parent")
     kind = get_text(parent, "type") or ""
     found = get_text(parent, kind)
@@ -88,14 +88,14 @@ class NotionApi:
         self._api = api
 
     async def fetch_page(self, page: str) -> JsonObject:
-        """Return a page object; one in the trash too."""
+        """Return a page object, also for a page in the trash."""
         return await self._api.fetch_json(ApiCall.get(f"v1/pages/{quote_part(page)}"))
 
     async def fetch_blocks(self, page: str) -> tuple[NotionBlock, ...]:
-        """Return all blocks of a page, nested, without those of its child pages.
+        """Return all blocks of a page, nested, without the blocks of its child pages.
 
         Raises:
-            SourceError: there are more than are read.
+            SourceError: the page has too many blocks.
 
         """
         return await self._fetch_children(page, 0, {page}, [0])
@@ -119,7 +119,7 @@ class NotionApi:
         kind = get_text(one, "type") or ""
         if one.get("has_children") is not True or kind in {"child_page", "child_database"} or depth >= _MAX_DEPTH:
             return ()
-        # A copy of a synced block shows what is in the original.
+        # A copy of a synced block shows the content of the original.
         original = get_text(get_object(one, kind, "synced_from"), "block_id")
         holder = strip_hyphens(original or require_text(one, "id"))
         if holder in above:
@@ -128,15 +128,15 @@ class NotionApi:
             return await self._fetch_children(holder, depth + 1, above | {holder}, count)
         except CallRefused:
             if original:
-                return ()  # the original is not shared with us
+                return ()  # the original is not shared with our connection
             raise
 
     async def fetch_database(self, database: str) -> JsonObject:
-        """Return a database: the container of data sources."""
+        """Return a database, which contains data sources."""
         return await self._api.fetch_json(ApiCall.get(f"v1/databases/{quote_part(database)}"))
 
     async def fetch_rows(self, data_source: str) -> AsyncIterator[list[JsonObject]]:
-        """Yield the rows of a data source: page objects, those in the trash left out."""
+        """Yield the rows of a data source as page objects, without those in the trash."""
         async for page in self._api.fetch_pages(
             ApiCall.post(f"v1/data_sources/{quote_part(data_source)}/query", {"page_size": 100}), _next_page
         ):
@@ -153,7 +153,7 @@ class NotionApi:
             yield list(require_objects(page, "results"))
 
     async def find_holding_page(self, parent: str) -> str | None:
-        """Return the page that something hangs under, through whatever blocks; None when it hangs under none."""
+        """Return the page that holds a block or page, at any depth; None if no page holds it."""
         for _ in range(_MAX_DEPTH):
             kind, _, identifier = parent.partition(":")
             if kind == "page_id":

@@ -1,4 +1,4 @@
-"""Notion's blocks and properties to HTML that the parser takes: pure."""
+"""Convert Notion's blocks and properties to HTML for the parser. Pure."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _MEDIA_KINDS: Final = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class NotionBlock:
-    """A block and what is in it."""
+    """A block and its children."""
 
     value: JsonObject
     children: tuple[NotionBlock, ...] = ()
 
     @property
     def kind(self) -> str:
-        """Return its type."""
+        """Return the block's type."""
         return get_text(self.value, "type") or ""
 
     @property
     def content(self) -> JsonObject:
-        """Return what its type says about it."""
+        """Return the content that the block's type defines."""
         return get_object(self.value, self.kind)
 
 
 def render_page_html(page: JsonObject, blocks: Sequence[NotionBlock]) -> str:
-    """Return a page as HTML: its properties, if it is a row of a database, then its blocks."""
+    """Return a page as HTML: the properties of a database row, then the blocks."""
     title = escape(get_page_title(page))
     body = _render_properties(page) + _render_blocks(blocks)
     return f"<html><head><title>{title}</title></head><body>{body}</body></html>"
 
 
 def get_page_title(page: JsonObject) -> str:
-    """Return a page's title, in one line."""
+    """Return a page's title on one line."""
     for value in get_object(page, "properties").values():
         if isinstance(value, Mapping) and value.get("type") == "title":
             told = " ".join(get_plain_text(value, "title").split())
@@ -97,7 +97,7 @@ def _render_paragraph(block: NotionBlock) -> str:
 
 
 def _render_heading(block: NotionBlock) -> str:
-    level = min(int(block.kind[-1]) + 1, 6)  # the page's title is above them
+    level = min(int(block.kind[-1]) + 1, 6)  # the page's title is the first level
     anchor = (get_text(block.value, "id") or "").replace("-", "")
     return (
         f'<h{level} id="{escape(anchor)}">{_render_rich_text(block.content)}</h{level}>{_render_blocks(block.children)}'
@@ -137,7 +137,7 @@ def _render_equation(block: NotionBlock) -> str:
 
 
 def _render_media(block: NotionBlock) -> str:
-    """Say what a picture, a file or a link is called; an address of Notion's own store expires, and is left out."""
+    """Render the name of a picture, a file or a link; addresses in Notion's own store expire and are left out."""
     told = [get_text(block.content, "name"), get_plain_text(block.content, "caption"), get_text(block.content, "url")]
     told += [get_text(get_object(block.content, "external"), "url")]
     said = " — ".join(dict.fromkeys(one for one in told if one))
@@ -212,7 +212,7 @@ def _render_properties(page: JsonObject) -> str:
 
 
 def _property_text(value: JsonObject) -> str:
-    """Return a property's value in words; relations, which are ids, and what cannot be told are left out."""
+    """Return a property's value as text; relations, which are ids, and unknown kinds are left out."""
     kind = get_text(value, "type") or ""
     read = _PROPERTY_READERS.get(kind)
     return read(value, kind).strip() if read else ""
@@ -270,7 +270,7 @@ _PROPERTY_READERS: Final[Mapping[str, Callable[[JsonObject, str], str]]] = {
 
 
 def iterate_children(blocks: Sequence[NotionBlock]) -> Iterator[tuple[str, str]]:
-    """Yield the kind (``child_page``, ``child_database``) and the id of what hangs under a page."""
+    """Yield the kind (``child_page``, ``child_database``) and the id of each child of a page."""
     todo = list(blocks)
     while todo:
         block = todo.pop()

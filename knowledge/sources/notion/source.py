@@ -1,7 +1,7 @@
-"""Notion as a source: the pages that are shared with a connection, rows of databases among them.
+"""Notion as a source: the pages that are shared with a connection, including rows of databases.
 
-Notion's interface does not tell who may read a page. So a source says itself who may (``readers``), or that everybody
-may (``rights = "ignore"``); without either it is refused.
+Notion's API does not return who may read a page. So the configuration must name ``readers``, or open the source to
+everybody with ``rights = "ignore"``; otherwise Kvasir refuses it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from knowledge.sources.notion.tree import (
 from knowledge.sources.registry import SourceKind
 
 _STATE_VERSION = 1
-"""Raised when what is remembered, or how pages become HTML, changes."""
+"""Increased when the remembered state, or the conversion of pages to HTML, changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,15 @@ class NotionOptions:
     """The keys of a ``[[source]]`` of kind ``notion``."""
 
     token_env: str
-    """The variable that holds the connection's secret."""
+    """The variable with the connection's secret."""
     pages: tuple[str, ...] = ()
-    """Addresses or ids of pages; with what hangs under them. Neither pages nor databases means all that is shared."""
+    """Addresses or ids of pages, each with everything below it. Neither pages nor databases means all that is shared.
+    """
     databases: tuple[str, ...] = ()
     rights: str | None = None
-    """``ignore``: everybody may read what is shared with the connection. Needed where ``readers`` is not set."""
+    """``ignore``: everybody may read what is shared with the connection. Required without ``readers``."""
     full_every_h: float = 24.0
-    """After so many hours everything is asked for anew, whatever is remembered."""
+    """After this many hours the source fetches everything again, whatever it remembers."""
     requests_per_s: float = 3.0
     """Notion's own limit, on average."""
     url: str = "https://api.notion.com"
@@ -57,7 +58,7 @@ class NotionOptions:
 
 
 class NotionSource:
-    """Lists and reads pages. A document's id is the page's, without hyphens: renamed or moved, it stays."""
+    """Lists and reads pages. A document's id is the page's without hyphens; renaming or moving does not change it."""
 
     def __init__(
         self, key: SourceKey, options: NotionOptions, context: SourceContext, api: HttpApi, roots: Sequence[Child]
@@ -72,10 +73,10 @@ class NotionSource:
         self._roots = roots
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the pages as the walk comes to them.
+        """Yield the pages in the order in which the walk finds them.
 
         Raises:
-            SourceError: the walk failed, or a configured page is not there.
+            SourceError: the walk failed, or a configured page does not exist.
 
         """
         full_at, known = await self._load_state()
@@ -85,7 +86,7 @@ class NotionSource:
             try:
                 async for pages in walk.run():
                     found += pages
-                    yield []  # still at work: none is given before it is clear that nothing has moved
+                    yield []  # a heartbeat: pages follow once it is certain that none has moved
                 yield self._make_listed(found)
             except PageMoved:
                 known = {}
@@ -104,7 +105,7 @@ class NotionSource:
         """Read a page as HTML.
 
         Raises:
-            SourceError: it is gone, in the trash, or too large.
+            SourceError: the page is gone, in the trash, or too large.
 
         """
         try:
@@ -125,7 +126,7 @@ class NotionSource:
         await self._api.close()
 
     async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
-        """Return when the last full walk was and what is remembered; nothing when it is time for a full one."""
+        """Return the time of the last full walk and what it found; nothing when a full walk is due."""
         held = await load_sealed_state(self._memory, _STATE_VERSION)
         full_at = held.get("full_at") if held else None
         if held is None or not isinstance(full_at, float) or held.get("roots") != self._root_names():
@@ -160,13 +161,13 @@ def build(context: SourceContext, options: NotionOptions) -> NotionSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: a key has a value that cannot be meant, or nobody said who may read.
+        SourceMisconfigured: a key has an invalid value, or no key says who may read.
 
     """
     if options.rights not in {None, "ignore"} or (options.rights is None and context.readers >= EVERYONE):
         raise SourceMisconfigured(
-            f"Source {context.name}: Notion does not tell who may read a page. Name them with readers, or write "
-            'rights = "ignore" if everybody may read what is shared with the connection.'
+            f"Source {context.name}: Notion does not say who may read a page. Name them with readers, or "
+            'write rights = "ignore" if everybody may read what is shared with the connection.'
         )
     try:
         url = parse_secure_url(options.url)
@@ -188,12 +189,12 @@ KIND = SourceKind(NotionOptions, build)
 
 
 def _root_id(url: URL, roots: Sequence[Child]) -> str:
-    """Return what the source is: other pages of the same workspace are another source."""
+    """Return the source's identity: other pages of the same workspace are another source."""
     return " ".join([str(url), *sorted(identifier for _, identifier in roots)])
 
 
 def _gone_error(document: str) -> SourceError:
     return SourceError(
-        f"The page {document} is gone, in the trash, or no longer shared with Kvasir's connection. "
-        "The next sync looks again."
+        f"The page {document} is gone, in the trash, or no longer shared with Kvasir's connection. The next "
+        "sync looks again."
     )

@@ -1,8 +1,8 @@
-"""The walk through what hangs under a workspace's pages, and what is remembered of it.
+"""The walk through the tree of a workspace's pages, and what the next walk remembers of it.
 
-The law is the full walk: every page is asked for and its blocks are looked through for what hangs under it. A walk with
-memory looks through the blocks of those pages alone that were edited; what it remembers of the others, it checks page
-by page (by search, by the rows of their database, or one by one). Anything that does not fit makes it a full walk.
+A full walk fetches every page and searches its blocks for children. A walk with memory searches the blocks of edited
+pages only. It checks the other pages by search, by the rows of their database, or one by one. Any contradiction leads
+to a full walk.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ Child = tuple[str, str]
 """``PAGE`` or ``DATABASE``, and an id."""
 
 _ABSENT_STATUSES = frozenset({400, 403, 404})
-"""How a page or database is refused that is gone, not shared with us, or only a view of another."""
+"""The statuses for a page or database that is gone, not shared with us, or only a view of another."""
 
 
 class PageMoved(Exception):
-    """Something hangs elsewhere than before: only a full walk tells what that means."""
+    """A page has another parent than before: only a full walk shows what that means."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPage:
-    """What an earlier walk saw of a page."""
+    """What an earlier walk found of a page."""
 
     version: str
     parent: str
     children: tuple[Child, ...]
 
     def to_json(self) -> JsonObject:
-        """Return it as JSON."""
+        """Return the page as JSON."""
         return {"version": self.version, "parent": self.parent, "children": [list(one) for one in self.children]}
 
     @classmethod
     def from_json(cls, value: JsonObject) -> KnownPage:
-        """Read what ``to_json`` returned."""
+        """Return the page from the JSON of ``to_json``."""
         children = value.get("children")
         pairs = [filter_texts(one) for one in children] if isinstance(children, list) else []
         return cls(
@@ -54,7 +54,7 @@ class KnownPage:
 
 @dataclass(slots=True)
 class TreeWalk:
-    """One walk. ``previous`` is empty for a full one; ``pages`` is what the next one may remember."""
+    """One walk. ``previous`` is empty for a full walk; ``pages`` is what the next walk remembers."""
 
     notion: NotionApi
     now: datetime
@@ -63,24 +63,24 @@ class TreeWalk:
     previous: Mapping[str, KnownPage] = field(default_factory=dict)
     pages: dict[str, KnownPage] = field(default_factory=dict)
     _current: dict[str, NotionPage] = field(default_factory=dict)
-    """Pages as they are now, as far as a listing of pages brought them."""
+    """Current pages that a listing already returned."""
     _databases: dict[str, None] = field(default_factory=dict)
-    """Databases that search knows."""
+    """Databases that search returned."""
     _pages_to_reread: set[str] = field(default_factory=set)
-    """Pages whose blocks must be looked through though they seem the same."""
+    """Pages whose blocks must be searched although their version is the same."""
     _visited: set[Child] = field(default_factory=set)
 
     async def run(self) -> AsyncIterator[Sequence[NotionPage]]:
         """Yield the pages, each once.
 
         Raises:
-            SourceError: the walk failed, or a root is not there.
-            Moved: with memory, something moved.
+            SourceError: the walk failed, or a configured root does not exist.
+            PageMoved: a page has another parent than the previous walk found.
 
         """
         if self.previous or not self.roots:
             async for _ in self._search_all():
-                yield []  # still at work
+                yield []  # a heartbeat
         if self.previous and self.roots:
             await self._mark_changed_parents()
         todo = deque(self.roots or self._find_all_roots())
@@ -113,15 +113,15 @@ class TreeWalk:
             yield
 
     def _find_all_roots(self) -> Iterable[Child]:
-        """Return all that is shared with us, as far as search and memory know; the walk finds what hangs under it."""
+        """Return all shared pages and databases that search or memory contains; the walk finds their children."""
         pages = dict.fromkeys((*self._current, *self.previous))
         return [*((PAGE, one) for one in pages), *((DATABASE, one) for one in self._databases)]
 
     async def _mark_changed_parents(self) -> None:
-        """Mark the pages under which something new hangs, whether or not that counts as an edit of theirs.
+        """Mark the pages with a new child, since Notion may not count that as an edit.
 
         Raises:
-            Moved: a page that is known hangs elsewhere.
+            PageMoved: a page has another parent than before.
 
         """
         for page in self._current.values():
@@ -137,7 +137,7 @@ class TreeWalk:
                 self._pages_to_reread.add(holder)
 
     async def _find_page(self, identifier: str) -> NotionPage | None:
-        """Return a page as it is now; None when it is gone or in the trash."""
+        """Return a page's current state; None if it is gone or in the trash."""
         page = self._current.get(identifier)
         if page is None:
             found = await self._fetch_or_none(self.notion.fetch_page(identifier))
@@ -166,7 +166,7 @@ class TreeWalk:
         return children
 
     async def _find_rows(self, identifier: str) -> AsyncIterator[Sequence[Child]]:
-        """Yield the rows of a database that is there and not in the trash."""
+        """Yield the rows of a database, unless it is gone or in the trash."""
         found = await self._fetch_or_none(self.notion.fetch_database(identifier))
         if found is None or found.get("in_trash") is True or found.get("archived") is True:
             self._check_root((DATABASE, identifier))
@@ -180,8 +180,8 @@ class TreeWalk:
     def _check_root(self, child: Child) -> None:
         if child in self.roots:
             raise SourceError(
-                f"Notion has no page or database {child[1]} that is shared with Kvasir's connection. Share it (••• › "
-                "Connections), or take it out of kvasir.toml; nothing was deleted."
+                f"Notion has no page or database {child[1]} that is shared with Kvasir's connection. Share it "
+                "(••• › Connections), or remove it from kvasir.toml; nothing was deleted."
             )
 
     async def _fetch_or_none(self, call: Awaitable[JsonObject]) -> JsonObject | None:
@@ -194,10 +194,10 @@ class TreeWalk:
 
 
 def pages_to_json(pages: Mapping[str, KnownPage]) -> JsonObject:
-    """Return what a walk saw, as JSON."""
+    """Return the pages of a walk as JSON."""
     return {identifier: page.to_json() for identifier, page in pages.items()}
 
 
 def pages_from_json(value: JsonObject) -> Mapping[str, KnownPage]:
-    """Read what ``to_json`` returned."""
+    """Return the pages from the JSON of ``pages_to_json``."""
     return {identifier: KnownPage.from_json(get_object(value, identifier)) for identifier in value}

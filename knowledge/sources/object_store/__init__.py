@@ -1,1 +1,1 @@
-"""Object stores as a source: S3, GCS, Azure and what else fsspec opens."""
+"""Object stores as a source: S3, GCS, Azure and anything else that fsspec opens."""

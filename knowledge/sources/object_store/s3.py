@@ -1,4 +1,4 @@
-"""S3 and what speaks as it does: page by page, and each object with the version that its own answer names."""
+"""S3 and compatible stores: listed page by page, each object read with the version of the same answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CREDENTIAL_CODES = {
     "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
     "TokenRefreshRequired", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed",
 }  # fmt: skip
-"""Codes that say that no request will be answered, not this one alone."""
+"""Error codes that concern every request, not only this one."""
 _CREDENTIAL_ERRORS = {
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -34,7 +34,7 @@ _CREDENTIAL_ERRORS = {
 
 
 class S3Store:
-    """The objects of one bucket under one prefix, by the client that ``s3fs`` opens."""
+    """The objects of one bucket under one prefix, read with the client of ``s3fs``."""
 
     def __init__(self, shown: str, bucket: str, prefix: str, options: Mapping[str, object]) -> None:
         self._display_url = shown
@@ -45,10 +45,10 @@ class S3Store:
         self._client: Any = None
 
     async def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:
-        """Yield the objects, a page of the store's at a time.
+        """Yield the objects, one page of the listing at a time.
 
         Raises:
-            SourceUnavailable, SourceDenied: a page cannot be had.
+            SourceUnavailable, SourceDenied: a page cannot be listed.
 
         """
         pages: Any = None
@@ -65,10 +65,10 @@ class S3Store:
             yield [self._parse_object(one) for one in page.get("Contents", ()) if not one["Key"].endswith("/")]
 
     async def read(self, key: str, limit: int) -> tuple[bytes, str]:
-        """Read an object with the version that it has at that moment.
+        """Read an object with its current version.
 
         Raises:
-            SourceError: it is gone, too large or not readable; a subclass where the store is out of reach.
+            SourceError: it is gone, too large or not readable; a subclass if the store cannot be reached.
 
         """
         try:
@@ -85,7 +85,7 @@ class S3Store:
         if client is not None:
             await client.close()
 
-    async def _list_pages(self) -> Any:  # noqa: ANN401 - the client comes without types
+    async def _list_pages(self) -> Any:  # noqa: ANN401 - the client has no types
         client = await self._open_client()
         return client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
 
@@ -132,7 +132,7 @@ class S3Store:
         return absent_error(self._display_url) if lost else unavailable_error(self._display_url)
 
     def _forbidden_error(self, key: str | None) -> SourceError:
-        if key:  # one object may be closed to us while its neighbours are open
+        if key:  # one object may be forbidden while others are not
             return SourceError(f"{key} may not be read. Give Kvasir's key the right s3:GetObject on it.")
         return SourceDenied(
             f"{self._display_url} does not allow listing. Give Kvasir's key the rights s3:ListBucket and s3:GetObject."
@@ -140,20 +140,20 @@ class S3Store:
 
 
 def _import_s3fs() -> Any:  # noqa: ANN401 - a module
-    import s3fs  # noqa: PLC0415 - slow to load, and needed by this kind alone
+    import s3fs  # noqa: PLC0415 - slow to load, and only this kind needs it
 
     return s3fs
 
 
 def _error_code(error: Exception) -> str:
-    """Return the store's code for what went wrong, "" for an error that is none of the store's."""
+    """Return the store's error code, "" for an error of another kind."""
     answer = getattr(error, "response", None)
     code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
     return code if isinstance(code, str) and code.isalnum() else ""
 
 
 def _error_status(error: Exception) -> int | None:
-    """Return the HTTP status of the answer that an error is about."""
+    """Return the HTTP status of the answer that caused an error."""
     answer = getattr(error, "response", None)
     found = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
     return found if isinstance(found, int) else get_status(error)

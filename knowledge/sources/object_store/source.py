@@ -1,4 +1,4 @@
-"""An object store as a source: S3, GCS, Azure, and whatever else ``fsspec`` opens."""
+"""An object store as a source: S3, GCS, Azure, and anything else that ``fsspec`` opens."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class ObjectsOptions:
     url: str
     """``s3://bucket/prefix``, ``gs://…``, ``az://container/…``."""
     endpoint_url: str | None = None
-    """The address of an S3 that is not Amazon's (MinIO, Ceph, R2)."""
+    """The address of an S3-compatible store (MinIO, Ceph, R2)."""
     region: str | None = None
     key_env: str | None = None
     secret_env: str | None = None
     session_env: str | None = None
-    """Variables with an access key's id, its secret, and a session token; on Azure ``secret_env`` is the account key.
+    """Variables with an access key's id, its secret and a session token; on Azure ``secret_env`` is the account key.
 
-    Without them, what the driver finds on the machine: a role, a profile.
+    Without them, the driver uses what it finds on the machine: a role or a profile.
     """
     connection_env: str | None = None
     """A variable with an Azure connection string."""
@@ -62,15 +62,15 @@ class ObjectsOptions:
     """The name of an Azure storage account."""
     anonymous: bool = False
     link: str | None = None
-    """Where a person opens an object: ``{path}`` is its place below the url, ``{stem}`` that without its suffix."""
+    """Where a person opens an object: ``{path}`` is its path below the url, ``{stem}`` the path without its suffix."""
     paths: tuple[str, ...] = ()
-    """Which objects are taken, by patterns (``path_filter``); all without it."""
+    """The objects to read, by patterns (``path_filter``); all objects without it."""
     suffixes: tuple[str, ...] = SUFFIXES
     max_mb: float = MAX_MB
 
 
 class ObjectsSource:
-    """Lists and reads the objects under a prefix. A version is the store's ETag, or size and time where it has none."""
+    """Lists and reads the objects under a prefix. A version is the store's ETag, or size and time if it has none."""
 
     def __init__(
         self, key: SourceKey, options: ObjectsOptions, store: ObjectStore, *, max_bytes: int, readers: frozenset[str]
@@ -84,10 +84,10 @@ class ObjectsSource:
         self._readers = readers
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the objects, in the batches in which the store lists them.
+        """Yield the objects in the store's own batches.
 
         Raises:
-            SourceUnavailable, SourceDenied: the store is out of reach, refuses, or failed in the middle.
+            SourceUnavailable, SourceDenied: the store cannot be reached, refuses, or failed during the listing.
 
         """
         async with aclosing(self._store.list_objects()) as batches:
@@ -95,17 +95,17 @@ class ObjectsSource:
                 yield [self._make_listed(entry) for entry in entries if self._is_document(entry.key)]
 
     async def read(self, listed: Listed) -> Content:
-        """Read one object, with the version that it has now.
+        """Read one object with its current version.
 
         Raises:
-            SourceError: it is gone, too large or not readable; a subclass where the store is out of reach.
+            SourceError: it is gone, too large or not readable; a subclass if the store cannot be reached.
 
         """
         data, version = await self._store.read(listed.document, self._max_bytes)
         return Content(data, None, version)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._store.close()
 
     def _is_document(self, key: str) -> bool:
@@ -126,7 +126,7 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: its url cannot be meant, its driver is not installed, or half of a credential is missing.
+        SourceMisconfigured: the url is invalid, its driver is not installed, or half of a credential is missing.
 
     """
     protocol, _, path = options.url.partition("://")
@@ -155,7 +155,7 @@ def _check_options(context: SourceContext, options: ObjectsOptions, protocol: st
     if not path.strip("/") or "::" in options.url or re.search(r"[\x00-\x1f\x7f]", options.url):
         raise config_error(context.name, "url must name a store and a bucket, such as s3://bucket/prefix")
     if protocol in _OTHER_KINDS:
-        raise config_error(context.name, f"{protocol}:// is read by the kind “{_OTHER_KINDS[protocol]}”")
+        raise config_error(context.name, f"{protocol}:// needs the kind “{_OTHER_KINDS[protocol]}”")
     if ":" in _url_authority(options.url).rpartition("@")[0] or "@" in _url_authority(options.endpoint_url):
         raise config_error(
             context.name, "an address holds a password; put it into the variables that key_env and secret_env name"
@@ -163,7 +163,7 @@ def _check_options(context: SourceContext, options: ObjectsOptions, protocol: st
     if options.endpoint_url and not options.endpoint_url.startswith(("http://", "https://")):
         raise config_error(context.name, "endpoint_url must begin with https:// or http://")
     if (options.key_env is None) != (options.secret_env is None) and protocol not in _AZURE:
-        raise config_error(context.name, "key_env and secret_env belong together")
+        raise config_error(context.name, "key_env and secret_env need each other")
     if any(not pattern.strip("!/. ") for pattern in options.paths):
         raise config_error(context.name, "paths has an empty pattern")
     _check_driver(context, protocol)
@@ -174,13 +174,13 @@ def _url_authority(address: str | None) -> str:
 
 
 def _check_driver(context: SourceContext, protocol: str) -> None:
-    from fsspec.registry import known_implementations  # noqa: PLC0415 - loaded with the first source that needs it
+    from fsspec.registry import known_implementations  # noqa: PLC0415 - the first source that needs it loads it
 
     known = known_implementations.get(protocol)
     if known is None:
         raise config_error(
             context.name,
-            f"nothing opens {protocol}://.{suggest_nearest(protocol, known_implementations)} Use s3, gs or az",
+            f"no driver opens {protocol}://.{suggest_nearest(protocol, known_implementations)} Use s3, gs or az",
         )
     module = known["class"].partition(".")[0]
     if find_spec(module) is None:
@@ -197,7 +197,7 @@ def _s3_options(secrets: Mapping[str, str], options: ObjectsOptions) -> Mapping[
 
 
 def _driver_options(context: SourceContext, options: ObjectsOptions, protocol: str) -> Mapping[str, object]:
-    """Return what the driver calls our keys."""
+    """Return our keys under the names that the driver expects."""
     secrets = context.secrets
     found: dict[str, object | None] = {"endpoint_url": options.endpoint_url}
     if protocol in _GCS:

@@ -1,4 +1,4 @@
-"""An object store as the source needs it, and whatever ``fsspec`` opens in that form."""
+"""What the source needs of an object store, and an implementation for everything that ``fsspec`` opens."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from knowledge.thread_pool import ThreadDoor
 _T = TypeVar("_T")
 
 LIST_S = 120.0
-"""The longest that one page or one folder of a listing takes."""
+"""The deadline of listing one page or folder."""
 READ_S = 600.0
-"""The longest that one object takes to be read."""
+"""The deadline of reading one object."""
 _ATTEMPTS = 3
 _VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum")
 _TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
@@ -26,30 +26,30 @@ _TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "modified", "
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as its store lists it."""
+    """One object in a listing."""
 
     key: str
-    """Below the source's root."""
+    """Relative to the source's root."""
     version: str
     size_bytes: int | None
     modified_at: datetime | None
 
 
 class ObjectStore(Protocol):
-    """What the source asks of a store; every error is a ``SourceError`` that quotes nothing the store said."""
+    """What the source needs of a store; every error is a ``SourceError`` that quotes nothing from the store."""
 
     def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:
         """Yield all objects under the root, in batches."""
 
     async def read(self, key: str, limit: int) -> tuple[bytes, str]:
-        """Return an object's bytes with the version that they have."""
+        """Return an object's bytes and their version."""
 
     async def close(self) -> None:
-        """Let go of connections; the next call opens them again."""
+        """Close the connections; the next call opens them again."""
 
 
 class FileSystemStore:
-    """What ``fsspec`` opens, by its blocking calls; nothing is taken from its caches."""
+    """A store read by the blocking calls of ``fsspec``, without its caches."""
 
     def __init__(self, shown: str, url: str, protocol: str, options: Mapping[str, object]) -> None:
         self._display_url = shown
@@ -71,7 +71,7 @@ class FileSystemStore:
         folders, seen = [root], {root}
         while folders:
             folder = folders.pop()
-            infos = await self._run_in_thread(lambda: files.ls(folder, detail=True), LIST_S)  # noqa: B023 - awaited here
+            infos = await self._run_in_thread(lambda: files.ls(folder, detail=True), LIST_S)  # noqa: B023 - awaited at once
             below = [info for info in infos if str(info["name"]).rstrip("/") != folder]
             for name in (str(info["name"]).rstrip("/") for info in below if info["type"] == "directory"):
                 if name not in seen:
@@ -80,10 +80,10 @@ class FileSystemStore:
             yield [_parse_object(info, root) for info in below if info["type"] == "file"]
 
     async def read(self, key: str, limit: int) -> tuple[bytes, str]:
-        """Read an object that stays the same while it is read.
+        """Read an object, again if it changes meanwhile.
 
         Raises:
-            SourceError: it is gone, too large, or keeps changing; a subclass where the store is out of reach.
+            SourceError: it is gone, too large, or keeps changing; a subclass if the store cannot be reached.
 
         """
         return await self._run_in_thread(lambda: self._read_object(key, limit), READ_S, key)
@@ -93,8 +93,8 @@ class FileSystemStore:
         self._file_system = None
         self._threads.close()
 
-    def _open_file_system(self) -> Any:  # noqa: ANN401 - a file system of whatever driver
-        import fsspec  # noqa: PLC0415 - loaded with the first source that needs it
+    def _open_file_system(self) -> Any:  # noqa: ANN401 - any driver's file system
+        import fsspec  # noqa: PLC0415 - the first source that needs it loads it
 
         if self._file_system is None:
             self._file_system = fsspec.filesystem(
@@ -124,7 +124,7 @@ class FileSystemStore:
                 return await self._threads.run(call)
         except SourceError:
             raise
-        except Exception as error:  # noqa: BLE001 - every driver has errors of its own; none of their texts is shown
+        except Exception as error:  # noqa: BLE001 - drivers have errors of their own; their texts are not shown
             raise _translate_error(error, self._display_url, key) from None
 
 
@@ -134,11 +134,11 @@ def _parse_object(info: Mapping[str, Any], root: str) -> StoredObject:
 
 
 def _content_version(info: Mapping[str, Any]) -> str:
-    """Return the store's own mark of the content, else size and time."""
+    """Return the store's own checksum or ETag, else size and time."""
     for name in _VERSION_KEYS:
         if info.get(name):
             return str(info[name]).strip('"')
-    time = _parse_modified_at(info)  # one and the same, though a driver may give it as text here and as a number there
+    time = _parse_modified_at(info)  # the same text although a driver may return a text once and a number another time
     return f"{info.get('size')}-{time.isoformat() if time else ''}"
 
 
@@ -160,13 +160,13 @@ def _translate_error(error: Exception, shown: str, key: str | None) -> SourceErr
         return gone_error(key) if key else absent_error(shown)
     if isinstance(error, PermissionError) or get_status(error) in {401, 403}:
         return SourceDenied(
-            f"{shown} refuses to be read. Check the credentials in the variables that its keys name, and their rights."
+            f"{shown} refuses access. Check the credentials in the variables that its keys name, and their rights."
         )
     return unavailable_error(shown)
 
 
 def get_status(error: BaseException) -> int | None:
-    """Return the HTTP status that a driver's error carries, under whichever name."""
+    """Return the HTTP status of a driver's error, if it has one."""
     for name in ("status_code", "status", "code"):
         value = getattr(error, name, None)
         if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):
@@ -175,21 +175,21 @@ def get_status(error: BaseException) -> int | None:
 
 
 def gone_error(key: str) -> SourceError:
-    """Return what is said of an object that is not there any more."""
+    """Return the error for an object that no longer exists."""
     return SourceError(f"{key} is gone. It was deleted or renamed after it was listed.")
 
 
 def absent_error(shown: str) -> SourceUnavailable:
-    """Return what is said of a bucket or a folder that is not there."""
+    """Return the error for a bucket or a folder that does not exist."""
     return SourceUnavailable(
-        f"There is nothing at {shown}: no such bucket or folder, or these credentials may not see it. Check the url; "
-        "until then nothing of this source is deleted."
+        f"There is nothing at {shown}: no such bucket or folder, or these credentials may not see it. Check "
+        "the url; until then Kvasir deletes nothing of this source."
     )
 
 
 def unavailable_error(shown: str) -> SourceUnavailable:
-    """Return what is said of a store that does not answer as it should."""
+    """Return the error for a store that does not answer as expected."""
     return SourceUnavailable(
-        f"{shown} cannot be reached, or failed in the middle. Look whether it runs and its address is right; the next "
-        "sync tries again."
+        f"{shown} cannot be reached, or failed during a call. Check that it is up and its address is right; "
+        "the next sync tries again."
     )

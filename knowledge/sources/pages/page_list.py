@@ -1,4 +1,4 @@
-"""The pages of the web that owners have added: a file each, beside the other state. Its methods block."""
+"""The list of web pages that owners have added, one file for each. Its methods block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOGIN = re.compile(r"//[^/]*@")
 
 @dataclass(frozen=True, slots=True)
 class AddedPage:
-    """A page, by whom it was added and when."""
+    """A page on the list, who added it and when."""
 
     url: str
     added_at: float
@@ -32,35 +32,35 @@ class AddedPage:
 
     @property
     def document(self) -> str:
-        """Return its id as a document: its address without the scheme."""
+        """Return the page's id as a document: its address without the scheme."""
         return page_document_id(self.url)
 
 
 class PageList:
-    """The list. Several processes may use one folder: each page is a file, written or removed whole."""
+    """The list in a folder. Several processes may use it: each page is a file that is written or removed as a whole."""
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._now = now
 
     def add(self, url: str, by: str) -> AddedPage | None:
-        """Add a page; None if it is there already.
+        """Add a page; return None if it is already on the list.
 
         Raises:
-            SourceError: it is no address of the web, or the disk does not take it.
+            SourceError: the URL is not a web address, or the disk refuses the file.
 
         """
         page = AddedPage(normalize_page_url(url), round(self._now(), 3), by)
         path = self._path(page.url)
         with self._translate_errors():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # a double press writes two
+            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # two clicks at once write two drafts
             with draft.open("w", encoding="utf-8") as file:
                 json.dump(asdict(page), file)
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(draft, path)  # which fails where it is there, whoever added it
+                os.link(draft, path)  # fails if the page is on the list
             except FileExistsError:
                 return None
             finally:
@@ -68,7 +68,7 @@ class PageList:
         return page
 
     def remove(self, url: str) -> bool:
-        """Take a page away; False if it is not there.
+        """Remove a page; return False if it is not on the list.
 
         Raises:
             SourceError: the folder cannot be written.
@@ -92,8 +92,8 @@ class PageList:
             found = [AddedPage(**json.loads(path.read_bytes())) for path in self._folder.glob("[!.]*.json")]
         except (OSError, ValueError, TypeError) as error:
             raise SourceError(
-                f"The added pages in {self._folder} cannot be read ({type(error).__name__}). Put the folder back "
-                "from a copy; until then nothing of it is deleted."
+                f"The added pages in {self._folder} cannot be read ({type(error).__name__}). Restore the "
+                "folder from a backup; until then Kvasir deletes nothing of it."
             ) from error
         return sorted(found, key=lambda page: (page.added_at, page.url))
 
@@ -106,26 +106,26 @@ class PageList:
             yield
         except OSError as error:
             raise SourceError(
-                f"The folder {self._folder} cannot be written: {error.strerror}. Look at its disk and rights, then try "
-                "again."
+                f"The folder {self._folder} cannot be written: {error.strerror}. Check its disk and rights, "
+                "then try again."
             ) from error
 
 
 def page_document_id(url: str) -> str:
-    """Return the id of the document that a page is: its address without the scheme.
+    """Return a page's id as a document: its address without the scheme.
 
     Raises:
-        SourceError: it is no address of the web.
+        SourceError: the URL is not a web address.
 
     """
     return normalize_page_url(url).partition("://")[2]
 
 
 def normalize_page_url(url: str) -> str:
-    """Return a page's address in its one spelling.
+    """Return a page's address in its normal form.
 
     Raises:
-        SourceError: it is no address of the web.
+        SourceError: the URL is not a web address.
 
     """
     try:
@@ -134,10 +134,10 @@ def normalize_page_url(url: str) -> str:
         address = None
     if address is None:
         shown = _LOGIN.sub("//", url)[:200]
-        raise SourceError(f"{shown} is no address of a page. Write it as https://example.com/page.")
+        raise SourceError(f"{shown} is not the address of a page. Write it as https://example.com/page.")
     return address
 
 
 def open_page_list(spec: SourceSpec, home: Path) -> PageList:
-    """Return the list of a configured source of kind ``pages``, for whoever adds to it."""
+    """Return the page list of a configured source of kind ``pages``."""
     return PageList(home / "sources" / source_folder_name(spec.name) / "pages")

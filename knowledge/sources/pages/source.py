@@ -1,7 +1,7 @@
-"""Single pages of the web that owners have added (``page_list``): each is one document, read again with every sync.
+"""Single web pages that owners have added (``page_list``): each is a document, and every sync reads it again.
 
-What is on the list is listed, whatever its site says: a page that does not answer keeps what it said, and one that is
-gone or wants a login is shown to nobody. So no site that is down delays another's page, or one that is taken out.
+Every page on the list is listed. A page that does not answer keeps its content; a page that is gone or wants a login is
+shown to nobody. So a site that is down delays no other page.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class PagesOptions:
     """The keys of a ``[[source]]`` of kind ``pages``."""
 
     allow_hosts: tuple[str, ...] = ()
-    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    """Hosts of the company's own network, which may have private addresses: ``host`` or ``host:port``."""
     max_mb: float = MAX_MB
 
 
 class PagesSource:
-    """Lists and reads the pages that were added."""
+    """Lists and reads the added pages."""
 
     def __init__(self, key: SourceKey, context: SourceContext, options: PagesOptions, allowed: AccessRules) -> None:
         self.key = key
@@ -62,7 +62,7 @@ class PagesSource:
         self._spool = BodySpool(context.state_dir / "spool")
         self._visits: Mapping[str, PageVisit] = {}
         self._lost: Mapping[str, str] = {}
-        """Why pages could not be read, by document."""
+        """The errors of pages that could not be read, by document."""
 
     def list(self) -> AsyncIterator[Sequence[Listed]]:
         """Yield the pages.
@@ -74,14 +74,14 @@ class PagesSource:
         return with_heartbeats(self._list_pages())
 
     async def read(self, listed: Listed) -> Content:
-        """Read one page as its listing brought it, else as it is now.
+        """Read one page from its listing, or fetch it again.
 
         Raises:
-            SourceError: it is gone, or has no text to read.
+            SourceError: the page is gone, or has no text.
 
         """
         if listed.document not in {page.document for page in await asyncio.to_thread(self._list.pages)}:
-            raise SourceError(f"{listed.document} was taken out. Nothing needs to be done.")
+            raise SourceError(f"{listed.document} was removed. Nothing needs to be done.")
         if listed.document in self._lost:
             raise SourceError(self._lost[listed.document])
         visit = self._visits.get(listed.document)
@@ -91,11 +91,13 @@ class PagesSource:
         if visit.unreadable == TOO_LARGE:
             raise too_large_error(listed.document, None, self._limit)
         if visit.unreadable is not None:
-            raise SourceError(f"{listed.document} {visit.unreadable}: there is nothing to read. Take it out again.")
+            raise SourceError(
+                f"{listed.document} {visit.unreadable}: there is no text to read. Remove it from the list."
+            )
         return page_content(visit, data or b"")
 
     async def close(self) -> None:
-        """Close connections, and drop what was kept for this sync."""
+        """Close the connections, and delete the fetched bodies."""
         self._visits, self._lost = {}, {}
         await asyncio.to_thread(self._spool.clear)
         await self._reader.close()
@@ -128,7 +130,7 @@ class PagesSource:
         )
 
     def _make_unread_listed(self, page: AddedPage, error: SourceError) -> Listed:
-        """List a page that cannot be read now; its version is of the reason, so that each one is told once."""
+        """List a page that cannot be read now; its version is a hash of the reason, which is then reported once."""
         return Listed(
             document=page.document,
             version=f"unread {hashlib.sha256(str(error).encode()).hexdigest()[:16]}",
@@ -137,10 +139,10 @@ class PagesSource:
         )
 
     async def _fetch_page(self, url: str) -> tuple[PageVisit, bytes | None]:
-        """Return a page as it is now, without its bytes where those are too many.
+        """Fetch a page; the bytes are None if the page is too large.
 
         Raises:
-            SourceError: it is gone (``_PageGone``), may not be asked for, or does not answer.
+            SourceError: the page is gone (``_PageGone``), forbidden to robots, or does not answer.
 
         """
         delay_s = 0.0 if self._allowed.names(urlsplit(url).hostname or "") else _DELAY_S
@@ -151,7 +153,7 @@ class PagesSource:
         try:
             await host.learn(site.origin)
             if not host.robots.allows(url):
-                raise SourceError(f"{plain(url)} asks robots to stay away. Take it out again.")
+                raise SourceError(f"{plain(url)} is closed to robots. Remove it from the list.")
             found = await host.fetch(url, self._ask)
         except FetchTooLarge:
             return PageVisit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
@@ -159,23 +161,28 @@ class PagesSource:
             raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status in POSSIBLY_GONE_STATUSES:
             what = "not for everybody" if found.status in ACCESS_DENIED_STATUSES else "gone"
-            raise _PageGone(f"{plain(url)} is {what} ({found.status}), and shown to nobody. Take it out again.")
+            raise _PageGone(
+                f"{plain(url)} is {what} ({found.status}), and Kvasir shows it to nobody. Remove it with kvasir "
+                "add --remove."
+            )
         if found.status != _OK:
             raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
         if is_login_url(found.url) and not is_login_url(url):
-            raise _PageGone(f"{plain(url)} leads to a login, and is shown to nobody. Take it out again.")
+            raise _PageGone(
+                f"{plain(url)} redirects to a login, and Kvasir shows it to nobody. Remove it from the list."
+            )
         return await read_visit(found, found.url, site, self._reader, self._context.now()), found.data
 
 
 class _PageGone(SourceError):
-    """A page that is no more, or not for everybody any more."""
+    """A page that no longer exists, or is not public any more."""
 
 
 def build(context: SourceContext, options: PagesOptions) -> PagesSource:
-    """Build the source; its list is made by the first page that is added.
+    """Build the source; the first added page creates its list.
 
     Raises:
-        SourceMisconfigured: a host or ``max_mb`` cannot be meant.
+        SourceMisconfigured: a host or ``max_mb`` is invalid.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""A database that is only read: in read-only transactions, in batches, within deadlines, its failures told."""
+"""A database that is only read: read-only transactions, batches, deadlines, and translated errors."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Batch = Sequence[Mapping[str, Any]]
 
 _BATCH_ROWS = 1000
 _STREAM_OPTIONS: Mapping[str, Any] = {"stream_results": True, "max_row_buffer": _BATCH_ROWS}
-"""A cursor at the server: rows come as they are asked for."""
+"""A server-side cursor: rows arrive as they are needed."""
 _CONNECT_S = 20
 _GRACE_S = 10.0
-"""How much longer than the database's own time-out we wait for its answer."""
+"""How much longer than the database's own timeout Kvasir waits for its answer."""
 _POOL_SIZE = 4
 _SQLITE_STEPS = 100_000
-"""SQLite's instructions between two looks at the clock."""
+"""The number of SQLite instructions between two checks of the deadline."""
 _ASYNC_DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _CONNECT_TIMEOUT_KEYS = {
     "asyncpg": "timeout", "psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout",
     "mysqldb": "connect_timeout", "aiomysql": "connect_timeout",
 }  # fmt: skip
-"""What each driver calls it."""
+"""The driver's own name for its connection timeout."""
 _READ_ONLY_STATEMENTS: Mapping[str, Sequence[str]] = {
     "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_execution_time = {ms}"),
@@ -48,7 +48,7 @@ _READ_ONLY_STATEMENTS: Mapping[str, Sequence[str]] = {
 
 
 class SqlDatabase:
-    """Runs statements that read. The address is a secret, and stands in no text of ours."""
+    """Runs statements that read. The address is a secret: no error contains it."""
 
     def __init__(self, url: URL, statement_s: float) -> None:
         self._url = url
@@ -58,20 +58,20 @@ class SqlDatabase:
         self.display_url = display_url(url)
 
     def quote_column(self, column: str) -> str:
-        """Return a column's name as this database wants it in a statement."""
+        """Return a column's name quoted for this database."""
         return str(self._url.get_dialect()().identifier_preparer.quote(column))
 
     async def fetch_batches(
         self, statement: str, key: object = None
     ) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
-        """Yield the columns and some rows, again and again; the columns come once at least.
+        """Yield the columns with a batch of rows, at least once even without rows.
 
         Raises:
-            SourceError: the database refused the statement, took too long, or is out of reach.
+            SourceError: the database refused the statement, took too long, or cannot be reached.
 
         """
         clause = text(statement)
-        if ":kvasir_key" in statement:  # without a type, the database takes that of its column
+        if ":kvasir_key" in statement:  # without a type, the parameter gets the type of its column
             clause = clause.bindparams(bindparam("kvasir_key", key, NullType()))
         read = (
             self._read_async(clause) if isinstance(self._open_engine(), AsyncEngine) else self._read_in_thread(clause)
@@ -86,7 +86,7 @@ class SqlDatabase:
                 yield batch
 
     async def close(self) -> None:
-        """Close every connection; the next statement opens one again."""
+        """Close every connection; the next statement opens one."""
         engine, self._engine = self._engine, None
         if isinstance(engine, AsyncEngine):
             await engine.dispose()
@@ -101,7 +101,7 @@ class SqlDatabase:
 
     async def _read_async(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
         engine = self._open_engine()
-        assert isinstance(engine, AsyncEngine)  # noqa: S101 - the caller has looked
+        assert isinstance(engine, AsyncEngine)  # noqa: S101 - the caller has checked it
         async with engine.connect() as connection:
             for setting in _read_only_settings(connection.dialect, self._statement_s):
                 await connection.execute(text(setting))
@@ -119,7 +119,7 @@ class SqlDatabase:
             while (batch := await self._threads.run(lambda: next(rows, None))) is not None:
                 yield batch
         finally:
-            self._threads.later(rows.close)  # after the call that may still be running in the one thread
+            self._threads.later(rows.close)  # waits for the call that may still run in the thread
 
 
 def _read_batches(
@@ -140,16 +140,16 @@ def _apply_settings(connection: Connection, statement_s: float) -> None:
 
 
 def _read_only_settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
-    # ``mysql://`` leads to either server, and each refuses the other's time-out.
+    # ``mysql://`` can be either server, and each refuses the other's timeout setting.
     name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
     return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY_STATEMENTS.get(name, ())]
 
 
 def parse_database_url(given: str, base: Path) -> URL:
-    """Read a database's URL; a relative SQLite file starts at ``base``.
+    """Parse a database's URL; a relative SQLite file starts at ``base``.
 
     Raises:
-        ValueError: it is none, or its driver is not installed; the text does not quote it.
+        ValueError: the address is invalid, or its driver is not installed; the text does not quote it.
 
     """
     scheme, separator, rest = given.strip().partition("://")
@@ -159,7 +159,7 @@ def parse_database_url(given: str, base: Path) -> URL:
     except ModuleNotFoundError as error:
         raise ValueError(f"needs the package {error.name}. Install it") from None
     except (ArgumentError, NoSuchModuleError, ValueError):
-        raise ValueError("is no address of a database, such as postgresql://user:password@host/database") from None
+        raise ValueError("is not an address of a database, such as postgresql://user:password@host/database") from None
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
             raise ValueError("must name a file, such as sqlite:////srv/records.db")
@@ -168,7 +168,7 @@ def parse_database_url(given: str, base: Path) -> URL:
 
 
 def _translate_ssl_mode(url: URL) -> URL:
-    """Let ``sslmode`` mean to asyncpg what it means to everything else that reads such an address."""
+    """Give ``sslmode`` to asyncpg under the name that it expects."""
     if url.get_driver_name() == "asyncpg" and "sslmode" in url.query:
         return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
     return url
@@ -201,15 +201,15 @@ def _connect_sqlite(path: str) -> sqlite3.Connection:
 
 
 def _limit_sqlite_time(connection: Connection, statement_s: float) -> None:
-    """SQLite has no time-out of its own: look at the clock while it works."""
+    """Interrupt statements of SQLite after the deadline, as SQLite has no timeout of its own."""
     end = time.monotonic() + statement_s
     driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - _sqlite made it
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - _connect_sqlite made it
     driver.set_progress_handler(lambda: int(time.monotonic() > end), _SQLITE_STEPS)
 
 
 _TOO_SLOW = (
-    "{where} did not answer within {seconds:.0f} s. Make the query quicker (an index on the key), or raise "
+    "{where} did not answer within {seconds:.0f} s. Make the query faster (an index on the key), or raise "
     "the source's timeout_s."
 )
 _NEVER_MATCHES = r"(?!)"
@@ -219,11 +219,11 @@ _FAILURES: Sequence[tuple[str, str, type[SourceError], str]] = (
         "25006",
         r"readonly database",
         SourceError,
-        "The query writes, and {where} is only read. Leave out what changes anything.",
+        "The query writes, but Kvasir may only read {where}. Remove everything that changes data.",
     ),
     (
         "28|42501",
-        # MySQL's numbers: their SQLSTATE is that of a wrong statement.
+        # MySQL's numbers: their SQLSTATE is the same as for a wrong statement.
         r"not authorized|^\((1044|1045|1142|1143|1370), ",
         SourceDenied,
         "{where} refuses these credentials, or the right to read. Check the variable of url_env, and GRANT SELECT.",
@@ -235,29 +235,29 @@ _FAILURES: Sequence[tuple[str, str, type[SourceError], str]] = (
         "There is no database {where}. Check the variable that url_env names.",
     ),
     (
-        "42",  # about the statement: what is quoted comes from kvasir.toml
+        "42",  # about the statement, which comes from kvasir.toml
         r"^(no such (table|column)|near |ambiguous column)",
         SourceError,
-        "{where} does not take the query: {reason}. Correct it in kvasir.toml.",
+        "{where} does not accept the query: {reason}. Correct it in kvasir.toml.",
     ),
     (
         _NEVER_MATCHES,
         r"not a database|malformed",
         SourceUnavailable,
-        "{where} is no SQLite database, or a damaged one. Check the file.",
+        "{where} is not a SQLite database, or it is damaged. Check the file.",
     ),
 )
-"""SQLSTATE or SQLite's words, and what they mean; the first that fits counts."""
+"""SQLSTATE or the error's words, and what they mean; the first match counts."""
 
 
 @contextlib.contextmanager
 def translate_errors(where: str, statement_s: float) -> Iterator[None]:
-    """Tell whatever a database does wrong; its own words are quoted only where they are about the statement."""
+    """Translate any error of a database; its own words are quoted only if they are about the statement."""
     try:
         yield
     except TimeoutError:
         raise SourceUnavailable(_TOO_SLOW.format(where=where, seconds=statement_s)) from None
-    except Exception as error:  # noqa: BLE001 - while rows come, SQLAlchemy lets each driver's own errors through
+    except Exception as error:  # noqa: BLE001 - while rows arrive, SQLAlchemy does not wrap the driver's errors
         raise _translate_error(error, where, statement_s) from None
 
 
@@ -270,6 +270,6 @@ def _translate_error(error: Exception, where: str, statement_s: float) -> Source
             reason = re.sub(r"^<class '[^']*'>: ", "", words)[:160].rstrip(".")
             return kind(sentence.format(where=where, reason=reason, seconds=statement_s))
     return SourceUnavailable(
-        f"{where} cannot be read{f' (SQLSTATE {state})' if state.isalnum() else ''}. Look whether it runs and takes "
-        "connections; the next sync tries again."
+        f"{where} cannot be read{f' (SQLSTATE {state})' if state.isalnum() else ''}. Check that it is up and "
+        "accepts connections; the next sync tries again."
     )

@@ -29,7 +29,7 @@ class RowForm:
     key: str
     title: str | None
     text: str | None
-    """None: every column that has no other part, a line for each."""
+    """None: a line for each column that has no other role."""
     updated_at: str | None
     link: str | None
     readers_column: str | None
@@ -39,20 +39,20 @@ class RowForm:
         return self.listing_columns() | _template_columns(self.title) | _template_columns(self.text)
 
     def text_columns(self, columns: Collection[str]) -> frozenset[str]:
-        """Return the columns of which title and text are made."""
+        """Return the columns that make up title and text."""
         return frozenset(columns) if self.text is None else _template_columns(self.title) | _template_columns(self.text)
 
     def listing_columns(self) -> frozenset[str]:
-        """Return the columns that a listing needs, where ``updated_at`` tells the version."""
+        """Return the columns that a listing needs if ``updated_at`` is the version."""
         linked = set(_FIELD.findall(self.link or "")) - {"key"}
         parts = {self.key, self.updated_at, self.readers_column} - {None}
         return frozenset(str(part) for part in parts | linked)
 
     def make_listed(self, row: Row, configured: frozenset[str]) -> Listed:
-        """Return a row as it is listed.
+        """Return a row as a listed document.
 
         Raises:
-            SourceError: its key is empty, or no text for a name.
+            SourceError: the key is empty, or cannot be a name.
 
         """
         document = self.document_id(row)
@@ -67,7 +67,7 @@ class RowForm:
         )
 
     def document_id(self, row: Row) -> str:
-        """Return a row's id: its key as text."""
+        """Return a row's id: the text of its key."""
         document = format_value(row[self.key])
         if not document or _CONTROL.search(document):
             raise SourceError(
@@ -77,14 +77,14 @@ class RowForm:
         return document
 
     def make_version(self, row: Row) -> str:
-        """Return when the row was changed, as the database says it; a hash of what it says, where it does not."""
+        """Return the row's ``updated_at``; a hash of title and text if it has none."""
         if self.updated_at and row[self.updated_at] is not None:
             return f"at {format_value(row[self.updated_at])}"
         said = json.dumps([self.render_title(row), self.render_text(row)])
         return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:32]
 
     def render_title(self, row: Row) -> str | None:
-        """Return a row's title in one line, None where it has none."""
+        """Return a row's title on one line, or None."""
         return " ".join(_render_template(self.title, row).split()) or None if self.title else None
 
     def render_text(self, row: Row) -> str:
@@ -108,8 +108,8 @@ class RowForm:
         return narrow_readers(configured, _parse_readers(row[self.readers_column]))
 
 
-def format_value(value: object) -> str:  # noqa: PLR0911 - one line for each kind of value
-    """Return a value as a person reads it; nothing for NULL, and for bytes that are no text."""
+def format_value(value: object) -> str:  # noqa: PLR0911 - one line for each type
+    """Return a value as text; "" for NULL and for bytes that are not text."""
     match value:
         case None:
             return ""
@@ -130,7 +130,7 @@ def format_value(value: object) -> str:  # noqa: PLR0911 - one line for each kin
 
 
 def parse_moment(value: object) -> datetime | None:
-    """Return a point in time as aware UTC; one without a zone is taken for UTC, what is none is None."""
+    """Return a moment in UTC; one without a zone counts as UTC. None for any other value."""
     if isinstance(value, str):
         return parse_iso_date(value)
     if isinstance(value, datetime):
@@ -139,7 +139,7 @@ def parse_moment(value: object) -> datetime | None:
 
 
 def missing_columns_error(form: RowForm, columns: Collection[str]) -> SourceError | None:
-    """Return what is said when the form names columns that there are not."""
+    """Return the error for columns that the query does not have, or None."""
     lacks = sorted(form.named_columns() - set(columns))
     if not lacks:
         return None
@@ -170,7 +170,7 @@ def _decode_bytes(data: bytes) -> str:
 
 
 def _parse_readers(value: object) -> frozenset[str]:
-    """Return who may read a row: a list, or names apart by commas; nobody for NULL."""
+    """Return the readers in a column: a list, or names separated by commas; nobody for NULL."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)

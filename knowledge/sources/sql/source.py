@@ -28,35 +28,35 @@ _MEDIA_TYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text
 _KEY_CONVERTERS: Mapping[type, Callable[[str], object]] = {
     int: int, float: float, UUID: UUID, Decimal: Decimal, datetime: datetime.fromisoformat, date: date.fromisoformat,
 }  # fmt: skip
-"""How a key's text becomes the value again that it was made of."""
+"""Converts the text of a key back to the type of its column."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqlOptions:
-    """The keys of a ``[[source]]`` of kind ``sql``. What is called a template holds names of columns in braces."""
+    """The keys of a ``[[source]]`` of kind ``sql``. A template holds names of columns in braces."""
 
     url_env: str
     """The variable with the database's address, as SQLAlchemy writes it."""
     key: str
-    """The column that names a row for good."""
+    """The column whose value identifies a row for good."""
     query: str | None = None
     """One SELECT."""
     table: str | None = None
-    """Instead of a query: a table or a view, taken whole."""
+    """Instead of a query: a whole table or view."""
     title: str | None = None
     """A column or a template."""
     text: str | None = None
-    """A column or a template; without it, every column is a line."""
+    """A column or a template; by default, a line for each column."""
     updated_at: str | None = None
     """A column that changes whenever the row does; without it, every row is read at every sync."""
     link: str | None = None
-    """Where a person opens the row: a template, with ``{key}`` besides."""
+    """Where a person opens the row: a template, which may also hold ``{key}``."""
     readers_column: str | None = None
-    """A column with those who may read the row: a list, or Slack ids apart by commas; nobody where it is NULL."""
+    """A column with the readers of the row: a list, or Slack ids separated by commas; nobody if it is NULL."""
     format: str = "text"
-    """What the text is: ``text``, ``markdown`` or ``html``."""
+    """The format of the text: ``text``, ``markdown`` or ``html``."""
     timeout_s: float = 120.0
-    """The longest that the database works on one statement."""
+    """The deadline of one statement."""
     max_mb: float = MAX_MB
 
 
@@ -85,11 +85,11 @@ class SqlSource:
         self._keys = _KeyValues()
 
     async def list(self) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the rows in batches, in the query's own order.
+        """Yield the rows in batches, in the query's order.
 
         Raises:
-            SourceError: a column is missing, or two rows have one key; raised after what was listed.
-            SourceUnavailable, SourceDenied: the database is out of reach, too slow, or refuses.
+            SourceError: a column is missing, or two rows have the same key; raised after the rows before.
+            SourceUnavailable, SourceDenied: the database cannot be reached, is too slow, or refuses.
 
         """
         statement = make_rows_statement(self._statement, self._listing_columns(await self._fetch_columns()))
@@ -104,11 +104,11 @@ class SqlSource:
                     raise error
 
     async def read(self, listed: Listed) -> Content:
-        """Read one row anew.
+        """Read the current values of one row.
 
         Raises:
-            SourceError: it is gone, its key is not its own, or its text is too large; a subclass where the database is
-                out of reach.
+            SourceError: the row is gone, its key is not unique, or its text is too large; a subclass if the
+                database cannot be reached.
 
         """
         key = self._keys.find_value(listed.document)
@@ -120,9 +120,11 @@ class SqlSource:
                 if len(found) > 1:
                     raise _duplicate_key_error(listed.document, self._form.key)
         if not found:
-            raise SourceError(f"{listed.document} is gone from the query. Its row was deleted, or is left out now.")
+            raise SourceError(
+                f"{listed.document} is gone from the query. Its row was deleted, or the query no longer returns it."
+            )
         if (error := missing_columns_error(self._form, found[0].keys())) is not None:
-            raise error  # the table has changed since it was listed
+            raise error  # the table changed after the listing
         data = self._form.render_text(found[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
             raise too_large_error(listed.document, len(data), self._max_bytes)
@@ -140,7 +142,7 @@ class SqlSource:
         return columns
 
     def _listing_columns(self, columns: Sequence[str]) -> Sequence[str] | None:
-        """Return what a listing asks for: texts only of rows that do not say when they were changed."""
+        """Return the columns of a listing; texts only for rows without ``updated_at``."""
         if self._form.updated_at is None:
             return None
         light, quoted = self._form.listing_columns(), self._database.quote_column
@@ -149,7 +151,7 @@ class SqlSource:
         return [*map(quoted, sorted(light)), *(make_fallback_column(moment, quoted(column)) for column in heavy)]
 
     def _make_batch(self, rows: Batch, keys: _KeyValues, seen: set[str]) -> tuple[Sequence[Listed], SourceError | None]:
-        """Return rows as documents, up to the first that can be none, and why it cannot."""
+        """Return rows as documents up to the first invalid one, and its error."""
         batch: list[Listed] = []
         try:
             for row in rows:
@@ -165,7 +167,7 @@ class SqlSource:
 
 
 class _KeyValues:
-    """The values behind the ids: one way back for the column's type, and single values where that is not enough."""
+    """The key values behind the ids: a converter for the column's type, and the values that it gets wrong."""
 
     def __init__(self) -> None:
         self._convert: Callable[[str], object] | None = None
@@ -190,14 +192,14 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: the address, the query or one of the columns cannot be meant.
+        SourceMisconfigured: the address, the query or a column is invalid.
 
     """
     try:
         statement = check_statement(options.query, options.table)
         url = parse_database_url(context.secrets.get("url", ""), context.base_dir)
     except ValueError as error:
-        where = "" if str(error).startswith(("query", "table", "name")) else "the variable that url_env names "
+        where = "" if str(error).startswith(("query", "table", "name")) else "the address in the variable of url_env "
         raise SourceMisconfigured(f"Source {context.name}: {where}{error}. Correct it.") from None
     if options.format not in _MEDIA_TYPES:
         raise SourceMisconfigured(f"Source {context.name}: format must be text, markdown or html. Correct it.")
@@ -213,6 +215,6 @@ KIND = SourceKind(SqlOptions, build)
 
 def _duplicate_key_error(document: str, column: str) -> SourceError:
     return SourceError(
-        f"Two rows have the key {document}. Name a column with key that is unique ({column} is not), or make the query "
-        "give each row once."
+        f"Two rows have the key {document}. Name a unique column with key ({column} is not), or make the "
+        "query return each row once."
     )

@@ -1,4 +1,4 @@
-"""The statement that a source may run: one that reads, and its forms for a listing and for one row. Pure."""
+"""The reading statement of a source, and its forms for a listing and for one row. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 
 
 def check_statement(query: str | None, table: str | None) -> str:
-    """Return the one statement that a source runs, given as a query or as a table's name.
+    """Return the source's statement, from a query or a table's name.
 
     Raises:
-        ValueError: it is none, more than one, or does anything else than read; the text says which.
+        ValueError: it is missing, more than one statement, or does more than read; the text says which.
 
     """
     if (query is None) == (table is None):
-        raise ValueError("name a query or a table, one of the two")
+        raise ValueError("name either a query or a table")
     if table is not None:
         if not _TABLE.fullmatch(table):
             raise ValueError("table must be a plain name such as schema.table; write a query for any other")
@@ -44,27 +44,27 @@ def check_statement(query: str | None, table: str | None) -> str:
 
 
 def make_columns_statement(statement: str) -> str:
-    """Return a statement that finds no row, and has the same columns."""
+    """Return a statement with the same columns and no rows."""
     return _escape_colons(f"SELECT * FROM (\n{statement}\n) kvasir_rows WHERE 1 = 0")  # noqa: S608 - ours, checked
 
 
 def make_rows_statement(statement: str, columns: Sequence[str] | None) -> str:
-    """Return a statement that finds every row, with these columns alone (given quoted), or as it is."""
+    """Return a statement for every row with these columns (already quoted), or as it is."""
     if columns is None:
         return _escape_colons(statement)
     return _escape_colons(f"SELECT {', '.join(columns)} FROM (\n{statement}\n) kvasir_rows")  # noqa: S608 - as above
 
 
 def make_fallback_column(moment: str, column: str) -> str:
-    """Return a column that is sent only where a row has no moment; both are given quoted."""
+    """Return a column whose value is sent only if the moment is NULL; both names are already quoted."""
     return f"CASE WHEN {moment} IS NULL THEN {column} END AS {column}"
 
 
 def make_row_statement(statement: str, key: str) -> str:
-    """Return a statement that finds the rows whose key column (given quoted) is ``:kvasir_key``."""
+    """Return a statement for the rows whose key column (already quoted) equals ``:kvasir_key``."""
     return f"{make_rows_statement(statement, ('*',))} WHERE {key} = :kvasir_key"
 
 
 def _escape_colons(statement: str) -> str:
-    """Take the colons of a query as they are: SQLAlchemy would see a parameter in ``'a:b'``."""
+    """Escape the colons of a query, as SQLAlchemy takes the one in ``'a:b'`` for a parameter."""
     return _BIND.sub(r"\\:\1", statement)

@@ -1,1 +1,1 @@
-"""Documents that owners hand to Kvasir itself."""
+"""Documents that people add to Kvasir itself."""

@@ -1,4 +1,4 @@
-"""Documents that were handed to Kvasir itself: by ``kvasir add``, or as a file in a direct message."""
+"""Documents that people add to Kvasir itself, with ``kvasir add`` or as a file in a direct message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from knowledge.sources.registry import SourceKind, read_options, source_folder_n
 from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore
 
 _POLL_S = 2.0
-"""Between two looks for changes."""
+"""Between two checks for changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class PushOptions:
     """The keys of a ``[[source]]`` of kind ``push``."""
 
     path: str | None = None
-    """Where the documents are kept, relative to the configuration file; without it, in ``KVASIR_HOME``."""
+    """The folder of the documents, relative to the configuration file; by default, a folder in ``KVASIR_HOME``."""
     max_mb: float = MAX_MB
 
 
 class PushSource:
-    """Lists and reads what was added."""
+    """Lists and reads the added documents."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class PushSource:
         """Yield the added documents.
 
         Raises:
-            SourceError: the folder, or something in it, cannot be read.
+            SourceError: the folder, or a file in it, cannot be read.
 
         """
         yield [self._make_listed(card) for card in await asyncio.to_thread(self._list_records)]
@@ -60,16 +60,16 @@ class PushSource:
         """Read one document.
 
         Raises:
-            SourceError: it was removed, or its bytes are gone.
+            SourceError: the document was removed, or its bytes are lost.
 
         """
         return await asyncio.to_thread(self._read_document, listed.document)
 
     async def close(self) -> None:
-        """Do nothing: no file stays open."""
+        """Do nothing: no file is open."""
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yield after something was added, replaced or removed, by whichever process."""
+        """Yield after any process has added, replaced or removed a document."""
         before = await asyncio.to_thread(self._store.get_change_mark)
         while True:
             await self._sleep(_POLL_S)
@@ -81,8 +81,8 @@ class PushSource:
     def _list_records(self) -> Sequence[UploadRecord]:
         if self._must_exist and not self._store.folder.is_dir():
             raise SourceError(
-                f"The folder {self._store.folder} of source {self.key.name} is not there. Look whether it is mounted; "
-                "until then nothing of it is deleted."
+                f"The folder {self._store.folder} of source {self.key.name} is not there. Check that it is "
+                "mounted; until then Kvasir deletes nothing of it."
             )
         return self._store.list_records()
 
@@ -104,10 +104,10 @@ class PushSource:
 
 
 def build(context: SourceContext, options: PushOptions) -> PushSource:
-    """Build the source; its folder is made by the first document.
+    """Build the source; the first document creates its folder.
 
     Raises:
-        SourceMisconfigured: ``max_mb`` is no size.
+        SourceMisconfigured: ``max_mb`` is not a size.
 
     """
     folder = _folder(context.base_dir, context.state_dir, options)
@@ -120,10 +120,10 @@ KIND = SourceKind(PushOptions, build)
 
 
 def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:
-    """Return the folder of a configured source of kind ``push``, for whoever adds documents to it.
+    """Return the store of a configured source of kind ``push``.
 
     Raises:
-        SourceMisconfigured: one of its keys is wrong.
+        SourceMisconfigured: a key has a wrong value.
 
     """
     options = read_options(PushOptions, spec)
@@ -133,5 +133,5 @@ def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:
 
 def _folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:
     if options.path is None:
-        return Path(os.path.abspath(state_dir))  # noqa: PTH100 - resolving would follow links: another root
+        return Path(os.path.abspath(state_dir))  # noqa: PTH100 - resolving would follow links to another root
     return Path(os.path.abspath(base_dir / Path(options.path).expanduser()))  # noqa: PTH100 - as above

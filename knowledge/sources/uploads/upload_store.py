@@ -1,7 +1,7 @@
-"""The folder in which documents lie that were handed to Kvasir itself.
+"""The folder of the documents that people add to Kvasir itself.
 
-The bytes lie under their checksum; a card for each document says which bytes it has, who added it and when. Writing the
-card is what adds, replaces or removes a document, whole.
+The bytes are stored under their checksum. A record for each document names its bytes, who added it and when. Writing
+the record adds, replaces or removes the document as a whole.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
-    """What is known of one document that was added."""
+    """The record of one added document."""
 
     name: str
     sha256: str
@@ -39,17 +39,17 @@ class UploadRecord:
     title: str | None = None
     media_type: str | None = None
     readers: tuple[str, ...] | None = None
-    """Who may read it, of those whom the source admits; None: all of them."""
+    """Who may read it, among the readers of the source; None means all of them."""
 
     @property
     def version(self) -> str:
-        """Return what changes when the document does: its bytes, its title or its type."""
+        """Return a version that changes with the bytes, the title or the type."""
         beside = hashlib.sha256(f"{self.title}\x1f{self.media_type}".encode()).hexdigest()
         return f"{self.sha256[:40]}-{beside[:8]}"
 
 
 class UploadResult(StrEnum):
-    """What adding a document came to."""
+    """The result of adding a document."""
 
     ADDED = "added"
     REPLACED = "replaced"
@@ -57,7 +57,7 @@ class UploadResult(StrEnum):
 
 
 class UploadStore:
-    """The folder in which added documents lie. Its methods block; several processes may use one folder at once."""
+    """The folder of added documents. Its methods block; several processes may use one folder at the same time."""
 
     def __init__(self, folder: Path, *, max_bytes: int, now: Callable[[], float] = time.time) -> None:
         self.folder = folder
@@ -76,11 +76,11 @@ class UploadStore:
         media_type: str | None = None,
         readers: Sequence[str] | None = None,
     ) -> UploadResult:
-        """Add a document, in place of the one that has its name now.
+        """Add a document, or replace the one with the same name.
 
         Raises:
-            SourceError: the name is none, the document is too large, or the disk does not take it.
-            UnsupportedFormat: documents of its kind are not read.
+            SourceError: the name is invalid, the document is too large, or the disk refuses it.
+            UnsupportedFormat: Kvasir does not read documents of this kind.
 
         """
         name = parse_document_name(name)
@@ -107,7 +107,7 @@ class UploadStore:
             return UploadResult.REPLACED if before is not None else UploadResult.ADDED
 
     def remove(self, name: str) -> bool:
-        """Take a document away; False if there is none of that name.
+        """Remove a document; return False if there is none of that name.
 
         Raises:
             SourceError: the folder cannot be written.
@@ -123,23 +123,23 @@ class UploadStore:
             return True
 
     def list_records(self) -> list[UploadRecord]:
-        """Return every document's card, by name.
+        """Return the records of all documents, sorted by name.
 
         Raises:
-            SourceError: the folder or a card cannot be read.
+            SourceError: the folder or a record cannot be read.
 
         """
         try:
             found = [_read_record(path) for path in self._cards.glob("*.json")] if self._cards.is_dir() else []
         except (OSError, ValueError, TypeError) as error:
             raise SourceError(
-                f"The added documents in {self.folder} cannot be read ({type(error).__name__}). Put the folder back "
-                "from a copy; until then nothing of it is deleted."
+                f"The added documents in {self.folder} cannot be read ({type(error).__name__}). Restore the "
+                "folder from a backup; until then Kvasir deletes nothing of it."
             ) from error
         return sorted((card for card in found if card is not None), key=lambda card: card.name)
 
     def find_record(self, name: str) -> UploadRecord | None:
-        """Return the card of a document, None if there is none of that name.
+        """Return the record of a document; None if there is none of that name.
 
         Raises:
             SourceError: it cannot be read.
@@ -148,13 +148,13 @@ class UploadStore:
         try:
             return _read_record(self._record_path(name))
         except (OSError, ValueError, TypeError) as error:
-            raise SourceError(f"What is known of {name} cannot be read. Add it again.") from error
+            raise SourceError(f"The record of {name} cannot be read. Add the document again.") from error
 
     def read_data(self, card: UploadRecord) -> bytes:
         """Return a document's bytes.
 
         Raises:
-            SourceError: they are gone or cannot be read.
+            SourceError: they are lost or cannot be read.
 
         """
         try:
@@ -173,13 +173,13 @@ class UploadStore:
         return self._cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
 
     def _delete_unused_blob(self, sha256: str) -> None:
-        """Delete bytes that no card names any more."""
+        """Delete bytes that no record names."""
         if all(card.sha256 != sha256 for card in self.list_records()):
             (self._blobs / sha256).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _lock_folder(self) -> Iterator[None]:
-        """Hold the folder while it changes: bytes are swept by whoever removes the last card that names them."""
+        """Lock the folder for a change, so that no other process deletes bytes that this one needs."""
         try:
             for folder in (self._cards, self._blobs):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -188,26 +188,24 @@ class UploadStore:
                 yield
         except OSError as error:
             raise SourceError(
-                f"The folder {self.folder} cannot be written: {error.strerror}. Look at its disk and rights, then add "
-                "the document again."
+                f"The folder {self.folder} cannot be written: {error.strerror}. Check its disk and rights, "
+                "then add the document again."
             ) from error
 
 
 def parse_document_name(name: str) -> str:
-    """Return what a file is called as a document: its last part, in NFC.
+    """Return the document's name for a file: the last part of its path, in NFC.
 
     Raises:
-        SourceError: nothing is left of it, it is hidden, or too long.
-        UnsupportedFormat: documents of its kind are not read.
+        SourceError: the name is empty, hidden or too long.
+        UnsupportedFormat: Kvasir does not read documents of this kind.
 
     """
     shown = _CONTROL.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])).strip()
     if not shown or shown.startswith(".") or not _is_text(shown) or len(shown.encode()) > _MAX_NAME_BYTES:
         raise SourceError("A document needs a name of up to 200 bytes that does not begin with a dot. Rename the file.")
     if not shown.lower().endswith(SUFFIXES):
-        raise UnsupportedFormat(
-            f"{shown} is no kind of document that is read. Kinds are: {', '.join(s[1:] for s in SUFFIXES)}."
-        )
+        raise UnsupportedFormat(f"Kvasir does not read {shown}. It reads: {', '.join(s[1:] for s in SUFFIXES)}.")
     return shown
 
 
@@ -224,7 +222,7 @@ def _is_same(one: UploadRecord, other: UploadRecord) -> bool:
 
 
 def _read_record(path: Path) -> UploadRecord | None:
-    """Return a card, None if it was taken away meanwhile; raises OSError, ValueError or TypeError."""
+    """Return a record; None if it was removed meanwhile. Raises OSError, ValueError or TypeError."""
     try:
         held = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -235,7 +233,7 @@ def _read_record(path: Path) -> UploadRecord | None:
 
 
 def _write_file(path: Path, data: bytes) -> None:
-    """Put a file in its place, whole, once it is on the disk."""
+    """Write a whole file to the disk, then move it to its place."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
@@ -250,7 +248,7 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the disk keep what was renamed or removed in a folder."""
+    """Make renames and deletions in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

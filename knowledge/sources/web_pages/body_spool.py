@@ -1,4 +1,4 @@
-"""Bodies that a listing brought, kept on disk until they are read: a page is fetched once, even if its crawl is cut."""
+"""Page bodies on disk from the listing until the sync reads them, so that each page is fetched once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _DIGEST_BYTES = 32
 
 
 class BodySpool:
-    """A folder of bodies, bounded; what does not fit is fetched again when it is read. Lost, it costs time alone.
+    """A folder of bodies with a size limit. A body that does not fit, or is lost, is fetched again when it is read.
 
-    A body lies behind its own digest: one that a crash cut short counts as lost.
+    Each file starts with a digest of its body, so that a file that a crash cut short counts as lost.
     """
 
     def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
@@ -22,14 +22,14 @@ class BodySpool:
         self._bytes = 0
 
     def open(self) -> None:
-        """Count what an earlier process left."""
+        """Measure the bodies that an earlier process left."""
         try:
             self._bytes = sum(path.stat().st_size for path in self._folder.iterdir())
         except OSError:
             self._bytes = 0
 
     def put(self, name: str, version: str, data: bytes) -> None:
-        """Keep a body; a disk that is full keeps nothing."""
+        """Store a body; do nothing when the spool or the disk is full."""
         if self._bytes + len(data) > self._max_bytes:
             return
         try:
@@ -40,7 +40,7 @@ class BodySpool:
         self._bytes += len(data)
 
     def get(self, name: str, version: str) -> bytes | None:
-        """Return the body of that version, None where it is not kept."""
+        """Return the body of this version, or None if it is not stored."""
         try:
             kept = self._path(name, version).read_bytes()
         except OSError:
@@ -49,7 +49,7 @@ class BodySpool:
         return data if hashlib.sha256(data).digest() == kept[:_DIGEST_BYTES] else None
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Delete all bodies."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._bytes = 0
 

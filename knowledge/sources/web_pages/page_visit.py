@@ -1,4 +1,4 @@
-"""A web page as a source last fetched it, and what the parser gets of it."""
+"""A web page as a source last fetched it, and the content that the parser gets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOCUMENT_TYPES = HTML_TYPES | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
-"""What becomes a document; a page of another type is left unread."""
+"""The media types that become documents."""
 
 TOO_LARGE = "too large"
 OWN_NETWORK_HINT = "name a host of your own network in allow_hosts"
@@ -32,41 +32,41 @@ OWN_NETWORK_HINT = "name a host of your own network in allow_hosts"
 
 @dataclass(frozen=True, slots=True)
 class PageVisit:
-    """A page as it was last found."""
+    """A page as it was last fetched."""
 
     address: str
     version: str
     media_type: str
-    """With its parameters, as the server told it."""
+    """With parameters, as the server sent it."""
     etag: str | None = None
     last_modified: str | None = None
     size_bytes: int | None = None
     modified_at: datetime | None = None
-    """As the page itself or its server says."""
+    """As the page or its server says."""
     title: str | None = None
     links: tuple[str, ...] = ()
-    """Addresses of the same site."""
+    """Addresses on the same site."""
     canonical: str | None = None
-    """The address of the same site that stands for this page, where it is another."""
+    """The address of the same site that the page names as its canonical one, if it is another."""
     index: bool = True
     unreadable: str | None = None
     sitemap_date: str | None = None
-    """What the sitemap said when the page was fetched."""
+    """The date in the sitemap when the page was fetched."""
     fetched_at: float = 0.0
-    """Seconds since the epoch; the last time that the server was asked."""
+    """The last time that the server was asked, in seconds since the epoch."""
 
 
 async def read_visit(
     found: FetchedResponse, address: str, site: Site, reader: SiteParser, now: float, sitemap_date: str | None = None
 ) -> PageVisit:
-    """Return what to remember of a page that was fetched."""
+    """Return what a source remembers of a fetched page."""
     visit = await asyncio.to_thread(_visit_from_headers, found, address, now, sitemap_date)
     if found.media_type not in HTML_TYPES:
         return visit
     try:
         page = await reader.page(found)
     except ParseError:
-        # Without validators: it is fetched again at the next listing, for it may have been the machine's fault.
+        # Without validators the next listing fetches it again: this machine may have been the reason.
         return replace(visit, unreadable=TOO_COMPLEX, etag=None, last_modified=None)
     links = (site.address(link, found.url) for link in page.links)
     return replace(
@@ -82,7 +82,7 @@ async def read_visit(
 
 
 def _visit_from_headers(found: FetchedResponse, address: str, now: float, sitemap_date: str | None) -> PageVisit:
-    """Return what is told without a look into a page."""
+    """Return the part of a visit that needs no look into the page."""
     content_type = found.headers.get("content-type", "")
     robots_tag = found.headers.get("x-robots-tag", "")
     return PageVisit(
@@ -100,7 +100,7 @@ def _visit_from_headers(found: FetchedResponse, address: str, now: float, sitema
 
 
 def _modification_date(headers: Mapping[str, str]) -> datetime | None:
-    """Return when a page was changed; a server that makes it anew each time says nothing by its date."""
+    """Return when the page was changed; None if the server dates every answer with the current time."""
     changed, sent = (parse_http_date(headers.get(name)) for name in ("last-modified", "date"))
     if changed is None or (sent is not None and (sent - changed).total_seconds() <= 1):
         return None
@@ -121,7 +121,7 @@ def unreachable_error(url: str, error: FetchError) -> SourceUnavailable:
 
 
 def page_content(visit: PageVisit, data: bytes) -> Content:
-    """Return a page of the web as it is parsed: its main text alone counts."""
+    """Return a web page for the parser, which keeps only its main text."""
     kind = visit.media_type.partition(";")[0].strip().lower()
     media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML_TYPES else visit.media_type or None
     return Content(data, media_type, visit.version)

@@ -1,4 +1,4 @@
-"""One walk through a site: pages are fetched a few at a time and judged in a steady order."""
+"""One crawl of a site: fetches a few pages at a time and processes them in a fixed order."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ from knowledge.web.http.fetch import FetchedResponse, FetchOptions
 from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
 from knowledge.web.reading.site_parser import SiteParser
 
-CLOSED = "is not for everybody any more"
+CLOSED = "is not public any more"
 
 _MAX_LOST_IN_A_ROW = 5
-"""Pages that do not answer one after another: perhaps the site is down."""
+"""After so many failed pages in a row, the crawl checks whether the site is up."""
 _SITEMAP_TRUST_S = 7 * 86_400.0
-"""For how long a page is not asked for because the sitemap says that it is as it was."""
+"""How long a page is not fetched because its date in the sitemap is unchanged."""
 _DAY_S = 86_400.0
 _MAX_LINKS = 200_000
-"""Different addresses that are remembered."""
+"""How many different addresses the crawl remembers."""
 _OK, _UNCHANGED, _SERVER_ERROR = 200, 304, 500
 _REFUSALS = range(400, 500)
 _TEMPORARY_REFUSALS = frozenset({408, 425, 429})
-"""Refusals that say nothing about the page."""
+"""Statuses that say nothing about the page."""
 
 
 class SiteDown(Exception):
-    """Pages did not answer, and nor did the start page: the rest is not tried."""
+    """Neither the last pages nor the start page answered: the crawl ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrawlOptions:
-    """How pages are asked for."""
+    """How a crawl fetches pages."""
 
     ask: FetchOptions
     max_bytes: int
     start_url: str
-    """The start page, which is asked for to see whether the site is up."""
+    """The start page, which shows whether the site is up."""
     follow: bool = True
-    """Whether links are followed."""
+    """Whether the crawl follows links."""
     fetched_pages: Mapping[str, FetchedResponse] = field(default_factory=dict)
-    """Pages that were fetched already, by address."""
+    """Pages that are already fetched, by address."""
     resume_from: float = math.inf
-    """Pages that were fetched at or after that moment, by a crawl that was cut, are not asked for again."""
+    """The start of an interrupted crawl: the pages that it fetched since then are not fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ class FoundPage:
 
     visit: PageVisit
     data: bytes | None = field(default=None, repr=False)
-    """None where it has not changed."""
+    """None if the page has not changed."""
 
 
 class Crawl:
-    """Visits the pages of a frontier. What it finds is yielded; ``visits`` is what to remember of all of them."""
+    """Crawls the pages of a frontier and yields the documents; ``visits`` is what the source remembers of all pages."""
 
     def __init__(
         self,
@@ -109,10 +109,10 @@ class Crawl:
         """Pages that did not answer, with the reason."""
 
     async def iterate_pages(self) -> AsyncGenerator[Sequence[tuple[str, PageVisit, str | None]], None]:
-        """Yield each page that is a document: its id, what was found, and the sitemap's date.
+        """Yield each page that is a document: its id, its visit, and its date in the sitemap.
 
         Raises:
-            Down: the site has stopped answering.
+            SiteDown: the site no longer answers.
 
         """
         while stops := self._frontier.next_level():
@@ -123,14 +123,14 @@ class Crawl:
                         self._listed.add(listed[0])
                         yield [(*listed, stop.sitemap_date)]
         for document, visit, canonical in self._aliases:
-            if canonical not in self._listed:  # what should stand for it is none that can be read
+            if canonical not in self._listed:  # its canonical page cannot be read
                 self._listed.add(document)
                 yield [(document, visit, None)]
 
     async def _visit_pages(
         self, stops: Sequence[QueuedPage]
     ) -> AsyncGenerator[tuple[QueuedPage, FoundPage | LostPage | None], None]:
-        """Look at pages side by side; yield them in their order, so that what they lead to is the same every time."""
+        """Visit pages concurrently and yield them in their order, so that every crawl finds the same links."""
         waiting = iter(stops)
         tasks: deque[tuple[QueuedPage, asyncio.Task[FoundPage | LostPage | None]]] = deque()
         try:
@@ -149,7 +149,7 @@ class Crawl:
             await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
 
     async def _visit_page(self, stop: QueuedPage) -> FoundPage | LostPage | None:
-        """Return the page as it is, why it did not answer, or None where there is none for us."""
+        """Return the page, why it did not answer, or None if it is not a document."""
         if not self._host.robots.allows(stop.address):
             return None
         known = self._previous.get(stop.document)
@@ -158,7 +158,7 @@ class Crawl:
         try:
             return await self._fetch_page(stop, known)
         except (FetchUnlisted, FetchRefused):
-            return None  # no document, or it leads where nothing is fetched from
+            return None  # not a document, or it redirects to a forbidden address
         except FetchTooLarge:
             return FoundPage(self._too_large_visit(stop))
         except FetchError as error:
@@ -181,7 +181,7 @@ class Crawl:
 
     @staticmethod
     def _closed_page(known: PageVisit | None) -> FoundPage | None:
-        """List a page once more, for nobody: a deletion may be held until somebody agrees, and must not answer then."""
+        """Return a closed page, listed for nobody: its deletion may wait for approval."""
         if known is None or known.unreadable == CLOSED:
             return None
         version = f"closed {known.version}"
@@ -193,7 +193,7 @@ class Crawl:
         return self._options.resume_from <= known.fetched_at <= self._now
 
     def _is_unchanged_in_sitemap(self, stop: QueuedPage, known: PageVisit) -> bool:
-        """Say whether the sitemap's word is enough; a date that is young may hide a second change."""
+        """Return whether the sitemap proves a page unchanged; a recent date may hide a second change."""
         if stop.sitemap_date is None or stop.sitemap_date != known.sitemap_date:
             return False
         date = parse_iso_date(stop.sitemap_date)
@@ -207,14 +207,14 @@ class Crawl:
     async def _read_page(self, stop: QueuedPage, found: FetchedResponse) -> FoundPage | None:
         address = self._site.address(found.url, found.url)
         if address is None or not self._host.robots.allows(address):
-            return None  # it has moved out of the site
+            return None  # it has moved to another site
         visit = await read_visit(found, address, self._site, self._reader, self._now, stop.sitemap_date)
         return FoundPage(visit, found.data)
 
     async def _record_result(
         self, stop: QueuedPage, result: FoundPage | LostPage | None
     ) -> tuple[str, PageVisit] | None:
-        """Go on from what was found; return the document if it is one."""
+        """Record the result of a visit and queue its links; return the document if it is one."""
         if isinstance(result, LostPage):
             return await self._record_lost(stop, result.reason)
         self._lost_in_a_row = 0
@@ -225,7 +225,7 @@ class Crawl:
         if document != stop.document and not self._frontier.claim(document):
             return None
         if visit.unreadable == LOGIN_REQUIRED and (known := self._previous.get(document)) is not None:
-            # It leads nowhere now; what it led to may want a login too, and is asked instead of being taken for gone.
+            # The page has no links now. Keep the old ones: those pages may want a login too, and are not deleted.
             visit = self._limit_links(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
         self.visits[document] = visit
         self._queue_links(visit)
@@ -250,7 +250,7 @@ class Crawl:
         return (stop.document, known) if self._is_listed(stop.document, known) else None
 
     async def _is_site_up(self) -> bool:
-        """Tell a site that is down from a part of it that is broken."""
+        """Return whether the start page answers, so that only some pages are broken."""
         try:
             found = await self._host.fetch(self._options.start_url, replace(self._options.ask, accept=None))
         except FetchError:
@@ -258,7 +258,7 @@ class Crawl:
         return found.status < _SERVER_ERROR and found.status not in _TEMPORARY_REFUSALS
 
     def _limit_links(self, visit: PageVisit) -> PageVisit:
-        """Return a visit whose links share their texts with those of other pages, up to a number of them."""
+        """Return a visit that shares the texts of its links with other pages; links over the limit are left out."""
         links = self._links
         room = _MAX_LINKS - len(links)
         kept = []
@@ -280,11 +280,11 @@ class Crawl:
         if not visit.index:
             return False
         canonical = self._site.document(visit.canonical) if visit.canonical is not None else document
-        if canonical not in {document, "/"}:  # the start page is named by mistake too often
+        if canonical not in {document, "/"}:  # many pages name the start page as canonical by mistake
             self._aliases.append((document, visit, canonical))
             return False
         path, query, _ = document.partition("?")
         if query and (path, visit.version) in self._seen_versions:
-            return False  # the same page with something in its query that changes nothing
+            return False  # the same page with a query that changes nothing
         self._seen_versions.add((path, visit.version))
         return True

@@ -1,4 +1,4 @@
-"""What a website remembers of each page: to ask whether it has changed, and to go on where it does not answer."""
+"""What a website source remembers of its pages, as JSON."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ STATE_VERSION = 1
 
 
 def encode_visits(visits: Mapping[str, PageVisit], begun: float | None = None) -> dict[str, Any]:
-    """Return visits, by document, as JSON holds them; links are numbers, as most pages have the same ones.
+    """Return visits by document as JSON; links become numbers, because most pages share them.
 
-    ``begun`` is when the crawl began that is not at its end yet, in seconds since the epoch.
+    ``begun`` is the start of an unfinished crawl, in seconds since the epoch.
     """
     numbers: dict[str, int] = {}
     pages = {}
@@ -29,9 +29,9 @@ def encode_visits(visits: Mapping[str, PageVisit], begun: float | None = None) -
 
 
 def decode_visits(held: object) -> dict[str, PageVisit]:
-    """Return what ``encode_visits`` made; nothing where anything is not as it made it."""
+    """Return the visits from the JSON of ``encode_visits``; nothing if any part has another form."""
     try:
-        assert isinstance(held, dict)  # noqa: S101 - caught below with every other shape
+        assert isinstance(held, dict)  # noqa: S101 - caught below with every other wrong form
         links = held["links"]
         assert all(isinstance(link, str) for link in links)  # noqa: S101
         return {str(document): _decode_visit(fields, links) for document, fields in held["pages"].items()}
@@ -40,12 +40,12 @@ def decode_visits(held: object) -> dict[str, PageVisit]:
 
 
 def find_interrupted_crawl(held: object, earliest: float, latest: float) -> float | None:
-    """Return when the crawl began that was cut, None where none was, or not between these moments."""
+    """Return when an interrupted crawl began; None if there is none, or it began outside these moments."""
     begun = held.get("begun") if isinstance(held, dict) else None
     return begun if isinstance(begun, float) and earliest <= begun <= latest else None
 
 
-def _decode_visit(fields: Any, links: list[str]) -> PageVisit:  # noqa: ANN401 - whatever was kept
+def _decode_visit(fields: Any, links: list[str]) -> PageVisit:  # noqa: ANN401 - any JSON value
     (
         address, version, media_type, etag, last_modified, size, modified, title, numbers, canonical, index, unreadable,
         sitemap_date, fetched_at,

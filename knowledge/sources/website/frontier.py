@@ -1,4 +1,4 @@
-"""Which page is looked at next, and where a site has no end: pure."""
+"""Which pages a crawl visits next, and where it stops on an endless site. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from knowledge.web.crawling.canonical_urls import Site
 
 _MAX_SEGMENTS = 20
 _MAX_REPEATS = 3
-"""Of one part of a path: a link that is relative by mistake grows by itself."""
+"""Of one part of a path: a wrong relative link repeats itself without end."""
 _MAX_ADDRESS_LETTERS = 1_500
 _MAX_DATES = 60
-"""Addresses of one shape that name dates: a calendar goes on for ever."""
+"""Addresses of one shape that contain dates: a calendar has no end."""
 _SEEN_PER_PAGE = 20
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d(?:[-/_.]?(?:0?[1-9]|1[0-2]))?(?:[-/_.]?\d\d?)?(?!\d)")
 _DATE_KEY = re.compile(r"(?:^|[?&])(?:year|month|day|week|date|from|to|start|end|cal\w*)=", re.IGNORECASE)
@@ -28,7 +28,7 @@ _SKIPPED_FILES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class QueuedPage:
-    """A page to be looked at."""
+    """A page to visit."""
 
     address: str
     document: str
@@ -36,7 +36,7 @@ class QueuedPage:
 
 
 class Frontier:
-    """Pages in levels of links from the start, each page once."""
+    """The pages to visit, in levels by the number of links from the start; each page once."""
 
     def __init__(self, site: Site, takes: Callable[[str], bool], *, max_pages: int, max_depth: int) -> None:
         self._site = site
@@ -49,12 +49,12 @@ class Frontier:
         self._depth = -1
         self._page_count = 0
         self.is_cut = False
-        """Whether there were more pages than may be looked at."""
+        """Whether the site has more pages than the crawl may visit."""
 
     def add(self, addresses: Iterable[str], *, dates: dict[str, str] | None = None) -> None:
-        """Put pages of the site into the next level, those that were there before left out.
+        """Add pages to the next level, except those that were added before.
 
-        ``dates`` are for pages that the sitemap names: they are no trap, and they may be any number.
+        ``dates`` holds the dates of pages in the sitemap; these pages are never taken for a trap.
         """
         for address in addresses:
             document = self._site.document(address)
@@ -66,7 +66,7 @@ class Frontier:
             self._next[document] = QueuedPage(address, document, dates.get(address) if dates else None)
 
     def next_level(self) -> list[QueuedPage]:
-        """Return the pages of the next level, in a steady order; none at the end."""
+        """Return the pages of the next level, sorted; none at the end."""
         self._depth += 1
         stops = [self._next[document] for document in sorted(self._next)]
         self._next = {}
@@ -78,7 +78,7 @@ class Frontier:
         return stops[:room]
 
     def claim(self, document: str) -> bool:
-        """Take a page that was come to by a redirect; False where it is looked at anyway."""
+        """Add a page that a redirect reached; return False if the crawl visits it already."""
         if document in self._seen or not self._is_included(document):
             return False
         self._seen.add(document)
@@ -99,6 +99,6 @@ class Frontier:
 
 
 def _trailing_numbers(path: str) -> str:
-    """Return the numbers at a path's end."""
+    """Return the numbers at the end of a path."""
     found = re.search(r"\d[\d/_.-]*$", path.rstrip("/"))
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""A website as a source: the pages below a URL, found by its sitemaps and by links."""
+"""A website as a source: the pages below a URL, found through its sitemaps and links."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES, SITEMAP_TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
 
 _DELAY_S = 0.5
-"""Between two requests to a host that is not the company's own."""
+"""Between two requests to a host outside the company's network."""
 _PAGE_S = 120.0
 _SAVE_EVERY_S = 30.0
-"""Between two times that a crawl under way writes down what it has found."""
+"""How often a running crawl saves what it has found."""
 _RESUMABLE_S = 86_400.0
-"""For how long a crawl that was cut may be gone on with."""
+"""How long after its start an interrupted crawl can be resumed."""
 _OK = 200
 
 
@@ -66,38 +66,38 @@ class WebsiteOptions:
     """The keys of a ``[[source]]`` of kind ``website``."""
 
     url: str
-    """Where it starts; what is below it belongs to it."""
+    """The start page; everything below it belongs to the source."""
     sitemap: str | None = None
-    """The sitemap's URL; without it, what robots.txt names, else ``/sitemap.xml``."""
+    """The sitemap's URL; by default, the one in robots.txt, else ``/sitemap.xml``."""
     links: bool = True
-    """Whether links are followed; if not, the start page and the sitemap are all there is."""
+    """Whether to follow links; otherwise only the start page and the sitemap count."""
     max_pages: int = 5_000
-    """A site with more is told so, and loses nothing."""
+    """The limit of a crawl; a larger site causes an error, and nothing is deleted."""
     max_depth: int = 12
-    """Links between the start, or the sitemap, and a page."""
+    """The most links from the start page or the sitemap to a page."""
     include: tuple[str, ...] = ()
-    """Pages that become documents, by patterns (``path_filter``); the others are looked at for their links."""
+    """Pages that become documents, by patterns (``path_filter``); other pages only provide links."""
     exclude: tuple[str, ...] = ()
-    """Pages that are not even looked at."""
+    """Pages that are not visited at all."""
     allow_hosts: tuple[str, ...] = ()
-    """Hosts of the company's own network, which may be at private addresses: ``host`` or ``host:port``."""
+    """Hosts of the company's own network, which may have private addresses: ``host`` or ``host:port``."""
     robots: bool = True
-    """Whether robots.txt is honoured; only the owner of a site may say no."""
+    """Whether to obey robots.txt; only the owner of a site may turn it off."""
     delay_s: float | None = None
-    """Between two requests; half a second, none for ``allow_hosts``, more where robots.txt says so."""
+    """Between two requests; by default half a second, none for ``allow_hosts``, more if robots.txt asks for it."""
     contact: str | None = None
-    """Where the site's owner finds who runs this: it stands in the User-Agent."""
+    """How the site's owner reaches the operator: part of the User-Agent."""
     authorization_env: str | None = None
-    """The variable with the value of an ``Authorization`` header, sent to this site alone."""
+    """The variable with the value of an ``Authorization`` header, which only this site receives."""
     max_mb: float = MAX_MB
 
 
 class WebsiteSource:
-    """Lists and reads the pages of a site, and the PDF, Office and text files that it links to.
+    """Lists and reads the pages of a site, and the PDF, Office and text files to which it links.
 
-    A page's version is made of its text. Each listing asks for every page; an unchanged one costs the server no body.
-    What a listing brought is kept on disk until it is read. A crawl that is cut, by its deadline or a crash, is gone on
-    with by the next one: for a day, what it found is not asked for again.
+    A page's version is a hash of its text. Each listing asks for every page; the server sends no body for an unchanged
+    one. Fetched bodies stay on disk until they are read. For a day, the next crawl resumes one that a deadline or a
+    crash interrupted, and does not fetch its pages again.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class WebsiteSource:
         self._reader = SiteParser()
         self._spool = BodySpool(context.state_dir / "spool")
         self._is_interrupted = False
-        """Whether a listing has begun and not come to its end."""
+        """Whether a listing has begun and not finished."""
         self._visits: Mapping[str, PageVisit] = {}
 
     @property
@@ -133,17 +133,17 @@ class WebsiteSource:
 
         Raises:
             SourceUnavailable: the start page or robots.txt does not answer.
-            SourceDenied: the site wants a login, or wants no robots.
+            SourceDenied: the site wants a login, or forbids robots.
             SourceError: some pages did not answer, or there are more than ``max_pages``; the others were listed.
 
         """
         return with_heartbeats(self._list_pages())
 
     async def read(self, listed: Listed) -> Content:
-        """Read one page: what its listing brought, else what is there now.
+        """Read one page from its listing, or fetch it again.
 
         Raises:
-            SourceError: it is gone, too large, or has no text to read.
+            SourceError: the page is gone, too large, or has no text.
 
         """
         visit = self._visits.get(listed.document)
@@ -155,7 +155,7 @@ class WebsiteSource:
         return page_content(visit, data or b"")
 
     async def close(self) -> None:
-        """Close connections, and drop what was kept for this sync unless the next one goes on from it."""
+        """Close the connections, and delete fetched bodies unless the next crawl resumes this one."""
         self._visits = {}
         if not self._is_interrupted:
             await asyncio.to_thread(self._spool.clear)
@@ -202,13 +202,13 @@ class WebsiteSource:
                         await self._save_visits({**known, **crawl.visits}, begun=now if begun is None else begun)
                         noted = self._context.now()
         except SiteDown:
-            broken = broken or "the site has stopped answering"
+            broken = broken or "the site no longer answers"
         await self._save_visits({**(known if crawl.lost_pages else {}), **crawl.visits})
         self._is_interrupted = False
         self._check_completeness(crawl, frontier, broken)
 
     async def _save_visits(self, visits: Mapping[str, PageVisit], begun: float | None = None) -> None:
-        """Remember visits; ``begun`` is when the crawl began that has found them and is not at its end."""
+        """Save visits; ``begun`` is the start of the crawl if it is not finished."""
         held = await asyncio.to_thread(encode_visits, visits, begun)
         await save_state(self._memory, STATE_VERSION, held)
 
@@ -219,10 +219,10 @@ class WebsiteSource:
             raise self._away(error) from None
 
     async def _open_start_page(self) -> tuple[Site, Mapping[str, FetchedResponse]]:
-        """Look at the start page; return the site, under the address to which it redirects, and the page.
+        """Fetch the start page; return the site at the address to which it redirects, and the page.
 
         Raises:
-            SourceUnavailable, SourceDenied: there is no start page for us.
+            SourceUnavailable, SourceDenied: the start page cannot be fetched.
 
         """
         url = self._options.url
@@ -234,7 +234,7 @@ class WebsiteSource:
         try:
             found = await self._host.fetch(url, replace(self._ask, accept=None))
         except FetchTooLarge:
-            return self._site, {}  # a start page that is no page to read
+            return self._site, {}  # the start page is too large to be read
         except FetchError as error:
             raise self._away(error) from None
         if found.status in ACCESS_DENIED_STATUSES or (is_login_url(found.url) and not is_login_url(url)):
@@ -277,15 +277,15 @@ class WebsiteSource:
             size_bytes=visit.size_bytes,
             modified_at=visit.modified_at or parse_iso_date(sitemap_date or ""),
             url=visit.address,
-            # What it said before it was closed is nobody's to see until it can be read again.
+            # Nobody sees the old content of a closed page until it can be read again.
             readers=frozenset() if closed else self._context.readers,
         )
 
     def _check_completeness(self, crawl: Crawl, frontier: Frontier, broken: str | None) -> None:
-        """Say what was left out.
+        """Check that the crawl is complete.
 
         Raises:
-            SourceError: pages, or a sitemap, did not answer; or there are too many pages.
+            SourceError: pages or a sitemap did not answer, or there are too many pages.
 
         """
         if crawl.lost_pages:
@@ -296,7 +296,9 @@ class WebsiteSource:
                 "before and deletes nothing; the next sync tries again."
             )
         if broken is not None:
-            raise SourceError(f"{self._display_url}: {broken}. Nothing of it is deleted; the next sync looks again.")
+            raise SourceError(
+                f"{self._display_url}: {broken}. Kvasir deletes nothing of it; the next sync tries again."
+            )
         if frontier.is_cut:
             raise SourceError(
                 f"{self._display_url} has more than {self._options.max_pages} pages; Kvasir did not read the others. "
@@ -317,7 +319,7 @@ class WebsiteSource:
         except FetchError as error:
             raise SourceError(f"{document} could not be read: {error.reason}. The next sync tries again.") from None
         if found.status in POSSIBLY_GONE_STATUSES:
-            raise SourceError(f"{document} is gone from the site, or is not for everybody any more.")
+            raise SourceError(f"{document} is gone from the site, or is not public any more.")
         if found.status != _OK:
             raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
         visit = await read_visit(found, found.url, self._site, self._reader, self._context.now())
@@ -327,8 +329,8 @@ class WebsiteSource:
         if reason == TOO_LARGE:
             return too_large_error(document, None, self._max_bytes)
         return SourceError(
-            f"{document} {reason}, so that there is nothing to read. Bring its text in by another source, or leave it "
-            "out with exclude."
+            f"{document} {reason}, so there is no text to read. Add its text through another source, or leave "
+            "it out with exclude."
         )
 
     @property
@@ -340,7 +342,7 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
     """Build the source that a ``[[source]]`` table describes.
 
     Raises:
-        SourceMisconfigured: its address, a host or a number cannot be meant.
+        SourceMisconfigured: the address, a host or a number is invalid.
 
     """
     try:
