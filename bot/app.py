@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.adding import Adding
-from bot.adding_pages import AddingPages
 from bot.answering.answer import Answerer
 from bot.answering.limits import Limits
 from bot.answering.retrieval import Search
@@ -24,10 +22,12 @@ from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import engine_line, report_lines, show_progress
 from bot.config.configuration import ADDED
 from bot.config.settings import Settings
+from bot.document_additions import Adding
 from bot.error_messages import apology
 from bot.errors import WheelError
 from bot.off_peak import quiet_hour
-from bot.shelf import Shelf
+from bot.page_additions import AddingPages
+from bot.ready_library import Shelf
 from bot.slack.tasks import Tasks
 from bot.wheels import WheelCache
 from bot.workspace_page import show_page

@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the models of bot/config; ``tests/bot/test_settings.py`` keeps the page true."""
+"""Write docs/configuration.md from the models of bot/config; ``tests/config/test_settings.py`` keeps the page true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write docs/which-r1.md from what ``kvasir fit`` says; ``tests/bot/test_which_r1.py`` keeps the page true."""
+"""Write docs/which-r1.md from what ``kvasir fit`` says; ``tests/cli/test_fit.py`` keeps the page true."""
 
 from __future__ import annotations
 

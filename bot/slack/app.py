@@ -18,11 +18,11 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adding import Adding
-from bot.adding_pages import AddingPages
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access
+from bot.document_additions import Adding
+from bot.page_additions import AddingPages
 from bot.slack.actions.add_page import PageDesk
 from bot.slack.actions.search_web import Looking
 from bot.slack.actions.show_passage import FindPassage, PassageDesk

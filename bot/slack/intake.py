@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adding import Adding
 from bot.answering.events import AnswerEvent, Finished, Notice, Text
 from bot.config.configuration import Access
+from bot.document_additions import Adding
 from bot.slack import words
 from bot.slack.posting import render
 from bot.slack.transport.calls import Calls

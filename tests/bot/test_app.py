@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.shelf import Shelf
+from bot.ready_library import Shelf
 from bot.workspace_page import page_status, show_page
 from engine.interfaces import State, Status
 from knowledge.errors import ManifestError, StoreUnavailable

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.adding import Adding
 from bot.config.configuration import Access
+from bot.document_additions import Adding
 from bot.slack.app import web_client
 from bot.slack.transport.files import FileRefused, fetch, may_fetch
 from knowledge.errors import StoreUnavailable, SyncRunning

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.adding_pages import AddingPages
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.config.configuration import Access
+from bot.page_additions import AddingPages
 from bot.slack.posting.buttons import adds
 from knowledge.interfaces import OnWeb
 from knowledge.settings import SourceSpec

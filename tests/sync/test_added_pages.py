@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adding_pages import AddingPages
+from bot.page_additions import AddingPages
 from knowledge.interfaces import Source
 from knowledge.library import Library
 from knowledge.opening import passages_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.about import describe_sources
-from bot.shelf import Shelf
+from bot.ready_library import Shelf
 from bot.slack.commands import texts
 from bot.workspace_page import page_status
 from engine.interfaces import State, Status

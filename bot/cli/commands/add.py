@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import logs
-from bot.adding import Adding, place_of
-from bot.adding_pages import AddingPages
 from bot.app import library_of
 from bot.cli.output import complain, result, result_json, say
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import show_progress
 from bot.config.settings import Settings, load
+from bot.document_additions import Adding, place_of
 from bot.errors import SettingsError
+from bot.page_additions import AddingPages
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store

@@ -17,13 +17,13 @@ from bot.answering.thinking import remark
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import answerer_of, engine_of, library_of
-from bot.cli.lines import check_question, questions
 from bot.cli.output import complain, piece, result, result_json, say
+from bot.cli.standard_input import check_question, questions
 from bot.cli.terminal import Terminal
 from bot.config.settings import load
 from bot.error_messages import apology
 from bot.errors import BotError
-from bot.shelf import Shelf
+from bot.ready_library import Shelf
 from engine.errors import EngineError
 from engine.interfaces import State
 from engine.service import Engine

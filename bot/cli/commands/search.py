@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bot import logs
 from bot.app import library_of
-from bot.cli.lines import check_question, questions
 from bot.cli.output import complain, result, result_json
+from bot.cli.standard_input import check_question, questions
 from bot.config.settings import load
 from bot.error_messages import apology
 from bot.errors import BadLine

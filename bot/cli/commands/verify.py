@@ -23,8 +23,8 @@ from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_stream import VerifiedStream, plain
-from bot.cli.lines import read_lines
 from bot.cli.output import complain, result_json
+from bot.cli.standard_input import read_lines
 from bot.config.settings import Settings, load
 from bot.error_messages import apology
 from bot.errors import BadLine, BotError

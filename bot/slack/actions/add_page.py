@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from bot.adding_pages import AddingPages
 from bot.config.configuration import Access
+from bot.page_additions import AddingPages
 from bot.slack import words
 from bot.slack.commands import texts
 from bot.slack.errors import SlackError

@@ -12,7 +12,7 @@ from bot.answering.events import Finished, Notice, Question
 from bot.answering.limits import Limits
 from bot.answering.notices import nothing_read as notice_of
 from bot.app import answerer_of
-from bot.shelf import Shelf
+from bot.ready_library import Shelf
 from engine.interfaces import State, Status
 from knowledge.errors import NothingRead, WhyNothing
 from knowledge.interfaces import SearchResult

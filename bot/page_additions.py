@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.adding import Library, synced
+from bot.document_additions import Library, synced
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sync.report import OnProgress

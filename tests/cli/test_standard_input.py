@@ -9,7 +9,7 @@ from pathlib import Path
 LEAVES = """
 import asyncio
 import time
-from bot.cli.lines import questions
+from bot.cli.standard_input import questions
 
 async def main():
     async for line in questions():
