@@ -70,7 +70,7 @@ class Desk:
         return shown(message)
 
     def names(self) -> list[str]:
-        return [card.name for card in self.adding.tray.cards()]
+        return [card.name for card in self.adding.tray.list_records()]
 
 
 @contextlib.asynccontextmanager
@@ -93,9 +93,9 @@ async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
     text = await desk.told("Can be found now")
     assert "leave.md is kept" in text
     assert desk.books.refreshed == 1
-    (card,) = desk.adding.tray.cards()
+    (card,) = desk.adding.tray.list_records()
     assert (card.name, card.added_by) == ("leave.md", ADA)
-    assert desk.adding.tray.data(card) == b"# Leave\n\nThirty days."
+    assert desk.adding.tray.read_data(card) == b"# Leave\n\nThirty days."
     assert not desk.bot.answerer.asked
 
     await desk.send("leave.md", data=b"# Leave\n\nForty days.")
@@ -109,7 +109,7 @@ async def test_several_files_and_what_is_wrong_with_some(desk: Desk) -> None:
     desk.books.failures = (Failure("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
     await desk.send("a.md", "film.mkv", "locked.pdf", text="请收下这些文件")
     text = await desk.told("现在可以搜到")
-    assert "film.mkv is no kind of document that is read" in text
+    assert "Kvasir does not read film.mkv" in text
     assert "locked.pdf needs a password" in text
     assert "a.md" in text
     assert "没有回答文字部分" in text
