@@ -25,7 +25,9 @@ IMPORTED_IN = {
     "hishel": ("knowledge/web/reading/freshness.py",),
     "python_socks": ("knowledge/web/http/connections.py",),
     "feedparser": ("knowledge/web/reading/feeds.py",),
+    "alembic": ("knowledge/database/", "knowledge/sync/manifest/versions/"),
     "sqlalchemy": (
+        "knowledge/database/",
         "knowledge/sync/manifest/",
         "knowledge/sources/sql/",
         "bot/storage/",

@@ -79,9 +79,9 @@ async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "kvasir.db")
     await (await open_manifest(url)).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
-        connection.execute("UPDATE knowledge_schema SET version = 99")
+        connection.execute("UPDATE knowledge_revision SET version_num = '0099'")
         connection.commit()
-    with pytest.raises(ManifestError, match="version 99"):
+    with pytest.raises(ManifestError, match="revision 0099"):
         await open_manifest(url)
 
 

@@ -9,14 +9,14 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, select
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from knowledge.database.migrations import read_revision, upgrade
 from knowledge.errors import ManifestError, SyncRunning
-from knowledge.sync.manifest.migrations import migrate
-from knowledge.sync.manifest.tables import SCHEMA_VERSION, schema, tables
+from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.thread_pool import ThreadDoor
 
 _T = TypeVar("_T")
@@ -135,14 +135,15 @@ class Database:
 
         """
         async with self.reading() as connection:
-            version = await connection.run_sync(_version)
-        if version is None or version < SCHEMA_VERSION:
-            async with self.writing() as connection:
-                version = await connection.run_sync(_up_to_date)
-        if version != SCHEMA_VERSION:
+            revision = await connection.run_sync(read_revision, MIGRATIONS)
+        if revision is None or revision < MIGRATIONS.newest:
+            async with self.writing() as connection:  # another process may have been first: upgrade looks again
+                await connection.run_sync(upgrade, MIGRATIONS)
+                revision = await connection.run_sync(read_revision, MIGRATIONS)
+        if revision != MIGRATIONS.newest:
             raise ManifestError(
-                f"The manifest's database was written by another Kvasir (its tables are version {version}, this one "
-                f"knows version {SCHEMA_VERSION}). Run that Kvasir, or name another KVASIR_HOME or KVASIR_DATABASE_URL."
+                f"The manifest's database was written by another Kvasir (its tables have revision {revision}, this one "
+                f"knows {MIGRATIONS.newest}). Run that Kvasir, or name another KVASIR_HOME or KVASIR_DATABASE_URL."
             )
 
     async def close(self) -> None:
@@ -281,18 +282,3 @@ def _begin_sqlite(connection: Connection) -> None:
     """Ask for the write lock at once: a transaction that reads first and writes later fails instead of waiting."""
     write = connection.get_execution_options().get("kvasir_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _up_to_date(connection: Connection) -> int:
-    """Look again under the write lock: another process may have been first."""
-    if _version(connection) is None:
-        tables.create_all(connection)
-        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-    return migrate(connection)
-
-
-def _version(connection: Connection) -> int | None:
-    """Return the version of the tables, None when there are none."""
-    if not inspect(connection).has_table(schema.name):
-        return None
-    return int(connection.execute(select(func.max(schema.c.version))).scalar_one())

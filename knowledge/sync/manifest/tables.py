@@ -5,7 +5,7 @@ A source row belongs to one index, its documents to it, their chunks to them; fo
 flipped away and not yet deleted), so that a sync that died is cleaned up without reading the whole store.
 ``memories`` hold what a source remembers between listings; losing one costs time and nothing else.
 
-Whoever changes a table raises ``SCHEMA_VERSION`` and writes the step that leads there into ``migrations.py``.
+A change of a table is a new revision in ``versions``, and its number in ``migrations.py``. Tests compare both.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from sqlalchemy import (
     select,
 )
 
-SCHEMA_VERSION = 2
-
 tables = MetaData()
 schema = Table("knowledge_schema", tables, Column("version", Integer, primary_key=True))
+"""The version that a Kvasir without Alembic reads."""
 indexes = Table(
     "knowledge_indexes",
     tables,

@@ -1,0 +1,1 @@
+"""The database layer that the manifest and the bot's tables share."""

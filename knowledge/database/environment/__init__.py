@@ -1,0 +1,1 @@
+"""The folder that Alembic runs migrations from."""
