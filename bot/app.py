@@ -28,7 +28,7 @@ from bot.errors import WheelError
 from bot.off_peak import quiet_hour
 from bot.page_additions import AddingPages
 from bot.ready_library import Shelf
-from bot.slack.tasks import Tasks
+from bot.slack.tasks import BackgroundTasks
 from bot.wheels import WheelCache
 from bot.workspace_page import show_page
 from engine.interfaces import ChatEngine, State
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
     from bot.slack.settings import SlackSettings
-    from bot.storage.channel_event_log import Journal
+    from bot.storage.channel_event_log import ChannelEventLog
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_reader import PageReader
 
@@ -70,11 +70,11 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
         async with _library(settings, {}) as library:
             yield library
         return
-    from bot.storage.channel_event_log import Journal  # noqa: PLC0415 - as in ``serve``
+    from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
     async with open_ledger(settings.database_url) as ledger:
-        kinds = _kinds(settings, settings.slack, await Journal(ledger).open())
+        kinds = _kinds(settings, settings.slack, await ChannelEventLog(ledger).open())
         async with _library(settings, kinds) as library:
             yield library
 
@@ -111,17 +111,19 @@ def _has_slack(settings: Settings) -> bool:
     return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
 
 
-def _kinds(settings: Settings, slack: SlackSettings | None, journal: Journal) -> Mapping[str, registry.SourceKind]:
+def _kinds(
+    settings: Settings, slack: SlackSettings | None, event_log: ChannelEventLog
+) -> Mapping[str, registry.SourceKind]:
     """Return the kinds of sources that knowledge may not know: Slack's channels."""
     if not _has_slack(settings):
         return {}
-    from bot.slack.app import connection  # noqa: PLC0415 - as in ``serve``
-    from bot.slack.history.source import nowhere, slack_kind  # noqa: PLC0415
+    from bot.slack.app import open_web_api  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
 
-    connect = nowhere if slack is None else functools.partial(connection, slack)
+    connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
     # Its port may be another one tomorrow: the workspace on this machine is one place all the same.
     place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
-    return {"slack": slack_kind(connect, journal, place)}
+    return {"slack": make_slack_kind(connect, event_log, place)}
 
 
 def answerer_of(
@@ -154,8 +156,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
     from bot.local_workspace import local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, metrics_served  # noqa: PLC0415
-    from bot.slack.app import SlackDeps, slack_app  # noqa: PLC0415
-    from bot.storage.channel_event_log import Journal  # noqa: PLC0415
+    from bot.slack.app import SlackDependencies, open_slack_app  # noqa: PLC0415
+    from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
@@ -169,15 +171,15 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         stack.push_async_callback(engine.stop)
         await engine.start()
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
-        journal = await Journal(ledger).open()
-        library = await stack.enter_async_context(_library(settings, _kinds(settings, slack, journal)))
+        event_log = await ChannelEventLog(ledger).open()
+        library = await stack.enter_async_context(_library(settings, _kinds(settings, slack, event_log)))
         shelf = Shelf(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
             shelf.read.set()
         metrics = Metrics(engine.status, engine.vitals, engine.line)
         await stack.enter_async_context(metrics_served(metrics, settings.metrics_host, settings.metrics_port))
         measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
-        deps = SlackDeps(
+        deps = SlackDependencies(
             ledger=ledger,
             answerer=answerer_of(
                 library, measured, shelf.search, judges=Judges(measured, calibrations.of), limits=settings.limits
@@ -185,7 +187,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             library=shelf,
             engine_status=engine.status,
             apology=apology,
-            journal=journal if _has_slack(settings) else None,
+            event_log=event_log if _has_slack(settings) else None,
             adding=_adding(settings, library),
             pages=_adding_pages(settings, library),
             passage=shelf.passage,
@@ -195,7 +197,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             web=settings.web,
             control=lambda: engine.control,
         )
-        app = await stack.enter_async_context(slack_app(slack, deps))
+        app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.scheduled())
         if settings.quiet_hour is not None:
             schedule.also("engine", settings.quiet_hour, functools.partial(quiet_hour, engine, calibrations))
@@ -233,7 +235,7 @@ async def _run(
     app: SlackApp, engine: Engine, shelf: Shelf, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
     """Run until cancelled, revoked, or the workspace on this machine has ended; what is only shown may break."""
-    shown = Tasks()
+    shown = BackgroundTasks()
     shown.start(_show_engine(engine, terminal), "show engine")
     shown.start(_first_sync(shelf, terminal), "first sync")
     try:

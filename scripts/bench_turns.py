@@ -39,9 +39,9 @@ from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
 from bot.config.settings import load
 from bot.error_messages import apology
-from bot.slack.app import SlackDeps, slack_app
+from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
-from bot.slack.turns.thread import ANSWER_EVENT
+from bot.slack.turns.thread_reader import ANSWER_EVENT
 from bot.storage.ledger import open_ledger
 from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
 from knowledge.interfaces import EVERYONE, Hit, Live, Matrix, SearchResult
@@ -264,9 +264,9 @@ async def kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         async with (
             open_ledger(f"sqlite+aiosqlite:///{folder}/ledger.db") as ledger,
-            slack_app(
+            open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
-                SlackDeps(ledger, answerer, NoShelf(), lambda: Status(State.READY), apology),
+                SlackDependencies(ledger, answerer, NoShelf(), lambda: Status(State.READY), apology),
             ) as app,
         ):
             await app.connect()

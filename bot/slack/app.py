@@ -23,47 +23,47 @@ from bot.answering.thinking import Defaults
 from bot.config.configuration import Access
 from bot.document_additions import Adding
 from bot.page_additions import AddingPages
-from bot.slack.actions.add_page import PageDesk
-from bot.slack.actions.search_web import Looking
-from bot.slack.actions.show_passage import FindPassage, PassageDesk
-from bot.slack.commands.kb import Kb, Library
-from bot.slack.commands.think import Think
+from bot.slack.actions.add_page import AddPageAction
+from bot.slack.actions.search_web import SearchWebAction
+from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
+from bot.slack.commands.kb import KbCommand, KnowledgeLibrary
+from bot.slack.commands.think import ThinkCommand
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnavailable
-from bot.slack.events import Me
-from bot.slack.intake import Intake
-from bot.slack.listeners import Desk
+from bot.slack.events import BotUser
+from bot.slack.file_intake import FileIntake
+from bot.slack.listeners import SlackListeners
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
-from bot.slack.posting.message_sink import Abilities
+from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
-from bot.slack.tasks import Tasks
-from bot.slack.transport.calls import CALL_TIMEOUT_S, Calls
-from bot.slack.transport.http import HttpRunner
-from bot.slack.transport.socket_mode import SocketRunner
-from bot.slack.turns.turns import Answerer, Turns, TurnSettings
-from bot.storage.channel_event_log import Journal, keep_watch
+from bot.slack.tasks import BackgroundTasks
+from bot.slack.transport.http_server import HttpServer
+from bot.slack.transport.socket_mode import SocketModeClient
+from bot.slack.transport.web_api import CALL_TIMEOUT_S, SlackWebApi
+from bot.slack.turns.turns import QuestionAnswerer, TurnManager, TurnSettings
+from bot.storage.channel_event_log import ChannelEventLog, record_connection
 from bot.storage.ledger import Ledger
-from bot.storage.preferences import Wishes
+from bot.storage.preferences import ThinkingPreferences
 from engine.interfaces import Control
 from engine.interfaces import Status as EngineStatus
 
 _log = structlog.get_logger(__name__)
 
 SLACK_API_URL = "https://slack.com/api/"
-_START_S = 30.0
-_POOL = 64
+_CHECK_TIMEOUT_S = 30.0
+_MAX_CONNECTIONS = 64
 """Connections to Slack at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class SlackDeps:
+class SlackDependencies:
     """What the Slack side is given."""
 
     ledger: Ledger
-    answerer: Answerer
-    library: Library
+    answerer: QuestionAnswerer
+    library: KnowledgeLibrary
     engine_status: Callable[[], EngineStatus]
     apology: Callable[[BaseException], str]
-    journal: Journal | None = None
+    event_log: ChannelEventLog | None = None
     """Where what is said in public channels is noted, if they are a source."""
     adding: Adding | None = None
     """What keeps the files that owners send."""
@@ -84,15 +84,15 @@ class SlackDeps:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Installation:
     """What Slack tells about the token: who the bot is, and what it may do."""
 
-    me: Me
-    team_name: str
+    me: BotUser
+    workspace_name: str
     scopes: frozenset[str]
 
 
-class Doubts:
+class TokenMonitor:
     """Whether Slack still takes us: raised wherever it is noticed, looked into by whoever runs the app."""
 
     def __init__(self) -> None:
@@ -126,24 +126,24 @@ class SlackApp:
 
     def __init__(
         self,
-        identity: Identity,
-        turns: Turns,
-        runner: SocketRunner | HttpRunner,
-        calls: Calls,
-        doubts: Doubts,
+        installation: Installation,
+        turns: TurnManager,
+        runner: SocketModeClient | HttpServer,
+        api: SlackWebApi,
+        token_monitor: TokenMonitor,
         on_connected: Callable[[], None] = lambda: None,
     ) -> None:
-        self.identity = identity
+        self.identity = installation
         self._turns = turns
         self._runner = runner
-        self._calls = calls
-        self._doubts = doubts
+        self._api = api
+        self._doubts = token_monitor
         self._on_connected = on_connected
 
     @property
     def address(self) -> str:
         """Return where it is reached, for a person: the workspace's name, or the HTTP address."""
-        return self._runner.address or self.identity.team_name
+        return self._runner.address or self.identity.workspace_name
 
     async def connect(self) -> None:
         """Connect, and answer what a former process left open; returns once events arrive.
@@ -179,12 +179,12 @@ class SlackApp:
         while True:
             await self._doubts.wait()
             try:
-                await identify(self._calls)
+                await check_token(self._api)
             except (SlackUnavailable, TimeoutError):
                 continue  # nothing is known; the next refusal asks again
 
 
-async def identify(calls: Calls) -> Identity:
+async def check_token(api: SlackWebApi) -> Installation:
     """Ask Slack whose token this is.
 
     Raises:
@@ -193,12 +193,14 @@ async def identify(calls: Calls) -> Identity:
         SlackError: Slack cannot be asked.
 
     """
-    async with asyncio.timeout(_START_S):
-        answer, headers = await calls.call_with_headers("auth.test")
+    async with asyncio.timeout(_CHECK_TIMEOUT_S):
+        answer, headers = await api.call_with_headers("auth.test")
     granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
-    me = Me(team=str(answer.get("team_id", "")), user=str(answer.get("user_id", "")), bot=str(answer.get("bot_id", "")))
+    me = BotUser(
+        team=str(answer.get("team_id", "")), user=str(answer.get("user_id", "")), bot=str(answer.get("bot_id", ""))
+    )
     _check_scopes(granted)
-    return Identity(me, str(answer.get("team", "")), granted)
+    return Installation(me, str(answer.get("team", "")), granted)
 
 
 def _check_scopes(granted: frozenset[str]) -> None:
@@ -216,12 +218,12 @@ def _check_scopes(granted: frozenset[str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def slack_app(
+async def open_slack_app(
     settings: SlackSettings,
-    deps: SlackDeps,
+    dependencies: SlackDependencies,
     *,
     turn_settings: TurnSettings | None = None,
-    abilities: Abilities | None = None,
+    capabilities: SlackCapabilities | None = None,
     answer_in_shared: bool = False,
 ) -> AsyncIterator[SlackApp]:
     """Open the Slack side; ``run`` connects it. Leaving lets running answers end for a while, then closes everything.
@@ -231,78 +233,84 @@ async def slack_app(
         LedgerError: the ledger cannot be opened.
 
     """
-    turn_settings = replace(turn_settings or TurnSettings(), channels=deps.channels, web=deps.web)
-    abilities = abilities or Abilities()
-    abilities.shows_passages = deps.passage is not None
-    abilities.adds_pages = deps.pages is not None and bool(deps.access.owners)
+    turn_settings = replace(turn_settings or TurnSettings(), channels=dependencies.channels, web=dependencies.web)
+    capabilities = capabilities or SlackCapabilities()
+    capabilities.can_show_passages = dependencies.passage is not None
+    capabilities.can_add_pages = dependencies.pages is not None and bool(dependencies.access.owners)
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_session())
-        client = web_client(settings.api_url, settings.bot_token, session)
-        calls = Calls(client)
-        identity = await identify(calls)
+        session = await stack.enter_async_context(_open_http_session())
+        client = make_web_client(settings.api_url, settings.bot_token, session)
+        api = SlackWebApi(client)
+        installation = await check_token(api)
 
-        doubts = Doubts()
+        token_monitor = TokenMonitor()
 
         async def respond(url: str, payload: Mapping[str, Any]) -> bool:
-            return await _respond(client, url, payload)
+            return await _post_to_response_url(client, url, payload)
 
-        turns = Turns(
-            deps.ledger,
-            deps.answerer,
-            calls,
-            identity.me,
-            apology=deps.apology,
+        turns = TurnManager(
+            dependencies.ledger,
+            dependencies.answerer,
+            api,
+            installation.me,
+            apology=dependencies.apology,
             settings=turn_settings,
-            abilities=abilities,
-            on_unauthorized=doubts.suspect,
+            capabilities=capabilities,
+            on_unauthorized=token_monitor.suspect,
         )
-        wishes = await Wishes(deps.ledger, deps.thinking).open()
-        turns.asking.depth = wishes.depth
-        if deps.adding is not None:
-            turns.intake = Intake(calls, client, deps.adding, deps.access)
-        kb = Kb(
-            deps.library,
-            deps.engine_status,
-            calls,
+        preferences = await ThinkingPreferences(dependencies.ledger, dependencies.thinking).open()
+        turns.asking.depth = preferences.depth
+        if dependencies.adding is not None:
+            turns.intake = FileIntake(api, client, dependencies.adding, dependencies.access)
+        kb = KbCommand(
+            dependencies.library,
+            dependencies.engine_status,
+            api,
             respond,
-            apology=deps.apology,
-            access=deps.access,
-            channels=deps.channels,
+            apology=dependencies.apology,
+            access=dependencies.access,
+            channels=dependencies.channels,
         )
-        tasks = Tasks()
-        desk = Desk(
-            identity.me,
+        tasks = BackgroundTasks()
+        desk = SlackListeners(
+            installation.me,
             turns,
             kb,
-            Think(wishes, deps.control, identity.me.team, calls, respond, apology=deps.apology),
-            Looking(turns.threads, turns, identity.me.team),
-            calls,
+            ThinkCommand(
+                preferences, dependencies.control, installation.me.team, api, respond, apology=dependencies.apology
+            ),
+            SearchWebAction(turns.threads, turns, installation.me.team),
+            api,
             tasks,
-            deps.apology,
-            on_removed=doubts.suspect,
+            dependencies.apology,
+            on_removed=token_monitor.suspect,
             answer_in_shared=answer_in_shared,
-            pages=PageDesk(deps.pages, deps.access, calls) if deps.pages is not None else None,
-            passages=PassageDesk(deps.passage, calls) if deps.passage is not None else None,
-            journal=deps.journal,
+            pages=AddPageAction(dependencies.pages, dependencies.access, api)
+            if dependencies.pages is not None
+            else None,
+            passages=ShowPassageAction(dependencies.passage, api) if dependencies.passage is not None else None,
+            event_log=dependencies.event_log,
         )
-        bolt = build_app(settings, client, identity, desk)
-        runner = _runner(settings, bolt, client, doubts)
+        bolt = build_bolt_app(settings, client, installation, desk)
+        runner = _make_runner(settings, bolt, client, token_monitor)
 
         def watch() -> None:
-            if deps.journal is not None:
-                watching = keep_watch(deps.journal, identity.me.team, lambda: runner.connected)
+            if dependencies.event_log is not None:
+                watching = record_connection(dependencies.event_log, installation.me.team, lambda: runner.connected)
                 tasks.start(watching, "watch kept")
 
-        app = SlackApp(identity, turns, runner, calls, doubts, watch)
+        app = SlackApp(installation, turns, runner, api, token_monitor, watch)
         stack.push_async_callback(tasks.close, 2.0)
         stack.push_async_callback(turns.close)
         stack.push_async_callback(runner.close)
         yield app
 
 
-def build_app(settings: SlackSettings, client: AsyncWebClient, identity: Identity, desk: Desk) -> AsyncApp:
+def build_bolt_app(
+    settings: SlackSettings, client: AsyncWebClient, installation: Installation, desk: SlackListeners
+) -> AsyncApp:
     """Return the Bolt app with every listener; the token was asked for its owner once, and is not asked again."""
-    me = identity.me
+    me = installation.me
 
     async def authorize(**_: object) -> AuthorizeResult:
         return AuthorizeResult(
@@ -312,7 +320,7 @@ def build_app(settings: SlackSettings, client: AsyncWebClient, identity: Identit
     bolt = AsyncApp(
         name="kvasir",
         logger=logging.getLogger("slack_bolt"),
-        client=_unbound(client),
+        client=_without_token(client),
         authorize=authorize,
         signing_secret=settings.signing_secret or "",
         request_verification_enabled=True,
@@ -323,45 +331,47 @@ def build_app(settings: SlackSettings, client: AsyncWebClient, identity: Identit
     return bolt
 
 
-def _unbound(client: AsyncWebClient) -> AsyncWebClient:
+def _without_token(client: AsyncWebClient) -> AsyncWebClient:
     """Return the same client without its token: Bolt takes the one that ``authorize`` gives."""
     return AsyncWebClient(base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[])
 
 
-def _runner(
-    settings: SlackSettings, bolt: AsyncApp, client: AsyncWebClient, doubts: Doubts
-) -> SocketRunner | HttpRunner:
+def _make_runner(
+    settings: SlackSettings, bolt: AsyncApp, client: AsyncWebClient, token_monitor: TokenMonitor
+) -> SocketModeClient | HttpServer:
     if settings.app_token is not None:
-        return SocketRunner(bolt, settings.app_token, client, on_refused=doubts.refuse)
-    return HttpRunner(bolt, settings.port)
+        return SocketModeClient(bolt, settings.app_token, client, on_refused=token_monitor.refuse)
+    return HttpServer(bolt, settings.port)
 
 
 @contextlib.asynccontextmanager
-async def connection(settings: SlackSettings) -> AsyncIterator[Calls]:
+async def open_web_api(settings: SlackSettings) -> AsyncIterator[SlackWebApi]:
     """Open the Web API alone, for the length of a block."""
-    async with _session() as session:
-        yield Calls(web_client(settings.api_url, settings.bot_token, session))
+    async with _open_http_session() as session:
+        yield SlackWebApi(make_web_client(settings.api_url, settings.bot_token, session))
 
 
 @contextlib.asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+async def _open_http_session() -> AsyncIterator[aiohttp.ClientSession]:
     timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, connect=5.0)
-    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=_POOL)) as session:
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
+    ) as session:
         yield session
 
 
-def web_client(api_url: str | None, token: str | None, session: aiohttp.ClientSession) -> AsyncWebClient:
+def make_web_client(api_url: str | None, token: str | None, session: aiohttp.ClientSession) -> AsyncWebClient:
     """Return a Web API client on a shared session, without retries of its own."""
     base_url = api_url or SLACK_API_URL
     client = AsyncWebClient(
         token=token, base_url=base_url, session=session, logger=logging.getLogger("slack_sdk"), retry_handlers=[]
     )
-    if is_direct(base_url):
+    if bypasses_proxy(base_url):
         client.proxy = None
     return client
 
 
-def is_direct(url: str) -> bool:
+def bypasses_proxy(url: str) -> bool:
     """Tell whether an address is reached without the proxy that the environment names."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or proxy_bypass(host):
@@ -372,7 +382,7 @@ def is_direct(url: str) -> bool:
         return False
 
 
-async def _respond(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
+async def _post_to_response_url(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
     if client.session is None:
         return False
     try:

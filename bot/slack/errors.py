@@ -76,7 +76,7 @@ _GONE = {
 }  # fmt: skip
 
 
-def from_slack(method: str, code: str, needed: str = "", status: int = 200) -> SlackError:
+def map_api_error(method: str, code: str, needed: str = "", status: int = 200) -> SlackError:
     """Return the error that fits what Slack answered (``error``, ``needed`` and the HTTP status)."""
     if code in _UNAUTHORIZED:
         which = "SLACK_APP_TOKEN" if method == "apps.connections.open" else "SLACK_BOT_TOKEN"

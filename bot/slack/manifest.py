@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.slack.commands.parsing import COMMAND, THINK
+from bot.slack.commands.parsing import KB, THINK
 
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",
@@ -46,11 +46,11 @@ EVENTS = (
 )
 
 
-def manifest(*, events_url: str | None = None) -> dict[str, Any]:
+def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
     """Return the manifest: for Socket Mode, or for HTTP where ``events_url`` is the public ``…/slack/events``."""
     commands: list[dict[str, Any]] = [
         {
-            "command": COMMAND,
+            "command": KB,
             "description": "Search, refresh and inspect the documents that Kvasir answers from",
             "usage_hint": "refresh [source] | approve [source] | status | sources | search … | help",
             "should_escape": False,
@@ -101,31 +101,35 @@ def manifest(*, events_url: str | None = None) -> dict[str, Any]:
     }
 
 
-def manifest_yaml(*, events_url: str | None = None) -> str:
+def render_manifest_yaml(*, events_url: str | None = None) -> str:
     """Return the manifest as YAML, strings quoted where YAML would read them as something else."""
-    return "\n".join(_lines(manifest(events_url=events_url), "")) + "\n"
+    return "\n".join(_render_lines(build_manifest(events_url=events_url), "")) + "\n"
 
 
-def _lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
+def _render_lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
     lines: list[str] = []
     if isinstance(value, dict):
         for name, child in value.items():
-            lines += _entry(f"{indent}{name}:", child, indent + "  ")
+            lines += _render_entry(f"{indent}{name}:", child, indent + "  ")
     else:
         for child in value:
             if isinstance(child, dict):
-                first, *rest = _lines(child, indent + "  ")
+                first, *rest = _render_lines(child, indent + "  ")
                 lines += [f"{indent}- {first.strip()}", *rest]
             else:
-                lines.append(f"{indent}- {_scalar(child)}")
+                lines.append(f"{indent}- {_render_scalar(child)}")
     return lines
 
 
-def _entry(head: str, child: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
-    return [head, *_lines(child, indent)] if isinstance(child, (dict, list)) else [f"{head} {_scalar(child)}"]
+def _render_entry(head: str, child: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
+    return (
+        [head, *_render_lines(child, indent)]
+        if isinstance(child, (dict, list))
+        else [f"{head} {_render_scalar(child)}"]
+    )
 
 
-def _scalar(value: object) -> str:
+def _render_scalar(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)

@@ -11,7 +11,7 @@ import structlog
 _log = structlog.get_logger(__name__)
 
 
-class Tasks:
+class BackgroundTasks:
     """Keeps the tasks it starts, logs those that break, and ends them all at the end."""
 
     def __init__(self) -> None:

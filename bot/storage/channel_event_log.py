@@ -21,7 +21,7 @@ _log = structlog.get_logger("kvasir.journal")
 
 ALIVE_S = 90.0
 """A process that was connected so lately is taken to be connected still."""
-KEPT_S = 30 * 86_400.0
+RETENTION_S = 30 * 86_400.0
 """How long news is kept; a listing that is older walks through the channels again."""
 _TOUCHING_S = 1.0
 """Two watches that are no further apart are one."""
@@ -30,7 +30,7 @@ _BEAT_S = 20.0
 _PURGE_EVERY_S = 86_400.0
 
 _metadata = sa.MetaData()
-_news = sa.Table(
+_events = sa.Table(
     "bot_news",
     _metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -43,7 +43,7 @@ _news = sa.Table(
     sa.Index("bot_news_team", "team", "id"),
     sqlite_autoincrement=True,
 )
-_watches = sa.Table(
+_periods = sa.Table(
     "bot_watches",
     _metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -53,7 +53,7 @@ _watches = sa.Table(
 )
 
 
-class What(StrEnum):
+class ChannelEventKind(StrEnum):
     """What happened to a thread, or to a channel."""
 
     SAID = "said"
@@ -71,24 +71,24 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ChannelEvent:
     """One thing that happened; ``root`` is the thread's ``ts``, "" where it is about the channel."""
 
     channel: str
     root: str
-    what: What
+    what: ChannelEventKind
     event_ts: str
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class ConnectionPeriod:
     """From when until when a process was connected, in seconds since the epoch."""
 
     began: float
     seen: float
 
 
-def unwatched_from(watches: Sequence[Watch], since: float, now: float) -> tuple[float, bool]:
+def find_coverage_end(watches: Sequence[ConnectionPeriod], since: float, now: float) -> tuple[float, bool]:
     """Return until when nothing was missed that happened after ``since``, and whether that is now. Pure."""
     reached = since
     for watch in sorted(watches, key=lambda watch: watch.began):
@@ -97,7 +97,7 @@ def unwatched_from(watches: Sequence[Watch], since: float, now: float) -> tuple[
     return reached, reached >= now - ALIVE_S
 
 
-class Journal:
+class ChannelEventLog:
     """The rows of one database. Every method raises ``LedgerError`` or a subclass, and may be cancelled."""
 
     def __init__(self, ledger: Ledger, now: Callable[[], float] = time.time) -> None:
@@ -106,12 +106,12 @@ class Journal:
         self._watch = 0
         self._told = asyncio.Event()
 
-    async def open(self) -> Journal:
+    async def open(self) -> ChannelEventLog:
         """Make the tables where they are missing."""
         await self._ledger.transact(_metadata.create_all)
         return self
 
-    async def note(self, team: str, news: News) -> None:
+    async def note(self, team: str, news: ChannelEvent) -> None:
         """Write something down; it survives whatever happens to this process."""
         row = {
             "team": team,
@@ -123,27 +123,27 @@ class Journal:
         }
 
         def noted(connection: sa.Connection) -> None:
-            connection.execute(sa.insert(_news).values(row))
+            connection.execute(sa.insert(_events).values(row))
 
         await self._ledger.transact(noted)
         self._told.set()
 
     async def head(self, team: str) -> int:
         """Return the number of the newest row, 0 for none."""
-        query = sa.select(sa.func.coalesce(sa.func.max(_news.c.id), 0)).where(_news.c.team == team)
+        query = sa.select(sa.func.coalesce(sa.func.max(_events.c.id), 0)).where(_events.c.team == team)
 
         def newest(connection: sa.Connection) -> int:
             return int(connection.execute(query).scalar_one())
 
         return await self._ledger.transact(newest)
 
-    async def after(self, team: str, number: int) -> list[tuple[int, News]]:
+    async def after(self, team: str, number: int) -> list[tuple[int, ChannelEvent]]:
         """Return what was noted after a row, oldest first, with the rows' numbers."""
-        query = sa.select(_news).where((_news.c.team == team) & (_news.c.id > number)).order_by(_news.c.id)
+        query = sa.select(_events).where((_events.c.team == team) & (_events.c.id > number)).order_by(_events.c.id)
 
-        def rows(connection: sa.Connection) -> list[tuple[int, News]]:
+        def rows(connection: sa.Connection) -> list[tuple[int, ChannelEvent]]:
             return [
-                (int(row.id), News(row.channel, row.root, What(row.what), row.event_ts))
+                (int(row.id), ChannelEvent(row.channel, row.root, ChannelEventKind(row.what), row.event_ts))
                 for row in connection.execute(query)
             ]
 
@@ -171,44 +171,44 @@ class Journal:
         watch = self._watch
 
         def seen(connection: sa.Connection) -> int:
-            mine = sa.update(_watches).where(_watches.c.id == watch).values(seen=now)
+            mine = sa.update(_periods).where(_periods.c.id == watch).values(seen=now)
             if watch and connection.execute(mine).rowcount:
                 return watch
-            made = connection.execute(sa.insert(_watches).values(team=team, began=now, seen=now))
+            made = connection.execute(sa.insert(_periods).values(team=team, began=now, seen=now))
             return int((made.inserted_primary_key or (0,))[0])
 
         self._watch = await self._ledger.transact(seen)
 
-    async def watches(self, team: str) -> list[Watch]:
+    async def watches(self, team: str) -> list[ConnectionPeriod]:
         """Return when processes were connected."""
-        query = sa.select(_watches).where(_watches.c.team == team).order_by(_watches.c.began)
+        query = sa.select(_periods).where(_periods.c.team == team).order_by(_periods.c.began)
 
-        def rows(connection: sa.Connection) -> list[Watch]:
-            return [Watch(row.began, row.seen) for row in connection.execute(query)]
+        def rows(connection: sa.Connection) -> list[ConnectionPeriod]:
+            return [ConnectionPeriod(row.began, row.seen) for row in connection.execute(query)]
 
         return await self._ledger.transact(rows)
 
     async def purge(self) -> None:
         """Forget what is older than any listing goes by."""
-        before = self._now() - KEPT_S
+        before = self._now() - RETENTION_S
 
         def purged(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(_news).where(_news.c.noted_at < before))
-            connection.execute(sa.delete(_watches).where(_watches.c.seen < before))
+            connection.execute(sa.delete(_events).where(_events.c.noted_at < before))
+            connection.execute(sa.delete(_periods).where(_periods.c.seen < before))
 
         await self._ledger.transact(purged)
 
 
-async def keep_watch(
-    journal: Journal, team: str, is_connected: Callable[[], bool], *, every_s: float = _BEAT_S
+async def record_connection(
+    event_log: ChannelEventLog, team: str, is_connected: Callable[[], bool], *, every_s: float = _BEAT_S
 ) -> None:
     """Note while we are connected that we are, for ever; what cannot be noted is made up for by the next listing."""
     purged_at = float("-inf")
     while True:
         try:
-            await journal.beat(team, connected=is_connected())
+            await event_log.beat(team, connected=is_connected())
             if time.monotonic() - purged_at > _PURGE_EVERY_S:
-                await journal.purge()
+                await event_log.purge()
                 purged_at = time.monotonic()
         except LedgerError as error:
             _log.warning("watch not noted", error=str(error))

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.storage.database import Database, LedgerError, Result, Work, database_at, database_url, told
 from bot.storage.processes import is_dead, this_process
-from bot.storage.questions import UNFINISHED, Asked, Key, Turn, TurnState
+from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, Turn, TurnState
 
 LEASE_S = 30.0
 """How long a claim is believed without a heartbeat; only matters between machines (a dead local process is seen)."""
@@ -90,19 +90,19 @@ class Ledger:
         """Return how long a claim is believed without a heartbeat, in seconds."""
         return self._lease_s
 
-    async def claim(self, asked: Asked, *, begun: bool = False) -> bool:
+    async def claim(self, message: QuestionMessage, *, begun: bool = False) -> bool:
         """Write the question down, as ``begun`` already if its turn is now; False if it is there, whoever wrote it."""
         now = self._now()
-        key = asked.key
+        key = message.key
         row = {
             "team": key.team,
             "channel": key.channel,
             "ts": key.ts,
-            "thread_ts": asked.thread_ts,
-            "user": asked.user,
-            "direct": asked.direct,
-            "files": asked.files,
-            "text": _storable(asked.text),
+            "thread_ts": message.thread_ts,
+            "user": message.user,
+            "direct": message.is_direct,
+            "files": message.files,
+            "text": _storable(message.text),
             "state": TurnState.ANSWERING if begun else TurnState.RECEIVED,
             "revision": 0,
             "replies": "[]",
@@ -113,7 +113,7 @@ class Ledger:
             "created_at": now,
             "updated_at": now,
         }
-        thread = {"team": key.team, "channel": key.channel, "thread_ts": asked.thread_ts, "last_at": now}
+        thread = {"team": key.team, "channel": key.channel, "thread_ts": message.thread_ts, "last_at": now}
         place = [_threads.c.team, _threads.c.channel, _threads.c.thread_ts]
 
         def claimed(connection: sa.Connection) -> bool:
@@ -127,7 +127,7 @@ class Ledger:
 
         return await self.transact(claimed)
 
-    async def begin(self, key: Key) -> Turn | None:
+    async def begin(self, key: QuestionKey) -> Turn | None:
         """Move a question of ours on to ``answering`` and return it as it now reads; None if it is no longer open."""
         rows = await self._update(
             _is(key) & _open() & (_turns.c.owner == self._owner),
@@ -137,35 +137,35 @@ class Ledger:
         )
         return _turn(rows[0]) if rows else None
 
-    async def note_replies(self, key: Key, replies: Sequence[str]) -> None:
+    async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
         """Record which messages hold the answer so far."""
         await self._update(_is(key), replies=json.dumps(list(replies)))
 
-    async def finish(self, key: Key, revision: int, state: TurnState, error: str = "") -> bool:
+    async def finish(self, key: QuestionKey, revision: int, state: TurnState, error: str = "") -> bool:
         """Close a turn of ours; False if the question was edited or deleted meanwhile, and then nothing changed."""
         mine = _is(key) & _open() & (_turns.c.revision == revision) & (_turns.c.owner == self._owner)
         return bool(await self._update(mine, state=state, error=error[:200], lease_until=0.0))
 
-    async def edit(self, key: Key, text: str) -> TurnState | None:
+    async def edit(self, key: QuestionKey, text: str) -> TurnState | None:
         """Give a question that is not answered yet a new text; returns its state, None if nothing changed."""
         changed = _is(key) & _open() & (_turns.c.text != _storable(text))
         rows = await self._update(changed, text=_storable(text), revision=_turns.c.revision + 1, attempts=1)
         return TurnState(rows[0].state) if rows else None
 
-    async def supersede(self, key: Key) -> bool:
+    async def supersede(self, key: QuestionKey) -> bool:
         """Close a question that was deleted before its answer was complete; False if there is nothing to close."""
         return bool(await self._update(_is(key) & _open(), state=TurnState.SUPERSEDED, lease_until=0.0))
 
-    async def forgive(self, key: Key) -> None:
+    async def refund_attempt(self, key: QuestionKey) -> None:
         """Count the last attempt as none: something outside interrupted it."""
         await self._update(_is(key) & _open() & (_turns.c.attempts > 1), attempts=_turns.c.attempts - 1)
 
-    async def find(self, key: Key) -> Turn | None:
+    async def find(self, key: QuestionKey) -> Turn | None:
         """Return a question's row, or None."""
         turns = await self._select(_is(key))
         return turns[0] if turns else None
 
-    async def unfinished(self) -> list[Turn]:
+    async def list_unfinished(self) -> list[Turn]:
         """Take over what dead processes left open, and return it in the order in which it was asked."""
         query = sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until).order_by(_turns.c.id)
         candidates = await self._rows(query.where(_open() & (_turns.c.owner != self._owner)))
@@ -177,7 +177,7 @@ class Ledger:
                 taken += await self._update(still, owner=self._owner, lease_until=self._now() + self._lease_s)
         return [_turn(row) for row in taken]
 
-    async def heartbeat(self) -> Mapping[Key, int]:
+    async def heartbeat(self) -> Mapping[QuestionKey, int]:
         """Renew the lease on all that is ours, and return it with its revisions; what others closed is missing."""
         rows = await self._update(_open() & (_turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
         return {_key(row): int(row.revision) for row in rows}
@@ -186,12 +186,12 @@ class Ledger:
         """Give up the lease on all that is ours, so that whoever starts next takes it over at once."""
         await self._update(_open() & (_turns.c.owner == self._owner), lease_until=0.0)
 
-    async def takes_part(self, team: str, channel: str, thread_ts: str) -> bool:
+    async def is_participant(self, team: str, channel: str, thread_ts: str) -> bool:
         """Tell whether the bot was asked anything in this thread."""
         query = sa.select(_threads.c.last_at).where(_in(_threads, team, channel, thread_ts))
         return bool(await self._rows(query))
 
-    async def replies_in(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
+    async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of every message that the ledger knows to be part of an answer in this thread."""
         turns = await self._select(_in(_turns, team, channel, thread_ts))
         return frozenset(ts for turn in turns for ts in turn.replies)
@@ -281,7 +281,7 @@ async def _create(database: Database) -> None:
         await database.transact(_metadata.create_all)
 
 
-def _is(key: Key) -> sa.ColumnElement[bool]:
+def _is(key: QuestionKey) -> sa.ColumnElement[bool]:
     return sa.and_(_turns.c.team == key.team, _turns.c.channel == key.channel, _turns.c.ts == key.ts)
 
 
@@ -293,14 +293,14 @@ def _open() -> sa.ColumnElement[bool]:
     return _turns.c.state.in_(UNFINISHED)
 
 
-def _key(row: sa.Row[Any]) -> Key:
-    return Key(row.team, row.channel, row.ts)
+def _key(row: sa.Row[Any]) -> QuestionKey:
+    return QuestionKey(row.team, row.channel, row.ts)
 
 
 def _turn(row: sa.Row[Any]) -> Turn:
-    asked = Asked(_key(row), row.thread_ts, row.user, row.text, direct=bool(row.direct), files=row.files)
+    message = QuestionMessage(_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files)
     replies = tuple(json.loads(row.replies))
-    return Turn(asked, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
+    return Turn(message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
 
 
 def _storable(text: str) -> str:

@@ -16,7 +16,7 @@ from bot.storage.ledger import Ledger
 _log = structlog.get_logger(__name__)
 
 _metadata = sa.MetaData()
-_wishes = sa.Table(
+_preferences = sa.Table(
     "bot_wishes",
     _metadata,
     sa.Column("team", sa.String(32), primary_key=True),
@@ -26,7 +26,7 @@ _wishes = sa.Table(
 )
 
 
-class Wishes:
+class ThinkingPreferences:
     """The rows of one database. ``open``, ``find`` and ``note`` raise ``LedgerError`` or a subclass."""
 
     def __init__(self, ledger: Ledger, defaults: Defaults | None = None) -> None:
@@ -34,14 +34,14 @@ class Wishes:
         self._ledger = ledger
         self.defaults = defaults or Defaults()
 
-    async def open(self) -> Wishes:
+    async def open(self) -> ThinkingPreferences:
         """Make the table where it is missing."""
         await self._ledger.transact(_metadata.create_all)
         return self
 
     async def find(self, team: str, user: str) -> Depth | None:
         """Return what somebody wished for, None where that is nothing."""
-        query = sa.select(_wishes.c.think).where(_mine(team, user))
+        query = sa.select(_preferences.c.think).where(_is_person(team, user))
 
         def found(connection: sa.Connection) -> str | None:
             return connection.execute(query).scalar_one_or_none()
@@ -54,7 +54,7 @@ class Wishes:
         row = {"team": team, "user": user, "think": depth, "updated_at": time.time()}
 
         def noted(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(_wishes).where(_mine(team, user)))
+            connection.execute(sa.delete(_preferences).where(_is_person(team, user)))
             if depth is not None:
                 connection.execute(_insert(connection).values(row).on_conflict_do_nothing())
 
@@ -70,10 +70,10 @@ class Wishes:
         return wished or self.defaults.of(channel)
 
 
-def _mine(team: str, user: str) -> sa.ColumnElement[bool]:
-    return sa.and_(_wishes.c.team == team, _wishes.c.user == user)
+def _is_person(team: str, user: str) -> sa.ColumnElement[bool]:
+    return sa.and_(_preferences.c.team == team, _preferences.c.user == user)
 
 
 def _insert(connection: sa.Connection) -> Any:  # noqa: ANN401 (of either dialect)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(_wishes)
+    return dialect.insert(_preferences)

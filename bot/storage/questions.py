@@ -20,7 +20,7 @@ UNFINISHED = (TurnState.RECEIVED, TurnState.ANSWERING)
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class QuestionKey:
     """What a question is known by, whatever event ids it arrives under."""
 
     team: str
@@ -29,15 +29,15 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionMessage:
     """A question as it was asked."""
 
-    key: Key
+    key: QuestionKey
     thread_ts: str
     """The root of its thread; its own ``ts`` where it opens one."""
     user: str
     text: str = field(repr=False)
-    direct: bool = False
+    is_direct: bool = False
     """Whether it was asked in a direct message."""
     files: int = 0
     """How many files hang on it."""
@@ -57,7 +57,7 @@ class Asked:
 class Turn:
     """A row of the ledger."""
 
-    asked: Asked
+    message: QuestionMessage
     state: TurnState
     revision: int
     """Grows with each edit of the question."""

@@ -15,7 +15,7 @@ from bot.answering.citations import Numbering
 from bot.answering.events import Passage
 from bot.answering.extract import SOURCE_CHARS, SOURCES, extract
 from bot.answering.sentences import sentences, split, unwrap
-from bot.slack.posting.render import open_fence
+from bot.slack.posting.render import find_open_fence
 from knowledge.chunking.chunker import chunk
 from knowledge.parsing.formats.markdown import parse_markdown
 
@@ -202,7 +202,7 @@ def test_whatever_the_passages_are_the_markdown_is_whole_and_short(texts: list[l
         pieces = split(block)
         for piece in pieces:
             if piece.kind == "code":
-                assert open_fence(piece.text) is None
+                assert find_open_fence(piece.text) is None
             elif piece.kind == "table":
                 assert piece.text.endswith("|")
             else:

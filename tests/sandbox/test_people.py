@@ -13,7 +13,7 @@ from bot.sandbox.interactions import APP_COMMANDS
 from bot.sandbox.state import text
 from bot.sandbox.state.model import BOT, PEOPLE, first_channels
 from bot.sandbox.state.records import SUBSCRIPTIONS
-from bot.slack.manifest import manifest
+from bot.slack.manifest import build_manifest
 from tests.slack_sandbox import BOT_USER, Box
 
 ADA = "U0ADA00001"
@@ -137,7 +137,7 @@ async def test_the_apps_own_message_comes_back(client: AsyncWebClient, listener:
 
 def test_the_app_is_installed_from_its_manifest() -> None:
     """The workspace grants what the manifest asks for, no more and no less."""
-    asked = manifest()
+    asked = build_manifest()
     assert sorted(SCOPES) == asked["oauth_config"]["scopes"]["bot"]
     assert sorted(SUBSCRIPTIONS) == asked["settings"]["event_subscriptions"]["bot_events"]
     assert list(APP_COMMANDS) == [command["command"] for command in asked["features"]["slash_commands"]]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.error_messages import apology
-from bot.slack.app import SlackDeps, slack_app
+from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
 from engine.interfaces import State, Status
@@ -36,8 +36,8 @@ async def main(state: Path) -> None:
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
-        deps = SlackDeps(ledger, Slow(), Shelf(), lambda: Status(State.READY), apology)
-        async with slack_app(settings, deps, turn_settings=QUICK) as app:
+        deps = SlackDependencies(ledger, Slow(), Shelf(), lambda: Status(State.READY), apology)
+        async with open_slack_app(settings, deps, turn_settings=QUICK) as app:
             await app.run()
 
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.error_messages import apology
-from bot.slack.app import SlackApp, SlackDeps, slack_app
-from bot.slack.posting.message_sink import Abilities
+from bot.slack.app import SlackApp, SlackDependencies, open_slack_app
+from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.turns import TurnSettings
 from bot.storage.ledger import Ledger, open_ledger
@@ -59,12 +59,12 @@ class Scripted:
     """An answerer whose answers a test writes; it keeps the questions."""
 
     script: Script = echo
-    asked: list[Question] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
     closed: int = 0
     """Answers that came to an end, whichever."""
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent]:
-        self.asked.append(question)
+        self.questions.append(question)
         try:
             events = self.script(question)
             async for event in events:
@@ -206,7 +206,7 @@ async def bot_in(
     script: Script = echo,
     port: int | None = None,
     settings: TurnSettings = QUICK,
-    abilities: Abilities | None = None,
+    capabilities: SlackCapabilities | None = None,
     database: str | None = None,
     shelf: Shelf | None = None,
     owner: str | None = None,
@@ -224,8 +224,10 @@ async def bot_in(
     answerer, shelf = Scripted(script), shelf or Shelf()
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
-        given = SlackDeps(ledger, answerer, shelf, lambda: Status(State.READY, model="r1"), apology, **(deps or {}))
-        async with slack_app(slack, given, turn_settings=settings, abilities=abilities, **options) as app:
+        given = SlackDependencies(
+            ledger, answerer, shelf, lambda: Status(State.READY, model="r1"), apology, **(deps or {})
+        )
+        async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())
             await box.wait_connected()

@@ -15,11 +15,11 @@ from aiohttp.test_utils import TestServer
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.slack.app import web_client
+from bot.slack.app import make_web_client
 from bot.slack.errors import SlackError, SlackUnavailable
-from bot.slack.transport.socket_mode import SocketRunner
+from bot.slack.transport.socket_mode import SocketModeClient
 from bot.slack.turns.turns import TurnSettings
-from bot.storage.questions import Key
+from bot.storage.questions import QuestionKey
 from tests.slack.room import Bot, body, finished, house
 from tests.slack_sandbox import TEAM_ID
 
@@ -51,8 +51,10 @@ async def test_cut_short_at_any_moment(tmp_path: Path, how: str) -> None:
         for number in range(20):
             ts = await bot.ask(f"@Kvasir question {number}")
             asked.append(ts)
-            key = Key(TEAM_ID, "C0GENERAL1", ts)
-            await bot.box.wait_until(lambda ts=ts: bot.answerer.asked and bot.answerer.asked[-1].id.endswith(ts))
+            key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
+            await bot.box.wait_until(
+                lambda ts=ts: bot.answerer.questions and bot.answerer.questions[-1].id.endswith(ts)
+            )
             await asyncio.sleep(0.003 * number)
             await steps(number % 5)
             if how == "deleted":
@@ -62,7 +64,7 @@ async def test_cut_short_at_any_moment(tmp_path: Path, how: str) -> None:
             else:
                 turns.stopped("C0GENERAL1", ts)
             await bot.settled()
-        assert bot.answerer.closed == len(bot.answerer.asked)
+        assert bot.answerer.closed == len(bot.answerer.questions)
         assert not await _open_streams(bot)
         sessions = (await bot.box.state())["sessions"]
         assert {session["status"] for session in sessions} <= {"active"}
@@ -91,12 +93,12 @@ async def test_a_deadline_at_any_moment_doubles_nothing(tmp_path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def quick_runner(bot: Bot, refused: list[SlackError]) -> AsyncIterator[SocketRunner]:
+async def quick_runner(bot: Bot, refused: list[SlackError]) -> AsyncIterator[SocketModeClient]:
     """Connect a bot by a runner that looks often."""
     first = bot.app._runner
-    assert isinstance(first, SocketRunner)
+    assert isinstance(first, SocketModeClient)
     await first.close()
-    runner = SocketRunner(
+    runner = SocketModeClient(
         first._bolt, bot.box.app_token, first._client, on_refused=refused.append, ping_s=0.1, look_s=0.05
     )
     await runner.start()
@@ -135,8 +137,8 @@ async def test_a_websocket_that_never_opens_is_told_at_the_start() -> None:
     app = web.Application()
     app.router.add_post("/api/apps.connections.open", opened)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        client = web_client(str(server.make_url("/api/")), "xoxb-1", session)
-        runner = SocketRunner(AsyncApp(client=client), "xapp-1", client, on_refused=lambda _: None, start_s=0.3)
+        client = make_web_client(str(server.make_url("/api/")), "xoxb-1", session)
+        runner = SocketModeClient(AsyncApp(client=client), "xapp-1", client, on_refused=lambda _: None, start_s=0.3)
         try:
             with pytest.raises(SlackUnavailable, match=r"websocket did not open within 0\.3 s\. Check"):
                 await runner.start()

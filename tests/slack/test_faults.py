@@ -13,7 +13,7 @@ from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
 from bot.slack.errors import SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.manifest import SCOPES
 from bot.slack.posting import message_sink
-from bot.slack.posting.message_sink import Abilities
+from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.turns import TurnSettings
 from engine.errors import EngineInterrupted
@@ -134,8 +134,8 @@ async def test_long_code_goes_on_in_further_messages_each_with_its_fence(socket_
 async def test_an_answer_moves_to_a_fresh_message_before_its_stream_dies(tmp_path: Path) -> None:
     """At four minutes; a code fence is closed in the old message and reopened in the new one."""
     now = [0.0]
-    abilities = Abilities(now=lambda: now[0])
-    async with house(tmp_path, "socket", abilities=abilities) as bot:
+    capabilities = SlackCapabilities(now=lambda: now[0])
+    async with house(tmp_path, "socket", capabilities=capabilities) as bot:
         bot.answerer.script = held = Held("```python\nfirst = 1\n", "second = 2\n```\nDone.")
         ts = await bot.ask()
         await bot.box.wait_for_message(lambda m: "first = 1" in shown(m) and m.get("bot_id"))
@@ -219,7 +219,7 @@ async def test_a_whole_answer_whose_posting_was_not_confirmed_is_found(socket_bo
     await bot.answer(ts, WHOLE)
     await bot.box.wait_until(lambda: _closed(bot))
     assert len(await bot.answers(ts)) == 1
-    assert len(bot.answerer.asked) == 2
+    assert len(bot.answerer.questions) == 2
 
 
 @pytest.mark.parametrize("error", ["is_archived", "not_in_channel", "message_not_found", "channel_not_found"])
@@ -233,7 +233,7 @@ async def test_where_the_place_is_gone_it_ends_quietly(socket_bot: Bot, error: s
     await bot.settled()
     await bot.box.faults(clear=True)
     await asyncio.sleep(0.3)  # a few heartbeats: it is not tried again
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
     assert not bot.running.done()
 
 
@@ -344,7 +344,7 @@ async def test_a_ledger_that_locks_during_an_answer_does_not_stop_it(tmp_path: P
             await asyncio.sleep(0.7)  # longer than the ledger's patience
             other.rollback()
         await bot.box.wait_until(lambda: _closed(bot))
-        assert len(bot.answerer.asked) == 1
+        assert len(bot.answerer.questions) == 1
         assert len(await bot.answers(ts)) == 1
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.transport.http import HttpRunner, PortTaken
+from bot.slack.transport.http_server import HttpServer, PortUnavailable
 from tests.slack.room import Bot, bot_in, free_port, house
 from tests.slack_sandbox import TEAM_ID, sandbox
 
@@ -65,7 +65,7 @@ async def test_signatures(http: tuple[Bot, str]) -> None:
         signed(secret, body) | {"X-Slack-Request-Timestamp": "yesterday"},
     ]
     assert [await post(bot, url, body, headers) for headers in refused] == [401] * len(refused)
-    assert not bot.answerer.asked
+    assert not bot.answerer.questions
     assert await post(bot, url, body, signed(secret, body)) == 200
 
 
@@ -95,8 +95,8 @@ async def test_health(http: tuple[Bot, str]) -> None:
 
 async def test_a_port_that_is_taken_is_told(http: tuple[Bot, str]) -> None:
     bot, url = http
-    other = HttpRunner(bot.app._runner._bolt, int(url.rpartition(":")[2]))
-    with pytest.raises(PortTaken, match="Set PORT"):
+    other = HttpServer(bot.app._runner._bolt, int(url.rpartition(":")[2]))
+    with pytest.raises(PortUnavailable, match="Set PORT"):
         await other.start()
     await other.close()
 

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from bot.config.configuration import Access
 from bot.document_additions import Adding
-from bot.slack.app import web_client
-from bot.slack.transport.files import FileRefused, fetch, may_fetch
+from bot.slack.app import make_web_client
+from bot.slack.transport.file_download import FileRefused, download_file, may_send_token
 from knowledge.errors import StoreUnavailable, SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus
@@ -96,7 +96,7 @@ async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
     (card,) = desk.adding.tray.list_records()
     assert (card.name, card.added_by) == ("leave.md", ADA)
     assert desk.adding.tray.read_data(card) == b"# Leave\n\nThirty days."
-    assert not desk.bot.answerer.asked
+    assert not desk.bot.answerer.questions
 
     await desk.send("leave.md", data=b"# Leave\n\nForty days.")
     await desk.told("takes the place of the one that was there")
@@ -197,7 +197,7 @@ async def test_a_restart_in_the_middle_adds_once_and_answers_once(tmp_path: Path
     ],
 )
 def test_the_token_is_shown_to_slack_s_own_host_for_files_alone(url: str, api: str, allowed: bool) -> None:  # noqa: FBT001
-    assert may_fetch(url, api) is allowed
+    assert may_send_token(url, api) is allowed
 
 
 @contextlib.asynccontextmanager
@@ -230,9 +230,9 @@ async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
 )
 async def test_what_is_no_file_is_not_taken_for_one(path: str, says: str) -> None:
     async with elsewhere() as (url, tokens), aiohttp.ClientSession() as session:
-        client = web_client(f"{url}/api/", "xoxb-secret-token", session)
+        client = make_web_client(f"{url}/api/", "xoxb-secret-token", session)
         with pytest.raises(FileRefused, match=says) as caught:
-            await fetch(client, {"name": "a.md", "url_private_download": url + path}, 1_000_000)
+            await download_file(client, {"name": "a.md", "url_private_download": url + path}, 1_000_000)
         assert len(tokens) == 1, "no redirect is followed"
         assert "secret" not in str(caught.value)
 
@@ -248,9 +248,9 @@ async def test_what_is_no_file_is_not_taken_for_one(path: str, says: str) -> Non
 )
 async def test_what_lies_elsewhere_is_never_asked_for(file: dict[str, Any]) -> None:
     async with elsewhere() as (url, tokens), aiohttp.ClientSession() as session:
-        client = web_client("https://slack.com/api/", "xoxb-secret-token", session)
+        client = make_web_client("https://slack.com/api/", "xoxb-secret-token", session)
         given = {"name": "a.md", "url_private_download": url, **file}
         given["url_private_download"] = str(given["url_private_download"]).replace("http://ELSEWHERE", url)
         with pytest.raises(FileRefused):
-            await fetch(client, given, 1_000)
+            await download_file(client, given, 1_000)
         assert tokens == []

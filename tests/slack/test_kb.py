@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import Access
-from bot.slack.commands import kb, texts
+from bot.slack.commands import kb, kb_texts
 from engine.interfaces import State, Status
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
@@ -120,15 +120,17 @@ async def test_what_goes_wrong_is_told(desk: Bot, shelf: Shelf, failure: Excepti
 async def test_a_response_url_that_is_used_up_is_no_end(desk: Bot) -> None:
     """The answer goes by ``chat.postEphemeral`` instead."""
     payload = {"text": "help", "user_id": "U0ADA00001", "channel_id": "C0GENERAL1"}
-    await _kb_of(desk).run(kb.Typed.of({**payload, "response_url": f"{desk.box.base_url}/commands/none"}))
+    await _kb_of(desk).run(
+        kb.SlashCommand.from_payload({**payload, "response_url": f"{desk.box.base_url}/commands/none"})
+    )
     await told(desk, "/kb refresh")
 
 
-def _kb_of(desk: Bot) -> kb.Kb:
+def _kb_of(desk: Bot) -> kb.KbCommand:
     async def refused(_url: str, _payload: Any) -> bool:
         return False
 
-    return kb.Kb(desk.shelf, lambda: Status(State.READY), desk.app._calls, refused, apology=str)
+    return kb.KbCommand(desk.shelf, lambda: Status(State.READY), desk.app._api, refused, apology=str)
 
 
 # ── Approving ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,7 +153,7 @@ async def test_what_is_held_is_shown_and_goes_when_a_person_says_so(desk: Bot, s
     asked = await shown_held(desk)
     assert all(words in shown(asked) for words in ("0.md", "4.md", "and 25 more", "still gone"))
     assert shelf.approved == shelf.refreshed == []
-    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE)
+    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
     await told(desk, "30 deleted")
     assert (shelf.approved, shelf.refreshed) == (["docs"], [])
 
@@ -185,10 +187,10 @@ async def test_what_a_person_was_not_shown_is_shown_first(desk: Bot, shelf: Shel
     await desk.box.command("ada", "#general", "/kb approve docs")
     asked = await shown_held(desk)
     shelf.state = holding(replace(HELD, held_mark="others", held_first=(Held("other.md", "Other", None),)))
-    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE)
+    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
     again = await shown_held(desk, "other.md")
     assert shelf.approved == []
-    await desk.box.press("ada", "#general", again["ts"], kb.APPROVE)
+    await desk.box.press("ada", "#general", again["ts"], kb.APPROVE_DELETION)
     await told(desk, "Refreshed in")
     assert shelf.approved == ["docs"]
 
@@ -206,7 +208,7 @@ async def test_what_a_sync_held_after_the_button_was_pressed_is_shown_first(desk
         return state
 
     shelf.status = looked_at  # type: ignore[method-assign]
-    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE)
+    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
     await shown_held(desk, "other.md")
     await told(desk, "What is held has changed.")
 
@@ -226,7 +228,7 @@ async def test_only_owners_manage_where_there_are_owners(tmp_path: Path) -> None
         asked = await box.wait_for_message(
             lambda m: m.get("ephemeral") and "are missing" in shown(m), channel="#general", person="bo"
         )
-        await box.press("bo", "#general", asked["ts"], kb.APPROVE)
+        await box.press("bo", "#general", asked["ts"], kb.APPROVE_DELETION)
         await box.wait_until(lambda: shelf.approved == ["docs"])
         assert shelf.refreshed == []
 
@@ -244,7 +246,9 @@ async def test_without_owners_deletions_are_approved_at_the_terminal_alone(tmp_p
         await box.command("ada", "@kvasir", "/kb refresh docs")
         await box.wait_until(lambda: shelf.refreshed == ["docs"])
         with_button = {"user": {"id": "U0ADA00001"}, "channel": {"id": "C0GENERAL1"}}
-        await _kb_of(bot).approve(kb.Typed.pressed(with_button, kb._button(HELD, chinese=False)))
+        await _kb_of(bot).approve(
+            kb.SlashCommand.from_button(with_button, kb._build_delete_button(HELD, chinese=False))
+        )
     assert shelf.approved == []
 
 
@@ -282,10 +286,10 @@ async def _said(shelf: Shelf, owners: frozenset[str], typed: str, user: str) -> 
         return True
 
     calls: Any = _Calls()
-    desk = kb.Kb(shelf, lambda: Status(State.READY), calls, keep, apology=str, access=Access(owners))
+    desk = kb.KbCommand(shelf, lambda: Status(State.READY), calls, keep, apology=str, access=Access(owners))
     if typed == "home":
         return await desk.status(user)
-    await desk.run(kb.Typed(typed, user, "C0GENERAL1", "http://127.0.0.1:9/answer"))
+    await desk.run(kb.SlashCommand(typed, user, "C0GENERAL1", "http://127.0.0.1:9/answer"))
     return answers[-1]
 
 
@@ -311,7 +315,7 @@ def test_texts_of_a_status() -> None:
         repaired=Repaired(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
     engine = Status(State.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
-    english = texts.status_text(engine, state, chinese=False)
+    english = kb_texts.format_status(engine, state, chinese=False)
     for words in (
         "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",
         "*Store*: weaviate · compared 2 h ago, 2 passages differed and were mended",
@@ -329,7 +333,7 @@ def test_texts_of_a_status() -> None:
     ):
         assert words in english, (words, english)
     assert "added" not in english, "a source that nobody has filled is not worth a line"
-    chinese = texts.status_text(engine, state, chinese=True)
+    chinese = kb_texts.format_status(engine, state, chinese=True)
     for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇已从来源消失", "`/kb 批准 ill`",
                   "另一进程正在同步",
                   "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试"):  # fmt: skip
@@ -339,31 +343,31 @@ def test_texts_of_a_status() -> None:
 def test_texts_of_a_report() -> None:
     failures = tuple(Failure(f"{n}.pdf", "needs a password") for n in range(5))
     report = SyncReport({"docs": SourceReport(listed=9, failed=5, failures=failures, error="It broke off.")}, 2.0)
-    text = texts.report_text(report, chinese=False)
+    text = kb_texts.format_report(report, chinese=False)
     assert "5 failed" in text
     assert text.count("needs a password") == 3
     assert ":warning: It broke off." in text
     assert "with failures" in text
     assert "Refreshed" not in text, "failures never read like plain success"
-    assert "但有失败" in texts.report_text(report, chinese=True)
+    assert "但有失败" in kb_texts.format_report(report, chinese=True)
     held = SyncReport({"docs": SourceReport(held=30), "added": SourceReport()}, 2.0)
-    assert "`/kb approve docs`" in texts.report_text(held, chinese=False)
-    assert "`/kb 批准 docs`" in texts.report_text(held, chinese=True)
-    assert "added" not in texts.report_text(held, chinese=False)
-    assert "5 失败" in texts.report_text(report, chinese=True)
+    assert "`/kb approve docs`" in kb_texts.format_report(held, chinese=False)
+    assert "`/kb 批准 docs`" in kb_texts.format_report(held, chinese=True)
+    assert "added" not in kb_texts.format_report(held, chinese=False)
+    assert "5 失败" in kb_texts.format_report(report, chinese=True)
 
 
 def test_nothing_configured_is_told() -> None:
-    assert "kvasir.toml" in texts.sources_text(LibraryStatus("lancedb", indexing=False, sources=()), chinese=False)
-    assert texts.progress_line(progress(3, 0), chinese=False) == "*docs*: 3 listed"
+    assert "kvasir.toml" in kb_texts.format_sources(LibraryStatus("lancedb", indexing=False, sources=()), chinese=False)
+    assert kb_texts.format_progress(progress(3, 0), chinese=False) == "*docs*: 3 listed"
 
 
 def test_a_search_text_fits_slack() -> None:
-    text = texts.search_text(
+    text = kb_texts.format_search_results(
         SearchResult("q" * 5_000, tuple(hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
     )
-    assert all(len(piece) <= 3_000 for piece in texts.sections(text))
-    assert "".join(texts.sections(text)) == text
+    assert all(len(piece) <= 3_000 for piece in kb_texts.split_into_sections(text))
+    assert "".join(kb_texts.split_into_sections(text)) == text
 
 
 async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_path: Path) -> None:
@@ -379,7 +383,7 @@ async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_pat
         await told(bot, "“elsewhere”", "#handbook")
         ts = await bot.ask("@Kvasir how?")
         await bot.answer(ts)
-        assert bot.answerer.asked[-1].within == "in:handbook"
+        assert bot.answerer.questions[-1].within == "in:handbook"
         ts = await bot.ask("@Kvasir how?", "#handbook")
         await bot.answer(ts, channel="#handbook")
-        assert bot.answerer.asked[-1].within == ""
+        assert bot.answerer.questions[-1].within == ""

@@ -45,13 +45,13 @@ async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> Non
         await press(bot, first)
         second = await bot.answer(root, "On the web: who runs it?")
         assert button(second) is None, "it was looked at"
-        asked = bot.answerer.asked[1]
+        asked = bot.answerer.questions[1]
         assert asked.people == frozenset(), "nobody was mentioned"
         assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
         await press(bot, first)
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "already" in shown(m), person="bo")
         await bot.settled()
-        assert len(bot.answerer.asked) == 2
+        assert len(bot.answerer.questions) == 2
 
 
 async def test_where_kvasir_tells_of_its_sources_the_web_is_not_offered(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_a_follow_up_is_asked_again_in_its_place(tmp_path: Path) -> None:
         assert found["text"]["text"] == "查看网络"
         await press(bot, second)
         await bot.answer(root, "On the web: 第二个问题呢")
-        assert [one.question for one in bot.answerer.asked[2].history] == ["first?"]
+        assert [one.question for one in bot.answerer.questions[2].history] == ["first?"]
 
 
 async def test_it_outlives_the_process_and_the_ledger_s_memory(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ async def test_where_the_web_is_off_there_is_no_button(tmp_path: Path) -> None:
     async with house(tmp_path, "socket", script=with_web, deps={"web": off}) as bot:
         root = await bot.ask("@Kvasir who?")
         assert button(await bot.answer(root, "In the documents")) is None
-        assert bot.answerer.asked[0].policy.mode == "off"
+        assert bot.answerer.questions[0].policy.mode == "off"
 
 
 async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> No
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "is gone" in shown(m), person="bo")
         await press(bot, second)
         await bot.answer(root, "On the web: and who wrote it?")
-        asked = bot.answerer.asked
+        asked = bot.answerer.questions
         assert len(asked) == 3
         assert "4711" not in str([asked[2].text, asked[2].history])
         assert "was deleted" not in str(asked[2].history), "nobody said that"
@@ -138,7 +138,7 @@ async def test_in_a_channel_that_is_shared_by_now_nothing_is_answered_anew(tmp_p
         await press(bot, first)
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "another company" in shown(m), person="bo")
         await bot.settled()
-        assert len(bot.answerer.asked) == 1
+        assert len(bot.answerer.questions) == 1
 
 
 async def test_a_question_that_is_deleted_is_not_answered_anew_to_the_end(tmp_path: Path) -> None:
@@ -164,6 +164,6 @@ async def test_who_is_mentioned_is_told_apart_from_what_may_leave(tmp_path: Path
     async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
         root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
         await bot.answer(root)
-        (asked,) = bot.answerer.asked
+        (asked,) = bot.answerer.questions
         (name,) = asked.people
         assert asked.text == f"what does @{name} know?"

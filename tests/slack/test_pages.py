@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.config.configuration import Access
 from bot.page_additions import AddingPages
-from bot.slack.posting.buttons import adds
+from bot.slack.posting.buttons import build_page_buttons
 from knowledge.interfaces import OnWeb
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
@@ -90,7 +90,7 @@ def test_a_long_host_is_told_by_its_end() -> None:
     host = f"bank.example.{'a' * 60}.evil.example"
     page = replace(PAGE, n=24, url=f"https://{host}/", web=replace(ON, host=host))
     for chinese in (False, True):
-        (button,) = adds(Finished("engine", (page,), {}), chinese=chinese)
+        (button,) = build_page_buttons(Finished("engine", (page,), {}), chinese=chinese)
         assert len(button["text"]["text"]) <= 75
         assert button["text"]["text"].endswith("aaa.evil.example")
         assert "bank" not in button["text"]["text"]

@@ -10,56 +10,70 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
-from bot.slack.commands.parsing import Help, ListSources, Refresh, Search, Status, parse
-from bot.slack.errors import SlackGone, SlackMissingScope, SlackRefused, SlackUnauthorized, SlackUnavailable, from_slack
-from bot.slack.events import Me
-from bot.slack.manifest import EVENTS, SCOPES, manifest, manifest_yaml
-from bot.slack.posting.render import Renderer
-from bot.slack.transport.calls import Bucket
-from bot.slack.turns.thread import Line, history, line
-from bot.slack.turns.thread_queue import Lanes
+from bot.slack.commands.parsing import (
+    HelpCommand,
+    RefreshCommand,
+    SearchCommand,
+    SourcesCommand,
+    StatusCommand,
+    parse_kb,
+)
+from bot.slack.errors import (
+    SlackGone,
+    SlackMissingScope,
+    SlackRefused,
+    SlackUnauthorized,
+    SlackUnavailable,
+    map_api_error,
+)
+from bot.slack.events import BotUser
+from bot.slack.manifest import EVENTS, SCOPES, build_manifest, render_manifest_yaml
+from bot.slack.posting.render import MarkdownRenderer
+from bot.slack.transport.web_api import TokenBucket
+from bot.slack.turns.thread_queue import ThreadQueue
+from bot.slack.turns.thread_reader import ThreadMessage, build_history, read_message
 
-ME = Me("T1", "U0KVASIR", "B0KVASIR")
+ME = BotUser("T1", "U0KVASIR", "B0KVASIR")
 ROOT = Path(__file__).parents[2]
 
 
-def they(text: str, user: str = "U1") -> Line:
-    return Line("1.0", user, text, ours=False)
+def they(text: str, user: str = "U1") -> ThreadMessage:
+    return ThreadMessage("1.0", user, text, ours=False)
 
 
-def we(text: str) -> Line:
-    return Line("1.0", "U0KVASIR", text, ours=True)
+def we(text: str) -> ThreadMessage:
+    return ThreadMessage("1.0", "U0KVASIR", text, ours=True)
 
 
 # ── Threads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_exchanges_join_what_was_said_in_a_row() -> None:
-    found = history([they("one"), they("two"), we("a [1]."), we("b"), they("three"), we("c")], {}, ME)
+    found = build_history([they("one"), they("two"), we("a [1]."), we("b"), they("three"), we("c")], {}, ME)
     assert found == (Exchange("one\ntwo", "a.\n\nb"), Exchange("three", "c"))
 
 
 def test_what_nobody_answered_has_an_empty_answer() -> None:
-    assert history([they("<@U0KVASIR> look")], {}, ME) == (Exchange("look", ""),)
+    assert build_history([they("<@U0KVASIR> look")], {}, ME) == (Exchange("look", ""),)
 
 
 def test_notices_apologies_and_citation_numbers_are_left_out() -> None:
     answer = "_ℹ️ The engine is still loading._\n\nSo it is [\\[1\\]](https://kb/a) and <https://kb/b|[2]> so[3]."
-    assert history([they("q"), we("_ℹ️ I was interrupted here; the answer follows below._"), we(answer)], {}, ME) == (
-        Exchange("q", "So it is and so."),
-    )
+    assert build_history(
+        [they("q"), we("_ℹ️ I was interrupted here; the answer follows below._"), we(answer)], {}, ME
+    ) == (Exchange("q", "So it is and so."),)
 
 
 def test_what_was_defused_for_slack_reads_as_it_was_meant() -> None:
-    answer = Renderer({}).feed("Write <b>, never @channel.")
-    assert history([they("q"), we(answer)], {}, ME) == (Exchange("q", "Write <b>, never @channel."),)
+    answer = MarkdownRenderer({}).feed("Write <b>, never @channel.")
+    assert build_history([they("q"), we(answer)], {}, ME) == (Exchange("q", "Write <b>, never @channel."),)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.text("ab\n ", max_size=30)), max_size=40), st.integers(0, 200))
 def test_history_is_bounded_and_keeps_the_newest(said: list[tuple[bool, str]], characters: int) -> None:
     lines = [we(text) if ours else they(text) for ours, text in said]
-    whole = history(lines, {}, ME, exchanges=100, characters=10_000)
-    found = history(lines, {}, ME, exchanges=3, characters=characters)
+    whole = build_history(lines, {}, ME, exchanges=100, characters=10_000)
+    found = build_history(lines, {}, ME, exchanges=3, characters=characters)
     assert len(found) <= 3
     assert sum(len(exchange.question) + len(exchange.answer) for exchange in found) <= characters
     assert found == whole[len(whole) - len(found) :]
@@ -68,12 +82,12 @@ def test_history_is_bounded_and_keeps_the_newest(said: list[tuple[bool, str]], c
 def test_a_long_thread_loses_its_oldest_exchanges_in_steps() -> None:
     """Or each new question would have the engine read the whole conversation anew."""
     lines = [line for n in range(60) for line in (they(f"q{n}"), we(f"a{n}"))]
-    lengths = [len(history(lines[: 2 * n], {}, ME)) for n in range(18, 60)]
+    lengths = [len(build_history(lines[: 2 * n], {}, ME)) for n in range(18, 60)]
     assert set(lengths) == {17, 18, 19, 20}
 
 
 def test_a_message_of_ours_is_read_from_its_markdown() -> None:
-    read = line(
+    read = read_message(
         {
             "ts": "2.0",
             "bot_id": "B0KVASIR",
@@ -83,7 +97,7 @@ def test_a_message_of_ours_is_read_from_its_markdown() -> None:
         },
         ME,
     )
-    assert read == Line("2.0", "", "whole", ours=True, answers="1.0")
+    assert read == ThreadMessage("2.0", "", "whole", ours=True, answers="1.0")
 
 
 # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,29 +106,29 @@ def test_a_message_of_ours_is_read_from_its_markdown() -> None:
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ("", Help()),
-        ("help", Help()),
-        ("帮助", Help()),
-        ("refresh", Refresh(None)),
-        ("  Refresh  'team wiki' ", Refresh("team wiki")),
-        ("刷新 文档", Refresh("文档")),
-        ("status", Status()),
-        ("状态", Status()),
-        ("sources", ListSources()),
-        ("search how do logs rotate", Search("how do logs rotate")),
-        ("search", Help("search", "search …")),
-        ("refrsh docs", Help("refrsh", "refresh")),
-        ("statsu", Help("statsu", "status")),
-        ("xyzzy", Help("xyzzy", None)),
+        ("", HelpCommand()),
+        ("help", HelpCommand()),
+        ("帮助", HelpCommand()),
+        ("refresh", RefreshCommand(None)),
+        ("  Refresh  'team wiki' ", RefreshCommand("team wiki")),
+        ("刷新 文档", RefreshCommand("文档")),
+        ("status", StatusCommand()),
+        ("状态", StatusCommand()),
+        ("sources", SourcesCommand()),
+        ("search how do logs rotate", SearchCommand("how do logs rotate")),
+        ("search", HelpCommand("search", "search …")),
+        ("refrsh docs", HelpCommand("refrsh", "refresh")),
+        ("statsu", HelpCommand("statsu", "status")),
+        ("xyzzy", HelpCommand("xyzzy", None)),
     ],
 )
 def test_commands(text: str, command: object) -> None:
-    assert parse(text) == command
+    assert parse_kb(text) == command
 
 
 @given(st.text(max_size=60))
 def test_every_text_is_some_command(text: str) -> None:
-    parse(text)
+    parse_kb(text)
 
 
 # ── Lanes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +137,7 @@ def test_every_text_is_some_command(text: str) -> None:
 @given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_lanes(items: list[int], width: int, random: object) -> None:
     """One at a time in a lane, in order; never more than fit; all of them in the end."""
-    lanes: Lanes[int, tuple[int, int]] = Lanes(width)
+    lanes: ThreadQueue[int, tuple[int, int]] = ThreadQueue(width)
     for number, lane in enumerate(items):
         lanes.add(lane, (lane, number))
         lanes.add(lane, (lane, number))
@@ -149,7 +163,7 @@ def test_lanes(items: list[int], width: int, random: object) -> None:
 
 
 def test_lanes_are_served_in_the_order_of_arrival() -> None:
-    lanes: Lanes[str, str] = Lanes(2)
+    lanes: ThreadQueue[str, str] = ThreadQueue(2)
     for item in ("a1", "a2", "b1", "c1"):
         lanes.add(item[0], item)
     assert [lanes.take(), lanes.take(), lanes.take()] == [("a", "a1"), ("b", "b1"), None]
@@ -170,7 +184,7 @@ def test_lanes_are_served_in_the_order_of_arrival() -> None:
 
 def test_a_bucket_lets_bursts_pass_and_holds_the_pace() -> None:
     now = [0.0]
-    bucket = Bucket(burst=3, per_s=2, now=lambda: now[0])
+    bucket = TokenBucket(burst=3, per_s=2, now=lambda: now[0])
     assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
     now[0] = 10.0
     assert bucket.take() == 0
@@ -188,7 +202,7 @@ def test_a_bucket_lets_bursts_pass_and_holds_the_pace() -> None:
     ],
 )
 def test_errors_name_the_next_step(code: str, kind: type[Exception], words: str) -> None:
-    error = from_slack("chat.postMessage", code, needed="users:read")
+    error = map_api_error("chat.postMessage", code, needed="users:read")
     assert type(error) is kind
     assert words in str(error)
 
@@ -197,16 +211,16 @@ def test_errors_name_the_next_step(code: str, kind: type[Exception], words: str)
 
 
 def test_the_committed_manifest_is_what_the_code_says() -> None:
-    assert (ROOT / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8") == manifest_yaml()
+    assert (ROOT / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8") == render_manifest_yaml()
 
 
 @pytest.mark.parametrize("events_url", [None, "https://kvasir.example/slack/events"])
 def test_the_manifest_is_yaml_that_says_the_same(events_url: str | None) -> None:
-    assert yaml.safe_load(manifest_yaml(events_url=events_url)) == manifest(events_url=events_url)
+    assert yaml.safe_load(render_manifest_yaml(events_url=events_url)) == build_manifest(events_url=events_url)
 
 
 def test_the_manifest_serves_either_transport() -> None:
-    socket, http = manifest(), manifest(events_url="https://kvasir.example/slack/events")
+    socket, http = build_manifest(), build_manifest(events_url="https://kvasir.example/slack/events")
     assert socket["settings"]["socket_mode_enabled"]
     assert not http["settings"]["socket_mode_enabled"]
     assert http["settings"]["event_subscriptions"]["request_url"].endswith("/slack/events")

@@ -34,10 +34,10 @@ class Passages:
 
     def __init__(self, found: Hit | Exception | None) -> None:
         self.found = found
-        self.asked: list[list[str]] = []
+        self.questions: list[list[str]] = []
 
     async def __call__(self, chunks: Sequence[str]) -> Hit | None:
-        self.asked.append([*chunks])
+        self.questions.append([*chunks])
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -60,7 +60,7 @@ async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Pa
         answer = await bot.answer(root)
         assert [one["text"]["text"] for one in buttons(answer)] == ["Show passage [1]"], "a page of the web has a link"
         seen = await press(bot, answer, "hotel | 120")
-        assert passages.asked == [["c1", "c2"]]
+        assert passages.questions == [["c1", "c2"]]
         path, whole = seen["blocks"]
         assert path["elements"][0]["text"] == "<https://kb.example/sources|Adding a source › kvasir.toml>"
         assert whole["type"] == "markdown"

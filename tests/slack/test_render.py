@@ -57,18 +57,18 @@ def passage(n: int, url: str | None = "https://kb/a") -> Passage:
 
 
 def shown(markdown: str, links: dict[int, str | None] | None = None) -> str:
-    return render.Renderer(links or {}).feed(markdown)
+    return render.MarkdownRenderer(links or {}).feed(markdown)
 
 
 @given(PIECES)
 def test_no_ping_survives_however_it_is_cut(pieces: list[str]) -> None:
     """Whatever arrives in whatever pieces, what is shown holds no control sequence."""
-    renderer = render.Renderer({1: "https://kb/1"})
+    renderer = render.MarkdownRenderer({1: "https://kb/1"})
     text = "".join(renderer.feed(piece) for piece in pieces)
     assert not PING.search(text)
-    assert not PING.search(render.escape("".join(pieces)))
-    assert not PING.search(render.fallback(text))
-    assert not PING.search(render.plain("".join(pieces)))
+    assert not PING.search(render.escape_mrkdwn("".join(pieces)))
+    assert not PING.search(render.make_fallback_text(text))
+    assert not PING.search(render.escape_markdown("".join(pieces)))
 
 
 @pytest.mark.parametrize("token", TOKENS)
@@ -80,7 +80,7 @@ def test_a_token_stays_readable(token: str) -> None:
 
 @given(PROSE, st.integers(1, 80))
 def test_a_cut_loses_nothing(text: str, limit: int) -> None:
-    head, rest = render.cut(text, limit)
+    head, rest = render.split_head(text, limit)
     assert head + rest == text
     assert len(head) <= limit
     assert head or not text or (limit == 1)
@@ -89,9 +89,9 @@ def test_a_cut_loses_nothing(text: str, limit: int) -> None:
 @given(PROSE, st.integers(200, 400))
 def test_a_split_stays_within_the_limit_and_balances_fences(text: str, limit: int) -> None:
     """Each piece fits, no piece but the last leaves a fence open, and taking the glue away gives the text back."""
-    pieces = render.split(text, limit)
+    pieces = render.split_message(text, limit)
     assert all(len(piece) <= limit for piece in pieces)
-    assert all(render.open_fence(piece) is None for piece in pieces[:-1])
+    assert all(render.find_open_fence(piece) is None for piece in pieces[:-1])
     assert _unglued(pieces) == text
 
 
@@ -99,12 +99,12 @@ def _unglued(pieces: list[str]) -> str:
     """Undo what a split adds, by following the fences as a reader would."""
     text = pieces[0]
     for before, piece in itertools.pairwise(pieces):
-        for end in (len(text), *range(len(text) - 1, len(text) - render.CLOSING - 1, -1)):
-            fence = render.open_fence(before[: len(before) - (len(text) - end)])
+        for end in (len(text), *range(len(text) - 1, len(text) - render.FENCE_RESERVE - 1, -1)):
+            fence = render.find_open_fence(before[: len(before) - (len(text) - end)])
             if (
                 fence is not None
                 and before[: len(before) - (len(text) - end)]
-                + render.close_fence(fence, before[: len(before) - (len(text) - end)])
+                + render.make_closing_fence(fence, before[: len(before) - (len(text) - end)])
                 == before
                 and piece.startswith(f"{fence}\n")
             ):
@@ -117,7 +117,7 @@ def _unglued(pieces: list[str]) -> str:
 
 def test_a_fence_is_closed_and_reopened() -> None:
     code = "```python\n" + "x = 1\n" * 100 + "```\nafter"
-    pieces = render.split(code, 300)
+    pieces = render.split_message(code, 300)
     assert len(pieces) > 1
     assert pieces[0].endswith("\n```")
     assert all(piece.startswith("```python\n") for piece in pieces[1:-1])
@@ -125,9 +125,9 @@ def test_a_fence_is_closed_and_reopened() -> None:
 
 
 def test_a_cut_prefers_the_end_of_a_paragraph_then_of_a_sentence() -> None:
-    assert render.cut("a" * 8 + "\n\n" + "b b" * 30, 14)[0] == "a" * 8 + "\n\n"
-    assert render.cut("第一句很长很长。第二句也很长很长很长。", 12)[0] == "第一句很长很长。"
-    assert render.cut("The first one. And the second", 20)[0] == "The first one."
+    assert render.split_head("a" * 8 + "\n\n" + "b b" * 30, 14)[0] == "a" * 8 + "\n\n"
+    assert render.split_head("第一句很长很长。第二句也很长很长很长。", 12)[0] == "第一句很长很长。"
+    assert render.split_head("The first one. And the second", 20)[0] == "The first one."
 
 
 def test_citations_become_links_outside_code() -> None:
@@ -159,18 +159,18 @@ def test_html_is_shown_not_run_and_images_become_links() -> None:
 
 
 def test_a_fence_stays_open_across_pieces() -> None:
-    renderer = render.Renderer({1: "https://kb"})
+    renderer = render.MarkdownRenderer({1: "https://kb"})
     assert renderer.feed("```\na[1]\n") + renderer.feed("b[1] <x>\n```\n") == "```\na[1]\nb[1] <x>\n```\n"
     assert renderer.feed("c[1]") == "c[\\[1\\]](https://kb)"
 
 
 def test_a_footer_lists_what_is_cited_else_what_was_looked_at() -> None:
     cited, other = passage(2), passage(1, None)
-    assert render.sources_footer([cited], [other, cited], chinese=False) == (
+    assert render.format_sources([cited], [other, cited], chinese=False) == (
         "*Sources*\n<https://kb/a|[2] Title 2 › Part>"
     )
-    assert render.sources_footer([], [other], chinese=True) == "*查阅过*\n[1] Title 1 › Part"
-    assert render.sources_footer([], [], chinese=False) == ""
+    assert render.format_sources([], [other], chinese=True) == "*查阅过*\n[1] Title 1 › Part"
+    assert render.format_sources([], [], chinese=False) == ""
 
 
 def test_a_source_says_as_of_when_it_is_known() -> None:
@@ -180,11 +180,11 @@ def test_a_source_says_as_of_when_it_is_known() -> None:
     def seen(n: int, **ago: float) -> Passage:
         return Passage(n, "docs", f"{n}.md", f"Title {n}", "Part", None, "Text.", now - timedelta(**ago))
 
-    footer = render.sources_footer([seen(1, hours=3), seen(2, hours=20), seen(3, days=9)], [], chinese=False, now=now)
+    footer = render.format_sources([seen(1, hours=3), seen(2, hours=20), seen(3, days=9)], [], chinese=False, now=now)
     assert footer.splitlines() == [
         "*Sources* · as of 3 h ago", "[1] Title 1 › Part", "[2] Title 2 › Part", "[3] Title 3 › Part · as of 9 d ago",
     ]  # fmt: skip
-    footer = render.sources_footer([], [seen(1, seconds=3)], chinese=True, now=now)
+    footer = render.format_sources([], [seen(1, seconds=3)], chinese=True, now=now)
     assert footer.splitlines()[0] == "*查阅过*（刚刚核实）"
 
 
@@ -198,17 +198,17 @@ def test_a_page_of_the_web_says_its_host_and_date() -> None:
         return Passage(n, "", "https://example.com/a", "News", "", "https://example.com/a", "…", fetched, web=web)
 
     pages = [page(1, published=day, stale=False), page(2, published=None, stale=True)]
-    assert render.sources_footer(pages, [], chinese=False, now=now).split("\n") == [
+    assert render.format_sources(pages, [], chinese=False, now=now).split("\n") == [
         "*Sources*",
         "<https://example.com/a|[1] News> · example.com, 2026-11-20",
         "<https://example.com/a|[2] News> · example.com · as of 3 h ago",
     ]
-    assert "· example.com，2026-11-20" in render.sources_footer(pages, [], chinese=True, now=now)
+    assert "· example.com，2026-11-20" in render.format_sources(pages, [], chinese=True, now=now)
 
 
 def test_a_footer_stays_within_its_block() -> None:
     passages = [Passage(n, "s", "d", "长" * 500, "&<>" * 200, "https://kb/" + "a" * 600, "") for n in range(1, 40)]
-    assert len(render.sources_footer(passages, [], chinese=True)) <= render.CONTEXT_LIMIT
+    assert len(render.format_sources(passages, [], chinese=True)) <= render.CONTEXT_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -221,5 +221,5 @@ def test_the_language_of_a_text(text: str, chinese: bool) -> None:  # noqa: FBT0
 
 def test_a_notification_is_plain_and_bounded() -> None:
     markdown = "## Head\n**Bold** [\\[1\\]](https://kb) [docs](https://x) & more"
-    assert render.fallback(markdown) == "Head\n*Bold* [1] docs &amp; more"
-    assert len(render.fallback("&" * 4_000)) <= 3_000
+    assert render.make_fallback_text(markdown) == "Head\n*Bold* [1] docs &amp; more"
+    assert len(render.make_fallback_text("&" * 4_000)) <= 3_000

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.storage.ledger import open_ledger
-from bot.storage.questions import Asked, Key, TurnState
+from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
 from tests.slack.room import QUICK, Bot, Held, body, bot_in, house, saying, shown
 from tests.slack.test_ledger import DEAD
@@ -26,7 +26,7 @@ APOLOGY = "I was interrupted here; the answer follows below."
 
 async def dead_turn(url: str, ts: str, *, replies: tuple[str, ...] = (), begun: bool = True) -> None:
     """Leave a turn in the ledger as a process does that is killed."""
-    question = Asked(Key(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
+    question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
     async with open_ledger(url, owner=DEAD) as ledger:
         await ledger.claim(question)
         if begun:
@@ -80,7 +80,7 @@ async def test_half_an_answer_becomes_one_line_and_the_answer_follows(
     half = await post_half(box, ts, how=how)
     if noted:
         async with open_ledger(ledger_url(tmp_path)) as ledger:
-            await ledger.note_replies(Key(TEAM_ID, "C0GENERAL1", ts), [half])
+            await ledger.note_replies(QuestionKey(TEAM_ID, "C0GENERAL1", ts), [half])
     async with bot_in(box, tmp_path) as bot:
         await bot.answer(ts)
         await bot.settled()
@@ -105,9 +105,9 @@ async def test_a_complete_answer_is_found_and_not_repeated(box: Box, tmp_path: P
     mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts}}
     await box.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="The whole of it.", metadata=mark)
     async with bot_in(box, tmp_path) as bot:
-        key = Key(TEAM_ID, "C0GENERAL1", ts)
+        key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
         await box.wait_until(lambda: _is(bot, key, TurnState.DONE))
-        assert not bot.answerer.asked
+        assert not bot.answerer.questions
         assert [m["text"] for m in await bot.answers(ts)] == ["The whole of it."]
 
 
@@ -117,7 +117,7 @@ async def test_an_earlier_answer_in_the_thread_is_left_alone(box: Box, tmp_path:
         await bot.answer(root)
         await bot.settled()
     ts = await box.say("ada", "#general", "@Kvasir how?", root)
-    question = Asked(Key(TEAM_ID, "C0GENERAL1", ts), root, "U0ADA00001", "<@U0KVASIR01> how?")
+    question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), root, "U0ADA00001", "<@U0KVASIR01> how?")
     async with open_ledger(ledger_url(tmp_path), owner=DEAD) as ledger:
         await ledger.claim(question)
         await ledger.begin(question.key)
@@ -139,7 +139,7 @@ async def test_a_redelivery_after_the_restart_is_not_answered_again(tmp_path: Pa
         assert (await box.state())["pending"], "so that it is the new process that gets it again"
         async with bot_in(box, tmp_path) as bot:
             await bot.settled()
-            assert not bot.answerer.asked
+            assert not bot.answerer.questions
             assert len(await bot.answers(ts)) == 1
 
 
@@ -147,12 +147,12 @@ async def test_a_question_that_breaks_the_process_again_and_again_is_given_up_al
     ts = await said_while_away(box, tmp_path)
     for _ in range(3):
         async with open_ledger(ledger_url(tmp_path), owner=DEAD) as ledger:
-            await ledger.unfinished()
-            await ledger.begin(Key(TEAM_ID, "C0GENERAL1", ts))
+            await ledger.list_unfinished()
+            await ledger.begin(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
     async with bot_in(box, tmp_path) as bot:
         await bot.answer(ts, "I was interrupted again and again")
         await bot.settled()
-        assert not bot.answerer.asked
+        assert not bot.answerer.questions
 
 
 async def test_leaving_lets_an_answer_end(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def _patient() -> object:
     return type(QUICK)(drain_s=10, heartbeat_s=0.1)
 
 
-async def _is(bot: Bot, key: Key, state: TurnState) -> bool:
+async def _is(bot: Bot, key: QuestionKey, state: TurnState) -> bool:
     turn = await bot.ledger.find(key)
     return turn is not None and turn.state is state
 
@@ -261,9 +261,9 @@ async def _connections(box: Box, count: int) -> bool:
 async def test_five_hundred_mentions_at_once_are_all_answered_in_order(tmp_path: Path) -> None:
     async with house(tmp_path, "socket", box_options={"pace": "off"}) as bot:
         asked = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
-        await bot.box.wait_until(lambda: len(bot.answerer.asked) == 500, 100)
+        await bot.box.wait_until(lambda: len(bot.answerer.questions) == 500, 100)
         await bot.settled()
         answers = [m for m in await bot.box.messages() if m.get("bot_id")]
         assert sorted(m["root"] for m in answers) == sorted(asked)
-        order = [question.id.partition("-")[2] for question in bot.answerer.asked]
+        order = [question.id.partition("-")[2] for question in bot.answerer.questions]
         assert sum(one > other for one, other in itertools.pairwise(order)) < 25

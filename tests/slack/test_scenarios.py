@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.answering.events import AnswerEvent, Exchange, Notice, Passage, Question, Sources, Text
-from bot.storage.questions import Asked, Key
+from bot.storage.questions import QuestionKey, QuestionMessage
 from tests.slack.room import PASSAGE, Bot, Held, finished, saying, shown
 from tests.slack_sandbox import BOT_USER, TEAM_ID
 
@@ -36,7 +36,7 @@ async def test_a_mention_is_answered_once_though_it_arrives_as_two_events(bot: B
     await bot.answer(ts)
     await bot.settled()
     assert len(await bot.answers(ts)) == 1
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
 
 
 async def test_eleven_event_ids_are_one_question(bot: Bot) -> None:
@@ -44,7 +44,7 @@ async def test_eleven_event_ids_are_one_question(bot: Bot) -> None:
     ts = await bot.ask()
     await bot.answer(ts)
     await bot.settled()
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
     assert len(await bot.answers(ts)) == 1
 
 
@@ -61,7 +61,7 @@ async def test_a_follow_up_needs_no_mention_and_knows_what_was_said(bot: Bot) ->
     await bot.answer(ts)
     await bot.ask("and for a website?", thread_ts=ts)
     await bot.answer(ts, "You asked: and for a website?")
-    assert bot.answerer.asked[1].history == (
+    assert bot.answerer.questions[1].history == (
         Exchange("how do I add a source?", "You asked: how do I add a source?. That is all."),
     )
 
@@ -71,7 +71,7 @@ async def test_a_mention_in_the_middle_of_a_thread_knows_what_people_said(bot: B
     await bot.box.say("bo", "#general", "@Ada it is the linter", thread_ts=ts)
     await bot.ask("@Kvasir what does the linter check?", thread_ts=ts)
     await bot.answer(ts)
-    [question] = bot.answerer.asked
+    [question] = bot.answerer.questions
     assert question.history[0].question.startswith("The build is red since noon.\n@")
     assert question.history[0].answer == ""
     assert "<@" not in question.history[0].question
@@ -81,13 +81,13 @@ async def test_the_name_alone_under_a_thread_asks_what_the_thread_asks(bot: Bot)
     ts = await bot.ask("How long do we keep logs?")
     await bot.ask("@Kvasir", thread_ts=ts)
     await bot.answer(ts)
-    assert bot.answerer.asked[0].text == "How long do we keep logs?"
+    assert bot.answerer.questions[0].text == "How long do we keep logs?"
 
 
 async def test_the_name_alone_gets_a_helpful_line(bot: Bot) -> None:
     ts = await bot.ask("@Kvasir")
     message = await bot.answer(ts, "/kb help")
-    assert not bot.answerer.asked
+    assert not bot.answerer.questions
     assert "Ask me something" in shown(message)
 
 
@@ -99,7 +99,7 @@ async def test_talk_that_is_not_for_the_bot_is_left_alone(bot: Bot) -> None:
     await bot.ask("Yes!", thread_ts=other)
     await bot.ask("@Bo can you check this?", thread_ts=ts)
     await bot.settled()
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
 
 
 async def test_another_bot_is_never_answered(bot: Bot) -> None:
@@ -109,7 +109,7 @@ async def test_another_bot_is_never_answered(bot: Bot) -> None:
     await bot.box.say_as_bot("Deploy", "#general", f"<@{BOT_USER}> what is up?")
     await bot.box.say_as_bot("Deploy", "#general", "and here?", thread_ts=ts, subtype=False)
     await bot.settled()
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
 
 
 async def test_a_long_question_arrives_whole(bot: Bot) -> None:
@@ -117,7 +117,7 @@ async def test_a_long_question_arrives_whole(bot: Bot) -> None:
     bot.answerer.script = saying("Because.")
     ts = await bot.ask(f"@Kvasir {text}")
     await bot.answer(ts, "Because.")
-    assert bot.answerer.asked[0].text == text
+    assert bot.answerer.questions[0].text == text
 
 
 async def test_an_edit_before_its_turn_asks_the_new_text(bot: Bot) -> None:
@@ -132,7 +132,7 @@ async def test_an_edit_before_its_turn_asks_the_new_text(bot: Bot) -> None:
     await bot.box.wait_delivered()
     held.go.set()
     await bot.settled()
-    assert [question.text for question in bot.answerer.asked] == ["how?", "right words"]
+    assert [question.text for question in bot.answerer.questions] == ["how?", "right words"]
 
 
 async def test_an_edit_meanwhile_answers_the_new_text_alone(bot: Bot) -> None:
@@ -146,7 +146,7 @@ async def test_an_edit_meanwhile_answers_the_new_text_alone(bot: Bot) -> None:
     await bot.settled()
     assert not held.go.is_set()
     assert bot.answerer.closed == 2
-    assert [question.text for question in bot.answerer.asked] == ["wrong words", "right words"]
+    assert [question.text for question in bot.answerer.questions] == ["wrong words", "right words"]
     assert [shown(m).count("answer") > 0 for m in await bot.answers(ts)] == [True]
 
 
@@ -156,7 +156,7 @@ async def test_an_edit_after_the_answer_changes_nothing(bot: Bot) -> None:
     await bot.settled()
     await bot.box.edit("ada", "#general", ts, "@Kvasir other words")
     await bot.settled()
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
 
 
 async def test_a_mention_that_comes_with_an_edit_is_a_question(bot: Bot) -> None:
@@ -190,7 +190,7 @@ async def test_a_question_that_is_deleted_in_the_queue_is_never_asked(bot: Bot) 
     await bot.box.wait_delivered()
     held.go.set()
     await bot.settled()
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
 
 
 async def test_stop_stops(bot: Bot) -> None:
@@ -258,7 +258,7 @@ async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked
     assert "⚠ marks what no passage supports." in text
     await bot.ask("@Kvasir and then?", thread_ts=ts)
     await bot.settled()
-    (said,) = bot.answerer.asked[1].history
+    (said,) = bot.answerer.questions[1].history
     assert said.answer == "Add it to the file. Bob decides.\n\n| days |\n|---|\n| 25 |"
 
 
@@ -289,7 +289,7 @@ async def test_events_that_are_not_ours_are_acknowledged(bot: Bot) -> None:
     await bot.box.control("POST", "join", {"channel": "#general", "member": "chen"})
     await bot.box.wait_delivered()
     assert not (await bot.box.state())["given_up"]
-    assert len(bot.answerer.asked) == 1
+    assert len(bot.answerer.questions) == 1
 
 
 async def test_an_answer_that_fails_says_so_and_keeps_what_was_said(bot: Bot) -> None:
@@ -310,7 +310,7 @@ async def test_a_channel_shared_with_another_company_is_not_answered_in(bot: Bot
     hint = await bot.box.wait_for_message(lambda m: m.get("ephemeral"))
     assert "shared with another company" in shown(hint)
     await bot.settled()
-    assert not bot.answerer.asked
+    assert not bot.answerer.questions
 
 
 async def test_one_thread_at_a_time_and_threads_side_by_side(bot: Bot) -> None:
@@ -322,13 +322,13 @@ async def test_one_thread_at_a_time_and_threads_side_by_side(bot: Bot) -> None:
     behind = await bot.ask("@Kvasir behind", thread_ts=one)
     two = await bot.ask("@Kvasir two")
     await second.reached.wait()
-    assert [question.text for question in bot.answerer.asked] == ["one", "two"]
+    assert [question.text for question in bot.answerer.questions] == ["one", "two"]
     bot.answerer.script = saying("Third.")
     second.go.set()
     await bot.answer(two, "Second.")
     first.go.set()
     await bot.answer(one, "Third.")
-    assert [question.text for question in bot.answerer.asked] == ["one", "two", "behind"]
+    assert [question.text for question in bot.answerer.questions] == ["one", "two", "behind"]
     assert behind > one
 
 
@@ -360,7 +360,7 @@ async def test_the_home_shows_how_the_sources_are(bot: Bot) -> None:
 async def test_attachments_are_not_dropped_in_silence(socket_bot: Bot) -> None:
     bot = socket_bot
     ts = await bot.ask("see the file")
-    asked = Asked(Key(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
+    asked = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
     await bot.app._turns.ask(asked)
     assert "I cannot read attached files" in shown(await bot.answer(ts))
 
@@ -374,5 +374,5 @@ async def test_a_thread_of_several_pages_is_read_to_its_end(socket_bot: Bot) -> 
         await bot.ask(f"line {number}", thread_ts=ts)
     await bot.ask("@Kvasir well?", thread_ts=ts)
     await bot.answer(ts)
-    [exchange] = bot.answerer.asked[0].history
+    [exchange] = bot.answerer.questions[0].history
     assert exchange.question.split("\n") == ["root", *(f"line {number}" for number in range(230))]

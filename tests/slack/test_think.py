@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.answering.thinking import Defaults
-from bot.slack.commands.parsing import FORGET, Unknown, parse_think
+from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.storage.ledger import open_ledger
-from bot.storage.preferences import Wishes
+from bot.storage.preferences import ThinkingPreferences
 from engine.interfaces import Control
 from tests.slack.room import Bot, house, shown
 
@@ -19,7 +19,7 @@ from tests.slack.room import Bot, house, shown
     ("typed", "meant"),
     [
         ("deep", "deep"), (" Normal ", "normal"), ("off", "off"), ("深入", "deep"), ("关闭", "off"),
-        ("default", FORGET), ("", None), ("harder", Unknown("harder")),
+        ("default", DEFAULT_DEPTH), ("", None), ("harder", UnknownDepth("harder")),
     ],
 )  # fmt: skip
 def test_what_is_typed(typed: str, meant: object) -> None:
@@ -40,8 +40,8 @@ async def test_it_holds_for_the_person_and_over_a_restart(tmp_path: Path) -> Non
     async with house(tmp_path, "socket", deps=deps) as bot:
         for who, channel in (("ada", "#general"), ("bo", "#general"), ("bo", "#handbook")):
             await bot.box.say(who, channel, "@Kvasir how many days?")
-        await bot.box.wait_until(lambda: len(bot.answerer.asked) == 3, what="three questions")
-        asked = [(question.id.partition("-")[0], question.depth) for question in bot.answerer.asked]
+        await bot.box.wait_until(lambda: len(bot.answerer.questions) == 3, what="three questions")
+        asked = [(question.id.partition("-")[0], question.depth) for question in bot.answerer.questions]
         assert sorted(asked) == [("C0GENERAL1", "deep"), ("C0GENERAL1", "normal"), ("C0HANDBOOK", "off")]
 
 
@@ -62,7 +62,7 @@ async def test_what_cannot_be_followed_is_said(tmp_path: Path) -> None:
 async def test_wishes(tmp_path: Path) -> None:
     """The person's own, else the channel's, else everybody's; a wish taken back is gone; a broken ledger is no bar."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
-        wishes = await Wishes(ledger, Defaults("off", {"C1": "normal"})).open()
+        wishes = await ThinkingPreferences(ledger, Defaults("off", {"C1": "normal"})).open()
         await wishes.note("T1", "U1", "deep")
         await wishes.note("T1", "U1", "off")
         await wishes.note("T1", "U1", "deep")

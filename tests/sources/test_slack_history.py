@@ -19,14 +19,20 @@ from bot.sandbox.state import wire
 from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, Message
 from bot.sandbox.state.refusals import Refused
 from bot.sandbox.state.workspace import Workspace, app_message
-from bot.slack.app import connection
-from bot.slack.events import Me
-from bot.slack.history.channel_events import Standing, read_news
-from bot.slack.history.channel_state import Remembered, Room, take_news, take_page
-from bot.slack.history.channels import Pace
-from bot.slack.history.source import SlackSource, nowhere, slack_kind
+from bot.slack.app import open_web_api
+from bot.slack.events import BotUser
+from bot.slack.history.channel_events import ThreadEligibility, read_channel_event
+from bot.slack.history.channel_reader import SyncRate
+from bot.slack.history.channel_state import ChannelState, WorkspaceState, apply_events, apply_page
+from bot.slack.history.source import SlackSource, make_slack_kind, refuse_without_tokens
 from bot.slack.settings import SlackSettings
-from bot.storage.channel_event_log import Journal, News, Watch, What, unwatched_from
+from bot.storage.channel_event_log import (
+    ChannelEvent,
+    ChannelEventKind,
+    ChannelEventLog,
+    ConnectionPeriod,
+    find_coverage_end,
+)
 from bot.storage.ledger import open_ledger
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, Listed
@@ -36,22 +42,22 @@ from tests.sources.contract import listing
 from tests.sources_bench import build
 
 GENERAL = "C0GENERAL1"
-FAST = Pace(burst=10_000, per_s=10_000, page=50)
+FAST = SyncRate(burst=10_000, per_s=10_000, page_size=50)
 
 
 class House:
     """A workspace, a journal, and sources that look at both."""
 
-    def __init__(self, box: Box, folder: Path, journal: Journal) -> None:
+    def __init__(self, box: Box, folder: Path, event_log: ChannelEventLog) -> None:
         self.box = box
-        self.journal = journal
+        self.event_log = event_log
         self._folder = folder
         self.kept: dict[str, bytes] = {}
 
-    def source(self, *, kept: dict[str, bytes] | None = None, pace: Pace = FAST, **options: object) -> SlackSource:
+    def source(self, *, kept: dict[str, bytes] | None = None, rate: SyncRate = FAST, **options: object) -> SlackSource:
         box = self.box
-        connect = functools.partial(connection, SlackSettings(box.bot_token, box.app_token, api_url=box.api_url))
-        kinds = {"slack": slack_kind(connect, self.journal, "test", pace)}
+        connect = functools.partial(open_web_api, SlackSettings(box.bot_token, box.app_token, api_url=box.api_url))
+        kinds = {"slack": make_slack_kind(connect, self.event_log, "test", rate)}
         built = build("slack", self._folder, kept=self.kept if kept is None else kept, others=kinds, **options)
         assert isinstance(built, SlackSource)
         return built
@@ -76,7 +82,7 @@ class House:
     @contextlib.asynccontextmanager
     async def bot(self) -> AsyncIterator[None]:
         """Run the bot, which is told what happens."""
-        async with bot_in(self.box, self._folder, deps={"journal": self.journal}):
+        async with bot_in(self.box, self._folder, deps={"journal": self.event_log}):
             yield
             await self.box.wait_delivered()
 
@@ -87,7 +93,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with sandbox(tmp_path, pace="off") as box, open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
-        yield House(box, tmp_path, await Journal(ledger).open())
+        yield House(box, tmp_path, await ChannelEventLog(ledger).open())
 
 
 def document(ts: str, channel: str = GENERAL) -> str:
@@ -260,7 +266,7 @@ async def test_what_happened_while_nobody_was_there_is_made_up_for(house: House)
     reply = await house.box.say("bo", "#general", "a reply", kept_one)
     async with house.bot():
         before = await house.threads()
-    house.journal = await Journal(house.journal._ledger, now=lambda: time.time() + 3_600).open()
+    house.event_log = await ChannelEventLog(house.event_log._ledger, now=lambda: time.time() + 3_600).open()
     missed = await house.box.say("ada", "#general", "said while the bot was away")
     await house.box.edit("bo", "#general", reply, "an edited reply")
     await house.box.say("bo", "#general", "one more", kept_one)
@@ -302,12 +308,12 @@ async def test_what_is_forgotten_is_walked_again(house: House) -> None:
 
 
 def test_until_when_nothing_was_missed() -> None:
-    watches = [Watch(100, 200), Watch(150, 300), Watch(400, 500)]
-    assert unwatched_from(watches, 120, 310) == (300, True)
-    assert unwatched_from(watches, 120, 900) == (300, False)
-    assert unwatched_from(watches, 300, 520) == (300, False), "nobody was there from 300 to 400"
-    assert unwatched_from(watches, 410, 520) == (500, True)
-    assert unwatched_from([], 0, 10_000) == (0, False)
+    watches = [ConnectionPeriod(100, 200), ConnectionPeriod(150, 300), ConnectionPeriod(400, 500)]
+    assert find_coverage_end(watches, 120, 310) == (300, True)
+    assert find_coverage_end(watches, 120, 900) == (300, False)
+    assert find_coverage_end(watches, 300, 520) == (300, False), "nobody was there from 300 to 400"
+    assert find_coverage_end(watches, 410, 520) == (500, True)
+    assert find_coverage_end([], 0, 10_000) == (0, False)
 
 
 # ── Large, slow, refused ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -320,7 +326,7 @@ async def test_a_thread_of_a_thousand_replies_is_read_page_by_page(house: House)
     for n in range(1_000):
         workspace.say("bo", GENERAL, f"chapter {n}", root)
     workspace.take()
-    _, text = await house.text(document(root), pace=Pace(10_000, 10_000, page=400))
+    _, text = await house.text(document(root), rate=SyncRate(10_000, 10_000, page_size=400))
     assert [part.rpartition(" ")[2] for part in text.split("\n\n")[1:]] == [str(n) for n in range(1_000)]
     assert await house.calls("conversations.replies") == 3
 
@@ -347,8 +353,8 @@ async def test_a_walk_that_is_cut_off_goes_on_where_it_was(house: House) -> None
     for n in range(260):
         house.box.hub.workspace.say("ada", GENERAL, f"message {n}")
     house.box.hub.workspace.take()
-    pace = Pace(10_000, 10_000, page=10)
-    source = house.source(pace=pace)
+    rate = SyncRate(10_000, 10_000, page_size=10)
+    source = house.source(rate=rate)
     batches = aiter(source.list())
     for _ in range(15):
         await anext(batches)
@@ -356,9 +362,9 @@ async def test_a_walk_that_is_cut_off_goes_on_where_it_was(house: House) -> None
     await source.close()
     assert house.kept, "it was saved on its way"
     before = await house.calls("conversations.history")
-    assert len(await house.threads(pace=pace)) == 260
+    assert len(await house.threads(rate=rate)) == 260
     assert await house.calls("conversations.history") - before <= 26 - 10 + 2
-    assert set(await house.threads(pace=pace)) == set(await house.threads(pace=pace, kept={}))
+    assert set(await house.threads(rate=rate)) == set(await house.threads(rate=rate, kept={}))
 
 
 @pytest.mark.slow
@@ -387,7 +393,7 @@ async def test_what_slack_refuses_is_said_and_lists_nothing_as_gone(
 
 
 async def test_without_tokens_it_says_where_to_sync_from(house: House, tmp_path: Path) -> None:
-    source = build("slack", tmp_path, others={"slack": slack_kind(nowhere, house.journal, "test")})
+    source = build("slack", tmp_path, others={"slack": make_slack_kind(refuse_without_tokens, house.event_log, "test")})
     with pytest.raises(SourceDenied, match="SLACK_BOT_TOKEN"):
         await listing(source)
 
@@ -407,7 +413,7 @@ async def test_a_thread_that_is_gone_when_it_is_read_says_so(house: House) -> No
 
 # ── The law: what is remembered and what was told is what is there ───────────────────────────────────────────────────
 
-ME = Me(TEAM_ID, BOT_USER, BOT_ID)
+ME = BotUser(TEAM_ID, BOT_USER, BOT_ID)
 STEP = st.tuples(
     st.sampled_from(["root", "reply", "reply", "edit", "delete", "bot", "mine", "bot reply"]),
     st.integers(0, 9),
@@ -440,15 +446,17 @@ def _do(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -
                 workspace.delete(target.user, GENERAL, target.ts)
 
 
-def _walk(workspace: Workspace, *, bots: bool) -> Remembered:
-    remembered = Remembered(rooms={GENERAL: Room("general")})
+def _walk(workspace: Workspace, *, bots: bool) -> WorkspaceState:
+    remembered = WorkspaceState(channels={GENERAL: ChannelState("general")})
     page = [wire.message(workspace, message) for message in workspace.history(GENERAL)]
-    take_page(remembered.rooms[GENERAL], page, ME, low="0", high=None, bots=bots)
+    apply_page(remembered.channels[GENERAL], page, ME, low="0", high=None, bots=bots)
     return remembered
 
 
-def _listed(remembered: Remembered) -> set[str]:
-    return {ts for ts, one in remembered.rooms[GENERAL].threads.items() if one.standing is Standing.LISTED}
+def _listed(remembered: WorkspaceState) -> set[str]:
+    return {
+        ts for ts, one in remembered.channels[GENERAL].threads.items() if one.eligibility is ThreadEligibility.LISTED
+    }
 
 
 @given(st.lists(STEP, max_size=8), st.lists(STEP, max_size=12), st.booleans())
@@ -468,24 +476,29 @@ def test_news_leads_to_the_same_threads_as_a_walk(
     for step in after:
         _do(workspace, step, said)
         events = [event for event, _ in workspace.take().events]
-        news = [one for event in events if (one := read_news({"event": event}, ME)) is not None]
-        unknown = set(take_news(remembered, news, since=0.0, bots=bots))
+        news = [one for event in events if (one := read_channel_event({"event": event}, ME)) is not None]
+        unknown = set(apply_events(remembered, news, since=0.0, bots=bots))
         assert not unknown, "every thread was begun before our eyes"
     walked = _walk(workspace, bots=bots)
     assert _listed(remembered) >= _listed(walked)
     # A thread that an app began, and whose only reply was deleted again, stays until the next walk.
     extra = _listed(remembered) - _listed(walked)
-    standing = {ts: walked.rooms[GENERAL].threads[ts].standing for ts in extra if ts in walked.rooms[GENERAL].threads}
-    assert set(standing.values()) <= {Standing.IF_REPLIED}
-    loaded = Remembered.load(remembered.dump())
+    standing = {
+        ts: walked.channels[GENERAL].threads[ts].eligibility for ts in extra if ts in walked.channels[GENERAL].threads
+    }
+    assert set(standing.values()) <= {ThreadEligibility.IF_REPLIED}
+    loaded = WorkspaceState.load(remembered.dump())
     assert loaded.dump() == remembered.dump()
 
 
 def test_news_about_channels_that_are_no_source_changes_nothing() -> None:
-    remembered = Remembered(rooms={GENERAL: Room("general")})
-    news = [News("C0OTHER", "1.0", What.SAID, "1.0"), News(GENERAL, "", What.CHANNEL, "1.0")]
-    assert list(take_news(remembered, news, since=0.0, bots=False)) == []
-    assert remembered.rooms[GENERAL].threads == {}
-    assert list(take_news(remembered, [News(GENERAL, "5.0", What.TOUCHED, "9.0")], since=0.0, bots=False)) == [
-        (GENERAL, "5.0")
+    remembered = WorkspaceState(channels={GENERAL: ChannelState("general")})
+    news = [
+        ChannelEvent("C0OTHER", "1.0", ChannelEventKind.SAID, "1.0"),
+        ChannelEvent(GENERAL, "", ChannelEventKind.CHANNEL, "1.0"),
     ]
+    assert list(apply_events(remembered, news, since=0.0, bots=False)) == []
+    assert remembered.channels[GENERAL].threads == {}
+    assert list(
+        apply_events(remembered, [ChannelEvent(GENERAL, "5.0", ChannelEventKind.TOUCHED, "9.0")], since=0.0, bots=False)
+    ) == [(GENERAL, "5.0")]

@@ -18,14 +18,14 @@ import pytest
 from bot.storage.database import LedgerError, LedgerFull, LedgerUnavailable
 from bot.storage.ledger import Ledger, open_ledger
 from bot.storage.processes import is_dead, this_process
-from bot.storage.questions import Asked, Key, TurnState
+from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
 
 DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"
 
 
-def asked(ts: str = "100.1", thread_ts: str = "", text: str = "how? 怎么?") -> Asked:
-    return Asked(Key("T1", "C1", ts), thread_ts or ts, "U1", text)
+def asked(ts: str = "100.1", thread_ts: str = "", text: str = "how? 怎么?") -> QuestionMessage:
+    return QuestionMessage(QuestionKey("T1", "C1", ts), thread_ts or ts, "U1", text)
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +64,21 @@ async def test_two_processes_claim_a_question_once(url: str) -> None:
 
 
 async def test_a_turn_goes_its_way(ledger: Ledger) -> None:
-    question = Asked(Key("T1", "C1", "5.5"), "1.1", "U1", "how\x00 \ud800?", direct=True, files=2)
+    question = QuestionMessage(QuestionKey("T1", "C1", "5.5"), "1.1", "U1", "how\x00 \ud800?", is_direct=True, files=2)
     await ledger.claim(question)
     turn = await ledger.begin(question.key)
     assert turn is not None
     assert (turn.state, turn.attempts, turn.revision, turn.replies) == (TurnState.ANSWERING, 1, 0, ())
-    assert turn.asked == Asked(question.key, "1.1", "U1", "how ??", direct=True, files=2)
+    assert turn.message == QuestionMessage(question.key, "1.1", "U1", "how ??", is_direct=True, files=2)
     await ledger.note_replies(question.key, ["6.1", "6.2"])
-    assert await ledger.replies_in("T1", "C1", "1.1") == {"6.1", "6.2"}
+    assert await ledger.list_replies("T1", "C1", "1.1") == {"6.1", "6.2"}
     assert await ledger.finish(question.key, 0, TurnState.DONE)
     assert not await ledger.finish(question.key, 0, TurnState.FAILED)
     done = await ledger.find(question.key)
     assert done is not None
     assert done.state is TurnState.DONE
     assert await ledger.begin(question.key) is None
-    assert await ledger.find(Key("T1", "C1", "nowhere")) is None
+    assert await ledger.find(QuestionKey("T1", "C1", "nowhere")) is None
 
 
 async def test_a_question_may_be_begun_as_it_is_claimed(ledger: Ledger) -> None:
@@ -96,12 +96,12 @@ async def test_an_edit_counts_until_the_answer_is_complete(ledger: Ledger) -> No
     assert await ledger.edit(question.key, "new?") is None
     turn = await ledger.begin(question.key)
     assert turn is not None
-    assert (turn.asked.text, turn.revision) == ("new?", 1)
+    assert (turn.message.text, turn.revision) == ("new?", 1)
     assert await ledger.edit(question.key, "newer?") is TurnState.ANSWERING
     assert not await ledger.finish(question.key, 1, TurnState.DONE)
     assert await ledger.finish(question.key, 2, TurnState.DONE)
     assert await ledger.edit(question.key, "too late") is None
-    assert await ledger.edit(Key("T", "C", "1"), "unknown") is None
+    assert await ledger.edit(QuestionKey("T", "C", "1"), "unknown") is None
 
 
 async def test_a_deleted_question_is_closed(ledger: Ledger) -> None:
@@ -119,9 +119,9 @@ async def test_threads_are_remembered_across_restarts(url: str) -> None:
     async with open_ledger(url) as ledger:
         await ledger.claim(asked("2.0", "1.0"))
     async with open_ledger(url) as ledger:
-        assert await ledger.takes_part("T1", "C1", "1.0")
-        assert not await ledger.takes_part("T1", "C1", "2.0")
-        assert not await ledger.takes_part("T2", "C1", "1.0")
+        assert await ledger.is_participant("T1", "C1", "1.0")
+        assert not await ledger.is_participant("T1", "C1", "2.0")
+        assert not await ledger.is_participant("T2", "C1", "1.0")
 
 
 async def test_what_a_dead_process_left_is_taken_over_at_once_and_in_order(url: str) -> None:
@@ -130,13 +130,13 @@ async def test_what_a_dead_process_left_is_taken_over_at_once_and_in_order(url: 
             await dead.claim(asked(f"{n}.0"))
         await dead.begin(asked("1.0").key)
         async with open_ledger(url) as one, open_ledger(url) as other:
-            both = await asyncio.gather(one.unfinished(), other.unfinished())
-            taken = [turn.asked.key.ts for turns in both for turn in turns]
+            both = await asyncio.gather(one.list_unfinished(), other.list_unfinished())
+            taken = [turn.message.key.ts for turns in both for turn in turns]
             assert sorted(taken) == ["1.0", "2.0", "3.0"]
             if both[0] and not both[1]:
                 assert taken == ["3.0", "1.0", "2.0"]
             assert await dead.begin(asked("2.0").key) is None
-            assert await one.unfinished() == []
+            assert await one.list_unfinished() == []
 
 
 async def test_what_a_living_process_answers_is_left_to_it_until_its_lease_ends(url: str) -> None:
@@ -144,13 +144,13 @@ async def test_what_a_living_process_answers_is_left_to_it_until_its_lease_ends(
     async with open_ledger(url, now=lambda: now[0], lease_s=30) as one, open_ledger(url, now=lambda: now[0]) as other:
         await one.claim(asked())
         now[0] += 25
-        assert await other.unfinished() == []
+        assert await other.list_unfinished() == []
         await one.heartbeat()
         now[0] += 25
-        assert await other.unfinished() == []
+        assert await other.list_unfinished() == []
         now[0] += 10
-        [turn] = await other.unfinished()
-        assert turn.asked == asked()
+        [turn] = await other.list_unfinished()
+        assert turn.message == asked()
         assert await one.heartbeat() == {}
 
 
@@ -158,7 +158,7 @@ async def test_closing_gives_up_the_lease(url: str) -> None:
     async with open_ledger(url) as one:
         await one.claim(asked())
     async with open_ledger(url) as other:
-        assert len(await other.unfinished()) == 1
+        assert len(await other.list_unfinished()) == 1
 
 
 async def test_what_is_old_is_purged_and_what_is_open_is_not(url: str) -> None:
@@ -172,7 +172,7 @@ async def test_what_is_old_is_purged_and_what_is_open_is_not(url: str) -> None:
         assert await ledger.purge(turns_older_than_s=200, threads_older_than_s=200) == 0
         assert await ledger.purge(turns_older_than_s=50, threads_older_than_s=50) == 1
         assert await ledger.find(asked("2.0").key) is not None
-        assert not await ledger.takes_part("T1", "C1", "1.0")
+        assert not await ledger.is_participant("T1", "C1", "1.0")
 
 
 async def test_attempts_are_counted_and_forgiven(ledger: Ledger) -> None:
@@ -181,7 +181,7 @@ async def test_attempts_are_counted_and_forgiven(ledger: Ledger) -> None:
         turn = await ledger.begin(asked().key)
     assert turn is not None
     assert turn.attempts == 3
-    await ledger.forgive(asked().key)
+    await ledger.refund_attempt(asked().key)
     turn = await ledger.begin(asked().key)
     assert turn is not None
     assert turn.attempts == 3

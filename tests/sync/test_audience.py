@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.answering.about import describe_sources
 from bot.ready_library import Shelf
-from bot.slack.commands import texts
+from bot.slack.commands import kb_texts
 from bot.workspace_page import page_status
 from engine.interfaces import State, Status
 from knowledge.library import Library
@@ -25,11 +25,14 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     state = await shelf.status()
     found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
     parts = [one.text + one.around for result in found for one in result.hits]
-    parts += [repr(one.hits) + texts.search_text(replace(one, query=""), chinese=False) for one in found]
+    parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), chinese=False) for one in found]
     for chinese in (False, True):
-        parts += [texts.status_text(ENGINE, state, chinese=chinese), texts.sources_text(state, chinese=chinese)]
-        parts += [texts.ask_approval(one, chinese=chinese) for one in state.sources]
-        parts.append(texts.report_text(report, chinese=chinese))
+        parts += [
+            kb_texts.format_status(ENGINE, state, chinese=chinese),
+            kb_texts.format_sources(state, chinese=chinese),
+        ]
+        parts += [kb_texts.format_approval_request(one, chinese=chinese) for one in state.sources]
+        parts.append(kb_texts.format_report(report, chinese=chinese))
     parts.append(repr(page_status(ENGINE, state.sources, await library.suggestions())))
     parts.append(describe_sources(await library.contents(), datetime.now(UTC), "en"))
     return "\n".join(parts)

@@ -18,8 +18,8 @@ from bot.app import library_of
 from bot.cli.output import result, result_json
 from bot.config.settings import Settings, load
 from bot.error_messages import apology
-from bot.slack.app import identify, web_client
-from bot.slack.transport.calls import Calls
+from bot.slack.app import check_token, make_web_client
+from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.ledger import open_ledger
 from engine.installation.installer import Installer
 from engine.interfaces import State
@@ -206,6 +206,8 @@ async def _slack(settings: Settings) -> str:
     if settings.slack is None:
         return f"no tokens: `kvasir run` opens a workspace on this machine, port {settings.sandbox_port}"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:
-        identity = await identify(Calls(web_client(settings.slack.api_url, settings.slack.bot_token, session)))
+        identity = await check_token(
+            SlackWebApi(make_web_client(settings.slack.api_url, settings.slack.bot_token, session))
+        )
     how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
-    return f"the token is good for {identity.team_name}, over {how}"
+    return f"the token is good for {identity.workspace_name}, over {how}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from bot.cli.output import result
-from bot.slack.manifest import manifest_yaml
+from bot.slack.manifest import render_manifest_yaml
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Print the manifest."""
-    result(manifest_yaml(events_url=arguments.url).rstrip("\n"))
+    result(render_manifest_yaml(events_url=arguments.url).rstrip("\n"))
     return 0

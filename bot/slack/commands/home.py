@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from bot.slack.commands.parsing import HELP, HELP_CHINESE
-from bot.slack.posting.render import cut
+from bot.slack.posting.render import split_head
 
-_SECTION = 2_900
+_MAX_SECTION_CHARACTERS = 2_900
 
 
-def home_view(status: str) -> dict[str, Any]:
+def build_home_view(status: str) -> dict[str, Any]:
     """Return the view, given what ``/kb status`` shows."""
     return {
         "type": "home",
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": "Kvasir"}},
-            _section(HELP),
-            _section(HELP_CHINESE),
+            _build_section(HELP),
+            _build_section(HELP_CHINESE),
             {"type": "divider"},
-            _section(cut(status, _SECTION)[0]),
+            _build_section(split_head(status, _MAX_SECTION_CHARACTERS)[0]),
         ],
     }
 
 
-def _section(text: str) -> dict[str, Any]:
+def _build_section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}

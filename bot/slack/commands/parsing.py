@@ -8,10 +8,10 @@ from typing import Final, Literal
 
 from bot.answering.thinking import Depth
 
-COMMAND = "/kb"
+KB = "/kb"
 THINK = "/think"
 
-_WORDS = {
+_KB_WORDS = {
     "refresh": "refresh", "sync": "refresh", "刷新": "refresh", "更新": "refresh", "同步": "refresh",
     "approve": "approve", "批准": "approve", "确认": "approve",
     "status": "status", "状态": "status",
@@ -21,97 +21,97 @@ _WORDS = {
 }  # fmt: skip
 
 
-FORGET: Final = "default"
+DEFAULT_DEPTH: Final = "default"
 """What takes a wish back."""
 
 _DEPTH_WORDS: dict[str, Depth | Literal["default"]] = {
     "deep": "deep", "深": "deep", "深入": "deep", "深度": "deep",
     "normal": "normal", "正常": "normal", "普通": "normal",
     "off": "off", "none": "off", "关": "off", "关闭": "off", "不思考": "off",
-    "default": FORGET, "默认": FORGET,
+    "default": DEFAULT_DEPTH, "默认": DEFAULT_DEPTH,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownDepth:
     """What was typed and means nothing."""
 
     word: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
+class RefreshCommand:
     """Bring one source, or all of them (None), up to date."""
 
     source: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Approve:
+class ApproveCommand:
     """Show what is held of one source, or of all of them (None), and ask whether it may go."""
 
     source: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusCommand:
     """Tell how the engine and the sources are."""
 
 
 @dataclass(frozen=True, slots=True)
-class ListSources:
+class SourcesCommand:
     """Name the sources."""
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchCommand:
     """Show the best passages for a query."""
 
     query: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Help:
+class HelpCommand:
     """Show what there is; ``unknown`` is the word that was not understood, ``nearest`` what may have been meant."""
 
     unknown: str | None = None
     nearest: str | None = None
 
 
-Command = Refresh | Approve | Status | ListSources | Search | Help
+ParsedCommand = RefreshCommand | ApproveCommand | StatusCommand | SourcesCommand | SearchCommand | HelpCommand
 
 
-def parse(text: str) -> Command:
+def parse_kb(text: str) -> ParsedCommand:
     """Read what follows ``/kb``."""
     word, _, rest = text.strip().partition(" ")
     rest = rest.strip()
-    meant = _WORDS.get(word.lower())
+    meant = _KB_WORDS.get(word.lower())
     if meant is None:
-        return Help(unknown=word, nearest=nearest(word.lower(), list(_WORDS))) if word else Help()
+        return HelpCommand(unknown=word, nearest=find_nearest(word.lower(), list(_KB_WORDS))) if word else HelpCommand()
     match meant:
         case "search":
-            return Search(rest) if rest else Help(unknown=word, nearest="search …")
+            return SearchCommand(rest) if rest else HelpCommand(unknown=word, nearest="search …")
         case "refresh" | "approve":
-            return (Refresh if meant == "refresh" else Approve)(_unquoted(rest) or None)
+            return (RefreshCommand if meant == "refresh" else ApproveCommand)(_strip_quotes(rest) or None)
         case "status":
-            return Status()
+            return StatusCommand()
         case _:
-            return ListSources() if meant == "sources" else Help()
+            return SourcesCommand() if meant == "sources" else HelpCommand()
 
 
-def parse_think(text: str) -> Depth | Literal["default"] | Unknown | None:
+def parse_think(text: str) -> Depth | Literal["default"] | UnknownDepth | None:
     """Read what follows ``/think``; None where nothing does."""
     word = text.strip()
-    return _DEPTH_WORDS.get(word.lower(), Unknown(word)) if word else None
+    return _DEPTH_WORDS.get(word.lower(), UnknownDepth(word)) if word else None
 
 
-def nearest(word: str, known: list[str]) -> str | None:
+def find_nearest(word: str, known: list[str]) -> str | None:
     """Return the known word that looks most like this one, or None if none does."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return _WORDS.get(close[0], close[0]) if close else None
+    return _KB_WORDS.get(close[0], close[0]) if close else None
 
 
-def _unquoted(text: str) -> str:
+def _strip_quotes(text: str) -> str:
     return text.strip("\"'`“”‘’")
 
 

@@ -13,7 +13,7 @@ _UNWATCHED = "It is not followed as it changes. Owners are told why."
 _UNWATCHED_CHINESE = "目前无法实时跟踪，原因只告诉负责人。"
 
 
-def discreet_status(state: LibraryStatus, *, chinese: bool) -> LibraryStatus:
+def redact_status(state: LibraryStatus, *, chinese: bool) -> LibraryStatus:
     """Return a status in which a trouble is named without its details."""
 
     def discreet(source: SourceStatus) -> SourceStatus:
@@ -26,7 +26,7 @@ def discreet_status(state: LibraryStatus, *, chinese: bool) -> LibraryStatus:
     return replace(state, sources=tuple(discreet(source) for source in state.sources))
 
 
-def discreet_report(report: SyncReport, *, chinese: bool) -> SyncReport:
+def redact_report(report: SyncReport, *, chinese: bool) -> SyncReport:
     """Return a report in which a source's trouble is named without its details."""
     neutral = _ERROR_CHINESE if chinese else _ERROR
     told = {name: replace(one, error=one.error and neutral) for name, one in report.sources.items()}

@@ -8,61 +8,61 @@ from collections.abc import Callable
 import structlog
 
 from bot.answering.thinking import Depth, remark
-from bot.slack.commands.kb import Respond, Typed, whisper
-from bot.slack.commands.parsing import FORGET, Unknown, parse_think
+from bot.slack.commands.kb import PostToResponseUrl, SlashCommand, send_ephemeral
+from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.slack.posting import render
-from bot.slack.transport.calls import Calls
-from bot.storage.preferences import Wishes
+from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.preferences import ThinkingPreferences
 from engine.interfaces import Control
 
 _log = structlog.get_logger(__name__)
-_WITHIN_S = 10.0
+_TIMEOUT_S = 10.0
 
 
-class Think:
+class ThinkCommand:
     """Carries out ``/think``. Every answer is seen by the person alone."""
 
     def __init__(
         self,
-        wishes: Wishes,
+        preferences: ThinkingPreferences,
         control: Callable[[], Control | None],
         team: str,
-        calls: Calls,
-        respond: Respond,
+        api: SlackWebApi,
+        respond: PostToResponseUrl,
         *,
         apology: Callable[[BaseException], str],
     ) -> None:
-        self._wishes = wishes
+        self._preferences = preferences
         self._control = control
         self._team = team
-        self._calls = calls
+        self._api = api
         self._respond = respond
         self._apology = apology
 
-    async def run(self, typed: Typed) -> None:
+    async def run(self, typed: SlashCommand) -> None:
         """Note or show a wish and tell the person, whatever happens."""
         try:
-            async with asyncio.timeout(_WITHIN_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 text = await self._text(typed)
         except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
             _log.warning("command failed", error=type(error).__name__, exc_info=error)
             text = self._apology(error)
-        await whisper(self._calls, self._respond, typed, render.escape(text))
+        await send_ephemeral(self._api, self._respond, typed, render.escape_mrkdwn(text))
 
-    async def _text(self, typed: Typed) -> str:
+    async def _text(self, typed: SlashCommand) -> str:
         meant, chinese = parse_think(typed.text), render.is_chinese(typed.text)
-        if isinstance(meant, Unknown):
+        if isinstance(meant, UnknownDepth):
             return (_UNKNOWN_CHINESE if chinese else _UNKNOWN).format(word=meant.word)
         if meant is not None:
-            await self._wishes.note(self._team, typed.user, None if meant == FORGET else meant)
+            await self._preferences.note(self._team, typed.user, None if meant == DEFAULT_DEPTH else meant)
             _log.info("thinking set", user=typed.user, depth=meant)
-        wished = await self._wishes.find(self._team, typed.user)
-        here = self._wishes.defaults.of(typed.channel)
-        said = _told(wished, here, chinese=chinese)
+        wished = await self._preferences.find(self._team, typed.user)
+        here = self._preferences.defaults.of(typed.channel)
+        said = _describe_depth(wished, here, chinese=chinese)
         return " ".join(part for part in (said, remark(self._control(), "zh" if chinese else "en")) if part)
 
 
-def _told(wished: Depth | None, here: Depth, *, chinese: bool) -> str:
+def _describe_depth(wished: Depth | None, here: Depth, *, chinese: bool) -> str:
     depth = _DEPTHS_CHINESE[wished or here] if chinese else _DEPTHS[wished or here]
     if wished is not None:
         return f"我为你作答时：{depth}（{wished}）。" if chinese else f"For you: {depth} ({wished}), wherever you ask."

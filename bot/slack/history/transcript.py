@@ -7,53 +7,55 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.events import Me, mentioned_users, readable
-from bot.slack.history.channel_events import is_told
+from bot.slack.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.history.channel_events import is_content
 
-_TITLE = 80
+_MAX_TITLE_CHARACTERS = 80
 _BLANKS = re.compile(r"\n\s*\n+")
 
 Message = Mapping[str, Any]
 
 
-def told(messages: Iterable[Message], me: Me, *, bots: bool) -> list[Message]:
+def select_content(messages: Iterable[Message], me: BotUser, *, bots: bool) -> list[Message]:
     """Return the messages that the document is made of, oldest first."""
-    kept = [message for message in messages if is_told(message, me, bots=bots)]
-    return sorted(kept, key=lambda message: float(message.get("ts") or 0))
+    content = [message for message in messages if is_content(message, me, bots=bots)]
+    return sorted(content, key=lambda message: float(message.get("ts") or 0))
 
 
-def people_in(messages: Iterable[Message]) -> frozenset[str]:
+def find_people(messages: Iterable[Message]) -> frozenset[str]:
     """Return the ids of all who speak or are spoken of."""
     people: set[str] = set()
     for message in messages:
         people |= {str(message["user"])} if message.get("user") else set()
-        people |= mentioned_users(str(message.get("text") or ""))
+        people |= find_mentioned_users(str(message.get("text") or ""))
     return frozenset(people)
 
 
-def text_of(messages: Sequence[Message], names: Mapping[str, str]) -> str:
+def format_text(messages: Sequence[Message], names: Mapping[str, str]) -> str:
     """Return the document's text: a paragraph for each message, with its author and day before it."""
-    return "\n\n".join(_said(message, names) for message in messages)
+    return "\n\n".join(_format_message(message, names) for message in messages)
 
 
-def title_of(messages: Sequence[Message], names: Mapping[str, str], channel: str) -> str:
+def format_title(messages: Sequence[Message], names: Mapping[str, str], channel: str) -> str:
     """Return the thread's first words and its channel."""
-    first = next((words for message in messages if (words := _words(message, names))), "")
+    first = next((words for message in messages if (words := _get_words(message, names))), "")
     line = " ".join(first.split())
-    shown = line if len(line) <= _TITLE else line[:_TITLE].rsplit(" ", 1)[0].rstrip() + "…"
+    shown = (
+        line if len(line) <= _MAX_TITLE_CHARACTERS else line[:_MAX_TITLE_CHARACTERS].rsplit(" ", 1)[0].rstrip() + "…"
+    )
     return f"{shown} (#{channel})" if shown else f"#{channel}"
 
 
-def _said(message: Message, names: Mapping[str, str]) -> str:
+def _format_message(message: Message, names: Mapping[str, str]) -> str:
     who = names.get(str(message.get("user") or "")) or str(message.get("username") or "") or "Someone"
     when = datetime.fromtimestamp(float(message.get("ts") or 0), UTC)
     # One paragraph a message: a blank line in it would part its words from who said them.
-    words = _BLANKS.sub("\n", _words(message, names))
+    words = _BLANKS.sub("\n", _get_words(message, names))
     return f"{who}, {when:%Y-%m-%d}: {words}"
 
 
-def _words(message: Message, names: Mapping[str, str]) -> str:
-    said = readable(str(message.get("text") or ""), names)
+def _get_words(message: Message, names: Mapping[str, str]) -> str:
+    said = make_readable(str(message.get("text") or ""), names)
     files = [str(file.get("title") or file.get("name") or "") for file in message.get("files") or () if file]
     attached = ", ".join(name for name in files if name)
     return "\n".join(part for part in (said, f"[{attached}]" if attached else "") if part)

@@ -9,26 +9,26 @@ from typing import Any
 from bot.answering.events import Finished
 from bot.answering.link_policy import by_its_end
 
-LOOK = "kvasir:look"
+SEARCH_WEB = "kvasir:look"
 """The button's action; its value is the ``ts`` of the question."""
 
 
-ADD = "kvasir:add-page"
+ADD_PAGE = "kvasir:add-page"
 """What the action of a button begins with that adds a page; its value is the page's address."""
 
-SHOW = "kvasir:show-passage"
+SHOW_PASSAGE = "kvasir:show-passage"
 """What the action of a button begins with that shows a whole passage; its value is the passage's chunks."""
 
-_VALUE = 2_000
+_MAX_VALUE_CHARACTERS = 2_000
 """Characters that Slack takes."""
-_HOST = 52
+_MAX_HOST_CHARACTERS = 52
 """Characters of a host in a button's text, of which Slack takes 75."""
-_ADDS = 4
+_MAX_PAGE_BUTTONS = 4
 """Such buttons under one answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pressed:
+class ButtonPress:
     """A button under an answer, as Slack tells of it."""
 
     user: str
@@ -39,7 +39,7 @@ class Pressed:
     value: str
 
     @classmethod
-    def of(cls, body: Mapping[str, Any], action: Mapping[str, Any]) -> Pressed:
+    def from_payload(cls, body: Mapping[str, Any], action: Mapping[str, Any]) -> ButtonPress:
         """Read Slack's payload."""
         user, channel, message = (body.get(name) or {} for name in ("user", "channel", "message"))
         ts = str(message.get("ts") or "")
@@ -53,53 +53,53 @@ class Pressed:
         )
 
 
-def shows(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
+def build_passage_buttons(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
     """Return a button for each document's passage of which an answer shows an extract."""
     extracted = finished.extracted if finished is not None else ()
-    return [_show(one.n, one.chunks, chinese=chinese) for one in extracted if one.chunks]
+    return [_build_passage_button(one.n, one.chunks, chinese=chinese) for one in extracted if one.chunks]
 
 
-def _show(n: int, chunks: Sequence[str], *, chinese: bool) -> dict[str, Any]:
+def _build_passage_button(n: int, chunks: Sequence[str], *, chinese: bool) -> dict[str, Any]:
     value = ",".join(chunks)
     return {
         "type": "button",
-        "action_id": f"{SHOW}:{n}",
+        "action_id": f"{SHOW_PASSAGE}:{n}",
         "text": {"type": "plain_text", "text": f"显示原文 [{n}]" if chinese else f"Show passage [{n}]"},
-        "value": value if len(value) <= _VALUE else value[:_VALUE].rpartition(",")[0],
+        "value": value if len(value) <= _MAX_VALUE_CHARACTERS else value[:_MAX_VALUE_CHARACTERS].rpartition(",")[0],
     }
 
 
-def offered(finished: Finished | None) -> bool:
+def offers_web_search(finished: Finished | None) -> bool:
     """Tell whether the web can be looked at for a question that was answered without it."""
     return finished is not None and finished.route not in {"files", "sources"} and finished.web.may_look
 
 
-def look(question_ts: str, *, chinese: bool) -> dict[str, Any]:
+def build_web_search_button(question_ts: str, *, chinese: bool) -> dict[str, Any]:
     """Return the button."""
     return {
         "type": "button",
-        "action_id": LOOK,
+        "action_id": SEARCH_WEB,
         "text": {"type": "plain_text", "text": "查看网络" if chinese else "Look on the web"},
         "value": question_ts,
     }
 
 
-def adds(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
+def build_page_buttons(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
     """Return a button for each page of the web that an answer cites, for owners to add it."""
     cited = finished.cited if finished is not None else ()
     found: dict[str, dict[str, Any]] = {}
     for one in cited:
-        if one.web is not None and one.url and len(one.url) <= _VALUE:
-            found.setdefault(one.url, _add(one.n, one.url, one.web.host, chinese=chinese))
-    return list(found.values())[:_ADDS]
+        if one.web is not None and one.url and len(one.url) <= _MAX_VALUE_CHARACTERS:
+            found.setdefault(one.url, _build_page_button(one.n, one.url, one.web.host, chinese=chinese))
+    return list(found.values())[:_MAX_PAGE_BUTTONS]
 
 
-def _add(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:
-    shown = by_its_end(host, _HOST)
+def _build_page_button(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:
+    shown = by_its_end(host, _MAX_HOST_CHARACTERS)
     label = f"添加此网页 [{n}]：{shown}" if chinese else f"Add this page [{n}]: {shown}"
     return {
         "type": "button",
-        "action_id": f"{ADD}:{n}",
+        "action_id": f"{ADD_PAGE}:{n}",
         "text": {"type": "plain_text", "text": label},
         "value": url,
     }

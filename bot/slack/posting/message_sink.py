@@ -11,22 +11,22 @@ from typing import Any, Protocol
 
 from bot.answering.notices import Say, say
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
-from bot.slack.posting.render import fallback
-from bot.slack.transport.calls import Bucket, Calls
+from bot.slack.posting.render import make_fallback_text
+from bot.slack.transport.web_api import SlackWebApi, TokenBucket
 
 STREAM_CHARACTERS = 11_500
 """Of Slack's 12,000 for a message's Markdown; what counts as one character differs for rare signs."""
 POST_CHARACTERS = 3_500
 """Of the 4,000 that ``chat.update`` takes."""
-STREAM_AGE_S = 240.0
+MAX_STREAM_AGE_S = 240.0
 """A stream dies about 300 s after its start, however busy; it is closed well before."""
 
 _STATUS_EVERY_S = 2.0
 """Between two changes of a status; while Slack limits the method, they are left out."""
-_STATUS_S = 3.0
+_STATUS_STOP_TIMEOUT_S = 3.0
 """How long a status that is on its way is waited for at the end."""
 
-_NEVER = {
+_UNSUPPORTED_CODES = {
     "unknown_method",
     "missing_scope",
     "feature_not_enabled",
@@ -34,13 +34,18 @@ _NEVER = {
     "method_deprecated",
     "team_not_found",
 }
-DEAD = {"message_not_in_streaming_state", "message_not_streaming", "streaming_state_conflict", "stream_expired"}
+STREAM_ENDED_CODES = {
+    "message_not_in_streaming_state",
+    "message_not_streaming",
+    "streaming_state_conflict",
+    "stream_expired",
+}
 
 Block = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplyTarget:
     """Where an answer goes, and to whom."""
 
     team: str
@@ -51,43 +56,43 @@ class Place:
 
 
 @dataclass(slots=True)
-class Abilities:
+class SlackCapabilities:
     """What this Slack turned out to be able to do, shared by all replies, and how much of it they may still use."""
 
     streams: bool = True
-    sessions: bool = True
+    has_sessions: bool = True
     """``agents.sessions.setStatus``."""
-    statuses: bool = True
+    has_statuses: bool = True
     """``assistant.threads.setStatus``."""
-    shows_passages: bool = False
+    can_show_passages: bool = False
     """Whether whole passages can be shown."""
-    adds_pages: bool = False
+    can_add_pages: bool = False
     """Whether owners may add pages of the web."""
-    stream_age_s: float = STREAM_AGE_S
+    max_stream_age_s: float = MAX_STREAM_AGE_S
     now: Callable[[], float] = time.monotonic
-    appends: Bucket = field(default_factory=lambda: Bucket(burst=30, per_s=100 / 60))
+    append_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=30, per_s=100 / 60))
     """Tier 4: 100 a minute."""
-    updates: Bucket = field(default_factory=lambda: Bucket(burst=20, per_s=50 / 60))
+    update_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=20, per_s=50 / 60))
     """Tier 3: 50 a minute."""
 
     def forget(self, method: str) -> None:
         """Note that this Slack does not have a way to show a status."""
         if method == "agents.sessions.setStatus":
-            self.sessions = False
+            self.has_sessions = False
         else:
-            self.statuses = False
+            self.has_statuses = False
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class AnswerEnding:
     """How an answer ends: the blocks under it, the mark that it is complete, whether a session is to be set at rest."""
 
-    tail: tuple[Block, ...] = ()
+    blocks: tuple[Block, ...] = ()
     metadata: Block | None = None
-    rests_session: bool = False
+    ends_session: bool = False
 
 
-class Sheet(Protocol):
+class AnswerMessage(Protocol):
     """A message being written; ``text`` is what it shows so far, ``limit`` how many characters it takes."""
 
     text: str
@@ -98,31 +103,31 @@ class Sheet(Protocol):
         """Return the message's timestamp, None before it is there."""
 
     @property
-    def expires_in_s(self) -> float:
+    def remaining_s(self) -> float:
         """Return for how long it can still be written on."""
 
-    def pause_s(self) -> float:
+    def reserve_call(self) -> float:
         """Take one addition from the tier's allowance and return how long to wait before it."""
 
     async def add(self, text: str) -> None:
         """Append Markdown, opening the message if it is not there yet."""
 
-    async def end(self, text: str, closing: Closing) -> None:
+    async def end(self, text: str, ending: AnswerEnding) -> None:
         """Append the last Markdown and close the message."""
 
 
-class Streamed:
+class StreamedMessage:
     """A message that Slack streams."""
 
     limit = STREAM_CHARACTERS
 
-    def __init__(self, place: Place, calls: Calls, abilities: Abilities) -> None:
+    def __init__(self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities) -> None:
         self.text = ""
-        self._place = place
-        self._calls = calls
-        self._abilities = abilities
+        self._target = target
+        self._api = api
+        self._capabilities = capabilities
         self._ts: str | None = None
-        self._opened_at = abilities.now()
+        self._opened_at = capabilities.now()
 
     @property
     def ts(self) -> str | None:
@@ -130,67 +135,71 @@ class Streamed:
         return self._ts
 
     @property
-    def expires_in_s(self) -> float:
+    def remaining_s(self) -> float:
         """Return how long until it must be closed."""
-        return self._abilities.stream_age_s - (self._abilities.now() - self._opened_at)
+        return self._capabilities.max_stream_age_s - (self._capabilities.now() - self._opened_at)
 
-    def pause_s(self) -> float:
+    def reserve_call(self) -> float:
         """Take one append from the allowance."""
-        return self._abilities.appends.take() if self._ts else 0.0
+        return self._capabilities.append_bucket.take() if self._ts else 0.0
 
     async def add(self, text: str) -> None:
         """Append to the stream, starting it if need be; a rate limit on the start is raised, not waited for."""
         if self._ts is None:
             await self._start(text)
         else:
-            await self._calls.call("chat.appendStream", channel=self._place.channel, ts=self._ts, markdown_text=text)
+            await self._api.call("chat.appendStream", channel=self._target.channel, ts=self._ts, markdown_text=text)
         self.text += text
 
     async def _start(self, text: str) -> None:
-        place = self._place
-        self._opened_at = self._abilities.now()
-        started = await self._calls.call(
+        target = self._target
+        self._opened_at = self._capabilities.now()
+        started = await self._api.call(
             "chat.startStream",
             wait=False,
-            channel=place.channel,
-            thread_ts=place.thread_ts,
-            recipient_user_id=place.user,
-            recipient_team_id=place.team,
+            channel=target.channel,
+            thread_ts=target.thread_ts,
+            recipient_user_id=target.user,
+            recipient_team_id=target.team,
             markdown_text=text,
         )
         self._ts = str(started.get("ts", ""))
 
-    async def end(self, text: str, closing: Closing) -> None:
+    async def end(self, text: str, ending: AnswerEnding) -> None:
         """Stop the stream with its last text and the blocks under it."""
-        await self._calls.call(
+        await self._api.call(
             "chat.stopStream",
-            channel=self._place.channel,
+            channel=self._target.channel,
             ts=self._ts,
             markdown_text=text or None,
-            blocks=list(closing.tail) or None,
-            metadata=closing.metadata,
-            session_status="active" if closing.rests_session else None,
+            blocks=list(ending.blocks) or None,
+            metadata=ending.metadata,
+            session_status="active" if ending.ends_session else None,
         )
         self.text += text
 
 
-class Posted:
+class PostedMessage:
     """A message that is posted once there is text, and updated as it grows."""
 
-    def __init__(self, place: Place, calls: Calls, abilities: Abilities, *, ts: str | None = None) -> None:
+    def __init__(
+        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, ts: str | None = None
+    ) -> None:
         self.text = ""
         self.limit = POST_CHARACTERS
-        self._place = place
-        self._calls = calls
-        self._abilities = abilities
+        self._target = target
+        self._api = api
+        self._capabilities = capabilities
         self._ts = ts
 
     @classmethod
-    def instead_of(cls, sheet: Sheet, place: Place, calls: Calls, abilities: Abilities) -> Posted:
+    def continue_from(
+        cls, message: AnswerMessage, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities
+    ) -> PostedMessage:
         """Go on by updates with a message that was streamed and is stopped now."""
-        posted = cls(place, calls, abilities, ts=sheet.ts)
-        posted.text = sheet.text
-        posted.limit = sheet.limit
+        posted = cls(target, api, capabilities, ts=message.ts)
+        posted.text = message.text
+        posted.limit = message.limit
         return posted
 
     @property
@@ -199,54 +208,56 @@ class Posted:
         return self._ts
 
     @property
-    def expires_in_s(self) -> float:
+    def remaining_s(self) -> float:
         """Return infinity: a posted message can be updated as long as it is there."""
         return float("inf")
 
-    def pause_s(self) -> float:
+    def reserve_call(self) -> float:
         """Take one update from the allowance."""
-        return self._abilities.updates.take() if self._ts else 0.0
+        return self._capabilities.update_bucket.take() if self._ts else 0.0
 
     async def add(self, text: str) -> None:
         """Show the text so far and this."""
-        await self._write(self.text + text, Closing())
+        await self._write(self.text + text, AnswerEnding())
 
-    async def end(self, text: str, closing: Closing) -> None:
+    async def end(self, text: str, ending: AnswerEnding) -> None:
         """Show the text so far, this, and the blocks under it."""
-        await self._write(self.text + text, closing)
+        await self._write(self.text + text, ending)
 
-    async def _write(self, whole: str, closing: Closing) -> None:
+    async def _write(self, whole: str, ending: AnswerEnding) -> None:
         shown: dict[str, Any] = {
-            "channel": self._place.channel,
-            "text": fallback(whole) or "…",
-            "blocks": [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *closing.tail],
-            "metadata": closing.metadata,
+            "channel": self._target.channel,
+            "text": make_fallback_text(whole) or "…",
+            "blocks": [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks],
+            "metadata": ending.metadata,
         }
         if self._ts is None:
-            posted = await self._calls.call(
-                "chat.postMessage", thread_ts=self._place.thread_ts, unfurl_links=False, unfurl_media=False, **shown
+            posted = await self._api.call(
+                "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **shown
             )
             self._ts = str(posted.get("ts", ""))
         else:
-            await self._calls.call("chat.update", ts=self._ts, **shown)
+            await self._api.call("chat.update", ts=self._ts, **shown)
         self.text = whole
 
 
-async def first_sheet(place: Place, calls: Calls, abilities: Abilities, text: str) -> Sheet:
+async def open_message(
+    target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str
+) -> AnswerMessage:
     """Open a message with its first text: a stream, or a post where this Slack, or this minute, has no streams."""
-    if abilities.streams:
-        stream = Streamed(place, calls, abilities)
+    if capabilities.streams:
+        stream = StreamedMessage(target, api, capabilities)
         try:
             await stream.add(text)
         except SlackLimited:
             pass
         except SlackMissingScope:
-            abilities.streams = False
+            capabilities.streams = False
         except SlackRefused as error:
-            abilities.streams = error.code not in _NEVER
+            capabilities.streams = error.code not in _UNSUPPORTED_CODES
         else:
             return stream
-    post = Posted(place, calls, abilities)
+    post = PostedMessage(target, api, capabilities)
     await post.add(text)
     return post
 
@@ -254,15 +265,17 @@ async def first_sheet(place: Place, calls: Calls, abilities: Abilities, text: st
 class StatusLine:
     """Shows that the bot is at work: a session, and in words a status, as far as this Slack has them."""
 
-    def __init__(self, place: Place, calls: Calls, abilities: Abilities, *, chinese: bool) -> None:
-        self._where = {"channel_id": place.channel, "thread_ts": place.thread_ts}
-        self._user = place.user
-        self._calls = calls
-        self._abilities = abilities
-        self._words, self._usual = (say(one, "zh" if chinese else "en") for one in (Say.SEARCHING, Say.THINKING))
+    def __init__(
+        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, chinese: bool
+    ) -> None:
+        self._thread = {"channel_id": target.channel, "thread_ts": target.thread_ts}
+        self._user = target.user
+        self._api = api
+        self._capabilities = capabilities
+        self._words, self._default_text = (say(one, "zh" if chinese else "en") for one in (Say.SEARCHING, Say.THINKING))
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._showing = False
+        self._is_setting = False
         self.session = False
         """Whether a session shows it, which somebody must set at rest."""
         self.status = False
@@ -270,14 +283,14 @@ class StatusLine:
 
     def start(self, every_s: float = 60.0) -> None:
         """Show it, in a task of its own, and again before it would vanish."""
-        self._task = asyncio.create_task(self._keep(every_s), name="slack status")
+        self._task = asyncio.create_task(self._refresh(every_s), name="slack status")
 
-    async def _keep(self, every_s: float) -> None:
+    async def _refresh(self, every_s: float) -> None:
         while True:
-            self._showing = True
+            self._is_setting = True
             self._changed.clear()
             again = await self._show()
-            self._showing = False
+            self._is_setting = False
             if not again:
                 return
             await asyncio.sleep(_STATUS_EVERY_S)
@@ -291,27 +304,27 @@ class StatusLine:
         What comes faster than it may be shown is passed over: the last words count. Beside a session, not every Slack
         shows them.
         """
-        if not self._abilities.statuses:
+        if not self._capabilities.has_statuses:
             return False
-        self._words = words or self._usual
+        self._words = words or self._default_text
         self._changed.set()
         return not self.session
 
     async def _show(self) -> bool:
-        if self._abilities.sessions and not self.session:
+        if self._capabilities.has_sessions and not self.session:
             session = {"status": "processing", "initiator_user_id": self._user}
-            self.session = await self._try("agents.sessions.setStatus", session)
-        if self._abilities.statuses:
-            shown = await self._try("assistant.threads.setStatus", {"status": self._words})
+            self.session = await self._set("agents.sessions.setStatus", session)
+        if self._capabilities.has_statuses:
+            shown = await self._set("assistant.threads.setStatus", {"status": self._words})
             self.status = shown or self.status
         return self.status
 
-    async def _try(self, method: str, arguments: Mapping[str, Any]) -> bool:
+    async def _set(self, method: str, arguments: Mapping[str, Any]) -> bool:
         try:
-            await self._calls.call(method, wait=False, **self._where, **arguments)
+            await self._api.call(method, wait=False, **self._thread, **arguments)
         except (SlackRefused, SlackMissingScope) as error:
-            if isinstance(error, SlackMissingScope) or error.code in _NEVER:
-                self._abilities.forget(method)
+            if isinstance(error, SlackMissingScope) or error.code in _UNSUPPORTED_CODES:
+                self._capabilities.forget(method)
             return False
         except SlackError:
             return False
@@ -325,15 +338,15 @@ class StatusLine:
 
         A status that is on its way is waited for: it must not arrive after the end and stay.
         """
-        task, late = self._task, self._showing
+        task, late = self._task, self._is_setting
         self._task = None
         if task is None:
             return
         if not late:
             task.cancel()
-        await asyncio.wait([task], timeout=_STATUS_S)
+        await asyncio.wait([task], timeout=_STATUS_STOP_TIMEOUT_S)
         task.cancel()
         if self.session and (late or not at_rest):
-            await self._try("agents.sessions.setStatus", {"status": "active"})
+            await self._set("agents.sessions.setStatus", {"status": "active"})
         if self.status and (late or not answered):
-            await self._try("assistant.threads.setStatus", {"status": ""})
+            await self._set("assistant.threads.setStatus", {"status": ""})

@@ -24,7 +24,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
 _AUTOLINK = re.compile(r"<(?=https?://[^\s<>]+>)")
-_TELLING = re.compile(r"[<\[@&]")
+_MARKUP_START = re.compile(r"[<\[@&]")
 """What any rule of prose begins with."""
 _PINGS = ("channel", "here", "everyone")
 _AT = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[!@#]|\Z)", re.IGNORECASE
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 
-def defuse(text: str) -> str:
+def break_pings(text: str) -> str:
     """Return the text with every sequence that could ping somebody broken by an invisible joiner.
 
     Safe in both of Slack's languages, inside code and outside, and wherever the text is cut: what could become a ping
@@ -48,7 +48,7 @@ def defuse(text: str) -> str:
 
 
 @dataclass(slots=True)
-class Renderer:
+class MarkdownRenderer:
     """Renders an answer piece by piece; it remembers only whether a code fence is open and whether a line was begun."""
 
     links: dict[int, str | None]
@@ -62,42 +62,42 @@ class Renderer:
         prose: list[str] = []
         for line in _LINE.findall(markdown):
             inside = self._fence is not None
-            fence = not self._mid_line and self._is_fence(line)
+            fence = not self._mid_line and self._enters_or_leaves_fence(line)
             if inside or fence:
-                rendered += [self._prose("".join(prose)), defuse(line)]
+                rendered += [self._render_prose("".join(prose)), break_pings(line)]
                 prose = []
             else:
                 prose.append(line)
             self._mid_line = not line.endswith("\n")
-        rendered.append(self._prose("".join(prose)))
+        rendered.append(self._render_prose("".join(prose)))
         return "".join(rendered)
 
-    def _is_fence(self, line: str) -> bool:
-        fence = opened_by(line, self._fence)
+    def _enters_or_leaves_fence(self, line: str) -> bool:
+        fence = find_fence_after(line, self._fence)
         changed = fence != self._fence
         self._fence = fence
         return changed
 
-    def _prose(self, text: str) -> str:
+    def _render_prose(self, text: str) -> str:
         parts = []
         at = 0
         for span in _CODE_SPAN.finditer(text):
-            parts += [self._inline(text[at : span.start()]), defuse(span[0])]
+            parts += [self._render_inline(text[at : span.start()]), break_pings(span[0])]
             at = span.end()
-        parts.append(self._inline(text[at:]))
+        parts.append(self._render_inline(text[at:]))
         return "".join(parts)
 
-    def _inline(self, text: str) -> str:
-        if _TELLING.search(text) is None:
+    def _render_inline(self, text: str) -> str:
+        if _MARKUP_START.search(text) is None:
             return text
         text = _IMAGE.sub(lambda image: f"[{image[1] or 'image'}]", text)
         text = _escape_html(text)
-        text = link_displayed(text, self._target)
-        return defuse(text)
+        text = link_displayed(text, self._resolve_link)
+        return break_pings(text)
 
-    def _target(self, number: int) -> str:
+    def _resolve_link(self, number: int) -> str:
         url = self.links.get(number)
-        return link_target(url) if url and _is_web(url) else ""
+        return encode_link_target(url) if url and _is_web_url(url) else ""
 
 
 def _escape_html(text: str) -> str:
@@ -112,69 +112,69 @@ def _escape_html(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def link_target(url: str) -> str:
+def encode_link_target(url: str) -> str:
     """Return the address as a Markdown link's target: nothing in it ends the link or begins another."""
     return re.sub(r"[\s()<>\\|]", lambda unsafe: "".join(f"%{byte:02X}" for byte in unsafe[0].encode()), url)
 
 
-def _is_web(url: str) -> bool:
+def _is_web_url(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
-def escape(text: str) -> str:
+def escape_mrkdwn(text: str) -> str:
     """Return plain text as mrkdwn that shows exactly this text."""
-    return defuse(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return break_pings(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return plain text as Markdown that shows this text: no HTML, no pings."""
-    return defuse(_escape_html(text))
+    return break_pings(_escape_html(text))
 
 
-def fallback(markdown: str, limit: int = 3_000) -> str:
+def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
     """Return what a notification shows of rendered Markdown, as mrkdwn within ``limit`` characters."""
     text = unlink_displayed(markdown)
     text = re.sub(r"\[([^\]\n]+)\]\([^)\n]*\)", r"\1", text)
     text = text.replace("&lt;", "<").replace("**", "*")
     text = re.sub(r"^#{1,6} +", "", text, flags=re.MULTILINE)
-    shown = escape(text)
+    shown = escape_mrkdwn(text)
     return shown if len(shown) <= limit else shown[: limit - 1].rsplit("&", 1)[0] + "…"
 
 
-CLOSING = 34
+FENCE_RESERVE = 34
 """Characters that closing a fence may take: a line's end and the longest run of ticks that counts as a fence."""
-_INFO = 32
+_MAX_INFO_CHARACTERS = 32
 """Characters of a fence's info string that a reopened fence repeats."""
 
 
 # ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def opened_by(line: str, fence: str | None) -> str | None:
+def find_fence_after(line: str, fence: str | None) -> str | None:
     """Return the code fence that is open after ``line``, given the one that was open before it; None for none."""
     found = _FENCE.match(line)
     if found is None:
         return fence
     ticks, rest = found[1], found[2]
     if fence is None:
-        return None if ticks[0] == "`" and "`" in rest else ticks + rest.strip()[:_INFO]
-    return None if ticks[0] == fence[0] and len(ticks) >= _length(fence) and not rest.strip() else fence
+        return None if ticks[0] == "`" and "`" in rest else ticks + rest.strip()[:_MAX_INFO_CHARACTERS]
+    return None if ticks[0] == fence[0] and len(ticks) >= _fence_length(fence) and not rest.strip() else fence
 
 
-def open_fence(text: str) -> str | None:
+def find_open_fence(text: str) -> str | None:
     """Return the opening line of the code fence that is still open at the end of the text, or None."""
     fence: str | None = None
     for line in text.split("\n"):
-        fence = opened_by(line, fence)
+        fence = find_fence_after(line, fence)
     return fence
 
 
-def close_fence(fence: str, text: str) -> str:
+def make_closing_fence(fence: str, text: str) -> str:
     """Return what to append to a text whose fence is open, so that it is closed."""
-    return ("" if text.endswith("\n") else "\n") + fence[0] * _length(fence)
+    return ("" if text.endswith("\n") else "\n") + fence[0] * _fence_length(fence)
 
 
-def _length(fence: str) -> int:
+def _fence_length(fence: str) -> int:
     return len(fence) - len(fence.lstrip(fence[0]))
 
 
@@ -186,7 +186,7 @@ _BOUNDARIES = (
 )
 
 
-def cut(text: str, limit: int) -> tuple[str, str]:
+def split_head(text: str, limit: int) -> tuple[str, str]:
     """Return a head of at most ``limit`` characters and the rest; together they are the text, exactly.
 
     The cut falls at the last paragraph's end in the second half of the head, else at a line's, a sentence's or a
@@ -204,16 +204,16 @@ def cut(text: str, limit: int) -> tuple[str, str]:
     return text[:at], text[at:]
 
 
-def split(text: str, limit: int) -> list[str]:
+def split_message(text: str, limit: int) -> list[str]:
     """Return the text in pieces of at most ``limit`` (200 or more) characters; a cut closes and reopens a fence."""
     pieces: list[str] = []
     opening = ""
     while text or not pieces:
-        head, text = cut(text, limit - len(opening) - CLOSING)
+        head, text = split_head(text, limit - len(opening) - FENCE_RESERVE)
         piece = opening + head
-        fence = open_fence(piece)
+        fence = find_open_fence(piece)
         opening = f"{fence}\n" if fence else ""
-        pieces.append(piece + close_fence(fence, piece) if fence and text else piece)
+        pieces.append(piece + make_closing_fence(fence, piece) if fence and text else piece)
     return pieces
 
 
@@ -223,7 +223,7 @@ CONTEXT_LIMIT = 3_000
 """Characters of one text object."""
 NOTICE_MARK = "ℹ️"
 _TITLE_LIMIT = 120
-_LISTED = 10
+_MAX_SOURCES = 10
 _DAY_S = 86_400.0
 
 
@@ -233,7 +233,7 @@ def is_chinese(text: str) -> bool:
     return letters > 0 and len(_CJK.findall(text)) * 5 >= letters
 
 
-def sources_footer(
+def format_sources(
     cited: Iterable[Passage], looked_at: Iterable[Passage], *, chinese: bool, now: datetime | None = None
 ) -> str:
     """Return the list of sources as mrkdwn: what the answer cites, else what was looked at; "" if there is nothing.
@@ -249,59 +249,59 @@ def sources_footer(
     if not passages:
         return ""
     now = now or datetime.now(UTC)
-    listed = passages[:_LISTED]
+    listed = passages[:_MAX_SOURCES]
     newest = max((passage.as_of for passage in listed if passage.as_of and not passage.web), default=None)
-    lines = [f"*{label}*{_as_of(newest, now, chinese=chinese)}"]
+    lines = [f"*{label}*{_format_seen(newest, now, chinese=chinese)}"]
     for passage in listed:
-        line = _source_line(passage) + _seen(passage, newest, now, chinese=chinese)
+        line = _format_source(passage) + _format_page_or_age(passage, newest, now, chinese=chinese)
         if sum(map(len, lines)) + len(lines) + len(line) > CONTEXT_LIMIT:
             break
         lines.append(line)
     return "\n".join(lines)
 
 
-def _as_of(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
+def _format_seen(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
     if seen is None:
         return ""
     when = ago((now - seen).total_seconds(), chinese=chinese)
     return f"（{when}核实）" if chinese else f" · as of {when}"
 
 
-def _seen(passage: Passage, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
+def _format_page_or_age(passage: Passage, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
     """Say of a page its host, its date, and when an old copy of it was made; of a document when it was last seen."""
     if passage.web is None:
-        return _older(passage.as_of, newest, now, chinese=chinese)
+        return _format_age(passage.as_of, newest, now, chinese=chinese)
     date = f"{'，' if chinese else ', '}{passage.web.published:%Y-%m-%d}" if passage.web.published else ""
-    told = f" · {escape(passage.web.host)}{date}"
-    return told + (_as_of(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
+    told = f" · {escape_mrkdwn(passage.web.host)}{date}"
+    return told + (_format_seen(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
 
 
-def _older(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
+def _format_age(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
     """Say of one source when it was seen, if that is another day than the label says."""
     if seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S:
         return ""
-    return _as_of(seen, now, chinese=chinese)
+    return _format_seen(seen, now, chinese=chinese)
 
 
-def _source_line(passage: Passage) -> str:
-    return linked_path(passage.title or passage.document, passage.heading, passage.url, before=f"[{passage.n}] ")
+def _format_source(passage: Passage) -> str:
+    return format_linked_path(passage.title or passage.document, passage.heading, passage.url, before=f"[{passage.n}] ")
 
 
-def linked_path(title: str, heading: str, url: str | None, *, before: str = "") -> str:
+def format_linked_path(title: str, heading: str, url: str | None, *, before: str = "") -> str:
     """Return where a passage stands, as mrkdwn: a link where a person can open it."""
     path = " › ".join(part for part in (title, heading) if part)
     name = path if len(path) <= _TITLE_LIMIT else path[: _TITLE_LIMIT - 1] + "…"
-    shown = f"{before}{escape(name)}"
-    target = link_target(url) if url else ""
-    return f"<{target}|{shown}>" if _is_web(target) and len(target) < CONTEXT_LIMIT // 4 else shown
+    shown = f"{before}{escape_mrkdwn(name)}"
+    target = encode_link_target(url) if url else ""
+    return f"<{target}|{shown}>" if _is_web_url(target) and len(target) < CONTEXT_LIMIT // 4 else shown
 
 
-def context(text: str) -> dict[str, object]:
+def build_context_block(text: str) -> dict[str, object]:
     """Return a context block of one mrkdwn text, within its limit."""
     shown = text if len(text) <= CONTEXT_LIMIT else text[: CONTEXT_LIMIT - 1] + "…"
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": shown}]}
 
 
-def notice(text: str) -> str:
+def format_notice(text: str) -> str:
     """Return a notice as one line of mrkdwn."""
-    return f"{NOTICE_MARK} {escape(' '.join(text.split()))}"
+    return f"{NOTICE_MARK} {escape_mrkdwn(' '.join(text.split()))}"

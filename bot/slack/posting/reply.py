@@ -10,45 +10,45 @@ from typing import Any
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Step, Text
-from bot.slack import words
+from bot.slack import texts
 from bot.slack.errors import SlackError
 from bot.slack.posting import buttons, render
-from bot.slack.posting.message_sink import Abilities, Block, Closing, Place, StatusLine
-from bot.slack.posting.writer import TIDY_S, Note, Writer
-from bot.slack.transport.calls import Calls
-from bot.slack.turns.thread import ANSWER_EVENT
+from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities, StatusLine
+from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
+from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.turns.thread_reader import ANSWER_EVENT
 
 _log = structlog.get_logger(__name__)
 
 
-class Reply:
+class AnswerReply:
     """The answer to one question, as it appears in Slack."""
 
     def __init__(
         self,
-        place: Place,
-        calls: Calls,
-        abilities: Abilities,
+        target: ReplyTarget,
+        api: SlackWebApi,
+        capabilities: SlackCapabilities,
         *,
-        note: Note,
+        note: SaveReplies,
         apology: Callable[[BaseException], str],
         chinese: bool,
     ) -> None:
-        self._place = place
-        self._calls = calls
-        self._abilities = abilities
+        self._target = target
+        self._api = api
+        self._capabilities = capabilities
         self._apology = apology
         self.chinese = chinese
         """Whether to speak Chinese with whoever asked."""
-        self._renderer = render.Renderer({})
-        self._writer = Writer(place, calls, abilities, note, self._renderer.feed)
-        self._status = StatusLine(place, calls, abilities, chinese=chinese)
+        self._renderer = render.MarkdownRenderer({})
+        self._writer = AnswerWriter(target, api, capabilities, note, self._renderer.feed)
+        self._status = StatusLine(target, api, capabilities, chinese=chinese)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
-        self._spoken = False
-        self._lined_up = False
-        self._rests_session = False
+        self._has_text = False
+        self._has_queue_notice = False
+        self._ends_session = False
         self.failure: Exception | None = None
         """What went wrong with the answer; the reader was told."""
 
@@ -60,7 +60,7 @@ class Reply:
     @property
     def thread_ts(self) -> str:
         """Return the root of the thread that it stands in."""
-        return self._place.thread_ts
+        return self._target.thread_ts
 
     @property
     def first_call_s(self) -> float | None:
@@ -73,10 +73,10 @@ class Reply:
 
     def notice(self, text: str) -> None:
         """Show one line about the answer: over it while nothing was said yet, under it afterwards."""
-        if self._spoken:
-            self._notices.append(render.notice(text))
+        if self._has_text:
+            self._notices.append(render.format_notice(text))
         else:
-            self._writer.write(f"_{render.NOTICE_MARK} {render.plain(' '.join(text.split()))}_\n\n")
+            self._writer.write(f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_\n\n")
 
     async def show(self, events: AsyncIterator[AnswerEvent]) -> Finished | None:
         """Show an answer from its first event to its last; one that fails ends with a sentence that says so.
@@ -90,7 +90,7 @@ class Reply:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._writer.run(), name="slack writer")
-                await self._pump(events)
+                await self._consume(events)
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         await self.rest()
@@ -99,7 +99,7 @@ class Reply:
     async def say(self, sentence: str) -> None:
         """Show one sentence of our own as the whole answer."""
         self._writer.streams = False
-        self._end_with(sentence)
+        self._finish_with(sentence)
         await self._writer.run()
         await self.rest()
 
@@ -109,10 +109,10 @@ class Reply:
         ``at_once`` drops what was not shown yet: the person wants no more of it.
         """
         if at_once:
-            self._writer.drop()
-        self._end_with(sentence)
+            self._writer.discard_pending()
+        self._finish_with(sentence)
         with contextlib.suppress(SlackError, TimeoutError):
-            async with asyncio.timeout(TIDY_S):
+            async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._writer.run()
         await self.rest()
 
@@ -125,79 +125,85 @@ class Reply:
         """Delete what was shown: it answers a question that is no longer asked."""
         await self.halt()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TIDY_S):
+            async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 for ts in self.replies:
                     with contextlib.suppress(SlackError):
-                        await self._calls.call("chat.delete", channel=self._place.channel, ts=ts)
+                        await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
 
     async def rest(self) -> None:
         """Show no longer that the bot is at work."""
         at_rest = self._writer.closed and (
-            not self._status.session or (self._rests_session and self._writer.closed_by_stream)
+            not self._status.session or (self._ends_session and self._writer.ended_by_stream)
         )
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TIDY_S):
+            async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._status.stop(at_rest=at_rest, answered=bool(self._writer.replies))
 
-    async def _pump(self, events: AsyncIterator[AnswerEvent]) -> None:
+    async def _consume(self, events: AsyncIterator[AnswerEvent]) -> None:
         try:
             async for event in events:
-                self._take(event)
+                self._handle_event(event)
         except Exception as error:  # noqa: BLE001 (whatever fails, the reader is told and the log has the rest)
             _log.warning("answer failed", error=type(error).__name__, exc_info=error)
             self.failure = error
-            self._end_with(self._apology(error))
+            self._finish_with(self._apology(error))
         else:
             if not self._writer.has_written:
-                self._writer.write(words.NOTHING.to(self))
-            self._writer.end(self._closing)
+                self._writer.write(texts.EMPTY_ANSWER.to(self))
+            self._writer.end(self._ending)
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
-    def _take(self, event: AnswerEvent) -> None:
+    def _handle_event(self, event: AnswerEvent) -> None:
         match event:
             case Text(markdown, cites):
-                self._spoken = True
+                self._has_text = True
                 self._renderer.links |= {passage.n: passage.url for passage in cites}
-                self._writer.write_raw(markdown)
+                self._writer.write_markdown(markdown)
             case Sources(passages):
                 self._passages = passages
             case Notice(text):
                 self.notice(text)
             case InLine(text):
-                self._in_line(text)
+                self._show_queue_position(text)
             case Step(text):
                 self._status.tell(text)
             case Finished():
                 self._finished = event
 
-    def _in_line(self, text: str) -> None:
+    def _show_queue_position(self, text: str) -> None:
         """Show that others come first: in the status, which changes with it, else once over the answer."""
-        if not self._status.tell(words.BUSY.to(self).format(text=text) if text else "") and text and not self._lined_up:
-            self._lined_up = True
+        if (
+            not self._status.tell(texts.BUSY_STATUS.to(self).format(text=text) if text else "")
+            and text
+            and not self._has_queue_notice
+        ):
+            self._has_queue_notice = True
             self.notice(text)
 
-    def _end_with(self, sentence: str) -> None:
-        self._writer.leave_code()
-        shown = render.plain(sentence)
+    def _finish_with(self, sentence: str) -> None:
+        self._writer.close_code_fence()
+        shown = render.escape_markdown(sentence)
         self._writer.write(f"\n\n_{shown}_" if self._writer.has_written else shown)
-        self._writer.end(self._closing)
+        self._writer.end(self._ending)
 
-    def _closing(self) -> Closing:
-        self._rests_session = self._status.session
-        return Closing(tuple(self._tail()), self._metadata(), rests_session=self._rests_session)
+    def _ending(self) -> AnswerEnding:
+        self._ends_session = self._status.session
+        return AnswerEnding(tuple(self._build_blocks()), self._build_metadata(), ends_session=self._ends_session)
 
-    def _tail(self) -> list[Block]:
+    def _build_blocks(self) -> list[Block]:
         done = self._finished
         looked_at = self._passages if done is not None and done.route == "engine" else ()
-        footer = render.sources_footer(done.cited if done is not None else (), looked_at, chinese=self.chinese)
-        tail: list[Block] = [render.context(text) for text in (footer, "\n".join(self._notices)) if text]
-        pressed = buttons.shows(done, chinese=self.chinese) if self._abilities.shows_passages else []
-        pressed += buttons.adds(done, chinese=self.chinese) if self._abilities.adds_pages else []
-        if self.failure is None and buttons.offered(done):
-            pressed.append(buttons.look(self._place.question_ts, chinese=self.chinese))
-        return [*tail, {"type": "actions", "elements": pressed}] if pressed else tail
+        footer = render.format_sources(done.cited if done is not None else (), looked_at, chinese=self.chinese)
+        tail: list[Block] = [render.build_context_block(text) for text in (footer, "\n".join(self._notices)) if text]
+        press = (
+            buttons.build_passage_buttons(done, chinese=self.chinese) if self._capabilities.can_show_passages else []
+        )
+        press += buttons.build_page_buttons(done, chinese=self.chinese) if self._capabilities.can_add_pages else []
+        if self.failure is None and buttons.offers_web_search(done):
+            press.append(buttons.build_web_search_button(self._target.question_ts, chinese=self.chinese))
+        return [*tail, {"type": "actions", "elements": press}] if press else tail
 
-    def _metadata(self) -> dict[str, Any]:
-        return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._place.question_ts}}
+    def _build_metadata(self) -> dict[str, Any]:
+        return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._target.question_ts}}

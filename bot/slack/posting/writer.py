@@ -16,55 +16,60 @@ from typing import Any
 from bot.slack.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
 from bot.slack.posting import render
 from bot.slack.posting.message_sink import (
-    DEAD,
     POST_CHARACTERS,
-    Abilities,
-    Closing,
-    Place,
-    Posted,
-    Sheet,
-    Streamed,
-    first_sheet,
+    STREAM_ENDED_CODES,
+    AnswerEnding,
+    AnswerMessage,
+    PostedMessage,
+    ReplyTarget,
+    SlackCapabilities,
+    StreamedMessage,
+    open_message,
 )
-from bot.slack.transport.calls import Calls
+from bot.slack.transport.web_api import SlackWebApi
 
-TIDY_S = 5.0
+CLEANUP_TIMEOUT_S = 5.0
 """How long cleaning up after a cancelled reply may take."""
-_LEAST_ROOM = 100
+_MIN_ROOM = 100
 """A message with less room than this counts as full."""
 
-Note = Callable[[Sequence[str]], Awaitable[None]]
+SaveReplies = Callable[[Sequence[str]], Awaitable[None]]
 
 
-class Writer:
+class AnswerWriter:
     """Writes one text into one thread."""
 
     def __init__(
-        self, place: Place, calls: Calls, abilities: Abilities, note: Note, rendered: Callable[[str], str]
+        self,
+        target: ReplyTarget,
+        api: SlackWebApi,
+        capabilities: SlackCapabilities,
+        note: SaveReplies,
+        rendered: Callable[[str], str],
     ) -> None:
-        self._place = place
-        self._calls = calls
-        self._abilities = abilities
+        self._target = target
+        self._api = api
+        self._capabilities = capabilities
         self._note = note
-        self._rendered = rendered
-        self._raw: list[str] = []
+        self._render_markdown = rendered
+        self._unrendered: list[str] = []
         """Markdown as the model wrote it, rendered when its call is due: all that has come by then, in one go."""
         self._pending = ""
         self._opening = ""
         """What the next message begins with: the reopened fence."""
-        self._sheet: Sheet | None = None
-        self._closing: Callable[[], Closing] | None = None
-        self._offered = 0
+        self._message: AnswerMessage | None = None
+        self._ending: Callable[[], AnswerEnding] | None = None
+        self._characters_in_flight = 0
         """How many of the pending characters are in the call under way."""
-        self._in_doubt = False
+        self._is_unconfirmed = False
         """Whether the last call may have been taken although we do not know."""
-        self._dropped = False
+        self._is_discarded = False
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self.streams = True
         """Whether a new message may be streamed; one sentence of our own needs no stream."""
         self.closed = False
-        self.closed_by_stream = False
+        self.ended_by_stream = False
         """Whether the last message was a stream, whose end also set the session at rest."""
         self.replies: list[str] = []
         """Timestamps of the messages written, in order."""
@@ -82,40 +87,40 @@ class Writer:
         """Append Markdown that is rendered already."""
         self._render()
         self._pending += text
-        self._come(text)
+        self._note_arrival(text)
 
-    def write_raw(self, markdown: str) -> None:
+    def write_markdown(self, markdown: str) -> None:
         """Append Markdown as the model wrote it."""
-        self._raw.append(markdown)
-        self._come(markdown)
+        self._unrendered.append(markdown)
+        self._note_arrival(markdown)
 
-    def _come(self, text: str) -> None:
+    def _note_arrival(self, text: str) -> None:
         if text and not self._first_text_at:
             self._first_text_at = time.perf_counter()
         self._wake.set()
 
     def _render(self) -> None:
-        if self._raw:
-            self._pending += self._rendered("".join(self._raw))
-            self._raw.clear()
+        if self._unrendered:
+            self._pending += self._render_markdown("".join(self._unrendered))
+            self._unrendered.clear()
 
-    def drop(self) -> None:
+    def discard_pending(self) -> None:
         """Forget what is not sent yet, and take it that the person may have stopped the stream."""
-        self._raw.clear()
+        self._unrendered.clear()
         self._pending = ""
-        self._dropped = True
+        self._is_discarded = True
 
-    def leave_code(self) -> None:
+    def close_code_fence(self) -> None:
         """Close a code fence that is open at the end of the text so far."""
         self._render()
-        shown = self._sheet.text if self._sheet is not None else self._opening
-        fence = render.open_fence(shown + self._pending)
+        shown = self._message.text if self._message is not None else self._opening
+        fence = render.find_open_fence(shown + self._pending)
         if fence is not None:
-            self.write(render.close_fence(fence, shown + self._pending) + "\n")
+            self.write(render.make_closing_fence(fence, shown + self._pending) + "\n")
 
-    def end(self, closing: Callable[[], Closing]) -> None:
-        """Say that no more text comes; ``closing`` is asked once, when the last call is made."""
-        self._closing = closing
+    def end(self, ending: Callable[[], AnswerEnding]) -> None:
+        """Say that no more text comes; ``ending`` is asked once, when the last call is made."""
+        self._ending = ending
         self._ended.set()
         self._wake.set()
 
@@ -127,156 +132,158 @@ class Writer:
 
         """
         while not self.closed:
-            await self._due()
-            await self._step()
+            await self._wait_until_due()
+            await self._send_next()
 
     async def halt(self) -> None:
         """Stop a stream where it is, within a few seconds, whatever happens."""
         with contextlib.suppress(SlackError, TimeoutError):
-            async with asyncio.timeout(TIDY_S):
-                if isinstance(self._sheet, Streamed) and not self.closed:
-                    await self._sheet.end("", Closing())
+            async with asyncio.timeout(CLEANUP_TIMEOUT_S):
+                if isinstance(self._message, StreamedMessage) and not self.closed:
+                    await self._message.end("", AnswerEnding())
         self.closed = True
 
-    async def _due(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Wait until there is something to send and the tier allows it, or until the message has grown old."""
-        sheet = self._sheet
-        left_s = sheet.expires_in_s if sheet is not None else float("inf")
-        while not (self._pending or self._raw or self._ended.is_set()):
+        message = self._message
+        left_s = message.remaining_s if message is not None else float("inf")
+        while not (self._pending or self._unrendered or self._ended.is_set()):
             self._wake.clear()
-            if not await _happens(self._wake, left_s):
+            if not await _wait_for_event(self._wake, left_s):
                 return
-        pause_s = sheet.pause_s() if sheet is not None and not self._ended.is_set() else 0.0
+        pause_s = message.reserve_call() if message is not None and not self._ended.is_set() else 0.0
         if pause_s > 0:
-            await _happens(self._ended, min(pause_s, left_s))
+            await _wait_for_event(self._ended, min(pause_s, left_s))
 
-    async def _step(self) -> None:
+    async def _send_next(self) -> None:
         """Make the one call that is due."""
-        if self._in_doubt:
-            await self._settle()
+        if self._is_unconfirmed:
+            await self._resolve_unconfirmed()
         self._render()
-        sheet = self._sheet
-        room = (sheet.limit - len(sheet.text) if sheet else POST_CHARACTERS - len(self._opening)) - render.CLOSING
-        if sheet is not None and (sheet.expires_in_s <= 0 or (self._pending and room < _LEAST_ROOM)):
-            await self._certainly(self._turn_over(sheet, ""))
+        message = self._message
+        room = (
+            message.limit - len(message.text) if message else POST_CHARACTERS - len(self._opening)
+        ) - render.FENCE_RESERVE
+        if message is not None and (message.remaining_s <= 0 or (self._pending and room < _MIN_ROOM)):
+            await self._send(self._continue_in_new_message(message, ""))
             return
-        piece, rest = render.cut(self._pending, room)
-        if self._closing is not None and not rest and (sheet is not None or not self._streams_now()):
-            call = self._finish(sheet, piece, self._closing())
-        elif sheet is None:
+        piece, rest = render.split_head(self._pending, room)
+        if self._ending is not None and not rest and (message is not None or not self._can_stream_now()):
+            call = self._finish(message, piece, self._ending())
+        elif message is None:
             call = self._open(self._opening + piece)
         elif rest:
-            call = self._turn_over(sheet, piece)
+            call = self._continue_in_new_message(message, piece)
         else:
-            call = sheet.add(piece)
+            call = message.add(piece)
         self._note_first_call(piece)
-        self._offered = len(piece)
-        if await self._certainly(call):
-            self._take_off()
+        self._characters_in_flight = len(piece)
+        if await self._send(call):
+            self._remove_sent()
 
-    def _streams_now(self) -> bool:
-        return self.streams and self._abilities.streams and not self._calls.limited_for_s("chat.startStream")
+    def _can_stream_now(self) -> bool:
+        return self.streams and self._capabilities.streams and not self._api.get_limited_s("chat.startStream")
 
-    def _take_off(self) -> None:
+    def _remove_sent(self) -> None:
         """Take what Slack has taken out of the buffer."""
-        self._pending = self._pending[self._offered :]
-        self._offered = 0
+        self._pending = self._pending[self._characters_in_flight :]
+        self._characters_in_flight = 0
 
-    async def _certainly(self, call: Coroutine[Any, Any, None]) -> bool:
+    async def _send(self, call: Coroutine[Any, Any, None]) -> bool:
         """Make a call; False if it was not taken and the text must go out another way."""
-        sheet = self._sheet
-        self._in_doubt = True
+        message = self._message
+        self._is_unconfirmed = True
         try:
             await call
         except SlackRefused as error:
-            self._in_doubt = False
-            if sheet is None or error.code not in DEAD:
+            self._is_unconfirmed = False
+            if message is None or error.code not in STREAM_ENDED_CODES:
                 raise
             # The stream died under us: what Slack took stays, the rest goes on in a new message.
-            self._turned(render.open_fence(sheet.text))
+            self._reset_message(render.find_open_fence(message.text))
             return False
         except SlackUnavailable as error:
-            self._in_doubt = error.maybe_done
-            if sheet is None or not error.maybe_done:
+            self._is_unconfirmed = error.maybe_done
+            if message is None or not error.maybe_done:
                 raise
-            await self._settle()
+            await self._resolve_unconfirmed()
             return False
         except SlackStopped:
-            self._in_doubt = False
-            if not self._dropped or sheet is None:
+            self._is_unconfirmed = False
+            if not self._is_discarded or message is None:
                 raise
-            self._by_updates(sheet)
+            self._switch_to_updates(message)
             return False
         except SlackError:
-            self._in_doubt = False
+            self._is_unconfirmed = False
             raise
-        self._in_doubt = False
+        self._is_unconfirmed = False
         return True
 
-    async def _settle(self) -> None:
+    async def _resolve_unconfirmed(self) -> None:
         """After a call that Slack may have taken: stop the stream, and go on by updates, which may be repeated."""
-        self._in_doubt = False
-        sheet = self._sheet
-        if isinstance(sheet, Streamed):
+        self._is_unconfirmed = False
+        message = self._message
+        if isinstance(message, StreamedMessage):
             with contextlib.suppress(SlackRefused, SlackStopped):
-                await sheet.end("", Closing())
-            self._by_updates(sheet)
+                await message.end("", AnswerEnding())
+            self._switch_to_updates(message)
 
-    def _by_updates(self, sheet: Sheet) -> None:
-        self._sheet = Posted.instead_of(sheet, self._place, self._calls, self._abilities)
+    def _switch_to_updates(self, message: AnswerMessage) -> None:
+        self._message = PostedMessage.continue_from(message, self._target, self._api, self._capabilities)
 
     async def _open(self, text: str) -> None:
-        await self._known(first_sheet(self._place, self._calls, self._abilities, text))
+        await self._record_opening(open_message(self._target, self._api, self._capabilities, text))
 
-    async def _finish(self, sheet: Sheet | None, piece: str, closing: Closing) -> None:
-        if sheet is not None:
-            await sheet.end(piece, closing)
-            self.closed_by_stream = isinstance(sheet, Streamed)
-        elif (self._opening + piece).strip() or closing.tail:
-            await self._known(self._post(self._opening + piece, closing))
+    async def _finish(self, message: AnswerMessage | None, piece: str, ending: AnswerEnding) -> None:
+        if message is not None:
+            await message.end(piece, ending)
+            self.ended_by_stream = isinstance(message, StreamedMessage)
+        elif (self._opening + piece).strip() or ending.blocks:
+            await self._record_opening(self._post(self._opening + piece, ending))
         self.closed = True
 
-    async def _post(self, text: str, closing: Closing) -> Sheet:
-        post = Posted(self._place, self._calls, self._abilities)
-        await post.end(text, closing)
+    async def _post(self, text: str, ending: AnswerEnding) -> AnswerMessage:
+        post = PostedMessage(self._target, self._api, self._capabilities)
+        await post.end(text, ending)
         return post
 
-    async def _turn_over(self, sheet: Sheet, piece: str) -> None:
-        whole = sheet.text + piece
-        fence = render.open_fence(whole)
-        await sheet.end(piece + (render.close_fence(fence, whole) if fence else ""), Closing())
-        self._turned(fence)
+    async def _continue_in_new_message(self, message: AnswerMessage, piece: str) -> None:
+        whole = message.text + piece
+        fence = render.find_open_fence(whole)
+        await message.end(piece + (render.make_closing_fence(fence, whole) if fence else ""), AnswerEnding())
+        self._reset_message(fence)
 
-    def _turned(self, fence: str | None) -> None:
-        self._sheet = None
+    def _reset_message(self, fence: str | None) -> None:
+        self._message = None
         self._opening = f"{fence}\n" if fence else ""
 
-    async def _known(self, opening: Coroutine[Any, Any, Sheet]) -> None:
+    async def _record_opening(self, opening: Coroutine[Any, Any, AnswerMessage]) -> None:
         """Open a message and record it; a cancelled opening is seen through, for what Slack has made must be known."""
         task = asyncio.ensure_future(opening)
         try:
-            self._opened(await asyncio.shield(task))
+            self._register_message(await asyncio.shield(task))
         except asyncio.CancelledError:
             with contextlib.suppress(SlackError, TimeoutError):
-                async with asyncio.timeout(TIDY_S):
-                    self._opened(await task)
+                async with asyncio.timeout(CLEANUP_TIMEOUT_S):
+                    self._register_message(await task)
             raise
         await self._note(self.replies)
 
-    def _opened(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+    def _register_message(self, message: AnswerMessage) -> None:
+        self._message = message
         self._opening = ""
-        self._in_doubt = False
-        self._take_off()
-        if sheet.ts:
-            self.replies.append(sheet.ts)
+        self._is_unconfirmed = False
+        self._remove_sent()
+        if message.ts:
+            self.replies.append(message.ts)
 
     def _note_first_call(self, piece: str) -> None:
         if piece and self.first_call_s is None:
             self.first_call_s = time.perf_counter() - self._first_text_at
 
 
-async def _happens(event: asyncio.Event, within_s: float) -> bool:
+async def _wait_for_event(event: asyncio.Event, within_s: float) -> bool:
     """Wait for an event for at most so many seconds; tells whether it came.
 
     Not with ``asyncio.wait_for``, which loses a cancellation that comes together with the event (Python 3.11).

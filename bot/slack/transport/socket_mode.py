@@ -13,17 +13,17 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
-from bot.slack.transport.calls import Calls
+from bot.slack.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
 
-_PING_S = 5.0
-_START_S = 30.0
-_LOOK_S = 5.0
+_PING_EVERY_S = 5.0
+_CONNECT_TIMEOUT_S = 30.0
+_CHECK_EVERY_S = 5.0
 """Between two looks at the connection."""
 
 
-class SocketRunner:
+class SocketModeClient:
     """Keeps a Bolt app connected over Socket Mode.
 
     The SDK pings, and reconnects when four pongs in a row are missing; a watchdog of our own reconnects where its
@@ -40,9 +40,9 @@ class SocketRunner:
         client: AsyncWebClient,
         *,
         on_refused: Callable[[SlackError], None],
-        start_s: float = _START_S,
-        ping_s: float = _PING_S,
-        look_s: float = _LOOK_S,
+        start_s: float = _CONNECT_TIMEOUT_S,
+        ping_s: float = _PING_EVERY_S,
+        look_s: float = _CHECK_EVERY_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bolt = bolt
@@ -85,9 +85,9 @@ class SocketRunner:
 
     async def _opened(self) -> str:
         """Ask Slack for a websocket's address."""
-        calls = Calls(_with_token(self._client, self._app_token))
+        api = SlackWebApi(_with_token(self._client, self._app_token))
         try:
-            return str((await calls.call("apps.connections.open"))["url"])
+            return str((await api.call("apps.connections.open"))["url"])
         except SlackMissingScope as error:
             raise SlackMissingScope(
                 "SLACK_APP_TOKEN lacks connections:write. Make an app-level token with that scope under Basic "

@@ -6,18 +6,18 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-Lane = TypeVar("Lane", bound=Hashable)
+ThreadId = TypeVar("ThreadId", bound=Hashable)
 Item = TypeVar("Item", bound=Hashable)
 
 
-class Lanes(Generic[Lane, Item]):
+class ThreadQueue(Generic[ThreadId, Item]):
     """Waiting items, each in a lane; at most ``width`` lanes move at once, and no lane moves two items."""
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._waiting: dict[Lane, deque[Item]] = {}
-        self._ready: OrderedDict[Lane, None] = OrderedDict()
-        self._moving: dict[Lane, Item] = {}
+        self._waiting: dict[ThreadId, deque[Item]] = {}
+        self._ready: OrderedDict[ThreadId, None] = OrderedDict()
+        self._moving: dict[ThreadId, Item] = {}
         self._known: set[Item] = set()
 
     def __len__(self) -> int:
@@ -33,12 +33,12 @@ class Lanes(Generic[Lane, Item]):
         """Return how many items move."""
         return len(self._moving)
 
-    def is_free(self, lane: Lane) -> bool:
+    def is_free(self, lane: ThreadId) -> bool:
         """Tell whether an item that is put into this lane now would be the next to move, at once."""
         crowded = lane in self._moving or lane in self._waiting or bool(self._ready)
         return not crowded and len(self._moving) < self._width
 
-    def add(self, lane: Lane, item: Item) -> None:
+    def add(self, lane: ThreadId, item: Item) -> None:
         """Put an item at its lane's end; one that waits or moves already is not put twice."""
         if item in self._known:
             return
@@ -47,7 +47,7 @@ class Lanes(Generic[Lane, Item]):
         if lane not in self._moving:
             self._ready[lane] = None
 
-    def take(self) -> tuple[Lane, Item] | None:
+    def take(self) -> tuple[ThreadId, Item] | None:
         """Set the next item moving and return it with its lane; None if none may move now."""
         if len(self._moving) >= self._width or not self._ready:
             return None
@@ -59,7 +59,7 @@ class Lanes(Generic[Lane, Item]):
         self._moving[lane] = item
         return lane, item
 
-    def done(self, lane: Lane) -> None:
+    def done(self, lane: ThreadId) -> None:
         """Say that the lane's item has come to its end."""
         self._known.discard(self._moving.pop(lane))
         if lane in self._waiting:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.storage.questions import Key
+from bot.storage.questions import QuestionKey
 
 _log = structlog.get_logger("kvasir.turns")
 
 
 @dataclass(slots=True)
-class Account:
+class TurnRecord:
     """A turn's figures, filled in as it goes."""
 
     outcome: str = "done"
@@ -28,7 +28,7 @@ class Account:
     """From the answer's first text to its Slack call on its way."""
     error: str = ""
 
-    def tell(self, key: Key, seconds: float) -> None:
+    def tell(self, key: QuestionKey, seconds: float) -> None:
         """Write the line."""
         _log.info(
             "turn",

@@ -20,34 +20,34 @@ import structlog
 
 from bot.answering.events import AnswerEvent, Finished, Question
 from bot.answering.policy import Policies
-from bot.slack import words
+from bot.slack import texts
 from bot.slack.errors import SlackError, SlackGone, SlackStopped, SlackUnauthorized
-from bot.slack.events import Me, readable
-from bot.slack.intake import Intake
+from bot.slack.events import BotUser, make_readable
+from bot.slack.file_intake import FileIntake
 from bot.slack.posting import render
-from bot.slack.posting.message_sink import Abilities, Place
-from bot.slack.posting.reply import Reply
-from bot.slack.transport.calls import Calls
-from bot.slack.turns.crash_recovery import Leftovers
-from bot.slack.turns.question import Asking
-from bot.slack.turns.thread import Threads
-from bot.slack.turns.thread_queue import Lanes
-from bot.slack.turns.turn_log import Account
+from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
+from bot.slack.posting.reply import AnswerReply
+from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.turns.crash_recovery import AnswerRecovery
+from bot.slack.turns.question_builder import QuestionBuilder
+from bot.slack.turns.thread_queue import ThreadQueue
+from bot.slack.turns.thread_reader import ThreadReader
+from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.database import LedgerError
 from bot.storage.ledger import Ledger
-from bot.storage.questions import UNFINISHED, Asked, Key, Turn, TurnState
+from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, Turn, TurnState
 
 _log = structlog.get_logger("kvasir.turns")
 
-_LONGEST_PAUSE_S = 60.0
+_MAX_PAUSE_S = 60.0
 """Between two attempts at a turn that Slack or the ledger interrupts."""
 
 _PURGE_EVERY_S = 86_400.0
 
-Thread = tuple[str, str, str]
+ThreadId = tuple[str, str, str]
 
 
-class Answerer(Protocol):
+class QuestionAnswerer(Protocol):
     """What makes the answers; ``bot.answering`` holds the real one."""
 
     def answer(self, question: Question) -> AsyncIterator[AnswerEvent]:
@@ -80,62 +80,62 @@ class TurnSettings:
     """What of the live web may be asked where."""
 
 
-class _Why(StrEnum):
+class _CancelReason(StrEnum):
     EDITED = "edited"
     DELETED = "deleted"
     STOPPED = "stopped"
     ENDING = "ending"
 
 
-class _Running:
+class _RunningTurn:
     """A turn that is being answered."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self.task = task
-        self.why: _Why | None = None
-        self.reply: Reply | None = None
+        self.why: _CancelReason | None = None
+        self.reply: AnswerReply | None = None
         self.revision = -1
 
-    def cancel(self, why: _Why) -> None:
+    def cancel(self, why: _CancelReason) -> None:
         if self.why is None:
             self.why = why
             self.task.cancel()
 
 
-class Turns:
+class TurnManager:
     """Owns every question from its claim to its answer."""
 
     def __init__(
         self,
         ledger: Ledger,
-        answerer: Answerer,
-        calls: Calls,
-        me: Me,
+        answerer: QuestionAnswerer,
+        api: SlackWebApi,
+        me: BotUser,
         *,
         apology: Callable[[BaseException], str],
         settings: TurnSettings | None = None,
-        abilities: Abilities | None = None,
+        capabilities: SlackCapabilities | None = None,
         on_unauthorized: Callable[[SlackUnauthorized], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._answerer = answerer
-        self._calls = calls
+        self._api = api
         self._me = me
         self._apology = apology
         self._settings = settings or TurnSettings()
-        self._abilities = abilities or Abilities()
+        self._abilities = capabilities or SlackCapabilities()
         self._on_unauthorized = on_unauthorized
-        self.intake: Intake | None = None
+        self.intake: FileIntake | None = None
         """What takes in files that are sent to the bot, where that is possible."""
-        self.threads = self._threads = Threads(calls, me)
-        self.asking = Asking(self._threads, self._settings.channels, self._settings.web)
-        self._left = Leftovers(ledger, self._threads, calls)
-        self._lanes: Lanes[Thread, Key] = Lanes(self._settings.concurrent)
-        self._running: dict[Key, _Running] = {}
-        self._claimed_at: dict[Key, float] = {}
-        self._begun: dict[Key, Turn] = {}
+        self.threads = self._threads = ThreadReader(api, me)
+        self.asking = QuestionBuilder(self._threads, self._settings.channels, self._settings.web)
+        self._left = AnswerRecovery(ledger, self._threads, api)
+        self._lanes: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(self._settings.concurrent)
+        self._running: dict[QuestionKey, _RunningTurn] = {}
+        self._claimed_at: dict[QuestionKey, float] = {}
+        self._begun: dict[QuestionKey, Turn] = {}
         """Turns that the ledger has as begun although their task has not run yet."""
-        self._rests_until: dict[Key, tuple[float, float]] = {}
+        self._rests_until: dict[QuestionKey, tuple[float, float]] = {}
         """When an interrupted turn may be begun again, and the pause that led there, in seconds."""
         self._keeper: asyncio.Task[None] | None = None
         self._ending = False
@@ -143,7 +143,7 @@ class Turns:
 
     # ── What happens in Slack ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def ask(self, asked: Asked) -> bool:
+    async def ask(self, message: QuestionMessage) -> bool:
         """Take a question on; False if it was taken on before, whoever did.
 
         Raises:
@@ -152,25 +152,25 @@ class Turns:
         """
         at = time.perf_counter()
         # Written down as begun where it will be: one trip to the ledger less before its answer.
-        begun = not self._ending and self._lanes.is_free(asked.thread)
-        if not await self._ledger.claim(asked, begun=begun):
+        begun = not self._ending and self._lanes.is_free(message.thread)
+        if not await self._ledger.claim(message, begun=begun):
             return False
-        self._claimed_at[asked.key] = at
-        if begun and not self._ending and self._lanes.is_free(asked.thread):
-            self._begun[asked.key] = Turn(asked, TurnState.ANSWERING, 0, (), 1, time.time())
-        self._queue(asked)
+        self._claimed_at[message.key] = at
+        if begun and not self._ending and self._lanes.is_free(message.thread):
+            self._begun[message.key] = Turn(message, TurnState.ANSWERING, 0, (), 1, time.time())
+        self._queue(message)
         return True
 
-    async def takes_part(self, asked: Asked) -> bool:
+    async def is_participant(self, message: QuestionMessage) -> bool:
         """Tell whether the bot was asked anything in this question's thread before.
 
         Raises:
             LedgerError: the ledger cannot be asked.
 
         """
-        return not asked.opens_thread and await self._ledger.takes_part(*asked.thread)
+        return not message.opens_thread and await self._ledger.is_participant(*message.thread)
 
-    async def edited(self, key: Key, text: str) -> bool:
+    async def edited(self, key: QuestionKey, text: str) -> bool:
         """Answer the new text if the old one is not answered yet; False if there was nothing to change.
 
         Raises:
@@ -179,10 +179,10 @@ class Turns:
         """
         changed = await self._ledger.edit(key, text)
         if changed is TurnState.ANSWERING and key in self._running:
-            self._running[key].cancel(_Why.EDITED)
+            self._running[key].cancel(_CancelReason.EDITED)
         return changed is not None
 
-    async def deleted(self, key: Key) -> bool:
+    async def deleted(self, key: QuestionKey) -> bool:
         """Stop answering a question that is gone; what was said already stays.
 
         Raises:
@@ -192,20 +192,20 @@ class Turns:
         closed = await self._superseded(key)
         turn = await self._ledger.find(key)
         for ts in turn.replies if turn is not None else ():  # what a button under its answer has asked anew
-            closed = await self._superseded(Key(key.team, key.channel, ts)) or closed
+            closed = await self._superseded(QuestionKey(key.team, key.channel, ts)) or closed
         return closed
 
-    async def _superseded(self, key: Key) -> bool:
+    async def _superseded(self, key: QuestionKey) -> bool:
         closed = await self._ledger.supersede(key)
         if closed and key in self._running:
-            self._running[key].cancel(_Why.DELETED)
+            self._running[key].cancel(_CancelReason.DELETED)
         return closed
 
     def stopped(self, channel: str, thread_ts: str) -> bool:
         """Stop the answer in a thread; False if there is none here."""
         for key, running in self._running.items():
             if key.channel == channel and running.reply is not None and running.reply.thread_ts == thread_ts:
-                running.cancel(_Why.STOPPED)
+                running.cancel(_CancelReason.STOPPED)
                 return True
         return False
 
@@ -233,7 +233,7 @@ class Turns:
             if self._keeper is not None:
                 self._keeper.cancel()
             for running in list(self._running.values()):
-                running.cancel(_Why.ENDING)
+                running.cancel(_CancelReason.ENDING)
             await asyncio.gather(*tasks, *([self._keeper] if self._keeper else []), return_exceptions=True)
 
     async def _purge(self) -> None:
@@ -260,43 +260,43 @@ class Turns:
             if key not in ours:
                 await self._lost(key, running)
             elif running.revision not in {-1, ours[key]}:
-                running.cancel(_Why.EDITED)
+                running.cancel(_CancelReason.EDITED)
         for key in ours:
             rests_until, _ = self._rests_until.get(key, (0.0, 0.0))
             if key in self._lanes or rests_until > time.monotonic():
                 continue
             if (turn := await self._ledger.find(key)) is not None:
-                self._queue(turn.asked)
+                self._queue(turn.message)
 
-    async def _lost(self, key: Key, running: _Running) -> None:
+    async def _lost(self, key: QuestionKey, running: _RunningTurn) -> None:
         """See to a running turn that is not open in our name any more: deleted, or taken by a process that lives."""
         turn = await self._ledger.find(key)
         if turn is not None and turn.state is TurnState.SUPERSEDED:
-            running.cancel(_Why.DELETED)
+            running.cancel(_CancelReason.DELETED)
         elif turn is not None and turn.state in UNFINISHED and running.revision >= 0:
-            running.cancel(_Why.ENDING)
+            running.cancel(_CancelReason.ENDING)
 
     async def _adopt(self) -> None:
-        for turn in await self._ledger.unfinished():
-            self._queue(turn.asked)
+        for turn in await self._ledger.list_unfinished():
+            self._queue(turn.message)
 
-    def _queue(self, asked: Asked) -> None:
-        self._lanes.add(asked.thread, asked.key)
+    def _queue(self, message: QuestionMessage) -> None:
+        self._lanes.add(message.thread, message.key)
         self._move()
 
     def _move(self) -> None:
         while not self._ending and (taken := self._lanes.take()) is not None:
             thread, key = taken
             task = asyncio.create_task(self._run(key, thread), name=f"turn {key.channel} {key.ts}")
-            self._running[key] = _Running(task)
+            self._running[key] = _RunningTurn(task)
 
     # ── One turn ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, key: Key, thread: Thread) -> None:
-        account = Account()
+    async def _run(self, key: QuestionKey, thread: ThreadId) -> None:
+        account = TurnRecord()
         started = time.perf_counter()
         account.wait_s = started - self._claimed_at.pop(key, started)
-        again: Asked | None = None
+        again: QuestionMessage | None = None
         try:
             again = await self._turn(key, account, started)
         except (SlackError, LedgerError) as error:
@@ -313,17 +313,17 @@ class Turns:
                 self._queue(again)
             self._move()
 
-    async def _interrupted(self, key: Key, error: SlackError | LedgerError) -> None:
+    async def _interrupted(self, key: QuestionKey, error: SlackError | LedgerError) -> None:
         """Leave a turn open for the keeper; that Slack or the ledger failed does not count against it."""
         _, pause_s = self._rests_until.get(key, (0.0, self._settings.heartbeat_s / 2))
-        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        pause_s = min(pause_s * 2, _MAX_PAUSE_S)
         self._rests_until[key] = (time.monotonic() + pause_s, pause_s)
         if isinstance(error, SlackUnauthorized) and self._on_unauthorized is not None:
             self._on_unauthorized(error)
         with contextlib.suppress(LedgerError):
-            await self._ledger.forgive(key)
+            await self._ledger.refund_attempt(key)
 
-    async def _turn(self, key: Key, account: Account, started: float) -> Asked | None:
+    async def _turn(self, key: QuestionKey, account: TurnRecord, started: float) -> QuestionMessage | None:
         """Answer one question; returns it where it has to be answered anew."""
         running = self._running[key]
         try:
@@ -345,23 +345,23 @@ class Turns:
         account.outcome = "edited"
         return await self._anew(key, running.reply)
 
-    async def _cancelled(self, key: Key, running: _Running, account: Account) -> Asked | None:
+    async def _cancelled(self, key: QuestionKey, running: _RunningTurn, account: TurnRecord) -> QuestionMessage | None:
         asyncio.current_task().uncancel()  # type: ignore[union-attr]
         account.outcome = running.why or ""
         reply = running.reply
         match running.why:
-            case _Why.EDITED:
+            case _CancelReason.EDITED:
                 return await self._anew(key, reply)
-            case _Why.STOPPED if reply is not None:
-                await reply.conclude(words.STOPPED.to(reply), at_once=True)
+            case _CancelReason.STOPPED if reply is not None:
+                await reply.conclude(texts.ANSWER_STOPPED.to(reply), at_once=True)
                 await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
-            case _Why.DELETED if reply is not None and reply.replies:
-                await reply.conclude(words.DELETED.to(reply), at_once=True)
+            case _CancelReason.DELETED if reply is not None and reply.replies:
+                await reply.conclude(texts.QUESTION_DELETED.to(reply), at_once=True)
             case _ if reply is not None:
                 await reply.halt()
         return None
 
-    async def _anew(self, key: Key, reply: Reply | None) -> Asked | None:
+    async def _anew(self, key: QuestionKey, reply: AnswerReply | None) -> QuestionMessage | None:
         """Take back what was shown, and return the question as it reads now; None if it was deleted instead."""
         turn = await self._ledger.find(key)
         if turn is None or turn.state not in UNFINISHED:
@@ -369,21 +369,21 @@ class Turns:
         if reply is not None:
             await reply.retract()
             await self._ledger.note_replies(key, ())
-        return turn.asked
+        return turn.message
 
-    async def _answered(self, turn: Turn, reply: Reply, account: Account, started: float) -> TurnState:
+    async def _answered(self, turn: Turn, reply: AnswerReply, account: TurnRecord, started: float) -> TurnState:
         if turn.attempts > 1 and await self._left.tidy(turn, reply):
             account.outcome = "found"
             return TurnState.DONE
         if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
             account.outcome = account.error = "given up"
-            await reply.say(words.GIVEN_UP.to(reply))
+            await reply.say(texts.TOO_MANY_ATTEMPTS.to(reply))
             return TurnState.FAILED
         try:
             return await self._shown(turn, reply, account, started)
         except SlackStopped:
             account.outcome = "stopped"
-            await reply.conclude(words.STOPPED.to(reply), at_once=True)
+            await reply.conclude(texts.ANSWER_STOPPED.to(reply), at_once=True)
             return TurnState.DONE
         except SlackGone as error:
             account.outcome, account.error = "gone", str(error)
@@ -394,20 +394,20 @@ class Turns:
             await reply.conclude(self._apology(error))
             return TurnState.FAILED
 
-    async def _shown(self, turn: Turn, reply: Reply, account: Account, started: float) -> TurnState:
+    async def _shown(self, turn: Turn, reply: AnswerReply, account: TurnRecord, started: float) -> TurnState:
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
-            if self.intake is not None and self.intake.takes(turn.asked):
-                text = await self._threads.question(turn.asked)
-                finished = await reply.show(self.intake.answer(turn.asked, text, reply))
+            if self.intake is not None and self.intake.takes(turn.message):
+                text = await self._threads.question(turn.message)
+                finished = await reply.show(self.intake.answer(turn.message, text, reply))
                 return self._outcome(finished, reply, account)
-            question = await self.asking.question(turn.asked, reply)
-            if not question.text and self.intake is not None and self.intake.may_be_given(turn.asked):
+            question = await self.asking.question(turn.message, reply)
+            if not question.text and self.intake is not None and self.intake.may_be_given(turn.message):
                 await reply.say(self.intake.refusal(await self._threads.names(self.intake.owners), reply))
                 account.route = "help"
                 return TurnState.DONE
             if not question.text:
-                await reply.say(words.EMPTY.to(reply))
+                await reply.say(texts.EMPTY_QUESTION.to(reply))
                 account.route = "help"
                 return TurnState.DONE
             account.begun_s = time.perf_counter() - started
@@ -415,28 +415,28 @@ class Turns:
         account.first_call_s = reply.first_call_s
         return self._outcome(finished, reply, account)
 
-    def _outcome(self, finished: Finished | None, reply: Reply, account: Account) -> TurnState:
+    def _outcome(self, finished: Finished | None, reply: AnswerReply, account: TurnRecord) -> TurnState:
         if reply.failure is not None:
             account.outcome, account.error = "failed", type(reply.failure).__name__
             return TurnState.FAILED
         account.route = finished.route if finished is not None else ""
         return TurnState.DONE
 
-    def _reply(self, turn: Turn) -> Reply:
-        asked = turn.asked
-        place = Place(asked.key.team, asked.key.channel, asked.thread_ts, asked.key.ts, asked.user)
+    def _reply(self, turn: Turn) -> AnswerReply:
+        message = turn.message
+        target = ReplyTarget(message.key.team, message.key.channel, message.thread_ts, message.key.ts, message.user)
 
         async def note(replies: Sequence[str]) -> None:
             try:
-                await self._ledger.note_replies(asked.key, replies)
+                await self._ledger.note_replies(message.key, replies)
             except LedgerError as error:  # the thread itself tells a restart what was said
-                _log.warning("reply not noted", channel=asked.key.channel, ts=asked.key.ts, error=str(error))
+                _log.warning("reply not noted", channel=message.key.channel, ts=message.key.ts, error=str(error))
 
-        return Reply(
-            place,
-            self._calls,
+        return AnswerReply(
+            target,
+            self._api,
             self._abilities,
             note=note,
             apology=self._apology,
-            chinese=render.is_chinese(readable(asked.text, {}, me=self._me.user)),
+            chinese=render.is_chinese(make_readable(message.text, {}, me=self._me.user)),
         )

@@ -10,56 +10,56 @@ from bot.answering.events import Exchange, Question
 from bot.answering.policy import Policies
 from bot.answering.route import without_wish
 from bot.answering.thinking import Depth
-from bot.slack import words
+from bot.slack import texts
 from bot.slack.errors import SlackError
-from bot.slack.posting.reply import Reply
-from bot.slack.turns.thread import Threads
-from bot.storage.questions import Asked
+from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.thread_reader import ThreadReader
+from bot.storage.questions import QuestionMessage
 
 _log = structlog.get_logger("kvasir.turns")
 
-DepthOf = Callable[[str, str, str], Awaitable[Depth]]
+FindDepth = Callable[[str, str, str], Awaitable[Depth]]
 
 
-class Asking:
+class QuestionBuilder:
     """Makes questions."""
 
-    def __init__(self, threads: Threads, channels: Mapping[str, str], web: Policies) -> None:
+    def __init__(self, threads: ThreadReader, channels: Mapping[str, str], web: Policies) -> None:
         self._threads = threads
         self._channels = channels
         self._web = web
-        self.depth: DepthOf | None = None
+        self.depth: FindDepth | None = None
         """How deep to think for a person in a channel of a team; as usual where nobody says."""
 
-    async def question(self, asked: Asked, reply: Reply) -> Question:
+    async def question(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; what could not be read of its thread is told in the reply."""
-        text, wants_web = without_wish(await self._threads.question(asked))
-        history = await self._history(asked, reply)
+        text, wants_web = without_wish(await self._threads.question(message))
+        history = await self._history(message, reply)
         if not text and history and not history[-1].answer:
             # "@Kvasir" alone under what people said: that is the question.
             text, history = history[-1].question, history[:-1]
-        if asked.files and text:
-            reply.notice(words.FILES.to(reply))
-        key = asked.key
+        if message.files and text:
+            reply.notice(texts.FILES_IGNORED.to(reply))
+        key = message.key
         return Question(
             text=text,
             history=history,
             id=f"{key.channel}-{key.ts}",
-            conversation="-".join(asked.thread),
+            conversation="-".join(message.thread),
             within=self._channels.get(key.channel, ""),
-            depth=await self.depth(key.team, asked.user, key.channel) if self.depth is not None else "normal",
-            person=asked.user,
+            depth=await self.depth(key.team, message.user, key.channel) if self.depth is not None else "normal",
+            person=message.user,
             policy=self._web.of(key.channel),
             people=self._threads.known,
             wants_web=wants_web,
         )
 
-    async def _history(self, asked: Asked, reply: Reply) -> tuple[Exchange, ...]:
-        if asked.opens_thread:
+    async def _history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
+        if message.opens_thread:
             return ()
         try:
-            return await self._threads.before(asked)
+            return await self._threads.before(message)
         except SlackError as error:  # if the thread itself is gone, the answer's first call will tell
-            reply.notice(words.NO_HISTORY.to(reply))
-            _log.warning("thread not read", channel=asked.key.channel, error=str(error))
+            reply.notice(texts.THREAD_UNREADABLE.to(reply))
+            _log.warning("thread not read", channel=message.key.channel, error=str(error))
             return ()

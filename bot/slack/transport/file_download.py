@@ -12,8 +12,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.errors import SlackError
 
-_FETCH_S = 180.0
-_PIECE = 1 << 16
+_DOWNLOAD_TIMEOUT_S = 180.0
+_CHUNK_BYTES = 1 << 16
 _HTML = b"<!doctype html"
 
 
@@ -21,7 +21,7 @@ class FileRefused(SlackError):
     """A file was not fetched; the text says why, and what to do."""
 
 
-def may_fetch(url: str, api_url: str) -> bool:
+def may_send_token(url: str, api_url: str) -> bool:
     """Tell whether the bot's token may be shown to this address: Slack's host for files, or the API's own. Pure."""
     try:
         file, api = urlsplit(url), urlsplit(api_url)
@@ -35,7 +35,7 @@ def may_fetch(url: str, api_url: str) -> bool:
     return file.scheme == "https" and file.port in {None, 443} and file.hostname == f"files.{api.hostname}"
 
 
-async def fetch(client: AsyncWebClient, file: Mapping[str, Any], limit_bytes: int) -> bytes:
+async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_bytes: int) -> bytes:
     """Return a file's bytes; ``file`` is Slack's object.
 
     Raises:
@@ -45,44 +45,44 @@ async def fetch(client: AsyncWebClient, file: Mapping[str, Any], limit_bytes: in
     name, url = str(file.get("name") or "the file"), str(file.get("url_private_download") or "")
     if file.get("is_external") or file.get("mode") in {"external", "tombstone", "hidden_by_limit"} or not url:
         raise FileRefused(f"{name} does not lie in Slack, or is hidden there. Send the file itself.")
-    if not may_fetch(url, str(client.base_url)):
+    if not may_send_token(url, str(client.base_url)):
         raise FileRefused(f"{name} lies on another host than Slack's files, so it was not fetched. Send it once more.")
     if int(file.get("size") or 0) > limit_bytes:
-        raise _too_large(name, limit_bytes)
+        raise _make_size_error(name, limit_bytes)
     try:
-        async with asyncio.timeout(_FETCH_S):
-            return await _fetched(client, url, name, limit_bytes)
+        async with asyncio.timeout(_DOWNLOAD_TIMEOUT_S):
+            return await _download(client, url, name, limit_bytes)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise FileRefused(f"{name} could not be fetched from Slack. Send it once more.") from error
 
 
-async def _fetched(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
+async def _download(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
     assert client.session is not None  # noqa: S101 - it was given one
     headers = {"Authorization": f"Bearer {client.token}"}
-    timeout = aiohttp.ClientTimeout(total=_FETCH_S)
+    timeout = aiohttp.ClientTimeout(total=_DOWNLOAD_TIMEOUT_S)
     async with client.session.get(
         url, headers=headers, proxy=client.proxy, allow_redirects=False, timeout=timeout
     ) as answer:
         if answer.status in {301, 302, 303, 307, 308, 401, 403}:
-            raise _not_allowed(name)
+            raise _make_scope_error(name)
         if answer.status != 200:  # noqa: PLR2004
             raise FileRefused(f"Slack answers {answer.status} for {name}. Send it once more.")
         data = bytearray()
-        async for piece in answer.content.iter_chunked(_PIECE):
+        async for piece in answer.content.iter_chunked(_CHUNK_BYTES):
             data += piece
             if len(data) > limit_bytes:
-                raise _too_large(name, limit_bytes)
+                raise _make_size_error(name, limit_bytes)
     if data[:64].lstrip().lower().startswith(_HTML) and not name.lower().endswith((".html", ".htm", ".xhtml")):
-        raise _not_allowed(name)  # the sign-in page
+        raise _make_scope_error(name)  # the sign-in page
     return bytes(data)
 
 
-def _not_allowed(name: str) -> FileRefused:
+def _make_scope_error(name: str) -> FileRefused:
     return FileRefused(
         f"Slack does not give {name} to the app: it lacks the scope files:read. Add it at api.slack.com/apps "
         "(`kvasir manifest` prints all of them) and reinstall the app."
     )
 
 
-def _too_large(name: str, limit_bytes: int) -> FileRefused:
+def _make_size_error(name: str, limit_bytes: int) -> FileRefused:
     return FileRefused(f"{name} is larger than the {limit_bytes / 1e6:.0f} MB that are read. Split it.")

@@ -13,32 +13,32 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.errors import SlackLimited, SlackUnavailable, from_slack
+from bot.slack.errors import SlackLimited, SlackUnavailable, map_api_error
 
 CALL_TIMEOUT_S = 15.0
 """For one HTTP exchange with Slack, connecting included; waits for rate limits come on top."""
 
-_READS = {
+_GET_METHODS = {
     "auth.test", "conversations.history", "conversations.info", "conversations.replies", "users.conversations",
     "users.info",
 }  # fmt: skip
 """Methods that take their arguments from the query alone."""
-_REPEATABLE = _READS | {
+_IDEMPOTENT_METHODS = _GET_METHODS | {
     "chat.update", "chat.delete", "chat.stopStream", "agents.sessions.setStatus", "assistant.threads.setStatus",
     "views.publish", "apps.connections.open", "conversations.open",
 }  # fmt: skip
 """Methods that may be called twice without harm; of the others, only a call that never left is repeated."""
 _SPACING_S = {"chat.postMessage": 1.0, "chat.startStream": 3.0, "chat.stopStream": 3.0, "chat.appendStream": 0.6}
-_USUAL_SPACING_S = 1.2
+_DEFAULT_SPACING_S = 1.2
 """Between two calls of a method that Slack has limited: what its tier allows in the long run."""
-_PAUSES_S = (0.3, 1.5)
+_RETRY_DELAYS_S = (0.3, 1.5)
 _DEFAULT_RETRY_AFTER_S = 1.0
 
 _Json = Mapping[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Bucket:
+class TokenBucket:
     """A tier's allowance: ``burst`` calls at once, ``per_s`` calls a second in the long run."""
 
     def __init__(self, burst: float, per_s: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -56,7 +56,7 @@ class Bucket:
         return max(0.0, -self._level / self._per_s)
 
 
-class Calls:
+class SlackWebApi:
     """Calls Slack by method name. Raises ``SlackError`` subclasses only; may be cancelled at any point.
 
     A rate limit is waited out for as long as Slack says and however often: the caller's own deadline bounds it, and
@@ -78,7 +78,7 @@ class Calls:
         self._closed_until: dict[str, float] = {}
         self._waiting: Counter[str] = Counter()
 
-    def limited_for_s(self, method: str) -> float:
+    def get_limited_s(self, method: str) -> float:
         """Return for how many seconds Slack still limits a method; 0.0 if it does not."""
         return max(0.0, self._closed_until.get(method, 0.0) - self._now())
 
@@ -97,28 +97,28 @@ class Calls:
             await self._pass(gate, wait=wait)
             try:
                 return await self._once(method, arguments)
-            except _Limited as limited:
+            except _RateLimited as limited:
                 self._closed_until[gate] = self._now() + limited.seconds
             except SlackUnavailable as error:
-                if tries >= len(_PAUSES_S) or (error.maybe_done and method not in _REPEATABLE):
+                if tries >= len(_RETRY_DELAYS_S) or (error.maybe_done and method not in _IDEMPOTENT_METHODS):
                     raise
-                await self._sleep(_PAUSES_S[tries])
+                await self._sleep(_RETRY_DELAYS_S[tries])
                 tries += 1
 
     async def _pass(self, gate: str, *, wait: bool) -> None:
         """Wait until Slack takes the method again; those who waited go one by one, at the tier's pace."""
-        if self.limited_for_s(gate) <= 0:
+        if self.get_limited_s(gate) <= 0:
             return
         if not wait:
-            raise SlackLimited(f"Slack asks to wait {self.limited_for_s(gate):.0f} s. Try again then.")
+            raise SlackLimited(f"Slack asks to wait {self.get_limited_s(gate):.0f} s. Try again then.")
         self._waiting[gate] += 1
         try:
-            while (wait_s := self.limited_for_s(gate)) > 0:
+            while (wait_s := self.get_limited_s(gate)) > 0:
                 await self._sleep(wait_s)
         finally:
             self._waiting[gate] -= 1
         if self._waiting[gate] > 0:
-            self._closed_until[gate] = self._now() + _SPACING_S.get(gate.partition(" ")[0], _USUAL_SPACING_S)
+            self._closed_until[gate] = self._now() + _SPACING_S.get(gate.partition(" ")[0], _DEFAULT_SPACING_S)
         else:
             self._closed_until.pop(gate, None)
             del self._waiting[gate]
@@ -128,12 +128,12 @@ class Calls:
         if self._on_call is not None:
             self._on_call(method)
         try:
-            if method in _READS:
+            if method in _GET_METHODS:
                 response = await self._client.api_call(method, http_verb="GET", params=given)
             else:
                 response = await self._client.api_call(method, json=given)
         except SlackApiError as error:
-            raise _told(method, error) from error
+            raise _map_error(method, error) from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise SlackUnavailable(_UNREACHABLE, maybe_done=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
@@ -145,24 +145,24 @@ class Calls:
 _UNREACHABLE = "Slack cannot be reached. Check the machine's network and SLACK_API_URL; Kvasir tries again."
 
 
-class _Limited(Exception):
+class _RateLimited(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
 
 
-def _told(method: str, error: SlackApiError) -> Exception:
+def _map_error(method: str, error: SlackApiError) -> Exception:
     response = error.response
     data = getattr(response, "data", None)
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)
     code = str(data.get("error", "")) if isinstance(data, dict) else ""
     needed = str(data.get("needed", "")) if isinstance(data, dict) else ""
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
-        return _Limited(_retry_after(response.headers))
-    return from_slack(method, code, needed, status or 500)
+        return _RateLimited(_read_retry_after(response.headers))
+    return map_api_error(method, code, needed, status or 500)
 
 
-def _retry_after(headers: Mapping[str, Any]) -> float:
+def _read_retry_after(headers: Mapping[str, Any]) -> float:
     for name, value in headers.items():
         if name.lower() == "retry-after" and str(value).strip().isdecimal():
             return max(float(value), 0.05)

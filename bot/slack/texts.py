@@ -9,98 +9,98 @@ from bot.slack.posting.render import NOTICE_MARK
 from knowledge.sources.uploads.upload_store import UploadResult
 
 
-class Listener(Protocol):
+class Addressee(Protocol):
     """Whoever a sentence is for."""
 
     chinese: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class BilingualText:
     """One sentence."""
 
     english: str
     chinese: str
 
-    def to(self, listener: Listener) -> str:
+    def to(self, addressee: Addressee) -> str:
         """Return it in the language of whoever asked."""
-        return self.chinese if listener.chinese else self.english
+        return self.chinese if addressee.chinese else self.english
 
 
-EMPTY = Words(
+EMPTY_QUESTION = BilingualText(
     "Ask me something after my name, for example: “@Kvasir how do I add a source?” `/kb help` lists what else I do.",
     "请在提及我之后写下问题，例如：“@Kvasir 如何添加来源？” 输入 `/kb 帮助` 可查看其他功能。",
 )
-INTERRUPTED = Words(
+ANSWER_INTERRUPTED = BilingualText(
     f"_{NOTICE_MARK} I was interrupted here; the answer follows below._",
     f"_{NOTICE_MARK} 回答在此中断，完整的回答见下方。_",
 )
-GIVEN_UP = Words(
+TOO_MANY_ATTEMPTS = BilingualText(
     "I was interrupted again and again and could not answer this. Please ask again; the log says why.",
     "我多次被中断，没能回答这个问题。请再问一次；原因见日志。",
 )
-STOPPED = Words("Stopped.", "已停止。")
-DELETED = Words("The question was deleted, so I stopped here.", "问题已被删除，回答到此为止。")
-FILES = Words(
+ANSWER_STOPPED = BilingualText("Stopped.", "已停止。")
+QUESTION_DELETED = BilingualText("The question was deleted, so I stopped here.", "问题已被删除，回答到此为止。")
+FILES_IGNORED = BilingualText(
     "I cannot read attached files; this answers the text alone.",
     "我无法读取附件，以下仅根据文字回答。",
 )
-NO_HISTORY = Words(
+THREAD_UNREADABLE = BilingualText(
     "I could not read this thread, so this answers the last message alone.",
     "我无法读取此消息列，以下仅根据最后一条消息回答。",
 )
-BUSY = Words("is busy. {text}", "正忙。{text}")
-NOTHING = Words("There is no answer to show.", "没有可显示的回答。")
+BUSY_STATUS = BilingualText("is busy. {text}", "正忙。{text}")
+EMPTY_ANSWER = BilingualText("There is no answer to show.", "没有可显示的回答。")
 
-PAGE_KEPT = Words("{url} is kept. Reading it …", "已收下 {url}，正在读取…")
-PAGE_THERE = Words("{url} was added before.", "{url} 之前已经添加。")
-PAGE_FOUND = Words(
+PAGE_SAVED = BilingualText("{url} is kept. Reading it …", "已收下 {url}，正在读取…")
+PAGE_EXISTS = BilingualText("{url} was added before.", "{url} 之前已经添加。")
+PAGE_SEARCHABLE = BilingualText(
     "{url} can be found now, in {source}. To take it out again: `kvasir add --remove URL`.",
     "现在可以搜到 {url}（来源 {source}）。如需移除：`kvasir add --remove URL`。",
 )
-LOOKED_ALREADY = Words(
+WEB_ALREADY_SEARCHED = BilingualText(
     "I have looked on the web for this already: the answer is in this thread, or on its way.",
     "已经为此查看过网络，回答就在此消息列中，或正在生成。",
 )
-QUESTION_GONE = Words("The question is gone, so I cannot answer it anew.", "原来的问题已不存在，无法重新回答。")
+QUESTION_GONE = BilingualText("The question is gone, so I cannot answer it anew.", "原来的问题已不存在，无法重新回答。")
 
-PASSAGE_GONE = Words(
+PASSAGE_GONE = BilingualText(
     "This passage is gone: its document has changed or was deleted. Ask again to see what it says now.",
     "这段原文已不存在：文档已更改或删除。请再问一次，查看现在的内容。",
 )
 
-PASSAGE_CUT = Words("The passage goes on in its document.", "原文在文档中还有后续内容。")
+PASSAGE_CUT = BilingualText("The passage goes on in its document.", "原文在文档中还有后续内容。")
 
 # ── Files that are added ─────────────────────────────────────────────────────────────────────────────────────────────
 
-KEPT = {
-    UploadResult.ADDED: Words("{name} is kept. Reading it …", "已收下 {name}，正在读取…"),
-    UploadResult.REPLACED: Words(
+FILE_RESULTS = {
+    UploadResult.ADDED: BilingualText("{name} is kept. Reading it …", "已收下 {name}，正在读取…"),
+    UploadResult.REPLACED: BilingualText(
         "{name} takes the place of the one that was there. Reading it …", "{name} 已替换原有的同名文档，正在读取…"
     ),
-    UploadResult.UNCHANGED: Words("{name} is there already, unchanged.", "{name} 已经存在，内容没有变化。"),
+    UploadResult.UNCHANGED: BilingualText("{name} is there already, unchanged.", "{name} 已经存在，内容没有变化。"),
 }
-FOUND_NOW = Words(
+FILES_SEARCHABLE = BilingualText(
     "Can be found now, in *{source}*: {names}. To take one away again: `kvasir add --remove NAME`.",
     "现在可以搜到（来源 *{source}*）：{names}。如需移除：`kvasir add --remove 名称`。",
 )
-FOUND_LATER = Words(
+SEARCHABLE_LATER = BilingualText(
     "It is kept, and can be found once the sync that is running, or the next one, has ended.",
     "已经保存，等正在进行的或下一次同步结束后即可搜到。",
 )
-TEXT_BESIDE_FILES = Words(
+TEXT_IGNORED = BilingualText(
     "I took the files and did not answer the text; ask it in a message of its own.",
     "我收下了文件，没有回答文字部分；请单独发送问题。",
 )
-TOO_MANY_FILES = Words(
+TOO_MANY_FILES = BilingualText(
     "I took the first {count} files; send the others in another message.",
     "我只收下了前 {count} 个文件，请另发一条消息发送其余文件。",
 )
-NOT_AN_OWNER = Words(
+NOT_AN_OWNER = BilingualText(
     "Only an owner may add documents. Send the file to {owners}.",
     "只有负责人可以添加文档。请把文件发给 {owners}。",
 )
-NO_OWNERS = Words(
+NO_OWNERS = BilingualText(
     "I keep files only for owners, and none is named. An administrator names them in kvasir.toml: [access] owners.",
     "我只为负责人保存文件，而目前没有指定负责人。管理员可以在 kvasir.toml 的 [access] owners 中指定。",
 )

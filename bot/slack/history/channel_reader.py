@@ -8,57 +8,57 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.errors import SlackGone
-from bot.slack.events import Me
+from bot.slack.events import BotUser
 from bot.slack.history.transcript import Message
-from bot.slack.transport.calls import Bucket, Calls
-from bot.slack.turns.thread import Threads
+from bot.slack.transport.web_api import SlackWebApi, TokenBucket
+from bot.slack.turns.thread_reader import ThreadReader
 
-PAGE = 500
+PAGE_SIZE = 500
 """Messages of one call; Slack gives up to 1,000, and fewer when it is busy."""
-_KEPT_MESSAGES = 5_000
+_MAX_CACHED_MESSAGES = 5_000
 """Of pages, so that a thread of one message is no call of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SyncRate:
     """What a sync takes of each method's allowance (tier 3: 50 a minute), so that answers find theirs."""
 
     burst: float = 20.0
     per_s: float = 40 / 60
-    page: int = PAGE
+    page_size: int = PAGE_SIZE
     """Messages of one call."""
 
 
-class Channels:
+class ChannelReader:
     """The Web API as the source of Slack's channels needs it. Every method raises ``SlackError``."""
 
     def __init__(
         self,
-        calls: Calls,
-        me: Me,
+        api: SlackWebApi,
+        me: BotUser,
         url: str,
-        pace: Pace,
+        rate: SyncRate,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.me = me
-        self._calls = calls
+        self._api = api
         self._url = url.rstrip("/")
-        self._names = Threads(calls, me)
-        self._pace = pace
+        self._threads = ThreadReader(api, me)
+        self._rate = rate
         self._sleep = sleep
-        self._buckets: dict[str, Bucket] = {}
-        self._paging = asyncio.Lock()
-        self._kept: dict[tuple[str, str], Message] = {}
+        self._buckets: dict[str, TokenBucket] = {}
+        self._page_lock = asyncio.Lock()
+        self._cache: dict[tuple[str, str], Message] = {}
 
-    def link(self, channel: str, ts: str) -> str:
+    def build_link(self, channel: str, ts: str) -> str:
         """Return where a person opens a message."""
         return f"{self._url}/archives/{channel}/p{ts.replace('.', '')}"
 
-    async def names(self, people: Collection[str]) -> Mapping[str, str]:
+    async def find_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return names by user id; one that cannot be looked up is left out."""
-        return await self._names.names(people)
+        return await self._threads.names(people)
 
-    async def rooms(self, wanted: Collection[str]) -> dict[str, str]:
+    async def channels(self, wanted: Collection[str]) -> dict[str, str]:
         """Return the names of the public channels that the bot is in, by id; of the wanted ones, where any are."""
         found: dict[str, str] = {}
         cursor = ""
@@ -67,60 +67,60 @@ class Channels:
                 "users.conversations",
                 types="public_channel",
                 exclude_archived="true",
-                limit=self._pace.page,
+                limit=self._rate.page_size,
                 cursor=cursor or None,
             )
             for room in page.get("channels") or ():
                 if _is_public(room) and (not wanted or room["id"] in wanted):
                     found[str(room["id"])] = str(room.get("name") or room["id"])
-            cursor = _next_cursor(page)
+            cursor = _get_next_cursor(page)
             if not cursor:
                 return found
 
-    async def page(
+    async def fetch_page(
         self, channel: str, *, low: str | None = None, high: str | None = None, inclusive: bool = False
     ) -> tuple[list[Message], bool]:
         """Return messages between two ``ts``, the newest first, and whether there are older ones in between."""
         page = await self._call(
             "conversations.history",
             channel=channel,
-            limit=self._pace.page,
+            limit=self._rate.page_size,
             oldest=low,
             latest=high,
             inclusive="true" if inclusive else None,
         )
         messages: list[Message] = list(page.get("messages") or ())
-        self._keep(channel, messages)
+        self._cache_messages(channel, messages)
         return messages, bool(page.get("has_more"))
 
-    async def single(self, channel: str, ts: str) -> list[Message]:
+    async def fetch_single(self, channel: str, ts: str) -> list[Message]:
         """Return a message that nobody replied to; it comes with those before it, so that they need no calls."""
-        async with self._paging:
-            if (channel, ts) not in self._kept:
-                await self.page(channel, high=ts, inclusive=True)
-        found = self._kept.get((channel, ts))
+        async with self._page_lock:
+            if (channel, ts) not in self._cache:
+                await self.fetch_page(channel, high=ts, inclusive=True)
+        found = self._cache.get((channel, ts))
         if found is None or int(found.get("reply_count") or 0):
-            return await self.thread(channel, ts)
+            return await self.fetch_thread(channel, ts)
         return [found]
 
-    async def first(self, channel: str, ts: str) -> Message | None:
+    async def fetch_first(self, channel: str, ts: str) -> Message | None:
         """Return the first message of a thread, None if it is gone."""
-        page = await self._replies(channel, ts, limit=1)
+        page = await self._fetch_replies(channel, ts, limit=1)
         return next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), None)
 
-    async def thread(self, channel: str, ts: str) -> list[Message]:
+    async def fetch_thread(self, channel: str, ts: str) -> list[Message]:
         """Return all messages of a thread; none if it is gone."""
         messages: dict[str, Message] = {}
         cursor = ""
         while True:
-            page = await self._replies(channel, ts, limit=self._pace.page, cursor=cursor)
+            page = await self._fetch_replies(channel, ts, limit=self._rate.page_size, cursor=cursor)
             for message in page.get("messages") or ():  # each page begins with the root
                 messages[str(message.get("ts"))] = message
-            cursor = _next_cursor(page)
+            cursor = _get_next_cursor(page)
             if not cursor:
                 return list(messages.values())
 
-    async def _replies(self, channel: str, ts: str, *, limit: int, cursor: str = "") -> Mapping[str, Any]:
+    async def _fetch_replies(self, channel: str, ts: str, *, limit: int, cursor: str = "") -> Mapping[str, Any]:
         try:
             return await self._call("conversations.replies", channel=channel, ts=ts, limit=limit, cursor=cursor or None)
         except SlackGone as error:
@@ -129,16 +129,16 @@ class Channels:
             return {}
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        bucket = self._buckets.setdefault(method, Bucket(self._pace.burst, self._pace.per_s))
+        bucket = self._buckets.setdefault(method, TokenBucket(self._rate.burst, self._rate.per_s))
         if (wait_s := bucket.take()) > 0:
             await self._sleep(wait_s)
-        return await self._calls.call(method, **arguments)
+        return await self._api.call(method, **arguments)
 
-    def _keep(self, channel: str, messages: Sequence[Message]) -> None:
+    def _cache_messages(self, channel: str, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._kept[channel, str(message.get("ts"))] = message
-        while len(self._kept) > _KEPT_MESSAGES:
-            del self._kept[next(iter(self._kept))]
+            self._cache[channel, str(message.get("ts"))] = message
+        while len(self._cache) > _MAX_CACHED_MESSAGES:
+            del self._cache[next(iter(self._cache))]
 
 
 def _is_public(room: Mapping[str, Any]) -> bool:
@@ -146,5 +146,5 @@ def _is_public(room: Mapping[str, Any]) -> bool:
     return bool(room.get("id")) and not any(room.get(name) for name in hidden)
 
 
-def _next_cursor(page: Mapping[str, Any]) -> str:
+def _get_next_cursor(page: Mapping[str, Any]) -> str:
     return str((page.get("response_metadata") or {}).get("next_cursor") or "")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bot.config.configuration import ADDED, PAGES
 from bot.durations import ago, span, until
-from bot.slack.commands.parsing import HELP, HELP_CHINESE, Help
+from bot.slack.commands.parsing import HELP, HELP_CHINESE, HelpCommand
 from bot.slack.posting import render
 from engine.interfaces import Status as EngineStatus
 from knowledge.interfaces import Hit, SearchResult
@@ -15,29 +15,29 @@ from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure, Held
 from knowledge.sync.report import Progress, SourceReport, SyncReport
 
-TEXT = 3_900
+MAX_TEXT_CHARACTERS = 3_900
 """Characters of a message's text."""
-_SECTION = 2_900
-_QUOTE = 280
-_TOLD = 3
+_MAX_SECTION_CHARACTERS = 2_900
+_MAX_QUOTE_CHARACTERS = 280
+_MAX_NAMED = 3
 """Failed and held documents that are named."""
 
 
-def sections(text: str) -> list[str]:
+def split_into_sections(text: str) -> list[str]:
     """Return a text in pieces that a section takes."""
     pieces: list[str] = []
     while text:
-        head, text = render.cut(text, _SECTION)
+        head, text = render.split_head(text, _MAX_SECTION_CHARACTERS)
         pieces.append(head)
     return pieces or ["…"]
 
 
-def help_text(command: Help, *, chinese: bool) -> str:
+def format_help(command: HelpCommand, *, chinese: bool) -> str:
     """Return the list of commands, and what may have been meant."""
     listed = HELP_CHINESE if chinese else HELP
     if command.unknown is None:
         return listed
-    word = render.escape(command.unknown)
+    word = render.escape_mrkdwn(command.unknown)
     if chinese:
         hint = f"您是指 `/kb {command.nearest}` 吗？" if command.nearest else ""
         return f"没有 `/kb {word}` 这个命令。{hint}\n{listed}"
@@ -45,41 +45,42 @@ def help_text(command: Help, *, chinese: bool) -> str:
     return f"`/kb {word}` is not a command.{hint}\n{listed}"
 
 
-def search_text(result: SearchResult, *, chinese: bool) -> str:
+def format_search_results(result: SearchResult, *, chinese: bool) -> str:
     """Return the passages found, each with its link and its first words."""
-    query = render.escape(" ".join(result.query.split())[:_QUOTE])
+    query = render.escape_mrkdwn(" ".join(result.query.split())[:_MAX_QUOTE_CHARACTERS])
     if not result.hits:
         return f"没有找到与“{query}”相关的段落。" if chinese else f"Nothing was found for “{query}”."
     head = f"*“{query}”*：{len(result.hits)} 段" if chinese else f"*“{query}”*: {len(result.hits)} passages"
-    return "\n".join([head, *(_hit(n, hit) for n, hit in enumerate(result.hits, start=1))])
+    return "\n".join([head, *(_format_hit(n, hit) for n, hit in enumerate(result.hits, start=1))])
 
 
-def _hit(n: int, hit: Hit) -> str:
-    path = render.escape(" › ".join(part for part in (hit.title or hit.document, hit.heading) if part)[:120])
-    url = render.link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
+def _format_hit(n: int, hit: Hit) -> str:
+    path = render.escape_mrkdwn(" › ".join(part for part in (hit.title or hit.document, hit.heading) if part)[:120])
+    url = render.encode_link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
     quote = " ".join(hit.text.split())
-    quote = quote if len(quote) <= _QUOTE else quote[: _QUOTE - 1] + "…"
-    return f"{n}. {f'<{url}|{path}>' if url else f'*{path}*'} · {render.escape(hit.source)}\n> {render.escape(quote)}"
+    quote = quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
+    name = f"<{url}|{path}>" if url else f"*{path}*"
+    return f"{n}. {name} · {render.escape_mrkdwn(hit.source)}\n> {render.escape_mrkdwn(quote)}"
 
 
 # ── Status ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def status_text(engine: EngineStatus, state: LibraryStatus, *, chinese: bool) -> str:
+def format_status(engine: EngineStatus, state: LibraryStatus, *, chinese: bool) -> str:
     """Return how the engine, the store and the sources are."""
     percent = f" {engine.progress:.0%}" if engine.progress is not None else ""
-    model = f" · {render.escape(engine.model)}" if engine.model else ""
-    detail = f" · {render.escape(engine.detail)}" if engine.detail else ""
+    model = f" · {render.escape_mrkdwn(engine.model)}" if engine.model else ""
+    detail = f" · {render.escape_mrkdwn(engine.detail)}" if engine.detail else ""
     lines = [f"*{'引擎' if chinese else 'Engine'}*: {engine.state}{percent}{model}{detail}"]
-    lines += _store(state, chinese=chinese)
-    lines += [source_text(source, chinese=chinese) for source in shown(state.sources)]
+    lines += _format_store(state, chinese=chinese)
+    lines += [format_source(source, chinese=chinese) for source in select_visible_sources(state.sources)]
     return "\n".join(lines)
 
 
-def _store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
+def _format_store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
     label, parts = ("存储" if chinese else "Store"), [state.store]
     if state.repaired is not None:
-        compared = ago(_since(state.repaired.at), chinese=chinese)
+        compared = ago(_seconds_since(state.repaired.at), chinese=chinese)
         count = state.repaired.differed
         if chinese:
             parts.append(f"{compared}核对，" + (f"{count} 段不一致，已修复" if count else "完全一致"))
@@ -96,45 +97,46 @@ def _store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
             eta = f", about {span(left)} left" if left is not None else ""
             yield f"*New index*: {state.growth.share:.0%}{eta}; the old one answers until it is complete"
     if state.elsewhere is not None:
-        who = render.escape(state.elsewhere)
+        who = render.escape_mrkdwn(state.elsewhere)
         yield f"_另一进程正在同步（{who}）_" if chinese else f"_Another process is syncing ({who})_"
 
 
-def shown(sources: Iterable[SourceStatus]) -> list[SourceStatus]:
+def select_visible_sources(sources: Iterable[SourceStatus]) -> list[SourceStatus]:
     """Return the sources that are worth a line: those for what people add only once there is any."""
     return [one for one in sources if one.kind not in {"push", "pages"} or one.documents or one.failed or one.error]
 
 
-def sources_text(state: LibraryStatus, *, chinese: bool) -> str:
+def format_sources(state: LibraryStatus, *, chinese: bool) -> str:
     """Return the sources with their kinds and places."""
     if not state.sources:
         return "尚未配置任何来源。" if chinese else "No source is configured. Add one to kvasir.toml."
-    return "\n".join(
-        f"*{render.escape(source.name)}* · {render.escape(source.kind)} · {render.escape(source.root)}\n"
-        + source_text(source, chinese=chinese)
-        for source in state.sources
-    )
+    return "\n".join(_format_source_place(source, chinese=chinese) for source in state.sources)
 
 
-def source_text(source: SourceStatus, *, chinese: bool) -> str:
+def _format_source_place(source: SourceStatus, *, chinese: bool) -> str:
+    name, kind, root = (render.escape_mrkdwn(text) for text in (source.name, source.kind, source.root))
+    return f"*{name}* · {kind} · {root}\n" + format_source(source, chinese=chinese)
+
+
+def format_source(source: SourceStatus, *, chinese: bool) -> str:
     """Return how one source is: a line, and one for each thing that a person should look at."""
-    parts = [_documents(source, chinese=chinese), freshness(source, chinese=chinese)]
+    parts = [_format_counts(source, chinese=chinese), format_freshness(source, chinese=chinese)]
     if source.next_at is not None:
         due = until(source.next_at, datetime.now(UTC), chinese=chinese)
         parts.append(f"下次 {due}" if chinese else f"next {due}")
     if source.watched:
         parts.append("实时跟踪" if chinese else "watched")
-    head = f"• *{render.escape(source.name)}*: " + " · ".join(parts)
-    return "\n".join([head, *(f"   {line}" for line in _troubles(source, chinese=chinese))])
+    head = f"• *{render.escape_mrkdwn(source.name)}*: " + " · ".join(parts)
+    return "\n".join([head, *(f"   {line}" for line in _format_problems(source, chinese=chinese))])
 
 
-def _documents(source: SourceStatus, *, chinese: bool) -> str:
+def _format_counts(source: SourceStatus, *, chinese: bool) -> str:
     if chinese:
         return f"{source.documents:,} 篇文档，{source.chunks:,} 段"
     return f"{source.documents:,} documents, {source.chunks:,} passages"
 
 
-def freshness(source: SourceStatus, *, chinese: bool = False) -> str:
+def format_freshness(source: SourceStatus, *, chinese: bool = False) -> str:
     """Return how old a source is, and whether that is too old."""
     if source.age_s is None:
         return "尚未同步" if chinese else "never synced"
@@ -145,24 +147,24 @@ def freshness(source: SourceStatus, *, chinese: bool = False) -> str:
     return f"{synced}，*已过期*（目标 {target}）" if chinese else f"{synced}, *stale* (target {target})"
 
 
-def _troubles(source: SourceStatus, *, chinese: bool) -> Iterator[str]:
+def _format_problems(source: SourceStatus, *, chinese: bool) -> Iterator[str]:
     if source.syncing is not None:
-        yield f":arrows_counterclockwise: {progress_line(source.syncing, chinese=chinese)}"
+        yield f":arrows_counterclockwise: {format_progress(source.syncing, chinese=chinese)}"
     if source.error:
-        yield f":warning: {render.escape(source.error)}"
+        yield f":warning: {render.escape_mrkdwn(source.error)}"
     if source.watch_trouble:
-        yield f":warning: {render.escape(source.watch_trouble)}"
+        yield f":warning: {render.escape_mrkdwn(source.watch_trouble)}"
     if source.held:
-        yield f":pause_button: {held_text(source, chinese=chinese)}"
+        yield f":pause_button: {format_pending_deletions(source, chinese=chinese)}"
     if source.failed:
-        yield f":warning: {_failed(source, chinese=chinese)}"
-        yield from _failures(source.failures, chinese=chinese)
+        yield f":warning: {_format_failure_count(source, chinese=chinese)}"
+        yield from _format_failures(source.failures, chinese=chinese)
 
 
-def held_text(source: SourceStatus, *, chinese: bool) -> str:
+def format_pending_deletions(source: SourceStatus, *, chinese: bool) -> str:
     """Return what is held of a source, and what to type."""
-    names = _names(source.held_first, source.held, chinese=chinese)
-    command = f"`/kb {'批准' if chinese else 'approve'} {render.escape(source.name)}`"
+    names = _format_document_names(source.held_first, source.held, chinese=chinese)
+    command = f"`/kb {'批准' if chinese else 'approve'} {render.escape_mrkdwn(source.name)}`"
     if chinese:
         told = f"：{names}" if names else ""
         return f"{source.held} 篇已从来源消失，暂时保留，仍在用来回答{told}。确认属实后输入 {command}"
@@ -170,54 +172,54 @@ def held_text(source: SourceStatus, *, chinese: bool) -> str:
     return f"{source.held} gone from the source and held, still answering{told}. If they are really gone: {command}"
 
 
-def _names(held: Sequence[Held], count: int, *, chinese: bool) -> str:
-    named = [render.escape(one.document) for one in held if one.public][:_TOLD]
+def _format_document_names(held: Sequence[Held], count: int, *, chinese: bool) -> str:
+    named = [render.escape_mrkdwn(one.document) for one in held if one.public][:_MAX_NAMED]
     more = count - len(named)
     if named and more > 0:
         named.append(f"另外 {more} 篇" if chinese else f"{more} more")
     return ("、" if chinese else ", ").join(named)
 
 
-def _failed(source: SourceStatus, *, chinese: bool) -> str:
+def _format_failure_count(source: SourceStatus, *, chinese: bool) -> str:
     return f"{source.failed} 篇无法读取" if chinese else f"{source.failed} could not be read"
 
 
-def _failures(failures: Iterable[Failure], *, chinese: bool) -> Iterator[str]:
+def _format_failures(failures: Iterable[Failure], *, chinese: bool) -> Iterator[str]:
     """Return a line for each of the first failures; of what not everybody may read, none."""
-    named = [failure for failure in failures if failure.public][:_TOLD]
-    return (f"   ◦ {_failure(failure, chinese=chinese)}" for failure in named)
+    named = [failure for failure in failures if failure.public][:_MAX_NAMED]
+    return (f"   ◦ {_format_failure(failure, chinese=chinese)}" for failure in named)
 
 
-def _failure(failure: Failure, *, chinese: bool) -> str:
-    told = f"{render.escape(failure.document)}: {render.escape(failure.reason)}"
+def _format_failure(failure: Failure, *, chinese: bool) -> str:
+    told = f"{render.escape_mrkdwn(failure.document)}: {render.escape_mrkdwn(failure.reason)}"
     if failure.retry_at is None:
         return told
     at = until(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), chinese=chinese)
     return f"{told} （{at} 之后重试）" if chinese else f"{told} (tried again after {at})"
 
 
-def _since(moment: float) -> float:
+def _seconds_since(moment: float) -> float:
     return max(0.0, datetime.now(UTC).timestamp() - moment)
 
 
 # ── Approving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def nothing_held(source: str | None, *, chinese: bool) -> str:
+def format_nothing_pending(source: str | None, *, chinese: bool) -> str:
     """Say that there is nothing to approve."""
     if source is None:
         return "没有待确认的删除。" if chinese else "Nothing is held; there is nothing to approve."
-    name = render.escape(source)
+    name = render.escape_mrkdwn(source)
     if chinese:
         return f"来源“{name}”没有待确认的删除。"
     return f"Nothing of “{name}” is held; there is nothing to approve."
 
 
-def ask_approval(source: SourceStatus, *, chinese: bool) -> str:
+def format_approval_request(source: SourceStatus, *, chinese: bool) -> str:
     """Show what is held of a source, and say what approving does."""
-    name = render.escape(source.name)
+    name = render.escape_mrkdwn(source.name)
     named = [one for one in source.held_first if one.public]
-    listed = "".join(f"\n   ◦ {render.escape(one.document)}" for one in named)
+    listed = "".join(f"\n   ◦ {render.escape_mrkdwn(one.document)}" for one in named)
     more = source.held - len(named)
     if chinese:
         rest = f"\n   ◦ 另外 {more} 篇" if more > 0 else ""
@@ -232,13 +234,13 @@ def ask_approval(source: SourceStatus, *, chinese: bool) -> str:
     )
 
 
-def not_an_owner(owners: Iterable[str], *, chinese: bool) -> str:
+def format_owners_only(owners: Iterable[str], *, chinese: bool) -> str:
     """Say who may do it."""
     who = ", ".join(f"<@{owner}>" for owner in sorted(owners)[:5])
     return f"只有负责人可以这样做，请找 {who}。" if chinese else f"Only an owner may do this. Ask {who}."
 
 
-def no_owners(user: str, *, chinese: bool) -> str:
+def format_no_owners(user: str, *, chinese: bool) -> str:
     """Say to somebody that nobody may do it from Slack, and how that is changed."""
     if chinese:
         return (
@@ -254,9 +256,9 @@ def no_owners(user: str, *, chinese: bool) -> str:
 # ── A sync ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def progress_line(progress: Progress, *, chinese: bool) -> str:
+def format_progress(progress: Progress, *, chinese: bool) -> str:
     """Return how far one source is."""
-    name = render.escape(progress.source)
+    name = render.escape_mrkdwn(progress.source)
     if not progress.total:
         return f"*{name}*: 已列出 {progress.listed}" if chinese else f"*{name}*: {progress.listed} listed"
     eta = ""
@@ -269,7 +271,7 @@ def progress_line(progress: Progress, *, chinese: bool) -> str:
     return f"*{name}*: {progress.done} / {progress.total}{failed}{eta}"
 
 
-def report_text(report: SyncReport, *, chinese: bool) -> str:
+def format_report(report: SyncReport, *, chinese: bool) -> str:
     """Return what a refresh did; one with failures never reads like plain success."""
     if report.ok:
         head = f"更新完成，用时 {report.seconds:.1f} 秒。" if chinese else f"Refreshed in {report.seconds:.1f} s."
@@ -277,16 +279,16 @@ def report_text(report: SyncReport, *, chinese: bool) -> str:
         head = f":warning: 更新结束，用时 {report.seconds:.1f} 秒，但有失败："
     else:
         head = f":warning: The refresh ended after {report.seconds:.1f} s, with failures:"
-    told = {name: source for name, source in report.sources.items() if not is_idle(name, source)}
-    return "\n".join([head, *(_report(name, source, chinese=chinese) for name, source in told.items())])
+    told = {name: source for name, source in report.sources.items() if not is_unused_source(name, source)}
+    return "\n".join([head, *(_format_source_report(name, source, chinese=chinese) for name, source in told.items())])
 
 
-def is_idle(name: str, report: SourceReport) -> bool:
+def is_unused_source(name: str, report: SourceReport) -> bool:
     """Tell whether a report is that of a source for what people add, where there is nothing."""
     return name in {ADDED, PAGES} and report.ok and not (report.listed or report.deleted or report.held)
 
 
-def _report(name: str, told: SourceReport, *, chinese: bool) -> str:
+def _format_source_report(name: str, told: SourceReport, *, chinese: bool) -> str:
     words = (
         ("未变", "新增", "更新", "删除", "保留", "失败")
         if chinese
@@ -294,12 +296,14 @@ def _report(name: str, told: SourceReport, *, chinese: bool) -> str:
     )
     counts = (told.unchanged, told.added, told.updated, told.deleted, told.held, told.failed)
     parts = [f"{count} {word}" for count, word in zip(counts, words, strict=True) if count]
-    lines = [f"• *{render.escape(name)}*: {', '.join(parts) or '0'}"]
-    lines += _failures(told.failures, chinese=chinese)
+    lines = [f"• *{render.escape_mrkdwn(name)}*: {', '.join(parts) or '0'}"]
+    lines += _format_failures(told.failures, chinese=chinese)
     if told.error:
-        lines.append(f"   :warning: {render.escape(told.error)}")
+        lines.append(f"   :warning: {render.escape_mrkdwn(told.error)}")
     if told.held and chinese:
-        lines.append(f"   :pause_button: 查看保留的文档并确认：`/kb 批准 {render.escape(name)}`")
+        lines.append(f"   :pause_button: 查看保留的文档并确认：`/kb 批准 {render.escape_mrkdwn(name)}`")
     elif told.held:
-        lines.append(f"   :pause_button: To see what is held, and to let it go: `/kb approve {render.escape(name)}`")
+        lines.append(
+            f"   :pause_button: To see what is held, and to let it go: `/kb approve {render.escape_mrkdwn(name)}`"
+        )
     return "\n".join(lines)

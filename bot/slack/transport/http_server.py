@@ -13,11 +13,11 @@ _MAX_BODY_BYTES = 1024 * 1024
 """Slack's events are far smaller; more is nobody's business to send."""
 
 
-class PortTaken(BotError):
+class PortUnavailable(BotError):
     """The port cannot be listened on."""
 
 
-class HttpRunner:
+class HttpServer:
     """Serves a Bolt app over HTTP; Bolt answers 401 where the signature is wrong or older than five minutes."""
 
     transport = "http"
@@ -45,7 +45,7 @@ class HttpRunner:
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
-            raise PortTaken(
+            raise PortUnavailable(
                 f"Port {self._port} cannot be listened on ({error.strerror}). Set PORT to a free one."
             ) from error
         port = self._runner.addresses[0][1]
@@ -53,7 +53,7 @@ class HttpRunner:
         self.connected = True
 
     async def _events(self, request: web.Request) -> web.Response:
-        if not _may_be_signed(request):
+        if not _has_signature_headers(request):
             return web.json_response({"error": "invalid request"}, status=401)
         try:
             bolt_request = await to_bolt_request(request)
@@ -71,7 +71,7 @@ class HttpRunner:
             await self._runner.cleanup()
 
 
-def _may_be_signed(request: web.Request) -> bool:
+def _has_signature_headers(request: web.Request) -> bool:
     """Tell whether the headers have a signature's form; Bolt's own check breaks on what has not."""
     signature = request.headers.get("X-Slack-Signature", "")
     stamp = request.headers.get("X-Slack-Request-Timestamp", "")
