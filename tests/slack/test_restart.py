@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.slack.test_ledger import DEAD
 
 from bot.storage.ledger import open_ledger
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
 from tests.slack.room import QUICK, Bot, Held, body, bot_in, house, saying, shown
-from tests.slack.test_ledger import DEAD
 from tests.slack_sandbox import TEAM_ID, Box, sandbox, sandbox_process
 
 ROOT = Path(__file__).parents[2]
