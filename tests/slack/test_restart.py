@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.slack.test_ledger import DEAD
 
 from bot.storage.ledger import open_ledger
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
 from tests.slack.room import QUICK, Bot, Held, body, bot_in, house, saying, shown
 from tests.slack_sandbox import TEAM_ID, Box, sandbox, sandbox_process
+from tests.storage.test_ledger import DEAD
 
 ROOT = Path(__file__).parents[2]
 APOLOGY = "I was interrupted here; the answer follows below."
