@@ -1,4 +1,4 @@
-"""Dates as machines write them, always returned in UTC. Pure."""
+"""Dates in machine-readable formats. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_http_date(text: str | None) -> datetime | None:
 
 
 def parse_timestamp(seconds: float) -> datetime | None:
-    """Return a time in seconds since the epoch as a date; None for a time that no calendar holds."""
+    """Return seconds since the epoch as a date in UTC; None if they are out of range."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):

@@ -1,7 +1,7 @@
-"""What must not leave the house with a question: taken out by shape, and by checksum where there is one. Pure.
+"""Mask secrets and personal data in a question by pattern, and by checksum if there is one. Pure.
 
-A shape is only taken where it is hardly anything else: versions, years, error codes, CVE ids, public addresses and the
-names of products are what a search lives by. Names of people, customers and projects have no shape and stay.
+A pattern matches only what is hardly anything else, because a search needs versions, years, error codes, CVE ids,
+public addresses and product names. Names of people, customers and projects have no pattern and stay.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from itertools import groupby, pairwise
 from typing import Final
 
 MASK: Final = "…"
-"""Stands for what was taken out; search engines read past it."""
+"""The replacement of a secret; search engines ignore it."""
 
-_WIDE: Final = {ord("\u3000"): " "} | {0xFF00 + place: chr(0x20 + place) for place in range(1, 0x5F)}
-"""Full-width forms, as an input method writes them, to ASCII: one character each, so places stay the same."""
+_FULL_WIDTH: Final = {ord("\u3000"): " "} | {0xFF00 + place: chr(0x20 + place) for place in range(1, 0x5F)}
+"""Full-width forms of input methods to ASCII, one character each, so that places stay the same."""
 
 
 def mask_secrets(text: str) -> str:
-    """Return a text with ``MASK`` for each e-mail address, phone or card number, id, token, key, private address."""
-    while (masked := _mask_once(text)) != text:  # what was beside a secret may look like one only now
+    """Return a text with ``MASK`` for each e-mail address, phone or card number, id, token, key or private address."""
+    while (masked := _mask_once(text)) != text:  # text beside a secret may match only now
         text = masked
     return text
 
@@ -29,43 +29,37 @@ def mask_secrets(text: str) -> str:
 def _mask_once(text: str) -> str:
     parts: list[str] = []
     end = 0
-    for start, stop in _merge_touching(sorted(_find_secrets(text.translate(_WIDE)))):
+    for start, stop in _merge_touching(sorted(_find_secrets(text.translate(_FULL_WIDTH)))):
         parts += [text[end:start], MASK]
         end = stop
     return "".join([*parts, text[end:]])
 
 
 def _merge_touching(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield spans, those that touch each other as one."""
-    for _, group in groupby(spans, _apart()):
-        together = list(group)
-        yield together[0][0], max(stop for _, stop in together)
-
-
-def _apart() -> Callable[[tuple[int, int]], int]:
-    """Return what numbers sorted spans: one that touches what came before has its number."""
-    end = number = 0
-
-    def numbered(span: tuple[int, int]) -> int:
-        nonlocal end, number
-        number += span[0] > end
-        end = max(end, span[1])
-        return number
-
-    return numbered
+    """Yield sorted spans, merging those that touch each other."""
+    merged: tuple[int, int] | None = None
+    for start, stop in spans:
+        if merged is not None and start <= merged[1]:
+            merged = merged[0], max(merged[1], stop)
+            continue
+        if merged is not None:
+            yield merged
+        merged = start, stop
+    if merged is not None:
+        yield merged
 
 
 def _find_secrets(text: str) -> Iterator[tuple[int, int]]:
-    for shape, checks in _SHAPES:
-        for match in shape.finditer(text):
-            group = "secret" if "secret" in shape.groupindex else 0
+    for pattern, count_secret in _PATTERNS:
+        for match in pattern.finditer(text):
+            group = "secret" if "secret" in pattern.groupindex else 0
             start = match.start(group)
-            size = checks(match[group])
+            size = count_secret(match[group])
             if size:
                 yield start, start + size
 
 
-# ── Checks: how many of the characters that have the shape are a secret ──────────────────────────────────────────────
+# ── Checks: each returns how many characters of a match are secret, 0 for none ───────────────────────────────────────
 
 
 def _match_any(text: str) -> int:
@@ -73,14 +67,14 @@ def _match_any(text: str) -> int:
 
 
 def _match_card(text: str) -> int:
-    """Hold where Luhn's sum does (ISO/IEC 7812-1)."""
+    """Accept a number with a valid Luhn checksum (ISO/IEC 7812-1)."""
     digits = [int(digit) for digit in reversed(text) if digit.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
     return len(text) if (sum(digits[::2]) + sum(doubled)) % 10 == 0 else 0
 
 
 def _match_iban(text: str) -> int:
-    """Hold for the longest beginning whose remainder is 1 (ISO 13616); a word may follow it."""
+    """Accept the longest beginning whose remainder is 1 (ISO 13616), because a word may follow it."""
     for size in range(len(text), 14, -1):
         account = re.sub(r"[ -]", "", text[:size]).upper()
         if text[size - 1].isalnum() and len(account) >= 15:  # noqa: PLR2004 - Norway's, the shortest
@@ -91,7 +85,7 @@ def _match_iban(text: str) -> int:
 
 
 def _match_chinese_id(text: str) -> int:
-    """Hold where the day exists and the last character fits (GB 11643)."""
+    """Accept an id whose date of birth exists and whose check character is right (GB 11643)."""
     try:
         date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
     except ValueError:
@@ -111,25 +105,25 @@ def _match_national_phone(text: str) -> int:
 
 
 def _match_password(text: str) -> int:
-    """Hold for what a person would choose as a password: letters and digits."""
+    """Accept a text with letters and digits, as people choose passwords."""
     return len(text) if re.search(r"\d", text) and re.search(r"[A-Za-z]", text) else 0
 
 
 def _match_random(text: str) -> int:
-    """Hold where too few of the characters stand in words, as in base64. Names, paths and camel case are words."""
+    """Accept a text with few characters in words, such as base64. Names, paths and camel case are words."""
     bare = text.rstrip("=")
     pieces = [piece for piece in _MARKS.split(bare) if piece]
     if len(pieces) == 1 and len(re.findall(r"\d+", bare)) > _DIGIT_RUNS:
         return len(text)
     if max(map(len, pieces), default=0) < _PIECE and _share_of_changes(bare) < _CHANGES:
         return 0
-    worded = sum(len(word) for piece in pieces for word in _WORD.findall(piece))
-    share = worded / max(sum(map(len, pieces)), 1)
-    return len(text) if share < (_WORDED if re.search(r"\d", bare) else _WORDED_WITHOUT_DIGITS) else 0
+    in_words = sum(len(word) for piece in pieces for word in _WORD.findall(piece))
+    share = in_words / max(sum(map(len, pieces)), 1)
+    return len(text) if share < (_WORD_SHARE if re.search(r"\d", bare) else _WORD_SHARE_WITHOUT_DIGITS) else 0
 
 
 def _share_of_changes(text: str) -> float:
-    """Return at what share of its places a text goes over to another kind of character."""
+    """Return how often the kind of character changes, per character."""
     return sum(1 for _ in groupby(text, _character_kind)) / len(text)
 
 
@@ -141,15 +135,15 @@ def _character_kind(character: str) -> str:
     return "mark"
 
 
-# The figures were set on the tokens of a product's documentation and of Python's libraries, and on generated keys.
+# The thresholds were chosen on generated keys and on tokens from documentation and from Python's libraries.
 _MARKS = re.compile(r"[+/_-]+")
 _WORD = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{4,}|^[A-Z]{1,3}$|^\d+$|^[a-z]{1,2}$")
-_WORDED = 0.72
-_WORDED_WITHOUT_DIGITS = 0.5
+_WORD_SHARE = 0.72
+_WORD_SHARE_WITHOUT_DIGITS = 0.5
 _CHANGES = 0.5
-"""Base64 has 0.65 on average, the names of ciphers and versions below 0.4."""
+"""Base64 has 0.65 on average; names of ciphers and versions have less than 0.4."""
 _PIECE = 12
-"""Without marks in it; names of ciphers are made of shorter ones."""
+"""Characters between marks; the parts of cipher names are shorter."""
 _DIGIT_RUNS = 2
 
 
@@ -157,7 +151,7 @@ def _match_hexadecimal(text: str) -> int:
     return len(text) if any(a.isdigit() != b.isdigit() for a, b in pairwise(text)) else 0
 
 
-# ── Shapes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Patterns ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _LD = "[A-Za-z0-9]"
 _NAME = "[A-Za-z0-9_]"
@@ -175,14 +169,14 @@ _BEFORE_SECRETS = (
 )
 
 _DOTTED = r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,20}"
-"""A host; what an address asks of it may hold what opens it, with a scheme or without one."""
+"""A host, with or without a scheme; the query of its address may contain a secret."""
 _PATH = r"(?::\d{1,5})?(?:/[^\s?\x7f-\U0010ffff]{0,200})?"
 _IS = r"(?:[=:]|\bis\b|是|为)"
 _PHONE_WORDS = r"\b(?:tel|phone|telephone|telefon|mobile|fax|whatsapp)\b|电话|手机|传真|座机"
 
-_SHAPES: Final[tuple[tuple[re.Pattern[str], Callable[[str], int]], ...]] = tuple(
-    (re.compile(shape, re.ASCII), check)  # Chinese is written against a number without a blank
-    for shape, check in (
+_PATTERNS: Final[tuple[tuple[re.Pattern[str], Callable[[str], int]], ...]] = tuple(
+    (re.compile(pattern, re.ASCII), check)  # ASCII, because Chinese has no blank before a number
+    for pattern, check in (
         # People
         (r"[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", _match_any),
         (r"<(?:[@#!]|mailto:|tel:)[^<>\s]{1,200}>", _match_any),  # Slack's mentions
@@ -219,7 +213,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], Callable[[str], int]], ...]] = tuple
         (rf"(?<![0-9A-Za-z]){_HEX}{{8}}-?(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?![0-9A-Za-z])", _match_any),  # UUID
         (rf"(?<![0-9A-Za-z]){_HEX}{{32,}}(?![0-9A-Za-z])", _match_hexadecimal),
         (r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/_=-])", _match_random),
-        # Where things are in the house: not 127.0.0.1, which is everybody's
+        # Private addresses, but not 127.0.0.1, which every machine has
         (rf"(?<![\w.])(?:10(?:\.{_BYTE})|{_PRIVATE})(?:\.{_BYTE}){{2}}(?!\.?\d)", _match_any),
         (rf"(?i:(?<![\w:])(?:f[cd]{_HEX}{{2}}|fe[89ab]{_HEX})(?::{{1,2}}{_HEX}{{1,4}}){{1,7}}(?:::)?(?![\w:]))",
          _match_any),

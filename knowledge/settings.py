@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from knowledge.interfaces import EVERYONE
-from knowledge.web.http.settings import LiveSettings, WebSettings
+from knowledge.web.http.settings import WebSettings
+from knowledge.web.live_settings import LiveSettings
 
 
 @dataclass(frozen=True, slots=True)

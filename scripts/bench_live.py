@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Live
-from knowledge.web.http.settings import LiveSettings, SearchSettings, WebSettings
+from knowledge.web.http.settings import WebSettings
 from knowledge.web.live.live_web import LiveWeb
+from knowledge.web.live_settings import LiveSettings, SearchSettings
 from knowledge.web.opening import open_live
 
 NAMES = tuple(f"{letter}.example" for letter in "abcde")
@@ -87,7 +88,7 @@ async def main(looks: int) -> None:
         live = await stack.enter_async_context(
             open_live(
                 LiveSettings(
-                    private=tuple(f"{name}:{servers.port}" for name in NAMES),
+                    private_hosts=tuple(f"{name}:{servers.port}" for name in NAMES),
                     search=SearchSettings(("searxng",), f"http://127.0.0.1:{servers.port}"),
                 ),
                 WebSettings(),
@@ -122,7 +123,7 @@ async def look(live: LiveWeb, servers: Servers, words: str, *, linked: bool = Fa
     servers.round += 1
     links = (f"http://{NAMES[0]}:{servers.port}/page/{servers.round}",) if linked else ()
     began = time.perf_counter()
-    looked = await live.look(QUESTION, Live("always", links=links, words=words, within_s=WITHIN_S))
+    looked = await live.look_up(QUESTION, Live("always", links=links, words=words, within_s=WITHIN_S))
     return time.perf_counter() - began, len(looked.look.read), len(looked.look.left_out)
 
 

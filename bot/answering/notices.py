@@ -193,7 +193,7 @@ WEB_CHINESE: Final[Mapping[str, str]] = {
     "The search of the web took too long.": "网络搜索耗时过长。",
     "The live web is switched off here.": "这里已关闭网络搜索。",
     "No site may be read for this question.": "这个问题没有允许读取的网站。",
-    "Nothing of the question may leave the house, so the web was not searched. Ask in other words.": (
+    "The question contains only words that must stay private, so the web was not searched. Ask in other words.": (
         "问题中没有可以对外发送的内容，因此没有搜索网络。请换一种问法。"
     ),
 }

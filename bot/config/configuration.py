@@ -31,7 +31,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
 from knowledge.search.query import named, parse
 from knowledge.settings import PathWeight, SourceSpec
-from knowledge.web.http.settings import LiveSettings
+from knowledge.web.live_settings import LiveSettings
 
 ADDED = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
@@ -191,7 +191,7 @@ def _add_pages_source(
     """Return the sources with one for the pages that owners add, where there are owners and the live web is on."""
     if live is None or not access.owners or any(spec.kind == "pages" or spec.name == PAGES for spec in sources):
         return sources
-    return (*sources, SourceSpec(PAGES, "pages", {"allow_hosts": list(live.private)}, path.parent))
+    return (*sources, SourceSpec(PAGES, "pages", {"allow_hosts": list(live.private_hosts)}, path.parent))
 
 
 def _read_source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> SourceSpec:

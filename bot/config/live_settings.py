@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from bot.answering.policy import Policy
@@ -10,16 +11,7 @@ from bot.config.tables import as_table, nearest, no_others
 from bot.errors import SettingsError
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.http.guard import build_rules
-from knowledge.web.http.settings import PROVIDERS, LiveSettings, SearchSettings
-
-SEARXNG_URL = "KVASIR_SEARXNG_URL"
-KEY_VARIABLES = {
-    "brave": "BRAVE_API_KEY",
-    "tavily": "TAVILY_API_KEY",
-    "exa": "EXA_API_KEY",
-    "serper": "SERPER_API_KEY",
-}
-"""The variable with the key of each provider that has one."""
+from knowledge.web.live_settings import PROVIDERS, LiveSettings, ProviderSpec, SearchSettings
 
 _KEYS = ("mode", "domains", "private", "search", "sites", "cache_mb")
 _MODES = ("on", "listed", "off")
@@ -43,9 +35,9 @@ def live_settings(value: object, variables: Mapping[str, str], where: str) -> Li
     if mode == "listed" and not domains:
         raise SettingsError(f'{where}: mode is "listed", but domains names none. Name some, or set mode to "on".')
     live = LiveSettings(
-        listed=mode == "listed",
+        listed_only=mode == "listed",
         domains=frozenset(domains),
-        private=_hosts(table, "private", where),
+        private_hosts=_hosts(table, "private", where),
         search=_search(table, variables, where),
         cache_bytes=_cache_mb(table, where) * 1_000_000,
     )
@@ -56,43 +48,45 @@ def web_policy(live: LiveSettings | None) -> Policy:
     """Return what of the live web may be asked where a channel does not narrow it."""
     if live is None:
         return Policy()
-    hosts = frozenset(build_rules(live.private).allowed)
-    return Policy("listed" if live.listed else "on", live.domains, hosts, searches=bool(live.search.order))
+    hosts = frozenset(build_rules(live.private_hosts).private_hosts)
+    return Policy(
+        "listed" if live.listed_only else "on", live.domains, hosts, searches=bool(live.search.provider_order)
+    )
 
 
 def _search(table: Mapping[str, object], variables: Mapping[str, str], where: str) -> SearchSettings:
     sites = _texts(table, "sites", where)
     for site in sites:
         try:
-            Site.of(site)
+            Site.from_url(site)
         except ValueError:
             raise SettingsError(f'{where}: sites should be addresses such as ["https://docs.example.com"].') from None
-    keys = {name: variables[variable] for name, variable in KEY_VARIABLES.items() if variables.get(variable)}
-    searxng = _with_a_port(variables.get(SEARXNG_URL))
-    usable = {"searxng": bool(searxng), "sitemap": bool(sites), **{name: name in keys for name in KEY_VARIABLES}}
-    order = _texts(table, "search", where) if "search" in table else [name for name in PROVIDERS if usable[name]]
+    keys = {spec.name: variables[spec.setting] for spec in PROVIDERS if spec.needs_key and variables.get(spec.setting)}
+    (address,) = (spec.setting for spec in PROVIDERS if spec.needs == "address")
+    search = SearchSettings((), _check_port(address, variables.get(address)), keys, tuple(sites))
+    specs = {spec.name: spec for spec in PROVIDERS}
+    usable = [spec.name for spec in PROVIDERS if search.has_what_it_needs(spec)]
+    order = _texts(table, "search", where) if "search" in table else usable
     for name in order:
+        if name not in specs:
+            raise SettingsError(f"{where}: search names {name!r}.{nearest(name, specs)} Known: {', '.join(specs)}.")
         if name not in usable:
-            raise SettingsError(f"{where}: search names {name!r}.{nearest(name, usable)} Known: {', '.join(usable)}.")
-        if not usable[name]:
-            raise SettingsError(f"{where}: search names {name}, but {_lacks(name)}.")
-    return SearchSettings(tuple(dict.fromkeys(order)), searxng, keys, tuple(sites))
+            raise SettingsError(f"{where}: search names {name}, but {_describe_missing(specs[name])}.")
+    return replace(search, provider_order=tuple(dict.fromkeys(order)))
 
 
-def _with_a_port(url: str | None) -> str | None:
-    """Return an address whose form was looked at; its port, where it has one, can be dialled."""
+def _check_port(variable: str, url: str | None) -> str | None:
+    """Return an address whose form was checked, after checking its port."""
     try:
         if url is not None and urlsplit(url).port == 0:
-            raise ValueError("0")  # noqa: TRY301 - said in one place
+            raise ValueError("0")  # noqa: TRY301 - one message for both
     except ValueError:
-        raise SettingsError(f"{SEARXNG_URL} has a port that is no number from 1 to 65535. Set it in .env.") from None
+        raise SettingsError(f"{variable} has a port that is no number from 1 to 65535. Set it in .env.") from None
     return url
 
 
-def _lacks(name: str) -> str:
-    if name == "sitemap":
-        return "sites names no address"
-    return f"{KEY_VARIABLES.get(name, SEARXNG_URL)} is not set. Set it in .env"
+def _describe_missing(spec: ProviderSpec) -> str:
+    return "sites names no address" if spec.needs == "sites" else f"{spec.setting} is not set. Set it in .env"
 
 
 def _hosts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
@@ -100,14 +94,14 @@ def _hosts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]
     entries = _texts(table, key, where)
     try:
         for entry in entries:
-            named = build_rules([entry]).allowed
+            named = build_rules([entry]).private_hosts
             if key == "domains" and any(named.values()):
                 raise ValueError(f"{entry!r} has a port")  # noqa: TRY301 - said in one place
     except ValueError as error:
         example = "example.com" if key == "domains" else "wiki.intra"
         raise SettingsError(f'{where}: {key} should be hosts such as ["{example}"]: {error}.') from None
     if key == "domains":
-        return tuple(host for entry in entries for host in build_rules([entry]).allowed)
+        return tuple(host for entry in entries for host in build_rules([entry]).private_hosts)
     return tuple(entries)
 
 

@@ -74,7 +74,7 @@ class Settings:
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += passwords(self.knowledge.web)
-        found += self.knowledge.live.search.keys.values() if self.knowledge.live is not None else []
+        found += self.knowledge.live.search.api_keys.values() if self.knowledge.live is not None else []
         return tuple(secret for secret in found if secret)
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ class Documents(Protocol):
 class Web(Protocol):
     """The live web (``knowledge.web.live.live_web``)."""
 
-    async def look(self, question: str, live: Live) -> LiveResults:
+    async def look_up(self, question: str, live: Live) -> LiveResults:
         """Return what it has for a question, within ``live.within_s``."""
 
 
@@ -77,12 +77,12 @@ class Asking:
 
     async def _with_web(self, question: Question, live: Live, web: Web) -> SearchResult:
         if live.when == "always":
-            seen, looked = await both(self._tried(question), web.look(question.words, live))
+            seen, looked = await both(self._tried(question), web.look_up(question.words, live))
         else:
             seen = await self._tried(question)
             if isinstance(seen, Seen) and (result := _of(seen, question)).answerable:
                 return result
-            looked = await web.look(question.words, live)
+            looked = await web.look_up(question.words, live)
         trouble = "" if isinstance(seen, Seen) else str(seen)
         beside = seen if isinstance(seen, Seen) else unseen(question.words, question.limit)
         # The terms of some fifty passages are made anew, which takes some 60 ms of a processor.

@@ -91,14 +91,14 @@ def _beside(seen: Seen, pages: Sequence[LivePage], scope: Scope) -> list[_Place]
     """Return what of the pages may be shown, scored as the store would."""
     asked = seen.question.asked
     question = list(dict.fromkeys(seen.question.terms.split()))
-    measured = [one.terms for page in pages for one in page.measured.values()]
+    measured = [one.terms for page in pages for one in page.scores.values()]
     known = [(terms.index_terms(one.chunk.searchable), one.bm25) for one in seen.usable if one.bm25 > 0]
     weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
     told = _Told(_said(seen))
     return [
-        _Place(page, place, Candidate(page.chunks[place], weigh.bm25(one.terms), one.cosine if asked.dense else 0.0))
+        _Place(page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if asked.dense else 0.0))
         for page in pages
-        for place, one in sorted(page.measured.items())
+        for place, one in sorted(page.scores.items())
         if _in_scope(page.chunks[place], scope) and not told.holds(page.chunks[place].text)
     ]
 
@@ -189,10 +189,10 @@ def _hit(place: _Place, score: float, sure: float, shown: Collection[str]) -> Hi
         text=chunk.text,
         score=score,
         confidence=sure,
-        synced_at=page.on.fetched_at,
+        synced_at=page.web.fetched_at,
         around=readable(chunk, parts) if len(parts) > 1 else "",
         chunks=tuple(part.id for part in parts),
-        web=page.on,
+        web=page.web,
     )
 
 

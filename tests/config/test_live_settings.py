@@ -10,7 +10,7 @@ from bot.answering.policy import Policy
 from bot.config.live_settings import web_policy
 from bot.config.settings import Settings, load
 from bot.errors import SettingsError
-from knowledge.web.http.settings import LiveSettings
+from knowledge.web.live_settings import LiveSettings
 
 
 def loaded(folder: Path, web: str = "", **variables: str) -> Settings:
@@ -40,25 +40,25 @@ def test_who_searches_is_who_has_a_key_in_the_usual_order(tmp_path: Path) -> Non
         BRAVE_API_KEY="b",
         KVASIR_SEARXNG_URL="http://searxng:8080",
     ).search
-    assert search.order == ("searxng", "brave", "serper", "sitemap")
+    assert search.provider_order == ("searxng", "brave", "serper", "sitemap")
     assert (search.searxng_url, search.sites) == ("http://searxng:8080", ("https://docs.example.com",))
-    assert search.keys == {"brave": "b", "serper": "s"}
+    assert search.api_keys == {"brave": "b", "serper": "s"}
 
 
 def test_an_order_of_ones_own(tmp_path: Path) -> None:
     search = live(tmp_path, '[web]\nsearch = ["exa", "brave"]\n', EXA_API_KEY="e", BRAVE_API_KEY="b").search
-    assert search.order == ("exa", "brave")
-    assert live(tmp_path, "[web]\nsearch = []\n", BRAVE_API_KEY="b").search.order == ()
+    assert search.provider_order == ("exa", "brave")
+    assert live(tmp_path, "[web]\nsearch = []\n", BRAVE_API_KEY="b").search.provider_order == ()
 
 
 def test_listed_domains_are_in_one_spelling(tmp_path: Path) -> None:
     found = live(tmp_path, '[web]\nmode = "listed"\ndomains = ["Docs.Example.com.", "bücher.example"]\n')
-    assert (found.listed, found.domains) == (True, frozenset({"docs.example.com", "xn--bcher-kva.example"}))
+    assert (found.listed_only, found.domains) == (True, frozenset({"docs.example.com", "xn--bcher-kva.example"}))
 
 
 def test_what_else_can_be_said(tmp_path: Path) -> None:
     found = live(tmp_path, '[web]\nprivate = ["wiki.intra", "10.0.0.7:8080"]\ncache_mb = 10\n')
-    assert (found.private, found.cache_bytes) == (("wiki.intra", "10.0.0.7:8080"), 10_000_000)
+    assert (found.private_hosts, found.cache_bytes) == (("wiki.intra", "10.0.0.7:8080"), 10_000_000)
 
 
 def test_keys_are_no_log_s_business(tmp_path: Path) -> None:
@@ -128,5 +128,5 @@ def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:
 
 
 def test_private_hosts_are_known_in_whatever_spelling_they_are_named() -> None:
-    policy = web_policy(LiveSettings(private=("Wiki.Intra", "[fd12::1]", "[FD12::2]:8080", "10.0.0.7:8080")))
+    policy = web_policy(LiveSettings(private_hosts=("Wiki.Intra", "[fd12::1]", "[FD12::2]:8080", "10.0.0.7:8080")))
     assert policy.private == {"wiki.intra", "fd12::1", "fd12::2", "10.0.0.7"}

@@ -33,7 +33,9 @@ async def test_it_is_what_the_store_says_once_the_text_is_there(house: House) ->
         ideal, question = seen.question.asked.ideal_bm25, seen.question.terms.split()
         best, *others = sorted(seen.usable, key=lambda one: -one.bm25)
         known = [(index_terms(one.chunk.searchable), one.bm25) for one in others if one.bm25 > 0]
-        reckoned = estimate_weights(question, ideal / len(question), known, []).bm25(index_terms(best.chunk.searchable))
+        reckoned = estimate_weights(question, ideal / len(question), known, []).score(
+            index_terms(best.chunk.searchable)
+        )
         off.append(abs(reckoned - best.bm25) / ideal)
     assert sorted(off)[len(off) // 2] < 0.02
     assert max(off) < 0.15
@@ -44,7 +46,7 @@ def test_without_candidates_a_term_weighs_the_usual() -> None:
         "a": 8 * DEFAULT_WEIGHT_SHARE,
         "b": 8 * DEFAULT_WEIGHT_SHARE,
     }
-    assert estimate_weights([], 0.0, [("a", 1.0)], []).bm25("a b") == 0.0
+    assert estimate_weights([], 0.0, [("a", 1.0)], []).score("a b") == 0.0
 
 
 def test_a_term_that_no_candidate_holds_is_the_rarest() -> None:
@@ -56,7 +58,7 @@ def test_a_term_that_no_candidate_holds_is_the_rarest() -> None:
 def test_within_one_page_what_every_passage_has_tells_nothing() -> None:
     weighed = compute_weights(["leave", "porter"], ["leave", "leave day", "leave porter", "leave night"])
     assert weighed.weights["porter"] > 5 * weighed.weights["leave"]
-    assert compute_weights(["a"], []).bm25("a") >= 0
+    assert compute_weights(["a"], []).score("a") >= 0
 
 
 texts = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=12).map(" ".join)
@@ -73,11 +75,11 @@ def test_no_term_weighs_less_than_nothing_or_more_than_the_rarest(
 ) -> None:
     weighed = estimate_weights(question, most, known, [text])
     assert all(0 <= weight <= most for weight in weighed.weights.values())
-    assert 0 <= weighed.bm25(text) <= most * len(question) * 2.2
+    assert 0 <= weighed.score(text) <= most * len(question) * 2.2
 
 
 @pytest.mark.parametrize("more", ["a", "a a a"])
 def test_more_of_a_term_never_scores_less_in_a_text_of_the_same_length(more: str) -> None:
     weighed = TermWeights({"a": 3.0}, 4.0)
     filled = " ".join([*more.split(), *["x"] * (6 - len(more.split()))])
-    assert weighed.bm25(filled) > weighed.bm25("x x x x x x") == 0.0
+    assert weighed.score(filled) > weighed.score("x x x x x x") == 0.0

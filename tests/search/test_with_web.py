@@ -194,7 +194,7 @@ def test_a_short_passage_takes_what_stands_beside_it_and_no_other_hit() -> None:
     read = page(
         ("Leave: forty days.", 0.9), ("They are paid.", 0.1), ("And another matter.", 0.1), ("Leave again.", 0.85)
     )
-    read = replace(read, measured={0: read.measured[0], 3: read.measured[3]})
+    read = replace(read, scores={0: read.scores[0], 3: read.scores[3]})
     hits, _ = with_web(seen_of(), [read], EVERYWHERE)
     assert hits[0].around == "Leave: forty days.\n\nThey are paid.\n\nAnd another matter."
     assert hits[0].chunks == tuple(chunk.id for chunk in read.chunks[:3])

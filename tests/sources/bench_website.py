@@ -45,10 +45,10 @@ class WebsiteBench(Workbench):
                 self.site.pages[path] = Reply("busy", 503, headers={"Retry-After": "0"})
 
     def document(self, name: str) -> str:
-        site = Site.of(f"{self.site.url}/")
-        address = site.address(f"/{quote(name)}", f"{self.site.url}/")
+        site = Site.from_url(f"{self.site.url}/")
+        address = site.normalize_link(f"/{quote(name)}", f"{self.site.url}/")
         assert address is not None
-        return site.document(address)
+        return site.document_id(address)
 
     def _map(self) -> None:
         urls = "".join(f"<url><loc>{self.site.url}{path}</loc></url>" for path in self.site.pages if path != "/")

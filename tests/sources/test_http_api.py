@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
 from knowledge.sources.confluence import source as confluence
-from knowledge.web.crawling.retry_policy import CallPacer, ServiceResponse, compute_wait_s, parse_retry_after_s
+from knowledge.sources.hosted.retry_policy import CallPacer, ServiceResponse, compute_wait_s
+from knowledge.web.crawling.retry_after import parse_retry_after_s
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import WebSettings
 from tests.sources.fake_confluence import FakeConfluence
@@ -200,7 +201,7 @@ async def test_calls_keep_their_average_pace() -> None:
         slept.append(seconds)
 
     pace = CallPacer(3.0, sleep)
-    await asyncio.gather(*(pace.turn() for _ in range(12)))
+    await asyncio.gather(*(pace.wait_for_turn() for _ in range(12)))
     assert len(slept) == 8  # a second's worth at once, and the one that is due
     assert 2.5 < slept[-1] < 3.1
 

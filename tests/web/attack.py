@@ -172,7 +172,7 @@ async def _one_way(canary: Canary, proxies: Proxies, named: AccessRules, resolve
         except FetchError as error:
             outcome.failed.append(f"{url!a}: {error.reason}")
         # The site that redirects may be reached, on the web's ports; what it redirects to may not.
-        site = 2 if named.names(SITE) and SITE in url else 0
+        site = 2 if named.is_private_host(SITE) and SITE in url else 0
         hit = [one for one in canary.dialled[before:] if one[0] != PUBLIC or one[1] not in WEB_PORTS]
         outcome.hits += [f"{family}: {url!a} at {one}" for one in hit[site:]]
     await fetcher.close()

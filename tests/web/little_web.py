@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from knowledge.interfaces import Matrix
-from knowledge.web.http.settings import FetchLimits, LiveSettings, SearchSettings, WebSettings
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.live.live_web import LiveWeb
+from knowledge.web.live_settings import LiveSettings, SearchSettings
 from knowledge.web.opening import open_live
 from tests.search.house import WordEmbedder
 from tests.web.searching.fakes import FakeSearxng, Page

@@ -189,7 +189,7 @@ async def test_a_private_page_is_not_shown_once_its_host_is_no_longer_named(tmp_
     url = "http://wiki.company.example/a"
     answer = CachedResponse(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
     cache = PageCache(tmp_path, 10 * MB)
-    await cache.put([CachedPage(answer, Article("Wiki", (Section((), "Inner matters."),)), named=True)])
+    await cache.put([CachedPage(answer, Article("Wiki", (Section((), "Inner matters."),)), from_private_host=True)])
     try:
         for allow, shown in ((["wiki.company.example"], True), ([], False)):
 
@@ -234,7 +234,7 @@ async def test_a_kept_redirect_from_the_web_does_not_lead_to_a_host_that_was_nam
         stack.push_async_callback(pages.close)
         if not named:
             assert (await pages.read(url, within_s=20)).final_url.endswith("/inner")
-            await cache.put(gone=[f"http://site.example:{site.port}/inner"])
+            await cache.put(delete=[f"http://site.example:{site.port}/inner"])
             continue
         with pytest.raises(FetchRefused):
             await pages.read(url, within_s=20)
@@ -394,12 +394,14 @@ def _disk_bytes(folder: Path) -> int:
 async def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     cache, page = PageCache(tmp_path / "web", MB), kept(1)
     redirect = CachedPage(
-        CachedResponse("https://docs.example/r", 301, {}, {}, 2.5, to=page.answer.url), None, named=True
+        CachedResponse("https://docs.example/r", 301, {}, {}, 2.5, redirect_url=page.response.url),
+        None,
+        from_private_host=True,
     )
     await cache.put([page, redirect])
     await cache.close()
-    assert await cache.get(page.answer.url) == page
-    assert await cache.get(redirect.answer.url) == redirect
+    assert await cache.get(page.response.url) == page
+    assert await cache.get(redirect.response.url) == redirect
     assert await cache.get("https://docs.example/none") is None
     await cache.close()
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "web").rglob("*")} == {0}

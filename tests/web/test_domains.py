@@ -48,9 +48,9 @@ def test_a_url_s_host(url: str, host: str) -> None:
 
 
 def test_the_guard_asks_for_nothing_that_is_not_listed() -> None:
-    listed = build_rules(["wiki.intra"], only=frozenset({"a.example"}))
+    listed = build_rules(["wiki.intra"], allowed_domains=frozenset({"a.example"}))
     assert check_url("https://b.a.example/x", listed).host == "b.a.example"
     for url in ("https://other.test/", "https://a.example.other.test/", "http://wiki.intra/"):
         with pytest.raises(FetchRefused) as caught:
             check_url(url, listed)
-        assert "may be read" in caught.value.reason
+        assert "Kvasir may read" in caught.value.reason

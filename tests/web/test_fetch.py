@@ -192,7 +192,9 @@ async def test_credentials_stay_with_their_origin_and_cookies_nowhere(stack: Asy
     ports = await here.start(stack), await there.start(stack)
     fetcher = await opened(stack, [f"127.0.0.1:{port}" for port in ports])
     ask = FetchOptions(
-        authorization="Bearer secret", conditions={"If-None-Match": '"x"', "Host": "evil"}, keys={"X-Key": "secret"}
+        authorization="Bearer secret",
+        conditional_headers={"If-None-Match": '"x"', "Host": "evil"},
+        secret_headers={"X-Key": "secret"},
     )
     back = f"http://127.0.0.1:{ports[0]}/end"
     await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?http://127.0.0.1:{ports[1]}/to?{back}", ask)
@@ -212,7 +214,7 @@ async def test_what_is_posted_is_sent_once_and_not_where_a_redirect_leads(stack:
     for target in (f"http://127.0.0.1:{ports[1]}/end", f"http://127.0.0.1:{ports[0]}/end"):
         here.requests.clear()
         with pytest.raises(FetchRefused) as caught:
-            await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?{target}", FetchOptions(post=b"{}"))
+            await fetcher.fetch(f"http://127.0.0.1:{ports[0]}/to?{target}", FetchOptions(json_body=b"{}"))
         assert "redirect" in caught.value.reason
         assert [(request.method, request.content_type) for request in here.requests] == [("POST", "application/json")]
     assert there.requests == []
@@ -243,7 +245,7 @@ async def test_five_redirects_are_followed_and_six_are_not(stack: AsyncExitStack
             assert not fine
         else:
             assert fine
-            assert (fetched.url, len(fetched.hops)) == (f"http://127.0.0.1:{port}/end", 5)
+            assert (fetched.url, len(fetched.redirects)) == (f"http://127.0.0.1:{port}/end", 5)
 
 
 async def test_what_is_unchanged_is_told_and_types_are_listed(stack: AsyncExitStack) -> None:
@@ -256,7 +258,7 @@ async def test_what_is_unchanged_is_told_and_types_are_listed(stack: AsyncExitSt
     with pytest.raises(FetchUnlisted):
         await fetcher.fetch(f"{url}image/png", html)
     assert (
-        await fetcher.fetch(f"http://127.0.0.1:{port}/", FetchOptions(conditions={"If-None-Match": '"1"'}))
+        await fetcher.fetch(f"http://127.0.0.1:{port}/", FetchOptions(conditional_headers={"If-None-Match": '"1"'}))
     ).status == 304
 
 
@@ -390,8 +392,8 @@ def test_rules_and_exceptions_choose_the_proxy() -> None:
         "http://china.example/": special,
         "https://a.direct.china.example/": None,
     }.items():
-        assert proxies.of(check_url(url, named)) is proxy, url
-    assert Proxies(http=general, no_proxy=("*",)).of(check_url("http://x.example/", named)) is None
+        assert proxies.choose_proxy(check_url(url, named)) is proxy, url
+    assert Proxies(http=general, no_proxy=("*",)).choose_proxy(check_url("http://x.example/", named)) is None
 
 
 @pytest.mark.parametrize("url", ["proxy:3128", "https://proxy:443", "http://", "http://u:hunter2@:1", "ftp://x:21", ""])
@@ -403,5 +405,5 @@ def test_what_is_no_proxy_is_told_without_its_password(url: str) -> None:
 
 def test_a_proxy_is_shown_without_its_password() -> None:
     proxy = Proxy("http://kvasir:hunter2@proxy:3128")
-    assert proxy.shown == "http://***@proxy:3128"
+    assert proxy.redacted_url == "http://***@proxy:3128"
     assert "hunter2" not in repr(proxy)

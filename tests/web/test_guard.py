@@ -90,7 +90,7 @@ def test_any_text_is_judged_or_refused(text: str, start: str) -> None:
 
 def test_named_hosts_are_read_as_hosts_and_ports() -> None:
     named = build_rules(["Intranet.Company", "wiki.company:8443", "[FD00::1]", "wiki.company:443", "10.0.0.1"])
-    assert named.allowed == {
+    assert named.private_hosts == {
         "intranet.company": frozenset(),
         "wiki.company": frozenset({8443, 443}),
         "fd00::1": frozenset(),

@@ -133,15 +133,15 @@ def test_what_is_packed_comes_out_however_it_is_cut(encoding: str, data: bytes, 
     edges = sorted({0, len(packed), *(cut for cut in cuts if cut < len(packed))})
     unpacker = ContentDecoder(encoding, len(whole))
     parts = [packed[start:end] for start, end in pairwise(edges)]
-    assert b"".join(piece for part in parts for piece in unpacker.feed(part)) == whole
-    unpacker.end()
+    assert b"".join(piece for part in parts for piece in unpacker.decode(part)) == whole
+    unpacker.finish()
 
 
 @given(st.sampled_from(["gzip", "deflate", "br"]), st.binary(max_size=200))
 def test_any_bytes_unpack_or_are_refused(encoding: str, data: bytes) -> None:
     unpacker = ContentDecoder(encoding, 10_000)
     try:
-        list(unpacker.feed(data))
-        unpacker.end()
+        list(unpacker.decode(data))
+        unpacker.finish()
     except (FetchFailed, FetchTooLarge):
         pass

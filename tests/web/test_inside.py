@@ -12,8 +12,9 @@ import pytest
 from knowledge.interfaces import Live
 from knowledge.web.http.guard import AccessRules, build_rules, leads_to_private_host
 from knowledge.web.http.proxies import Proxies, Proxy
-from knowledge.web.http.settings import FetchLimits, LiveSettings, SearchSettings, WebSettings
+from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.live.live_web import LiveWeb
+from knowledge.web.live_settings import LiveSettings, SearchSettings
 from knowledge.web.opening import open_live
 from knowledge.web.searching.registry import create_providers
 from knowledge.web.searching.web_search import WebSearch
@@ -41,7 +42,7 @@ async def opened(stack: AsyncExitStack, little: LittleWeb, searxng: str) -> Live
     proxy = Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True)
     web = WebSettings(Proxies(http=proxy), ports=[little.site.port], limits=FetchLimits(total_s=20, idle_s=15))
     search = SearchSettings(("searxng",), f"http://{searxng}:{little.engine.port}")
-    live = LiveSettings(private=(f"wiki.intra:{little.site.port}",), search=search)
+    live = LiveSettings(private_hosts=(f"wiki.intra:{little.site.port}",), search=search)
     folder = Path(stack.enter_context(TemporaryDirectory()))
     return await stack.enter_async_context(open_live(live, web, LittleEmbedder(), folder))
 
@@ -55,11 +56,11 @@ async def test_only_a_search_engine_of_ones_own_leads_inside(stack: AsyncExitSta
     inside, outside = little.put("wiki.intra", "/in", ANSWER), little.put("a.example", "/out", ANSWER)
     little.engine.pages.append(Page(inside.replace("wiki.intra", "\uff37\uff29\uff2b\uff29.intra."), "Notes", ""))
     live = await opened(stack, little, searxng)
-    looked = await live.look(QUESTION, Live("always", within_s=60))
+    looked = await live.look_up(QUESTION, Live("always", within_s=60))
     assert (looked.look.read, looked.look.left_out) == ((inside, outside) if own else (outside,), ())
     assert little.site.asked("/in") == own
     if not own:
-        looked = await live.look(QUESTION, Live("always", links=(inside,), search=False, within_s=60))
+        looked = await live.look_up(QUESTION, Live("always", links=(inside,), search=False, within_s=60))
         assert looked.look.read == (inside,), "a person may point at it"
 
 
@@ -75,9 +76,9 @@ async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: A
     ]
     bench.fake.pages = [Page(url, "Notes", "") for url in urls]
     own = build_rules(["wiki.intra"])
-    search = WebSearch([bench.provider()], inside=lambda url: leads_to_private_host(url, own))
+    search = WebSearch([bench.provider()], is_private=lambda url: leads_to_private_host(url, own))
     results = await search.search("lighthouse", within_s=5)
-    assert [one.url for one in results.found] == ["https://docs.example/d"]
+    assert [one.url for one in results.hits] == ["https://docs.example/d"]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +96,10 @@ async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: A
 )
 async def test_whose_a_searxng_is_shows_in_its_address_or_is_said(address: str, *, own: bool) -> None:
     [made] = create_providers(SearchSettings(("searxng",), address), WebSettings(), build_rules(["search.company.com"]))
-    assert made.own is own
+    assert made.is_self_hosted is own
     await made.close()
 
 
 def test_the_sites_that_the_operator_listed_are_the_operators_own_search() -> None:
-    listed = SearchSettings(("brave", "sitemap"), keys={"brave": "k"}, sites=("http://wiki.intra",))
-    assert [one.own for one in create_providers(listed, WebSettings(), AccessRules())] == [False, True]
+    listed = SearchSettings(("brave", "sitemap"), api_keys={"brave": "k"}, sites=("http://wiki.intra",))
+    assert [one.is_self_hosted for one in create_providers(listed, WebSettings(), AccessRules())] == [False, True]

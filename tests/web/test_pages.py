@@ -17,7 +17,7 @@ from knowledge.web.reading.crawled_page import is_login_url, read_page
 from knowledge.web.reading.sitemap import read_sitemap
 
 URL = "https://docs.example/guide/page.html"
-SITE = Site.of("https://docs.example/guide/")
+SITE = Site.from_url("https://docs.example/guide/")
 
 
 # ── Addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,25 +53,25 @@ SITE = Site.of("https://docs.example/guide/")
     ],
 )
 def test_a_page_has_one_name(link: str, document: str | None) -> None:
-    address = SITE.address(link, URL)
-    assert (None if address is None else SITE.document(address)) == document
+    address = SITE.normalize_link(link, URL)
+    assert (None if address is None else SITE.document_id(address)) == document
 
 
 @given(st.text(max_size=40), st.text(max_size=20))
 def test_an_address_stays_as_it_is_once_it_is_spelled(path: str, query: str) -> None:
-    address = SITE.address(f"https://docs.example/guide/{path}?{query}", URL)
+    address = SITE.normalize_link(f"https://docs.example/guide/{path}?{query}", URL)
     if address is not None:
-        assert SITE.address(address, "") == address
+        assert SITE.normalize_link(address, "") == address
         assert address.isascii()
         assert address.startswith("https://docs.example/guide")
         assert not set(address) & set(" \"'<>\\\r\n\t")
-        assert SITE.document(address).isprintable()
+        assert SITE.document_id(address).isprintable()
 
 
 @given(st.lists(st.text("ab/.%2eF?&=#;", max_size=12), max_size=30))
 def test_a_frontier_looks_at_each_page_once(links: list[str]) -> None:
     frontier = Frontier(SITE, lambda _: True, max_pages=10, max_depth=3)
-    addresses = [address for link in links if (address := SITE.address(link, URL))]
+    addresses = [address for link in links if (address := SITE.normalize_link(link, URL))]
     frontier.add(addresses)
     first = frontier.next_level()
     frontier.add(addresses)

@@ -27,8 +27,9 @@ from knowledge.web.crawling import host_client, robots_policy
 from knowledge.web.crawling.robots import RobotsRules
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import build_rules
-from knowledge.web.http.settings import LiveSettings, WebSettings
-from knowledge.web.opening import PAGE_BYTES, open_pages
+from knowledge.web.http.settings import WebSettings
+from knowledge.web.live_settings import LiveSettings
+from knowledge.web.opening import MAX_PAGE_BYTES, open_pages
 from knowledge.web.reading.page_cache import PageCache
 from knowledge.web.reading.page_reader import PageReader
 from tests.passages.makers import pdf, word
@@ -110,21 +111,21 @@ async def test_nothing_but_the_sites_that_may_be_read_is_asked_for(stack: AsyncE
     only = frozenset({"a.example"})
     for url in (f"http://a.example:{here.port}/moved", f"{away}/b"):
         with pytest.raises(FetchRefused) as caught:
-            await pages.read(url, within_s=30, only=only)
+            await pages.read(url, within_s=30, allowed_domains=only)
         assert "b.example is not among" in caught.value.reason
     assert there.requests == []
     # Who may go there goes there; the redirect that was kept leads nobody else.
     assert (await pages.read(f"http://a.example:{here.port}/moved", within_s=30)).title == "Guide"
     there.requests.clear()
     with pytest.raises(FetchRefused):
-        await pages.read(f"http://a.example:{here.port}/moved", within_s=30, only=only)
+        await pages.read(f"http://a.example:{here.port}/moved", within_s=30, allowed_domains=only)
     # Nor does a robots.txt.
     here.moved("/robots.txt", 302, f"{away}/robots.txt")
     here.page("/c", "# Guide\n\nRun it.")
     again = PageReader(fetcher)
     stack.push_async_callback(again.close)
     with pytest.raises(FetchRefused):
-        await again.read(f"http://a.example:{here.port}/c", within_s=30, only=only)
+        await again.read(f"http://a.example:{here.port}/c", within_s=30, allowed_domains=only)
     assert there.requests == []
     assert (await again.read(f"http://a.example:{here.port}/c", within_s=30)).title == "Guide"
 
@@ -170,7 +171,7 @@ async def test_robots_of_thousands_of_rules_hold_up_nobody(
         fetcher = Fetcher(WebSettings(), build_rules([site.host]))
         await host_client.HostClient(
             fetcher, host_client.RequestSpacing(0.0, asyncio.sleep, time.monotonic), time.time
-        ).learn(site.url)
+        ).load_robots(site.url)
         await fetcher.close()
     ticking.cancel()
     assert max(reading) > 0, "other tasks had a turn meanwhile"
@@ -192,15 +193,19 @@ async def test_other_types_are_not_read(site: Site, pages: PageReader) -> None:
 async def test_a_page_that_unpacks_to_more_than_is_read_is_let_go(
     site: Site, stack: AsyncExitStack, tmp_path: Path
 ) -> None:
-    packed = {size: gzip.compress(b"Words of a text.\n" * (size // 17)) for size in (PAGE_BYTES // 2, PAGE_BYTES * 2)}
+    packed = {
+        size: gzip.compress(b"Words of a text.\n" * (size // 17)) for size in (MAX_PAGE_BYTES // 2, MAX_PAGE_BYTES * 2)
+    }
     headers = {"Content-Encoding": "gzip"}
     for size, data in packed.items():
         answer = partial(web.Response, body=data, content_type="text/plain", headers=headers)
         site.answers(f"/{size}", answer)
-    pages = await stack.enter_async_context(open_pages(LiveSettings(private=(site.host,)), WebSettings(), tmp_path))
-    assert (await pages.read(f"{site.url}/{PAGE_BYTES // 2}", within_s=60)).text.startswith("Words of a text.")
+    pages = await stack.enter_async_context(
+        open_pages(LiveSettings(private_hosts=(site.host,)), WebSettings(), tmp_path)
+    )
+    assert (await pages.read(f"{site.url}/{MAX_PAGE_BYTES // 2}", within_s=60)).text.startswith("Words of a text.")
     with pytest.raises(FetchTooLarge):
-        await pages.read(f"{site.url}/{PAGE_BYTES * 2}", within_s=60)
+        await pages.read(f"{site.url}/{MAX_PAGE_BYTES * 2}", within_s=60)
 
 
 async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: PageReader) -> None:

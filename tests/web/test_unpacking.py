@@ -19,8 +19,8 @@ def unpacked(encoding: str, body: bytes, cuts: list[int]) -> bytes:
     unpacker = ContentDecoder(encoding, 1_000_000)
     places = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
     parts = [body[start:end] for start, end in itertools.pairwise(places)]
-    found = b"".join(piece for part in parts for piece in unpacker.feed(part))
-    unpacker.end()
+    found = b"".join(piece for part in parts for piece in unpacker.decode(part))
+    unpacker.finish()
     return found
 
 

@@ -172,13 +172,13 @@ async def _web_search(settings: Settings) -> str:
     live, web = settings.knowledge.live, settings.knowledge.web
     if live is None:
         return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
-    if not live.search.order:
+    if not live.search.provider_order:
         return "no provider is set up, so links alone are read: set KVASIR_SEARXNG_URL, or a key of another provider"
-    asked = create_providers(live.search, web, build_rules(live.private, web.ports, live.only))
+    asked = create_providers(live.search, web, build_rules(live.private_hosts, web.ports, live.allowed_domains))
     troubles = [trouble for provider in asked if (trouble := await _trouble(provider))]
     if troubles:
         raise ProviderFailed(" ".join(troubles))
-    return f"{', '.join(live.search.order)}: each answers a search"
+    return f"{', '.join(live.search.provider_order)}: each answers a search"
 
 
 async def _trouble(provider: SearchProvider) -> str:

@@ -19,7 +19,7 @@ from knowledge.sources.hosted.json_form import (
     require_objects,
     require_text,
 )
-from knowledge.web.crawling.retry_policy import ServiceResponse
+from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 _LIMIT = 250
 _COLLECTIONS = {

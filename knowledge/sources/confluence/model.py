@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from knowledge.interfaces import EVERYONE
-from knowledge.web.crawling.retry_policy import ServiceResponse
+from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 NOBODY: frozenset[str] = frozenset()
 

@@ -11,7 +11,7 @@ from knowledge.sources.drive.files import EXPORTS, FIELDS, PERMISSION_FIELDS, re
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
 from knowledge.sources.hosted.json_form import JsonObject, get_text, require_objects, require_text
-from knowledge.web.crawling.retry_policy import ServiceResponse
+from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
 _FOLDERS_PER_QUERY = 25

@@ -34,7 +34,7 @@ from knowledge.web.crawling.host_client import (
     HostClient,
     RequestSpacing,
     build_conditional_headers,
-    plain,
+    strip_query,
 )
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import AccessRules, build_rules, check_url
@@ -165,7 +165,7 @@ class FeedSource:
         whole = await asyncio.to_thread(self._texts.has_all, before.entries) or self._options.follow
         asked = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
         ask = FetchOptions(
-            conditions=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits
+            conditional_headers=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits
         )
         url = self._options.url
         host = HostClient(self._fetcher, RequestSpacing(0.0, self._context.sleep, self._context.now), self._context.now)
@@ -182,13 +182,13 @@ class FeedSource:
             return replace(before, entries=seen)
         self._check_status(found.status)
         try:
-            entries = await self._reader.feed(found)
+            entries = await self._reader.parse_feed(found)
         except ParseError as error:
-            why = str(error).replace(found.url, plain(found.url))  # a feed's address may hold a token
+            why = str(error).replace(found.url, strip_query(found.url))  # a feed's address may hold a token
             raise SourceUnavailable(f"{why} Kvasir deletes nothing of the feed.") from None
         if entries is None:
             raise SourceUnavailable(
-                f"{plain(url)} is not an RSS, Atom or JSON feed. Find the feed's own address on that page and "
+                f"{strip_query(url)} is not an RSS, Atom or JSON feed. Find the feed's own address on that page and "
                 "put it into the key url."
             )
         await asyncio.to_thread(self._texts.save_all, entries)
@@ -198,12 +198,12 @@ class FeedSource:
     def _check_status(self, status: int) -> None:
         if status in ACCESS_DENIED_STATUSES:
             raise SourceDenied(
-                f"{plain(self._options.url)} asks for a login. Name a variable with credentials in the key "
+                f"{strip_query(self._options.url)} asks for a login. Name a variable with credentials in the key "
                 "authorization_env."
             )
         if status != _OK:
             raise SourceUnavailable(
-                f"The feed {plain(self._options.url)} answers {status}. Check that the address is right; "
+                f"The feed {strip_query(self._options.url)} answers {status}. Check that the address is right; "
                 "until then Kvasir deletes nothing of it."
             )
 
@@ -212,7 +212,7 @@ class FeedSource:
             document=id_,
             version=entry.version,
             modified_at=datetime.fromtimestamp(entry.published_at, UTC) if entry.published_at is not None else None,
-            url=entry.link or plain(self._options.url),
+            url=entry.link or strip_query(self._options.url),
             readers=self._context.readers,
         )
 
@@ -224,7 +224,7 @@ class FeedSource:
 
     async def _read_article(self, listed: Listed) -> Content:
         document = listed.document
-        if listed.url is None or listed.url == plain(self._options.url):
+        if listed.url is None or listed.url == strip_query(self._options.url):
             raise SourceError(f"{document} has left the feed, and has no link to a page to read instead.")
         try:
             host = await self._open_host(listed.url)
@@ -241,7 +241,7 @@ class FeedSource:
         content_type = found.headers.get("content-type", "")
         if found.media_type in HTML_TYPES:
             try:
-                page = await self._reader.page(found)
+                page = await self._reader.parse_page(found)
             except ParseError as error:
                 raise SourceError(str(error)) from None
             if page.unreadable is not None:
@@ -260,7 +260,7 @@ class FeedSource:
                     self._hosts.clear()
                 pace = RequestSpacing(self._delay_s, self._context.sleep, self._context.now)
                 host = HostClient(self._fetcher, pace, self._context.now)
-                await host.learn(origin)
+                await host.load_robots(origin)
                 self._hosts[origin] = host
             return self._hosts[origin]
 
@@ -282,7 +282,7 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
         raise config_error(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None
     except ValueError as error:
         raise config_error(context.name, f"allow_hosts is invalid: {error}") from None
-    key = SourceKey(context.name, "feed", plain(target.url))
+    key = SourceKey(context.name, "feed", strip_query(target.url))
     return FeedSource(key, context, options, allowed, min(int(days[1]) * _DAY_S, 1e10))
 
 

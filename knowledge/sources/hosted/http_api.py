@@ -17,7 +17,7 @@ from knowledge.interfaces import SourceContext
 from knowledge.sources.common import too_large_error
 from knowledge.sources.hosted.http_call import ApiCall
 from knowledge.sources.hosted.json_form import JsonObject
-from knowledge.web.crawling.retry_policy import CallPacer, RetryLimits, ServiceResponse, compute_wait_s
+from knowledge.sources.hosted.retry_policy import CallPacer, RetryLimits, ServiceResponse, compute_wait_s
 from knowledge.web.http.connections import create_unguarded_connector
 from knowledge.web.http.fetch import create_tls_context
 from knowledge.web.http.guard import create_unchecked_target
@@ -217,7 +217,7 @@ class HttpApi:
     async def _attempt_call(self, call: ApiCall, limit: int, within_s: float) -> ServiceResponse | str:
         """Return the answer, or a phrase that says why there is none."""
         if self._pace is not None:
-            await self._pace.turn()
+            await self._pace.wait_for_turn()
         try:
             async with asyncio.timeout(within_s):
                 return await self._send(call, limit)
@@ -250,7 +250,7 @@ class HttpApi:
     async def _send_once(self, url: URL, headers: Mapping[str, str], body: str | None, limit: int) -> ServiceResponse:
         method = "GET" if body is None else "POST"
         data = None if body is None else body.encode()
-        proxy = self._context.web.proxies.of(create_unchecked_target(url))
+        proxy = self._context.web.proxies.choose_proxy(create_unchecked_target(url))
         named = URL(proxy.url) if proxy is not None and proxy.is_http else None
         session = await self._open_session(proxy)
         async with session.request(

@@ -129,7 +129,7 @@ def normalize_page_url(url: str) -> str:
 
     """
     try:
-        address = Site.of(url).address(url, "")
+        address = Site.from_url(url).normalize_link(url, "")
     except ValueError:
         address = None
     if address is None:

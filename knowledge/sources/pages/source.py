@@ -25,7 +25,7 @@ from knowledge.web.crawling.host_client import (
     POSSIBLY_GONE_STATUSES,
     HostClient,
     RequestSpacing,
-    plain,
+    strip_query,
 )
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import AccessRules, build_rules
@@ -145,31 +145,33 @@ class PagesSource:
             SourceError: the page is gone (``_PageGone``), forbidden to robots, or does not answer.
 
         """
-        delay_s = 0.0 if self._allowed.names(urlsplit(url).hostname or "") else _DELAY_S
+        delay_s = 0.0 if self._allowed.is_private_host(urlsplit(url).hostname or "") else _DELAY_S
         host = HostClient(
             self._fetcher, RequestSpacing(delay_s, self._context.sleep, self._context.now), self._context.now
         )
-        site = Site.of(url)
+        site = Site.from_url(url)
         try:
-            await host.learn(site.origin)
+            await host.load_robots(site.origin)
             if not host.robots.allows(url):
-                raise SourceError(f"{plain(url)} is closed to robots. Remove it from the list.")
+                raise SourceError(f"{strip_query(url)} is closed to robots. Remove it from the list.")
             found = await host.fetch(url, self._ask)
         except FetchTooLarge:
             return PageVisit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
         except FetchError as error:
-            raise SourceError(f"{plain(url)} could not be read: {error.reason}. The next sync tries again.") from None
+            raise SourceError(
+                f"{strip_query(url)} could not be read: {error.reason}. The next sync tries again."
+            ) from None
         if found.status in POSSIBLY_GONE_STATUSES:
             what = "not for everybody" if found.status in ACCESS_DENIED_STATUSES else "gone"
             raise _PageGone(
-                f"{plain(url)} is {what} ({found.status}), and Kvasir shows it to nobody. Remove it with kvasir "
+                f"{strip_query(url)} is {what} ({found.status}), and Kvasir shows it to nobody. Remove it with kvasir "
                 "add --remove."
             )
         if found.status != _OK:
-            raise SourceError(f"{plain(url)} answers {found.status}. The next sync tries again.")
+            raise SourceError(f"{strip_query(url)} answers {found.status}. The next sync tries again.")
         if is_login_url(found.url) and not is_login_url(url):
             raise _PageGone(
-                f"{plain(url)} redirects to a login, and Kvasir shows it to nobody. Remove it from the list."
+                f"{strip_query(url)} redirects to a login, and Kvasir shows it to nobody. Remove it from the list."
             )
         return await read_visit(found, found.url, site, self._reader, self._context.now()), found.data
 

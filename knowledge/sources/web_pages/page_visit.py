@@ -13,7 +13,7 @@ from knowledge.errors import FetchError, FetchRefused, ParseError, SourceUnavail
 from knowledge.interfaces import Content
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.web.crawling.canonical_urls import Site
-from knowledge.web.crawling.host_client import plain
+from knowledge.web.crawling.host_client import strip_query
 from knowledge.web.crawling.robots import parse_robots_directives
 from knowledge.web.http.fetch import FetchedResponse
 from knowledge.web.reading.crawled_page import HTML_TYPES
@@ -64,18 +64,18 @@ async def read_visit(
     if found.media_type not in HTML_TYPES:
         return visit
     try:
-        page = await reader.page(found)
+        page = await reader.parse_page(found)
     except ParseError:
         # Without validators the next listing fetches it again: this machine may have been the reason.
         return replace(visit, unreadable=TOO_COMPLEX, etag=None, last_modified=None)
-    links = (site.address(link, found.url) for link in page.links)
+    links = (site.normalize_link(link, found.url) for link in page.links)
     return replace(
         visit,
         version=page.text_hash[:32],
         modified_at=page.modified_at or visit.modified_at,
         title=page.title,
         links=tuple(dict.fromkeys(link for link in links if link is not None)),
-        canonical=site.address(page.canonical, found.url) if page.canonical else None,
+        canonical=site.normalize_link(page.canonical, found.url) if page.canonical else None,
         index=page.index,
         unreadable=page.unreadable,
     )
@@ -111,11 +111,11 @@ def unreachable_error(url: str, error: FetchError) -> SourceUnavailable:
     """Return the error for a source whose first page cannot be fetched."""
     if isinstance(error, FetchRefused):
         return SourceUnavailable(
-            f"Kvasir does not fetch {plain(url)}: it is not on the public web, or redirects to a place that is not. "
+            f"Kvasir does not fetch {strip_query(url)}: it is not on the public web, or redirects to a private host. "
             "If it is in your own network, name its host in the key allow_hosts; the log has the reason."
         )
     return SourceUnavailable(
-        f"{plain(url)} does not answer: {error.reason}. Check that it is up and that this machine can reach it; "
+        f"{strip_query(url)} does not answer: {error.reason}. Check that it is up and that this machine can reach it; "
         "until then Kvasir deletes nothing of this source."
     )
 

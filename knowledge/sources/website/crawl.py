@@ -166,7 +166,7 @@ class Crawl:
 
     async def _fetch_page(self, stop: QueuedPage, known: PageVisit | None) -> FoundPage | LostPage | None:
         validators = build_conditional_headers(known.etag, known.last_modified) if known is not None else {}
-        ask = replace(self._options.ask, conditions=validators)
+        ask = replace(self._options.ask, conditional_headers=validators)
         found = self._options.fetched_pages.get(stop.address) or await self._host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and known is not None:
             return FoundPage(replace(known, fetched_at=self._now, sitemap_date=stop.sitemap_date))
@@ -205,7 +205,7 @@ class Crawl:
         return PageVisit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
 
     async def _read_page(self, stop: QueuedPage, found: FetchedResponse) -> FoundPage | None:
-        address = self._site.address(found.url, found.url)
+        address = self._site.normalize_link(found.url, found.url)
         if address is None or not self._host.robots.allows(address):
             return None  # it has moved to another site
         visit = await read_visit(found, address, self._site, self._reader, self._now, stop.sitemap_date)
@@ -221,7 +221,7 @@ class Crawl:
         if result is None:
             return None
         visit = self._limit_links(result.visit)
-        document = self._site.document(visit.address)
+        document = self._site.document_id(visit.address)
         if document != stop.document and not self._frontier.claim(document):
             return None
         if visit.unreadable == LOGIN_REQUIRED and (known := self._previous.get(document)) is not None:
@@ -279,7 +279,7 @@ class Crawl:
     def _is_listed(self, document: str, visit: PageVisit) -> bool:
         if not visit.index:
             return False
-        canonical = self._site.document(visit.canonical) if visit.canonical is not None else document
+        canonical = self._site.document_id(visit.canonical) if visit.canonical is not None else document
         if canonical not in {document, "/"}:  # many pages name the start page as canonical by mistake
             self._aliases.append((document, visit, canonical))
             return False

@@ -57,7 +57,7 @@ class Frontier:
         ``dates`` holds the dates of pages in the sitemap; these pages are never taken for a trap.
         """
         for address in addresses:
-            document = self._site.document(address)
+            document = self._site.document_id(address)
             if document in self._seen or len(self._seen) >= self._max_pages * _SEEN_PER_PAGE:
                 continue
             if not self._is_included(document) or (dates is None and self._is_trap(address)):

@@ -42,7 +42,7 @@ from knowledge.web.crawling.host_client import (
     POSSIBLY_GONE_STATUSES,
     HostClient,
     RequestSpacing,
-    plain,
+    strip_query,
 )
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
 from knowledge.web.http.guard import AccessRules, build_rules, check_url
@@ -115,7 +115,7 @@ class WebsiteSource:
             authorization=context.secrets.get("authorization"),
             limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
         )
-        own = bool(options.allow_hosts) and allowed.names(_host_name(options.url))
+        own = bool(options.allow_hosts) and allowed.is_private_host(_host_name(options.url))
         delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
         self._host = HostClient(self._fetcher, RequestSpacing(delay_s, context.sleep, context.now), context.now)
         self._reader = SiteParser()
@@ -189,8 +189,10 @@ class WebsiteSource:
             self._context.web.limits, total_s=_PAGE_S, wire_bytes=MAX_SITEMAP_BYTES, body_bytes=MAX_SITEMAP_BYTES
         )
         sitemap_ask = FetchOptions(accept=SITEMAP_TYPES, authorization=self._ask.authorization, limits=limits)
-        dates, broken = await SitemapWalk(site, self._host, self._reader, sitemap_ask, self._options.sitemap).pages()
-        frontier.add([site.address(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
+        dates, broken = await SitemapWalk(
+            site, self._host, self._reader, sitemap_ask, self._options.sitemap
+        ).list_pages()
+        frontier.add([site.normalize_link(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
         frontier.add(dates, dates=dates)
         takes = path_filter(self._options.include)
         self._is_interrupted, noted = True, now
@@ -214,7 +216,7 @@ class WebsiteSource:
 
     async def _read_robots(self) -> None:
         try:
-            await self._host.learn(self._site.origin)
+            await self._host.load_robots(self._site.origin)
         except FetchError as error:
             raise self._away(error) from None
 
@@ -248,13 +250,13 @@ class WebsiteSource:
                 "until then Kvasir deletes nothing of this source."
             )
         site = self._resolve_site(found)
-        address = site.address(self._options.url, "")
+        address = site.normalize_link(self._options.url, "")
         return site, {address: found} if address and found.media_type in DOCUMENT_TYPES else {}
 
     def _resolve_site(self, found: FetchedResponse) -> Site:
-        if not found.hops:
+        if not found.redirects:
             return self._site
-        there = Site.of(found.url)
+        there = Site.from_url(found.url)
         twins = {host.removeprefix("www.") for host, _ in self._site.hosts | there.hosts}
         if len(twins) > 1 or not there.prefix.startswith(self._site.prefix):
             raise SourceUnavailable(
@@ -335,7 +337,7 @@ class WebsiteSource:
 
     @property
     def _display_url(self) -> str:
-        return plain(self._options.url)
+        return strip_query(self._options.url)
 
 
 def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
@@ -347,7 +349,7 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
     """
     try:
         allowed = build_rules(options.allow_hosts, context.web.ports)
-        site = Site.of(options.url)
+        site = Site.from_url(options.url)
         check_url(options.url, allowed)
     except FetchRefused as error:
         raise config_error(context.name, f"url is invalid: {error.reason} ({OWN_NETWORK_HINT})") from None

@@ -1,4 +1,4 @@
-"""One page is one document: the many spellings of its address brought to one."""
+"""Canonical URLs: one address and one document id for all spellings of a page's address. Pure."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ _INDEX = re.compile(r"(?:^|(?<=/))index\.(?:html?|php)$", re.IGNORECASE)
 _FILE = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|do|xml|md|txt|pdf)$", re.IGNORECASE)
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_ODD_IN_A_NAME = re.compile(r"[/?#%\\\ufffd]")
+_UNREADABLE = re.compile(r"[/?#%\\\ufffd]")
 _UNESCAPED = "!$%&()*+,/:;=?@[]~-._"
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The pages under a URL, wherever a link to them comes from."""
+    """All pages below a URL."""
 
     origin: str
-    """``scheme://host[:port]`` as pages are asked for."""
+    """``scheme://host[:port]`` of requests."""
     hosts: frozenset[tuple[str, int | None]]
-    """Hosts with their ports that are this site; None for the scheme's own: http and https are twins there."""
+    """The site's hosts with their ports; None for the default port, of http and https alike."""
     prefix: str
-    """The path under which pages are, with a slash at its end."""
+    """The path of all pages, with a slash at its end."""
 
     @classmethod
-    def of(cls, url: str) -> Site:
-        """Return the site of a URL: what is below it, or beside it where it names a file.
+    def from_url(cls, url: str) -> Site:
+        """Return the site below a URL; for a file, the site below its folder.
 
         Raises:
-            ValueError: it is no http(s) URL.
+            ValueError: it is not an http(s) URL.
 
         """
         parts = _split_url(url)
         if parts is None:
-            raise ValueError("it is no http:// or https:// address")
+            raise ValueError("it is not an http:// or https:// address")
         scheme, host, port, path, _ = parts
         folder, _, name = path.rpartition("/")
         prefix = f"{folder}/" if not name or _FILE.search(name) else f"{path}/"
@@ -53,8 +53,8 @@ class Site:
         origin = f"{scheme}://{shown}" + (f":{port}" if port else "")
         return cls(origin, frozenset({(host, port)}), prefix)
 
-    def address(self, link: str, base: str) -> str | None:
-        """Return the one address of the page that a link on ``base`` leads to, None where it is not of this site."""
+    def normalize_link(self, link: str, base: str) -> str | None:
+        """Return the canonical address of a link on the page ``base``, None if it leads out of the site."""
         try:
             parts = _split_url(urljoin(base, link.strip()))
         except ValueError:
@@ -66,8 +66,8 @@ class Site:
             return None
         return f"{self.origin}{path}" + (f"?{query}" if query else "")
 
-    def document(self, address: str) -> str:
-        """Return a page's id: its path below the prefix, alike for every spelling; ``/`` for the prefix itself."""
+    def document_id(self, address: str) -> str:
+        """Return the id of a page, which is its path below the prefix; ``/`` for the prefix itself."""
         path, _, query = address.removeprefix(self.origin).partition("?")
         path = _INDEX.sub("", path).rstrip("/")
         name = _make_readable(path[len(self.prefix) :]) if len(path) > len(self.prefix) else ""
@@ -76,10 +76,7 @@ class Site:
 
 
 def build_page_key(url: str) -> str | None:
-    """Return what the addresses of one page have in common, for telling two of them alike and for nothing else.
-
-    None for what is no http(s) URL.
-    """
+    """Return a key that all addresses of a page share, for comparisons only; None if it is not an http(s) URL."""
     parts = _split_url(url)
     if parts is None:
         return None
@@ -89,7 +86,7 @@ def build_page_key(url: str) -> str | None:
 
 
 def _split_url(url: str) -> tuple[str, str, int | None, str, str] | None:
-    """Return scheme, host, port (None for the scheme's own), path and query in their one spelling."""
+    """Return scheme, host, port (None for the default), path and query in their normal form."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -105,31 +102,31 @@ def _split_url(url: str) -> tuple[str, str, int | None, str, str] | None:
 
 def _normalize_path(path: str) -> str:
     path = _normalize_escapes(_PATH_SESSION.sub("", path))
-    kept: list[str] = []
+    segments: list[str] = []
     parts = path.split("/")[1:] or [""]
     for number, part in enumerate(parts):
-        last = number == len(parts) - 1
+        is_last = number == len(parts) - 1
         if part == "..":
-            kept = kept[:-1]
-        elif part != "." and (part or last):  # two slashes are one
-            kept.append(part)
+            segments = segments[:-1]
+        elif part != "." and (part or is_last):  # two slashes count as one
+            segments.append(part)
             continue
-        if last:
-            kept.append("")
-    return "/" + "/".join(kept)
+        if is_last:
+            segments.append("")
+    return "/" + "/".join(segments)
 
 
 def _normalize_query(query: str) -> str:
-    kept = [
+    parameters = [
         _normalize_escapes(part)
         for part in query.split("&")
         if part and not _TRACKING.fullmatch(name := part.partition("=")[0]) and not _SESSION.fullmatch(name)
     ]
-    return "&".join(kept)
+    return "&".join(parameters)
 
 
 def _normalize_escapes(text: str) -> str:
-    """Escape what must be escaped, and nothing else."""
+    """Escape the characters that must be escaped, and unescape all others."""
     plain = _ESCAPED.sub(lambda match: _unescape_if_unreserved(int(match[1], 16)), text.replace("\\", "%5C"))
     return quote(plain.encode("utf-8", "replace"), safe=_UNESCAPED)
 
@@ -139,10 +136,10 @@ def _unescape_if_unreserved(byte: int) -> str:
 
 
 def _make_readable(text: str) -> str:
-    """Undo the escapes of a run of characters where that leaves a name that a person reads."""
+    """Decode escapes where the result is readable text."""
     return re.sub(r"(?:%[0-9A-F]{2})+", lambda run: _decode_escapes(run[0]), text)
 
 
 def _decode_escapes(escapes: str) -> str:
     text = unquote_to_bytes(escapes).decode("utf-8", "replace")
-    return text if text.isprintable() and not _ODD_IN_A_NAME.search(text) else escapes
+    return text if text.isprintable() and not _UNREADABLE.search(text) else escapes

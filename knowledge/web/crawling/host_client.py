@@ -1,31 +1,28 @@
-"""One host asked politely: by its robots.txt, at its pace, again when it says so."""
+"""Fetch politely from one host: obey its robots.txt, keep its pace, and retry as it asks."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
-from knowledge.errors import FetchError, FetchFailed, FetchTimeout, FetchTooLarge
-from knowledge.web.crawling.retry_policy import parse_retry_after_s
+from knowledge.errors import FetchError, FetchFailed, FetchTimeout
+from knowledge.web.crawling.retry_after import parse_retry_after_s
 from knowledge.web.crawling.robots import RobotsRules
+from knowledge.web.crawling.robots_policy import RobotsPolicy
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
 
 MAX_CONCURRENT_REQUESTS = 2
-"""Requests to a host at the same time."""
+"""Requests to one host at the same time."""
 
 _MAX_ATTEMPTS = 3
 _MAX_WAIT_S = 300.0
 _BUSY_STATUSES = frozenset({429, 503})
 ACCESS_DENIED_STATUSES = frozenset({401, 403, 407, 451})
 POSSIBLY_GONE_STATUSES = frozenset({404, 410, *ACCESS_DENIED_STATUSES})
-_GONE_ROBOTS = range(400, 500)
-_TOO_MANY = 429
-_OK = 200
 _SERVER_ERROR = 500
 
 
 class RequestSpacing:
-    """Keeps requests apart."""
+    """Keep a delay between the requests to a host."""
 
     def __init__(self, delay_s: float, sleep: Callable[[float], Awaitable[None]], now: Callable[[], float]) -> None:
         self.delay_s = delay_s
@@ -33,92 +30,83 @@ class RequestSpacing:
         self._now = now
         self._due = float("-inf")
 
-    async def turn(self) -> None:
-        """Wait until a request may begin."""
+    async def wait_for_turn(self) -> None:
+        """Wait until a request may start."""
         now = self._now()
-        begins = max(self._due, now)
-        self._due = begins + self.delay_s
-        if begins > now:
-            await self._sleep(begins - now)
+        start = max(self._due, now)
+        self._due = start + self.delay_s
+        if start > now:
+            await self._sleep(start - now)
 
-    def hold(self, seconds: float) -> None:
-        """Let no request begin before so many seconds have passed."""
+    def pause(self, seconds: float) -> None:
+        """Start no request within the next seconds."""
         self._due = max(self._due, self._now() + seconds)
 
 
 class HostClient:
     """Fetches from one host."""
 
-    def __init__(self, fetcher: Fetcher, pace: RequestSpacing, now: Callable[[], float]) -> None:
+    def __init__(self, fetcher: Fetcher, spacing: RequestSpacing, now: Callable[[], float]) -> None:
         self._fetcher = fetcher
-        self._pace = pace
+        self._spacing = spacing
         self._now = now
         self.robots = RobotsRules()
 
-    async def learn(self, origin: str) -> None:
-        """Read the host's robots.txt; without one everything is allowed.
+    async def load_robots(self, origin: str) -> None:
+        """Load the host's robots.txt and keep the delay that it asks for; without one everything is allowed.
 
         Raises:
-            FetchError: it cannot be read, so that nothing is allowed (RFC 9309).
+            FetchError: it cannot be read, so nothing is allowed (RFC 9309).
 
         """
-        try:
-            found = await self.fetch(f"{origin}/robots.txt", FetchOptions())
-        except FetchTooLarge:
-            raise FetchFailed("its robots.txt is far too large") from None
-        if found.status == _OK:
-            self.robots = await asyncio.to_thread(
-                RobotsRules, found.data
-            )  # of thousands of rules, it takes half a second
-        elif found.status not in _GONE_ROBOTS or found.status == _TOO_MANY:
-            raise FetchFailed(f"its robots.txt answers {found.status}")
-        self._pace.delay_s = max(self._pace.delay_s, self.robots.delay_s)
+        self.robots = await RobotsPolicy(self.fetch, self._now).load(origin)
+        self._spacing.delay_s = max(self._spacing.delay_s, self.robots.delay_s)
 
-    async def fetch(self, url: str, ask: FetchOptions, told_by: str | None = None) -> FetchedResponse:
-        """Fetch, waiting for a host that is busy; what it answers at last is returned whatever it is.
+    async def fetch(self, url: str, options: FetchOptions, linked_from: str | None = None) -> FetchedResponse:
+        """Fetch a URL, and retry while the host is busy or fails; the last response is returned whatever it is.
 
-        ``told_by`` is the address at which the URL was named, None where it is of the configuration or of the host.
+        ``linked_from`` is the address that named the URL, None if the configuration or the host itself did.
 
         Raises:
-            FetchError: as ``Fetcher.fetch``; what broke off was tried again.
+            FetchError: as ``Fetcher.fetch``; a broken connection and a timeout are retried first.
 
         """
-        if told_by is not None:
-            self._fetcher.judge_led(url, self._fetcher.judge(told_by))
+        if linked_from is not None:
+            self._fetcher.check_linked_url(url, self._fetcher.check_url(linked_from))
         for attempt in range(1, _MAX_ATTEMPTS + 1):
-            await self._pace.turn()
-            last = attempt == _MAX_ATTEMPTS
+            await self._spacing.wait_for_turn()
+            is_last = attempt == _MAX_ATTEMPTS
             try:
-                found = await self._fetcher.fetch(url, ask)
+                response = await self._fetcher.fetch(url, options)
             except (FetchFailed, FetchTimeout):
-                if last:
+                if is_last:
                     raise
-                self._pace.hold(self._pace.delay_s * attempt)
+                self._spacing.pause(self._spacing.delay_s * attempt)
                 continue
-            if (
-                last
-                or (found.status not in _BUSY_STATUSES and found.status < _SERVER_ERROR)
-                or not self._waits(found, attempt)
-            ):
-                return found
-        raise FetchError("it was not asked")  # pragma: no cover - the last attempt returns or raises
+            if is_last or not _is_temporary(response.status) or not self._pause_for(response, attempt):
+                return response
+        raise FetchError("no attempt was made")  # pragma: no cover - the last attempt returns or raises
 
-    def _waits(self, found: FetchedResponse, attempt: int) -> bool:
-        """Hold the host's next requests as it asks; False where it asks for too much."""
-        asked = parse_retry_after_s(found.headers.get("retry-after"), self._now())
-        wait_s = float(2 ** (attempt - 1)) if asked is None else asked
+    def _pause_for(self, response: FetchedResponse, attempt: int) -> bool:
+        """Pause the host's requests as the response asks; return False if it asks for too long a pause."""
+        asked_s = parse_retry_after_s(response.headers.get("retry-after"), self._now())
+        wait_s = float(2 ** (attempt - 1)) if asked_s is None else asked_s
         if wait_s > _MAX_WAIT_S:
             return False
-        self._pace.hold(wait_s)
+        self._spacing.pause(wait_s)
         return True
 
 
-def plain(url: str) -> str:
-    """Return of an address what an error may show."""
+def _is_temporary(status: int) -> bool:
+    return status in _BUSY_STATUSES or status >= _SERVER_ERROR
+
+
+def strip_query(url: str) -> str:
+    """Return an address as an error may show it: on one line, without its query and fragment."""
     return url.partition("?")[0].partition("#")[0].replace("\n", " ")[:200]
 
 
 def build_conditional_headers(etag: str | None, last_modified: str | None) -> dict[str, str]:
-    """Return the headers that ask for something only if it has changed."""
-    told = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-    return {name: value for name, value in told.items() if value}
+    """Return the headers of a conditional request."""
+    headers = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    return {name: value for name, value in headers.items() if value}

@@ -1,85 +1,91 @@
-"""What sites ask of robots, asked for once an hour.
+"""The robots policy of the crawler and of the live web: load robots.txt, and obey it.
 
-Kvasir obeys robots.txt whoever asks: a link that a person wrote is read by a program all the same, and one rule is
-what a site's owner can rely on. ``Crawl-delay`` is for crawlers: a question reads a handful of pages.
+A link that a person wrote is read by a program all the same, so robots.txt applies to it too. ``Crawl-delay`` applies
+to crawlers only, because a question reads a handful of pages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTooLarge
+from knowledge.web.crawling.expiring_cache import ExpiringCache
 from knowledge.web.crawling.robots import RobotsRules
 from knowledge.web.crawling.single_flight import SingleFlight
-from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.fetch import FetchedResponse, FetchOptions
 from knowledge.web.http.guard import Target, check_domain
 
-_KEPT_S: Final = 3_600.0
-_BROKEN_S: Final = 30.0
-_MOST = 500
-_OK, _TOO_MANY = 200, 429
-_GONE = range(400, 500)
-_Known = tuple[str, frozenset[str]]
-"""An origin, and the sites that may be asked to learn of its rules."""
+FetchUrl = Callable[[str, FetchOptions], Awaitable[FetchedResponse]]
+"""``Fetcher.fetch``, or ``HostClient.fetch``, which waits and retries."""
+
+_RULES_LIFETIME_S: Final = 3_600.0
+_FAILURE_LIFETIME_S: Final = 30.0
+_MAX_ORIGINS: Final = 500
+_OK, _TOO_MANY_REQUESTS = 200, 429
+_CLIENT_ERRORS = range(400, 500)
+_OriginKey = tuple[str, frozenset[str]]
+"""An origin, and the domains to which its robots.txt may redirect."""
 
 
 class RobotsPolicy:
-    """Knows each origin's robots.txt for an hour; safe from several tasks."""
+    """Load the robots.txt of each origin and cache it for an hour. Safe to share between tasks."""
 
-    def __init__(self, fetcher: Fetcher, now: Callable[[], float]) -> None:
-        self._fetcher = fetcher
-        self._now = now
-        self._known: OrderedDict[_Known, tuple[float, RobotsRules | FetchError]] = OrderedDict()
-        self._flights: SingleFlight[RobotsRules] = SingleFlight()
+    def __init__(self, fetch: FetchUrl, now: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._cache: ExpiringCache[_OriginKey, RobotsRules | FetchError] = ExpiringCache(_MAX_ORIGINS, now)
+        self._loads: SingleFlight[RobotsRules] = SingleFlight()
 
-    async def check(self, target: Target, only: frozenset[str] = frozenset()) -> None:
-        """Say no to a page that its site does not want to be read, or that is on none of the sites in ``only``.
+    async def check(self, target: Target, allowed_domains: frozenset[str] = frozenset()) -> None:
+        """Refuse a page outside of the allowed domains, or one that its site's robots.txt disallows.
 
         Raises:
-            FetchRefused: its robots.txt does not allow it, or it lies elsewhere.
-            FetchError: there is a robots.txt that cannot be read, so that nothing is allowed (RFC 9309).
+            FetchRefused: the page is disallowed, or lies elsewhere.
+            FetchError: the robots.txt cannot be read, so nothing is allowed (RFC 9309).
 
         """
-        check_domain(target.host, only)
-        key = target.origin, only
-        until, known = self._known.get(key, (0.0, None))
-        if known is None or self._now() >= until:
-            known = await self._flights.join(key, lambda: self._learn(key))
-        if isinstance(known, FetchError):
-            raise known.with_traceback(None)
-        if not known.allows(target.url):
+        check_domain(target.host, allowed_domains)
+        rules = await self.load(target.origin, allowed_domains)
+        if not rules.allows(target.url):
             raise FetchRefused("its robots.txt does not allow it")
 
-    async def _learn(self, key: _Known) -> RobotsRules:
+    async def load(self, origin: str, allowed_domains: frozenset[str] = frozenset()) -> RobotsRules:
+        """Return the rules of an origin; a site without a robots.txt allows everything.
+
+        Raises:
+            FetchError: the robots.txt cannot be read, so nothing is allowed (RFC 9309).
+
+        """
+        key = origin, allowed_domains
+        cached = self._cache.get(key) or await self._loads.run(key, lambda: self._fetch_and_cache(key))
+        if isinstance(cached, FetchError):
+            raise cached.with_traceback(None)
+        return cached
+
+    async def _fetch_and_cache(self, key: _OriginKey) -> RobotsRules:
         try:
-            robots = await self._fetched(*key)
+            rules = await self._fetch_rules(*key)
         except FetchError as error:
-            self._keep(key, error, _BROKEN_S)
+            self._cache.put(key, error, _FAILURE_LIFETIME_S)
             raise
-        self._keep(key, robots, _KEPT_S)
-        return robots
+        self._cache.put(key, rules, _RULES_LIFETIME_S)
+        return rules
 
-    def _keep(self, key: _Known, known: RobotsRules | FetchError, seconds: float) -> None:
-        self._known[key] = (self._now() + seconds, known)
-        self._known.move_to_end(key)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
-
-    async def _fetched(self, origin: str, only: frozenset[str]) -> RobotsRules:
+    async def _fetch_rules(self, origin: str, allowed_domains: frozenset[str]) -> RobotsRules:
+        options = FetchOptions(check_target=partial(_check_domain, allowed_domains))
         try:
-            found = await self._fetcher.fetch(f"{origin}/robots.txt", FetchOptions(may=partial(_lies_within, only)))
+            response = await self._fetch(f"{origin}/robots.txt", options)
         except FetchTooLarge:
             raise FetchFailed("its robots.txt is far too large") from None
-        if found.status == _OK:
-            return await asyncio.to_thread(RobotsRules, found.data)  # of thousands of rules, it takes half a second
-        if found.status not in _GONE or found.status == _TOO_MANY:
-            raise FetchFailed(f"its robots.txt answers {found.status}")
+        if response.status == _OK:
+            # Parsing thousands of rules takes half a second.
+            return await asyncio.to_thread(RobotsRules, response.data)
+        if response.status not in _CLIENT_ERRORS or response.status == _TOO_MANY_REQUESTS:
+            raise FetchFailed(f"its robots.txt answers {response.status}")
         return RobotsRules()
 
 
-async def _lies_within(only: frozenset[str], target: Target) -> None:
-    check_domain(target.host, only)
+async def _check_domain(allowed_domains: frozenset[str], target: Target) -> None:
+    check_domain(target.host, allowed_domains)

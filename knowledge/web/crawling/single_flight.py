@@ -1,4 +1,4 @@
-"""One piece of work for all who want the same thing at the same time."""
+"""Run a piece of work once for all callers that want it at the same time."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ _T = TypeVar("_T")
 
 
 class SingleFlight(Generic[_T]):
-    """Work by key. Whoever joins waits for what is under way; when the last one has gone, it is cancelled."""
+    """Share running work by key. When the last caller leaves, the work is cancelled."""
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, _SharedTask[_T]] = {}
+        self._tasks: dict[Hashable, _SharedTask[_T]] = {}
 
     def __contains__(self, key: Hashable) -> bool:
-        """Say whether work under this key is under way."""
-        return key in self._flights
+        """Return whether work under this key is running."""
+        return key in self._tasks
 
-    async def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """Return what the work under this key comes to, or raise what it raises; begun if there is none."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _SharedTask(asyncio.create_task(begin()))
-        flight.waiting += 1
+    async def run(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Return the result of the work under this key, or raise its error; start the work if none runs."""
+        shared = self._tasks.get(key)
+        if shared is None:
+            shared = self._tasks[key] = _SharedTask(asyncio.create_task(start()))
+        shared.callers += 1
         try:
-            return await asyncio.shield(flight.task)
+            return await asyncio.shield(shared.task)
         finally:
-            flight.waiting -= 1
-            if flight.waiting == 0:
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
-                await _cancel_task(flight.task)
+            shared.callers -= 1
+            if shared.callers == 0:
+                if self._tasks.get(key) is shared:
+                    del self._tasks[key]
+                await _cancel_task(shared.task)
 
 
 class _SharedTask(Generic[_T]):
     def __init__(self, task: asyncio.Task[_T]) -> None:
         self.task = task
-        self.waiting = 0
+        self.callers = 0
 
 
 async def _cancel_task(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # looked at: whoever would have been told has gone
+        task.exception()  # retrieved, so that asyncio does not log it: no caller is left

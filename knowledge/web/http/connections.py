@@ -1,7 +1,7 @@
-"""How a connection comes about: a name is resolved once, every address is judged, and one of these is dialled.
+"""Connections: Kvasir resolves a name once, checks every address, and connects to one of them.
 
-aiohttp keeps Host and SNI as the URL has them, for HTTP and HTTPS alike, whatever address its resolver returns; behind
-a proxy that is told addresses the same holds, as TLS is spoken through the tunnel.
+aiohttp takes Host and SNI from the URL, for HTTP and HTTPS, whatever address its resolver returns. The same holds
+behind an untrusted proxy, because TLS runs through the tunnel.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from knowledge.web.http.proxies import Proxy
 from knowledge.web.http.settings import FetchLimits
 
 ResolveHost = Callable[[str], Awaitable[Sequence[str]]]
-"""A host's name -> its addresses; raises ``OSError`` where it has none."""
+"""Return the addresses of a host; raise ``OSError`` if there are none."""
 
 _MAX_PER_HOST = 4
 _MAX_CONNECTIONS = 64
 _MAX_ADDRESSES = 4
-"""Of one name that are tried through a proxy."""
+"""Addresses of one host that are tried through a proxy."""
 _MAX_LOOKUPS = 8
-"""Names that are looked up at the same time."""
+"""Names that are resolved at the same time."""
 
 
 class SystemResolver:
-    """Resolves as the machine is set up to, in threads of its own.
+    """Resolves names as the system does, in threads of its own.
 
-    A name whose servers do not answer holds a thread for up to half a minute, whoever waits: whoever gives such links
-    holds up other links, and nothing else.
+    A name whose servers do not answer blocks a thread for up to half a minute. So such a link delays other links, but
+    nothing else.
     """
 
     def __init__(self) -> None:
@@ -50,19 +50,19 @@ class SystemResolver:
         """Return the addresses of a host.
 
         Raises:
-            OSError: there is no such name, or nothing answers.
+            OSError: the name does not exist, or no server answers.
 
         """
-        found = await self._door.run(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        infos = await self._door.run(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        return list(dict.fromkeys(str(address[0]) for *_, address in infos))
 
     def close(self) -> None:
-        """Wait for no answer that is out; the next call opens it again."""
+        """Stop without waiting for pending answers; the next call opens it again."""
         self._door.close()
 
 
 class GuardedResolver(AbstractResolver):
-    """Returns addresses that may be dialled. One that may not be is enough to refuse the name."""
+    """Returns checked addresses. One forbidden address is enough to refuse the name."""
 
     def __init__(self, rules: AccessRules, resolve: ResolveHost) -> None:
         self._rules = rules
@@ -71,10 +71,10 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Resolve and judge.
+        """Return the addresses of a host after checking them.
 
         Raises:
-            FetchRefused: an address may not be dialled.
+            FetchRefused: one of the addresses is refused.
             OSError: the name does not resolve.
 
         """
@@ -87,11 +87,11 @@ class GuardedResolver(AbstractResolver):
         return [_build_resolve_result(host, address, port) for address in addresses]
 
     async def close(self) -> None:
-        """Do nothing: nothing stays open."""
+        """Do nothing, because nothing stays open."""
 
 
 class _PassThroughResolver(AbstractResolver):
-    """Leaves names as they are, for a proxy that resolves them."""
+    """Returns names unresolved, for a proxy that resolves them."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -109,7 +109,7 @@ def _build_resolve_result(host: str, address: str, port: int) -> ResolveResult:
 
 
 class _TunnelConnector(aiohttp.TCPConnector):
-    """Dials through a proxy: a tunnel to what the resolver returned, and whatever is spoken goes through it."""
+    """Connects through a proxy: it opens a tunnel to an address from the resolver and sends everything through it."""
 
     def __init__(self, proxy: Proxy, **options: Any) -> None:  # noqa: ANN401 - as TCPConnector's
         super().__init__(**options)
@@ -125,42 +125,42 @@ class _TunnelConnector(aiohttp.TCPConnector):
         **kwargs: Any,  # noqa: ANN401 - aiohttp's own seam
     ) -> tuple[asyncio.Transport, ResponseHandler]:
         del req, client_error
-        tunnel = await self._any_tunnel([info[4] for info in addr_infos[:_MAX_ADDRESSES]], timeout.sock_connect)
+        tunnel = await self._open_any_tunnel([info[4] for info in addr_infos[:_MAX_ADDRESSES]], timeout.sock_connect)
         try:
             return await self._loop.create_connection(*args, **kwargs, sock=tunnel)
         except BaseException:
             tunnel.close()
             raise
 
-    async def _any_tunnel(self, places: Sequence[Sequence[Any]], timeout_s: float | None) -> socket.socket:
-        """Return a tunnel to the first of the addresses to which the proxy connects: it may know no IPv6."""
-        for host, port, *_ in places[:-1]:
+    async def _open_any_tunnel(self, addresses: Sequence[Sequence[Any]], timeout_s: float | None) -> socket.socket:
+        """Return a tunnel to the first address that the proxy reaches: it may not support IPv6."""
+        for host, port, *_ in addresses[:-1]:
             with contextlib.suppress(FetchFailed):
-                return await self._tunnel(str(host), int(port), timeout_s)
-        host, port, *_ = places[-1]
-        return await self._tunnel(str(host), int(port), timeout_s)
+                return await self._open_tunnel(str(host), int(port), timeout_s)
+        host, port, *_ = addresses[-1]
+        return await self._open_tunnel(str(host), int(port), timeout_s)
 
-    async def _tunnel(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
+    async def _open_tunnel(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
         kind, proxy_host, proxy_port, user, password = parse_proxy_url(_normalize_scheme(self._proxy.url))
         tunnel = Tunnel(kind, proxy_host, proxy_port, user, password, rdns=True if kind is ProxyType.SOCKS4 else None)
         try:
             return await tunnel.connect(host, port, timeout=timeout_s)
         except ProxyTimeoutError:
-            raise FetchTimeout(f"the proxy {self._proxy.shown} does not answer") from None
+            raise FetchTimeout(f"the proxy {self._proxy.redacted_url} does not answer") from None
         except (ProxyError, OSError) as error:
             code = getattr(error, "error_code", None)
-            raise FetchFailed(f"the proxy {self._proxy.shown} does not connect there ({code})") from None
+            raise FetchFailed(f"the proxy {self._proxy.redacted_url} does not connect there ({code})") from None
 
 
 def _normalize_scheme(url: str) -> str:
-    """Return the scheme that the library knows."""
+    """Return a proxy's address with a scheme that the library supports."""
     return url.replace("socks5h://", "socks5://", 1).replace("socks4a://", "socks4://", 1)
 
 
 def create_connector(
     rules: AccessRules, proxy: Proxy | None, *, resolve: ResolveHost, tls: ssl.SSLContext
 ) -> aiohttp.TCPConnector:
-    """Return what dials directly, or through a proxy."""
+    """Return a connector that connects directly or through a proxy, and checks every address."""
     options: dict[str, Any] = {
         "ssl": tls, "use_dns_cache": False, "limit": _MAX_CONNECTIONS, "limit_per_host": _MAX_PER_HOST,
     }  # fmt: skip
@@ -169,29 +169,29 @@ def create_connector(
     if not proxy.trusted:
         return _TunnelConnector(proxy, resolver=GuardedResolver(rules, resolve), **options)
     if proxy.is_http:
-        return aiohttp.TCPConnector(**options)  # dials the proxy alone: each request names it
+        return aiohttp.TCPConnector(**options)  # connects to the proxy only: each request names it
     return _TunnelConnector(proxy, resolver=_PassThroughResolver(), **options)
 
 
 def create_unguarded_connector(proxy: Proxy | None, tls: ssl.SSLContext) -> aiohttp.TCPConnector:
-    """Return what dials hosts that an operator has named: nothing is judged, and a proxy is told the name.
+    """Return a connector for hosts from the configuration: it checks no address, and a proxy gets the name.
 
-    Through a proxy that speaks HTTP each request names it.
+    Each request names an HTTP proxy itself.
     """
     if proxy is None or proxy.is_http:
         return aiohttp.TCPConnector(ssl=tls)
     return _TunnelConnector(proxy, resolver=_PassThroughResolver(), ssl=tls)
 
 
-def create_session(dialler: aiohttp.TCPConnector, limits: FetchLimits) -> aiohttp.ClientSession:
-    """Return a session that keeps no cookies, reads no environment and unpacks nothing by itself."""
+def create_session(connector: aiohttp.TCPConnector, limits: FetchLimits) -> aiohttp.ClientSession:
+    """Return a session without cookies, environment settings and automatic decompression."""
     return aiohttp.ClientSession(
-        connector=dialler,
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.idle_s, sock_read=limits.idle_s),
-        max_headers=limits.headers,
+        max_headers=limits.max_headers,
         max_field_size=limits.header_bytes,
         max_line_size=limits.header_bytes,
     )

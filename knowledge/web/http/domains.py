@@ -1,4 +1,4 @@
-"""Which hosts of the web may be read: a domain stands for itself and for what lies under it. Pure."""
+"""Domains and their subdomains. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from yarl import URL
 
 
 def is_within_domains(host: str, domains: Collection[str]) -> bool:
-    """Say whether a host is one of the domains or lies under one; hosts in ASCII and small letters."""
+    """Return whether a host is one of the domains or a subdomain of one; all in ASCII and lower case."""
     return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
 def extract_host(url: str) -> str:
-    """Return a URL's host in ASCII and small letters, "" where it has none."""
+    """Return a URL's host in ASCII and lower case, "" if it has none."""
     try:
         host = (urlsplit(url).hostname or "").removesuffix(".")
         if not host.isascii():
@@ -24,13 +24,13 @@ def extract_host(url: str) -> str:
     return host
 
 
-def intersect_domains(allowed: frozenset[str], wanted: frozenset[str]) -> frozenset[str] | None:
-    """Return the domains of what lies under both sets, none for everything; None where nothing does.
+def intersect_domains(first: frozenset[str], second: frozenset[str]) -> frozenset[str] | None:
+    """Return the domains whose hosts lie within both sets, None if there are no such hosts.
 
-    An empty set is no limit.
+    An empty set stands for all domains.
     """
-    if not allowed or not wanted:
-        return allowed | wanted
-    found = {domain for domain in wanted if is_within_domains(domain, allowed)}
-    found |= {domain for domain in allowed if is_within_domains(domain, wanted)}
-    return frozenset(found) or None
+    if not first or not second:
+        return first | second
+    common = {domain for domain in second if is_within_domains(domain, first)}
+    common |= {domain for domain in first if is_within_domains(domain, second)}
+    return frozenset(common) or None

@@ -1,7 +1,7 @@
-"""May this address be asked for, and may that machine be dialled? Pure, and the one place where it is decided.
+"""Decide which URLs may be fetched and which addresses may be connected to. Pure; nothing else decides it.
 
-A URL is taken apart here, and nowhere again: what is dialled is what was judged. Odd spellings of a host, which two
-programs may read in two ways, are refused rather than understood.
+A URL is parsed here only, so Kvasir connects to exactly what was checked. Unusual spellings of a host, which two
+programs may parse differently, are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from knowledge.web.http.domains import is_within_domains
 Address = IPv4Address | IPv6Address
 
 DEFAULT_PORTS = frozenset({80, 443})
-"""What is dialled unless configured otherwise."""
+"""Allowed ports unless configured otherwise."""
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _MAX_URL_CHARACTERS = 8_000
@@ -29,11 +29,11 @@ _SHAPE = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?", re.IGNORECASE | re.ASCII
 )
 _FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]")
-"""Blanks, controls, the invisible, backslashes: programs disagree about every one of them."""
+"""Blanks, control and invisible characters, backslashes: programs parse URLs with them differently."""
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
-"""What IDNA takes for a dot."""
+"""Characters that IDNA treats as a dot."""
 _UNESCAPED = "!$%&'()*+,/:;=?@[]~-._"
 
 _METADATA_NAMES = frozenset({
@@ -56,7 +56,7 @@ _INTERNAL_SUFFIXES = (
     "consul",
     "docker",
 )
-"""What no public name ends with. A trusted proxy resolves names itself, so that their spelling is all there is."""
+"""Endings of names that are never public. A trusted proxy resolves names, so Kvasir can check only their spelling."""
 
 _FORBIDDEN = tuple(
     IPv4Network(network)
@@ -65,10 +65,10 @@ _FORBIDDEN = tuple(
 _FORBIDDEN_6 = tuple(
     IPv6Network(network) for network in ("::/128", "fe80::/10", "ff00::/8", "fd00:ec2::/32", "fd20:ce::/64")
 )
-"""Dialled for nobody: "this host", link-local, multicast, reserved, and where clouds hand out their machines' keys."""
+"""Forbidden for every host: "this host", link-local, multicast, reserved, and the metadata services of clouds."""
 _NOT_PUBLIC = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _NOT_PUBLIC_6 = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
-"""Beside what ``is_global`` knows in every version of Python that is supported."""
+"""In addition to what ``is_global`` knows in every supported version of Python."""
 _PUBLIC_6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
@@ -81,89 +81,91 @@ _LOW_32 = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """What may be dialled beyond the public web."""
+    """Which hosts and ports may be connected to."""
 
     ports: frozenset[int] = DEFAULT_PORTS
-    """On public hosts."""
-    allowed: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    """Hosts that may be at private addresses too, with their ports (none: ``ports``). See ``may_be_here``."""
-    only: frozenset[str] = frozenset()
-    """All that is asked for, each with what lies under it; none: anything."""
+    """Of public hosts."""
+    private_hosts: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """Hosts that the operator allows to be at private addresses, with their ports (empty: ``ports``)."""
+    allowed_domains: frozenset[str] = frozenset()
+    """The only domains that may be fetched from; empty for any."""
 
-    def names(self, host: str) -> bool:
-        """Say whether the operator named this host."""
-        return host in self.allowed
+    def is_private_host(self, host: str) -> bool:
+        """Return whether the operator allows this host to be at a private address."""
+        return host in self.private_hosts
 
-    def may_be_here(self, host: str) -> bool:
-        """Say whether a named host may be this very machine: named as such, or with a port."""
-        return bool(self.allowed.get(host)) or host == "localhost" or _parse_literal(host) is not None
+    def may_be_loopback(self, host: str) -> bool:
+        """Return whether a private host may be this machine: it is listed with a port, or as localhost or address."""
+        return bool(self.private_hosts.get(host)) or host == "localhost" or _parse_literal(host) is not None
 
-    def ports_of(self, host: str) -> frozenset[int]:
-        """Return the ports of a host that may be dialled."""
-        return self.allowed.get(host) or self.ports
+    def allowed_ports(self, host: str) -> frozenset[int]:
+        """Return the allowed ports of a host."""
+        return self.private_hosts.get(host) or self.ports
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that may be asked for, provided that its host is at an address that may be dialled."""
+    """A URL that passed the check. The addresses of its host are checked when they are resolved."""
 
     scheme: str
     host: str
     """In lower case and ASCII, without a trailing dot; an IPv6 address without brackets."""
     port: int
     path: str
-    """Path and query as they are sent."""
+    """Path and query in their escaped form."""
     literal: Address | None
-    """The host as an address where it is one; it was judged."""
+    """The host if it is an IP address, which was checked; else None."""
 
     @property
     def origin(self) -> str:
-        """Return scheme, host and port, without the port that goes without saying."""
+        """Return scheme, host and port, without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}" + ("" if self.port == _DEFAULT_PORT[self.scheme] else f":{self.port}")
 
     @property
     def url(self) -> str:
-        """Return the URL in the one spelling that is dialled, without a fragment."""
+        """Return the URL in its normal form, without a fragment."""
         return self.origin + self.path
 
 
 def create_unchecked_target(url: URL) -> Target:
-    """Return an address that an operator has named as a target; it is not judged."""
+    """Return a URL from the configuration as a target, without a check."""
     host = (url.host or "").lower()
     return Target(url.scheme, host, url.port or 0, url.raw_path_qs, _parse_literal(host))
 
 
 def build_rules(
-    allow_hosts: Collection[str] = (), ports: Collection[int] = DEFAULT_PORTS, only: frozenset[str] = frozenset()
+    private_hosts: Collection[str] = (),
+    ports: Collection[int] = DEFAULT_PORTS,
+    allowed_domains: frozenset[str] = frozenset(),
 ) -> AccessRules:
-    """Return the rules with these hosts named: ``host`` or ``host:port``, IPv6 addresses in brackets.
+    """Return access rules. A private host is ``host`` or ``host:port``, with IPv6 addresses in brackets.
 
     Raises:
-        ValueError: an entry is neither; its text says which.
+        ValueError: an entry is malformed; the text names it.
 
     """
-    allowed: dict[str, frozenset[int]] = {}
-    for entry in allow_hosts:
+    ports_by_host: dict[str, frozenset[int]] = {}
+    for entry in private_hosts:
         try:
             host, port = _split_authority(entry.strip())
         except FetchRefused as error:
-            raise ValueError(f"{entry!r} is no host: {error.reason}") from None
-        allowed[host] = allowed.get(host, frozenset()) | ({port} if port else frozenset())
-    return AccessRules(frozenset(ports), allowed, only)
+            raise ValueError(f"{entry!r} is not a host: {error.reason}") from None
+        ports_by_host[host] = ports_by_host.get(host, frozenset()) | ({port} if port else frozenset())
+    return AccessRules(frozenset(ports), ports_by_host, allowed_domains)
 
 
 def check_url(url: str, rules: AccessRules) -> Target:
-    """Take a URL apart; say no to what may not be asked for.
+    """Parse a URL and check it against the rules.
 
     Raises:
-        FetchRefused: with the exact reason for the log.
+        FetchRefused: the URL may not be fetched; the reason is for the log.
 
     """
     if len(url) > _MAX_URL_CHARACTERS:
         raise FetchRefused(f"the URL has {len(url)} characters, more than {_MAX_URL_CHARACTERS}")
-    if unfit := _FORBIDDEN_CHARACTERS.search(url):
-        raise FetchRefused(f"the URL holds the character U+{ord(unfit[0]):04X}")
+    if character := _FORBIDDEN_CHARACTERS.search(url):
+        raise FetchRefused(f"the URL contains the character U+{ord(character[0]):04X}")
     shape = _SHAPE.fullmatch(url)
     if shape is None:
         raise FetchRefused("the URL is not http:// or https:// with a host")
@@ -181,63 +183,63 @@ def check_url(url: str, rules: AccessRules) -> Target:
 
 
 def check_linked_url(url: str, source: Target, rules: AccessRules) -> Target:
-    """Take apart a URL to which a host leads, by a redirect or in a list of addresses.
+    """Parse and check a URL that ``source`` redirects or links to.
 
-    What strangers write does not choose what is asked of hosts that the operator named; those lead to each other.
+    Public hosts may not lead to private hosts, because strangers write their content; private hosts may.
 
     Raises:
-        FetchRefused: with the exact reason for the log.
+        FetchRefused: the URL may not be fetched; the reason is for the log.
 
     """
     target = check_url(url, rules)
-    if rules.names(target.host) and not rules.names(source.host):
-        raise FetchRefused(f"{source.host}, where anybody may write, leads to {target.host}")
+    if rules.is_private_host(target.host) and not rules.is_private_host(source.host):
+        raise FetchRefused(f"{source.host}, which is public, leads to the private host {target.host}")
     return target
 
 
-def check_domain(host: str, only: Collection[str]) -> None:
-    """Say no to a host that is none of these and lies under none; an empty set is no limit.
+def check_domain(host: str, allowed_domains: Collection[str]) -> None:
+    """Refuse a host outside of the allowed domains; an empty set allows all.
 
     Raises:
-        FetchRefused: with the exact reason for the log.
+        FetchRefused: the host is outside; the reason is for the log.
 
     """
-    if only and not is_within_domains(host, only):
-        raise FetchRefused(f"{host} is not among the sites that may be read")
+    if allowed_domains and not is_within_domains(host, allowed_domains):
+        raise FetchRefused(f"{host} is not among the sites that Kvasir may read")
 
 
 def leads_to_private_host(url: str, rules: AccessRules) -> bool:
-    """Say whether a URL that may be asked for leads to a host that the operator named."""
+    """Return whether a URL passes the check and its host is a private host."""
     try:
-        return rules.names(check_url(url, rules).host)
+        return rules.is_private_host(check_url(url, rules).host)
     except FetchRefused:
         return False
 
 
 def check_address(address: str, host: str, rules: AccessRules) -> None:
-    """Say no to an address at which a host may not be dialled.
+    """Refuse an address to which Kvasir may not connect for a host.
 
     Raises:
-        FetchRefused: with the exact reason for the log.
+        FetchRefused: the address is refused; the reason is for the log.
 
     """
     try:
         parsed = ip_address(address)
     except ValueError:
-        raise FetchRefused(f"{host} is at something that is no address") from None
+        raise FetchRefused(f"{host} resolves to something that is not an address") from None
     if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
-        raise FetchRefused(f"{host} is at {address}, which has a zone")
+        raise FetchRefused(f"{host} resolves to {address}, which has a zone")
     for form in expand_address(parsed):
         if _is_forbidden(form):
-            raise FetchRefused(f"{host} is at {address}, which is dialled for nobody")
-        if not rules.names(host) and not _is_public(form):
-            raise FetchRefused(f"{host} is at {address}, which is not public")
-        if form.is_loopback and not rules.may_be_here(host):
-            raise FetchRefused(f"{host} is at {address}, this machine, and is named without a port")
+            raise FetchRefused(f"{host} resolves to {address}, which is forbidden for every host")
+        if not rules.is_private_host(host) and not _is_public(form):
+            raise FetchRefused(f"{host} resolves to {address}, which is not public")
+        if form.is_loopback and not rules.may_be_loopback(host):
+            raise FetchRefused(f"{host} resolves to {address}, this machine, but is listed without a port")
 
 
 def expand_address(address: Address) -> Iterator[Address]:
-    """Yield an address and every IPv4 address that it embeds; an IPv4-mapped one is nothing but that."""
+    """Yield an address and every IPv4 address embedded in it; of an IPv4-mapped address, the IPv4 address only."""
     if isinstance(address, IPv4Address):
         yield address
     elif address.ipv4_mapped is not None:
@@ -280,17 +282,17 @@ def _is_public(address: Address) -> bool:
 
 
 def _check_target(target: Target, rules: AccessRules) -> None:
-    check_domain(target.host, rules.only)
-    if target.port not in rules.ports_of(target.host):
-        raise FetchRefused(f"port {target.port} of {target.host} is not among those that are dialled")
+    check_domain(target.host, rules.allowed_domains)
+    if target.port not in rules.allowed_ports(target.host):
+        raise FetchRefused(f"port {target.port} of {target.host} is not an allowed port")
     if target.literal is not None:
         check_address(str(target.literal), target.host, rules)
     elif target.host in _METADATA_NAMES:
-        raise FetchRefused(f"{target.host} is where a cloud keeps its machines' keys")
-    elif not rules.names(target.host) and ("." not in target.host or _has_internal_suffix(target.host)):
-        raise FetchRefused(f"{target.host} is no public name")
+        raise FetchRefused(f"{target.host} is the metadata service of a cloud")
+    elif not rules.is_private_host(target.host) and ("." not in target.host or _has_internal_suffix(target.host)):
+        raise FetchRefused(f"{target.host} is not a public name")
     if URL(target.url, encoded=True).raw_host != target.host:
-        raise FetchRefused(f"the host {target.host!a} can be read in two ways")
+        raise FetchRefused(f"the host {target.host!a} is ambiguous")
 
 
 def _has_internal_suffix(host: str) -> bool:
@@ -298,7 +300,7 @@ def _has_internal_suffix(host: str) -> bool:
 
 
 def _split_authority(authority: str) -> tuple[str, int | None]:
-    """Return the host in its one spelling, and the port where one is told."""
+    """Return the host in its normal form, and the port if there is one."""
     if "@" in authority:
         raise FetchRefused("the URL carries credentials")
     if authority.startswith("["):
@@ -309,7 +311,7 @@ def _split_authority(authority: str) -> tuple[str, int | None]:
         rest = f":{rest}" if ":" in authority else ""
         host = _parse_host(host)
     if rest and not rest.startswith(":"):
-        raise FetchRefused("there is something between the host and the port")
+        raise FetchRefused("there is extra text between the host and the port")
     return host, _parse_port(rest[1:])
 
 
@@ -317,7 +319,7 @@ def _parse_port(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):  # noqa: PLR2004
-        raise FetchRefused("the port is no number from 1 to 65535")
+        raise FetchRefused("the port is not a number from 1 to 65535")
     return int(text)
 
 
@@ -325,7 +327,7 @@ def _parse_ipv6(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError:
-        raise FetchRefused("the brackets hold no IPv6 address") from None
+        raise FetchRefused("the brackets do not contain an IPv6 address") from None
     if address.scope_id is not None:
         raise FetchRefused("the IPv6 address has a zone")
     return str(address)
@@ -340,7 +342,7 @@ def _parse_host(text: str) -> str:
     if _NUMBER.fullmatch(labels[-1]):
         return _parse_ipv4(host)
     if len(host) > _MAX_HOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in labels):
-        raise FetchRefused(f"{host[:80]!a} is no host name")
+        raise FetchRefused(f"{host[:80]!a} is not a host name")
     return host
 
 
@@ -348,7 +350,7 @@ def _parse_ipv4(host: str) -> str:
     try:
         return str(IPv4Address(host))
     except ValueError:
-        raise FetchRefused(f"{host[:80]!a} is an IPv4 address in an odd spelling") from None
+        raise FetchRefused(f"{host[:80]!a} is an IPv4 address in an unusual spelling") from None
 
 
 def _encode_idna(host: str) -> str:
@@ -359,7 +361,7 @@ def _encode_idna(host: str) -> str:
     except (ValueError, UnicodeError):
         encoded = None
     if not encoded or not encoded.isascii() or _NUMBER.fullmatch(encoded.removesuffix(".").rpartition(".")[2]):
-        raise FetchRefused(f"{host[:80]!a} is no host name in IDNA")
+        raise FetchRefused(f"{host[:80]!a} is not a host name in IDNA")
     return encoded.lower()
 
 
@@ -371,5 +373,5 @@ def _parse_literal(host: str) -> Address | None:
 
 
 def _escape(text: str) -> str:
-    """Escape what may not stand in a request; what is escaped already stays as it is."""
+    """Escape characters that a request may not contain; existing escapes stay."""
     return quote(text, safe=_UNESCAPED)

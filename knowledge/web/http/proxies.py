@@ -1,4 +1,4 @@
-"""Which proxy, if any, stands between Kvasir and a host."""
+"""Which proxy, if any, Kvasir uses for a host."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from ipaddress import ip_address, ip_network
 
 from yarl import URL
 
+from knowledge.web.http.domains import is_within_domains
 from knowledge.web.http.guard import Target
 
 SCHEMES = ("http", "socks5", "socks5h", "socks4", "socks4a")
-"""What a proxy's address begins with. The name is resolved where ``trusted`` says, whatever the scheme says."""
+"""Schemes of a proxy's address. ``trusted`` decides who resolves names, not the scheme."""
 
 DIRECT = "direct"
 """What a rule says for no proxy."""
@@ -19,62 +20,62 @@ DIRECT = "direct"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy's address, which may hold a password."""
+    """A proxy's address, which may contain a password."""
 
     url: str = field(repr=False)
     trusted: bool = False
-    """Whether it is the proxy that keeps Kvasir out of the inner network.
+    """Whether the proxy itself keeps Kvasir out of the internal network.
 
-    If not, names are resolved here, judged, and the proxy is told the address to dial. If so, it is told the name, and
-    the addresses behind names are its own affair: for networks in which only the proxy can resolve the world's names.
+    Kvasir resolves and checks names for an untrusted proxy, and sends it the address. A trusted proxy gets the name
+    and resolves it. This is for networks in which only the proxy can resolve public names.
     """
 
     def __post_init__(self) -> None:
-        """Refuse what is no proxy.
+        """Check the address.
 
         Raises:
-            ValueError: its text shows no password.
+            ValueError: it is not a proxy's address; the text contains no password.
 
         """
         try:
             url = URL(self.url)
-            whole = url.scheme in SCHEMES and url.host is not None and url.port is not None
+            is_valid = url.scheme in SCHEMES and url.host is not None and url.port is not None
         except ValueError:
-            whole = False
-        if not whole:
+            is_valid = False
+        if not is_valid:
             kinds = ", ".join(f"{scheme}://" for scheme in SCHEMES)
             raise ValueError(f"a proxy's address is http://host:port or the like; it may begin with {kinds}")
 
     @property
-    def shown(self) -> str:
-        """Return the address without what it may hold of a user's name and password."""
+    def redacted_url(self) -> str:
+        """Return the address without a user's name and password."""
         url = URL(self.url)
         return f"{url.scheme}://{'***@' if url.user or url.password else ''}{url.host}:{url.port}"
 
     @property
     def is_http(self) -> bool:
-        """Say whether it speaks HTTP rather than SOCKS."""
+        """Return whether the proxy speaks HTTP rather than SOCKS."""
         return URL(self.url).scheme == "http"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Every proxy there is; the first of ``rules``, ``no_proxy`` and the scheme's own that fits a host decides."""
+    """All proxies. ``rules`` come first, then ``no_proxy``, then the proxy of the scheme."""
 
     http: Proxy | None = None
     """For ``http://`` addresses (``HTTP_PROXY``)."""
     https: Proxy | None = None
     """For ``https://`` addresses (``HTTPS_PROXY``)."""
     no_proxy: tuple[str, ...] = ()
-    """As in ``NO_PROXY``: a domain with what is below it, an address, a network, any of them with ``:port``; ``*``."""
+    """As in ``NO_PROXY``: a domain and its subdomains, an address, a network, each also with ``:port``; or ``*``."""
     rules: Mapping[str, Proxy | None] = field(default_factory=dict)
-    """A domain with what is below it, and the proxy for it (None: no proxy); the longest domain that fits decides."""
+    """The proxy of a domain and its subdomains, None for no proxy; the longest domain that matches decides."""
 
-    def of(self, target: Target) -> Proxy | None:
-        """Return the proxy through which a target is dialled, None for none."""
-        fitting = [domain for domain in self.rules if _is_within_domain(target.host, domain)]
-        if fitting:
-            return self.rules[max(fitting, key=len)]
+    def choose_proxy(self, target: Target) -> Proxy | None:
+        """Return the proxy for a target, None for a direct connection."""
+        matching = [domain for domain in self.rules if _is_within_domain(target.host, domain)]
+        if matching:
+            return self.rules[max(matching, key=len)]
         if any(_matches_exception(entry.strip().lower(), target) for entry in self.no_proxy):
             return None
         return self.https if target.scheme == "https" else self.http
@@ -82,13 +83,13 @@ class Proxies:
 
 def _is_within_domain(host: str, domain: str) -> bool:
     domain = domain.strip().lower().removeprefix("*").strip(".")
-    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+    return bool(domain) and is_within_domains(host, (domain,))
 
 
 def _matches_exception(entry: str, target: Target) -> bool:
     if entry == "*":
         return True
-    if target.literal is not None and _is_in_network(entry, target):
+    if target.literal is not None and _is_in_network(target.host, entry):
         return True
     domain, colon, port = entry.rpartition(":")
     if colon and port.isdigit():
@@ -98,9 +99,8 @@ def _matches_exception(entry: str, target: Target) -> bool:
     return _is_within_domain(target.host, entry)
 
 
-def _is_in_network(network: str, target: Target) -> bool:
-    assert target.literal is not None  # noqa: S101 - the caller looked
+def _is_in_network(address: str, network: str) -> bool:
     try:
-        return ip_address(target.host) in ip_network(network.strip("[]"), strict=False)
+        return ip_address(address) in ip_network(network.strip("[]"), strict=False)
     except ValueError:
         return False

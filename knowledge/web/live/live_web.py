@@ -1,8 +1,8 @@
-"""The live web for one question: searched, read side by side and measured, within its deadline. Nothing of it is kept.
+"""The live web for one question: search, read pages in parallel and embed their passages, within a time limit.
 
-The time is divided so: the search may take ``SEARCH_SHARE`` of it, pages are read until ``EMBEDDING_SHARE`` of it is
-left, and cutting and embedding have the rest. Each page is measured as soon as it is there, so one that hangs holds up
-nobody. What the asker pointed at is read first and waited for until the end; of what a search found, enough is enough.
+``SEARCH_SHARE`` of the time is for the search. Pages are read until ``EMBEDDING_SHARE`` of it is left for splitting
+and embedding. Each page is embedded as soon as it arrives, so that a slow page delays no other. Links of the asker are
+read first and awaited until the end; of the pages from a search, a few are enough. Nothing is stored.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from knowledge.web.searching.web_search import QUERY_FULLY_MASKED, SearchResults
 _log = logging.getLogger(__name__)
 
 MAX_PAGES: Final = 5
-"""Read for one question, and read side by side."""
+"""Pages that are read for one question, in parallel."""
 MAX_ATTEMPTS: Final = 9
-"""Pages that are asked for, at most, where some cannot be read."""
+"""Pages that are requested at most, if some cannot be read."""
 SUFFICIENT_PAGES: Final = 3
-"""Pages of a search; once there are so many, the others have ``GRACE_S`` left."""
+"""Pages from a search after which the others have ``GRACE_S`` left."""
 GRACE_S: Final = 1.5
 SEARCH_SHARE: Final = 0.4
 EMBEDDING_SHARE: Final = 0.2
 
 MAX_PASSAGES: Final = 8
-"""Passages of a page that are embedded, at most, the likeliest by their words; two cores do some 40 a second."""
+"""Passages of a page that are embedded at most; two cores embed about 40 a second."""
 MAX_PASSAGES_OF_LINKED: Final = 16
 
 TOO_LATE: Final = "It took too long."
@@ -57,60 +57,60 @@ _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
 
 class LiveEmbedder(Protocol):
-    """What is needed of the embedder."""
+    """The part of the embedder that the live web uses."""
 
     async def embed_query(self, text: str) -> Vector:
-        """Embed the question."""
+        """Return the vector of the question."""
 
     async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
-        """Embed passages that an answer waits for."""
+        """Return the vectors of passages with priority, because an answer waits for them."""
 
     def count_tokens(self, text: str) -> int:
-        """Count tokens."""
+        """Return the number of tokens in a text."""
 
 
 class LiveWeb:
-    """Looks at the live web; safe from several tasks, and keeps nothing of what it read.
+    """Looks up questions on the live web. Safe to share between tasks; it stores nothing.
 
     Args:
-        only: the hosts that may be read, each with what lies under it; none: any.
-        pages: reads them.
-        search: searches; None where nobody is set up to.
-        embedder: of the documents, so that both kinds of passages compare.
-        now: seconds of a monotonic clock.
+        allowed_domains: the only domains that may be read; empty for any.
+        pages: reads pages.
+        search: searches the web; None if no provider is configured.
+        embedder: the embedder of the documents, so that passages of both kinds are comparable.
+        now: returns seconds of a monotonic clock.
 
     """
 
     def __init__(
         self,
-        only: frozenset[str],
+        allowed_domains: frozenset[str],
         *,
         pages: PageReader,
         search: WebSearch | None,
         embedder: LiveEmbedder,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._only = only
-        self._tools = _Collaborators(pages, search, embedder, now)
+        self._allowed_domains = allowed_domains
+        self._collaborators = _Collaborators(pages, search, embedder, now)
 
-    async def look(self, question: str, live: Live) -> LiveResults:
-        """Return the pages that could be read within ``live.within_s``, measured against the question.
+    async def look_up(self, question: str, live: Live) -> LiveResults:
+        """Return the pages that could be read within ``live.within_s``, with the scores of their passages.
 
-        What went wrong is in ``WebLook``. Cancelled, it ends every fetch that it began, and waits for their end.
+        Problems are reported in ``WebLook``. A cancelled look-up cancels all of its fetches and waits for their end.
 
         Raises:
-            EmbedderError: nothing can be measured.
+            EmbedderError: nothing can be embedded.
 
         """
-        domains = intersect_domains(self._only, live.domains)
+        domains = intersect_domains(self._allowed_domains, live.domains)
         if domains is None:
             refused = tuple(LeftOut(url, NOT_LISTED) for url in live.links)
             return LiveResults((), WebLook("", (), refused, NOTHING_ALLOWED, 0.0))
-        look = _Lookup(question, live, domains, self._tools)
+        lookup = _Lookup(question, live, domains, self._collaborators)
         try:
-            return await look.made()
+            return await lookup.run()
         finally:
-            await look.ended()
+            await lookup.cancel_tasks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,62 +133,66 @@ class _UnusablePage(KnowledgeError):
 
 
 class _Lookup:
-    """One look; it owns every task that it begins."""
+    """One look-up; it owns all of its tasks."""
 
-    def __init__(self, question: str, live: Live, domains: frozenset[str], tools: _Collaborators) -> None:
+    def __init__(self, question: str, live: Live, domains: frozenset[str], collaborators: _Collaborators) -> None:
         self._question = question
         self._live = live
         self._domains = domains
-        self._tools = tools
-        self._now = tools.now
-        self._began = tools.now()
-        self._due = self._began + live.within_s
-        self._wanted: deque[_QueuedPage] = deque()
-        self._known: set[str] = set()
-        self._tried = 0
+        self._collaborators = collaborators
+        self._now = collaborators.now
+        self._start = collaborators.now()
+        self._deadline = self._start + live.within_s
+        self._queue: deque[_QueuedPage] = deque()
+        self._page_keys: set[str] = set()
+        self._attempts = 0
         self._running: dict[asyncio.Task[LivePage], _QueuedPage] = {}
-        self._read: dict[int, LivePage] = {}
+        self._pages: dict[int, LivePage] = {}
         self._left_out: list[LeftOut] = []
-        self._enough_at: float | None = None
+        self._sufficient_at: float | None = None
         self._provider = self._trouble = ""
-        # One page after the other, so that some are whole where there is no time for all.
-        self._measuring = asyncio.Lock()
-        self._vector = asyncio.create_task(tools.embedder.embed_query(question))
-        self._searching: asyncio.Task[SearchResults] | None = None
-        self._begin_search()
+        # One page after the other, so that some are complete if there is no time for all.
+        self._embedding = asyncio.Lock()
+        self._vector = asyncio.create_task(collaborators.embedder.embed_query(question))
+        self._search: asyncio.Task[SearchResults] | None = None
+        self._start_search()
 
-    async def made(self) -> LiveResults:
-        self._want(self._live.links, linked=True)
-        self._start()
-        while (waiting := self._waiting()) and (left_s := self._patience_s()) > 0:
-            await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            self._take()
-            self._start()
-        return self._looked()
+    async def run(self) -> LiveResults:
+        self._queue_pages(self._live.links, linked=True)
+        self._start_pages()
+        while (pending := self._pending_tasks()) and (left_s := self._remaining_wait_s()) > 0:
+            await asyncio.wait(pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            self._collect_finished()
+            self._start_pages()
+        return self._build_results()
 
-    async def ended(self) -> None:
-        """End every task, and wait for that."""
-        tasks = [self._vector, *self._running, *([] if self._searching is None else [self._searching])]
+    async def cancel_tasks(self) -> None:
+        """Cancel all tasks and wait for their end."""
+        tasks = [self._vector, *self._pending_tasks()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _waiting(self) -> set[asyncio.Task[LivePage] | asyncio.Task[SearchResults]]:
-        return {*self._running, *([] if self._searching is None else [self._searching])}
+    def _pending_tasks(self) -> set[asyncio.Task[LivePage] | asyncio.Task[SearchResults]]:
+        return {*self._running, *([] if self._search is None else [self._search])}
 
-    def _patience_s(self) -> float:
-        """Return how long is waited for what runs."""
-        left_s = self._due - self._now()
-        if self._enough_at is None or self._searching is not None or any(one.linked for one in self._running.values()):
+    def _remaining_wait_s(self) -> float:
+        """Return how long to wait for the running tasks."""
+        left_s = self._deadline - self._now()
+        if (
+            self._sufficient_at is None
+            or self._search is not None
+            or any(page.linked for page in self._running.values())
+        ):
             return left_s
-        return min(left_s, self._enough_at + GRACE_S - self._now())
+        return min(left_s, self._sufficient_at + GRACE_S - self._now())
 
-    def _looked(self) -> LiveResults:
-        late = [LeftOut(one.url, TOO_LATE) for one in self._running.values()]
-        unread = [LeftOut(one.url, TOO_MANY) for one in self._wanted if one.linked]
-        if self._searching is not None:
+    def _build_results(self) -> LiveResults:
+        late = [LeftOut(page.url, TOO_LATE) for page in self._running.values()]
+        unread = [LeftOut(page.url, TOO_MANY) for page in self._queue if page.linked]
+        if self._search is not None:
             self._trouble = SEARCH_LATE
-        pages = tuple(page for _, page in sorted(self._read.items()))
+        pages = tuple(page for _, page in sorted(self._pages.items()))
         return LiveResults(
             pages,
             WebLook(
@@ -196,105 +200,103 @@ class _Lookup:
                 tuple(page.url for page in pages),
                 (*self._left_out, *late, *unread),
                 self._trouble,
-                self._now() - self._began,
+                self._now() - self._start,
             ),
         )
 
     # ── The search ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _begin_search(self) -> None:
-        words = _ADDRESS.sub(" ", self._live.words or self._question).strip()
-        if not self._live.search or not words or len(self._live.links) >= MAX_PAGES:
+    def _start_search(self) -> None:
+        query = _ADDRESS.sub(" ", self._live.words or self._question).strip()
+        if not self._live.search or not query or len(self._live.links) >= MAX_PAGES:
             return
-        if self._tools.search is None:
+        if self._collaborators.search is None:
             self._trouble = "" if self._live.links else NO_SEARCH_PROVIDER
             return
         within_s = SEARCH_SHARE * self._live.within_s
-        self._searching = asyncio.create_task(
-            self._tools.search.search(words, limit=MAX_ATTEMPTS, domains=self._domains, within_s=within_s)
+        self._search = asyncio.create_task(
+            self._collaborators.search.search(query, limit=MAX_ATTEMPTS, domains=self._domains, within_s=within_s)
         )
 
     # ── The pages ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _want(self, urls: Iterable[str], *, linked: bool) -> None:
-        """Put pages in the line, each once."""
+    def _queue_pages(self, urls: Iterable[str], *, linked: bool) -> None:
+        """Queue pages, each once."""
         for url in urls:
-            page = build_page_key(url) or url
-            if page in self._known:
+            key = build_page_key(url) or url
+            if key in self._page_keys:
                 continue
-            self._known.add(page)
+            self._page_keys.add(key)
             if self._domains and not is_within_domains(extract_host(url), self._domains):
                 self._left_out.append(LeftOut(url, NOT_LISTED))
             else:
-                self._wanted.append(_QueuedPage(url, linked, len(self._known)))
+                self._queue.append(_QueuedPage(url, linked, len(self._page_keys)))
 
-    def _start(self) -> None:
-        """Begin with as many pages as may be read side by side."""
-        while self._wanted and self._tried < MAX_ATTEMPTS and len(self._running) + len(self._read) < MAX_PAGES:
-            wanted = self._wanted.popleft()
-            self._tried += 1
-            self._running[asyncio.create_task(self._page(wanted))] = wanted
+    def _start_pages(self) -> None:
+        """Start reading as many pages as may be read in parallel."""
+        while self._queue and self._attempts < MAX_ATTEMPTS and len(self._running) + len(self._pages) < MAX_PAGES:
+            page = self._queue.popleft()
+            self._attempts += 1
+            self._running[asyncio.create_task(self._read_page(page))] = page
 
-    async def _page(self, wanted: _QueuedPage) -> LivePage:
-        left_s = self._due - self._now() - EMBEDDING_SHARE * self._live.within_s
-        page = await self._tools.pages.read(wanted.url, within_s=max(0.0, left_s), only=self._domains)
-        asked = terms.query_terms(self._question).split()
-        most = MAX_PASSAGES_OF_LINKED if wanted.linked else MAX_PASSAGES
-        chunks, measured = await asyncio.to_thread(
-            select_passages, page, asked, most, self._tools.embedder.count_tokens
-        )
+    async def _read_page(self, queued: _QueuedPage) -> LivePage:
+        pages, embedder = self._collaborators.pages, self._collaborators.embedder
+        left_s = self._deadline - self._now() - EMBEDDING_SHARE * self._live.within_s
+        page = await pages.read(queued.url, within_s=max(0.0, left_s), allowed_domains=self._domains)
+        query_terms = terms.query_terms(self._question).split()
+        limit = MAX_PASSAGES_OF_LINKED if queued.linked else MAX_PASSAGES
+        chunks, chosen = await asyncio.to_thread(select_passages, page, query_terms, limit, embedder.count_tokens)
         if not chunks:
             raise _UnusablePage(NO_TEXT)
-        async with self._measuring:
-            vectors = await self._tools.embedder.embed_at_once([chunks[place].searchable for place in measured])
+        async with self._embedding:
+            vectors = await embedder.embed_at_once([chunks[place].searchable for place in chosen])
         cosines = vectors @ await asyncio.shield(self._vector)
         return LivePage(
             url=page.final_url,
-            on=OnWeb(extract_host(page.final_url), page.published, page.fetched_at, page.stale),
+            web=OnWeb(extract_host(page.final_url), page.published, page.fetched_at, page.stale),
             chunks=tuple(chunks),
-            measured={
-                place: PassageScore(float(cosine), index)
-                for (place, index), cosine in zip(measured.items(), cosines, strict=True)
+            scores={
+                place: PassageScore(float(cosine), index_terms)
+                for (place, index_terms), cosine in zip(chosen.items(), cosines, strict=True)
             },
-            linked=wanted.linked,
+            linked=queued.linked,
         )
 
-    def _take(self) -> None:
-        """Take what has come."""
-        if self._searching is not None and self._searching.done():
-            self._take_results(self._searching)
-            self._searching = None
+    def _collect_finished(self) -> None:
+        if self._search is not None and self._search.done():
+            self._collect_search(self._search)
+            self._search = None
         for task in [task for task in self._running if task.done()]:
-            self._take_page(task, self._running.pop(task))
+            self._collect_page(task, self._running.pop(task))
 
-    def _take_results(self, searching: asyncio.Task[SearchResults]) -> None:
-        if (error := searching.exception()) is not None:  # a defect of a search is no reason not to answer
+    def _collect_search(self, search: asyncio.Task[SearchResults]) -> None:
+        if (error := search.exception()) is not None:  # Kvasir answers even if a search meets a defect
             _log.error("a search of the web met a defect: %s", told_of(error))
             self._trouble = SEARCH_FAILED
             return
-        results = searching.result()
+        results = search.result()
         self._provider = results.provider
-        if not results.provider:  # which of them failed, and how, is for the operator, and in the log
-            self._trouble = QUERY_FULLY_MASKED if QUERY_FULLY_MASKED in results.troubles else SEARCH_FAILED
-        self._want((one.url for one in results.found), linked=False)
+        if not results.provider:  # the log says for operators which providers failed
+            self._trouble = QUERY_FULLY_MASKED if QUERY_FULLY_MASKED in results.problems else SEARCH_FAILED
+        self._queue_pages((hit.url for hit in results.hits), linked=False)
 
-    def _take_page(self, task: asyncio.Task[LivePage], wanted: _QueuedPage) -> None:
+    def _collect_page(self, task: asyncio.Task[LivePage], queued: _QueuedPage) -> None:
         error = task.exception()
         if isinstance(error, EmbedderError):
             raise error
         if error is not None:
-            self._left_out.append(LeftOut(wanted.url, _explain_error(error)))
+            self._left_out.append(LeftOut(queued.url, _explain_error(error)))
             return
         page = task.result()
-        if any(build_page_key(page.url) == build_page_key(other.url) for other in self._read.values()):
+        if any(build_page_key(page.url) == build_page_key(other.url) for other in self._pages.values()):
             return
-        self._read[wanted.rank] = page
-        if self._enough_at is None and sum(not one.linked for one in self._read.values()) >= SUFFICIENT_PAGES:
-            self._enough_at = self._now()
+        self._pages[queued.rank] = page
+        if self._sufficient_at is None and sum(not page.linked for page in self._pages.values()) >= SUFFICIENT_PAGES:
+            self._sufficient_at = self._now()
 
 
 def _explain_error(error: BaseException) -> str:
-    """Return why a page was left out; what is not ours to tell is in the log."""
+    """Return why a page was left out, for the asker; a defect's details go to the log only."""
     if isinstance(error, FetchTimeout):
         return TOO_LATE
     if isinstance(error, KnowledgeError):

@@ -1,4 +1,4 @@
-"""A page of the web cut into passages, and which of them are worth measuring. Pure."""
+"""Split a web page into passages, and choose those that are worth embedding. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from knowledge.interfaces import EVERYONE, WEB, Chunk, Document
 from knowledge.web.reading.page_reader import WebPage
 
 _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})
-"""Of a file that an address ends with; everything else is taken for a page."""
+"""Extensions of files; any other address counts as an HTML page."""
 _OPENING_PASSAGES: Final = 3
-"""Passages at a page's beginning that are measured whatever their words are: there it says what it is about."""
+"""Passages at a page's beginning that are always chosen, because they say what the page is about."""
 _MAX_CHARACTERS: Final = 200_000
-"""Of a page's text; a book's further chapters are left out."""
+"""Of a page's text; the rest is ignored."""
 
 
 def select_passages(
-    page: WebPage, asked: Sequence[str], most: int, count_tokens: CountTokens
+    page: WebPage, query_terms: Sequence[str], limit: int, count_tokens: CountTokens
 ) -> tuple[list[Chunk], dict[int, str]]:
-    """Return a page's passages, and the index terms of those that are measured, by their place."""
+    """Return a page's passages, and the index terms of the chosen ones by their place."""
     kind = PurePosixPath(urlsplit(page.final_url).path).suffix.removeprefix(".").lower()
     chunks = [
         replace(chunk, kind=kind if kind in _KINDS else "html", modified_at=page.published)
@@ -40,21 +40,21 @@ def select_passages(
         )
     ]
     index = [terms.index_terms(chunk.searchable) for chunk in chunks]
-    return chunks, {place: index[place] for place in choose_likeliest(index, asked, most)}
+    return chunks, {place: index[place] for place in choose_likeliest(index, query_terms, limit)}
 
 
-def choose_likeliest(index: Sequence[str], asked: Sequence[str], most: int) -> list[int]:
-    """Return the places of the passages that are likeliest to answer by their words, the opening ones with them."""
-    if len(index) <= most:
+def choose_likeliest(index: Sequence[str], query_terms: Sequence[str], limit: int) -> list[int]:
+    """Return the places of the opening passages and of those whose words match the question best."""
+    if len(index) <= limit:
         return list(range(len(index)))
-    weigh = compute_weights(asked, index)
-    scores = [weigh.bm25(one) for one in index]
+    weights = compute_weights(query_terms, index)
+    scores = [weights.score(passage_terms) for passage_terms in index]
     best = sorted(range(len(index)), key=lambda place: (place >= _OPENING_PASSAGES, -scores[place], place))
-    return sorted(best[:most])
+    return sorted(best[:limit])
 
 
 def _truncate_document(document: Document) -> Document:
-    """Return a document as far as it is read."""
+    """Return a document without the text beyond the limit."""
     left, sections = _MAX_CHARACTERS, []
     for section in document.sections:
         if left <= 0:

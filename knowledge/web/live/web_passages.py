@@ -1,4 +1,4 @@
-"""What a look at the live web brings home: pages cut into passages, measured against the question. Nothing is kept."""
+"""The pages and passages that the live web contributes to one question. Nothing of it is stored."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from knowledge.interfaces import Chunk, OnWeb, WebLook
 
 @dataclass(frozen=True, slots=True)
 class PassageScore:
-    """How a passage lies to the question."""
+    """How well a passage matches the question."""
 
     cosine: float
     terms: str = field(repr=False)
-    """Its index terms."""
+    """The passage's index terms, for BM25."""
 
 
 @dataclass(frozen=True, slots=True)
 class LivePage:
-    """A page in its passages."""
+    """A page in passages."""
 
     url: str
-    """Where it was in the end."""
-    on: OnWeb
+    """The final URL."""
+    web: OnWeb
     chunks: tuple[Chunk, ...]
-    """All of them, in reading order."""
-    measured: Mapping[int, PassageScore]
-    """Those that may be shown, by their place in ``chunks``; of a long page the likeliest."""
+    """All passages in reading order."""
+    scores: Mapping[int, PassageScore]
+    """Of the passages that may be shown, by their place in ``chunks``; of a long page, the likeliest ones."""
     linked: bool
-    """Whether the asker pointed at it."""
+    """Whether the asker linked to the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveResults:
-    """The pages that were read, those that the asker pointed at first, and what is told of the look."""
+    """The pages that were read, linked ones first, and a report for the answer."""
 
     pages: tuple[LivePage, ...]
     look: WebLook

@@ -1,6 +1,6 @@
-"""A page as something to read: its main text, and what it says of itself.
+"""Articles: the main text of an HTML page and its metadata.
 
-Runs in the parsing process, where what a page does to a library costs that page alone.
+This runs in the parsing process, so that a page that breaks a library affects that page only.
 """
 
 from __future__ import annotations
@@ -22,63 +22,63 @@ from knowledge.web.reading.crawled_page import CrawledPage, read_page
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """What is read off an HTML page."""
+    """The main text and metadata of a page."""
 
     title: str
     sections: tuple[Section, ...]
     author: str | None = None
     published: datetime | None = None
-    """Aware, UTC; as the page says."""
+    """In UTC, as the page states it."""
     canonical: str | None = None
-    """Absolute; the page's word alone, which nobody has judged."""
+    """The absolute address that the page states; unchecked."""
     unreadable: str | None = None
-    """Why there is no text to read, as a phrase; None where there is."""
+    """Why the page has no text to read, as a phrase; None if it has some."""
 
 
 _LONG_PAGE_CHARACTERS: Final = 4_000
-"""Characters of a page, furniture included, from which on it is not taken for a wall when a site is walked through."""
+"""Characters, including navigation, from which a crawled page never counts as blocked."""
 
 ARTICLE_ADAPTER: Final = TypeAdapter(Article)
-"""How it is read from what a process or a file says."""
+"""Validates an article from the parsing process or the page cache."""
 
 
 def read_article(data: bytes, url: str, content_type: str) -> Article:
-    """Read a page that was found at ``url``.
+    """Return the article on a page at ``url``.
 
     Raises:
-        ParseError: it has no text at all.
+        ParseError: the page has no text at all.
 
     """
     html = decode(data, media_type=content_type, html=True)
-    document, why = _extract_main_text(html, data, url, content_type)
-    if why is not None:
-        return Article(document.title, (), unreadable=why)
+    document, blocking_reason = _extract_main_text(html, data, url, content_type)
+    if blocking_reason is not None:
+        return Article(document.title, (), unreadable=blocking_reason)
     author, published, canonical = about(html, url)
     canonical = read_page(data, url, content_type).canonical or canonical
     return Article(document.title, document.sections, author, published, canonical)
 
 
 def read_crawled_page(data: bytes, url: str, content_type: str, robots_tag: str = "") -> CrawledPage:
-    """Read what a page tells a robot, and whether it is a wall; a long page is none."""
+    """Return what a crawler needs of a page, and whether the page is blocked; a long page is not."""
     page = read_page(data, url, content_type, robots_tag)
     if page.characters >= _LONG_PAGE_CHARACTERS:
         return page
-    _, why = _extract_main_text(
+    _, blocking_reason = _extract_main_text(
         decode(data, media_type=content_type, html=True), data, url, content_type, of_source=True
     )
-    return page if why is None else replace(page, unreadable=why.removeprefix("it "))
+    return page if blocking_reason is None else replace(page, unreadable=blocking_reason.removeprefix("it "))
 
 
 def _extract_main_text(
     html: str, data: bytes, url: str, content_type: str, *, of_source: bool = False
 ) -> tuple[Document, str | None]:
-    """Return a page's main text, and why it is a wall if it is one."""
+    """Return a page's main text, and why it is blocked, if it is."""
     document = parse_html(data, url, f"{content_type or 'text/html'}; {MAIN_TEXT}")
     return document, find_blocking_reason(html, "\n".join(part.text for part in document.sections), of_source=of_source)
 
 
 def clean_article(article: Article) -> Article:
-    """Return an article as the parsing process told it, without what no database takes and nobody sees."""
+    """Return an article from the parsing process without invisible characters and those that databases reject."""
     sections = (
         replace(part, headings=tuple(clean(name) for name in part.headings), text=clean(part.text))
         for part in article.sections

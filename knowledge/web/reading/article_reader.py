@@ -1,4 +1,4 @@
-"""What was fetched becomes something to read, in processes of their own."""
+"""Turn fetched pages and files into articles, in processes of their own."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ READABLE_TYPES: Final = HTML_TYPES | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
-"""What is read."""
+"""Media types that Kvasir reads."""
 
 _PARSE_DEADLINE_S = 10.0
-"""For one page; what is honest takes a fraction of a second, a long PDF a few."""
+"""For one page; an ordinary page takes a fraction of a second, a long PDF a few seconds."""
 _QUEUE_LIMIT_S = 2.5
-"""After so long for its turn a page goes to a second process: one that takes its whole time holds up no other."""
+"""After this wait a page goes to the second process, so that one slow page does not delay the others."""
 
 
 class ArticleReader:
-    """Takes pages apart. The processes start with the first pages, and again after a close."""
+    """Parses articles. Its processes start with the first page, also after a close."""
 
     def __init__(self) -> None:
-        self._desks = [(asyncio.Lock(), Parser(deadline_s=_PARSE_DEADLINE_S)) for _ in range(2)]
+        self._parsers = [(asyncio.Lock(), Parser(deadline_s=_PARSE_DEADLINE_S)) for _ in range(2)]
 
-    async def article(self, found: FetchedResponse) -> Article:
-        """Return what is to be read on a page.
+    async def read(self, response: FetchedResponse) -> Article:
+        """Return the article in a response.
 
         Raises:
-            FetchUnreadable: there is nothing, or it cannot be taken apart.
+            FetchUnreadable: there is no text, or it cannot be parsed.
 
         """
-        async with self._parser() as parser:
+        async with self._acquire_parser() as parser:
             try:
-                article = await _parse_article(parser, found)
+                article = await _parse_article(parser, response)
             except DocumentEncrypted:
                 raise FetchUnreadable("it needs a password") from None
             except UnsupportedFormat:
-                raise FetchUnreadable("it is of a kind that is not read") from None
+                raise FetchUnreadable("Kvasir does not read files of this kind") from None
             except ParseError as error:
-                raise FetchUnreadable("it cannot be taken apart") from error
+                raise FetchUnreadable("it cannot be parsed") from error
         if article.unreadable is not None:
             raise FetchUnreadable(article.unreadable)
         if not any(section.text.strip() for section in article.sections):
@@ -61,40 +61,40 @@ class ArticleReader:
         return article
 
     async def close(self) -> None:
-        """End the processes; safe to call twice."""
-        for _, parser in self._desks:
+        """Stop the processes; safe to call twice."""
+        for _, parser in self._parsers:
             await parser.close()
 
     @contextlib.asynccontextmanager
-    async def _parser(self) -> AsyncIterator[Parser]:
-        turn, parser = self._desks[0]
+    async def _acquire_parser(self) -> AsyncIterator[Parser]:
+        lock, parser = self._parsers[0]
         try:
             async with asyncio.timeout(_QUEUE_LIMIT_S):
-                await turn.acquire()
+                await lock.acquire()
         except TimeoutError:
-            turn, parser = self._desks[1]
-            await turn.acquire()
+            lock, parser = self._parsers[1]
+            await lock.acquire()
         try:
             yield parser
         finally:
-            turn.release()
+            lock.release()
 
 
-async def _parse_article(parser: Parser, found: FetchedResponse) -> Article:
-    media_type = found.headers.get("content-type", "")
-    if found.media_type not in HTML_TYPES:
-        document = await parser.parse(_derive_file_name(found.url), Content(found.data, media_type, ""))
+async def _parse_article(parser: Parser, response: FetchedResponse) -> Article:
+    media_type = response.headers.get("content-type", "")
+    if response.media_type not in HTML_TYPES:
+        document = await parser.parse(_derive_file_name(response.url), Content(response.data, media_type, ""))
         return Article(document.title, document.sections)
-    read = await parser.read(Reading.ARTICLE, found.data, found.url, media_type)
+    raw = await parser.read(Reading.ARTICLE, response.data, response.url, media_type)
     try:
         # A page may have a hundred thousand sections.
-        return await asyncio.to_thread(lambda: clean_article(ARTICLE_ADAPTER.validate_python(read)))
+        return await asyncio.to_thread(lambda: clean_article(ARTICLE_ADAPTER.validate_python(raw)))
     except ValidationError:
-        # Not chained: such an error quotes what was read.
-        raise ParseError(f"{found.url} made its parser misbehave.") from None
+        # Not chained, because such an error quotes the page.
+        raise ParseError(f"The parser failed on {response.url}.") from None
 
 
 def _derive_file_name(url: str) -> str:
-    """Return of an address what a parser makes of a name: its last part, or its host."""
+    """Return a file name for the parser: the last part of the address, or its host."""
     parts = urlsplit(url)
     return PurePosixPath(unquote(parts.path)).name or parts.netloc

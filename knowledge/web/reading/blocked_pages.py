@@ -1,7 +1,7 @@
-"""Pages that show a wall instead of their text: a login, a consent, a paywall, scripts, cookies, a check for robots.
+"""Detect pages that show a login, consent, paywall, cookie notice, robot check or empty script shell instead of text.
 
-Pure. A page whose main text is long is no wall, whatever stands beside it; the shorter the text, the less is asked as
-evidence. What counts as evidence is in ``blocked_pages.toml``, for pages in English, Chinese and German.
+Pure. A page with a long main text is never blocked; the shorter the text, the less evidence is needed. The evidence
+is in ``blocked_pages.toml``, for pages in English, Chinese and German.
 """
 
 from __future__ import annotations
@@ -16,65 +16,62 @@ from typing import Final
 from selectolax.lexbor import LexborHTMLParser
 
 NEEDS_SCRIPTS: Final = "it shows its text by scripts alone"
-"""The one reason that needs no word on the page: there is none."""
+"""The one reason that needs no words on the page."""
 
 _LONG = 2_000
 _MIDDLE = 900
 _SHORT = 350
 _EMPTY = 150
 _NOTHING = 40
-"""Sizes of a text, in letters of an alphabet; a Chinese, Japanese or Korean character counts for three."""
+"""Sizes of a text in letters; a Chinese, Japanese or Korean character counts as three letters."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _CJK_SIZE = 3
 _VISIBLE = 4_000
-"""Characters of the whole page that are looked at."""
+"""Characters of the visible page that are searched for evidence."""
 _MARKUP = 300_000
-_UNSEEN = ["script", "style", "template", "noscript", "svg"]
+_INVISIBLE_TAGS = ["script", "style", "template", "noscript", "svg"]
 _SCRIPT_ROOTS = "#root, #app, #__next, #__nuxt, #svelte, app-root, [ng-app], [data-reactroot]"
-"""Where scripts put what they show."""
+"""Elements that scripts fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class _BlockingSigns:
-    """What gives a wall away."""
+    """The evidence for one kind of blocked page."""
 
     reason: str
     title: re.Pattern[str] | None
-    """How a title or first heading begins; counts where the main text is of less than middle size, and something else
-    is there, or the text is next to none: a manual's page may be called "Sign in"."""
+    """The beginning of a title or first heading. It counts if the main text is not long and there is other evidence or
+    hardly any text, because a page of a manual may be called "Sign in"."""
     markup: re.Pattern[str] | None
-    """Counts as a title does."""
+    """Counts like a title."""
     words: re.Pattern[str]
-    """Count where so many different ones are there: ``soon`` where the main text is short, else ``often``."""
-    soon: int
-    often: int
-    words_do: bool
-    """Whether words are enough on a page of a source."""
-    most: int | None
-    """From how much text in all, furniture included, a page of a source is none."""
+    """These count if enough different ones occur: ``words_in_short`` with a short main text, else ``words_in_long``."""
+    words_in_short: int
+    words_in_long: int
+    words_suffice: bool
+    """Whether words are enough evidence on a page of a source."""
+    max_text: int | None
+    """A page of a source with this much text, including navigation, is not blocked."""
 
 
 def find_blocking_reason(html: str, text: str, *, of_source: bool = False) -> str | None:
-    """Return why a page has no text to read, given its main text; None where it has.
+    """Return why a page has no text to read, given its main text; None if it has some.
 
-    More is asked of a page of a source (``of_source``): a miss costs the live web one page, but there it takes a
-    document away, and a banner or a footer stands on every page.
+    A page of a source (``of_source``) needs stronger evidence. A mistake costs the live web one page, but removes a
+    document of a source, and every page of a site may have a banner or a footer.
     """
     size = measure_text(text)
     if size >= _LONG:
         return None
-    seen = _extract_visible_page(html[:_MARKUP])
-    taken = (
-        one
-        for one in _load_signs()
-        if _matches(one, size, seen) and (not of_source or _matches_surely(one, size, seen))
-    )
-    found = next((one.reason for one in taken), None)
-    return found or (NEEDS_SCRIPTS if max(size, measure_text(seen.body)) < seen.least else None)
+    page = _extract_visible_page(html[:_MARKUP])
+    for signs in _load_signs():
+        if _matches(signs, size, page) and (not of_source or _matches_surely(signs, size, page)):
+            return signs.reason
+    return NEEDS_SCRIPTS if max(size, measure_text(page.body)) < page.minimum_text else None
 
 
 def measure_text(text: str) -> int:
-    """Return how much there is to read, in letters of an alphabet."""
+    """Return the size of a text in letters."""
     return len(text) + (_CJK_SIZE - 1) * len(_CJK.findall(text))
 
 
@@ -83,65 +80,65 @@ class _VisiblePage:
     markup: str
     titles: tuple[str, ...]
     body: str
-    """What is seen of the page, furniture included."""
-    least: int
-    """How much text there is at least on a page that scripts do not write."""
+    """The visible text, including navigation."""
+    minimum_text: int
+    """A page with less text than this is filled by scripts."""
 
 
 def _extract_visible_page(html: str) -> _VisiblePage:
     tree = LexborHTMLParser(html)
-    least = _minimum_text(tree)
-    tree.strip_tags(_UNSEEN)
+    minimum_text = _minimum_text(tree)
+    tree.strip_tags(_INVISIBLE_TAGS)
     titles = tuple(_join_words(node.text(deep=True)) for node in tree.css("title, h1")[:3])
     body = _join_words(tree.body.text(deep=True, separator=" ")) if tree.body is not None else ""
-    return _VisiblePage(html, titles, body[:_VISIBLE], least)
+    return _VisiblePage(html, titles, body[:_VISIBLE], minimum_text)
 
 
 def _minimum_text(tree: LexborHTMLParser) -> int:
     if tree.css_first("script") is None:
         return 0
-    told = " ".join(node.text(deep=True) for node in tree.css("noscript"))
-    shell = tree.css_first(_SCRIPT_ROOTS) is not None or "javascript" in told.lower()
-    return _EMPTY if shell else _NOTHING
+    fallback = " ".join(node.text(deep=True) for node in tree.css("noscript"))
+    is_shell = tree.css_first(_SCRIPT_ROOTS) is not None or "javascript" in fallback.lower()
+    return _EMPTY if is_shell else _NOTHING
 
 
-def _matches(one: _BlockingSigns, size: int, seen: _VisiblePage) -> bool:
-    said = len({found.group().lower() for found in one.words.finditer(seen.body)})
-    if said >= (one.soon if size < _SHORT else one.often):
+def _matches(signs: _BlockingSigns, size: int, page: _VisiblePage) -> bool:
+    words = len({match.group().lower() for match in signs.words.finditer(page.body)})
+    if words >= (signs.words_in_short if size < _SHORT else signs.words_in_long):
         return True
     if size >= _MIDDLE:
         return False
-    titled, marked = _has_title(one, seen), _has_markup(one, seen)
-    return titled + marked + (said > 0) + (size < _EMPTY) > 1 and (titled or marked)
+    has_title, has_markup = _has_title(signs, page), _has_markup(signs, page)
+    return has_title + has_markup + (words > 0) + (size < _EMPTY) > 1 and (has_title or has_markup)
 
 
-def _matches_surely(one: _BlockingSigns, size: int, seen: _VisiblePage) -> bool:
-    if one.most is not None and measure_text(seen.body) >= one.most:
+def _matches_surely(signs: _BlockingSigns, size: int, page: _VisiblePage) -> bool:
+    if signs.max_text is not None and measure_text(page.body) >= signs.max_text:
         return False
-    return one.words_do or _has_markup(one, seen) or (size < _EMPTY and _has_title(one, seen))
+    return signs.words_suffice or _has_markup(signs, page) or (size < _EMPTY and _has_title(signs, page))
 
 
-def _has_title(one: _BlockingSigns, seen: _VisiblePage) -> bool:
-    return one.title is not None and any(one.title.match(title) for title in seen.titles)
+def _has_title(signs: _BlockingSigns, page: _VisiblePage) -> bool:
+    return signs.title is not None and any(signs.title.match(title) for title in page.titles)
 
 
-def _has_markup(one: _BlockingSigns, seen: _VisiblePage) -> bool:
-    return one.markup is not None and one.markup.search(seen.markup) is not None
+def _has_markup(signs: _BlockingSigns, page: _VisiblePage) -> bool:
+    return signs.markup is not None and signs.markup.search(page.markup) is not None
 
 
 @cache
 def _load_signs() -> tuple[_BlockingSigns, ...]:
-    tables = tomllib.loads((Path(__file__).parent / "blocked_pages.toml").read_text(encoding="utf-8"))["wall"]
+    tables = tomllib.loads((Path(__file__).parent / "blocked_pages.toml").read_text(encoding="utf-8"))["blocked"]
     return tuple(
         _BlockingSigns(
             table["reason"],
             _compile_any(table.get("title", [])),
             _compile_any(table.get("markup", [])),
             re.compile("|".join(table["words"]), re.IGNORECASE),
-            table.get("soon", 1),
-            table.get("often", 3),
-            table.get("words_do", True),
-            table.get("most"),
+            table.get("words_in_short", 1),
+            table.get("words_in_long", 3),
+            table.get("words_suffice", True),
+            table.get("max_text"),
         )
         for table in tables
     )

@@ -1,4 +1,4 @@
-"""What an HTML page tells a robot: its links, its one address, its wishes, and whether there is a text to read."""
+"""What a crawler needs of an HTML page: its links, canonical address, robots directives and text hash. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from knowledge.parsing.decoding import decode
 from knowledge.web.crawling.robots import ROBOT_NAME, parse_robots_directives
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-"""Media types of a page."""
+"""Media types of HTML pages."""
 
 LOGIN_REQUIRED = "asks for a login"
 
@@ -26,8 +26,8 @@ _LOGIN_PATH = re.compile(
 _MAX_LINKS = 5_000
 _MAX_LINK_CHARACTERS = 2_000
 _MAX_TEXT_CHARACTERS = 200
-_UNREAD = ["script", "style", "template", "noscript", "svg"]
-_DATES = (
+_INVISIBLE_TAGS = ["script", "style", "template", "noscript", "svg"]
+_DATE_SELECTORS = (
     'meta[property="article:modified_time"]',
     'meta[itemprop="dateModified"]',
     'meta[name="last-modified"]',
@@ -39,41 +39,41 @@ _DATES = (
 
 @dataclass(frozen=True, slots=True)
 class CrawledPage:
-    """What was read off a page."""
+    """What a crawler needs of a page."""
 
     title: str | None
     links: tuple[str, ...]
-    """Absolute; those that may be followed."""
+    """Absolute addresses of the links that may be followed."""
     canonical: str | None
     """Absolute."""
     index: bool
-    """Whether it may be a document."""
+    """Whether the page may become a document (no ``noindex``)."""
     modified_at: datetime | None
     text_hash: str
-    """Of the text and its tags, without attributes and scripts, which differ from visit to visit."""
+    """Of the text and its tags, without attributes and scripts, which differ between visits."""
     characters: int
-    """Of the text, furniture included."""
+    """Of the text, including navigation."""
     unreadable: str | None = None
     """Why the page has no text to read, for example ``LOGIN_REQUIRED``; None if it has some, or was not checked."""
 
 
 def read_page(data: bytes, url: str, content_type: str, robots_tag: str = "") -> CrawledPage:
-    """Read a page that was found at ``url``."""
+    """Parse a page at ``url``."""
     tree = LexborHTMLParser(decode(data, media_type=content_type, html=True))
-    asked = parse_robots_directives([robots_tag, *_find_robots_tags(tree)])
+    directives = parse_robots_directives([robots_tag, *_find_robots_tags(tree)])
     base = _find_base_url(tree, url)
-    links = () if "nofollow" in asked else tuple(dict.fromkeys(_find_links(tree, base)))
+    links = () if "nofollow" in directives else tuple(dict.fromkeys(_find_links(tree, base)))
     title = _find_title(tree)
-    found = tree.css_first('link[rel~="canonical"][href]')
-    canonical = _join_url(base, (found.attributes.get("href") or "")) if found is not None else None
+    link = tree.css_first('link[rel~="canonical"][href]')
+    canonical = _join_url(base, link.attributes.get("href") or "") if link is not None else None
     modified_at = _find_modified_date(tree)
-    tree.strip_tags(_UNREAD)
+    tree.strip_tags(_INVISIBLE_TAGS)
     text_hash, characters = _hash_text(tree, title)
     return CrawledPage(
         title=title,
         links=links,
         canonical=canonical,
-        index="noindex" not in asked,
+        index="noindex" not in directives,
         modified_at=modified_at,
         text_hash=text_hash,
         characters=characters,
@@ -81,7 +81,7 @@ def read_page(data: bytes, url: str, content_type: str, robots_tag: str = "") ->
 
 
 def is_login_url(url: str) -> bool:
-    """Say whether an address looks like that of a page at which people log in."""
+    """Return whether an address looks like a login page."""
     return _LOGIN_PATH.search(url.partition("://")[2].partition("/")[2].partition("?")[0]) is not None
 
 
@@ -119,30 +119,30 @@ def _find_title(tree: LexborHTMLParser) -> str | None:
 
 
 def _find_modified_date(tree: LexborHTMLParser) -> datetime | None:
-    for selector in _DATES:
+    for selector in _DATE_SELECTORS:
         node = tree.css_first(selector)
-        found = parse_iso_date(node.attributes.get("content") or "") if node is not None else None
-        if found is not None:
-            return found
+        date = parse_iso_date(node.attributes.get("content") or "") if node is not None else None
+        if date is not None:
+            return date
     return None
 
 
 def read_link_texts(data: bytes, url: str, content_type: str) -> list[tuple[str, str]]:
-    """Return where the links of a page lead (absolute), each with its words, as a page of contents names pages."""
+    """Return the absolute address and the text of each link on a page."""
     tree = LexborHTMLParser(decode(data, media_type=content_type, html=True))
     base = _find_base_url(tree, url)
-    named = (
+    links = (
         (
             _join_url(base, node.attributes.get("href") or ""),
             " ".join(node.text(deep=True)[:_MAX_LINK_CHARACTERS].split()),
         )
         for node in tree.css("a[href]")[:_MAX_LINKS]
     )
-    return [(link, name[:_MAX_TEXT_CHARACTERS]) for link, name in named if link and name]
+    return [(link, text[:_MAX_TEXT_CHARACTERS]) for link, text in links if link and text]
 
 
 def _hash_text(tree: LexborHTMLParser, title: str | None) -> tuple[str, int]:
-    """Return the hash of a page's text and tags, and how many characters the text has."""
+    """Return the hash of a page's text and tags, and the number of characters of the text."""
     digest = hashlib.sha256((title or "").encode("utf-8", "replace"))
     characters = 0
     for node in _iterate_nodes(tree.body):

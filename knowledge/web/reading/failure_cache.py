@@ -1,42 +1,39 @@
-"""What could not be read a moment ago, so that it is not asked for again at once."""
+"""Cache failed reads for a short time, so that Kvasir does not ask for the same page again at once."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from knowledge.errors import FetchAnswered, FetchError, FetchFailed, FetchTimeout
+from knowledge.web.crawling.expiring_cache import ExpiringCache
 
-_BROKEN_S: Final = 30.0
+_SITE_FAILURE_S: Final = 30.0
 """A site that fails may be back soon."""
-_REFUSED_S: Final = 300.0
-"""What is not there, not for us, or has no text, seldom changes within minutes."""
-_MOST = 2_000
-_TOO_MANY, _SERVER_ERROR = 429, 500
+_REFUSAL_S: Final = 300.0
+"""A page that is missing, forbidden or without text seldom changes within minutes."""
+_MAX_FAILURES: Final = 2_000
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 
 class FailureCache:
-    """Errors by what was asked for, each for a short while; in this process alone, so that a new one sees what is."""
+    """Remembers the errors of failed reads in this process."""
 
-    def __init__(self) -> None:
-        self._until: OrderedDict[Hashable, tuple[float, FetchError]] = OrderedDict()
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._errors: ExpiringCache[Hashable, FetchError] = ExpiringCache(_MAX_FAILURES, now)
 
-    def add(self, key: Hashable, error: FetchError, now: float) -> None:
-        """Remember an error; the oldest are forgotten where there are too many."""
-        self._until[key] = (now + (_BROKEN_S if is_site_failure(error) else _REFUSED_S), error.with_traceback(None))
-        self._until.move_to_end(key)
-        if len(self._until) > _MOST:
-            self._until.popitem(last=False)
+    def add(self, key: Hashable, error: FetchError) -> None:
+        """Remember an error."""
+        lifetime_s = _SITE_FAILURE_S if is_site_failure(error) else _REFUSAL_S
+        self._errors.put(key, error.with_traceback(None), lifetime_s)
 
-    def get(self, key: Hashable, now: float) -> FetchError | None:
-        """Return the error that this met, None where it may be tried (again)."""
-        until, error = self._until.get(key, (0.0, None))
-        return error if now < until else None
+    def get(self, key: Hashable) -> FetchError | None:
+        """Return the remembered error, None if the page may be tried."""
+        return self._errors.get(key)
 
 
 def is_site_failure(error: FetchError) -> bool:
-    """Say whether the site itself failed, so that nothing is known of the page."""
+    """Return whether the site itself failed, so that nothing is known of the page."""
     if isinstance(error, FetchAnswered):
-        return error.status >= _SERVER_ERROR or error.status == _TOO_MANY
+        return error.status >= _SERVER_ERROR or error.status == _TOO_MANY_REQUESTS
     return isinstance(error, (FetchFailed, FetchTimeout))

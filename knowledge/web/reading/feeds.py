@@ -1,4 +1,4 @@
-"""RSS, Atom and JSON Feed: bytes to entries; pure, and nothing is fetched."""
+"""Parse RSS, Atom and JSON Feed. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from knowledge.errors import ParseError
 
 _MAX_ENTRIES = 5_000
 _MAX_ID_CHARACTERS = 180
-_ASIDE = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
+_COMMENT_OR_INSTRUCTION = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _ELEMENT = re.compile(rb"<[A-Za-z_:]")
 
 
@@ -29,50 +29,50 @@ class FeedEntry:
     """One entry of a feed."""
 
     id: str
-    """As the document is called: the entry's own id, without a scheme, or a part of it with a hash."""
+    """The document's id: the entry's own id without a scheme, or a part of it with a hash."""
     title: str
     link: str | None
     published_at: datetime | None
-    """When it was last changed, else when it was published; aware, UTC."""
+    """When it was last changed, else when it was published; in UTC."""
     html: str = field(repr=False)
-    """Its content, or its summary where it has no more."""
+    """Its content, or its summary if it has no content."""
 
     @property
     def version(self) -> str:
-        """Return what changes when the entry does."""
-        told = "\0".join((self.title, self.link or "", self.html))
-        return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+        """Return a hash that changes when the entry does."""
+        text = "\0".join((self.title, self.link or "", self.html))
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def read_feed(data: bytes, content_type: str, url: str) -> list[FeedEntry] | None:
-    """Return a feed's entries, the first of those with one id; None for what is no feed.
+    """Return a feed's entries, each id once; None if it is not a feed.
 
     Raises:
-        ParseError: it declares entities, by which a few bytes become gigabytes; no feed needs any.
+        ParseError: it declares XML entities, which can expand a few bytes to gigabytes.
 
     """
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
     entries = _read_json_entries(data) if start.startswith(b"{") else _read_xml_entries(data, content_type, url)
     if entries is None:
         return None
-    found: dict[str, FeedEntry] = {}
+    by_id: dict[str, FeedEntry] = {}
     for entry in map(_replace_surrogates, entries):
-        found.setdefault(entry.id, entry)
-        if len(found) >= _MAX_ENTRIES:
+        by_id.setdefault(entry.id, entry)
+        if len(by_id) >= _MAX_ENTRIES:
             break
-    return list(found.values())
+    return list(by_id.values())
 
 
 def _replace_surrogates(entry: FeedEntry) -> FeedEntry:
-    """Replace half characters, which JSON can hold and no database takes."""
-    title, text = (told.encode("utf-8", "replace").decode() for told in (entry.title, entry.html))
+    """Replace lone surrogates, which JSON allows and databases reject."""
+    title, text = (part.encode("utf-8", "replace").decode() for part in (entry.title, entry.html))
     link = entry.link.encode("utf-8", "replace").decode() if entry.link is not None else None
     return replace(entry, title=title, html=text, link=link)
 
 
 def _read_xml_entries(data: bytes, content_type: str, url: str) -> Iterator[FeedEntry] | None:
     if _declares_entities(data):
-        raise ParseError(f"{url} declares XML entities, which no feed needs and which can blow up a reader.")
+        raise ParseError(f"{url} declares XML entities. No feed needs them, and they can exhaust a parser's memory.")
     headers = {"content-type": content_type or "application/xml", "content-location": url}
     feed = feedparser.parse(io.BytesIO(data), response_headers=headers)
     if not feed.get("version"):
@@ -81,27 +81,27 @@ def _read_xml_entries(data: bytes, content_type: str, url: str) -> Iterator[Feed
 
 
 def _declares_entities(data: bytes) -> bool:
-    """Tell whether what comes before the first element declares an entity, whatever the letters' width is."""
-    aside = _ASIDE.sub(b"", data.replace(b"\0", b""))
-    first = _ELEMENT.search(aside)
-    return b"<!entity" in (aside[: first.start()] if first else aside).lower()
+    """Return whether the text before the first element declares an entity, in UTF-8, UTF-16 or UTF-32."""
+    text = _COMMENT_OR_INSTRUCTION.sub(b"", data.replace(b"\0", b""))
+    first = _ELEMENT.search(text)
+    return b"<!entity" in (text[: first.start()] if first else text).lower()
 
 
 def _build_xml_entry(entry: Mapping[str, Any]) -> FeedEntry:
-    contents = [held for held in entry.get("content") or [] if held.get("value")]
-    best = max(contents, key=lambda held: "html" in (held.get("type") or ""), default=None)
-    told = best or entry.get("summary_detail") or {}
-    text = told.get("value") or entry.get("summary") or ""
-    plain = (told.get("type") or "text/html") == "text/plain"
+    contents = [content for content in entry.get("content") or [] if content.get("value")]
+    best = max(contents, key=lambda content: "html" in (content.get("type") or ""), default=None)
+    detail = best or entry.get("summary_detail") or {}
+    text = detail.get("value") or entry.get("summary") or ""
+    is_plain = (detail.get("type") or "text/html") == "text/plain"
     title = _join_words(entry.get("title") or "")
     link = _accept_link(entry.get("link"))
-    date = entry["updated_parsed"] if "updated_parsed" in entry.keys() else entry.get("published_parsed")  # noqa: SIM118 - its own "in" says yes to either
+    date = entry["updated_parsed"] if "updated_parsed" in entry.keys() else entry.get("published_parsed")  # noqa: SIM118 - feedparser's own "in" is true for either date
     return FeedEntry(
         id=_build_id(entry.get("id") or link or title or text),
         title=title,
         link=link,
         published_at=datetime.fromtimestamp(calendar.timegm(date), UTC) if date else None,
-        html=f"<p>{html.escape(text)}</p>" if plain else text,
+        html=f"<p>{html.escape(text)}</p>" if is_plain else text,
     )
 
 
@@ -119,31 +119,31 @@ def _read_json_entries(data: bytes) -> Iterator[FeedEntry] | None:
 
 
 def _build_json_entry(item: Mapping[str, Any]) -> FeedEntry:
-    told = {key: value for key, value in item.items() if isinstance(value, (str, int)) and value != ""}
-    plain = str(told.get("content_text") or told.get("summary") or "")
-    content = str(told.get("content_html") or f"<p>{html.escape(plain)}</p>")
-    title = _join_words(str(told.get("title", "")))
-    link = _accept_link(told.get("url") or told.get("external_url"))
+    fields = {key: value for key, value in item.items() if isinstance(value, (str, int)) and value != ""}
+    plain = str(fields.get("content_text") or fields.get("summary") or "")
+    content = str(fields.get("content_html") or f"<p>{html.escape(plain)}</p>")
+    title = _join_words(str(fields.get("title", "")))
+    link = _accept_link(fields.get("url") or fields.get("external_url"))
     return FeedEntry(
-        id=_build_id(str(told.get("id") or link or title or content)),
+        id=_build_id(str(fields.get("id") or link or title or content)),
         title=title,
         link=link,
-        published_at=parse_iso_date(str(told.get("date_modified", "")))
-        or parse_iso_date(str(told.get("date_published", ""))),
+        published_at=parse_iso_date(str(fields.get("date_modified", "")))
+        or parse_iso_date(str(fields.get("date_published", ""))),
         html=content,
     )
 
 
-def _build_id(told: str) -> str:
-    name = " ".join(told.split()).removeprefix("https://").removeprefix("http://").strip("/")
+def _build_id(text: str) -> str:
+    name = " ".join(text.split()).removeprefix("https://").removeprefix("http://").strip("/")
     if name.isprintable() and 0 < len(name) <= _MAX_ID_CHARACTERS:
         return name
-    digest = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     return "".join(letter for letter in name[:80] if letter.isprintable()) + f"~{digest}"
 
 
-def _accept_link(told: object) -> str | None:
-    return told if isinstance(told, str) and told.lower().startswith(("http://", "https://")) else None
+def _accept_link(link: object) -> str | None:
+    return link if isinstance(link, str) and link.lower().startswith(("http://", "https://")) else None
 
 
 def _join_words(text: str) -> str:

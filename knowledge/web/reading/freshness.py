@@ -1,8 +1,8 @@
-"""What RFC 9111 allows to be done with a response that was kept. Pure; hishel knows the rules.
+"""Decide by RFC 9111 how a cached response may be used; hishel implements the rules. Pure.
 
-It asks the machine's clock and knows no ``Age`` header, so it is told each response with dates that say how old it is
-by ours. Where a response says nothing of how long it may be used, the lifetime is ours too. Kvasir's cache is a shared
-one: what it holds, anybody who asks may be answered from.
+hishel reads the system clock and ignores ``Age``. So each response is passed to it with dates that express its age by
+Kvasir's clock. A response without a lifetime gets one from Kvasir. The cache is a shared one, because everybody's
+questions are answered from it.
 """
 
 from __future__ import annotations
@@ -31,137 +31,143 @@ from hishel import (
 )
 
 CACHING_HEADERS: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified", "vary"})
-"""The headers of a response that matter here."""
+"""The headers of a response that decide about caching."""
 
 _OPTIONS = CacheOptions(shared=True, supported_methods=["GET"], allow_stale=False)
 _STALE_TOO = CacheOptions(shared=True, supported_methods=["GET"], allow_stale=True)
 _SHORTEST_S, _LONGEST_S = 600.0, 86_400.0
-"""How long a response is fresh that does not say it: a tenth of its age when it was sent, within these bounds."""
+"""Bounds of the lifetime of a response that states none: a tenth of the page's age when it was sent."""
 _SHARE = 0.1
 _STALE_S = 7 * 86_400.0
-"""How long after its lifetime a response may still stand in where the site fails, unless it says it itself."""
+"""How long after its lifetime a response may be served if the site fails, unless it states this itself."""
 _DIRECTIVE = re.compile(r'([\w-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s,]*)))?')
 _LIFETIMES = ("s-maxage", "max-age")
-_ORIGIN_ALONE = frozenset({"proxy-revalidate", "s-maxage"})
-"""What is stale is then the origin's alone to confirm (RFC 9111, 5.2.2), but for an explicit ``stale-if-error``."""
-_MOST_DIGITS = 9
+_ORIGIN_ONLY = frozenset({"proxy-revalidate", "s-maxage"})
+"""With these, only the origin may confirm a stale response (RFC 9111, 5.2.2), unless it has ``stale-if-error``."""
+_MAX_DIGITS = 9
 _OLDEST_S = 100 * 365 * 86_400.0
 """Older than any lifetime that hishel reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A response to a GET, as it came: a page or a redirect."""
+    """A response to a GET, either a page or a redirect."""
 
     url: str
     status: int
     headers: Mapping[str, str]
     """By name in lower case."""
-    asked: Mapping[str, str]
-    """The request's headers, by name in lower case: what ``Vary`` speaks of."""
+    request_headers: Mapping[str, str]
+    """By name in lower case; ``Vary`` refers to them."""
     received_at: float
-    """Seconds since the epoch; when it was last found to be as it was."""
-    to: str | None = None
-    """Where a redirect leads to, None for a page."""
+    """When it was received or last revalidated, in seconds since the epoch."""
+    redirect_url: str | None = None
+    """The target of a redirect, None for a page."""
 
 
-def is_cacheable(answer: CachedResponse) -> bool:
-    """Say whether a response may be stored at all."""
-    miss = CacheMiss(options=_OPTIONS, request=_build_request(answer.url, answer.asked))
-    return isinstance(miss.next(Response(answer.status, Headers(dict(answer.headers)))), StoreAndUse)
+def is_cacheable(response: CachedResponse) -> bool:
+    """Return whether a response may be stored."""
+    miss = CacheMiss(options=_OPTIONS, request=_build_request(response.url, response.request_headers))
+    return isinstance(miss.next(Response(response.status, Headers(dict(response.headers)))), StoreAndUse)
 
 
-def is_fresh(answer: CachedResponse, asked: Mapping[str, str], now: float) -> bool:
-    """Say whether a response may be used for such a request without asking the site."""
-    return isinstance(_next_state(answer, asked, now), FromCache)
+def is_fresh(response: CachedResponse, request_headers: Mapping[str, str], now: float) -> bool:
+    """Return whether a response may be used for a request without asking the site."""
+    return isinstance(_next_state(response, request_headers, now), FromCache)
 
 
-def build_revalidation_headers(answer: CachedResponse, asked: Mapping[str, str], now: float) -> dict[str, str]:
-    """Return the headers that ask for something only if it has changed; none where nothing can tell that."""
-    state = _next_state(answer, asked, now)
+def build_revalidation_headers(
+    response: CachedResponse, request_headers: Mapping[str, str], now: float
+) -> dict[str, str]:
+    """Return the headers of a conditional request; empty if the response has no validator."""
+    state = _next_state(response, request_headers, now)
     sent = state.request.headers if isinstance(state, NeedRevalidation) else {}
     return {name: value for name, value in sent.items() if name in {"if-none-match", "if-modified-since"}}
 
 
 def apply_not_modified(
-    answer: CachedResponse, unchanged: Mapping[str, str], asked: Mapping[str, str], now: float
+    response: CachedResponse, not_modified_headers: Mapping[str, str], request_headers: Mapping[str, str], now: float
 ) -> CachedResponse | None:
-    """Return a response that a 304 with these headers confirms, None where the 304 is another one's."""
-    kept = {name: value for name, value in answer.headers.items() if name not in {"age", "date"}}
-    request = _build_request(answer.url, asked)
-    entry = Entry(uuid.UUID(int=0), request, Response(answer.status, Headers(kept)))
-    asking = NeedRevalidation(_OPTIONS, request=request, original_request=request, revalidating_entries=[entry])
-    state = asking.next(Response(304, Headers(dict(unchanged))))
+    """Return the response revalidated by a 304 with these headers, None if the 304 belongs to another response."""
+    headers = {name: value for name, value in response.headers.items() if name not in {"age", "date"}}
+    request = _build_request(response.url, request_headers)
+    entry = Entry(uuid.UUID(int=0), request, Response(response.status, Headers(headers)))
+    revalidation = NeedRevalidation(_OPTIONS, request=request, original_request=request, revalidating_entries=[entry])
+    state = revalidation.next(Response(304, Headers(dict(not_modified_headers))))
     if not isinstance(state, NeedToBeUpdated):
         return None
-    headers = dict(state.updating_entries[0].response.headers)
-    return replace(answer, headers=headers, asked=asked, received_at=now)
+    return replace(
+        response,
+        headers=dict(state.updating_entries[0].response.headers),
+        request_headers=request_headers,
+        received_at=now,
+    )
 
 
-def may_serve_stale(answer: CachedResponse, asked: Mapping[str, str], now: float) -> bool:
-    """Say whether a response may be shown, marked as old, because the site fails (RFC 5861, RFC 9111 4.2.4)."""
-    told = _parse_directives(answer)
-    explicit_s = _parse_seconds(told.get("stale-if-error"))
-    if explicit_s is None and not _ORIGIN_ALONE.isdisjoint(told):
+def may_serve_stale(response: CachedResponse, request_headers: Mapping[str, str], now: float) -> bool:
+    """Return whether a stale response may be served because the site fails (RFC 5861, RFC 9111 4.2.4)."""
+    directives = _parse_directives(response)
+    explicit_s = _parse_seconds(directives.get("stale-if-error"))
+    if explicit_s is None and not _ORIGIN_ONLY.isdisjoint(directives):
         return False
     allowed_s = _STALE_S if explicit_s is None else explicit_s
-    in_time = 0 <= now - answer.received_at <= allowed_s or is_fresh(answer, asked, now - allowed_s)
-    return in_time and isinstance(_next_state(answer, asked, now, _STALE_TOO), FromCache)
+    in_time = 0 <= now - response.received_at <= allowed_s or is_fresh(response, request_headers, now - allowed_s)
+    return in_time and isinstance(_next_state(response, request_headers, now, _STALE_TOO), FromCache)
 
 
 def _next_state(
-    answer: CachedResponse, asked: Mapping[str, str], now: float, options: CacheOptions = _OPTIONS
+    response: CachedResponse, request_headers: Mapping[str, str], now: float, options: CacheOptions = _OPTIONS
 ) -> object:
-    kept = Entry(
+    entry = Entry(
         uuid.UUID(int=0),
-        _build_request(answer.url, answer.asked),
-        Response(answer.status, Headers(_adjust_headers(answer, now))),
+        _build_request(response.url, response.request_headers),
+        Response(response.status, Headers(_adjust_headers(response, now))),
     )
-    return IdleClient(options=options).next(_build_request(answer.url, asked), [kept])
+    return IdleClient(options=options).next(_build_request(response.url, request_headers), [entry])
 
 
-def _build_request(url: str, asked: Mapping[str, str]) -> Request:
-    return Request("GET", url, Headers(dict(asked)))
+def _build_request(url: str, request_headers: Mapping[str, str]) -> Request:
+    return Request("GET", url, Headers(dict(request_headers)))
 
 
-def _adjust_headers(answer: CachedResponse, now: float) -> dict[str, str]:
-    """Return a response's headers with dates that say by the machine's clock how old it is by ours."""
-    headers = dict(answer.headers)
-    sent = _parse_http_date(headers.get("date"), answer.received_at)
-    date = time.time() - _compute_age_s(answer, sent, now)
+def _adjust_headers(response: CachedResponse, now: float) -> dict[str, str]:
+    """Return a response's headers with dates that express, by the system clock, its age by Kvasir's clock."""
+    headers = dict(response.headers)
+    sent = _parse_http_date(headers.get("date"), response.received_at)
+    date = time.time() - _compute_age_s(response, sent, now)
     headers["date"] = formatdate(date, usegmt=True)
     if "expires" in headers:
-        expires = _parse_http_date(headers["expires"], sent)  # what is no date has expired
+        expires = _parse_http_date(headers["expires"], sent)  # a malformed date means that it has expired
         headers["expires"] = formatdate(date + min(max(expires - sent, 0.0), _OLDEST_S), usegmt=True)
-    elif _LIFETIMES[0] not in (told := _parse_directives(answer)) and _LIFETIMES[1] not in told:
+    elif _LIFETIMES[0] not in (directives := _parse_directives(response)) and _LIFETIMES[1] not in directives:
         changed = _parse_http_date(headers.get("last-modified"), sent)
         lifetime_s = min(max(_SHARE * (sent - changed), _SHORTEST_S), _LONGEST_S)
         headers["cache-control"] = ", ".join(filter(None, [headers.get("cache-control"), f"max-age={lifetime_s:.0f}"]))
     return headers
 
 
-def _compute_age_s(answer: CachedResponse, sent: float, now: float) -> float:
-    """Return how old a response is (RFC 9111, 4.2.3); very old where the clock was set back."""
-    if now < answer.received_at:
+def _compute_age_s(response: CachedResponse, sent: float, now: float) -> float:
+    """Return the age of a response (RFC 9111, 4.2.3); very old if the clock was set back."""
+    if now < response.received_at:
         return _OLDEST_S
-    at_arrival_s = max(answer.received_at - sent, _parse_seconds(answer.headers.get("age")) or 0.0, 0.0)
-    return min(at_arrival_s + now - answer.received_at, _OLDEST_S)
+    at_arrival_s = max(response.received_at - sent, _parse_seconds(response.headers.get("age")) or 0.0, 0.0)
+    return min(at_arrival_s + now - response.received_at, _OLDEST_S)
 
 
-def _parse_directives(answer: CachedResponse) -> dict[str, str]:
-    told = answer.headers.get("cache-control", "")
-    return {found[1].lower(): found[2] or found[3] or "" for found in _DIRECTIVE.finditer(told)}
+def _parse_directives(response: CachedResponse) -> dict[str, str]:
+    header = response.headers.get("cache-control", "")
+    return {match[1].lower(): match[2] or match[3] or "" for match in _DIRECTIVE.finditer(header)}
 
 
 def _parse_seconds(text: str | None) -> float | None:
     text = (text or "").strip()
-    return float(text[:_MOST_DIGITS]) if text.isascii() and text.isdigit() else None
+    return float(text[:_MAX_DIGITS]) if text.isascii() and text.isdigit() else None
 
 
-def _parse_http_date(text: str | None, otherwise: float) -> float:
-    """Return a date of HTTP's as seconds since the epoch."""
+def _parse_http_date(text: str | None, default: float) -> float:
+    """Return an HTTP date in seconds since the epoch."""
     try:
         date = parsedate_to_datetime(text) if text else None
-        return otherwise if date is None else date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+        return default if date is None else date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError, TypeError):
-        return otherwise
+        return default

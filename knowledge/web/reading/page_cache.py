@@ -1,8 +1,8 @@
-"""Pages that were read, on disk: what was taken off them beside what their responses said. One SQLite file.
+"""The page cache: articles and the headers of their responses, in one SQLite file.
 
-What is kept is the text, not the body: a page that has not changed is not taken apart again. The file may be used by
-several processes, and a process that is killed leaves the file as it was before what it was just writing. A cache that
-cannot be read or written is no reason not to answer: it is then as if it were empty.
+It stores the text instead of the body, so that Kvasir parses an unchanged page only once. Several processes may use
+the file. A process that is killed leaves the file as it was before the unfinished write. If the cache cannot be read
+or written, it acts like an empty one.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from knowledge.web.reading.freshness import CachedResponse
 _log = logging.getLogger(__name__)
 
 _FORMAT_VERSION: Final = 1
-"""Part of the file's name; another one where what is kept of a page is another thing."""
+"""Part of the file's name; increase it when the stored format changes."""
 _MAX_PAGE_SHARE: Final = 0.25
-"""Of the whole cache, that one page may take."""
+"""The largest share of the cache that one page may take."""
 _BUSY_S: Final = 2.0
 _MAX_TOUCHES: Final = 256
 _TABLE: Final = (
@@ -42,24 +42,24 @@ _TABLE: Final = (
     "CREATE INDEX IF NOT EXISTS pages_used_at ON pages (used_at)",
 )
 _SHRINK: Final = "PRAGMA incremental_vacuum"
-"""As a script alone: a statement of it gives back one page of the file."""
+"""To be run as a script; as a statement it frees only one page of the file."""
 _EVICT: Final = "DELETE FROM pages WHERE url = (SELECT url FROM pages ORDER BY used_at LIMIT 1)"
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class CachedPage:
-    """A response that was kept, and what was read off it."""
+    """A response and its article."""
 
-    answer: CachedResponse
+    response: CachedResponse
     article: Article | None
     """None for a redirect."""
-    named: bool = False
-    """Whether its host might be at a private address when it was fetched, because the operator named it."""
+    from_private_host: bool = False
+    """Whether its host was allowed to be at a private address when it was fetched."""
 
 
 class PageCache:
-    """Holds pages by URL up to a number of bytes; those that were not used for longest go first."""
+    """Stores pages by URL up to a number of bytes, and evicts the least recently used ones."""
 
     def __init__(
         self, folder: Path, limit_bytes: int, *, now: Callable[[], float] = time.time, busy_s: float = _BUSY_S
@@ -68,26 +68,26 @@ class PageCache:
         self._door = ThreadDoor("page cache", width=1)
 
     async def get(self, url: str) -> CachedPage | None:
-        """Return what is kept of a URL."""
-        return await self._door.run(lambda: self._file.safely(lambda: self._file.get(url)))
+        """Return the cached page of a URL, None if there is none."""
+        return await self._door.run(lambda: self._file.run_safely(lambda: self._file.get(url)))
 
-    async def put(self, kept: Iterable[CachedPage] = (), *, gone: Iterable[str] = ()) -> None:
-        """Keep responses in place of those with the same URLs, and forget those of URLs that are gone."""
-        kept, gone = list(kept), list(gone)
-        await self._door.run(lambda: self._file.safely(lambda: self._file.put(kept, gone)))
+    async def put(self, pages: Iterable[CachedPage] = (), *, delete: Iterable[str] = ()) -> None:
+        """Store pages, replacing those with the same URLs, and delete the pages of other URLs."""
+        pages, delete = list(pages), list(delete)
+        await self._door.run(lambda: self._file.run_safely(lambda: self._file.put(pages, delete)))
 
     async def clear(self) -> int:
-        """Forget everything; return how many bytes of disk are free again.
+        """Delete everything; return how many bytes of disk that frees.
 
         Raises:
-            CacheFailed: another process holds it for too long, or the disk fails.
+            CacheFailed: another process locks the file for too long, or the disk fails.
 
         """
         return await self._door.run(self._file.clear)
 
     async def close(self) -> None:
-        """Close the file; safe to call twice, and opened again by the next call."""
-        await self._door.run(lambda: self._file.safely(self._file.close))
+        """Close the file; safe to call twice, and the next call opens it again."""
+        await self._door.run(lambda: self._file.run_safely(self._file.close))
         self._door.close()
 
 
@@ -95,7 +95,7 @@ _Row = tuple[str, str, bytes | None]
 
 
 class _CacheFile:
-    """The file itself, for one thread at a time."""
+    """The SQLite file, for one thread at a time."""
 
     def __init__(self, folder: Path, limit_bytes: int, now: Callable[[], float], busy_s: float) -> None:
         self._folder = folder
@@ -103,36 +103,36 @@ class _CacheFile:
         self._limit_bytes = limit_bytes
         self._now = now
         self._busy_s = busy_s
-        self._open: sqlite3.Connection | None = None
-        self._touched: dict[str, float] = {}
-        """Pages that were used, written with the next page: reading should not wait for a writer."""
+        self._database: sqlite3.Connection | None = None
+        self._touches: dict[str, float] = {}
+        """When pages were used; written with the next page, so that a read never waits for a writer."""
 
-    def safely(self, call: Callable[[], _T]) -> _T | None:
-        """Return what a call returns, None where the file fails; one that is damaged begins anew."""
+    def run_safely(self, call: Callable[[], _T]) -> _T | None:
+        """Return the result of a call, None if the file fails; a damaged file is replaced by an empty one."""
         try:
             return call()
-        except (sqlite3.OperationalError, OSError) as error:  # locked, full, not allowed: the file is whole
+        except (sqlite3.OperationalError, OSError) as error:  # locked, full, not permitted; the file is intact
             _log.warning("the page cache cannot be used now (%s)", error)
         except sqlite3.DatabaseError as error:
-            _log.warning("the page cache is damaged, and begins anew (%s)", error)
-            self._begin_anew()
+            _log.warning("the page cache is damaged and is created again (%s)", error)
+            self._delete_files()
         return None
 
     def get(self, url: str) -> CachedPage | None:
-        row = self._database().execute("SELECT head, body FROM pages WHERE url = ?", (url,)).fetchone()
+        row = self._connect().execute("SELECT head, body FROM pages WHERE url = ?", (url,)).fetchone()
         if row is None:
             return None
-        if len(self._touched) < _MAX_TOUCHES or url in self._touched:
-            self._touched[url] = self._now()
+        if len(self._touches) < _MAX_TOUCHES or url in self._touches:
+            self._touches[url] = self._now()
         return _decode_row(url, *row)
 
-    def put(self, kept: Iterable[CachedPage], gone: Iterable[str]) -> None:
+    def put(self, pages: Iterable[CachedPage], delete: Iterable[str]) -> None:
         largest = _MAX_PAGE_SHARE * self._limit_bytes
-        rows = [(*row, self._now()) for row in map(_encode_row, kept) if len(row[2] or b"") <= largest]
-        database = self._database()
+        rows = [(*row, self._now()) for row in map(_encode_row, pages) if len(row[2] or b"") <= largest]
+        database = self._connect()
         with _transaction(database):
             self._write_touches(database)
-            database.executemany("DELETE FROM pages WHERE url = ?", [(url,) for url in gone])
+            database.executemany("DELETE FROM pages WHERE url = ?", [(url,) for url in delete])
             database.executemany("REPLACE INTO pages VALUES (?, ?, ?, ?)", rows)
             while _count_used_bytes(database) > self._limit_bytes and database.execute(_EVICT).rowcount:
                 pass
@@ -143,20 +143,20 @@ class _CacheFile:
             return 0
         before = self._disk_bytes()
         try:
-            database = self._database()
+            database = self._connect()
             database.execute("DELETE FROM pages")
             database.executescript(_SHRINK)
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except (sqlite3.Error, OSError) as error:
             raise CacheFailed(
-                f"The pages kept in {self._folder} cannot be cleared ({error}). "
-                "Try again once no other Kvasir is reading, or delete that folder while none runs."
+                f"The cached pages in {self._folder} cannot be deleted ({error}). "
+                "Try again while no other Kvasir reads them, or stop Kvasir and delete that folder."
             ) from error
-        self._touched.clear()
+        self._touches.clear()
         return max(before - self._disk_bytes(), 0)
 
     def close(self) -> None:
-        database, self._open = self._open, None
+        database, self._database = self._database, None
         if database is not None:
             try:
                 with _transaction(database):
@@ -164,14 +164,14 @@ class _CacheFile:
             finally:
                 database.close()
 
-    def _database(self) -> sqlite3.Connection:
-        if self._open is None:
-            self._open = self._opened()
-        return self._open
+    def _connect(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._database = self._open_file()
+        return self._database
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open_file(self) -> sqlite3.Connection:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files take its mode
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files get the same mode
         database = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
         try:
             for statement in _TABLE:
@@ -182,16 +182,16 @@ class _CacheFile:
         return database
 
     def _write_touches(self, database: sqlite3.Connection) -> None:
-        rows = [(used_at, url) for url, used_at in self._touched.items()]
+        rows = [(used_at, url) for url, used_at in self._touches.items()]
         database.executemany("UPDATE pages SET used_at = ? WHERE url = ?", rows)
-        self._touched.clear()
+        self._touches.clear()
 
     def _disk_bytes(self) -> int:
         journal = self._path.with_name(f"{self._path.name}-wal")
         return sum(path.stat().st_size for path in (self._path, journal) if path.exists())
 
-    def _begin_anew(self) -> None:
-        database, self._open = self._open, None
+    def _delete_files(self) -> None:
+        database, self._database = self._database, None
         with contextlib.suppress(sqlite3.Error):
             if database is not None:
                 database.close()
@@ -218,18 +218,21 @@ def _count_used_bytes(database: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def _encode_row(kept: CachedPage) -> _Row:
-    answer = kept.answer
+def _encode_row(page: CachedPage) -> _Row:
+    response = page.response
     head = json.dumps([
-        answer.status, dict(answer.headers), dict(answer.asked), answer.received_at, answer.to, kept.named
+        response.status, dict(response.headers), dict(response.request_headers), response.received_at,
+        response.redirect_url, page.from_private_host
     ])  # fmt: skip
-    return answer.url, head, None if kept.article is None else zlib.compress(ARTICLE_ADAPTER.dump_json(kept.article), 1)
+    body = None if page.article is None else zlib.compress(ARTICLE_ADAPTER.dump_json(page.article), 1)
+    return response.url, head, body
 
 
 def _decode_row(url: str, head: str, body: bytes | None) -> CachedPage | None:
     try:
-        status, headers, asked, received_at, to, named = json.loads(head)
+        status, headers, request_headers, received_at, redirect_url, from_private_host = json.loads(head)
         article = None if body is None else ARTICLE_ADAPTER.validate_json(zlib.decompress(body))
     except (ValueError, TypeError, zlib.error):
         return None
-    return CachedPage(CachedResponse(url, status, headers, asked, received_at, to), article, named)
+    response = CachedResponse(url, status, headers, request_headers, received_at, redirect_url)
+    return CachedPage(response, article, from_private_host)

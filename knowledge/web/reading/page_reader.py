@@ -1,4 +1,4 @@
-"""Pages of the web as something to read: politely asked for, taken apart, and kept for the next one who asks."""
+"""Read web pages: from the cache if fresh, else from the site, else an old copy."""
 
 from __future__ import annotations
 
@@ -33,64 +33,64 @@ from knowledge.web.reading.page_cache import CachedPage, PageCache
 
 _log = logging.getLogger(__name__)
 
-_ASK: Final = FetchOptions(accept=READABLE_TYPES)
-_OK, _UNCHANGED, _GONE = 200, 304, (404, 410)
+_OPTIONS: Final = FetchOptions(accept=READABLE_TYPES)
+_OK, _NOT_MODIFIED, _GONE = 200, 304, (404, 410)
 _MAX_REDIRECTS: Final = 5
-"""Redirects that are followed from one kept response to the next."""
+"""Cached redirects that are followed."""
 _FAIR_TIME_S: Final = 5.0
-"""A page that did not come within so long is not tried again at once."""
+"""A page that times out after at least this long is not tried again at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebPage:
-    """A page as it was read."""
+    """A page that was read."""
 
     url: str
-    """As it was asked for."""
+    """The requested URL."""
     final_url: str
-    """Where it was in the end, in the one spelling that is dialled."""
+    """The URL after redirects, in normal form."""
     canonical: str | None
-    """Where the page says that it is; its word alone."""
+    """The address that the page states; unchecked."""
     title: str
     author: str | None
     published: datetime | None
-    """As the page says; aware, UTC."""
+    """In UTC, as the page states it."""
     document: Document = field(repr=False)
-    """The main text in its sections."""
+    """The main text in sections."""
     text: str = field(repr=False)
-    """The same as one text, with headings as Markdown writes them."""
+    """The same as one text, with Markdown headings."""
     fetched_at: datetime
-    """When this copy was fetched, or was last found to be as it was; aware, UTC."""
+    """When this copy was fetched or revalidated; in UTC."""
     stale: bool
-    """Whether it is an old copy, shown because the site does not answer."""
+    """Whether it is an old copy, because the site does not answer."""
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedTrail:
-    """Where the kept responses lead from a URL."""
+    """Where the cached responses lead from a URL."""
 
-    ask: Target
-    """What the site is to be asked for: the first URL of which there is no fresh copy."""
+    request: Target
+    """The first URL without a fresh copy, which the site is asked for."""
     copy: CachedPage | None = None
     """The page at the end."""
-    fresh: bool = False
-    """Whether the copy may be used as it is."""
-    may_stand_in: bool = False
-    """Whether it may be used where the site fails."""
+    is_fresh: bool = False
+    """Whether the copy may be used without asking the site."""
+    may_serve_stale: bool = False
+    """Whether the copy may be used if the site fails."""
 
 
 _PageKey = tuple[str, frozenset[str]]
-"""A URL, and the sites to which alone it may lead."""
+"""A URL, and the only domains to which it may lead."""
 
 
 class PageReader:
-    """Reads pages of the web. Safe from several tasks of one loop; usable again after a close.
+    """Reads web pages. Safe to share between tasks of one loop; usable again after a close.
 
     Args:
-        fetcher: asks; its rules judge what was kept, too.
-        cache: keeps what was read, and is closed with this; None keeps nothing.
-        now: seconds since the epoch.
+        fetcher: fetches pages; its rules apply to cached pages too.
+        cache: stores pages, and is closed together with this; None stores nothing.
+        now: returns seconds since the epoch.
 
     """
 
@@ -100,161 +100,174 @@ class PageReader:
         self._fetcher = fetcher
         self._cache = cache
         self._now = now
-        self._asked = {name.lower(): value for name, value in fetcher.headers(_ASK).items()}
+        self._request_headers = {name.lower(): value for name, value in fetcher.build_headers(_OPTIONS).items()}
         self._articles = ArticleReader()
-        self._permission = RobotsPolicy(fetcher, now)
-        self._flights: SingleFlight[CachedPage] = SingleFlight()
-        self._failures = FailureCache()
+        self._robots_policy = RobotsPolicy(fetcher.fetch, now)
+        self._loads: SingleFlight[CachedPage] = SingleFlight()
+        self._failures = FailureCache(now)
 
-    async def read(self, url: str, *, within_s: float, only: frozenset[str] = frozenset()) -> WebPage:
-        """Read one page: a fresh copy, what the site has, or an old copy where the site fails.
+    async def read(self, url: str, *, within_s: float, allowed_domains: frozenset[str] = frozenset()) -> WebPage:
+        """Return a page: a fresh copy, the site's current page, or an old copy if the site fails.
 
-        Nothing but the sites in ``only`` is asked for anything (none: any that the fetcher's rules allow).
+        Kvasir sends requests to the allowed domains only (empty: any that the fetcher's rules allow).
 
         Raises:
-            FetchRefused: the guard or the site's robots.txt says no, or it is none of those sites, or leads elsewhere.
-            FetchUnreadable: there is no text on it for us.
-            FetchAnswered: the site answers with a status that is no page.
-            FetchError: another of its kinds.
+            FetchRefused: the guard or robots.txt refuses it, or it lies or leads outside of the allowed domains.
+            FetchUnreadable: the page has no text to read.
+            FetchAnswered: the site answers with an error status.
+            FetchError: any other failure to fetch.
 
         """
-        target = self._fetcher.judge(url)
-        check_domain(target.host, only)
+        target = self._fetcher.check_url(url)
+        check_domain(target.host, allowed_domains)
         trail = _CachedTrail(target)
-        wanted = target.url, only
+        key = target.url, allowed_domains
         try:
             async with asyncio.timeout(within_s):
-                trail = await self._trail(target, only)
-                if trail.copy is not None and trail.fresh:
+                trail = await self._follow_cached(target, allowed_domains)
+                if trail.copy is not None and trail.is_fresh:
                     return _build_page(url, trail.copy, stale=False)
-                return _build_page(url, await self._looked(wanted, trail), stale=False)
+                return _build_page(url, await self._load_once(key, trail), stale=False)
         except TimeoutError:
             error: FetchError = FetchTimeout(f"it took over {within_s:g} s")
             if within_s >= _FAIR_TIME_S:
-                self._failures.add(wanted, error, self._now())
+                self._failures.add(key, error)
         except FetchError as caught:
             error = caught
-        if trail.copy is not None and trail.may_stand_in and is_site_failure(error):
+        if trail.copy is not None and trail.may_serve_stale and is_site_failure(error):
             return _build_page(url, trail.copy, stale=True)
         raise error.with_traceback(None) from error.__cause__
 
     async def close(self) -> None:
-        """End the parsing processes and close the cache; safe to call twice."""
+        """Stop the parsing processes and close the cache; safe to call twice."""
         await self._articles.close()
         if self._cache is not None:
             await self._cache.close()
 
-    # ── What is kept ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── The cache ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _trail(self, target: Target, only: frozenset[str]) -> _CachedTrail:
-        """Follow kept responses from a URL; each on the way is judged anew, as redirects are.
+    async def _follow_cached(self, target: Target, allowed_domains: frozenset[str]) -> _CachedTrail:
+        """Follow cached responses from a URL, and check each of their URLs again.
 
         Raises:
-            FetchRefused: the guard says no to one of them.
+            FetchRefused: the guard refuses one of them.
 
         """
-        ask: Target | None = None
-        may_stand = True
+        request: Target | None = None
+        serves_stale = True
         for _ in range(_MAX_REDIRECTS + 1):
-            kept = await self._kept(target)
-            if kept is None:
+            page = await self._get_cached(target)
+            if page is None:
                 break
-            fresh = is_fresh(kept.answer, self._asked, self._now())
-            ask = ask or (None if fresh else target)
-            may_stand = may_stand and (fresh or may_serve_stale(kept.answer, self._asked, self._now()))
-            if kept.answer.to is None:
-                return _CachedTrail(ask or target, kept, fresh=ask is None, may_stand_in=may_stand)
-            target = self._fetcher.judge_led(kept.answer.to, target)
-            check_domain(target.host, only)
-        return _CachedTrail(ask or target)
+            fresh = is_fresh(page.response, self._request_headers, self._now())
+            request = request or (None if fresh else target)
+            serves_stale = serves_stale and (
+                fresh or may_serve_stale(page.response, self._request_headers, self._now())
+            )
+            if page.response.redirect_url is None:
+                return _CachedTrail(request or target, page, is_fresh=request is None, may_serve_stale=serves_stale)
+            target = self._fetcher.check_linked_url(page.response.redirect_url, target)
+            check_domain(target.host, allowed_domains)
+        return _CachedTrail(request or target)
 
-    async def _kept(self, target: Target) -> CachedPage | None:
-        kept = await self._cache.get(target.url) if self._cache is not None else None
-        # What a name brought while it might be at a private address is not shown once it may not.
-        return kept if kept is None or not kept.named or self._fetcher.names(target.host) else None
+    async def _get_cached(self, target: Target) -> CachedPage | None:
+        page = await self._cache.get(target.url) if self._cache is not None else None
+        # A page from a private host is not shown once the operator no longer lists that host.
+        if page is None or not page.from_private_host or self._fetcher.is_private_host(target.host):
+            return page
+        return None
 
-    async def _keep(self, kept: list[CachedPage]) -> None:
+    async def _store(self, pages: list[CachedPage]) -> None:
         if self._cache is None:
             return
-        allowed = [one for one in kept if is_cacheable(one.answer)]
-        await self._cache.put(allowed, gone=[one.answer.url for one in kept])
+        cacheable = [page for page in pages if is_cacheable(page.response)]
+        await self._cache.put(cacheable, delete=[page.response.url for page in pages])
 
-    def _as_kept(self, came: FetchedResponse | Redirect, article: Article | None) -> CachedPage:
-        told = {name: value for name, value in came.headers.items() if name in CACHING_HEADERS}
-        to = came.to if isinstance(came, Redirect) else None
-        answer = CachedResponse(came.url, came.status, told, self._asked, self._now(), to)
-        return CachedPage(answer, article, self._fetcher.names(self._fetcher.judge(came.url).host))
+    def _build_cached_page(self, response: FetchedResponse | Redirect, article: Article | None) -> CachedPage:
+        headers = {name: value for name, value in response.headers.items() if name in CACHING_HEADERS}
+        redirect_url = response.target_url if isinstance(response, Redirect) else None
+        cached = CachedResponse(
+            response.url, response.status, headers, self._request_headers, self._now(), redirect_url
+        )
+        host = self._fetcher.check_url(response.url).host
+        return CachedPage(cached, article, self._fetcher.is_private_host(host))
 
-    # ── What the site has ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── The site ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _looked(self, wanted: _PageKey, trail: _CachedTrail) -> CachedPage:
-        failed = self._failures.get(wanted, self._now())
-        if failed is not None:
-            raise failed
-        return await self._flights.join(wanted, lambda: self._look(wanted, trail))
+    async def _load_once(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
+        failure = self._failures.get(key)
+        if failure is not None:
+            raise failure
+        return await self._loads.run(key, lambda: self._load(key, trail))
 
-    async def _look(self, wanted: _PageKey, trail: _CachedTrail) -> CachedPage:
-        url, only = wanted
+    async def _load(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
+        url, allowed_domains = key
         try:
-            return await self._fetched(trail, only)
+            return await self._fetch(trail, allowed_domains)
         except FetchError as error:
-            self._failures.add(wanted, error, self._now())
+            self._failures.add(key, error)
             if isinstance(error, (FetchAnswered, FetchUnreadable)):
-                _log.info("not read: %s (%s)", redact_url(url), error.reason)
+                _log.info("page not readable: %s (%s)", redact_url(url), error.reason)
             raise
 
-    async def _fetched(self, trail: _CachedTrail, only: frozenset[str]) -> CachedPage:
-        ask = FetchOptions(READABLE_TYPES, may=partial(self._permission.check, only=only))
-        copy = trail.copy if trail.copy is not None and trail.copy.answer.url == trail.ask.url else None
-        told = {} if copy is None else build_revalidation_headers(copy.answer, self._asked, self._now())
-        found = await self._fetcher.fetch(trail.ask.url, replace(ask, conditions=told))
-        if found.status == _UNCHANGED and copy is not None:
-            same = apply_not_modified(copy.answer, found.headers, self._asked, self._now()) if not found.hops else None
-            if same is not None:
-                kept = CachedPage(same, copy.article, copy.named)
-                await self._keep([kept])
-                return kept
-            found = await self._fetcher.fetch(trail.ask.url, ask)
-        return await self._taken(found)
+    async def _fetch(self, trail: _CachedTrail, allowed_domains: frozenset[str]) -> CachedPage:
+        check = partial(self._robots_policy.check, allowed_domains=allowed_domains)
+        options = FetchOptions(READABLE_TYPES, check_target=check)
+        url = trail.request.url
+        copy = trail.copy if trail.copy is not None and trail.copy.response.url == url else None
+        conditions = (
+            {} if copy is None else build_revalidation_headers(copy.response, self._request_headers, self._now())
+        )
+        response = await self._fetcher.fetch(url, replace(options, conditional_headers=conditions))
+        if response.status == _NOT_MODIFIED and copy is not None:
+            revalidated = None
+            if not response.redirects:
+                revalidated = apply_not_modified(copy.response, response.headers, self._request_headers, self._now())
+            if revalidated is not None:
+                page = CachedPage(revalidated, copy.article, copy.from_private_host)
+                await self._store([page])
+                return page
+            response = await self._fetcher.fetch(url, options)
+        return await self._read_response(response)
 
-    async def _taken(self, found: FetchedResponse) -> CachedPage:
-        if found.status != _OK:
-            if found.status in _GONE and self._cache is not None:
-                await self._cache.put(gone=[found.url])
-            raise FetchAnswered(found.status)
-        page = self._as_kept(found, await self._articles.article(found))
-        await self._keep([*(self._as_kept(hop, None) for hop in found.hops), page])
+    async def _read_response(self, response: FetchedResponse) -> CachedPage:
+        if response.status != _OK:
+            if response.status in _GONE and self._cache is not None:
+                await self._cache.put(delete=[response.url])
+            raise FetchAnswered(response.status)
+        page = self._build_cached_page(response, await self._articles.read(response))
+        await self._store([*(self._build_cached_page(redirect, None) for redirect in response.redirects), page])
         return page
 
 
-def _build_page(url: str, kept: CachedPage, *, stale: bool) -> WebPage:
-    article: Article = kept.article or Article("", ())
+def _build_page(url: str, page: CachedPage, *, stale: bool) -> WebPage:
+    article: Article = page.article or Article("", ())
     document = Document(article.title, article.sections)
     return WebPage(
         url=url,
-        final_url=kept.answer.url,
+        final_url=page.response.url,
         canonical=article.canonical,
         title=article.title,
         author=article.author,
         published=article.published,
         document=document,
         text=render_text(document),
-        fetched_at=datetime.fromtimestamp(kept.answer.received_at, UTC),
+        fetched_at=datetime.fromtimestamp(page.response.received_at, UTC),
         stale=stale,
-        status=kept.answer.status,
+        status=page.response.status,
     )
 
 
 def render_text(document: Document) -> str:
-    """Return a document as one text, each section after its headings as Markdown writes them."""
+    """Return a document as one text, each section below its Markdown headings."""
     parts: list[str] = []
-    before: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
     for section in document.sections:
-        same = next(
-            (n for n, pair in enumerate(zip(before, section.headings, strict=False)) if pair[0] != pair[1]),
-            min(len(before), len(section.headings)),
+        common = next(
+            (n for n, pair in enumerate(zip(previous, section.headings, strict=False)) if pair[0] != pair[1]),
+            min(len(previous), len(section.headings)),
         )
-        parts += [f"{'#' * level} {name}" for level, name in enumerate(section.headings[same:], same + 2)]
+        parts += [f"{'#' * level} {name}" for level, name in enumerate(section.headings[common:], common + 2)]
         parts.append(section.text)
-        before = section.headings
+        previous = section.headings
     return "\n\n".join(part for part in parts if part)

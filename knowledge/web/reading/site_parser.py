@@ -1,4 +1,4 @@
-"""What strangers' pages, feeds and sitemaps say, read off in a process of its own: hostile ones harm nothing else."""
+"""Parse pages, feeds and sitemaps of sites in a process of its own, so that hostile ones harm nothing else."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from knowledge.web.reading.crawled_page import CrawledPage
 from knowledge.web.reading.feeds import FeedEntry
 from knowledge.web.reading.sitemap import Sitemap
 
-TOO_COMPLEX: Final = "takes more time or memory to be taken apart than there is"
-"""What is said of a page or sitemap that raised ``ParseError``."""
+TOO_COMPLEX: Final = "takes too much time or memory to parse"
+"""The reason given for a page or sitemap that raised ``ParseError``."""
 
 _DEADLINE_S = 30.0
-"""For one page, feed or sitemap; what is honest takes a fraction of a second."""
+"""For one page, feed or sitemap; an ordinary one takes a fraction of a second."""
 
 _T = TypeVar("_T")
 
 _PAGE: Final = TypeAdapter(CrawledPage)
 _FEED: Final = TypeAdapter(list[FeedEntry] | None)
-_NAMES: Final = TypeAdapter(list[tuple[str, str]])
+_LINK_TEXTS: Final = TypeAdapter(list[tuple[str, str]])
 _SITEMAP: Final = TypeAdapter(Sitemap | None)
 
 
 class SiteParser:
-    """Reads off what was fetched. The process starts with the first call; ``close`` ends it, and it may start again.
+    """Parses responses. The process starts with the first call, also after ``close``.
 
-    All methods raise ``ParseError`` for what is refused, takes too long or too much memory, or breaks the process.
+    All methods raise ``ParseError`` if the parser refuses the content, exceeds its time or memory, or crashes.
     """
 
     def __init__(self, deadline_s: float = _DEADLINE_S) -> None:
-        # What is too large was refused when it was fetched.
+        # The fetcher has refused bodies that are too large.
         self._parser = Parser(deadline_s=deadline_s)
 
-    async def page(self, found: FetchedResponse) -> CrawledPage:
-        """Return what a page tells a robot."""
-        told = (found.headers.get("content-type", ""), found.headers.get("x-robots-tag", ""))
-        return _validate(_PAGE, await self._parser.read(Reading.PAGE, found.data, found.url, *told), found)
+    async def parse_page(self, response: FetchedResponse) -> CrawledPage:
+        """Return what a crawler needs of a page."""
+        content_type, robots_tag = response.headers.get("content-type", ""), response.headers.get("x-robots-tag", "")
+        return await self._parse(_PAGE, Reading.PAGE, response, content_type, robots_tag)
 
-    async def feed(self, found: FetchedResponse) -> list[FeedEntry] | None:
-        """Return a feed's entries, None for what is no feed."""
-        told = found.headers.get("content-type", "")
-        return _validate(_FEED, await self._parser.read(Reading.FEED, found.data, found.url, told), found)
+    async def parse_feed(self, response: FetchedResponse) -> list[FeedEntry] | None:
+        """Return a feed's entries, None if it is not a feed."""
+        return await self._parse(_FEED, Reading.FEED, response, response.headers.get("content-type", ""))
 
-    async def sitemap(self, found: FetchedResponse) -> Sitemap | None:
-        """Return what a sitemap names, None for what is none."""
-        return _validate(_SITEMAP, await self._parser.read(Reading.SITEMAP, found.data, found.url), found)
+    async def parse_sitemap(self, response: FetchedResponse) -> Sitemap | None:
+        """Return a sitemap, None if it is not one."""
+        return await self._parse(_SITEMAP, Reading.SITEMAP, response)
 
-    async def names(self, found: FetchedResponse) -> list[tuple[str, str]]:
-        """Return where a page's links lead, each with its words."""
-        told = found.headers.get("content-type", "")
-        return _validate(_NAMES, await self._parser.read(Reading.NAMES, found.data, found.url, told), found)
+    async def parse_link_texts(self, response: FetchedResponse) -> list[tuple[str, str]]:
+        """Return the address and the text of each link on a page."""
+        return await self._parse(_LINK_TEXTS, Reading.NAMES, response, response.headers.get("content-type", ""))
 
     async def close(self) -> None:
-        """End the process; safe to call twice."""
+        """Stop the process; safe to call twice."""
         await self._parser.close()
 
-
-def _validate(shape: TypeAdapter[_T], read: object, found: FetchedResponse) -> _T:
-    try:
-        return shape.validate_python(read)
-    except ValidationError:
-        # Not chained: such an error quotes what was read.
-        raise ParseError(f"{found.url} made its parser misbehave. Leave it out of the source.") from None
+    async def _parse(
+        self, adapter: TypeAdapter[_T], reading: Reading, response: FetchedResponse, *arguments: str
+    ) -> _T:
+        raw = await self._parser.read(reading, response.data, response.url, *arguments)
+        try:
+            return adapter.validate_python(raw)
+        except ValidationError:
+            # Not chained, because such an error quotes the content.
+            raise ParseError(f"The parser failed on {response.url}. Exclude it from the source.") from None

@@ -1,4 +1,4 @@
-"""Sitemaps (sitemaps.org): which pages a site says it has, and when they changed."""
+"""Parse sitemaps (sitemaps.org): the pages of a site and their dates. Pure."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ SITEMAP_TYPES = frozenset({
     "application/xml", "text/xml", "text/plain", "application/gzip", "application/x-gzip", "application/octet-stream",
     "binary/octet-stream", "application/rss+xml", "application/atom+xml", "",
 })  # fmt: skip
-"""Media types that sitemaps come as."""
+"""Media types of sitemaps."""
 
 MAX_SITEMAP_BYTES = 52_428_800
-"""Of one sitemap, unpacked; the protocol's own."""
+"""The protocol's limit for one decompressed sitemap."""
 
 _GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
 class Sitemap:
-    """What one file says."""
+    """The content of one sitemap or index of sitemaps."""
 
     pages: tuple[tuple[str, datetime | None], ...]
-    """URLs with their ``lastmod``, as they are written."""
+    """URLs as they are written, with their ``lastmod``."""
     sitemaps: tuple[str, ...]
     """URLs of further files."""
 
 
 def read_sitemap(data: bytes) -> Sitemap | None:
-    """Read a sitemap, an index of sitemaps, or a list of URLs, packed or not; None for what is none of them."""
+    """Return a sitemap, an index of sitemaps, or a list of URLs, compressed or not; None if it is none of them."""
     try:
         data = _decompress(data)
     except FetchError:
@@ -61,12 +61,11 @@ def read_sitemap(data: bytes) -> Sitemap | None:
 def _decompress(data: bytes) -> bytes:
     if not data.startswith(_GZIP):
         return data
-    unpacker = ContentDecoder("gzip", MAX_SITEMAP_BYTES)
-    return b"".join(unpacker.feed(data))
+    return b"".join(ContentDecoder("gzip", MAX_SITEMAP_BYTES).decode(data))
 
 
 def _iterate_entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
-    """Yield ``url`` or ``sitemap``, its address and its date; nothing outside the file is looked at."""
+    """Yield ``url`` or ``sitemap``, its address and its date; the parser loads nothing outside the file."""
     events = etree.iterparse(
         io.BytesIO(data), events=("end",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
     )
@@ -74,12 +73,12 @@ def _iterate_entries(data: bytes) -> Iterator[tuple[str, str, datetime | None]]:
         kind = _local_name(element)
         if kind not in {"url", "sitemap"}:
             continue
-        told = {_local_name(child): (child.text or "").strip() for child in element}
+        fields = {_local_name(child): (child.text or "").strip() for child in element}
         element.clear()
         while element.getprevious() is not None:
             del element.getparent()[0]
-        if told.get("loc"):
-            yield kind, told["loc"], parse_iso_date(told.get("lastmod", ""))
+        if fields.get("loc"):
+            yield kind, fields["loc"], parse_iso_date(fields.get("lastmod", ""))
 
 
 def _local_name(element: etree._Element) -> str:

@@ -1,4 +1,4 @@
-"""Brave Search, as its documentation of the Web Search API has it (``/res/v1/web/search``)."""
+"""Search by Brave Search, as its Web Search API documents it (``/res/v1/web/search``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from knowledge.web.searching.result_parsing import (
 )
 
 URL: Final = "https://api.search.brave.com/res/v1/web/search"
-_MOST = 20
+_MAX_RESULTS = 20
 _LANGUAGES = {"zh": "zh-hans", "ja": "jp", "ko": "ko"}
 _FIELDS = ResultFields(snippet="description", published=("page_age", "age"))
 
@@ -27,25 +27,25 @@ class Brave:
     """Searches by Brave; the key goes in ``X-Subscription-Token``."""
 
     name = "brave"
-    own = False
+    is_self_hosted = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         self._api = ProviderApi(ProviderEndpoint("Brave Search", url, {"X-Subscription-Token": key}), fetcher)
 
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return what is found (see ``Provider``)."""
+        """Return the hits (see ``SearchProvider``)."""
         parameters = {
             "q": add_site_operators(query, domains),
-            "count": str(min(limit, _MOST)),
+            "count": str(min(limit, _MAX_RESULTS)),
             "result_filter": "web",
             "text_decorations": "false",
-            "spellcheck": "false",  # identifiers and error codes are meant as they are written
+            "spellcheck": "false",  # keep identifiers and error codes as written
         }
-        if spoken := detect_cjk_language(query):
-            parameters["search_lang"] = _LANGUAGES[spoken]  # English without it
+        if code := detect_cjk_language(query):
+            parameters["search_lang"] = _LANGUAGES[code]  # English by default
         answer = await self._api.get(parameters)
         return parse_results(get_member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close all connections; safe to call twice."""
         await self._api.close()

@@ -1,6 +1,7 @@
-"""Exa, as its OpenAPI description has it (``POST /search``).
+"""Search by Exa, as its OpenAPI description documents it (``POST /search``).
 
-Page contents are not asked for: each is paid for, and pages are read here. So results come without snippets.
+Kvasir requests no page contents, because Exa bills each of them and Kvasir reads pages itself. So hits have no
+snippets.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
 from knowledge.web.searching.result_parsing import ResultFields, get_member, parse_results
 
 URL: Final = "https://api.exa.ai/search"
-_MOST = 100
+_MAX_RESULTS = 100
 _FIELDS = ResultFields(snippet="summary", published=("publishedDate",))
 
 
@@ -23,18 +24,18 @@ class Exa:
     """Searches by Exa; the key goes in ``x-api-key``."""
 
     name = "exa"
-    own = False
+    is_self_hosted = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         self._api = ProviderApi(ProviderEndpoint("Exa", url, {"x-api-key": key}), fetcher)
 
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return what is found (see ``Provider``)."""
-        body: dict[str, object] = {"query": query, "numResults": min(limit, _MOST), "type": "auto"}
+        """Return the hits (see ``SearchProvider``)."""
+        body: dict[str, object] = {"query": query, "numResults": min(limit, _MAX_RESULTS), "type": "auto"}
         if domains:
             body["includeDomains"] = sorted(domains)
         return parse_results(get_member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close all connections; safe to call twice."""
         await self._api.close()

@@ -1,4 +1,4 @@
-"""What every search provider looks like, and what a search finds."""
+"""The interface of search providers, and what they return."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One page that a search found; nothing of it has been read yet. All of it was written by strangers."""
+    """A page that a search found. Nothing of it was read, and strangers wrote all of it."""
 
     url: str
     title: str
     snippet: str
-    """Plain text; "" where the provider gives none."""
+    """Plain text; "" if the provider returns none."""
     published: datetime | None
-    """In UTC, as the provider says; to the day where it says "3 days ago"."""
+    """In UTC, as the provider states it; exact to the day for "3 days ago"."""
 
 
 class SearchProvider(Protocol):
-    """One way to search the web. A provider is asked by several tasks at the same time."""
+    """A way to search the web. Several tasks may use a provider at the same time."""
 
     @property
     def name(self) -> str:
         """Return its name in the configuration."""
 
     @property
-    def own(self) -> bool:
-        """Say whether it is the operator's own, so that what it finds may lie on the operator's own hosts."""
+    def is_self_hosted(self) -> bool:
+        """Return whether the operator runs it, so that its hits may lie on the operator's private hosts."""
 
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
         """Return at most ``limit`` pages, the best first.
 
-        ``query`` is one line of at most 400 characters and 50 words, masked already. ``domains`` narrows the search to
-        these hosts and what lies under them (none: any) as well as the provider can: who asks looks at each result.
+        ``query`` is one line of at most 400 characters and 50 words, and already masked. ``domains`` narrows the search
+        to these hosts and their subdomains (empty: any), as far as the provider can; callers filter the hits.
 
         Raises:
-            ProviderError: it did not answer; the error's text holds neither the key nor the query.
+            ProviderError: it did not answer; the error's text contains neither the key nor the query.
 
         """
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close all connections; safe to call twice."""

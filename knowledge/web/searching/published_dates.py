@@ -1,4 +1,4 @@
-"""When a page was published, in the forms in which search providers say it: pure."""
+"""Parse the publication dates that search providers return. Pure."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _AGO_CHINESE = re.compile(r"(\d{1,4})\s*(秒|分钟|分|小时|天|日|周|星�
 _CHINESE = re.compile(r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日")
 _WORDED = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%Y/%m/%d", "%m/%d/%Y")
 _NAMED_DAYS = {"today": 0, "just now": 0, "yesterday": 1, "今天": 0, "刚刚": 0, "昨天": 1, "前天": 2}
-_LONGEST = 60
+_MAX_CHARACTERS = 60
 
 
-def parse_published_date(told: object, now: datetime) -> datetime | None:
+def parse_published_date(value: object, now: datetime) -> datetime | None:
     """Return a date in UTC: ISO 8601, RFC 5322, ``Jan 5, 2026``, ``3 days ago``, ``2026年1月5日``, ``3天前``.
 
-    None for what is none of them, or lies more than a day ahead of ``now``.
+    None for any other value, and for a date more than a day after ``now``.
     """
-    if not isinstance(told, str) or not (text := " ".join(told.split())) or len(text) > _LONGEST:
+    if not isinstance(value, str) or not (text := " ".join(value.split())) or len(text) > _MAX_CHARACTERS:
         return None
-    found = parse_iso_date(text) or _parse_relative(text, now) or _parse_worded(text) or _parse_rfc5322(text)
-    return found if found is not None and found <= now + timedelta(days=1) else None
+    date = parse_iso_date(text) or _parse_relative(text, now) or _parse_worded(text) or _parse_rfc5322(text)
+    return date if date is not None and date <= now + timedelta(days=1) else None
 
 
 def _parse_relative(text: str, now: datetime) -> datetime | None:
@@ -57,7 +57,7 @@ def _parse_worded(text: str) -> datetime | None:
 
 def _parse_rfc5322(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
         return None

@@ -1,71 +1,81 @@
-"""From what is configured to the providers that are asked, in order."""
+"""Create the configured search providers from their specs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from importlib import import_module
+from typing import Any
 
 from yarl import URL
 
 from knowledge.errors import FetchRefused
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import AccessRules, build_rules, check_url
-from knowledge.web.http.settings import SearchSettings, WebSettings
-from knowledge.web.searching.brave import Brave
-from knowledge.web.searching.exa import Exa
+from knowledge.web.http.settings import WebSettings
+from knowledge.web.live_settings import PROVIDERS, ProviderSpec, SearchSettings
 from knowledge.web.searching.provider import SearchProvider
-from knowledge.web.searching.searxng import Searxng
-from knowledge.web.searching.serper import Serper
-from knowledge.web.searching.sitemap_search import SitemapSearch
-from knowledge.web.searching.tavily import Tavily
-
-KEYED: Final[Mapping[str, Callable[[str, Fetcher], SearchProvider]]] = {
-    "brave": Brave, "tavily": Tavily, "exa": Exa, "serper": Serper,
-}  # fmt: skip
-"""Services, which dial their own host at public addresses alone."""
 
 
-def create_providers(search: SearchSettings, web: WebSettings, own: AccessRules) -> tuple[SearchProvider, ...]:
-    """Return the providers in the order in which they are asked; nothing is opened before the first search.
+def create_providers(search: SearchSettings, web: WebSettings, page_rules: AccessRules) -> tuple[SearchProvider, ...]:
+    """Return the configured providers in order; they open nothing before the first search.
 
-    ``own`` are the rules by which pages are fetched; by them the ``sitemap`` provider fetches, too.
+    ``page_rules`` are the access rules for pages. The provider ``sitemap`` fetches under them too.
 
     Raises:
-        ValueError: a name is none of ``PROVIDERS``, an address is none, or what a provider needs is not there.
+        ValueError: a name or an address is malformed, or a provider lacks what it needs.
 
     """
-    return tuple(_create_provider(name, search, web, own) for name in search.order)
+    specs = {spec.name: spec for spec in PROVIDERS}
+    providers = []
+    for name in search.provider_order:
+        spec = specs.get(name)
+        if spec is None or not search.has_what_it_needs(spec):
+            raise ValueError(f"there is no search provider {name}, or it lacks its key, address or sites")
+        providers.append(_create_provider(spec, search, web, page_rules))
+    return tuple(providers)
 
 
-def _create_provider(name: str, search: SearchSettings, web: WebSettings, own: AccessRules) -> SearchProvider:
-    if name in KEYED and name in search.keys:
-        return KEYED[name](search.keys[name], Fetcher(web))
-    if name == "searxng" and search.searxng_url:
-        fetcher = Fetcher(web, build_single_host_rules(search.searxng_url))
-        return Searxng(search.searxng_url, fetcher, own=_is_internal(search.searxng_url, own))
-    if name == "sitemap" and search.sites:
-        return SitemapSearch(search.sites, Fetcher(web, own))
-    raise ValueError(f"the search provider {name} cannot be asked: there is none, or it lacks its key or address")
+def load_implementation(spec: ProviderSpec) -> Any:  # noqa: ANN401 - constructors differ by what a provider needs
+    """Import and return the class of a provider."""
+    module, _, name = spec.implementation.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _create_provider(
+    spec: ProviderSpec, search: SearchSettings, web: WebSettings, page_rules: AccessRules
+) -> SearchProvider:
+    """Create a provider. Services with a key may connect to public addresses only."""
+    implementation = load_implementation(spec)
+    provider: SearchProvider
+    match spec.needs:
+        case "key":
+            provider = implementation(search.api_keys[spec.name], Fetcher(web))
+        case "address":
+            address = search.searxng_url or ""
+            fetcher = Fetcher(web, build_single_host_rules(address))
+            provider = implementation(address, fetcher, is_self_hosted=_is_internal(address, page_rules))
+        case "sites":
+            provider = implementation(search.sites, Fetcher(web, page_rules))
+    return provider
 
 
 def build_single_host_rules(address: str) -> AccessRules:
-    """Return the rules by which one host that the operator named is dialled, wherever it is, and nothing else.
+    """Return rules that allow only the host and port of an address, wherever it is.
 
     Raises:
-        ValueError: the address is none.
+        ValueError: the address is malformed.
 
     """
     url = URL(address)
     if url.scheme not in {"http", "https"} or not url.raw_host:
         raise ValueError("the address of a search provider begins with http:// or https://")
     host = f"[{url.raw_host}]" if ":" in url.raw_host else url.raw_host
-    return AccessRules(ports=frozenset(), allowed=build_rules([f"{host}:{url.port}"]).allowed)
+    return AccessRules(ports=frozenset(), private_hosts=build_rules([f"{host}:{url.port}"]).private_hosts)
 
 
-def _is_internal(address: str, own: AccessRules) -> bool:
-    """Say whether an address shows by itself that it is of the operator's network, or its host is named as such."""
+def _is_internal(address: str, page_rules: AccessRules) -> bool:
+    """Return whether an address is in the operator's network: a private host, or not a public name or address."""
     url = URL(address)
-    if own.names(url.raw_host or ""):
+    if page_rules.is_private_host(url.raw_host or ""):
         return True
     try:
         check_url(str(url.with_port(None).origin()), AccessRules())

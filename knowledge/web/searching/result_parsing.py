@@ -1,4 +1,4 @@
-"""Reading what providers answer: tolerant of what is missing, and nothing in it is trusted. Pure."""
+"""Parse the results of providers: tolerate missing fields, and trust nothing. Pure."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from knowledge.language import is_cjk
 from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.published_dates import parse_published_date
 
-_LONGEST_URL = 2_000
+_MAX_URL_CHARACTERS = 2_000
 _TITLE_CHARACTERS = 300
 _SNIPPET_CHARACTERS = 1_000
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFields:
-    """What a provider calls the parts of a result."""
+    """The names of a result's fields in a provider's JSON."""
 
     url: str = "url"
     title: str = "title"
     snippet: str = "snippet"
     published: tuple[str, ...] = ()
-    """The first that holds a date is believed."""
+    """The first one with a valid date is used."""
 
 
 def parse_results(entries: object, fields: ResultFields, limit: int, now: datetime) -> list[SearchHit]:
-    """Return the entries that name a page, at most ``limit``; ``entries`` is whatever stood there."""
-    found = (_parse_hit(entry, fields, now) for entry in entries) if isinstance(entries, list) else ()
-    return list(islice((one for one in found if one is not None), limit))
+    """Return at most ``limit`` hits; ``entries`` is unchecked JSON, and entries without an address are skipped."""
+    hits = (_parse_hit(entry, fields, now) for entry in entries) if isinstance(entries, list) else ()
+    return list(islice((hit for hit in hits if hit is not None), limit))
 
 
 def get_member(value: object, *path: str) -> object:
-    """Return what is at the end of a path through objects of JSON, None where it breaks off."""
+    """Return the value at the end of a path through JSON objects, None if there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
 def strip_markup(text: object, longest: int) -> str:
-    """Return a text without markup, controls, and what is not seen."""
+    """Return a text without markup, control and invisible characters."""
     if not isinstance(text, str):
         return ""
-    words = _UNSEEN.sub(" ", html.unescape(_TAG.sub("", text[: 4 * longest]))).split()
+    words = _INVISIBLE.sub(" ", html.unescape(_TAG.sub("", text[: 4 * longest]))).split()
     return " ".join(words)[:longest]
 
 
 def add_site_operators(query: str, domains: frozenset[str], most: int = 8) -> str:
-    """Return a query with ``site:`` before each domain, as web search engines read it; the same where there are many.
+    """Return a query with a ``site:`` operator for each domain, or unchanged if there are many domains.
 
-    Who asks looks at each result all the same.
+    Callers filter the hits in any case.
     """
     if not domains or len(domains) > most:
         return query
@@ -67,7 +67,7 @@ def add_site_operators(query: str, domains: frozenset[str], most: int = 8) -> st
 
 
 def detect_cjk_language(query: str) -> str:
-    """Return ``zh``, ``ja`` or ``ko`` for a query in that writing, "" for any other: services ask for the language."""
+    """Return ``zh``, ``ja`` or ``ko`` for a query in that script, "" for any other; some services want the language."""
     if not is_cjk(query):
         return ""
     return "ko" if _HANGUL.search(query) else "ja" if _KANA.search(query) else "zh"
@@ -91,4 +91,4 @@ def _is_web_address(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return len(url) <= _LONGEST_URL and parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return len(url) <= _MAX_URL_CHARACTERS and parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -1,4 +1,4 @@
-"""An own SearXNG, as its Search API has it (``GET /search?format=json``)."""
+"""Search by an own SearXNG, as its Search API documents it (``GET /search?format=json``)."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from knowledge.web.searching.result_parsing import ResultFields, add_site_operat
 
 _FIELDS = ResultFields(snippet="content", published=("publishedDate", "pubdate"))
 _SYNTAX = re.compile(r"(?<!\S)[!:<?]+(?=\S)")
-"""``!engine``, ``:language``, ``<timeout`` and ``?add`` are commands there, and a question's words are none."""
+"""SearXNG reads ``!engine``, ``:language``, ``<timeout`` and ``?add`` as commands, so they are removed."""
 _FORBIDDEN = frozenset({401, 403})
 
 
 class Searxng:
-    """Searches by a SearXNG, which is told no key; ``own`` says whether the operator runs it."""
+    """Searches by a SearXNG without a key; ``is_self_hosted`` says whether the operator runs it."""
 
     name = "searxng"
 
-    def __init__(self, url: str, fetcher: Fetcher, *, own: bool = False) -> None:
-        self.own = own
-        service = ProviderEndpoint(
+    def __init__(self, url: str, fetcher: Fetcher, *, is_self_hosted: bool = False) -> None:
+        self.is_self_hosted = is_self_hosted
+        endpoint = ProviderEndpoint(
             "SearXNG",
             f"{url.rstrip('/')}/search",
-            refusals=_FORBIDDEN,
-            remedy="Its settings.yml must list json under search.formats, and no login may stand before it.",
+            refusal_statuses=_FORBIDDEN,
+            remedy="Its settings.yml must list json under search.formats, and it must not be behind a login.",
         )
-        self._api = ProviderApi(service, fetcher)
+        self._api = ProviderApi(endpoint, fetcher)
 
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return what is found (see ``Provider``).
+        """Return the hits (see ``SearchProvider``).
 
         Raises:
-            ProviderFailed: also where nothing is found because its engines do not answer it.
+            ProviderFailed: also if there are no hits because its engines do not answer.
 
         """
-        answer = await self._api.get({"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"})
-        found = parse_results(get_member(answer, "results"), _FIELDS, limit, datetime.now(UTC))
-        silent = get_member(answer, "unresponsive_engines")
-        if not found and isinstance(silent, list) and silent:
+        response = await self._api.get({"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"})
+        hits = parse_results(get_member(response, "results"), _FIELDS, limit, datetime.now(UTC))
+        unresponsive = get_member(response, "unresponsive_engines")
+        if not hits and isinstance(unresponsive, list) and unresponsive:
             raise ProviderFailed(
-                f"SearXNG found nothing, as {len(silent)} of its engines gave no answer. Look at its statistics."
+                f"SearXNG found nothing, because {len(unresponsive)} engines did not answer. Check its statistics."
             )
-        return found
+        return hits
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close all connections; safe to call twice."""
         await self._api.close()

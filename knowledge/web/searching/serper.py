@@ -1,6 +1,6 @@
-"""Serper, which searches by Google (``POST /search``).
+"""Search by Serper, which uses Google (``POST /search``).
 
-What it answers to a wrong key is not documented; any status that is none of success is told with its number.
+Its answer to a wrong key is not documented, so the error shows any status other than success.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from knowledge.web.searching.result_parsing import (
 )
 
 URL: Final = "https://google.serper.dev/search"
-_MOST = 10
+_MAX_RESULTS = 10
 """More cost two searches."""
 _FIELDS = ResultFields(url="link", published=("date",))
 
@@ -30,22 +30,22 @@ class Serper:
     """Searches by Serper; the key goes in ``X-API-KEY``."""
 
     name = "serper"
-    own = False
+    is_self_hosted = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         self._api = ProviderApi(ProviderEndpoint("Serper", url, {"X-API-KEY": key}), fetcher)
 
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return what is found (see ``Provider``)."""
+        """Return the hits (see ``SearchProvider``)."""
         body: dict[str, object] = {
             "q": add_site_operators(query, domains),
-            "num": min(limit, _MOST),
+            "num": min(limit, _MAX_RESULTS),
             "autocorrect": False,
         }
-        if spoken := detect_cjk_language(query):
-            body["hl"] = "zh-cn" if spoken == "zh" else spoken
+        if code := detect_cjk_language(query):
+            body["hl"] = "zh-cn" if code == "zh" else code
         return parse_results(get_member(await self._api.post(body), "organic"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close all connections; safe to call twice."""
         await self._api.close()

@@ -1,4 +1,4 @@
-"""Tavily, as its API reference has it (``POST /search``)."""
+"""Search by Tavily, as its API reference documents it (``POST /search``)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
 from knowledge.web.searching.result_parsing import ResultFields, get_member, parse_results
 
 URL: Final = "https://api.tavily.com/search"
-_MOST = 20
-_MOST_DOMAINS = 300
+_MAX_RESULTS = 20
+_MAX_DOMAINS = 300
 _PLAN_USED_UP = frozenset({432, 433})
 _FIELDS = ResultFields(snippet="content", published=("published_date",))
 
@@ -22,7 +22,7 @@ class Tavily:
     """Searches by Tavily; the key goes in ``Authorization``."""
 
     name = "tavily"
-    own = False
+    is_self_hosted = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
         keys = {"Authorization": f"Bearer {key}"}
@@ -31,12 +31,12 @@ class Tavily:
         )
 
     async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return what is found (see ``Provider``)."""
-        body: dict[str, object] = {"query": query, "max_results": min(limit, _MOST), "search_depth": "basic"}
+        """Return the hits (see ``SearchProvider``)."""
+        body: dict[str, object] = {"query": query, "max_results": min(limit, _MAX_RESULTS), "search_depth": "basic"}
         if domains:
-            body["include_domains"] = sorted(domains)[:_MOST_DOMAINS]
+            body["include_domains"] = sorted(domains)[:_MAX_DOMAINS]
         return parse_results(get_member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
+        """Close all connections; safe to call twice."""
         await self._api.close()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from knowledge.errors import FetchRefused
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.guard import AccessRules, check_address, check_url
-from knowledge.web.http.settings import PROVIDERS, SearchSettings, WebSettings
+from knowledge.web.http.settings import WebSettings
+from knowledge.web.live_settings import PROVIDERS, ProviderSpec, SearchSettings
 from knowledge.web.searching.circuit_breaker import (
     FIRST_OPEN_S,
     MAX_FAILURES,
@@ -20,12 +21,12 @@ from knowledge.web.searching.circuit_breaker import (
     CircuitBreaker,
 )
 from knowledge.web.searching.published_dates import parse_published_date
-from knowledge.web.searching.registry import build_single_host_rules, create_providers
+from knowledge.web.searching.registry import build_single_host_rules, create_providers, load_implementation
 from knowledge.web.searching.result_parsing import add_site_operators, detect_cjk_language
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ALL = SearchSettings(
-    PROVIDERS,
+    tuple(spec.name for spec in PROVIDERS),
     "http://searxng:8080",
     {name: f"key-of-{name}" for name in ("brave", "tavily", "exa", "serper")},
     ("https://docs.example.com/guide/",),
@@ -116,14 +117,14 @@ def test_each_trial_that_fails_doubles_the_rest() -> None:
     now = [0.0]
     breaker = CircuitBreaker(lambda: now[0])
     for _ in range(MAX_FAILURES):
-        assert breaker.admits()
-        breaker.failed()
+        assert breaker.acquire()
+        breaker.record_failure()
     rests = []
     for _ in range(8):
-        rests.append(breaker.open_s)
-        now[0] += breaker.open_s
-        assert breaker.admits()
-        breaker.failed()
+        rests.append(breaker.remaining_open_s)
+        now[0] += breaker.remaining_open_s
+        assert breaker.acquire()
+        breaker.record_failure()
     assert rests[:3] == [FIRST_OPEN_S, 2 * FIRST_OPEN_S, 4 * FIRST_OPEN_S]
     assert rests[-1] == MAX_OPEN_S
 
@@ -131,9 +132,9 @@ def test_each_trial_that_fails_doubles_the_rest() -> None:
 @given(st.floats(0, 1e9) | st.none())
 def test_patience_has_bounds(asked: float | None) -> None:
     breaker = CircuitBreaker(lambda: 0.0)
-    assert breaker.admits()
-    breaker.asked_to_wait(asked)
-    assert 1 <= breaker.open_s <= MAX_RETRY_AFTER_S
+    assert breaker.acquire()
+    breaker.record_retry_after(asked)
+    assert 1 <= breaker.remaining_open_s <= MAX_RETRY_AFTER_S
 
 
 STEPS = st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "give up", "later"]), max_size=60)
@@ -145,25 +146,25 @@ def test_an_open_breaker_admits_nobody_and_a_half_open_one_a_single_caller(steps
     breaker = CircuitBreaker(lambda: now[0])
     asking = 0
     for step in steps:
-        was_open, trial = breaker.open_s > 0, breaker._until is not None
+        was_open, trial = breaker.remaining_open_s > 0, breaker._open_until is not None
         if step == "ask":
-            if breaker.admits():
+            if breaker.acquire():
                 assert not was_open
                 asking += 1
-                assert not trial or breaker._tried
-                assert not breaker.admits() or not trial
+                assert not trial or breaker._on_trial
+                assert not breaker.acquire() or not trial
         elif step == "later":
             now[0] += 45
         elif asking:
             asking -= 1
             {
-                "succeed": breaker.succeeded,
-                "fail": breaker.failed,
-                "wait": lambda: breaker.asked_to_wait(20),
-                "give up": breaker.abandoned,
+                "succeed": breaker.record_success,
+                "fail": breaker.record_failure,
+                "wait": lambda: breaker.record_retry_after(20),
+                "give up": breaker.release,
             }[step]()
-            assert step != "succeed" or breaker.open_s == 0
-            assert step != "wait" or breaker.open_s == 20
+            assert step != "succeed" or breaker.remaining_open_s == 0
+            assert step != "wait" or breaker.remaining_open_s == 20
 
 
 # ── Who is asked, and what they may dial ─────────────────────────────────────────────────────────────────────────────
@@ -171,15 +172,19 @@ def test_an_open_breaker_admits_nobody_and_a_half_open_one_a_single_caller(steps
 
 async def test_providers_come_in_the_order_that_is_configured() -> None:
     made = create_providers(ALL, WebSettings(), AccessRules())
-    assert [one.name for one in made] == list(PROVIDERS)
+    assert [one.name for one in made] == [spec.name for spec in PROVIDERS]
     for one in made:
         await one.close()
-    assert [
-        one.name for one in create_providers(SearchSettings(("exa",), keys={"exa": "k"}), WebSettings(), AccessRules())
-    ] == ["exa"]
+    only_exa = SearchSettings(("exa",), api_keys={"exa": "k"})
+    assert [one.name for one in create_providers(only_exa, WebSettings(), AccessRules())] == ["exa"]
 
 
-@pytest.mark.parametrize("name", [*PROVIDERS, "bing"])
+@pytest.mark.parametrize("spec", PROVIDERS, ids=lambda spec: spec.name)
+def test_each_spec_names_its_implementation(spec: ProviderSpec) -> None:
+    assert load_implementation(spec).name == spec.name
+
+
+@pytest.mark.parametrize("name", [*(spec.name for spec in PROVIDERS), "bing"])
 def test_who_lacks_what_it_needs_is_not_made(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         create_providers(SearchSettings((name,)), WebSettings(), AccessRules())
