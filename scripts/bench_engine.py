@@ -88,7 +88,7 @@ class Took:
 
 def prompts(count: int) -> list[str]:
     """Return questions of different lengths about different things."""
-    words = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").split()
+    words = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8").split()
     return [f"Tell me at length what this means: {' '.join(words[n * 29 : n * 29 + 40 + n])}" for n in range(count)]
 
 

@@ -18,13 +18,13 @@ from bot.config.models import TABLES
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEAD = """# Configuration reference
 
-For operators: every key of `kvasir.toml` that all installations share, and every environment variable. The keys of each
-kind of source are in [Adding a source](sources.md), those of the live web in
-[Operating Kvasir](operating.md#how-does-it-look-on-the-live-web).
+For operators who look up a key of `kvasir.toml` or an environment variable. [Add a source](sources.md) has the keys
+of each kind of source, and [The live web](live-web.md#how-does-it-look-on-the-live-web) has an example for `[web]`.
 
-Kvasir looks for `kvasir.toml` with `--config`, then in `KVASIR_CONFIG`, then in the working folder. Variables stand in
-the environment or in `.env` next to it; the environment wins. A wrong key or value stops Kvasir at the start with a
-sentence that names it. `scripts/make_configuration.py` writes this page from the code that checks the configuration.
+Kvasir looks for `kvasir.toml` with `--config`, then in `KVASIR_CONFIG`, then in the working folder. Set variables in
+the environment, or in `.env` next to `kvasir.toml`; the environment wins. A wrong key or value stops Kvasir at the
+start, and the error names it. `scripts/make_configuration.py` writes this page from the code that checks the
+configuration.
 """
 
 

@@ -22,42 +22,47 @@ CLAIMS = ("R1 --machine 8xA100-80GB --precision fp8", "1.5B --machine 1x80GB --p
           "70B --machine 1x80GB --precision int4", "32B --machine 1x24GB --precision fp8")  # fmt: skip
 HEAD = """# Which R1 can I run?
 
-`kvasir fit` answers this for the machine it is run on, and `kvasir fit --machine 8xA100-80GB` for another one: by name
-(`8xA100-80GB`, `4xRTX-4090`), by memory alone (`4x48GB`), or as nodes × cards × memory (`2x8x80GB`). `kvasir fit 32B`
-shows one variant in full, with its command or the reasons against it in numbers. `--people`, `--context`,
-`--precision`, `--for speed` and `--offload` say what you want; `--json` is for scripts. `KVASIR_MODEL=auto` hosts the
-best that fits.
+For operators who choose a model or buy cards for one. This page shows which R1 runs on which machine, with the
+command.
 
-This page is written by `scripts/make_which_r1.py` from what `kvasir fit` prints, for four people at once with at least
-8,192 tokens each, and a test holds it to that. A card that is described by its memory alone counts as one of compute
-capability 8.0 (A100, RTX 3090); name it, and newer formats (R1's own FP8, fp8 context, W4AFP8, NVFP4) are considered as
-well. Where the cards of a machine are not alike, the largest group of equal ones counts; of cards that MIG splits, the
-largest instance.
+`kvasir fit` answers this for the machine on which you run it, and `kvasir fit --machine 8xA100-80GB` for another one.
+Name the machine by its cards (`8xA100-80GB`, `4xRTX-4090`), by memory alone (`4x48GB`), or as nodes × cards × memory
+(`2x8x80GB`). `kvasir fit 32B` shows one variant in full, with its command or the reasons against it in numbers.
+`--people`, `--context`, `--precision`, `--for speed` and `--offload` say what you want; `--json` is for scripts.
+`KVASIR_MODEL=auto` hosts the best model that fits.
 
-Without a GPU a small model answers on the CPU, which is not an R1 ([Operating Kvasir](operating.md) says which). One R1
-runs there as well, slowly: `KVASIR_MODEL=R1-Distill-Qwen-1.5B`. It takes about 8 GB of memory.
+`scripts/make_which_r1.py` writes this page from what `kvasir fit` prints, and a test compares the two. The figures
+are for four people at once with at least 8,192 tokens each. A card without a name counts as one of compute capability
+8.0 (A100, RTX 3090). If you name the card, `kvasir fit` also considers newer formats (R1's own FP8, fp8 context,
+W4AFP8, NVFP4). On a machine with different cards, the largest group of equal ones counts. On cards with MIG, the
+largest instance counts.
 
-**How far this was tried.** The sums agree with published tables, and with SGLang's own figures on a CPU
-([benchmarks](benchmarks.md)); every command line was read by SGLang 0.5.23's own parser. No plan of this page has been
+Without a GPU a small model answers on the CPU, which is not an R1 ([The engine](engine.md) says which). One R1 also
+runs on a CPU, slowly: `KVASIR_MODEL=R1-Distill-Qwen-1.5B`. It takes about 8 GB of memory.
+
+**What was tested.** The calculation agrees with published tables, and with SGLang's own figures on a CPU
+([benchmarks](benchmarks.md)). SGLang 0.5.23's own parser has read every command line. No plan of this page has been
 started on a GPU yet, and no weights of an R1 were loaded. First tokens and tokens a second are estimates.
 
-`auto` takes the model that is best where it is weakest: the least of its published scores (AIME 2024, MATH-500, GPQA
-Diamond, LiveCodeBench) against R1's, times what the precision keeps. So 0528-Qwen3-8B, whose AIME is above R1's,
-comes after the 32B and the 70B, which have the better GPQA, and before the 14B. These are published benchmarks; your
-questions are others.
+**How `auto` chooses.** It compares each published score of a model (AIME 2024, MATH-500, GPQA Diamond, LiveCodeBench)
+with R1's, and takes the lowest ratio. It multiplies that by what the precision keeps, and chooses the highest result.
+So 0528-Qwen3-8B, whose AIME is above R1's, comes after the 32B and the 70B, which have the better GPQA, and before
+the 14B. These are published benchmarks; your questions are different.
 
-How it is computed: weights from the shape of the model and the bits of the checkpoint (embedding and output head stay
-in 16 bits); context from SGLang 0.5.23's own reserve; splits that its attention heads and quantisation groups allow.
-*Context for all* is in tokens. SGLang's reserve is a rule of thumb: where it turns out too small, lower
-`--mem-fraction-static`. The commands listen on every address: give them a key, in a file that
-only you can read, because `--api-key` on the command line is shown by `ps` to everybody on that machine:
+**How the memory is computed.** Weights come from the shape of the model and the bits of the checkpoint. The embedding
+and the output head stay in 16 bits. The context comes from SGLang 0.5.23's own reserve, and the splits from what its
+attention heads and quantisation groups allow. *Context for all* is in tokens. SGLang's reserve is a rule of thumb: if
+it is too small, lower `--mem-fraction-static`.
+
+**Keys.** The commands listen on every address, so give them a key. Put it into a file that only you can read: `ps`
+shows `--api-key` on a command line to everybody on that machine.
 
 ```sh
 (umask 077 && echo "api-key: $(openssl rand -hex 32)" > key.yaml)   # then add --config key.yaml to the command
 ```
 
-Kvasir gets the address as `KVASIR_ENGINE_URL` and the key as `KVASIR_ENGINE_API_KEY`. Where Kvasir hosts the engine
-itself it needs no command.
+Set `KVASIR_ENGINE_URL` to the address and `KVASIR_ENGINE_API_KEY` to the key. If Kvasir hosts the engine, you need no
+command.
 """
 
 

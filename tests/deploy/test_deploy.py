@@ -69,7 +69,7 @@ def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> No
 def test_what_the_services_complain_about_is_named_where_it_is_told_how() -> None:
     """Whoever follows the page comes to no complaint."""
     wanted = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
-    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
     assert [name for name in sorted(wanted) if name not in page] == []
 
 

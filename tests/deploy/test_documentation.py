@@ -11,7 +11,8 @@ import pytest
 from bot.__main__ import parser
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOT_PAGES = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING")]
+PAGES = [*ROOT_PAGES, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands() -> set[str]:
@@ -42,6 +43,33 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_headings_lead_to_one(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        assert anchor in anchors(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
+
+
+def test_the_readme_lists_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)#\s:]+\.md)", readme)}
+    assert set(PAGES) - listed == {ROOT / "README.md"}
+
+
+def test_pages_that_files_name_exist() -> None:
+    files = [ROOT / ".env.example", *(ROOT / "deploy").iterdir()]
+    files += [path for folder in ("bot", "engine", "knowledge", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    for file in files:
+        for page in re.findall(r"\bdocs/[\w-]+\.md", file.read_text(encoding="utf-8")):
+            assert (ROOT / page).is_file(), f"{file}: {page}"
 
 
 def test_pages_name_no_registry() -> None:

@@ -35,7 +35,7 @@ _FAIR_TIME_S: Final = 2.0
 """A timeout within less time than this does not count as a provider's failure."""
 
 NO_PROVIDER_CONFIGURED: Final = (
-    "No search provider is configured. Set KVASIR_SEARXNG_URL, or the key of another provider (docs/operating.md)."
+    "No search provider is configured. Set KVASIR_SEARXNG_URL, or the key of another provider (docs/live-web.md)."
 )
 QUERY_FULLY_MASKED: Final = (
     "The question contains only words that must stay private, so the web was not searched. Ask in other words."

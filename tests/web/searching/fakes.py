@@ -1,6 +1,6 @@
 """Search providers at the wire, as their documentation has them: what they insist on, and what they answer.
 
-Nothing of them was seen by way of their own servers; docs/operating.md says so.
+Nothing of them was seen by way of their own servers; docs/live-web.md says so.
 """
 
 from __future__ import annotations
