@@ -31,7 +31,7 @@ from bot.ready_library import Shelf
 from bot.slack.tasks import BackgroundTasks
 from bot.wheels import WheelCache
 from bot.workspace_page import show_page
-from engine.interfaces import ChatEngine, State
+from engine.interfaces import ChatEngine, EngineState
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("kvasir.app")
 
-_SETTLED = {State.FAILED, State.ABSENT, State.DEGRADED}
+_SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 
 def engine_of(settings: Settings) -> Engine:
@@ -176,7 +176,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         shelf = Shelf(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
             shelf.read.set()
-        metrics = Metrics(engine.status, engine.vitals, engine.line)
+        metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
         await stack.enter_async_context(metrics_served(metrics, settings.metrics_host, settings.metrics_port))
         measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         deps = SlackDependencies(
@@ -195,7 +195,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             channels=settings.channels,
             thinking=settings.thinking,
             web=settings.web,
-            control=lambda: engine.control,
+            control=lambda: engine.thinking_control,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.scheduled())
@@ -264,9 +264,9 @@ async def _first_sync(shelf: Shelf, terminal: Terminal) -> None:
 
 
 async def _show_engine(engine: Engine, terminal: Terminal) -> None:
-    async with aclosing(engine.watch()) as changes:
+    async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
-            if status.state is State.READY or (status.state in _SETTLED and status.detail):
+            if status.state is EngineState.READY or (status.state in _SETTLED and status.detail):
                 terminal.done("engine", engine_line(status))
             elif status.detail:
                 terminal.set("engine", status.progress, status.detail)

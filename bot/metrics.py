@@ -15,23 +15,23 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bot.errors import BotError
-from engine.backends.local import Vitals
+from engine.backends.local import EngineStats
 from engine.errors import EngineError, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
-    ANYBODY,
-    Asker,
+    ANONYMOUS,
     ChatEngine,
-    ChoosingEngine,
+    ChatMessage,
     Delta,
-    Done,
-    Message,
+    EngineState,
+    EngineStatus,
+    OptionScorer,
+    QueuePosition,
+    Requester,
     Sampling,
-    State,
-    Status,
+    StreamEnd,
     Usage,
-    Waiting,
 )
-from engine.routing.request_queue import Line
+from engine.routing.request_queue import QueueCounts
 
 _FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 180)
 
@@ -46,7 +46,9 @@ class MetricsPortTaken(BotError):
 class Metrics:
     """The numbers and the registry that holds them; one a process."""
 
-    def __init__(self, status: Callable[[], Status], vitals: Callable[[], Vitals], line: Callable[[], Line]) -> None:
+    def __init__(
+        self, status: Callable[[], EngineStatus], vitals: Callable[[], EngineStats], line: Callable[[], QueueCounts]
+    ) -> None:
         """Take where the engine's state is looked up at each scrape."""
         self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -105,7 +107,9 @@ class Metrics:
 class _EngineState(Collector):
     """Looks the engine up when it is scraped, so that no number is ever stale."""
 
-    def __init__(self, status: Callable[[], Status], vitals: Callable[[], Vitals], line: Callable[[], Line]) -> None:
+    def __init__(
+        self, status: Callable[[], EngineStatus], vitals: Callable[[], EngineStats], line: Callable[[], QueueCounts]
+    ) -> None:
         self._status = status
         self._vitals = vitals
         self._line = line
@@ -114,7 +118,7 @@ class _EngineState(Collector):
         """Yield the state as one gauge a state, the line, and the process's figures."""
         now, vitals, line = self._status().state, self._vitals(), self._line()
         states = GaugeMetricFamily("kvasir_engine_state", "1 for the state that the engine is in.", labels=["state"])
-        for state in State:
+        for state in EngineState:
             states.add_metric([state.value], float(state is now))
         yield states
         yield GaugeMetricFamily(
@@ -129,37 +133,37 @@ class _EngineState(Collector):
         yield GaugeMetricFamily(
             "kvasir_engine_rungs_down",
             "Failures for lack of memory that its present plan comes from.",
-            value=vitals.rungs_down,
+            value=vitals.memory_failures,
         )
         yield GaugeMetricFamily(
             "kvasir_engine_rung_up_proposed",
             "1 while the measured load leaves room to try the rung above again.",
-            value=float(vitals.rung_up),
+            value=float(vitals.can_raise_memory),
         )
-        if vitals.ready_after_s is not None:
+        if vitals.startup_s is not None:
             yield GaugeMetricFamily(
-                "kvasir_engine_ready_after_seconds", "How long the last start took.", value=vitals.ready_after_s
+                "kvasir_engine_ready_after_seconds", "How long the last start took.", value=vitals.startup_s
             )
 
 
-class Closable(ChatEngine, ChoosingEngine, Protocol):
+class Closable(ChatEngine, OptionScorer, Protocol):
     """An engine that answers and judges; its streams can be closed before their end, as the real one's can."""
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing it cancels it in the engine."""
 
 
 class MeasuredEngine:
-    """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``ChoosingEngine``."""
+    """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``OptionScorer``."""
 
     def __init__(self, engine: Closable, metrics: Metrics) -> None:
         """Take both."""
         self._engine = engine
         self._metrics = metrics
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the state now."""
         return self._engine.status()
 
@@ -173,19 +177,21 @@ class MeasuredEngine:
         return self._engine.count_tokens(text)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
         asked_s, began, how, usage = time.monotonic(), False, "left", None
         try:
-            async with aclosing(self._engine.stream(messages, sampling, request_id=request_id, asker=asker)) as deltas:
+            async with aclosing(
+                self._engine.stream(messages, sampling, request_id=request_id, requester=requester)
+            ) as deltas:
                 async for delta in deltas:
-                    if isinstance(delta, Waiting):
+                    if isinstance(delta, QueuePosition):
                         asked_s = time.monotonic()  # its time in line is not the engine's
                     elif not began:
                         began = True
                         self._metrics.began(time.monotonic() - asked_s)
-                    if isinstance(delta, Done):
+                    if isinstance(delta, StreamEnd):
                         how, usage = "done", delta.usage
                     yield delta
         except EngineError:
@@ -194,14 +200,20 @@ class MeasuredEngine:
         finally:
             self._metrics.ended(how, usage)
 
-    async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    async def score_options(
+        self,
+        messages: Sequence[ChatMessage],
+        options: Sequence[str],
+        *,
+        request_id: str,
+        timeout_s: float,
+        thread: str = "",
     ) -> tuple[float, ...]:
-        """Return the probability of each option; see ``engine.interfaces.ChoosingEngine.choose``."""
+        """Return the probability of each option; see ``engine.interfaces.OptionScorer.score_options``."""
         asked_s, how = time.monotonic(), "left"
         try:
-            shares = await self._engine.choose(
-                messages, options, request_id=request_id, within_s=within_s, thread=thread
+            shares = await self._engine.score_options(
+                messages, options, request_id=request_id, timeout_s=timeout_s, thread=thread
             )
             how = "done"
         except EngineError as error:

@@ -6,7 +6,7 @@ import structlog
 
 from bot.answering.verification.calibration import Calibrations, calibrate
 from engine.errors import EngineError
-from engine.interfaces import State
+from engine.interfaces import EngineState
 from engine.service import Engine
 
 _PATIENCE_S = 3600.0
@@ -18,7 +18,7 @@ async def quiet_hour(engine: Engine, calibrations: Calibrations) -> None:
     """Calibrate the served model as a judge, and let the engine try what it fell from; raises nothing."""
     await calibrate_judge(engine, calibrations)
     try:
-        why = await engine.step_up(_PATIENCE_S)
+        why = await engine.raise_memory_profile(_PATIENCE_S)
     except TimeoutError:
         _log.info("engine busy in its quiet hour")
         return
@@ -29,7 +29,7 @@ async def quiet_hour(engine: Engine, calibrations: Calibrations) -> None:
 async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
     """Measure a served model that was never measured, and keep its calibration; raises nothing."""
     status = engine.status()
-    if status.state is not State.READY or status.model is None or calibrations.is_known(status.model):
+    if status.state is not EngineState.READY or status.model is None or calibrations.is_known(status.model):
         return
     try:
         calibration = await calibrate(engine, _PATIENCE_S)

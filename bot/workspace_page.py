@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from bot.durations import span
-from engine.interfaces import Status
+from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
@@ -88,7 +88,9 @@ class _Suggestions:
             await asyncio.gather(self._finding, return_exceptions=True)
 
 
-def page_status(engine: Status, sources: tuple[SourceStatus, ...], suggestions: list[str]) -> Mapping[str, object]:
+def page_status(
+    engine: EngineStatus, sources: tuple[SourceStatus, ...], suggestions: list[str]
+) -> Mapping[str, object]:
     """Return what the page of the workspace on this machine shows above the channels."""
     return {
         "engine": {

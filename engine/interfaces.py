@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ChatMessage:
     """One turn of a conversation. R1 takes no system prompt: instructions go into the first user turn."""
 
     role: Literal["user", "assistant"]
@@ -29,7 +29,7 @@ class Sampling:
     bound them (``Control.SWITCH``) only 0 and None mean something, and nothing does to a model that does not think."""
 
 
-class Control(StrEnum):
+class ThinkingControl(StrEnum):
     """What an engine can make of a wish for more or less thinking."""
 
     NONE = "none"
@@ -41,14 +41,14 @@ class Control(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class ReasoningDelta:
     """A piece of the model's thinking, as it comes."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ContentDelta:
     """A piece of the answer, as it comes."""
 
     text: str = field(repr=False)
@@ -65,7 +65,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class StreamEnd:
     """The end of a stream that ended well; always the last delta."""
 
     finish_reason: Literal["stop", "length", "abort"]
@@ -73,7 +73,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuePosition:
     """How a request's turn comes nearer; only before anything else. One that can begin at once brings none."""
 
     position: int
@@ -83,35 +83,35 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class StreamRestart:
     """The server was lost and another begins from the start: what came before counts for nothing."""
 
 
-Delta = Waiting | Again | Reasoning | Content | Done
+Delta = QueuePosition | StreamRestart | ReasoningDelta | ContentDelta | StreamEnd
 
 
-def _nothing_may_be_lost() -> bool:
+def _assume_shown() -> bool:
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """For whom something is asked: what decides whose turn it is, and on which server."""
 
     person: str = ""
     """People get equal shares; whoever is not named shares with all others who are not."""
     thread: str = ""
     """A conversation stays with one server, which has its beginning in the cache; "" for none."""
-    within_s: float | None = None
+    answer_timeout_s: float | None = None
     """An answer that cannot be complete by then is refused at once; None: only the queue's own limit counts."""
-    shown: Callable[[], bool] = _nothing_may_be_lost
-    """Whether anything that came so far has been shown; while not, a lost server's answer begins anew (``Again``)."""
+    has_shown_output: Callable[[], bool] = _assume_shown
+    """Whether the reader has seen a part of the answer. Until then, the answer restarts when its server is lost."""
 
 
-ANYBODY = Asker()
+ANONYMOUS = Requester()
 
 
-class State(StrEnum):
+class EngineState(StrEnum):
     """Where the engine is in its life."""
 
     ABSENT = "absent"
@@ -125,10 +125,10 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class EngineStatus:
     """The engine as a person is told of it."""
 
-    state: State
+    state: EngineState
     progress: float | None = None
     """0 to 1 towards READY, None where it cannot be said."""
     detail: str = ""
@@ -145,7 +145,7 @@ class Status:
 class ChatEngine(Protocol):
     """What an answer needs of an engine; ``engine.service.Engine`` is the real one."""
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the state now, without I/O."""
 
     @property
@@ -156,7 +156,7 @@ class ChatEngine(Protocol):
         """Count tokens with the served model's own vocabulary."""
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncIterator[Delta]:
         """Stream an answer; closing the iterator cancels it in the engine, or takes it out of the queue.
 
@@ -166,14 +166,20 @@ class ChatEngine(Protocol):
         """
 
 
-class ChoosingEngine(Protocol):
+class OptionScorer(Protocol):
     """What a judge needs of an engine; ``engine.service.Engine`` is the real one."""
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the state now, without I/O."""
 
-    async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    async def score_options(
+        self,
+        messages: Sequence[ChatMessage],
+        options: Sequence[str],
+        *,
+        request_id: str,
+        timeout_s: float,
+        thread: str = "",
     ) -> tuple[float, ...]:
         """Return the probability of each option as the first token of the reply, with thinking closed.
 

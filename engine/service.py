@@ -10,28 +10,37 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from engine.backends.connection import COMING, Connection
-from engine.backends.external import follow
-from engine.backends.local import LocalEngine, Vitals
-from engine.backends.remote import Watch, look
+from engine.backends.connection import PENDING_STATES, Connection
+from engine.backends.external import follow_runtime_file
+from engine.backends.local import EngineStats, LocalEngine
+from engine.backends.remote import RemoteMonitor, query_remote_engines
 from engine.client.client import ONE_TOKEN, EngineClient
-from engine.control.commands import Orders
-from engine.control.control_socket import Asked, Order, ask, listening
-from engine.control.lifecycle import Event
-from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.control.commands import CommandRunner
+from engine.control.control_socket import EngineAction, EngineCommand, send_command, serve_commands
+from engine.control.lifecycle import LifecycleEvent
+from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.control.status import StatusBoard
 from engine.errors import InstallError
 from engine.installation.installer import Installer, UnpackWheel
-from engine.interfaces import ANYBODY, Asker, Control, Delta, Message, Sampling, State, Status
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatMessage,
+    Delta,
+    EngineState,
+    EngineStatus,
+    Requester,
+    Sampling,
+    ThinkingControl,
+)
 from engine.planning.hardware import Machine
-from engine.planning.machine_probe import probe
-from engine.routing.request_queue import Gate, Line
+from engine.planning.machine_probe import probe_machine
+from engine.routing.request_queue import QueueCounts, RequestQueue
 from engine.settings import EngineSettings
-from engine.weights.store import Weights
+from engine.weights.store import WeightsStore
 from engine.weights.wheel_pieces import PieceAssembler
 
 _log = logging.getLogger("kvasir.engine")
-_TOKEN_CHARS = 4
+_CHARS_PER_TOKEN = 4
 """In a token, about: enough to tell a short prompt from a long one."""
 
 
@@ -44,7 +53,7 @@ class Engine:
         unpack_wheel: UnpackWheel,
         *,
         wheel_error: type[Exception] = OSError,
-        machine: Callable[[Path], Machine] = probe,
+        probe: Callable[[Path], Machine] = probe_machine,
     ) -> None:
         """Take what it needs; nothing is started, claimed or read before ``start``.
 
@@ -62,37 +71,37 @@ class Engine:
                 ) from error
 
         self._settings = settings
-        self._board = StatusBoard(self._publish)
+        self._board = StatusBoard(self._publish_status)
         self._runtime = RuntimeFile(settings.home)
         self._connection = Connection(self._board, unpack)
         installer = Installer(settings.cache)
-        assembler = PieceAssembler(unpack, lambda: installer.python("cpu"))
+        assembler = PieceAssembler(unpack, lambda: installer.python_path("cpu"))
         self._local = LocalEngine(
             settings,
             installer,
-            Weights(settings.cache, settings.weights, assembler),
+            WeightsStore(settings.cache, settings.weights_source, assembler),
             self._connection,
             self._runtime,
-            machine,
+            probe,
         )
-        self._gate = Gate(lambda: self._connection.fleet.people, settings.gate)
-        self._orders = Orders(self._board, lambda fresh: self._local.run(install=self._install, fresh=fresh))
+        self._queue = RequestQueue(lambda: self._connection.fleet.people, settings.queue_policy)
+        self._commands = CommandRunner(self._board, lambda fresh: self._local.run(install=self._install, fresh=fresh))
         self._install = True
-        self._life: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     @staticmethod
-    def peek(home: Path) -> Status:
+    def read_status(home: Path) -> EngineStatus:
         """Return what a living process of this state directory says of its engine; starts nothing."""
         told = RuntimeFile(home).read()
-        return told.status if told is not None else Status(State.ABSENT, detail="No engine is running.")
+        return told.status if told is not None else EngineStatus(EngineState.ABSENT, detail="No engine is running.")
 
     @staticmethod
-    async def look(settings: EngineSettings) -> Status:
+    async def query_status(settings: EngineSettings) -> EngineStatus:
         """As ``peek``; engines at somebody's addresses are asked once."""
-        return await look(settings) if settings.urls else Engine.peek(settings.home)
+        return await query_remote_engines(settings) if settings.urls else Engine.read_status(settings.home)
 
     @staticmethod
-    async def order(home: Path, asked: Asked) -> str:
+    async def send_command(home: Path, command: EngineCommand) -> str:
         """Ask the process that runs the engine of a state directory for something; return what it does about it.
 
         Raises:
@@ -100,7 +109,7 @@ class Engine:
             EngineRefused: it says why not.
 
         """
-        return await ask(RuntimeFile(home).folder, asked)
+        return await send_command(RuntimeFile(home).folder, command)
 
     async def restart(self, *, fresh: bool = False) -> None:
         """Begin to start the engine anew, and return at once; ``fresh`` forgets the ladder's rungs.
@@ -109,9 +118,9 @@ class Engine:
             EngineRefused: it is not this process's engine.
 
         """
-        self._orders.take(Asked(Order.RESTART, fresh))
+        self._commands.accept(EngineCommand(EngineAction.RESTART, fresh))
 
-    async def step_up(self, patience_s: float) -> str | None:
+    async def raise_memory_profile(self, max_wait_s: float) -> str | None:
         """Take a rung up if the load since the start leaves room, once nobody is being answered; return why, or None.
 
         Whoever calls this has chosen a quiet hour.
@@ -120,61 +129,61 @@ class Engine:
             TimeoutError: somebody was being answered for all of ``patience_s``.
 
         """
-        return await self._local.step_up(patience_s)
+        return await self._local.raise_memory_profile(max_wait_s)
 
-    def vitals(self) -> Vitals:
+    def collect_stats(self) -> EngineStats:
         """Return how this process's engine fares; zeros where it is somebody else's."""
-        return self._local.vitals()
+        return self._local.collect_stats()
 
-    def line(self) -> Line:
+    def count_requests(self) -> QueueCounts:
         """Return how many of this process's questions wait for a turn, and how many are being answered."""
-        return self._gate.line
+        return self._queue.counts
 
     async def start(self, *, install: bool = True) -> None:
         """Begin to bring the engine up, in a task of its own, and return at once; a second call does nothing.
 
         An engine that another process of this state directory runs is used, and taken over when that process ends.
         """
-        if self._life is None:
+        if self._task is None:
             self._install = install
-            self._life = asyncio.create_task(self._live(), name="engine")
-            self._life.add_done_callback(self._ended)
+            self._task = asyncio.create_task(self._run(), name="engine")
+            self._task.add_done_callback(self._report_failure)
 
-    async def ensure(self, *, install: bool = False) -> Status:
+    async def ensure_running(self, *, install: bool = False) -> EngineStatus:
         """Use a running engine, else start it; return its first settled status.
 
         With ``install=False`` nothing is installed: the status is then ABSENT and says so.
         """
         await self.start(install=install)
-        return await self._until(lambda _: True)
+        return await self._wait_for_state(lambda _: True)
 
-    async def wait_ready(self, deadline_s: float) -> Status:
+    async def wait_until_ready(self, deadline_s: float) -> EngineStatus:
         """Wait until answers can be asked for, or it is sure that they cannot, or the deadline; return the status."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                await self._until(lambda state: state not in COMING)
+                await self._wait_for_state(lambda state: state not in PENDING_STATES)
         return self.status()
 
     async def stop(self) -> None:
         """End what was started and return when nothing of it is left; safe to call twice."""
-        if self._life is None:
+        if self._task is None:
             return
-        life, self._life = self._life, None
-        if self._runtime.owned and self._board.status.state is not State.STOPPING:
-            self._board.move(Event.STOP, "The engine is stopping.")
+        life, self._task = self._task, None
+        if self._runtime.is_owner and self._board.status.state is not EngineState.STOPPING:
+            self._board.apply_event(LifecycleEvent.STOP, "The engine is stopping.")
         life.cancel()
         try:
             await asyncio.wait([life])
         finally:
             await self._connection.disconnect()
-            self._board.show(Status(State.ABSENT, detail="The engine is stopped."))
+            self._board.set_status(EngineStatus(EngineState.ABSENT, detail="The engine is stopped."))
             self._runtime.release()
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the state now, without I/O."""
         return self._board.status
 
-    def watch(self) -> AsyncGenerator[Status, None]:
+    def watch_status(self) -> AsyncGenerator[EngineStatus, None]:
         """Yield the status now, then each later one; never ends by itself."""
         return self._board.watch()
 
@@ -184,9 +193,9 @@ class Engine:
         return self._connection.context_tokens
 
     @property
-    def control(self) -> Control | None:
+    def thinking_control(self) -> ThinkingControl | None:
         """Return what can be made of a wish for more or less thinking; None before an engine is there."""
-        return self._connection.control
+        return self._connection.thinking_control
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model that is up; before one is, and for one without known files, never too few."""
@@ -197,72 +206,80 @@ class Engine:
         return self._connection.vocabulary.truncate(text, max_tokens)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer when its turn comes; see ``engine.interfaces.ChatEngine.stream``."""
 
         def once(client: EngineClient) -> AsyncGenerator[Delta, None]:
-            prompt = self._connection.framed(client, messages, sampling)
+            prompt = self._connection.frame_prompt(client, messages, sampling)
             return client.stream(messages, sampling, request_id=request_id, prompt=prompt)
 
         def send() -> AsyncGenerator[Delta, None]:
-            self._connection.client()  # it may have gone while this waited
-            return self._connection.fleet.stream(once, asker)
+            self._connection.require_client()  # it may have gone while this waited
+            return self._connection.fleet.stream(once, requester)
 
-        self._connection.client()
-        prompt_tokens = sum(len(message.content) for message in messages) // _TOKEN_CHARS
-        async with aclosing(self._gate.through(asker, prompt_tokens, sampling.max_tokens, send)) as deltas:
+        self._connection.require_client()
+        prompt_tokens = sum(len(message.content) for message in messages) // _CHARS_PER_TOKEN
+        async with aclosing(self._queue.stream(requester, prompt_tokens, sampling.max_tokens, send)) as deltas:
             async for delta in deltas:
                 yield delta
 
-    async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    async def score_options(
+        self,
+        messages: Sequence[ChatMessage],
+        options: Sequence[str],
+        *,
+        request_id: str,
+        timeout_s: float,
+        thread: str = "",
     ) -> tuple[float, ...]:
         """Return the probability of each option; see ``engine.interfaces.ChoosingEngine.choose``."""
-        self._connection.client()
-        async with self._gate.spare_place(within_s):
-            with self._connection.fleet.spare(thread) as client:
-                prompt = self._connection.framed(client, messages, ONE_TOKEN)
-                return await client.choose(messages, options, request_id=request_id, prompt=prompt)
+        self._connection.require_client()
+        async with self._queue.bound_side_request(timeout_s):
+            with self._connection.fleet.borrow_place(thread) as client:
+                prompt = self._connection.frame_prompt(client, messages, ONE_TOKEN)
+                return await client.score_options(messages, options, request_id=request_id, prompt=prompt)
 
-    async def _until(self, wanted: Callable[[State], bool]) -> Status:
+    async def _wait_for_state(self, wanted: Callable[[EngineState], bool]) -> EngineStatus:
         """Wait for a state that is wanted; one that was never looked into does not count."""
-        async with aclosing(self.watch()) as changes:
+        async with aclosing(self.watch_status()) as changes:
             async for status in changes:
-                known = status.state is not State.ABSENT or bool(status.detail)
-                if wanted(status.state) and (known or self._life is None):
+                known = status.state is not EngineState.ABSENT or bool(status.detail)
+                if wanted(status.state) and (known or self._task is None):
                     break
         return self.status()
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         if self._settings.urls:
-            await Watch(self._connection, self._settings).run()
+            await RemoteMonitor(self._connection, self._settings).run()
         try:
             while not self._runtime.claim():
-                await follow(self._runtime, self._connection, self._settings)
+                await follow_runtime_file(self._runtime, self._connection, self._settings)
                 await asyncio.sleep(self._settings.follow_poll_s)
         except OSError as error:
-            self._board.move(
-                Event.GAVE_UP, f"{self._settings.home} cannot be written: {error.strerror}. Set KVASIR_HOME."
+            self._board.apply_event(
+                LifecycleEvent.GIVE_UP, f"{self._settings.home} cannot be written: {error.strerror}. Set KVASIR_HOME."
             )
             return
-        async with listening(self._runtime.folder, self._orders.take):
-            await self._orders.carry_out()
+        async with serve_commands(self._runtime.folder, self._commands.accept):
+            await self._commands.run()
 
-    def _ended(self, life: asyncio.Task[None]) -> None:
+    def _report_failure(self, life: asyncio.Task[None]) -> None:
         """Show a fault of our own, which nobody awaits the task to see."""
         if not life.cancelled() and (error := life.exception()) is not None:
             _log.error("the engine's task failed", exc_info=error)
-            self._board.show(Status(State.FAILED, detail="Kvasir's own care of the engine failed; its log says where."))
+            self._board.set_status(
+                EngineStatus(EngineState.FAILED, detail="Kvasir's own care of the engine failed; its log says where.")
+            )
 
-    def _publish(self, status: Status) -> None:
+    def _publish_status(self, status: EngineStatus) -> None:
         """Tell other processes, while the engine is this one's."""
-        if not self._runtime.owned:
+        if not self._runtime.is_owner:
             return
-        endpoint = self._local.published
+        endpoint = self._local.endpoint
         try:
             self._runtime.write(
-                Runtime(
+                RuntimeRecord(
                     pid=os.getpid(),
                     state=status.state.value,
                     progress=status.progress,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.client.client import Deadlines
-from engine.process.supervisor import Policy
-from engine.routing.request_queue import GatePolicy
-from engine.weights.origin import Whence
+from engine.client.client import RequestTimeouts
+from engine.process.supervisor import SupervisorPolicy
+from engine.routing.request_queue import QueuePolicy
+from engine.weights.origin import WeightsSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class EngineSettings:
     """The key of that engine (``KVASIR_ENGINE_API_KEY``)."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What variables of this process may hold and the engine's own process is not to see."""
-    weights: Whence = field(default_factory=Whence)
+    weights_source: WeightsSource = field(default_factory=WeightsSource)
     """Where a model's weights come from."""
     people: int | None = None
     """Answered at once by each server (``KVASIR_ENGINE_PEOPLE``); None for what the plan or the server says."""
-    gate: GatePolicy = field(default_factory=GatePolicy)
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    policy: Policy = field(default_factory=Policy)
+    queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
+    request_timeouts: RequestTimeouts = field(default_factory=RequestTimeouts)
+    supervisor_policy: SupervisorPolicy = field(default_factory=SupervisorPolicy)
     remote_poll_s: float = 15.0
     """Between two looks at somebody's engine that is up; a third of it while it is not."""
     follow_poll_s: float = 0.5

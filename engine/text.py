@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def whole(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Return ``text`` with each lone surrogate, which no encoding can carry, replaced by U+FFFD."""
     try:
         text.encode()

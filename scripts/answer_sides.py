@@ -15,7 +15,7 @@ import numpy as np
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Passage, Question, Sources, Text
-from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Delta, Message, Sampling, Status
+from engine.interfaces import ANONYMOUS, ChatEngine, ChatMessage, ContentDelta, Delta, EngineStatus, Requester, Sampling
 from knowledge.library import Library
 from scripts.answer_scores import Item, Record
 from scripts.answer_text import MARK, cited_numbers
@@ -54,20 +54,20 @@ class TeeEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         status = self._engine.status()
         return replace(status, small_model=status.small_model or self._small_model)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncIterator[Delta]:
         cold = replace(sampling, temperature=0.0, top_p=1.0)
         self.raw[request_id] = ""
         self.prompts[request_id] = "\n\n".join(message.content for message in messages)
-        deltas: Any = self._engine.stream(messages, cold, request_id=request_id, asker=asker)
+        deltas: Any = self._engine.stream(messages, cold, request_id=request_id, requester=requester)
         async with aclosing(deltas) as stream:
             async for delta in stream:
-                if isinstance(delta, Content):
+                if isinstance(delta, ContentDelta):
                     self.raw[request_id] += delta.text
                 yield delta
 
@@ -152,9 +152,9 @@ async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Ite
     prompt = PLAIN_PROMPT[item.lang].format(passages=shown, question=item.question)
     first_s = None
     sampling = Sampling(max_tokens=PLAIN_TOKENS, thinking_tokens=0)
-    async with aclosing(engine.stream([Message("user", prompt)], sampling, request_id=name)) as deltas:  # type: ignore[type-var]
+    async with aclosing(engine.stream([ChatMessage("user", prompt)], sampling, request_id=name)) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
-            if first_s is None and isinstance(delta, Content):
+            if first_s is None and isinstance(delta, ContentDelta):
                 first_s = time.monotonic() - began
     text = re.sub(r"(?s)^.*</think>", "", engine.raw[name]).strip()
     return Record(

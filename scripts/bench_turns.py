@@ -43,7 +43,17 @@ from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.thread_reader import ANSWER_EVENT
 from bot.storage.ledger import open_ledger
-from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineState,
+    EngineStatus,
+    Requester,
+    Sampling,
+    StreamEnd,
+)
 from knowledge.interfaces import EVERYONE, Hit, Live, Matrix, SearchResult
 
 WINDOW = 12
@@ -192,27 +202,27 @@ class ZeroLatency:
     def __init__(self) -> None:
         self.reached: dict[str, float] = {}
 
-    def status(self) -> Status:
-        return Status(State.READY, model="bench")
+    def status(self) -> EngineStatus:
+        return EngineStatus(EngineState.READY, model="bench")
 
     def count_tokens(self, text: str) -> int:
         return len(text) // 4
 
     async def stream(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         sampling: Sampling,
         *,
         request_id: str,
-        asker: Asker = ANYBODY,  # noqa: ARG002
+        requester: Requester = ANONYMOUS,  # noqa: ARG002
     ) -> AsyncIterator[Delta]:
         at = time.perf_counter()
         del sampling, request_id
         if found := NAMES.findall(messages[-1].content):
             self.reached[found[-1]] = at
         for word in ANSWER:
-            yield Content(f"{word} ")
-        yield Done("stop")
+            yield ContentDelta(f"{word} ")
+        yield StreamEnd("stop")
 
 
 async def fixed_search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
@@ -266,7 +276,7 @@ async def kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
             open_ledger(f"sqlite+aiosqlite:///{folder}/ledger.db") as ledger,
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
-                SlackDependencies(ledger, answerer, NoShelf(), lambda: Status(State.READY), apology),
+                SlackDependencies(ledger, answerer, NoShelf(), lambda: EngineStatus(EngineState.READY), apology),
             ) as app,
         ):
             await app.connect()
@@ -286,9 +296,9 @@ async def minimal_bot(url: str) -> AsyncIterator[None]:
             channel=event["channel"], thread_ts=event["ts"], recipient_user_id="U1", recipient_team_id="T1"
         )
         where = {"channel": event["channel"], "ts": started["ts"]}
-        messages = [Message("user", f"{PASSAGE}\n{event['text']}")]
+        messages = [ChatMessage("user", f"{PASSAGE}\n{event['text']}")]
         async for delta in engine.stream(messages, Sampling(), request_id=""):
-            if isinstance(delta, Content):
+            if isinstance(delta, ContentDelta):
                 await client.chat_appendStream(markdown_text=delta.text, **where)
         await client.chat_stopStream(**where)
 

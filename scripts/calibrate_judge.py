@@ -38,7 +38,7 @@ from bot.answering.verification.calibration import (
 from bot.answering.verification.judge import Calibration, engine_logit
 from bot.app import engine_of
 from bot.config.settings import load
-from engine.interfaces import Content, Sampling
+from engine.interfaces import ContentDelta, Sampling
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 _REPLY_S = 60.0
@@ -107,7 +107,7 @@ async def pace(engine: CalibratedEngine, judge_after_tokens: int | None) -> floa
     deltas = engine.stream(told, Sampling(0.0, max_tokens=_TOKENS), request_id="pace")
     async with asyncio.TaskGroup() as judging, aclosing(deltas):
         async for delta in deltas:
-            if isinstance(delta, Content):
+            if isinstance(delta, ContentDelta):
                 last_s = time.monotonic()
                 began_s, tokens = began_s or last_s, tokens + 1
                 if judge_after_tokens and tokens % judge_after_tokens == 0:
@@ -128,7 +128,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     engine = engine_of(load(os.environ, Path.cwd(), required=False))
     await engine.start(install=False)
     try:
-        status = await engine.wait_ready(60)
+        status = await engine.wait_until_ready(60)
         print(f"{status.model} at {status.url}")
         if arguments.pace:
             await _paces(engine)

@@ -34,7 +34,7 @@ from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import answerer_of, engine_of, library_of
 from bot.config.settings import Settings, load
-from engine.interfaces import State
+from engine.interfaces import EngineState
 from scripts.answer_scores import Item, Record, differences, score, summarise
 from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set
 from scripts.answer_sides import PLAIN_PROMPT, Dense, TeeEngine, ask_kvasir, ask_plain, record_json, record_of
@@ -110,8 +110,8 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
         library = await stack.enter_async_context(library_of(settings))
         print(f"{one.name}: reading its documents …", file=sys.stderr, flush=True)
         await library.refresh()
-        status = await engine.wait_ready(_ENGINE_S)
-        if status.state is not State.READY:
+        status = await engine.wait_until_ready(_ENGINE_S)
+        if status.state is not EngineState.READY:
             sys.exit(f"The engine is not ready: {status.state} {status.detail}")
         tee = TeeEngine(engine, small_model=arguments.small_model)
         judges = Judges(engine, Calibrations(settings.home).of)

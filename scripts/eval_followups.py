@@ -36,8 +36,8 @@ from bot.answering.followup import leans, searchable
 from bot.answering.passage_order import Placed, place_hits
 from bot.answering.rewrite import Rewriter
 from bot.wheels import WheelCache
-from engine.client.client import Endpoint, EngineClient
-from engine.interfaces import State, Status
+from engine.client.client import EngineClient, ServerEndpoint
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
 from scripts.eval_retrieval import Asking, Given, documentation, filled
@@ -97,9 +97,9 @@ class Served:
         self.stream = client.stream
         self._model = client.endpoint.model
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Say that it is ready."""
-        return Status(State.READY, model=self._model)
+        return EngineStatus(EngineState.READY, model=self._model)
 
     def count_tokens(self, text: str) -> int:
         """Count roughly."""
@@ -241,7 +241,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         client = None
         if options.engine:
-            client = EngineClient(Endpoint(options.engine, model=options.model, thinks=options.thinks))
+            client = EngineClient(ServerEndpoint(options.engine, model=options.model, thinks=options.thinks))
             stack.push_async_callback(client.close)
         return await asked_all(options.store, folder_or_exit(), options.scratch, client)
 

@@ -187,7 +187,7 @@ async def _open_judging(file: Path) -> AsyncGenerator[Judging]:
     engine = engine_of(settings)
     await engine.start(install=False)
     try:
-        print((await engine.wait_ready(60)).model)
+        print((await engine.wait_until_ready(60)).model)
         recorded = RecordedEngine(engine, file)
         yield Judging(engine, recorded, Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S)))
     finally:

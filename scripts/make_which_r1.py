@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from bot.__main__ import main
-from engine.planning.catalogue import nickname
+from engine.planning.catalogue import explain_nickname
 
 PAGE = Path(__file__).parents[1] / "docs" / "which-r1.md"
 MACHINES = {
@@ -82,7 +82,7 @@ def page() -> str:
         for variant in variants:
             parts.append(f"\n`kvasir fit {variant} --machine {machine}`:\n\n")
             parts.append(f"```text\n{said(f'{variant} --machine {machine}')}\n```\n")
-    return "".join([*parts, _false(), *(f"\n{nickname(name)}\n" for name in ("33B", "13B"))])
+    return "".join([*parts, _false(), *(f"\n{explain_nickname(name)}\n" for name in ("33B", "13B"))])
 
 
 def _false() -> str:

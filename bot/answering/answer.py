@@ -28,7 +28,7 @@ from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import VerifiedStream
 from engine.errors import EngineError
-from engine.interfaces import Again, Asker, ChatEngine, Content, Delta, Sampling, Waiting
+from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Requester, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
 
 
@@ -111,7 +111,7 @@ class Answerer:
                 yield event
 
     async def _about_sources(self, turn: Turn, contents: Contents) -> Text | Notice:
-        """Say which documents the asker may read."""
+        """Say which documents the requester may read."""
         try:
             async with asyncio.timeout(self._limits.search_s):
                 found = await contents(turn.asked.readers, turn.asked.within)
@@ -185,23 +185,23 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        asker = Asker(turn.asked.person, turn.asked.conversation, shown=lambda: turn.shown)
+        requester = Requester(turn.asked.person, turn.asked.conversation, has_shown_output=lambda: turn.shown)
         name = turn.asked.id or uuid.uuid4().hex
-        deltas = self._engine.stream(prompt.messages, sampling, request_id=name, asker=asker)
+        deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
         said.ends_at = self._now() + self._limits.answer_s
         async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
             while (delta := await _next(deltas, self._patience_s(said))) is not None:
-                if isinstance(delta, Waiting):
+                if isinstance(delta, QueuePosition):
                     said.waits, said.ends_at = delta.position > 0, self._now() + self._limits.answer_s
                     yield InLine(in_line(delta.position, delta.eta_s, turn.tongue))
                     continue
-                if isinstance(delta, Again):
+                if isinstance(delta, StreamRestart):
                     said.again()
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (step := said.note(delta, self._limits.answer_chars)) is not None:
                     yield Step(say(step, turn.tongue))
-                if isinstance(delta, Content):
+                if isinstance(delta, ContentDelta):
                     for text in await self._verified(said, delta.text):
                         yield Text(text)
                 if said.verified.ended or said.done:

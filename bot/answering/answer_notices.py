@@ -12,7 +12,7 @@ from bot.answering.link_policy import by_its_end
 from bot.answering.notices import Say, progress_text, say, translate_web
 from bot.answering.policy import WebUse, Why
 from bot.answering.turn import EngineStream, Turn
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebLook
 from knowledge.web.http.domains import extract_host
@@ -24,16 +24,16 @@ _NAMED = 3
 
 
 _OBSTACLES = {
-    State.STARTING: Say.ENGINE_LOADING,
-    State.INSTALLING: Say.ENGINE_PREPARING,
-    State.DOWNLOADING: Say.ENGINE_PREPARING,
-    State.FAILED: Say.ENGINE_FAILED,
-    State.ABSENT: Say.ENGINE_ABSENT,
-    State.STOPPING: Say.ENGINE_ABSENT,
+    EngineState.STARTING: Say.ENGINE_LOADING,
+    EngineState.INSTALLING: Say.ENGINE_PREPARING,
+    EngineState.DOWNLOADING: Say.ENGINE_PREPARING,
+    EngineState.FAILED: Say.ENGINE_FAILED,
+    EngineState.ABSENT: Say.ENGINE_ABSENT,
+    EngineState.STOPPING: Say.ENGINE_ABSENT,
 }
 
 
-def obstacle(status: Status, tongue: Tongue) -> str | None:
+def obstacle(status: EngineStatus, tongue: Tongue) -> str | None:
     """Say why the engine cannot be asked now, or None if it can."""
     if (phrase := _OBSTACLES.get(status.state)) is None:
         return None

@@ -19,7 +19,7 @@ from bot.answering.language import Tongue, tongue_for
 from bot.answering.passage_order import MOST
 from bot.answering.sentences import unwrap
 from bot.answering.thinking import Depth, share_of
-from engine.interfaces import Message
+from engine.interfaces import ChatMessage
 
 CountTokens = Callable[[str], int]
 
@@ -105,7 +105,7 @@ class Budget:
 class Prompt:
     """What is sent to the engine."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[ChatMessage, ...]
     shown: frozenset[int]
     """The numbers of the passages that the model sees."""
     tokens: int
@@ -115,10 +115,10 @@ class Prompt:
     tongue: Tongue
     """Of the question and the instructions."""
 
-    def asking(self, text: str) -> tuple[Message, ...]:
+    def asking(self, text: str) -> tuple[ChatMessage, ...]:
         """Return the messages with another text in the question's place, so that the engine has all before it read."""
         *earlier, last = self.messages
-        return (*earlier, Message(last.role, last.content.removesuffix(self.asked) + text))
+        return (*earlier, ChatMessage(last.role, last.content.removesuffix(self.asked) + text))
 
 
 def budget_for(context_tokens: int, *, small_model: bool, depth: Depth = "normal") -> Budget:
@@ -250,21 +250,21 @@ def _by_turn(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, li
 
 def _messages(
     instructions: str, turns: Sequence[_Turn], blocks: dict[str, list[str]], question: str
-) -> tuple[Message, ...]:
+) -> tuple[ChatMessage, ...]:
     lead = blocks.pop(next(iter(blocks)), []) if blocks else []  # what comes first stays first, whatever turns go
     new = blocks.pop("", [])
-    said: list[Message] = []
+    said: list[ChatMessage] = []
     shown: list[str] = []
     asked: list[str] = []
     for was_asked, sent in turns:
         shown += _taken(blocks, was_asked)
         asked += [sent.question] if sent.question.strip() else []
         if sent.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
-            said += [Message("user", "\n\n".join((*shown, *asked))), Message("assistant", sent.answer)]
+            said += [ChatMessage("user", "\n\n".join((*shown, *asked))), ChatMessage("assistant", sent.answer)]
             shown, asked = [], []
-    first, *others = [*said, Message("user", "\n\n".join((*shown, *new, *asked, question)))]
+    first, *others = [*said, ChatMessage("user", "\n\n".join((*shown, *new, *asked, question)))]
     left = [block for of_one in blocks.values() for block in of_one]  # of turns that are no longer sent
-    return (Message("user", "\n\n".join((instructions, *lead, *left, first.content))), *others)
+    return (ChatMessage("user", "\n\n".join((instructions, *lead, *left, first.content))), *others)
 
 
 def _taken(blocks: dict[str, list[str]], asked: str) -> list[str]:

@@ -21,7 +21,7 @@ from bot.answering.rewrite import Rewriter, accepted, compared
 from bot.answering.route import without_wish
 from bot.answering.turn import Turn
 from bot.answering.unmentioned import find_unmentioned
-from engine.interfaces import Asker, ChatEngine
+from engine.interfaces import ChatEngine, Requester
 from knowledge.errors import BadFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import Live, SearchResult
 from knowledge.search.query import separated
@@ -63,8 +63,8 @@ class Retriever:
         words, filters = separated(turn.question)
         asked, turn.question = turn.question, words or turn.question
         history = [replace(said, question=_without_wishes(said.question)) for said in turn.asked.history]
-        asker = Asker(turn.asked.person, turn.asked.conversation)
-        rewritten = await self._rewriter.standalone(turn.question, history, asker)
+        requester = Requester(turn.asked.person, turn.asked.conversation)
+        rewritten = await self._rewriter.standalone(turn.question, history, requester)
         query = searchable(asked, history, rewritten)
         live = _worded(turn.web.live, turn.question, history, rewritten, turn.asked.people)
         within_s = self._limits.search_s + (live.within_s if live else 0.0)

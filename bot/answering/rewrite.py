@@ -20,7 +20,16 @@ from bot.answering.followup import WORD, is_function_word, leans
 from bot.answering.language import IDEOGRAPH, Tongue, language_of, tongue_for
 from bot.answering.prompt import neutral
 from engine.errors import EngineError
-from engine.interfaces import ANYBODY, Asker, ChatEngine, Content, Message, Reasoning, Sampling, State
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatEngine,
+    ChatMessage,
+    ContentDelta,
+    EngineState,
+    ReasoningDelta,
+    Requester,
+    Sampling,
+)
 from knowledge.search.query import separated
 
 _ASK: Final[dict[Tongue, str]] = {
@@ -66,19 +75,21 @@ class Rewriter:
         self._now = now
         self._rests_until = float("-inf")
 
-    async def standalone(self, question: str, history: Sequence[Exchange], asker: Asker = ANYBODY) -> str | None:
+    async def standalone(
+        self, question: str, history: Sequence[Exchange], requester: Requester = ANONYMOUS
+    ) -> str | None:
         """Return the question as it would be asked alone; None where the rule is to decide.
 
         That is where it needs no rewriting, the engine is not ready, a small model, too slow or failing, or what it
         writes holds a word that was not said, or lacks one that was asked.
         """
         status = self._engine.status()
-        usable = status.state is State.READY and not status.small_model and self._now() >= self._rests_until
+        usable = status.state is EngineState.READY and not status.small_model and self._now() >= self._rests_until
         if not history or not usable or not leans(question):
             return None
         try:
             async with asyncio.timeout(self._rewrite_s):
-                written = await self._written(question, history, asker)
+                written = await self._written(question, history, requester)
         except TimeoutError:
             self._rests_until = self._now() + self._rest_s
             return None
@@ -86,29 +97,29 @@ class Rewriter:
             return None
         return accepted(written, question, history)
 
-    async def _written(self, question: str, history: Sequence[Exchange], asker: Asker) -> str:
+    async def _written(self, question: str, history: Sequence[Exchange], requester: Requester) -> str:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=_TOKENS, thinking_tokens=0)
-        asker = replace(asker, within_s=self._rewrite_s)
+        requester = replace(requester, answer_timeout_s=self._rewrite_s)
         name = f"rewrite-{uuid.uuid4().hex}"
-        deltas = self._engine.stream(asking(question, history), sampling, request_id=name, asker=asker)
+        deltas = self._engine.stream(asking(question, history), sampling, request_id=name, requester=requester)
         text = ""
         async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
             async for delta in stream:
-                if isinstance(delta, Content | Reasoning):  # a server that expects a thought takes all for one
+                if isinstance(delta, ContentDelta | ReasoningDelta):  # some servers send all as thinking
                     text += delta.text
                 if "\n" in text.strip():
                     break
         return text
 
 
-def asking(question: str, history: Sequence[Exchange]) -> tuple[Message, ...]:
+def asking(question: str, history: Sequence[Exchange]) -> tuple[ChatMessage, ...]:
     """Return what the engine is asked, to be answered without thinking."""
     tongue = tongue_for(question)
     said = "\n".join(
         f"- {_short(one.question, _QUESTION_CHARS)}\n  {_short(one.answer, _ANSWER_CHARS)}" for one in history[-_TURNS:]
     )
     ask = _ASK[tongue].format(said=said, question=_short(question, _QUESTION_CHARS))
-    return (Message("user", ask),)
+    return (ChatMessage("user", ask),)
 
 
 def _short(text: str, characters: int) -> str:

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from bot.answering.language import Tongue
 from bot.answering.notices import Say, say
-from engine.interfaces import Control
+from engine.interfaces import ThinkingControl
 
 Depth = Literal["deep", "normal", "off"]
 DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
@@ -50,8 +50,8 @@ def share_of(depth: Depth, room_tokens: int) -> Share:
     return Share(min(wished.thinking, room_tokens - answer), answer)
 
 
-def remark(control: Control | None, tongue: Tongue = "en") -> str:
+def remark(control: ThinkingControl | None, tongue: Tongue = "en") -> str:
     """Return what has to be said about a wish with the engine that is there, "" where it is followed to the letter."""
-    if control is Control.NONE:
+    if control is ThinkingControl.NONE:
         return say(Say.NO_THINKING, tongue)
-    return say(Say.UNBOUNDED_THINKING, tongue) if control is Control.SWITCH else ""
+    return say(Say.UNBOUNDED_THINKING, tongue) if control is ThinkingControl.SWITCH else ""

@@ -13,7 +13,7 @@ from bot.answering.notices import Say
 from bot.answering.policy import WebUse
 from bot.answering.route import route
 from bot.answering.verified_stream import VerifiedStream
-from engine.interfaces import Content, Done, Reasoning
+from engine.interfaces import ContentDelta, ReasoningDelta, StreamEnd
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class EngineStream:
     begun: bool = False
     content: bool = False
     thought: str = ""
-    done: Done | None = None
+    done: StreamEnd | None = None
 
     def __post_init__(self) -> None:
         """Begin with nothing said."""
@@ -110,18 +110,18 @@ class EngineStream:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
         return "" if self.content or self.cut else self.thought
 
-    def note(self, delta: Content | Reasoning | Done, most_chars: int) -> Say | None:
+    def note(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Say | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
         Of its thought, ``most_chars`` are kept.
         """
         self.begun = True
-        if isinstance(delta, Done):
+        if isinstance(delta, StreamEnd):
             self.done = delta
-        elif isinstance(delta, Content) and not self.content:
+        elif isinstance(delta, ContentDelta) and not self.content:
             self.content = bool(delta.text.strip())
             return Say.WRITING
-        elif isinstance(delta, Reasoning):
+        elif isinstance(delta, ReasoningDelta):
             begins = not self.thought
             self.thought = (self.thought + delta.text)[:most_chars]
             return Say.THINKING if begins else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bot.cli.terminal import Terminal
 from bot.config.configuration import ADDED, PAGES
-from engine.interfaces import Status
+from engine.interfaces import EngineStatus
 from knowledge.sync.report import Progress, SyncReport
 
 
-def engine_line(status: Status) -> str:
+def engine_line(status: EngineStatus) -> str:
     """Return the engine's state in one line."""
     kind = ", a small model on the CPU, not an R1" if status.small_model else ""
     model = f" ({status.model}{kind})" if status.model else ""

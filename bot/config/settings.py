@@ -21,9 +21,9 @@ from bot.config.environment import Environment, read_environment, refuse_unknown
 from bot.config.web_settings import passwords, web_settings
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
-from engine.routing.request_queue import GatePolicy
+from engine.routing.request_queue import QueuePolicy
 from engine.settings import EngineSettings
-from engine.weights.origin import HUB, Whence
+from engine.weights.origin import DEFAULT_HUB, WeightsSource
 from knowledge.settings import KnowledgeSettings, Placement
 
 _OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
@@ -70,7 +70,12 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Return what no log may show."""
         slack = self.slack
-        found = [self.engine.api_key, self.engine.weights.token, self.knowledge.weaviate_api_key, self.database_url]
+        found = [
+            self.engine.api_key,
+            self.engine.weights_source.token,
+            self.knowledge.weaviate_api_key,
+            self.database_url,
+        ]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += passwords(self.knowledge.web)
@@ -122,9 +127,9 @@ def load(
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
             secrets=frozenset(secret for spec in configured.sources for secret in spec.secrets.values()),
-            weights=_whence(environment, path.parent),
+            weights_source=_whence(environment, path.parent),
             people=environment.KVASIR_ENGINE_PEOPLE,
-            gate=GatePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),
+            queue_policy=QueuePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),
         ),
         knowledge=KnowledgeSettings(
             home=home,
@@ -162,7 +167,7 @@ def cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
     return _absolute(read_environment(variables).KVASIR_CACHE, cwd)
 
 
-def model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, Whence]:
+def model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, WeightsSource]:
     """Return KVASIR_MODEL and where weights come from, for what is prepared before there is a configuration."""
     environment = read_environment(_merged(environ, cwd / ".env"))
     return environment.KVASIR_MODEL, _whence(environment, cwd)
@@ -171,11 +176,11 @@ def model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, W
 # ── The environment ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _whence(environment: Environment, base: Path) -> Whence:
+def _whence(environment: Environment, base: Path) -> WeightsSource:
     place = environment.KVASIR_WEIGHTS
     if place is not None and not place.startswith("s3://"):
         place = str(_absolute(Path(place), base))
-    return Whence(place, environment.HF_ENDPOINT or HUB, _secret(environment.HF_TOKEN))
+    return WeightsSource(place, environment.HF_ENDPOINT or DEFAULT_HUB, _secret(environment.HF_TOKEN))
 
 
 def _placement(environment: Environment) -> Placement:

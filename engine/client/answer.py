@@ -9,9 +9,9 @@ from engine.client import wire
 from engine.client.reasoning import ReasoningDecoder
 from engine.client.sse import EventTooLong, SseDecoder
 from engine.errors import EngineInterrupted
-from engine.interfaces import Delta, Done, Usage
+from engine.interfaces import Delta, StreamEnd, Usage
 
-_ANSWER_BYTES = 64 << 20
+_MAX_ANSWER_BYTES = 64 << 20
 """No answer's stream is longer; a server that sends more is broken."""
 
 
@@ -20,8 +20,8 @@ class AnswerDecoder:
 
     def __init__(self, reasoning: ReasoningDecoder) -> None:
         """Take what tells thinking from answer."""
-        self.began = False
-        self.ended = False
+        self.has_started = False
+        self.is_complete = False
         self._sse = SseDecoder()
         self._reasoning = reasoning
         self._finish: Literal["stop", "length", "abort"] | None = None
@@ -29,36 +29,36 @@ class AnswerDecoder:
         self._bytes = 0
 
     @property
-    def waits_for(self) -> str:
+    def missing_part(self) -> str:
         """Return what is missing, for an error."""
-        return "no next token" if self.began else "no first token"
+        return "no next token" if self.has_started else "no first token"
 
-    def take(self, chunk: bytes) -> Iterator[Delta]:
+    def decode(self, chunk: bytes) -> Iterator[Delta]:
         """Yield the deltas that ``chunk`` brings, an error only after what came before it; an empty one is the end."""
         self._bytes += len(chunk)
-        if self._bytes > _ANSWER_BYTES:
+        if self._bytes > _MAX_ANSWER_BYTES:
             raise EventTooLong
         for data in self._sse.decode(chunk) if chunk else self._sse.flush():
-            yield from self._begun(self._event(data))
-        if not chunk and not self.ended:
-            yield from self._begun(self._end())
+            yield from self._mark_started(self._decode_event(data))
+        if not chunk and not self.is_complete:
+            yield from self._mark_started(self._finish_answer())
 
-    def _begun(self, deltas: list[Delta]) -> list[Delta]:
-        self.began = self.began or bool(deltas)
+    def _mark_started(self, deltas: list[Delta]) -> list[Delta]:
+        self.has_started = self.has_started or bool(deltas)
         return deltas
 
-    def _event(self, data: str) -> list[Delta]:
-        if self.ended:
+    def _decode_event(self, data: str) -> list[Delta]:
+        if self.is_complete:
             return []
         if data.strip() == "[DONE]":
-            return self._end()
-        event = wire.chat_event(data, began=self.began)
+            return self._finish_answer()
+        event = wire.parse_chat_event(data, began=self.has_started)
         self._usage = event.usage or self._usage
         self._finish = event.finish or self._finish
         return list(self._reasoning.decode(event.reasoning, event.content))
 
-    def _end(self) -> list[Delta]:
+    def _finish_answer(self) -> list[Delta]:
         if self._finish is None:
             raise EngineInterrupted("The engine's answer broke off before its end. Ask again.")
-        self.ended = True
-        return [*self._reasoning.flush(self._finish), Done(self._finish, self._usage)]
+        self.is_complete = True
+        return [*self._reasoning.flush(self._finish), StreamEnd(self._finish, self._usage)]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from engine.interfaces import Content, Reasoning
+from engine.interfaces import ContentDelta, ReasoningDelta
 
 _TAGS = ("<think>", "</think>")
 _LONGEST_TAG = max(map(len, _TAGS))
 
-Piece = Reasoning | Content
+Piece = ReasoningDelta | ContentDelta
 
 
 class ReasoningDecoder:
@@ -27,90 +27,90 @@ class ReasoningDecoder:
         apart does, whatever was said of it).
         """
         self._thinks = thinks
-        self._thinking = _Scanner()
-        self._content = _Scanner(inside=thinks and opens_think and not split_by_server)
-        self._reasoned: list[str] = []
-        self._answered = False
-        self._began_thinking = False
+        self._thinking = _TagScanner()
+        self._content = _TagScanner(inside=thinks and opens_think and not split_by_server)
+        self._thoughts: list[str] = []
+        self._has_content = False
+        self._has_thoughts = False
 
     def decode(self, reasoning: str, content: str) -> list[Piece]:
         """Return the pieces that one delta of the server brings; tags that may still come whole are held back."""
         pieces: list[Piece] = []
         if reasoning:
-            self._content.leave()
-            pieces += self._emit([(True, text) for _, text in self._thinking.feed(reasoning)])
+            self._content.close_thinking()
+            pieces += self._build_deltas([(True, text) for _, text in self._thinking.feed(reasoning)])
         if content:
-            pieces += self._emit(self._content.feed(content) if self._thinks else [(False, content)])
+            pieces += self._build_deltas(self._content.feed(content) if self._thinks else [(False, content)])
         return pieces
 
     def flush(self, finish_reason: Literal["stop", "length", "abort"]) -> list[Piece]:
         """Return what was held back; if all was thinking and the model ended by itself, the thinking as the answer."""
-        pieces = self._emit([(True, text) for _, text in self._thinking.flush()])
-        pieces += self._emit(self._content.flush())
-        if not self._answered and finish_reason == "stop" and (answer := "".join(self._reasoned).strip()):
-            pieces.append(Content(answer))
-            self._answered = True
+        pieces = self._build_deltas([(True, text) for _, text in self._thinking.flush()])
+        pieces += self._build_deltas(self._content.flush())
+        if not self._has_content and finish_reason == "stop" and (answer := "".join(self._thoughts).strip()):
+            pieces.append(ContentDelta(answer))
+            self._has_content = True
         return pieces
 
-    def _emit(self, parts: list[tuple[bool, str]]) -> list[Piece]:
+    def _build_deltas(self, parts: list[tuple[bool, str]]) -> list[Piece]:
         pieces: list[Piece] = []
         for inside, text in parts:
-            piece = self._reason(text) if inside else self._answer(text)
+            piece = self._build_reasoning(text) if inside else self._build_content(text)
             if piece is not None:
                 pieces.append(piece)
         return pieces
 
-    def _reason(self, text: str) -> Reasoning | None:
-        text = text if self._began_thinking else text.lstrip("\r\n")
+    def _build_reasoning(self, text: str) -> ReasoningDelta | None:
+        text = text if self._has_thoughts else text.lstrip("\r\n")
         if not text:
             return None
-        self._began_thinking = True
-        if not self._answered:
-            self._reasoned.append(text)
-        return Reasoning(text)
+        self._has_thoughts = True
+        if not self._has_content:
+            self._thoughts.append(text)
+        return ReasoningDelta(text)
 
-    def _answer(self, text: str) -> Content | None:
-        text = text if self._answered else text.lstrip("\r\n")
+    def _build_content(self, text: str) -> ContentDelta | None:
+        text = text if self._has_content else text.lstrip("\r\n")
         if not text:
             return None
-        self._answered = True
-        self._reasoned.clear()
-        return Content(text)
+        self._has_content = True
+        self._thoughts.clear()
+        return ContentDelta(text)
 
 
-class _Scanner:
+class _TagScanner:
     """Cuts tags out of a text that comes in pieces and says for each stretch whether it is inside of them."""
 
     def __init__(self, *, inside: bool = False) -> None:
         self._inside = inside
-        self._held = ""
+        self._partial_tag = ""
 
-    def leave(self) -> None:
+    def close_thinking(self) -> None:
         self._inside = False
 
     def feed(self, text: str) -> list[tuple[bool, str]]:
-        text = self._held + text
+        text = self._partial_tag + text
         parts: list[tuple[bool, str]] = []
-        while (found := _first_tag(text)) is not None:
+        while (found := _find_first_tag(text)) is not None:
             at, tag = found
             parts.append((self._inside, text[:at]))
             self._inside = tag == "<think>"
             text = text[at + len(tag) :]
-        keep = _open_end(text)
-        self._held = text[len(text) - keep :]
+        keep = _count_partial_tag(text)
+        self._partial_tag = text[len(text) - keep :]
         return [*parts, (self._inside, text[: len(text) - keep])]
 
     def flush(self) -> list[tuple[bool, str]]:
-        text, self._held = self._held, ""
+        text, self._partial_tag = self._partial_tag, ""
         return [(self._inside, text)] if text else []
 
 
-def _first_tag(text: str) -> tuple[int, str] | None:
+def _find_first_tag(text: str) -> tuple[int, str] | None:
     found = [(at, tag) for tag in _TAGS if (at := text.find(tag)) >= 0]
     return min(found, default=None)
 
 
-def _open_end(text: str) -> int:
+def _count_partial_tag(text: str) -> int:
     """Return the length of the longest end of ``text`` that a tag begins with."""
     for length in range(min(len(text), _LONGEST_TAG - 1), 0, -1):
         if any(tag.startswith(text[-length:]) for tag in _TAGS):

@@ -17,9 +17,9 @@ class EventTooLong(ValueError):
 class SseDecoder:
     """Collects the ``data`` of each event; other fields and comments are not used here."""
 
-    def __init__(self, longest_bytes: int = 1 << 20) -> None:
+    def __init__(self, max_bytes: int = 1 << 20) -> None:
         """Bound a line, and an event's data, to ``longest_bytes``."""
-        self._longest_bytes = longest_bytes
+        self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._after_cr = False
         self._data: list[bytes] = []
@@ -40,26 +40,26 @@ class SseDecoder:
         self._after_cr = self._buffer.endswith(b"\r")
         events, start = [], 0
         for end in _LINE_END.finditer(self._buffer, searched_from):
-            events += self._line(bytes(self._buffer[start : end.start()]))
+            events += self._take_line(bytes(self._buffer[start : end.start()]))
             start = end.end()
         del self._buffer[:start]
-        if len(self._buffer) > self._longest_bytes:
+        if len(self._buffer) > self._max_bytes:
             raise EventTooLong
         return events
 
     def flush(self) -> list[str]:
         """Return the data of an event that the stream ended in without its blank line."""
         line, self._buffer = bytes(self._buffer), bytearray()
-        return [*self._line(line), *self._dispatch()]
+        return [*self._take_line(line), *self._dispatch()]
 
-    def _line(self, line: bytes) -> list[str]:
+    def _take_line(self, line: bytes) -> list[str]:
         if not line:
             return self._dispatch()
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
             self._size += len(value) + 1
-            if self._size > self._longest_bytes:
+            if self._size > self._max_bytes:
                 raise EventTooLong
         return []
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from engine.client.framing import ThinkIds
+from engine.client.framing import ThinkingIds
 
 _RELEASE = "0.5.23"
 """The release in which the base class was seen. A name that a release lacks would end its scheduler, so a bound goes
@@ -23,41 +23,43 @@ only to a server that says that it is this one."""
 _BASE = ("sglang.srt.sampling.custom_logit_processor", "ThinkingBudgetLogitProcessor")
 
 
-def taken_by(server_info: Mapping[str, Any]) -> bool:
+def supports_budget(server_info: Mapping[str, Any]) -> bool:
     """Tell from what SGLang's ``/server_info`` says (may be empty) whether requests may bring a bound."""
     return server_info.get("enable_custom_logit_processor") is True and server_info.get("version") == _RELEASE
 
 
-def budget_fields(think: ThinkIds, tokens: int) -> dict[str, Any]:
+def build_budget_fields(think: ThinkingIds, tokens: int) -> dict[str, Any]:
     """Return the fields of a request whose thinking ends after ``tokens`` (and a newline) if it has not by itself."""
-    return {"custom_logit_processor": processor(think), "custom_params": {"thinking_budget": tokens}}
+    return {"custom_logit_processor": build_processor(think), "custom_params": {"thinking_budget": tokens}}
 
 
 @lru_cache(maxsize=8)
-def processor(think: ThinkIds) -> str:
+def build_processor(think: ThinkingIds) -> str:
     """Return the class ``type(name, (base,), ids)`` as SGLang's ``CustomLogitProcessor.from_str`` reads it."""
     ids = {
         "THINKING_START_TOKEN_ID": think.open,
         "THINKING_END_TOKEN_ID": think.close,
         "NEW_LINE_TOKEN_ID": think.newline,
     }
-    name = _text("KvasirThinkingBudget")
-    namespace = pickle.EMPTY_DICT + pickle.MARK + b"".join(_text(key) + _int(value) for key, value in ids.items())
+    name = _pickle_text("KvasirThinkingBudget")
+    namespace = (
+        pickle.EMPTY_DICT + pickle.MARK + b"".join(_pickle_text(key) + _pickle_int(value) for key, value in ids.items())
+    )
     stream = (
-        pickle.PROTO + b"\x02" + _global("builtins", "type")
-        + pickle.MARK + name + _global(*_BASE) + pickle.TUPLE1 + namespace + pickle.SETITEMS + pickle.TUPLE
+        pickle.PROTO + b"\x02" + _pickle_global("builtins", "type")
+        + pickle.MARK + name + _pickle_global(*_BASE) + pickle.TUPLE1 + namespace + pickle.SETITEMS + pickle.TUPLE
         + pickle.REDUCE + pickle.STOP
     )  # fmt: skip
     return json.dumps({"callable": stream.hex()})
 
 
-def _global(module: str, name: str) -> bytes:
+def _pickle_global(module: str, name: str) -> bytes:
     return pickle.GLOBAL + f"{module}\n{name}\n".encode()
 
 
-def _text(text: str) -> bytes:
+def _pickle_text(text: str) -> bytes:
     return pickle.BINUNICODE + struct.pack("<I", len(text.encode())) + text.encode()
 
 
-def _int(value: int) -> bytes:
+def _pickle_int(value: int) -> bytes:
     return pickle.BININT + struct.pack("<i", value)

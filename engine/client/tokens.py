@@ -16,9 +16,9 @@ from typing import Any, Literal, Protocol
 
 import tiktoken
 
-from engine.text import whole
+from engine.text import replace_surrogates
 
-_LONGEST_STRETCH = 50_000
+_MAX_STRETCH_CHARS = 50_000
 """Characters that are encoded at once; the regular expression engine fails on runs of about a million."""
 _SAFE_BREAK = re.compile(r"(?<=[a-z]) (?=[A-Za-z])|(?<=\S\n)(?=[A-Za-z\u4e00-\u9fa5])")
 """Where every pattern below begins a new piece whatever stands on either side."""
@@ -73,7 +73,7 @@ class Vocabulary(Protocol):
         """Return the beginning of ``text`` that has at most ``max_tokens``."""
 
 
-class Utf8Bytes:
+class ByteCounter:
     """Counts bytes: no byte-level vocabulary ever makes more tokens of a text than it has bytes."""
 
     name = "UTF-8 bytes, an upper bound"
@@ -81,14 +81,14 @@ class Utf8Bytes:
 
     def count(self, text: str) -> int:
         """Return the length in UTF-8, which is at least the number of tokens."""
-        return len(whole(text).encode())
+        return len(replace_surrogates(text).encode())
 
     def truncate(self, text: str, max_tokens: int) -> str:
         """Return the beginning that has at most ``max_tokens`` bytes."""
-        return whole(text).encode()[: max(max_tokens, 0)].decode("utf-8", errors="ignore")
+        return replace_surrogates(text).encode()[: max(max_tokens, 0)].decode("utf-8", errors="ignore")
 
 
-class Encoding:
+class TokenEncoding:
     """A model's own vocabulary."""
 
     exact = True
@@ -120,10 +120,10 @@ class Encoding:
         Exact for any text; in one with a stretch of over 50,000 characters without a space between two words or a
         line's end, the tokens at the cut may differ.
         """
-        text = whole(text)
+        text = replace_surrogates(text)
         if self._normalize is not None:
             text = self._normalize(text)
-        return [token for stretch in _stretches(text) for token in self._encoding.encode_ordinary(stretch)]
+        return [token for stretch in _split_stretches(text) for token in self._encoding.encode_ordinary(stretch)]
 
     def count(self, text: str) -> int:
         """Count the tokens of ``text`` as ordinary text."""
@@ -131,22 +131,22 @@ class Encoding:
 
     def truncate(self, text: str, max_tokens: int) -> str:
         """Return the beginning of ``text`` that has at most ``max_tokens``."""
-        text = whole(text)
+        text = replace_surrogates(text)
         tokens = self.encode(text)
         if len(tokens) <= max_tokens:
             return text
         kept = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
-        length = len(kept) if text.startswith(kept) else self._length(text, max_tokens)
+        length = len(kept) if text.startswith(kept) else self._estimate_length(text, max_tokens)
         while length and self.count(text[:length]) > max_tokens:  # cut, the last piece may take more tokens
             length -= 1
         return text[:length]
 
-    def _length(self, text: str, max_tokens: int) -> int:
+    def _estimate_length(self, text: str, max_tokens: int) -> int:
         """Return about how many characters fit, where the model's tokens are not of the text as it stands."""
         return bisect_right(range(1, len(text) + 1), max_tokens, key=lambda length: self.count(text[:length]))
 
 
-def from_tokenizer_json(path: Path) -> Encoding:
+def load_tokenizer_json(path: Path) -> TokenEncoding:
     """Build the vocabulary of a ``tokenizer.json``; takes about a second for 130,000 tokens.
 
     Raises:
@@ -156,15 +156,15 @@ def from_tokenizer_json(path: Path) -> Encoding:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         model, special = data["model"], {item["content"]: item["id"] for item in data.get("added_tokens", ())}
-        ranks = {_bytes(token): rank for token, rank in model["vocab"].items() if token not in special}
-        pattern = _pattern(data["pre_tokenizer"])
-        normalize = _normalizer(data.get("normalizer"))
-        return Encoding(path.parent.name, pattern, ranks, special=special, normalize=normalize)
+        ranks = {_decode_token(token): rank for token, rank in model["vocab"].items() if token not in special}
+        pattern = _find_pattern(data["pre_tokenizer"])
+        normalize = _create_normalizer(data.get("normalizer"))
+        return TokenEncoding(path.parent.name, pattern, ranks, special=special, normalize=normalize)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnknownTokenizer(f"{path} is no tokenizer of a known kind: {error!r}") from error
 
 
-def from_tiktoken_ranks(path: Path, kind: Literal["qwen2", "llama3"], special: dict[str, int]) -> Encoding:
+def load_tiktoken_ranks(path: Path, kind: Literal["qwen2", "llama3"], special: dict[str, int]) -> TokenEncoding:
     """Build the vocabulary of a file with one base64 token and its rank a line, as Qwen and Meta publish theirs.
 
     ``special`` are the model's control tokens, which such a file lacks.
@@ -177,24 +177,24 @@ def from_tiktoken_ranks(path: Path, kind: Literal["qwen2", "llama3"], special: d
         lines = (line.split() for line in path.read_bytes().splitlines() if line)
         ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
         if kind == "llama3":
-            return Encoding(path.stem, LLAMA3, ranks, special=special)
-        return Encoding(path.stem, QWEN2, ranks, special=special, normalize=_nfc())
+            return TokenEncoding(path.stem, LLAMA3, ranks, special=special)
+        return TokenEncoding(path.stem, QWEN2, ranks, special=special, normalize=_create_nfc())
     except (OSError, ValueError) as error:
         raise UnknownTokenizer(f"{path} is no list of tokens: {error!r}") from error
 
 
-def _stretches(text: str) -> Iterator[str]:
+def _split_stretches(text: str) -> Iterator[str]:
     start = 0
-    while len(text) - start > _LONGEST_STRETCH:
-        end = start + _LONGEST_STRETCH
-        breaks = [found.start() for found in _SAFE_BREAK.finditer(text, start + _LONGEST_STRETCH * 9 // 10, end)]
+    while len(text) - start > _MAX_STRETCH_CHARS:
+        end = start + _MAX_STRETCH_CHARS
+        breaks = [found.start() for found in _SAFE_BREAK.finditer(text, start + _MAX_STRETCH_CHARS * 9 // 10, end)]
         end = breaks[-1] if breaks else end
         yield text[start:end]
         start = end
     yield text[start:]
 
 
-def _pattern(declared: dict[str, Any]) -> str:
+def _find_pattern(declared: dict[str, Any]) -> str:
     """Return the one expression that splits as the declared pre-tokenizer does."""
     steps = declared["pretokenizers"] if declared["type"] == "Sequence" else [declared]
     kinds = tuple(step["type"] for step in steps)
@@ -207,30 +207,30 @@ def _pattern(declared: dict[str, Any]) -> str:
     raise UnknownTokenizer(f"pre-tokenizer {' + '.join(kinds)}")
 
 
-def _normalizer(declared: dict[str, Any] | None) -> Callable[[str], str] | None:
+def _create_normalizer(declared: dict[str, Any] | None) -> Callable[[str], str] | None:
     if declared is None or (declared["type"] == "Sequence" and not declared["normalizers"]):
         return None
     if declared["type"] == "NFC":
-        return _nfc()
+        return _create_nfc()
     raise UnknownTokenizer(f"normalizer {declared['type']}")
 
 
-def _nfc() -> Callable[[str], str]:
+def _create_nfc() -> Callable[[str], str]:
     """Return the NFC of ``tokenizers``, which follows another Unicode version than Python's own."""
     from tokenizers import normalizers  # noqa: PLC0415  # only these vocabularies need it
 
     return normalizers.NFC().normalize_str
 
 
-def _letters() -> dict[str, int]:
+def _build_byte_letters() -> dict[str, int]:
     """Return GPT-2's table of the visible characters that stand for bytes in vocabulary files."""
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(256) if byte not in visible]
     return {chr(byte): byte for byte in visible} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
 
 
-_BYTE_OF_LETTER = _letters()
+_BYTE_OF_LETTER = _build_byte_letters()
 
 
-def _bytes(token: str) -> bytes:
+def _decode_token(token: str) -> bytes:
     return bytes(_BYTE_OF_LETTER[letter] for letter in token)

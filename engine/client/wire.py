@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
-from engine.client.framing import Prompt
+from engine.client.framing import TokenPrompt
 from engine.errors import (
     EngineError,
     EngineInterrupted,
@@ -22,19 +22,19 @@ from engine.errors import (
     EngineUnavailable,
     PromptTooLong,
 )
-from engine.interfaces import Message, Sampling, Usage
-from engine.planning.plans import LEAST_KV_TOKENS
-from engine.text import whole
+from engine.interfaces import ChatMessage, Sampling, Usage
+from engine.planning.plans import MIN_CONTEXT_TOKENS
+from engine.text import replace_surrogates
 
-Finish = Literal["stop", "length", "abort"]
+FinishReason = Literal["stop", "length", "abort"]
 _TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds the maximum", re.IGNORECASE)
 _TOO_BIG = "Out of memory even after retracting"
 """SGLang's words for a request whose context alone is more than there is room for."""
-_DONE = ("total_prefill_uncached_tokens", "total_prefill_busy_us", "decode_moments")
+_PROGRESS_FIELDS = ("total_prefill_uncached_tokens", "total_prefill_busy_us", "decode_moments")
 _ALTERNATIVES = 20
 """Tokens whose probability a choice asks for; no server of OpenAI's interface gives more."""
-_NO_JSON = (ValueError, RecursionError)
-"""What ``json.loads`` raises, the second on what nests without end."""
+_JSON_ERRORS = (ValueError, RecursionError)
+"""What ``json.parse_load`` raises, the second on what nests without end."""
 _COUNT = re.compile(r"(\d+)(?: input)? tokens")
 
 
@@ -44,12 +44,12 @@ class ChatEvent:
 
     reasoning: str = field(default="", repr=False)
     content: str = field(default="", repr=False)
-    finish: Finish | None = None
+    finish: FinishReason | None = None
     usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModel:
     """What a server says of itself."""
 
     model: str
@@ -65,23 +65,25 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Loads:
+class ServerLoad:
     """How busy a server is at one moment."""
 
     running: int
     """Requests that are answered."""
     waiting: int
-    use: float
+    cache_use: float
     """Of the context's memory, 0 to 1, where it is fullest."""
-    done: tuple[str, ...] | None
+    progress_marker: tuple[str, ...] | None
     """Changes with every prompt that is read and every token that is written; None where the server does not say."""
 
 
-def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, request_id: str) -> dict[str, Any]:
+def build_chat_request(
+    model: str, messages: Sequence[ChatMessage], sampling: Sampling, request_id: str
+) -> dict[str, Any]:
     """Return the body of a streamed chat completion."""
     return {
         "model": model,
-        "messages": as_dicts(messages),
+        "messages": serialize_messages(messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -92,14 +94,14 @@ def chat_request(model: str, messages: Sequence[Message], sampling: Sampling, re
     }
 
 
-def choice_request(request: Mapping[str, Any]) -> dict[str, Any]:
+def build_option_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a request for one token and its likeliest alternatives, made from that of an answer."""
     streaming = {"stream", "stream_options"}
     kept = {name: value for name, value in request.items() if name not in streaming}
     return {**kept, "logprobs": True, "top_logprobs": _ALTERNATIVES}
 
 
-def choice(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...]:
+def parse_option_scores(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...]:
     """Return the share of each option in the probability of all of them as the reply's first token.
 
     Raises:
@@ -107,8 +109,8 @@ def choice(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...
 
     """
     masses = dict.fromkeys((option.strip().casefold() for option in options), 0.0)
-    for token in _first_tokens(reply):
-        word, logprob = _string(token.get("token")).strip().casefold(), token.get("logprob")
+    for token in _list_first_tokens(reply):
+        word, logprob = _as_string(token.get("token")).strip().casefold(), token.get("logprob")
         if word in masses and isinstance(logprob, (int, float)):
             masses[word] += math.exp(min(0.0, logprob))
     total = sum(masses.values())
@@ -117,34 +119,34 @@ def choice(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...
     return tuple(masses[option.strip().casefold()] / total for option in options)
 
 
-def _first_tokens(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _list_first_tokens(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the likeliest first tokens of a reply; none where it has no logprobs."""
-    tokens = _mapping(_first(reply.get("choices")).get("logprobs")).get("content")
-    likeliest = _first(tokens).get("top_logprobs")
-    return [_mapping(one) for one in likeliest] if isinstance(likeliest, list) else []
+    tokens = _as_mapping(_first_mapping(reply.get("choices")).get("logprobs")).get("content")
+    likeliest = _first_mapping(tokens).get("top_logprobs")
+    return [_as_mapping(one) for one in likeliest] if isinstance(likeliest, list) else []
 
 
-def _first(values: object) -> Mapping[str, Any]:
-    return _mapping(values[0]) if isinstance(values, list) and values else {}
+def _first_mapping(values: object) -> Mapping[str, Any]:
+    return _as_mapping(values[0]) if isinstance(values, list) and values else {}
 
 
-def as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
+def serialize_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
     """Return messages as the wire has them."""
-    return [{"role": message.role, "content": whole(message.content)} for message in messages]
+    return [{"role": message.role, "content": replace_surrogates(message.content)} for message in messages]
 
 
-def as_ids(prompt: Prompt) -> dict[str, Any]:
+def build_id_fields(prompt: TokenPrompt) -> dict[str, Any]:
     """Return what makes a request one of ids, whose answer comes as the model wrote it: we tell its thinking apart."""
-    return {"input_ids": prompt.ids, "separate_reasoning": False, **prompt.fields}
+    return {"input_ids": prompt.ids, "separate_reasoning": False, **prompt.extra_fields}
 
 
-def behind_a_thought(messages: list[dict[str, str]]) -> dict[str, Any]:
+def build_no_thinking_fields(messages: list[dict[str, str]]) -> dict[str, Any]:
     """Return what has a model go on behind an empty thought, where the server's own template frames the messages."""
     begun = {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
     return {"messages": [*messages, begun], "continue_final_message": True}
 
 
-def chat_event(data: str, *, began: bool) -> ChatEvent:
+def parse_chat_event(data: str, *, began: bool) -> ChatEvent:
     """Read the data of one event.
 
     Raises:
@@ -153,25 +155,25 @@ def chat_event(data: str, *, began: bool) -> ChatEvent:
     """
     try:
         event = json.loads(data)
-    except _NO_JSON as error:
+    except _JSON_ERRORS as error:
         raise EngineInterrupted("The engine sent something that is no answer. Ask again.") from error
     if not isinstance(event, dict):
         raise EngineInterrupted("The engine sent something that is no answer. Ask again.")
     if "error" in event:
-        raise _streamed_error(event["error"], began=began)
-    first = _first(event.get("choices"))
-    delta = _mapping(first.get("delta"))
+        raise _map_stream_error(event["error"], began=began)
+    first = _first_mapping(event.get("choices"))
+    delta = _as_mapping(first.get("delta"))
     return ChatEvent(
-        reasoning=whole(_string(delta.get("reasoning_content"))),
-        content=whole(_string(delta.get("content"))),
-        finish=_finish(first.get("finish_reason")),
-        usage=_usage(event.get("usage")),
+        reasoning=replace_surrogates(_as_string(delta.get("reasoning_content"))),
+        content=replace_surrogates(_as_string(delta.get("content"))),
+        finish=_parse_finish_reason(first.get("finish_reason")),
+        usage=_parse_usage(event.get("usage")),
     )
 
 
-def refusal(status: int, body: str) -> EngineError:
+def map_http_error(status: int, body: str) -> EngineError:
     """Return the error that an answer with this status means; the body's own words are not passed on."""
-    message = _message(body)
+    message = _extract_message(body)
     if _TOO_BIG in message:
         return PromptTooLong("This question and its answer are too big for the engine's memory. Ask a shorter one.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -182,12 +184,12 @@ def refusal(status: int, body: str) -> EngineError:
         return EngineOverloaded("The engine's queue is full. Ask again in a moment.")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return EngineUnauthorized("The engine refused the key. Set KVASIR_ENGINE_API_KEY to the one that it expects.")
-    return _refused(status, message)
+    return _map_refusal(status, message)
 
 
-def _refused(status: int, message: str) -> EngineRefused:
+def _map_refusal(status: int, message: str) -> EngineRefused:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LONG.search(message):
-        return PromptTooLong(_too_long(message))
+        return PromptTooLong(_describe_too_long(message))
     if status == HTTPStatus.NOT_FOUND:
         return EngineRefused(
             "What answers at the engine's address knows no chat. Check that KVASIR_ENGINE_URL is an SGLang server."
@@ -195,52 +197,54 @@ def _refused(status: int, message: str) -> EngineRefused:
     return EngineRefused(f"The engine refused the request (HTTP {status}). Its log says why.")
 
 
-def served(models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[str, Any] | None = None) -> Served:
+def parse_served_model(
+    models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[str, Any] | None = None
+) -> ServedModel:
     """Return what ``/v1/models`` and SGLang's ``/model_info`` and ``/server_info`` (may be empty) say together.
 
     Raises:
         EngineRefused: no model is served.
 
     """
-    first = _first(models.get("data"))
-    name = _string(first.get("id")) or _string(info.get("served_model_name"))
+    first = _first_mapping(models.get("data"))
+    name = _as_string(first.get("id")) or _as_string(info.get("served_model_name"))
     if not name:
         raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
     split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
-    context, path = _count(first.get("max_model_len")), _string(info.get("tokenizer_path")) or None
+    context, path = _as_count(first.get("max_model_len")), _as_string(info.get("tokenizer_path")) or None
     server = server or {}
-    return Served(name, context, split, path, _people(server, context), server.get("device") == "cpu")
+    return ServedModel(name, context, split, path, _estimate_people(server, context), server.get("device") == "cpu")
 
 
-def _people(server: Mapping[str, Any], context_tokens: int | None) -> int | None:
+def _estimate_people(server: Mapping[str, Any], context_tokens: int | None) -> int | None:
     """Return for how many a server has room: by its own limit, and by what its cache holds of contexts."""
-    state = _first(server.get("internal_states"))
-    copies = _count(server.get("dp_size")) or 1
-    most = _count(state.get("effective_max_running_requests_per_dp"))
-    kv_tokens = _count(server.get("max_total_num_tokens"))
-    each_tokens = min(context_tokens or LEAST_KV_TOKENS, LEAST_KV_TOKENS)
+    state = _first_mapping(server.get("internal_states"))
+    copies = _as_count(server.get("dp_size")) or 1
+    most = _as_count(state.get("effective_max_running_requests_per_dp"))
+    kv_tokens = _as_count(server.get("max_total_num_tokens"))
+    each_tokens = min(context_tokens or MIN_CONTEXT_TOKENS, MIN_CONTEXT_TOKENS)
     room = max(1, kv_tokens // each_tokens) if kv_tokens else None
     known = [limit for limit in (most, room) if limit]
     return min(known) * copies if known else None
 
 
-def loads(answer: Mapping[str, Any]) -> Loads | None:
+def parse_load(answer: Mapping[str, Any]) -> ServerLoad | None:
     """Return what SGLang's ``/v1/loads`` says of all its parts together; None for any other answer."""
     told = answer.get("loads")
     parts = [part for part in told if isinstance(part, dict)] if isinstance(told, list) else []
     if not parts:
         return None
     uses = [use for part in parts if isinstance(use := part.get("token_usage"), (int, float))]
-    done = tuple(json.dumps([part.get(name) for name in _DONE]) for part in parts)
-    return Loads(
-        running=sum(_count(part.get("num_running_reqs")) or 0 for part in parts),
-        waiting=sum(_count(part.get("num_waiting_reqs")) or 0 for part in parts),
-        use=float(max(uses, default=0.0)),
-        done=done if all(part.get(_DONE[0]) is not None for part in parts) else None,
+    done = tuple(json.dumps([part.get(name) for name in _PROGRESS_FIELDS]) for part in parts)
+    return ServerLoad(
+        running=sum(_as_count(part.get("num_running_reqs")) or 0 for part in parts),
+        waiting=sum(_as_count(part.get("num_waiting_reqs")) or 0 for part in parts),
+        cache_use=float(max(uses, default=0.0)),
+        progress_marker=done if all(part.get(_PROGRESS_FIELDS[0]) is not None for part in parts) else None,
     )
 
 
-def json_object(text: str) -> dict[str, Any]:
+def parse_json_object(text: str) -> dict[str, Any]:
     """Read an answer that must be a JSON object.
 
     Raises:
@@ -249,64 +253,67 @@ def json_object(text: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(text)
-    except _NO_JSON:
+    except _JSON_ERRORS:
         value = None
     if not isinstance(value, dict):
         raise EngineRefused("What answers at the engine's address is no SGLang server. Check KVASIR_ENGINE_URL.")
     return value
 
 
-def _streamed_error(error: object, *, began: bool) -> EngineError:
-    details = _mapping(error) or {"message": error}
-    code = _count(details.get("code")) or 500
-    if began and _TOO_BIG not in _string(details.get("message")) and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+def _map_stream_error(error: object, *, began: bool) -> EngineError:
+    details = _as_mapping(error) or {"message": error}
+    code = _as_count(details.get("code")) or 500
+    if began and _TOO_BIG not in _as_string(details.get("message")) and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return EngineInterrupted("The engine failed in the middle of the answer. Ask again.")
-    return refusal(code, json.dumps(details, default=str))
+    return map_http_error(code, json.dumps(details, default=str))
 
 
-def _message(body: str) -> str:
+def _extract_message(body: str) -> str:
     """Return the sentence in an error's body, in any of the shapes that SGLang and its routers use."""
     try:
         value = json.loads(body)
-    except _NO_JSON:
+    except _JSON_ERRORS:
         return body
     inner = value.get("error") if isinstance(value, dict) else None
-    source = inner if isinstance(inner, dict) else _mapping(value)
-    return _string(source.get("message")) or _string(inner) or _string(source.get("detail"))
+    source = inner if isinstance(inner, dict) else _as_mapping(value)
+    return _as_string(source.get("message")) or _as_string(inner) or _as_string(source.get("detail"))
 
 
-def _too_long(message: str) -> str:
+def _describe_too_long(message: str) -> str:
     counts = [int(number) for number in _COUNT.findall(message)]
     figures = f" ({max(counts)} tokens where {min(counts)} fit)" if len(counts) == 2 else ""  # noqa: PLR2004
     return f"The question with its passages is too long for the model{figures}. Ask a shorter question."
 
 
-def _finish(value: object) -> Finish | None:
+def _parse_finish_reason(value: object) -> FinishReason | None:
     if not isinstance(value, str):
         return None
     return value if value in {"length", "abort"} else "stop"  # type: ignore[return-value]
 
 
-def _usage(value: object) -> Usage | None:
+def _parse_usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
-    prompt, completion = _mapping(value.get("prompt_tokens_details")), _mapping(value.get("completion_tokens_details"))
-    reasoning = _count(value.get("reasoning_tokens"))
+    prompt, completion = (
+        _as_mapping(value.get("prompt_tokens_details")),
+        _as_mapping(value.get("completion_tokens_details")),
+    )
+    reasoning = _as_count(value.get("reasoning_tokens"))
     return Usage(
-        prompt_tokens=_count(value.get("prompt_tokens")),
-        completion_tokens=_count(value.get("completion_tokens")),
-        reasoning_tokens=reasoning if reasoning is not None else _count(completion.get("reasoning_tokens")),
-        cached_tokens=_count(prompt.get("cached_tokens")),
+        prompt_tokens=_as_count(value.get("prompt_tokens")),
+        completion_tokens=_as_count(value.get("completion_tokens")),
+        reasoning_tokens=reasoning if reasoning is not None else _as_count(completion.get("reasoning_tokens")),
+        cached_tokens=_as_count(prompt.get("cached_tokens")),
     )
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _string(value: object) -> str:
+def _as_string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _count(value: object) -> int | None:
+def _as_count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -6,27 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from engine.control.control_socket import Asked, Order
-from engine.control.lifecycle import Event
+from engine.control.control_socket import EngineAction, EngineCommand
+from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.errors import EngineRefused
 
-_MOST_WAITING = 4
-STOPPED = "The engine is stopped; `kvasir engine start` starts it."
+_MAX_PENDING = 4
+STOPPED_DETAIL = "The engine is stopped; `kvasir engine start` starts it."
 
 
-class Orders:
+class CommandRunner:
     """Owns the task that runs the engine."""
 
     def __init__(self, board: StatusBoard, run: Callable[[bool], Awaitable[None]]) -> None:
         """Take what is run: it is told whether to begin afresh, and ends when the engine is given up."""
         self._board = board
-        self._run = run
-        self._waiting: asyncio.Queue[Asked] = asyncio.Queue(_MOST_WAITING)
+        self._run_engine = run
+        self._pending: asyncio.Queue[EngineCommand] = asyncio.Queue(_MAX_PENDING)
         self._running: asyncio.Future[None] | None = None
-        self._open = False
+        self._is_accepting = False
 
-    def take(self, asked: Asked) -> str:
+    def accept(self, command: EngineCommand) -> str:
         """Take an order, to be carried out soon, and return what will be done.
 
         Raises:
@@ -34,41 +34,41 @@ class Orders:
 
         """
         up = self._running is not None and not self._running.done()
-        if not self._open:
+        if not self._is_accepting:
             raise EngineRefused("This process does not run the engine.")
-        if asked.order is Order.START and up:
+        if command.action is EngineAction.START and up:
             raise EngineRefused(f"The engine is {self._board.status.state.value} already.")
-        if asked.order is Order.STOP and self._running is None:
+        if command.action is EngineAction.STOP and self._running is None:
             raise EngineRefused("The engine is stopped already.")
         try:
-            self._waiting.put_nowait(asked)
+            self._pending.put_nowait(command)
         except asyncio.QueueFull:
             raise EngineRefused("Other orders are being carried out. Ask again in a moment.") from None
-        return _DONE[asked.order]
+        return _REPLIES[command.action]
 
-    async def carry_out(self) -> None:
+    async def run(self) -> None:
         """Start the engine, then do as is told, for ever; a fault in what is run is raised."""
-        asked = Asked(Order.START)
-        self._open = True
+        asked = EngineCommand(EngineAction.START)
+        self._is_accepting = True
         try:
             while True:
-                if asked.order is not Order.STOP:
-                    run = self._running = asyncio.ensure_future(self._run(asked.fresh))
+                if asked.action is not EngineAction.STOP:
+                    run = self._running = asyncio.ensure_future(self._run_engine(asked.fresh))
                     try:
-                        asked = await self._next(run)
-                        self._stopping(asked)
+                        asked = await self._wait_for_command(run)
+                        self._show_stopping(asked)
                     finally:
-                        await _ended(run)
+                        await _cancel_and_wait(run)
                     self._running = None
-                    self._stopped(asked)
+                    self._show_stopped(asked)
                 else:
-                    asked = await self._waiting.get()
+                    asked = await self._pending.get()
         finally:
-            self._open = False
+            self._is_accepting = False
 
-    async def _next(self, run: asyncio.Future[None]) -> Asked:
+    async def _wait_for_command(self, run: asyncio.Future[None]) -> EngineCommand:
         """Wait for the next order; an engine that was given up stays so until then."""
-        order = asyncio.ensure_future(self._for(run))
+        order = asyncio.ensure_future(self._take_effective_command(run))
         try:
             waited: list[asyncio.Future[Any]] = [run, order]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -78,30 +78,30 @@ class Orders:
         finally:
             order.cancel()
 
-    async def _for(self, run: asyncio.Future[None]) -> Asked:
+    async def _take_effective_command(self, run: asyncio.Future[None]) -> EngineCommand:
         """Take the next order that changes anything: of two starts that came at once, the second does not."""
-        while (asked := await self._waiting.get()).order is Order.START and not run.done():
+        while (asked := await self._pending.get()).action is EngineAction.START and not run.done():
             pass
         return asked
 
-    def _stopping(self, asked: Asked) -> None:
-        if asked.order is not Order.START:
-            self._board.move(Event.STOP, "The engine is stopping.")
+    def _show_stopping(self, asked: EngineCommand) -> None:
+        if asked.action is not EngineAction.START:
+            self._board.apply_event(LifecycleEvent.STOP, "The engine is stopping.")
 
-    def _stopped(self, asked: Asked) -> None:
-        if asked.order is not Order.START:
-            self._board.move(Event.STOPPED, STOPPED)
-            self._board.describe(model=None, small_model=False, on_cpu=False, url=None)
+    def _show_stopped(self, asked: EngineCommand) -> None:
+        if asked.action is not EngineAction.START:
+            self._board.apply_event(LifecycleEvent.END, STOPPED_DETAIL)
+            self._board.show_model(model=None, small_model=False, on_cpu=False, url=None)
 
 
-_DONE = {
-    Order.START: "The engine is being started.",
-    Order.STOP: "The engine is being stopped.",
-    Order.RESTART: "The engine is being restarted.",
+_REPLIES = {
+    EngineAction.START: "The engine is being started.",
+    EngineAction.STOP: "The engine is being stopped.",
+    EngineAction.RESTART: "The engine is being restarted.",
 }
 
 
-async def _ended(run: asyncio.Future[Any]) -> None:
+async def _cancel_and_wait(run: asyncio.Future[Any]) -> None:
     """Cancel what is run and return once it has ended, also if the caller is cancelled meanwhile."""
     run.cancel()
     cancelled = False

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from engine.errors import EngineRefused, EngineUnavailable
 
-_NAME = "control.sock"
+_SOCKET_NAME = "control.sock"
 _DEADLINE_S = 10.0
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
 
 
-class Order(StrEnum):
+class EngineAction(StrEnum):
     """What an owner can be asked."""
 
     START = "start"
@@ -35,20 +35,20 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EngineCommand:
     """One order."""
 
-    order: Order
+    action: EngineAction
     fresh: bool = False
     """Whether the rungs that earlier failures led to are forgotten."""
 
 
-Take = Callable[[Asked], str]
+AcceptCommand = Callable[[EngineCommand], str]
 """Takes an order and returns what is done about it, a sentence; raises ``EngineRefused`` for one that cannot be."""
 
 
 @asynccontextmanager
-async def listening(folder: Path, take: Take) -> AsyncIterator[None]:
+async def serve_commands(folder: Path, accept: AcceptCommand) -> AsyncIterator[None]:
     """Take orders while the block runs; a folder that takes no socket is borne, and then nobody can ask.
 
     Only the lock's holder may listen: a socket that is there was left by one that was killed.
@@ -60,23 +60,23 @@ async def listening(folder: Path, take: Take) -> AsyncIterator[None]:
         if task is not None:
             serving.add(task)
             task.add_done_callback(serving.discard)
-        await _served(reader, writer, take)
+        await _serve_connection(reader, writer, accept)
 
     server: asyncio.Server | None = None
     with contextlib.suppress(OSError):
-        server = await asyncio.start_unix_server(served, sock=_bound(folder), limit=_MOST_BYTES)
+        server = await asyncio.start_unix_server(served, sock=_bind_socket(folder), limit=_MAX_BYTES)
     try:
         yield
     finally:
         if server is not None:
             server.close()
-            (folder / _NAME).unlink(missing_ok=True)
+            (folder / _SOCKET_NAME).unlink(missing_ok=True)
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
 
 
-async def ask(folder: Path, asked: Asked) -> str:
+async def send_command(folder: Path, command: EngineCommand) -> str:
     """Ask the owner, and return its answer.
 
     Raises:
@@ -86,7 +86,7 @@ async def ask(folder: Path, asked: Asked) -> str:
     """
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            answer = await _exchange(folder, {"order": asked.order.value, "fresh": asked.fresh})
+            answer = await _exchange(folder, {"order": command.action.value, "fresh": command.fresh})
     except (OSError, TimeoutError, ValueError) as error:
         raise EngineUnavailable(
             "Nobody answers for the engine of this state directory. Is `kvasir run` up, with the same KVASIR_HOME?"
@@ -96,11 +96,11 @@ async def ask(folder: Path, asked: Asked) -> str:
     return str(answer.get("said", ""))
 
 
-def _bound(folder: Path) -> socket.socket:
+def _bind_socket(folder: Path) -> socket.socket:
     """Return a socket that this user alone can connect to; the folder is closed to others besides."""
     made = socket.socket(socket.AF_UNIX)
     try:
-        with _reachable(folder) as path:
+        with _shorten_path(folder) as path:
             path.unlink(missing_ok=True)
             made.bind(str(path))
             path.chmod(0o600)
@@ -111,8 +111,8 @@ def _bound(folder: Path) -> socket.socket:
 
 
 async def _exchange(folder: Path, message: dict[str, object]) -> dict[str, object]:
-    with _reachable(folder) as path:
-        reader, writer = await asyncio.open_unix_connection(path, limit=_MOST_BYTES)
+    with _shorten_path(folder) as path:
+        reader, writer = await asyncio.open_unix_connection(path, limit=_MAX_BYTES)
     try:
         writer.write(json.dumps(message).encode() + b"\n")
         await writer.drain()
@@ -122,13 +122,13 @@ async def _exchange(folder: Path, message: dict[str, object]) -> dict[str, objec
     return answer if isinstance(answer, dict) else {}
 
 
-async def _served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Take) -> None:
+async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, accept: AcceptCommand) -> None:
     """Take one order from one connection; whatever is wrong with it hurts nobody else."""
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            if not _is_ours(writer):
+            if not _is_same_user(writer):
                 return
-            answer = _answer(await reader.readline(), take)
+            answer = _answer_line(await reader.readline(), accept)
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
     except (OSError, TimeoutError, ValueError):
@@ -137,19 +137,19 @@ async def _served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ta
         writer.close()
 
 
-def _answer(line: bytes, take: Take) -> dict[str, object]:
+def _answer_line(line: bytes, accept: AcceptCommand) -> dict[str, object]:
     try:
         told = json.loads(line)
-        asked = Asked(Order(told["order"]), told.get("fresh") is True)
+        asked = EngineCommand(EngineAction(told["order"]), told.get("fresh") is True)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {"ok": False, "said": "That is no order. Is the other process of another release?"}
     try:
-        return {"ok": True, "said": take(asked)}
+        return {"ok": True, "said": accept(asked)}
     except EngineRefused as error:
         return {"ok": False, "said": str(error)}
 
 
-def _is_ours(writer: asyncio.StreamWriter) -> bool:
+def _is_same_user(writer: asyncio.StreamWriter) -> bool:
     """Say whether the other end is this user or the system's; the file's mode says the same where modes are kept."""
     peer: socket.socket = writer.get_extra_info("socket")
     if not hasattr(socket, "SO_PEERCRED"):
@@ -159,13 +159,13 @@ def _is_ours(writer: asyncio.StreamWriter) -> bool:
 
 
 @contextlib.contextmanager
-def _reachable(folder: Path) -> Iterator[Path]:
+def _shorten_path(folder: Path) -> Iterator[Path]:
     """Give a short name for the socket: the system takes no more than about 100 letters."""
     if not Path("/proc/self/fd").is_dir():
-        yield folder / _NAME
+        yield folder / _SOCKET_NAME
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield Path(f"/proc/self/fd/{descriptor}") / _NAME
+        yield Path(f"/proc/self/fd/{descriptor}") / _SOCKET_NAME
     finally:
         os.close(descriptor)

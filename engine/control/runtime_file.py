@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from engine.files import replace_private_file
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
+class RuntimeRecord:
     """An engine as its owner publishes it."""
 
     pid: int
@@ -39,10 +39,10 @@ class Runtime:
     """Answered at once."""
 
     @property
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the published status."""
-        state = State(self.state)
-        return Status(state, self.progress, self.detail, self.url, self.model, self.small_model, self.on_cpu)
+        state = EngineState(self.state)
+        return EngineStatus(state, self.progress, self.detail, self.url, self.model, self.small_model, self.on_cpu)
 
 
 class RuntimeFile:
@@ -56,7 +56,7 @@ class RuntimeFile:
         self._descriptor: int | None = None
 
     @property
-    def owned(self) -> bool:
+    def is_owner(self) -> bool:
         """Say whether this process is the owner."""
         return self._descriptor is not None
 
@@ -80,7 +80,7 @@ class RuntimeFile:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def write(self, runtime: Runtime) -> None:
+    def write(self, runtime: RuntimeRecord) -> None:
         """Publish; whoever reads sees the old or the new content, or none where the disk is full.
 
         Raises:
@@ -98,16 +98,16 @@ class RuntimeFile:
                 file.write(text)
                 file.truncate()
 
-    def read(self) -> Runtime | None:
+    def read(self) -> RuntimeRecord | None:
         """Return what a living owner published; None without one."""
-        if self._descriptor is None and not self._owner_lives():
+        if self._descriptor is None and not self._is_owner_alive():
             return None
         try:
-            return _parse(self._path.read_text(encoding="utf-8"))
+            return _parse_record(self._path.read_text(encoding="utf-8"))
         except OSError:
             return None
 
-    def _owner_lives(self) -> bool:
+    def _is_owner_alive(self) -> bool:
         try:
             descriptor = os.open(self._lock_path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -126,15 +126,15 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _parse(text: str) -> Runtime | None:
+def _parse_record(text: str) -> RuntimeRecord | None:
     """Return the published runtime; None for a file that another release wrote otherwise."""
     try:
         values = json.loads(text)
-        runtime = Runtime(**{name: values[name] for name in _NAMES if name in values})
-        State(runtime.state)
+        runtime = RuntimeRecord(**{name: values[name] for name in _FIELD_NAMES if name in values})
+        EngineState(runtime.state)
     except (ValueError, TypeError):
         return None
     return runtime
 
 
-_NAMES = tuple(item.name for item in fields(Runtime))
+_FIELD_NAMES = tuple(item.name for item in fields(RuntimeRecord))

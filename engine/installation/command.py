@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 from engine.errors import InstallError
 from engine.oom.log_tail import LogTail
-from engine.planning.launch import without_ours
+from engine.planning.launch import remove_own_variables
 
 _GRACE_S = 5.0
-_WITH_US = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shutil.which("setpriv") else ()
+_DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shutil.which("setpriv") else ()
 """The kernel ends the command when this process is killed: the next attempt deletes what it would still write to."""
-_POLITELY = ("nice", "-n", "5") if shutil.which("nice") else ()
+_LOW_PRIORITY = ("nice", "-n", "5") if shutil.which("nice") else ()
 """Answers go first."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
@@ -37,10 +37,15 @@ async def run_command(
 
     """
     tail = LogTail()
-    environment = {"UV_HTTP_TIMEOUT": "120", **without_ours(os.environ), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {
+        "UV_HTTP_TIMEOUT": "120",
+        **remove_own_variables(os.environ),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
     child = await asyncio.create_subprocess_exec(
-        *_WITH_US,
-        *_POLITELY,
+        *_DIE_WITH_PARENT,
+        *_LOW_PRIORITY,
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -56,13 +61,13 @@ async def run_command(
     except TimeoutError as error:
         raise InstallError(f"{failed}: it took over {deadline_s / 60:.0f} minutes. Start again.") from error
     finally:
-        await _end(child)
+        await _terminate(child)
     if child.returncode:
         why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
         raise InstallError(f"{failed}: {why or 'no reason given'}. Check network and disk, then start again.")
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _terminate(child: asyncio.subprocess.Process) -> None:
     """End a child that still runs; SIGTERM first, so that it removes its own scratch files."""
     if child.returncode is not None:
         return

@@ -20,17 +20,17 @@ from typing import ClassVar, Literal
 from engine.errors import InstallError
 from engine.files import hold_file_lock
 from engine.installation.command import run_command
-from engine.planning.hardware import disk_free_bytes
+from engine.planning.hardware import read_free_disk_bytes
 from engine.planning.variant import GIB
 
-Kind = Literal["cpu", "cuda"]
-Report = Callable[[float | None, str], None]
+EnvironmentKind = Literal["cpu", "cuda"]
+ReportProgress = Callable[[float | None, str], None]
 """Takes the share that is done, 0 to 1 or None, and what is being done, in one line."""
 UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 """Name, version, SHA-256 -> the folder of the unpacked wheel."""
 
 _ENGINE = Path(__file__).parent.parent
-NEEDED_BYTES: dict[Kind, int] = {"cpu": 6 * GIB, "cuda": 12 * GIB}
+REQUIRED_BYTES: dict[EnvironmentKind, int] = {"cpu": 6 * GIB, "cuda": 12 * GIB}
 """The CPU's environment takes 5.0 GiB."""
 _INSTALL_DEADLINE_S = 3600.0
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -44,69 +44,69 @@ class Installer:
         cache: Path,
         *,
         requirements: Path = _ENGINE / "requirements",
-        free_bytes: Callable[[Path], int] = disk_free_bytes,
+        free_bytes: Callable[[Path], int] = read_free_disk_bytes,
     ) -> None:
         """Take the cache folder; nothing is made before it is asked for."""
         self._cache = cache
         self._requirements = requirements
         self._free_bytes = free_bytes
 
-    def environment(self, kind: Kind) -> Path:
+    def environment_folder(self, kind: EnvironmentKind) -> Path:
         """Return the folder of an environment, there or not; other requirements give another folder."""
-        parts = [self._requirements_of(kind).read_bytes(), f"{sys.version_info[:2]}".encode()]
+        parts = [self._requirements_path(kind).read_bytes(), f"{sys.version_info[:2]}".encode()]
         if kind == "cpu":
-            parts += [path.read_bytes() for path in _plugin_files()]
+            parts += [path.read_bytes() for path in _list_plugin_files()]
         return self._cache / "engine" / f"{kind}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
 
-    def python(self, kind: Kind) -> Path:
+    def python_path(self, kind: EnvironmentKind) -> Path:
         """Return the environment's interpreter, there or not."""
-        return self.environment(kind) / "bin" / "python"
+        return self.environment_folder(kind) / "bin" / "python"
 
-    def installed(self, kind: Kind) -> bool:
+    def is_installed(self, kind: EnvironmentKind) -> bool:
         """Say whether the environment is there and its interpreter too, which goes when the system's Python goes."""
-        return self.python(kind).exists()
+        return self.python_path(kind).exists()
 
-    async def install(self, kind: Kind, report: Report) -> Path:
+    async def install(self, kind: EnvironmentKind, report: ReportProgress) -> Path:
         """Make the environment if it is not there and return its interpreter.
 
         Raises:
             InstallError: the disk is too full, a package cannot be had, or the deadline passed.
 
         """
-        folder = self.environment(kind)
-        if not self.installed(kind):
-            async with _building(folder, lambda: self.installed(kind), report) as scratch:
+        folder = self.environment_folder(kind)
+        if not self.is_installed(kind):
+            async with _build_folder(folder, lambda: self.is_installed(kind), report) as scratch:
                 if scratch is not None:
-                    self._check_disk(folder, NEEDED_BYTES[kind], "the engine")
-                    await self._fill(scratch, kind, report)
-        return self.python(kind)
+                    self._check_disk(folder, REQUIRED_BYTES[kind], "the engine")
+                    await self._install_into(scratch, kind, report)
+        return self.python_path(kind)
 
-    async def _fill(self, scratch: Path, kind: Kind, report: Report) -> None:
+    async def _install_into(self, scratch: Path, kind: EnvironmentKind, report: ReportProgress) -> None:
         report(0.0, "Installing SGLang into an environment of its own (once).")
         failed = "The engine's environment could not be made"
-        uv = _uv()
+        uv = _find_uv()
         await run_command(
             (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
         )
         progress = UvProgress()
 
         def on_line(line: str) -> None:
-            if (share := progress.read(line)) is not None:
+            if (share := progress.parse_line(line)) is not None:
                 report(share, f"Installing SGLang into an environment of its own (once): {progress.doing}.")
 
         argv = (
             uv, "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-            "--python", str(scratch / "bin" / "python"), "--requirement", str(self._requirements_of(kind)),
+            "--python", str(scratch / "bin" / "python"), "--requirement", str(self._requirements_path(kind)),
         )  # fmt: skip
         await run_command(argv, _INSTALL_DEADLINE_S, failed, on_line)
         if kind == "cpu":
             _add_plugin(scratch)
 
-    def pins(self, kind: Kind) -> dict[str, set[str]]:
+    def read_pins(self, kind: EnvironmentKind) -> dict[str, set[str]]:
         """Return the versions that an environment may have, by package."""
-        return read_pins(self._requirements_of(kind).read_text(encoding="utf-8"))
+        return parse_pins(self._requirements_path(kind).read_text(encoding="utf-8"))
 
-    def _requirements_of(self, kind: Kind) -> Path:
+    def _requirements_path(self, kind: EnvironmentKind) -> Path:
         return self._requirements / f"{kind}.txt"
 
     def _check_disk(self, folder: Path, needed: int, what: str) -> None:
@@ -118,20 +118,20 @@ class Installer:
             )
 
 
-def kind_of(device: str) -> Kind:
+def choose_environment_kind(device: str) -> EnvironmentKind:
     """Return which of the engine's environments a plan's device needs."""
     return "cpu" if device == "cpu" else "cuda"
 
 
-def read_pins(requirements: str) -> dict[str, set[str]]:
+def parse_pins(requirements: str) -> dict[str, set[str]]:
     """Return the versions that a compiled requirements file allows, by package; several where markers decide."""
     pins: dict[str, set[str]] = {}
     for name, version in _PIN.findall(requirements):
-        pins.setdefault(plain_name(name), set()).add(version)
+        pins.setdefault(normalize_package_name(name), set()).add(version)
     return pins
 
 
-def plain_name(name: str) -> str:
+def normalize_package_name(name: str) -> str:
     """Return a package's name as registries compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -150,7 +150,7 @@ class UvProgress:
         self._share = 0.0
         self.doing = "finding packages"
 
-    def read(self, line: str) -> float | None:
+    def parse_line(self, line: str) -> float | None:
         """Return the share that is done, never less than before; None for a line that says nothing of it."""
         found = self._LINE.match(line)
         if found is None:
@@ -169,17 +169,17 @@ class UvProgress:
 
 
 @contextlib.asynccontextmanager
-async def _building(folder: Path, whole: Callable[[], bool], report: Report) -> AsyncIterator[Path | None]:
+async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportProgress) -> AsyncIterator[Path | None]:
     """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with hold_file_lock(
         folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir process is installing it.")
     ):
-        scratch = await asyncio.to_thread(_scratch, folder, whole)
+        scratch = await asyncio.to_thread(_create_scratch_folder, folder, whole)
         try:
             yield scratch
             if scratch is not None:
-                _put_in_place(scratch, folder)
+                _move_into_place(scratch, folder)
         except OSError as error:
             raise InstallError(
                 f"Writing to {folder.parent} failed: {error.strerror}. Check the disk and its rights, then start again."
@@ -189,7 +189,7 @@ async def _building(folder: Path, whole: Callable[[], bool], report: Report) -> 
                 await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
 
-def _scratch(folder: Path, whole: Callable[[], bool]) -> Path | None:
+def _create_scratch_folder(folder: Path, whole: Callable[[], bool]) -> Path | None:
     """Return an empty folder beside ``folder``, None where that is whole; clear away what is of no use."""
     if whole():
         return None
@@ -199,12 +199,12 @@ def _scratch(folder: Path, whole: Callable[[], bool]) -> Path | None:
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
-def _put_in_place(scratch: Path, folder: Path) -> None:
+def _move_into_place(scratch: Path, folder: Path) -> None:
     scratch.chmod(0o755)
     scratch.rename(folder)
 
 
-def _uv() -> str:
+def _find_uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
@@ -212,7 +212,7 @@ def _uv() -> str:
     return found
 
 
-def _plugin_files() -> list[Path]:
+def _list_plugin_files() -> list[Path]:
     return sorted((_ENGINE / "plain_cpu").glob("*.py"))
 
 
@@ -222,7 +222,7 @@ def _add_plugin(environment: Path) -> None:
     package, info = site / "kvasir_plain_cpu", site / "kvasir_plain_cpu-1.dist-info"
     package.mkdir()
     info.mkdir()
-    for path in _plugin_files():
+    for path in _list_plugin_files():
         shutil.copy(path, package / path.name)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kvasir-plain-cpu\nVersion: 1\n", encoding="utf-8")
     (info / "entry_points.txt").write_text(

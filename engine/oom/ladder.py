@@ -1,9 +1,9 @@
-"""Pure: what memory ran out for, and what was tried before -> the next rung down, or that none is left.
+"""Pure: choose the memory profile to try next after SGLang ran out of memory.
 
-A rung is the part of a plan that memory depends on. Each step down changes one thing, in the order that SGLang 0.5.23's
-own messages advise; a rung is refused if an earlier failure says that it fails too (``fails_too``). So the ladder never
-repeats a rung, never raises what failed, and ends: every step lowers something on a finite scale, or raises the memory
-fraction towards a bound that failures only tighten; and there are at most ``MOST_FALLS`` of them.
+A memory profile is the part of a plan that memory depends on. Each step changes one value, in the order that the
+messages of SGLang 0.5.23 advise. A profile is skipped if an earlier failure shows that it would fail too. So the ladder
+never repeats a profile and always ends: each step lowers a value on a finite scale, or raises the memory fraction
+towards a fixed bound, and at most ``MAX_FAILURES`` failures are allowed.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.oom.log_diagnosis import Cause, Finding, Observed
+from engine.oom.log_diagnosis import LogObservations, OomCause, OomFinding
 
-MOST_FALLS = 24
+MAX_FAILURES = 24
 """So many failures at one machine, and somebody should look."""
-_HIGHEST_FRACTION, _LOWEST_FRACTION = 0.95, 0.3
-_UP, _DOWN = 0.01, 0.04
+_MAX_FRACTION, _MIN_FRACTION = 0.95, 0.3
+_FRACTION_INCREASE, _FRACTION_DECREASE = 0.01, 0.04
 _CHUNKS = (8192, 4096, 2048, 1024, 512)
-_LEAST_GRAPHS = 4
-_LEAST_TOKENS = 2048
-_LEAST_CONTEXT = 4096
-_MANY_REQUESTS = 64
+_MIN_GRAPH_BATCH = 4
+_MIN_TOKENS = 2048
+_MIN_CONTEXT_TOKENS = 4096
+_DEFAULT_REQUESTS = 64
 """What running requests and captured batches begin from where nobody has said how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class MemoryProfile:
     """What memory depends on; None leaves a value to SGLang, which then takes at most as much as it can."""
 
     weights: str
@@ -42,158 +42,172 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
+class ProfileFailure:
     """A rung that failed, with the values that SGLang chose where the rung left them to it."""
 
-    rung: Rung
-    cause: Cause
+    profile: MemoryProfile
+    cause: OomCause
     why: str
     """The sentence that was told."""
-    retried: bool = False
+    is_retry: bool = False
     """Whether it was tried again at a quiet hour, and failed again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProfileChange:
     """The next rung, and the sentence why."""
 
-    rung: Rung
+    profile: MemoryProfile
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class NoRungLeft:
+class LadderExhausted:
     """Nothing more can be asked less of."""
 
     why: str
 
 
-def as_run(rung: Rung, observed: Observed) -> Rung:
+def complete_profile(profile: MemoryProfile, observations: LogObservations) -> MemoryProfile:
     """Return the rung with what SGLang chose itself, as its log said."""
     return replace(
-        rung,
-        memory_fraction=rung.memory_fraction if rung.memory_fraction is not None else observed.memory_fraction,
-        chunk_tokens=rung.chunk_tokens or observed.chunk_tokens,
-        running_requests=rung.running_requests or observed.running_requests,
-        total_tokens=min(filter(None, (rung.total_tokens, observed.kv_tokens)), default=None),
+        profile,
+        memory_fraction=profile.memory_fraction
+        if profile.memory_fraction is not None
+        else observations.memory_fraction,
+        chunk_tokens=profile.chunk_tokens or observations.chunk_tokens,
+        running_requests=profile.running_requests or observations.running_requests,
+        total_tokens=min(filter(None, (profile.total_tokens, observations.kv_tokens)), default=None),
     )
 
 
-def next_rung(failed: Rung, found: Finding, falls: Sequence[Fall], lower: Sequence[Rung]) -> Step | NoRungLeft:
-    """Return the rung under ``failed``, which is as it was run (``as_run``).
+def choose_lower_profile(
+    failed: MemoryProfile, found: OomFinding, failures: Sequence[ProfileFailure], lower: Sequence[MemoryProfile]
+) -> ProfileChange | LadderExhausted:
+    """Return the rung under ``failed``, which is as it was run (``complete_profile``).
 
     ``falls`` are the earlier failures on this machine, ``lower`` the plans with lighter weights, the best first.
     """
-    known = (*falls, Fall(failed, found.cause, ""))
-    if len(known) <= MOST_FALLS:
+    known = (*failures, ProfileFailure(failed, found.cause, ""))
+    if len(known) <= MAX_FAILURES:
         for move in _MOVES[found.cause]:
             rung = move(failed, found)
-            if rung is not None and not any(fails_too(rung, fall) for fall in known):
-                return Step(rung, f"{_what(found)}: {_change(failed, rung)}")
-        tried = {fall.rung.weights for fall in known}
+            if rung is not None and not any(would_fail(rung, fall) for fall in known):
+                return ProfileChange(rung, f"{_describe_cause(found)}: {_describe_change(failed, rung)}")
+        tried = {fall.profile.weights for fall in known}
         lighter = next((rung for rung in lower if rung.weights not in tried), None)
         if lighter is not None:
-            return Step(
-                lighter, f"{_what(found)}, and nothing else is left to lower: {lighter.weights} is tried instead"
+            return ProfileChange(
+                lighter,
+                f"{_describe_cause(found)}, and nothing else is left to lower: {lighter.weights} is tried instead",
             )
     said = f" SGLang said: {found.line[:300]}" if found.line else ""
-    return NoRungLeft(
-        f"No rung is left after {failures(len(known))}: {found.cause} with {described(failed)}.{said} "
+    return LadderExhausted(
+        f"No rung is left after {format_failures(len(known))}: {found.cause} with {describe_profile(failed)}.{said} "
         "Choose a smaller KVASIR_MODEL or free memory, then `kvasir engine restart --fresh`."
     )
 
 
-def fails_too(rung: Rung, fall: Fall) -> bool:
+def would_fail(profile: MemoryProfile, failure: ProfileFailure) -> bool:
     """Return whether a failure says that ``rung`` cannot do: it asks for at least as much of everything.
 
     Where the weights left no room, less fraction is worse, and all else counts as ever.
     """
-    failed = fall.rung
-    if rung.weights != failed.weights or rung.device != failed.device:
+    failed = failure.profile
+    if profile.weights != failed.weights or profile.device != failed.device:
         return False
-    mine, theirs = rung.memory_fraction, failed.memory_fraction
-    fraction = _at_least(theirs, mine) if fall.cause is Cause.NO_ROOM else _at_least(mine, theirs)
+    mine, theirs = profile.memory_fraction, failed.memory_fraction
+    fraction = _is_at_least(theirs, mine) if failure.cause is OomCause.NO_ROOM else _is_at_least(mine, theirs)
     return (
         fraction
-        and _KV_BYTES[rung.kv_dtype] >= _KV_BYTES[failed.kv_dtype]
-        and rung.context_tokens >= failed.context_tokens
+        and _KV_BYTES[profile.kv_dtype] >= _KV_BYTES[failed.kv_dtype]
+        and profile.context_tokens >= failed.context_tokens
         and all(
-            _at_least(mine, theirs)
+            _is_at_least(mine, theirs)
             for mine, theirs in (
-                (rung.chunk_tokens, failed.chunk_tokens),
-                (rung.decode_batch, failed.decode_batch),
-                (rung.running_requests, failed.running_requests),
-                (rung.total_tokens, failed.total_tokens),
+                (profile.chunk_tokens, failed.chunk_tokens),
+                (profile.decode_batch, failed.decode_batch),
+                (profile.running_requests, failed.running_requests),
+                (profile.total_tokens, failed.total_tokens),
             )
         )
     )
 
 
-def described(rung: Rung) -> str:
+def describe_profile(profile: MemoryProfile) -> str:
     """Return a rung in a line, without what is left to SGLang."""
-    parts = [rung.weights, f"a context of {rung.context_tokens:,} tokens"]
-    parts += [f"{label} {value}" for label, value in _labelled(rung) if value is not None]
+    parts = [profile.weights, f"a context of {profile.context_tokens:,} tokens"]
+    parts += [f"{label} {value}" for label, value in _label_values(profile) if value is not None]
     return ", ".join(parts)
 
 
 # ── One thing less ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-_Move = Callable[[Rung, Finding], Rung | None]
+_Move = Callable[[MemoryProfile, OomFinding], MemoryProfile | None]
 _KV_BYTES: Mapping[str, int] = {"auto": 2, "fp8_e4m3": 1}
 
 
-def _raise_fraction(rung: Rung, found: Finding) -> Rung | None:
-    now = rung.memory_fraction or 0.0
-    wanted = round(max(now, found.fraction or 0.0) + _UP, 3)
-    return replace(rung, memory_fraction=wanted) if now and wanted <= _HIGHEST_FRACTION else None
+def _raise_fraction(profile: MemoryProfile, found: OomFinding) -> MemoryProfile | None:
+    now = profile.memory_fraction or 0.0
+    wanted = round(max(now, found.fraction or 0.0) + _FRACTION_INCREASE, 3)
+    return replace(profile, memory_fraction=wanted) if now and wanted <= _MAX_FRACTION else None
 
 
-def _lower_fraction(rung: Rung, _: Finding) -> Rung | None:
-    if rung.device == "cpu" or rung.memory_fraction is None:
+def _lower_fraction(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    if profile.device == "cpu" or profile.memory_fraction is None:
         return None
-    wanted = round(rung.memory_fraction - _DOWN, 3)
-    return replace(rung, memory_fraction=wanted) if wanted >= _LOWEST_FRACTION else None
+    wanted = round(profile.memory_fraction - _FRACTION_DECREASE, 3)
+    return replace(profile, memory_fraction=wanted) if wanted >= _MIN_FRACTION else None
 
 
-def _smaller_chunk(rung: Rung, _: Finding) -> Rung | None:
-    smaller = next((chunk for chunk in _CHUNKS if chunk < (rung.chunk_tokens or _CHUNKS[0])), None)
-    return replace(rung, chunk_tokens=smaller) if smaller is not None else None
+def _reduce_chunk(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    smaller = next((chunk for chunk in _CHUNKS if chunk < (profile.chunk_tokens or _CHUNKS[0])), None)
+    return replace(profile, chunk_tokens=smaller) if smaller is not None else None
 
 
-def _fewer_graphs(rung: Rung, _: Finding) -> Rung | None:
-    if rung.device == "cpu":
+def _reduce_graphs(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    if profile.device == "cpu":
         return None
-    fewer = (rung.decode_batch or _MANY_REQUESTS) // 2
-    return replace(rung, decode_batch=fewer) if fewer >= _LEAST_GRAPHS else None
+    fewer = (profile.decode_batch or _DEFAULT_REQUESTS) // 2
+    return replace(profile, decode_batch=fewer) if fewer >= _MIN_GRAPH_BATCH else None
 
 
-def _fewer_requests(rung: Rung, _: Finding) -> Rung | None:
-    fewer = (rung.running_requests or _MANY_REQUESTS) // 2
-    return replace(rung, running_requests=fewer) if fewer else None
+def _reduce_requests(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    fewer = (profile.running_requests or _DEFAULT_REQUESTS) // 2
+    return replace(profile, running_requests=fewer) if fewer else None
 
 
-def _narrow_kv(rung: Rung, _: Finding) -> Rung | None:
-    return replace(rung, kv_dtype="fp8_e4m3") if rung.kv_dtype == "auto" and rung.device != "cpu" else None
+def _quantize_kv(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    return replace(profile, kv_dtype="fp8_e4m3") if profile.kv_dtype == "auto" and profile.device != "cpu" else None
 
 
-def _fewer_tokens(rung: Rung, _: Finding) -> Rung | None:
-    fewer = (rung.total_tokens or 2 * rung.context_tokens) // 2
-    return replace(rung, total_tokens=fewer) if fewer >= _LEAST_TOKENS else None
+def _reduce_tokens(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    fewer = (profile.total_tokens or 2 * profile.context_tokens) // 2
+    return replace(profile, total_tokens=fewer) if fewer >= _MIN_TOKENS else None
 
 
-def _shorter_context(rung: Rung, _: Finding) -> Rung | None:
-    shorter = rung.context_tokens // 2
-    return replace(rung, context_tokens=shorter) if shorter >= _LEAST_CONTEXT and rung.device != "cpu" else None
+def _shorten_context(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
+    shorter = profile.context_tokens // 2
+    return (
+        replace(profile, context_tokens=shorter) if shorter >= _MIN_CONTEXT_TOKENS and profile.device != "cpu" else None
+    )
 
 
-_MOVES: Mapping[Cause, tuple[_Move, ...]] = {
-    Cause.WEIGHTS: (),
-    Cause.NO_ROOM: (_raise_fraction, _smaller_chunk, _fewer_graphs, _narrow_kv),
-    Cause.POOL: (_lower_fraction, _fewer_tokens, _narrow_kv),
-    Cause.CAPTURE: (_lower_fraction, _fewer_graphs, _narrow_kv),
-    Cause.PREFILL: (_smaller_chunk, _lower_fraction, _fewer_requests, _narrow_kv, _shorter_context, _fewer_tokens),
-    Cause.DECODE: (_fewer_requests, _lower_fraction, _narrow_kv, _shorter_context),
-    Cause.HOST: (_fewer_tokens, _fewer_requests, _smaller_chunk),
+_MOVES: Mapping[OomCause, tuple[_Move, ...]] = {
+    OomCause.WEIGHTS: (),
+    OomCause.NO_ROOM: (_raise_fraction, _reduce_chunk, _reduce_graphs, _quantize_kv),
+    OomCause.POOL: (_lower_fraction, _reduce_tokens, _quantize_kv),
+    OomCause.CAPTURE: (_lower_fraction, _reduce_graphs, _quantize_kv),
+    OomCause.PREFILL: (
+        _reduce_chunk,
+        _lower_fraction,
+        _reduce_requests,
+        _quantize_kv,
+        _shorten_context,
+        _reduce_tokens,
+    ),
+    OomCause.DECODE: (_reduce_requests, _lower_fraction, _quantize_kv, _shorten_context),
+    OomCause.HOST: (_reduce_tokens, _reduce_requests, _reduce_chunk),
 }
 """What is tried first stands first. Lighter weights come after all of it."""
 
@@ -201,35 +215,35 @@ _MOVES: Mapping[Cause, tuple[_Move, ...]] = {
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _what(found: Finding) -> str:
+def _describe_cause(found: OomFinding) -> str:
     return found.cause[0].upper() + found.cause[1:]
 
 
-def _change(before: Rung, after: Rung) -> str:
+def _describe_change(before: MemoryProfile, after: MemoryProfile) -> str:
     """Return what differs, as "memory fraction 0.88 → 0.84"."""
-    old, new = dict(_labelled(before)), dict(_labelled(after))
+    old, new = dict(_label_values(before)), dict(_label_values(after))
     told = [f"{label} {old[label] or 'by default'} → {new[label]}" for label in new if new[label] != old[label]]
     if before.context_tokens != after.context_tokens:
         told.append(f"context {before.context_tokens} → {after.context_tokens} tokens")
     return ", ".join(told)
 
 
-def _labelled(rung: Rung) -> tuple[tuple[str, object], ...]:
+def _label_values(profile: MemoryProfile) -> tuple[tuple[str, object], ...]:
     return (
-        ("memory fraction", rung.memory_fraction),
-        ("prefill chunk", rung.chunk_tokens),
-        ("graph batch", rung.decode_batch),
-        ("running requests", rung.running_requests),
-        ("tokens of context in all", rung.total_tokens),
-        ("KV dtype", None if rung.kv_dtype == "auto" else rung.kv_dtype),
+        ("memory fraction", profile.memory_fraction),
+        ("prefill chunk", profile.chunk_tokens),
+        ("graph batch", profile.decode_batch),
+        ("running requests", profile.running_requests),
+        ("tokens of context in all", profile.total_tokens),
+        ("KV dtype", None if profile.kv_dtype == "auto" else profile.kv_dtype),
     )
 
 
-def failures(count: int) -> str:
+def format_failures(count: int) -> str:
     """Return how many, in words."""
     return "one failure" if count == 1 else f"{count} failures"
 
 
-def _at_least(mine: float | None, theirs: float | None) -> bool:
+def _is_at_least(mine: float | None, theirs: float | None) -> bool:
     """Compare two values of a rung; None, left to SGLang, is as much as there is."""
     return mine is None or (theirs is not None and mine >= theirs)

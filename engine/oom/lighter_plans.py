@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.oom.ladder import Rung
+from engine.oom.ladder import MemoryProfile
 from engine.planning.catalogue import VARIANTS
-from engine.planning.fit import fitted, rank
+from engine.planning.fit import fit_variant, rank_plan
 from engine.planning.hardware import Machine
-from engine.planning.plans import Plan, Wish
+from engine.planning.plans import LaunchPlan, PlanRequirements
 from engine.planning.variant import Precision
 
 _PRECISIONS: Sequence[Precision] = ("bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4")
 
 
-def rung_of(plan: Plan) -> Rung:
+def extract_profile(plan: LaunchPlan) -> MemoryProfile:
     """Return the part of a plan that memory depends on."""
-    return Rung(
+    return MemoryProfile(
         weights=f"{plan.variant.name} in {plan.weights.precision}",
         device=plan.device,
         context_tokens=plan.context_tokens,
@@ -30,36 +30,36 @@ def rung_of(plan: Plan) -> Rung:
     )
 
 
-def applied(rung: Rung, plans: Sequence[Plan]) -> Plan | None:
+def apply_profile(profile: MemoryProfile, plans: Sequence[LaunchPlan]) -> LaunchPlan | None:
     """Return the plan of the rung's weights with its values; None where no plan has such weights (any more)."""
-    base = next((plan for plan in plans if rung_of(plan).weights == rung.weights), None)
+    base = next((plan for plan in plans if extract_profile(plan).weights == profile.weights), None)
     if base is None:
         return None
     return replace(
         base,
-        context_tokens=rung.context_tokens,
-        memory_fraction=rung.memory_fraction,
-        chunk_tokens=rung.chunk_tokens,
-        decode_batch=rung.decode_batch,
-        running_requests=rung.running_requests,
-        total_tokens=rung.total_tokens,
-        kv_tokens=min(base.kv_tokens, rung.total_tokens or base.kv_tokens),
-        kv_dtype="fp8_e4m3" if rung.kv_dtype == "fp8_e4m3" else "auto",
+        context_tokens=profile.context_tokens,
+        memory_fraction=profile.memory_fraction,
+        chunk_tokens=profile.chunk_tokens,
+        decode_batch=profile.decode_batch,
+        running_requests=profile.running_requests,
+        total_tokens=profile.total_tokens,
+        kv_tokens=min(base.kv_tokens, profile.total_tokens or base.kv_tokens),
+        kv_dtype="fp8_e4m3" if profile.kv_dtype == "fp8_e4m3" else "auto",
     )
 
 
-def lighter(plan: Plan, machine: Machine) -> tuple[Plan, ...]:
+def find_lighter_plans(plan: LaunchPlan, machine: Machine) -> tuple[LaunchPlan, ...]:
     """Return what fits with lighter weights on each card, the best quality first: other precisions, smaller models."""
     if plan.device == "cpu" or plan.variant.is_directory:
         return ()
-    wishes = [(plan.variant, Wish(precision=precision)) for precision in _PRECISIONS]
-    wishes += [(other, Wish()) for other in VARIANTS if other.parameters < plan.variant.parameters]
-    found = (fitted(variant, machine, wish, near=False).plan for variant, wish in wishes)
+    wishes = [(plan.variant, PlanRequirements(precision=precision)) for precision in _PRECISIONS]
+    wishes += [(other, PlanRequirements()) for other in VARIANTS if other.parameters < plan.variant.parameters]
+    found = (fit_variant(variant, machine, wish, find_nearest=False).plan for variant, wish in wishes)
     lesser = [made for made in found if made and made.weights_gib_per_card < plan.weights_gib_per_card]
-    return tuple(sorted(lesser, key=rank, reverse=True))
+    return tuple(sorted(lesser, key=rank_plan, reverse=True))
 
 
-def machine_key(plan: Plan, machine: Machine, release: str) -> str:
+def build_ladder_key(plan: LaunchPlan, machine: Machine, release: str) -> str:
     """Return what a rung is remembered under: the model asked for, the machine, and SGLang's release."""
     cards = ", ".join(f"{card.name} {card.memory_gib:.0f} GiB" for card in machine.cards) or "no card"
     model = plan.variant.hf_id if plan.variant.is_directory else plan.variant.name  # folders may be called alike

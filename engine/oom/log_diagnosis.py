@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from engine.oom.log_tail import READY_LINE, STAMP
+from engine.oom.log_tail import READY_LINE, TIMESTAMP
 
-KILLED = 128 + signal.SIGKILL
+SIGKILL_STATUS = 128 + signal.SIGKILL
 
 
-class Cause(StrEnum):
+class OomCause(StrEnum):
     """How memory ran out; the value is read by people."""
 
     WEIGHTS = "the weights did not fit"
@@ -30,12 +30,12 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class LogObservations:
     """What a run's log has said so far, kept beside its last lines, which forget."""
 
-    loaded: bool = False
-    capturing: bool = False
-    ready: bool = False
+    has_loaded: bool = False
+    is_capturing: bool = False
+    is_ready: bool = False
     memory_fraction: float | None = None
     chunk_tokens: int | None = None
     running_requests: int | None = None
@@ -44,41 +44,41 @@ class Observed:
     retractions: int = 0
     """How often requests were put back because the context was full."""
 
-    def after(self, line: str) -> Observed:
+    def add_line(self, line: str) -> LogObservations:
         """Return what is known after one more line."""
         if "server_args=" in line:
-            return replace(self, memory_fraction=_number(_FRACTION, line))
-        if (tokens := _number(_TOKENS, line)) is not None:
-            chunk, running = _number(_CHUNK, line), _number(_RUNNING, line)
-            return replace(self, kv_tokens=int(tokens), chunk_tokens=_whole(chunk), running_requests=_whole(running))
+            return replace(self, memory_fraction=_find_number(_FRACTION, line))
+        if (tokens := _find_number(_TOKENS, line)) is not None:
+            chunk, running = _find_number(_CHUNK, line), _find_number(_RUNNING, line)
+            return replace(self, kv_tokens=int(tokens), chunk_tokens=_to_int(chunk), running_requests=_to_int(running))
         if "KV cache pool is full. Retract requests" in line:
             return replace(self, retractions=self.retractions + 1)
         return replace(
             self,
-            loaded=self.loaded or "Load weight end" in line,
-            capturing=self.capturing or _CAPTURE_BEGINS.search(line) is not None,
-            ready=self.ready or READY_LINE in line,
+            has_loaded=self.has_loaded or "Load weight end" in line,
+            is_capturing=self.is_capturing or _CAPTURE_BEGINS.search(line) is not None,
+            is_ready=self.is_ready or READY_LINE in line,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class RunEnd:
     """The end of one run."""
 
     lines: Sequence[str]
     """The last ones of its log, the oldest first."""
-    status: int | None
+    exit_status: int | None
     """Of the process, 128 + the signal where one ended it; None where it was ended by us (silence, a deadline)."""
-    observed: Observed = field(default_factory=Observed)
+    observations: LogObservations = field(default_factory=LogObservations)
     oom_kills: int | None = None
     """How many processes the system has killed for memory meanwhile; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class OomFinding:
     """That it died for lack of memory."""
 
-    cause: Cause
+    cause: OomCause
     line: str
     """The line that says so, "" where the system says it and no line does."""
     fraction: float | None = None
@@ -86,49 +86,49 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class KnownProblem:
     """Something else that a line names and a person can mend."""
 
     sentence: str
-    hopeless: bool
+    is_permanent: bool
     """Whether another start would end in the same way."""
-    damaged: bool = False
+    may_be_damaged: bool = False
     """Whether the model's own files may be to blame."""
 
 
-def finding(death: Death) -> Finding | None:
+def find_oom(end: RunEnd) -> OomFinding | None:
     """Return how memory ran out; None where it did not, or only one request was too big for it."""
-    told = [STAMP.sub("", line).strip() for line in death.lines]
+    told = [TIMESTAMP.sub("", line).strip() for line in end.lines]
     for line in reversed(told):
         if _ONE_REQUEST in line:
             continue
         for pattern, cause in _NAMED:
             if pattern.search(line):
-                return Finding(cause, line, _number(_SUGGESTED, line))
+                return OomFinding(cause, line, _find_number(_SUGGESTED, line))
     for line in reversed(told):
         if _OUT_OF_MEMORY.search(line):
-            return Finding(_stage(death.observed, told), line)
-    return _by_the_host(death, told)
+            return OomFinding(_infer_cause(end.observations, told), line)
+    return _find_host_oom(end, told)
 
 
-def ended(death: Death) -> str:
+def describe_exit(end: RunEnd) -> str:
     """Return how the process ended, for a sentence."""
-    if death.status == KILLED and not any(_KILLS_ITSELF in line for line in death.lines):
+    if end.exit_status == SIGKILL_STATUS and not any(_KILLS_ITSELF in line for line in end.lines):
         return "it was killed"
-    return f"it ended with status {death.status}"
+    return f"it ended with status {end.exit_status}"
 
 
-def lingers(line: str) -> bool:
+def is_stuck_line(line: str) -> bool:
     """Say whether a line is the end of a server that does not know it: SGLang stays, and answers nobody."""
     return _NO_PORT in line
 
 
-def trouble(lines: Sequence[str]) -> Trouble | None:
+def find_known_problem(lines: Sequence[str]) -> KnownProblem | None:
     """Return what else a person has to mend, by the newest line that tells; None where none does."""
     for line in reversed(lines):
-        for pattern, sentence, then in _TROUBLES:
+        for pattern, sentence, then in _KNOWN_PROBLEMS:
             if pattern.search(line):
-                return Trouble(sentence, then != "again", then == "damaged")
+                return KnownProblem(sentence, then != "again", then == "damaged")
     return None
 
 
@@ -141,15 +141,15 @@ _CAPTURE_BEGINS = re.compile(r"Capture .{0,60}\bgraph.{0,20} begin\b", re.IGNORE
 _ONE_REQUEST = "Out of memory even after retracting all other requests"
 """SGLang ends that one request with an error and goes on."""
 
-_NAMED: Sequence[tuple[re.Pattern[str], Cause]] = (
-    (re.compile(r"Loaded weights leave no GPU memory for the KV cache"), Cause.NO_ROOM),
-    (re.compile(r"Not enough memory\. Please try to increase --mem-fraction-static"), Cause.NO_ROOM),
+_NAMED: Sequence[tuple[re.Pattern[str], OomCause]] = (
+    (re.compile(r"Loaded weights leave no GPU memory for the KV cache"), OomCause.NO_ROOM),
+    (re.compile(r"Not enough memory\. Please try to increase --mem-fraction-static"), OomCause.NO_ROOM),
     (
         re.compile(r"Capture (?:cuda|cpu) graph failed: .*(?:out of memory|allocate memory)"),
-        Cause.CAPTURE,
+        OomCause.CAPTURE,
     ),
-    (re.compile(r"\bPrefill out of memory\."), Cause.PREFILL),
-    (re.compile(r"\bDecode out of memory\.|\balloc_req_slots runs out of memory\."), Cause.DECODE),
+    (re.compile(r"\bPrefill out of memory\."), OomCause.PREFILL),
+    (re.compile(r"\bDecode out of memory\.|\balloc_req_slots runs out of memory\."), OomCause.DECODE),
 )
 _OUT_OF_MEMORY = re.compile(
     r"(?:CUDA|HIP|XPU)(?: error:)? out of memory|OutOfMemoryError|\[CUDA\]: out of memory|std::bad_alloc|"
@@ -162,10 +162,10 @@ _NO_PORT = "error while attempting to bind on address"
 _KILLS_ITSELF = "kill_process_tree called"
 _IN_DECODE = re.compile(r"forward_decode|prepare_for_decode|update_running_batch")
 
-_Then = Literal["again", "hopeless", "damaged"]
+_Outcome = Literal["again", "hopeless", "damaged"]
 """Whether another start may go well; damaged: not before every file is compared."""
 
-_TROUBLES: Sequence[tuple[re.Pattern[str], str, _Then]] = (
+_KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     (re.compile(r"[Aa]ddress already in use"), "another program took its port", "again"),
     (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", "again"),
     (
@@ -217,32 +217,32 @@ _TROUBLES: Sequence[tuple[re.Pattern[str], str, _Then]] = (
 )
 
 
-def _stage(observed: Observed, lines: Sequence[str]) -> Cause:
+def _infer_cause(observations: LogObservations, lines: Sequence[str]) -> OomCause:
     """Return what was being done when an allocation failed that does not say what it was for."""
-    if observed.ready:
-        return Cause.DECODE if any(_IN_DECODE.search(line) for line in lines) else Cause.PREFILL
-    if not observed.loaded:
-        return Cause.WEIGHTS
-    if observed.kv_tokens is not None:  # what comes after is the warm-up, which reads a prompt
-        return Cause.PREFILL
-    return Cause.CAPTURE if observed.capturing else Cause.POOL
+    if observations.is_ready:
+        return OomCause.DECODE if any(_IN_DECODE.search(line) for line in lines) else OomCause.PREFILL
+    if not observations.has_loaded:
+        return OomCause.WEIGHTS
+    if observations.kv_tokens is not None:  # what comes after is the warm-up, which reads a prompt
+        return OomCause.PREFILL
+    return OomCause.CAPTURE if observations.is_capturing else OomCause.POOL
 
 
-def _by_the_host(death: Death, lines: Sequence[str]) -> Finding | None:
+def _find_host_oom(end: RunEnd, lines: Sequence[str]) -> OomFinding | None:
     """Tell the system's killer from a person's kill -9, which is no reason to ask for less.
 
     A server whose child fails kills itself with all its processes, so its own status tells nothing then.
     """
     line = next((line for line in reversed(lines) if _KILLED_CHILD.search(line)), "")
-    killed = bool(line) or (death.status == KILLED and not any(_KILLS_ITSELF in line for line in lines))
-    certain = bool(death.oom_kills) if death.oom_kills is not None else not death.observed.ready
-    return Finding(Cause.HOST, line) if killed and certain else None
+    killed = bool(line) or (end.exit_status == SIGKILL_STATUS and not any(_KILLS_ITSELF in line for line in lines))
+    certain = bool(end.oom_kills) if end.oom_kills is not None else not end.observations.is_ready
+    return OomFinding(OomCause.HOST, line) if killed and certain else None
 
 
-def _number(pattern: re.Pattern[str], line: str) -> float | None:
+def _find_number(pattern: re.Pattern[str], line: str) -> float | None:
     found = pattern.search(line)
     return float(found[1].rstrip(".")) if found is not None else None
 
 
-def _whole(number: float | None) -> int | None:
+def _to_int(number: float | None) -> int | None:
     return None if number is None else int(number)

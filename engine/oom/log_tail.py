@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-_LONGEST_LINE = 2000
-_KEPT_LINES = 200
-_TOLD_LINES = 3
-_TOLD_CHARACTERS = 500
+_MAX_LINE_CHARS = 2000
+_MAX_LINES = 200
+_SUMMARY_LINES = 3
+_SUMMARY_CHARS = 500
 _BREAK = re.compile(r"[\r\n]")
-STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
+TIMESTAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Failure|NotFound)\b")
 _NOISE = re.compile(
     r"UserWarning|DeprecationWarning|FutureWarning|warnings\.warn|Ignore import error|^\s*$|^INFO: |it/s\]|"
@@ -43,7 +43,7 @@ class LogTail:
         self._secrets = tuple(secret for secret in secrets if secret)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -52,35 +52,35 @@ class LogTail:
 
     def decode(self, chunk: bytes) -> list[str]:
         """Return the lines that ``chunk`` completes, secrets struck out, each of bounded length."""
-        return self._take(self._decoder.decode(chunk), last=False)
+        return self._split_lines(self._decoder.decode(chunk), last=False)
 
     def flush(self) -> list[str]:
         """Return what is left after the last byte."""
-        return self._take(self._decoder.decode(b"", final=True), last=True)
+        return self._split_lines(self._decoder.decode(b"", final=True), last=True)
 
-    def _take(self, text: str, *, last: bool) -> list[str]:
+    def _split_lines(self, text: str, *, last: bool) -> list[str]:
         *whole, self._pending = _BREAK.split(self._pending + text)
-        if last or len(self._pending) > 50 * _LONGEST_LINE:
+        if last or len(self._pending) > 50 * _MAX_LINE_CHARS:
             whole, self._pending = [*whole, self._pending], ""
-        lines = [self._clean(line) for line in whole if line.strip()]
+        lines = [self._clean_line(line) for line in whole if line.strip()]
         self._lines.extend(lines)
         return lines
 
-    def _clean(self, line: str) -> str:
+    def _clean_line(self, line: str) -> str:
         for secret in self._secrets:
             line = line.replace(secret, "***")
-        return line[:_LONGEST_LINE]
+        return line[:_MAX_LINE_CHARS]
 
 
 class LogFile:
     """The log as a file for people, of bounded size: what is over it goes to a second file, and then is dropped."""
 
-    def __init__(self, path: Path, longest_bytes: int = 5 << 20) -> None:
+    def __init__(self, path: Path, max_bytes: int = 5 << 20) -> None:
         """Write to ``path``, and to the same name with ``.1`` for what came before."""
         self._path = path
-        self._longest_bytes = longest_bytes
+        self._longest_bytes = max_bytes
 
-    def write(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Append a line; a disk that takes none loses the line, not the engine."""
         with contextlib.suppress(OSError):
             if self._path.exists() and self._path.stat().st_size > self._longest_bytes:
@@ -89,7 +89,7 @@ class LogFile:
                 file.write(f"{line}\n")
 
 
-def last_lines(path: Path, count: int) -> list[str]:
+def read_last_lines(path: Path, count: int) -> list[str]:
     """Return the last lines of a ``LogFile``, the oldest first; none where there is no such file."""
     found: deque[str] = deque(maxlen=count)
     for part in (path.with_name(f"{path.name}.1"), path):
@@ -98,15 +98,15 @@ def last_lines(path: Path, count: int) -> list[str]:
     return list(found)
 
 
-def reason(lines: Sequence[str]) -> str:
+def summarize_failure(lines: Sequence[str]) -> str:
     """Return the few lines that say why a process died, joined; "it logged nothing" where there are none."""
-    plain = [STAMP.sub("", line).rstrip() for line in lines]
+    plain = [TIMESTAMP.sub("", line).rstrip() for line in lines]
     telling = [line.strip() for line in plain if not _NOISE.search(line)]
     errors = [line for line in telling if _EXCEPTION.match(line)]
-    chosen = (errors or telling)[-1:] if errors else telling[-_TOLD_LINES:]
-    return " | ".join(line[: _TOLD_CHARACTERS // len(chosen)] for line in chosen) or "it logged nothing"
+    chosen = (errors or telling)[-1:] if errors else telling[-_SUMMARY_LINES:]
+    return " | ".join(line[: _SUMMARY_CHARS // len(chosen)] for line in chosen) or "it logged nothing"
 
 
-def milestone(line: str) -> tuple[float, str] | None:
+def find_milestone(line: str) -> tuple[float, str] | None:
     """Return how far a line of the log says that the start is, and what comes next; None for any other line."""
     return next(((share, doing) for mark, share, doing in MILESTONES if mark in line), None)

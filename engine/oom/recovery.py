@@ -4,127 +4,149 @@ from __future__ import annotations
 
 import logging
 
-from engine.oom.ladder import NoRungLeft, Rung, Step, as_run, described, failures
-from engine.oom.lighter_plans import applied, lighter, machine_key, rung_of
-from engine.oom.log_diagnosis import Death, Finding, finding, trouble
-from engine.oom.log_tail import reason
-from engine.oom.state import Climb, ClimbFile, Load, RestartDecision, down, settled, up
+from engine.oom.ladder import (
+    LadderExhausted,
+    MemoryProfile,
+    ProfileChange,
+    complete_profile,
+    describe_profile,
+    format_failures,
+)
+from engine.oom.lighter_plans import apply_profile, build_ladder_key, extract_profile, find_lighter_plans
+from engine.oom.log_diagnosis import OomFinding, RunEnd, find_known_problem, find_oom
+from engine.oom.log_tail import summarize_failure
+from engine.oom.state import (
+    LadderFile,
+    LadderState,
+    PeakLoad,
+    RestartDecision,
+    confirm_profile,
+    lower_profile,
+    raise_profile,
+)
 from engine.planning.hardware import Machine
-from engine.planning.plans import Plan
+from engine.planning.plans import LaunchPlan
 
 _log = logging.getLogger("kvasir.engine")
 
 
-class Climber:
+class OomRecovery:
     """Stands on one rung of one plan's ladder."""
 
-    def __init__(self, plan: Plan, machine: Machine, file: ClimbFile, release: str) -> None:
+    def __init__(self, plan: LaunchPlan, machine: Machine, file: LadderFile, release: str) -> None:
         """Begin where the ladder stood the last time; ``release`` names SGLang's environment."""
-        self._top = plan
+        self._first_plan = plan
         self._machine = machine
         self._file = file
-        self._key = machine_key(plan, machine, release)
-        self._lower: tuple[Plan, ...] | None = None
-        self._climb = file.read(self._key)
-        self.plan = self._planned()
+        self._key = build_ladder_key(plan, machine, release)
+        self._lighter_plans: tuple[LaunchPlan, ...] | None = None
+        self._state = file.read(self._key)
+        self.plan = self._build_plan()
 
     @property
-    def rungs_down(self) -> int:
+    def failure_count(self) -> int:
         """Return how many failures led here; 0 on the plan's own rung."""
-        return len(self._climb.falls)
+        return len(self._state.failures)
 
-    def note(self, load: Load | None = None) -> str:
+    def describe(self, load: PeakLoad | None = None) -> str:
         """Return what a person should know of the plan that runs, "" where there is nothing to say.
 
         With the load since the start it says whether that leaves room for a rung up.
         """
-        climb = settled(self._climb, load) if load is not None else self._climb
-        if climb.proven is not None:
+        climb = confirm_profile(self._state, load) if load is not None else self._state
+        if climb.proven_profile is not None:
             lowered = "A rung up is being tried."
-        elif climb.falls:
+        elif climb.failures:
             lowered = (
-                f"After {failures(len(climb.falls))} for lack of memory it asks for less (the last: "
-                f"{climb.falls[-1].why}); `kvasir engine restart --fresh` tries the first plan again."
+                f"After {format_failures(len(climb.failures))} for lack of memory it asks for less (the last: "
+                f"{climb.failures[-1].why}); `kvasir engine restart --fresh` tries the first plan again."
             )
         else:
             lowered = ""
-        found = up(self._climb, load) if load is not None else None
-        room = found and f"The load leaves room for more: the next quiet hour may try {described(found[1].rung)} again."
+        found = raise_profile(self._state, load) if load is not None else None
+        room = (
+            found
+            and f"The load leaves memory free: the next quiet hour may retry {describe_profile(found[1].profile)}."
+        )
         return " ".join(filter(None, (self.plan.note, lowered, room)))
 
-    def judge(self, death: Death) -> RestartDecision | None:
+    def decide_restart(self, end: RunEnd) -> RestartDecision | None:
         """Return what follows from the end of a run; None for a crash that memory did not cause."""
-        found = finding(death)
+        found = find_oom(end)
         if found is not None:
-            return self._down(death, found)
-        known = trouble(death.lines)
-        if known is None or not known.hopeless:
+            return self._lower_profile(end, found)
+        known = find_known_problem(end.lines)
+        if known is None or not known.is_permanent:
             return None
-        return RestartDecision(f"The engine cannot start: {known.sentence} ({reason(death.lines)}).", again=False)
+        return RestartDecision(
+            f"The engine cannot start: {known.sentence} ({summarize_failure(end.lines)}).", restart=False
+        )
 
-    def would_step_up(self, load: Load) -> str | None:
+    def explain_raise(self, load: PeakLoad) -> str | None:
         """Return why a rung up would be taken; None where there is none."""
-        found = up(self._climb, load)
+        found = raise_profile(self._state, load)
         return None if found is None else found[1].why
 
-    def step_up(self, load: Load) -> str | None:
+    def raise_profile(self, load: PeakLoad) -> str | None:
         """Take the rung up that the load leaves room for and return why; None where there is none."""
-        found = up(self._climb, load)
+        found = raise_profile(self._state, load)
         if found is None:
             return None
-        self._move(*found)
+        self._change_profile(*found)
         return found[1].why
 
-    def settle(self, load: Load) -> None:
+    def confirm_profile(self, load: PeakLoad) -> None:
         """Note that a rung up has held, where one was tried and looked at often enough."""
-        if (held := settled(self._climb, load)) != self._climb:
-            self._stand(held)
+        if (held := confirm_profile(self._state, load)) != self._state:
+            self._save_state(held)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Go back to the plan's own rung."""
-        self._climb = Climb()
+        self._state = LadderState()
         try:
-            self._file.forget(self._key)
+            self._file.remove(self._key)
         except OSError as error:
             _log.warning("the ladder's memory cannot be written: %s", error.strerror)
-        self.plan = self._planned()
+        self.plan = self._build_plan()
 
-    def _down(self, death: Death, found: Finding) -> RestartDecision:
-        failed = as_run(rung_of(self.plan), death.observed)
-        climb, step = down(self._climb, failed, found, [rung_of(plan) for plan in self._lighter()])
-        if isinstance(step, NoRungLeft):
+    def _lower_profile(self, end: RunEnd, found: OomFinding) -> RestartDecision:
+        failed = complete_profile(extract_profile(self.plan), end.observations)
+        climb, step = lower_profile(
+            self._state, failed, found, [extract_profile(plan) for plan in self._list_lighter_plans()]
+        )
+        if isinstance(step, LadderExhausted):
             _log.error("engine out of memory: %s", step.why)
-            return RestartDecision(step.why, again=False)
-        self._move(climb, step)
-        return RestartDecision(f"{step.why}. The engine is starting again.", again=True)
+            return RestartDecision(step.why, restart=False)
+        self._change_profile(climb, step)
+        return RestartDecision(f"{step.why}. The engine is starting again.", restart=True)
 
-    def _move(self, climb: Climb, step: Step) -> None:
+    def _change_profile(self, state: LadderState, step: ProfileChange) -> None:
         _log.warning("engine on another rung: %s", step.why)
-        self._stand(climb)
+        self._save_state(state)
 
-    def _stand(self, climb: Climb) -> None:
-        self._climb = climb
-        self.plan = self._planned()
+    def _save_state(self, state: LadderState) -> None:
+        self._state = state
+        self.plan = self._build_plan()
         try:
-            self._file.write(self._key, climb)
+            self._file.write(self._key, state)
         except OSError as error:
             _log.warning("the ladder's memory cannot be written: %s", error.strerror)
 
-    def _planned(self) -> Plan:
+    def _build_plan(self) -> LaunchPlan:
         """Return the plan of the present rung; weights that the catalogue lost begin at the top again."""
-        rung = self._climb.rung
+        rung = self._state.profile
         if rung is None:
-            return self._top
-        plan = applied(rung, (self._top, *self._lighter_than(rung)))
+            return self._first_plan
+        plan = apply_profile(rung, (self._first_plan, *self._list_plans_below(rung)))
         if plan is None:
-            self._climb = Climb()
-            return self._top
+            self._state = LadderState()
+            return self._first_plan
         return plan
 
-    def _lighter_than(self, rung: Rung) -> tuple[Plan, ...]:
-        return () if rung.weights == rung_of(self._top).weights else self._lighter()
+    def _list_plans_below(self, profile: MemoryProfile) -> tuple[LaunchPlan, ...]:
+        return () if profile.weights == extract_profile(self._first_plan).weights else self._list_lighter_plans()
 
-    def _lighter(self) -> tuple[Plan, ...]:
-        if self._lower is None:
-            self._lower = lighter(self._top, self._machine)
-        return self._lower
+    def _list_lighter_plans(self) -> tuple[LaunchPlan, ...]:
+        if self._lighter_plans is None:
+            self._lighter_plans = find_lighter_plans(self._first_plan, self._machine)
+        return self._lighter_plans

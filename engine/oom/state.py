@@ -13,16 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import replace_private_file
-from engine.oom.ladder import Fall, NoRungLeft, Rung, Step, described, next_rung
-from engine.oom.log_diagnosis import Cause, Finding
+from engine.oom.ladder import (
+    LadderExhausted,
+    MemoryProfile,
+    ProfileChange,
+    ProfileFailure,
+    choose_lower_profile,
+    describe_profile,
+)
+from engine.oom.log_diagnosis import OomCause, OomFinding
 
-_KEPT_KEYS = 20
-_MOST_BYTES = 1 << 20
-_LEAST_LOOKS = 20
+_MAX_KEYS = 20
+_MAX_BYTES = 1 << 20
+_MIN_CHECKS = 20
 """Fewer looks at the load than this say nothing."""
-_ROOM = 0.5
+_MAX_PEAK_USE = 0.5
 """The most of the context that may have been in use for a rung up: a KV dtype of twice the size still fits then."""
-_MAY_BE_RETRIED = frozenset({Cause.POOL, Cause.CAPTURE, Cause.PREFILL, Cause.DECODE, Cause.HOST})
+_RETRYABLE_CAUSES = frozenset({OomCause.POOL, OomCause.CAPTURE, OomCause.PREFILL, OomCause.DECODE, OomCause.HOST})
 """Causes that a neighbour or a rare peak can have; weights that do not fit will not fit tomorrow."""
 
 
@@ -31,134 +38,149 @@ class RestartDecision:
     """Whether SGLang is started again after a run that ended for a known reason."""
 
     why: str
-    again: bool
+    restart: bool
     """Whether it is started again, at once and otherwise than before; else it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PeakLoad:
     """What was measured of a running engine since it came up."""
 
-    looks: int = 0
-    peak_use: float = 0.0
+    checks: int = 0
+    cache_use: float = 0.0
     """The most of the context that was in use, 0 to 1."""
-    peak_waiting: int = 0
+    waiting: int = 0
     """The most requests that waited for a place."""
     retractions: int = 0
 
-    def after(self, use: float, waiting: int, retractions: int) -> Load:
+    def add_check(self, use: float, waiting: int, retractions: int) -> PeakLoad:
         """Return the load after one more look; ``retractions`` are those since the start."""
-        return Load(
-            self.looks + 1, max(self.peak_use, use), max(self.peak_waiting, waiting), max(self.retractions, retractions)
+        return PeakLoad(
+            self.checks + 1, max(self.cache_use, use), max(self.waiting, waiting), max(self.retractions, retractions)
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class LadderState:
     """Where the ladder stands."""
 
-    rung: Rung | None = None
+    profile: MemoryProfile | None = None
     """None: the plan's own."""
-    falls: tuple[Fall, ...] = ()
-    proven: Rung | None = None
+    failures: tuple[ProfileFailure, ...] = ()
+    proven_profile: MemoryProfile | None = None
     """While a rung up is tried: the one that is gone back to if that fails."""
 
 
-def down(climb: Climb, failed: Rung, found: Finding, lower: Sequence[Rung]) -> tuple[Climb, Step | NoRungLeft]:
+def lower_profile(
+    state: LadderState, failed: MemoryProfile, found: OomFinding, lower: Sequence[MemoryProfile]
+) -> tuple[LadderState, ProfileChange | LadderExhausted]:
     """Return where the ladder stands after ``failed`` (as it was run) ran out of memory, and the step there."""
-    if climb.proven is not None:
-        why = f"The rung up fails again ({found.cause}); back to {described(climb.proven)}"
-        falls = (*climb.falls[:-1], Fall(failed, found.cause, why, retried=True))
-        return Climb(climb.proven, falls), Step(climb.proven, why)
-    step = next_rung(failed, found, climb.falls, lower)
-    if isinstance(step, NoRungLeft):
-        return climb, step
-    return Climb(step.rung, (*climb.falls, Fall(failed, found.cause, step.why))), step
+    if state.proven_profile is not None:
+        why = f"The rung up fails again ({found.cause}); back to {describe_profile(state.proven_profile)}"
+        falls = (*state.failures[:-1], ProfileFailure(failed, found.cause, why, is_retry=True))
+        return LadderState(state.proven_profile, falls), ProfileChange(state.proven_profile, why)
+    step = choose_lower_profile(failed, found, state.failures, lower)
+    if isinstance(step, LadderExhausted):
+        return state, step
+    return LadderState(step.profile, (*state.failures, ProfileFailure(failed, found.cause, step.why))), step
 
 
-def up(climb: Climb, load: Load) -> tuple[Climb, Step] | None:
+def raise_profile(state: LadderState, load: PeakLoad) -> tuple[LadderState, ProfileChange] | None:
     """Return the rung up that the measured load leaves room for; None where there is none, or nothing to say so.
 
     It is the rung that fell last, tried once more. Whoever calls it has chosen a quiet hour.
     """
-    if load.looks < _LEAST_LOOKS or load.peak_use > _ROOM or load.peak_waiting or load.retractions:
+    if load.checks < _MIN_CHECKS or load.cache_use > _MAX_PEAK_USE or load.waiting or load.retractions:
         return None
-    climb = settled(climb, load)
-    if not climb.falls or climb.falls[-1].retried or climb.falls[-1].cause not in _MAY_BE_RETRIED:
+    state = confirm_profile(state, load)
+    if not state.failures or state.failures[-1].is_retry or state.failures[-1].cause not in _RETRYABLE_CAUSES:
         return None
-    if climb.rung is None:
+    if state.profile is None:
         return None
-    better = climb.falls[-1].rung
-    why = f"At most {load.peak_use:.0%} of the context was in use and nobody waited: {described(better)} is tried again"
-    return replace(climb, rung=better, proven=climb.rung), Step(better, why)
+    better = state.failures[-1].profile
+    use = f"At most {load.cache_use:.0%} of the KV cache was used and no request waited"
+    why = f"{use}: retrying {describe_profile(better)}"
+    return replace(state, profile=better, proven_profile=state.profile), ProfileChange(better, why)
 
 
-def settled(climb: Climb, load: Load) -> Climb:
+def confirm_profile(state: LadderState, load: PeakLoad) -> LadderState:
     """Return where the ladder stands once a rung up that is tried was looked at often enough: it has held."""
-    if climb.proven is None or load.looks < _LEAST_LOOKS:
-        return climb
-    return Climb(climb.rung if len(climb.falls) > 1 else None, climb.falls[:-1])
+    if state.proven_profile is None or load.checks < _MIN_CHECKS:
+        return state
+    return LadderState(state.profile if len(state.failures) > 1 else None, state.failures[:-1])
 
 
-class ClimbFile:
+class LadderFile:
     """Remembers climbs by key in one JSON file; a file that cannot be read counts as empty."""
 
     def __init__(self, path: Path) -> None:
         """Take the path; nothing is read yet."""
         self._path = path
 
-    def read(self, key: str) -> Climb:
+    def read(self, key: str) -> LadderState:
         """Return what is remembered, a fresh climb where nothing is."""
         try:
-            return _climb(self._all()[key])
+            return _parse_state(self._read_all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
-            return Climb()
+            return LadderState()
 
-    def write(self, key: str, climb: Climb) -> None:
+    def write(self, key: str, state: LadderState) -> None:
         """Remember; readers see the old or the new content, never half of one.
 
         Raises:
             OSError: it cannot be written.
 
         """
-        others = [(name, value) for name, value in self._all().items() if name != key]
-        self._save(dict([*others, (key, asdict(climb))][-_KEPT_KEYS:]))
+        others = [(name, value) for name, value in self._read_all().items() if name != key]
+        self._write_all(dict([*others, (key, _serialize_state(state))][-_MAX_KEYS:]))
 
-    def forget(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Go back to the plan's own rung.
 
         Raises:
             OSError: the file cannot be written.
 
         """
-        kept = self._all()
+        kept = self._read_all()
         if kept.pop(key, None) is not None:
-            self._save(kept)
+            self._write_all(kept)
 
-    def _all(self) -> dict[str, Any]:
+    def _read_all(self) -> dict[str, Any]:
         try:
-            if self._path.stat().st_size > _MOST_BYTES:
+            if self._path.stat().st_size > _MAX_BYTES:
                 return {}
             found = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _save(self, content: dict[str, Any]) -> None:
+    def _write_all(self, content: dict[str, Any]) -> None:
         replace_private_file(self._path, json.dumps(content, indent=1))
 
 
-def _climb(told: dict[str, Any]) -> Climb:
-    """Read a climb back; raises for one that another release wrote otherwise."""
-    return Climb(
-        rung=_rung(told["rung"]),
-        falls=tuple(
-            Fall(Rung(**fall["rung"]), Cause(fall["cause"]), str(fall["why"]), bool(fall["retried"]))
-            for fall in told["falls"]
+def _serialize_state(state: LadderState) -> dict[str, Any]:
+    """Return the JSON of a state. Its keys are those of earlier releases, so that their files stay valid."""
+    return {
+        "rung": state.profile and asdict(state.profile),
+        "falls": [
+            {"rung": asdict(one.profile), "cause": one.cause, "why": one.why, "retried": one.is_retry}
+            for one in state.failures
+        ],
+        "proven": state.proven_profile and asdict(state.proven_profile),
+    }
+
+
+def _parse_state(value: dict[str, Any]) -> LadderState:
+    """Parse what ``_serialize_state`` wrote; raise for the format of another release."""
+    return LadderState(
+        profile=_parse_profile(value["rung"]),
+        failures=tuple(
+            ProfileFailure(MemoryProfile(**one["rung"]), OomCause(one["cause"]), str(one["why"]), bool(one["retried"]))
+            for one in value["falls"]
         ),
-        proven=_rung(told["proven"]),
+        proven_profile=_parse_profile(value["proven"]),
     )
 
 
-def _rung(told: dict[str, Any] | None) -> Rung | None:
-    return None if told is None else Rung(**told)
+def _parse_profile(value: dict[str, Any] | None) -> MemoryProfile | None:
+    return None if value is None else MemoryProfile(**value)

@@ -8,20 +8,20 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from engine.planning.hardware import Card
+from engine.planning.hardware import GpuCard
 
 _DEADLINE_S = 10.0
-Run = Callable[[tuple[str, ...]], str]
+RunTool = Callable[[tuple[str, ...]], str]
 """Runs a command; returns what it printed, "" where that cannot be."""
 
 
-def other_cards(run: Run | None = None) -> tuple[Card, ...]:
+def read_amd_intel_cards(run: RunTool | None = None) -> tuple[GpuCard, ...]:
     """Return the cards that ``amd-smi``, ``rocm-smi`` or ``xpu-smi`` tell of; none where there is no such tool."""
-    run = run or _run
+    run = run or _run_tool
     for command, read in (
-        (("amd-smi", "static", "--asic", "--vram", "--json"), _amd_smi),
-        (("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json"), _rocm_smi),
-        (("xpu-smi", "discovery", "-j"), lambda told: _xpu_smi(told, run)),
+        (("amd-smi", "static", "--asic", "--vram", "--json"), _parse_amd_smi),
+        (("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json"), _parse_rocm_smi),
+        (("xpu-smi", "discovery", "-j"), lambda told: _parse_xpu_smi(told, run)),
     ):
         try:
             cards = read(json.loads(run(command) or "null"))
@@ -32,11 +32,11 @@ def other_cards(run: Run | None = None) -> tuple[Card, ...]:
     return ()
 
 
-def _amd_smi(told: Any) -> tuple[Card, ...]:  # noqa: ANN401  # a tool's JSON
+def _parse_amd_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # a tool's JSON
     """Read a list of cards, which newer releases put under ``gpu_data``; the size in MB is in MiB."""
     cards = told["gpu_data"] if isinstance(told, dict) else told or []
     return tuple(
-        Card(
+        GpuCard(
             str(card["asic"]["market_name"]),
             int(card["vram"]["size"]["value"]) << 20,
             None,
@@ -47,30 +47,31 @@ def _amd_smi(told: Any) -> tuple[Card, ...]:  # noqa: ANN401  # a tool's JSON
     )
 
 
-def _rocm_smi(told: Any) -> tuple[Card, ...]:  # noqa: ANN401
+def _parse_rocm_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401
     """Read an object of ``card0``, ``card1``, … beside others."""
     cards = [told[key] for key in sorted(told or {}) if key.startswith("card")]
-    return tuple(_rocm_card(card) for card in cards)
+    return tuple(_parse_rocm_card(card) for card in cards)
 
 
-def _rocm_card(card: dict[str, str]) -> Card:
+def _parse_rocm_card(card: dict[str, str]) -> GpuCard:
     name = card.get("Card Series") or card.get("Card series") or card.get("Card Model") or "AMD card"
     total, used = int(card["VRAM Total Memory (B)"]), int(card.get("VRAM Total Used Memory (B)", 0))
-    return Card(name, total, None, free_bytes=total - used, vendor="amd", link="nvlink")
+    return GpuCard(name, total, None, free_bytes=total - used, vendor="amd", link="nvlink")
 
 
-def _xpu_smi(told: Any, run: Run) -> tuple[Card, ...]:  # noqa: ANN401
+def _parse_xpu_smi(told: Any, run: RunTool) -> tuple[GpuCard, ...]:  # noqa: ANN401
     """Read the list of devices, then each one's own page, which has the memory."""
     pages = [
         json.loads(run(("xpu-smi", "discovery", "-d", str(device["device_id"]), "-j")) or "{}")
         for device in (told or {}).get("device_list", [])
     ]
     return tuple(
-        Card(str(page["device_name"]), int(page["memory_physical_size_byte"]), None, vendor="intel") for page in pages
+        GpuCard(str(page["device_name"]), int(page["memory_physical_size_byte"]), None, vendor="intel")
+        for page in pages
     )
 
 
-def _run(command: tuple[str, ...]) -> str:
+def _run_tool(command: tuple[str, ...]) -> str:
     program = shutil.which(command[0])
     if program is None:
         return ""

@@ -6,78 +6,82 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from engine.planning.cards import spec_of
-from engine.planning.hardware import LEAST_CAPABILITY, Machine
+from engine.planning.cards import find_card_spec
+from engine.planning.hardware import MIN_CAPABILITY, Machine
 from engine.planning.memory import (
     CONTEXT_GIB,
-    Held,
     KvDtype,
     Layout,
-    kv_bytes_per_card,
-    kv_tokens,
-    loading_gib,
-    memory_fraction,
-    tight,
-    weights_gib_per_card,
+    MemoryReserve,
+    choose_minimal_reserve,
+    compute_memory_fraction,
+    estimate_kv_bytes_per_card,
+    estimate_kv_tokens,
+    estimate_loading_gib,
+    estimate_weights_gib_per_card,
 )
-from engine.planning.plans import Plan, Wish, least_tokens
-from engine.planning.speed import speed
-from engine.planning.variant import GIB, Checkpoint, Precision, Variant, published_bytes, quality
+from engine.planning.plans import LaunchPlan, PlanRequirements, choose_min_context_tokens
+from engine.planning.speed import estimate_speed
+from engine.planning.variant import GIB, Checkpoint, Precision, Variant, estimate_download_bytes, estimate_quality
 
 _GPU_START_DEADLINE_S = 5400.0
 """SGLang fetches the weights itself on the first start; 600 GiB take their time."""
 _ASSUMED_CAPABILITY = 80
 """Of a card that was described by its memory alone."""
 _FP8_KV_CAPABILITY = 89
-_NVIDIA_ALONE: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
+_NVIDIA_ONLY: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _WIDTHS = (1, 2, 4, 8, 16, 32)
 _SPARE_GIB = 8.0
 """Of main memory that must stay when weights are kept there."""
 
 
-def plans(variant: Variant, machine: Machine, wish: Wish) -> Iterator[Plan]:
+def iterate_plans(variant: Variant, machine: Machine, requirements: PlanRequirements) -> Iterator[LaunchPlan]:
     """Yield every plan that fits: with SGLang's own reserve first, then by quality, then by few cards."""
     options = (
         _Option(checkpoint, layout, kv, held)
-        for held in (Held(), tight(machine.card_gib))
-        for checkpoint in usable(variant, machine, wish)
-        for kv in _kv_dtypes(machine)
-        for layout in layouts(variant, checkpoint, machine)
+        for held in (MemoryReserve(), choose_minimal_reserve(machine.card_gib))
+        for checkpoint in list_usable_checkpoints(variant, machine, requirements)
+        for kv in _list_kv_dtypes(machine)
+        for layout in list_layouts(variant, checkpoint, machine)
     )
-    made = (_plan(variant, machine, wish, option) for option in options)
+    made = (_build_plan(variant, machine, requirements, option) for option in options)
     return (one for one in made if one is not None)
 
 
-def usable(variant: Variant, machine: Machine, wish: Wish) -> list[Checkpoint]:
+def list_usable_checkpoints(variant: Variant, machine: Machine, requirements: PlanRequirements) -> list[Checkpoint]:
     """Return the checkpoints of the wished precision that the cards can compute with, the best first."""
-    able = [one for one in variant.checkpoints if _computes(machine, one) and wish.precision in {None, one.precision}]
-    return sorted(able, key=lambda checkpoint: -quality(variant, checkpoint.precision))
+    able = [
+        one
+        for one in variant.checkpoints
+        if _can_compute(machine, one) and requirements.precision in {None, one.precision}
+    ]
+    return sorted(able, key=lambda checkpoint: -estimate_quality(variant, checkpoint.precision))
 
 
-def _computes(machine: Machine, checkpoint: Checkpoint) -> bool:
+def _can_compute(machine: Machine, checkpoint: Checkpoint) -> bool:
     if machine.vendor != "nvidia":
-        return checkpoint.precision not in _NVIDIA_ALONE
-    return least_capability(checkpoint) <= (machine.capability or _ASSUMED_CAPABILITY)
+        return checkpoint.precision not in _NVIDIA_ONLY
+    return required_capability(checkpoint) <= (machine.capability or _ASSUMED_CAPABILITY)
 
 
-def least_capability(checkpoint: Checkpoint) -> int:
+def required_capability(checkpoint: Checkpoint) -> int:
     """Return the least compute capability with which SGLang runs a checkpoint, times ten."""
-    return max(checkpoint.least_capability, LEAST_CAPABILITY)
+    return max(checkpoint.min_capability, MIN_CAPABILITY)
 
 
-def _kv_dtypes(machine: Machine) -> tuple[KvDtype, ...]:
+def _list_kv_dtypes(machine: Machine) -> tuple[KvDtype, ...]:
     """Return how context may be kept, bfloat16 first."""
     return ("auto", "fp8_e4m3") if (machine.capability or 0) >= _FP8_KV_CAPABILITY else ("auto",)
 
 
-def layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[Layout]:
+def list_layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[Layout]:
     """Return the ways to spread a model that SGLang accepts: on one node first, without a pipeline, on few cards.
 
     Heads, the feed-forward width and the groups of a quantisation must divide by tp. A copy goes over several nodes
     only when one has too few cards; MLA can also give each card a context of its own (DP attention).
     """
     per_node = len(machine.cards)
-    widths = [tp for tp in _WIDTHS if tp <= per_node and _divides(variant, checkpoint, tp)]
+    widths = [tp for tp in _WIDTHS if tp <= per_node and _is_divisible(variant, checkpoint, tp)]
     found = [
         Layout(tp=tp, pp=pp, dp=dp)
         for tp in widths
@@ -86,7 +90,7 @@ def layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[
         if pp == 1 or dp == 1
     ]
     for nodes in range(2, machine.nodes + 1):
-        if _divides(variant, checkpoint, per_node * nodes):
+        if _is_divisible(variant, checkpoint, per_node * nodes):
             found.append(Layout(tp=per_node * nodes, nodes=nodes))
         pipelines = [Layout(tp=tp, pp=nodes * per_node // tp, nodes=nodes) for tp in widths if per_node % tp == 0]
         found += [one for one in pipelines if one.pp <= variant.layers]
@@ -96,7 +100,7 @@ def layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[
     return sorted(found, key=lambda one: (one.nodes, one.pp, one.cards, one.dp, one.attn_dp))
 
 
-def _divides(variant: Variant, checkpoint: Checkpoint, tp: int) -> bool:
+def _is_divisible(variant: Variant, checkpoint: Checkpoint, tp: int) -> bool:
     if tp == 1:
         return True
     if variant.heads % tp or (variant.kv_heads % tp and tp % variant.kv_heads):
@@ -112,101 +116,108 @@ class _Option:
     checkpoint: Checkpoint
     layout: Layout
     kv: KvDtype
-    held: Held
+    reserve: MemoryReserve
 
 
-def _plan(variant: Variant, machine: Machine, wish: Wish, option: _Option) -> Plan | None:
+def _build_plan(
+    variant: Variant, machine: Machine, requirements: PlanRequirements, option: _Option
+) -> LaunchPlan | None:
     """Return the plan for one way, None where its context would be too small for the wish."""
     card, layout = machine.card_gib, option.layout
     pools = layout.dp * layout.attn_dp
-    in_one_pool = -(-wish.people // pools)
-    least = wish.context_tokens or least_tokens(variant)
-    if least > variant.context_tokens or not _can_be_loaded(variant, option, card):
+    in_one_pool = -(-requirements.people // pools)
+    least = requirements.context_tokens or choose_min_context_tokens(variant)
+    if least > variant.context_tokens or not _can_load(variant, option, card):
         return None
-    tokens = kv_tokens(variant, option.checkpoint, card, layout, kv=option.kv, held=option.held)
+    tokens = estimate_kv_tokens(variant, option.checkpoint, card, layout, kv=option.kv, reserve=option.reserve)
     offload = 0.0
-    if tokens < in_one_pool * least and wish.offload:
-        offload = _offload_gib(variant, machine, option, in_one_pool * least - tokens)
-        tokens += int(offload * GIB / kv_bytes_per_card(variant, layout, option.kv))
+    if tokens < in_one_pool * least and requirements.offload:
+        offload = _choose_offload_gib(variant, machine, option, in_one_pool * least - tokens)
+        tokens += int(offload * GIB / estimate_kv_bytes_per_card(variant, layout, option.kv))
     if tokens < in_one_pool * least:
         return None
-    spec, reserve = spec_of(machine.cards[0]), option.held.reserve_gib
+    spec, reserve = find_card_spec(machine.cards[0]), option.reserve.reserve_gib
     spec = spec and replace(spec, link=machine.cards[0].link)  # as it was found to be, whatever the data sheet says
-    return Plan(
+    return LaunchPlan(
         variant=variant,
         device="xpu" if machine.vendor == "intel" else "cuda",
-        context_tokens=wish.context_tokens or min(variant.context_tokens, tokens),
+        context_tokens=requirements.context_tokens or min(variant.context_tokens, tokens),
         kv_tokens=tokens * pools,
         start_deadline_s=_GPU_START_DEADLINE_S,
         layout=layout,
         checkpoint=option.checkpoint,
         kv_dtype=option.kv,
-        memory_fraction=None if reserve is None else memory_fraction(card, reserve),
-        chunk_tokens=option.held.chunk_tokens,
-        decode_batch=option.held.decode_batch,
+        memory_fraction=None if reserve is None else compute_memory_fraction(card, reserve),
+        chunk_tokens=option.reserve.chunk_tokens,
+        decode_batch=option.reserve.decode_batch,
         offload_gib=offload,
         people=tokens // least * pools,
-        speed=None if spec is None else speed(variant, option.checkpoint, layout, spec, option.kv, offload),
+        speed=None if spec is None else estimate_speed(variant, option.checkpoint, layout, spec, option.kv, offload),
     )
 
 
-def _can_be_loaded(variant: Variant, option: _Option, card_gib: float) -> bool:
+def _can_load(variant: Variant, option: _Option, card_gib: float) -> bool:
     """Say whether a card holds the weights before SGLang has made them narrower, which it does once all are there."""
-    return loading_gib(variant, option.checkpoint, option.layout) <= card_gib - CONTEXT_GIB
+    return estimate_loading_gib(variant, option.checkpoint, option.layout) <= card_gib - CONTEXT_GIB
 
 
-def _offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:
+def _choose_offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:
     """Return what of each card's weights goes to main memory so that so much more context fits; 0 if it cannot.
 
     SGLang keeps whole layers there, so one more than needed is counted.
     """
-    missing = missing_tokens * kv_bytes_per_card(variant, option.layout, option.kv) / GIB
-    share = weights_gib_per_card(variant, option.checkpoint, option.layout)
+    missing = missing_tokens * estimate_kv_bytes_per_card(variant, option.layout, option.kv) / GIB
+    share = estimate_weights_gib_per_card(variant, option.checkpoint, option.layout)
     wanted = float(math.ceil(missing + share * option.layout.pp / variant.layers))
     room = machine.memory_free_bytes / GIB - _SPARE_GIB
     return wanted if wanted < share and wanted * option.layout.cards / option.layout.nodes <= room else 0.0
 
 
-def slowness(made: Plan) -> float:
+def estimate_slowness(plan: LaunchPlan) -> float:
     """Return the expected time of an answer, or what goes for it on a card that is not in the table."""
-    if made.speed is not None:
-        return made.speed.answer_s
-    return made.weights_gib_per_card * made.layout.pp * made.variant.active / made.variant.parameters
+    if plan.speed is not None:
+        return plan.speed.answer_s
+    return plan.weights_gib_per_card * plan.layout.pp * plan.variant.parameters_per_token / plan.variant.parameters
 
 
-def note_on(made: Plan, machine: Machine, whole: Machine) -> str:
+def write_note(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
     """Say what a person should know of a plan for ``machine``, the equal cards of the ``whole`` one."""
-    told = [] if len(machine.cards) == len(whole.cards) else [_unequal(made, machine, whole)]
-    if machine.cards[0].is_part:
-        told.append(f"MIG splits the card: CUDA opens one instance alone, {machine.cards[0].name}.{_start(made)}")
+    told = [] if len(machine.cards) == len(whole.cards) else [_describe_unequal_cards(plan, machine, whole)]
+    if machine.cards[0].is_mig_instance:
+        told.append(
+            f"MIG splits the card, and CUDA uses one instance only: {machine.cards[0].name}."
+            f"{_describe_visible_cards(plan)}"
+        )
     if machine.vendor != "nvidia":
         told.append(
             "Kvasir installs SGLang for NVIDIA's cards alone: start this in SGLang's image for these cards, "
             "and set KVASIR_ENGINE_URL."
         )
     elif machine.capability is None:
-        told.append(f"The cards' compute capability is not known; {least_capability(made.weights) / 10:.1f} is needed.")
-    if made.offload_gib:
         told.append(
-            f"{made.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
+            f"The cards' compute capability is not known; {required_capability(plan.weights) / 10:.1f} is needed."
         )
-    if made.memory_fraction is not None:
+    if plan.offload_gib:
+        told.append(
+            f"{plan.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
+        )
+    if plan.memory_fraction is not None:
         told.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
-    if (spare := len(whole.cards) * whole.nodes - made.layout.cards) > 0:
+    if (spare := len(whole.cards) * whole.nodes - plan.layout.cards) > 0:
         told.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay free.")
-    size_gib, disk_gib = published_bytes(made.variant, made.weights) / GIB, machine.disk_free_bytes / GIB
-    if not machine.described and disk_gib < size_gib and not made.variant.is_directory:
+    size_gib, disk_gib = estimate_download_bytes(plan.variant, plan.weights) / GIB, machine.disk_free_bytes / GIB
+    if not machine.is_described and disk_gib < size_gib and not plan.variant.is_directory:
         told.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
     return " ".join(told)
 
 
-def _unequal(made: Plan, machine: Machine, whole: Machine) -> str:
+def _describe_unequal_cards(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
     return (
         f"The {len(whole.cards)} cards are not alike: planned on the largest equal group, {len(machine.cards)} of "
         f"{machine.card_gib:.1f} GiB ({machine.cards[0].name}), for SGLang gives each card the same share."
-        f"{'' if machine.cards[0].is_part else _start(made)}"
+        f"{'' if machine.cards[0].is_mig_instance else _describe_visible_cards(plan)}"
     )
 
 
-def _start(made: Plan) -> str:
-    return f" Start it with CUDA_VISIBLE_DEVICES={','.join(made.only_cards)}." if made.only_cards else ""
+def _describe_visible_cards(plan: LaunchPlan) -> str:
+    return f" Start it with CUDA_VISIBLE_DEVICES={','.join(plan.visible_cards)}." if plan.visible_cards else ""

@@ -11,54 +11,55 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from engine.errors import EngineRefused
-from engine.planning.hardware import Card, Machine
+from engine.planning.hardware import GpuCard, Machine
 from engine.planning.variant import GIB
 
-Link = Literal["nvlink", "pcie"]
-EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory alone), 2x8x80GB (nodes x cards x memory), cpu"
+CardLink = Literal["nvlink", "pcie"]
+MACHINE_EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory alone), 2x8x80GB (nodes x cards x memory), cpu"
 
-_SHOWN_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
+_REPORTED_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
 """What cards of these sizes show; others lose about a hundredth."""
-_SHOWN_SHARE = 0.99
-_MOST = 1024
+_REPORTED_SHARE = 0.99
+_MAX_COUNT = 1024
 _MEMORY = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(?:GI?B?)?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class CardSpec:
     """What a maker's data sheet says of a card."""
 
     names: tuple[str, ...]
     """The first is its name here."""
-    shown_gib: float
+    reported_gib: float
     capability: int
     """CUDA's compute capability times ten; 0 for another maker's card."""
-    bandwidth: float
+    bandwidth_gb_s: float
     """GB/s."""
-    bf16: float
+    bf16_tflops: float
     """Dense TFLOPS."""
-    fp8: float
+    fp8_tflops: float
     """Dense TFLOPS; 0 where the card has none."""
-    link: Link = "pcie"
+    link: CardLink = "pcie"
     vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
 
 
-SPECS: tuple[Spec, ...] = TypeAdapter(tuple[Spec, ...]).validate_python(
+CARD_SPECS: tuple[CardSpec, ...] = TypeAdapter(tuple[CardSpec, ...]).validate_python(
     tomllib.loads(files(__package__).joinpath("cards.toml").read_text(encoding="utf-8"))["card"]
 )
 
 
-def spec_of(card: Card) -> Spec | None:
+def find_card_spec(card: GpuCard) -> CardSpec | None:
     """Return the data sheet of a card by the name that its driver gives, None for one that is not known, or a part."""
-    words = _words(card.name)
+    words = _split_words(card.name)
     if "MIG" in words:
         return None
     fitting = [
         (len(name), spec)
-        for spec in SPECS
+        for spec in CARD_SPECS
         for name in spec.names
-        if set(_words(name)) <= set(words) and abs(spec.shown_gib * GIB - card.memory_bytes) < spec.shown_gib * GIB / 10
+        if set(_split_words(name)) <= set(words)
+        and abs(spec.reported_gib * GIB - card.memory_bytes) < spec.reported_gib * GIB / 10
     ]
     return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
 
@@ -74,57 +75,61 @@ def parse_machine(text: str) -> Machine:
     """
     said = re.sub(r"[×*]", "X", text.strip().upper())
     said, _, memory = re.sub(r"\s*([X+])\s*", r"\1", said).partition("+")
-    counts, card = _parts(re.sub(r"[\s_]+", "-", said), text)
-    memory_bytes = int(_gigabytes(memory, text) * GIB) if memory else 0
+    counts, card = _split_counts(re.sub(r"[\s_]+", "-", said), text)
+    memory_bytes = int(_parse_gigabytes(memory, text) * GIB) if memory else 0
     if card == "CPU" and not counts:
-        return _machine((), 1, memory_bytes)
+        return _build_machine((), 1, memory_bytes)
     nodes, cards = ([1, 1, *counts])[-2:]
-    if not (1 <= nodes <= _MOST and 1 <= cards <= _MOST):
-        raise _unreadable(text, f"counts go from 1 to {_MOST}")
-    return _machine((_card(card, text),) * cards, nodes, memory_bytes)
+    if not (1 <= nodes <= _MAX_COUNT and 1 <= cards <= _MAX_COUNT):
+        raise _unreadable_error(text, f"counts go from 1 to {_MAX_COUNT}")
+    return _build_machine((_parse_card(card, text),) * cards, nodes, memory_bytes)
 
 
-def _parts(said: str, text: str) -> tuple[list[int], str]:
+def _split_counts(said: str, text: str) -> tuple[list[int], str]:
     """Take the counts in front apart from the card, whose own name may hold an X (``MAX-1550``)."""
     *front, card = said.split("X")
     while front and not _NUMBER.fullmatch(front[-1]):
         card = f"{front.pop()}X{card}"
     if len(front) > 2 or not all(_NUMBER.fullmatch(count) for count in front):  # noqa: PLR2004  # nodes and cards
-        raise _unreadable(text, "it has more counts than nodes and cards")
+        raise _unreadable_error(text, "it has more counts than nodes and cards")
     return [int(count) for count in front], card
 
 
-def _card(name: str, text: str) -> Card:
-    for spec in SPECS:
-        if _joined(name) in map(_joined, spec.names):
+def _parse_card(name: str, text: str) -> GpuCard:
+    for spec in CARD_SPECS:
+        if _normalize_name(name) in map(_normalize_name, spec.names):
             capability = divmod(spec.capability, 10) if spec.capability else None
-            return Card(spec.names[0], int(spec.shown_gib * GIB), capability, vendor=spec.vendor, link=spec.link)
-    nominal = _gigabytes(name, text)
-    shown = _SHOWN_GIB.get(int(nominal), nominal * _SHOWN_SHARE) if nominal == int(nominal) else nominal * _SHOWN_SHARE
-    return Card(f"{nominal:g} GB card", int(shown * GIB), None)
+            return GpuCard(spec.names[0], int(spec.reported_gib * GIB), capability, vendor=spec.vendor, link=spec.link)
+    nominal = _parse_gigabytes(name, text)
+    shown = (
+        _REPORTED_GIB.get(int(nominal), nominal * _REPORTED_SHARE)
+        if nominal == int(nominal)
+        else nominal * _REPORTED_SHARE
+    )
+    return GpuCard(f"{nominal:g} GB card", int(shown * GIB), None)
 
 
-def _gigabytes(said: str, text: str) -> float:
+def _parse_gigabytes(said: str, text: str) -> float:
     found = _MEMORY.fullmatch(said)
     if found is None or not float(found[1]):
-        raise _unreadable(text, f"{said or 'nothing'} is no memory and no card that is known")
+        raise _unreadable_error(text, f"{said or 'nothing'} is no memory and no card that is known")
     return float(found[1])
 
 
-def _unreadable(text: str, why: str) -> EngineRefused:
-    known = ", ".join(spec.names[0] for spec in SPECS)
-    return EngineRefused(f"{text!r} describes no machine: {why}. Write {EXAMPLES}. Known cards: {known}.")
+def _unreadable_error(text: str, why: str) -> EngineRefused:
+    known = ", ".join(spec.names[0] for spec in CARD_SPECS)
+    return EngineRefused(f"{text!r} describes no machine: {why}. Write {MACHINE_EXAMPLES}. Known cards: {known}.")
 
 
-def _machine(cards: tuple[Card, ...], nodes: int, memory_bytes: int) -> Machine:
-    return Machine(cards, 0, memory_bytes, memory_bytes, 0, "linux", "x86_64", nodes=nodes, described=True)
+def _build_machine(cards: tuple[GpuCard, ...], nodes: int, memory_bytes: int) -> Machine:
+    return Machine(cards, 0, memory_bytes, memory_bytes, 0, "linux", "x86_64", nodes=nodes, is_described=True)
 
 
-def _joined(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """Return a card's name without what some write and others leave out: RTX 4090, RTX4090, RTX-4090."""
-    return "".join(_words(name))
+    return "".join(_split_words(name))
 
 
-def _words(name: str) -> list[str]:
+def _split_words(name: str) -> list[str]:
     """Return the parts of a card's name, a memory written apart ("80GB HBM3") among them."""
     return re.findall(r"[A-Z0-9]+", name.upper())

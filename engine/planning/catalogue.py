@@ -11,30 +11,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from engine.errors import EngineRefused
-from engine.planning.model_folder import describe
-from engine.planning.variant import Checkpoint, Family, Precision, TokenIds, Variant, Vocabulary
-
-__all__ = [
-    "COMPANIONS",
-    "SMALL_MODELS",
-    "VARIANTS",
-    "Checkpoint",
-    "Family",
-    "Precision",
-    "TokenIds",
-    "Variant",
-    "Vocabulary",
-    "describe",
-    "fallback_of",
-    "nickname",
-    "of_served_name",
-    "resolve",
-]
+from engine.planning.model_folder import describe_model_folder
+from engine.planning.variant import Variant
 
 _FIELDS = frozenset(Variant.__dataclass_fields__)
 
 
-def read(text: str) -> dict[str, tuple[Variant, ...]]:
+def parse_catalogue(text: str) -> dict[str, tuple[Variant, ...]]:
     """Return the tables of a catalogue, each as its variants.
 
     Raises:
@@ -48,28 +31,28 @@ def read(text: str) -> dict[str, tuple[Variant, ...]]:
             raise ValueError(f"{entry.get('name')}: unknown {', '.join(sorted(unknown))}")
     found = {table: adapter.validate_python(entries) for table, entries in tables.items()}
     for variant in (variant for variants in found.values() for variant in variants):
-        _check(variant)
+        _validate(variant)
     return found
 
 
-def _check(variant: Variant) -> None:
+def _validate(variant: Variant) -> None:
     """Refuse a shape that cannot be, which a slip of the pen makes."""
     wrong = (
         (variant.heads % variant.kv_heads != 0, "heads are no multiple of kv_heads"),
         (variant.embedding_parameters >= variant.parameters, "the embedding is larger than the model"),
         (variant.routed_parameters > variant.parameters, "the experts are larger than the model"),
         (not variant.checkpoints, "no checkpoint"),
-        (not 0 < variant.active <= variant.parameters, "more parameters are active than there are"),
+        (not 0 < variant.parameters_per_token <= variant.parameters, "more parameters are active than there are"),
     )
     if told := [why for is_wrong, why in wrong if is_wrong]:
         raise ValueError(f"{variant.name}: {', '.join(told)}")
 
 
-def _read_file(name: str) -> dict[str, tuple[Variant, ...]]:
-    return read(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+def _load_tables(name: str) -> dict[str, tuple[Variant, ...]]:
+    return parse_catalogue(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
-_TABLES = _read_file("catalogue.toml")
+_TABLES = _load_tables("catalogue.toml")
 
 VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 """Every R1 that DeepSeek published, the largest first."""
@@ -77,14 +60,14 @@ VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 COMPANIONS: tuple[Variant, ...] = _TABLES["companion"]
 """Models that see pictures, to run as a second worker beside an R1."""
 
-SMALL_MODELS: tuple[Variant, ...] = _read_file("small_models.toml")["small_model"]
+SMALL_MODELS: tuple[Variant, ...] = _load_tables("small_models.toml")["small_model"]
 """Models for machines without a GPU. None is an R1; the larger ones come first."""
 
 _NICKNAMES = {"33b": "32B", "13b": "14B"}
 """What people say, and what the model really is."""
 
 
-def resolve(name: str) -> Variant:
+def resolve_model(name: str) -> Variant:
     """Return the model of that name, alias, hub id or folder; the hub id of a quantised checkpoint finds its variant.
 
     Raises:
@@ -92,11 +75,13 @@ def resolve(name: str) -> Variant:
 
     """
     if Path(name).expanduser().is_dir():
-        return describe(Path(name).expanduser().resolve())
-    known = _names()
-    found = known.get(_key(name))
+        return describe_model_folder(Path(name).expanduser().resolve())
+    known = _index_names()
+    found = known.get(_normalize_name(name))
     if found is None:
-        near = difflib.get_close_matches(_key(name), known, n=3, cutoff=0.4) or [v.name.lower() for v in VARIANTS]
+        near = difflib.get_close_matches(_normalize_name(name), known, n=3, cutoff=0.4) or [
+            v.name.lower() for v in VARIANTS
+        ]
         suggestions = ", ".join(dict.fromkeys(known[key].name for key in near))
         raise EngineRefused(
             f"There is no model or folder named {name!r}. Set KVASIR_MODEL to one of: {suggestions}, "
@@ -105,39 +90,39 @@ def resolve(name: str) -> Variant:
     return found
 
 
-def fallback_of(variant: Variant) -> Variant | None:
+def find_fallback(variant: Variant) -> Variant | None:
     """Return the model of the same shape that a package index has, None where there is none."""
     return next((other for other in SMALL_MODELS if other.name == variant.fallback), None)
 
 
-def nickname(said: str) -> str | None:
+def explain_nickname(said: str) -> str | None:
     """Return the sentence that says what a popular name really is, None for a name that is right."""
-    real = _NICKNAMES.get(_key(said))
+    real = _NICKNAMES.get(_normalize_name(said))
     if real is None:
         return None
-    found = resolve(said)
+    found = resolve_model(said)
     return f"{said} is what people call {found.name}, which has {found.parameters / 1e9:.1f} billion parameters."
 
 
-def of_served_name(name: str) -> Variant | None:
+def find_served_variant(name: str) -> Variant | None:
     """Return the model that someone's engine serves under this name (``org/`` and quantisation suffixes aside)."""
-    known = _names()
-    key = _key(name.rstrip("/").rsplit("/", 1)[-1])
-    exact = known.get(key) or known.get(_key(name))
+    known = _index_names()
+    key = _normalize_name(name.rstrip("/").rsplit("/", 1)[-1])
+    exact = known.get(key) or known.get(_normalize_name(name))
     if exact is not None:
         return exact
     contained = [
         variant
         for variant in (*VARIANTS, *SMALL_MODELS)
-        if _key(variant.name) in key and ("distill" in key) == ("distill" in _key(variant.name))
+        if _normalize_name(variant.name) in key and ("distill" in key) == ("distill" in _normalize_name(variant.name))
     ]
     return max(contained, key=lambda variant: len(variant.name), default=None)
 
 
-def _names() -> dict[str, Variant]:
+def _index_names() -> dict[str, Variant]:
     short = "DeepSeek-R1-Distill-"
     return {
-        _key(name): variant
+        _normalize_name(name): variant
         for variant in (*SMALL_MODELS, *VARIANTS)
         for name in (
             *(checkpoint.repo for checkpoint in variant.checkpoints),
@@ -150,5 +135,5 @@ def _names() -> dict[str, Variant]:
     }
 
 
-def _key(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")

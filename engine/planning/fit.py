@@ -1,7 +1,7 @@
-"""Pure: does this model run on this machine, how, and if not, why not in numbers.
+"""Pure: plan how a model runs on a machine, or explain in numbers why it does not fit.
 
-``plan`` answers for one model, ``chosen`` for what a person set as KVASIR_MODEL, ``fitted`` for a table of all of them.
-What memory a layout leaves is in ``engine.planning.memory``, what speed to expect in ``engine.planning.speed``.
+``plan_variant`` plans one model, ``plan_model`` the value of KVASIR_MODEL. ``fit_variant`` also returns the reasons.
+``engine.planning.memory`` estimates memory, ``engine.planning.speed`` estimates speed.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.errors import EngineRefused
-from engine.planning.candidates import note_on, plans, slowness
-from engine.planning.catalogue import SMALL_MODELS, VARIANTS, resolve
-from engine.planning.hardware import Machine, alike
-from engine.planning.memory import cpu_fraction, cpu_kv_tokens
-from engine.planning.plans import Fit, Nearest, Plan, Wish
-from engine.planning.reasons import claims, reasons
-from engine.planning.variant import GIB, Variant, quality
-
-__all__ = ["AUTO", "Fit", "Plan", "Wish", "best", "chosen", "fitted", "plan", "small_model", "why_no_engine"]
+from engine.planning.candidates import estimate_slowness, iterate_plans, write_note
+from engine.planning.catalogue import SMALL_MODELS, VARIANTS, resolve_model
+from engine.planning.hardware import Machine, select_equal_cards
+from engine.planning.memory import compute_cpu_fraction, estimate_cpu_kv_tokens
+from engine.planning.plans import FitResult, LaunchPlan, NearestFit, PlanRequirements
+from engine.planning.reasons import explain_misfit, list_false_claims
+from engine.planning.variant import GIB, Variant, estimate_quality
 
 AUTO = "auto"
 """As KVASIR_MODEL: the best model that fits."""
@@ -27,13 +25,13 @@ _CPU_CONTEXT_TOKENS = 8192
 """For one request. Two cores read 400 tokens a second, so nobody waits for a longer prompt."""
 _CPU_KV_TOKENS = 32768
 """For all requests together: 0.4 GiB with the 0.5B, 0.9 GiB with the 1.5B."""
-_CPU_MOST_PARAMETERS = 2_000_000_000
+_CPU_MAX_PARAMETERS = 2_000_000_000
 """Above this a CPU writes less than a word a second. A folder is the choice of whoever names it."""
 _LARGER_CORES = 4
 """On two cores the 1.5B writes 4 to 7 tokens a second, half as many as the 0.5B."""
 _SPARE_GIB = 2.0
 """Left to Kvasir itself, its store and its embedder."""
-_CPU_FRACTION, _CPU_MOST_FRACTION = 0.3, 0.9
+_CPU_FRACTION, _CPU_MAX_FRACTION = 0.3, 0.9
 _CPU_RUNNING_REQUESTS = 8
 """More at once only make every answer slower: eight reach six times the tokens a second of one."""
 _CPU_START_DEADLINE_S = 600.0
@@ -41,38 +39,38 @@ _CORES_PER_THREAD = 2
 """OpenMP threads that share their cores with anything else wait for each other: two on two busy cores write a tenth."""
 
 
-def plan(wanted: Variant | None, machine: Machine, wish: Wish | None = None) -> Plan:
+def plan_variant(variant: Variant | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
     """Return how ``wanted`` runs on ``machine``, for one person at a time if need be; without one, a small model.
 
     Raises:
         EngineRefused: it does not fit, or no engine runs on such a machine; the text has the numbers and the next step.
 
     """
-    if (why := why_no_engine(machine)) is not None:
+    if (why := explain_unsupported_machine(machine)) is not None:
         raise EngineRefused(why)
-    if wanted is None:
-        small, why = small_model(machine)
+    if variant is None:
+        small, why = choose_small_model(machine)
         use_gpu = f"Set KVASIR_MODEL to {AUTO}, or to an R1 variant such as {VARIANTS[-1].name}, to use the GPU."
-        return _on_cpu(small, machine, f"{why} {use_gpu}" if machine.cards else why)
-    if wanted.small_model or not machine.cards:
-        return _on_cpu(wanted, machine)
-    found = fitted(wanted, machine, wish or Wish())
-    if found.plan is None and wish is None:
-        found = fitted(wanted, machine, Wish(people=1))
+        return _plan_on_cpu(small, machine, f"{why} {use_gpu}" if machine.cards else why)
+    if variant.small_model or not machine.cards:
+        return _plan_on_cpu(variant, machine)
+    found = fit_variant(variant, machine, requirements or PlanRequirements())
+    if found.plan is None and requirements is None:
+        found = fit_variant(variant, machine, PlanRequirements(people=1))
     if found.plan is None:
         raise EngineRefused(" ".join(found.reasons))
     return found.plan
 
 
-def small_model(machine: Machine) -> tuple[Variant, str]:
+def choose_small_model(machine: Machine) -> tuple[Variant, str]:
     """Return the small model for a machine's CPU, and why in one sentence.
 
     It is the largest one for which cores and free memory suffice, else the smallest.
     """
     larger, smaller = (variant for variant in SMALL_MODELS if variant.fallback)
-    asked_gib = _cpu_gib(larger) + _SPARE_GIB
+    asked_gib = _estimate_cpu_gib(larger) + _SPARE_GIB
     asks = f"{larger.name} asks for {_LARGER_CORES} cores and {asked_gib:.1f} GiB of free memory"
-    if machine.described:
+    if machine.is_described:
         return smaller, f"{asks}."
     free_gib = machine.memory_free_bytes / GIB
     has = f"this machine has {machine.cores} and {free_gib:.1f}"
@@ -81,82 +79,91 @@ def small_model(machine: Machine) -> tuple[Variant, str]:
     return smaller, f"{asks}, but {has}."
 
 
-def chosen(model: str | None, machine: Machine, wish: Wish | None = None) -> Plan:
+def plan_model(model: str | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
     """Return the plan for what KVASIR_MODEL says: nothing, ``auto``, a name or a folder.
 
     Raises:
-        EngineRefused: as ``plan``, or there is no such model.
+        EngineRefused: as ``plan_variant``, or there is no such model.
 
     """
     if model is None or model.strip().lower() != AUTO:
-        return plan(resolve(model) if model else None, machine, wish)
-    best_plan = best(machine, wish or Wish())
-    return best_plan if best_plan is not None else plan(None, machine, wish)
+        return plan_variant(resolve_model(model) if model else None, machine, requirements)
+    best_plan = find_best_plan(machine, requirements or PlanRequirements())
+    return best_plan if best_plan is not None else plan_variant(None, machine, requirements)
 
 
-def best(machine: Machine, wish: Wish) -> Plan | None:
+def find_best_plan(machine: Machine, requirements: PlanRequirements) -> LaunchPlan | None:
     """Return the plan of the best quality that fits: published scores times what its precision keeps.
 
     Plans with less reserve than SGLang's default come after all others. None where no R1 fits on the cards.
     """
-    if why_no_engine(machine) is not None or not machine.cards:
+    if explain_unsupported_machine(machine) is not None or not machine.cards:
         return None
-    found = (fitted(variant, machine, wish, near=False).plan for variant in VARIANTS)
-    return max(filter(None, found), key=rank, default=None)
+    found = (fit_variant(variant, machine, requirements, find_nearest=False).plan for variant in VARIANTS)
+    return max(filter(None, found), key=rank_plan, default=None)
 
 
-def rank(made: Plan) -> tuple[bool, float]:
+def rank_plan(plan: LaunchPlan) -> tuple[bool, float]:
     """Return by what plans are compared: whether SGLang's own reserve is kept, then the quality."""
-    return made.memory_fraction is None, quality(made.variant, made.weights.precision)
+    return plan.memory_fraction is None, estimate_quality(plan.variant, plan.weights.precision)
 
 
-def fitted(variant: Variant, machine: Machine, wish: Wish, *, near: bool = True) -> Fit:
+def fit_variant(
+    variant: Variant, machine: Machine, requirements: PlanRequirements, *, find_nearest: bool = True
+) -> FitResult:
     """Return whether a variant fits on the cards of a machine; ``near`` looks for what would, where it does not.
 
     Where the cards are not all alike, the largest group of equal ones counts.
     """
     if not machine.cards or variant.small_model:
-        return _fitted_on_cpu(variant, machine)
-    whole, machine = machine, alike(machine)
-    options = plans(variant, machine, wish)
-    made = min(options, key=slowness, default=None) if wish.goal == "speed" else next(options, None)
+        return _fit_on_cpu(variant, machine)
+    whole, machine = machine, select_equal_cards(machine)
+    options = iterate_plans(variant, machine, requirements)
+    made = min(options, key=estimate_slowness, default=None) if requirements.goal == "speed" else next(options, None)
     if made is not None:
-        named = len(machine.cards) < len(whole.cards) or machine.cards[0].is_part
+        named = len(machine.cards) < len(whole.cards) or machine.cards[0].is_mig_instance
         only = tuple(card.uuid for card in machine.cards) if named else ()
-        made = replace(made, only_cards=tuple(filter(None, only)))
-        made = replace(made, note=note_on(made, machine, whole))
-        return Fit(variant, made, claims=claims(variant, machine, wish, made))
-    nearest = _nearest(variant, whole, wish) if near else None
-    told = reasons(variant, machine, wish, nearest)
+        made = replace(made, visible_cards=tuple(filter(None, only)))
+        made = replace(made, note=write_note(made, machine, whole))
+        return FitResult(variant, made, claims=list_false_claims(variant, machine, requirements, made))
+    nearest = _find_nearest(variant, whole, requirements) if find_nearest else None
+    told = explain_misfit(variant, machine, requirements, nearest)
     works = nearest.plan if nearest is not None else None
-    return Fit(variant, None, told, works, claims(variant, machine, wish, None))
+    return FitResult(variant, None, told, works, list_false_claims(variant, machine, requirements, None))
 
 
-def _nearest(variant: Variant, machine: Machine, wish: Wish) -> Nearest | None:
+def _find_nearest(variant: Variant, machine: Machine, requirements: PlanRequirements) -> NearestFit | None:
     """Return what works instead, None where nothing does.
 
     That is the same model at another precision, for fewer people or with less context, else the best smaller one.
     """
-    modest = [wish, replace(wish, precision=None), replace(wish, people=1, precision=None), Wish(goal=wish.goal)]
+    modest = [
+        requirements,
+        replace(requirements, precision=None),
+        replace(requirements, people=1, precision=None),
+        PlanRequirements(goal=requirements.goal),
+    ]
     for tried in modest[1:]:
-        if (same := fitted(variant, machine, tried, near=False).plan) is not None:
-            return Nearest(same, tried)
+        if (same := fit_variant(variant, machine, tried, find_nearest=False).plan) is not None:
+            return NearestFit(same, tried)
     smaller = [other for other in VARIANTS if other.parameters < variant.parameters]
     for tried in modest:
-        found = [made for made in (fitted(other, machine, tried, near=False).plan for other in smaller) if made]
+        found = [
+            made for made in (fit_variant(other, machine, tried, find_nearest=False).plan for other in smaller) if made
+        ]
         if found:
-            return Nearest(max(found, key=rank), tried)
+            return NearestFit(max(found, key=rank_plan), tried)
     return None
 
 
-def _fitted_on_cpu(variant: Variant, machine: Machine) -> Fit:
+def _fit_on_cpu(variant: Variant, machine: Machine) -> FitResult:
     try:
-        return Fit(variant, plan(variant, machine))
+        return FitResult(variant, plan_variant(variant, machine))
     except EngineRefused as refused:
-        return Fit(variant, None, (str(refused),))
+        return FitResult(variant, None, (str(refused),))
 
 
-def _needs_cards(variant: Variant) -> str:
+def _explain_cards_needed(variant: Variant) -> str:
     return (
         f"{variant.name} has {variant.weights_gib:.2f} GiB of weights and needs GPUs; none is seen here. "
         f"Unset KVASIR_MODEL for a small model on the CPU, set it to {VARIANTS[-1].name} for an R1 on the CPU, or set "
@@ -164,7 +171,7 @@ def _needs_cards(variant: Variant) -> str:
     )
 
 
-def why_no_engine(machine: Machine) -> str | None:
+def explain_unsupported_machine(machine: Machine) -> str | None:
     """Return the sentence for a kind of machine that no engine runs on, None for one where it may."""
     if machine.system == "linux" and machine.architecture in {"x86_64", "AMD64"}:
         return None
@@ -174,10 +181,10 @@ def why_no_engine(machine: Machine) -> str | None:
     )
 
 
-def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
-    if variant.parameters > _CPU_MOST_PARAMETERS and not variant.is_directory:
-        raise EngineRefused(_needs_cards(variant))
-    needed = _cpu_gib(variant)
+def _plan_on_cpu(variant: Variant, machine: Machine, note: str = "") -> LaunchPlan:
+    if variant.parameters > _CPU_MAX_PARAMETERS and not variant.is_directory:
+        raise EngineRefused(_explain_cards_needed(variant))
+    needed = _estimate_cpu_gib(variant)
     told = machine.memory_bytes > 0  # a machine that is described need not say
     if told and needed > machine.memory_gib:
         raise EngineRefused(
@@ -186,12 +193,12 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
         )
     free_gib, nodes = machine.memory_free_bytes / GIB if told else needed, machine.numa_nodes
     kv_tokens, context_tokens = _CPU_KV_TOKENS, min(variant.context_tokens, _CPU_CONTEXT_TOKENS)
-    fraction = min(max(_CPU_FRACTION, cpu_fraction(variant, free_gib, kv_tokens, nodes)), _CPU_MOST_FRACTION)
-    return Plan(
+    fraction = min(max(_CPU_FRACTION, compute_cpu_fraction(variant, free_gib, kv_tokens, nodes)), _CPU_MAX_FRACTION)
+    return LaunchPlan(
         variant=variant,
         device="cpu",
         context_tokens=context_tokens,
-        kv_tokens=max(1, min(kv_tokens, cpu_kv_tokens(variant, free_gib, fraction, nodes))),
+        kv_tokens=max(1, min(kv_tokens, estimate_cpu_kv_tokens(variant, free_gib, fraction, nodes))),
         start_deadline_s=_CPU_START_DEADLINE_S,
         memory_fraction=fraction,
         running_requests=_CPU_RUNNING_REQUESTS,
@@ -202,6 +209,6 @@ def _on_cpu(variant: Variant, machine: Machine, note: str = "") -> Plan:
     )
 
 
-def _cpu_gib(variant: Variant) -> float:
+def _estimate_cpu_gib(variant: Variant) -> float:
     """Return the memory that SGLang takes with a model on a CPU, in GiB."""
     return variant.weights_gib + _CPU_KV_TOKENS * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB

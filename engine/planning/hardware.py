@@ -10,7 +10,7 @@ from typing import Literal
 from engine.planning.variant import GIB
 
 Vendor = Literal["nvidia", "amd", "intel"]
-LEAST_CAPABILITY = 75
+MIN_CAPABILITY = 75
 """Of NVIDIA's cards, times ten; SGLang starts on none below."""
 MIG_PREFIX = "MIG-"
 """Begins the id of one instance of a card that MIG splits."""
@@ -19,7 +19,7 @@ _BUSY_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GpuCard:
     """One GPU."""
 
     name: str
@@ -47,7 +47,7 @@ class Card:
         return taken / GIB if taken > _BUSY_SHARE * self.memory_bytes else 0.0
 
     @property
-    def is_part(self) -> bool:
+    def is_mig_instance(self) -> bool:
         """Say whether it is one instance of a card that MIG splits."""
         return self.uuid.startswith(MIG_PREFIX)
 
@@ -56,7 +56,7 @@ class Card:
 class Machine:
     """One machine, or several alike (``nodes``), at the moment it was looked at or as somebody described it."""
 
-    cards: tuple[Card, ...]
+    cards: tuple[GpuCard, ...]
     """Of one node: those that this process may use, in the order in which it would see them."""
     cores: int
     memory_bytes: int
@@ -75,7 +75,7 @@ class Machine:
     """The GPU driver's version, "" where there is none."""
     cuda: str = ""
     """The newest CUDA that the driver serves, as 12.8."""
-    described: bool = False
+    is_described: bool = False
     """Whether somebody described it (``--machine``), and nobody looked."""
 
     @property
@@ -102,24 +102,24 @@ class Machine:
         return self.cards[0].vendor if self.cards else None
 
 
-def alike(machine: Machine) -> Machine:
+def select_equal_cards(machine: Machine) -> Machine:
     """Return the machine with the largest group of equal cards alone: SGLang gives each of its cards the same share.
 
     Cards that SGLang does not start on come last, however large they are.
     """
-    groups: dict[tuple[object, ...], list[Card]] = {}
+    groups: dict[tuple[object, ...], list[GpuCard]] = {}
     for card in machine.cards:
         groups.setdefault((card.name, card.compute_capability, round(card.memory_gib)), []).append(card)
     parts = [replace(machine, cards=tuple(cards)) for cards in groups.values()]
-    return max(parts, key=_size, default=machine)
+    return max(parts, key=_rank_group, default=machine)
 
 
-def _size(machine: Machine) -> tuple[bool, int]:
-    able = machine.capability is None or machine.capability >= LEAST_CAPABILITY
+def _rank_group(machine: Machine) -> tuple[bool, int]:
+    able = machine.capability is None or machine.capability >= MIN_CAPABILITY
     return able, sum(card.memory_bytes for card in machine.cards)
 
 
-def disk_free_bytes(folder: Path) -> int:
+def read_free_disk_bytes(folder: Path) -> int:
     """Return the free bytes where ``folder`` is, or where it would be once made."""
     existing = folder.absolute()
     while not existing.exists():

@@ -10,20 +10,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.planning.plans import Plan
+from engine.planning.plans import LaunchPlan
 
 HOST = "127.0.0.1"
 _QUEUED_REQUESTS = 256
 """More than these wait in vain; the engine then says that its queue is full."""
-_KEPT_FROM_THE_ENGINE = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
+_HIDDEN_PREFIXES = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
 """Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
-_SECRET = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """Ends of names that say so: of the sources, which ``kvasir.toml`` may call anything, and of services."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 """In an address, such as a database's."""
 _PROXY = "_proxy"
 """Ends of names whose address may hold a password, for it is how the hub is reached."""
-_SHORTEST_SECRET = 6
+_MIN_SECRET_CHARS = 6
 """A variable with something shorter may well say something else."""
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 
@@ -47,8 +47,8 @@ class Launch:
         return int(self.url.rpartition(":")[2])
 
 
-def launch(
-    plan: Plan,
+def build_launch(
+    plan: LaunchPlan,
     *,
     python: Path,
     model_path: str,
@@ -73,30 +73,30 @@ def launch(
         "--enable-cache-report",
         "--enable-metrics",
         "--sleep-on-idle",
-        *plan_flags(plan),
+        *build_plan_flags(plan),
         # Takes bounds on thinking. Whoever has the key could send code so; the key never leaves this machine.
         *(("--enable-custom-logit-processor",) if plan.variant.reasoning_parser else ()),
     )  # fmt: skip
     return Launch(
         argv=argv,
-        environment=environment_of(plan, model_path, environment, secrets),
+        environment=build_environment(plan, model_path, environment, secrets),
         config_file=config_file,
         config=json.dumps({"api-key": api_key}),  # JSON is YAML, which SGLang reads
         url=f"http://{HOST}:{port}",
     )
 
 
-def new_key() -> str:
+def generate_api_key() -> str:
     """Return a key that nobody can guess, of figures and letters: SGLang takes a dash in front for a flag."""
     return secrets.token_hex(32)
 
 
-def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+def remove_own_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without our secrets and without what tells our own interpreter where it is."""
-    return {name: value for name, value in environment.items() if not name.startswith(_KEPT_FROM_THE_ENGINE)}
+    return {name: value for name, value in environment.items() if not name.startswith(_HIDDEN_PREFIXES)}
 
 
-def plan_flags(plan: Plan) -> tuple[str, ...]:
+def build_plan_flags(plan: LaunchPlan) -> tuple[str, ...]:
     """Return the part of SGLang's command line that the plan decides; what SGLang should decide itself is left out."""
     layout = plan.layout
     pairs: tuple[tuple[str, object], ...] = (
@@ -107,7 +107,7 @@ def plan_flags(plan: Plan) -> tuple[str, ...]:
         ("--attn-dp-size", layout.attn_dp if layout.attn_dp > 1 else None),
         ("--ep-size", layout.ep if layout.ep > 1 else None),
         ("--context-length", plan.context_tokens),
-        ("--quantization", plan.weights.quantise),
+        ("--quantization", plan.weights.quantization),
         ("--kv-cache-dtype", None if plan.kv_dtype == "auto" else plan.kv_dtype),
         ("--mem-fraction-static", plan.memory_fraction),
         ("--chunked-prefill-size", plan.chunk_tokens),
@@ -124,7 +124,7 @@ def plan_flags(plan: Plan) -> tuple[str, ...]:
     return (*(part for flag, value in pairs if value is not None for part in (flag, str(value))), *overlap)
 
 
-def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
+def build_manual_commands(plan: LaunchPlan) -> tuple[tuple[str, ...], ...]:
     """Return what a person starts by hand, a command for each node; those of several name the first's address."""
     common = (
         "python", "-m", "sglang.launch_server",
@@ -135,7 +135,7 @@ def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
         "--max-queued-requests", str(_QUEUED_REQUESTS),
         "--enable-cache-report",
         "--enable-metrics",
-        *plan_flags(plan),
+        *build_plan_flags(plan),
     )  # fmt: skip
     nodes = plan.layout.nodes
     if nodes == 1:
@@ -144,11 +144,11 @@ def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
     return tuple((*common, *address, "--node-rank", str(rank)) for rank in range(nodes))
 
 
-def environment_of(
-    plan: Plan, model_path: str, ground: Mapping[str, str], secrets: Collection[str] = ()
+def build_environment(
+    plan: LaunchPlan, model_path: str, ground: Mapping[str, str], secrets: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the whole environment of the engine's process, on the ground of ours."""
-    kept = {name: value for name, value in without_ours(ground).items() if not _is_secret(name, value, secrets)}
+    kept = {name: value for name, value in remove_own_variables(ground).items() if not _is_secret(name, value, secrets)}
     direct = next(filter(None, map(kept.get, _NO_PROXY)), None)
     # Its first request is to itself, with the key.
     kept |= dict.fromkeys(_NO_PROXY, ",".join(filter(None, (direct, HOST, "localhost"))))
@@ -156,18 +156,18 @@ def environment_of(
         kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if plan.device == "cuda":
         kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
-    if plan.only_cards:
-        kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.only_cards)
-    return cpu_environment(kept, plan.threads) if plan.device == "cpu" else kept
+    if plan.visible_cards:
+        kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.visible_cards)
+    return build_cpu_environment(kept, plan.threads) if plan.device == "cpu" else kept
 
 
 def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
-    if _SECRET.search(name) or (len(value) >= _SHORTEST_SECRET and value in secrets):
+    if _SECRET_NAME.search(name) or (len(value) >= _MIN_SECRET_CHARS and value in secrets):
         return True
     return _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
 
 
-def cpu_environment(ground: Mapping[str, str], threads: int = 1) -> dict[str, str]:
+def build_cpu_environment(ground: Mapping[str, str], threads: int = 1) -> dict[str, str]:
     """Return the environment in which SGLang runs on a CPU."""
     own = {"OMP_NUM_THREADS": str(threads), "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return {**without_ours(ground), **own}
+    return {**remove_own_variables(ground), **own}

@@ -13,30 +13,30 @@ from typing import Any
 
 import psutil
 
-from engine.planning.amd_intel_cards import other_cards
-from engine.planning.cgroups import limits
-from engine.planning.hardware import MIG_PREFIX, Card, Machine, disk_free_bytes
+from engine.planning.amd_intel_cards import read_amd_intel_cards
+from engine.planning.cgroups import read_cgroup_limits
+from engine.planning.hardware import MIG_PREFIX, GpuCard, Machine, read_free_disk_bytes
 
 
-def probe(cache: Path) -> Machine:
+def probe_machine(cache: Path) -> Machine:
     """Look at this machine; blocking, some tens of milliseconds where there is a GPU."""
-    memory, allowed = psutil.virtual_memory(), limits()
+    memory, allowed = psutil.virtual_memory(), read_cgroup_limits()
     total = min(memory.total, allowed.memory_bytes or memory.total)
     seen = Machine(
         cards=(),
-        cores=min(len(_affinity()), allowed.cores or sys.maxsize),
+        cores=min(len(_list_usable_cpus()), allowed.cores or sys.maxsize),
         memory_bytes=total,
         memory_free_bytes=max(0, min(memory.available, total - allowed.memory_used_bytes)),
-        disk_free_bytes=disk_free_bytes(cache),
+        disk_free_bytes=read_free_disk_bytes(cache),
         system=sys.platform,
         architecture=platform.machine(),
-        numa_nodes=numa_nodes(_affinity()),
+        numa_nodes=count_numa_nodes(_list_usable_cpus()),
     )
-    seen = _with_nvidia(seen)
-    return seen if seen.cards else replace(seen, cards=other_cards())
+    seen = _add_nvidia_cards(seen)
+    return seen if seen.cards else replace(seen, cards=read_amd_intel_cards())
 
 
-def visible(uuids: list[str], wanted: str | None) -> list[int]:
+def select_visible_cards(uuids: list[str], wanted: str | None) -> list[int]:
     """Return the indexes of the cards that ``CUDA_VISIBLE_DEVICES`` leaves, in its order, as CUDA reads it.
 
     Unset: all. Numbers, or beginnings of ids (``GPU-8932f937``). The first that names no card ends the list. Instances
@@ -57,19 +57,19 @@ def visible(uuids: list[str], wanted: str | None) -> list[int]:
     return chosen
 
 
-def numa_nodes(processors: Collection[int], root: Path = Path("/sys/devices/system/node")) -> int:
+def count_numa_nodes(processors: Collection[int], root: Path = Path("/sys/devices/system/node")) -> int:
     """Return how many NUMA nodes have one of the processors; 1 where the system does not say."""
     lists = (path.read_text(encoding="ascii") for path in root.glob("node[0-9]*/cpulist"))
-    return sum(not _listed(told).isdisjoint(processors) for told in lists) or 1
+    return sum(not _parse_cpu_list(told).isdisjoint(processors) for told in lists) or 1
 
 
-def _listed(told: str) -> set[int]:
+def _parse_cpu_list(told: str) -> set[int]:
     """Return the numbers of a list as the kernel writes it: "0-3,8"."""
     spans = (part.partition("-") for part in told.strip().split(",") if part)
     return {number for first, _, last in spans for number in range(int(first), int(last or first) + 1)}
 
 
-def _affinity() -> list[int]:
+def _list_usable_cpus() -> list[int]:
     """Return the processors that this process may use."""
     try:
         return sorted(os.sched_getaffinity(0))
@@ -77,7 +77,7 @@ def _affinity() -> list[int]:
         return list(range(psutil.cpu_count(logical=True) or 1))
 
 
-def _with_nvidia(machine: Machine) -> Machine:
+def _add_nvidia_cards(machine: Machine) -> Machine:
     """Return the machine with its NVIDIA cards; none where there is no driver, or one that does not answer."""
     try:
         import pynvml  # noqa: PLC0415  # only the engine's start needs it
@@ -89,7 +89,10 @@ def _with_nvidia(machine: Machine) -> Machine:
         return machine
     try:
         return replace(
-            machine, cards=nvidia_cards(pynvml), driver=_text(pynvml.nvmlSystemGetDriverVersion()), cuda=_cuda(pynvml)
+            machine,
+            cards=read_nvidia_cards(pynvml),
+            driver=_decode(pynvml.nvmlSystemGetDriverVersion()),
+            cuda=_read_cuda_version(pynvml),
         )
     except pynvml.NVMLError:
         return machine
@@ -97,54 +100,56 @@ def _with_nvidia(machine: Machine) -> Machine:
         pynvml.nvmlShutdown()
 
 
-def nvidia_cards(nvml: Any) -> tuple[Card, ...]:  # noqa: ANN401  # the library has no types
+def read_nvidia_cards(nvml: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # the library has no types
     """Return the cards that CUDA would see.
 
     Of cards that MIG splits that is a single instance in all, here the largest: CUDA opens one, so that nothing can be
     spread over several.
     """
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-    parts = [(part, index) for index, handle in enumerate(handles) for part in _instances(nvml, handle)]
-    ids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in (*handles, *(part for part, _ in parts))]
-    kept = visible(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    parts = [(part, index) for index, handle in enumerate(handles) for part in _list_mig_instances(nvml, handle)]
+    ids = [_decode(nvml.nvmlDeviceGetUUID(handle)) for handle in (*handles, *(part for part, _ in parts))]
+    kept = select_visible_cards(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))
     whole = tuple(
-        _card(nvml, handles[index]) for index in kept if index < len(handles) and not _split(nvml, handles[index])
+        _read_card(nvml, handles[index])
+        for index in kept
+        if index < len(handles) and not _is_mig_enabled(nvml, handles[index])
     )
     own = [
-        _card(nvml, part, handles[parent])
+        _read_card(nvml, part, handles[parent])
         for at, (part, parent) in enumerate(parts, len(handles))
         if at in kept or parent in kept
     ]
     return (*whole, *sorted(own, key=lambda card: -card.memory_bytes)[:1])
 
 
-def _split(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
+def _is_mig_enabled(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
     try:
         return bool(nvml.nvmlDeviceGetMigMode(handle)[0])
     except nvml.NVMLError:  # a card that knows no MIG, or an older driver
         return False
 
 
-def _instances(nvml: Any, handle: Any) -> list[Any]:  # noqa: ANN401
+def _list_mig_instances(nvml: Any, handle: Any) -> list[Any]:  # noqa: ANN401
     """Return the instances of a card that MIG splits, those that this process may use."""
     found = []
-    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if _split(nvml, handle) else 0):
+    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if _is_mig_enabled(nvml, handle) else 0):
         with contextlib.suppress(nvml.NVMLError):
             found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
     return found
 
 
-def _card(nvml: Any, handle: Any, parent: Any = None) -> Card:  # noqa: ANN401
+def _read_card(nvml: Any, handle: Any, parent: Any = None) -> GpuCard:  # noqa: ANN401
     """Describe a card, or the instance of one; what is the whole card's alone is asked of its ``parent``."""
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(parent or handle)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    return Card(
-        name=_text(nvml.nvmlDeviceGetName(handle)),
+    return GpuCard(
+        name=_decode(nvml.nvmlDeviceGetName(handle)),
         memory_bytes=int(memory.total),
         compute_capability=(int(major), int(minor)),
         free_bytes=int(memory.free),
         link="nvlink" if parent is None and _has_nvlink(nvml, handle) else "pcie",
-        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
+        uuid=_decode(nvml.nvmlDeviceGetUUID(handle)),
     )
 
 
@@ -159,10 +164,10 @@ def _has_nvlink(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
     return False
 
 
-def _cuda(nvml: Any) -> str:  # noqa: ANN401
+def _read_cuda_version(nvml: Any) -> str:  # noqa: ANN401
     version = int(nvml.nvmlSystemGetCudaDriverVersion_v2())
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
-def _text(told: str | bytes) -> str:
+def _decode(told: str | bytes) -> str:
     return told.decode(errors="replace") if isinstance(told, bytes) else told

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.planning.variant import GIB, Checkpoint, Variant, published_bytes, weights_bytes
+from engine.planning.variant import GIB, Checkpoint, Variant, estimate_download_bytes, estimate_weights_bytes
 
 CONTEXT_GIB = 0.6
 """What a CUDA context takes of a card."""
@@ -22,10 +22,10 @@ KvDtype = Literal["auto", "fp8_e4m3"]
 """``auto`` is the model's own bfloat16."""
 
 _LARGE_CARD_GIB = 60
-_MIB_OF_A_GIB = 1024
+_MIB_PER_GIB = 1024
 _ATTENTION_WEIGHTS = 187_105_280
 """Of one layer of the 671B, which attention on each card for itself (DP attention) keeps whole on every card."""
-_MANY_BATCHES = 300
+_LARGE_BATCH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class MemoryReserve:
     """What SGLang is told to hold back on each card."""
 
     chunk_tokens: int | None = None
@@ -62,41 +62,41 @@ class Held:
     """Turned into ``--mem-fraction-static``; None for SGLang's own."""
 
 
-def tight(card_gib: float) -> Held:
+def choose_minimal_reserve(card_gib: float) -> MemoryReserve:
     """Return the least that is worth a try: 3 GiB, or 6 GiB on cards above 60 GB."""
-    return Held(TIGHT_CHUNK_TOKENS, TIGHT_DECODE_BATCH, 6.0 if card_gib > _LARGE_CARD_GIB else 3.0)
+    return MemoryReserve(TIGHT_CHUNK_TOKENS, TIGHT_DECODE_BATCH, 6.0 if card_gib > _LARGE_CARD_GIB else 3.0)
 
 
-def weights_gib_per_card(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
+def estimate_weights_gib_per_card(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
     """Return the weights on each card in GiB; with DP attention its part is whole on each.
 
     In a pipeline those of the fullest group: it has the most layers, and the embedding or the output head.
     """
-    split = weights_bytes(variant, checkpoint) / layout.tp
+    split = estimate_weights_bytes(variant, checkpoint) / layout.tp
     if layout.pp > 1:
         outer = 2 * variant.embedding_parameters / layout.tp
         layers = math.ceil(variant.layers / layout.pp) / variant.layers
-        split = (split - outer) * layers + outer / (1 if variant.tied else 2)
+        split = (split - outer) * layers + outer / (1 if variant.tied_embeddings else 2)
     if layout.attn_dp > 1:
-        share = weights_bytes(variant, checkpoint) / variant.parameters
+        share = estimate_weights_bytes(variant, checkpoint) / variant.parameters
         attention = variant.layers / layout.pp * _ATTENTION_WEIGHTS * share
         split += attention * (layout.attn_dp - 1) / layout.tp
     return split / GIB
 
 
-def loading_gib(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
+def estimate_loading_gib(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
     """Return what a card has to hold while the weights are loaded, in GiB, of a checkpoint that is then quantised.
 
     SGLang 0.5.23 makes room for all of them as they are published, and narrows them once the last one is there; 0 for
     a checkpoint that is loaded as it stays.
     """
-    if checkpoint.quantise is None:
+    if checkpoint.quantization is None:
         return 0.0
-    share = published_bytes(variant, checkpoint) / weights_bytes(variant, checkpoint)
-    return weights_gib_per_card(variant, checkpoint, layout) * share
+    share = estimate_download_bytes(variant, checkpoint) / estimate_weights_bytes(variant, checkpoint)
+    return estimate_weights_gib_per_card(variant, checkpoint, layout) * share
 
 
-def kv_bytes_per_card(variant: Variant, layout: Layout, kv: KvDtype = "auto") -> float:
+def estimate_kv_bytes_per_card(variant: Variant, layout: Layout, kv: KvDtype = "auto") -> float:
     """Return the bytes that one token of context takes on a card.
 
     GQA: ``2 · layers · kv_heads · head_dim · bytes``, heads split until each card has one. MLA: ``layers · 576 ·
@@ -107,57 +107,59 @@ def kv_bytes_per_card(variant: Variant, layout: Layout, kv: KvDtype = "auto") ->
     return variant.kv_values_per_layer * layers * (1 if kv == "fp8_e4m3" else 2) / split
 
 
-def kv_tokens(
+def estimate_kv_tokens(
     variant: Variant,
     checkpoint: Checkpoint,
     card_gib: float,
     layout: Layout,
     *,
     kv: KvDtype = "auto",
-    held: Held | None = None,
+    reserve: MemoryReserve | None = None,
     offload_gib: float = 0.0,
 ) -> int:
     """Return the tokens of context that are left beside the weights in one pool, negative where they do not fit.
 
     ``card_gib`` is what one card shows. A copy of the model has ``attn_dp`` such pools, a plan ``dp · attn_dp``.
     """
-    free = free_gib(variant, checkpoint, card_gib, layout, held) + offload_gib
-    return int(free * GIB / kv_bytes_per_card(variant, layout, kv))
+    free = estimate_free_gib(variant, checkpoint, card_gib, layout, reserve) + offload_gib
+    return int(free * GIB / estimate_kv_bytes_per_card(variant, layout, kv))
 
 
-def free_gib(
-    variant: Variant, checkpoint: Checkpoint, card_gib: float, layout: Layout, held: Held | None = None
+def estimate_free_gib(
+    variant: Variant, checkpoint: Checkpoint, card_gib: float, layout: Layout, reserve: MemoryReserve | None = None
 ) -> float:
     """Return what is left on a card for context, in GiB, negative where not even the weights fit."""
-    reserve = reserve_gib(variant, card_gib, layout, held)
-    return card_gib - CONTEXT_GIB - reserve - weights_gib_per_card(variant, checkpoint, layout)
+    reserved_gib = estimate_reserve_gib(variant, card_gib, layout, reserve)
+    return card_gib - CONTEXT_GIB - reserved_gib - estimate_weights_gib_per_card(variant, checkpoint, layout)
 
 
-def reserve_gib(variant: Variant, card_gib: float, layout: Layout, held: Held | None = None) -> float:
+def estimate_reserve_gib(
+    variant: Variant, card_gib: float, layout: Layout, reserve: MemoryReserve | None = None
+) -> float:
     """Return what SGLang keeps free on each card, in GiB: as it is told, or by its own default.
 
     In MiB: 512 + 1.5·max(chunk, 2048) + 1024·tp·pp/8 + 2·decode batch + 8 for each prefill graph (1536 for MLA), and at
     least 10 GiB on cards above 60 GB. DP attention takes 3 (4.5 above a batch of 300) times batch and groups besides.
     """
-    held = held or Held()
-    if held.reserve_gib is not None:
-        return held.reserve_gib
-    chunk, graphs = _chunk(card_gib)
-    chunk = held.chunk_tokens or chunk
-    batch = held.decode_batch or _decode_batch(card_gib, layout.tp)
+    reserve = reserve or MemoryReserve()
+    if reserve.reserve_gib is not None:
+        return reserve.reserve_gib
+    chunk, graphs = _find_default_chunk(card_gib)
+    chunk = reserve.chunk_tokens or chunk
+    batch = reserve.decode_batch or _find_default_decode_batch(card_gib, layout.tp)
     mib = 512 + 1.5 * max(chunk, 2048) + 1024 * layout.tp * layout.pp / 8 + 2 * batch
     mib += 1536 if variant.family == "mla" else 8 * graphs
     if layout.attn_dp > 1:
-        mib += batch * layout.attn_dp * (4.5 if batch > _MANY_BATCHES else 3)
-    return max(mib / _MIB_OF_A_GIB, 10.0 if card_gib > _LARGE_CARD_GIB else 0.0)
+        mib += batch * layout.attn_dp * (4.5 if batch > _LARGE_BATCH else 3)
+    return max(mib / _MIB_PER_GIB, 10.0 if card_gib > _LARGE_CARD_GIB else 0.0)
 
 
-def memory_fraction(card_gib: float, reserve: float) -> float:
+def compute_memory_fraction(card_gib: float, reserve: float) -> float:
     """Return ``--mem-fraction-static`` that leaves ``reserve`` GiB of what the CUDA context leaves, rounded down."""
     return math.floor((1 - reserve / (card_gib - CONTEXT_GIB)) * 1000) / 1000
 
 
-def _chunk(card_gib: float) -> tuple[int, int]:
+def _find_default_chunk(card_gib: float) -> tuple[int, int]:
     """Return the prefill chunk in tokens for a card of that size, and the number of prefill graphs that go with it."""
     for below_gib, chunk, graphs in ((20, 2048, 42), (60, 4096, 50), (160, 8192, 58)):
         if card_gib < below_gib:
@@ -165,7 +167,7 @@ def _chunk(card_gib: float) -> tuple[int, int]:
     return 16384, 66
 
 
-def _decode_batch(card_gib: float, tp: int) -> int:
+def _find_default_decode_batch(card_gib: float, tp: int) -> int:
     for below_gib, few, many in ((20, 8, 8), (35, 48, 160), (60, 32, 160), (160, 256, 512)):
         if card_gib < below_gib:
             return few if tp < 4 else many  # noqa: PLR2004
@@ -178,18 +180,18 @@ CPU_PROCESSES_GIB = 1.6
 """What SGLang's processes have taken, before the weights are loaded, of what was free before they started; measured."""
 
 
-def cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float, numa_nodes: int = 1) -> int:
+def estimate_cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float, numa_nodes: int = 1) -> int:
     """Return the tokens that SGLang gives the context on a CPU with ``--mem-fraction-static`` and no limit in tokens.
 
-    SGLang 0.5.23: ``(free after loading - free before loading · (1 - fraction)) / bytes of a token``, where it divides
-    both by the NUMA nodes, as if each had a process of its own. ``free_gib`` is what the machine had free before.
+    SGLang 0.5.23: ``(free after loading - free before loading · (1 - fraction)) / bytes of a token``. It divides both
+    by the number of NUMA nodes, as if each had its own process. ``free_gib`` is the free memory before SGLang starts.
     """
     before = free_gib - CPU_PROCESSES_GIB
     context_gib = (before * fraction - variant.weights_gib) / numa_nodes
     return int(context_gib * GIB / variant.kv_bytes_per_token)
 
 
-def cpu_fraction(variant: Variant, free_gib: float, tokens: int, numa_nodes: int = 1) -> float:
+def compute_cpu_fraction(variant: Variant, free_gib: float, tokens: int, numa_nodes: int = 1) -> float:
     """Return the least ``--mem-fraction-static`` that leaves room for ``tokens``; above 1 where they cannot fit."""
     static = variant.weights_gib + tokens * variant.kv_bytes_per_token / GIB * numa_nodes
     return math.ceil(static / max(free_gib - CPU_PROCESSES_GIB, 0.001) * 1000) / 1000

@@ -10,11 +10,11 @@ from typing import Any
 from engine.errors import EngineRefused
 from engine.planning.variant import Checkpoint, Precision, Variant
 
-_LEAST_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4afp8": 90, "nvfp4": 100, "int4": 75}
+_MIN_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4afp8": 90, "nvfp4": 100, "int4": 75}
 """Times ten; that of fp8 for experts is higher, for SGLang has no kernel for older cards."""
 
-_SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
-_MAY_SAY = (
+_REQUIRED_FIELDS = ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
+_OPTIONAL_FIELDS = (
     "num_key_value_heads",
     "max_position_embeddings",
     "intermediate_size",
@@ -23,26 +23,26 @@ _MAY_SAY = (
     "kv_lora_rank",
 )
 """Not said, null and 0 are alike."""
-_MOST = 2**40
+_MAX_COUNT = 2**40
 """No number of a model comes near, and what is computed from such stays a number."""
 
 
-def describe(folder: Path) -> Variant:
+def describe_model_folder(folder: Path) -> Variant:
     """Describe the model in ``folder`` from its own ``config.json`` and chat template.
 
     Raises:
         EngineRefused: the folder holds no model that can be served; says what is missing.
 
     """
-    config = _config(folder)
+    config = _load_config(folder)
     heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
     mla = bool(config.get("kv_lora_rank"))
-    template = _template(folder)
+    template = _load_chat_template(folder)
     thinks = "</think>" in template or "<think>" in template
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if not size_bytes:
         raise EngineRefused(f"The folder {folder} holds no *.safetensors file. Put the model's weights into it.")
-    precision = _precision(config)
+    precision = _find_precision(config)
     return Variant(
         name=folder.name,
         hf_id=str(folder),
@@ -55,10 +55,10 @@ def describe(folder: Path) -> Variant:
         parameters=size_bytes * 8 // {"bf16": 16, "fp8": 8, "int8": 8}.get(precision, 4),
         context_tokens=int(config.get("max_position_embeddings") or 4096),
         licence="see the model's folder",
-        checkpoints=(_checkpoint(folder, config, precision, size_bytes),),
+        checkpoints=(_build_checkpoint(folder, config, precision, size_bytes),),
         ffn=int(config.get("intermediate_size") or 0),
         expert_ffn=int(config.get("moe_intermediate_size") or 0),
-        tied=bool(config.get("tie_word_embeddings")),
+        tied_embeddings=bool(config.get("tie_word_embeddings")),
         family="mla" if mla else "gqa",
         head_dim=int(config["kv_lora_rank"]) + int(config["qk_rope_head_dim"])
         if mla
@@ -68,15 +68,15 @@ def describe(folder: Path) -> Variant:
     )
 
 
-def _checkpoint(folder: Path, config: dict[str, Any], precision: Precision, size_bytes: int) -> Checkpoint:
+def _build_checkpoint(folder: Path, config: dict[str, Any], precision: Precision, size_bytes: int) -> Checkpoint:
     """Return the weights with the group that shares a scale, which no split may cut, and what cards they need."""
     found = re.search(r'"(?:group_size": |weight_block_size": \[)(\d+)', json.dumps(config.get("quantization_config")))
-    least = 89 if config.get("moe_intermediate_size") and precision == "fp8" else _LEAST_CAPABILITY[precision]
+    least = 89 if config.get("moe_intermediate_size") and precision == "fp8" else _MIN_CAPABILITY[precision]
     group = int(found[1]) if found else 0
-    return Checkpoint(str(folder), precision, group=group, least_capability=least, size_bytes=size_bytes)
+    return Checkpoint(str(folder), precision, group=group, min_capability=least, size_bytes=size_bytes)
 
 
-def _precision(config: dict[str, Any]) -> Precision:
+def _find_precision(config: dict[str, Any]) -> Precision:
     """Return the precision that ``quantization_config`` tells of; bfloat16 without one."""
     told = config.get("quantization_config") or {}
     method, text = str(told.get("quant_method", "")), json.dumps(told)
@@ -89,7 +89,7 @@ def _precision(config: dict[str, Any]) -> Precision:
     return "int8" if '"num_bits": 8' in text else "bf16"
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _load_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -97,18 +97,18 @@ def _config(folder: Path) -> dict[str, Any]:
         raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
-    if missing := _unread(config):
+    if missing := _list_unusable_fields(config):
         raise EngineRefused(f"The file {path} does not say {', '.join(missing)}; it is no text model's.")
     return config
 
 
-def _unread(config: object) -> list[str]:
+def _list_unusable_fields(config: object) -> list[str]:
     """Return the names, of all that is read here, under which a configuration says nothing that a model can have."""
     if not isinstance(config, dict):
-        return list(_SHAPE)
-    needed = (*_SHAPE, "qk_rope_head_dim") if _is_count(config.get("kv_lora_rank")) else _SHAPE
+        return list(_REQUIRED_FIELDS)
+    needed = (*_REQUIRED_FIELDS, "qk_rope_head_dim") if _is_count(config.get("kv_lora_rank")) else _REQUIRED_FIELDS
     unread = [name for name in needed if not _is_count(config.get(name))]
-    unread += [name for name in _MAY_SAY if config.get(name) and not _is_count(config[name])]
+    unread += [name for name in _OPTIONAL_FIELDS if config.get(name) and not _is_count(config[name])]
     if not isinstance(config.get("quantization_config") or {}, dict):
         unread.append("quantization_config")
     if not unread and config["hidden_size"] < config["num_attention_heads"]:
@@ -117,10 +117,10 @@ def _unread(config: object) -> list[str]:
 
 
 def _is_count(told: object) -> bool:
-    return type(told) is int and 0 < told <= _MOST
+    return type(told) is int and 0 < told <= _MAX_COUNT
 
 
-def _template(folder: Path) -> str:
+def _load_chat_template(folder: Path) -> str:
     """Return the chat template of a folder, "" where it has none; newer models keep it in a file of its own."""
     own = folder / "chat_template.jinja"
     if own.is_file():

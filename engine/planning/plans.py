@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.planning.memory import KvDtype, Layout, weights_gib_per_card
-from engine.planning.speed import Speed
+from engine.planning.memory import KvDtype, Layout, estimate_weights_gib_per_card
+from engine.planning.speed import SpeedEstimate
 from engine.planning.variant import Checkpoint, Precision, Variant
 
-LEAST_KV_TOKENS = 8192
+MIN_CONTEXT_TOKENS = 8192
 """Less context than this answers no question over passages."""
 
 
-def least_tokens(variant: Variant) -> int:
+def choose_min_context_tokens(variant: Variant) -> int:
     """Return the context that each person gets at least where nobody says how much."""
-    return min(LEAST_KV_TOKENS, variant.context_tokens)
+    return min(MIN_CONTEXT_TOKENS, variant.context_tokens)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PlanRequirements:
     """What a person wants of a plan."""
 
     context_tokens: int | None = None
-    """Prompt and answer together; None for what there is room for, at least ``LEAST_KV_TOKENS``."""
+    """Prompt and answer together; None for what there is room for, at least ``MIN_CONTEXT_TOKENS``."""
     people: int = 4
     """Answered at once, each with a context of that size."""
     goal: Literal["quality", "speed"] = "quality"
@@ -35,7 +35,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LaunchPlan:
     """How a model is run: everything that the launch needs to know. Change one with ``dataclasses.replace``."""
 
     variant: Variant
@@ -65,10 +65,10 @@ class Plan:
     offload_gib: float = 0.0
     """Of each card's weights that stay in main memory."""
     people: int = 1
-    """How many the context suffices for at once, each with the context wished for (else ``LEAST_KV_TOKENS``)."""
-    speed: Speed | None = None
+    """How many the context suffices for at once, each with the context wished for (else ``MIN_CONTEXT_TOKENS``)."""
+    speed: SpeedEstimate | None = None
     """An estimate; None for cards that are not in the table, and for a CPU."""
-    only_cards: tuple[str, ...] = ()
+    visible_cards: tuple[str, ...] = ()
     """The ids of the cards that it may use, where a machine's cards are not all alike; () for all."""
     note: str = ""
     """One line for a person about the choice, "" where there is nothing to say."""
@@ -81,24 +81,24 @@ class Plan:
     @property
     def weights_gib_per_card(self) -> float:
         """Return what the weights take on each card in GiB, without those kept in main memory."""
-        return weights_gib_per_card(self.variant, self.weights, self.layout) - self.offload_gib
+        return estimate_weights_gib_per_card(self.variant, self.weights, self.layout) - self.offload_gib
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
+class NearestFit:
     """What works instead of what does not, and for which wish."""
 
-    plan: Plan
-    wish: Wish
+    plan: LaunchPlan
+    requirements: PlanRequirements
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class FitResult:
     """Whether a variant fits: a plan, or the reasons against it in numbers and the nearest plan that works."""
 
     variant: Variant
-    plan: Plan | None
+    plan: LaunchPlan | None
     reasons: tuple[str, ...] = ()
-    nearest: Plan | None = None
+    nearest: LaunchPlan | None = None
     claims: tuple[str, ...] = ()
     """What is often said of this combination and is false, each with the numbers."""

@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-from engine.planning.candidates import layouts, least_capability, usable
+from engine.planning.candidates import list_layouts, list_usable_checkpoints, required_capability
 from engine.planning.hardware import Machine
 from engine.planning.memory import (
     CONTEXT_GIB,
     Layout,
-    free_gib,
-    kv_bytes_per_card,
-    loading_gib,
-    reserve_gib,
-    weights_gib_per_card,
+    estimate_free_gib,
+    estimate_kv_bytes_per_card,
+    estimate_loading_gib,
+    estimate_reserve_gib,
+    estimate_weights_gib_per_card,
 )
-from engine.planning.plans import Nearest, Plan, Wish, least_tokens
-from engine.planning.variant import GIB, Checkpoint, Variant, weights_bytes
+from engine.planning.plans import LaunchPlan, NearestFit, PlanRequirements, choose_min_context_tokens
+from engine.planning.variant import GIB, Checkpoint, Variant, estimate_weights_bytes
 
 _CLAIMED_SAVING = 75
 _SMALL_CARD_GIB = 25
 
 
-def reasons(variant: Variant, machine: Machine, wish: Wish, nearest: Nearest | None) -> tuple[str, ...]:
+def explain_misfit(
+    variant: Variant, machine: Machine, requirements: PlanRequirements, nearest: NearestFit | None
+) -> tuple[str, ...]:
     """Return the reasons against a model, one for each precision that its cards can compute with, and the next step."""
     told = []
-    if (wish.context_tokens or 0) > variant.context_tokens:
+    if (requirements.context_tokens or 0) > variant.context_tokens:
         told.append(f"{variant.name} takes {variant.context_tokens} tokens of context at most.")
-    able = usable(variant, machine, wish)
+    able = list_usable_checkpoints(variant, machine, requirements)
     if not able:
-        told.append(_no_checkpoint(variant, machine, wish))
+        told.append(_explain_missing_checkpoint(variant, machine, requirements))
     first = {checkpoint.precision: checkpoint for checkpoint in reversed(able)}
-    told += [_too_large(variant, machine, wish, checkpoint) for checkpoint in reversed(first.values())]
-    return (*told, _next_step(nearest, machine))
+    told += [_explain_size(variant, machine, requirements, checkpoint) for checkpoint in reversed(first.values())]
+    return (*told, _suggest_next_step(nearest, machine))
 
 
-def claims(variant: Variant, machine: Machine, wish: Wish, made: Plan | None) -> tuple[str, ...]:
+def list_false_claims(
+    variant: Variant, machine: Machine, requirements: PlanRequirements, plan: LaunchPlan | None
+) -> tuple[str, ...]:
     """Return what is often said of this combination and is false, each with the numbers that show it."""
     told = (
-        _whole_r1(variant, machine),
-        _quarter(variant, made.weights if made is not None else _int4(variant) if wish.precision == "int4" else None),
-        _large_on_small(variant, machine),
+        _deny_full_r1(variant, machine),
+        _deny_quarter_size(
+            variant,
+            plan.weights if plan is not None else _find_int4(variant) if requirements.precision == "int4" else None,
+        ),
+        _deny_large_on_small_card(variant, machine),
     )
     return tuple(claim for claim in told if claim is not None)
 
 
-def _whole_r1(variant: Variant, machine: Machine) -> str | None:
+def _deny_full_r1(variant: Variant, machine: Machine) -> str | None:
     """Contradict: the 671B in sixteen or eight bits on cards that cannot hold it."""
     if variant.family != "mla" or not machine.cards:
         return None
@@ -51,24 +58,24 @@ def _whole_r1(variant: Variant, machine: Machine) -> str | None:
     false = [
         (said, checkpoint)
         for said, checkpoint in (("FP16", Checkpoint("", "bf16")), ("its native FP8", Checkpoint("", "fp8", group=128)))
-        if free_gib(variant, checkpoint, machine.card_gib, layout) <= 0
+        if estimate_free_gib(variant, checkpoint, machine.card_gib, layout) <= 0
     ]
     if not false:
         return None
     count, card = layout.tp, machine.card_gib
-    usable_gib = card - CONTEXT_GIB - reserve_gib(variant, card, layout)
-    sizes = " and ".join(f"{weights_bytes(variant, one) / GIB:.1f} GiB in {said}" for said, one in false)
-    shares = " and ".join(f"{weights_bytes(variant, one) / GIB / count:.1f}" for _, one in false)
+    usable_gib = card - CONTEXT_GIB - estimate_reserve_gib(variant, card, layout)
+    sizes = " and ".join(f"{estimate_weights_bytes(variant, one) / GIB:.1f} GiB in {said}" for said, one in false)
+    shares = " and ".join(f"{estimate_weights_bytes(variant, one) / GIB / count:.1f}" for _, one in false)
     return (
         f"Often said and false: that the 671B runs in {' or '.join(said for said, _ in false)} on {count} cards of "
         f"{card:.1f} GiB. Its weights are {sizes}, which is {shares} GiB a card; {usable_gib:.1f} GiB a card are left "
-        f"for weights and context after the CUDA context and SGLang's reserve.{_no_fp8(variant, machine)}"
+        f"for weights and context after the CUDA context and SGLang's reserve.{_explain_missing_fp8(variant, machine)}"
     )
 
 
-def _no_fp8(variant: Variant, machine: Machine) -> str:
+def _explain_missing_fp8(variant: Variant, machine: Machine) -> str:
     """Say that no number of such cards would help, where they cannot compute with R1's own precision."""
-    needed = least_capability(variant.checkpoints[0])
+    needed = required_capability(variant.checkpoints[0])
     if machine.capability is None or machine.capability >= needed:
         return ""
     return (
@@ -77,11 +84,11 @@ def _no_fp8(variant: Variant, machine: Machine) -> str:
     )
 
 
-def _quarter(variant: Variant, checkpoint: Checkpoint | None) -> str | None:
+def _deny_quarter_size(variant: Variant, checkpoint: Checkpoint | None) -> str | None:
     """Contradict: four bits are a quarter of sixteen."""
     if checkpoint is None or checkpoint.precision != "int4":
         return None
-    whole, small = 2 * variant.parameters / GIB, weights_bytes(variant, checkpoint) / GIB
+    whole, small = 2 * variant.parameters / GIB, estimate_weights_bytes(variant, checkpoint) / GIB
     saved, context_kib = 100 * (1 - small / whole), variant.kv_bytes_per_token / 1024
     return (
         f"Often said and false: that 4-bit saves {_CLAIMED_SAVING} %. Of {variant.name} it saves {saved:.0f} % of "
@@ -90,14 +97,17 @@ def _quarter(variant: Variant, checkpoint: Checkpoint | None) -> str | None:
     )
 
 
-def _large_on_small(variant: Variant, machine: Machine) -> str | None:
+def _deny_large_on_small_card(variant: Variant, machine: Machine) -> str | None:
     """Contradict: a 32B on one card of 24 GB."""
     if variant.family != "gqa" or len(machine.cards) * machine.nodes != 1 or machine.card_gib > _SMALL_CARD_GIB:
         return None
-    smallest = min(variant.checkpoints, key=lambda checkpoint: weights_bytes(variant, checkpoint))
-    if smallest.precision != "int4" or free_gib(variant, smallest, machine.card_gib, Layout()) > 0:
+    smallest = min(variant.checkpoints, key=lambda checkpoint: estimate_weights_bytes(variant, checkpoint))
+    if smallest.precision != "int4" or estimate_free_gib(variant, smallest, machine.card_gib, Layout()) > 0:
         return None
-    size, reserve = weights_bytes(variant, smallest) / GIB, reserve_gib(variant, machine.card_gib, Layout())
+    size, reserve = (
+        estimate_weights_bytes(variant, smallest) / GIB,
+        estimate_reserve_gib(variant, machine.card_gib, Layout()),
+    )
     return (
         f"Often said and false: that {variant.name} runs on one card of {machine.card_gib:.1f} GiB as it is. Even in "
         f"4 bits its weights are {size:.1f} GiB; with {reserve:.1f} GiB that SGLang keeps by default and {CONTEXT_GIB} "
@@ -105,50 +115,56 @@ def _large_on_small(variant: Variant, machine: Machine) -> str | None:
     )
 
 
-def _too_large(variant: Variant, machine: Machine, wish: Wish, checkpoint: Checkpoint) -> str:
-    card, layout = machine.card_gib, _widest(variant, checkpoint, machine)
-    whole, share = weights_bytes(variant, checkpoint) / GIB, weights_gib_per_card(variant, checkpoint, layout)
-    reserve = reserve_gib(variant, card, layout)
-    left = free_gib(variant, checkpoint, card, layout)
-    tokens = wish.context_tokens or least_tokens(variant)
-    each_gib = kv_bytes_per_card(variant, layout) / GIB
-    context = f"{tokens} tokens of context" + (f" for each of {wish.people} people" if wish.people > 1 else "")
+def _explain_size(variant: Variant, machine: Machine, requirements: PlanRequirements, checkpoint: Checkpoint) -> str:
+    card, layout = machine.card_gib, _find_widest_layout(variant, checkpoint, machine)
+    whole, share = (
+        estimate_weights_bytes(variant, checkpoint) / GIB,
+        estimate_weights_gib_per_card(variant, checkpoint, layout),
+    )
+    reserve = estimate_reserve_gib(variant, card, layout)
+    left = estimate_free_gib(variant, checkpoint, card, layout)
+    tokens = requirements.context_tokens or choose_min_context_tokens(variant)
+    each_gib = estimate_kv_bytes_per_card(variant, layout) / GIB
+    context = f"{tokens} tokens of context" + (
+        f" for each of {requirements.people} people" if requirements.people > 1 else ""
+    )
     room = f"leaves {left:.1f} GiB" if left > 0 else f"is {-left:.1f} GiB too much"
-    loading = loading_gib(variant, checkpoint, layout)
+    loading = estimate_loading_gib(variant, checkpoint, layout)
     first = f" Loading them takes {loading:.1f} GiB a card, before SGLang makes them narrower." if loading else ""
     return (
         f"{variant.name} does not fit in {checkpoint.precision}: its weights are {whole:.1f} GiB, {share:.1f} GiB on "
-        f"each of {_cards(layout.tp * layout.pp)} of {card:.1f} GiB, where SGLang keeps {reserve:.1f} GiB for itself "
-        f"and CUDA {CONTEXT_GIB}; that {room}, and {context} take {tokens * wish.people * each_gib:.1f} GiB.{first}"
+        f"each of {_format_cards(layout.tp * layout.pp)} of {card:.1f} GiB, where SGLang reserves {reserve:.1f} GiB "
+        f"and CUDA {CONTEXT_GIB}. That {room}, and {context} take {tokens * requirements.people * each_gib:.1f} GiB."
+        f"{first}"
     )
 
 
-def _widest(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> Layout:
-    return max(layouts(variant, checkpoint, machine), key=lambda one: (one.tp * one.pp, one.attn_dp == 1, one.tp))
+def _find_widest_layout(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> Layout:
+    return max(list_layouts(variant, checkpoint, machine), key=lambda one: (one.tp * one.pp, one.attn_dp == 1, one.tp))
 
 
-def _no_checkpoint(variant: Variant, machine: Machine, wish: Wish) -> str:
-    known = "; ".join(f"{one.precision} from {least_capability(one) / 10:.1f}" for one in variant.checkpoints)
-    asked = f" in {wish.precision}" if wish.precision else ""
+def _explain_missing_checkpoint(variant: Variant, machine: Machine, requirements: PlanRequirements) -> str:
+    known = "; ".join(f"{one.precision} from {required_capability(one) / 10:.1f}" for one in variant.checkpoints)
+    asked = f" in {requirements.precision}" if requirements.precision else ""
     capability = machine.capability
     cards = f"compute capability {capability / 10:.1f}" if capability else "these cards"
     return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known})."
 
 
-def _next_step(found: Nearest | None, machine: Machine) -> str:
+def _suggest_next_step(found: NearestFit | None, machine: Machine) -> str:
     if found is None:
         return "No smaller R1 fits here either. Set KVASIR_ENGINE_URL to a larger machine."
     nearest, layout = found.plan, found.plan.layout
     return (
-        f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_cards(layout.cards)}, "
-        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_shown_by(found, machine)} "
+        f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_format_cards(layout.cards)}, "
+        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_suggest_command(found, machine)} "
         f"Set KVASIR_MODEL to {nearest.variant.name}, or KVASIR_ENGINE_URL to a larger machine."
     )
 
 
-def _shown_by(found: Nearest, machine: Machine) -> str:
+def _suggest_command(found: NearestFit, machine: Machine) -> str:
     """Say which command shows what works."""
-    plain, wish = Wish(), found.wish
+    plain, wish = PlanRequirements(), found.requirements
     flags = (
         (f" --context {wish.context_tokens}", wish.context_tokens != plain.context_tokens),
         (f" --people {wish.people}", wish.people != plain.people),
@@ -157,13 +173,13 @@ def _shown_by(found: Nearest, machine: Machine) -> str:
         (" --offload", wish.offload),
     )
     asked = "".join(flag for flag, is_asked in flags if is_asked)
-    where = " with the same --machine" if machine.described else ""
+    where = " with the same --machine" if machine.is_described else ""
     return f"`kvasir fit {found.plan.variant.name}{asked}`{where} shows how to start it."
 
 
-def _cards(count: int) -> str:
+def _format_cards(count: int) -> str:
     return "1 card" if count == 1 else f"{count} cards"
 
 
-def _int4(variant: Variant) -> Checkpoint | None:
+def _find_int4(variant: Variant) -> Checkpoint | None:
     return next((one for one in variant.checkpoints if one.precision == "int4"), None)

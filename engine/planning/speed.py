@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.planning.cards import Spec
-from engine.planning.memory import KvDtype, Layout, kv_bytes_per_card
-from engine.planning.variant import Checkpoint, Variant, weights_bytes
+from engine.planning.cards import CardSpec
+from engine.planning.memory import KvDtype, Layout, estimate_kv_bytes_per_card
+from engine.planning.variant import Checkpoint, Variant, estimate_weights_bytes
 
 PROMPT_TOKENS = 2000
 ANSWER_TOKENS = 512
 """Thinking and answer together."""
-SOURCE = (
+ESTIMATE_BASIS = (
     f"estimate for one person, {PROMPT_TOKENS} tokens in and {ANSWER_TOKENS} out: first token from the cards' dense "
     "TFLOPS, each further one from their memory bandwidth, at the shares that published single-stream figures reach"
 )
@@ -33,7 +33,7 @@ _EXPERTS_BF16_SHARE, _EXPERTS_FP8_SHARE = 0.09, 0.05
 _EXPERT_LAYER_S = 247e-6
 """A layer of experts waits for its many small kernels and messages longer than for its bytes. Fitted on eight cards,
 and counted on fewer as well: nothing was published that is faster there."""
-_MESSAGE_S = {"nvlink": 12e-6, "pcie": 40e-6}
+_ALL_REDUCE_S = {"nvlink": 12e-6, "pcie": 40e-6}
 """Of the two sums over the cards that each split layer makes."""
 _HOST_GB_S = 25.0
 """Weights that are kept in main memory come over PCIe for every token."""
@@ -41,7 +41,7 @@ _EIGHT_BITS = frozenset({"fp8", "int8", "w4afp8", "nvfp4"})
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class SpeedEstimate:
     """What one person who asks alone should see."""
 
     first_token_s: float
@@ -50,41 +50,41 @@ class Speed:
     """To the end of ``ANSWER_TOKENS``, thinking included."""
 
 
-def speed(
+def estimate_speed(
     variant: Variant,
     checkpoint: Checkpoint,
     layout: Layout,
-    spec: Spec,
+    spec: CardSpec,
     kv: KvDtype = "auto",
     offload_gib: float = 0.0,
-) -> Speed:
+) -> SpeedEstimate:
     """Return the estimate for one request at a time on cards of that data sheet."""
-    first = _first_token_s(variant, checkpoint, layout, spec)
-    each = _token_s(variant, checkpoint, layout, spec, kv) + offload_gib * 1.0737 / _HOST_GB_S
-    return Speed(first, 1 / each, first + ANSWER_TOKENS * each)
+    first = _estimate_first_token_s(variant, checkpoint, layout, spec)
+    each = _estimate_token_s(variant, checkpoint, layout, spec, kv) + offload_gib * 1.0737 / _HOST_GB_S
+    return SpeedEstimate(first, 1 / each, first + ANSWER_TOKENS * each)
 
 
-def _first_token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, spec: Spec) -> float:
-    experts = variant.active < variant.parameters
-    if checkpoint.precision in _EIGHT_BITS and spec.fp8:
-        peak, share = spec.fp8, _EXPERTS_FP8_SHARE if experts else _DENSE_FP8_SHARE
+def _estimate_first_token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, spec: CardSpec) -> float:
+    experts = variant.parameters_per_token < variant.parameters
+    if checkpoint.precision in _EIGHT_BITS and spec.fp8_tflops:
+        peak, share = spec.fp8_tflops, _EXPERTS_FP8_SHARE if experts else _DENSE_FP8_SHARE
     else:
-        peak, share = spec.bf16, _EXPERTS_BF16_SHARE if experts else _DENSE_BF16_SHARE
+        peak, share = spec.bf16_tflops, _EXPERTS_BF16_SHARE if experts else _DENSE_BF16_SHARE
     reached = peak * 1e12 * share * layout.tp  # the groups of a pipeline take turns, so they do not add up
-    return 2 * variant.active * PROMPT_TOKENS / reached + _messages_s(variant, layout, spec)
+    return 2 * variant.parameters_per_token * PROMPT_TOKENS / reached + _estimate_overhead_s(variant, layout, spec)
 
 
-def _token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, spec: Spec, kv: KvDtype) -> float:
-    active_bytes = weights_bytes(variant, checkpoint) * variant.active / variant.parameters
-    context_bytes = kv_bytes_per_card(variant, layout, kv) * layout.pp * (PROMPT_TOKENS + ANSWER_TOKENS / 2)
-    read_s = (active_bytes / layout.tp + context_bytes) / (spec.bandwidth * 1e9 * _BANDWIDTH_SHARE)
-    return read_s + _messages_s(variant, layout, spec)
+def _estimate_token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, spec: CardSpec, kv: KvDtype) -> float:
+    active_bytes = estimate_weights_bytes(variant, checkpoint) * variant.parameters_per_token / variant.parameters
+    context_bytes = estimate_kv_bytes_per_card(variant, layout, kv) * layout.pp * (PROMPT_TOKENS + ANSWER_TOKENS / 2)
+    read_s = (active_bytes / layout.tp + context_bytes) / (spec.bandwidth_gb_s * 1e9 * _BANDWIDTH_SHARE)
+    return read_s + _estimate_overhead_s(variant, layout, spec)
 
 
-def _messages_s(variant: Variant, layout: Layout, spec: Spec) -> float:
+def _estimate_overhead_s(variant: Variant, layout: Layout, spec: CardSpec) -> float:
     """Return what is waited for beside bytes and arithmetic, for one pass through the layers."""
-    if variant.active < variant.parameters:
+    if variant.parameters_per_token < variant.parameters:
         return variant.layers * _EXPERT_LAYER_S
     if layout.tp == 1:
         return 0.0
-    return variant.layers * 2 * _MESSAGE_S[spec.link]
+    return variant.layers * 2 * _ALL_REDUCE_S[spec.link]

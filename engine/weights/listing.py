@@ -11,18 +11,18 @@ from typing import Literal
 
 from engine.errors import InstallError
 
-SUMS = "SHA256SUMS"
+CHECKSUM_FILE = "SHA256SUMS"
 """As ``sha256sum *`` writes it; believed where an origin has no hashes of its own."""
-CONFIG = "config.json"
+CONFIG_FILE = "config.json"
 _NEEDED = (
-    CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json",
+    CONFIG_FILE, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json",
     "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "chat_template.json",
     "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "quantize_config.json",
     "quant_config.json", "hf_quant_config.json", "*.safetensors.index.json", "*.safetensors",
 )  # fmt: skip
 """Data alone. Programs that lie beside weights (``*.py``) are not fetched and never run."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_SUM_LINE = re.compile(r"^([0-9a-fA-F]{64}) [ *](?:\./)?(\S.*)$")
+_CHECKSUM_LINE = re.compile(r"^([0-9a-fA-F]{64}) [ *](?:\./)?(\S.*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Digest:
     value: str
     """Small hexadecimal digits."""
 
-    def start(self, size_bytes: int) -> hashlib._Hash:
+    def start_hash(self, size_bytes: int) -> hashlib._Hash:
         """Return the hash before the first byte of a file of that size."""
         if self.kind == "sha256":
             return hashlib.sha256()
@@ -53,14 +53,14 @@ class RemoteFile:
     """The origin's word for exactly these bytes, where there is no hash (an ETag)."""
 
     @property
-    def part(self) -> str:
+    def part_name(self) -> str:
         """Return the name under which it lies until it is whole: other bytes have another name."""
         known = self.digest.value if self.digest else f"{self.version} {self.size_bytes}"
         return f"{self.name}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.part"
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ModelListing:
     """What an origin has of a model, at one moment that has a name."""
 
     revision: str
@@ -73,15 +73,15 @@ class Listing:
         return sum(file.size_bytes for file in self.files)
 
 
-def needed(listing: Listing, shown: str) -> Listing:
+def select_needed(listing: ModelListing, label: str) -> ModelListing:
     """Return the listing of what serving needs: configuration, tokenizer, templates and safetensors.
 
     Raises:
         InstallError: there are no weights, or only pickles, or no configuration.
 
     """
-    refuse_pickles((file.name for file in listing.files), shown)
-    return Listing(listing.revision, tuple(file for file in listing.files if is_needed(file.name)))
+    require_safetensors((file.name for file in listing.files), label)
+    return ModelListing(listing.revision, tuple(file for file in listing.files if is_needed(file.name)))
 
 
 def is_needed(name: str) -> bool:
@@ -89,11 +89,11 @@ def is_needed(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in _NEEDED) and "/" not in name and not name.startswith(".")
 
 
-def refuse_pickles(names: Iterable[str], shown: str) -> None:
+def require_safetensors(names: Iterable[str], label: str) -> None:
     """Return if there are a configuration and weights as safetensors.
 
     Raises:
-        InstallError: as ``needed``.
+        InstallError: as ``select_needed``.
 
     """
     found = [name for name in names if "/" not in name]
@@ -101,15 +101,15 @@ def refuse_pickles(names: Iterable[str], shown: str) -> None:
         pickles = [name for name in found if any(fnmatchcase(name, pattern) for pattern in _PICKLES)]
         if pickles:
             raise InstallError(
-                f"{shown} has its weights as pickles alone ({pickles[0]}), and loading a pickle runs whatever program "
+                f"{label} has its weights as pickles alone ({pickles[0]}), and loading a pickle runs whatever program "
                 "is in it. Choose a checkpoint with *.safetensors, or convert it on a machine that you trust."
             )
-        raise InstallError(f"{shown} has no *.safetensors file. Name a place with a model's weights.")
-    if CONFIG not in found:
-        raise InstallError(f"{shown} has no {CONFIG}. Name a place with a whole model.")
+        raise InstallError(f"{label} has no *.safetensors file. Name a place with a model's weights.")
+    if CONFIG_FILE not in found:
+        raise InstallError(f"{label} has no {CONFIG_FILE}. Name a place with a whole model.")
 
 
-def read_sums(text: str) -> Mapping[str, Digest]:
+def parse_checksums(text: str) -> Mapping[str, Digest]:
     """Return the digests of a ``SHA256SUMS``; lines of another form are passed over."""
-    lines = (_SUM_LINE.match(line.strip()) for line in text.splitlines())
+    lines = (_CHECKSUM_LINE.match(line.strip()) for line in text.splitlines())
     return {found[2]: Digest("sha256", found[1].lower()) for found in lines if found}

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engine.weights.listing import Listing, RemoteFile
+from engine.weights.listing import ModelListing, RemoteFile
 
-HUB = "https://huggingface.co"
+DEFAULT_HUB = "https://huggingface.co"
 
 
-class Passing(Exception):
+class TransientOriginError(Exception):
     """Something that may go well the next time: a cut connection, an overloaded or restarting server."""
 
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
@@ -25,10 +25,10 @@ class Origin(Protocol):
     """A place with models under the names that the hub gives them."""
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """Return the place as a person is told of it, without credentials."""
 
-    async def listing(self, repo: str, revision: str | None) -> Listing:
+    async def list_files(self, repo: str, revision: str | None) -> ModelListing:
         """Return what there is of a model, at that revision or at the newest.
 
         Raises:
@@ -38,19 +38,19 @@ class Origin(Protocol):
         """
 
     def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
-        """Stream a file's bytes from ``offset`` on; raises as ``listing``, and ``Passing`` where the stream is cut."""
+        """Stream a file's bytes from ``offset``; raise as ``list_files``, and ``TransientOriginError`` if it is cut."""
 
     async def close(self) -> None:
         """Let go of connections."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whence:
+class WeightsSource:
     """What the configuration says of where weights come from."""
 
     place: str | None = None
     """A folder or ``s3://bucket/prefix`` with models under their hub's names (``KVASIR_WEIGHTS``); None for the hub."""
-    endpoint: str = HUB
+    endpoint: str = DEFAULT_HUB
     """Of the hub or of a mirror of it (``HF_ENDPOINT``)."""
     token: str | None = field(default=None, repr=False)
     """The hub's (``HF_TOKEN``)."""

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from engine.errors import InstallError
-from engine.weights.bucket import Bucket
-from engine.weights.hub import Hub
-from engine.weights.origin import Origin, Whence
+from engine.weights.bucket import BucketOrigin
+from engine.weights.hub import HubOrigin
+from engine.weights.origin import Origin, WeightsSource
 
 
 @contextlib.asynccontextmanager
-async def open_origin(source: Whence, timeout_s: float | None = None) -> AsyncIterator[Origin]:
+async def open_origin(source: WeightsSource, timeout_s: float | None = None) -> AsyncIterator[Origin]:
     """Yield the origin and close it at the end. Nothing is connected before the first request.
 
     ``timeout_s`` bounds how long a listing waits for a hub; None for the usual time.
@@ -28,9 +28,9 @@ async def open_origin(source: Whence, timeout_s: float | None = None) -> AsyncIt
         await origin.close()
 
 
-def _create_origin(source: Whence, timeout_s: float | None) -> Origin:
+def _create_origin(source: WeightsSource, timeout_s: float | None) -> Origin:
     if source.place is None:
-        return Hub(source.endpoint, source.token, timeout_s)
+        return HubOrigin(source.endpoint, source.token, timeout_s)
     if source.is_bucket:
-        return Bucket(source.place)
+        return BucketOrigin(source.place)
     raise InstallError(f"KVASIR_WEIGHTS is {source.place}, which is a folder: nothing is fetched from there.")

@@ -23,18 +23,18 @@ class Damage:
     """Goes on from the name: "is 3 bytes long, …"."""
 
 
-def damages(folder: Path) -> Iterator[Damage]:
+def find_damage(folder: Path) -> Iterator[Damage]:
     """Yield what is wrong with the files of a model, by lengths, names and form alone: no weight is read."""
     tensors: dict[str, frozenset[str]] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        found = _header(path)
+        found = _read_tensor_names(path)
         if isinstance(found, Damage):
             yield found
         else:
             tensors[path.name] = found
     for path in sorted(folder.glob("*.json")):
         if path.name.endswith(".safetensors.index.json"):
-            yield from _against_index(path, tensors)
+            yield from _check_index(path, tensors)
         elif not _is_json(path):
             yield Damage(path.name, "is no whole JSON file")
 
@@ -47,7 +47,7 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def _header(path: Path) -> frozenset[str] | Damage:
+def _read_tensor_names(path: Path) -> frozenset[str] | Damage:
     """Return the names of the tensors in a file, or how its length contradicts its header."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -65,7 +65,7 @@ def _header(path: Path) -> frozenset[str] | Damage:
     return frozenset(ends)
 
 
-def _against_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[Damage]:
+def _check_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[Damage]:
     """Yield the files that the index names and that are not there, or lack a tensor.
 
     Its ``total_size`` is not compared: published ones are wrong where tensors are shared or were quantised, and every

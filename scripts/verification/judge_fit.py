@@ -11,7 +11,7 @@ import numpy as np
 from bot.answering.language import Tongue
 from bot.answering.prompt import Prompt
 from bot.answering.verification.judge import Calibration, engine_logit
-from engine.interfaces import ChoosingEngine
+from engine.interfaces import OptionScorer
 from scripts.verification.sets import Pair
 
 KEPT = 0.95
@@ -25,7 +25,7 @@ class Probe:
 
     features_weight = 1.0
 
-    def __init__(self, engine: ChoosingEngine, prompt: Prompt, within_s: float) -> None:
+    def __init__(self, engine: OptionScorer, prompt: Prompt, within_s: float) -> None:
         self._engine = engine
         self._prompt = prompt
         self._within_s = within_s

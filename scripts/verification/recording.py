@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.interfaces import ChoosingEngine, Message, Status
+from engine.interfaces import ChatMessage, EngineStatus, OptionScorer
 
 
 class RecordedEngine:
-    """A ``ChoosingEngine`` that asks another one only what its file does not hold."""
+    """A ``OptionScorer`` that asks another one only what its file does not hold."""
 
-    def __init__(self, engine: ChoosingEngine, file: Path) -> None:
+    def __init__(self, engine: OptionScorer, file: Path) -> None:
         """Read the file, if there is one."""
         self._engine = engine
         self._file = file
@@ -26,12 +26,18 @@ class RecordedEngine:
         self.rows: list[dict[str, Any]] = []
         """What was asked for, in order; ``warm`` says whether the prompt before it had the same beginning."""
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         """Return the other engine's state."""
         return self._engine.status()
 
-    async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    async def score_options(
+        self,
+        messages: Sequence[ChatMessage],
+        options: Sequence[str],
+        *,
+        request_id: str,
+        timeout_s: float,
+        thread: str = "",
     ) -> tuple[float, ...]:
         """Return the probability of each option, as kept or as the other engine says.
 
@@ -44,8 +50,8 @@ class RecordedEngine:
         if key not in self._kept:
             began_s, beginning = time.monotonic(), messages[-1].content.rpartition("</passage>")[0]
             try:
-                shares = await self._engine.choose(
-                    messages, options, request_id=request_id, within_s=within_s, thread=thread
+                shares = await self._engine.score_options(
+                    messages, options, request_id=request_id, timeout_s=timeout_s, thread=thread
                 )
             except EngineError as error:
                 raise RuntimeError(f"the engine did not judge: {error}") from error

@@ -19,7 +19,17 @@ from bot.answering.verification.claims import content_words
 from bot.answering.verification.interfaces import Verdict
 from bot.answering.verification.quantities import normal
 from bot.answering.verification.verifier import feature_verifiers
-from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Sampling, State, Status
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineState,
+    EngineStatus,
+    Requester,
+    Sampling,
+    StreamEnd,
+)
 from knowledge.interfaces import Hit, Live, SearchResult, WebLook
 
 LEAVE = (
@@ -53,29 +63,29 @@ class ScriptedEngine:
         self,
         script: Sequence[Delta | Exception] | Callable[[], AsyncIterator[Delta]] = (),
         *,
-        status: Status | None = None,
+        status: EngineStatus | None = None,
         context_tokens: int = 32_768,
     ) -> None:
         self.script = script
-        self._status = status or Status(State.READY, model="scripted")
+        self._status = status or EngineStatus(EngineState.READY, model="scripted")
         self.context_tokens = context_tokens
-        self.asked: list[tuple[tuple[Message, ...], Sampling, str]] = []
-        self.askers: list[Asker] = []
+        self.asked: list[tuple[tuple[ChatMessage, ...], Sampling, str]] = []
+        self.askers: list[Requester] = []
         self.streams_open = 0
         self.streams_closed = 0
         self.sent = 0
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         return self._status
 
     def count_tokens(self, text: str) -> int:
         return len(text.encode()) // 4 + 1
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncIterator[Delta]:
         self.asked.append((tuple(messages), sampling, request_id))
-        self.askers.append(asker)
+        self.askers.append(requester)
         self.streams_open += 1
         try:
             if callable(self.script):
@@ -116,7 +126,7 @@ class ScriptedVerifier:
 
 def words(text: str, *, finish: Any = "stop", size: int = 4) -> list[Delta]:
     """Chop a model's answer up."""
-    return [*(Content(text[i : i + size]) for i in range(0, len(text), size)), Done(finish)]
+    return [*(ContentDelta(text[i : i + size]) for i in range(0, len(text), size)), StreamEnd(finish)]
 
 
 def hit(text: str, name: str = "leave", **kwargs: Any) -> Hit:
@@ -214,7 +224,7 @@ def room() -> Any:
         new_verifier = staticmethod(feature_verifiers(bag_of_words))
         words = staticmethod(words)
         hit = staticmethod(hit)
-        absent = Status(State.ABSENT)
+        absent = EngineStatus(EngineState.ABSENT)
         leave, expenses, chinese_leave = LEAVE, EXPENSES, CHINESE_LEAVE
 
     return Room

@@ -13,7 +13,16 @@ from bot.answering.limits import Limits
 from bot.answering.small_talk import small_talk
 from bot.answering.verification.interfaces import Verdict
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
-from engine.interfaces import Again, Content, Delta, Done, Reasoning, State, Status, Waiting
+from engine.interfaces import (
+    ContentDelta,
+    Delta,
+    EngineState,
+    EngineStatus,
+    QueuePosition,
+    ReasoningDelta,
+    StreamEnd,
+    StreamRestart,
+)
 from knowledge.errors import BadFilter, EmbedderError, StoreUnavailable, UnknownSource
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
@@ -22,7 +31,7 @@ BAD = "Employees receive 35 days of paid annual leave per calendar year."
 
 
 async def test_an_answer_is_sources_steps_text_finished(ask: Any, room: Any) -> None:
-    engine = room.engine([Reasoning("Let me "), Reasoning("see."), *room.words(f"{GOOD} [1] {ALSO}")])
+    engine = room.engine([ReasoningDelta("Let me "), ReasoningDelta("see."), *room.words(f"{GOOD} [1] {ALSO}")])
     heard = await ask(engine)
     kinds = [type(event) for event in heard.events]
     assert kinds[:2] == [Step, Sources]
@@ -108,10 +117,10 @@ async def test_sentences_come_before_the_answer_has_ended(room: Any) -> None:
     more = asyncio.Event()
 
     async def script() -> AsyncIterator[Delta]:
-        yield Content(f"{GOOD} Up")
+        yield ContentDelta(f"{GOOD} Up")
         await more.wait()
-        yield Content(ALSO[2:])
-        yield Done("stop")
+        yield ContentDelta(ALSO[2:])
+        yield StreamEnd("stop")
 
     answerer = Answerer(room.search([room.hit(room.leave)]), room.engine(script), room.new_verifier)
     texts = []
@@ -174,7 +183,7 @@ async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: A
         engine = room.engine(room.words(text))
         assert (await ask(engine, search=room.search(hits))).text == f"{text} [1]"
         assert rest.split(".")[0] in engine.asked[0][0][-1].content
-    small_model = room.engine(room.words(GOOD), status=Status(State.READY, small_model=True))
+    small_model = room.engine(room.words(GOOD), status=EngineStatus(EngineState.READY, small_model=True))
     await ask(small_model, search=room.search(hits))
     assert rest.split(".")[0] not in small_model.asked[0][0][-1].content, (
         "it reads little, so the hit itself comes first"
@@ -185,7 +194,7 @@ async def test_a_small_model_is_not_shown_what_is_far_behind_the_best_passage(as
     """It would answer from it. A page of the web is kept: somebody may have asked about just that page."""
     hits = [room.hit(room.leave, score=1.0), room.hit(room.expenses, "expenses", score=0.4)]
     for small_model, seen in ((False, True), (True, False)):
-        engine = room.engine(room.words(GOOD), status=Status(State.READY, small_model=small_model))
+        engine = room.engine(room.words(GOOD), status=EngineStatus(EngineState.READY, small_model=small_model))
         heard = await ask(engine, search=room.search(hits))
         assert ("Ledgerly" in engine.asked[0][0][-1].content) == seen
         assert len(heard.sources[0].passages) == 1 + seen
@@ -265,17 +274,19 @@ async def test_a_very_long_question_is_cut_and_told(ask: Any, room: Any) -> None
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (Status(State.STARTING, progress=0.4), "The engine is still loading (40 %)"),
-        (Status(State.DOWNLOADING), "The engine is still being installed;"),
+        (EngineStatus(EngineState.STARTING, progress=0.4), "The engine is still loading (40 %)"),
+        (EngineStatus(EngineState.DOWNLOADING), "The engine is still being installed;"),
         (
-            Status(State.ABSENT, detail="Run make run."),
+            EngineStatus(EngineState.ABSENT, detail="Run make run."),
             "No engine is running, so these are extracts from the documents. Run make",
         ),
-        (Status(State.FAILED, detail="Out of memory."), "documents. Out of memory."),
-        (Status(State.STOPPING), "No engine is running"),
+        (EngineStatus(EngineState.FAILED, detail="Out of memory."), "documents. Out of memory."),
+        (EngineStatus(EngineState.STOPPING), "No engine is running"),
     ],
 )
-async def test_without_an_engine_the_best_passages_are_quoted(ask: Any, room: Any, status: Status, says: str) -> None:
+async def test_without_an_engine_the_best_passages_are_quoted(
+    ask: Any, room: Any, status: EngineStatus, says: str
+) -> None:
     engine = room.engine(status=status)
     heard = await ask(engine)
     assert says in heard.notices[0]
@@ -285,7 +296,7 @@ async def test_without_an_engine_the_best_passages_are_quoted(ask: Any, room: An
 
 
 @pytest.mark.parametrize("error", [EngineOverloaded("Its queue is full. Ask again."), EngineTimeout("Too slow.")])
-@pytest.mark.parametrize("before", [[], [Reasoning("Hm.")], [Content("Employees")]])
+@pytest.mark.parametrize("before", [[], [ReasoningDelta("Hm.")], [ContentDelta("Employees")]])
 async def test_an_engine_that_fails_before_any_text(ask: Any, room: Any, error: Exception, before: list[Delta]) -> None:
     heard = await ask(room.engine([*before, error]))
     assert heard.notices == [f"The engine could not answer, so these are extracts from the documents. {error}"]
@@ -294,7 +305,7 @@ async def test_an_engine_that_fails_before_any_text(ask: Any, room: Any, error: 
 
 
 async def test_an_engine_that_dies_in_the_middle_leaves_what_was_shown(ask: Any, room: Any) -> None:
-    engine = room.engine([Content(f"{GOOD} {ALSO} And then"), EngineInterrupted("The stream broke. Ask again.")])
+    engine = room.engine([ContentDelta(f"{GOOD} {ALSO} And then"), EngineInterrupted("The stream broke. Ask again.")])
     heard = await ask(engine, limits=Limits(little_chars=100))
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
     assert heard.notices == ["The answer was cut off. The stream broke. Ask again."]
@@ -302,14 +313,14 @@ async def test_an_engine_that_dies_in_the_middle_leaves_what_was_shown(ask: Any,
 
 
 async def test_little_is_made_up_for_by_passages(ask: Any, room: Any) -> None:
-    engine = room.engine([Content(f"{GOOD} Up to fi"), EngineInterrupted("The stream broke.")])
+    engine = room.engine([ContentDelta(f"{GOOD} Up to fi"), EngineInterrupted("The stream broke.")])
     heard = await ask(engine, search=room.search([room.hit(room.leave), room.hit(room.leave, "leave2")]))
     assert heard.text.startswith(f"{GOOD} [1]\n\n**Leave** [1]\n> ")
     assert heard.route == "engine"
 
 
 async def test_an_engine_dies_at_every_point(ask: Any, room: Any) -> None:
-    whole = [Reasoning("Hm."), *room.words(f"# Leave\n\n- {GOOD} [1]\n- {BAD}\n", size=16)]
+    whole = [ReasoningDelta("Hm."), *room.words(f"# Leave\n\n- {GOOD} [1]\n- {BAD}\n", size=16)]
     for point in range(len(whole)):
         heard = await ask(room.engine([*whole[:point], EngineInterrupted("It broke.")]))
         assert isinstance(heard.events[-1], Finished)
@@ -322,7 +333,7 @@ async def test_an_engine_dies_at_every_point(ask: Any, room: Any) -> None:
 async def test_no_first_token_in_time(ask: Any, room: Any) -> None:
     async def script() -> AsyncIterator[Delta]:
         await asyncio.Event().wait()
-        yield Done("stop")
+        yield StreamEnd("stop")
 
     engine = room.engine(script)
     heard = await ask(engine, limits=Limits(first_token_s=0.01))
@@ -333,7 +344,7 @@ async def test_no_first_token_in_time(ask: Any, room: Any) -> None:
 
 async def test_an_answer_that_never_ends_is_ended(ask: Any, room: Any) -> None:
     async def script() -> AsyncIterator[Delta]:
-        yield Content(f"{GOOD} Up")
+        yield ContentDelta(f"{GOOD} Up")
         await asyncio.Event().wait()
 
     engine = room.engine(script)
@@ -392,7 +403,7 @@ async def test_an_answer_that_only_repeats_the_question_is_none(ask: Any, room: 
 
 
 async def test_a_small_model_is_announced_once_in_a_conversation(ask: Any, room: Any) -> None:
-    engine = room.engine(room.words(GOOD), status=Status(State.READY, small_model=True))
+    engine = room.engine(room.words(GOOD), status=EngineStatus(EngineState.READY, small_model=True))
     assert (await ask(engine)).notices == ["A small model on the CPU wrote this, not an R1."]
     assert (await ask(engine, question="你有几天年假？")).notices == ["这是由 CPU 上的小模型写的，不是 R1。"]
     assert (await ask(engine, history=[Exchange("How much leave?", GOOD)])).notices == []
@@ -416,7 +427,7 @@ async def test_a_loop_without_full_stops_is_stopped(ask: Any, room: Any) -> None
 
 async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
     """128k tokens that never repeat and never end a sentence."""
-    engine = room.engine([*(Content(f"word{n} ") for n in range(128_000)), Done("length")])
+    engine = room.engine([*(ContentDelta(f"word{n} ") for n in range(128_000)), StreamEnd("length")])
     heard = await ask(engine, limits=Limits(answer_chars=8000))
     assert engine.sent < 2000
     assert len(heard.text) < 10_000
@@ -424,19 +435,19 @@ async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
 
 
 async def test_a_flood_of_thinking_leaves_the_answer_as_it_is(ask: Any, room: Any) -> None:
-    engine = room.engine([*(Reasoning("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
+    engine = room.engine([*(ReasoningDelta("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
     heard = await ask(engine, limits=Limits(answer_chars=5000))
     assert heard.text == f"{GOOD} [1]"
 
 
 async def test_a_thought_that_never_closed_is_the_answer(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine([Reasoning(GOOD), Done("stop")]))
+    heard = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("stop")]))
     assert heard.text == f"{GOOD} [1]"
     assert heard.route == "engine"
 
 
 async def test_a_thought_that_was_cut_is_not(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine([Reasoning(GOOD), Done("length")]))
+    heard = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("length")]))
     assert "The model gave no answer" in heard.notices[0]
     assert heard.route == "passages"
 
@@ -457,7 +468,7 @@ async def test_wrong_markers_and_foreign_links_do_not_get_through(ask: Any, room
 
 
 async def test_closing_after_any_event_closes_the_stream(room: Any) -> None:
-    script = [Reasoning("Hm."), *room.words(f"{GOOD} {ALSO}")]
+    script = [ReasoningDelta("Hm."), *room.words(f"{GOOD} {ALSO}")]
     for stop_after in range(1, 6):
         engine = room.engine(script)
         answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
@@ -473,7 +484,7 @@ async def test_closing_after_any_event_closes_the_stream(room: Any) -> None:
 async def test_cancelling_at_any_step_closes_the_stream_and_leaves_no_task(room: Any) -> None:
     """Let the answer run for N turns of the loop, cancel it, and look for what is left."""
     for turns in range(60):
-        engine = room.engine([Reasoning("Hm."), *room.words(f"{GOOD} {ALSO}")])
+        engine = room.engine([ReasoningDelta("Hm."), *room.words(f"{GOOD} {ALSO}")])
         answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
 
         async def consume(answerer: Answerer = answerer) -> None:
@@ -495,10 +506,10 @@ async def test_a_question_in_line_is_told_where_it_stands_and_its_wait_is_not_th
     """Longer in line than an answer may take, and it is answered all the same; who asks reaches the engine."""
 
     async def script() -> AsyncIterator[Delta]:
-        yield Waiting(2, None)
+        yield QueuePosition(2, None)
         await asyncio.sleep(0.3)
-        yield Waiting(1, 42.0)
-        yield Waiting(0, 0.0)
+        yield QueuePosition(1, 42.0)
+        yield QueuePosition(0, 0.0)
         for delta in room.words(GOOD):
             yield delta
 
@@ -521,15 +532,15 @@ async def test_an_answer_that_begins_anew_elsewhere_is_shown_once(room: Any) -> 
     shown = []
 
     async def script() -> AsyncIterator[Delta]:
-        yield Reasoning("Lost thought.")
-        yield Content(GOOD[:30])
-        shown.append(engine.askers[-1].shown())
-        yield Again()
-        yield Content(f"{GOOD} ")
-        yield Content(ALSO[:20])
-        shown.append(engine.askers[-1].shown())
-        yield Content(ALSO[20:])
-        yield Done("stop")
+        yield ReasoningDelta("Lost thought.")
+        yield ContentDelta(GOOD[:30])
+        shown.append(engine.askers[-1].has_shown_output())
+        yield StreamRestart()
+        yield ContentDelta(f"{GOOD} ")
+        yield ContentDelta(ALSO[:20])
+        shown.append(engine.askers[-1].has_shown_output())
+        yield ContentDelta(ALSO[20:])
+        yield StreamEnd("stop")
 
     engine = room.engine(script)
     answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)

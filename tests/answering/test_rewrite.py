@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.answering.events import Exchange
 from bot.answering.rewrite import Rewriter, accepted, asking
 from engine.errors import EngineUnavailable
-from engine.interfaces import Content, Delta, Done, Reasoning, State, Status
+from engine.interfaces import ContentDelta, Delta, EngineState, EngineStatus, ReasoningDelta, StreamEnd
 
 LEAVE = [Exchange("How much leave do I get?", "You get 25 days of leave; contractors get none.")]
 JAHR = [Exchange("年假有几天？", "每年有十五天年假。")]
@@ -71,7 +71,7 @@ def test_the_conversation_is_bounded_and_cannot_end_its_own_turn() -> None:
 
 async def slow() -> AsyncIterator[Delta]:
     await asyncio.sleep(60)
-    yield Content("late")
+    yield ContentDelta("late")
 
 
 async def test_it_is_waited_for_shortly_and_then_left_alone_for_a_while(room: Any) -> None:
@@ -88,7 +88,9 @@ async def test_it_is_waited_for_shortly_and_then_left_alone_for_a_while(room: An
 
 
 async def test_thinking_that_the_server_takes_it_for_is_read_and_a_second_line_ends_it(room: Any) -> None:
-    engine = room.engine([Reasoning("How much leave do contractors get?\nI think"), Reasoning(" so"), Done("stop")])
+    engine = room.engine(
+        [ReasoningDelta("How much leave do contractors get?\nI think"), ReasoningDelta(" so"), StreamEnd("stop")]
+    )
     assert await Rewriter(engine).standalone("And contractors?", LEAVE) == "How much leave do contractors get?"
     assert engine.sent == 1
     assert engine.streams_open == 0
@@ -98,15 +100,15 @@ async def test_thinking_that_the_server_takes_it_for_is_read_and_a_second_line_e
 @pytest.mark.parametrize(
     ("status", "question", "history"),
     [
-        (Status(State.READY), "And contractors?", []),
-        (Status(State.READY), "How do I reset my password?", LEAVE),
-        (Status(State.READY, small_model=True), "And contractors?", LEAVE),
-        (Status(State.STARTING), "And contractors?", LEAVE),
-        (Status(State.DEGRADED), "And contractors?", LEAVE),
+        (EngineStatus(EngineState.READY), "And contractors?", []),
+        (EngineStatus(EngineState.READY), "How do I reset my password?", LEAVE),
+        (EngineStatus(EngineState.READY, small_model=True), "And contractors?", LEAVE),
+        (EngineStatus(EngineState.STARTING), "And contractors?", LEAVE),
+        (EngineStatus(EngineState.DEGRADED), "And contractors?", LEAVE),
     ],
 )
 async def test_it_is_not_asked_without_need_or_where_it_cannot(
-    room: Any, status: Status, question: str, history: list[Exchange]
+    room: Any, status: EngineStatus, question: str, history: list[Exchange]
 ) -> None:
     engine = room.engine(room.words("How much leave do contractors get?"), status=status)
     assert await Rewriter(engine).standalone(question, history) is None

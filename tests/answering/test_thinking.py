@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bot.answering.prompt import budget_for
 from bot.answering.thinking import DEPTHS, SHARES, remark, share_of
-from engine.interfaces import Control
+from engine.interfaces import ThinkingControl
 
 
 @given(st.sampled_from(DEPTHS), st.integers(1, 60_000))
@@ -28,7 +28,8 @@ def test_a_depth_is_a_budget() -> None:
 
 
 def test_only_what_is_not_followed_is_remarked_on() -> None:
-    assert [bool(remark(control)) for control in (Control.NONE, Control.SWITCH, Control.BUDGET, None)] == [
+    controls = (ThinkingControl.NONE, ThinkingControl.SWITCH, ThinkingControl.BUDGET, None)
+    assert [bool(remark(control)) for control in controls] == [
         True, True, False, False,
     ]  # fmt: skip
-    assert "不会思考" in remark(Control.NONE, "zh")
+    assert "不会思考" in remark(ThinkingControl.NONE, "zh")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.unmentioned import find_unmentioned
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from tests.answering.conftest import hit
 
 YEAR = 2026
@@ -78,7 +78,8 @@ async def test_a_small_model_is_not_asked_about_an_unmentioned_name(
 ) -> None:
     search = room.search([room.hit(room.leave, confidence=0.5)])
     small, large = (
-        room.engine(room.words("X."), status=Status(State.READY, small_model=is_small)) for is_small in (True, False)
+        room.engine(room.words("X."), status=EngineStatus(EngineState.READY, small_model=is_small))
+        for is_small in (True, False)
     )
     heard = await ask(small, search=search, question=question)
     assert heard.route == "unknown"

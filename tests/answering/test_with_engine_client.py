@@ -11,8 +11,8 @@ import pytest
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Question, Text
-from engine.client.client import Endpoint, EngineClient
-from engine.interfaces import ANYBODY, Asker, Delta, Message, Sampling, State, Status
+from engine.client.client import EngineClient, ServerEndpoint
+from engine.interfaces import ANONYMOUS, ChatMessage, Delta, EngineState, EngineStatus, Requester, Sampling
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
@@ -26,19 +26,19 @@ class Connected:
     def __init__(self, client: EngineClient) -> None:
         self._client = client
 
-    def status(self) -> Status:
-        return Status(State.READY)
+    def status(self) -> EngineStatus:
+        return EngineStatus(EngineState.READY)
 
     def count_tokens(self, text: str) -> int:
         return len(text) // 3 + 1
 
     def stream(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         sampling: Sampling,
         *,
         request_id: str,
-        asker: Asker = ANYBODY,  # noqa: ARG002
+        requester: Requester = ANONYMOUS,  # noqa: ARG002
     ) -> AsyncIterator[Delta]:
         return self._client.stream(messages, sampling, request_id=request_id)
 
@@ -46,7 +46,7 @@ class Connected:
 @pytest.fixture
 async def wire(room: Any) -> AsyncIterator[tuple[FakeSglang, Answerer]]:
     async with fake_sglang() as fake:
-        client = EngineClient(Endpoint(url=fake.url, api_key=None, model=fake.model, thinks=True))
+        client = EngineClient(ServerEndpoint(url=fake.url, api_key=None, model=fake.model, thinks=True))
         yield fake, Answerer(room.search([room.hit(room.leave)]), Connected(client), room.new_verifier)
         await client.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot.ready_library import Shelf
 from bot.workspace_page import page_status, show_page
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import ManifestError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure
@@ -45,7 +45,7 @@ async def test_a_search_is_cancelled_whatever_the_moment(turns: int) -> None:
 # ── What the page is told ────────────────────────────────────────────────────────────────────────────────────────────
 
 DOCS = SourceStatus("docs", "folder", "/docs", 3, 9, 0, (), 0, None, None, None, None)
-STARTING = Status(State.STARTING)
+STARTING = EngineStatus(EngineState.STARTING)
 SYNCING = Progress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
 
 
@@ -54,7 +54,7 @@ class Wire:
     """A page, an engine and a library, as a test wants them."""
 
     sources: tuple[SourceStatus, ...] = (DOCS,)
-    engine: Status = STARTING
+    engine: EngineStatus = STARTING
     status_fails: Exception | None = None
     suggesting_fails: Exception | None = None
     publishing_fails: bool = False
@@ -89,7 +89,7 @@ class Wire:
         wire = self
 
         class Runs:
-            def status(self) -> Status:
+            def status(self) -> EngineStatus:
                 return wire.engine
 
         return Runs()
@@ -120,7 +120,7 @@ async def test_the_page_shows_the_engine_though_the_store_is_down() -> None:
     async with wire.page():
         await wire.until(lambda: bool(wire.shown))
         assert wire.shown[0]["knowledge"]["documents"] == 3
-        wire.engine = Status(State.READY)
+        wire.engine = EngineStatus(EngineState.READY)
         await wire.until(lambda: wire.shown[-1]["engine"]["state"] == "ready")
         wire.suggesting_fails = None
         await wire.until(lambda: bool(wire.shown[-1]["suggestions"]))
@@ -131,7 +131,7 @@ async def test_the_page_shows_the_engine_while_questions_are_searched_for() -> N
     wire.suggesting.clear()
     async with wire.page():
         await wire.until(lambda: wire.suggested == 1)
-        wire.engine = Status(State.READY)
+        wire.engine = EngineStatus(EngineState.READY)
         await wire.until(lambda: bool(wire.shown) and wire.shown[-1]["engine"]["state"] == "ready")
         wire.suggesting.set()
         await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 1?"])

@@ -11,12 +11,24 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
-from engine.backends.local import Vitals
+from engine.backends.local import EngineStats
 from engine.errors import EngineError, EngineInterrupted, EngineOverloaded, EngineTimeout
-from engine.interfaces import ANYBODY, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Status, Usage
-from engine.routing.request_queue import Line
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineState,
+    EngineStatus,
+    ReasoningDelta,
+    Requester,
+    Sampling,
+    StreamEnd,
+    Usage,
+)
+from engine.routing.request_queue import QueueCounts
 
-ASK = [Message("user", "a secret question")]
+ASK = [ChatMessage("user", "a secret question")]
 USAGE = Usage(prompt_tokens=120, completion_tokens=30, reasoning_tokens=20, cached_tokens=100)
 
 
@@ -25,9 +37,9 @@ class _Engine:
 
     def __init__(self, *deltas: Delta, error: Exception | None = None) -> None:
         self.deltas, self.error = deltas, error
-        self.now = Status(State.READY)
+        self.now = EngineStatus(EngineState.READY)
 
-    def status(self) -> Status:
+    def status(self) -> EngineStatus:
         return self.now
 
     context_tokens = 4096
@@ -36,24 +48,30 @@ class _Engine:
         return len(text)
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, request_id: str, asker: Asker = ANYBODY
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         assert messages
         assert sampling
         assert request_id
-        assert asker == ANYBODY
+        assert requester == ANONYMOUS
         for delta in self.deltas:
             await asyncio.sleep(0)
             yield delta
         if self.error is not None:
             raise self.error
 
-    async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], *, request_id: str, within_s: float, thread: str = ""
+    async def score_options(
+        self,
+        messages: Sequence[ChatMessage],
+        options: Sequence[str],
+        *,
+        request_id: str,
+        timeout_s: float,
+        thread: str = "",
     ) -> tuple[float, ...]:
         assert messages
         assert request_id
-        assert within_s
+        assert timeout_s
         assert thread == "T1"
         await asyncio.sleep(0)
         if self.error is not None:
@@ -72,17 +90,19 @@ def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
 
 def _measured(engine: _Engine) -> tuple[MeasuredEngine, Metrics]:
     metrics = Metrics(
-        engine.status, lambda: Vitals(starts=3, rungs_down=2, rung_up=True, ready_after_s=41.5), lambda: Line(7, 2)
+        engine.status,
+        lambda: EngineStats(starts=3, memory_failures=2, can_raise_memory=True, startup_s=41.5),
+        lambda: QueueCounts(7, 2),
     )
     return MeasuredEngine(engine, metrics), metrics
 
 
 async def test_answers_by_their_end_with_tokens_and_first_token() -> None:
-    good, metrics = _measured(_Engine(Reasoning("hm"), Content("yes"), Done("stop", USAGE)))
-    assert [d async for d in good.stream(ASK, Sampling(), request_id="r")][-1] == Done("stop", USAGE)
+    good, metrics = _measured(_Engine(ReasoningDelta("hm"), ContentDelta("yes"), StreamEnd("stop", USAGE)))
+    assert [d async for d in good.stream(ASK, Sampling(), request_id="r")][-1] == StreamEnd("stop", USAGE)
     async with aclosing(good.stream(ASK, Sampling(), request_id="r")) as left:
         await anext(left)
-    bad = MeasuredEngine(_Engine(Content("y"), error=EngineInterrupted("It broke.")), metrics)
+    bad = MeasuredEngine(_Engine(ContentDelta("y"), error=EngineInterrupted("It broke.")), metrics)
     with pytest.raises(EngineInterrupted):
         [d async for d in bad.stream(ASK, Sampling(), request_id="r")]
     numbers = _numbers(metrics)
@@ -99,7 +119,7 @@ async def test_judgements_are_counted_apart_from_answers() -> None:
     judging, metrics = _measured(engine)
 
     async def judge() -> tuple[float, ...]:
-        return await judging.choose(ASK, ("yes", "no"), request_id="r", within_s=1.0, thread="T1")
+        return await judging.score_options(ASK, ("yes", "no"), request_id="r", timeout_s=1.0, thread="T1")
 
     assert await judge() == (0.5, 0.5)
     left = asyncio.create_task(judge())
@@ -119,10 +139,10 @@ async def test_judgements_are_counted_apart_from_answers() -> None:
 async def test_the_engines_state_is_that_of_the_scrape() -> None:
     engine = _Engine()
     _, metrics = _measured(engine)
-    engine.now = Status(State.DEGRADED)
+    engine.now = EngineStatus(EngineState.DEGRADED)
     numbers = _numbers(metrics)
-    assert {state.value: numbers["kvasir_engine_state", state.value] for state in State} == {
-        state.value: float(state is State.DEGRADED) for state in State
+    assert {state.value: numbers["kvasir_engine_state", state.value] for state in EngineState} == {
+        state.value: float(state is EngineState.DEGRADED) for state in EngineState
     }
     assert numbers["kvasir_engine_restarts", ""] == 2
     assert numbers["kvasir_engine_rungs_down", ""] == 2

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.interfaces import State
-from engine.process.supervisor import Policy
+from engine.interfaces import EngineState
+from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import alive, pretend_installed, until
@@ -39,10 +39,10 @@ def model(tmp_path: Path) -> Path:
 async def owner(tmp_path: Path, model: Path) -> AsyncIterator[Engine]:
     """Run an engine as the bot would."""
     assert model.is_dir()
-    policy = Policy(ready_poll_s=0.05, health_every_s=0.2, first_delay_s=0.01)
-    engine = Engine(EngineSettings(tmp_path / "home", tmp_path / "cache", policy=policy), _no_wheel)
+    policy = SupervisorPolicy(ready_poll_s=0.05, health_interval_s=0.2, first_delay_s=0.01)
+    engine = Engine(EngineSettings(tmp_path / "home", tmp_path / "cache", supervisor_policy=policy), _no_wheel)
     await engine.start()
-    assert (await engine.wait_ready(60)).state is State.READY
+    assert (await engine.wait_until_ready(60)).state is EngineState.READY
     yield engine
     await engine.stop()
 
@@ -79,16 +79,16 @@ async def test_another_processs_engine_is_stopped_started_and_restarted_afresh(
 ) -> None:
     code, out, err = await _said(await kvasir("stop", "--json"))
     assert (code, json.loads(out)["state"]) == (0, "absent"), err
-    assert owner.status().state is State.ABSENT
+    assert owner.status().state is EngineState.ABSENT
     (model / "fails").write_text("pool-cpu")
     code, out, err = await _said(await kvasir("start", "--json"))
     assert (code, json.loads(out)["state"]) == (0, "ready"), err
     assert "tokens of context in all" in err.splitlines()[-1]
     assert "tokens of context in all" in json.loads(out)["detail"]
-    assert owner.vitals().rungs_down == 1
+    assert owner.collect_stats().memory_failures == 1
     code, out, err = await _said(await kvasir("restart", "--fresh"))
     assert (code, out.split()[0]) == (0, "ready"), err
-    assert owner.vitals().rungs_down == 0
+    assert owner.collect_stats().memory_failures == 0
     code, _, err = await _said(await kvasir("start"))
     assert code == 1
     assert "ready already" in err
@@ -130,11 +130,11 @@ async def test_without_an_owner(kvasir: Kvasir, model: Path, tmp_path: Path) -> 
     code, _, err = await _said(await kvasir("logs"))
     assert (code, "no engine has run" in err) == (1, True)
     host = await kvasir("start")
-    await until(lambda: Engine.peek(tmp_path / "home").state is State.READY, 60)
+    await until(lambda: Engine.read_status(tmp_path / "home").state is EngineState.READY, 60)
     code, out, _ = await _said(await kvasir("status"))
     assert (code, out.split()[0]) == (0, "ready")
     host.send_signal(signal.SIGTERM)
     code, out, _ = await _said(host)
     assert (code, out.split()[0]) == (0, "ready")
     assert not any(alive(int(pid)) for pid in (model / "starts").read_text().split())
-    assert Engine.peek(tmp_path / "home").state is State.ABSENT
+    assert Engine.read_status(tmp_path / "home").state is EngineState.ABSENT

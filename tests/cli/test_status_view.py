@@ -12,14 +12,14 @@ from bot.cli.commands.status_view import show, view
 from bot.cli.commands.sync import complaints
 from bot.cli.terminal import Terminal
 from bot.durations import ago, span, until
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired
 from knowledge.sync.report import Progress, SourceReport, SyncReport
 from tests.slack.room import source
 
 NOW = datetime.now(UTC)
-READY = Status(State.READY, model="R1")
+READY = EngineStatus(EngineState.READY, model="R1")
 ILL = source(
     "wiki", hours=51, held=30, held_first=(Held("home", "Home", None),), max_age_s=93_600.0,
     error="It is away. Look.",

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from engine.planning.cards import parse_machine
-from engine.planning.catalogue import resolve
-from engine.planning.fit import fitted
-from engine.planning.launch import commands
-from engine.planning.plans import Wish
-from engine.process.flags import unknown_flags
+from engine.planning.catalogue import resolve_model
+from engine.planning.fit import fit_variant
+from engine.planning.launch import build_manual_commands
+from engine.planning.plans import PlanRequirements
+from engine.process.flags import find_unknown_flags
 
 ROOT = Path(__file__).parents[2]
 LWS_SETS = {"LWS_LEADER_ADDRESS", "LWS_GROUP_SIZE", "LWS_WORKER_INDEX"}
@@ -42,9 +42,9 @@ def _told(command: list[str]) -> dict[str, str]:
 
 def test_the_flags_are_those_of_the_plan(documents: list[dict[str, Any]], pods: list[dict[str, Any]]) -> None:
     """For two machines of eight 80 GB cards, but for the names that Kubernetes gives."""
-    plan = fitted(resolve("R1-0528"), parse_machine("2x8xH100-80GB"), Wish()).plan
+    plan = fit_variant(resolve_model("R1-0528"), parse_machine("2x8xH100-80GB"), PlanRequirements()).plan
     assert plan is not None
-    planned = [_told(list(command)) for command in commands(plan)]
+    planned = [_told(list(command)) for command in build_manual_commands(plan)]
     assert len(planned) == documents[0]["spec"]["leaderWorkerTemplate"]["size"] == 2
     assert [told["--node-rank"] for told in planned] == ["0", "1"]
     for pod in pods:
@@ -63,7 +63,7 @@ def test_every_flag_is_one_of_sglangs(pods: list[dict[str, Any]]) -> None:
     if not texts:
         pytest.skip("the engine's environment was not made here")
     for pod in pods:
-        assert unknown_flags(pod["containers"][0]["command"], texts[0].read_text(encoding="utf-8")) == {}
+        assert find_unknown_flags(pod["containers"][0]["command"], texts[0].read_text(encoding="utf-8")) == {}
 
 
 def test_ports_variables_volumes_and_secrets_agree(documents: list[dict[str, Any]], pods: list[dict[str, Any]]) -> None:

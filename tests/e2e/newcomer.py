@@ -42,7 +42,7 @@ async def ask_newcomer_questions(place: Place) -> list[Asked]:
         stack.push_async_callback(engine.stop)
         await engine.start()
         library = await stack.enter_async_context(library_of(settings))
-        await engine.wait_ready(ENGINE_S)
+        await engine.wait_until_ready(ENGINE_S)
         tee = TeeEngine(engine, small_model=False)
         judges = Judges(engine, Calibrations(settings.home).of)
         answerer = answerer_of(library, tee, judges=judges, limits=settings.limits)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.wheels import WheelCache
-from engine.client.client import Deadlines, Endpoint, EngineClient
+from engine.client.client import EngineClient, RequestTimeouts, ServerEndpoint
 from tests.engine.fakes import KEY, FakeSglang, fake_sglang
 
 
@@ -25,9 +25,9 @@ async def connect(sglang: FakeSglang) -> AsyncIterator[Callable[..., EngineClien
     """Make clients of the fake server; all are closed at the end."""
     made: list[EngineClient] = []
 
-    def make(deadlines: Deadlines | None = None, **about: Any) -> EngineClient:
+    def make(deadlines: RequestTimeouts | None = None, **about: Any) -> EngineClient:
         about = {"url": sglang.url, "api_key": KEY, "model": sglang.model, **about}
-        made.append(EngineClient(Endpoint(**about), deadlines))
+        made.append(EngineClient(ServerEndpoint(**about), deadlines))
         return made[-1]
 
     yield make

@@ -14,12 +14,12 @@ from typing import Any
 from aiohttp import web
 
 from engine.installation.installer import Installer
-from engine.interfaces import State
-from engine.planning.catalogue import resolve
+from engine.interfaces import EngineState
+from engine.planning.catalogue import resolve_model
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.weights.seal import Seal
-from engine.weights.wheel_pieces import revision_of
+from engine.weights.seal import VerifiedFiles
+from engine.weights.wheel_pieces import compute_revision
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEY = "key-that-nobody-may-see"
@@ -208,7 +208,7 @@ async def ready_engine(url: str, folder: Path) -> AsyncIterator[Engine]:
     made = Engine(EngineSettings(folder, folder, url=url), no_wheel)
     await made.start()
     try:
-        await until(lambda: made.status().state is State.READY)
+        await until(lambda: made.status().state is EngineState.READY)
         yield made
     finally:
         await made.stop()
@@ -216,7 +216,7 @@ async def ready_engine(url: str, folder: Path) -> AsyncIterator[Engine]:
 
 def pretend_installed(cache: Path) -> Path:
     """Put ``fake_server.py`` where the engine's Python is looked for; return the folder of its model."""
-    python = Installer(cache).python("cpu")
+    python = Installer(cache).python_path("cpu")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
     python.chmod(0o755)
@@ -225,12 +225,12 @@ def pretend_installed(cache: Path) -> Path:
 
 def pretend_fetched(cache: Path) -> Path:
     """Put the small model's folder in its place, whole as far as anybody checks; return it."""
-    checkpoint = resolve(SMALL_MODEL).checkpoints[0]
+    checkpoint = resolve_model(SMALL_MODEL).checkpoints[0]
     assert checkpoint.pieces is not None
-    folder = cache / "weights" / checkpoint.repo.replace("/", "--") / revision_of(checkpoint.pieces)
+    folder = cache / "weights" / checkpoint.repo.replace("/", "--") / compute_revision(checkpoint.pieces)
     folder.mkdir(parents=True)
     (folder / "model.safetensors").touch()
-    Seal(folder / "checked.json", folder).close(["model.safetensors"])
+    VerifiedFiles(folder / "checked.json", folder).mark_complete(["model.safetensors"])
     return folder
 
 

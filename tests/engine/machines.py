@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.planning.hardware import Card, Machine
+from engine.planning.hardware import GpuCard, Machine
 
 GIB = 1024**3
 
@@ -16,6 +16,6 @@ def machine(
     nodes: int = 1,
 ) -> Machine:
     """Return a machine with cards of those sizes and much disk."""
-    cards = tuple(Card("a card", int(gib * GIB), capability) for gib in cards_gib)
+    cards = tuple(GpuCard("a card", int(gib * GIB), capability) for gib in cards_gib)
     memory = int(memory_gib * GIB)
     return Machine(cards, 8, memory, memory, 5000 * GIB, system, architecture, nodes=nodes)

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from engine.client import wire
 from engine.client.client import EngineClient
-from engine.client.framing import Prompt
+from engine.client.framing import TokenPrompt
 from engine.errors import EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
-from engine.interfaces import ANYBODY, Asker, Content, Delta, Message, Sampling, State
-from engine.routing.request_queue import Gate
+from engine.interfaces import ANONYMOUS, ChatMessage, ContentDelta, Delta, EngineState, Requester, Sampling
+from engine.routing.request_queue import RequestQueue
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, until
 
-ASK = [Message("user", "Is Paris in France? Answer yes or no.")]
+ASK = [ChatMessage("user", "Is Paris in France? Answer yes or no.")]
 MEASURED = (("Yes", -0.4468), ("No", -1.0718), ("yes", -4.9468), ("no", -5.9468), (" Yes", -8.0), ("The", -7.6345))
 """The likeliest first tokens of a real reply, which come in several spellings."""
 Make = Callable[..., Engine]
@@ -43,29 +43,31 @@ async def engine(tmp_path: Path) -> AsyncIterator[Make]:
             made = Engine(about, _no_wheel)
             stack.push_async_callback(made.stop)
             await made.start()
-            await until(lambda: made.status().state is State.READY)
+            await until(lambda: made.status().state is EngineState.READY)
             return made
 
         yield make
 
 
 async def choose(made: Engine, within_s: float = 5.0, thread: str = "") -> tuple[float, ...]:
-    return await made.choose(ASK, ("yes", "no"), request_id="judge-1", within_s=within_s, thread=thread)
+    return await made.score_options(ASK, ("yes", "no"), request_id="judge-1", timeout_s=within_s, thread=thread)
 
 
 def test_the_spellings_of_an_option_count_together() -> None:
     yes = sum(math.exp(logprob) for text, logprob in MEASURED if text.strip().lower() == "yes")
     no = sum(math.exp(logprob) for text, logprob in MEASURED if text.strip().lower() == "no")
-    assert wire.choice(chosen(MEASURED), ("yes", "no")) == pytest.approx((yes / (yes + no), no / (yes + no)))
+    assert wire.parse_option_scores(chosen(MEASURED), ("yes", "no")) == pytest.approx(
+        (yes / (yes + no), no / (yes + no))
+    )
     chinese = chosen((("否", -0.65), ("是", -0.78), ("不是", -4.9), (" 是", -8.6)))
-    assert wire.choice(chinese, ("是", "否"))[0] == pytest.approx(0.4678, abs=1e-3)
-    assert wire.choice(chosen((("Yes", -0.1),)), ("yes", "no")) == (1.0, 0.0)
+    assert wire.parse_option_scores(chinese, ("是", "否"))[0] == pytest.approx(0.4678, abs=1e-3)
+    assert wire.parse_option_scores(chosen((("Yes", -0.1),)), ("yes", "no")) == (1.0, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Yes", " yes", "NO", "no", "The", "是"]), st.floats()), min_size=1))
 def test_shares_sum_to_one_or_there_are_none(likeliest: list[tuple[str, float]]) -> None:
     try:
-        shares = wire.choice(chosen(likeliest), ("yes", "no"))
+        shares = wire.parse_option_scores(chosen(likeliest), ("yes", "no"))
     except EngineRefused:
         return
     assert all(0 <= share <= 1 for share in shares)
@@ -86,7 +88,7 @@ def test_shares_sum_to_one_or_there_are_none(likeliest: list[tuple[str, float]])
 )
 def test_a_reply_without_an_option_is_refused(reply: dict[str, object]) -> None:
     with pytest.raises(EngineRefused, match="logprobs"):
-        wire.choice(reply, ("yes", "no"))
+        wire.parse_option_scores(reply, ("yes", "no"))
 
 
 async def test_one_token_is_asked_for_with_its_alternatives(sglang: FakeSglang, engine: Make) -> None:
@@ -106,8 +108,10 @@ async def test_thinking_is_closed(sglang: FakeSglang, connect: Callable[..., Eng
     """By ids where the vocabulary is known, else by the beginning of the reply."""
     sglang.choose(MEASURED)
     client = connect(thinks=True, opens_think=True)
-    await client.choose(ASK, ("yes", "no"), request_id="r")
-    await client.choose(ASK, ("yes", "no"), request_id="r", prompt=Prompt([1, 2, 3], inside=False))
+    await client.score_options(ASK, ("yes", "no"), request_id="r")
+    await client.score_options(
+        ASK, ("yes", "no"), request_id="r", prompt=TokenPrompt([1, 2, 3], starts_in_thinking=False)
+    )
     text, ids = sglang.bodies
     assert text["messages"][-1] == {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
     assert text["continue_final_message"] is True
@@ -136,52 +140,52 @@ async def test_nothing_is_chosen_while_people_wait(sglang: FakeSglang, engine: M
     sglang.choose(MEASURED, before=asyncio.Event())
     made = await engine(sglang, people=2)
     async with aclosing(made.stream(ASK, Sampling(), request_id="a")) as first:
-        assert await anext(first) == Content("so")
+        assert await anext(first) == ContentDelta("so")
         judgement = asyncio.create_task(choose(made))
         await until(lambda: len(sglang.bodies) == 2)
         with pytest.raises(EngineOverloaded, match="places"):
             await choose(made)
         async with aclosing(made.stream(ASK, Sampling(), request_id="b")) as second:
-            assert await anext(second) == Content("so"), "it takes a place all the same"
+            assert await anext(second) == ContentDelta("so"), "it takes a place all the same"
             assert not judgement.done()
             waits = asyncio.create_task(_read(made))
             with pytest.raises(EngineOverloaded, match="wait"):
                 await judgement
-            await until(lambda: made.line().waiting == 1)
+            await until(lambda: made.count_requests().waiting == 1)
             with pytest.raises(EngineOverloaded, match="wait"):
                 await choose(made)
             go.set()
             assert [one async for one in second]
         await waits
-    assert made.line() == replace(made.line(), waiting=0, running=0)
+    assert made.count_requests() == replace(made.count_requests(), waiting=0, running=0)
 
 
 async def test_who_began_to_wait_and_left_cut_it_off_all_the_same() -> None:
     """It was not late, after which none is asked for a while."""
-    gate, end = Gate(lambda: 1), asyncio.Event()
+    gate, end = RequestQueue(lambda: 1), asyncio.Event()
 
     async def answer() -> AsyncGenerator[Delta, None]:
         await end.wait()
-        yield Content("so")
+        yield ContentDelta("so")
 
     async def ask() -> None:
-        async with aclosing(gate.through(ANYBODY, 1, 1, answer)) as deltas:
+        async with aclosing(gate.stream(ANONYMOUS, 1, 1, answer)) as deltas:
             async for _ in deltas:
                 pass
 
     async def judge() -> None:
-        async with gate.spare_place(60):
+        async with gate.bound_side_request(60):
             await asyncio.Event().wait()
 
     first, judgement = asyncio.create_task(ask()), asyncio.create_task(judge())
-    await until(lambda: gate.running == 1)
+    await until(lambda: gate.running_count == 1)
     second = asyncio.create_task(ask())
     await asyncio.sleep(0)
-    assert gate.waiting == 1
+    assert gate.waiting_count == 1
     second.cancel()
     with pytest.raises(EngineOverloaded):
         await judgement
-    assert gate.waiting == 0
+    assert gate.waiting_count == 0
     end.set()
     await first
 
@@ -199,7 +203,9 @@ async def test_it_goes_where_the_conversations_answer_is(engine: Make) -> None:
             fake.choose(MEASURED)
         made = await engine(one, other, people=2)
         for thread in ("a", "b", "c", "d"):
-            async with aclosing(made.stream(ASK, Sampling(), request_id="r", asker=Asker(thread=thread))) as deltas:
+            async with aclosing(
+                made.stream(ASK, Sampling(), request_id="r", requester=Requester(thread=thread))
+            ) as deltas:
                 before = len(one.bodies)
                 await anext(deltas)
                 home = one if len(one.bodies) > before else other

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.errors import EngineStarting, EngineUnavailable
-from engine.interfaces import ChatEngine, Content, Done, Message, Reasoning, Sampling, State
+from engine.interfaces import ChatEngine, ChatMessage, ContentDelta, EngineState, ReasoningDelta, Sampling, StreamEnd
 from engine.planning.hardware import Machine
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, KEY, FakeSglang, delta, until
 
-ASK = [Message("user", "hello")]
+ASK = [ChatMessage("user", "hello")]
 LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
 
 
@@ -32,7 +32,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
 
         def make(machine: Machine = LINUX, **settings: object) -> Engine:
             told = EngineSettings(tmp_path / "home", tmp_path / "cache", remote_poll_s=0.06, follow_poll_s=0.02)
-            made = Engine(replace(told, **settings), _no_wheel, machine=lambda _: machine)  # type: ignore[arg-type]
+            made = Engine(replace(told, **settings), _no_wheel, probe=lambda _: machine)  # type: ignore[arg-type]
             stack.push_async_callback(made.stop)
             return made
 
@@ -45,15 +45,17 @@ async def test_somebodys_engine(sglang: FakeSglang, engine: Callable[..., Engine
     sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
     used: ChatEngine = (made := engine(url=f"{sglang.url}/v1/", api_key=KEY))
     await made.start()
-    status = await made.wait_ready(5)
-    assert (status.state, status.model, status.url) == (State.READY, "org/some-model", sglang.url)
+    status = await made.wait_until_ready(5)
+    assert (status.state, status.model, status.url) == (EngineState.READY, "org/some-model", sglang.url)
     assert made.context_tokens == 16384
     assert made.count_tokens("héllo") == 6  # bytes: its vocabulary is not known
     assert made.truncate("héllo", 3) == "hé"
-    assert [d async for d in used.stream(ASK, Sampling(), request_id="r")] == [Content("hi"), Done("stop")]
+    assert [d async for d in used.stream(ASK, Sampling(), request_id="r")] == [ContentDelta("hi"), StreamEnd("stop")]
     assert sglang.bodies[0]["model"] == "org/some-model"
     assert not (tmp_path / "home").exists()
-    assert (await Engine.look(EngineSettings(tmp_path, tmp_path, url=sglang.url, api_key=KEY))).state is State.READY
+    assert (
+        await Engine.query_status(EngineSettings(tmp_path, tmp_path, url=sglang.url, api_key=KEY))
+    ).state is EngineState.READY
 
 
 async def test_an_r1_behind_a_server_without_a_parser(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
@@ -64,10 +66,10 @@ async def test_an_r1_behind_a_server_without_a_parser(sglang: FakeSglang, engine
     )
     made = engine(url=sglang.url)
     await made.start()
-    await made.wait_ready(5)
+    await made.wait_until_ready(5)
     deltas = [d async for d in made.stream(ASK, Sampling(), request_id="r")]
-    assert "".join(d.text for d in deltas if isinstance(d, Reasoning)) == "I think."
-    assert "".join(d.text for d in deltas if isinstance(d, Content)) == "Yes."
+    assert "".join(d.text for d in deltas if isinstance(d, ReasoningDelta)) == "I think."
+    assert "".join(d.text for d in deltas if isinstance(d, ContentDelta)) == "Yes."
 
 
 async def test_somebodys_engine_comes_and_goes(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
@@ -75,15 +77,15 @@ async def test_somebodys_engine_comes_and_goes(sglang: FakeSglang, engine: Calla
     sglang.models_status = 503
     made = engine(url=sglang.url, api_key=KEY)
     await made.start()
-    await until(lambda: made.status().state is State.STARTING)
+    await until(lambda: made.status().state is EngineState.STARTING)
     with pytest.raises(EngineStarting, match="loading"):
         await anext(made.stream(ASK, Sampling(), request_id="r"))
     sglang.models_status, sglang.key = 200, "another"
-    await until(lambda: made.status().state is State.FAILED)
+    await until(lambda: made.status().state is EngineState.FAILED)
     assert "KVASIR_ENGINE_API_KEY" in made.status().detail
     assert KEY not in repr(made.status())
     sglang.key = KEY
-    await until(lambda: made.status().state is State.READY)
+    await until(lambda: made.status().state is EngineState.READY)
     sglang.model = "another-model"
     await until(lambda: made.status().model == "another-model")
 
@@ -93,7 +95,7 @@ async def test_somebodys_engine_is_started_anew_with_another_context(
 ) -> None:
     made = engine(url=sglang.url)
     await made.start()
-    await made.wait_ready(5)
+    await made.wait_until_ready(5)
     assert made.context_tokens == 8192
     sglang.max_model_len = 4096
     await until(lambda: made.context_tokens == 4096)
@@ -105,15 +107,15 @@ async def test_a_look_that_fails_by_half_cuts_no_answer_off(sglang: FakeSglang, 
     sglang.stream(delta(reasoning="Hm."), last, delta(content="Yes."), delta(finish="stop"), DONE)
     made = engine(url=sglang.url)
     await made.start()
-    await made.wait_ready(5)
+    await made.wait_until_ready(5)
     deltas = made.stream(ASK, Sampling(), request_id="r")
-    assert await anext(deltas) == Reasoning("Hm.")
+    assert await anext(deltas) == ReasoningDelta("Hm.")
     sglang.info_status = 503
-    await until(lambda: made.status().state is not State.READY)
+    await until(lambda: made.status().state is not EngineState.READY)
     sglang.info_status = 200
-    await until(lambda: made.status().state is State.READY)
+    await until(lambda: made.status().state is EngineState.READY)
     last.set()
-    assert [one async for one in deltas] == [Content("Yes."), Done("stop")]
+    assert [one async for one in deltas] == [ContentDelta("Yes."), StreamEnd("stop")]
 
 
 async def test_another_context_cuts_no_answer_off(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
@@ -122,15 +124,15 @@ async def test_another_context_cuts_no_answer_off(sglang: FakeSglang, engine: Ca
     sglang.stream(delta(content="On"), last, delta(content="e."), delta(finish="stop"), DONE)
     made = engine(url=sglang.url)
     await made.start()
-    await made.wait_ready(5)
+    await made.wait_until_ready(5)
     deltas = made.stream(ASK, Sampling(), request_id="r")
-    assert await anext(deltas) == Content("On")
+    assert await anext(deltas) == ContentDelta("On")
     for context_tokens in (4096, 8192):
         sglang.max_model_len = context_tokens
         await until(lambda wanted=context_tokens: made.context_tokens == wanted)  # type: ignore[misc]
-    assert made.line().running == 1
+    assert made.count_requests().running == 1
     last.set()
-    assert [one async for one in deltas] == [Content("e."), Done("stop")]
+    assert [one async for one in deltas] == [ContentDelta("e."), StreamEnd("stop")]
 
 
 async def test_a_cache_that_cannot_be_written_does_not_keep_somebodys_engine_away(
@@ -148,27 +150,29 @@ async def test_a_cache_that_cannot_be_written_does_not_keep_somebodys_engine_awa
     sglang.stream(delta(content="Hm.</think>hi"), delta(finish="stop"), DONE)
     made = Engine(EngineSettings(tmp_path, tmp_path, url=sglang.url), unpack, wheel_error=OfWheels)
     await made.start()
-    status = await made.wait_ready(5)
-    answer = [one async for one in made.stream(ASK, Sampling(), request_id="r")] if status.state is State.READY else []
+    status = await made.wait_until_ready(5)
+    answer = (
+        [one async for one in made.stream(ASK, Sampling(), request_id="r")] if status.state is EngineState.READY else []
+    )
     await made.stop()
-    assert answer == [Reasoning("Hm."), Content("hi"), Done("stop")]
+    assert answer == [ReasoningDelta("Hm."), ContentDelta("hi"), StreamEnd("stop")]
 
 
 async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
     made = engine(url="http://127.0.0.1:9")
     await made.start()
-    status = await made.wait_ready(5)
-    assert (status.state, status.url) == (State.FAILED, "http://127.0.0.1:9")
+    status = await made.wait_until_ready(5)
+    assert (status.state, status.url) == (EngineState.FAILED, "http://127.0.0.1:9")
     with pytest.raises(EngineUnavailable, match="Nothing answers"):
         await anext(made.stream(ASK, Sampling(), request_id="r"))
 
 
 async def test_nothing_is_installed_unasked(engine: Callable[..., Engine], tmp_path: Path) -> None:
     made = engine()
-    status = await made.ensure(install=False)
-    assert status.state is State.ABSENT
+    status = await made.ensure_running(install=False)
+    assert status.state is EngineState.ABSENT
     assert "kvasir run" in status.detail
-    assert (await made.wait_ready(5)) == status
+    assert (await made.wait_until_ready(5)) == status
     assert not (tmp_path / "cache").exists()
     with pytest.raises(EngineUnavailable, match="kvasir run"):
         await anext(made.stream(ASK, Sampling(), request_id="r"))
@@ -178,8 +182,8 @@ async def test_nothing_is_installed_unasked(engine: Callable[..., Engine], tmp_p
 async def test_a_machine_that_no_engine_runs_on(engine: Callable[..., Engine], system: str, architecture: str) -> None:
     made = engine(replace(LINUX, system=system, architecture=architecture))
     await made.start()
-    status = await made.wait_ready(5)
-    assert status.state is State.ABSENT
+    status = await made.wait_until_ready(5)
+    assert status.state is EngineState.ABSENT
     assert "KVASIR_ENGINE_URL" in status.detail
 
 
@@ -187,8 +191,8 @@ async def test_a_machine_that_no_engine_runs_on(engine: Callable[..., Engine], s
 async def test_a_model_that_cannot_be_had_fails_with_the_reason(engine: Callable[..., Engine], model: str) -> None:
     made = engine(model=model)
     await made.start()
-    status = await made.wait_ready(5)
-    assert status.state is State.FAILED
+    status = await made.wait_until_ready(5)
+    assert status.state is EngineState.FAILED
     assert "KVASIR_MODEL" in status.detail
 
 
@@ -196,15 +200,15 @@ async def test_no_room_fails_with_the_reason(engine: Callable[..., Engine], tmp_
     (tmp_path / "cache").write_text("a file in the way")
     made = engine()
     await made.start()
-    assert (await made.wait_ready(5)).state is State.FAILED
+    assert (await made.wait_until_ready(5)).state is EngineState.FAILED
 
 
 async def test_a_state_directory_that_cannot_be_written(engine: Callable[..., Engine], tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file in the way")
     made = engine()
     await made.start()
-    status = await made.wait_ready(5)
-    assert status.state is State.FAILED
+    status = await made.wait_until_ready(5)
+    assert status.state is EngineState.FAILED
     assert "KVASIR_HOME" in status.detail
 
 
@@ -214,21 +218,21 @@ async def test_another_process_runs_it(sglang: FakeSglang, engine: Callable[...,
     sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
     other = RuntimeFile(tmp_path / "home")
     assert other.claim()
-    other.write(Runtime(pid=1, state="installing", progress=0.4, detail="Fetching."))
+    other.write(RuntimeRecord(pid=1, state="installing", progress=0.4, detail="Fetching."))
     made = engine()
-    status = await made.ensure()
-    assert (status.state, status.progress) == (State.INSTALLING, 0.4)
-    assert (await made.wait_ready(0.05)).state is State.INSTALLING
+    status = await made.ensure_running()
+    assert (status.state, status.progress) == (EngineState.INSTALLING, 0.4)
+    assert (await made.wait_until_ready(0.05)).state is EngineState.INSTALLING
     with pytest.raises(EngineStarting, match="Fetching"):
         await anext(made.stream(ASK, Sampling(), request_id="r"))
-    up = Runtime(1, "ready", 1.0, "", sglang.url, "a-model", api_key=KEY, context_tokens=2048)
+    up = RuntimeRecord(1, "ready", 1.0, "", sglang.url, "a-model", api_key=KEY, context_tokens=2048)
     other.write(up)
-    assert (await made.wait_ready(5)).state is State.READY
+    assert (await made.wait_until_ready(5)).state is EngineState.READY
     assert made.context_tokens == 2048
-    assert [d async for d in made.stream(ASK, Sampling(), request_id="r")] == [Content("hi"), Done("stop")]
+    assert [d async for d in made.stream(ASK, Sampling(), request_id="r")] == [ContentDelta("hi"), StreamEnd("stop")]
     other.release()
     await until(lambda: "kvasir run" in made.status().detail)
-    assert made.status().state is State.ABSENT
+    assert made.status().state is EngineState.ABSENT
 
 
 async def test_an_owner_that_has_said_nothing_yet(engine: Callable[..., Engine], tmp_path: Path) -> None:
@@ -250,8 +254,8 @@ async def test_stopping_twice_and_before_starting(engine: Callable[..., Engine],
     await made.start()
     await made.stop()
     await made.stop()
-    assert made.status().state is State.ABSENT
-    assert Engine.peek(tmp_path / "home").state is State.ABSENT
+    assert made.status().state is EngineState.ABSENT
+    assert Engine.read_status(tmp_path / "home").state is EngineState.ABSENT
     assert RuntimeFile(tmp_path / "home").claim()
 
 
@@ -259,10 +263,10 @@ async def test_a_stop_while_it_is_waited_for(engine: Callable[..., Engine], sgla
     sglang.models_status = 503
     made = engine(url=sglang.url)
     await made.start()
-    waiting = asyncio.create_task(made.wait_ready(30))
-    await until(lambda: made.status().state is State.STARTING)
+    waiting = asyncio.create_task(made.wait_until_ready(30))
+    await until(lambda: made.status().state is EngineState.STARTING)
     await made.stop()
-    assert (await waiting).state is State.ABSENT
+    assert (await waiting).state is EngineState.ABSENT
 
 
 def test_the_key_is_in_no_representation(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bot.answering.answer import Answerer
 from bot.answering.verification.verifier import feature_verifiers
-from engine.interfaces import Status
+from engine.interfaces import EngineStatus
 from scripts.answer_scores import Item, Record, score
 from scripts.answer_sides import Dense, TeeEngine, ask_kvasir, ask_plain
 from scripts.eval_answers import Answers, key_of, report_of
@@ -60,7 +60,7 @@ async def test_the_plain_recipe_shows_the_nearest_chunks_and_keeps_what_is_said(
 
 
 async def test_the_small_model_can_be_announced_from_outside() -> None:
-    assert TeeEngine(ScriptedEngine(), small_model=True).status() == Status(
+    assert TeeEngine(ScriptedEngine(), small_model=True).status() == EngineStatus(
         ScriptedEngine().status().state, model="scripted", small_model=True
     )
 

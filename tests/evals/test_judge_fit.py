@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from bot.answering.language import Tongue
-from engine.interfaces import Message
+from engine.interfaces import ChatMessage
 from scripts.verification.judge_fit import KEPT, Example, fit_judge
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import Pair
 from tests.engine.fakes import fake_sglang, ready_engine
 
-ASK = [Message("user", "<passage 1: a>\nParis is in France.\n</passage>\n\nIs Paris in France?")]
+ASK = [ChatMessage("user", "<passage 1: a>\nParis is in France.\n</passage>\n\nIs Paris in France?")]
 
 
 async def _choose(engine: RecordedEngine) -> tuple[float, ...]:

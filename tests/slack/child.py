@@ -16,7 +16,7 @@ from bot.error_messages import apology
 from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from tests.slack.room import QUICK, Shelf, finished
 
 
@@ -36,7 +36,7 @@ async def main(state: Path) -> None:
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
-        deps = SlackDependencies(ledger, Slow(), Shelf(), lambda: Status(State.READY), apology)
+        deps = SlackDependencies(ledger, Slow(), Shelf(), lambda: EngineStatus(EngineState.READY), apology)
         async with open_slack_app(settings, deps, turn_settings=QUICK) as app:
             await app.run()
 

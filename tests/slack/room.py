@@ -17,7 +17,7 @@ from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.turns import TurnSettings
 from bot.storage.ledger import Ledger, open_ledger
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import HeldChanged
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
@@ -225,7 +225,7 @@ async def bot_in(
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
         given = SlackDependencies(
-            ledger, answerer, shelf, lambda: Status(State.READY, model="r1"), apology, **(deps or {})
+            ledger, answerer, shelf, lambda: EngineStatus(EngineState.READY, model="r1"), apology, **(deps or {})
         )
         async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()

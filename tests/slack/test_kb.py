@@ -13,7 +13,7 @@ import pytest
 
 from bot.config.configuration import Access
 from bot.slack.commands import kb, kb_texts
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus
@@ -130,7 +130,7 @@ def _kb_of(desk: Bot) -> kb.KbCommand:
     async def refused(_url: str, _payload: Any) -> bool:
         return False
 
-    return kb.KbCommand(desk.shelf, lambda: Status(State.READY), desk.app._api, refused, apology=str)
+    return kb.KbCommand(desk.shelf, lambda: EngineStatus(EngineState.READY), desk.app._api, refused, apology=str)
 
 
 # ── Approving ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,7 +286,7 @@ async def _said(shelf: Shelf, owners: frozenset[str], typed: str, user: str) -> 
         return True
 
     calls: Any = _Calls()
-    desk = kb.KbCommand(shelf, lambda: Status(State.READY), calls, keep, apology=str, access=Access(owners))
+    desk = kb.KbCommand(shelf, lambda: EngineStatus(EngineState.READY), calls, keep, apology=str, access=Access(owners))
     if typed == "home":
         return await desk.status(user)
     await desk.run(kb.SlashCommand(typed, user, "C0GENERAL1", "http://127.0.0.1:9/answer"))
@@ -314,7 +314,7 @@ def test_texts_of_a_status() -> None:
         "weaviate", indexing=True, sources=sources, growth=Growth(42, 100, 180.0, dense=True),
         repaired=Repaired(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
-    engine = Status(State.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
+    engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
     english = kb_texts.format_status(engine, state, chinese=False)
     for words in (
         "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",

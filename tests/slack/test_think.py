@@ -11,7 +11,7 @@ from bot.answering.thinking import Defaults
 from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.storage.ledger import open_ledger
 from bot.storage.preferences import ThinkingPreferences
-from engine.interfaces import Control
+from engine.interfaces import ThinkingControl
 from tests.slack.room import Bot, house, shown
 
 
@@ -33,7 +33,10 @@ async def told(bot: Bot, contains: str, channel: str = "#general") -> str:
 
 async def test_it_holds_for_the_person_and_over_a_restart(tmp_path: Path) -> None:
     """Ada wishes, Bo does not; a second bot on the same ledger still knows, whatever the channel's own default."""
-    deps: dict[str, Any] = {"thinking": Defaults("off", {"C0GENERAL1": "normal"}), "control": lambda: Control.BUDGET}
+    deps: dict[str, Any] = {
+        "thinking": Defaults("off", {"C0GENERAL1": "normal"}),
+        "control": lambda: ThinkingControl.BUDGET,
+    }
     async with house(tmp_path, "socket", deps=deps) as bot:
         await bot.box.command("ada", "#general", "/think deep")
         assert "does not think" not in await told(bot, "For you: I think long")
@@ -46,11 +49,11 @@ async def test_it_holds_for_the_person_and_over_a_restart(tmp_path: Path) -> Non
 
 
 async def test_what_cannot_be_followed_is_said(tmp_path: Path) -> None:
-    controls = [Control.NONE]
+    controls = [ThinkingControl.NONE]
     async with house(tmp_path, "socket", deps={"control": lambda: controls[0]}) as bot:
         await bot.box.command("ada", "#general", "/think deep")
         assert "does not think, so this changes nothing" in await told(bot, "For you: I think long")
-        controls[0] = Control.SWITCH
+        controls[0] = ThinkingControl.SWITCH
         await bot.box.command("ada", "#general", "/think 深")
         assert "只能关闭思考" in await told(bot, "深入思考后再回答")
         await bot.box.command("ada", "#general", "/think harder")

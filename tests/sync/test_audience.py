@@ -11,12 +11,12 @@ from bot.answering.about import describe_sources
 from bot.ready_library import Shelf
 from bot.slack.commands import kb_texts
 from bot.workspace_page import page_status
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.library import Library
 from knowledge.sync.report import SyncReport
 from tests.sync.library_bench import Bench
 
-ENGINE = Status(State.READY, model="r1")
+ENGINE = EngineStatus(EngineState.READY, model="r1")
 
 
 async def everything_shown(library: Library, report: SyncReport) -> str:

@@ -13,7 +13,7 @@ from bot.answering.limits import Limits
 from bot.answering.notices import nothing_read as notice_of
 from bot.app import answerer_of
 from bot.ready_library import Shelf
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import NothingRead, WhyNothing
 from knowledge.interfaces import SearchResult
 from knowledge.status import LibraryStatus, SourceStatus, nothing_read
@@ -66,7 +66,7 @@ async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(b
     async with bench.library(source) as library:
         shelf = Shelf(library, None)
         shelf.read.set()
-        answerer = answerer_of(library, ScriptedEngine(status=Status(State.ABSENT)), shelf.search)
+        answerer = answerer_of(library, ScriptedEngine(status=EngineStatus(EngineState.ABSENT)), shelf.search)
         events = [event async for event in answerer.answer(Question("How many days of holiday?"))]
         assert [event.text for event in events if isinstance(event, Notice)] == [str(NothingRead("never"))]
         await library.refresh()

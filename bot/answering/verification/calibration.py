@@ -25,7 +25,7 @@ from bot.answering.prompt import Prompt, budget_for, build_prompt
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.files import replace_private_file
-from engine.interfaces import ChatEngine, ChoosingEngine
+from engine.interfaces import ChatEngine, OptionScorer
 
 KNOWN: Final[dict[str, Calibration | None]] = {
     "Qwen2.5-Coder-0.5B-Instruct": None,
@@ -51,7 +51,7 @@ _PAUSE_S: Final = 10.0
 """After a refusal, before the next try."""
 
 
-class CalibratedEngine(ChatEngine, ChoosingEngine, Protocol):
+class CalibratedEngine(ChatEngine, OptionScorer, Protocol):
     """What a calibration needs of an engine; ``engine.service.Engine`` is the real one."""
 
 
@@ -176,7 +176,7 @@ def build_whole_prompt(engine: ChatEngine, question: str, passages: Sequence[Pas
     return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens)
 
 
-async def _patient_logit(engine: ChoosingEngine, prompt: Prompt, claim: str, passage: int) -> float:
+async def _patient_logit(engine: OptionScorer, prompt: Prompt, claim: str, passage: int) -> float:
     """Return the engine's logit, asked again while people are served first."""
     while True:
         try:

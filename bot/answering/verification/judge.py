@@ -12,7 +12,7 @@ from typing import Final
 from bot.answering.language import Tongue
 from bot.answering.prompt import Prompt, neutral
 from engine.errors import EngineError, EngineTimeout
-from engine.interfaces import ChoosingEngine, State
+from engine.interfaces import EngineState, OptionScorer
 
 _ASK: Final[dict[Tongue, str]] = {
     "en": "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Answer yes or no.",
@@ -58,7 +58,7 @@ class Judges:
 
     def __init__(
         self,
-        engine: ChoosingEngine,
+        engine: OptionScorer,
         calibrate: Calibrate,
         patience: Patience | None = None,
         now: Callable[[], float] = time.monotonic,
@@ -78,7 +78,7 @@ class Judges:
     async def logit(self, prompt: Prompt, claim: str, passages: Sequence[int], thread: str = "") -> float | None:
         """Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late."""
         status = self._engine.status()
-        if status.state is not State.READY or self._now() < self._rests_until:
+        if status.state is not EngineState.READY or self._now() < self._rests_until:
             return None
         within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
         try:
@@ -112,7 +112,7 @@ class EngineJudge:
 
 
 async def engine_logit(
-    engine: ChoosingEngine, prompt: Prompt, claim: str, passages: Sequence[int], *, within_s: float, thread: str = ""
+    engine: OptionScorer, prompt: Prompt, claim: str, passages: Sequence[int], *, within_s: float, thread: str = ""
 ) -> float:
     """Return the logarithm of how much likelier the engine says yes than no.
 
@@ -121,8 +121,8 @@ async def engine_logit(
 
     """
     messages = prompt.asking(judge_question(claim, passages, prompt.tongue))
-    yes, no = await engine.choose(
-        messages, _OPTIONS[prompt.tongue], request_id=f"judge-{uuid.uuid4().hex}", within_s=within_s, thread=thread
+    yes, no = await engine.score_options(
+        messages, _OPTIONS[prompt.tongue], request_id=f"judge-{uuid.uuid4().hex}", timeout_s=within_s, thread=thread
     )
     floor = math.exp(-_LARGEST_LOGIT)
     return math.log(max(yes, floor)) - math.log(max(no, floor))

@@ -25,7 +25,7 @@ from bot.error_messages import apology
 from bot.errors import BotError
 from bot.ready_library import Shelf
 from engine.errors import EngineError
-from engine.interfaces import State
+from engine.interfaces import EngineState
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import OnWeb
@@ -68,10 +68,10 @@ async def main(arguments: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         engine = engine_of(settings)
         stack.push_async_callback(engine.stop)
-        await engine.ensure(install=False)
+        await engine.ensure_running(install=False)
         library = await stack.enter_async_context(library_of(settings))
         await _wait_for(engine)
-        why = remark(engine.control) if arguments.think is not None else ""
+        why = remark(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
         shelf = Shelf(library, None)
@@ -127,10 +127,10 @@ async def _heard(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> T
 
 async def _wait_for(engine: Engine) -> None:
     """Show how far the engine is until it answers, or it is sure that it will not."""
-    if engine.status().state is State.READY:
+    if engine.status().state is EngineState.READY:
         return
     with Terminal() as terminal:
-        waiting = asyncio.create_task(engine.wait_ready(_ENGINE_S))
+        waiting = asyncio.create_task(engine.wait_until_ready(_ENGINE_S))
         try:
             while not waiting.done():
                 status = engine.status()

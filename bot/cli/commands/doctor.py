@@ -22,12 +22,12 @@ from bot.slack.app import check_token, make_web_client
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.ledger import open_ledger
 from engine.installation.installer import Installer
-from engine.interfaces import State
-from engine.planning.fit import why_no_engine
-from engine.planning.machine_probe import probe
-from engine.process.preflight import Checkup, port_is_free
+from engine.interfaces import EngineState
+from engine.planning.fit import explain_unsupported_machine
+from engine.planning.machine_probe import probe_machine
+from engine.process.preflight import Preflight, check_port
 from engine.service import Engine
-from engine.weights.store import Weights
+from engine.weights.store import WeightsStore
 from knowledge.errors import ProviderError, ProviderFailed
 from knowledge.web.http.guard import build_rules
 from knowledge.web.searching.provider import SearchProvider
@@ -117,33 +117,33 @@ async def _disk(settings: Settings) -> str:
 
 
 async def _ports(settings: Settings) -> str:
-    if (await asyncio.to_thread(Engine.peek, settings.home)).state is not State.ABSENT:
+    if (await asyncio.to_thread(Engine.read_status, settings.home)).state is not EngineState.ABSENT:
         return "not looked at: a Kvasir that uses them runs"
     wanted = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
     if settings.slack is not None and settings.slack.app_token is None:
         wanted = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
     if settings.metrics_port is not None:
         wanted.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
-    told = [f"{variable}: {port_is_free(port, host, variable)}" for port, host, variable in wanted]
+    told = [f"{variable}: {check_port(port, host, variable)}" for port, host, variable in wanted]
     return ", ".join(told) or "none is needed: Kvasir itself connects to Slack"
 
 
 async def _of_the_machine(settings: Settings) -> dict[str, Check]:
     """Return the looks at what an engine on this machine needs."""
-    machine = await asyncio.to_thread(probe, settings.cache)
-    if (why := why_no_engine(machine)) is not None:
+    machine = await asyncio.to_thread(probe_machine, settings.cache)
+    if (why := explain_unsupported_machine(machine)) is not None:
         return {"machine": _says(lambda: why)}
-    weights = Weights(settings.cache, settings.engine.weights)
-    checkup = Checkup(settings.engine.model, machine, Installer(settings.cache), weights)
+    weights = WeightsStore(settings.cache, settings.engine.weights_source)
+    checkup = Preflight(settings.engine.model, machine, Installer(settings.cache), weights)
     return {
-        "driver": _says(checkup.driver),
-        "cards": _says(checkup.cards),
-        "memory": _says(checkup.memory),
-        "model": _says(checkup.model),
-        "weights": lambda _: checkup.weights(),
-        "old weights": _says(checkup.old_weights),
-        "hub": lambda _: checkup.origin(),
-        "environment": _says(checkup.environment),
+        "driver": _says(checkup.check_driver),
+        "cards": _says(checkup.describe_cards),
+        "memory": _says(checkup.describe_memory),
+        "model": _says(checkup.check_model),
+        "weights": lambda _: checkup.check_weights(),
+        "old weights": _says(checkup.find_old_weights),
+        "hub": lambda _: checkup.check_origin(),
+        "environment": _says(checkup.check_environment),
     }
 
 
@@ -196,8 +196,8 @@ async def _trouble(provider: SearchProvider) -> str:
 
 
 async def _engine(settings: Settings) -> str:
-    status = await Engine.look(settings.engine)
-    if settings.engine.url is not None or status.state is not State.ABSENT:
+    status = await Engine.query_status(settings.engine)
+    if settings.engine.url is not None or status.state is not EngineState.ABSENT:
         return f"{status.state.value} {status.model or ''} {status.detail}".strip()
     return "not running; `kvasir run` starts it"
 

@@ -19,11 +19,11 @@ from bot.cli.commands.status import engine_json
 from bot.cli.output import complain, result, result_json, say
 from bot.cli.terminal_lines import engine_line
 from bot.config.settings import Settings, load
-from engine.control.control_socket import Asked, Order
+from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineRefused, EngineUnavailable
-from engine.interfaces import State, Status
-from engine.oom.log_tail import last_lines
+from engine.interfaces import EngineState, EngineStatus
+from engine.oom.log_tail import read_last_lines
 from engine.service import Engine
 
 _POLL_S = 0.3
@@ -32,7 +32,7 @@ _TAKES_UP_S = 3.0
 _STOP_DEADLINE_S = 60.0
 _START_DEADLINE_S = 3600.0
 """Loading hundreds of gigabytes takes its time; the owner's own deadlines are shorter."""
-_SETTLED = frozenset({State.READY, State.DEGRADED, State.FAILED})
+_SETTLED = frozenset({EngineState.READY, EngineState.DEGRADED, EngineState.FAILED})
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -42,36 +42,36 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.action == "logs":
         return await _logs(settings, arguments.lines, follow=arguments.follow)
     if arguments.action == "status":
-        _show(await Engine.look(settings.engine), json=arguments.json)
+        _show(await Engine.query_status(settings.engine), json=arguments.json)
         return 0
     if settings.engine.url is not None:
         raise EngineRefused(
             "KVASIR_ENGINE_URL names an engine that somebody else runs: start and stop it there, or unset the variable."
         )
-    return await _order(settings, Asked(Order(arguments.action), arguments.fresh), json=arguments.json)
+    return await _order(settings, EngineCommand(EngineAction(arguments.action), arguments.fresh), json=arguments.json)
 
 
-async def _order(settings: Settings, asked: Asked, *, json: bool) -> int:
+async def _order(settings: Settings, asked: EngineCommand, *, json: bool) -> int:
     try:
-        say(await Engine.order(settings.home, asked))
+        say(await Engine.send_command(settings.home, asked))
     except EngineUnavailable:
-        if asked.order is Order.START:
+        if asked.action is EngineAction.START:
             return await _host(settings, json=json)
         raise
-    wanted = frozenset({State.ABSENT}) if asked.order is Order.STOP else _SETTLED
-    deadline_s = _STOP_DEADLINE_S if asked.order is Order.STOP else _START_DEADLINE_S
+    wanted = frozenset({EngineState.ABSENT}) if asked.action is EngineAction.STOP else _SETTLED
+    deadline_s = _STOP_DEADLINE_S if asked.action is EngineAction.STOP else _START_DEADLINE_S
     status = await _followed(settings.home, wanted, deadline_s)
     _settled(status, json=json)
-    return 0 if status.state in wanted - {State.FAILED} else 1
+    return 0 if status.state in wanted - {EngineState.FAILED} else 1
 
 
-async def _followed(home: Path, wanted: frozenset[State], deadline_s: float) -> Status:
+async def _followed(home: Path, wanted: frozenset[EngineState], deadline_s: float) -> EngineStatus:
     """Tell each change until a wanted state has come, or the deadline; return the last."""
     loop = asyncio.get_running_loop()
-    began_s, left, told = loop.time(), False, Engine.peek(home)
+    began_s, left, told = loop.time(), False, Engine.read_status(home)
     while loop.time() - began_s < deadline_s:
         await asyncio.sleep(_POLL_S)
-        status = Engine.peek(home)
+        status = Engine.read_status(home)
         left = left or status.state not in wanted or loop.time() - began_s > _TAKES_UP_S
         if left and status.state in wanted:
             return status
@@ -87,12 +87,12 @@ async def _host(settings: Settings, *, json: bool) -> int:
     engine = engine_of(settings)
     try:
         await engine.start()
-        async with aclosing(engine.watch()) as changes:
+        async with aclosing(engine.watch_status()) as changes:
             async for status in changes:
-                if status.state is State.FAILED or (status.state is State.ABSENT and status.detail):
+                if status.state is EngineState.FAILED or (status.state is EngineState.ABSENT and status.detail):
                     _settled(status, json=json)
-                    return 1 if status.state is State.FAILED else 0
-                if status.state is State.READY:
+                    return 1 if status.state is EngineState.FAILED else 0
+                if status.state is EngineState.READY:
                     _settled(status, json=json)
                 elif status.detail:
                     say(engine_line(status))
@@ -103,7 +103,7 @@ async def _host(settings: Settings, *, json: bool) -> int:
     return 0
 
 
-def _settled(status: Status, *, json: bool) -> None:
+def _settled(status: EngineStatus, *, json: bool) -> None:
     """Show what it came to, also to the person beside a script.
 
     On the way a look can miss what did not last; which rung was taken and why stands in the last state's detail.
@@ -113,7 +113,7 @@ def _settled(status: Status, *, json: bool) -> None:
     _show(status, json=json)
 
 
-def _show(status: Status, *, json: bool) -> None:
+def _show(status: EngineStatus, *, json: bool) -> None:
     if json:
         result_json(engine_json(status))
     else:
@@ -126,7 +126,7 @@ def _show(status: Status, *, json: bool) -> None:
 async def _logs(settings: Settings, count: int, *, follow: bool) -> int:
     """Print the log's last lines, and with ``follow`` those that come; keys were struck out when it was written."""
     path = RuntimeFile(settings.home).folder / "engine.log"
-    lines = await asyncio.to_thread(last_lines, path, count)
+    lines = await asyncio.to_thread(read_last_lines, path, count)
     if not lines and not follow:
         complain(f"There is no log at {path}: no engine has run with this KVASIR_HOME.")
         return 1

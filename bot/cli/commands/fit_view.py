@@ -9,12 +9,12 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from engine.planning.fit import small_model
+from engine.planning.fit import choose_small_model
 from engine.planning.hardware import Machine
-from engine.planning.launch import commands
-from engine.planning.plans import Fit, Plan
-from engine.planning.speed import SOURCE
-from engine.planning.variant import quality
+from engine.planning.launch import build_manual_commands
+from engine.planning.plans import FitResult, LaunchPlan
+from engine.planning.speed import ESTIMATE_BASIS
+from engine.planning.variant import estimate_quality
 
 _NO_TERMINAL = 140
 _MILLION = 1_000_000
@@ -31,7 +31,7 @@ _COLUMNS = (
 )
 
 
-def fit_json(found: Fit) -> dict[str, object]:
+def fit_json(found: FitResult) -> dict[str, object]:
     """Return one variant in the shape that scripts rely on; what a variant that does not fit lacks is null."""
     plan = found.plan
     return {
@@ -48,13 +48,13 @@ def fit_json(found: Fit) -> dict[str, object]:
         "kv_tokens": plan and plan.kv_tokens,
         "context": plan and plan.context_tokens,
         "people": plan and plan.people,
-        "argv": list(commands(plan)[0]) if plan else [],
+        "argv": list(build_manual_commands(plan)[0]) if plan else [],
         "reasons": list(found.reasons),
         **_further(found),
     }
 
 
-def _further(found: Fit) -> dict[str, object]:
+def _further(found: FitResult) -> dict[str, object]:
     """Return what was added later, after what scripts rely on."""
     plan = found.plan
     speed = plan.speed if plan else None
@@ -63,13 +63,13 @@ def _further(found: Fit) -> dict[str, object]:
         "attention_dp": plan and plan.layout.attn_dp,
         "memory_fraction": plan and plan.memory_fraction,
         "cpu_offload_gib": plan and plan.offload_gib,
-        "argv_by_node": [list(command) for command in commands(plan)] if plan else [],
+        "argv_by_node": [list(command) for command in build_manual_commands(plan)] if plan else [],
         "estimate": speed
         and {
             "first_token_s": round(speed.first_token_s, 3),
             "tokens_per_s": round(speed.tokens_per_s, 1),
             "answer_s": round(speed.answer_s, 1),
-            "source": SOURCE,
+            "source": ESTIMATE_BASIS,
         },
         "nearest": found.nearest and found.nearest.variant.name,
         "claims": list(found.claims),
@@ -78,7 +78,7 @@ def _further(found: Fit) -> dict[str, object]:
     }
 
 
-def table_json(machine: Machine, fits: Sequence[Fit], chosen: Plan | None) -> dict[str, object]:
+def table_json(machine: Machine, fits: Sequence[FitResult], chosen: LaunchPlan | None) -> dict[str, object]:
     """Return all variants as one object."""
     return {
         "machine": machine_line(machine),
@@ -100,7 +100,7 @@ def machine_line(machine: Machine) -> str:
     return ", ".join(part for part in (cards, busy, memory, driver) if part)
 
 
-def show_table(machine: Machine, fits: Sequence[Fit], chosen: Plan | None, stream: TextIO) -> None:
+def show_table(machine: Machine, fits: Sequence[FitResult], chosen: LaunchPlan | None, stream: TextIO) -> None:
     """Write a row a variant; under it what ``auto`` takes and where the figures are from."""
     table = Table(*_COLUMNS, box=None, header_style="bold", pad_edge=False)
     for found in fits:
@@ -110,16 +110,16 @@ def show_table(machine: Machine, fits: Sequence[Fit], chosen: Plan | None, strea
     console.print(table)
     console.print()
     console.print(f"auto: {chosen.variant.name if chosen else _small(machine)}", soft_wrap=True)
-    console.print(f"First token and tokens/s: {SOURCE}.", soft_wrap=True)
+    console.print(f"First token and tokens/s: {ESTIMATE_BASIS}.", soft_wrap=True)
     console.print("`kvasir fit VARIANT` shows one in full, with its command or the reasons against it.", soft_wrap=True)
 
 
 def _small(machine: Machine) -> str:
-    variant, why = small_model(machine)
+    variant, why = choose_small_model(machine)
     return f"{variant.name}, a small model on the CPU, not an R1. {why}"
 
 
-def row(found: Fit) -> tuple[str, ...]:
+def row(found: FitResult) -> tuple[str, ...]:
     """Return the cells of one variant."""
     plan, name = found.plan, found.variant.name.removeprefix("DeepSeek-")
     if plan is None:
@@ -134,26 +134,26 @@ def row(found: Fit) -> tuple[str, ...]:
         str(plan.people),
         f"{speed.first_token_s:.2f} s" if speed else "",
         f"{speed.tokens_per_s:.0f}" if speed else "",
-        f"{100 * quality(found.variant, plan.weights.precision):.0f} %" if found.variant.scores else "",
+        f"{100 * estimate_quality(found.variant, plan.weights.precision):.0f} %" if found.variant.scores else "",
     )
 
 
-def show_fit(found: Fit, stream: TextIO) -> None:
+def show_fit(found: FitResult, stream: TextIO) -> None:
     """Write one variant in full."""
     _console(stream).print("\n".join(in_full(found)), soft_wrap=True, markup=False)
 
 
-def in_full(found: Fit) -> list[str]:
+def in_full(found: FitResult) -> list[str]:
     """Return the lines of one variant: the plan and its command, or the reasons against it; then false claims."""
     lines = [f"{found.variant.name} ({found.variant.licence})"]
     if found.plan is None:
         lines += ["does not fit.", *found.reasons]
     else:
-        lines += [*_facts(found.plan), "", *(shlex.join(command) for command in commands(found.plan))]
+        lines += [*_facts(found.plan), "", *(shlex.join(command) for command in build_manual_commands(found.plan))]
     return [*lines, *(f"\n{claim}" for claim in found.claims)]
 
 
-def _facts(plan: Plan) -> list[str]:
+def _facts(plan: LaunchPlan) -> list[str]:
     kept = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
     on_each = "" if plan.device == "cpu" else " on each"
     told = [
@@ -164,18 +164,20 @@ def _facts(plan: Plan) -> list[str]:
     ]
     if plan.speed is not None:
         first, rate, whole = plan.speed.first_token_s, plan.speed.tokens_per_s, plan.speed.answer_s
-        told.append(f"first token after {first:.2f} s, {rate:.0f} tokens/s, an answer in {whole:.0f} s ({SOURCE})")
+        told.append(
+            f"first token after {first:.2f} s, {rate:.0f} tokens/s, an answer in {whole:.0f} s ({ESTIMATE_BASIS})"
+        )
     return [*told, *([plan.note] if plan.note else [])]
 
 
-def markdown(fits: Sequence[Fit], chosen: Plan | None) -> str:
+def markdown(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:
     """Return the variants of a machine as a Markdown table, and the command of the one that ``auto`` takes."""
     head = [_COLUMNS[:6], ("---",) * 6]
     rows = [[cell or "–" for cell in row(found)[:6]] for found in fits]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *rows))
     if chosen is None:
         return table
-    shown = "\n\n".join(_folded(command) for command in commands(chosen))
+    shown = "\n\n".join(_folded(command) for command in build_manual_commands(chosen))
     return f"{table}\n\n`auto` takes **{chosen.variant.name}**:\n\n```sh\n{shown}\n```"
 
 
@@ -184,7 +186,7 @@ def _folded(command: Sequence[str]) -> str:
     return shlex.join(command).replace(" --", " \\\n  --")
 
 
-def _cards(plan: Plan) -> str:
+def _cards(plan: LaunchPlan) -> str:
     layout = plan.layout
     if plan.device == "cpu":
         return "the CPU"
@@ -194,7 +196,7 @@ def _cards(plan: Plan) -> str:
     return f"{layout.cards}{nodes}" + (f" ({how})" if how else "")
 
 
-def _on_cards(plan: Plan) -> str:
+def _on_cards(plan: LaunchPlan) -> str:
     """Return the same with the word: ``4 cards (tp 4)``."""
     if plan.device == "cpu":
         return "on the CPU"

@@ -14,7 +14,7 @@ from bot.app import library_of
 from bot.cli.commands.status_view import show
 from bot.cli.output import result_json
 from bot.config.settings import load
-from engine.interfaces import Status
+from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.status import LibraryStatus, SourceStatus
 
@@ -23,7 +23,7 @@ async def main(arguments: argparse.Namespace) -> int:
     """Show the state; starts nothing."""
     settings = load(os.environ, Path.cwd(), config=arguments.config)
     logs.configure(secrets=settings.secrets, level=logs.WARNING)
-    engine = await Engine.look(settings.engine)
+    engine = await Engine.query_status(settings.engine)
     async with library_of(settings) as library:
         state = await library.status()
     if arguments.json:
@@ -33,7 +33,7 @@ async def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
+def status_json(engine: EngineStatus, state: LibraryStatus) -> dict[str, object]:
     """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
     growth, repaired = state.growth, state.repaired
     return {
@@ -48,7 +48,7 @@ def status_json(engine: Status, state: LibraryStatus) -> dict[str, object]:
     }
 
 
-def engine_json(engine: Status) -> dict[str, object]:
+def engine_json(engine: EngineStatus) -> dict[str, object]:
     """Return the engine's state for scripts."""
     return {
         "state": engine.state.value,

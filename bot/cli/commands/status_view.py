@@ -14,7 +14,7 @@ from rich.text import Text
 from bot.cli.printable import printable
 from bot.cli.terminal_lines import engine_line
 from bot.durations import ago, span, until
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure
 from knowledge.sync.report import Progress
@@ -22,10 +22,15 @@ from knowledge.sync.report import Progress
 _NARROW = 76
 """Columns under which a source is a few lines instead of a row."""
 _NO_TERMINAL = 120
-_COLOUR = {State.READY: "green", State.FAILED: "red", State.DEGRADED: "yellow", State.ABSENT: "dim"}
+_COLOUR = {
+    EngineState.READY: "green",
+    EngineState.FAILED: "red",
+    EngineState.DEGRADED: "yellow",
+    EngineState.ABSENT: "dim",
+}
 
 
-def show(engine: Status, state: LibraryStatus, stream: TextIO, *, width: int | None = None) -> None:
+def show(engine: EngineStatus, state: LibraryStatus, stream: TextIO, *, width: int | None = None) -> None:
     """Write the state to a terminal, or without colours to whatever else the stream is."""
     console = Console(file=stream, highlight=False, width=width)
     if console.is_terminal:
@@ -37,7 +42,7 @@ def show(engine: Status, state: LibraryStatus, stream: TextIO, *, width: int | N
     stream.write("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
 
 
-def view(engine: Status, state: LibraryStatus, now: datetime, *, narrow: bool) -> RenderableType:
+def view(engine: EngineStatus, state: LibraryStatus, now: datetime, *, narrow: bool) -> RenderableType:
     """Return what is shown."""
     sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
     parts: list[RenderableType] = [_facts(engine, state), Text()]
@@ -53,7 +58,7 @@ def view(engine: Status, state: LibraryStatus, now: datetime, *, narrow: bool) -
 # ── Above the sources ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts(engine: Status, state: LibraryStatus) -> Table:
+def _facts(engine: EngineStatus, state: LibraryStatus) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")

@@ -30,7 +30,7 @@ from bot.error_messages import apology
 from bot.errors import BadLine, BotError
 from bot.wheels import WheelCache
 from engine.errors import EngineError
-from engine.text import whole
+from engine.text import replace_surrogates
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.errors import KnowledgeError
 
@@ -114,7 +114,7 @@ def _text(data: Mapping[str, object], key: str, default: str | None = None) -> s
     value = default if value is None else value
     if not isinstance(value, str):
         raise BadLine(f'"{key}" is missing or no text. {_SHAPE}')
-    return whole(value)
+    return replace_surrogates(value)
 
 
 async def verify_case(case: Case, verifier: AnswerVerifier, limits: Limits) -> dict[str, object]:
@@ -210,13 +210,13 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     from bot.answering.verification.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
     from bot.answering.verification.judge import Judges  # noqa: PLC0415
     from bot.app import engine_of  # noqa: PLC0415
-    from engine.interfaces import State  # noqa: PLC0415
+    from engine.interfaces import EngineState  # noqa: PLC0415
 
     engine = engine_of(settings)
     stack.push_async_callback(engine.stop)
-    await engine.ensure(install=False)
-    status = await engine.wait_ready(_ENGINE_S)
-    if status.state is not State.READY:
+    await engine.ensure_running(install=False)
+    status = await engine.wait_until_ready(_ENGINE_S)
+    if status.state is not EngineState.READY:
         return None
     judges = Judges(engine, Calibrations(settings.home).of)
 

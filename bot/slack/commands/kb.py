@@ -30,7 +30,7 @@ from bot.slack.commands.redaction import redact_report, redact_status
 from bot.slack.errors import SlackError
 from bot.slack.posting import render
 from bot.slack.transport.web_api import SlackWebApi
-from engine.interfaces import Status as EngineStatus
+from engine.interfaces import EngineStatus
 from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
 from knowledge.interfaces import SearchResult
 from knowledge.status import LibraryStatus, SourceStatus

@@ -9,7 +9,7 @@ from bot.config.configuration import ADDED, PAGES
 from bot.durations import ago, span, until
 from bot.slack.commands.parsing import HELP, HELP_CHINESE, HelpCommand
 from bot.slack.posting import render
-from engine.interfaces import Status as EngineStatus
+from engine.interfaces import EngineStatus
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure, Held

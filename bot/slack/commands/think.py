@@ -13,7 +13,7 @@ from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.slack.posting import render
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.preferences import ThinkingPreferences
-from engine.interfaces import Control
+from engine.interfaces import ThinkingControl
 
 _log = structlog.get_logger(__name__)
 _TIMEOUT_S = 10.0
@@ -25,7 +25,7 @@ class ThinkCommand:
     def __init__(
         self,
         preferences: ThinkingPreferences,
-        control: Callable[[], Control | None],
+        control: Callable[[], ThinkingControl | None],
         team: str,
         api: SlackWebApi,
         respond: PostToResponseUrl,

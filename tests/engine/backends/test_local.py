@@ -17,17 +17,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.backends.local import spans
+from engine.backends.local import compute_spans
 from engine.control.runtime_file import RuntimeFile
-from engine.interfaces import Content, Done, Message, Sampling, State, Status
+from engine.interfaces import ChatMessage, ContentDelta, EngineState, EngineStatus, Sampling, StreamEnd
 from engine.planning.hardware import Machine
-from engine.process.supervisor import Policy
+from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, until
 
-ASK = [Message("user", "ping")]
-FAST = Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01)
+ASK = [ChatMessage("user", "ping")]
+FAST = SupervisorPolicy(ready_poll_s=0.05, health_interval_s=0.1, first_delay_s=0.01)
 SECRET = "hush-hush"
 LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
 
@@ -46,10 +46,12 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
     assert installed.is_dir()
     async with AsyncExitStack() as stack:
 
-        def engine(policy: Policy = FAST, home: Path = tmp_path / "home") -> Engine:
+        def engine(policy: SupervisorPolicy = FAST, home: Path = tmp_path / "home") -> Engine:
             secrets = frozenset({SECRET})
-            settings = EngineSettings(home, tmp_path / "cache", policy=policy, follow_poll_s=0.02, secrets=secrets)
-            made = Engine(settings, _no_wheel, machine=lambda _: LINUX)
+            settings = EngineSettings(
+                home, tmp_path / "cache", supervisor_policy=policy, follow_poll_s=0.02, secrets=secrets
+            )
+            made = Engine(settings, _no_wheel, probe=lambda _: LINUX)
             stack.push_async_callback(made.stop)
             return made
 
@@ -70,20 +72,20 @@ async def test_up_answered_and_down(
     """Nothing to install: it starts, says how far it is, answers, and is gone after the stop, files and all."""
     monkeypatch.setenv("WIKI_ENTRY", SECRET)
     engine = make()
-    seen: list[Status] = []
+    seen: list[EngineStatus] = []
     await engine.start(install=False)
-    async with aclosing(engine.watch()) as changes:
+    async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
             seen.append(status)
-            if status.state is State.READY:
+            if status.state is EngineState.READY:
                 break
-    assert [status.state for status in seen][-1] is State.READY
-    assert {status.state for status in seen} <= {State.ABSENT, State.STARTING, State.READY}
+    assert [status.state for status in seen][-1] is EngineState.READY
+    assert {status.state for status in seen} <= {EngineState.ABSENT, EngineState.STARTING, EngineState.READY}
     status = engine.status()
     assert (status.model, status.small_model, status.on_cpu, status.progress) == (SMALL_MODEL, True, True, 1.0)
-    assert Engine.peek(tmp_path / "home") == status
+    assert Engine.read_status(tmp_path / "home") == status
     assert engine.context_tokens == 8192
-    assert await _answer(engine) == [Content("pong"), Done("stop")]
+    assert await _answer(engine) == [ContentDelta("pong"), StreamEnd("stop")]
     assert "WIKI_ENTRY" not in psutil.Process(_starts(installed)[0]).environ()
     told = RuntimeFile(tmp_path / "home").read()
     assert told is not None
@@ -91,8 +93,8 @@ async def test_up_answered_and_down(
     assert told.api_key not in (tmp_path / "home" / "engine" / "engine.log").read_text()
     await engine.stop()
     assert not alive(_starts(installed)[0])
-    assert Engine.peek(tmp_path / "home").state is State.ABSENT
-    assert (engine.status().state, engine.status().url) == (State.ABSENT, None)
+    assert Engine.read_status(tmp_path / "home").state is EngineState.ABSENT
+    assert (engine.status().state, engine.status().url) == (EngineState.ABSENT, None)
 
 
 @pytest.mark.slow
@@ -100,27 +102,27 @@ async def test_a_second_process_uses_it_then_takes_over(make: Callable[..., Engi
     """One engine for two; when the first one stops, the second one starts its own."""
     first, second = make(), make()
     await first.start()
-    assert (await first.wait_ready(30)).state is State.READY
-    assert (await second.ensure()).state is State.READY
-    assert await _answer(second) == [Content("pong"), Done("stop")]
+    assert (await first.wait_until_ready(30)).state is EngineState.READY
+    assert (await second.ensure_running()).state is EngineState.READY
+    assert await _answer(second) == [ContentDelta("pong"), StreamEnd("stop")]
     assert len(_starts(installed)) == 1
     await first.stop()
-    await until(lambda: second.status().state is State.READY and len(_starts(installed)) == 2)
-    assert await _answer(second) == [Content("pong"), Done("stop")]
+    await until(lambda: second.status().state is EngineState.READY and len(_starts(installed)) == 2)
+    assert await _answer(second) == [ContentDelta("pong"), StreamEnd("stop")]
 
 
 @pytest.mark.slow
 async def test_another_engine_after_a_crash_has_another_address(make: Callable[..., Engine], installed: Path) -> None:
     engine, other = make(), make()
     await engine.start()
-    before = await engine.wait_ready(30)
-    await other.ensure()
+    before = await engine.wait_until_ready(30)
+    await other.ensure_running()
     os.kill(_starts(installed)[0], signal.SIGKILL)
     await until(lambda: len(_starts(installed)) == 2)
-    await until(lambda: engine.status().state is State.READY and engine.status().url != before.url)
-    assert await _answer(engine) == [Content("pong"), Done("stop")]
+    await until(lambda: engine.status().state is EngineState.READY and engine.status().url != before.url)
+    assert await _answer(engine) == [ContentDelta("pong"), StreamEnd("stop")]
     await until(lambda: other.status() == engine.status())
-    assert await _answer(other) == [Content("pong"), Done("stop")]
+    assert await _answer(other) == [ContentDelta("pong"), StreamEnd("stop")]
 
 
 @pytest.mark.slow
@@ -129,16 +131,16 @@ async def test_no_state_directory_can_be_shared_by_two_engines(make: Callable[..
     for engine in engines:
         await engine.start()
     for engine in engines:
-        assert (await engine.wait_ready(30)).state is State.READY
+        assert (await engine.wait_until_ready(30)).state is EngineState.READY
     assert len(_starts(installed)) == 1
 
 
 def test_the_way_to_ready_is_shared_out_among_what_is_left_to_do() -> None:
-    assert spans(install=False, fetch=False).starting == 0
-    whole = spans(install=True, fetch=True)
-    assert 0 < whole.installed < whole.starting < 1
-    only = spans(install=False, fetch=True)
-    assert 0 == only.installed < only.starting < 1
+    assert compute_spans(install=False, fetch=False).start_begin == 0
+    whole = compute_spans(install=True, fetch=True)
+    assert 0 < whole.install_end < whole.start_begin < 1
+    only = compute_spans(install=False, fetch=True)
+    assert 0 == only.install_end < only.start_begin < 1
 
 
 # ── The ladder ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,30 +159,30 @@ async def test_out_of_memory_leads_down_is_remembered_and_taken_back(
     """Two failures, two rungs, up; a new start begins there; a fresh one at the plan's own."""
     (installed / "fails").write_text("pool-cpu pool-cpu")
     engine = make()
-    seen: list[Status] = []
+    seen: list[EngineStatus] = []
     await engine.start()
-    async with aclosing(engine.watch()) as changes:
+    async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
             seen.append(status)
-            if status.state in {State.READY, State.FAILED}:
+            if status.state in {EngineState.READY, EngineState.FAILED}:
                 break
-    assert engine.status().state is State.READY, engine.status().detail
+    assert engine.status().state is EngineState.READY, engine.status().detail
     asked = _flag(installed, "--max-total-tokens")
     assert asked == [asked[0], asked[0] // 2, asked[0] // 4]
     assert any("tokens of context in all" in status.detail for status in seen)
     assert "--fresh" in engine.status().detail
     assert engine.context_tokens == min(8192, asked[-1])
-    assert engine.vitals().rungs_down == 2
+    assert engine.collect_stats().memory_failures == 2
     await engine.stop()
     again = make()
     await again.start()
-    assert (await again.wait_ready(30)).state is State.READY
+    assert (await again.wait_until_ready(30)).state is EngineState.READY
     assert _flag(installed, "--max-total-tokens")[3:] == [asked[-1]]
     await again.restart(fresh=True)
     await until(lambda: len(_starts(installed)) == 5)
-    await until(lambda: again.status().state is State.READY)
+    await until(lambda: again.status().state is EngineState.READY)
     assert _flag(installed, "--max-total-tokens")[-1] == asked[0]
-    assert again.vitals().rungs_down == 0
+    assert again.collect_stats().memory_failures == 0
     assert "--fresh" not in again.status().detail
 
 
@@ -188,8 +190,8 @@ async def test_no_rung_left_fails_with_the_numbers(make: Callable[..., Engine], 
     (installed / "fails").write_text("weights")
     engine = make()
     await engine.start()
-    status = await engine.wait_ready(30)
-    assert status.state is State.FAILED
+    status = await engine.wait_until_ready(30)
+    assert status.state is EngineState.FAILED
     assert "No rung is left" in status.detail
     assert "272.00 MiB" in status.detail
     assert len(_starts(installed)) == 1
@@ -199,8 +201,8 @@ async def test_damaged_weights_are_not_tried_again(make: Callable[..., Engine], 
     (installed / "fails").write_text("truncated-weights")
     engine = make()
     await engine.start()
-    status = await engine.wait_ready(30)
-    assert status.state is State.FAILED
+    status = await engine.wait_until_ready(30)
+    assert status.state is EngineState.FAILED
     assert "damaged or incomplete" in status.detail
     assert "incomplete metadata" in status.detail
     assert len(_starts(installed)) == 1
@@ -212,9 +214,9 @@ async def test_a_kill_by_hand_is_a_crash_and_asks_for_nothing_less(
     (installed / "fails").write_text("scheduler-killed")
     engine = make()
     await engine.start()
-    assert (await engine.wait_ready(30)).state is State.READY
+    assert (await engine.wait_until_ready(30)).state is EngineState.READY
     assert len(set(_flag(installed, "--max-total-tokens"))) == 1
-    assert engine.vitals().starts == 2
+    assert engine.collect_stats().starts == 2
 
 
 def _told(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
@@ -230,7 +232,7 @@ async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], 
     """Its health is good, its work stands still: it is replaced. While the work goes on, it is not."""
     engine = make(policy=replace(FAST, token_deadline_s=2.5))
     await engine.start()
-    assert (await engine.wait_ready(30)).state is State.READY
+    assert (await engine.wait_until_ready(30)).state is EngineState.READY
     for done in range(8):
         _told(installed / "loads", running=2, done=done)
         await asyncio.sleep(0.15)
@@ -244,33 +246,33 @@ async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], 
 async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], installed: Path, tmp_path: Path) -> None:
     """It is proposed, also to others; not tried while somebody is answered; then, and if it falls, back."""
     (installed / "fails").write_text("pool-cpu")
-    engine = make(policy=replace(FAST, health_every_s=0.01))
+    engine = make(policy=replace(FAST, health_interval_s=0.01))
     await engine.start()
-    assert (await engine.wait_ready(30)).state is State.READY
+    assert (await engine.wait_until_ready(30)).state is EngineState.READY
     top, low = _flag(installed, "--max-total-tokens")
-    assert await engine.step_up(1) is None  # nothing was measured yet
-    assert not engine.vitals().rung_up
+    assert await engine.raise_memory_profile(1) is None  # nothing was measured yet
+    assert not engine.collect_stats().can_raise_memory
     assert "leaves room" not in engine.status().detail
     _told(installed / "loads", running=1, done=1)
     await until(lambda: _looks(engine) >= 25)
-    assert engine.vitals().rung_up
-    await until(lambda: "The load leaves room for more" in Engine.peek(tmp_path / "home").detail)
+    assert engine.collect_stats().can_raise_memory
+    await until(lambda: "The load leaves memory free" in Engine.read_status(tmp_path / "home").detail)
     assert f"tokens of context in all {top}" in engine.status().detail
     with pytest.raises(TimeoutError):
-        await engine.step_up(0.2)
+        await engine.raise_memory_profile(0.2)
     _told(installed / "loads", running=0, done=1)
     (installed / "fails").write_text("pool-cpu")
-    assert "tried again" in (await engine.step_up(30) or "")
+    assert "tried again" in (await engine.raise_memory_profile(30) or "")
     await until(lambda: len(_starts(installed)) == 4)
-    await until(lambda: engine.status().state is State.READY)
+    await until(lambda: engine.status().state is EngineState.READY)
     assert _flag(installed, "--max-total-tokens")[2:] == [top, low]
     await until(lambda: _looks(engine) >= 25)
-    assert await engine.step_up(1) is None
+    assert await engine.raise_memory_profile(1) is None
 
 
 def _looks(engine: Engine) -> int:
     supervisor = engine._local._supervisor
-    return 0 if supervisor is None else supervisor.watchman.load.looks
+    return 0 if supervisor is None else supervisor.health.peak_load.checks
 
 
 @pytest.fixture
@@ -302,19 +304,19 @@ async def test_a_cache_that_takes_no_model_fails_with_the_sentence(tmp_path: Pat
     async def unpack(name: str, version: str, sha256: str) -> Path:
         return tmp_path / name / version / sha256
 
-    engine = Engine(EngineSettings(tmp_path / "home", tmp_path / "cache"), unpack, machine=lambda _: LINUX)
+    engine = Engine(EngineSettings(tmp_path / "home", tmp_path / "cache"), unpack, probe=lambda _: LINUX)
     await engine.start()
-    status = await engine.wait_ready(30)
+    status = await engine.wait_until_ready(30)
     await engine.stop()
-    assert status.state is State.FAILED
+    assert status.state is EngineState.FAILED
     assert "Check the disk" in status.detail
 
 
 async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callable[..., Engine]) -> None:
     engine = make(home=full_disk)
     await engine.start()
-    status = await engine.wait_ready(30)
-    assert status.state is State.FAILED
+    status = await engine.wait_until_ready(30)
+    assert status.state is EngineState.FAILED
     assert "No space left on device" in status.detail
     assert list(full_disk.glob("engine/.runtime-*")) == []
 
@@ -326,15 +328,15 @@ async def test_a_disk_that_fills_up_while_it_runs(
     (full_disk / "filler").unlink()
     engine = make(home=full_disk)
     await engine.start()
-    assert (await engine.wait_ready(30)).state is State.READY
+    assert (await engine.wait_until_ready(30)).state is EngineState.READY
     _fill(full_disk)
-    assert isinstance((await _answer(engine))[-1], Done)
+    assert isinstance((await _answer(engine))[-1], StreamEnd)
     os.kill(_starts(installed)[-1], signal.SIGKILL)
-    await until(lambda: len(_starts(installed)) == 2 and engine.status().state is State.READY)
-    assert Engine.peek(full_disk) == engine.status()
+    await until(lambda: len(_starts(installed)) == 2 and engine.status().state is EngineState.READY)
+    assert Engine.read_status(full_disk) == engine.status()
     (full_disk / "engine" / "launch.yaml").unlink()
     _fill(full_disk)
     os.kill(_starts(installed)[-1], signal.SIGKILL)
-    await until(lambda: engine.status().state is State.FAILED)
+    await until(lambda: engine.status().state is EngineState.FAILED)
     assert "the disk is full: free some space" in engine.status().detail
-    assert Engine.peek(full_disk) == engine.status()
+    assert Engine.read_status(full_disk) == engine.status()

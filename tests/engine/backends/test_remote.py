@@ -6,61 +6,63 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.remote import Sight, together
-from engine.client.wire import Served, served
-from engine.interfaces import State, Status
+from engine.backends.remote import ServerReport, combine_reports
+from engine.client.wire import ServedModel, parse_served_model
+from engine.interfaces import EngineState, EngineStatus
 from engine.settings import EngineSettings
 
 A, B, C = (f"http://{name}" for name in "abc")
 
 
-def up(url: str, model: str = "m", *, on_cpu: bool = False) -> Sight:
-    return Sight(Status(State.READY, 1.0, "", url, model, on_cpu=on_cpu), Served(model, 4096, None))
+def up(url: str, model: str = "m", *, on_cpu: bool = False) -> ServerReport:
+    return ServerReport(
+        EngineStatus(EngineState.READY, 1.0, "", url, model, on_cpu=on_cpu), ServedModel(model, 4096, None)
+    )
 
 
-def away(url: str, state: State = State.FAILED, detail: str = "Nothing answers.") -> Sight:
-    return Sight(Status(state, detail=detail, url=url))
+def away(url: str, state: EngineState = EngineState.FAILED, detail: str = "Nothing answers.") -> ServerReport:
+    return ServerReport(EngineStatus(state, detail=detail, url=url))
 
 
 def test_one_server_is_its_own_status() -> None:
-    for sight in (up(A), away(A), away(A, State.STARTING)):
-        crowd = together({A: sight})
+    for sight in (up(A), away(A), away(A, EngineState.STARTING)):
+        crowd = combine_reports({A: sight})
         assert crowd is not None
         assert crowd.status == sight.status
 
 
 def test_nothing_is_said_before_all_were_asked_unless_one_answers() -> None:
-    assert together({A: None, B: None}) is None
-    assert together({A: None, B: away(B)}) is None
-    crowd = together({A: None, B: up(B)})
+    assert combine_reports({A: None, B: None}) is None
+    assert combine_reports({A: None, B: away(B)}) is None
+    crowd = combine_reports({A: None, B: up(B)})
     assert crowd is not None
-    assert (crowd.status.state, crowd.usable) == (State.READY, (B,))
+    assert (crowd.status.state, crowd.usable) == (EngineState.READY, (B,))
 
 
 def test_some_are_away() -> None:
-    crowd = together({A: up(A), B: away(B), C: up(C)})
+    crowd = combine_reports({A: up(A), B: away(B), C: up(C)})
     assert crowd is not None
     assert crowd.usable == (A, C)
-    assert crowd.status == Status(
-        State.DEGRADED, 1.0, "2 of 3 engines answer. Nothing answers.", "http://a, http://c", "m"
+    assert crowd.status == EngineStatus(
+        EngineState.DEGRADED, 1.0, "2 of 3 engines answer. Nothing answers.", "http://a, http://c", "m"
     )
 
 
 def test_one_that_loads_is_waited_for() -> None:
-    crowd = together({A: away(A), B: away(B, State.STARTING, "Loading.")})
+    crowd = combine_reports({A: away(A), B: away(B, EngineState.STARTING, "Loading.")})
     assert crowd is not None
-    assert crowd.status == Status(State.STARTING, detail="Loading.", url=B)
+    assert crowd.status == EngineStatus(EngineState.STARTING, detail="Loading.", url=B)
 
 
 def test_the_model_that_most_serve() -> None:
-    crowd = together({A: up(A, "x"), B: up(B, "y"), C: up(C, "y")})
+    crowd = combine_reports({A: up(A, "x"), B: up(B, "y"), C: up(C, "y")})
     assert crowd is not None
     assert (crowd.usable, crowd.status.model) == ((B, C), "y")
     assert "http://a serves x where the others serve y" in crowd.status.detail
 
 
 def test_the_slowest_server_counts() -> None:
-    crowd = together({A: up(A), B: up(B, on_cpu=True)})
+    crowd = combine_reports({A: up(A), B: up(B, on_cpu=True)})
     assert crowd is not None
     assert crowd.status.on_cpu
 
@@ -81,5 +83,5 @@ def test_addresses_as_people_write_them(tmp_path: Path) -> None:
     ],
 )
 def test_for_how_many_a_server_has_room(server: dict[str, object], people: int | None) -> None:
-    said = served({"data": [{"id": "m", "max_model_len": 131_072}]}, {}, server)
+    said = parse_served_model({"data": [{"id": "m", "max_model_len": 131_072}]}, {}, server)
     assert said.people == people

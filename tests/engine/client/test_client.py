@@ -10,8 +10,8 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 
-from engine.client.client import Deadlines, Endpoint, EngineClient
-from engine.client.framing import Prompt
+from engine.client.client import EngineClient, RequestTimeouts, ServerEndpoint
+from engine.client.framing import TokenPrompt
 from engine.errors import (
     EngineError,
     EngineInterrupted,
@@ -23,11 +23,11 @@ from engine.errors import (
     EngineUnavailable,
     PromptTooLong,
 )
-from engine.interfaces import Content, Delta, Done, Message, Reasoning, Sampling, Usage
+from engine.interfaces import ChatMessage, ContentDelta, Delta, ReasoningDelta, Sampling, StreamEnd, Usage
 from tests.engine.fakes import DONE, KEY, SMALL_MODEL, USAGE, FakeSglang, delta, event, until
 
 Connect = Callable[..., EngineClient]
-ASK = [Message("user", "What is the secret word? swordfish")]
+ASK = [ChatMessage("user", "What is the secret word? swordfish")]
 
 
 async def _all(client: EngineClient) -> list[Delta]:
@@ -47,9 +47,9 @@ async def test_an_answer(sglang: FakeSglang, connect: Connect) -> None:
         delta(content=""), delta(content="Hel"), delta(content="lo\u2028世"), delta(finish="stop"), USAGE, DONE
     )
     assert await _all(connect()) == [
-        Content("Hel"),
-        Content("lo\u2028世"),
-        Done("stop", Usage(prompt_tokens=32, completion_tokens=8, reasoning_tokens=5, cached_tokens=30)),
+        ContentDelta("Hel"),
+        ContentDelta("lo\u2028世"),
+        StreamEnd("stop", Usage(prompt_tokens=32, completion_tokens=8, reasoning_tokens=5, cached_tokens=30)),
     ]
     (body,) = sglang.bodies
     assert body["messages"] == [{"role": "user", "content": ASK[0].content}]
@@ -65,7 +65,7 @@ async def test_a_client_that_is_closed_under_an_answer(sglang: FakeSglang, conne
     sglang.stream(delta(content="half"), asyncio.Event())
     client = connect()
     deltas = client.stream(ASK, Sampling(), request_id="r")
-    assert await anext(deltas) == Content("half")
+    assert await anext(deltas) == ContentDelta("half")
     rest = asyncio.create_task(anext(deltas)) if waits else None  # type: ignore[arg-type]
     await asyncio.sleep(0.05)
     await client.close()
@@ -87,9 +87,9 @@ async def test_a_connection_that_the_server_is_about_to_close_is_not_asked_on() 
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        client = EngineClient(Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
-        assert (await client.loads()) is None
-        assert await _all(client) == [Content("hi"), Done("stop")]
+        client = EngineClient(ServerEndpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        assert (await client.fetch_load()) is None
+        assert await _all(client) == [ContentDelta("hi"), StreamEnd("stop")]
         await client.close()
 
 
@@ -104,12 +104,12 @@ async def test_two_requests_never_share_a_name(sglang: FakeSglang, connect: Conn
 async def test_thinking_and_answer_come_apart(sglang: FakeSglang, connect: Connect) -> None:
     sglang.stream(delta(reasoning="Hm"), delta(reasoning=" so."), delta(content="\n\n42"), delta(finish="stop"), DONE)
     deltas = await _all(connect(thinks=True, opens_think=True))
-    assert deltas == [Reasoning("Hm"), Reasoning(" so."), Content("42"), Done("stop")]
+    assert deltas == [ReasoningDelta("Hm"), ReasoningDelta(" so."), ContentDelta("42"), StreamEnd("stop")]
 
 
 async def test_cut_thinking_gives_no_answer(sglang: FakeSglang, connect: Connect) -> None:
     sglang.stream(delta(reasoning="Hm"), delta(finish="length"), DONE)
-    assert await _all(connect(thinks=True, opens_think=True)) == [Reasoning("Hm"), Done("length")]
+    assert await _all(connect(thinks=True, opens_think=True)) == [ReasoningDelta("Hm"), StreamEnd("length")]
 
 
 async def test_without_a_thought_where_the_server_frames(sglang: FakeSglang, connect: Connect) -> None:
@@ -122,7 +122,7 @@ async def test_without_a_thought_where_the_server_frames(sglang: FakeSglang, con
         body = sglang.bodies[-1]
         assert body.get("continue_final_message", False) is begun
         assert [message["role"] for message in body["messages"]] == ["user"] + ["assistant"] * begun
-        assert isinstance(answer[0], Reasoning) is (thinks and not begun)
+        assert isinstance(answer[0], ReasoningDelta) is (thinks and not begun)
         assert "custom_logit_processor" not in body
 
 
@@ -132,9 +132,9 @@ async def test_a_conversation_as_ids(sglang: FakeSglang, connect: Connect) -> No
     for inside, said in ((True, "Hm.</think>\n\n42"), (False, "<think>Hm.</think>\n\n42")):
         sglang.stream(delta(content=said), delta(finish="stop"), DONE)
         client = connect(thinks=True, opens_think=not inside)
-        prompt = Prompt([1, 2, 3], inside, bound)
+        prompt = TokenPrompt([1, 2, 3], inside, bound)
         deltas = [item async for item in client.stream(ASK, Sampling(), request_id="r", prompt=prompt)]
-        assert deltas == [Reasoning("Hm."), Content("42"), Done("stop")]
+        assert deltas == [ReasoningDelta("Hm."), ContentDelta("42"), StreamEnd("stop")]
         body = sglang.bodies[-1]
         assert (body["input_ids"], body["separate_reasoning"], body["custom_params"]) == (
             [1, 2, 3],
@@ -148,7 +148,7 @@ async def test_a_lone_surrogate_is_sent_as_a_replacement(sglang: FakeSglang, con
     """The engine's tokenizer would fail on it, and its server with a 500."""
     sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)
     client = connect()
-    _ = [d async for d in client.stream([Message("user", "a\ud800b")], Sampling(), request_id="r")]
+    _ = [d async for d in client.stream([ChatMessage("user", "a\ud800b")], Sampling(), request_id="r")]
     assert sglang.bodies[0]["messages"][0]["content"] == "a\ufffdb"
 
 
@@ -157,9 +157,9 @@ async def test_pieces_come_as_they_are_sent(sglang: FakeSglang, connect: Connect
     gate = asyncio.Event()
     sglang.stream(delta(content="first"), gate, delta(content="second"), delta(finish="stop"), DONE)
     async with aclosing(connect().stream(ASK, Sampling(), request_id="r")) as deltas:
-        assert await anext(deltas) == Content("first")
+        assert await anext(deltas) == ContentDelta("first")
         gate.set()
-        assert await anext(deltas) == Content("second")
+        assert await anext(deltas) == ContentDelta("second")
 
 
 async def test_closing_the_stream_closes_the_connection(sglang: FakeSglang, connect: Connect) -> None:
@@ -258,16 +258,16 @@ async def test_too_long_says_by_how_much(sglang: FakeSglang, connect: Connect) -
 async def test_nothing_at_the_address() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: refuses
-        client = EngineClient(Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", KEY))
+        client = EngineClient(ServerEndpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", KEY))
         with pytest.raises(EngineUnavailable, match="kvasir status"):
             await _all(client)
-        assert not await client.healthy()
+        assert not await client.check_health()
         await client.close()
 
 
 @pytest.mark.parametrize("url", ["gpu-1:30000", "http://", "nonsense"])
 async def test_an_address_that_is_none(url: str) -> None:
-    client = EngineClient(Endpoint(url))
+    client = EngineClient(ServerEndpoint(url))
     with pytest.raises(EngineUnavailable):
         await _all(client)
     await client.close()
@@ -291,7 +291,7 @@ async def test_broken_mid_answer(sglang: FakeSglang, connect: Connect, chunks: l
     got: list[Delta] = []
     with pytest.raises(EngineInterrupted):
         await _read_into(got, connect())
-    assert got == [Content("half")]
+    assert got == [ContentDelta("half")]
     assert len(sglang.bodies) == 1  # asked once: never again after the first delta
 
 
@@ -306,19 +306,19 @@ async def test_the_servers_error_before_the_first_token_is_told_by_its_code(
 async def test_an_end_without_done_is_an_end(sglang: FakeSglang, connect: Connect) -> None:
     """Some routers drop the last line; the model had finished."""
     sglang.stream(delta(content="whole"), delta(finish="stop"))
-    assert await _all(connect()) == [Content("whole"), Done("stop")]
+    assert await _all(connect()) == [ContentDelta("whole"), StreamEnd("stop")]
 
 
 @pytest.mark.parametrize(
     ("deadlines", "chunks"),
     [
-        (Deadlines(first_token_s=0.1), []),
-        (Deadlines(read_s=0.1), [delta(content="a")]),
-        (Deadlines(answer_s=0.1), [delta(content="a")]),
+        (RequestTimeouts(first_token_s=0.1), []),
+        (RequestTimeouts(read_s=0.1), [delta(content="a")]),
+        (RequestTimeouts(answer_s=0.1), [delta(content="a")]),
     ],
     ids=["first token", "next token", "whole answer"],
 )
-async def test_deadlines(sglang: FakeSglang, connect: Connect, deadlines: Deadlines, chunks: list[bytes]) -> None:
+async def test_deadlines(sglang: FakeSglang, connect: Connect, deadlines: RequestTimeouts, chunks: list[bytes]) -> None:
     """Each has a name of its own, and the connection does not outlive it."""
     sglang.stream(b": hello\n\n", *chunks, asyncio.Event())
     with pytest.raises(EngineTimeout):
@@ -328,22 +328,22 @@ async def test_deadlines(sglang: FakeSglang, connect: Connect, deadlines: Deadli
 
 
 async def test_asking_what_is_served(sglang: FakeSglang, connect: Connect) -> None:
-    served = await connect().served()
+    served = await connect().fetch_served_model()
     assert (served.model, served.context_tokens, served.split_by_server) == (SMALL_MODEL, 8192, False)
     sglang.info = {"reasoning_parser": "deepseek-r1", "tokenizer_path": "/models/r1"}
-    served = await connect().served()
+    served = await connect().fetch_served_model()
     assert (served.split_by_server, served.tokenizer_path) == (True, "/models/r1")
     sglang.info = None  # a router
-    assert (await connect().served()).split_by_server is None
+    assert (await connect().fetch_served_model()).split_by_server is None
 
 
 async def test_a_key_that_is_refused_is_told_from_a_server_that_loads(sglang: FakeSglang, connect: Connect) -> None:
     sglang.key = "another"
     with pytest.raises(EngineUnauthorized):
-        await connect().served()
+        await connect().fetch_served_model()
     sglang.key, sglang.models_status = None, 503
     with pytest.raises(EngineStarting):
-        await connect().served()
+        await connect().fetch_served_model()
 
 
 async def test_the_key_does_not_follow_a_redirect(sglang: FakeSglang, connect: Connect) -> None:
@@ -381,20 +381,20 @@ async def test_something_else_at_the_address(connect: Connect) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         with pytest.raises(EngineRefused, match="no SGLang server"):
-            await connect(url=f"http://127.0.0.1:{runner.addresses[0][1]}").served()
+            await connect(url=f"http://127.0.0.1:{runner.addresses[0][1]}").fetch_served_model()
     finally:
         await runner.cleanup()
 
 
 async def test_health(sglang: FakeSglang, connect: Connect) -> None:
     client = connect()
-    assert await client.healthy()
+    assert await client.check_health()
     sglang.health_status = 503
-    assert not await client.healthy()
+    assert not await client.check_health()
 
 
 def test_the_key_is_in_no_representation() -> None:
-    assert KEY not in repr(Endpoint("http://x", KEY))
+    assert KEY not in repr(ServerEndpoint("http://x", KEY))
 
 
 async def test_closing_twice_is_fine(connect: Connect) -> None:
@@ -406,7 +406,7 @@ async def test_closing_twice_is_fine(connect: Connect) -> None:
 async def test_a_lone_surrogate_in_an_answer_is_replaced(sglang: FakeSglang, connect: Connect) -> None:
     """No encoding can carry it, so that nobody further on could store or send the answer."""
     sglang.stream(b'data: {"choices": [{"delta": {"content": "a\\ud800b"}}]}\n\n', delta(finish="stop"), DONE)
-    assert await _all(connect()) == [Content("a\ufffdb"), Done("stop")]
+    assert await _all(connect()) == [ContentDelta("a\ufffdb"), StreamEnd("stop")]
 
 
 async def test_events_and_bodies_that_nest_without_end(sglang: FakeSglang, connect: Connect) -> None:
@@ -438,5 +438,5 @@ async def test_signs_of_life_are_no_tokens(sglang: FakeSglang, connect: Connect)
     got: list[Delta] = []
     with pytest.raises(EngineTimeout, match="no next token"):
         async with asyncio.timeout(10):
-            await _read_into(got, connect(Deadlines(read_s=0.3)))
-    assert got == [Content("first")]
+            await _read_into(got, connect(RequestTimeouts(read_s=0.3)))
+    assert got == [ContentDelta("first")]

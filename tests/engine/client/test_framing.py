@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.client.framing import PROBE, QWEN2, R1, R1_0528, Framing, ThinkIds, agreed, framings
-from engine.client.thinking_budget import budget_fields, taken_by
-from engine.client.tokens import Encoding, Utf8Bytes, from_tokenizer_json
-from engine.interfaces import Message
+from engine.client.framing import PROBE, QWEN2, R1, R1_0528, ChatFramer, ThinkingIds, find_agreed_framer, list_framers
+from engine.client.thinking_budget import build_budget_fields, supports_budget
+from engine.client.tokens import ByteCounter, TokenEncoding, load_tokenizer_json
+from engine.interfaces import ChatMessage
 from tests.engine.client.test_tokens import vocabulary_file
 
 NAMES = (
@@ -28,65 +28,67 @@ BOS, EOS, USER, ASSISTANT, OPEN, CLOSE, START, END = list(IDS.values())[:8]
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> TokenEncoding:
     added = [{"id": number, "content": name, "special": True} for name, number in IDS.items()]
-    return from_tokenizer_json(vocabulary_file(tmp_path_factory.mktemp("framing"), "qwen2", added_tokens=added))
+    return load_tokenizer_json(vocabulary_file(tmp_path_factory.mktemp("framing"), "qwen2", added_tokens=added))
 
 
-def _say(*texts: str) -> list[Message]:
-    return [Message("assistant" if n % 2 else "user", text) for n, text in enumerate(texts)]
+def _say(*texts: str) -> list[ChatMessage]:
+    return [ChatMessage("assistant" if n % 2 else "user", text) for n, text in enumerate(texts)]
 
 
-def test_r1(vocabulary: Encoding) -> None:
+def test_r1(vocabulary: TokenEncoding) -> None:
     """BOS once, no system prompt, earlier thinking left out, the tag opened where the family opens it."""
     encode = vocabulary.encode
     asked = _say("Hi", "<think>\nHm.</think>\n\nYes.", "And?")
     same = [BOS, USER, *encode("Hi"), ASSISTANT, *encode("\n\nYes."), EOS, USER, *encode("And?"), ASSISTANT]
-    opened = Framing(R1, vocabulary).frame(asked)
-    assert (opened.ids, opened.inside) == ([*same, OPEN, *encode("\n")], True)
-    left = Framing(R1_0528, vocabulary).frame(asked)
-    assert (left.ids, left.inside) == (same, False)
+    opened = ChatFramer(R1, vocabulary).frame(asked)
+    assert (opened.ids, opened.starts_in_thinking) == ([*same, OPEN, *encode("\n")], True)
+    left = ChatFramer(R1_0528, vocabulary).frame(asked)
+    assert (left.ids, left.starts_in_thinking) == (same, False)
     for template in (R1, R1_0528):
-        off = Framing(template, vocabulary).frame(asked, think=False)
-        assert (off.ids, off.inside) == ([*same, OPEN, *encode("\n\n"), CLOSE, *encode("\n\n")], False)
+        off = ChatFramer(template, vocabulary).frame(asked, think=False)
+        assert (off.ids, off.starts_in_thinking) == ([*same, OPEN, *encode("\n\n"), CLOSE, *encode("\n\n")], False)
 
 
-def test_a_frame_of_text_is_encoded_with_what_it_touches(vocabulary: Encoding) -> None:
+def test_a_frame_of_text_is_encoded_with_what_it_touches(vocabulary: TokenEncoding) -> None:
     """As a tokenizer does: the newline of the frame and the newline of the text may be one token."""
-    framed = Framing(QWEN2, vocabulary).frame(_say("\nHi"))
+    framed = ChatFramer(QWEN2, vocabulary).frame(_say("\nHi"))
     user = [START, *vocabulary.encode("user\n\nHi"), END, *vocabulary.encode("\n")]
     assert framed.ids[-len(user) - 1 - len(vocabulary.encode("assistant\n")) :][: len(user)] == user
     assert framed.ids.count(START) == 3
 
 
 @given(st.lists(st.sampled_from([*NAMES, "<think", ">", "\n", "Hi", "你好", " "]), max_size=12).map("".join))
-def test_nobody_can_inject_a_control_token(vocabulary: Encoding, text: str) -> None:
+def test_nobody_can_inject_a_control_token(vocabulary: TokenEncoding, text: str) -> None:
     """Whatever a question and an earlier answer hold, the frame's own control tokens are all that there are."""
-    for framing in framings(vocabulary):
+    for framing in list_framers(vocabulary):
         plain = [one for one in framing.frame(_say("a", "b", "c")).ids if one >= 5000]
         hostile = framing.frame(_say(text, text, text)).ids
         assert [one for one in hostile if one >= 5000] == plain
 
 
-async def test_only_what_the_server_agrees_with_is_used(vocabulary: Encoding) -> None:
-    asked: list[Sequence[Message]] = []
+async def test_only_what_the_server_agrees_with_is_used(vocabulary: TokenEncoding) -> None:
+    asked: list[Sequence[ChatMessage]] = []
 
     def server(answer: list[int] | None):  # noqa: ANN202
-        async def ask(messages: Sequence[Message]) -> list[int] | None:
+        async def ask(messages: Sequence[ChatMessage]) -> list[int] | None:
             asked.append(messages)
             return answer
 
         return ask
 
     for template in (R1, R1_0528, QWEN2):
-        theirs = Framing(template, vocabulary).frame(PROBE).ids
-        found = await agreed(vocabulary, server(theirs))
+        theirs = ChatFramer(template, vocabulary).frame(PROBE).ids
+        found = await find_agreed_framer(vocabulary, server(theirs))
         assert found is not None
         assert found.template is template
-    assert await agreed(vocabulary, server([BOS, *Framing(R1, vocabulary).frame(PROBE).ids])) is None, "BOS twice"
-    assert await agreed(vocabulary, server(None)) is None
+    assert await find_agreed_framer(vocabulary, server([BOS, *ChatFramer(R1, vocabulary).frame(PROBE).ids])) is None, (
+        "BOS twice"
+    )
+    assert await find_agreed_framer(vocabulary, server(None)) is None
     asked.clear()
-    assert await agreed(Utf8Bytes(), server([])) is None
+    assert await find_agreed_framer(ByteCounter(), server([])) is None
     assert not asked, "without a vocabulary nothing is asked"
 
 
@@ -98,7 +100,7 @@ def test_a_bound_is_a_subclass_with_the_models_own_ids(monkeypatch: pytest.Monke
     for name in ("sglang", "sglang.srt", "sglang.srt.sampling"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, home.__name__, home)
-    fields = budget_fields(ThinkIds(151648, 151649, 198), 512)
+    fields = build_budget_fields(ThinkingIds(151648, 151649, 198), 512)
     made = pickle.loads(bytes.fromhex(json.loads(fields["custom_logit_processor"])["callable"]))
     assert issubclass(made, base)
     assert (made.THINKING_START_TOKEN_ID, made.THINKING_END_TOKEN_ID, made.NEW_LINE_TOKEN_ID) == (151648, 151649, 198)
@@ -108,7 +110,7 @@ def test_a_bound_is_a_subclass_with_the_models_own_ids(monkeypatch: pytest.Monke
 def test_a_bound_goes_only_to_a_server_that_is_known_to_take_it() -> None:
     """Another release may lack the base class, and its scheduler would end on it."""
     pinned = (Path(__file__).parents[3] / "engine/requirements/sglang.in").read_text().strip().partition("==")[2]
-    assert taken_by({"enable_custom_logit_processor": True, "version": pinned})
-    assert not taken_by({"enable_custom_logit_processor": False, "version": pinned})
-    assert not taken_by({"enable_custom_logit_processor": True, "version": "0.4.0"})
-    assert not taken_by({})
+    assert supports_budget({"enable_custom_logit_processor": True, "version": pinned})
+    assert not supports_budget({"enable_custom_logit_processor": False, "version": pinned})
+    assert not supports_budget({"enable_custom_logit_processor": True, "version": "0.4.0"})
+    assert not supports_budget({})

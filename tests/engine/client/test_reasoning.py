@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.client.reasoning import ReasoningDecoder
-from engine.interfaces import Content, Reasoning
+from engine.interfaces import ContentDelta, ReasoningDelta
 
 _words = st.lists(
     st.sampled_from(
@@ -27,8 +27,8 @@ def _run(
     out += decoder.flush(finish)
     assert all(piece.text for piece in out)
     return (
-        "".join(piece.text for piece in out if isinstance(piece, Reasoning)),
-        "".join(piece.text for piece in out if isinstance(piece, Content)),
+        "".join(piece.text for piece in out if isinstance(piece, ReasoningDelta)),
+        "".join(piece.text for piece in out if isinstance(piece, ContentDelta)),
     )
 
 

@@ -47,6 +47,6 @@ def test_an_unfinished_event_comes_out_at_the_end() -> None:
 @pytest.mark.parametrize("data", [b"data: " + b"x" * 200, b"data: xxxxxxxxx\n" * 20, b"x" * 200])
 def test_bounded(data: bytes) -> None:
     """Neither a line nor an event may grow without end."""
-    decoder = SseDecoder(longest_bytes=100)
+    decoder = SseDecoder(max_bytes=100)
     with pytest.raises(EventTooLong):
         _ = [decoder.decode(data[at : at + 1]) for at in range(len(data))]

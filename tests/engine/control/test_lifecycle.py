@@ -9,62 +9,62 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.control.lifecycle import TRANSITIONS, Event, IllegalTransition, after
+from engine.control.lifecycle import TRANSITIONS, IllegalTransition, LifecycleEvent, next_state
 from engine.control.status import StatusBoard
-from engine.interfaces import State, Status
+from engine.interfaces import EngineState, EngineStatus
 
 
 def test_every_state_is_reached_and_left() -> None:
-    assert set(TRANSITIONS.values()) == set(State)
-    assert {state for state, _ in TRANSITIONS} == set(State)
+    assert set(TRANSITIONS.values()) == set(EngineState)
+    assert {state for state, _ in TRANSITIONS} == set(EngineState)
 
 
 def test_every_event_leads_somewhere() -> None:
-    assert {event for _, event in TRANSITIONS} == set(Event)
+    assert {event for _, event in TRANSITIONS} == set(LifecycleEvent)
 
 
 @pytest.mark.parametrize(
     ("state", "event"),
     [
-        (State.ABSENT, Event.CAME_UP),
-        (State.READY, Event.INSTALL),
-        (State.FAILED, Event.CAME_UP),
-        (State.STOPPING, Event.STOP),
-        (State.STOPPING, Event.LAUNCH),
-        (State.ABSENT, Event.STOPPED),
+        (EngineState.ABSENT, LifecycleEvent.READY),
+        (EngineState.READY, LifecycleEvent.INSTALL),
+        (EngineState.FAILED, LifecycleEvent.READY),
+        (EngineState.STOPPING, LifecycleEvent.STOP),
+        (EngineState.STOPPING, LifecycleEvent.LAUNCH),
+        (EngineState.ABSENT, LifecycleEvent.END),
     ],
 )
-def test_what_cannot_be_raises(state: State, event: Event) -> None:
+def test_what_cannot_be_raises(state: EngineState, event: LifecycleEvent) -> None:
     with pytest.raises(IllegalTransition, match=event.value):
-        after(state, event)
+        next_state(state, event)
 
 
-@given(st.lists(st.sampled_from(Event)))
-def test_any_events_lead_along_the_table_or_raise(events: list[Event]) -> None:
+@given(st.lists(st.sampled_from(LifecycleEvent)))
+def test_any_events_lead_along_the_table_or_raise(events: list[LifecycleEvent]) -> None:
     """From anywhere that events lead, stopping is possible and ends in absence."""
-    state = State.ABSENT
+    state = EngineState.ABSENT
     for event in events:
         try:
-            state = after(state, event)
+            state = next_state(state, event)
         except IllegalTransition:
             assert (state, event) not in TRANSITIONS
-    stopping = state if state is State.STOPPING else after(state, Event.STOP)
-    assert after(stopping, Event.STOPPED) is State.ABSENT
+    stopping = state if state is EngineState.STOPPING else next_state(state, LifecycleEvent.STOP)
+    assert next_state(stopping, LifecycleEvent.END) is EngineState.ABSENT
 
 
 async def test_a_watcher_sees_the_state_now_and_the_last_change() -> None:
     """A slow reader skips what was overtaken, and two readers do not take from each other."""
-    published: list[Status] = []
+    published: list[EngineStatus] = []
     board = StatusBoard(published.append)
     async with aclosing(board.watch()) as first, aclosing(board.watch()) as second:
-        assert (await anext(first)).state is State.ABSENT
-        board.move(Event.LAUNCH, "loading")
-        board.note("warming up", progress=0.9)
-        board.note("warming up", progress=0.9)  # no change
-        assert await anext(first) == await anext(second) == Status(State.STARTING, 0.9, "warming up")
+        assert (await anext(first)).state is EngineState.ABSENT
+        board.apply_event(LifecycleEvent.LAUNCH, "loading")
+        board.show_progress("warming up", progress=0.9)
+        board.show_progress("warming up", progress=0.9)  # no change
+        assert await anext(first) == await anext(second) == EngineStatus(EngineState.STARTING, 0.9, "warming up")
         waiting = asyncio.ensure_future(anext(first))
         await asyncio.sleep(0)
         assert not waiting.done()
-        board.move(Event.CAME_UP)
-        assert (await waiting).state is State.READY
-    assert [status.state for status in published] == [State.STARTING, State.STARTING, State.READY]
+        board.apply_event(LifecycleEvent.READY)
+        assert (await waiting).state is EngineState.READY
+    assert [status.state for status in published] == [EngineState.STARTING, EngineState.STARTING, EngineState.READY]

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.control.runtime_file import Runtime, RuntimeFile
-from engine.interfaces import State
+from engine.control.runtime_file import RuntimeFile, RuntimeRecord
+from engine.interfaces import EngineState
 from engine.service import Engine
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from engine.control.runtime_file import Runtime, RuntimeFile
+from engine.control.runtime_file import RuntimeRecord, RuntimeFile
 file = RuntimeFile(Path(sys.argv[1]))
 assert file.claim()
-file.write(Runtime(pid=1, state="installing", progress=0.4, detail="Fetching.", api_key="sekret"))
+file.write(RuntimeRecord(pid=1, state="installing", progress=0.4, detail="Fetching.", api_key="sekret"))
 print("up", flush=True)
 time.sleep(600)
 """
@@ -37,7 +37,7 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            file.write(Runtime(pid=1, state="ready"))
+            file.write(RuntimeRecord(pid=1, state="ready"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in file.folder.iterdir()] == ["owner.lock"]
@@ -50,14 +50,14 @@ def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> No
     try:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"up\n"
-        status = Engine.peek(tmp_path)
-        assert (status.state, status.progress, status.detail) == (State.INSTALLING, 0.4, "Fetching.")
+        status = Engine.read_status(tmp_path)
+        assert (status.state, status.progress, status.detail) == (EngineState.INSTALLING, 0.4, "Fetching.")
         mine = RuntimeFile(tmp_path)
         assert not mine.claim()
         owner.send_signal(signal.SIGKILL)
         owner.wait()
         assert (tmp_path / "engine" / "runtime.json").exists()
-        assert Engine.peek(tmp_path).state is State.ABSENT
+        assert Engine.read_status(tmp_path).state is EngineState.ABSENT
         assert mine.claim()
         assert mine.read() is None  # what the dead one said is not taken for the new owner's word
         mine.release()
@@ -70,7 +70,7 @@ def test_the_file_is_private_and_goes_with_its_owner(tmp_path: Path) -> None:
     file = RuntimeFile(tmp_path)
     assert file.claim()
     assert file.claim()
-    file.write(Runtime(pid=os.getpid(), state="ready", api_key="sekret"))
+    file.write(RuntimeRecord(pid=os.getpid(), state="ready", api_key="sekret"))
     path = tmp_path / "engine" / "runtime.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "sekret" not in repr(file.read())
@@ -87,7 +87,7 @@ def test_a_file_of_another_release_is_borne(tmp_path: Path) -> None:
     assert file.claim()
     path = tmp_path / "engine" / "runtime.json"
     path.write_text(json.dumps({"pid": 1, "state": "ready", "colour": "red"}))
-    assert file.read() == Runtime(pid=1, state="ready")
+    assert file.read() == RuntimeRecord(pid=1, state="ready")
     for text in ("{", "[]", "{}", '{"pid": 1, "state": "dancing"}', ""):
         path.write_text(text)
         assert file.read() is None
@@ -95,5 +95,5 @@ def test_a_file_of_another_release_is_borne(tmp_path: Path) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    assert Engine.peek(tmp_path / "never").state is State.ABSENT
+    assert Engine.read_status(tmp_path / "never").state is EngineState.ABSENT
     assert not (tmp_path / "never").exists()

@@ -48,16 +48,16 @@ async def test_made_once_and_whole(make: Callable[..., Installer], tmp_path: Pat
     """The second call does nothing; nothing is left beside it; the platform is found by its entry point."""
     told: list[tuple[float | None, str]] = []
     installer = make()
-    assert not installer.installed("cpu")
+    assert not installer.is_installed("cpu")
     python = await installer.install("cpu", lambda share, line: told.append((share, line)))
-    assert installer.installed("cpu")
+    assert installer.is_installed("cpu")
     assert told
     told.clear()
     assert await installer.install("cpu", lambda share, line: told.append((share, line))) == python
     assert not told
     assert {path.name for path in (tmp_path / "cache" / "engine").iterdir()} == {
-        installer.environment("cpu").name,
-        f"{installer.environment('cpu').name}.lock",
+        installer.environment_folder("cpu").name,
+        f"{installer.environment_folder('cpu').name}.lock",
     }
     asked = (
         "from importlib.metadata import entry_points as e; print([x.load()() for x in e(group='sglang.srt.platforms')])"
@@ -68,9 +68,9 @@ async def test_made_once_and_whole(make: Callable[..., Installer], tmp_path: Pat
 
 def test_other_requirements_are_another_environment(make: Callable[..., Installer], tmp_path: Path) -> None:
     installer = make()
-    before = {installer.environment("cpu"), installer.environment("cuda")}
+    before = {installer.environment_folder("cpu"), installer.environment_folder("cuda")}
     (tmp_path / "requirements" / "cpu.txt").write_text("# changed\n")
-    assert len(before | {installer.environment("cpu")}) == 3
+    assert len(before | {installer.environment_folder("cpu")}) == 3
 
 
 async def test_no_room_is_said_before_anything_is_fetched(make: Callable[..., Installer], tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ async def test_two_at_once_make_it_once(make: Callable[..., Installer]) -> None:
 
 async def test_what_a_killed_attempt_left_is_cleared_away(make: Callable[..., Installer]) -> None:
     installer = make()
-    folder = installer.environment("cpu")
+    folder = installer.environment_folder("cpu")
     left = folder.parent / f".{folder.name}-left"
     (left / "lib").mkdir(parents=True)
     await installer.install("cpu", lambda *_: None)
@@ -105,9 +105,9 @@ async def test_an_environment_whose_python_is_gone_is_made_anew(make: Callable[.
     python = await installer.install("cpu", lambda *_: None)
     python.unlink()
     python.symlink_to("/nowhere/python")
-    assert not installer.installed("cpu")
+    assert not installer.is_installed("cpu")
     await installer.install("cpu", lambda *_: None)
-    assert installer.installed("cpu")
+    assert installer.is_installed("cpu")
 
 
 async def test_a_package_without_its_hash_is_refused(make: Callable[..., Installer], tmp_path: Path) -> None:
@@ -116,15 +116,15 @@ async def test_a_package_without_its_hash_is_refused(make: Callable[..., Install
     installer = make()
     with pytest.raises(InstallError, match=r"could not be made: .*hash.* then start again"):
         await installer.install("cpu", lambda *_: None)
-    assert not installer.installed("cpu")
-    assert [path.suffix for path in installer.environment("cpu").parent.iterdir()] == [".lock"]
+    assert not installer.is_installed("cpu")
+    assert [path.suffix for path in installer.environment_folder("cpu").parent.iterdir()] == [".lock"]
 
 
 async def test_who_waits_for_another_needs_no_room(make: Callable[..., Installer]) -> None:
     """The other one's files are what fills the disk."""
     first, second = make(), make(free=GIB)
     one = asyncio.create_task(first.install("cpu", lambda *_: None))
-    await until(first.environment("cpu").parent.exists)
+    await until(first.environment_folder("cpu").parent.exists)
     assert await second.install("cpu", lambda *_: None) == await one
 
 
@@ -138,12 +138,15 @@ async def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 def test_progress_by_what_uv_prints() -> None:
     """By bytes, never backwards, whole at the end."""
     progress = UvProgress()
-    shares = [share for line in UV.splitlines() if (share := progress.read(line)) is not None]
+    shares = [share for line in UV.splitlines() if (share := progress.parse_line(line)) is not None]
     assert shares == sorted(shares)
     assert 0.2 < shares[4] < 0.25
     assert shares[-2:] == [0.9, 1.0]
     warm = UvProgress()
-    assert [warm.read(line) for line in ("Resolved 1 package in 1ms", "Installed 1 package in 2ms")] == [None, 1.0]
+    assert [warm.parse_line(line) for line in ("Resolved 1 package in 1ms", "Installed 1 package in 2ms")] == [
+        None,
+        1.0,
+    ]
 
 
 def test_the_committed_requirements_are_hashed_and_name_no_registry() -> None:

@@ -8,66 +8,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.oom.ladder import MOST_FALLS, Fall, NoRungLeft, Rung, Step, as_run, fails_too, next_rung
-from engine.oom.lighter_plans import applied, lighter, machine_key, rung_of
-from engine.oom.log_diagnosis import Cause, Finding, Observed
+from engine.oom.ladder import (
+    MAX_FAILURES,
+    LadderExhausted,
+    MemoryProfile,
+    ProfileChange,
+    ProfileFailure,
+    choose_lower_profile,
+    complete_profile,
+    would_fail,
+)
+from engine.oom.lighter_plans import apply_profile, build_ladder_key, extract_profile, find_lighter_plans
+from engine.oom.log_diagnosis import LogObservations, OomCause, OomFinding
 from engine.planning.cards import parse_machine
-from engine.planning.catalogue import resolve
-from engine.planning.fit import plan
+from engine.planning.catalogue import resolve_model
+from engine.planning.fit import plan_variant
 
-GPU = Rung("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
-CPU = Rung("small", "cpu", 8192, 0.3, running_requests=8, total_tokens=200_000)
+GPU = MemoryProfile("32B in bf16", "cuda", 32768, 0.88, 8192, 256, 64)
+CPU = MemoryProfile("small", "cpu", 8192, 0.3, running_requests=8, total_tokens=200_000)
 LOWER = (replace(GPU, weights="32B in fp8"), replace(GPU, weights="14B in bf16"))
 
 
-def _step(failed: Rung, cause: Cause, *falls: Fall, fraction: float | None = None) -> Step:
-    step = next_rung(failed, Finding(cause, "RuntimeError: it said so", fraction), falls, LOWER)
-    assert isinstance(step, Step), step
+def _step(
+    failed: MemoryProfile, cause: OomCause, *falls: ProfileFailure, fraction: float | None = None
+) -> ProfileChange:
+    step = choose_lower_profile(failed, OomFinding(cause, "RuntimeError: it said so", fraction), falls, LOWER)
+    assert isinstance(step, ProfileChange), step
     return step
 
 
 @pytest.mark.parametrize(
     ("cause", "failed", "wanted"),
     [
-        (Cause.NO_ROOM, GPU, replace(GPU, memory_fraction=0.89)),
-        (Cause.POOL, GPU, replace(GPU, memory_fraction=0.84)),
-        (Cause.CAPTURE, GPU, replace(GPU, memory_fraction=0.84)),
-        (Cause.PREFILL, GPU, replace(GPU, chunk_tokens=4096)),
-        (Cause.DECODE, GPU, replace(GPU, running_requests=32)),
-        (Cause.WEIGHTS, GPU, LOWER[0]),
-        (Cause.HOST, CPU, replace(CPU, total_tokens=100_000)),
-        (Cause.POOL, CPU, replace(CPU, total_tokens=100_000)),
+        (OomCause.NO_ROOM, GPU, replace(GPU, memory_fraction=0.89)),
+        (OomCause.POOL, GPU, replace(GPU, memory_fraction=0.84)),
+        (OomCause.CAPTURE, GPU, replace(GPU, memory_fraction=0.84)),
+        (OomCause.PREFILL, GPU, replace(GPU, chunk_tokens=4096)),
+        (OomCause.DECODE, GPU, replace(GPU, running_requests=32)),
+        (OomCause.WEIGHTS, GPU, LOWER[0]),
+        (OomCause.HOST, CPU, replace(CPU, total_tokens=100_000)),
+        (OomCause.POOL, CPU, replace(CPU, total_tokens=100_000)),
     ],
 )
-def test_what_helps_first(cause: Cause, failed: Rung, wanted: Rung) -> None:
-    assert _step(failed, cause).rung == wanted
+def test_what_helps_first(cause: OomCause, failed: MemoryProfile, wanted: MemoryProfile) -> None:
+    assert _step(failed, cause).profile == wanted
 
 
 def test_the_fraction_that_sglang_asks_for_is_taken() -> None:
-    step = _step(GPU, Cause.NO_ROOM, fraction=0.912)
-    assert step.rung.memory_fraction == 0.922
+    step = _step(GPU, OomCause.NO_ROOM, fraction=0.912)
+    assert step.profile.memory_fraction == 0.922
     assert "memory fraction 0.88 → 0.922" in step.why
 
 
 def test_a_fraction_between_two_failures_is_not_left() -> None:
     """Too low at 0.86 and too high at 0.88: neither is tried again, graphs are what gives way."""
-    low = Fall(replace(GPU, memory_fraction=0.86), Cause.NO_ROOM, "")
-    step = _step(GPU, Cause.CAPTURE, low)
-    assert step.rung == replace(GPU, decode_batch=128)
+    low = ProfileFailure(replace(GPU, memory_fraction=0.86), OomCause.NO_ROOM, "")
+    step = _step(GPU, OomCause.CAPTURE, low)
+    assert step.profile == replace(GPU, decode_batch=128)
 
 
 def test_what_sglang_chose_itself_is_where_the_step_begins() -> None:
     left = replace(GPU, memory_fraction=None, chunk_tokens=None, running_requests=None)
-    ran = as_run(left, Observed(memory_fraction=0.871, chunk_tokens=8192, running_requests=2048, kv_tokens=99_000))
+    ran = complete_profile(
+        left, LogObservations(memory_fraction=0.871, chunk_tokens=8192, running_requests=2048, kv_tokens=99_000)
+    )
     assert (ran.memory_fraction, ran.chunk_tokens, ran.running_requests, ran.total_tokens) == (0.871, 8192, 2048, 99000)
-    assert _step(ran, Cause.CAPTURE).rung.memory_fraction == 0.831
+    assert _step(ran, OomCause.CAPTURE).profile.memory_fraction == 0.831
 
 
 def test_lighter_weights_come_last_and_then_numbers() -> None:
-    small = Rung("x", "cuda", 4096, 0.32, 512, 4, 1, 2048, "fp8_e4m3")
-    assert _step(small, Cause.PREFILL).rung == LOWER[0]
-    end = next_rung(small, Finding(Cause.PREFILL, "Prefill out of memory."), (), ())
-    assert isinstance(end, NoRungLeft)
+    small = MemoryProfile("x", "cuda", 4096, 0.32, 512, 4, 1, 2048, "fp8_e4m3")
+    assert _step(small, OomCause.PREFILL).profile == LOWER[0]
+    end = choose_lower_profile(small, OomFinding(OomCause.PREFILL, "Prefill out of memory."), (), ())
+    assert isinstance(end, LadderExhausted)
     assert "prefill chunk 512" in end.why
     assert "Prefill out of memory." in end.why
     assert "KVASIR_MODEL" in end.why
@@ -75,7 +88,7 @@ def test_lighter_weights_come_last_and_then_numbers() -> None:
 
 _COUNTS = st.one_of(st.none(), st.integers(1, 20_000))
 _RUNGS = st.builds(
-    Rung,
+    MemoryProfile,
     st.sampled_from(["a", "b"]),
     st.sampled_from(["cpu", "cuda"]),
     st.integers(512, 200_000),
@@ -87,54 +100,57 @@ _RUNGS = st.builds(
     st.sampled_from(["auto", "fp8_e4m3"]),
 )
 _FINDINGS = st.builds(
-    Finding, st.sampled_from(Cause), st.just("x"), st.one_of(st.none(), st.floats(0, 1).map(lambda x: round(x, 3)))
+    OomFinding,
+    st.sampled_from(OomCause),
+    st.just("x"),
+    st.one_of(st.none(), st.floats(0, 1).map(lambda x: round(x, 3))),
 )
 
 
-@given(_RUNGS, st.lists(_FINDINGS, min_size=MOST_FALLS + 5, max_size=MOST_FALLS + 5), st.lists(_RUNGS, max_size=3))
+@given(_RUNGS, st.lists(_FINDINGS, min_size=MAX_FAILURES + 5, max_size=MAX_FAILURES + 5), st.lists(_RUNGS, max_size=3))
 def test_whatever_fails_it_ends_repeats_nothing_and_raises_nothing_that_failed(
-    rung: Rung, failures: list[Finding], lower: list[Rung]
+    rung: MemoryProfile, failures: list[OomFinding], lower: list[MemoryProfile]
 ) -> None:
-    falls: list[Fall] = []
+    falls: list[ProfileFailure] = []
     for found in failures:
-        step = next_rung(rung, found, falls, lower)
-        falls.append(Fall(rung, found.cause, step.why))
-        if isinstance(step, NoRungLeft):
+        step = choose_lower_profile(rung, found, falls, lower)
+        falls.append(ProfileFailure(rung, found.cause, step.why))
+        if isinstance(step, LadderExhausted):
             break
         assert step.why
-        assert not any(fails_too(step.rung, fall) for fall in falls)
-        assert step.rung not in [fall.rung for fall in falls]
-        rung = step.rung
+        assert not any(would_fail(step.profile, fall) for fall in falls)
+        assert step.profile not in [fall.profile for fall in falls]
+        rung = step.profile
     else:
         pytest.fail("it does not end")
-    assert len(falls) <= MOST_FALLS + 1
+    assert len(falls) <= MAX_FAILURES + 1
 
 
-@given(_RUNGS, st.sampled_from(Cause))
-def test_a_rung_that_failed_fails_again(rung: Rung, cause: Cause) -> None:
-    assert fails_too(rung, Fall(rung, cause, ""))
+@given(_RUNGS, st.sampled_from(OomCause))
+def test_a_rung_that_failed_fails_again(rung: MemoryProfile, cause: OomCause) -> None:
+    assert would_fail(rung, ProfileFailure(rung, cause, ""))
 
 
 @pytest.mark.parametrize(("variant", "machine"), [("32B", "1x80GB"), ("R1", "8xH200"), ("1.5B", "1x24GB")])
 def test_a_plan_is_its_rung_and_its_rung_the_plan(variant: str, machine: str) -> None:
     """What the ladder changes is what the plan then holds, and lighter plans are lighter and fit."""
     on = parse_machine(machine)
-    made = plan(resolve(variant), on)
-    rung = rung_of(made)
-    plans = (made, *lighter(made, on))
-    assert applied(rung, plans) == made
-    changed = applied(replace(rung, chunk_tokens=1024, kv_dtype="fp8_e4m3", running_requests=3), plans)
+    made = plan_variant(resolve_model(variant), on)
+    rung = extract_profile(made)
+    plans = (made, *find_lighter_plans(made, on))
+    assert apply_profile(rung, plans) == made
+    changed = apply_profile(replace(rung, chunk_tokens=1024, kv_dtype="fp8_e4m3", running_requests=3), plans)
     assert changed is not None
     assert (changed.chunk_tokens, changed.kv_dtype, changed.running_requests) == (1024, "fp8_e4m3", 3)
     for less in plans[1:]:
         assert less.weights_gib_per_card < made.weights_gib_per_card
-        assert applied(rung_of(less), plans) == less
-    assert applied(replace(rung, weights="gone"), plans) is None
+        assert apply_profile(extract_profile(less), plans) == less
+    assert apply_profile(replace(rung, weights="gone"), plans) is None
 
 
 def test_folders_that_are_called_alike_do_not_share_a_rung() -> None:
     on = parse_machine("1x80GB")
-    made = plan(resolve("7B"), on)
+    made = plan_variant(resolve_model("7B"), on)
     first, second = (replace(made, variant=replace(made.variant, name="r1", hf_id=f"/{at}/r1")) for at in "ab")
-    assert machine_key(first, on, "x") != machine_key(second, on, "x")
-    assert machine_key(made, on, "x") != machine_key(made, parse_machine("2x80GB"), "x")
+    assert build_ladder_key(first, on, "x") != build_ladder_key(second, on, "x")
+    assert build_ladder_key(made, on, "x") != build_ladder_key(made, parse_machine("2x80GB"), "x")

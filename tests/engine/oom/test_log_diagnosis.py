@@ -8,71 +8,83 @@ from pathlib import Path
 
 import pytest
 
-from engine.oom.log_diagnosis import KILLED, Cause, Death, Observed, ended, finding, lingers, trouble
+from engine.oom.log_diagnosis import (
+    SIGKILL_STATUS,
+    LogObservations,
+    OomCause,
+    RunEnd,
+    describe_exit,
+    find_known_problem,
+    find_oom,
+    is_stuck_line,
+)
 
 TAILS = Path(__file__).with_name("tails")
-READY = Observed(loaded=True, ready=True)
+READY = LogObservations(has_loaded=True, is_ready=True)
 
 
-def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> Death:
+def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> RunEnd:
     lines = (TAILS / f"{name}.log").read_text().splitlines()
-    seen = reduce(lambda observed, line: observed.after(line), lines, Observed())
-    return Death(lines, status, seen, oom_kills)
+    seen = reduce(lambda observed, line: observed.add_line(line), lines, LogObservations())
+    return RunEnd(lines, status, seen, oom_kills)
 
 
 @pytest.mark.parametrize(
     ("name", "cause", "fraction"),
     [
-        ("pool-cpu", Cause.POOL, None),
-        ("no-room", Cause.NO_ROOM, 0.021),
-        ("not-enough", Cause.NO_ROOM, None),
-        ("weights", Cause.WEIGHTS, None),
-        ("weights-cpu", Cause.WEIGHTS, None),
-        ("capture", Cause.CAPTURE, None),
-        ("prefill-pool", Cause.PREFILL, None),
-        ("prefill-card", Cause.PREFILL, None),
-        ("prefill-cpu", Cause.PREFILL, None),
-        ("decode-pool", Cause.DECODE, None),
-        ("decode-card", Cause.DECODE, None),
-        ("slots", Cause.DECODE, None),
-        ("prefill-slots", Cause.PREFILL, None),
-        ("decode-slots", Cause.DECODE, None),
+        ("pool-cpu", OomCause.POOL, None),
+        ("no-room", OomCause.NO_ROOM, 0.021),
+        ("not-enough", OomCause.NO_ROOM, None),
+        ("weights", OomCause.WEIGHTS, None),
+        ("weights-cpu", OomCause.WEIGHTS, None),
+        ("capture", OomCause.CAPTURE, None),
+        ("prefill-pool", OomCause.PREFILL, None),
+        ("prefill-card", OomCause.PREFILL, None),
+        ("prefill-cpu", OomCause.PREFILL, None),
+        ("decode-pool", OomCause.DECODE, None),
+        ("decode-card", OomCause.DECODE, None),
+        ("slots", OomCause.DECODE, None),
+        ("prefill-slots", OomCause.PREFILL, None),
+        ("decode-slots", OomCause.DECODE, None),
     ],
 )
-def test_how_memory_ran_out(name: str, cause: Cause, fraction: float | None) -> None:
-    found = finding(_death(name, KILLED))
+def test_how_memory_ran_out(name: str, cause: OomCause, fraction: float | None) -> None:
+    found = find_oom(_death(name, SIGKILL_STATUS))
     assert found is not None
     assert (found.cause, found.fraction) == (cause, fraction)
     assert "memory" in found.line.lower()
 
 
-@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, Cause.HOST), (None, Cause.HOST), (0, None)])
-def test_the_systems_killer_and_a_persons_kill(oom_kills: int | None, wanted: Cause | None) -> None:
+@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, OomCause.HOST), (None, OomCause.HOST), (0, None)])
+def test_the_systems_killer_and_a_persons_kill(oom_kills: int | None, wanted: OomCause | None) -> None:
     """A child that got signal 9 while loading: the kernel's count decides, and without one it is believed."""
-    found = finding(_death("host-loading", oom_kills=oom_kills))
+    found = find_oom(_death("host-loading", oom_kills=oom_kills))
     assert (found.cause if found is not None else None) == wanted
 
 
-@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, Cause.HOST), (None, None), (0, None)])
-def test_a_kill_of_one_that_was_ready(oom_kills: int | None, wanted: Cause | None) -> None:
-    for death in (_death("scheduler-killed", KILLED, oom_kills), Death(["x"], KILLED, READY, oom_kills)):
-        found = finding(death)
+@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, OomCause.HOST), (None, None), (0, None)])
+def test_a_kill_of_one_that_was_ready(oom_kills: int | None, wanted: OomCause | None) -> None:
+    for death in (
+        _death("scheduler-killed", SIGKILL_STATUS, oom_kills),
+        RunEnd(["x"], SIGKILL_STATUS, READY, oom_kills),
+    ):
+        found = find_oom(death)
         assert (found.cause if found is not None else None) == wanted
 
 
 def test_a_server_that_kills_itself_was_not_killed_by_the_system() -> None:
     """Its own status is signal 9 whatever its child died of; another process of the machine died meanwhile."""
-    death = _death("corrupt-weights", KILLED, oom_kills=1)
-    assert finding(death) is None
-    assert ended(death) == "it ended with status 137"
-    assert ended(Death([], 128 + signal.SIGKILL)) == "it was killed"
+    death = _death("corrupt-weights", SIGKILL_STATUS, oom_kills=1)
+    assert find_oom(death) is None
+    assert describe_exit(death) == "it ended with status 137"
+    assert describe_exit(RunEnd([], 128 + signal.SIGKILL)) == "it was killed"
 
 
 def test_one_request_that_is_too_big_is_no_failure_of_the_engine() -> None:
     death = _death("one-request")
-    assert finding(death) is None
-    assert trouble(death.lines) is None
-    assert death.observed.retractions == 1
+    assert find_oom(death) is None
+    assert find_known_problem(death.lines) is None
+    assert death.observations.retractions == 1
 
 
 @pytest.mark.parametrize(
@@ -89,11 +101,11 @@ def test_one_request_that_is_too_big_is_no_failure_of_the_engine() -> None:
 )
 def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool, damaged: bool) -> None:  # noqa: FBT001
     death = _death(name)
-    assert finding(death) is None
-    found = trouble(death.lines)
+    assert find_oom(death) is None
+    found = find_known_problem(death.lines)
     assert found is not None
     assert sentence in found.sentence
-    assert (found.hopeless, found.damaged) == (hopeless, damaged)
+    assert (found.is_permanent, found.may_be_damaged) == (hopeless, damaged)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +120,7 @@ def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool, d
     ],
 )
 def test_other_lines_that_a_person_can_mend(line: str, sentence: str) -> None:
-    found = trouble(["x", line, "y"])
+    found = find_known_problem(["x", line, "y"])
     assert found is not None
     assert sentence in found.sentence
 
@@ -119,18 +131,18 @@ def test_a_driver_that_torch_merely_warns_of_ended_nothing() -> None:
         "UserWarning: CUDA initialization: The NVIDIA driver on your system is too old (found version 12040). "
         "Please update your GPU driver"
     )
-    assert trouble(["x", line, "y"]) is None
+    assert find_known_problem(["x", line, "y"]) is None
 
 
 def test_only_a_port_that_is_taken_leaves_a_server_that_does_not_end() -> None:
-    lingering = {path.stem for path in TAILS.glob("*.log") if any(map(lingers, path.read_text().splitlines()))}
+    lingering = {path.stem for path in TAILS.glob("*.log") if any(map(is_stuck_line, path.read_text().splitlines()))}
     assert lingering == {"port-taken"}
 
 
 def test_what_sglang_chose_is_read_on_the_way() -> None:
-    seen = _death("port-taken").observed
+    seen = _death("port-taken").observations
     assert (seen.kv_tokens, seen.chunk_tokens, seen.running_requests) == (8192, 4096, 8)
-    told = Observed().after(
+    told = LogObservations().add_line(
         "[2026-11-25 00:52:03] server_args={'model_path': 'm', 'mem_fraction_static': 0.871, 'x': 1}"
     )
     assert told.memory_fraction == 0.871

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.oom.log_tail import LogFile, LogTail, milestone, reason
+from engine.oom.log_tail import LogFile, LogTail, find_milestone, summarize_failure
 
 SGLANG = """\
 /env/sglang/srt/layers/quantization/awq/awq.py:53: UserWarning: Only CUDA, HIP and XPU support AWQ currently.
@@ -38,14 +38,14 @@ def test_any_cut_gives_the_same_lines(text: str, cuts: list[int]) -> None:
 def test_the_reason_is_the_exception_not_the_noise_around_it() -> None:
     tail = LogTail(["sekret"])
     tail.decode(SGLANG.encode())
-    assert reason(tail.lines).startswith("RuntimeError: Not enough memory.")
+    assert summarize_failure(tail.lines).startswith("RuntimeError: Not enough memory.")
     assert "sekret" not in "".join(tail.lines)
 
 
 def test_without_an_exception_the_last_telling_lines() -> None:
-    assert reason(["[2026-11-24 17:57:31] loading", "", "  warnings.warn(", "INFO:     x"]) == "loading"
-    assert reason(["/bin/python: No module named sglang"]) == "/bin/python: No module named sglang"
-    assert reason([]) == "it logged nothing"
+    assert summarize_failure(["[2026-11-24 17:57:31] loading", "", "  warnings.warn(", "INFO:     x"]) == "loading"
+    assert summarize_failure(["/bin/python: No module named sglang"]) == "/bin/python: No module named sglang"
+    assert summarize_failure([]) == "it logged nothing"
 
 
 def test_bounded() -> None:
@@ -56,21 +56,21 @@ def test_bounded() -> None:
     tail.decode(b"y\n" * 5000)
     assert len(tail.lines) <= 200
     assert max(map(len, tail.lines)) <= 2000
-    assert len(reason(["RuntimeError: " + "z" * 5000])) <= 500
+    assert len(summarize_failure(["RuntimeError: " + "z" * 5000])) <= 500
 
 
 def test_milestones_only_rise() -> None:
-    shares = [found[0] for line in SGLANG.splitlines() if (found := milestone(line))]
+    shares = [found[0] for line in SGLANG.splitlines() if (found := find_milestone(line))]
     assert shares == sorted(shares)
     assert len(shares) == 2
 
 
 def test_a_log_file_is_bounded_and_a_bad_path_is_borne(tmp_path: Path) -> None:
-    log = LogFile(tmp_path / "engine.log", longest_bytes=1000)
+    log = LogFile(tmp_path / "engine.log", max_bytes=1000)
     for n in range(200):
-        log.write(f"line {n} " + "x" * 20)
+        log.write_line(f"line {n} " + "x" * 20)
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert sizes.keys() == {"engine.log", "engine.log.1"}
     assert max(sizes.values()) < 1100
     assert (tmp_path / "engine.log").read_text().rstrip().splitlines()[-1].startswith("line 199")
-    LogFile(tmp_path / "nowhere" / "engine.log").write("lost")
+    LogFile(tmp_path / "nowhere" / "engine.log").write_line("lost")

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from engine.planning.amd_intel_cards import other_cards
-from engine.planning.hardware import Card
+from engine.planning.amd_intel_cards import read_amd_intel_cards
+from engine.planning.hardware import GpuCard
 
 AMD_SMI = [
     {"gpu": 0, "asic": {"market_name": "AMD Instinct MI300X"}, "vram": {"size": {"value": 196592, "unit": "MB"}}}
@@ -36,22 +36,22 @@ def _tools(told: dict[tuple[str, ...], object]):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("told", [AMD_SMI, {"gpu_data": AMD_SMI}])
 def test_amd_smi_of_both_shapes(told: object) -> None:
-    (card,) = other_cards(_tools({("amd-smi",): told}))
+    (card,) = read_amd_intel_cards(_tools({("amd-smi",): told}))
     assert (card.name, card.memory_bytes, card.vendor) == ("AMD Instinct MI300X", 196592 << 20, "amd")
 
 
 def test_rocm_smi_where_the_newer_tool_prints_something_else() -> None:
-    (card,) = other_cards(_tools({("amd-smi",): "usage: …", ("rocm-smi",): ROCM_SMI}))
-    assert card == Card("AMD Instinct MI300X", 206141652992, None, 206141651992, "amd", "nvlink")
+    (card,) = read_amd_intel_cards(_tools({("amd-smi",): "usage: …", ("rocm-smi",): ROCM_SMI}))
+    assert card == GpuCard("AMD Instinct MI300X", 206141652992, None, 206141651992, "amd", "nvlink")
 
 
 def test_xpu_smi() -> None:
-    (card,) = other_cards(
+    (card,) = read_amd_intel_cards(
         _tools({("xpu-smi", "discovery", "-d", "0"): XPU_PAGE, ("xpu-smi", "discovery", "-j"): XPU_LIST})
     )
     assert (card.memory_gib, card.vendor) == (128, "intel")
 
 
 def test_no_tool() -> None:
-    assert other_cards(_tools({})) == ()
-    assert other_cards(_tools({("rocm-smi",): {"card0": {}}})) == ()
+    assert read_amd_intel_cards(_tools({})) == ()
+    assert read_amd_intel_cards(_tools({("rocm-smi",): {"card0": {}}})) == ()

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineRefused
-from engine.planning.cards import SPECS, parse_machine, spec_of
-from engine.planning.hardware import Card
+from engine.planning.cards import CARD_SPECS, find_card_spec, parse_machine
+from engine.planning.hardware import GpuCard
 from engine.planning.variant import GIB
 
-NAMES = [name for spec in SPECS for name in spec.names]
+NAMES = [name for spec in CARD_SPECS for name in spec.names]
 COUNT = st.integers(1, 64)
 
 
@@ -33,7 +33,7 @@ COUNT = st.integers(1, 64)
 )
 def test_machines_as_people_write_them(said: str, nodes: int, cards: int, gib: float) -> None:
     machine = parse_machine(said)
-    assert (machine.nodes, len(machine.cards), machine.described) == (nodes, cards, True)
+    assert (machine.nodes, len(machine.cards), machine.is_described) == (nodes, cards, True)
     assert machine.card_gib == pytest.approx(gib, abs=0.01)
 
 
@@ -46,7 +46,7 @@ def test_main_memory_and_no_card() -> None:
 def test_every_known_card_in_every_number(nodes: int, cards: int, name: str) -> None:
     machine = parse_machine(f"{nodes}x{cards}x{name.lower()}")
     assert (machine.nodes, len(machine.cards)) == (nodes, cards)
-    spec = spec_of(machine.cards[0])
+    spec = find_card_spec(machine.cards[0])
     assert spec is not None
     assert name in spec.names
 
@@ -94,10 +94,10 @@ def test_what_is_no_machine(said: str) -> None:
     ],
 )
 def test_the_names_that_drivers_give(told: str, gib: float, name: str) -> None:
-    spec = spec_of(Card(told, int(gib * GIB), None))
+    spec = find_card_spec(GpuCard(told, int(gib * GIB), None))
     assert spec is not None
     assert spec.names[0] == name
 
 
 def test_a_card_that_is_not_known_has_no_data_sheet() -> None:
-    assert spec_of(Card("NVIDIA GeForce GTX 1060", 6 * GIB, (6, 1))) is None
+    assert find_card_spec(GpuCard("NVIDIA GeForce GTX 1060", 6 * GIB, (6, 1))) is None

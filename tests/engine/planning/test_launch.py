@@ -10,12 +10,14 @@ from urllib.request import proxy_bypass_environment
 
 import pytest
 
-from engine.planning.catalogue import resolve
-from engine.planning.launch import Launch, environment_of, launch, new_key
+from engine.planning.catalogue import resolve_model
+from engine.planning.launch import Launch, build_environment, build_launch, generate_api_key
 from engine.planning.memory import Layout
-from engine.planning.plans import Plan
+from engine.planning.plans import LaunchPlan
 
-SMALL_MODEL = Plan(resolve("qwen2.5-0.5b"), "cpu", 8192, 16384, 300, memory_fraction=0.3, total_tokens=16384)
+SMALL_MODEL = LaunchPlan(
+    resolve_model("qwen2.5-0.5b"), "cpu", 8192, 16384, 300, memory_fraction=0.3, total_tokens=16384
+)
 GROUND = {
     "PATH": "/bin",
     "HF_ENDPOINT": "http://mirror",
@@ -37,8 +39,8 @@ GROUND = {
 }
 
 
-def _launch(plan: Plan, model_path: str) -> Launch:
-    return launch(
+def _launch(plan: LaunchPlan, model_path: str) -> Launch:
+    return build_launch(
         plan,
         python=Path("/env/bin/python"),
         model_path=model_path,
@@ -67,7 +69,8 @@ def test_the_small_model_on_a_cpu() -> None:
 
 def test_a_distill_on_two_cards() -> None:
     made = _launch(
-        Plan(resolve("32B"), "cuda", 65536, 285_000, 3600, Layout(tp=2)), "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
+        LaunchPlan(resolve_model("32B"), "cuda", 65536, 285_000, 3600, Layout(tp=2)),
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B",
     )
     argv = " ".join(made.argv)
     assert "--tp-size 2 --context-length 65536" in argv
@@ -81,7 +84,7 @@ def test_a_key_is_never_taken_for_a_flag() -> None:
     """SGLang puts what its configuration says behind ``--api-key`` and parses that."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--api-key")
-    keys = [new_key() for _ in range(2_000)]
+    keys = [generate_api_key() for _ in range(2_000)]
     assert [parser.parse_args(["--api-key", key]).api_key for key in keys] == keys
     assert len(set(keys)) == 2_000
 
@@ -99,7 +102,7 @@ def test_secrets_stay_where_they_belong() -> None:
 @pytest.mark.parametrize("said", [{}, {"NO_PROXY": "intra"}, {"no_proxy": "intra", "NO_PROXY": ""}])
 def test_what_it_asks_itself_goes_through_no_proxy(said: dict[str, str]) -> None:
     """SGLang warms itself up with a request to its own address, which a company's proxy cannot reach."""
-    made = environment_of(SMALL_MODEL, "/models/small", {**GROUND, **said})
+    made = build_environment(SMALL_MODEL, "/models/small", {**GROUND, **said})
     for name in ("no_proxy", "NO_PROXY"):
         assert proxy_bypass_environment("127.0.0.1:31000", {"no": made[name]})
         assert proxy_bypass_environment("intra", {"no": made[name]}) == bool(said)

@@ -6,19 +6,19 @@ import re
 
 import pytest
 
-from engine.planning.catalogue import SMALL_MODELS, resolve
+from engine.planning.catalogue import SMALL_MODELS, resolve_model
 from engine.planning.memory import (
     CPU_PROCESSES_GIB,
-    Held,
     Layout,
-    cpu_fraction,
-    cpu_kv_tokens,
-    kv_bytes_per_card,
-    kv_tokens,
-    tight,
-    weights_gib_per_card,
+    MemoryReserve,
+    choose_minimal_reserve,
+    compute_cpu_fraction,
+    estimate_cpu_kv_tokens,
+    estimate_kv_bytes_per_card,
+    estimate_kv_tokens,
+    estimate_weights_gib_per_card,
 )
-from engine.planning.variant import Checkpoint, Variant, weights_bytes
+from engine.planning.variant import Checkpoint, Variant, estimate_weights_bytes
 
 GIB = 1024**3
 
@@ -58,7 +58,7 @@ def _rows(table: str) -> list[list[str]]:
 
 
 def _variant(name: str) -> Variant:
-    return resolve(name.replace("L-8B", "Llama-8B"))
+    return resolve_model(name.replace("L-8B", "Llama-8B"))
 
 
 def _checkpoint(variant: Variant, precision: str) -> Checkpoint:
@@ -87,7 +87,7 @@ LEFT_CELLS = [
 @pytest.mark.parametrize(("name", "precision", "gib"), SIZE_CELLS)
 def test_weights(name: str, precision: str, gib: float) -> None:
     variant = _variant(name)
-    assert weights_bytes(variant, _checkpoint(variant, precision)) / GIB == pytest.approx(gib, rel=0.01)
+    assert estimate_weights_bytes(variant, _checkpoint(variant, precision)) / GIB == pytest.approx(gib, rel=0.01)
 
 
 @pytest.mark.parametrize(("name", "saving", "kv_bytes"), [(row[0], row[4], int(row[5])) for row in _rows(SIZES)])
@@ -95,10 +95,10 @@ def test_what_four_bits_save_and_what_context_takes(name: str, saving: str, kv_b
     """Never three quarters; context is the same whatever the weights are, and half in fp8."""
     variant = _variant(name)
     assert variant.kv_bytes_per_token == kv_bytes
-    assert kv_bytes_per_card(variant, Layout()) == kv_bytes
-    assert kv_bytes_per_card(variant, Layout(), "fp8_e4m3") == kv_bytes / 2
+    assert estimate_kv_bytes_per_card(variant, Layout()) == kv_bytes
+    assert estimate_kv_bytes_per_card(variant, Layout(), "fp8_e4m3") == kv_bytes / 2
     if saving != "-":
-        saved = 1 - weights_bytes(variant, _checkpoint(variant, "int4")) / (2 * variant.parameters)
+        saved = 1 - estimate_weights_bytes(variant, _checkpoint(variant, "int4")) / (2 * variant.parameters)
         assert round(100 * saved) == int(saving)
 
 
@@ -121,38 +121,42 @@ def test_context_that_is_left(name: str, precision: str, where: str, cell: str) 
     variant, gib = _variant(name), CARDS_GIB[card]
     checkpoint = _checkpoint(variant, precision)
     plain, bracketed = _said(cell)
-    held: Held | None = None
+    held: MemoryReserve | None = None
     for said in (plain, bracketed):
         if said == "✗":
-            assert kv_tokens(variant, checkpoint, gib, layout, held=held) <= 0
+            assert estimate_kv_tokens(variant, checkpoint, gib, layout, reserve=held) <= 0
         elif said is not None:
-            left = kv_tokens(variant, checkpoint, gib, layout, held=held)
+            left = estimate_kv_tokens(variant, checkpoint, gib, layout, reserve=held)
             assert left == pytest.approx(_tokens(said), rel=0.03)
-            twice = kv_tokens(variant, checkpoint, gib, layout, kv="fp8_e4m3", held=held)
+            twice = estimate_kv_tokens(variant, checkpoint, gib, layout, kv="fp8_e4m3", reserve=held)
             assert twice == pytest.approx(2 * left, abs=2)
-        held = tight(gib)
+        held = choose_minimal_reserve(gib)
 
 
 def test_mla_keeps_the_same_context_on_every_card_unless_attention_is_spread() -> None:
-    r1 = resolve("R1")
-    assert kv_bytes_per_card(r1, Layout(tp=8)) == kv_bytes_per_card(r1, Layout())
+    r1 = resolve_model("R1")
+    assert estimate_kv_bytes_per_card(r1, Layout(tp=8)) == estimate_kv_bytes_per_card(r1, Layout())
     plain, spread = Layout(tp=8), Layout(tp=8, attn_dp=8)
-    assert weights_gib_per_card(r1, r1.checkpoints[0], spread) > weights_gib_per_card(r1, r1.checkpoints[0], plain)
-    assert kv_tokens(r1, r1.checkpoints[0], 140.4, spread) * 8 > kv_tokens(r1, r1.checkpoints[0], 140.4, plain)
+    assert estimate_weights_gib_per_card(r1, r1.checkpoints[0], spread) > estimate_weights_gib_per_card(
+        r1, r1.checkpoints[0], plain
+    )
+    assert estimate_kv_tokens(r1, r1.checkpoints[0], 140.4, spread) * 8 > estimate_kv_tokens(
+        r1, r1.checkpoints[0], 140.4, plain
+    )
 
 
 def test_a_pipeline_splits_layers_and_the_largest_group_counts() -> None:
-    seven = resolve("7B")
-    assert kv_bytes_per_card(seven, Layout(pp=3)) == pytest.approx(57344 * 10 / 28)
+    seven = resolve_model("7B")
+    assert estimate_kv_bytes_per_card(seven, Layout(pp=3)) == pytest.approx(57344 * 10 / 28)
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 8])
 def test_on_a_cpu_each_numa_node_counts_as_a_machine_of_its_own(nodes: int) -> None:
     """SGLang's own sum: free memory before and after loading, each divided by the nodes."""
     free_gib, wanted = 64.0, 40_000
-    fraction = cpu_fraction(SMALL_MODELS[-1], free_gib, wanted, nodes)
+    fraction = compute_cpu_fraction(SMALL_MODELS[-1], free_gib, wanted, nodes)
     before_gib = (free_gib - CPU_PROCESSES_GIB) / nodes
     after_gib = (free_gib - CPU_PROCESSES_GIB - SMALL_MODELS[-1].weights_gib) / nodes
     reported = int((after_gib - before_gib * (1 - fraction)) * GIB / SMALL_MODELS[-1].kv_bytes_per_token)
-    assert cpu_kv_tokens(SMALL_MODELS[-1], free_gib, fraction, nodes) == pytest.approx(reported, abs=1)
+    assert estimate_cpu_kv_tokens(SMALL_MODELS[-1], free_gib, fraction, nodes) == pytest.approx(reported, abs=1)
     assert wanted <= reported < wanted + 0.001 * before_gib * GIB / SMALL_MODELS[-1].kv_bytes_per_token + 1

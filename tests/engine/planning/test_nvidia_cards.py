@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from engine.planning.cards import spec_of
-from engine.planning.catalogue import resolve
-from engine.planning.fit import fitted
-from engine.planning.hardware import Card
-from engine.planning.launch import environment_of
-from engine.planning.machine_probe import nvidia_cards
-from engine.planning.plans import Wish
+from engine.planning.cards import find_card_spec
+from engine.planning.catalogue import resolve_model
+from engine.planning.fit import fit_variant
+from engine.planning.hardware import GpuCard
+from engine.planning.launch import build_environment
+from engine.planning.machine_probe import read_nvidia_cards
+from engine.planning.plans import PlanRequirements
 from tests.engine.machines import GIB, machine
 
 
@@ -113,26 +113,26 @@ def test_what_cuda_would_see(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if wanted is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wanted)
-    assert [card.uuid for card in nvidia_cards(Nvml(*devices))] == seen
+    assert [card.uuid for card in read_nvidia_cards(Nvml(*devices))] == seen
 
 
 def test_an_instance_is_planned_by_its_own_memory_and_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole card would hold the 32B; the 40 GB of its largest instance do in four bits."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    cards = nvidia_cards(Nvml(SPLIT))
-    assert spec_of(cards[0]) is None, "a part is not as fast as a card of that size"
+    cards = read_nvidia_cards(Nvml(SPLIT))
+    assert find_card_spec(cards[0]) is None, "a part is not as fast as a card of that size"
     assert cards[0].compute_capability == (8, 0)
-    made = fitted(resolve("32B"), replace(machine(), cards=cards), Wish()).plan
+    made = fit_variant(resolve_model("32B"), replace(machine(), cards=cards), PlanRequirements()).plan
     assert made is not None
-    assert (made.weights.precision, made.layout.cards, made.only_cards) == ("int4", 1, ("MIG-3g.40gb",))
-    assert environment_of(made, "x", {"CUDA_VISIBLE_DEVICES": "0"})["CUDA_VISIBLE_DEVICES"] == "MIG-3g.40gb"
-    assert "one instance alone" in made.note
+    assert (made.weights.precision, made.layout.cards, made.visible_cards) == ("int4", 1, ("MIG-3g.40gb",))
+    assert build_environment(made, "x", {"CUDA_VISIBLE_DEVICES": "0"})["CUDA_VISIBLE_DEVICES"] == "MIG-3g.40gb"
+    assert "one instance only" in made.note
     assert "CUDA_VISIBLE_DEVICES=MIG-3g.40gb" in made.note
 
 
 def test_a_whole_card_beside_a_split_one_is_named() -> None:
     """CUDA opens no whole card where it sees an instance."""
-    both = Card("whole", 80 << 30, (8, 0), uuid="GPU-a"), Card("part", 40 << 30, (8, 0), uuid="MIG-b")
-    made = fitted(resolve("14B"), replace(machine(), cards=both), Wish()).plan
+    both = GpuCard("whole", 80 << 30, (8, 0), uuid="GPU-a"), GpuCard("part", 40 << 30, (8, 0), uuid="MIG-b")
+    made = fit_variant(resolve_model("14B"), replace(machine(), cards=both), PlanRequirements()).plan
     assert made is not None
-    assert made.only_cards == ("GPU-a",)
+    assert made.visible_cards == ("GPU-a",)

@@ -11,23 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.__main__ import parser
-from engine.planning.candidates import layouts
+from engine.planning.candidates import list_layouts
 from engine.planning.cards import parse_machine
-from engine.planning.catalogue import COMPANIONS, VARIANTS, nickname, read, resolve
-from engine.planning.fit import best, chosen, fitted, plan
-from engine.planning.hardware import Card
-from engine.planning.launch import commands, environment_of
-from engine.planning.memory import Layout, free_gib, weights_gib_per_card
-from engine.planning.plans import Fit, Plan, Wish
-from engine.planning.variant import R1_SCORES, Variant, quality, weights_bytes
+from engine.planning.catalogue import COMPANIONS, VARIANTS, explain_nickname, parse_catalogue, resolve_model
+from engine.planning.fit import find_best_plan, fit_variant, plan_model, plan_variant
+from engine.planning.hardware import GpuCard
+from engine.planning.launch import build_environment, build_manual_commands
+from engine.planning.memory import Layout, estimate_free_gib, estimate_weights_gib_per_card
+from engine.planning.plans import FitResult, LaunchPlan, PlanRequirements
+from engine.planning.variant import R1_SCORES, Variant, estimate_quality, estimate_weights_bytes
 from tests.engine.machines import machine
 
 
-def _fit(name: str, where: str, **wish: object) -> Fit:
-    return fitted(resolve(name), parse_machine(where), Wish(**wish))  # type: ignore[arg-type]
+def _fit(name: str, where: str, **wish: object) -> FitResult:
+    return fit_variant(resolve_model(name), parse_machine(where), PlanRequirements(**wish))  # type: ignore[arg-type]
 
 
-def _plan(name: str, where: str, **wish: object) -> Plan:
+def _plan(name: str, where: str, **wish: object) -> LaunchPlan:
     found = _fit(name, where, **wish).plan
     assert found is not None
     return found
@@ -50,7 +50,7 @@ def test_whatever_is_planned_can_be_and_is_enough(
 ) -> None:
     """Heads divide, cards suffice, weights and context fit, the wish is met; else there are reasons with numbers."""
     there = parse_machine(where)
-    found = fitted(variant, there, Wish(context, people, goal))
+    found = fit_variant(variant, there, PlanRequirements(context, people, goal))
     made = found.plan
     if made is None:
         assert any(letter.isdigit() for letter in found.reasons[0])
@@ -59,13 +59,13 @@ def test_whatever_is_planned_can_be_and_is_enough(
     assert layout.cards <= len(there.cards) * there.nodes
     assert variant.heads % layout.tp == 0
     assert variant.kv_heads % layout.tp == 0 or layout.tp % variant.kv_heads == 0
-    assert free_gib(variant, made.weights, there.card_gib, layout) > 0 or made.memory_fraction is not None
+    assert estimate_free_gib(variant, made.weights, there.card_gib, layout) > 0 or made.memory_fraction is not None
     assert made.weights_gib_per_card < there.card_gib
     assert made.people >= people
     assert made.kv_tokens >= (context or 8192) * people
     assert made.context_tokens == context if context else made.context_tokens >= 8192
     assert made.context_tokens <= variant.context_tokens
-    assert made.weights.least_capability <= (there.capability or 80)
+    assert made.weights.min_capability <= (there.capability or 80)
 
 
 def test_four_bits_of_groups_of_128_are_not_split_through_a_group() -> None:
@@ -89,12 +89,12 @@ def test_much_context_on_mla_is_spread() -> None:
     """Each of eight cards keeps a context of its own instead of the same one."""
     made = _plan("R1", "8xH200", people=200)
     assert (made.layout.tp, made.layout.attn_dp, made.layout.ep) == (8, 8, 8)
-    argv = " ".join(commands(made)[0])
+    argv = " ".join(build_manual_commands(made)[0])
     assert "--tp-size 8 --attn-dp-size 8 --ep-size 8" in argv
 
 
 def test_two_nodes_have_two_commands() -> None:
-    first, second = commands(_plan("R1", "2x8x80GB"))
+    first, second = build_manual_commands(_plan("R1", "2x8x80GB"))
     assert first[-6:] == ("--dist-init-addr", "FIRST_NODE:20000", "--nnodes", "2", "--node-rank", "0")
     assert second[-1] == "1"
     assert first[:-1] == second[:-1]
@@ -115,7 +115,7 @@ def test_weights_in_main_memory_when_asked() -> None:
     made = _plan("32B", "1x24GB+128GB", precision="fp8", offload=True)
     assert made.offload_gib > 8
     assert made.weights_gib_per_card < 24
-    argv = commands(made)[0]
+    argv = build_manual_commands(made)[0]
     assert argv[argv.index("--cpu-offload-gb") + 1].isdecimal(), "SGLang takes whole numbers there"
     assert _fit("32B", "1x24GB+16GB", precision="fp8", offload=True).plan is None
 
@@ -128,7 +128,7 @@ def test_what_a_card_can_compute_with(where: str, precision: str, kv: str) -> No
     """A T4 takes awq, and no marlin; fp8 context needs an Ada."""
     made = _plan("7B", where, people=8)
     assert (made.weights.precision, made.kv_dtype) == (precision, kv)
-    assert made.weights.least_capability <= (parse_machine(where).capability or 0)
+    assert made.weights.min_capability <= (parse_machine(where).capability or 0)
 
 
 def test_eight_bit_and_four_bit_formats_of_new_cards_are_not_given_to_old_ones() -> None:
@@ -139,15 +139,19 @@ def test_eight_bit_and_four_bit_formats_of_new_cards_are_not_given_to_old_ones()
 
 
 def test_auto_takes_the_best_that_fits() -> None:
-    assert best(parse_machine("8xH200"), Wish()).variant.name == "DeepSeek-R1-0528"  # type: ignore[union-attr]
-    one = best(parse_machine("1x24GB"), Wish())
+    assert find_best_plan(parse_machine("8xH200"), PlanRequirements()).variant.name == "DeepSeek-R1-0528"  # type: ignore[union-attr]
+    one = find_best_plan(parse_machine("1x24GB"), PlanRequirements())
     assert one is not None
-    others = [found.plan for found in (fitted(v, parse_machine("1x24GB"), Wish()) for v in VARIANTS) if found.plan]
-    assert quality(one.variant, one.weights.precision) == max(
-        quality(made.variant, made.weights.precision) for made in others
+    others = [
+        found.plan
+        for found in (fit_variant(v, parse_machine("1x24GB"), PlanRequirements()) for v in VARIANTS)
+        if found.plan
+    ]
+    assert estimate_quality(one.variant, one.weights.precision) == max(
+        estimate_quality(made.variant, made.weights.precision) for made in others
     )
-    assert chosen("auto", machine()).variant.small_model
-    assert chosen("Auto", machine(79.6)).device == "cuda"
+    assert plan_model("auto", machine()).variant.small_model
+    assert plan_model("Auto", machine(79.6)).device == "cuda"
 
 
 @pytest.mark.parametrize(
@@ -165,29 +169,31 @@ def test_a_high_score_in_one_field_does_not_outrank_a_model_that_is_better_where
     where: str, name: str, precision: str
 ) -> None:
     """0528-Qwen3-8B has a better AIME than the 70B, and the lower GPQA."""
-    made = best(parse_machine(where), Wish())
+    made = find_best_plan(parse_machine(where), PlanRequirements())
     assert made is not None
     assert (made.variant.name, made.weights.precision) == (name, precision)
 
 
 def test_a_score_that_was_not_published_moves_nothing() -> None:
-    small = resolve("0528-Qwen3-8B")
-    assert quality(small) == quality(replace(small, scores={**small.scores, "math500": 90.0}))
-    assert quality(resolve("32B")) > quality(small) > quality(resolve("14B"))
+    small = resolve_model("0528-Qwen3-8B")
+    assert estimate_quality(small) == estimate_quality(replace(small, scores={**small.scores, "math500": 90.0}))
+    assert estimate_quality(resolve_model("32B")) > estimate_quality(small) > estimate_quality(resolve_model("14B"))
 
 
 def test_the_largest_group_of_equal_cards_counts() -> None:
-    old, new = Card("old", 24 << 30, (8, 6), uuid="GPU-a"), Card("new", 80 << 30, (9, 0), uuid="GPU-b")
+    old, new = GpuCard("old", 24 << 30, (8, 6), uuid="GPU-a"), GpuCard("new", 80 << 30, (9, 0), uuid="GPU-b")
     there = replace(machine(), cards=(old, new, old, replace(new, uuid="GPU-c")))
-    made = fitted(resolve("70B"), there, Wish()).plan
+    made = fit_variant(resolve_model("70B"), there, PlanRequirements()).plan
     assert made is not None
-    assert (made.layout.tp, made.only_cards, made.weights.precision) == (2, ("GPU-b", "GPU-c"), "fp8")
+    assert (made.layout.tp, made.visible_cards, made.weights.precision) == (2, ("GPU-b", "GPU-c"), "fp8")
     assert "planned on the largest equal group, 2 of 80.0 GiB (new)" in made.note
-    assert environment_of(made, "x", {})["CUDA_VISIBLE_DEVICES"] == "GPU-b,GPU-c"
-    assert fitted(resolve("7B"), machine(79.6, 79.6), Wish()).plan.only_cards == ()  # type: ignore[union-attr]
-    beside = fitted(resolve("7B"), replace(there, cards=(*[Card("V100", 32 << 30, (7, 0))] * 4, new)), Wish()).plan
+    assert build_environment(made, "x", {})["CUDA_VISIBLE_DEVICES"] == "GPU-b,GPU-c"
+    assert fit_variant(resolve_model("7B"), machine(79.6, 79.6), PlanRequirements()).plan.visible_cards == ()  # type: ignore[union-attr]
+    beside = fit_variant(
+        resolve_model("7B"), replace(there, cards=(*[GpuCard("V100", 32 << 30, (7, 0))] * 4, new)), PlanRequirements()
+    ).plan
     assert beside is not None
-    assert beside.only_cards == ("GPU-b",), "more of what SGLang does not start on is no more"
+    assert beside.visible_cards == ("GPU-b",), "more of what SGLang does not start on is no more"
 
 
 def test_experts_in_fp8_need_cards_that_compute_with_it() -> None:
@@ -201,21 +207,24 @@ def test_experts_in_fp8_need_cards_that_compute_with_it() -> None:
 def test_what_would_not_start_is_not_planned() -> None:
     assert "from 7.5" in _fit("7B", "V100").reasons[0]
     assert _fit("R1-0528", "2xMI300X", precision="w4afp8").plan is None
-    found = layouts(resolve("70B"), resolve("70B").checkpoints[0], parse_machine("40x4x24GB"))
+    found = list_layouts(resolve_model("70B"), resolve_model("70B").checkpoints[0], parse_machine("40x4x24GB"))
     assert max(one.pp for one in found) == 80, "no more groups than layers"
 
 
 def test_the_fullest_group_of_a_pipeline_has_an_embedding_too() -> None:
-    large = resolve("32B")
-    whole, outer = weights_gib_per_card(large, large.checkpoints[0], Layout()), 2 * large.embedding_parameters / 1024**3
-    assert weights_gib_per_card(large, large.checkpoints[0], Layout(pp=4)) == pytest.approx(
+    large = resolve_model("32B")
+    whole, outer = (
+        estimate_weights_gib_per_card(large, large.checkpoints[0], Layout()),
+        2 * large.embedding_parameters / 1024**3,
+    )
+    assert estimate_weights_gib_per_card(large, large.checkpoints[0], Layout(pp=4)) == pytest.approx(
         (whole - outer) / 4 + outer / 2
     )
 
 
 def test_one_person_is_enough_for_a_start() -> None:
     """A model that is named is hosted where only one at a time fits."""
-    assert plan(resolve("32B"), parse_machine("1x24GB")).people == 1
+    assert plan_variant(resolve_model("32B"), parse_machine("1x24GB")).people == 1
 
 
 def test_weights_that_sglang_makes_narrower_are_loaded_as_they_are_published() -> None:
@@ -223,30 +232,33 @@ def test_weights_that_sglang_makes_narrower_are_loaded_as_they_are_published() -
     found = _fit("0528-Qwen3-8B", "1x16GB", people=1)
     assert found.plan is None
     assert "Loading them takes 15.3 GiB" in found.reasons[1]
-    assert _plan("0528-Qwen3-8B", "1x24GB").weights.quantise == "fp8"
+    assert _plan("0528-Qwen3-8B", "1x24GB").weights.quantization == "fp8"
     little = replace(machine(24), disk_free_bytes=10 * 1024**3)
-    assert "The weights take 15 GiB of disk" in fitted(resolve("0528-Qwen3-8B"), little, Wish()).plan.note  # type: ignore[union-attr]
+    assert (
+        "The weights take 15 GiB of disk"
+        in fit_variant(resolve_model("0528-Qwen3-8B"), little, PlanRequirements()).plan.note
+    )  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("name", "where", "wish"),
     [
-        ("0528-Qwen3-8B", "1x16GB", Wish(people=1)),
-        ("R1", "8xA100-80GB", Wish(people=7, precision="fp8", goal="speed")),
-        ("70B", "1x24GB", Wish(people=1, precision="int4")),
-        ("8B", "1x16GB", Wish(context_tokens=100_000, people=1)),
-        ("70B", "1x24GB+8GB", Wish(context_tokens=9000, offload=True)),
+        ("0528-Qwen3-8B", "1x16GB", PlanRequirements(people=1)),
+        ("R1", "8xA100-80GB", PlanRequirements(people=7, precision="fp8", goal="speed")),
+        ("70B", "1x24GB", PlanRequirements(people=1, precision="int4")),
+        ("8B", "1x16GB", PlanRequirements(context_tokens=100_000, people=1)),
+        ("70B", "1x24GB+8GB", PlanRequirements(context_tokens=9000, offload=True)),
     ],
 )
-def test_the_command_that_is_named_shows_the_plan_that_is_named(name: str, where: str, wish: Wish) -> None:
-    found = fitted(resolve(name), parse_machine(where), wish)
+def test_the_command_that_is_named_shows_the_plan_that_is_named(name: str, where: str, wish: PlanRequirements) -> None:
+    found = fit_variant(resolve_model(name), parse_machine(where), wish)
     near = found.nearest
     assert near is not None
     command = re.search("`kvasir (fit [^`]+)`", found.reasons[-1])
     assert command is not None
     said = parser().parse_args(command[1].split())
-    asked = Wish(said.context, said.people, said.goal, said.precision, said.offload)
-    assert fitted(resolve(said.variant), parse_machine(where), asked).plan == near
+    asked = PlanRequirements(said.context, said.people, said.goal, said.precision, said.offload)
+    assert fit_variant(resolve_model(said.variant), parse_machine(where), asked).plan == near
 
 
 def test_what_is_nearest() -> None:
@@ -298,9 +310,9 @@ def test_distills_that_keep_nine_tenths() -> None:
 
 
 def test_what_people_call_33b_and_13b() -> None:
-    assert "DeepSeek-R1-Distill-Qwen-32B, which has 32.8 billion" in (nickname("33B") or "")
-    assert "DeepSeek-R1-Distill-Qwen-14B, which has 14.8 billion" in (nickname("13b") or "")
-    assert nickname("32B") is None
+    assert "DeepSeek-R1-Distill-Qwen-32B, which has 32.8 billion" in (explain_nickname("33B") or "")
+    assert "DeepSeek-R1-Distill-Qwen-14B, which has 14.8 billion" in (explain_nickname("13b") or "")
+    assert explain_nickname("32B") is None
 
 
 @pytest.mark.parametrize(
@@ -322,19 +334,19 @@ def test_a_slip_of_the_pen_in_the_catalogue_is_found(slip: str, told: str) -> No
     named = {line.split(" = ")[0] for line in slip.splitlines()}
     lines = [f"{key} = {value}" for key, value in entry.items() if key not in named]
     with pytest.raises(ValueError, match=told):
-        read("\n".join(["[[variant]]", *lines, slip]))
+        parse_catalogue("\n".join(["[[variant]]", *lines, slip]))
 
 
 def test_companions_see_pictures_and_are_no_answerers() -> None:
-    assert all(one.sees_pictures for one in COMPANIONS)
+    assert all(one.accepts_images for one in COMPANIONS)
     assert not set(COMPANIONS) & set(VARIANTS)
 
 
 def test_cards_are_as_they_were_found() -> None:
     """Without NVLink the same cards are slower side by side; what is in use now is no part of a plan, which stays."""
-    card = Card("NVIDIA A100-SXM4-80GB", int(79.6 * 1024**3), (8, 0), 79 << 30, link="nvlink", uuid="GPU-a")
+    card = GpuCard("NVIDIA A100-SXM4-80GB", int(79.6 * 1024**3), (8, 0), 79 << 30, link="nvlink", uuid="GPU-a")
     linked, alone, busy = (
-        fitted(resolve("70B"), replace(machine(), cards=(one,) * 4), Wish(precision="bf16")).plan
+        fit_variant(resolve_model("70B"), replace(machine(), cards=(one,) * 4), PlanRequirements(precision="bf16")).plan
         for one in (card, replace(card, link="pcie"), replace(card, free_bytes=50 << 30))
     )
     assert linked is not None
@@ -344,8 +356,10 @@ def test_cards_are_as_they_were_found() -> None:
     assert alone.speed is not None
     assert linked.speed.answer_s < alone.speed.answer_s
     assert busy == linked
-    assert environment_of(linked, "x", {})["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert environment_of(linked, "x", {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"})["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+    assert build_environment(linked, "x", {})["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert (
+        build_environment(linked, "x", {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"})["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+    )
 
 
 def test_other_makers_cards_get_a_command_and_a_word() -> None:
@@ -356,18 +370,18 @@ def test_other_makers_cards_get_a_command_and_a_word() -> None:
 
 def test_disk_is_told_of_where_somebody_looked() -> None:
     full = replace(machine(79.6), disk_free_bytes=10 * 1024**3)
-    found = fitted(resolve("32B"), full, Wish())
+    found = fit_variant(resolve_model("32B"), full, PlanRequirements())
     assert found.plan is not None
     assert "10 GiB are free" in found.plan.note
 
 
 def test_attention_on_each_card_for_itself_is_counted_whole() -> None:
     """Its weights are what the shape says, not a guess."""
-    r1 = resolve("R1")
+    r1 = resolve_model("R1")
     q_lora, kv_lora, rope, nope, value = 1536, 512, 64, 128, 128
     attention = r1.hidden * q_lora + q_lora * r1.heads * (nope + rope) + r1.hidden * (kv_lora + rope)
     attention += kv_lora * r1.heads * (nope + value) + r1.heads * value * r1.hidden
-    spread = weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8, attn_dp=8))
-    plain = weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8))
-    a_byte = weights_bytes(r1, r1.checkpoints[0]) / r1.parameters
+    spread = estimate_weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8, attn_dp=8))
+    plain = estimate_weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8))
+    a_byte = estimate_weights_bytes(r1, r1.checkpoints[0]) / r1.parameters
     assert (spread - plain) * 1024**3 == pytest.approx(attention * r1.layers * a_byte * 7 / 8, rel=0.001)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import aiohttp
 
-from engine.control.lifecycle import Event
+from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.planning.launch import Launch
-from engine.process.supervisor import Job, Policy, Supervisor, Surroundings
+from engine.process.supervisor import EngineJob, Supervisor, SupervisorHooks, SupervisorPolicy
 
-FAST = Policy(start_deadline_s=15, ready_poll_s=0.05, health_every_s=0.05, first_delay_s=0.01, longest_delay_s=0.02)
+FAST = SupervisorPolicy(
+    start_deadline_s=15, ready_poll_s=0.05, health_interval_s=0.05, first_delay_s=0.01, max_delay_s=0.02
+)
 FAKE = Path(__file__).parents[1] / "fake_engine.py"
 KEY = "the-key-of-this-launch"
 
@@ -39,8 +41,8 @@ def supervisor(
     board: StatusBoard,
     behaviour: str = "well",
     *,
-    policy: Policy = FAST,
-    surroundings: Surroundings | None = None,
+    policy: SupervisorPolicy = FAST,
+    surroundings: SupervisorHooks | None = None,
     grace_s: float = 0.5,
 ) -> Supervisor:
     async def launch(port: int) -> Launch:
@@ -58,13 +60,13 @@ def supervisor(
         with log.open("a") as file:
             file.write(f"{line}\n")
 
-    job = Job(launch, healthy, nothing, folder / "process.lock", (KEY,), on_line, grace_s=grace_s)
+    job = EngineJob(launch, healthy, nothing, folder / "process.lock", (KEY,), on_line, grace_s=grace_s)
     return Supervisor(job, board, policy, surroundings)
 
 
 async def main() -> None:
     board = StatusBoard(lambda status: print(status.state.value, flush=True))  # noqa: T201  # the test reads it
-    board.move(Event.LAUNCH)
+    board.apply_event(LifecycleEvent.LAUNCH)
     await supervisor(Path(sys.argv[1]), board, sys.argv[2]).run()
 
 

@@ -15,10 +15,11 @@ import pytest
 from engine.errors import EngineRefused
 from engine.installation.installer import Installer
 from engine.planning.cards import parse_machine
-from engine.planning.catalogue import VARIANTS, resolve
-from engine.planning.fit import Wish, fitted
-from engine.planning.launch import commands, cpu_environment
-from engine.process.flags import check, help_text, registered, release, unknown_flags
+from engine.planning.catalogue import VARIANTS, resolve_model
+from engine.planning.fit import fit_variant
+from engine.planning.launch import build_cpu_environment, build_manual_commands
+from engine.planning.plans import PlanRequirements
+from engine.process.flags import check_flags, find_unknown_flags, read_help, read_registered_flags, read_release
 
 SOURCE = """
 class Parallel:
@@ -43,13 +44,13 @@ HELP = "usage: sglang serve [--tp-size N] [--cuda-graph-max-bs-decode N]\n  --at
 
 
 def test_a_flag_is_known_by_its_full_name() -> None:
-    assert unknown_flags(["--tp-size", "2", "--attn-dp-size", "8"], HELP) == {}
-    assert unknown_flags(["--cuda-graph-max-bs", "8", "--tp"], HELP) == {
+    assert find_unknown_flags(["--tp-size", "2", "--attn-dp-size", "8"], HELP) == {}
+    assert find_unknown_flags(["--cuda-graph-max-bs", "8", "--tp"], HELP) == {
         "--cuda-graph-max-bs": "--cuda-graph-max-bs-decode",
         "--tp": "--tp-size",
     }
-    assert unknown_flags(["--torchao-config"], HELP) == {"--torchao-config": ""}
-    assert unknown_flags(["--anything"], "") == {}
+    assert find_unknown_flags(["--torchao-config"], HELP) == {"--torchao-config": ""}
+    assert find_unknown_flags(["--anything"], "") == {}
 
 
 @pytest.fixture
@@ -67,27 +68,34 @@ def python(tmp_path: Path) -> Path:
 
 
 async def test_a_renamed_flag_is_refused_with_the_next_step(python: Path) -> None:
-    assert release(python) == "9.9"
-    await check(["--tp-size", "2"], python, os.environ)
+    assert read_release(python) == "9.9"
+    await check_flags(["--tp-size", "2"], python, os.environ)
     with pytest.raises(EngineRefused, match=r"SGLang 9\.9 does not know --attn-dp .it has --attn-dp-size.*Remove"):
-        await check(["--attn-dp", "8"], python, os.environ)
+        await check_flags(["--attn-dp", "8"], python, os.environ)
 
 
 async def test_what_the_source_registers_is_known_without_asking(python: Path) -> None:
-    assert registered(python) == {"--tp-size", "--tensor-parallel-size", "--nnodes", "--another-name", "--config", "-c"}
-    await check(["--tp-size", "2", "--config", "x"], python, os.environ)
+    assert read_registered_flags(python) == {
+        "--tp-size",
+        "--tensor-parallel-size",
+        "--nnodes",
+        "--another-name",
+        "--config",
+        "-c",
+    }
+    await check_flags(["--tp-size", "2", "--config", "x"], python, os.environ)
     assert not (python.parent.parent / "asked").exists()
-    await check(["--attn-dp-size", "2"], python, os.environ)
+    await check_flags(["--attn-dp-size", "2"], python, os.environ)
     assert (python.parent.parent / "asked").read_text() == "x\n", "its help has the last word"
     (python.parent.parent / "lib" / "python3.11" / "site-packages" / "sglang" / "srt" / "server_args.py").write_text(
         "("
     )
-    assert registered(python) == set(), "a source that cannot be read: its help is asked"
+    assert read_registered_flags(python) == set(), "a source that cannot be read: its help is asked"
 
 
 async def test_a_program_that_does_not_answer_is_no_reason_to_refuse(python: Path) -> None:
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'raise SystemExit(3)'\n")
-    await check(["--anything"], python, os.environ)
+    await check_flags(["--anything"], python, os.environ)
 
 
 @pytest.mark.slow
@@ -96,9 +104,15 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     """Also those for cards, which this machine may not have: all variants on machines of every kind."""
     installer = Installer(cache)
     python = await installer.install("cpu", lambda *_: None)
-    told = await help_text(python, cpu_environment(os.environ))
+    told = await read_help(python, build_cpu_environment(os.environ))
     assert len(told) > 10_000
-    wishes = (Wish(), Wish(people=1), Wish(people=200), Wish(goal="speed"), Wish(precision="fp8", offload=True))
+    wishes = (
+        PlanRequirements(),
+        PlanRequirements(people=1),
+        PlanRequirements(people=200),
+        PlanRequirements(goal="speed"),
+        PlanRequirements(precision="fp8", offload=True),
+    )
     machines = [
         parse_machine(said)
         for said in (
@@ -110,19 +124,22 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
         found.plan
         for there in machines
         for wish in wishes
-        for found in (fitted(variant, there, wish, near=False) for variant in (*VARIANTS, resolve("qwen2.5-0.5b")))
+        for found in (
+            fit_variant(variant, there, wish, find_nearest=False)
+            for variant in (*VARIANTS, resolve_model("qwen2.5-0.5b"))
+        )
         if found.plan is not None
     ]
-    argv = [word for plan in plans for command in commands(plan) for word in command]
+    argv = [word for plan in plans for command in build_manual_commands(plan) for word in command]
     assert {"--attn-dp-size", "--cpu-offload-gb", "--pp-size", "--quantization", "--node-rank"} <= set(argv)
-    assert unknown_flags(argv, told) == {}
-    started = [command[3:] for plan in plans for command in commands(plan)]
+    assert find_unknown_flags(argv, told) == {}
+    started = [command[3:] for plan in plans for command in build_manual_commands(plan)]
     parser = (str(python), "-I", "-c", TAKEN)
-    where, given = cpu_environment(os.environ), json.dumps(started)
+    where, given = build_cpu_environment(os.environ), json.dumps(started)
     asked = await asyncio.to_thread(subprocess.run, parser, input=given, env=where, text=True, check=False)
     assert asked.returncode == 0, "SGLang's own parser takes every value"
     options = set(re.findall(r"^ {2}(?:-\w(?: \S+)?, )?(--[a-z0-9-]+)", told, re.MULTILINE))
     assert len(options) > 300
-    assert options - registered(python) == {"--help"}
-    hidden = unknown_flags(registered(python), told)
+    assert options - read_registered_flags(python) == {"--help"}
+    hidden = find_unknown_flags(read_registered_flags(python), told)
     assert len(hidden) < 5, "a few are kept from the help"

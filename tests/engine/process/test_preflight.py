@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError, EngineRefused, EngineUnavailable, InstallError
-from engine.installation.installer import Installer, read_pins
-from engine.planning.hardware import Card, Machine
+from engine.installation.installer import Installer, parse_pins
+from engine.planning.hardware import GpuCard, Machine
 from engine.planning.variant import Checkpoint
-from engine.process.preflight import Checkup, port_is_free
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.process.preflight import Preflight, check_port
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model
 from tests.engine.machines import GIB, machine
 
@@ -34,15 +34,15 @@ SMALL = "R1-Distill-Qwen-1.5B"
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Checkup]:
+def make(tmp_path: Path) -> Callable[..., Preflight]:
     (tmp_path / "requirements").mkdir()
     for kind in ("cpu", "cuda"):
         (tmp_path / "requirements" / f"{kind}.txt").write_text(PINS)
 
-    def checkup(seen: Machine, named: str | None = SMALL, whence: Whence | None = None) -> Checkup:
+    def checkup(seen: Machine, named: str | None = SMALL, source: WeightsSource | None = None) -> Preflight:
         cache = tmp_path / "cache"
         installer = Installer(cache, requirements=tmp_path / "requirements")
-        return Checkup(named, seen, installer, Weights(cache, whence or Whence()))
+        return Preflight(named, seen, installer, WeightsStore(cache, source or WeightsSource()))
 
     return checkup
 
@@ -50,7 +50,7 @@ def make(tmp_path: Path) -> Callable[..., Checkup]:
 def _installed(tmp_path: Path, *packages: str) -> Path:
     """Make the environment for cards as an installer would leave it, with these packages' names and versions."""
     installer = Installer(tmp_path / "cache", requirements=tmp_path / "requirements")
-    python = installer.python("cuda")
+    python = installer.python_path("cuda")
     python.parent.mkdir(parents=True)
     python.touch()
     for package in packages:
@@ -58,123 +58,123 @@ def _installed(tmp_path: Path, *packages: str) -> Path:
         info = python.parent.parent / "lib" / "python3.11" / "site-packages" / f"{name}-{version}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    return installer.environment("cuda")
+    return installer.environment_folder("cuda")
 
 
-def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Checkup], tmp_path: Path) -> None:
+def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Preflight], tmp_path: Path) -> None:
     card = replace(machine(24), driver="535.1", cuda="12.2")
     with pytest.raises(EngineRefused, match=r"535\.1 serves CUDA 12\.2 .* needs CUDA 13"):
-        make(card).driver()
-    assert "580" in make(replace(card, driver="580.65", cuda="13.0")).driver()
+        make(card).check_driver()
+    assert "580" in make(replace(card, driver="580.65", cuda="13.0")).check_driver()
     pci = tmp_path / "pci"
-    assert "no GPU" in make(machine()).driver(pci)
+    assert "no GPU" in make(machine()).check_driver(pci)
     (pci / "0000:01:00.0").mkdir(parents=True)
     (pci / "0000:01:00.0" / "vendor").write_text("0x10de\n")
     (pci / "0000:01:00.0" / "class").write_text("0x030200\n")
     with pytest.raises(EngineRefused, match="no driver answers"):
-        make(machine()).driver(pci)
+        make(machine()).check_driver(pci)
     for seen in (pci, tmp_path / "nothing"):
         with pytest.raises(EngineRefused, match=r"580\.65 answers, .*nvidia-smi mig -cgi .*CUDA_VISIBLE_DEVICES"):
-            make(replace(machine(), driver="580.65", cuda="13.0")).driver(seen)
+            make(replace(machine(), driver="580.65", cuda="13.0")).check_driver(seen)
 
 
-def test_cards_say_what_others_have_taken(make: Callable[..., Checkup]) -> None:
-    cards = (Card("A", 24 * GIB, (8, 9), free_bytes=4 * GIB), Card("B", 24 * GIB, (8, 9), free_bytes=23 * GIB))
-    told = make(replace(machine(), cards=cards)).cards()
+def test_cards_say_what_others_have_taken(make: Callable[..., Preflight]) -> None:
+    cards = (GpuCard("A", 24 * GIB, (8, 9), free_bytes=4 * GIB), GpuCard("B", 24 * GIB, (8, 9), free_bytes=23 * GIB))
+    told = make(replace(machine(), cards=cards)).describe_cards()
     assert told == "A (24.0 GiB, 20.0 of them in use), B (24.0 GiB)"
 
 
-def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Checkup]) -> None:
-    told = make(machine(80), "33B").model()
+def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Preflight]) -> None:
+    told = make(machine(80), "33B").check_model()
     assert "R1-Distill-Qwen-32B" in told
     assert "33B is what people call" in told
     with pytest.raises(EngineError):
-        make(machine(), "7B").model()
-    assert "on the CPU" in make(machine(), SMALL).model()
+        make(machine(), "7B").check_model()
+    assert "on the CPU" in make(machine(), SMALL).check_model()
 
 
-async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: Callable[..., Checkup]) -> None:
+async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: Callable[..., Preflight]) -> None:
     """The same that a start asks for, which is more than what is fetched."""
     async with fake_hub(FakeHub()) as hub:
-        away = Whence(endpoint=hub.url)
+        away = WeightsSource(endpoint=hub.url)
     told = r"0\.5 GiB are to be fetched in pieces, which take up to 3\.3 GiB .*, and 3\.0 GiB are free"
     with pytest.raises(InstallError, match=told):
-        await make(replace(machine(), disk_free_bytes=3 * GIB), "qwen2.5-0.5b", away).weights()
-    assert "are free" in await make(replace(machine(), disk_free_bytes=4 * GIB), "qwen2.5-0.5b", away).weights()
+        await make(replace(machine(), disk_free_bytes=3 * GIB), "qwen2.5-0.5b", away).check_weights()
+    assert "are free" in await make(replace(machine(), disk_free_bytes=4 * GIB), "qwen2.5-0.5b", away).check_weights()
 
 
-async def test_weights_are_compared_with_the_disk(make: Callable[..., Checkup], tmp_path: Path) -> None:
+async def test_weights_are_compared_with_the_disk(make: Callable[..., Preflight], tmp_path: Path) -> None:
     full = replace(machine(80), disk_free_bytes=2 * GIB)
     with pytest.raises(InstallError, match=r"3\.3 of 3\.3 GiB are to be fetched, and 2\.0 GiB are free"):
-        await make(full).weights()
-    assert "to be fetched" in await make(machine(80)).weights()
+        await make(full).check_weights()
+    assert "to be fetched" in await make(machine(80)).check_weights()
     shelf = tmp_path / "shelf" / REPO
     with pytest.raises(InstallError, match="no folder"):
-        await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+        await make(full, source=WeightsSource(str(tmp_path / "shelf"))).check_weights()
     shelf.mkdir(parents=True)
     for name, content in model().items():
         if "/" not in name:
             (shelf / name).write_bytes(content)
-    assert str(shelf) in await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+    assert str(shelf) in await make(full, source=WeightsSource(str(tmp_path / "shelf"))).check_weights()
     (shelf / "model-00001-of-00002.safetensors").write_bytes(b"short")
     with pytest.raises(InstallError, match="model-00001-of-00002"):
-        await make(full, whence=Whence(str(tmp_path / "shelf"))).weights()
+        await make(full, source=WeightsSource(str(tmp_path / "shelf"))).check_weights()
 
 
 async def test_weights_of_earlier_commits_are_named_with_the_command_that_removes_them(
-    make: Callable[..., Checkup], tmp_path: Path
+    make: Callable[..., Preflight], tmp_path: Path
 ) -> None:
     """One that was not whole, and another mirror had another commit; the command names the first one's folder alone."""
-    assert "none" in make(machine(80)).old_weights()
+    assert "none" in make(machine(80)).find_old_weights()
     for commit in ("a" * 40, "b" * 40):
         async with fake_hub(FakeHub(commit=commit)) as hub:
-            weights = Weights(tmp_path / "cache", Whence(endpoint=hub.url))
+            weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
             kept = await weights.provide(Checkpoint(REPO, "bf16"), lambda *_: None)
             (kept / "filler").write_bytes(bytes(GIB // 20))
         if commit.startswith("a"):
             (kept / "config.json").unlink()
     assert kept.name == "b" * 40
-    told, _, command = make(machine(80)).old_weights().partition(": ")
+    told, _, command = make(machine(80)).find_old_weights().partition(": ")
     assert "0.1 GiB of earlier commits" in told
     await asyncio.to_thread(subprocess.run, shlex.split(command), check=True)
     assert [path.name for path in kept.parent.iterdir() if path.is_dir()] == [kept.name]
-    assert "none" in make(machine(80)).old_weights()
+    assert "none" in make(machine(80)).find_old_weights()
 
 
-async def test_the_hub_is_asked_once(make: Callable[..., Checkup]) -> None:
+async def test_the_hub_is_asked_once(make: Callable[..., Preflight]) -> None:
     async with fake_hub(FakeHub()) as hub:
-        told = await make(machine(80), whence=Whence(endpoint=hub.url)).origin()
+        told = await make(machine(80), source=WeightsSource(endpoint=hub.url)).check_origin()
         assert told.startswith(f"{hub.url} has {REPO} at aaaaaaaaaaaa: 5 files")
         assert hub.asked == [f"/api/models/{REPO}"]
         assert not hub.served
     with pytest.raises(InstallError, match="cannot be reached"):
-        await make(machine(80), whence=Whence(endpoint=hub.url)).origin()
+        await make(machine(80), source=WeightsSource(endpoint=hub.url)).check_origin()
 
 
-def test_another_version_than_the_pinned_one_is_found(make: Callable[..., Checkup], tmp_path: Path) -> None:
-    assert "`kvasir run` does it" in make(machine(80)).environment()
+def test_another_version_than_the_pinned_one_is_found(make: Callable[..., Preflight], tmp_path: Path) -> None:
+    assert "`kvasir run` does it" in make(machine(80)).check_environment()
     with pytest.raises(InstallError, match="12 GiB"):
-        make(replace(machine(80), disk_free_bytes=GIB)).environment()
+        make(replace(machine(80), disk_free_bytes=GIB)).check_environment()
     folder = _installed(tmp_path, "sglang==0.5.23", "torch==2.12.0", "unpinned==1")
-    assert make(machine(80)).environment() == f"SGLang 0.5.23 as pinned, in {folder}"
+    assert make(machine(80)).check_environment() == f"SGLang 0.5.23 as pinned, in {folder}"
     other = folder / "lib" / "python3.11" / "site-packages" / "nvidia_cuda_runtime-12.8.90.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Name: nvidia_cuda_runtime\nVersion: 12.8.90\n")
     with pytest.raises(InstallError, match=r"nvidia-cuda-runtime 12\.8\.90 instead of 13\.0\.96"):
-        make(machine(80)).environment()
+        make(machine(80)).check_environment()
 
 
 def test_pins_are_read_with_what_markers_allow() -> None:
-    assert read_pins(PINS)["torch"] == {"2.13.0", "2.12.0"}
+    assert parse_pins(PINS)["torch"] == {"2.13.0", "2.12.0"}
     own = Installer(Path("/nowhere"))
-    assert own.pins("cpu")["sglang"] == own.pins("cuda")["sglang"] == {"0.5.23"}
+    assert own.read_pins("cpu")["sglang"] == own.read_pins("cuda")["sglang"] == {"0.5.23"}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_port_that_is_taken_is_named(host: str) -> None:
-    assert port_is_free(0, host, "PORT") == "any free port"
+    assert check_port(0, host, "PORT") == "any free port"
     with socket.create_server((host, 0)) as server:
         port: Any = server.getsockname()[1]
         with pytest.raises(EngineUnavailable, match=f"Port {port} on {host} is taken .*PORT={port + 1}"):
-            port_is_free(port, host, "PORT")
-    assert port_is_free(port, host, "PORT") == f"{port} is free"
+            check_port(port, host, "PORT")
+    assert check_port(port, host, "PORT") == f"{port} is free"

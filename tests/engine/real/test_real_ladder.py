@@ -15,19 +15,19 @@ import pytest
 
 from engine.errors import InstallError
 from engine.installation.installer import Installer
-from engine.interfaces import Content, Message, Sampling, State
-from engine.oom.lighter_plans import machine_key, rung_of
-from engine.oom.log_diagnosis import Cause
-from engine.oom.state import Climb, ClimbFile
-from engine.planning.cgroups import own_path
-from engine.planning.fit import chosen
-from engine.planning.machine_probe import probe
+from engine.interfaces import ChatMessage, ContentDelta, EngineState, Sampling
+from engine.oom.lighter_plans import build_ladder_key, extract_profile
+from engine.oom.log_diagnosis import OomCause
+from engine.oom.state import LadderFile, LadderState
+from engine.planning.cgroups import find_own_path
+from engine.planning.fit import plan_model
+from engine.planning.machine_probe import probe_machine
 from engine.planning.variant import Checkpoint
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.weights.fetch import Patience
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.weights.fetch import DownloadRetryPolicy
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub
 from tests.engine.fakes import SMALL_MODEL, until
 from tests.engine.real.real_model import have_small_model
@@ -53,9 +53,9 @@ def limited(real: Path, cache: Path, tmp_path: Path) -> Callable[[str], Path]:
     """Make a cache whose engine is the shared one, after a line of shell that sets it a limit."""
 
     def make(line: str) -> Path:
-        python = Installer(tmp_path / "cache").python("cpu")
+        python = Installer(tmp_path / "cache").python_path("cpu")
         python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\n{line}\nexec {Installer(cache).python("cpu")} "$@"\n')
+        python.write_text(f'#!/bin/sh\n{line}\nexec {Installer(cache).python_path("cpu")} "$@"\n')
         python.chmod(0o755)
         weights = tmp_path / "cache" / "weights" / real.parent.name
         weights.parent.mkdir(parents=True)
@@ -70,7 +70,7 @@ def group() -> Iterator[Path]:
     """Give a control group with a limit of memory."""
     root = Path("/sys/fs/cgroup")
     v2 = (root / "cgroup.controllers").exists()
-    own = root / own_path("").lstrip("/") if v2 else root / "memory" / own_path("memory").lstrip("/")
+    own = root / find_own_path("").lstrip("/") if v2 else root / "memory" / find_own_path("memory").lstrip("/")
     made = own / "kvasir-test"
     try:
         made.mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ async def start(tmp_path: Path, unpack_wheel: Unpack) -> AsyncIterator[Callable[
             engine = Engine(EngineSettings(tmp_path / "home", cache, model), unpack_wheel)
             stack.push_async_callback(engine.stop)
             await engine.start()
-            await engine.wait_ready(400)
+            await engine.wait_until_ready(400)
             return engine
 
         yield make
@@ -106,21 +106,23 @@ def _command_lines() -> list[str]:
     return found
 
 
-async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: str) -> Climb:
+async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: str) -> LadderState:
     """Start with too much context; it must ask for half, say so, answer, and remember it. Return where it stands."""
-    machine, home = probe(cache), cache.with_name("home")
-    made = chosen(model, machine)
+    machine, home = probe_machine(cache), cache.with_name("home")
+    made = plan_model(model, machine)
     (home / "engine").mkdir(parents=True, mode=0o700)
-    file = ClimbFile(home / "engine" / "ladder.json")
-    key = machine_key(made, machine, Installer(cache).environment("cpu").name)
-    file.write(key, Climb(replace(rung_of(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9)))
+    file = LadderFile(home / "engine" / "ladder.json")
+    key = build_ladder_key(made, machine, Installer(cache).environment_folder("cpu").name)
+    file.write(key, LadderState(replace(extract_profile(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9)))
     engine = await start(cache, model)
-    assert engine.status().state is State.READY, engine.status().detail
-    deltas = engine.stream([Message("user", "What is the capital of France?")], Sampling(max_tokens=12), request_id="r")
-    assert [delta async for delta in deltas if isinstance(delta, Content)]
+    assert engine.status().state is EngineState.READY, engine.status().detail
+    deltas = engine.stream(
+        [ChatMessage("user", "What is the capital of France?")], Sampling(max_tokens=12), request_id="r"
+    )
+    assert [delta async for delta in deltas if isinstance(delta, ContentDelta)]
     climb = file.read(key)
-    assert climb.rung is not None
-    assert climb.rung.total_tokens == TOO_MANY_TOKENS // 2
+    assert climb.profile is not None
+    assert climb.profile.total_tokens == TOO_MANY_TOKENS // 2
     assert f"{TOO_MANY_TOKENS} → {TOO_MANY_TOKENS // 2}" in engine.status().detail
     return climb
 
@@ -131,8 +133,10 @@ async def fetched(real: Path, tmp_path: Path) -> Path:
     files = {path.name: path.read_bytes() for path in real.iterdir()}
     size = len(files["model.safetensors"])
 
-    def weights(hub: FakeHub) -> Weights:
-        return Weights(tmp_path / "weights", Whence(endpoint=hub.url), patience=Patience(tries=1))
+    def weights(hub: FakeHub) -> WeightsStore:
+        return WeightsStore(
+            tmp_path / "weights", WeightsSource(endpoint=hub.url), retry_policy=DownloadRetryPolicy(max_attempts=1)
+        )
 
     async with fake_hub(FakeHub(files, pause_s=0.002)) as hub:
         fetching = asyncio.create_task(weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None))
@@ -151,7 +155,7 @@ async def test_too_much_context_for_the_hosts_limit_heals_by_itself(
 ) -> None:
     """Address space runs out, with weights whose download was cut once."""
     climb = await _heals(start, limited(f"ulimit -v {LIMIT_KIB}"), str(fetched))
-    assert [fall.cause for fall in climb.falls] == [Cause.POOL]
+    assert [fall.cause for fall in climb.failures] == [OomCause.POOL]
 
 
 async def test_what_the_systems_killer_ends_heals_by_itself(
@@ -159,7 +163,7 @@ async def test_what_the_systems_killer_ends_heals_by_itself(
 ) -> None:
     """Memory of the control group runs out, and the kernel kills the scheduler."""
     climb = await _heals(start, limited(f"echo $$ > {group}/cgroup.procs || exit 1"), SMALL_MODEL)
-    assert [fall.cause for fall in climb.falls] == [Cause.HOST]
+    assert [fall.cause for fall in climb.failures] == [OomCause.HOST]
 
 
 @pytest.fixture
@@ -210,6 +214,6 @@ async def test_what_cannot_be_served_fails_at_once_and_says_so(
     """Damage is seen before SGLang is started at all; what only SGLang can know is asked of it once."""
     spoil(copied)
     engine = await start(cache, str(copied))
-    assert engine.status().state is State.FAILED
+    assert engine.status().state is EngineState.FAILED
     assert sentence in engine.status().detail
-    assert engine.vitals().starts == starts
+    assert engine.collect_stats().starts == starts

@@ -20,9 +20,18 @@ import pytest
 from bot.wheels import WheelError
 from engine.client.answer import AnswerDecoder
 from engine.client.client import EngineClient
-from engine.client.framing import R1, R1_0528, Prompt
+from engine.client.framing import R1, R1_0528, TokenPrompt
 from engine.client.reasoning import ReasoningDecoder
-from engine.interfaces import Content, Control, Delta, Done, Message, Reasoning, Sampling, State
+from engine.interfaces import (
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineState,
+    ReasoningDelta,
+    Sampling,
+    StreamEnd,
+    ThinkingControl,
+)
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import alive, until
@@ -31,7 +40,7 @@ from tests.engine.real.test_real_engine import sglang_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[3]
-ASK = [Message("user", "what is the price of bread")]
+ASK = [ChatMessage("user", "what is the price of bread")]
 THOUGHT = "First comes this question itself, then every passage that was found about it."
 ANSWER = "The answer is forty-two."
 
@@ -76,7 +85,7 @@ async def _ask(engine: Engine | EngineClient, **sampling: int | None) -> list[De
 
 
 def _said(deltas: Sequence[Delta]) -> tuple[str, str]:
-    kinds = (Reasoning, Content)
+    kinds = (ReasoningDelta, ContentDelta)
     thought, answer = ("".join(one.text for one in deltas if isinstance(one, kind)) for kind in kinds)
     assert "think>" not in thought + answer
     return thought, answer
@@ -93,7 +102,7 @@ async def test_a_family_thinks(
     assert owner.stdout is not None
     assert (await asyncio.to_thread(owner.stdout.readline)).startswith("http://127.0.0.1:")
     engine = Engine(EngineSettings(tmp_path, cache), unpack_wheel, wheel_error=WheelError)
-    assert (await engine.ensure()).state is State.READY
+    assert (await engine.ensure_running()).state is EngineState.READY
     await _sent_as_ids(engine, family)
     await _bounded(engine)
     await _framed_by_the_server(engine)
@@ -102,21 +111,21 @@ async def test_a_family_thinks(
     assert len(running) >= 3
     owner.kill()
     await until(lambda: not any(alive(pid) for pid in running), 20)
-    await until(lambda: engine.status().state is not State.READY)
+    await until(lambda: engine.status().state is not EngineState.READY)
     await engine.stop()
-    assert Engine.peek(tmp_path).state is State.ABSENT
+    assert Engine.read_status(tmp_path).state is EngineState.ABSENT
 
 
 async def _sent_as_ids(engine: Engine, family: str) -> None:
     """Look that the server framed our probe in the same ids, and that thinking and answer come apart here."""
-    framing = engine._connection._framings[engine._connection.client().endpoint.url][0]
+    framing = engine._connection._framers[engine._connection.require_client().endpoint.url][0]
     assert framing is not None
     assert framing.template is (R1_0528 if family == "qwen3" else R1)
-    assert engine.control is Control.BUDGET
+    assert engine.thinking_control is ThinkingControl.BUDGET
     deltas = await _ask(engine)
     assert _said(deltas) == (THOUGHT, ANSWER)
     done = deltas[-1]
-    assert isinstance(done, Done)
+    assert isinstance(done, StreamEnd)
     assert done.usage.prompt_tokens == len(framing.frame(ASK).ids)
 
 
@@ -134,13 +143,13 @@ async def _bounded(engine: Engine) -> None:
     thought, answer = _said(cut)
     assert THOUGHT.startswith(thought)
     assert answer == ""
-    assert isinstance(cut[-1], Done)
+    assert isinstance(cut[-1], StreamEnd)
     assert cut[-1].finish_reason == "length"
 
 
 async def _framed_by_the_server(engine: Engine) -> None:
     """Send messages, as to a server that is not known: its own parser splits them."""
-    client = EngineClient(engine._connection.client().endpoint)
+    client = EngineClient(engine._connection.require_client().endpoint)
     try:
         assert _said(await _ask(client)) == (THOUGHT, ANSWER)
         assert _said(await _ask(client, thinking_tokens=0)) == ("", ANSWER)
@@ -150,23 +159,25 @@ async def _framed_by_the_server(engine: Engine) -> None:
 
 async def _whole_and_in_pieces(engine: Engine) -> None:
     """Read the bytes of one answer in 1,000 random cuttings, and the same answer not streamed at all."""
-    prompt = engine._connection.framed(engine._connection.client(), ASK, Sampling())
+    prompt = engine._connection.frame_prompt(engine._connection.require_client(), ASK, Sampling())
     assert prompt is not None
     raw, whole = await _recorded(engine, prompt)
     rnd = random.Random(5)
     for _ in range(1_000):
         places = sorted({0, len(raw), *rnd.choices(range(len(raw)), k=rnd.randint(0, 60))})
-        decoder = AnswerDecoder(ReasoningDecoder(thinks=True, opens_think=prompt.inside, split_by_server=False))
-        deltas = [delta for a, b in pairwise(places) for delta in decoder.take(raw[a:b])]
-        assert decoder.ended
+        decoder = AnswerDecoder(
+            ReasoningDecoder(thinks=True, opens_think=prompt.starts_in_thinking, split_by_server=False)
+        )
+        deltas = [delta for a, b in pairwise(places) for delta in decoder.decode(raw[a:b])]
+        assert decoder.is_complete
         assert _said(deltas) == (THOUGHT, ANSWER)
-    decoder_ = ReasoningDecoder(thinks=True, opens_think=prompt.inside, split_by_server=False)
+    decoder_ = ReasoningDecoder(thinks=True, opens_think=prompt.starts_in_thinking, split_by_server=False)
     assert _said([*decoder_.decode("", whole), *decoder_.flush("stop")]) == (THOUGHT, ANSWER)
 
 
-async def _recorded(engine: Engine, prompt: Prompt) -> tuple[bytes, str]:
-    client = engine._connection.client()
-    body = client._request(ASK, Sampling(temperature=0.0, max_tokens=100), "recorded", prompt)
+async def _recorded(engine: Engine, prompt: TokenPrompt) -> tuple[bytes, str]:
+    client = engine._connection.require_client()
+    body = client._build_request(ASK, Sampling(temperature=0.0, max_tokens=100), "recorded", prompt)
     headers = {"Authorization": f"Bearer {client.endpoint.api_key}"}
     async with aiohttp.ClientSession(client.endpoint.url, headers=headers) as session:
         async with session.post("/v1/chat/completions", json=body) as response:

@@ -12,10 +12,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from engine import plain_cpu
-from engine.client.framing import PROBE, QWEN2, Framing
-from engine.client.tokens import Encoding, from_tokenizer_json
-from engine.client.vocabulary import find
-from engine.planning.catalogue import describe, resolve
+from engine.client.framing import PROBE, QWEN2, ChatFramer
+from engine.client.tokens import TokenEncoding, load_tokenizer_json
+from engine.client.vocabulary import load_vocabulary
+from engine.planning.catalogue import resolve_model
+from engine.planning.model_folder import describe_model_folder
 from tests.engine.client.test_tokens import TEXTS
 from tests.engine.fakes import SMALL_MODEL
 from tests.engine.real.real_model import have_engine, have_small_model
@@ -32,9 +33,9 @@ async def folder(cache: Path, unpack_wheel: Unpack) -> Path:
 
 async def test_tokens_are_those_of_qwens_own_vocabulary(folder: Path, unpack_wheel: Unpack, tmp_path: Path) -> None:
     """Three ways to count, in both languages: the folder's file, the same file by ``tokenizers``, Qwen's own ranks."""
-    ours, theirs = from_tokenizer_json(folder / "tokenizer.json"), Tokenizer.from_file(str(folder / "tokenizer.json"))
-    ranks = await find(SMALL_MODEL, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
-    assert isinstance(ranks, Encoding)
+    ours, theirs = load_tokenizer_json(folder / "tokenizer.json"), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ranks = await load_vocabulary(SMALL_MODEL, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
+    assert isinstance(ranks, TokenEncoding)
     documents = [*(Path(__file__).parents[3] / "docs").glob("*.md"), DATA / "support_pairs.jsonl"]
     for text in [*TEXTS, *(path.read_text(encoding="utf-8") for path in documents)]:
         plain = ours.encode(text)
@@ -47,10 +48,10 @@ async def test_tokens_are_those_of_qwens_own_vocabulary(folder: Path, unpack_whe
 def test_a_conversation_is_framed_as_by_its_own_template(folder: Path) -> None:
     """The template that the folder carries begins with Qwen's system message, which our frame repeats to the letter."""
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    assert f"<|im_start|>{QWEN2.begins[1]}<|im_end|>".replace("\n", "\\n") in template
-    framed = Framing(QWEN2, from_tokenizer_json(folder / "tokenizer.json")).frame(PROBE)
+    assert f"<|im_start|>{QWEN2.start[1]}<|im_end|>".replace("\n", "\\n") in template
+    framed = ChatFramer(QWEN2, load_tokenizer_json(folder / "tokenizer.json")).frame(PROBE)
     assert framed.ids.count(151644) == 5
-    assert not framed.inside
+    assert not framed.starts_in_thinking
 
 
 async def test_attention_behind_a_prefix_is_sglangs_own(cache: Path) -> None:
@@ -61,7 +62,7 @@ async def test_attention_behind_a_prefix_is_sglangs_own(cache: Path) -> None:
 
 
 def test_its_shape_is_the_catalogues(folder: Path) -> None:
-    found, known = describe(folder), resolve(SMALL_MODEL)
+    found, known = describe_model_folder(folder), resolve_model(SMALL_MODEL)
     shape = ("layers", "hidden", "heads", "kv_heads", "vocab", "context_tokens", "kv_bytes_per_token", "tied")
     assert [getattr(found, name) for name in shape] == [getattr(known, name) for name in shape]
     assert found.weights_gib == pytest.approx(known.weights_gib, rel=0.001)

@@ -11,40 +11,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineOverloaded
-from engine.routing.admission import Queue, Rates, Request, about
+from engine.routing.admission import FairQueue, QueuedRequest, ServiceRates, format_wait
 
 FOREVER = 1e9
 
 
 def asked(
     number: int, person: str = "a", *, tokens: int = 256, at: float = 0.0, begin_by: float = FOREVER, **more: float
-) -> Request:
-    return Request(number, person, 0, tokens, at, begin_by, **more)
+) -> QueuedRequest:
+    return QueuedRequest(number, person, 0, tokens, at, begin_by, **more)
 
 
-def measured(service_s: float, tokens: int = 100, load: float = 1.0) -> Rates:
-    rates = Rates()
-    rates.measured(0.0, service_s, tokens, load)
+def measured(service_s: float, tokens: int = 100, load: float = 1.0) -> ServiceRates:
+    rates = ServiceRates()
+    rates.record(0.0, service_s, tokens, load)
     return rates
 
 
-def served(queue: Queue) -> list[int]:
+def served(queue: FairQueue) -> list[int]:
     """Answer one at a time until nobody waits; return the order."""
     order = []
-    while sent := queue.take(0.0, 1):
+    while sent := queue.start_next(0.0, 1):
         order += sent
-        queue.leave(sent[0])
+        queue.remove(sent[0])
     return order
 
 
 def test_one_who_asks_fifty_questions_does_not_starve_others() -> None:
-    queue = Queue(100)
+    queue = FairQueue(100)
     for number in range(50):
-        queue.enter(asked(number, "greedy"), 0.0, 1)
-    first = queue.take(0.0, 1)
-    queue.enter(asked(50, "late"), 0.0, 1)
-    queue.enter(asked(51, "later"), 0.0, 1)
-    queue.leave(first[0])
+        queue.add(asked(number, "greedy"), 0.0, 1)
+    first = queue.start_next(0.0, 1)
+    queue.add(asked(50, "late"), 0.0, 1)
+    queue.add(asked(51, "later"), 0.0, 1)
+    queue.remove(first[0])
     order = served(queue)
     assert order.index(50) <= 1
     assert order.index(51) <= 2
@@ -53,22 +53,22 @@ def test_one_who_asks_fifty_questions_does_not_starve_others() -> None:
 
 def test_a_short_question_goes_before_a_long_one_but_not_for_ever() -> None:
     """Each other person's short ones pass a long one, four of them and the one that is level with it."""
-    queue = Queue(1000)
-    queue.enter(asked(0, "now"), 0.0, 1)
-    assert queue.take(0.0, 1) == [0]
-    queue.enter(asked(1, "long", tokens=100_000), 0.0, 1)
+    queue = FairQueue(1000)
+    queue.add(asked(0, "now"), 0.0, 1)
+    assert queue.start_next(0.0, 1) == [0]
+    queue.add(asked(1, "long", tokens=100_000), 0.0, 1)
     for number in range(2, 40):
-        queue.enter(asked(number, "short"), 0.0, 1)
-    queue.leave(0)
+        queue.add(asked(number, "short"), 0.0, 1)
+    queue.remove(0)
     assert 1 <= served(queue).index(1) <= 5
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(1, 5000)), min_size=1, max_size=60))
 def test_nobody_is_overtaken_more_than_the_bound(questions: list[tuple[str, int]]) -> None:
     """Of each other person at most five later questions go before one that is its person's first; own order is kept."""
-    queue = Queue(1000)
+    queue = FairQueue(1000)
     for number, (person, tokens) in enumerate(questions):
-        queue.enter(asked(number, person, tokens=tokens), 0.0, 1)
+        queue.add(asked(number, person, tokens=tokens), 0.0, 1)
     order = served(queue)
     assert sorted(order) == list(range(len(questions)))
     for person in "abcde":
@@ -83,7 +83,7 @@ def test_nobody_is_overtaken_more_than_the_bound(questions: list[tuple[str, int]
 class Engine:
     """Answers in virtual time, ``width`` at once; notes who began when."""
 
-    queue: Queue
+    queue: FairQueue
     width: int
     service_s: dict[int, float]
     now: float = 0.0
@@ -92,14 +92,14 @@ class Engine:
 
     def run(self) -> None:
         while True:
-            for number in self.queue.take(self.now, self.width):
+            for number in self.queue.start_next(self.now, self.width):
                 self.began[number] = self.now
                 heapq.heappush(self.busy, (self.now + self.service_s[number], number))
             assert len(self.busy) <= self.width
             if not self.busy:
                 return
             self.now, number = heapq.heappop(self.busy)
-            self.queue.leave(number)
+            self.queue.remove(number)
 
 
 @given(
@@ -112,12 +112,12 @@ def test_the_estimate_is_right_where_answers_take_what_they_took(
     people: list[str], width: int, service_s: float, cancelled: set[int]
 ) -> None:
     """Whoever waits begins when it was said, to the rounding, also after others were cancelled."""
-    queue = Queue(100, measured(service_s, load=width))
+    queue = FairQueue(100, measured(service_s, load=width))
     for number, person in enumerate(people):
-        queue.enter(asked(number, person), 0.0, width)
+        queue.add(asked(number, person), 0.0, width)
     for number in cancelled:
-        queue.leave(number)
-    promised = queue.places(0.0, width)
+        queue.remove(number)
+    promised = queue.estimate_places(0.0, width)
     assert sorted(place.position for place in promised.values()) == list(range(1, len(promised) + 1))
     engine = Engine(queue, width, dict.fromkeys(range(len(people)), service_s))
     engine.run()
@@ -129,100 +129,100 @@ def test_the_estimate_is_right_where_answers_take_what_they_took(
 @given(st.lists(st.floats(1.0, 9.0), min_size=30, max_size=60))
 def test_the_estimate_stays_near_where_answers_differ(services_s: list[float]) -> None:
     """Never further off than the longest answers would make it; nothing is promised before anything was measured."""
-    queue = Queue(100)
-    queue.enter(asked(0), 0.0, 1)
-    queue.enter(asked(1), 0.0, 1)
-    assert queue.take(0.0, 1) == [0]
-    assert queue.places(0.0, 1)[1].eta_s is None
+    queue = FairQueue(100)
+    queue.add(asked(0), 0.0, 1)
+    queue.add(asked(1), 0.0, 1)
+    assert queue.start_next(0.0, 1) == [0]
+    assert queue.estimate_places(0.0, 1)[1].eta_s is None
     for service_s in services_s:
-        queue.rates.measured(0.1, service_s, 100, 1)
-    eta_s = queue.places(0.0, 1)[1].eta_s
+        queue.rates.record(0.1, service_s, 100, 1)
+    eta_s = queue.estimate_places(0.0, 1)[1].eta_s
     assert eta_s is not None
     assert min(services_s) <= eta_s <= max(services_s) + 0.1
 
 
 def test_an_answer_among_others_takes_longer_and_each_load_is_remembered() -> None:
     """What is known of an idle engine is no promise for a full one; ten quiet answers do not undo a busy hour."""
-    rates = Rates()
-    assert rates.service_s(100, 8) is None
-    rates.measured(0.5, 5.0, 100, 1)
-    guessed_s = rates.service_s(100, 8)
+    rates = ServiceRates()
+    assert rates.estimate_service_s(100, 8) is None
+    rates.record(0.5, 5.0, 100, 1)
+    guessed_s = rates.estimate_service_s(100, 8)
     assert guessed_s is not None
     assert 8 < guessed_s < 20
-    rates.measured(2.0, 10.0, 100, 7.6)
+    rates.record(2.0, 10.0, 100, 7.6)
     for _ in range(10):
-        rates.measured(0.5, 5.0, 100, 1.2)
-    assert rates.service_s(100, 8) == pytest.approx(12.0, rel=0.05)
-    assert rates.service_s(100, 1) == pytest.approx(5.5, rel=0.1)
+        rates.record(0.5, 5.0, 100, 1.2)
+    assert rates.estimate_service_s(100, 8) == pytest.approx(12.0, rel=0.05)
+    assert rates.estimate_service_s(100, 1) == pytest.approx(5.5, rel=0.1)
 
 
 def test_an_answer_that_may_be_no_longer_takes_no_longer() -> None:
     rates = measured(10.0, tokens=100, load=4)
-    assert rates.service_s(50, 4) == pytest.approx(5.0)
-    assert rates.service_s(5000, 4) == pytest.approx(10.0)
+    assert rates.estimate_service_s(50, 4) == pytest.approx(5.0)
+    assert rates.estimate_service_s(5000, 4) == pytest.approx(10.0)
 
 
 def test_a_full_queue_says_so() -> None:
-    queue = Queue(1, measured(120.0))
-    queue.enter(asked(0), 0.0, 1)
-    assert queue.take(0.0, 1) == [0]
-    queue.enter(asked(1), 0.0, 1)
+    queue = FairQueue(1, measured(120.0))
+    queue.add(asked(0), 0.0, 1)
+    assert queue.start_next(0.0, 1) == [0]
+    queue.add(asked(1), 0.0, 1)
     with pytest.raises(EngineOverloaded, match=r"as may \(1\), which is about 4 min of work"):
-        queue.enter(asked(2, "b"), 0.0, 1)
-    assert (queue.waiting, queue.running) == (1, 1)
-    queue.leave(1)
-    queue.enter(asked(3, "b"), 0.0, 1)
+        queue.add(asked(2, "b"), 0.0, 1)
+    assert (queue.waiting_count, queue.running_count) == (1, 1)
+    queue.remove(1)
+    queue.add(asked(3, "b"), 0.0, 1)
 
 
 def test_what_would_come_too_late_is_refused_at_once() -> None:
-    queue = Queue(10, measured(60.0))
-    queue.enter(asked(0, begin_by=1.0), 0.0, 1)  # what can begin at once is never refused
-    assert queue.take(0.0, 1) == [0]
+    queue = FairQueue(10, measured(60.0))
+    queue.add(asked(0, begin_by=1.0), 0.0, 1)  # what can begin at once is never refused
+    assert queue.start_next(0.0, 1) == [0]
     with pytest.raises(EngineOverloaded, match=r"turn would come in about 60 s, and it may wait for about 30 s"):
-        queue.enter(asked(1, begin_by=30.0), 0.0, 1)
+        queue.add(asked(1, begin_by=30.0), 0.0, 1)
     with pytest.raises(EngineOverloaded, match="busy"):
-        queue.enter(asked(2, end_by_s=100.0), 0.0, 1)
-    queue.enter(asked(3, begin_by=61.0, end_by_s=121.0), 0.0, 1)
+        queue.add(asked(2, end_by_s=100.0), 0.0, 1)
+    queue.add(asked(3, begin_by=61.0, end_by_s=121.0), 0.0, 1)
 
 
 def test_a_promise_that_was_not_kept_is_told() -> None:
-    queue = Queue(10)
-    queue.enter(asked(0), 0.0, 1)
-    queue.enter(asked(1, begin_by=100.0), 0.0, 1)
-    assert queue.take(0.0, 1) == [0]
-    assert queue.late(1, 99.0) is None
-    assert "about 2 min" in str(queue.late(1, 100.0))
+    queue = FairQueue(10)
+    queue.add(asked(0), 0.0, 1)
+    queue.add(asked(1, begin_by=100.0), 0.0, 1)
+    assert queue.start_next(0.0, 1) == [0]
+    assert queue.check_deadline(1, 99.0) is None
+    assert "about 2 min" in str(queue.check_deadline(1, 100.0))
 
 
 def test_cancelled_questions_are_not_held_against_their_person() -> None:
-    queue = Queue(100)
-    queue.enter(asked(0, "now"), 0.0, 1)
-    assert queue.take(0.0, 1) == [0]
+    queue = FairQueue(100)
+    queue.add(asked(0, "now"), 0.0, 1)
+    assert queue.start_next(0.0, 1) == [0]
     for number in range(1, 30):
-        queue.enter(asked(number, "a"), 0.0, 1)
-    queue.enter(asked(30, "b"), 0.0, 1)
-    queue.enter(asked(31, "b"), 0.0, 1)
+        queue.add(asked(number, "a"), 0.0, 1)
+    queue.add(asked(30, "b"), 0.0, 1)
+    queue.add(asked(31, "b"), 0.0, 1)
     for number in range(1, 30):
-        queue.leave(number)
-    queue.enter(asked(32, "a"), 0.0, 1)
-    queue.leave(0)
+        queue.remove(number)
+    queue.add(asked(32, "a"), 0.0, 1)
+    queue.remove(0)
     assert served(queue) == [30, 32, 31]
 
 
 def test_fewer_places_than_before() -> None:
     """Those under way go on; the next begins when there is room again."""
-    queue = Queue(10, measured(10.0))
+    queue = FairQueue(10, measured(10.0))
     for number in range(4):
-        queue.enter(asked(number), 0.0, 3)
-    assert queue.take(0.0, 3) == [0, 1, 2]
-    queue.leave(0)
-    assert queue.take(0.0, 1) == []
-    assert queue.places(0.0, 1)[3].eta_s == 10.0
-    queue.leave(1)
-    queue.leave(2)
-    assert queue.take(0.0, 1) == [3]
+        queue.add(asked(number), 0.0, 3)
+    assert queue.start_next(0.0, 3) == [0, 1, 2]
+    queue.remove(0)
+    assert queue.start_next(0.0, 1) == []
+    assert queue.estimate_places(0.0, 1)[3].eta_s == 10.0
+    queue.remove(1)
+    queue.remove(2)
+    assert queue.start_next(0.0, 1) == [3]
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3, "a few seconds"), (44, "about 40 s"), (100, "about 2 min")])
 def test_spans_as_people_say_them(seconds: float, said: str) -> None:
-    assert about(seconds) == said
+    assert format_wait(seconds) == said

@@ -11,15 +11,26 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from engine.client.client import Deadlines
+from engine.client.client import RequestTimeouts
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
-from engine.interfaces import Again, Asker, Content, Delta, Done, Message, Reasoning, Sampling, State, Waiting
-from engine.routing.request_queue import GatePolicy
+from engine.interfaces import (
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineState,
+    QueuePosition,
+    ReasoningDelta,
+    Requester,
+    Sampling,
+    StreamEnd,
+    StreamRestart,
+)
+from engine.routing.request_queue import QueuePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, until
 
-ASK = [Message("user", "hello")]
+ASK = [ChatMessage("user", "hello")]
 END = (delta(finish="stop"), DONE)
 NOBODY = "http://127.0.0.1:9"
 Make = Callable[..., Engine]
@@ -54,12 +65,12 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
 async def up(made: Engine, *, all_of_them: bool = True) -> Engine:
     await made.start()
     async with asyncio.timeout(5):
-        await until(lambda: made.status().state is (State.READY if all_of_them else State.DEGRADED))
+        await until(lambda: made.status().state is (EngineState.READY if all_of_them else EngineState.DEGRADED))
     return made
 
 
-async def answer(made: Engine, asker: Asker | None = None) -> list[Delta]:
-    return [one async for one in made.stream(ASK, Sampling(), request_id="r", asker=asker or Asker())]
+async def answer(made: Engine, requester: Requester | None = None) -> list[Delta]:
+    return [one async for one in made.stream(ASK, Sampling(), request_id="r", requester=requester or Requester())]
 
 
 def homes(pair: list[FakeSglang]) -> tuple[int, int]:
@@ -70,10 +81,10 @@ async def test_conversations_keep_to_a_server_and_others_spread(pair: list[FakeS
     made = await up(engine(pair[0].url, pair[1].url))
     await until(lambda: made._connection.fleet.people == 32)
     for _ in range(5):
-        await answer(made, Asker(thread="one"))
+        await answer(made, Requester(thread="one"))
     assert sorted(homes(pair)) == [0, 5]
     for number in range(30):
-        await answer(made, Asker(thread=f"thread {number}"))
+        await answer(made, Requester(thread=f"thread {number}"))
     assert min(homes(pair)) > 5
 
 
@@ -81,7 +92,7 @@ async def test_one_that_is_away_is_told_and_the_other_answers(pair: list[FakeSgl
     made = await up(engine(NOBODY, pair[1].url), all_of_them=False)
     assert "1 of 2 engines answer" in made.status().detail
     assert NOBODY in made.status().detail
-    assert await answer(made) == [Content("second"), Done("stop")]
+    assert await answer(made) == [ContentDelta("second"), StreamEnd("stop")]
 
 
 async def test_one_that_serves_another_model_is_not_asked(pair: list[FakeSglang], engine: Make) -> None:
@@ -89,16 +100,16 @@ async def test_one_that_serves_another_model_is_not_asked(pair: list[FakeSglang]
     made = await up(engine(pair[0].url, pair[1].url), all_of_them=False)
     assert "serves another where the others serve" in made.status().detail
     for number in range(8):
-        await answer(made, Asker(thread=str(number)))
+        await answer(made, Requester(thread=str(number)))
     assert homes(pair) == (8, 0)
     pair[1].model = pair[0].model
-    await until(lambda: made.status().state is State.READY)
+    await until(lambda: made.status().state is EngineState.READY)
 
 
 async def test_all_are_away(engine: Make) -> None:
     made = engine(NOBODY, "http://127.0.0.1:19")
     await made.start()
-    assert (await made.wait_ready(5)).state is State.FAILED
+    assert (await made.wait_until_ready(5)).state is EngineState.FAILED
     with pytest.raises(EngineUnavailable, match="Nothing answers"):
         await answer(made)
 
@@ -109,22 +120,22 @@ async def test_a_server_that_fails_is_gone_past(pair: list[FakeSglang], engine: 
     await until(lambda: made._connection.fleet.people == 32)
     pair[0].refuse(500, {"error": {"message": "boom"}})
     for number in range(40):
-        assert (await answer(made, Asker(thread=str(number))))[0] == Content("second")
+        assert (await answer(made, Requester(thread=str(number))))[0] == ContentDelta("second")
     assert homes(pair) == (3, 40)
     breaker = made._connection.fleet._servers[pair[0].url].breaker
     breaker._open_until_s = 0.0  # its rest is over
     pair[0].stream(delta(content="first"), *END)
-    said = {str((await answer(made, Asker(thread=str(number))))[0]) for number in range(20)}
-    assert said == {str(Content("first")), str(Content("second"))}
+    said = {str((await answer(made, Requester(thread=str(number))))[0]) for number in range(20)}
+    assert said == {str(ContentDelta("first")), str(ContentDelta("second"))}
 
 
 async def test_a_full_server_is_no_failure(pair: list[FakeSglang], engine: Make) -> None:
     made = await up(engine(pair[0].url, pair[1].url))
     pair[0].refuse(503, {"error": {"message": "The request queue is full."}})
     for number in range(12):
-        await answer(made, Asker(thread=str(number)))
+        await answer(made, Requester(thread=str(number)))
     pair[0].stream(delta(content="first"), *END)
-    assert made._connection.fleet._servers[pair[0].url].breaker.allows(0.0)
+    assert made._connection.fleet._servers[pair[0].url].breaker.allows_request(0.0)
 
 
 async def test_what_one_refuses_no_other_is_asked(pair: list[FakeSglang], engine: Make) -> None:
@@ -144,32 +155,36 @@ async def test_a_loss_in_mid_stream(pair: list[FakeSglang], engine: Make, *, sho
     home = pair[0] if await _home(made, pair[0]) else pair[1]
     home.stream(delta(reasoning="Hm."), delta(content="half of"), cut=True)
     got: list[Delta] = []
-    stream = made.stream(ASK, Sampling(), request_id="r", asker=Asker(thread="t", shown=lambda: shown))
+    stream = made.stream(
+        ASK, Sampling(), request_id="r", requester=Requester(thread="t", has_shown_output=lambda: shown)
+    )
     if shown:
         with pytest.raises(EngineInterrupted, match="middle of the answer"):
             await _read(stream, got)
-        assert got[-1] == Content("half of")
+        assert got[-1] == ContentDelta("half of")
         return
     await _read(stream, got)
-    lost, begun = got.index(Again()), "second" if home is pair[0] else "first"
-    assert got[lost - 1] == Content("half of")
-    assert got[lost + 1 :] == [Content(begun), Done("stop")]
+    lost, begun = got.index(StreamRestart()), "second" if home is pair[0] else "first"
+    assert got[lost - 1] == ContentDelta("half of")
+    assert got[lost + 1 :] == [ContentDelta(begun), StreamEnd("stop")]
 
 
 @pytest.mark.parametrize("away", [False, True])
 async def test_one_that_hangs_in_mid_stream(pair: list[FakeSglang], engine: Make, *, away: bool) -> None:
     """Its answer is begun anew elsewhere where its health is lost as well; one that is well is only slow."""
-    made = await up(engine(pair[0].url, pair[1].url, deadlines=Deadlines(read_s=0.5)))
+    made = await up(engine(pair[0].url, pair[1].url, request_timeouts=RequestTimeouts(read_s=0.5)))
     await until(lambda: made._connection.fleet.people == 32)
     home = pair[0] if await _home(made, pair[0]) else pair[1]
     home.stream(delta(reasoning="Hm."), asyncio.Event())
     if away:
         home.models_status = 503
     got: list[Delta] = []
-    stream = made.stream(ASK, Sampling(), request_id="r", asker=Asker(thread="t", shown=lambda: False))
+    stream = made.stream(
+        ASK, Sampling(), request_id="r", requester=Requester(thread="t", has_shown_output=lambda: False)
+    )
     if away:
         await _read(stream, got)
-        assert got[-3:] == [Again(), Content("second" if home is pair[0] else "first"), Done("stop")]
+        assert got[-3:] == [StreamRestart(), ContentDelta("second" if home is pair[0] else "first"), StreamEnd("stop")]
         return
     with pytest.raises(EngineTimeout):
         await _read(stream, got)
@@ -177,7 +192,7 @@ async def test_one_that_hangs_in_mid_stream(pair: list[FakeSglang], engine: Make
 
 async def _home(made: Engine, fake: FakeSglang) -> bool:
     before = len(fake.bodies)
-    await answer(made, Asker(thread="t"))
+    await answer(made, Requester(thread="t"))
     return len(fake.bodies) > before
 
 
@@ -191,7 +206,7 @@ async def test_the_last_one_lost_is_told(pair: list[FakeSglang], engine: Make) -
     for fake in pair:
         fake.stream(delta(content="half"), cut=True)
     with pytest.raises(EngineInterrupted):
-        await answer(made, Asker(shown=lambda: False))
+        await answer(made, Requester(has_shown_output=lambda: False))
 
 
 class Gated:
@@ -223,7 +238,7 @@ class Gated:
 
 
 def asking(made: Engine, name: str, person: str, got: list[Delta] | None = None) -> asyncio.Task[None]:
-    stream = made.stream([Message("user", name)], Sampling(), request_id=name, asker=Asker(person))
+    stream = made.stream([ChatMessage("user", name)], Sampling(), request_id=name, requester=Requester(person))
     return asyncio.create_task(_read(stream, [] if got is None else got))
 
 
@@ -240,10 +255,10 @@ async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
         gated.let(name)
     await asyncio.gather(*tasks)
     assert gated.begun == ["a0", "a1", "b", "a2", "a3", "a4", "a5"]
-    assert isinstance(got[0], Waiting)
+    assert isinstance(got[0], QueuePosition)
     assert got[0].position <= 2
-    assert Waiting(0, 0.0) in got
-    assert (made._gate.waiting, made._gate.running) == (0, 0)
+    assert QueuePosition(0, 0.0) in got
+    assert (made._queue.waiting_count, made._queue.running_count) == (0, 0)
 
 
 async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: FakeSglang, engine: Make) -> None:
@@ -254,7 +269,7 @@ async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: Fa
     tasks = [asking(made, f"a{number}", "a", sixth if number == 5 else None) for number in range(6)]
     tasks += [asking(made, f"b{number}", f"b{number}") for number in range(5)]
     await until(lambda: bool(sixth))
-    assert sixth[0] == Waiting(10, None)
+    assert sixth[0] == QueuePosition(10, None)
     for name in ("a0", "a1", "a2", "a3", "a4", "a5", "b0", "b1", "b2", "b3", "b4"):
         gated.let(name)
     await asyncio.gather(*tasks)
@@ -262,15 +277,15 @@ async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: Fa
 
 
 async def test_a_short_wait_is_not_told(sglang: FakeSglang, engine: Make) -> None:
-    made = await up(engine(sglang.url, people=1, gate=GatePolicy(tell_after_s=30.0)))
+    made = await up(engine(sglang.url, people=1, queue_policy=QueuePolicy(first_notice_s=30.0)))
     gated = Gated(sglang)
     got: list[Delta] = []
     tasks = [asking(made, "1", "a"), asking(made, "2", "b", got)]
-    await until(lambda: made._gate.waiting == 1)
+    await until(lambda: made._queue.waiting_count == 1)
     gated.let("1")
     gated.let("2")
     await asyncio.gather(*tasks)
-    assert got == [Content("2"), Done("stop", got[-1].usage)]  # type: ignore[union-attr]
+    assert got == [ContentDelta("2"), StreamEnd("stop", got[-1].usage)]  # type: ignore[union-attr]
 
 
 async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Make) -> None:
@@ -278,9 +293,9 @@ async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Ma
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     first, second, third = asking(made, "1", "a"), asking(made, "2", "b"), asking(made, "3", "c")
-    await until(lambda: gated.begun == ["1"] and made._gate.waiting == 2)
+    await until(lambda: gated.begun == ["1"] and made._queue.waiting_count == 2)
     second.cancel()
-    await until(lambda: made._gate.waiting == 1)
+    await until(lambda: made._queue.waiting_count == 1)
     first.cancel()
     async with asyncio.timeout(0.5):
         await until(lambda: gated.gone == ["1"] and gated.begun == ["1", "3"])
@@ -288,16 +303,18 @@ async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Ma
     await third
     await asyncio.gather(first, second, return_exceptions=True)
     assert gated.begun == ["1", "3"]
-    assert (made._gate.waiting, made._gate.running) == (0, 0)
+    assert (made._queue.waiting_count, made._queue.running_count) == (0, 0)
 
 
 async def test_a_full_line_and_one_that_waited_too_long(sglang: FakeSglang, engine: Make) -> None:
-    made = await up(engine(sglang.url, people=1, gate=GatePolicy(waiting=1, wait_s=0.3, tell_every_s=0.05)))
+    made = await up(
+        engine(sglang.url, people=1, queue_policy=QueuePolicy(max_waiting=1, max_wait_s=0.3, notice_interval_s=0.05))
+    )
     gated = Gated(sglang)
     first = asking(made, "1", "a")
     await until(lambda: gated.begun == ["1"])
     second = asking(made, "2", "b")
-    await until(lambda: made._gate.waiting == 1)
+    await until(lambda: made._queue.waiting_count == 1)
     with pytest.raises(EngineOverloaded, match="As many questions wait"):
         await asking(made, "3", "c")
     with pytest.raises(EngineOverloaded, match="busy with other questions"):
@@ -311,9 +328,9 @@ async def test_an_engine_that_goes_tells_those_in_line(sglang: FakeSglang, engin
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     first, second = asking(made, "1", "a"), asking(made, "2", "b")
-    await until(lambda: gated.begun == ["1"] and made._gate.waiting == 1)
+    await until(lambda: gated.begun == ["1"] and made._queue.waiting_count == 1)
     sglang.models_status = 503
-    await until(lambda: made.status().state is State.STARTING)
+    await until(lambda: made.status().state is EngineState.STARTING)
     gated.let("1")
     await first  # what is under way goes on
     with pytest.raises(EngineUnavailable):
@@ -342,7 +359,7 @@ async def test_two_hundred_at_once(sglang: FakeSglang, engine: Make) -> None:
         *(asking(made, name, name.partition("-")[0], got) for name, got in zip(names, answers, strict=True))
     )
     assert most <= 8
-    assert all(got[-2:] == [Content("hi"), Done("stop")] for got in answers)
+    assert all(got[-2:] == [ContentDelta("hi"), StreamEnd("stop")] for got in answers)
     # The first to ask has all eight places while nobody else is there; from then on the others go in rounds.
     rounds = [int(name.partition("-")[2]) for name in order if not name.startswith("0-")]
     assert all(abs(number - place // 19) <= 1 for place, number in enumerate(rounds))
@@ -353,8 +370,8 @@ async def test_a_closed_reader_frees_its_place(sglang: FakeSglang, engine: Make)
     made = await up(engine(sglang.url, people=1))
     sglang.stream(delta(reasoning="Hm."), delta(content="first"), asyncio.Event())
     async with aclosing(made.stream(ASK, Sampling(), request_id="r")) as deltas:
-        assert isinstance(await anext(deltas), Reasoning | Content)
-        assert made._gate.running == 1
-    assert made._gate.running == 0
+        assert isinstance(await anext(deltas), ReasoningDelta | ContentDelta)
+        assert made._queue.running_count == 1
+    assert made._queue.running_count == 0
     async with asyncio.timeout(0.5):
         await sglang.disconnected.wait()

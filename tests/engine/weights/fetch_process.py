@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from engine.planning.variant import Checkpoint
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 
 if __name__ == "__main__":
     cache, endpoint, repo = sys.argv[1:]
-    weights = Weights(Path(cache), Whence(endpoint=endpoint))
+    weights = WeightsStore(Path(cache), WeightsSource(endpoint=endpoint))
     asyncio.run(weights.provide(Checkpoint(repo, "bf16"), lambda _, __: None))

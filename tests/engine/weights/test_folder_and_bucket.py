@@ -16,16 +16,16 @@ import pytest
 
 from engine.errors import InstallError
 from engine.installation.installer import Installer
-from engine.interfaces import State, Status
-from engine.planning.catalogue import resolve
-from engine.planning.hardware import Card, Machine
+from engine.interfaces import EngineState, EngineStatus
+from engine.planning.catalogue import resolve_model
+from engine.planning.hardware import GpuCard, Machine
 from engine.planning.variant import Checkpoint
-from engine.process.supervisor import Policy
+from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.weights.fetch import Patience
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.weights.fetch import DownloadRetryPolicy
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors
 from tests.engine.fakes import until
 from tests.sources.bench_objects import S3Faults, refused, s3_client
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 WANTED = Checkpoint(REPO, "bf16")
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
-SOON = Patience(tries=3, first_delay_s=0.001, longest_delay_s=0.002)
+SOON = DownloadRetryPolicy(max_attempts=3, first_delay_s=0.001, max_delay_s=0.002)
 GIB = 1024**3
 
 
@@ -42,7 +42,7 @@ def quiet(_: float | None, __: str) -> None:
     """Tell nobody."""
 
 
-async def refusal(weights: Weights) -> str:
+async def refusal(weights: WeightsStore) -> str:
     with pytest.raises(InstallError) as caught:
         await weights.provide(WANTED, quiet)
     return str(caught.value)
@@ -67,20 +67,20 @@ def shelf(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def on_shelf(tmp_path: Path, shelf: Path) -> Callable[[], Weights]:
-    return lambda: Weights(tmp_path / "cache", Whence(str(shelf.parents[1])))
+def on_shelf(tmp_path: Path, shelf: Path) -> Callable[[], WeightsStore]:
+    return lambda: WeightsStore(tmp_path / "cache", WeightsSource(str(shelf.parents[1])))
 
 
-async def test_a_folder_is_used_where_it_lies(on_shelf: Callable[[], Weights], shelf: Path) -> None:
+async def test_a_folder_is_used_where_it_lies(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
     """Nothing is copied and nothing written into it; a model that is named by its folder likewise."""
     before = sorted(path.name for path in shelf.iterdir())
-    assert not on_shelf().to_fetch(WANTED)
+    assert not on_shelf().needs_download(WANTED)
     assert await on_shelf().provide(WANTED, quiet) == shelf
     assert await on_shelf().provide(Checkpoint(str(shelf), "bf16"), quiet) == shelf
     assert sorted(path.name for path in shelf.iterdir()) == before
 
 
-async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], Weights], shelf: Path) -> None:
+async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
     os.truncate(shelf / FIRST, 1500)
     said = await refusal(on_shelf())
     assert f"{FIRST} is 1,500 bytes long and should be" in said
@@ -104,7 +104,7 @@ async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], Weights], she
     assert "There is no folder" in await refusal(on_shelf())
 
 
-async def test_sums_beside_the_files_are_believed(on_shelf: Callable[[], Weights], shelf: Path) -> None:
+async def test_sums_beside_the_files_are_believed(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
     """They are compared once; afterwards a file's size and time decide, until a load fails."""
     names = [FIRST, SECOND, "config.json", "README.md"]
     (shelf / "SHA256SUMS").write_bytes(sums({name: (shelf / name).read_bytes() for name in names}))
@@ -114,7 +114,7 @@ async def test_sums_beside_the_files_are_believed(on_shelf: Callable[[], Weights
     (shelf / FIRST).write_bytes(safetensors("a", "b", fill=9))
     os.utime(shelf / FIRST, ns=(kept.st_atime_ns, kept.st_mtime_ns))
     await on_shelf().provide(WANTED, quiet)
-    on_shelf().doubt(WANTED)
+    on_shelf().require_verification(WANTED)
     assert f"{FIRST} does not hash" in await refusal(on_shelf())
     (shelf / FIRST).unlink()
     assert f"{FIRST} is missing" in await refusal(on_shelf())
@@ -146,8 +146,8 @@ class Bin:
     def put(self, name: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=f"models/{REPO}/{name}", Body=content)
 
-    def weights(self, prefix: str = "models") -> Weights:
-        return Weights(self.cache, Whence(f"s3://{self.name}/{prefix}"), patience=SOON)
+    def weights(self, prefix: str = "models") -> WeightsStore:
+        return WeightsStore(self.cache, WeightsSource(f"s3://{self.name}/{prefix}"), retry_policy=SOON)
 
 
 @pytest.fixture
@@ -214,20 +214,20 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 @pytest.fixture
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: FakeHub) -> AsyncIterator[Engine]:
     """Return an engine for a card that is not there, with a program that speaks SGLang's wire, and that hub."""
-    python = Installer(tmp_path / "cache").python("cuda")
+    python = Installer(tmp_path / "cache").python_path("cuda")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parents[1] / "fake_server.py"} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setenv("FAKE_HELP", " ")
-    machine = Machine((Card("a card", 24 * GIB, (9, 0)),), 2, 64 * GIB, 64 * GIB, 1 << 40, "linux", "x86_64")
+    machine = Machine((GpuCard("a card", 24 * GIB, (9, 0)),), 2, 64 * GIB, 64 * GIB, 1 << 40, "linux", "x86_64")
     settings = EngineSettings(
         tmp_path / "home",
         tmp_path / "cache",
         model="R1-Distill-Qwen-1.5B",
-        weights=Whence(endpoint=hub.url),
-        policy=Policy(ready_poll_s=0.05, health_every_s=0.1, first_delay_s=0.01),
+        weights_source=WeightsSource(endpoint=hub.url),
+        supervisor_policy=SupervisorPolicy(ready_poll_s=0.05, health_interval_s=0.1, first_delay_s=0.01),
     )
-    made = Engine(settings, _no_wheel, machine=lambda _: machine)
+    made = Engine(settings, _no_wheel, probe=lambda _: machine)
     yield made
     await made.stop()
 
@@ -238,13 +238,13 @@ async def hub() -> AsyncIterator[FakeHub]:
         yield made
 
 
-async def _settled(engine: Engine) -> list[Status]:
+async def _settled(engine: Engine) -> list[EngineStatus]:
     """Return what is shown until it is ready or has failed."""
-    seen: list[Status] = []
-    async with aclosing(engine.watch()) as changes:
+    seen: list[EngineStatus] = []
+    async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
             seen.append(status)
-            if status.state in {State.READY, State.FAILED}:
+            if status.state in {EngineState.READY, EngineState.FAILED}:
                 return seen
     raise AssertionError(seen)
 
@@ -255,14 +255,14 @@ async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
     """SGLang is told of a folder; a hub that refuses ends in FAILED with the sentence, and the next start goes on."""
     files, hub.files = hub.files, {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
     await engine.start()
-    assert (await engine.wait_ready(30)).state is State.FAILED
+    assert (await engine.wait_until_ready(30)).state is EngineState.FAILED
     assert "pickle" in engine.status().detail
     hub.files = files
     await engine.restart()
-    await until(lambda: engine.status().state is not State.FAILED)
+    await until(lambda: engine.status().state is not EngineState.FAILED)
     seen = await _settled(engine)
-    assert seen[-1].state is State.READY
-    assert State.DOWNLOADING in {status.state for status in seen}
+    assert seen[-1].state is EngineState.READY
+    assert EngineState.DOWNLOADING in {status.state for status in seen}
     assert any("Fetching" in status.detail for status in seen)
     (folder,) = (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")
     argv = json.loads((folder / "argv").read_text().splitlines()[-1])
@@ -274,23 +274,23 @@ async def test_only_what_damaged_files_can_cause_has_them_all_compared(
     engine: Engine, hub: FakeHub, tmp_path: Path, *, died_of: str, whole: bool
 ) -> None:
     """Hundreds of gigabytes are not read again because SGLang does not know a model."""
-    weights = Weights(tmp_path / "cache", Whence(endpoint=hub.url))
+    weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
     folder = await weights.provide(WANTED, quiet)
     (folder / "fails").write_text(died_of)
     await engine.start()
-    assert (await _settled(engine))[-1].state is State.FAILED
-    assert weights.at_hand(WANTED) is whole
+    assert (await _settled(engine))[-1].state is EngineState.FAILED
+    assert weights.is_ready(WANTED) is whole
 
 
 async def test_a_rung_to_lighter_weights_fetches_them(engine: Engine, hub: FakeHub, tmp_path: Path) -> None:
     """They did not fit as published: the next checkpoint comes from the hub, shown as that, and is served."""
-    lighter = [checkpoint.repo for checkpoint in resolve(REPO).checkpoints[1:]]
+    lighter = [checkpoint.repo for checkpoint in resolve_model(REPO).checkpoints[1:]]
     hub.repos |= set(lighter)
-    folder = await Weights(tmp_path / "cache", Whence(endpoint=hub.url)).provide(WANTED, quiet)
+    folder = await WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url)).provide(WANTED, quiet)
     (folder / "fails").write_text("weights")
     await engine.start()
     seen = await _settled(engine)
-    assert seen[-1].state is State.READY, seen[-1].detail
-    assert State.DOWNLOADING in {status.state for status in seen}
+    assert seen[-1].state is EngineState.READY, seen[-1].detail
+    assert EngineState.DOWNLOADING in {status.state for status in seen}
     fetched = {path.parent.name for path in (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")}
     assert len(fetched & {repo.replace("/", "--") for repo in lighter}) == 1

