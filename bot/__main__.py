@@ -13,12 +13,12 @@ from pathlib import Path
 
 from bot.errors import SettingsError
 
-OK, FAILED, WRONG_USE, HELD = 0, 1, 2, 3
+OK, FAILED, WRONG_USE, PENDING_DELETION = 0, 1, 2, 3
 
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the command line's grammar."""
     top = argparse.ArgumentParser(prog="kvasir", description=_SUMMARY)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--web", action="store_true", help="look on the web too, whatever the documents say")
     search = add("search", "Show the passages that a question finds.", json=True)
     search.add_argument("query", help="the question, or - for one question a line of standard input")
-    search.add_argument("--limit", type=_positive, default=8, metavar="N", help="at most this many passages (8)")
+    search.add_argument("--limit", type=_positive_number, default=8, metavar="N", help="at most this many passages (8)")
     sync = add("sync", "Bring the knowledge up to date with its sources.", json=True)
     sync.add_argument("source", nargs="?", help="one source by name; all of them without it")
     sync.add_argument("--approve", action="store_true", help="delete what is held and still gone; lists again first")
@@ -55,15 +55,15 @@ def parser() -> argparse.ArgumentParser:
         "--remove", action="append", default=[], metavar="NAME", help="take a document, or a page, away again"
     )
     adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
-    _of_the_web(add)
-    _of_answers(add)
+    _add_web_commands(add)
+    _add_answer_commands(add)
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and say what to do about what is missing.", json=True)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
     fit.add_argument("variant", nargs="?", help="one in full, with its command; auto for the best that fits")
     fit.add_argument("--machine", metavar="M", help="instead of this one: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
-    fit.add_argument("--context", type=_positive, metavar="N", help="tokens of prompt and answer together, a person")
-    fit.add_argument("--people", type=_positive, default=4, metavar="N", help="answered at once (4)")
+    fit.add_argument("--context", type=_positive_number, metavar="N", help="tokens of prompt and answer per person")
+    fit.add_argument("--people", type=_positive_number, default=4, metavar="N", help="answered at once (4)")
     fit.add_argument(
         "--for", dest="goal", choices=("quality", "speed"), default="quality", help="what counts (quality)"
     )
@@ -74,19 +74,21 @@ def parser() -> argparse.ArgumentParser:
     engine.add_argument("action", choices=("start", "stop", "restart", "status", "logs"))
     engine.add_argument("--fresh", action="store_true", help="forget what it asks less of after it ran out of memory")
     engine.add_argument("-f", "--follow", action="store_true", help="logs: go on with what comes")
-    engine.add_argument("-n", "--lines", type=_positive, default=100, metavar="N", help="logs: the last N lines (100)")
+    engine.add_argument(
+        "-n", "--lines", type=_positive_number, default=100, metavar="N", help="logs: last N lines (100)"
+    )
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     return top
 
 
-def _of_answers(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     verify = add("verify", "Show which sentences of answers their passages support.")
     verify.add_argument("lines", choices=("-",), help="one JSON object a line of standard input: see docs/using.md")
     verify.add_argument("--judge", choices=("off", "engine"), default="off", help="who decides on borderline sentences")
 
 
-def _of_the_web(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _add_web_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     fetch = add("fetch", "Show what Kvasir would read from pages of the web, or why it refuses.", json=True)
     fetch.add_argument("urls", nargs="+", metavar="URL", help="http:// or https://; several are read side by side")
     cache = add("cache", "Forget the pages of the web that are kept.", json=True)
@@ -95,9 +97,9 @@ def _of_the_web(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 it failed, 2 it was used wrongly, 3 something is held."""
-    arguments = parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
-        return asyncio.run(_run(arguments))
+        return asyncio.run(_run_command(arguments))
     except SettingsError as error:
         print(f"kvasir: {error}", file=sys.stderr)  # noqa: T201
         return WRONG_USE
@@ -109,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+async def _run_command(arguments: argparse.Namespace) -> int:
     command = importlib.import_module(f"bot.cli.commands.{arguments.command}")
     _stop_on_sigterm()
     try:
@@ -117,10 +119,10 @@ async def _run(arguments: argparse.Namespace) -> int:
     except (SettingsError, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  # the last line of defence: a sentence instead of a traceback
-        from bot.cli.output import complain  # noqa: PLC0415
-        from bot.error_messages import apology  # noqa: PLC0415
+        from bot.cli.output import print_error  # noqa: PLC0415
+        from bot.error_messages import describe_error  # noqa: PLC0415
 
-        complain(apology(error), error)
+        print_error(describe_error(error), error)
         return FAILED
     return status
 
@@ -132,7 +134,7 @@ def _stop_on_sigterm() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-def _positive(text: str) -> int:
+def _positive_number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("should be 1 or more")

@@ -19,18 +19,18 @@ from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
 from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import engine_line, report_lines, show_progress
-from bot.config.configuration import ADDED
+from bot.cli.terminal_lines import format_engine_state, format_report, show_progress
+from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
-from bot.document_additions import Adding
-from bot.error_messages import apology
+from bot.document_additions import DocumentAdditions
+from bot.error_messages import describe_error
 from bot.errors import WheelError
-from bot.off_peak import quiet_hour
-from bot.page_additions import AddingPages
-from bot.ready_library import Shelf
+from bot.off_peak import run_off_peak_work
+from bot.page_additions import PageAdditions
+from bot.ready_library import ReadyLibrary
 from bot.slack.tasks import BackgroundTasks
 from bot.wheels import WheelCache
-from bot.workspace_page import show_page
+from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, EngineState
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
@@ -51,14 +51,14 @@ _log = structlog.get_logger("kvasir.app")
 _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 
-def engine_of(settings: Settings) -> Engine:
+def create_engine(settings: Settings) -> Engine:
     """Return the engine, with nothing started."""
     wheels = WheelCache(settings.cache / "wheels")
     return Engine(settings.engine, wheels.unpack, wheel_error=WheelError)
 
 
 @contextlib.asynccontextmanager
-async def library_of(settings: Settings) -> AsyncIterator[Library]:
+async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
     """Open the knowledge.
 
     Raises:
@@ -66,28 +66,28 @@ async def library_of(settings: Settings) -> AsyncIterator[Library]:
         WheelError: the embedder's package cannot be had.
 
     """
-    if not _has_slack(settings):
-        async with _library(settings, {}) as library:
+    if not _uses_slack_source(settings):
+        async with _open_library(settings, {}) as library:
             yield library
         return
     from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
     async with open_ledger(settings.database_url) as ledger:
-        kinds = _kinds(settings, settings.slack, await ChannelEventLog(ledger).open())
-        async with _library(settings, kinds) as library:
+        kinds = _build_source_kinds(settings, settings.slack, await ChannelEventLog(ledger).open())
+        async with _open_library(settings, kinds) as library:
             yield library
 
 
 @contextlib.asynccontextmanager
-async def _library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AsyncIterator[Library]:
+async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AsyncIterator[Library]:
     wheels = WheelCache(settings.cache / "wheels")
     async with open_library(settings.knowledge, wheels.unpack, kinds=kinds) as library:
         yield library
 
 
 @contextlib.asynccontextmanager
-async def pages_of(settings: Settings) -> AsyncIterator[PageReader]:
+async def open_page_reader(settings: Settings) -> AsyncIterator[PageReader]:
     """Open what reads pages of the web, and nothing else; the live web is on."""
     from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
 
@@ -98,7 +98,7 @@ async def pages_of(settings: Settings) -> AsyncIterator[PageReader]:
         yield pages
 
 
-def page_cache_of(settings: Settings) -> PageCache:
+def open_page_cache(settings: Settings) -> PageCache:
     """Return the pages of the web that are kept; the caller closes it."""
     from knowledge.web.reading.page_cache import PageCache  # noqa: PLC0415 - for one command
 
@@ -106,16 +106,16 @@ def page_cache_of(settings: Settings) -> PageCache:
     return PageCache(settings.knowledge.web_cache, live.cache_bytes if live is not None else 0)
 
 
-def _has_slack(settings: Settings) -> bool:
+def _uses_slack_source(settings: Settings) -> bool:
     """Tell whether Slack's channels are a source, or a kind is named that the registry does not know."""
     return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
 
 
-def _kinds(
+def _build_source_kinds(
     settings: Settings, slack: SlackSettings | None, event_log: ChannelEventLog
 ) -> Mapping[str, registry.SourceKind]:
     """Return the kinds of sources that knowledge may not know: Slack's channels."""
-    if not _has_slack(settings):
+    if not _uses_slack_source(settings):
         return {}
     from bot.slack.app import open_web_api  # noqa: PLC0415 - as in ``serve``
     from bot.slack.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
@@ -126,7 +126,7 @@ def _kinds(
     return {"slack": make_slack_kind(connect, event_log, place)}
 
 
-def answerer_of(
+def create_answerer(
     library: Library,
     engine: ChatEngine,
     search: Search | None = None,
@@ -154,8 +154,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
     """
     # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
-    from bot.local_workspace import local_workspace  # noqa: PLC0415
-    from bot.metrics import MeasuredEngine, Metrics, metrics_served  # noqa: PLC0415
+    from bot.local_workspace import open_local_workspace  # noqa: PLC0415
+    from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.app import SlackDependencies, open_slack_app  # noqa: PLC0415
     from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
@@ -164,32 +164,34 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         workspace, slack = None, settings.slack
         if slack is None:
             workspace = await stack.enter_async_context(
-                local_workspace(settings.home / "sandbox", settings.sandbox_port, _folders(settings))
+                open_local_workspace(settings.home / "sandbox", settings.sandbox_port, _list_document_folders(settings))
             )
             slack = workspace.slack
-        engine = engine_of(settings)
+        engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         event_log = await ChannelEventLog(ledger).open()
-        library = await stack.enter_async_context(_library(settings, _kinds(settings, slack, event_log)))
-        shelf = Shelf(library, workspace)
+        library = await stack.enter_async_context(
+            _open_library(settings, _build_source_kinds(settings, slack, event_log))
+        )
+        shelf = ReadyLibrary(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
             shelf.read.set()
         metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
-        await stack.enter_async_context(metrics_served(metrics, settings.metrics_host, settings.metrics_port))
+        await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         deps = SlackDependencies(
             ledger=ledger,
-            answerer=answerer_of(
+            answerer=create_answerer(
                 library, measured, shelf.search, judges=Judges(measured, calibrations.of), limits=settings.limits
             ),
             library=shelf,
             engine_status=engine.status,
-            apology=apology,
-            event_log=event_log if _has_slack(settings) else None,
-            adding=_adding(settings, library),
-            pages=_adding_pages(settings, library),
+            apology=describe_error,
+            event_log=event_log if _uses_slack_source(settings) else None,
+            adding=_create_document_additions(settings, library),
+            pages=_create_page_additions(settings, library),
             passage=shelf.passage,
             access=settings.access,
             channels=settings.channels,
@@ -200,29 +202,29 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.scheduled())
         if settings.quiet_hour is not None:
-            schedule.also("engine", settings.quiet_hour, functools.partial(quiet_hour, engine, calibrations))
+            schedule.also("engine", settings.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations))
         await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
-        await _run(app, engine, shelf, workspace, terminal)
+        await _run_until_stopped(app, engine, shelf, workspace, terminal)
 
 
-def _adding(settings: Settings, library: Library) -> Adding | None:
+def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:
     """Return what keeps the files that owners send: in ``added``, else in the first source that takes documents."""
     takers = {spec.name: spec for spec in settings.knowledge.sources if spec.kind == "push"}
     if not takers:
         return None
-    return Adding(takers.get(ADDED) or next(iter(takers.values())), settings.home, library)
+    return DocumentAdditions(takers.get(ADDED_SOURCE) or next(iter(takers.values())), settings.home, library)
 
 
-def _adding_pages(settings: Settings, library: Library) -> AddingPages | None:
+def _create_page_additions(settings: Settings, library: Library) -> PageAdditions | None:
     """Return what keeps the pages of the web that owners add, where a source holds them."""
     spec = next((spec for spec in settings.knowledge.sources if spec.kind == "pages"), None)
-    return None if spec is None else AddingPages(spec, settings.home, library)
+    return None if spec is None else PageAdditions(spec, settings.home, library)
 
 
-def _folders(settings: Settings) -> dict[str, Path]:
+def _list_document_folders(settings: Settings) -> dict[str, Path]:
     """Return the folder sources' folders, whose documents the workspace on this machine may open."""
     return {
         spec.name: spec.base_dir / str(spec.options["path"])
@@ -231,18 +233,18 @@ def _folders(settings: Settings) -> dict[str, Path]:
     }
 
 
-async def _run(
-    app: SlackApp, engine: Engine, shelf: Shelf, workspace: LocalWorkspace | None, terminal: Terminal
+async def _run_until_stopped(
+    app: SlackApp, engine: Engine, shelf: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
     """Run until cancelled, revoked, or the workspace on this machine has ended; what is only shown may break."""
     shown = BackgroundTasks()
     shown.start(_show_engine(engine, terminal), "show engine")
-    shown.start(_first_sync(shelf, terminal), "first sync")
+    shown.start(_run_first_sync(shelf, terminal), "first sync")
     try:
         if workspace is None:
             await app.run_until_revoked()
             return
-        shown.start(show_page(workspace, engine, shelf.library), "show page")
+        shown.start(keep_page_updated(workspace, engine, shelf.library), "show page")
         async with asyncio.TaskGroup() as group:
             group.create_task(workspace.ended(), name="workspace")
             await app.run_until_revoked()
@@ -250,7 +252,7 @@ async def _run(
         await shown.close(0.0)
 
 
-async def _first_sync(shelf: Shelf, terminal: Terminal) -> None:
+async def _run_first_sync(shelf: ReadyLibrary, terminal: Terminal) -> None:
     """Read every source once at the start; what fails is said, and the bot runs on what it has."""
     try:
         report = await shelf.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
@@ -259,7 +261,7 @@ async def _first_sync(shelf: Shelf, terminal: Terminal) -> None:
         return
     finally:
         shelf.read.set()
-    for line in report_lines(report):
+    for line in format_report(report):
         terminal.done("knowledge", line)
 
 
@@ -267,6 +269,6 @@ async def _show_engine(engine: Engine, terminal: Terminal) -> None:
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
             if status.state is EngineState.READY or (status.state in _SETTLED and status.detail):
-                terminal.done("engine", engine_line(status))
+                terminal.done("engine", format_engine_state(status))
             elif status.detail:
                 terminal.set("engine", status.progress, status.detail)

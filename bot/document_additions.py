@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bot.config.configuration import ADDED
-from bot.config.tables import nearest
+from bot.config.configuration import ADDED_SOURCE
+from bot.config.tables import suggest_nearest
 from bot.errors import SettingsError
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec
@@ -23,7 +23,7 @@ _AGAIN_S = 1.0
 """Between two tries while another sync is running."""
 
 
-class Library(Protocol):
+class RefreshableLibrary(Protocol):
     """What adding needs of the knowledge."""
 
     async def refresh(
@@ -40,14 +40,14 @@ class Library(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredDocument:
     """A document that lies in its folder now."""
 
     name: str
     put: UploadResult
 
 
-def place_of(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec:
+def choose_push_source(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec:
     """Return the source that takes added documents: the named one, or the only one.
 
     Raises:
@@ -58,21 +58,21 @@ def place_of(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec
     if to is not None:
         if to not in takers:
             raise SettingsError(
-                f"{to} is no source that takes documents.{nearest(to, takers)} "
+                f"{to} is no source that takes documents.{suggest_nearest(to, takers)} "
                 f"Those that do: {', '.join(takers) or 'none'}."
             )
         return takers[to]
-    if len(takers) > 1 and ADDED not in takers:
+    if len(takers) > 1 and ADDED_SOURCE not in takers:
         raise SettingsError(f"Several sources take documents. Name one with --to: {', '.join(takers)}.")
     if not takers:
         raise SettingsError("No source takes documents. Add one of kind push to kvasir.toml; docs/sources.md shows it.")
-    return takers.get(ADDED) or next(iter(takers.values()))
+    return takers.get(ADDED_SOURCE) or next(iter(takers.values()))
 
 
-class Adding:
+class DocumentAdditions:
     """Adds documents to one source, and takes them away."""
 
-    def __init__(self, spec: SourceSpec, home: Path, library: Library) -> None:
+    def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
         self._tray: UploadStore = open_upload_store(spec, home)
         self._library = library
@@ -84,7 +84,7 @@ class Adding:
 
     async def keep(
         self, name: str, data: bytes, *, by: str, title: str | None = None, media_type: str | None = None
-    ) -> Kept:
+    ) -> StoredDocument:
         """Keep a document; it survives whatever happens to this process, and is found after the next sync.
 
         Raises:
@@ -92,7 +92,7 @@ class Adding:
 
         """
         put = await asyncio.to_thread(self._tray.put, name, data, by=by, title=title, media_type=media_type)
-        return Kept(parse_document_name(name), put)
+        return StoredDocument(parse_document_name(name), put)
 
     async def take_in(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
@@ -106,7 +106,7 @@ class Adding:
             KnowledgeError: nothing could be begun.
 
         """
-        report = await synced(self._library, self.source, on_progress, patience_s)
+        report = await refresh_source(self._library, self.source, on_progress, patience_s)
         told = report.sources[self.source]
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
@@ -135,8 +135,8 @@ class Adding:
         return absent
 
 
-async def synced(
-    library: Library,
+async def refresh_source(
+    library: RefreshableLibrary,
     source: str,
     on_progress: OnProgress | None,
     patience_s: float,

@@ -7,7 +7,7 @@ from datetime import datetime
 _UNITS = ((86_400, "d", "天"), (3_600, "h", "小时"), (60, "min", "分钟"))
 
 
-def span(seconds: float, *, chinese: bool = False) -> str:
+def format_duration(seconds: float, *, chinese: bool = False) -> str:
     """Return a span in its largest unit: ``40 s``, ``3 min``, ``26 h``, ``2 d`` (days from two on)."""
     for size, unit, chinese_unit in _UNITS:
         count = int(seconds // size)
@@ -16,14 +16,14 @@ def span(seconds: float, *, chinese: bool = False) -> str:
     return f"{max(0, round(seconds))} {'秒' if chinese else 's'}"
 
 
-def ago(seconds: float, *, chinese: bool = False) -> str:
+def format_age(seconds: float, *, chinese: bool = False) -> str:
     """Return how long ago something was."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return "刚刚" if chinese else "just now"
-    return f"{span(seconds, chinese=chinese)}前" if chinese else f"{span(seconds)} ago"
+    return f"{format_duration(seconds, chinese=chinese)}前" if chinese else f"{format_duration(seconds)} ago"
 
 
-def until(moment: datetime, now: datetime, *, chinese: bool = False) -> str:
+def format_due_time(moment: datetime, now: datetime, *, chinese: bool = False) -> str:
     """Return when something is due: the time today, else the day too, in the machine's time zone."""
     local, today = moment.astimezone(), now.astimezone().date()
     if local.date() == today:

@@ -7,7 +7,7 @@ from engine.errors import EngineError
 from knowledge.errors import KnowledgeError
 
 
-def apology(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what a person is told of ``error``: never a traceback, a secret, or the words of a foreign library."""
     if isinstance(error, (BotError, EngineError, KnowledgeError)) and str(error):
         return str(error)

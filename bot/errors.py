@@ -1,7 +1,7 @@
 """The bot's own errors, each with the next step for a person.
 
 BotError
-├── BadLine           a line of standard input holds no question
+├── InvalidLine       a line of standard input holds no question
 ├── SettingsError     the configuration is wrong or missing
 └── WheelError        a pinned package could not be fetched
 """
@@ -13,7 +13,7 @@ class BotError(Exception):
     """An error whose text is for a person: what happened, then the next step. It never holds a secret's value."""
 
 
-class BadLine(BotError):
+class InvalidLine(BotError):
     """A line of standard input holds no question."""
 
 

@@ -65,7 +65,7 @@ class LocalWorkspace:
 
 
 @contextlib.asynccontextmanager
-async def local_workspace(
+async def open_local_workspace(
     state: Path, port: int, files: Mapping[str, Path] | None = None
 ) -> AsyncIterator[LocalWorkspace]:
     """Open the workspace kept in ``state`` on ``127.0.0.1:port``; its process ends with the block, or with ours.
@@ -86,7 +86,7 @@ async def local_workspace(
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     try:
-        url = await _ready(process, port, log)
+        url = await _wait_until_ready(process, port, log)
         credentials = json.loads((state / "credentials.json").read_text(encoding="utf-8"))
         async with aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {credentials['control_token']}"},
@@ -100,10 +100,10 @@ async def local_workspace(
             )
             yield LocalWorkspace(url, slack, control, process)
     finally:
-        await _stop(process)
+        await _stop_process(process)
 
 
-async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> str:
+async def _wait_until_ready(process: asyncio.subprocess.Process, port: int, log: Path) -> str:
     try:
         async with asyncio.timeout(_READY_S):
             line = (await process.stdout.readline()).decode() if process.stdout else ""
@@ -128,7 +128,7 @@ async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> s
     raise WorkspaceError(f"The workspace did not open: {reason.splitlines()[-1] if reason else 'no reason given'}")
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop_process(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):

@@ -25,7 +25,7 @@ _QUIET = {"slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.acce
           "apscheduler": logging.WARNING, "weaviate-client": logging.CRITICAL, "httpx": logging.WARNING}  # fmt: skip
 
 
-def configure(
+def configure_logging(
     to: TextIO | logging.Handler = sys.stderr, *, secrets: Collection[str] = (), level: int = logging.INFO
 ) -> None:
     """Send every log of this process, ours and the libraries', to a stream or a handler as ``key=value`` lines.

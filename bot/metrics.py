@@ -146,7 +146,7 @@ class _EngineState(Collector):
             )
 
 
-class Closable(ChatEngine, OptionScorer, Protocol):
+class ClosableEngine(ChatEngine, OptionScorer, Protocol):
     """An engine that answers and judges; its streams can be closed before their end, as the real one's can."""
 
     def stream(
@@ -158,7 +158,7 @@ class Closable(ChatEngine, OptionScorer, Protocol):
 class MeasuredEngine:
     """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``OptionScorer``."""
 
-    def __init__(self, engine: Closable, metrics: Metrics) -> None:
+    def __init__(self, engine: ClosableEngine, metrics: Metrics) -> None:
         """Take both."""
         self._engine = engine
         self._metrics = metrics
@@ -225,7 +225,7 @@ class MeasuredEngine:
 
 
 @contextlib.asynccontextmanager
-async def metrics_served(metrics: Metrics, host: str, port: int | None) -> AsyncIterator[str | None]:
+async def serve_metrics(metrics: Metrics, host: str, port: int | None) -> AsyncIterator[str | None]:
     """Serve ``GET /metrics`` within this block and yield its address; None for no port.
 
     Raises:

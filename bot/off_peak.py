@@ -14,7 +14,7 @@ _PATIENCE_S = 3600.0
 _log = structlog.get_logger("kvasir.quiet")
 
 
-async def quiet_hour(engine: Engine, calibrations: Calibrations) -> None:
+async def run_off_peak_work(engine: Engine, calibrations: Calibrations) -> None:
     """Calibrate the served model as a judge, and let the engine try what it fell from; raises nothing."""
     await calibrate_judge(engine, calibrations)
     try:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.document_additions import Library, synced
+from bot.document_additions import RefreshableLibrary, refresh_source
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sync.report import OnProgress
 
 
-class AddingPages:
+class PageAdditions:
     """Adds pages to one source, and takes them away."""
 
-    def __init__(self, spec: SourceSpec, home: Path, library: Library) -> None:
+    def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
         self._list = open_page_list(spec, home)
         self._library = library
@@ -38,7 +38,7 @@ class AddingPages:
             KnowledgeError: nothing could be begun.
 
         """
-        report = await synced(self._library, self.source, on_progress, patience_s)
+        report = await refresh_source(self._library, self.source, on_progress, patience_s)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         told = report.sources[self.source]
         why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}

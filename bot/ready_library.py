@@ -21,7 +21,7 @@ _FIRST_SYNC_S = 16.0
 has time left to find what was read so far, or to say that reading goes on."""
 
 
-class Shelf:
+class ReadyLibrary:
     """The library as Slack sees it: its documents open where a person can reach them."""
 
     def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:

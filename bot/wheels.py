@@ -46,8 +46,8 @@ class WheelCache:
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=self._root))
         try:
             (scratch / "requirement.txt").write_text(requirement, encoding="utf-8")
-            await _run(
-                _uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+            await _run_command(
+                _find_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
                 "--python", sys.executable, "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
                 "--target", str(scratch / "wheel"), "--requirement", str(scratch / "requirement.txt"),
             )  # fmt: skip
@@ -56,7 +56,7 @@ class WheelCache:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _uv() -> str:
+def _find_uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
@@ -64,7 +64,7 @@ def _uv() -> str:
     return found
 
 
-async def _run(*argv: str) -> None:
+async def _run_command(*argv: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )

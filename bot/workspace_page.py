@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.durations import span
+from bot.durations import format_duration
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
@@ -22,14 +22,14 @@ _EVERY_S = 2.0
 _SUGGESTIONS = 3
 
 
-class Page(Protocol):
+class StatusPage(Protocol):
     """Where the page of the workspace on this machine is told things."""
 
     async def publish(self, status: Mapping[str, object]) -> bool:
         """Show ``status``; tell whether it is shown."""
 
 
-async def show_page(page: Page, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
+async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
     """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with, for ever."""
     told: Mapping[str, object] = {}
     suggestions = _Suggestions(library)
@@ -45,7 +45,7 @@ async def show_page(page: Page, engine: Engine, library: Library, *, every_s: fl
                 if str(error) != trouble:
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
-            status = page_status(engine.status(), sources, suggestions.questions)
+            status = build_page_status(engine.status(), sources, suggestions.questions)
             if status != told and await page.publish(status):
                 told = status
             await asyncio.sleep(every_s)
@@ -88,7 +88,7 @@ class _Suggestions:
             await asyncio.gather(self._finding, return_exceptions=True)
 
 
-def page_status(
+def build_page_status(
     engine: EngineStatus, sources: tuple[SourceStatus, ...], suggestions: list[str]
 ) -> Mapping[str, object]:
     """Return what the page of the workspace on this machine shows above the channels."""
@@ -105,26 +105,27 @@ def page_status(
             "documents": sum(source.documents for source in sources),
             "chunks": sum(source.chunks for source in sources),
             "running": any(source.syncing is not None for source in sources),
-            "progress": _share(sources),
+            "progress": _sync_progress(sources),
             "held": sum(source.held for source in sources),
             "failed": sum(source.failed for source in sources),
-            "troubles": [trouble for source in sources for trouble in _troubles(source)],
+            "troubles": [trouble for source in sources for trouble in _list_troubles(source)],
         },
     }
 
 
-def _share(sources: tuple[SourceStatus, ...]) -> float | None:
+def _sync_progress(sources: tuple[SourceStatus, ...]) -> float | None:
     """Return how far the syncs under way are, 0 to 1; None while that cannot be said."""
     running = [source.syncing for source in sources if source.syncing is not None]
     total = sum(progress.total for progress in running)
     return sum(progress.done for progress in running) / total if total else None
 
 
-def _troubles(source: SourceStatus) -> list[str]:
+def _list_troubles(source: SourceStatus) -> list[str]:
     """Return what a person should look at, a line each."""
     told = [f"{source.name}: {source.error}"] if source.error else []
     if source.late:
-        told.append(f"{source.name} is stale: {span(source.age_s or 0.0)} old, {span(source.max_age_s)} at most.")
+        age, limit = format_duration(source.age_s or 0.0), format_duration(source.max_age_s)
+        told.append(f"{source.name} is stale: {age} old, {limit} at most.")
     if source.held:
         told.append(
             f"{source.name}: {source.held} gone from the source and held, still answering. "

@@ -31,8 +31,8 @@ from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval import Search
 from bot.answering.verification.verifier import feature_verifiers
-from bot.app import answerer_of, engine_of, library_of
-from bot.config.settings import Settings, load
+from bot.app import create_answerer, create_engine, open_configured_library
+from bot.config.settings import Settings, load_settings
 from bot.wheels import WheelCache
 from engine.client.framing import list_framers
 from engine.client.tokens import Vocabulary
@@ -212,7 +212,7 @@ def share(used: Sequence[Usage]) -> float:
 @asynccontextmanager
 async def watched(settings: Settings) -> AsyncIterator[Watched]:
     """Start the real engine."""
-    engine = engine_of(settings)
+    engine = create_engine(settings)
     try:
         await engine.start()
         status = await engine.wait_until_ready(300)
@@ -225,20 +225,20 @@ async def watched(settings: Settings) -> AsyncIterator[Watched]:
 
 async def measured(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]:
     """Measure both kinds."""
-    settings = load({"KVASIR_HOME": str(scratch / "home")}, scratch, docs=ROOT / "docs")
+    settings = load_settings({"KVASIR_HOME": str(scratch / "home")}, scratch, docs=ROOT / "docs")
     async with AsyncExitStack() as stack:
-        library = await stack.enter_async_context(library_of(settings))
+        library = await stack.enter_async_context(open_configured_library(settings))
         await library.refresh(None, lambda _: None)
         vocabulary = await load_vocabulary(COUNTED, None, WheelCache(settings.cache / "wheels").unpack)
         engine = Counted(vocabulary) if counted else await stack.enter_async_context(watched(settings))
         used = {
-            "follow-ups": await followed(answerer_of(library, engine), engine),
+            "follow-ups": await followed(create_answerer(library, engine), engine),
             "same passages": await same_passages(library.search, engine, library.embed_queries),
         }
         if counted:  # of an engine on two cores this takes minutes
             engine = Counted(vocabulary, 8192)
             one = [question for questions in CONVERSATIONS for question in questions]
-            used["one long conversation"] = await followed(answerer_of(library, engine), engine, [one])
+            used["one long conversation"] = await followed(create_answerer(library, engine), engine, [one])
         return {
             kind: {
                 "share": round(share(found), 3),
@@ -256,7 +256,7 @@ def main() -> int:
     arguments.add_argument("--json", action="store_true", help="print one JSON object")
     arguments.add_argument("--counted", action="store_true", help="count what would be cached, without an engine")
     told = arguments.parse_args()
-    logs.configure(secrets=(), level=logs.WARNING)
+    logs.configure_logging(secrets=(), level=logs.WARNING)
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
         figures = asyncio.run(measured(Path(scratch), counted=told.counted))
     if told.json:

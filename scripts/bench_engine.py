@@ -29,8 +29,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
-from bot.app import engine_of
-from bot.config.settings import load
+from bot.app import create_engine
+from bot.config.settings import load_settings
 from engine.client import wire
 from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.installation.installer import Installer
@@ -189,8 +189,8 @@ async def in_turns(engine: Engine, python: Path, told: RuntimeRecord, scratch: P
 
 async def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Bring the engine up and measure."""
-    settings = load({"KVASIR_HOME": str(scratch / "home"), **os.environ}, scratch, docs=ROOT / "docs")
-    engine = engine_of(settings)
+    settings = load_settings({"KVASIR_HOME": str(scratch / "home"), **os.environ}, scratch, docs=ROOT / "docs")
+    engine = create_engine(settings)
     try:
         await engine.start()
         status = await engine.wait_until_ready(300)
@@ -230,7 +230,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    logs.configure(secrets=(), level=logs.WARNING)
+    logs.configure_logging(secrets=(), level=logs.WARNING)
     write_past_the_end()
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
         figures = asyncio.run(measured(options, Path(scratch)))

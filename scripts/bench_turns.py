@@ -37,8 +37,8 @@ from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
-from bot.config.settings import load
-from bot.error_messages import apology
+from bot.config.settings import load_settings
+from bot.error_messages import describe_error
 from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.thread_reader import ANSWER_EVENT
@@ -276,7 +276,7 @@ async def kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
             open_ledger(f"sqlite+aiosqlite:///{folder}/ledger.db") as ledger,
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
-                SlackDependencies(ledger, answerer, NoShelf(), lambda: EngineStatus(EngineState.READY), apology),
+                SlackDependencies(ledger, answerer, NoShelf(), lambda: EngineStatus(EngineState.READY), describe_error),
             ) as app,
         ):
             await app.connect()
@@ -388,14 +388,14 @@ async def memory(turns: int) -> dict[str, Any]:
 
 async def with_knowledge(turns: int) -> dict[str, Any]:
     """Turns a second with real retrieval over the documentation and verification: in the first burst, then steadily."""
-    from bot.app import library_of  # noqa: PLC0415
+    from bot.app import open_configured_library  # noqa: PLC0415
 
     root = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "kvasir.toml"
         config.write_text(f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{root / "docs"}"\n', encoding="utf-8")
         environ = {**os.environ, "KVASIR_HOME": f"{folder}/home"}
-        async with library_of(load(environ, Path(folder))) as library, slack() as url:
+        async with open_configured_library(load_settings(environ, Path(folder))) as library, slack() as url:
             await library.refresh()
             async with kvasir(url, Answerer(library.search, ZeroLatency(), feature_verifiers(library.embed_queries))):
                 await bench(url, 2)
@@ -432,5 +432,5 @@ if __name__ == "__main__":
     if given.slack:
         asyncio.run(serve_slack())
     else:
-        logs.configure(sys.stderr)
+        logs.configure_logging(sys.stderr)
         print(json.dumps(asyncio.run(main(given)), indent=None if given.json else 2))

@@ -36,8 +36,8 @@ from bot.answering.verification.calibration import (
     prompt_of_pairs,
 )
 from bot.answering.verification.judge import Calibration, engine_logit
-from bot.app import engine_of
-from bot.config.settings import load
+from bot.app import create_engine
+from bot.config.settings import load_settings
 from engine.interfaces import ContentDelta, Sampling
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
@@ -125,7 +125,7 @@ async def _paces(engine: CalibratedEngine) -> None:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    engine = engine_of(load(os.environ, Path.cwd(), required=False))
+    engine = create_engine(load_settings(os.environ, Path.cwd(), required=False))
     await engine.start(install=False)
     try:
         status = await engine.wait_until_ready(60)

@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
-from bot.app import answerer_of, engine_of, library_of
-from bot.config.settings import Settings, load
+from bot.app import create_answerer, create_engine, open_configured_library
+from bot.config.settings import Settings, load_settings
 from engine.interfaces import EngineState
 from scripts.answer_scores import Item, Record, differences, score, summarise
 from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set
@@ -93,10 +93,10 @@ def settings_of(one: AnswerSet, scratch: Path) -> Settings:
     home = scratch / f"home-{one.name}"
     home.mkdir(parents=True, exist_ok=True)
     if one.name == "newcomer":  # as `make run` configures it
-        return load({**os.environ, "KVASIR_HOME": str(home)}, home, docs=ROOT / "docs")
+        return load_settings({**os.environ, "KVASIR_HOME": str(home)}, home, docs=ROOT / "docs")
     tables = [f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{path}"\n' for name, path in one.corpora]
     (home / "kvasir.toml").write_text("\n".join([*tables, '[web]\nmode = "off"\n']), encoding="utf-8")
-    return load({**os.environ, "KVASIR_HOME": str(home)}, home)
+    return load_settings({**os.environ, "KVASIR_HOME": str(home)}, home)
 
 
 async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answers) -> dict[str, dict[str, Record]]:
@@ -104,10 +104,10 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
     settings = settings_of(one, arguments.scratch)
     done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
     async with AsyncExitStack() as stack:
-        engine = engine_of(settings)
+        engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
-        library = await stack.enter_async_context(library_of(settings))
+        library = await stack.enter_async_context(open_configured_library(settings))
         print(f"{one.name}: reading its documents …", file=sys.stderr, flush=True)
         await library.refresh()
         status = await engine.wait_until_ready(_ENGINE_S)
@@ -117,7 +117,7 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
         judges = Judges(engine, Calibrations(settings.home).of)
         patient = replace(settings.limits, first_token_s=_PATIENT_S, answer_s=_PATIENT_S)
         limits = settings.limits if arguments.concurrency == 1 else patient
-        answerer = answerer_of(library, tee, judges=judges, limits=limits)
+        answerer = create_answerer(library, tee, judges=judges, limits=limits)
         dense = Dense.read(settings.home)
         turn = asyncio.Semaphore(arguments.concurrency)
         tags = {side: code_tag(side, one.name) for side in SIDES}
@@ -231,5 +231,5 @@ if __name__ == "__main__":
     options.add_argument("--failures", type=Path, help="write every answer that is not good to this file")
     options.add_argument("--report", action="store_true", help="score what was answered before, ask nothing")
     options.add_argument("--json", action="store_true")
-    logs.configure(sys.stderr, level=logs.WARNING)
+    logs.configure_logging(sys.stderr, level=logs.WARNING)
     asyncio.run(main(options.parse_args()))

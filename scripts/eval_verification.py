@@ -35,8 +35,8 @@ from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.interfaces import Judge, Verdict
 from bot.answering.verification.judge import Judges, Patience
 from bot.answering.verification.verifier import FeatureVerifier
-from bot.app import engine_of
-from bot.config.settings import load as load_settings
+from bot.app import create_engine
+from bot.config.settings import load_settings
 from bot.wheels import WheelCache
 from engine.service import Engine
 from knowledge.embedding import open_embedder
@@ -184,7 +184,7 @@ class Judging:
 async def _open_judging(file: Path) -> AsyncGenerator[Judging]:
     """Give the engine that KVASIR_ENGINE_URL names; the file keeps its replies."""
     settings = load_settings(os.environ, Path.cwd(), required=False)
-    engine = engine_of(settings)
+    engine = create_engine(settings)
     await engine.start(install=False)
     try:
         print((await engine.wait_until_ready(60)).model)

@@ -20,9 +20,9 @@ from typing import Any
 
 import aiohttp
 
-from bot.sandbox.http.credentials import Credentials, credentials_in
+from bot.sandbox.http.credentials import Credentials, load_credentials
 from bot.sandbox.hub import Hub
-from bot.sandbox.server import Options, serving
+from bot.sandbox.server import SandboxOptions, serve_sandbox
 
 Json = dict[str, Any]
 BOT_USER = "U0KVASIR01"
@@ -194,9 +194,9 @@ class Box:
 
 @contextlib.asynccontextmanager
 async def sandbox(state: Path, **options: Any) -> AsyncIterator[Box]:
-    """Serve a workspace in this process; ``options`` are those of ``bot.sandbox.server.Options``."""
-    chosen = replace(Options(state=state / "sandbox", port=0), **options)
-    async with serving(chosen) as running, aiohttp.ClientSession() as session:
+    """Serve a workspace in this process; ``options`` are those of ``bot.sandbox.server.SandboxOptions``."""
+    chosen = replace(SandboxOptions(state=state / "sandbox", port=0), **options)
+    async with serve_sandbox(chosen) as running, aiohttp.ClientSession() as session:
         box = Box(running.base_url, running.credentials, session)
         box.hub = running.hub
         yield box
@@ -213,7 +213,7 @@ async def sandbox_process(state: Path, *arguments: str) -> AsyncIterator[Box]:
         line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         base_url = line.split()[-1]
         async with aiohttp.ClientSession() as session:
-            yield Box(base_url, credentials_in(folder), session)
+            yield Box(base_url, load_credentials(folder), session)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

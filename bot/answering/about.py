@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from bot.answering.language import Tongue
 from bot.answering.notices import Say, say
-from bot.durations import ago
+from bot.durations import format_age
 from knowledge.status import SourceContents
 
 _SOURCES_NAMED: Final = 20
@@ -108,7 +108,7 @@ def _line(source: SourceContents, now: datetime, tongue: Tongue) -> str:
     if source.synced_at is None:
         about = say(Say.SOURCE_UNFINISHED, tongue, kind=kind, count=count)
     else:
-        age = ago((now - source.synced_at).total_seconds(), chinese=tongue == "zh")
+        age = format_age((now - source.synced_at).total_seconds(), chinese=tongue == "zh")
         about = say(Say.SOURCE_READ, tongue, kind=kind, count=count, age=age)
     blank = "" if tongue == "zh" else " "
     return blank.join([f"- **{_plain(source.name)}**", about, *_titles(source, tongue)])

@@ -7,34 +7,34 @@ import logging
 import sys
 from collections.abc import Mapping
 
-from bot.cli.printable import CONTROL, printable
+from bot.cli.printable import CONTROL, strip_control_characters
 
 
-def piece(text: str) -> None:
+def print_piece(text: str) -> None:
     """Print a piece of the result, flushed."""
-    sys.stdout.write(printable(text))
+    sys.stdout.write(strip_control_characters(text))
     sys.stdout.flush()
 
 
-def result(text: str) -> None:
+def print_result(text: str) -> None:
     """Print a line of the result, flushed."""
-    piece(f"{text}\n")
+    print_piece(f"{text}\n")
 
 
-def result_json(value: Mapping[str, object]) -> None:
+def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own, flushed."""
     text = json.dumps(value, ensure_ascii=False)
-    result(CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
+    print_result(CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
 
 
-def say(text: str) -> None:
+def print_note(text: str) -> None:
     """Tell the person at the terminal something beside the result."""
-    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.write(f"{strip_control_characters(text)}\n")
     sys.stderr.flush()
 
 
-def complain(sentence: str, error: BaseException | None = None) -> None:
+def print_error(sentence: str, error: BaseException | None = None) -> None:
     """Tell what went wrong; the traceback goes to the log at debug level alone."""
-    say(f"kvasir: {sentence}")
+    print_note(f"kvasir: {sentence}")
     if error is not None:
         logging.getLogger("kvasir").debug("command failed", exc_info=error)

@@ -9,10 +9,10 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 
-from bot.errors import BadLine
+from bot.errors import InvalidLine
 
 
-async def questions() -> AsyncIterator[str]:
+async def read_questions() -> AsyncIterator[str]:
     """Yield the lines of standard input; bytes that are no UTF-8 become U+FFFD."""
     async for line in read_lines():
         yield line.decode("utf-8", errors="replace").strip()
@@ -22,11 +22,11 @@ def check_question(line: str) -> str:
     """Return a line that holds a question.
 
     Raises:
-        BadLine: it is empty or was no UTF-8.
+        InvalidLine: it is empty or was no UTF-8.
 
     """
     if not line or "\ufffd" in line:
-        raise BadLine("This line holds no question in UTF-8. Write one question a line.")
+        raise InvalidLine("This line holds no question in UTF-8. Write one question a line.")
     return line
 
 

@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.cli.printable import printable
+from bot.cli.printable import strip_control_characters
 
 _STEP = 0.1
 """Where there is no terminal, a line is printed when this much more is done."""
@@ -43,7 +43,7 @@ class Terminal:
 
     def say(self, line: str = "") -> None:
         """Print a line above the bars."""
-        self._console.print(printable(line), markup=False)
+        self._console.print(strip_control_characters(line), markup=False)
 
     def set(self, name: str, share: float | None, detail: str) -> None:
         """Show that ``name`` is at ``share`` (0 to 1, None: it cannot be said) and what it is doing."""
@@ -63,12 +63,12 @@ class Terminal:
 
     def _draw(self, name: str, share: float | None, detail: str) -> None:
         if name not in self._bars:
-            self._bars[name] = self._progress.add_task(name, total=None, detail=printable(detail))
+            self._bars[name] = self._progress.add_task(name, total=None, detail=strip_control_characters(detail))
         self._progress.update(
             self._bars[name],
             total=None if share is None else 1.0,
             completed=share or 0.0,
-            detail=printable(detail),
+            detail=strip_control_characters(detail),
         )
 
     def _is_news(self, name: str, share: float | None, detail: str) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bot.cli.terminal import Terminal
-from bot.config.configuration import ADDED, PAGES
+from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
 from engine.interfaces import EngineStatus
 from knowledge.sync.report import Progress, SyncReport
 
 
-def engine_line(status: EngineStatus) -> str:
+def format_engine_state(status: EngineStatus) -> str:
     """Return the engine's state in one line."""
     kind = ", a small model on the CPU, not an R1" if status.small_model else ""
     model = f" ({status.model}{kind})" if status.model else ""
@@ -26,11 +26,11 @@ def show_progress(terminal: Terminal, progress: Progress) -> None:
     terminal.set("knowledge", progress.done / progress.total, detail)
 
 
-def report_lines(report: SyncReport) -> list[str]:
+def format_report(report: SyncReport) -> list[str]:
     """Return a line a source: what its sync did, and what was in the way."""
     lines = []
     for name, source in report.sources.items():
-        if name in {ADDED, PAGES} and source.ok and not (source.listed or source.deleted or source.held):
+        if name in {ADDED_SOURCE, PAGES_SOURCE} and source.ok and not (source.listed or source.deleted or source.held):
             continue  # nobody has added anything
         counts = [
             f"{count} {word}"

@@ -12,7 +12,7 @@ from typing import Any
 from bot.answering.limits import Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
-from bot.config.live_settings import live_settings, web_policy
+from bot.config.live_settings import build_web_policy, read_live_settings
 from bot.config.models import (
     AccessTable,
     AnswersTable,
@@ -21,11 +21,11 @@ from bot.config.models import (
     SourceTable,
     SyncTable,
     WeightTable,
-    accepts,
+    describe_accepted,
+    parse_time_span,
     read_table,
-    seconds_of,
 )
-from bot.config.tables import as_table, no_others
+from bot.config.tables import refuse_unknown_keys, require_table
 from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
@@ -33,10 +33,10 @@ from knowledge.search.query import named, parse
 from knowledge.settings import PathWeight, SourceSpec
 from knowledge.web.live_settings import LiveSettings
 
-ADDED = "added"
+ADDED_SOURCE = "added"
 """The source that ``kvasir add`` fills where no source of kind ``push`` is configured."""
 
-PAGES = "pages"
+PAGES_SOURCE = "pages"
 """The source of the pages that owners add, where no source of kind ``pages`` is configured."""
 
 _TABLES = ("source", "sync", "access", "channel", "answers", "engine", "web")
@@ -93,10 +93,10 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} cannot be read ({error.__class__.__name__}). Check the file.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
-    no_others(data, _TABLES, str(path))
+    refuse_unknown_keys(data, _TABLES, str(path))
     sources = _read_sources(data.get("source", []), path, variables)
     access = _read_access(data.get("access", {}), path)
-    live = live_settings(data.get("web", {}), variables, f"[web] in {path}")
+    live = read_live_settings(data.get("web", {}), variables, f"[web] in {path}")
     sources = _add_pages_source(sources, access, live, path)
     channels = _read_channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
@@ -112,7 +112,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         unsupported=answers.unsupported,
         quiet_hour=_read_quiet_hour(data.get("engine", {}), path),
         live=live,
-        web=Policies(web_policy(live), web),
+        web=Policies(build_web_policy(live), web),
     )
 
 
@@ -154,7 +154,7 @@ def _read_channel(value: object, sources: Collection[str], path: Path) -> Channe
     if channel.search is not None:
         _check_filters(channel.search, sources, f"{where}: search of {channel.id}")
     elif channel.think is None and channel.web is None:
-        raise SettingsError(f"{where}: search of {channel.id} should be {accepts(ChannelTable, 'search')}.")
+        raise SettingsError(f"{where}: search of {channel.id} should be {describe_accepted(ChannelTable, 'search')}.")
     return channel
 
 
@@ -175,23 +175,23 @@ def _check_filters(filters: str, sources: Collection[str], where: str) -> None:
 def _read_sources(tables: object, path: Path, variables: Mapping[str, str]) -> tuple[SourceSpec, ...]:
     if not isinstance(tables, list) or not tables:
         raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
-    specs = tuple(_read_source(as_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
+    specs = tuple(_read_source(require_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f"{path} has two sources named {name!r}. Give each a name of its own.")
-    if ADDED in names or any(spec.kind == "push" for spec in specs):
+    if ADDED_SOURCE in names or any(spec.kind == "push" for spec in specs):
         return specs
-    return (*specs, SourceSpec(ADDED, "push", {}, path.parent))
+    return (*specs, SourceSpec(ADDED_SOURCE, "push", {}, path.parent))
 
 
 def _add_pages_source(
     sources: tuple[SourceSpec, ...], access: Access, live: LiveSettings | None, path: Path
 ) -> tuple[SourceSpec, ...]:
     """Return the sources with one for the pages that owners add, where there are owners and the live web is on."""
-    if live is None or not access.owners or any(spec.kind == "pages" or spec.name == PAGES for spec in sources):
+    if live is None or not access.owners or any(spec.kind == "pages" or spec.name == PAGES_SOURCE for spec in sources):
         return sources
-    return (*sources, SourceSpec(PAGES, "pages", {"allow_hosts": list(live.private_hosts)}, path.parent))
+    return (*sources, SourceSpec(PAGES_SOURCE, "pages", {"allow_hosts": list(live.private_hosts)}, path.parent))
 
 
 def _read_source(table: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> SourceSpec:
@@ -207,7 +207,7 @@ def _read_source(table: Mapping[str, Any], path: Path, variables: Mapping[str, s
         base_dir=path.parent,
         schedule=source.schedule,
         readers=frozenset(source.readers) if source.readers is not None else EVERYONE,
-        max_age_s=seconds_of(source.max_age) if source.max_age is not None else None,
+        max_age_s=parse_time_span(source.max_age) if source.max_age is not None else None,
         secrets=_read_secrets(options, variables, where),
         weight=source.weight,
         weights=tuple(_read_weight(one, where) for one in source.weights),

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from bot.config.models import accepts
-from bot.config.tables import nearest
+from bot.config.models import describe_accepted
+from bot.config.tables import suggest_nearest
 from bot.errors import SettingsError
 from knowledge.settings import Consistency
 
@@ -21,7 +21,7 @@ _PORT = "a port number from 0 to 65535"
 _BOOL = "true or false"
 
 
-def variable(meaning: str, accepts: str = "of another form", default: Any = None, **constraints: Any) -> Any:  # noqa: ANN401 - as pydantic's own Field
+def env_field(meaning: str, accepts: str = "of another form", default: Any = None, **constraints: Any) -> Any:  # noqa: ANN401 - as pydantic's own Field
     """Return the field of a variable: what it means, what it accepts, its default, and pydantic's constraints."""
     return Field(default, description=meaning, json_schema_extra={"accepts": accepts}, **constraints)
 
@@ -31,101 +31,101 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    SLACK_BOT_TOKEN: SecretStr | None = variable("The bot token (xoxb-…).")
-    SLACK_APP_TOKEN: SecretStr | None = variable("The app-level token (xapp-…) for Socket Mode.")
-    SLACK_SIGNING_SECRET: SecretStr | None = variable("The signing secret, for signed HTTP instead of Socket Mode.")
-    SLACK_API_URL: str | None = variable(
+    SLACK_BOT_TOKEN: SecretStr | None = env_field("The bot token (xoxb-…).")
+    SLACK_APP_TOKEN: SecretStr | None = env_field("The app-level token (xapp-…) for Socket Mode.")
+    SLACK_SIGNING_SECRET: SecretStr | None = env_field("The signing secret, for signed HTTP instead of Socket Mode.")
+    SLACK_API_URL: str | None = env_field(
         "Another Web API than Slack's own.", "a base URL that ends in /api/", pattern=r"^https?://.+/api/$"
     )
-    PORT: int = variable("The port of POST /slack/events, in HTTP mode.", _PORT, 3000, ge=0, le=65535)
-    KVASIR_HOME: Path = variable("The folder of Kvasir's state.", default=Path("~/.local/share/kvasir"))
-    KVASIR_CACHE: Path = variable("The folder of what can be made again.", default=Path("~/.cache/kvasir"))
-    KVASIR_CONFIG: Path | None = variable("The configuration file; ./kvasir.toml without it.")
-    KVASIR_SANDBOX_PORT: int = variable("The port of the workspace on this machine.", _PORT, 3000, ge=0, le=65535)
-    KVASIR_MODEL: str | None = variable("The model that the engine hosts, or a folder with its weights.")
-    KVASIR_WEIGHTS: str | None = variable(
+    PORT: int = env_field("The port of POST /slack/events, in HTTP mode.", _PORT, 3000, ge=0, le=65535)
+    KVASIR_HOME: Path = env_field("The folder of Kvasir's state.", default=Path("~/.local/share/kvasir"))
+    KVASIR_CACHE: Path = env_field("The folder of what can be made again.", default=Path("~/.cache/kvasir"))
+    KVASIR_CONFIG: Path | None = env_field("The configuration file; ./kvasir.toml without it.")
+    KVASIR_SANDBOX_PORT: int = env_field("The port of the workspace on this machine.", _PORT, 3000, ge=0, le=65535)
+    KVASIR_MODEL: str | None = env_field("The model that the engine hosts, or a folder with its weights.")
+    KVASIR_WEIGHTS: str | None = env_field(
         "Where weights come from, instead of the hub.",
         "a folder that begins with / or ~, or s3://bucket/prefix",
         pattern=r"^(s3://[^/]+(/.*)?|[/~.].*)$",
     )
-    HF_ENDPOINT: str | None = variable(
+    HF_ENDPOINT: str | None = env_field(
         "A mirror of the model hub.",
         "an address that begins with http:// or https://, without a password",
         pattern=r"^https?://[^/@\s]+(/\S*)?$",
     )
-    HF_TOKEN: SecretStr | None = variable("A token of the hub, for models that are gated or private.")
-    KVASIR_METRICS_PORT: int | None = variable("The port of GET /metrics for Prometheus.", _PORT, ge=0, le=65535)
-    KVASIR_METRICS_HOST: str = variable(
+    HF_TOKEN: SecretStr | None = env_field("A token of the hub, for models that are gated or private.")
+    KVASIR_METRICS_PORT: int | None = env_field("The port of GET /metrics for Prometheus.", _PORT, ge=0, le=65535)
+    KVASIR_METRICS_HOST: str = env_field(
         "The address that /metrics listens on.",
         "an address of this machine such as 127.0.0.1 or 0.0.0.0",
         "127.0.0.1",
         pattern=r"^[0-9A-Za-z.:-]{1,253}$",
     )
-    KVASIR_ENGINE_URL: str | None = variable(
+    KVASIR_ENGINE_URL: str | None = env_field(
         "The SGLang servers of somebody else; Kvasir then starts none.",
         "an address that begins with http:// or https://, or several with commas between, without a name or "
         "password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
         pattern=rf"^{_ENGINE_URL}(,\s*{_ENGINE_URL})*$",
     )
-    KVASIR_ENGINE_API_KEY: SecretStr | None = variable("The key of those servers.")
-    KVASIR_ENGINE_PEOPLE: int | None = variable(
+    KVASIR_ENGINE_API_KEY: SecretStr | None = env_field("The key of those servers.")
+    KVASIR_ENGINE_PEOPLE: int | None = env_field(
         "How many people each engine answers at once.", "a number from 1 to 10000", ge=1, le=10_000
     )
-    KVASIR_ENGINE_QUEUE: int = variable(
+    KVASIR_ENGINE_QUEUE: int = env_field(
         "How many questions may wait for the engine.", "a number from 0 to 10000", 256, ge=0, le=10_000
     )
-    KVASIR_ENGINE_WAIT_S: float = variable(
+    KVASIR_ENGINE_WAIT_S: float = env_field(
         "How many seconds a question may wait.", "seconds, up to 3600", 300.0, gt=0, le=3600
     )
-    KVASIR_DATABASE_URL: SecretStr | None = variable("PostgreSQL for Kvasir's tables; SQLite without it.")
-    WEAVIATE_URL: str | None = variable(
+    KVASIR_DATABASE_URL: SecretStr | None = env_field("PostgreSQL for Kvasir's tables; SQLite without it.")
+    WEAVIATE_URL: str | None = env_field(
         "Weaviate's REST address; the embedded store without it.",
         "an address that begins with http:// or https://, or several with commas between",
         pattern=r"^https?://[^,]+(,\s*https?://[^,]+)*$",
     )
-    WEAVIATE_GRPC_URL: str | None = variable(
+    WEAVIATE_GRPC_URL: str | None = env_field(
         "Weaviate's gRPC address, where it is not port 50051 of the same host.",
         "an address such as http://host:50051, or several with commas between",
         pattern=r"^(https?|grpcs?)://[^,]+(,\s*(https?|grpcs?)://[^,]+)*$",
     )
-    WEAVIATE_API_KEY: SecretStr | None = variable("Weaviate's key.")
-    WEAVIATE_REPLICAS: int = variable("How many copies each passage has.", "a number from 1 to 15", 1, ge=1, le=15)
-    WEAVIATE_SHARDS: int | None = variable("How many parts a collection has.", "a number from 1 to 1000", ge=1, le=1000)
-    WEAVIATE_TENANT: str | None = variable(
+    WEAVIATE_API_KEY: SecretStr | None = env_field("Weaviate's key.")
+    WEAVIATE_REPLICAS: int = env_field("How many copies each passage has.", "a number from 1 to 15", 1, ge=1, le=15)
+    WEAVIATE_SHARDS: int | None = env_field("The shards of a collection.", "a number from 1 to 1000", ge=1, le=1000)
+    WEAVIATE_TENANT: str | None = env_field(
         "The tenant of the collections.",
         "up to 64 letters, digits, hyphens and underscores",
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
     )
-    WEAVIATE_NAMESPACE: str = variable(
+    WEAVIATE_NAMESPACE: str = env_field(
         "Part of the collections' names, to tell installations apart.",
         "up to 32 small letters and digits that begin with a letter",
         "",
         pattern=r"^([a-z][a-z0-9]{0,31})?$",
     )
-    WEAVIATE_READ_CONSISTENCY: Consistency | None = variable("How many copies answer a read.", "ONE, QUORUM or ALL")
-    WEAVIATE_WRITE_CONSISTENCY: Consistency | None = variable("How many confirm a write.", "ONE, QUORUM or ALL")
-    HTTP_PROXY: SecretStr | None = variable("The proxy for http addresses.")
-    HTTPS_PROXY: SecretStr | None = variable("The proxy for https addresses.")
-    ALL_PROXY: SecretStr | None = variable("The proxy for both.")
-    NO_PROXY: str | None = variable("Hosts that are reached without a proxy.")
-    KVASIR_PROXY_TRUSTED: bool = variable("Whether the proxy resolves names and keeps Kvasir outside.", _BOOL, False)
-    KVASIR_PROXY_RULES: SecretStr = variable("Other proxies for some domains.", default=SecretStr(""))
-    KVASIR_CONTACT: str = variable(
+    WEAVIATE_READ_CONSISTENCY: Consistency | None = env_field("How many copies answer a read.", "ONE, QUORUM or ALL")
+    WEAVIATE_WRITE_CONSISTENCY: Consistency | None = env_field("How many confirm a write.", "ONE, QUORUM or ALL")
+    HTTP_PROXY: SecretStr | None = env_field("The proxy for http addresses.")
+    HTTPS_PROXY: SecretStr | None = env_field("The proxy for https addresses.")
+    ALL_PROXY: SecretStr | None = env_field("The proxy for both.")
+    NO_PROXY: str | None = env_field("Hosts that are reached without a proxy.")
+    KVASIR_PROXY_TRUSTED: bool = env_field("Whether the proxy resolves names and keeps Kvasir outside.", _BOOL, False)
+    KVASIR_PROXY_RULES: SecretStr = env_field("Other proxies for some domains.", default=SecretStr(""))
+    KVASIR_CONTACT: str = env_field(
         "Where the owner of a site finds who runs this Kvasir.",
         "the address of a page or a mailbox, without blanks",
         "",
         pattern=r"^[\x21-\x7e]{0,200}$",
     )
-    KVASIR_CA_FILE: Path | None = variable("Certificates of your company's own authority (PEM).")
-    KVASIR_SEARXNG_URL: str | None = variable(
+    KVASIR_CA_FILE: Path | None = env_field("Certificates of your company's own authority (PEM).")
+    KVASIR_SEARXNG_URL: str | None = env_field(
         "Your own SearXNG, as a search provider.",
         "an address that begins with http:// or https://, without a password",
         pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$",
     )
-    BRAVE_API_KEY: SecretStr | None = variable("The key of Brave Search.")
-    TAVILY_API_KEY: SecretStr | None = variable("The key of Tavily.")
-    EXA_API_KEY: SecretStr | None = variable("The key of Exa.")
-    SERPER_API_KEY: SecretStr | None = variable("The key of Serper.")
+    BRAVE_API_KEY: SecretStr | None = env_field("The key of Brave Search.")
+    TAVILY_API_KEY: SecretStr | None = env_field("The key of Tavily.")
+    EXA_API_KEY: SecretStr | None = env_field("The key of Exa.")
+    SERPER_API_KEY: SecretStr | None = env_field("The key of Serper.")
 
 
 PREFIXES = ("SLACK_", "KVASIR_", "WEAVIATE_")
@@ -144,15 +144,15 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     known = Environment.model_fields
     ours = {name: value for name, value in variables.items() if name in known or name.startswith(("KVASIR_",))}
     for name in ours.keys() - known.keys() - _DEVELOPER:
-        raise SettingsError(f"{name} is not a variable that Kvasir knows.{nearest(name, known)} See .env.example.")
+        raise SettingsError(f"{name} is no variable of Kvasir.{suggest_nearest(name, known)} See .env.example.")
     try:
         return Environment(**{name: value for name, value in ours.items() if name in known})  # type: ignore[arg-type]
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
-        raise SettingsError(f"{name} should be {accepts(Environment, name)}. See .env.example.") from None
+        raise SettingsError(f"{name} should be {describe_accepted(Environment, name)}. See .env.example.") from None
 
 
-def refuse_unknown(name: str, where: str) -> None:
+def refuse_unknown_variable(name: str, where: str) -> None:
     """Refuse a variable with one of our prefixes that Kvasir does not know.
 
     Raises:
@@ -160,5 +160,5 @@ def refuse_unknown(name: str, where: str) -> None:
 
     """
     if name.startswith(PREFIXES) and name not in Environment.model_fields and name not in _DEVELOPER:
-        hint = nearest(name, Environment.model_fields)
+        hint = suggest_nearest(name, Environment.model_fields)
         raise SettingsError(f"{where} sets {name}, which Kvasir does not know.{hint} See .env.example.")

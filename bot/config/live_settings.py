@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from bot.answering.policy import Policy
-from bot.config.tables import as_table, nearest, no_others
+from bot.config.tables import refuse_unknown_keys, require_table, suggest_nearest
 from bot.errors import SettingsError
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.http.guard import build_rules
@@ -19,32 +19,32 @@ _CACHE_MB = 256
 _MOST_CACHE_MB = 100_000
 
 
-def live_settings(value: object, variables: Mapping[str, str], where: str) -> LiveSettings | None:
+def read_live_settings(value: object, variables: Mapping[str, str], where: str) -> LiveSettings | None:
     """Return the settings, None where the live web is off; ``variables`` hold keys and the address of SearXNG.
 
     Raises:
         SettingsError: a key is unknown or not of its form; a provider is named whose key is not set.
 
     """
-    table = as_table(value, where)
-    no_others(table, _KEYS, where)
+    table = require_table(value, where)
+    refuse_unknown_keys(table, _KEYS, where)
     mode = table.get("mode", "on")
     if mode not in _MODES:
         raise SettingsError(f'{where}: mode should be "on", "listed" (only the domains that are named) or "off".')
-    domains = _hosts(table, "domains", where)
+    domains = _read_hosts(table, "domains", where)
     if mode == "listed" and not domains:
         raise SettingsError(f'{where}: mode is "listed", but domains names none. Name some, or set mode to "on".')
     live = LiveSettings(
         listed_only=mode == "listed",
         domains=frozenset(domains),
-        private_hosts=_hosts(table, "private", where),
-        search=_search(table, variables, where),
-        cache_bytes=_cache_mb(table, where) * 1_000_000,
+        private_hosts=_read_hosts(table, "private", where),
+        search=_read_search_settings(table, variables, where),
+        cache_bytes=_read_cache_mb(table, where) * 1_000_000,
     )
     return None if mode == "off" else live
 
 
-def web_policy(live: LiveSettings | None) -> Policy:
+def build_web_policy(live: LiveSettings | None) -> Policy:
     """Return what of the live web may be asked where a channel does not narrow it."""
     if live is None:
         return Policy()
@@ -54,8 +54,8 @@ def web_policy(live: LiveSettings | None) -> Policy:
     )
 
 
-def _search(table: Mapping[str, object], variables: Mapping[str, str], where: str) -> SearchSettings:
-    sites = _texts(table, "sites", where)
+def _read_search_settings(table: Mapping[str, object], variables: Mapping[str, str], where: str) -> SearchSettings:
+    sites = _read_texts(table, "sites", where)
     for site in sites:
         try:
             Site.from_url(site)
@@ -66,10 +66,12 @@ def _search(table: Mapping[str, object], variables: Mapping[str, str], where: st
     search = SearchSettings((), _check_port(address, variables.get(address)), keys, tuple(sites))
     specs = {spec.name: spec for spec in PROVIDERS}
     usable = [spec.name for spec in PROVIDERS if search.has_what_it_needs(spec)]
-    order = _texts(table, "search", where) if "search" in table else usable
+    order = _read_texts(table, "search", where) if "search" in table else usable
     for name in order:
         if name not in specs:
-            raise SettingsError(f"{where}: search names {name!r}.{nearest(name, specs)} Known: {', '.join(specs)}.")
+            raise SettingsError(
+                f"{where}: search names {name!r}.{suggest_nearest(name, specs)} Known: {', '.join(specs)}."
+            )
         if name not in usable:
             raise SettingsError(f"{where}: search names {name}, but {_describe_missing(specs[name])}.")
     return replace(search, provider_order=tuple(dict.fromkeys(order)))
@@ -89,9 +91,9 @@ def _describe_missing(spec: ProviderSpec) -> str:
     return "sites names no address" if spec.needs == "sites" else f"{spec.setting} is not set. Set it in .env"
 
 
-def _hosts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
+def _read_hosts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
     """Return hosts in small letters and ASCII; ``private`` may tell a port with them."""
-    entries = _texts(table, key, where)
+    entries = _read_texts(table, key, where)
     try:
         for entry in entries:
             named = build_rules([entry]).private_hosts
@@ -105,14 +107,14 @@ def _hosts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]
     return tuple(entries)
 
 
-def _texts(table: Mapping[str, object], key: str, where: str) -> list[str]:
+def _read_texts(table: Mapping[str, object], key: str, where: str) -> list[str]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
         raise SettingsError(f"{where}: {key} should be a list of texts.")
     return [one.strip() for one in value]
 
 
-def _cache_mb(table: Mapping[str, object], where: str) -> int:
+def _read_cache_mb(table: Mapping[str, object], where: str) -> int:
     value = table.get("cache_mb", _CACHE_MB)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_CACHE_MB:
         raise SettingsError(f"{where}: cache_mb should be a number from 1 to {_MOST_CACHE_MB}.")

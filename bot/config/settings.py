@@ -17,8 +17,8 @@ from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access, Configuration, read_configuration
-from bot.config.environment import Environment, read_environment, refuse_unknown
-from bot.config.web_settings import passwords, web_settings
+from bot.config.environment import Environment, read_environment, refuse_unknown_variable
+from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
 from engine.routing.request_queue import QueuePolicy
@@ -78,7 +78,7 @@ class Settings:
         ]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
-        found += passwords(self.knowledge.web)
+        found += list_proxy_passwords(self.knowledge.web)
         found += self.knowledge.live.search.api_keys.values() if self.knowledge.live is not None else []
         return tuple(secret for secret in found if secret)
 
@@ -87,7 +87,7 @@ class Settings:
         return f"Settings(config={self.config}, home={self.home})"
 
 
-def load(
+def load_settings(
     environ: Mapping[str, str],
     cwd: Path,
     *,
@@ -107,41 +107,41 @@ def load(
 
     """
     path = _find_config(environ, cwd, config, docs, default_docs, required=required)
-    variables = _merged(environ, path.parent / ".env")
+    variables = _merge_env_file(environ, path.parent / ".env")
     environment = read_environment(variables)
-    home = _absolute(environment.KVASIR_HOME, path.parent)
-    cache = _absolute(environment.KVASIR_CACHE, path.parent)
+    home = _resolve_path(environment.KVASIR_HOME, path.parent)
+    cache = _resolve_path(environment.KVASIR_CACHE, path.parent)
     configured = read_configuration(path, variables) if path.is_file() or required else Configuration((), None)
-    database = _secret(environment.KVASIR_DATABASE_URL)
+    database = _secret_value(environment.KVASIR_DATABASE_URL)
     return Settings(
         config=path,
         home=home,
         cache=cache,
-        database_url=_database_url(database, home),
-        slack=slack_settings(environment, variables),
+        database_url=_build_database_url(database, home),
+        slack=read_slack_settings(environment, variables),
         sandbox_port=environment.KVASIR_SANDBOX_PORT,
         engine=EngineSettings(
             home=home,
             cache=cache,
             model=environment.KVASIR_MODEL,
             url=environment.KVASIR_ENGINE_URL,
-            api_key=_secret(environment.KVASIR_ENGINE_API_KEY),
+            api_key=_secret_value(environment.KVASIR_ENGINE_API_KEY),
             secrets=frozenset(secret for spec in configured.sources for secret in spec.secrets.values()),
-            weights_source=_whence(environment, path.parent),
+            weights_source=_read_weights_origin(environment, path.parent),
             people=environment.KVASIR_ENGINE_PEOPLE,
             queue_policy=QueuePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),
         ),
         knowledge=KnowledgeSettings(
             home=home,
             cache=cache,
-            database_url=_database_url(database, home),
+            database_url=_build_database_url(database, home),
             weaviate_url=environment.WEAVIATE_URL,
             weaviate_grpc_url=environment.WEAVIATE_GRPC_URL,
-            weaviate_api_key=_secret(environment.WEAVIATE_API_KEY),
-            weaviate_placement=_placement(environment),
+            weaviate_api_key=_secret_value(environment.WEAVIATE_API_KEY),
+            weaviate_placement=_read_placement(environment),
             sources=configured.sources,
             nightly=configured.nightly,
-            web=web_settings(
+            web=read_web_settings(
                 variables,
                 trusted=environment.KVASIR_PROXY_TRUSTED,
                 rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
@@ -161,29 +161,29 @@ def load(
     )
 
 
-def cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
+def read_cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
     """Return ``KVASIR_CACHE`` for what is prepared before there is a configuration."""
-    variables = _merged(environ, cwd / ".env")
-    return _absolute(read_environment(variables).KVASIR_CACHE, cwd)
+    variables = _merge_env_file(environ, cwd / ".env")
+    return _resolve_path(read_environment(variables).KVASIR_CACHE, cwd)
 
 
-def model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, WeightsSource]:
+def read_model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, WeightsSource]:
     """Return KVASIR_MODEL and where weights come from, for what is prepared before there is a configuration."""
-    environment = read_environment(_merged(environ, cwd / ".env"))
-    return environment.KVASIR_MODEL, _whence(environment, cwd)
+    environment = read_environment(_merge_env_file(environ, cwd / ".env"))
+    return environment.KVASIR_MODEL, _read_weights_origin(environment, cwd)
 
 
 # ── The environment ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _whence(environment: Environment, base: Path) -> WeightsSource:
+def _read_weights_origin(environment: Environment, base: Path) -> WeightsSource:
     place = environment.KVASIR_WEIGHTS
     if place is not None and not place.startswith("s3://"):
-        place = str(_absolute(Path(place), base))
-    return WeightsSource(place, environment.HF_ENDPOINT or DEFAULT_HUB, _secret(environment.HF_TOKEN))
+        place = str(_resolve_path(Path(place), base))
+    return WeightsSource(place, environment.HF_ENDPOINT or DEFAULT_HUB, _secret_value(environment.HF_TOKEN))
 
 
-def _placement(environment: Environment) -> Placement:
+def _read_placement(environment: Environment) -> Placement:
     if environment.WEAVIATE_TENANT is not None and environment.WEAVIATE_SHARDS is not None:
         raise SettingsError("WEAVIATE_TENANT and WEAVIATE_SHARDS are both set, but a tenant is one shard. Unset one.")
     return Placement(
@@ -196,7 +196,7 @@ def _placement(environment: Environment) -> Placement:
     )
 
 
-def slack_settings(environment: Environment, variables: Mapping[str, str]) -> SlackSettings | None:
+def read_slack_settings(environment: Environment, variables: Mapping[str, str]) -> SlackSettings | None:
     """Return how to reach Slack, or None where no ``SLACK_*`` variable is set at all.
 
     Raises:
@@ -206,9 +206,9 @@ def slack_settings(environment: Environment, variables: Mapping[str, str]) -> Sl
     given = sorted(name for name in variables if name.startswith("SLACK_"))
     if not given:
         return None
-    bot_token = _secret(environment.SLACK_BOT_TOKEN)
-    app_token = _secret(environment.SLACK_APP_TOKEN)
-    signing_secret = _secret(environment.SLACK_SIGNING_SECRET)
+    bot_token = _secret_value(environment.SLACK_BOT_TOKEN)
+    app_token = _secret_value(environment.SLACK_APP_TOKEN)
+    signing_secret = _secret_value(environment.SLACK_SIGNING_SECRET)
     missing = []
     if bot_token is None:
         missing.append("SLACK_BOT_TOKEN (xoxb-…, from OAuth & Permissions)")
@@ -231,7 +231,7 @@ def slack_settings(environment: Environment, variables: Mapping[str, str]) -> Sl
     )
 
 
-def _merged(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
     """Return ``.env`` under the environment; a variable that is set to nothing counts as not set."""
     try:
         from_file = dotenv_values(env_file) if env_file.is_file() else {}
@@ -240,17 +240,17 @@ def _merged(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
             f"{env_file} cannot be read ({error.__class__.__name__}). Check it, or remove it."
         ) from None
     for name in from_file:
-        refuse_unknown(name, str(env_file))
+        refuse_unknown_variable(name, str(env_file))
     merged = {name: value for name, value in from_file.items() if value}
     merged.update({name: value for name, value in environ.items() if value})
     return merged
 
 
-def _secret(value: SecretStr | None) -> str | None:
+def _secret_value(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value is not None else None
 
 
-def _database_url(url: str | None, home: Path) -> str:
+def _build_database_url(url: str | None, home: Path) -> str:
     if url is None:
         return f"sqlite+aiosqlite:///{home / 'kvasir.db'}"
     scheme, _, rest = url.partition("://")
@@ -264,7 +264,7 @@ def _database_url(url: str | None, home: Path) -> str:
     return f"{driver}://{rest}"
 
 
-def _absolute(path: Path, base: Path) -> Path:
+def _resolve_path(path: Path, base: Path) -> Path:
     return (base / path.expanduser()).resolve()
 
 
@@ -281,10 +281,10 @@ def _find_config(
     required: bool,
 ) -> Path:
     if config is None and docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _absolute(docs, cwd))
+        return _write_run_config(cwd / RUN_CONFIG, _resolve_path(docs, cwd))
     named = config or (Path(environ["KVASIR_CONFIG"]) if environ.get("KVASIR_CONFIG") else None)
     if named is not None:
-        path = _absolute(named, cwd)
+        path = _resolve_path(named, cwd)
         if not path.is_file():
             raise SettingsError(f"{path} does not exist. Name a kvasir.toml with --config or KVASIR_CONFIG.")
         return path
@@ -292,7 +292,7 @@ def _find_config(
     if path.is_file() or not required:
         return path.resolve()
     if default_docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _absolute(default_docs, cwd), _OWN_WEIGHTS)
+        return _write_run_config(cwd / RUN_CONFIG, _resolve_path(default_docs, cwd), _OWN_WEIGHTS)
     hint = f" To look at what `make run` made here: --config {RUN_CONFIG}." if (cwd / RUN_CONFIG).is_file() else ""
     raise SettingsError(
         f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "

@@ -9,7 +9,7 @@ from typing import Any
 from bot.errors import SettingsError
 
 
-def as_table(value: object, where: str) -> Mapping[str, Any]:
+def require_table(value: object, where: str) -> Mapping[str, Any]:
     """Return a table.
 
     Raises:
@@ -21,7 +21,7 @@ def as_table(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
-def no_others(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+def refuse_unknown_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     """Refuse keys that are not known.
 
     Raises:
@@ -30,10 +30,12 @@ def no_others(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> N
     """
     for key in table:
         if key not in known:
-            raise SettingsError(f"{where} has the unknown key {key!r}.{nearest(key, known)} Known: {', '.join(known)}.")
+            raise SettingsError(
+                f"{where} has the unknown key {key!r}.{suggest_nearest(key, known)} Known: {', '.join(known)}."
+            )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean …?" for the known name that looks most like this one, "" if none does."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""

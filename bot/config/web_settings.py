@@ -13,7 +13,7 @@ PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 """Read in capitals or in small letters; the small ones win, as curl has it."""
 
 
-def web_settings(
+def read_web_settings(
     variables: Mapping[str, str], *, trusted: bool, rules: str, contact: str, ca_file: Path | None
 ) -> WebSettings:
     """Return the settings; ``rules`` are ``domain=proxy`` with commas between, ``direct`` for no proxy.
@@ -27,23 +27,23 @@ def web_settings(
         raise SettingsError(f"KVASIR_CA_FILE names {ca_file}, which is no file. Correct it, or unset it.")
     return WebSettings(
         proxies=Proxies(
-            http=_proxy("HTTP_PROXY", told["HTTP_PROXY"] or told["ALL_PROXY"], trusted=trusted),
-            https=_proxy("HTTPS_PROXY", told["HTTPS_PROXY"] or told["ALL_PROXY"], trusted=trusted),
+            http=_parse_proxy("HTTP_PROXY", told["HTTP_PROXY"] or told["ALL_PROXY"], trusted=trusted),
+            https=_parse_proxy("HTTPS_PROXY", told["HTTPS_PROXY"] or told["ALL_PROXY"], trusted=trusted),
             no_proxy=tuple(entry.strip() for entry in told["NO_PROXY"].split(",") if entry.strip()),
-            rules=_rules(rules, trusted=trusted),
+            rules=_read_proxy_rules(rules, trusted=trusted),
         ),
         contact=contact,
         ca_file=ca_file,
     )
 
 
-def passwords(web: WebSettings) -> list[str]:
+def list_proxy_passwords(web: WebSettings) -> list[str]:
     """Return the proxies' addresses that hold a password."""
     proxies = [web.proxies.http, web.proxies.https, *web.proxies.rules.values()]
     return [proxy.url for proxy in proxies if proxy is not None and "@" in proxy.url]
 
 
-def _rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:
+def _read_proxy_rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:
     found: dict[str, Proxy | None] = {}
     for rule in (part.strip() for part in text.split(",") if part.strip()):
         domain, equals, url = (part.strip() for part in rule.partition("="))
@@ -52,11 +52,11 @@ def _rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:
                 "KVASIR_PROXY_RULES should be domain=proxy with commas between, such as "
                 f"“partner.com=socks5://proxy:1080, intranet.company={DIRECT}”."
             )
-        found[domain] = None if url == DIRECT else _proxy("KVASIR_PROXY_RULES", url, trusted=trusted)
+        found[domain] = None if url == DIRECT else _parse_proxy("KVASIR_PROXY_RULES", url, trusted=trusted)
     return found
 
 
-def _proxy(variable: str, url: str, *, trusted: bool) -> Proxy | None:
+def _parse_proxy(variable: str, url: str, *, trusted: bool) -> Proxy | None:
     if not url.strip():
         return None
     try:

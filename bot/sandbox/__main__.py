@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.sandbox import limits
-from bot.sandbox.server import Options, StateInUse, serving
+from bot.sandbox.server import SandboxOptions, StateInUse, serve_sandbox
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m bot.sandbox", description="A Slack workspace on this machine.")
     made.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1, 0 for a free one (default 3000)")
@@ -26,28 +26,33 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to acknowledge within")
     delays = ",".join(f"{delay:g}" for delay in limits.RETRY_DELAYS_S)
     told = f"seconds before each retry (default {delays})"
-    made.add_argument("--retry-delays", type=_delays, default=delays, metavar="S,S,…", help=told)
+    made.add_argument("--retry-delays", type=_parse_delays, default=delays, metavar="S,S,…", help=told)
     made.add_argument(
-        "--files", type=_folder, action="append", default=[], metavar="NAME=DIR", help="documents that links may open"
+        "--files",
+        type=_parse_folder,
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="folder of documents",
     )
     made.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     return made
 
 
-def _delays(text: str) -> list[float]:
+def _parse_delays(text: str) -> list[float]:
     return [float(delay) for delay in text.split(",") if delay]
 
 
-def _folder(text: str) -> tuple[str, Path]:
+def _parse_folder(text: str) -> tuple[str, Path]:
     name, _, folder = text.partition("=")
     if not (name and folder):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DIR")
     return name, Path(folder)
 
 
-def options(given: argparse.Namespace) -> Options:
+def build_options(given: argparse.Namespace) -> SandboxOptions:
     """Return what the command line asks for."""
-    return Options(
+    return SandboxOptions(
         state=given.state,
         port=given.port,
         events_url=given.events_url,
@@ -59,7 +64,7 @@ def options(given: argparse.Namespace) -> Options:
     )
 
 
-async def run(chosen: Options, *, with_parent: bool = False) -> None:
+async def run_sandbox(chosen: SandboxOptions, *, with_parent: bool = False) -> None:
     """Serve until SIGINT or SIGTERM, or until standard input ends because the parent has."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -73,17 +78,17 @@ async def run(chosen: Options, *, with_parent: bool = False) -> None:
         loop.add_reader(sys.stdin.fileno(), from_parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with serving(chosen) as running:
+    async with serve_sandbox(chosen) as running:
         print(f"Sandbox workspace at {running.base_url}", flush=True)  # noqa: T201 - the launcher waits for this line
         await stopping.wait()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    given = parser().parse_args(argv)
-    chosen = options(given)
+    given = build_parser().parse_args(argv)
+    chosen = build_options(given)
     try:
-        asyncio.run(run(chosen, with_parent=given.with_parent))
+        asyncio.run(run_sandbox(chosen, with_parent=given.with_parent))
     except StateInUse as error:
         print(f"The sandbox cannot start: {error}.", file=sys.stderr)  # noqa: T201
         return 1

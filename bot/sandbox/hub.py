@@ -13,7 +13,7 @@ from bot.sandbox.delivery.outbox import Carrier, Outbox
 from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
 from bot.sandbox.state import wire
-from bot.sandbox.state.changes import News
+from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import Json
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
@@ -72,7 +72,7 @@ class Hub:
         self.grants = Grants()
         self.status: Json = {}
         """What the launcher tells of engine and knowledge."""
-        self._listeners: list[Callable[[News], None]] = []
+        self._listeners: list[Callable[[PageUpdate], None]] = []
         self._triggers: dict[str, tuple[str, float]] = {}
 
     def settle(self) -> None:
@@ -96,13 +96,13 @@ class Hub:
             body = wire.event_callback(event, now=self.clock.now(), token=token, ext_shared=ext_shared)
             self.outbox.put_event(body)
 
-    def publish(self, news: News) -> None:
+    def publish(self, news: PageUpdate) -> None:
         """Tell the open pages."""
         for listener in list(self._listeners):
             listener(news)
 
     @contextlib.contextmanager
-    def listening(self, listener: Callable[[News], None]) -> Iterator[None]:
+    def listening(self, listener: Callable[[PageUpdate], None]) -> Iterator[None]:
         """Get news while inside."""
         self._listeners.append(listener)
         try:
@@ -117,7 +117,7 @@ class Hub:
 
     def publish_status(self) -> None:
         """Show engine, knowledge and whether the app is connected."""
-        self.publish(News("status", self.status_frame()))
+        self.publish(PageUpdate("status", self.status_frame()))
 
     def status_frame(self) -> Json:
         """Return the status as pages get it."""

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.sandbox import limits
-from bot.sandbox.delivery.outbox import Delivered, Failed
+from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.hub import Hub
 from bot.sandbox.state import wire
-from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.blocks import check_blocks
 from bot.sandbox.state.model import BOT_USER, Json, Message, Person, View
-from bot.sandbox.state.refusals import Refused
-from bot.sandbox.state.streams import text_of
-from bot.sandbox.state.workspace import INVITE_ACTION, app_message
+from bot.sandbox.state.refusals import RefusedCall
+from bot.sandbox.state.streams import join_text
+from bot.sandbox.state.workspace import INVITE_ACTION, build_app_message
 
 APP_COMMANDS = ("/kb", "/think")
 """The slash commands of the installed app."""
@@ -53,7 +53,7 @@ class Interactions:
         workspace = self._hub.workspace
         author, room = workspace.person(person), workspace.room(channel)
         if author.id not in room.members:
-            raise Refused("not_in_channel")
+            raise RefusedCall("not_in_channel")
         name = text.strip().partition(" ")[0]
         if name == "/invite":
             workspace.join(BOT_USER, room.id, author.id)
@@ -65,7 +65,7 @@ class Interactions:
 
     def _send_command(self, author: Person, channel: str, text: str) -> None:
         token = self._new_url(ResponseUrl(author.id, channel, None, None, 0.0))
-        payload = wire.command(
+        payload = wire.command_payload(
             self._hub.workspace.channels[channel],
             author,
             text,
@@ -74,15 +74,15 @@ class Interactions:
             trigger_id=self._hub.new_trigger(author.id),
         )
 
-        async def answered(outcome: Delivered | Failed | None) -> None:
+        async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             self._after(outcome, payload["command"], self._urls[token])
             await self._hub.settled()
 
         self._hub.outbox.put_once("slash_commands", payload, answered)
 
-    def _after(self, outcome: Delivered | Failed | None, name: str, url: ResponseUrl) -> None:
+    def _after(self, outcome: Acknowledgement | DeliveryFailure | None, name: str, url: ResponseUrl) -> None:
         """Show what the app answered with its acknowledgement, or what Slack shows where it did not."""
-        if isinstance(outcome, Delivered):
+        if isinstance(outcome, Acknowledgement):
             if outcome.payload:
                 self.respond(url, outcome.payload)
             return
@@ -106,12 +106,12 @@ class Interactions:
         author, room = workspace.person(person), workspace.room(channel)
         message = workspace.find(room.id, ts) or workspace.ephemerals.get((room.id, ts))
         if message is None:
-            raise Refused("message_not_found")
+            raise RefusedCall("message_not_found")
         if action.get("action_id") == INVITE_ACTION:
             workspace.join(BOT_USER, room.id, author.id)
             workspace.hide_ephemeral(message)
         else:
-            self._send_press(author, message, _pressed(message.blocks, action, workspace.next_ts()))
+            self._send_press(author, message, _build_action(message.blocks, action, workspace.next_ts()))
         self._hub.settle()
 
     def _send_press(self, author: Person, message: Message, action: Json) -> None:
@@ -127,7 +127,7 @@ class Interactions:
             }
             | ({"thread_ts": message.thread_ts} if message.thread_ts else {}),
             "channel": {"id": room.id, "name": room.name or "directmessage"},
-            "message": wire.message(self._hub.workspace, message),
+            "message": wire.message_object(self._hub.workspace, message),
             "state": {"values": {}},
             "response_url": f"{self._base_url}/actions/{token}",
             "actions": [action],
@@ -145,7 +145,7 @@ class Interactions:
         payload = self._interaction("block_actions", author) | {
             "container": {"type": "view", "view_id": view.id},
             "view": view.body,
-            "actions": [_pressed(view.body["blocks"], action, self._hub.workspace.next_ts())],
+            "actions": [_build_action(view.body["blocks"], action, self._hub.workspace.next_ts())],
         }
         self._send(payload, "The button", self._home_url(author))
 
@@ -162,8 +162,8 @@ class Interactions:
             "response_urls": [],
         }
 
-        async def answered(outcome: Delivered | Failed | None) -> None:
-            if isinstance(outcome, Delivered):
+        async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
+            if isinstance(outcome, Acknowledgement):
                 self._submitted(view, outcome.payload or {})
             else:
                 self._after(outcome, "The form", self._home_url(author))
@@ -193,7 +193,7 @@ class Interactions:
     def _view(self, view_id: str) -> View:
         view = self._hub.workspace.views.get(view_id)
         if view is None:
-            raise Refused("not_found")
+            raise RefusedCall("not_found")
         return view
 
     def _home_url(self, author: Person) -> ResponseUrl:
@@ -202,11 +202,11 @@ class Interactions:
 
     def _interaction(self, kind: str, author: Person) -> Json:
         token = self._hub.credentials.verification_token
-        return wire.interaction(kind, author, token=token, trigger_id=self._hub.new_trigger(author.id))
+        return wire.interaction_payload(kind, author, token=token, trigger_id=self._hub.new_trigger(author.id))
 
     def _send(self, payload: Json, name: str, url: ResponseUrl) -> None:
-        async def answered(outcome: Delivered | Failed | None) -> None:
-            if not isinstance(outcome, Delivered):
+        async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
+            if not isinstance(outcome, Acknowledgement):
                 self._after(outcome, name, url)
             await self._hub.settled()
 
@@ -231,9 +231,9 @@ class Interactions:
         """
         url = self._urls.get(token)
         if url is None or url.ends < self._hub.clock.now():
-            raise Refused("expired_url")
+            raise RefusedCall("expired_url")
         if url.uses_left == 0:
-            raise Refused("used_url")
+            raise RefusedCall("used_url")
         url.uses_left -= 1
         return url
 
@@ -248,15 +248,15 @@ class Interactions:
         if answer.get("delete_original") and url.message:
             self._remove(url.message)
             return
-        blocks = checked(answer["blocks"]) if answer.get("blocks") else []
-        text = str(answer.get("text") or text_of(blocks))
+        blocks = check_blocks(answer["blocks"]) if answer.get("blocks") else []
+        text = str(answer.get("text") or join_text(blocks))
         if not text.strip() and not blocks:
-            raise Refused("no_text")
+            raise RefusedCall("no_text")
         if answer.get("replace_original") and url.message:
             url.message = workspace.change(url.message, replace(url.message, text=text, blocks=blocks))
             return
         root = workspace.root_of(url.channel, answer.get("thread_ts") or url.thread_ts)
-        message = replace(app_message(url.channel, workspace.next_ts(), text, blocks), thread_ts=root)
+        message = replace(build_app_message(url.channel, workspace.next_ts(), text, blocks), thread_ts=root)
         if answer.get("response_type") == "in_channel":
             workspace.post(message)
         else:
@@ -269,7 +269,7 @@ class Interactions:
             self._hub.workspace.delete(message.user, message.channel, message.ts)
 
 
-def _pressed(blocks: object, action: Json, ts: str) -> Json:
+def _build_action(blocks: object, action: Json, ts: str) -> Json:
     """Return the ``actions`` entry of a press: what the element holds, as Slack sends it.
 
     Raises:
@@ -282,11 +282,11 @@ def _pressed(blocks: object, action: Json, ts: str) -> Json:
         for element in elements:
             same_id = element.get("action_id") == action["action_id"]
             if same_id and action.get("block_id") in {None, block.get("block_id")}:
-                return _acted(element, action) | {"block_id": block.get("block_id"), "action_ts": ts}
-    raise Refused("action_not_found")
+                return _element_action(element, action) | {"block_id": block.get("block_id"), "action_ts": ts}
+    raise RefusedCall("action_not_found")
 
 
-def _acted(element: Json, action: Json) -> Json:
+def _element_action(element: Json, action: Json) -> Json:
     entry: Json = {"type": element["type"], "action_id": element["action_id"]}
     if element["type"] == "feedback_buttons":
         chosen = element.get(f"{action.get('value', 'positive')}_button") or {}

@@ -16,14 +16,14 @@ from aiohttp import web
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import Clock
 from bot.sandbox.delivery.faults import Faults
-from bot.sandbox.delivery.outbox import Carrier, Outbox, Schedule
+from bot.sandbox.delivery.outbox import Carrier, Outbox, RetrySchedule
 from bot.sandbox.delivery.socket_mode import SocketMode
 from bot.sandbox.delivery.webhook import Webhook
 from bot.sandbox.http.api import Api
-from bot.sandbox.http.browser import Browser, guard
-from bot.sandbox.http.control import Control
-from bot.sandbox.http.credentials import Credentials, credentials_in
-from bot.sandbox.http.documents import Documents
+from bot.sandbox.http.browser import Browser, build_guard
+from bot.sandbox.http.control import ControlApi
+from bot.sandbox.http.credentials import Credentials, load_credentials
+from bot.sandbox.http.documents import DocumentPages
 from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
@@ -45,7 +45,7 @@ class StateInUse(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SandboxOptions:
     """How a sandbox is run."""
 
     state: Path
@@ -65,7 +65,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSandbox:
     """A sandbox that serves."""
 
     base_url: str
@@ -74,7 +74,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def serving(options: Options) -> AsyncIterator[Running]:
+async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox]:
     """Serve while inside.
 
     Raises:
@@ -84,9 +84,9 @@ async def serving(options: Options) -> AsyncIterator[Running]:
 
     """
     async with contextlib.AsyncExitStack() as stack:
-        credentials = await asyncio.to_thread(credentials_in, options.state)
-        await stack.enter_async_context(_holding(options.state))
-        listening = stack.enter_context(_listening(options.port))
+        credentials = await asyncio.to_thread(load_credentials, options.state)
+        await stack.enter_async_context(_lock_state(options.state))
+        listening = stack.enter_context(_open_port(options.port))
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         storage = Storage(options.state / "workspace.sqlite3")
         stack.push_async_callback(storage.close)
@@ -94,15 +94,15 @@ async def serving(options: Options) -> AsyncIterator[Running]:
 
         faults = Faults()
         sockets = SocketMode(options.clock, faults, lambda: credentials.app_token)
-        webhook = _webhook(options, credentials)
-        hub = _hub(options, credentials, storage, webhook or sockets, faults)
+        webhook = _create_webhook(options, credentials)
+        hub = _create_hub(options, credentials, storage, webhook or sockets, faults)
         (webhook or sockets).on_change = hub.publish_status
         hub.workspace.restore(records)
         await hub.settled()
 
         browser = Browser(hub, Interactions(hub, base_url), base_url)
         runner = web.AppRunner(
-            _application(options, hub, sockets, browser, base_url), access_log=None, shutdown_timeout=1.0
+            _create_application(options, hub, sockets, browser, base_url), access_log=None, shutdown_timeout=1.0
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -115,23 +115,25 @@ async def serving(options: Options) -> AsyncIterator[Running]:
         hub.outbox.resume([record for record in records if isinstance(record, Envelope)])
         if webhook:
             webhook.start()
-        stack.push_async_callback(_cancelled, asyncio.create_task(_sweep(hub)))
-        yield Running(base_url, credentials, hub)
+        stack.push_async_callback(_cancel_task, asyncio.create_task(_expire_streams(hub)))
+        yield RunningSandbox(base_url, credentials, hub)
 
 
-def _webhook(options: Options, credentials: Credentials) -> Webhook | None:
+def _create_webhook(options: SandboxOptions, credentials: Credentials) -> Webhook | None:
     if options.events_url is None:
         return None
     return Webhook(options.clock, options.events_url, credentials.signing_secret, credentials.verification_token)
 
 
-def _hub(options: Options, credentials: Credentials, storage: Storage, carrier: Carrier, faults: Faults) -> Hub:
+def _create_hub(
+    options: SandboxOptions, credentials: Credentials, storage: Storage, carrier: Carrier, faults: Faults
+) -> Hub:
     clock = options.clock
     hub = Hub(
         clock=clock,
         workspace=Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s),
         storage=storage,
-        outbox=Outbox(clock, carrier, storage.put, Schedule(options.ack_deadline_s, options.retry_delays_s)),
+        outbox=Outbox(clock, carrier, storage.put, RetrySchedule(options.ack_deadline_s, options.retry_delays_s)),
         carrier=carrier,
         faults=faults,
         limiter=RateLimiter(clock.now, options.pace),
@@ -141,20 +143,22 @@ def _hub(options: Options, credentials: Credentials, storage: Storage, carrier: 
     return hub
 
 
-def _application(options: Options, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str) -> web.Application:
+def _create_application(
+    options: SandboxOptions, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str
+) -> web.Application:
     """Put all endpoints together behind the guard."""
     api = Api(hub, browser.interactions, base_url, lambda: sockets.address(base_url))
     uploads = Uploads(hub, options.state / "uploads", base_url)
-    control = Control(hub, browser.interactions, api, sockets, uploads)
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard(base_url)])
-    app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *Documents(options.files).routes()])
+    control = ControlApi(hub, browser.interactions, api, sockets, uploads)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
+    app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *DocumentPages(options.files).routes()])
     app.add_routes(uploads.routes())
     app.add_routes([web.get("/link/", sockets.handle)])
     return app
 
 
 @contextlib.asynccontextmanager
-async def _holding(state: Path) -> AsyncIterator[None]:
+async def _lock_state(state: Path) -> AsyncIterator[None]:
     """Hold the state folder for this process alone; one that is just ending is waited for.
 
     Raises:
@@ -173,7 +177,7 @@ async def _holding(state: Path) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def _open_port(port: int) -> Iterator[socket.socket]:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -183,7 +187,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
         listening.close()
 
 
-async def _sweep(hub: Hub) -> None:
+async def _expire_streams(hub: Hub) -> None:
     """End streams that nobody touches any more."""
     while True:
         await asyncio.sleep(_SWEEP_S)
@@ -192,6 +196,6 @@ async def _sweep(hub: Hub) -> None:
             await hub.settled()
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
+async def _cancel_task(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

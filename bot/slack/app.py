@@ -21,8 +21,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access
-from bot.document_additions import Adding
-from bot.page_additions import AddingPages
+from bot.document_additions import DocumentAdditions
+from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
@@ -64,9 +64,9 @@ class SlackDependencies:
     apology: Callable[[BaseException], str]
     event_log: ChannelEventLog | None = None
     """Where what is said in public channels is noted, if they are a source."""
-    adding: Adding | None = None
+    adding: DocumentAdditions | None = None
     """What keeps the files that owners send."""
-    pages: AddingPages | None = None
+    pages: PageAdditions | None = None
     """What keeps the pages of the web that owners add."""
     passage: FindPassage | None = None
     """What returns whole passages, by their chunks."""

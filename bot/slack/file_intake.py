@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Text
 from bot.config.configuration import Access
-from bot.document_additions import Adding
+from bot.document_additions import DocumentAdditions
 from bot.slack import texts
 from bot.slack.posting import render
 from bot.slack.transport.file_download import FileRefused, download_file
@@ -30,7 +30,7 @@ _MAX_FILES = 10
 class FileIntake:
     """Takes files of direct messages in."""
 
-    def __init__(self, api: SlackWebApi, client: AsyncWebClient, adding: Adding, access: Access) -> None:
+    def __init__(self, api: SlackWebApi, client: AsyncWebClient, adding: DocumentAdditions, access: Access) -> None:
         self._api = api
         self._client = client
         self._adding = adding

@@ -33,7 +33,7 @@ class LedgerFull(LedgerError):
     """The disk under the database is full, or the database may not be written."""
 
 
-class Database(Protocol):
+class LedgerDatabase(Protocol):
     """Where transactions are made. The work is written once, for SQLAlchemy's synchronous connection."""
 
     @property
@@ -47,7 +47,7 @@ class Database(Protocol):
         """Close every connection."""
 
 
-class _Networked:
+class _PostgresDatabase:
     """PostgreSQL, through the event loop."""
 
     def __init__(self, url: URL, patience_s: float) -> None:
@@ -70,7 +70,7 @@ class _Networked:
         await self._engine.dispose()
 
 
-class _File:
+class _SqliteDatabase:
     """SQLite, on one thread with one connection: writers of a process wait in line and never lock each other out.
 
     A whole transaction is one trip to the thread. Through an asynchronous driver it would be ten, each of them a wait
@@ -110,7 +110,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def database_url(url: str) -> URL:
+def parse_database_url(url: str) -> URL:
     """Return the URL with the driver that is used here: sqlite3 or asyncpg.
 
     Raises:
@@ -131,25 +131,29 @@ def database_url(url: str) -> URL:
     raise LedgerError(f"The ledger does not keep its rows in {backend}. Give a PostgreSQL or SQLite URL.")
 
 
-def database_at(url: URL, patience_s: float) -> Database:
-    """Return the database of a URL that ``database_url`` made, with nothing connected yet."""
-    return _Networked(url, patience_s) if url.get_backend_name() == "postgresql" else _File(url, patience_s)
+def create_database(url: URL, patience_s: float) -> LedgerDatabase:
+    """Return the database of a URL that ``parse_database_url`` made, with nothing connected yet."""
+    return (
+        _PostgresDatabase(url, patience_s)
+        if url.get_backend_name() == "postgresql"
+        else _SqliteDatabase(url, patience_s)
+    )
 
 
 @contextlib.contextmanager
-def told(url: URL) -> Iterator[None]:
+def map_database_errors(url: URL) -> Iterator[None]:
     """Tell whatever the database does wrong as a ``LedgerError``."""
     try:
         yield
     except (exc.DBAPIError, exc.TimeoutError, OSError, TimeoutError) as error:
-        raise _error(error, _where(url)) from error
+        raise _build_error(error, _describe_location(url)) from error
 
 
-def _where(url: URL) -> str:
+def _describe_location(url: URL) -> str:
     return str(url.database) if url.get_backend_name() == "sqlite" else f"PostgreSQL at {url.host or 'localhost'}"
 
 
-def _error(error: Exception, where: str) -> LedgerError:
+def _build_error(error: Exception, where: str) -> LedgerError:
     text = str(getattr(error, "orig", None) or error).lower()
     if "disk is full" in text or "no space left" in text or "could not extend" in text:
         return LedgerFull(f"The disk under the ledger ({where}) is full. Free some space; the question comes again.")

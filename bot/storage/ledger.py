@@ -24,8 +24,16 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.storage.database import Database, LedgerError, Result, Work, database_at, database_url, told
-from bot.storage.processes import is_dead, this_process
+from bot.storage.database import (
+    LedgerDatabase,
+    LedgerError,
+    Result,
+    Work,
+    create_database,
+    map_database_errors,
+    parse_database_url,
+)
+from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, Turn, TurnState
 
 LEASE_S = 30.0
@@ -74,7 +82,7 @@ class Ledger:
     """The rows. Every method raises ``LedgerError`` or a subclass within a few seconds, and may be cancelled."""
 
     def __init__(
-        self, database: Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
+        self, database: LedgerDatabase, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
     ) -> None:
         self._database = database
         self._owner = owner
@@ -102,7 +110,7 @@ class Ledger:
             "user": message.user,
             "direct": message.is_direct,
             "files": message.files,
-            "text": _storable(message.text),
+            "text": _make_storable(message.text),
             "state": TurnState.ANSWERING if begun else TurnState.RECEIVED,
             "revision": 0,
             "replies": "[]",
@@ -130,76 +138,76 @@ class Ledger:
     async def begin(self, key: QuestionKey) -> Turn | None:
         """Move a question of ours on to ``answering`` and return it as it now reads; None if it is no longer open."""
         rows = await self._update(
-            _is(key) & _open() & (_turns.c.owner == self._owner),
+            _is_question(key) & _is_open() & (_turns.c.owner == self._owner),
             state=TurnState.ANSWERING,
             attempts=_turns.c.attempts + 1,
             lease_until=self._now() + self._lease_s,
         )
-        return _turn(rows[0]) if rows else None
+        return _read_turn(rows[0]) if rows else None
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
         """Record which messages hold the answer so far."""
-        await self._update(_is(key), replies=json.dumps(list(replies)))
+        await self._update(_is_question(key), replies=json.dumps(list(replies)))
 
     async def finish(self, key: QuestionKey, revision: int, state: TurnState, error: str = "") -> bool:
         """Close a turn of ours; False if the question was edited or deleted meanwhile, and then nothing changed."""
-        mine = _is(key) & _open() & (_turns.c.revision == revision) & (_turns.c.owner == self._owner)
+        mine = _is_question(key) & _is_open() & (_turns.c.revision == revision) & (_turns.c.owner == self._owner)
         return bool(await self._update(mine, state=state, error=error[:200], lease_until=0.0))
 
     async def edit(self, key: QuestionKey, text: str) -> TurnState | None:
         """Give a question that is not answered yet a new text; returns its state, None if nothing changed."""
-        changed = _is(key) & _open() & (_turns.c.text != _storable(text))
-        rows = await self._update(changed, text=_storable(text), revision=_turns.c.revision + 1, attempts=1)
+        changed = _is_question(key) & _is_open() & (_turns.c.text != _make_storable(text))
+        rows = await self._update(changed, text=_make_storable(text), revision=_turns.c.revision + 1, attempts=1)
         return TurnState(rows[0].state) if rows else None
 
     async def supersede(self, key: QuestionKey) -> bool:
         """Close a question that was deleted before its answer was complete; False if there is nothing to close."""
-        return bool(await self._update(_is(key) & _open(), state=TurnState.SUPERSEDED, lease_until=0.0))
+        return bool(await self._update(_is_question(key) & _is_open(), state=TurnState.SUPERSEDED, lease_until=0.0))
 
     async def refund_attempt(self, key: QuestionKey) -> None:
         """Count the last attempt as none: something outside interrupted it."""
-        await self._update(_is(key) & _open() & (_turns.c.attempts > 1), attempts=_turns.c.attempts - 1)
+        await self._update(_is_question(key) & _is_open() & (_turns.c.attempts > 1), attempts=_turns.c.attempts - 1)
 
     async def find(self, key: QuestionKey) -> Turn | None:
         """Return a question's row, or None."""
-        turns = await self._select(_is(key))
+        turns = await self._select(_is_question(key))
         return turns[0] if turns else None
 
     async def list_unfinished(self) -> list[Turn]:
         """Take over what dead processes left open, and return it in the order in which it was asked."""
         query = sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until).order_by(_turns.c.id)
-        candidates = await self._rows(query.where(_open() & (_turns.c.owner != self._owner)))
+        candidates = await self._rows(query.where(_is_open() & (_turns.c.owner != self._owner)))
         taken: list[sa.Row[Any]] = []
         for row in candidates:
             if row.lease_until < self._now() or is_dead(row.owner):
-                still = (_turns.c.id == row.id) & (_turns.c.owner == row.owner) & _open()
+                still = (_turns.c.id == row.id) & (_turns.c.owner == row.owner) & _is_open()
                 still &= _turns.c.lease_until == row.lease_until
                 taken += await self._update(still, owner=self._owner, lease_until=self._now() + self._lease_s)
-        return [_turn(row) for row in taken]
+        return [_read_turn(row) for row in taken]
 
     async def heartbeat(self) -> Mapping[QuestionKey, int]:
         """Renew the lease on all that is ours, and return it with its revisions; what others closed is missing."""
-        rows = await self._update(_open() & (_turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
-        return {_key(row): int(row.revision) for row in rows}
+        rows = await self._update(_is_open() & (_turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
+        return {_read_key(row): int(row.revision) for row in rows}
 
     async def release(self) -> None:
         """Give up the lease on all that is ours, so that whoever starts next takes it over at once."""
-        await self._update(_open() & (_turns.c.owner == self._owner), lease_until=0.0)
+        await self._update(_is_open() & (_turns.c.owner == self._owner), lease_until=0.0)
 
     async def is_participant(self, team: str, channel: str, thread_ts: str) -> bool:
         """Tell whether the bot was asked anything in this thread."""
-        query = sa.select(_threads.c.last_at).where(_in(_threads, team, channel, thread_ts))
+        query = sa.select(_threads.c.last_at).where(_is_in_thread(_threads, team, channel, thread_ts))
         return bool(await self._rows(query))
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of every message that the ledger knows to be part of an answer in this thread."""
-        turns = await self._select(_in(_turns, team, channel, thread_ts))
+        turns = await self._select(_is_in_thread(_turns, team, channel, thread_ts))
         return frozenset(ts for turn in turns for ts in turn.replies)
 
     async def purge(self, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
         """Delete closed turns and silent threads past their retention; returns how many turns went."""
         now = self._now()
-        old = ~_open() & (_turns.c.updated_at < now - turns_older_than_s)
+        old = ~_is_open() & (_turns.c.updated_at < now - turns_older_than_s)
         silent = _threads.c.last_at < now - threads_older_than_s
         gone = await self._rows(sa.delete(_turns).where(old).returning(_turns.c.id))
         await self._rows(sa.delete(_threads).where(silent).returning(_threads.c.last_at))
@@ -212,7 +220,7 @@ class Ledger:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _select(self, where: sa.ColumnElement[bool]) -> list[Turn]:
-        return [_turn(row) for row in await self._rows(sa.select(_turns).where(where).order_by(_turns.c.id))]
+        return [_read_turn(row) for row in await self._rows(sa.select(_turns).where(where).order_by(_turns.c.id))]
 
     async def _update(self, where: sa.ColumnElement[bool], **values: object) -> Sequence[sa.Row[Any]]:
         statement = sa.update(_turns).where(where).values(updated_at=self._now(), **values)
@@ -236,7 +244,7 @@ class Ledger:
         return await asyncio.shield(task)
 
     async def _worked(self, work: Work[Result]) -> Result:
-        with told(self._database.url):
+        with map_database_errors(self._database.url):
             return await self._database.transact(work)
 
 
@@ -259,12 +267,12 @@ async def open_ledger(
         LedgerError: the database cannot be opened.
 
     """
-    parsed = database_url(url)
-    database = database_at(parsed, patience_s)
+    parsed = parse_database_url(url)
+    database = create_database(parsed, patience_s)
     try:
-        with told(parsed):
-            await _create(database)
-        ledger = Ledger(database, owner=owner or this_process(), lease_s=lease_s, now=now)
+        with map_database_errors(parsed):
+            await _create_tables(database)
+        ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
         try:
             yield ledger
         finally:
@@ -273,7 +281,7 @@ async def open_ledger(
         await asyncio.shield(database.close())
 
 
-async def _create(database: Database) -> None:
+async def _create_tables(database: LedgerDatabase) -> None:
     try:
         await database.transact(_metadata.create_all)
     except (exc.IntegrityError, exc.ProgrammingError):
@@ -281,28 +289,30 @@ async def _create(database: Database) -> None:
         await database.transact(_metadata.create_all)
 
 
-def _is(key: QuestionKey) -> sa.ColumnElement[bool]:
+def _is_question(key: QuestionKey) -> sa.ColumnElement[bool]:
     return sa.and_(_turns.c.team == key.team, _turns.c.channel == key.channel, _turns.c.ts == key.ts)
 
 
-def _in(table: sa.Table, team: str, channel: str, thread_ts: str) -> sa.ColumnElement[bool]:
+def _is_in_thread(table: sa.Table, team: str, channel: str, thread_ts: str) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.team == team, table.c.channel == channel, table.c.thread_ts == thread_ts)
 
 
-def _open() -> sa.ColumnElement[bool]:
+def _is_open() -> sa.ColumnElement[bool]:
     return _turns.c.state.in_(UNFINISHED)
 
 
-def _key(row: sa.Row[Any]) -> QuestionKey:
+def _read_key(row: sa.Row[Any]) -> QuestionKey:
     return QuestionKey(row.team, row.channel, row.ts)
 
 
-def _turn(row: sa.Row[Any]) -> Turn:
-    message = QuestionMessage(_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files)
+def _read_turn(row: sa.Row[Any]) -> Turn:
+    message = QuestionMessage(
+        _read_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files
+    )
     replies = tuple(json.loads(row.replies))
     return Turn(message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
 
 
-def _storable(text: str) -> str:
+def _make_storable(text: str) -> str:
     """Return the text without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

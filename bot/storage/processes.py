@@ -12,7 +12,7 @@ _SAME_START_S = 2.0
 """A process's start is told by the clock, and the clock may be set meanwhile."""
 
 
-def this_process() -> str:
+def name_this_process() -> str:
     """Return a name for the owner of rows: machine, process, its start, and a nonce."""
     pid = os.getpid()
     return f"{socket.gethostname()}|{pid}|{psutil.Process(pid).create_time():.2f}|{uuid.uuid4().hex[:8]}"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bot.ready_library import Shelf
-from bot.workspace_page import page_status, show_page
+from bot.ready_library import ReadyLibrary
+from bot.workspace_page import build_page_status, keep_page_updated
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import ManifestError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus
@@ -29,7 +29,7 @@ class Endless:
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_search_is_cancelled_whatever_the_moment(turns: int) -> None:
     """A cancellation that arrives together with the end of the first sync is one all the same."""
-    shelf = Shelf(Endless(), None)  # type: ignore[arg-type]
+    shelf = ReadyLibrary(Endless(), None)  # type: ignore[arg-type]
     search = asyncio.create_task(shelf.search("q", limit=1))
     await asyncio.sleep(0)
     shelf.read.set()
@@ -101,7 +101,7 @@ class Wire:
 
     @contextlib.asynccontextmanager
     async def page(self) -> Any:
-        task = asyncio.create_task(show_page(self, self.running(), self.library(), every_s=0.0))
+        task = asyncio.create_task(keep_page_updated(self, self.running(), self.library(), every_s=0.0))
         try:
             yield
             assert not task.done()
@@ -172,7 +172,7 @@ def test_the_page_is_told_what_is_held_unread_stale_and_under_way() -> None:
         DOCS, name="wiki", held=30, failed=1, failures=(Failure("a.pdf", "broken"),), age_s=2e5, max_age_s=1e5
     )
     busy = replace(DOCS, syncing=SYNCING)
-    told = page_status(STARTING, (ill, busy), [])["knowledge"]
+    told = build_page_status(STARTING, (ill, busy), [])["knowledge"]
     assert isinstance(told, dict)
     assert (told["held"], told["failed"], told["running"]) == (30, 1, True)
     assert told["progress"] == pytest.approx(3 / 9)
@@ -181,4 +181,4 @@ def test_the_page_is_told_what_is_held_unread_stale_and_under_way() -> None:
         "wiki: 30 gone from the source and held, still answering. kvasir sync --approve wiki",
         "wiki: a.pdf: broken",
     ]
-    assert page_status(STARTING, (DOCS,), [])["knowledge"]["troubles"] == []  # type: ignore[index]
+    assert build_page_status(STARTING, (DOCS,), [])["knowledge"]["troubles"] == []  # type: ignore[index]

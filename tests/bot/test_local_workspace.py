@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.local_workspace import WorkspaceError, local_workspace
+from bot.local_workspace import WorkspaceError, open_local_workspace
 
 
 async def test_one_that_dies_is_told_with_the_next_step(tmp_path: Path) -> None:
-    async with local_workspace(tmp_path / "sandbox", 0) as workspace:
+    async with open_local_workspace(tmp_path / "sandbox", 0) as workspace:
         (child,) = psutil.Process().children()
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(WorkspaceError, match=r"killed \(signal 9\)\. Start Kvasir again"):
@@ -27,9 +27,9 @@ async def test_one_that_dies_is_told_with_the_next_step(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_second_one_with_the_same_state_is_told_what_to_do(tmp_path: Path) -> None:
-    async with local_workspace(tmp_path / "sandbox", 0):
+    async with open_local_workspace(tmp_path / "sandbox", 0):
         with pytest.raises(WorkspaceError, match=rf"Another Kvasir .* {re.escape(str(tmp_path))}\..*KVASIR_HOME"):
-            async with local_workspace(tmp_path / "sandbox", 0):
+            async with open_local_workspace(tmp_path / "sandbox", 0):
                 pass
 
 
@@ -38,5 +38,5 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(WorkspaceError, match=r"is taken, perhaps by another Kvasir.*KVASIR_SANDBOX_PORT"):
-            async with local_workspace(tmp_path / "sandbox", taken.getsockname()[1]):
+            async with open_local_workspace(tmp_path / "sandbox", taken.getsockname()[1]):
                 pass

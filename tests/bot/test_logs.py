@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.logs import _Mask, configure
+from bot.logs import _Mask, configure_logging
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     out = io.StringIO()
-    configure(out, secrets=["s3cret-of-ours"])
+    configure_logging(out, secrets=["s3cret-of-ours"])
     yield out
     root.handlers, root.level = before
     structlog.reset_defaults()

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, metrics_served
+from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, serve_metrics
 from engine.backends.local import EngineStats
 from engine.errors import EngineError, EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
@@ -153,7 +153,7 @@ async def test_the_engines_state_is_that_of_the_scrape() -> None:
 
 async def test_served_on_a_port_of_its_own_and_a_taken_one_is_said() -> None:
     _, metrics = _measured(_Engine())
-    async with metrics_served(metrics, "127.0.0.1", 0) as url:
+    async with serve_metrics(metrics, "127.0.0.1", 0) as url:
         assert url is not None
         async with aiohttp.ClientSession() as session, session.get(url) as response:
             assert response.status == 200
@@ -161,7 +161,7 @@ async def test_served_on_a_port_of_its_own_and_a_taken_one_is_said() -> None:
             assert b"kvasir_engine_state" in await response.read()
         taken = int(url.rsplit(":", 1)[1].split("/")[0])
         with pytest.raises(MetricsPortTaken, match="KVASIR_METRICS_PORT"):
-            async with metrics_served(metrics, "127.0.0.1", taken):
+            async with serve_metrics(metrics, "127.0.0.1", taken):
                 pass
-    async with metrics_served(metrics, "127.0.0.1", None) as nowhere:
+    async with serve_metrics(metrics, "127.0.0.1", None) as nowhere:
         assert nowhere is None

@@ -9,10 +9,10 @@ from pathlib import Path
 LEAVES = """
 import asyncio
 import time
-from bot.cli.standard_input import questions
+from bot.cli.standard_input import read_questions
 
 async def main():
-    async for line in questions():
+    async for line in read_questions():
         print(line)
         await asyncio.sleep(0.2)  # the reader waits for room in the queue by then
         return

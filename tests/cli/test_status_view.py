@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from bot.cli.commands.status_view import show, view
-from bot.cli.commands.sync import complaints
+from bot.cli.commands.status_view import build_view, show_status
+from bot.cli.commands.sync import list_problems
 from bot.cli.terminal import Terminal
-from bot.durations import ago, span, until
+from bot.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired
@@ -32,7 +32,7 @@ SYNCING = source("shares", syncing=Progress("shares", 900, 300, 1, 900, 10.0, 15
 def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
     stream = io.StringIO()
     state = LibraryStatus("lancedb", indexing=False, sources=sources, **more)  # type: ignore[arg-type]
-    show(READY, state, stream, width=width)
+    show_status(READY, state, stream, width=width)
     return stream.getvalue()
 
 
@@ -81,15 +81,15 @@ def test_index_store_and_other_processes() -> None:
      (93_600, "26 h", "26 小时"), (172_800, "2 d", "2 天")],
 )  # fmt: skip
 def test_spans(seconds: float, english: str, chinese: str) -> None:
-    assert (span(seconds), span(seconds, chinese=True)) == (english, chinese)
+    assert (format_duration(seconds), format_duration(seconds, chinese=True)) == (english, chinese)
 
 
 def test_moments() -> None:
-    assert (ago(3), ago(3, chinese=True), ago(300)) == ("just now", "刚刚", "5 min ago")
+    assert (format_age(3), format_age(3, chinese=True), format_age(300)) == ("just now", "刚刚", "5 min ago")
     at = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)
-    assert until(at, at) == f"{at.astimezone():%H:%M}"
-    assert until(at + timedelta(days=3), at).startswith("Mar ")
-    assert until(at + timedelta(days=3), at, chinese=True).startswith("3月")
+    assert format_due_time(at, at) == f"{at.astimezone():%H:%M}"
+    assert format_due_time(at + timedelta(days=3), at).startswith("Mar ")
+    assert format_due_time(at + timedelta(days=3), at, chinese=True).startswith("3月")
 
 
 def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
@@ -100,7 +100,7 @@ def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
     )  # fmt: skip
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, color_system=None, width=100)
-    console.print(view(READY, LibraryStatus("lancedb", indexing=False, sources=(ill,)), NOW, narrow=False))
+    console.print(build_view(READY, LibraryStatus("lancedb", indexing=False, sources=(ill,)), NOW, narrow=False))
     for text in (stream.getvalue(), shown(ill)):
         assert text.count("a.pdf") == 4
         assert not {"\x1b", "\x9b"} & set(text)
@@ -116,5 +116,5 @@ def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
 
 def test_what_rests_since_it_failed_is_named_by_the_sync_too() -> None:
     state = LibraryStatus("lancedb", indexing=False, sources=(source("wiki", failed=2, failures=ILL.failures),))
-    (told,) = complaints(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
+    (told,) = list_problems(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
     assert told == "wiki: 2 document(s) could not be taken in. The first, a.pdf: a.pdf needs a password."

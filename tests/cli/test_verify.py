@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bot.answering.limits import Limits
 from bot.answering.verification.verifier import feature_verifiers
 from bot.cli.commands.verify import parse_case, verify_case
-from bot.errors import BadLine
+from bot.errors import InvalidLine
 from tests.e2e.conftest import Place
 from tests.engine.fakes import fake_sglang
 
@@ -90,7 +90,7 @@ async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> N
     ],
 )
 def test_a_line_that_is_no_case_says_what_to_write(line: bytes, problem: str) -> None:
-    with pytest.raises(BadLine, match=problem) as caught:
+    with pytest.raises(InvalidLine, match=problem) as caught:
         parse_case(line)
     assert 'Write {"passages"' in str(caught.value)
 
@@ -106,7 +106,7 @@ async def test_a_lone_surrogate_does_not_end_the_run() -> None:
 def test_any_json_is_a_case_or_a_bad_line(value: Any) -> None:
     try:
         case = parse_case(line_of(value))
-    except BadLine:
+    except InvalidLine:
         return
     assert [passage.n for passage in case.passages] == list(range(1, len(case.passages) + 1))
 

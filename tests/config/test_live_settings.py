@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from bot.answering.policy import Policy
-from bot.config.live_settings import web_policy
-from bot.config.settings import Settings, load
+from bot.config.live_settings import build_web_policy
+from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
 from knowledge.web.live_settings import LiveSettings
 
 
 def loaded(folder: Path, web: str = "", **variables: str) -> Settings:
     (folder / "kvasir.toml").write_text(f'[[source]]\nname = "a"\nkind = "folder"\npath = "."\n{web}')
-    return load({"KVASIR_HOME": str(folder), **variables}, folder)
+    return load_settings({"KVASIR_HOME": str(folder), **variables}, folder)
 
 
 def live(folder: Path, web: str = "", **variables: str) -> LiveSettings:
@@ -128,5 +128,7 @@ def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:
 
 
 def test_private_hosts_are_known_in_whatever_spelling_they_are_named() -> None:
-    policy = web_policy(LiveSettings(private_hosts=("Wiki.Intra", "[fd12::1]", "[FD12::2]:8080", "10.0.0.7:8080")))
+    policy = build_web_policy(
+        LiveSettings(private_hosts=("Wiki.Intra", "[fd12::1]", "[FD12::2]:8080", "10.0.0.7:8080"))
+    )
     assert policy.private == {"wiki.intra", "fd12::1", "fd12::2", "10.0.0.7"}

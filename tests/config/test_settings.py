@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.environment import Environment
-from bot.config.settings import RUN_CONFIG, load
+from bot.config.settings import RUN_CONFIG, load_settings
 from bot.errors import SettingsError
 from knowledge.settings import PathWeight
 
@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Path:
 
 def complaint(place: Path, environ: dict[str, str] | None = None, **options: Path) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(environ or {}, place, **options)
+        load_settings(environ or {}, place, **options)
     return str(caught.value)
 
 
@@ -44,11 +44,11 @@ def test_the_reference_is_what_the_models_say() -> None:
 
 def test_the_example_as_it_stands_opens_the_workspace_on_this_machine(place: Path) -> None:
     (place / ".env").write_text((ROOT / ".env.example").read_text(encoding="utf-8"))
-    assert load({}, place).slack is None
+    assert load_settings({}, place).slack is None
 
 
 def test_a_source_and_the_defaults(place: Path) -> None:
-    settings = load({"HOME": str(place)}, place)
+    settings = load_settings({"HOME": str(place)}, place)
     source, _added = settings.knowledge.sources
     assert (source.name, source.kind, source.options) == ("handbook", "folder", {"path": "docs"})
     assert source.base_dir == place
@@ -59,17 +59,17 @@ def test_a_source_and_the_defaults(place: Path) -> None:
 
 def test_the_environment_wins_over_the_file_beside_the_configuration(place: Path) -> None:
     (place / ".env").write_text("KVASIR_MODEL=R1-Distill-Qwen-7B\nKVASIR_SANDBOX_PORT=4000\n")
-    settings = load({"KVASIR_SANDBOX_PORT": "5000", "KVASIR_HOME": "state"}, place)
+    settings = load_settings({"KVASIR_SANDBOX_PORT": "5000", "KVASIR_HOME": "state"}, place)
     assert settings.engine.model == "R1-Distill-Qwen-7B"
     assert settings.sandbox_port == 5000
     assert settings.home == place / "state", "relative paths start at the configuration"
 
 
 def test_metrics_and_the_quiet_hour(place: Path) -> None:
-    plain = load({}, place)
+    plain = load_settings({}, place)
     assert (plain.metrics_port, plain.metrics_host, plain.quiet_hour) == (None, "127.0.0.1", "30 4 * * *")
     (place / "kvasir.toml").write_text(TOML + '[engine]\nquiet_hour = ""\n')
-    told = load({"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, place)
+    told = load_settings({"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, place)
     assert (told.metrics_port, told.metrics_host, told.quiet_hour) == (9464, "0.0.0.0", None)
 
 
@@ -81,19 +81,19 @@ def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
 
 def test_a_first_run_answers_from_a_folder_and_says_where_it_is_configured(tmp_path: Path) -> None:
     (tmp_path / 'my "docs"').mkdir()
-    settings = load({}, tmp_path, default_docs=tmp_path / 'my "docs"')
+    settings = load_settings({}, tmp_path, default_docs=tmp_path / 'my "docs"')
     source, _added = settings.knowledge.sources
     assert source.options == {"path": str(tmp_path / 'my "docs"')}
     assert [one.path for one in source.weights] == ["benchmarks.md"]
     assert RUN_CONFIG in complaint(tmp_path)
-    assert load({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
+    assert load_settings({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
 
 
 def test_a_folder_named_at_the_start_wins_over_the_configuration(place: Path) -> None:
     (place / "other").mkdir()
-    other = load({}, place, docs=place / "other").knowledge.sources[0]
+    other = load_settings({}, place, docs=place / "other").knowledge.sources[0]
     assert (other.name, other.weights) == ("other", ())
-    assert load({}, place, default_docs=place / "other").knowledge.sources[0].name == "handbook"
+    assert load_settings({}, place, default_docs=place / "other").knowledge.sources[0].name == "handbook"
     assert "not a folder" in complaint(place, docs=place / "absent")
 
 
@@ -116,8 +116,8 @@ def test_a_partial_set_of_slack_variables_names_what_is_missing(
 
 
 def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
-    socket = load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}, place).slack
-    http = load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "PORT": "8080"}, place).slack
+    socket = load_settings({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}, place).slack
+    http = load_settings({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "PORT": "8080"}, place).slack
     assert socket is not None
     assert socket.app_token == "xapp-1"
     assert http is not None
@@ -165,7 +165,9 @@ def test_a_wrong_variable_names_itself_and_its_form(
 def test_no_secret_is_shown() -> None:
     secret = "hush-hush-hush"
     with pytest.raises(SettingsError) as caught:
-        load({"SLACK_APP_TOKEN": f"xapp-{secret}", "SLACK_BOT_TOKEN": secret}, ROOT, config=ROOT / "pyproject.toml")
+        load_settings(
+            {"SLACK_APP_TOKEN": f"xapp-{secret}", "SLACK_BOT_TOKEN": secret}, ROOT, config=ROOT / "pyproject.toml"
+        )
     assert secret not in str(caught.value)
 
 
@@ -178,7 +180,7 @@ def test_settings_do_not_show_their_secrets(place: Path) -> None:
         "WEAVIATE_API_KEY": secret,
         "KVASIR_DATABASE_URL": f"postgresql://kvasir:{secret}@db/kvasir",
     }
-    settings = load(environ, place)
+    settings = load_settings(environ, place)
     shown = f"{settings!r} {settings.slack!r} {settings.engine!r} {settings.knowledge!r}"
     assert secret not in shown
     assert secret in settings.database_url
@@ -190,7 +192,7 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
         'token_env = "WIKI_TOKEN"\n',
         encoding="utf-8",
     )
-    settings = load({"WIKI_TOKEN": "s3cret"}, tmp_path)
+    settings = load_settings({"WIKI_TOKEN": "s3cret"}, tmp_path)
     spec, _added = settings.knowledge.sources
     assert (spec.readers, spec.max_age_s) == (frozenset({"C1", "U2"}), 93_600.0)
     assert spec.secrets == {"token": "s3cret"}
@@ -205,7 +207,7 @@ def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
         TOML + 'weight = 0.5\n[[source.weights]]\npath = "archive/**"\nweight = 0.3\n' + TOML.replace("handbook", "b"),
         encoding="utf-8",
     )
-    spec, other, _added = load({}, tmp_path).knowledge.sources
+    spec, other, _added = load_settings({}, tmp_path).knowledge.sources
     assert (spec.weight, spec.weights, spec.options) == (0.5, (PathWeight("archive/**", 0.3),), {"path": "docs"})
     assert (other.weight, other.weights) == (1.0, ())
 
@@ -232,22 +234,25 @@ def test_what_every_source_may_say_is_checked(tmp_path: Path, line: str, says: s
     text = f'[[source]]\nname = "wiki"\nkind = "folder"\npath = "."\n{line}\n'
     (tmp_path / "kvasir.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError, match=says):
-        load({}, tmp_path)
+        load_settings({}, tmp_path)
 
 
 def test_documents_can_be_added_wherever_no_source_takes_them(place: Path) -> None:
-    assert [(s.name, s.kind) for s in load({}, place).knowledge.sources] == [("handbook", "folder"), ("added", "push")]
+    assert [(s.name, s.kind) for s in load_settings({}, place).knowledge.sources] == [
+        ("handbook", "folder"),
+        ("added", "push"),
+    ]
     (place / "kvasir.toml").write_text(TOML + '[[source]]\nname = "inbox"\nkind = "push"\n')
-    assert [s.name for s in load({}, place).knowledge.sources] == ["handbook", "inbox"]
+    assert [s.name for s in load_settings({}, place).knowledge.sources] == ["handbook", "inbox"]
 
 
 def test_owners_and_channels(place: Path) -> None:
-    assert load({}, place).access.may_refresh("U1"), "reading again takes nothing away"
-    assert not load({}, place).access.is_owner("U1"), "what everybody reads has a named owner"
+    assert load_settings({}, place).access.may_refresh("U1"), "reading again takes nothing away"
+    assert not load_settings({}, place).access.is_owner("U1"), "what everybody reads has a named owner"
     (place / "kvasir.toml").write_text(
         TOML + '[access]\nowners = ["U012AB3CD"]\n[[channel]]\nid = "C034EF5GH"\nsearch = "in:handbook type:pdf"\n'
     )
-    settings = load({}, place)
+    settings = load_settings({}, place)
     assert (settings.access.may_refresh("U012AB3CD"), settings.access.may_refresh("U1")) == (True, False)
     assert (settings.access.is_owner("U012AB3CD"), settings.access.is_owner("U1")) == (True, False)
     assert settings.channels == {"C034EF5GH": "in:handbook type:pdf"}
@@ -258,9 +263,9 @@ CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
 
 def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
     """Normally, or as the answers have it, or as a channel does; a channel may say that alone."""
-    assert load({}, place).thinking.of("C034EF5GH") == "normal"
+    assert load_settings({}, place).thinking.of("C034EF5GH") == "normal"
     (place / "kvasir.toml").write_text(TOML + CHANNEL + 'think = "deep"\n[answers]\nthink = "off"\n')
-    settings = load({}, place)
+    settings = load_settings({}, place)
     assert (settings.thinking.of("C034EF5GH"), settings.thinking.of("C1")) == ("deep", "off")
     assert settings.limits.unsupported == "mark"
     assert settings.channels == {}
@@ -268,7 +273,7 @@ def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
 
 def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:
     (place / "kvasir.toml").write_text(TOML + '[answers]\nunsupported = "drop"\n')
-    assert load({}, place).limits.unsupported == "drop"
+    assert load_settings({}, place).limits.unsupported == "drop"
 
 
 @pytest.mark.parametrize(

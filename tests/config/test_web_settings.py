@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.config.settings import Settings, load
+from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
 
 
 def loaded(folder: Path, **variables: str) -> Settings:
     (folder / "kvasir.toml").write_text('[[source]]\nname = "a"\nkind = "folder"\npath = "."\n')
-    return load({"KVASIR_HOME": str(folder), **variables}, folder)
+    return load_settings({"KVASIR_HOME": str(folder), **variables}, folder)
 
 
 def test_proxies_come_from_the_variables_that_others_read(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bot.config.environment import Environment
-from bot.config.settings import load
+from bot.config.settings import load_settings
 from knowledge.interfaces import Live
 from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import PROVIDER_TIME_SHARE
@@ -106,7 +106,7 @@ def test_the_image_never_opens_a_workspace_of_its_own() -> None:
 
 def test_the_example_configuration_loads(tmp_path: Path) -> None:
     (tmp_path / "kvasir.toml").write_text((DEPLOY / "kvasir.example.toml").read_text(encoding="utf-8"))
-    assert [source.name for source in load({}, tmp_path).knowledge.sources] == ["handbook", "added"]
+    assert [source.name for source in load_settings({}, tmp_path).knowledge.sources] == ["handbook", "added"]
 
 
 def test_yaml_is_tidy() -> None:

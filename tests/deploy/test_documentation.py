@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import parser
+from bot.__main__ import build_parser
 
 ROOT = Path(__file__).parents[2]
 ROOT_PAGES = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING")]
@@ -16,7 +16,7 @@ PAGES = [*ROOT_PAGES, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands() -> set[str]:
-    (group,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    (group,) = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return set(group.choices)
 
 

@@ -18,7 +18,7 @@ import aiohttp
 import psutil
 import pytest
 
-from bot.sandbox.http.credentials import credentials_in
+from bot.sandbox.http.credentials import load_credentials
 from tests.slack_sandbox import Box
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ class Place:
         session = aiohttp.ClientSession()
         try:
             url = await _address(process, lines)
-            yield Running(process, Box(url, credentials_in(self.home / "sandbox"), session), lines)
+            yield Running(process, Box(url, load_credentials(self.home / "sandbox"), session), lines)
         finally:
             await session.close()
             if process.returncode is None:

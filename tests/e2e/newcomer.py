@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
-from bot.app import answerer_of, engine_of, library_of
-from bot.config.settings import load
+from bot.app import create_answerer, create_engine, open_configured_library
+from bot.config.settings import load_settings
 from scripts.answer_scores import Item, Record, Score, score
 from scripts.answer_sets import load_set
 from scripts.answer_sides import TeeEngine, ask_kvasir
@@ -36,16 +36,16 @@ class Asked:
 
 async def ask_newcomer_questions(place: Place) -> list[Asked]:
     """Ask each question at temperature 0, one after the other, with the settings of the place."""
-    settings = load(place.environ(), place.folder)
+    settings = load_settings(place.environ(), place.folder)
     async with AsyncExitStack() as stack:
-        engine = engine_of(settings)
+        engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
-        library = await stack.enter_async_context(library_of(settings))
+        library = await stack.enter_async_context(open_configured_library(settings))
         await engine.wait_until_ready(ENGINE_S)
         tee = TeeEngine(engine, small_model=False)
         judges = Judges(engine, Calibrations(settings.home).of)
-        answerer = answerer_of(library, tee, judges=judges, limits=settings.limits)
+        answerer = create_answerer(library, tee, judges=judges, limits=settings.limits)
         asked = []
         for item in load_set("newcomer", Path(), Path(), 0, 0).items:
             record = await ask_kvasir(answerer, tee, item, item.id)

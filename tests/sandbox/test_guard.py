@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.http.credentials import credentials_in
+from bot.sandbox.http.credentials import load_credentials
 from tests.slack_sandbox import Box, sandbox, sandbox_process
 
 
@@ -180,15 +180,15 @@ async def test_the_eleventh_connection_is_turned_away(box: Box) -> None:
 
 def test_credentials_are_made_once_and_kept_private(tmp_path: Path) -> None:
     """Mode 0600 from the start, the same ones the next time, nothing shown by accident, damage told with a remedy."""
-    made = credentials_in(tmp_path)
+    made = load_credentials(tmp_path)
     file = tmp_path / "credentials.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert credentials_in(tmp_path) == made
+    assert load_credentials(tmp_path) == made
     assert made.bot_token not in repr(made)
     assert [path.name for path in tmp_path.iterdir()] == ["credentials.json"]
     file.write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="delete it"):
-        credentials_in(tmp_path)
+        load_credentials(tmp_path)
 
 
 @pytest.mark.slow

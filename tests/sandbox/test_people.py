@@ -170,7 +170,7 @@ async def test_home_is_told(box: Box, listener: Listener) -> None:
 )
 def test_what_is_typed_is_kept_as_slack_keeps_it(typed: str, kept: str) -> None:
     """Mentions, links and channels become tokens, the rest is escaped."""
-    assert text.compose(typed, (*PEOPLE, BOT), first_channels(0)) == kept
+    assert text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0)) == kept
 
 
 async def test_files_are_given_to_the_app_alone(box: Box) -> None:

@@ -10,8 +10,19 @@ from hypothesis import strategies as st
 from bot.sandbox.delivery.clock import Clock
 from bot.sandbox.limits import RateLimiter, Tier
 from bot.sandbox.state import text
-from bot.sandbox.state.model import BOT, KINDS, PEOPLE, Channel, Envelope, Message, Person, dump, first_channels, load
-from bot.sandbox.state.streams import chunks_of, grown, text_of
+from bot.sandbox.state.model import (
+    BOT,
+    KINDS,
+    PEOPLE,
+    Channel,
+    Envelope,
+    Message,
+    Person,
+    dump_record,
+    first_channels,
+    load_record,
+)
+from bot.sandbox.state.streams import add_chunks, join_text, read_chunks
 
 PARTS = st.text(alphabet="ab <>&@#:/.你好`*\n", max_size=40)
 
@@ -19,11 +30,11 @@ PARTS = st.text(alphabet="ab <>&@#:/.你好`*\n", max_size=40)
 @given(PARTS)
 def test_what_is_typed_stays_readable(typed: str) -> None:
     """Tokens are the only angle brackets that are kept, and the text comes back from its rich_text block."""
-    kept = text.compose(typed, (*PEOPLE, BOT), first_channels(0))
+    kept = text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0))
     bare = text._TOKEN.sub("", kept)
     assert "<" not in bare
     assert ">" not in bare
-    elements = text.rich_text(kept)["elements"][0]["elements"]
+    elements = text.build_rich_text(kept)["elements"][0]["elements"]
     if all(element["type"] == "text" for element in elements):
         assert "".join(element["text"] for element in elements) == typed
 
@@ -34,8 +45,8 @@ def test_a_stream_loses_no_text(parts: list[str], plan: bool) -> None:  # noqa: 
     blocks: list[dict[str, Any]] = []
     for n, part in enumerate(parts):
         task = {"type": "task_update", "id": str(n % 2), "title": "t", "status": "pending"}
-        blocks = grown(blocks, chunks_of(part or None, [task] if n % 3 == 0 else None), plan=plan)
-    assert text_of(blocks).replace("\n", "") == "".join(parts).replace("\n", "")
+        blocks = add_chunks(blocks, read_chunks(part or None, [task] if n % 3 == 0 else None), plan=plan)
+    assert join_text(blocks).replace("\n", "") == "".join(parts).replace("\n", "")
     tasks = [block for block in blocks if block["type"] == "task_card"]
     assert len({block["task_id"] for block in tasks}) == len(tasks)
     if plan and parts:
@@ -66,7 +77,7 @@ def test_records_come_back_as_they_were() -> None:
         Envelope("e", "events_api", {"a": 1}, 1.5),
     ]
     assert isinstance(records[0], Person)
-    assert [load(type(record).__name__.lower(), dump(record)) for record in records] == records
+    assert [load_record(type(record).__name__.lower(), dump_record(record)) for record in records] == records
     assert KINDS["channel"] is Channel
 
 

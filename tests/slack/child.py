@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.error_messages import apology
+from bot.error_messages import describe_error
 from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
@@ -36,7 +36,7 @@ async def main(state: Path) -> None:
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
-        deps = SlackDependencies(ledger, Slow(), Shelf(), lambda: EngineStatus(EngineState.READY), apology)
+        deps = SlackDependencies(ledger, Slow(), Shelf(), lambda: EngineStatus(EngineState.READY), describe_error)
         async with open_slack_app(settings, deps, turn_settings=QUICK) as app:
             await app.run()
 

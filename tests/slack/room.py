@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
-from bot.error_messages import apology
+from bot.error_messages import describe_error
 from bot.slack.app import SlackApp, SlackDependencies, open_slack_app
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
@@ -225,7 +225,7 @@ async def bot_in(
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
         given = SlackDependencies(
-            ledger, answerer, shelf, lambda: EngineStatus(EngineState.READY, model="r1"), apology, **(deps or {})
+            ledger, answerer, shelf, lambda: EngineStatus(EngineState.READY, model="r1"), describe_error, **(deps or {})
         )
         async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()

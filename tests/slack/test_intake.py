@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from bot.config.configuration import Access
-from bot.document_additions import Adding
+from bot.document_additions import DocumentAdditions
 from bot.slack.app import make_web_client
 from bot.slack.transport.file_download import FileRefused, download_file, may_send_token
 from knowledge.errors import StoreUnavailable, SyncRunning
@@ -53,7 +53,7 @@ class Books:
 class Desk:
     box: Box
     bot: Bot
-    adding: Adding
+    adding: DocumentAdditions
     books: Books
 
     async def send(
@@ -76,7 +76,7 @@ class Desk:
 @contextlib.asynccontextmanager
 async def desk_in(tmp_path: Path, *owners: str) -> AsyncIterator[Desk]:
     books = Books()
-    adding = Adding(SourceSpec("added", "push", {"max_mb": 0.01}, tmp_path), tmp_path, books)
+    adding = DocumentAdditions(SourceSpec("added", "push", {"max_mb": 0.01}, tmp_path), tmp_path, books)
     deps: dict[str, Any] = {"adding": adding, "access": Access(frozenset(owners))}
     async with sandbox(tmp_path) as box, bot_in(box, tmp_path, deps=deps) as bot:
         yield Desk(box, bot, adding, books)
@@ -156,7 +156,7 @@ async def test_an_app_without_the_scope_is_told_of_it(desk: Desk) -> None:
 
 async def test_a_restart_in_the_middle_adds_once_and_answers_once(tmp_path: Path) -> None:
     books = Books(refusals=[SyncRunning("A sync is running.")] * 1_000)
-    adding = Adding(SourceSpec("added", "push", {}, tmp_path), tmp_path, books)
+    adding = DocumentAdditions(SourceSpec("added", "push", {}, tmp_path), tmp_path, books)
     deps: dict[str, Any] = {"adding": adding, "access": Access(frozenset({ADA}))}
     async with sandbox(tmp_path) as box:
         async with bot_in(box, tmp_path, deps=deps) as bot:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.config.configuration import Access
-from bot.page_additions import AddingPages
+from bot.page_additions import PageAdditions
 from bot.slack.posting.buttons import build_page_buttons
 from knowledge.interfaces import OnWeb
 from knowledge.settings import SourceSpec
@@ -62,7 +62,7 @@ class Refreshing:
 @pytest.mark.parametrize("owner", ["U0ADA00001", "U0BO000002"])
 async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
     shelf = library()
-    adding = AddingPages(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
+    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
     deps = {"pages": adding, "access": Access(frozenset({owner}))}
     async with house(tmp_path, "socket", script=cited, shelf=shelf, deps=deps) as bot:
         root = await bot.ask("@Kvasir when?")
@@ -105,7 +105,7 @@ async def test_who_added_which_page_is_logged_without_what_its_address_asks_for(
         yield Finished("engine", (page,), {})
 
     shelf = library()
-    adding = AddingPages(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
+    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
     deps = {"pages": adding, "access": Access(frozenset({"U0ADA00001"}))}
     with capture_logs() as logged:
         async with house(tmp_path, "socket", script=script, shelf=shelf, deps=deps) as bot:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from bot.sandbox.state import wire
 from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, Message
-from bot.sandbox.state.refusals import Refused
-from bot.sandbox.state.workspace import Workspace, app_message
+from bot.sandbox.state.refusals import RefusedCall
+from bot.sandbox.state.workspace import Workspace, build_app_message
 from bot.slack.app import open_web_api
 from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility, read_channel_event
@@ -428,27 +428,27 @@ def _do(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -
         case "root":
             said.append(workspace.say("ada", GENERAL, words))
         case "reply" if target is not None:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(RefusedCall):
                 said.append(workspace.say("bo", GENERAL, words, target.root))
         case "bot" | "mine" | "bot reply":
             root = target.root if what == "bot reply" and target and workspace.find(GENERAL, target.root) else None
-            message = app_message(GENERAL, workspace.next_ts(), words)
+            message = build_app_message(GENERAL, workspace.next_ts(), words)
             if what != "mine":
                 message = Message(
                     GENERAL, message.ts, "U0PAGER", words, thread_ts=root, bot_id="B0PAGER", subtype="bot_message"
                 )
             workspace.post(message)
         case "edit" if target is not None:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(RefusedCall):
                 workspace.edit(target.user, GENERAL, target.ts, words)
         case "delete" if target is not None:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(RefusedCall):
                 workspace.delete(target.user, GENERAL, target.ts)
 
 
 def _walk(workspace: Workspace, *, bots: bool) -> WorkspaceState:
     remembered = WorkspaceState(channels={GENERAL: ChannelState("general")})
-    page = [wire.message(workspace, message) for message in workspace.history(GENERAL)]
+    page = [wire.message_object(workspace, message) for message in workspace.history(GENERAL)]
     apply_page(remembered.channels[GENERAL], page, ME, low="0", high=None, bots=bots)
     return remembered
 

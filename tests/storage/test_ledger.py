@@ -17,7 +17,7 @@ import pytest
 
 from bot.storage.database import LedgerError, LedgerFull, LedgerUnavailable
 from bot.storage.ledger import Ledger, open_ledger
-from bot.storage.processes import is_dead, this_process
+from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
 
@@ -253,6 +253,6 @@ def test_a_process_is_known_dead_only_when_it_is() -> None:
     assert is_dead(owner)  # a zombie
     child.communicate()
     assert is_dead(owner)
-    assert not is_dead(this_process())
+    assert not is_dead(name_this_process())
     assert not is_dead(f"elsewhere|{os.getpid()}|1.00|x")
     assert not is_dead("nonsense")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.page_additions import AddingPages
+from bot.page_additions import PageAdditions
 from knowledge.interfaces import Source
 from knowledge.library import Library
 from knowledge.opening import passages_of
@@ -33,7 +33,7 @@ class House:
 
     site: WebSite
     library: Library
-    adding: AddingPages
+    adding: PageAdditions
     pages: PageList
 
     def url(self, name: str) -> str:
@@ -66,7 +66,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         source: Source = registry.build_source(spec, tmp_path / "sources", memories())
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
-        house = House(site, library, AddingPages(spec, tmp_path, library), open_page_list(spec, tmp_path))
+        house = House(site, library, PageAdditions(spec, tmp_path, library), open_page_list(spec, tmp_path))
         assert await house.added("harbour", "The harbour opens at seven.") is None
         assert await house.added("quay", "The quay is closed on Sundays.") is None
         yield house

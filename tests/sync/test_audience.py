@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.about import describe_sources
-from bot.ready_library import Shelf
+from bot.ready_library import ReadyLibrary
 from bot.slack.commands import kb_texts
-from bot.workspace_page import page_status
+from bot.workspace_page import build_page_status
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.library import Library
 from knowledge.sync.report import SyncReport
@@ -20,7 +20,7 @@ ENGINE = EngineStatus(EngineState.READY, model="r1")
 
 
 async def everything_shown(library: Library, report: SyncReport) -> str:
-    shelf = Shelf(library, None)
+    shelf = ReadyLibrary(library, None)
     shelf.read.set()
     state = await shelf.status()
     found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
@@ -33,7 +33,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
         ]
         parts += [kb_texts.format_approval_request(one, chinese=chinese) for one in state.sources]
         parts.append(kb_texts.format_report(report, chinese=chinese))
-    parts.append(repr(page_status(ENGINE, state.sources, await library.suggestions())))
+    parts.append(repr(build_page_status(ENGINE, state.sources, await library.suggestions())))
     parts.append(describe_sources(await library.contents(), datetime.now(UTC), "en"))
     return "\n".join(parts)
 

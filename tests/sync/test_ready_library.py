@@ -11,8 +11,8 @@ import pytest
 from bot.answering.events import Finished, Notice, Question
 from bot.answering.limits import Limits
 from bot.answering.notices import nothing_read as notice_of
-from bot.app import answerer_of
-from bot.ready_library import Shelf
+from bot.app import create_answerer
+from bot.ready_library import ReadyLibrary
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import NothingRead, WhyNothing
 from knowledge.interfaces import SearchResult
@@ -64,9 +64,9 @@ async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(b
     source = DictSource()
     source.put("holiday.md", "Thirty days of holiday a year for everybody who works here.")
     async with bench.library(source) as library:
-        shelf = Shelf(library, None)
+        shelf = ReadyLibrary(library, None)
         shelf.read.set()
-        answerer = answerer_of(library, ScriptedEngine(status=EngineStatus(EngineState.ABSENT)), shelf.search)
+        answerer = create_answerer(library, ScriptedEngine(status=EngineStatus(EngineState.ABSENT)), shelf.search)
         events = [event async for event in answerer.answer(Question("How many days of holiday?"))]
         assert [event.text for event in events if isinstance(event, Notice)] == [str(NothingRead("never"))]
         await library.refresh()
@@ -87,7 +87,7 @@ class Reading:
 
 @pytest.mark.slow
 async def test_a_long_first_sync_says_so_before_the_search_takes_too_long() -> None:
-    shelf = Shelf(Reading(), None)  # type: ignore[arg-type]
+    shelf = ReadyLibrary(Reading(), None)  # type: ignore[arg-type]
     with pytest.raises(NothingRead, match="3 of 9"):
         async with asyncio.timeout(Limits().search_s):
             await shelf.search("q", limit=1)

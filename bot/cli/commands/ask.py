@@ -16,14 +16,14 @@ from bot.answering.policy import WebUse
 from bot.answering.thinking import remark
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
-from bot.app import answerer_of, engine_of, library_of
-from bot.cli.output import complain, piece, result, result_json, say
-from bot.cli.standard_input import check_question, questions
+from bot.app import create_answerer, create_engine, open_configured_library
+from bot.cli.output import print_error, print_json, print_note, print_piece, print_result
+from bot.cli.standard_input import check_question, read_questions
 from bot.cli.terminal import Terminal
-from bot.config.settings import load
-from bot.error_messages import apology
+from bot.config.settings import load_settings
+from bot.error_messages import describe_error
 from bot.errors import BotError
-from bot.ready_library import Shelf
+from bot.ready_library import ReadyLibrary
 from engine.errors import EngineError
 from engine.interfaces import EngineState
 from engine.service import Engine
@@ -63,50 +63,50 @@ class Transcript:
 
 async def main(arguments: argparse.Namespace) -> int:
     """Answer one question, or each line of standard input."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     async with AsyncExitStack() as stack:
-        engine = engine_of(settings)
+        engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.ensure_running(install=False)
-        library = await stack.enter_async_context(library_of(settings))
-        await _wait_for(engine)
+        library = await stack.enter_async_context(open_configured_library(settings))
+        await _wait_for_engine(engine)
         why = remark(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
-        shelf = Shelf(library, None)
+        shelf = ReadyLibrary(library, None)
         shelf.read.set()  # whatever was read before: nothing is read here
-        answerer = answerer_of(library, engine, shelf.search, judges=judges, limits=settings.limits)
+        answerer = create_answerer(library, engine, shelf.search, judges=judges, limits=settings.limits)
 
         def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
             asked = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)
-            return _noted(answerer.answer(asked), why)
+            return _prepend_notice(answerer.answer(asked), why)
 
         if arguments.question == "-":
-            return await _each_line(events)
-        transcript = await _heard(events(arguments.question), quiet=arguments.json)
+            return await _answer_each_line(events)
+        transcript = await _collect_answer(events(arguments.question), quiet=arguments.json)
     if arguments.json:
-        result_json(transcript_json(transcript))
+        print_json(transcript_json(transcript))
     else:
         _show_sources(transcript.sources)
     return 0
 
 
-async def _each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, None]]) -> int:
+async def _answer_each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, None]]) -> int:
     """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
     failed = 0
-    async for line in questions():
+    async for line in read_questions():
         try:
-            result_json(transcript_json(await _heard(events(check_question(line)), quiet=True)))
+            print_json(transcript_json(await _collect_answer(events(check_question(line)), quiet=True)))
         except (BotError, EngineError, KnowledgeError) as error:
-            result_json({"question": line, "error": apology(error)})
+            print_json({"question": line, "error": describe_error(error)})
             failed += 1
     if failed:
-        complain(f"{failed} line(s) could not be answered; their JSON says why.")
+        print_error(f"{failed} line(s) could not be answered; their JSON says why.")
     return 1 if failed else 0
 
 
-async def _noted(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:
+async def _prepend_notice(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:
     """Yield the events of an answer, behind a notice why the model does not think as wished."""
     if why:
         yield Notice(why)
@@ -115,17 +115,17 @@ async def _noted(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGe
             yield event
 
 
-async def _heard(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> Transcript:
+async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> Transcript:
     transcript = Transcript()
     async with aclosing(events) as answer:
         async for event in answer:
             transcript.add(event)
             if not quiet:
-                _show(event)
+                _show_event(event)
     return transcript
 
 
-async def _wait_for(engine: Engine) -> None:
+async def _wait_for_engine(engine: Engine) -> None:
     """Show how far the engine is until it answers, or it is sure that it will not."""
     if engine.status().state is EngineState.READY:
         return
@@ -140,22 +140,22 @@ async def _wait_for(engine: Engine) -> None:
             waiting.cancel()
 
 
-def _show(event: AnswerEvent) -> None:
+def _show_event(event: AnswerEvent) -> None:
     match event:
         case Text(markdown, _):
-            piece(markdown)
+            print_piece(markdown)
         case Notice(text) | InLine(text) if text:
-            say(text)
+            print_note(text)
 
 
 def _show_sources(passages: tuple[Passage, ...]) -> None:
-    result("")
+    print_result("")
     for passage in passages:
         path = " › ".join(part for part in (passage.title, passage.heading) if part)
-        result(f"[{passage.n}] {path}  ({passage.url or passage.document}{_seen(passage)})")
+        print_result(f"[{passage.n}] {path}  ({passage.url or passage.document}{_describe_freshness(passage)})")
 
 
-def _seen(passage: Passage) -> str:
+def _describe_freshness(passage: Passage) -> str:
     """Return when a document was last seen; of a page of the web its host, its date, and when an old copy was made."""
     as_of = f", as of {passage.as_of:%Y-%m-%d %H:%M} UTC" if passage.as_of else ""
     if passage.web is None:

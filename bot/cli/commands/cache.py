@@ -7,23 +7,23 @@ import os
 from pathlib import Path
 
 from bot import logs
-from bot.app import page_cache_of
-from bot.cli.output import result, result_json
-from bot.config.settings import load
+from bot.app import open_page_cache
+from bot.cli.output import print_json, print_result
+from bot.config.settings import load_settings
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Clear it, and say how much is free again."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     folder = settings.knowledge.web_cache
-    cache = page_cache_of(settings)
+    cache = open_page_cache(settings)
     try:
         freed_bytes = await cache.clear()
     finally:
         await cache.close()
     if arguments.json:
-        result_json({"folder": str(folder), "freed_bytes": freed_bytes})
+        print_json({"folder": str(folder), "freed_bytes": freed_bytes})
     else:
-        result(f"{freed_bytes / 1e6:,.1f} MB of web pages are freed in {folder}. Models and the engine stay.")
+        print_result(f"{freed_bytes / 1e6:,.1f} MB of web pages are freed in {folder}. Models and the engine stay.")
     return 0

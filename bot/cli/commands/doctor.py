@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 
 from bot import logs
-from bot.app import library_of
-from bot.cli.output import result, result_json
-from bot.config.settings import Settings, load
-from bot.error_messages import apology
+from bot.app import open_configured_library
+from bot.cli.output import print_json, print_result
+from bot.config.settings import Settings, load_settings
+from bot.error_messages import describe_error
 from bot.slack.app import check_token, make_web_client
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.ledger import open_ledger
@@ -40,7 +40,7 @@ _SEARCH_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at."""
 
     what: str
@@ -54,52 +54,52 @@ Check = Callable[[Settings], Awaitable[str]]
 
 async def main(arguments: argparse.Namespace) -> int:
     """Print a line a finding; exit status 1 if any is not well."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     findings = []
-    async for finding in examine(settings):
+    async for finding in run_checks(settings):
         findings.append(finding)
         if not arguments.json:
-            result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
+            print_result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
     well = all(finding.ok for finding in findings)
     if arguments.json:
-        result_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
     return 0 if well else 1
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     """Look at one thing after another."""
     checks: dict[str, Check] = {
-        "Python": _python,
-        "configuration": _configuration,
-        "owners": _owners,
-        "disk": _disk,
-        "ports": _ports,
-        "database": _database,
-        "knowledge": _knowledge,
-        **(await _of_the_machine(settings) if settings.engine.url is None else {}),
-        "web search": _web_search,
-        "engine": _engine,
-        "Slack": _slack,
+        "Python": _check_python,
+        "configuration": _check_configuration,
+        "owners": _check_owners,
+        "disk": _check_disk,
+        "ports": _check_ports,
+        "database": _check_database,
+        "knowledge": _check_knowledge,
+        **(await _machine_checks(settings) if settings.engine.url is None else {}),
+        "web search": _check_web_search,
+        "engine": _check_engine,
+        "Slack": _check_slack,
     }
     for what, check in checks.items():
         try:
-            finding = Finding(what, ok=True, told=await check(settings))
+            finding = CheckResult(what, ok=True, told=await check(settings))
         except Exception as error:  # noqa: BLE001  # whatever is wrong is a finding, and the next check goes on
-            finding = Finding(what, ok=False, told=apology(error))
+            finding = CheckResult(what, ok=False, told=describe_error(error))
         yield finding
 
 
-async def _python(_: Settings) -> str:
+async def _check_python(_: Settings) -> str:
     return f"{sys.version.split()[0]} at {sys.executable}"
 
 
-async def _configuration(settings: Settings) -> str:
+async def _check_configuration(settings: Settings) -> str:
     names = ", ".join(source.name for source in settings.knowledge.sources)
     return f"{settings.config} with {names}; state in {settings.home}, cache in {settings.cache}"
 
 
-async def _owners(settings: Settings) -> str:
+async def _check_owners(settings: Settings) -> str:
     if settings.access.owners:
         return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files and pages in Slack"
     return (
@@ -108,7 +108,7 @@ async def _owners(settings: Settings) -> str:
     )
 
 
-async def _disk(settings: Settings) -> str:
+async def _check_disk(settings: Settings) -> str:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     free = shutil.disk_usage(settings.home).free
     if free < _LITTLE_DISK_BYTES:
@@ -116,7 +116,7 @@ async def _disk(settings: Settings) -> str:
     return f"{free / _GIB:.0f} GiB free"
 
 
-async def _ports(settings: Settings) -> str:
+async def _check_ports(settings: Settings) -> str:
     if (await asyncio.to_thread(Engine.read_status, settings.home)).state is not EngineState.ABSENT:
         return "not looked at: a Kvasir that uses them runs"
     wanted = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
@@ -128,39 +128,39 @@ async def _ports(settings: Settings) -> str:
     return ", ".join(told) or "none is needed: Kvasir itself connects to Slack"
 
 
-async def _of_the_machine(settings: Settings) -> dict[str, Check]:
+async def _machine_checks(settings: Settings) -> dict[str, Check]:
     """Return the looks at what an engine on this machine needs."""
     machine = await asyncio.to_thread(probe_machine, settings.cache)
     if (why := explain_unsupported_machine(machine)) is not None:
-        return {"machine": _says(lambda: why)}
+        return {"machine": _check_in_thread(lambda: why)}
     weights = WeightsStore(settings.cache, settings.engine.weights_source)
     checkup = Preflight(settings.engine.model, machine, Installer(settings.cache), weights)
     return {
-        "driver": _says(checkup.check_driver),
-        "cards": _says(checkup.describe_cards),
-        "memory": _says(checkup.describe_memory),
-        "model": _says(checkup.check_model),
+        "driver": _check_in_thread(checkup.check_driver),
+        "cards": _check_in_thread(checkup.describe_cards),
+        "memory": _check_in_thread(checkup.describe_memory),
+        "model": _check_in_thread(checkup.check_model),
         "weights": lambda _: checkup.check_weights(),
-        "old weights": _says(checkup.find_old_weights),
+        "old weights": _check_in_thread(checkup.find_old_weights),
         "hub": lambda _: checkup.check_origin(),
-        "environment": _says(checkup.check_environment),
+        "environment": _check_in_thread(checkup.check_environment),
     }
 
 
-def _says(look: Callable[[], str]) -> Check:
+def _check_in_thread(look: Callable[[], str]) -> Check:
     async def check(_: Settings) -> str:
         return await asyncio.to_thread(look)
 
     return check
 
 
-async def _database(settings: Settings) -> str:
+async def _check_database(settings: Settings) -> str:
     async with open_ledger(settings.database_url):
         return "the ledger opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
 
 
-async def _knowledge(settings: Settings) -> str:
-    async with library_of(settings) as library:
+async def _check_knowledge(settings: Settings) -> str:
+    async with open_configured_library(settings) as library:
         state = await library.status()
         await library.search("Kvasir", limit=1)  # a store that is down is only noticed when it is asked
     unread = [source.name for source in state.sources if source.synced_at is None]
@@ -168,20 +168,20 @@ async def _knowledge(settings: Settings) -> str:
     return told + (f"; not read yet: {', '.join(unread)} (kvasir sync)" if unread else "")
 
 
-async def _web_search(settings: Settings) -> str:
+async def _check_web_search(settings: Settings) -> str:
     live, web = settings.knowledge.live, settings.knowledge.web
     if live is None:
         return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
     if not live.search.provider_order:
         return "no provider is set up, so links alone are read: set KVASIR_SEARXNG_URL, or a key of another provider"
     asked = create_providers(live.search, web, build_rules(live.private_hosts, web.ports, live.allowed_domains))
-    troubles = [trouble for provider in asked if (trouble := await _trouble(provider))]
+    troubles = [trouble for provider in asked if (trouble := await _try_provider(provider))]
     if troubles:
         raise ProviderFailed(" ".join(troubles))
     return f"{', '.join(live.search.provider_order)}: each answers a search"
 
 
-async def _trouble(provider: SearchProvider) -> str:
+async def _try_provider(provider: SearchProvider) -> str:
     """Have a provider search for a word; return what is wrong, "" where it answers."""
     try:
         async with asyncio.timeout(_SEARCH_S):
@@ -195,14 +195,14 @@ async def _trouble(provider: SearchProvider) -> str:
     return ""
 
 
-async def _engine(settings: Settings) -> str:
+async def _check_engine(settings: Settings) -> str:
     status = await Engine.query_status(settings.engine)
     if settings.engine.url is not None or status.state is not EngineState.ABSENT:
         return f"{status.state.value} {status.model or ''} {status.detail}".strip()
     return "not running; `kvasir run` starts it"
 
 
-async def _slack(settings: Settings) -> str:
+async def _check_slack(settings: Settings) -> str:
     if settings.slack is None:
         return f"no tokens: `kvasir run` opens a workspace on this machine, port {settings.sandbox_port}"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:

@@ -14,11 +14,11 @@ from contextlib import aclosing
 from pathlib import Path
 
 from bot import logs
-from bot.app import engine_of
+from bot.app import create_engine
 from bot.cli.commands.status import engine_json
-from bot.cli.output import complain, result, result_json, say
-from bot.cli.terminal_lines import engine_line
-from bot.config.settings import Settings, load
+from bot.cli.output import print_error, print_json, print_note, print_result
+from bot.cli.terminal_lines import format_engine_state
+from bot.config.settings import Settings, load_settings
 from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineRefused, EngineUnavailable
@@ -27,123 +27,125 @@ from engine.oom.log_tail import read_last_lines
 from engine.service import Engine
 
 _POLL_S = 0.3
-_TAKES_UP_S = 3.0
+_ORDER_VISIBLE_S = 3.0
 """An order is seen in the state by then, unless it changes nothing."""
 _STOP_DEADLINE_S = 60.0
 _START_DEADLINE_S = 3600.0
 """Loading hundreds of gigabytes takes its time; the owner's own deadlines are shorter."""
-_SETTLED = frozenset({EngineState.READY, EngineState.DEGRADED, EngineState.FAILED})
+_FINAL_STATES = frozenset({EngineState.READY, EngineState.DEGRADED, EngineState.FAILED})
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Do what was asked; exit status 1 where the engine does not come up, or nobody can be asked."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     if arguments.action == "logs":
-        return await _logs(settings, arguments.lines, follow=arguments.follow)
+        return await _print_log(settings, arguments.lines, follow=arguments.follow)
     if arguments.action == "status":
-        _show(await Engine.query_status(settings.engine), json=arguments.json)
+        _show_status(await Engine.query_status(settings.engine), json=arguments.json)
         return 0
     if settings.engine.url is not None:
         raise EngineRefused(
             "KVASIR_ENGINE_URL names an engine that somebody else runs: start and stop it there, or unset the variable."
         )
-    return await _order(settings, EngineCommand(EngineAction(arguments.action), arguments.fresh), json=arguments.json)
+    return await _send_order(
+        settings, EngineCommand(EngineAction(arguments.action), arguments.fresh), json=arguments.json
+    )
 
 
-async def _order(settings: Settings, asked: EngineCommand, *, json: bool) -> int:
+async def _send_order(settings: Settings, asked: EngineCommand, *, json: bool) -> int:
     try:
-        say(await Engine.send_command(settings.home, asked))
+        print_note(await Engine.send_command(settings.home, asked))
     except EngineUnavailable:
         if asked.action is EngineAction.START:
-            return await _host(settings, json=json)
+            return await _host_engine(settings, json=json)
         raise
-    wanted = frozenset({EngineState.ABSENT}) if asked.action is EngineAction.STOP else _SETTLED
+    wanted = frozenset({EngineState.ABSENT}) if asked.action is EngineAction.STOP else _FINAL_STATES
     deadline_s = _STOP_DEADLINE_S if asked.action is EngineAction.STOP else _START_DEADLINE_S
-    status = await _followed(settings.home, wanted, deadline_s)
-    _settled(status, json=json)
+    status = await _follow_changes(settings.home, wanted, deadline_s)
+    _show_final_state(status, json=json)
     return 0 if status.state in wanted - {EngineState.FAILED} else 1
 
 
-async def _followed(home: Path, wanted: frozenset[EngineState], deadline_s: float) -> EngineStatus:
+async def _follow_changes(home: Path, wanted: frozenset[EngineState], deadline_s: float) -> EngineStatus:
     """Tell each change until a wanted state has come, or the deadline; return the last."""
     loop = asyncio.get_running_loop()
     began_s, left, told = loop.time(), False, Engine.read_status(home)
     while loop.time() - began_s < deadline_s:
         await asyncio.sleep(_POLL_S)
         status = Engine.read_status(home)
-        left = left or status.state not in wanted or loop.time() - began_s > _TAKES_UP_S
+        left = left or status.state not in wanted or loop.time() - began_s > _ORDER_VISIBLE_S
         if left and status.state in wanted:
             return status
         if (status.state, status.detail) != (told.state, told.detail):
-            say(engine_line(status))
+            print_note(format_engine_state(status))
         told = status
     return told
 
 
-async def _host(settings: Settings, *, json: bool) -> int:
+async def _host_engine(settings: Settings, *, json: bool) -> int:
     """Run the engine in this process until it is stopped or given up."""
-    say("No other process runs the engine: it runs here, until Ctrl-C. `kvasir run` and `kvasir ask` use it meanwhile.")
-    engine = engine_of(settings)
+    print_note("No other process runs the engine, so it runs here until Ctrl-C. `kvasir run` and `kvasir ask` use it.")
+    engine = create_engine(settings)
     try:
         await engine.start()
         async with aclosing(engine.watch_status()) as changes:
             async for status in changes:
                 if status.state is EngineState.FAILED or (status.state is EngineState.ABSENT and status.detail):
-                    _settled(status, json=json)
+                    _show_final_state(status, json=json)
                     return 1 if status.state is EngineState.FAILED else 0
                 if status.state is EngineState.READY:
-                    _settled(status, json=json)
+                    _show_final_state(status, json=json)
                 elif status.detail:
-                    say(engine_line(status))
+                    print_note(format_engine_state(status))
     except asyncio.CancelledError:
-        say("The engine is stopping.")
+        print_note("The engine is stopping.")
     finally:
         await engine.stop()
     return 0
 
 
-def _settled(status: EngineStatus, *, json: bool) -> None:
+def _show_final_state(status: EngineStatus, *, json: bool) -> None:
     """Show what it came to, also to the person beside a script.
 
     On the way a look can miss what did not last; which rung was taken and why stands in the last state's detail.
     """
     if json:
-        say(engine_line(status))
-    _show(status, json=json)
+        print_note(format_engine_state(status))
+    _show_status(status, json=json)
 
 
-def _show(status: EngineStatus, *, json: bool) -> None:
+def _show_status(status: EngineStatus, *, json: bool) -> None:
     if json:
-        result_json(engine_json(status))
+        print_json(engine_json(status))
     else:
-        result(engine_line(status))
+        print_result(format_engine_state(status))
 
 
 # ── The log ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _logs(settings: Settings, count: int, *, follow: bool) -> int:
+async def _print_log(settings: Settings, count: int, *, follow: bool) -> int:
     """Print the log's last lines, and with ``follow`` those that come; keys were struck out when it was written."""
     path = RuntimeFile(settings.home).folder / "engine.log"
     lines = await asyncio.to_thread(read_last_lines, path, count)
     if not lines and not follow:
-        complain(f"There is no log at {path}: no engine has run with this KVASIR_HOME.")
+        print_error(f"There is no log at {path}: no engine has run with this KVASIR_HOME.")
         return 1
-    _print(lines, settings.secrets)
+    _print_lines(lines, settings.secrets)
     if follow:
-        async with aclosing(_coming(path)) as coming:
+        async with aclosing(_follow_log(path)) as coming:
             async for text in coming:
-                _print(text.splitlines(), settings.secrets)
+                _print_lines(text.splitlines(), settings.secrets)
     return 0
 
 
-async def _coming(path: Path) -> AsyncGenerator[str, None]:
+async def _follow_log(path: Path) -> AsyncGenerator[str, None]:
     """Yield what is appended, for ever, also to the file that takes the place of a full one."""
-    offset, inode = _place(path)
+    offset, inode = _read_size_and_inode(path)
     while True:
         await asyncio.sleep(_POLL_S)
-        size, now = _place(path)
+        size, now = _read_size_and_inode(path)
         if now != inode or size < offset:
             offset, inode = 0, now
         if size > offset:
@@ -155,7 +157,7 @@ async def _coming(path: Path) -> AsyncGenerator[str, None]:
             yield whole.decode("utf-8", errors="replace")
 
 
-def _place(path: Path) -> tuple[int, int]:
+def _read_size_and_inode(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
     except OSError:
@@ -163,9 +165,9 @@ def _place(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_ino
 
 
-def _print(lines: Iterable[str], secrets: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str], secrets: Iterable[str]) -> None:
     kept = tuple(secrets)
     for line in lines:
         for secret in kept:
             line = line.replace(secret, "***")  # noqa: PLW2901
-        result(line)
+        print_result(line)

@@ -10,37 +10,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot import logs
-from bot.app import pages_of
-from bot.cli.output import complain, result, result_json
-from bot.config.settings import load
+from bot.app import open_page_reader
+from bot.cli.output import print_error, print_json, print_result
+from bot.config.settings import load_settings
 from knowledge.errors import FetchAnswered, FetchError
 from knowledge.web.reading.page_reader import PageReader, WebPage
 
 _WITHIN_S = 30.0
-_TOGETHER = 8
-_OFF = 'the live web is off: [web] in kvasir.toml has mode = "off"'
+_CONCURRENT_PAGES = 8
+_LIVE_WEB_OFF = 'the live web is off: [web] in kvasir.toml has mode = "off"'
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Read each page, side by side, and tell of them in their order; exit status 1 if one was refused."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     refused = 0
     if settings.knowledge.live is None:
         for url in arguments.urls:
-            _tell(_Read(url, None, _OFF, None, 0.0), json=arguments.json)
+            _show_page(_FetchedPage(url, None, _LIVE_WEB_OFF, None, 0.0), json=arguments.json)
         return 1
-    async with pages_of(settings) as pages, asyncio.TaskGroup() as group:
-        few = asyncio.Semaphore(_TOGETHER)
-        for task in [group.create_task(_read(pages, url, few)) for url in arguments.urls]:
+    async with open_page_reader(settings) as pages, asyncio.TaskGroup() as group:
+        few = asyncio.Semaphore(_CONCURRENT_PAGES)
+        for task in [group.create_task(_read_page(pages, url, few)) for url in arguments.urls]:
             read = await task
-            _tell(read, json=arguments.json)
+            _show_page(read, json=arguments.json)
             refused += read.refused is not None
     return 1 if refused else 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _FetchedPage:
     url: str
     page: WebPage | None
     refused: str | None
@@ -48,7 +48,7 @@ class _Read:
     seconds: float
 
 
-async def _read(pages: PageReader, url: str, few: asyncio.Semaphore) -> _Read:
+async def _read_page(pages: PageReader, url: str, few: asyncio.Semaphore) -> _FetchedPage:
     async with few:
         began = time.monotonic()
         page, refused, status = None, None, None
@@ -58,19 +58,19 @@ async def _read(pages: PageReader, url: str, few: asyncio.Semaphore) -> _Read:
         except FetchError as error:
             refused = error.reason
             status = error.status if isinstance(error, FetchAnswered) else None
-        return _Read(url, page, refused, status, time.monotonic() - began)
+        return _FetchedPage(url, page, refused, status, time.monotonic() - began)
 
 
-def _tell(read: _Read, *, json: bool) -> None:
+def _show_page(read: _FetchedPage, *, json: bool) -> None:
     if json:
-        result_json(_json(read))
+        print_json(_page_json(read))
     elif read.page is not None:
-        result(_text(read.page))
+        print_result(_page_text(read.page))
     else:
-        complain(f"{read.url}: {read.refused}")
+        print_error(f"{read.url}: {read.refused}")
 
 
-def _json(read: _Read) -> dict[str, object]:
+def _page_json(read: _FetchedPage) -> dict[str, object]:
     page = read.page
     return {
         "url": read.url,
@@ -83,7 +83,7 @@ def _json(read: _Read) -> dict[str, object]:
     }
 
 
-def _text(page: WebPage) -> str:
+def _page_text(page: WebPage) -> str:
     told = [
         page.final_url,
         *([f"by {page.author}"] if page.author else []),

@@ -50,11 +50,11 @@ def fit_json(found: FitResult) -> dict[str, object]:
         "people": plan and plan.people,
         "argv": list(build_manual_commands(plan)[0]) if plan else [],
         "reasons": list(found.reasons),
-        **_further(found),
+        **_further_json(found),
     }
 
 
-def _further(found: FitResult) -> dict[str, object]:
+def _further_json(found: FitResult) -> dict[str, object]:
     """Return what was added later, after what scripts rely on."""
     plan = found.plan
     speed = plan.speed if plan else None
@@ -104,22 +104,22 @@ def show_table(machine: Machine, fits: Sequence[FitResult], chosen: LaunchPlan |
     """Write a row a variant; under it what ``auto`` takes and where the figures are from."""
     table = Table(*_COLUMNS, box=None, header_style="bold", pad_edge=False)
     for found in fits:
-        table.add_row(*row(found), style="" if found.plan else "dim")
-    console = _console(stream)
+        table.add_row(*variant_row(found), style="" if found.plan else "dim")
+    console = _create_console(stream)
     console.print(machine_line(machine))
     console.print(table)
     console.print()
-    console.print(f"auto: {chosen.variant.name if chosen else _small(machine)}", soft_wrap=True)
+    console.print(f"auto: {chosen.variant.name if chosen else _describe_small_model(machine)}", soft_wrap=True)
     console.print(f"First token and tokens/s: {ESTIMATE_BASIS}.", soft_wrap=True)
     console.print("`kvasir fit VARIANT` shows one in full, with its command or the reasons against it.", soft_wrap=True)
 
 
-def _small(machine: Machine) -> str:
+def _describe_small_model(machine: Machine) -> str:
     variant, why = choose_small_model(machine)
     return f"{variant.name}, a small model on the CPU, not an R1. {why}"
 
 
-def row(found: FitResult) -> tuple[str, ...]:
+def variant_row(found: FitResult) -> tuple[str, ...]:
     """Return the cells of one variant."""
     plan, name = found.plan, found.variant.name.removeprefix("DeepSeek-")
     if plan is None:
@@ -128,9 +128,9 @@ def row(found: FitResult) -> tuple[str, ...]:
     return (
         name,
         plan.weights.precision + (", fp8 context" if plan.kv_dtype != "auto" else ""),
-        _cards(plan),
+        _describe_cards(plan),
         f"{plan.weights_gib_per_card:.1f} GiB",
-        _thousands(plan.kv_tokens),
+        _format_tokens(plan.kv_tokens),
         str(plan.people),
         f"{speed.first_token_s:.2f} s" if speed else "",
         f"{speed.tokens_per_s:.0f}" if speed else "",
@@ -140,25 +140,25 @@ def row(found: FitResult) -> tuple[str, ...]:
 
 def show_fit(found: FitResult, stream: TextIO) -> None:
     """Write one variant in full."""
-    _console(stream).print("\n".join(in_full(found)), soft_wrap=True, markup=False)
+    _create_console(stream).print("\n".join(fit_lines(found)), soft_wrap=True, markup=False)
 
 
-def in_full(found: FitResult) -> list[str]:
+def fit_lines(found: FitResult) -> list[str]:
     """Return the lines of one variant: the plan and its command, or the reasons against it; then false claims."""
     lines = [f"{found.variant.name} ({found.variant.licence})"]
     if found.plan is None:
         lines += ["does not fit.", *found.reasons]
     else:
-        lines += [*_facts(found.plan), "", *(shlex.join(command) for command in build_manual_commands(found.plan))]
+        lines += [*_plan_lines(found.plan), "", *(shlex.join(command) for command in build_manual_commands(found.plan))]
     return [*lines, *(f"\n{claim}" for claim in found.claims)]
 
 
-def _facts(plan: LaunchPlan) -> list[str]:
+def _plan_lines(plan: LaunchPlan) -> list[str]:
     kept = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
     on_each = "" if plan.device == "cpu" else " on each"
     told = [
         f"{plan.weights.precision} from {plan.weights.repo}",
-        f"{_on_cards(plan)}, {plan.weights_gib_per_card:.1f} GiB of weights{on_each}",
+        f"{_describe_placement(plan)}, {plan.weights_gib_per_card:.1f} GiB of weights{on_each}",
         f"{plan.kv_tokens} tokens of context in all ({kept}), {plan.context_tokens} for one request",
         f"{plan.people} {'person' if plan.people == 1 else 'people'} at once",
     ]
@@ -170,23 +170,23 @@ def _facts(plan: LaunchPlan) -> list[str]:
     return [*told, *([plan.note] if plan.note else [])]
 
 
-def markdown(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:
+def markdown_table(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:
     """Return the variants of a machine as a Markdown table, and the command of the one that ``auto`` takes."""
     head = [_COLUMNS[:6], ("---",) * 6]
-    rows = [[cell or "–" for cell in row(found)[:6]] for found in fits]
+    rows = [[cell or "–" for cell in variant_row(found)[:6]] for found in fits]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *rows))
     if chosen is None:
         return table
-    shown = "\n\n".join(_folded(command) for command in build_manual_commands(chosen))
+    shown = "\n\n".join(_fold_command(command) for command in build_manual_commands(chosen))
     return f"{table}\n\n`auto` takes **{chosen.variant.name}**:\n\n```sh\n{shown}\n```"
 
 
-def _folded(command: Sequence[str]) -> str:
+def _fold_command(command: Sequence[str]) -> str:
     """Return a command over several lines, one flag on each."""
     return shlex.join(command).replace(" --", " \\\n  --")
 
 
-def _cards(plan: LaunchPlan) -> str:
+def _describe_cards(plan: LaunchPlan) -> str:
     layout = plan.layout
     if plan.device == "cpu":
         return "the CPU"
@@ -196,18 +196,18 @@ def _cards(plan: LaunchPlan) -> str:
     return f"{layout.cards}{nodes}" + (f" ({how})" if how else "")
 
 
-def _on_cards(plan: LaunchPlan) -> str:
+def _describe_placement(plan: LaunchPlan) -> str:
     """Return the same with the word: ``4 cards (tp 4)``."""
     if plan.device == "cpu":
         return "on the CPU"
-    count, _, how = _cards(plan).partition(" ")
+    count, _, how = _describe_cards(plan).partition(" ")
     return f"{count} {'card' if count == '1' else 'cards'} {how}".rstrip()
 
 
-def _thousands(tokens: int) -> str:
+def _format_tokens(tokens: int) -> str:
     return f"{tokens / 1e6:.2f}M" if tokens >= _MILLION else f"{tokens / 1e3:.0f}k"
 
 
-def _console(stream: TextIO) -> Console:
+def _create_console(stream: TextIO) -> Console:
     console = Console(file=stream, highlight=False)
     return console if console.is_terminal else Console(file=stream, highlight=False, width=_NO_TERMINAL)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from bot.cli.output import result
+from bot.cli.output import print_result
 from bot.slack.manifest import render_manifest_yaml
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Print the manifest."""
-    result(render_manifest_yaml(events_url=arguments.url).rstrip("\n"))
+    print_result(render_manifest_yaml(events_url=arguments.url).rstrip("\n"))
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from bot import logs
 from bot.app import serve
 from bot.cli.terminal import Terminal
-from bot.config.settings import Settings, load
+from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
 
 _LOG_BYTES = 10_000_000
@@ -24,7 +24,7 @@ async def main(arguments: argparse.Namespace) -> int:
     """Run until stopped; a stop by Ctrl-C or SIGTERM is a good end."""
     if arguments.docs is not None and arguments.config is not None:
         raise SettingsError("--docs and --config contradict each other. Give one of them.")
-    settings = load(
+    settings = load_settings(
         os.environ,
         Path.cwd(),
         config=arguments.config,
@@ -36,7 +36,7 @@ async def main(arguments: argparse.Namespace) -> int:
             "There are no Slack tokens. Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/operating.md shows where from)."
         )
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _logging(settings), Terminal() as terminal:
+    with _log_to_stderr_or_file(settings), Terminal() as terminal:
         try:
             await serve(settings, terminal)
         except asyncio.CancelledError:
@@ -47,15 +47,15 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _logging(settings: Settings) -> Iterator[None]:
+def _log_to_stderr_or_file(settings: Settings) -> Iterator[None]:
     """Log to standard error; at a terminal, where a person watches the bars, to a file instead."""
     if not sys.stderr.isatty():
-        logs.configure(sys.stderr, secrets=settings.secrets)
+        logs.configure_logging(sys.stderr, secrets=settings.secrets)
         yield
         return
     handler = RotatingFileHandler(settings.home / "kvasir.log", maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
     try:
-        logs.configure(handler, secrets=settings.secrets)
+        logs.configure_logging(handler, secrets=settings.secrets)
         yield
     finally:
         handler.close()

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from bot import logs
-from bot.app import library_of
-from bot.cli.output import complain, result, result_json
-from bot.cli.standard_input import check_question, questions
-from bot.config.settings import load
-from bot.error_messages import apology
-from bot.errors import BadLine
+from bot.app import open_configured_library
+from bot.cli.output import print_error, print_json, print_result
+from bot.cli.standard_input import check_question, read_questions
+from bot.config.settings import load_settings
+from bot.error_messages import describe_error
+from bot.errors import InvalidLine
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.library import Library
@@ -22,34 +22,34 @@ _QUOTE = 300
 
 async def main(arguments: argparse.Namespace) -> int:
     """Search once, or once for each line of standard input."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
-    async with library_of(settings) as library:
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    async with open_configured_library(settings) as library:
         if arguments.query == "-":
-            return await _each_line(library, arguments.limit)
+            return await _search_each_line(library, arguments.limit)
         found = await library.search(arguments.query, limit=arguments.limit, join=False)
         if arguments.json:
-            result_json(found_json(found))
+            print_json(search_json(found))
         else:
-            result(found_text(found))
+            print_result(search_text(found))
     return 0
 
 
-async def _each_line(library: Library, limit: int) -> int:
+async def _search_each_line(library: Library, limit: int) -> int:
     """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
     failed = 0
-    async for query in questions():
+    async for query in read_questions():
         try:
-            result_json(found_json(await library.search(check_question(query), limit=limit, join=False)))
-        except (BadLine, KnowledgeError) as error:
-            result_json({"query": query, "error": apology(error), "hits": []})
+            print_json(search_json(await library.search(check_question(query), limit=limit, join=False)))
+        except (InvalidLine, KnowledgeError) as error:
+            print_json({"query": query, "error": describe_error(error), "hits": []})
             failed += 1
     if failed:
-        complain(f"{failed} line(s) could not be answered; their JSON says why.")
+        print_error(f"{failed} line(s) could not be answered; their JSON says why.")
     return 1 if failed else 0
 
 
-def found_json(found: SearchResult) -> dict[str, object]:
+def search_json(found: SearchResult) -> dict[str, object]:
     """Return a search's result in the shape that scripts rely on."""
     return {"query": found.query, "hits": [_hit_json(hit) for hit in found.hits], "seconds": round(found.seconds, 6)}
 
@@ -67,7 +67,7 @@ def _hit_json(hit: Hit) -> dict[str, object]:
     }
 
 
-def found_text(found: SearchResult) -> str:
+def search_text(found: SearchResult) -> str:
     """Return a search's result for a person."""
     if not found.hits:
         return "Nothing was found. `kvasir status` shows what is known; `kvasir sync` reads the sources."

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import logs
-from bot.app import library_of
-from bot.cli.commands.status_view import show
-from bot.cli.output import result_json
-from bot.config.settings import load
+from bot.app import open_configured_library
+from bot.cli.commands.status_view import show_status
+from bot.cli.output import print_json
+from bot.config.settings import load_settings
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.status import LibraryStatus, SourceStatus
@@ -21,15 +21,15 @@ from knowledge.status import LibraryStatus, SourceStatus
 
 async def main(arguments: argparse.Namespace) -> int:
     """Show the state; starts nothing."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     engine = await Engine.query_status(settings.engine)
-    async with library_of(settings) as library:
+    async with open_configured_library(settings) as library:
         state = await library.status()
     if arguments.json:
-        result_json(status_json(engine, state))
+        print_json(status_json(engine, state))
     else:
-        show(engine, state, sys.stdout)
+        show_status(engine, state, sys.stdout)
     return 0
 
 
@@ -42,7 +42,8 @@ def status_json(engine: EngineStatus, state: LibraryStatus) -> dict[str, object]
         "indexing": state.indexing,
         "growth": growth
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
-        "repaired": repaired and {"at": _iso(repaired.at), "differed": repaired.differed, "mended": repaired.mended},
+        "repaired": repaired
+        and {"at": _iso_time(repaired.at), "differed": repaired.differed, "mended": repaired.mended},
         "elsewhere": state.elsewhere,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }
@@ -81,17 +82,21 @@ def _source_json(source: SourceStatus) -> dict[str, object]:
             {
                 "document": failure.document,
                 "reason": failure.reason,
-                "retry_at": None if failure.retry_at is None else _iso(failure.retry_at),
+                "retry_at": None if failure.retry_at is None else _iso_time(failure.retry_at),
             }
             for failure in source.failures
         ],
         "held": source.held,
         "held_first": [
-            {"document": held.document, "title": held.title, "since": None if held.since is None else _iso(held.since)}
+            {
+                "document": held.document,
+                "title": held.title,
+                "since": None if held.since is None else _iso_time(held.since),
+            }
             for held in source.held_first
         ],
     }
 
 
-def _iso(moment: float) -> str:
+def _iso_time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()

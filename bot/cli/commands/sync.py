@@ -8,36 +8,36 @@ from dataclasses import fields
 from pathlib import Path
 
 from bot import logs
-from bot.app import library_of
-from bot.cli.output import complain, result, result_json, say
+from bot.app import open_configured_library
+from bot.cli.output import print_error, print_json, print_note, print_result
 from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import report_lines, show_progress
-from bot.config.settings import load
+from bot.cli.terminal_lines import format_report, show_progress
+from bot.config.settings import load_settings
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport
 
-OK, FAILED, HELD = 0, 1, 3
+OK, FAILED, PENDING_DELETION = 0, 1, 3
 _NAMED = 3
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Sync one source or all; exit status 1 if anything failed, 3 if all went well and something is held."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
-    async with library_of(settings) as library:
-        approve = await _shown(library, arguments.source) if arguments.approve else None
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    async with open_configured_library(settings) as library:
+        approve = await _show_pending_deletions(library, arguments.source) if arguments.approve else None
         with Terminal() as terminal:
             report = await library.refresh(
                 arguments.source, lambda progress: show_progress(terminal, progress), approve=approve
             )
         state = await library.status()
     if arguments.json:
-        result_json(report_json(report))
+        print_json(report_json(report))
     else:
-        result("\n".join(report_lines(report)))
-    for sentence in complaints(report, state):
-        complain(sentence)
+        print_result("\n".join(format_report(report)))
+    for sentence in list_problems(report, state):
+        print_error(sentence)
     return exit_status(report)
 
 
@@ -45,19 +45,19 @@ def exit_status(report: SyncReport) -> int:
     """Return 0 if everything was taken in, 1 if anything failed, 3 if nothing failed and something is held."""
     if not report.ok:
         return FAILED
-    return HELD if any(source.held for source in report.sources.values()) else OK
+    return PENDING_DELETION if any(source.held for source in report.sources.values()) else OK
 
 
-async def _shown(library: Library, source: str | None) -> dict[str, str]:
+async def _show_pending_deletions(library: Library, source: str | None) -> dict[str, str]:
     """Show what is about to go, if it is still gone once its source is listed again; return exactly that."""
     state = await library.status()
     for one in state.sources:
         if one.held and source in {None, one.name}:
-            say(f"{one.name}: {one.held} held: {held_names(one)}. Listing the source again …")
+            print_note(f"{one.name}: {one.held} held: {list_pending_deletions(one)}. Listing the source again …")
     return state.held_marks(source)
 
 
-def held_names(source: SourceStatus) -> str:
+def list_pending_deletions(source: SourceStatus) -> str:
     """Return the first of the held documents, and how many more there are."""
     named = [one.document for one in source.held_first[:_NAMED]]
     more = source.held - len(named)
@@ -81,7 +81,7 @@ def _source_json(source: SourceReport) -> dict[str, object]:
     return told
 
 
-def complaints(report: SyncReport, state: LibraryStatus) -> list[str]:
+def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
     """Return a sentence for each source that did not end well, and for each of which something is held."""
     states = {one.name: one for one in state.sources}
     told = []
@@ -96,8 +96,8 @@ def complaints(report: SyncReport, state: LibraryStatus) -> list[str]:
             told.append(f"{name}: {source.failed} document(s) could not be taken in.{why}")
         if source.held and name in states:
             told.append(
-                f"{name}: {source.held} document(s) are gone from the source and held: {held_names(states[name])}. "
-                "They still answer. Look whether the source is whole; if they are really gone: "
+                f"{name}: {source.held} document(s) are pending deletion: {list_pending_deletions(states[name])}. "
+                "They are missing from the source, but still answer. Check the source; to delete them: "
                 f"kvasir sync --approve {name}"
             )
     return told

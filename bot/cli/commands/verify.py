@@ -23,11 +23,11 @@ from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_stream import VerifiedStream, plain
-from bot.cli.output import complain, result_json
+from bot.cli.output import print_error, print_json
 from bot.cli.standard_input import read_lines
-from bot.config.settings import Settings, load
-from bot.error_messages import apology
-from bot.errors import BadLine, BotError
+from bot.config.settings import Settings, load_settings
+from bot.error_messages import describe_error
+from bot.errors import BotError, InvalidLine
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.text import replace_surrogates
@@ -46,30 +46,30 @@ NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
 
 async def main(arguments: argparse.Namespace) -> int:
     """Verify one answer a line of standard input; answer each with one flushed JSON line."""
-    settings = load(os.environ, Path.cwd(), config=arguments.config, required=False)
-    logs.configure(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config, required=False)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     async with AsyncExitStack() as stack:
         new_judge = await _open_judges(settings, stack) if arguments.judge == "engine" else _no_judge
         if new_judge is None:
-            complain("There is no engine to judge. Start one with `kvasir engine start`, or use --judge off.")
+            print_error("There is no engine to judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
-        embedder = _LateEmbedder(settings.cache)
+        embedder = _LazyEmbedder(settings.cache)
         stack.push_async_callback(embedder.close)
-        return await _each_line(feature_verifiers(embedder.embed), new_judge, settings.limits)
+        return await _verify_each_line(feature_verifiers(embedder.embed), new_judge, settings.limits)
 
 
-async def _each_line(new_verifier: NewVerifier, new_judge: NewJudge, limits: Limits) -> int:
+async def _verify_each_line(new_verifier: NewVerifier, new_judge: NewJudge, limits: Limits) -> int:
     failed = 0
     async for line in read_lines():
         try:
             case = parse_case(line)
             judge = new_judge(case.question, case.passages)
-            result_json(await verify_case(case, new_verifier(judge), limits))
+            print_json(await verify_case(case, new_verifier(judge), limits))
         except (BotError, KnowledgeError, EngineError) as error:
-            result_json({"error": apology(error)})
+            print_json({"error": describe_error(error)})
             failed += 1
     if failed:
-        complain(f"{failed} line(s) could not be verified; their JSON says why.")
+        print_error(f"{failed} line(s) could not be verified; their JSON says why.")
     return 1 if failed else 0
 
 
@@ -77,7 +77,7 @@ async def _each_line(new_verifier: NewVerifier, new_judge: NewJudge, limits: Lim
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class VerifyCase:
     """An answer with the passages that it was written from."""
 
     passages: tuple[Passage, ...]
@@ -85,39 +85,39 @@ class Case:
     question: str
 
 
-def parse_case(line: bytes) -> Case:
+def parse_case(line: bytes) -> VerifyCase:
     """Return what one line holds.
 
     Raises:
-        BadLine: it is no JSON object of the expected shape.
+        InvalidLine: it is no JSON object of the expected shape.
 
     """
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):  # the second on what nests without end
-        raise BadLine(f"This line is no JSON in UTF-8. {_SHAPE}") from None
+        raise InvalidLine(f"This line is no JSON in UTF-8. {_SHAPE}") from None
     if not isinstance(data, dict) or not isinstance(data.get("passages"), list):
-        raise BadLine(f"This line names no passages. {_SHAPE}")
-    passages = tuple(_passage(n, value) for n, value in enumerate(data["passages"], 1))
-    return Case(passages, _text(data, "answer"), _text(data, "question", ""))
+        raise InvalidLine(f"This line names no passages. {_SHAPE}")
+    passages = tuple(_parse_passage(n, value) for n, value in enumerate(data["passages"], 1))
+    return VerifyCase(passages, _read_text(data, "answer"), _read_text(data, "question", ""))
 
 
-def _passage(n: int, value: object) -> Passage:
+def _parse_passage(n: int, value: object) -> Passage:
     if not isinstance(value, dict):
-        raise BadLine(f"Passage {n} is no object. {_SHAPE}")
-    title = _text(value, "title", "")
-    return Passage(n, "", title, title, _text(value, "heading", ""), None, _text(value, "text"))
+        raise InvalidLine(f"Passage {n} is no object. {_SHAPE}")
+    title = _read_text(value, "title", "")
+    return Passage(n, "", title, title, _read_text(value, "heading", ""), None, _read_text(value, "text"))
 
 
-def _text(data: Mapping[str, object], key: str, default: str | None = None) -> str:
+def _read_text(data: Mapping[str, object], key: str, default: str | None = None) -> str:
     value = data.get(key, default)
     value = default if value is None else value
     if not isinstance(value, str):
-        raise BadLine(f'"{key}" is missing or no text. {_SHAPE}')
+        raise InvalidLine(f'"{key}" is missing or no text. {_SHAPE}')
     return replace_surrogates(value)
 
 
-async def verify_case(case: Case, verifier: AnswerVerifier, limits: Limits) -> dict[str, object]:
+async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits) -> dict[str, object]:
     """Return the verdicts and what Slack would show, in the shape that scripts rely on.
 
     Raises:
@@ -182,7 +182,7 @@ class _Recorder:
 # ── Embedder and engine ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _LateEmbedder:
+class _LazyEmbedder:
     """Opens the embedder for the first text: most sentences need none."""
 
     def __init__(self, cache: Path) -> None:
@@ -209,10 +209,10 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     from bot.answering.prompt import ContextTooSmall  # noqa: PLC0415
     from bot.answering.verification.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
     from bot.answering.verification.judge import Judges  # noqa: PLC0415
-    from bot.app import engine_of  # noqa: PLC0415
+    from bot.app import create_engine  # noqa: PLC0415
     from engine.interfaces import EngineState  # noqa: PLC0415
 
-    engine = engine_of(settings)
+    engine = create_engine(settings)
     stack.push_async_callback(engine.stop)
     await engine.ensure_running(install=False)
     status = await engine.wait_until_ready(_ENGINE_S)

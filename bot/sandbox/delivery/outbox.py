@@ -11,20 +11,20 @@ from typing import Any, Protocol
 
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import Clock
-from bot.sandbox.state.model import Envelope, Json, Record, Transport, kind_of
+from bot.sandbox.state.model import Envelope, Json, Record, Transport, name_kind
 
 _REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Acknowledgement:
     """The app acknowledged; ``payload`` is what it answered with, if anything."""
 
     payload: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class DeliveryFailure:
     """The app did not acknowledge, for one of Slack's reasons (``timeout``, ``http_error`` …)."""
 
     reason: str
@@ -39,12 +39,12 @@ class Carrier(Protocol):
     async def wait_connected(self) -> None:
         """Wait until there is."""
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Delivered | Failed:
+    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Deliver once and wait for the acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class RetrySchedule:
     """When an event that was not acknowledged is sent again, and for how long it waits for an app."""
 
     ack_deadline_s: float = limits.ACK_DEADLINE_S
@@ -52,7 +52,7 @@ class Schedule:
     lifetime_s: float = limits.EVENT_LIFETIME_S
 
 
-Answered = Callable[[Delivered | Failed | None], Awaitable[None]]
+OnOutcome = Callable[[Acknowledgement | DeliveryFailure | None], Awaitable[None]]
 """Called with the outcome of a command or an interaction; None where no app is connected."""
 
 
@@ -64,7 +64,7 @@ class Outbox:
         clock: Clock,
         carrier: Carrier,
         keep: Callable[[dict[tuple[str, str], Record | None]], None],
-        schedule: Schedule,
+        schedule: RetrySchedule,
     ) -> None:
         self._clock = clock
         self._carrier = carrier
@@ -81,7 +81,7 @@ class Outbox:
         self._start(self._deliver_event(envelope))
         return envelope
 
-    def put_once(self, kind: Transport, payload: Json, answered: Answered) -> Envelope:
+    def put_once(self, kind: Transport, payload: Json, answered: OnOutcome) -> Envelope:
         """Send a command or an interaction; these are not sent again."""
         envelope = self._envelope(kind, payload)
         self._start(self._deliver_once(envelope, answered))
@@ -115,11 +115,11 @@ class Outbox:
 
     def _record(self, envelope: Envelope) -> None:
         self.pending[envelope.id] = envelope
-        self._keep({(kind_of(envelope), envelope.key): envelope})
+        self._keep({(name_kind(envelope), envelope.key): envelope})
 
     def _drop(self, envelope: Envelope) -> None:
         self.pending.pop(envelope.id, None)
-        self._keep({(kind_of(envelope), envelope.key): None})
+        self._keep({(name_kind(envelope), envelope.key): None})
 
     async def _deliver_event(self, envelope: Envelope) -> None:
         """Try, and try again after each of the schedule's delays; an absent app is waited for without a try counted."""
@@ -129,7 +129,7 @@ class Outbox:
             if self._clock.now() - envelope.created > self.schedule.lifetime_s:
                 break
             outcome = await self._carrier.deliver(envelope, self.schedule.ack_deadline_s)
-            if isinstance(outcome, Delivered):
+            if isinstance(outcome, Acknowledgement):
                 self._drop(envelope)
                 return
             if envelope.attempt >= len(self.schedule.retry_delays_s):
@@ -140,7 +140,7 @@ class Outbox:
         self.given_up.append(envelope)
         self._drop(envelope)
 
-    async def _deliver_once(self, envelope: Envelope, answered: Answered) -> None:
+    async def _deliver_once(self, envelope: Envelope, answered: OnOutcome) -> None:
         if not self._carrier.connected():
             await answered(None)
             return

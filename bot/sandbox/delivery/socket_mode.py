@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import Clock
 from bot.sandbox.delivery.faults import Faults
-from bot.sandbox.delivery.outbox import Delivered, Failed
+from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.state.model import APP_ID, Envelope, Json
 
 TICKET_LIFETIME_S = 600.0
@@ -27,20 +27,20 @@ HOST = "sandbox-applink"
 DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too_many_websockets"]
 
 
-def ticket(secret: str, now: float) -> str:
+def sign_ticket(secret: str, now: float) -> str:
     """Return a ticket for a connection: its end and a signature, so that it needs no keeping."""
     ends = str(int(now + TICKET_LIFETIME_S))
-    return f"{ends}-{_signature(secret, ends)}"
+    return f"{ends}-{_sign_expiry(secret, ends)}"
 
 
-def ticket_holds(secret: str, now: float, presented: str) -> bool:
+def is_valid_ticket(secret: str, now: float, presented: str) -> bool:
     """Tell whether a ticket is ours and not too old."""
     ends, _, signature = presented.partition("-")
-    genuine = hmac.compare_digest(signature, _signature(secret, ends))
+    genuine = hmac.compare_digest(signature, _sign_expiry(secret, ends))
     return genuine and ends.isdigit() and now <= int(ends)
 
 
-def _signature(secret: str, ends: str) -> str:
+def _sign_expiry(secret: str, ends: str) -> str:
     return hmac.new(secret.encode(), ends.encode(), hashlib.sha256).hexdigest()
 
 
@@ -53,14 +53,14 @@ class SocketMode:
         self._secret = secret
         self._sockets: list[web.WebSocketResponse] = []
         self._turn = itertools.count()
-        self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Delivered | Failed]]] = {}
+        self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Acknowledgement | DeliveryFailure]]] = {}
         self._present = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         """Called when the app comes or goes."""
 
     def address(self, base_url: str) -> str:
         """Return the address of a new connection, good for a while."""
-        presented = ticket(self._secret(), self._clock.now())
+        presented = sign_ticket(self._secret(), self._clock.now())
         return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={presented}&app_id={APP_ID}"
 
     @property
@@ -78,12 +78,12 @@ class SocketMode:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection of the app."""
-        if not ticket_holds(self._secret(), self._clock.now(), request.query.get("ticket", "")):
+        if not is_valid_ticket(self._secret(), self._clock.now(), request.query.get("ticket", "")):
             raise web.HTTPUnauthorized(text="invalid ticket")
         socket = web.WebSocketResponse(heartbeat=_PING_S)
         await socket.prepare(request)
         if len(self._sockets) >= limits.SOCKETS_PER_APP:
-            await socket.send_json(_disconnect("too_many_websockets"))
+            await socket.send_json(_disconnect_frame("too_many_websockets"))
             await socket.close()
             return socket
         await self._serve(socket)
@@ -130,29 +130,29 @@ class SocketMode:
         _, waiting = self._waiting[envelope_id]
         if not waiting.done():
             payload = frame.get("payload")
-            waiting.set_result(Delivered(payload if isinstance(payload, dict) else None))
+            waiting.set_result(Acknowledgement(payload if isinstance(payload, dict) else None))
 
     def _lost(self, socket: web.WebSocketResponse) -> None:
         """Count what was sent over a lost connection as not acknowledged."""
         for used, waiting in self._waiting.values():
             if used is socket and not waiting.done():
-                waiting.set_result(Failed("connection_failed"))
+                waiting.set_result(DeliveryFailure("connection_failed"))
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Delivered | Failed:
+    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Send over one of the connections, in turn, and wait for the acknowledgement."""
         if not self._sockets:
-            return Failed("connection_failed")
+            return DeliveryFailure("connection_failed")
         socket = self._sockets[next(self._turn) % len(self._sockets)]
-        waiting: asyncio.Future[Delivered | Failed] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Acknowledgement | DeliveryFailure] = asyncio.get_running_loop().create_future()
         self._waiting[envelope.id] = (socket, waiting)
         try:
             async with asyncio.timeout(deadline_s):
-                await socket.send_json(_frame(envelope))
+                await socket.send_json(_envelope_frame(envelope))
                 return await waiting
         except TimeoutError:
-            return Failed("timeout")
+            return DeliveryFailure("timeout")
         except ConnectionError:
-            return Failed("connection_failed")
+            return DeliveryFailure("connection_failed")
         finally:
             self._waiting.pop(envelope.id, None)
 
@@ -161,7 +161,7 @@ class SocketMode:
         for socket in list(self._sockets):
             if close and socket in self._sockets:
                 self._sockets.remove(socket)
-            await socket.send_json(_disconnect(reason))
+            await socket.send_json(_disconnect_frame(reason))
             if close:
                 await socket.close()
         self._noticed()
@@ -172,11 +172,11 @@ class SocketMode:
             await socket.close(code=1001, message=b"going away")
 
 
-def _disconnect(reason: str) -> Json:
+def _disconnect_frame(reason: str) -> Json:
     return {"type": "disconnect", "reason": reason, "debug_info": {"host": HOST}}
 
 
-def _frame(envelope: Envelope) -> Json:
+def _envelope_frame(envelope: Envelope) -> Json:
     frame: Json = {
         "envelope_id": envelope.id,
         "payload": envelope.payload,

@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 import aiohttp
 
 from bot.sandbox.delivery.clock import Clock
-from bot.sandbox.delivery.outbox import Delivered, Failed
+from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.state.model import Envelope, Json
 
 _OK = range(200, 300)
 _VERIFY_EVERY_S = 1.0
 
 
-def signature(secret: str, timestamp: str, body: str) -> str:
+def sign_request(secret: str, timestamp: str, body: str) -> str:
     """Return the ``X-Slack-Signature`` of a request."""
     base = f"v0:{timestamp}:{body}".encode()
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
@@ -75,7 +75,7 @@ class Webhook:
                 return
             await asyncio.sleep(_VERIFY_EVERY_S)
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Delivered | Failed:
+    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Post once; any answer of 2xx within the deadline acknowledges."""
         headers = {}
         if envelope.attempt:
@@ -83,31 +83,33 @@ class Webhook:
                 "X-Slack-Retry-Num": str(envelope.attempt),
                 "X-Slack-Retry-Reason": envelope.reason or "unknown_error",
             }
-        outcome = await self._post(*_encoded(envelope), headers, deadline_s)
-        return outcome if isinstance(outcome, Failed) else Delivered(_payload(outcome))
+        outcome = await self._post(*_encode_envelope(envelope), headers, deadline_s)
+        return outcome if isinstance(outcome, DeliveryFailure) else Acknowledgement(_parse_answer(outcome))
 
-    async def _post(self, body: str, content_type: str, headers: dict[str, str], deadline_s: float) -> str | Failed:
+    async def _post(
+        self, body: str, content_type: str, headers: dict[str, str], deadline_s: float
+    ) -> str | DeliveryFailure:
         if self._session is None:
-            return Failed("connection_failed")
+            return DeliveryFailure("connection_failed")
         timestamp = str(int(self._clock.now()))
         headers |= {
             "Content-Type": content_type,
             "X-Slack-Request-Timestamp": timestamp,
-            "X-Slack-Signature": signature(self._secret, timestamp, body),
+            "X-Slack-Signature": sign_request(self._secret, timestamp, body),
             "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
         }
         timeout = aiohttp.ClientTimeout(total=deadline_s)
         try:
             async with self._session.post(self._url, data=body.encode(), headers=headers, timeout=timeout) as answer:
                 text = await answer.text(errors="replace")
-                return text if answer.status in _OK else Failed("http_error")
+                return text if answer.status in _OK else DeliveryFailure("http_error")
         except TimeoutError:
-            return Failed("http_timeout")
+            return DeliveryFailure("http_timeout")
         except aiohttp.ClientError:
-            return Failed("connection_failed")
+            return DeliveryFailure("connection_failed")
 
 
-def _encoded(envelope: Envelope) -> tuple[str, str]:
+def _encode_envelope(envelope: Envelope) -> tuple[str, str]:
     """Return body and content type: events as JSON, commands and interactions as forms."""
     if envelope.kind == "events_api":
         return json.dumps(envelope.payload, ensure_ascii=False), "application/json"
@@ -117,7 +119,7 @@ def _encoded(envelope: Envelope) -> tuple[str, str]:
     return urlencode(form), "application/x-www-form-urlencoded"
 
 
-def _payload(text: str) -> Json | None:
+def _parse_answer(text: str) -> Json | None:
     """Return what an app answered a command with: JSON, or plain text to show."""
     try:
         body = json.loads(text)

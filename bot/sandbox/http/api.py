@@ -16,17 +16,17 @@ from aiohttp import web
 from bot.sandbox.delivery.faults import Fault
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.methods.call import Args, Call, Method
+from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.methods.registry import METHODS
 from bot.sandbox.state.model import Json
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 
 _REMEMBERED = 20_000
 _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class CallRecord:
     """One call of the app, as ``GET /sandbox/requests`` tells it."""
 
     method: str
@@ -46,7 +46,7 @@ class Api:
         self._interactions = interactions
         self._base_url = base_url
         self._new_socket_url = new_socket_url
-        self.recorded: deque[Recorded] = deque(maxlen=_REMEMBERED)
+        self.recorded: deque[CallRecord] = deque(maxlen=_REMEMBERED)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -63,12 +63,12 @@ class Api:
         values: Json = {}
         fault = self._hub.faults.for_call(name)
         try:
-            values = await _values(request)
+            values = await _read_arguments(request)
             if fault:
-                await _suffer(fault)
-            body, headers = self._answer(name, _token(request, values), Args(values))
+                await _apply_fault(fault)
+            body, headers = self._answer(name, _read_token(request, values), Arguments(values))
             await self._hub.settled()
-        except Refused as refusal:
+        except RefusedCall as refusal:
             self._hub.settle()
             body, headers = {"ok": False, "error": refusal.error, **refusal.extra}, {}
             if refusal.retry_after_s is not None:
@@ -76,21 +76,21 @@ class Api:
         except sqlite3.Error:
             body, headers = {"ok": False, "error": "internal_error"}, {}
         error = body.get("error")
-        self.recorded.append(Recorded(name, Args(values).shown(), at, time.perf_counter() - started, error))
+        self.recorded.append(CallRecord(name, Arguments(values).shown(), at, time.perf_counter() - started, error))
         if fault and fault.lose_reply and request.transport:
             request.transport.abort()
         if fault and fault.status >= _SERVER_ERROR:
             return web.Response(status=fault.status, text="upstream error", content_type="text/html")
         return web.json_response(body, status=429 if error == "ratelimited" else 200, headers=headers)
 
-    def _answer(self, name: str, token: str, args: Args) -> tuple[Json, dict[str, str]]:
+    def _answer(self, name: str, token: str, args: Arguments) -> tuple[Json, dict[str, str]]:
         method = METHODS.get(name)
         if method is None:
-            raise Refused("unknown_method", req_method=name)
+            raise RefusedCall("unknown_method", req_method=name)
         self._authorize(method, token)
         wait_s = self._hub.limiter.refuse(name, method.tier, args.text("channel"))
         if wait_s is not None:
-            raise Refused("ratelimited", retry_after_s=wait_s)
+            raise RefusedCall("ratelimited", retry_after_s=wait_s)
         self._hub.workspace.expire_streams()
         scopes = self._hub.grants.scopes
         call = Call(self._hub.workspace, args, scopes, self._base_url, self._new_socket_url, self._hub.take_trigger)
@@ -105,18 +105,18 @@ class Api:
 
         """
         if not token:
-            raise Refused("not_authed")
+            raise RefusedCall("not_authed")
         kinds = {"bot": self._hub.credentials.bot_token, "app": self._hub.credentials.app_token}
         kind = next((k for k, known in kinds.items() if hmac.compare_digest(known.encode(), token.encode())), None)
         if kind is None:
-            raise Refused("invalid_auth")
+            raise RefusedCall("invalid_auth")
         if kind in self._hub.grants.revoked:
-            raise Refused("token_revoked")
+            raise RefusedCall("token_revoked")
         if kind != method.caller:
-            raise Refused("not_allowed_token_type")
+            raise RefusedCall("not_allowed_token_type")
         granted = self._hub.grants.scopes if kind == "bot" else {"connections:write"}
         if method.scopes and not granted & set(method.scopes):
-            raise Refused("missing_scope", needed=method.scopes[0], provided=",".join(sorted(granted)))
+            raise RefusedCall("missing_scope", needed=method.scopes[0], provided=",".join(sorted(granted)))
 
     async def respond(self, request: web.Request) -> web.Response:
         """Take what the app posts to a response_url."""
@@ -127,14 +127,14 @@ class Api:
         try:
             url = self._interactions.take_url(request.match_info["token"])
             self._interactions.respond(url, answer if isinstance(answer, dict) else {})
-        except Refused as refusal:
+        except RefusedCall as refusal:
             status = 404 if refusal.error in {"expired_url", "used_url"} else 400
             return web.json_response({"ok": False, "error": refusal.error}, status=status)
         await self._hub.settled()
         return web.Response(text="ok")
 
 
-async def _suffer(fault: Fault) -> None:
+async def _apply_fault(fault: Fault) -> None:
     """Go wrong before anything is done: late, refused, or both.
 
     Raises:
@@ -144,12 +144,12 @@ async def _suffer(fault: Fault) -> None:
     if fault.hang_s:
         await asyncio.sleep(fault.hang_s)
     if fault.status == 429:  # noqa: PLR2004 - HTTP's "too many requests"
-        raise Refused("ratelimited", retry_after_s=fault.retry_after_s)
+        raise RefusedCall("ratelimited", retry_after_s=fault.retry_after_s)
     if fault.error or fault.status >= _SERVER_ERROR:
-        raise Refused(fault.error or "internal_error")
+        raise RefusedCall(fault.error or "internal_error")
 
 
-async def _values(request: web.Request) -> Json:
+async def _read_arguments(request: web.Request) -> Json:
     """Return the arguments of a call, wherever they are.
 
     Raises:
@@ -162,14 +162,14 @@ async def _values(request: web.Request) -> Json:
         try:
             body = json.loads(text or "{}")
         except ValueError as error:
-            raise Refused("invalid_json") from error
+            raise RefusedCall("invalid_json") from error
         if not isinstance(body, dict):
-            raise Refused("json_not_object")
+            raise RefusedCall("json_not_object")
         return values | body
     form = await request.post()
     return values | {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-def _token(request: web.Request, values: Json) -> str:
+def _read_token(request: web.Request, values: Json) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else str(values.get("token", ""))

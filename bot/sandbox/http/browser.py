@@ -18,9 +18,9 @@ from aiohttp import WSMsgType, web
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import APP_COMMANDS, Interactions
 from bot.sandbox.state import wire
-from bot.sandbox.state.changes import News
+from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Channel, Json
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame, session_frame
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -43,7 +43,7 @@ _HISTORY = 200
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def guard(base_url: str) -> Any:  # noqa: ANN401 - aiohttp's middleware type is private
+def build_guard(base_url: str) -> Any:  # noqa: ANN401 - aiohttp's middleware type is private
     """Return a middleware that refuses requests for another host (DNS rebinding) and from another site's page."""
     port = urlsplit(base_url).port
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
@@ -62,7 +62,7 @@ def guard(base_url: str) -> Any:  # noqa: ANN401 - aiohttp's middleware type is 
     return checked
 
 
-class Page:
+class BrowserPage:
     """One open page: who looks, and what it has not been told yet."""
 
     def __init__(self, socket: web.WebSocketResponse) -> None:
@@ -71,7 +71,7 @@ class Page:
         self._waiting: dict[str, Json] = {}
         self._news = asyncio.Event()
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: PageUpdate) -> None:
         """Take news that this page's person may see; the latest of each key is what is sent."""
         if self.person and (news.audience is None or self.person in news.audience):
             self._waiting.pop(news.key, None)
@@ -105,9 +105,9 @@ class Browser:
         self.interactions = interactions
         self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies do not tell ports apart by themselves
         self._session = secrets.token_urlsafe(32)
-        self._files = _files()
-        self._pages: set[Page] = set()
-        self._does: dict[str, Callable[[Page, Json], Json]] = {
+        self._files = _read_page_files()
+        self._pages: set[BrowserPage] = set()
+        self._does: dict[str, Callable[[BrowserPage, Json], Json]] = {
             "be": self._be,
             "say": self._say,
             "edit": self._edit,
@@ -165,7 +165,7 @@ class Browser:
             raise web.HTTPForbidden(text="Open the page first.")
         socket = web.WebSocketResponse(heartbeat=20.0)
         await socket.prepare(request)
-        page = Page(socket)
+        page = BrowserPage(socket)
         self._pages.add(page)
         sender = asyncio.create_task(page.send_news())
         try:
@@ -179,13 +179,13 @@ class Browser:
             await asyncio.gather(sender, return_exceptions=True)
         return socket
 
-    async def _take(self, page: Page, data: str) -> None:
+    async def _take(self, page: BrowserPage, data: str) -> None:
         """Do what the page asks and answer it."""
         asked: Json = {}
         try:
             asked = json.loads(data)
             answer = {"ok": True, **self._does[asked["do"]](page, asked)}
-        except Refused as refusal:
+        except RefusedCall as refusal:
             answer = {"ok": False, "error": refusal.error}
         except (KeyError, TypeError, ValueError, AttributeError):
             answer = {"ok": False, "error": "invalid_arguments"}
@@ -194,7 +194,7 @@ class Browser:
         with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
             await self._hub.storage.settled()
 
-    def _be(self, page: Page, asked: Json) -> Json:
+    def _be(self, page: BrowserPage, asked: Json) -> Json:
         """Become a person: the answer is all that they see."""
         page.person = self._hub.workspace.person(asked["person"]).id
         page.forget()
@@ -210,7 +210,7 @@ class Browser:
             "me": person,
             "bot": BOT_USER,
             "commands": list(APP_COMMANDS),
-            "people": [{**wire.user(p), "title": p.title} for p in workspace.people.values()],
+            "people": [{**wire.user_object(p), "title": p.title} for p in workspace.people.values()],
             "channels": [self._channel(room, person) for room in rooms],
             "messages": [frame for room in rooms for frame in self._page_of(room.id, person, None)],
             "sessions": [session_frame(s) for s in workspace.sessions.values() if s.channel in {r.id for r in rooms}],
@@ -221,7 +221,7 @@ class Browser:
 
     def _channel(self, room: Channel, person: str) -> Json:
         more = len(self._hub.workspace.history(room.id)) > _HISTORY
-        return wire.channel(room, person) | {"members": list(room.members), "more": more}
+        return wire.channel_object(room, person) | {"members": list(room.members), "more": more}
 
     def _page_of(self, room: str, person: str, before: str | None) -> list[Json]:
         """Return the last messages before a ts, each with its thread, and the ephemeral ones."""
@@ -232,64 +232,64 @@ class Browser:
             found += [m for m in workspace.ephemerals.values() if m.channel == room and m.ephemeral_to == person]
         return [message_frame(workspace, message) for message in found]
 
-    def _history(self, page: Page, asked: Json) -> Json:
+    def _history(self, page: BrowserPage, asked: Json) -> Json:
         room = self._seen(page, asked)
         frames = self._page_of(room, page.person, str(asked["before"]))
         return {"messages": frames, "more": sum(frame["root"] == frame["ts"] for frame in frames) >= _HISTORY}
 
-    def _seen(self, page: Page, asked: Json) -> str:
+    def _seen(self, page: BrowserPage, asked: Json) -> str:
         """Return the channel that is asked about, if the page's person is in it."""
         room = self._hub.workspace.room(str(asked["channel"]))
         if page.person not in room.members:
-            raise Refused("channel_not_found")
+            raise RefusedCall("channel_not_found")
         return room.id
 
-    def _say(self, page: Page, asked: Json) -> Json:
+    def _say(self, page: BrowserPage, asked: Json) -> Json:
         message = self._hub.workspace.say(page.person, self._seen(page, asked), asked["text"], asked.get("thread_ts"))
         return {"ts": message.ts}
 
-    def _edit(self, page: Page, asked: Json) -> Json:
+    def _edit(self, page: BrowserPage, asked: Json) -> Json:
         self._hub.workspace.edit(page.person, self._seen(page, asked), asked["ts"], asked["text"])
         return {}
 
-    def _delete(self, page: Page, asked: Json) -> Json:
+    def _delete(self, page: BrowserPage, asked: Json) -> Json:
         self._hub.workspace.delete(page.person, self._seen(page, asked), asked["ts"])
         return {}
 
-    def _react(self, page: Page, asked: Json) -> Json:
+    def _react(self, page: BrowserPage, asked: Json) -> Json:
         room, add = self._seen(page, asked), bool(asked["add"])
         self._hub.workspace.react(page.person, room, asked["ts"], asked["name"], add=add)
         return {}
 
-    def _command(self, page: Page, asked: Json) -> Json:
+    def _command(self, page: BrowserPage, asked: Json) -> Json:
         self.interactions.command(page.person, self._seen(page, asked), asked["text"])
         return {}
 
-    def _press(self, page: Page, asked: Json) -> Json:
+    def _press(self, page: BrowserPage, asked: Json) -> Json:
         if "view_id" in asked:
             self.interactions.press_in_view(page.person, asked["view_id"], asked)
         else:
             self.interactions.press(page.person, self._seen(page, asked), asked["ts"], asked)
         return {}
 
-    def _submit(self, page: Page, asked: Json) -> Json:
+    def _submit(self, page: BrowserPage, asked: Json) -> Json:
         self.interactions.submit(page.person, asked["view_id"], asked["values"])
         return {}
 
-    def _close_view(self, page: Page, asked: Json) -> Json:
+    def _close_view(self, page: BrowserPage, asked: Json) -> Json:
         self.interactions.close(page.person, asked["view_id"])
         return {}
 
-    def _home(self, page: Page, asked: Json) -> Json:
+    def _home(self, page: BrowserPage, asked: Json) -> Json:
         self._hub.workspace.open_home(page.person, asked.get("tab", "home"))
         return {}
 
-    def _stop(self, page: Page, asked: Json) -> Json:
+    def _stop(self, page: BrowserPage, asked: Json) -> Json:
         self._hub.workspace.stop_session(page.person, self._seen(page, asked), asked["thread_ts"])
         return {}
 
 
-def _files() -> dict[str, bytes]:
+def _read_page_files() -> dict[str, bytes]:
     """Return the page's files by name."""
     folder = resources.files("bot.sandbox") / "page"
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES}

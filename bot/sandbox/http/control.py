@@ -15,13 +15,13 @@ from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.state.model import Json, Message, Person
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame
 
 _Do = Callable[[Json], Awaitable[Json]]
 
 
-class Control:
+class ControlApi:
     """Endpoints under ``/sandbox/``, each behind the control token."""
 
     def __init__(self, hub: Hub, interactions: Interactions, api: Api, sockets: SocketMode, uploads: Uploads) -> None:
@@ -68,7 +68,7 @@ class Control:
                 body = dict(request.query) if request.method == "GET" else await request.json()
                 answer = await do(body)
                 await self._hub.settled()
-            except Refused as refusal:
+            except RefusedCall as refusal:
                 return web.json_response({"ok": False, "error": refusal.error}, status=400)
             except (KeyError, TypeError, ValueError) as error:
                 told = f"{type(error).__name__}: {error}"
@@ -97,7 +97,7 @@ class Control:
         one, other = self._hub.workspace.person(body["person"]), self._hub.workspace.person(wanted)
         direct = self._hub.workspace.direct(one.id, other.id)
         if direct is None:
-            raise Refused("channel_not_found")
+            raise RefusedCall("channel_not_found")
         return direct.id
 
     def _say_as_bot(self, body: Json) -> Json:

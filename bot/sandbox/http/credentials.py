@@ -21,7 +21,7 @@ class Credentials:
     control_token: str = field(repr=False)
 
 
-def _made() -> Credentials:
+def _create_credentials() -> Credentials:
     team, bot = secrets.randbelow(10**12), secrets.randbelow(10**12)
     return Credentials(
         bot_token=f"xoxb-{team:012}-{bot:012}-{secrets.token_hex(12)}",
@@ -32,7 +32,7 @@ def _made() -> Credentials:
     )
 
 
-def credentials_in(folder: Path) -> Credentials:
+def load_credentials(folder: Path) -> Credentials:
     """Return the credentials of a state folder, making ``credentials.json`` (mode 0600) if it is not there.
 
     Raises:
@@ -44,8 +44,8 @@ def credentials_in(folder: Path) -> Credentials:
     try:
         kept = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        made = _made()
-        _write(path, json.dumps(asdict(made), indent=2))
+        made = _create_credentials()
+        _write_whole_file(path, json.dumps(asdict(made), indent=2))
         return made
     try:
         return Credentials(**json.loads(kept))
@@ -53,7 +53,7 @@ def credentials_in(folder: Path) -> Credentials:
         raise ValueError(f"{path} is damaged; delete it and start again to get new credentials") from error
 
 
-def _write(path: Path, text: str) -> None:
+def _write_whole_file(path: Path, text: str) -> None:
     """Write a file as a whole or not at all, readable by its owner only from the first byte on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".credentials-")

@@ -24,7 +24,7 @@ _PAGE = (
 )
 
 
-class Documents:
+class DocumentPages:
     """Reads files of the folders that are known by a name; nothing outside them, nothing hidden."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
@@ -41,7 +41,8 @@ class Documents:
             return web.Response(status=404, text="There is no such document.")
         kind = path.suffix.lower()
         if kind in _MARKDOWN:
-            page = await asyncio.to_thread(lambda: rendered(path.name, path.read_text("utf-8", errors="replace")))
+            text = await asyncio.to_thread(path.read_text, "utf-8", errors="replace")
+            page = await asyncio.to_thread(render_markdown, path.name, text)
             return web.Response(text=page, content_type="text/html", charset="utf-8")
         data = await asyncio.to_thread(path.read_bytes)
         if kind in _PLAIN:
@@ -66,15 +67,15 @@ class Documents:
         return None
 
 
-def rendered(name: str, text: str) -> str:
+def render_markdown(name: str, text: str) -> str:
     """Return Markdown as a page of its own: raw HTML is shown as text, headings carry the anchors of citations."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").enable("strikethrough")
-    tokens = parser.parse(_without_front_matter(text))
-    _anchor(tokens)
+    tokens = parser.parse(_remove_front_matter(text))
+    _add_anchors(tokens)
     return _PAGE.format(title=html.escape(name), body=parser.renderer.render(tokens, parser.options, {}))
 
 
-def _anchor(tokens: list[Token]) -> None:
+def _add_anchors(tokens: list[Token]) -> None:
     anchors = Anchors()
     for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open":
@@ -82,7 +83,7 @@ def _anchor(tokens: list[Token]) -> None:
             opening.attrSet("id", anchors.of("".join(words)))
 
 
-def _without_front_matter(text: str) -> str:
+def _remove_front_matter(text: str) -> str:
     if text.startswith("---\n") and (end := text.find("\n---\n", 4)) > 0:
         return text[end + 5 :]
     return text

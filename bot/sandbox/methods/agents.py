@@ -9,12 +9,12 @@ from bot.sandbox import limits
 from bot.sandbox.limits import TIER_3
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.state.model import Json, Session, SessionStatus
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 
 _STATUSES = {name: name for name in get_args(SessionStatus)}
 
 
-def _thread(call: Call) -> tuple[str, str]:
+def _find_thread(call: Call) -> tuple[str, str]:
     """Return the channel and the thread's root.
 
     Raises:
@@ -26,11 +26,11 @@ def _thread(call: Call) -> tuple[str, str]:
     return room.id, root or ""
 
 
-def _session(call: Call, channel: str, root: str) -> Session:
+def _find_session(call: Call, channel: str, root: str) -> Session:
     return call.workspace.sessions.get(f"{channel}/{root}") or Session(channel, root, "active")
 
 
-def set_status_of(call: Call, channel: str, root: str, status: str) -> Session:
+def set_session_status(call: Call, channel: str, root: str, status: str) -> Session:
     """Set a session's status.
 
     Raises:
@@ -38,43 +38,43 @@ def set_status_of(call: Call, channel: str, root: str, status: str) -> Session:
 
     """
     if status not in _STATUSES:
-        raise Refused("invalid_status")
-    session = replace(_session(call, channel, root), status=_STATUSES[status], text="", agent=True)
+        raise RefusedCall("invalid_status")
+    session = replace(_find_session(call, channel, root), status=_STATUSES[status], text="", agent=True)
     call.workspace.set_session(session)
     return session
 
 
 def set_status(call: Call) -> Json:
     """Set an agent session's status, making the session if there is none."""
-    channel, root = _thread(call)
+    channel, root = _find_thread(call)
     title = call.args.text("title")
     if len(title) > limits.SESSION_TITLE:
-        raise Refused("title_too_long")
+        raise RefusedCall("title_too_long")
     known = f"{channel}/{root}" in call.workspace.sessions
-    session = set_status_of(call, channel, root, call.args.required("status"))
+    session = set_session_status(call, channel, root, call.args.required("status"))
     if title and not known:
         session = replace(session, title=title)
         call.workspace.set_session(session)
     return {"status": session.status, "agent_status": session.status, "title": session.title}
 
 
-def rename(call: Call) -> Json:
+def rename_session(call: Call) -> Json:
     """Rename an agent session."""
-    channel, root = _thread(call)
+    channel, root = _find_thread(call)
     title = call.args.required("title")
     if f"{channel}/{root}" not in call.workspace.sessions:
-        raise Refused("session_not_found")
+        raise RefusedCall("session_not_found")
     if len(title) > limits.SESSION_TITLE:
-        raise Refused("title_too_long")
-    call.workspace.set_session(replace(_session(call, channel, root), title=title))
+        raise RefusedCall("title_too_long")
+    call.workspace.set_session(replace(_find_session(call, channel, root), title=title))
     return {"title": title}
 
 
 def legacy_set_status(call: Call) -> Json:
     """Set the free text that is shown while the app works; an empty one clears it."""
-    channel, root = _thread(call)
+    channel, root = _find_thread(call)
     text = call.args.text("status")
-    session = _session(call, channel, root)
+    session = _find_session(call, channel, root)
     if not session.agent:
         session = replace(session, status="processing" if text else "active")
     call.workspace.set_session(replace(session, text=text))
@@ -83,8 +83,8 @@ def legacy_set_status(call: Call) -> Json:
 
 def legacy_set_title(call: Call) -> Json:
     """Name a thread."""
-    channel, root = _thread(call)
-    call.workspace.set_session(replace(_session(call, channel, root), title=call.args.required("title")))
+    channel, root = _find_thread(call)
+    call.workspace.set_session(replace(_find_session(call, channel, root), title=call.args.required("title")))
     return {}
 
 
@@ -93,9 +93,9 @@ def legacy_set_prompts(call: Call) -> Json:
     room = call.joined_room("channel_id")
     prompts = call.args.structure("prompts")
     if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):
-        raise Refused("invalid_arguments")
+        raise RefusedCall("invalid_arguments")
     root = call.args.text("thread_ts")
-    call.workspace.set_session(replace(_session(call, room.id, root), prompts=prompts[:4]))
+    call.workspace.set_session(replace(_find_session(call, room.id, root), prompts=prompts[:4]))
     return {}
 
 
@@ -103,7 +103,7 @@ _SCOPES = ("chat:write",)
 _LEGACY = ("assistant:write", "chat:write")
 METHODS = (
     Method("agents.sessions.setStatus", set_status, TIER_3, _SCOPES),
-    Method("agents.sessions.rename", rename, TIER_3, _SCOPES),
+    Method("agents.sessions.rename", rename_session, TIER_3, _SCOPES),
     Method("assistant.threads.setStatus", legacy_set_status, TIER_3, _LEGACY),
     Method("assistant.threads.setTitle", legacy_set_title, TIER_3, ("assistant:write",)),
     Method("assistant.threads.setSuggestedPrompts", legacy_set_prompts, TIER_3, ("assistant:write",)),

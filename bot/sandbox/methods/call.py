@@ -10,11 +10,11 @@ from typing import Any, Literal
 from bot.sandbox import limits
 from bot.sandbox.limits import Tier
 from bot.sandbox.state.model import BOT_USER, Channel, Json
-from bot.sandbox.state.refusals import Refused, invalid
+from bot.sandbox.state.refusals import RefusedCall, build_refusal
 from bot.sandbox.state.workspace import Workspace
 
 
-class Args:
+class Arguments:
     """A call's arguments, from a query, a form or a JSON body alike."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -41,7 +41,9 @@ class Args:
         """
         value = self.text(name)
         if not value:
-            raise Refused(error) if error else invalid("invalid_arguments", [f"missing required field: {name}"])
+            if error:
+                raise RefusedCall(error)
+            raise build_refusal("invalid_arguments", [f"missing required field: {name}"])
         return value
 
     def flag(self, name: str) -> bool:
@@ -59,7 +61,7 @@ class Args:
         try:
             return int(value)
         except (TypeError, ValueError) as error:
-            raise invalid("invalid_arguments", [f"must be a number: {name}"]) from error
+            raise build_refusal("invalid_arguments", [f"must be a number: {name}"]) from error
 
     def structure(self, name: str, error: str = "invalid_arguments") -> Any:  # noqa: ANN401
         """Return an object or a list, parsed where it came as a string; None if it is not there.
@@ -74,7 +76,7 @@ class Args:
         try:
             return json.loads(value) if value else None
         except ValueError as cause:
-            raise Refused(error) from cause
+            raise RefusedCall(error) from cause
 
     def shown(self) -> Json:
         """Return the arguments without the token, for the record of calls."""
@@ -86,7 +88,7 @@ class Call:
     """One call of the app."""
 
     workspace: Workspace
-    args: Args
+    args: Arguments
     scopes: Collection[str]
     base_url: str
     """``http://127.0.0.1:3000``."""
@@ -103,7 +105,7 @@ class Call:
         """
         room = self.workspace.room(self.args.required(name, "channel_not_found"))
         if room.kind != "channel" and BOT_USER not in room.members:
-            raise Refused("channel_not_found")
+            raise RefusedCall("channel_not_found")
         return room
 
     def joined_room(self, name: str = "channel") -> Channel:
@@ -115,7 +117,7 @@ class Call:
         """
         room = self.room(name)
         if BOT_USER not in room.members:
-            raise Refused("not_in_channel")
+            raise RefusedCall("not_in_channel")
         return room
 
     def page(self, items: Sequence[Json], name: str, default: int = 100) -> Json:
@@ -127,19 +129,19 @@ class Call:
         """
         size = self.args.number("limit", default) or default
         if not 0 < size <= limits.PAGE_LIMIT:
-            raise Refused("invalid_limit")
-        start = cursor_start(self.args.text("cursor"))
+            raise RefusedCall("invalid_limit")
+        start = parse_cursor(self.args.text("cursor"))
         more = start + size < len(items)
         body = {name: list(items[start : start + size])}
-        return body | {"response_metadata": {"next_cursor": cursor(start + size) if more else ""}}
+        return body | {"response_metadata": {"next_cursor": format_cursor(start + size) if more else ""}}
 
 
-def cursor(start: int) -> str:
+def format_cursor(start: int) -> str:
     """Return the cursor of a page that begins at an item."""
     return f"n{start}="
 
 
-def cursor_start(text: str) -> int:
+def parse_cursor(text: str) -> int:
     """Return where a cursor's page begins.
 
     Raises:
@@ -150,7 +152,7 @@ def cursor_start(text: str) -> int:
         return 0
     digits = text.removeprefix("n").removesuffix("=")
     if not digits.isdigit():
-        raise Refused("invalid_cursor")
+        raise RefusedCall("invalid_cursor")
     return int(digits)
 
 

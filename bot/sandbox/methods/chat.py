@@ -6,37 +6,37 @@ from dataclasses import replace
 
 from bot.sandbox import limits
 from bot.sandbox.limits import POSTING, SPECIAL, TIER_3, TIER_4
-from bot.sandbox.methods.call import Args, Call, Method
+from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.state import wire
-from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.blocks import check_blocks
 from bot.sandbox.state.model import BOT_USER, Channel, Json, Message
-from bot.sandbox.state.refusals import Refused
-from bot.sandbox.state.streams import text_of
-from bot.sandbox.state.workspace import app_message
+from bot.sandbox.state.refusals import RefusedCall
+from bot.sandbox.state.streams import join_text
+from bot.sandbox.state.workspace import build_app_message
 
 
-def _content(args: Args) -> tuple[str, list[Json]]:
+def _read_content(args: Arguments) -> tuple[str, list[Json]]:
     """Return text and blocks of a message to post or to put in the place of one.
 
     Raises:
-        Refused: ``no_text``, ``msg_too_long``, ``markdown_text_conflict``, or what ``checked`` refuses.
+        Refused: ``no_text``, ``msg_too_long``, ``markdown_text_conflict``, or what ``check_blocks`` refuses.
 
     """
     text, markdown = args.text("text"), args.text("markdown_text")
     given = args.structure("blocks", "invalid_blocks_format")
-    blocks = checked(given) if given else []
+    blocks = check_blocks(given) if given else []
     if markdown:
         if text or blocks:
-            raise Refused("markdown_text_conflict")
+            raise RefusedCall("markdown_text_conflict")
         if len(markdown) > limits.MARKDOWN_TEXT:
-            raise Refused("msg_too_long")
-        return markdown, checked([{"type": "markdown", "text": markdown}])
+            raise RefusedCall("msg_too_long")
+        return markdown, check_blocks([{"type": "markdown", "text": markdown}])
     if not text.strip() and not blocks and not args.structure("attachments"):
-        raise Refused("no_text")
-    return text or text_of(blocks), blocks
+        raise RefusedCall("no_text")
+    return text or join_text(blocks), blocks
 
 
-def target(call: Call) -> Channel:
+def find_target(call: Call) -> Channel:
     """Return where to post; a person's id means the direct conversation with them.
 
     Raises:
@@ -50,31 +50,31 @@ def target(call: Call) -> Channel:
 
 def post_message(call: Call) -> Json:
     """Post a message of the app."""
-    room = target(call)
-    text, blocks = _content(call.args)
+    room = find_target(call)
+    text, blocks = _read_content(call.args)
     root = call.workspace.root_of(room.id, call.args.optional("thread_ts"))
-    message = app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
+    message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
     message = replace(message, thread_ts=root, metadata=call.args.structure("metadata", "invalid_metadata_format"))
     if "chat:write.customize" in call.scopes:
         message = replace(message, username=call.args.optional("username"))
     call.workspace.post(message)
-    return {"channel": room.id, "ts": message.ts, "message": wire.message(call.workspace, message)}
+    return {"channel": room.id, "ts": message.ts, "message": wire.message_object(call.workspace, message)}
 
 
 def post_ephemeral(call: Call) -> Json:
     """Show a message of the app to one person."""
-    room = target(call)
+    room = find_target(call)
     user = call.args.required("user", "user_not_found")
-    text, blocks = _content(call.args)
+    text, blocks = _read_content(call.args)
     if call.workspace.person(user).id not in room.members:
-        raise Refused("user_not_in_channel")
+        raise RefusedCall("user_not_in_channel")
     root = call.workspace.root_of(room.id, call.args.optional("thread_ts"))
-    message = app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
+    message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
     call.workspace.post_ephemeral(replace(message, thread_ts=root, ephemeral_to=user))
     return {"message_ts": message.ts}
 
 
-def own_message(call: Call, otherwise: str) -> Message:
+def find_own_message(call: Call, otherwise: str) -> Message:
     """Return the message of the app that the call names.
 
     Raises:
@@ -85,37 +85,37 @@ def own_message(call: Call, otherwise: str) -> Message:
     return call.workspace.owned(BOT_USER, room.id, call.args.required("ts", "message_not_found"), otherwise)
 
 
-def update(call: Call) -> Json:
+def update_message(call: Call) -> Json:
     """Put other content in the place of a message of the app; blocks that are not given stay, as on Slack."""
-    before = own_message(call, "cant_update_message")
+    before = find_own_message(call, "cant_update_message")
     if before.stream == "streaming":
-        raise Refused("streaming_state_conflict")
-    text, blocks = _content(call.args)
+        raise RefusedCall("streaming_state_conflict")
+    text, blocks = _read_content(call.args)
     if len(text) > limits.UPDATE_TEXT and not call.args.text("markdown_text"):
-        raise Refused("msg_too_long")
+        raise RefusedCall("msg_too_long")
     if "blocks" not in call.args and not call.args.text("markdown_text"):
         blocks = list(before.blocks)
     edited = {"user": BOT_USER, "ts": call.workspace.next_ts()}
     metadata = call.args.structure("metadata", "invalid_metadata_format") or before.metadata
     after = replace(before, text=text, blocks=blocks, edited=edited, stream=None, metadata=metadata)
     after = call.workspace.change(before, after)
-    body = wire.message(call.workspace, after)
+    body = wire.message_object(call.workspace, after)
     return {"channel": after.channel, "ts": after.ts, "text": text, "message": body}
 
 
-def delete(call: Call) -> Json:
+def delete_message(call: Call) -> Json:
     """Delete a message of the app."""
-    message = own_message(call, "cant_delete_message")
+    message = find_own_message(call, "cant_delete_message")
     call.workspace.delete(BOT_USER, message.channel, message.ts)
     return {"channel": message.channel, "ts": message.ts}
 
 
-def permalink(call: Call) -> Json:
+def get_permalink(call: Call) -> Json:
     """Return the address of a message."""
     room = call.room()
     ts = call.args.required("message_ts", "message_not_found")
     if call.workspace.find(room.id, ts) is None:
-        raise Refused("message_not_found")
+        raise RefusedCall("message_not_found")
     return {"channel": room.id, "permalink": f"{call.base_url}/archives/{room.id}/p{ts.replace('.', '')}"}
 
 
@@ -129,9 +129,9 @@ def _react(call: Call, *, add: bool) -> Json:
 METHODS = (
     Method("chat.postMessage", post_message, POSTING, ("chat:write",)),
     Method("chat.postEphemeral", post_ephemeral, TIER_4, ("chat:write",)),
-    Method("chat.update", update, TIER_3, ("chat:write",)),
-    Method("chat.delete", delete, TIER_3, ("chat:write",)),
-    Method("chat.getPermalink", permalink, SPECIAL),
+    Method("chat.update", update_message, TIER_3, ("chat:write",)),
+    Method("chat.delete", delete_message, TIER_3, ("chat:write",)),
+    Method("chat.getPermalink", get_permalink, SPECIAL),
     Method("reactions.add", lambda call: _react(call, add=True), TIER_3, ("reactions:write",)),
     Method("reactions.remove", lambda call: _react(call, add=False), TIER_3, ("reactions:write",)),
 )

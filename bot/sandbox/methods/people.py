@@ -6,10 +6,10 @@ from bot.sandbox.limits import SPECIAL, TIER_1, TIER_2, TIER_3, TIER_4, Tier
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.state import wire
 from bot.sandbox.state.model import APP_ID, BOT, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 
 
-def auth_test(call: Call) -> Json:
+def test_authentication(call: Call) -> Json:
     """Say whose token this is."""
     return {
         "url": f"{call.base_url}/",
@@ -22,42 +22,42 @@ def auth_test(call: Call) -> Json:
     }
 
 
-def connections_open(call: Call) -> Json:
+def open_connection(call: Call) -> Json:
     """Return the address of a websocket for Socket Mode."""
     return {"url": call.new_socket_url()}
 
 
-def user_info(call: Call) -> Json:
+def get_user(call: Call) -> Json:
     """Describe somebody."""
-    return {"user": wire.user(call.workspace.person(call.args.required("user", "user_not_found")))}
+    return {"user": wire.user_object(call.workspace.person(call.args.required("user", "user_not_found")))}
 
 
-def user_list(call: Call) -> Json:
+def list_users(call: Call) -> Json:
     """List everybody."""
-    people = [wire.user(person) for person in call.workspace.people.values()]
+    people = [wire.user_object(person) for person in call.workspace.people.values()]
     return call.page(people, "members") | {"cache_ts": int(call.workspace.now())}
 
 
-def bot_info(call: Call) -> Json:
+def get_bot(call: Call) -> Json:
     """Describe the app's bot."""
     if call.args.text("bot", BOT_ID) != BOT_ID:
-        raise Refused("bot_not_found")
+        raise RefusedCall("bot_not_found")
     bot = {"id": BOT_ID, "deleted": False, "name": BOT.real_name, "updated": 0, "app_id": APP_ID, "user_id": BOT_USER}
     return {"bot": bot | {"icons": {}}}
 
 
-def team_info(_call: Call) -> Json:
+def get_team(_call: Call) -> Json:
     """Describe the workspace."""
-    return {"team": wire.team()}
+    return {"team": wire.team_object()}
 
 
 _SOCKETS = Tier(TIER_1.calls * 60)
 """Slack gives this method tier 1 and lets an app reconnect all the same; a call a second is let pass."""
 METHODS = (
-    Method("auth.test", auth_test, SPECIAL),
-    Method("apps.connections.open", connections_open, _SOCKETS, ("connections:write",), caller="app"),
-    Method("users.info", user_info, TIER_4, ("users:read",)),
-    Method("users.list", user_list, TIER_2, ("users:read",)),
-    Method("bots.info", bot_info, TIER_3, ("users:read",)),
-    Method("team.info", team_info, TIER_3, ("team:read",)),
+    Method("auth.test", test_authentication, SPECIAL),
+    Method("apps.connections.open", open_connection, _SOCKETS, ("connections:write",), caller="app"),
+    Method("users.info", get_user, TIER_4, ("users:read",)),
+    Method("users.list", list_users, TIER_2, ("users:read",)),
+    Method("bots.info", get_bot, TIER_3, ("users:read",)),
+    Method("team.info", get_team, TIER_3, ("team:read",)),
 )

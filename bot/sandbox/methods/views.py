@@ -8,13 +8,13 @@ from typing import Any
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_4
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.blocks import check_blocks
 from bot.sandbox.state.model import APP_ID, BOT_ID, TEAM_ID, Json, View
-from bot.sandbox.state.refusals import Refused, invalid
-from bot.sandbox.state.workspace import home_id
+from bot.sandbox.state.refusals import RefusedCall, build_refusal
+from bot.sandbox.state.workspace import new_view_id
 
 
-def _given(call: Call, kind: str) -> Json:
+def _read_view(call: Call, kind: str) -> Json:
     """Return the view that the call brings, checked.
 
     Raises:
@@ -23,13 +23,13 @@ def _given(call: Call, kind: str) -> Json:
     """
     view: Any = call.args.structure("view", "invalid_arguments")
     if not isinstance(view, dict) or view.get("type") != kind:
-        raise invalid("invalid_arguments", [f"must be a view of type {kind} [json-pointer:/view/type]"])
+        raise build_refusal("invalid_arguments", [f"must be a view of type {kind} [json-pointer:/view/type]"])
     if kind == "modal" and not isinstance(view.get("title"), dict):
-        raise invalid("invalid_arguments", ["missing required field: title [json-pointer:/view]"])
-    return {**view, "blocks": checked(view.get("blocks"), most=limits.BLOCKS_PER_VIEW)}
+        raise build_refusal("invalid_arguments", ["missing required field: title [json-pointer:/view]"])
+    return {**view, "blocks": check_blocks(view.get("blocks"), most=limits.BLOCKS_PER_VIEW)}
 
 
-def _view(view_id: str, user: str, given: Json) -> View:
+def _build_view(view_id: str, user: str, given: Json) -> View:
     mark = f"{secrets.randbelow(10**10)}.{secrets.token_hex(4)}"
     body = given | {
         "id": view_id,
@@ -48,50 +48,50 @@ def _view(view_id: str, user: str, given: Json) -> View:
     return View(view_id, user, "home" if given["type"] == "home" else "modal", body, mark)
 
 
-def publish(call: Call) -> Json:
+def publish_home(call: Call) -> Json:
     """Publish somebody's Home tab."""
     user = call.workspace.person(call.args.required("user_id")).id
-    given = _given(call, "home")
+    given = _read_view(call, "home")
     before = call.workspace.home_of(user)
-    _same_hash(call, before)
-    view = _view(before.id if before else home_id(), user, given)
+    _check_hash(call, before)
+    view = _build_view(before.id if before else new_view_id(), user, given)
     call.workspace.set_view(view)
     return {"view": view.body}
 
 
-def _same_hash(call: Call, before: View | None) -> None:
+def _check_hash(call: Call, before: View | None) -> None:
     expected = call.args.optional("hash")
     if expected and before and before.hash != expected:
-        raise Refused("hash_conflict")
+        raise RefusedCall("hash_conflict")
 
 
 def open_modal(call: Call) -> Json:
     """Open a modal for whoever caused the trigger."""
     trigger = call.args.required("trigger_id", "invalid_trigger_id")
-    given = _given(call, "modal")
+    given = _read_view(call, "modal")
     user = call.triggers(trigger)
     if user is None:
-        raise Refused("expired_trigger_id")
-    view = _view(home_id(), user, given)
+        raise RefusedCall("expired_trigger_id")
+    view = _build_view(new_view_id(), user, given)
     call.workspace.set_view(view)
     return {"view": view.body}
 
 
-def update(call: Call) -> Json:
+def update_view(call: Call) -> Json:
     """Put another view in the place of one."""
     wanted, external = call.args.text("view_id"), call.args.text("external_id")
     views = call.workspace.views.values()
     before = next((v for v in views if v.id == wanted or (external and v.body["external_id"] == external)), None)
     if before is None:
-        raise Refused("not_found")
-    _same_hash(call, before)
-    view = _view(before.id, before.user, _given(call, before.kind))
+        raise RefusedCall("not_found")
+    _check_hash(call, before)
+    view = _build_view(before.id, before.user, _read_view(call, before.kind))
     call.workspace.set_view(view)
     return {"view": view.body}
 
 
 METHODS = (
-    Method("views.publish", publish, TIER_4),
+    Method("views.publish", publish_home, TIER_4),
     Method("views.open", open_modal, TIER_4),
-    Method("views.update", update, TIER_4),
+    Method("views.update", update_view, TIER_4),
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.sandbox.state.model import Json, Record, kind_of
+from bot.sandbox.state.model import Json, Record, name_kind
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class PageUpdate:
     """Something that open pages show. A later one with the same key replaces an earlier one that was not sent yet."""
 
     key: str
@@ -25,12 +25,12 @@ class Changes:
     """By (kind, key): the record as it is now, None if it is gone."""
     events: list[tuple[Json, bool]] = field(default_factory=list)
     """Events for the app, each with whether its channel is shared with another company."""
-    news: list[News] = field(default_factory=list)
+    news: list[PageUpdate] = field(default_factory=list)
 
     def keep(self, record: Record) -> None:
         """Note a record that is new or changed."""
-        self.kept[kind_of(record), record.key] = record
+        self.kept[name_kind(record), record.key] = record
 
     def drop(self, record: Record) -> None:
         """Note a record that is gone."""
-        self.kept[kind_of(record), record.key] = None
+        self.kept[name_kind(record), record.key] = None

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from bot.sandbox.state import wire
-from bot.sandbox.state.changes import News
+from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, TEAM_ID, Channel, Json
 from bot.sandbox.state.records import Records
 
 _MESSAGE_SUBSCRIPTION = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
 
 
-class Rooms(Records):
+class Conversations(Records):
     """The operations on conversations."""
 
     def join(self, member: str, channel: str, inviter: str | None = None) -> Channel:
@@ -71,8 +71,8 @@ class Rooms(Records):
         room = replace(self.channels[channel], **changed)
         self.channels[channel] = room
         self.changes.keep(room)
-        body = {"type": "channel", "channel": wire.channel(room), "members": list(room.members)}
-        self.changes.news.append(News(f"channel/{room.id}", body))
+        body = {"type": "channel", "channel": wire.channel_object(room), "members": list(room.members)}
+        self.changes.news.append(PageUpdate(f"channel/{room.id}", body))
         return room
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────

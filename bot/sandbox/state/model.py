@@ -177,17 +177,17 @@ KINDS: dict[str, type[Record]] = {
 }
 
 
-def kind_of(record: Record) -> str:
+def name_kind(record: Record) -> str:
     """Name the kind that a record is kept as."""
     return type(record).__name__.lower()
 
 
-def dump(record: Record) -> Json:
-    """Turn a record into JSON; ``load`` is its inverse."""
+def dump_record(record: Record) -> Json:
+    """Turn a record into JSON; ``load_record`` is its inverse."""
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
-def load(kind: str, body: Json) -> Record:
+def load_record(kind: str, body: Json) -> Record:
     """Turn JSON into the record that it was."""
     return KINDS[kind](**body)
 

@@ -18,7 +18,7 @@ from bot.sandbox.state.model import (
     View,
     first_channels,
 )
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 
 SUBSCRIPTIONS = (
     "agent_session_stopped",
@@ -133,7 +133,7 @@ class Records:
         for person in self.people.values():
             if wanted in {person.id, person.name}:
                 return person
-        raise Refused("user_not_found")
+        raise RefusedCall("user_not_found")
 
     def room(self, name_or_id: str) -> Channel:
         """Return a conversation by id, by ``#name`` or by name.
@@ -146,7 +146,7 @@ class Records:
         wanted = name_or_id.lstrip("#")
         found = found or next((c for c in self.channels.values() if c.name and c.name == wanted), None)
         if found is None:
-            raise Refused("channel_not_found")
+            raise RefusedCall("channel_not_found")
         return found
 
     def visible_to(self, person: str) -> list[Channel]:

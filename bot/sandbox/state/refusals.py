@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-class Refused(Exception):
+class RefusedCall(Exception):
     """A call is refused with one of Slack's error names.
 
     ``extra`` is what else the answer holds (``needed``, ``response_metadata``); ``retry_after_s`` makes it an HTTP 429.
@@ -19,8 +19,8 @@ class Refused(Exception):
         self.extra = extra
 
 
-def invalid(error: str, complaints: Sequence[str]) -> Refused:
+def build_refusal(error: str, complaints: Sequence[str]) -> RefusedCall:
     """Return a refusal that tells where it hurts, as Slack does for arguments and blocks."""
-    return Refused(
+    return RefusedCall(
         error, errors=list(complaints), response_metadata={"messages": [f"[ERROR] {text}" for text in complaints]}
     )

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from bot.sandbox.state.model import Record, dump, load
+from bot.sandbox.state.model import Record, dump_record, load_record
 
 T = TypeVar("T")
-Kept = Mapping[tuple[str, str], Record | None]
+RecordChanges = Mapping[tuple[str, str], Record | None]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -45,7 +45,7 @@ class Storage:
         """
         return await self._in_thread(self._open)
 
-    def put(self, kept: Kept) -> None:
+    def put(self, kept: RecordChanges) -> None:
         """Take records to write (None: to delete); the latest version of each is what is written."""
         self._waiting.update(kept)
 
@@ -73,7 +73,7 @@ class Storage:
 
     async def _write(self) -> None:
         batch, self._waiting = self._waiting, {}
-        rows = [(kind, key, _body(record)) for (kind, key), record in batch.items()]
+        rows = [(kind, key, _encode_record(record)) for (kind, key), record in batch.items()]
         try:
             await self._in_thread(self._commit, rows)
         except BaseException:
@@ -94,7 +94,7 @@ class Storage:
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute(_SCHEMA)
         rows = self._database.execute("SELECT kind, body FROM record").fetchall()
-        return [load(kind, json.loads(body)) for kind, body in rows]
+        return [load_record(kind, json.loads(body)) for kind, body in rows]
 
     def _commit(self, rows: list[tuple[str, str, str | None]]) -> None:
         if self._database is None:
@@ -114,5 +114,5 @@ class Storage:
             self._database = None
 
 
-def _body(record: Record | None) -> str | None:
-    return None if record is None else json.dumps(dump(record), ensure_ascii=False)
+def _encode_record(record: Record | None) -> str | None:
+    return None if record is None else json.dumps(dump_record(record), ensure_ascii=False)

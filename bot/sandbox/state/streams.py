@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.sandbox import limits
-from bot.sandbox.state.blocks import checked
+from bot.sandbox.state.blocks import check_blocks
 from bot.sandbox.state.model import Json
-from bot.sandbox.state.refusals import Refused, invalid
+from bot.sandbox.state.refusals import RefusedCall, build_refusal
 
 _STATUSES = {"pending", "in_progress", "complete", "error"}
 
 
-def chunks_of(markdown_text: str | None, chunks: Any) -> list[Json]:  # noqa: ANN401
+def read_chunks(markdown_text: str | None, chunks: Any) -> list[Json]:  # noqa: ANN401
     """Return a call's chunks, its ``markdown_text`` being the first.
 
     Raises:
@@ -21,39 +21,39 @@ def chunks_of(markdown_text: str | None, chunks: Any) -> list[Json]:  # noqa: AN
 
     """
     if chunks is not None and not (isinstance(chunks, list) and all(isinstance(chunk, dict) for chunk in chunks)):
-        raise Refused("invalid_chunks")
+        raise RefusedCall("invalid_chunks")
     found: list[Json] = [{"type": "markdown_text", "text": markdown_text}] if markdown_text else []
-    found += [_chunk(chunk) for chunk in chunks or ()]
+    found += [_check_chunk(chunk) for chunk in chunks or ()]
     if sum(len(chunk["text"]) for chunk in found if chunk["type"] == "markdown_text") > limits.MARKDOWN_TEXT:
-        raise Refused("msg_too_long")
+        raise RefusedCall("msg_too_long")
     return found
 
 
-def _chunk(chunk: Json) -> Json:
+def _check_chunk(chunk: Json) -> Json:
     match chunk.get("type"):
         case "markdown_text" if isinstance(chunk.get("text"), str):
             return chunk
-        case "plan_update" if _short(chunk, "title"):
+        case "plan_update" if _is_short(chunk, "title"):
             return chunk
         case "task_update" if _task_fits(chunk):
             return chunk
         case "blocks":
-            return {**chunk, "blocks": checked(chunk.get("blocks"))}
+            return {**chunk, "blocks": check_blocks(chunk.get("blocks"))}
         case kind:
-            raise invalid("invalid_chunks", [f"invalid chunk of type {kind}"])
+            raise build_refusal("invalid_chunks", [f"invalid chunk of type {kind}"])
 
 
-def _short(chunk: Json, name: str, *, needed: bool = True) -> bool:
+def _is_short(chunk: Json, name: str, *, needed: bool = True) -> bool:
     text = chunk.get(name)
     return (not needed and text is None) or (isinstance(text, str) and len(text) <= limits.TASK_TEXT)
 
 
 def _task_fits(chunk: Json) -> bool:
-    texts = _short(chunk, "title") and all(_short(chunk, name, needed=False) for name in ("details", "output"))
+    texts = _is_short(chunk, "title") and all(_is_short(chunk, name, needed=False) for name in ("details", "output"))
     return texts and isinstance(chunk.get("id"), str) and chunk.get("status") in _STATUSES
 
 
-def grown(blocks: Sequence[Json], chunks: Sequence[Json], *, plan: bool) -> list[Json]:
+def add_chunks(blocks: Sequence[Json], chunks: Sequence[Json], *, plan: bool) -> list[Json]:
     """Return the blocks of a streamed message after more chunks.
 
     Text goes on in the last block if that is text; a task keeps its place and takes its new values; with ``plan`` the
@@ -67,9 +67,9 @@ def grown(blocks: Sequence[Json], chunks: Sequence[Json], *, plan: bool) -> list
             case "blocks":
                 after += chunk["blocks"]
             case "plan_update":
-                _plan(after)["title"] = chunk["title"]
+                _open_plan(after)["title"] = chunk["title"]
             case _:
-                _put_task(_plan(after)["tasks"] if plan else after, chunk)
+                _put_task(_open_plan(after)["tasks"] if plan else after, chunk)
     return after
 
 
@@ -80,7 +80,7 @@ def _add_text(blocks: list[Json], text: str) -> None:
         blocks.append({"type": "markdown", "text": text})
 
 
-def _plan(blocks: list[Json]) -> Json:
+def _open_plan(blocks: list[Json]) -> Json:
     """Return a fresh copy of the plan block, in its place, made if there was none."""
     for n, block in enumerate(blocks):
         if block["type"] == "plan":
@@ -93,16 +93,16 @@ def _plan(blocks: list[Json]) -> Json:
 def _put_task(tasks: list[Json], chunk: Json) -> None:
     for n, block in enumerate(tasks):
         if block.get("type") == "task_card" and block["task_id"] == chunk["id"]:
-            tasks[n] = {**block, **_card(chunk)}
+            tasks[n] = {**block, **_task_card(chunk)}
             return
-    tasks.append(_card(chunk))
+    tasks.append(_task_card(chunk))
 
 
-def _card(chunk: Json) -> Json:
+def _task_card(chunk: Json) -> Json:
     card: Json = {"type": "task_card", "task_id": chunk["id"], "title": chunk["title"], "status": chunk["status"]}
     return card | {name: chunk[name] for name in ("details", "output", "sources") if chunk.get(name)}
 
 
-def text_of(blocks: Sequence[Json]) -> str:
+def join_text(blocks: Sequence[Json]) -> str:
     """Return the text of a streamed message, as ``text`` in a history."""
     return "\n".join(block["text"] for block in blocks if block["type"] == "markdown")

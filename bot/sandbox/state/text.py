@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from bot.sandbox.state.model import Channel, Json, Person
 
-_KEPT = re.compile(r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone)|https?://[^\s<>]+)>")
+_SLACK_TOKENS = re.compile(
+    r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone)|https?://[^\s<>]+)>"
+)
 """What is already in Slack's own form and is not escaped again."""
 _TYPED = re.compile(
     r"(?<![\w@])@(?P<person>[A-Z][\w.-]*)|(?P<url>https?://[^\s<>|\u3000-\u303f\uff00-\uffef]+)|(?<!\w)#(?P<channel>[a-z][\w-]*)",
@@ -29,7 +31,7 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def compose(typed: str, people: Iterable[Person], channels: Iterable[Channel]) -> str:
+def encode_typed_text(typed: str, people: Iterable[Person], channels: Iterable[Channel]) -> str:
     """Turn what a person types into what is kept: ``@ada`` into ``<@U…>``, links into ``<https://…>``.
 
     Tokens that are in Slack's form already are kept, the rest is escaped.
@@ -38,22 +40,22 @@ def compose(typed: str, people: Iterable[Person], channels: Iterable[Channel]) -
     rooms = {c.name: c.id for c in channels if c.name}
     parts: list[str] = []
     at = 0
-    for kept in _KEPT.finditer(typed):
-        parts += [_linked(typed[at : kept.start()], names, rooms), kept.group()]
+    for kept in _SLACK_TOKENS.finditer(typed):
+        parts += [_encode_names(typed[at : kept.start()], names, rooms), kept.group()]
         at = kept.end()
-    return "".join([*parts, _linked(typed[at:], names, rooms)])
+    return "".join([*parts, _encode_names(typed[at:], names, rooms)])
 
 
-def _linked(typed: str, names: dict[str, str], rooms: dict[str, str]) -> str:
+def _encode_names(typed: str, names: dict[str, str], rooms: dict[str, str]) -> str:
     parts: list[str] = []
     at = 0
     for found in _TYPED.finditer(typed):
-        parts += [escape(typed[at : found.start()]), _token(found, names, rooms)]
+        parts += [escape(typed[at : found.start()]), _encode_token(found, names, rooms)]
         at = found.end()
     return "".join([*parts, escape(typed[at:])])
 
 
-def _token(found: re.Match[str], names: dict[str, str], rooms: dict[str, str]) -> str:
+def _encode_token(found: re.Match[str], names: dict[str, str], rooms: dict[str, str]) -> str:
     person, url, channel = found["person"], found["url"], found["channel"]
     if url:
         bare = url.rstrip(".,;:!?)'\"")
@@ -67,28 +69,28 @@ def _token(found: re.Match[str], names: dict[str, str], rooms: dict[str, str]) -
     return f"<#{rooms[channel]}|{channel}>" if channel in rooms else escape(found.group())
 
 
-def mentions(text: str, user: str) -> bool:
+def has_mention(text: str, user: str) -> bool:
     """Tell whether a kept text mentions a user."""
     return f"<@{user}>" in text or f"<@{user}|" in text
 
 
-def rich_text(text: str) -> Json:
+def build_rich_text(text: str) -> Json:
     """Return the rich_text block that Slack sends along with a person's message."""
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(_elements(text))}]}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(_split_elements(text))}]}
 
 
-def _elements(text: str) -> Iterator[Json]:
+def _split_elements(text: str) -> Iterator[Json]:
     at = 0
     for token in _TOKEN.finditer(text):
         if token.start() > at:
             yield {"type": "text", "text": unescape(text[at : token.start()])}
-        yield _element(token)
+        yield _build_element(token)
         at = token.end()
     if at < len(text):
         yield {"type": "text", "text": unescape(text[at:])}
 
 
-def _element(token: re.Match[str]) -> Json:
+def _build_element(token: re.Match[str]) -> Json:
     if token["emoji"]:
         return {"type": "emoji", "name": token["emoji"]}
     mark, body = token["mark"], token["body"]

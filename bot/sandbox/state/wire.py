@@ -23,12 +23,12 @@ from bot.sandbox.state.model import (
 from bot.sandbox.state.records import Records
 
 
-def event_id() -> str:
+def new_event_id() -> str:
     """Return a fresh event id."""
     return f"Ev{secrets.token_hex(5).upper()}"
 
 
-def user(person: Person) -> Json:
+def user_object(person: Person) -> Json:
     """Return a user object as ``users.info`` gives it."""
     return {
         "id": person.id,
@@ -59,7 +59,7 @@ def user(person: Person) -> Json:
     }
 
 
-def channel(found: Channel, viewer: str = BOT_USER) -> Json:
+def channel_object(found: Channel, viewer: str = BOT_USER) -> Json:
     """Return a conversation object as the ``conversations.*`` methods give it."""
     if found.kind == "im":
         other = next((member for member in found.members if member != viewer), viewer)
@@ -100,7 +100,7 @@ def channel(found: Channel, viewer: str = BOT_USER) -> Json:
 _BOT_PROFILE = {"id": BOT_ID, "deleted": False, "name": "Kvasir", "updated": 0, "app_id": APP_ID, "team_id": TEAM_ID}
 
 
-def message(records: Records, found: Message) -> Json:
+def message_object(records: Records, found: Message) -> Json:
     """Return a message object as ``conversations.history`` gives it, a thread's root with its counts."""
     body: Json = {"type": "message", "ts": found.ts, "text": found.text, "team": TEAM_ID, "user": found.user}
     if found.bot_id:
@@ -122,10 +122,10 @@ def message(records: Records, found: Message) -> Json:
         body["reactions"] = [
             {"name": name, "users": list(users), "count": len(users)} for name, users in found.reactions.items()
         ]
-    return body | _thread(records, found)
+    return body | _thread_fields(records, found)
 
 
-def _thread(records: Records, found: Message) -> Json:
+def _thread_fields(records: Records, found: Message) -> Json:
     if found.thread_ts:
         root = records.find(found.channel, found.thread_ts)
         return {"thread_ts": found.thread_ts} | ({"parent_user_id": root.user} if root else {})
@@ -147,9 +147,9 @@ _CHANNEL_TYPES = {"channel": "channel", "group": "group", "im": "im"}
 
 
 def message_event(records: Records, found: Message) -> Json:
-    """Return the ``message`` event of a new message."""
+    """Return the ``message_object`` event of a new message."""
     room = records.channels[found.channel]
-    body = message(records, found)
+    body = message_object(records, found)
     for name in ("reply_count", "reply_users", "reply_users_count", "latest_reply", "is_locked", "subscribed"):
         body.pop(name, None)
     return body | {
@@ -171,8 +171,8 @@ def changed_event(records: Records, before: Message, after: Message, ts: str) ->
     return {
         "type": "message",
         "subtype": "message_changed",
-        "message": message(records, after),
-        "previous_message": message(records, before),
+        "message": message_object(records, after),
+        "previous_message": message_object(records, before),
         "channel": after.channel,
         "hidden": True,
         "ts": ts,
@@ -186,7 +186,7 @@ def deleted_event(records: Records, before: Message, ts: str) -> Json:
     return {
         "type": "message",
         "subtype": "message_deleted",
-        "previous_message": message(records, before),
+        "previous_message": message_object(records, before),
         "channel": before.channel,
         "hidden": True,
         "deleted_ts": before.ts,
@@ -206,7 +206,7 @@ def event_callback(event: Json, *, now: float, token: str, ext_shared: bool = Fa
         "api_app_id": APP_ID,
         "event": event,
         "type": "event_callback",
-        "event_id": event_id(),
+        "event_id": new_event_id(),
         "event_time": int(now),
         "authorizations": [
             {
@@ -222,7 +222,9 @@ def event_callback(event: Json, *, now: float, token: str, ext_shared: bool = Fa
     }
 
 
-def command(room: Channel, person: Person, text: str, *, token: str, response_url: str, trigger_id: str) -> Json:
+def command_payload(
+    room: Channel, person: Person, text: str, *, token: str, response_url: str, trigger_id: str
+) -> Json:
     """Return a slash command's payload; ``text`` begins with the command itself."""
     name, _, rest = text.strip().partition(" ")
     return {
@@ -242,7 +244,7 @@ def command(room: Channel, person: Person, text: str, *, token: str, response_ur
     }
 
 
-def interaction(kind: str, person: Person, *, token: str, trigger_id: str) -> Json:
+def interaction_payload(kind: str, person: Person, *, token: str, trigger_id: str) -> Json:
     """Return what all interaction payloads have in common."""
     return {
         "type": kind,
@@ -256,7 +258,7 @@ def interaction(kind: str, person: Person, *, token: str, trigger_id: str) -> Js
     }
 
 
-def team() -> Json:
+def team_object() -> Json:
     """Return the team object of ``team.info``."""
     return {
         "id": TEAM_ID,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.sandbox.state import text, wire
-from bot.sandbox.state.changes import News
-from bot.sandbox.state.conversations import Rooms
+from bot.sandbox.state.changes import PageUpdate
+from bot.sandbox.state.conversations import Conversations
 from bot.sandbox.state.model import (
     APP_ID,
     BOT,
@@ -26,13 +26,13 @@ from bot.sandbox.state.model import (
     StreamState,
     View,
 )
-from bot.sandbox.state.refusals import Refused
+from bot.sandbox.state.refusals import RefusedCall
 
-EPHEMERALS = 1_000
+MAX_EPHEMERALS = 1_000
 """How many ephemeral messages are remembered until a restart."""
 
 
-class Workspace(Rooms):
+class Workspace(Conversations):
     """The operations on people, conversations, messages, sessions and views."""
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -62,16 +62,16 @@ class Workspace(Rooms):
         """
         author, room = self.person(person), self.room(channel)
         if not typed.strip() and not files:
-            raise Refused("no_text")
+            raise RefusedCall("no_text")
         if author.id not in room.members:
-            raise Refused("not_in_channel")
+            raise RefusedCall("not_in_channel")
         kept = self.compose(typed)
         message = Message(
             channel=room.id,
             ts=self.next_ts(),
             user=author.id,
             text=kept,
-            blocks=[text.rich_text(kept)],
+            blocks=[text.build_rich_text(kept)],
             thread_ts=self.root_of(room.id, thread_ts),
             client_msg_id=str(uuid.uuid4()),
             files=files,
@@ -81,7 +81,7 @@ class Workspace(Rooms):
 
     def compose(self, typed: str) -> str:
         """Return a typed text as it is kept, mentions and links marked."""
-        return text.compose(typed, self.people.values(), self.channels.values())
+        return text.encode_typed_text(typed, self.people.values(), self.channels.values())
 
     def root_of(self, channel: str, thread_ts: str | None) -> str | None:
         """Return the ts of the root of the thread that a message may be put in; a reply's ts leads to its root.
@@ -94,7 +94,7 @@ class Workspace(Rooms):
             return None
         message = self.find(channel, thread_ts)
         if message is None:
-            raise Refused("thread_not_found")
+            raise RefusedCall("thread_not_found")
         return message.root
 
     def post(self, message: Message) -> Message:
@@ -104,7 +104,7 @@ class Workspace(Rooms):
         self._show(message)
         self._announce(wire.message_event(self, message), message.channel)
         self._clear_legacy_status(message)
-        mentioned = message.user != BOT_USER and text.mentions(message.text, BOT_USER)
+        mentioned = message.user != BOT_USER and text.has_mention(message.text, BOT_USER)
         if mentioned and self.channels[message.channel].kind != "im":
             self._announce(wire.mention_event(self, message), message.channel)
             self._hint_absence(message)
@@ -119,7 +119,7 @@ class Workspace(Rooms):
     def post_ephemeral(self, message: Message) -> Message:
         """Show a message to one person; it is in no history and the app gets no event."""
         self.ephemerals[message.channel, message.ts] = message
-        while len(self.ephemerals) > EPHEMERALS:
+        while len(self.ephemerals) > MAX_EPHEMERALS:
             self.ephemerals.pop(next(iter(self.ephemerals)))
         self._show(message)
         return message
@@ -151,10 +151,10 @@ class Workspace(Rooms):
         """
         before = self.owned(editor, channel, ts, "cant_update_message")
         if not typed.strip():
-            raise Refused("no_text")
+            raise RefusedCall("no_text")
         kept = self.compose(typed)
         edited = {"user": before.user, "ts": self.next_ts()}
-        return self.change(before, replace(before, text=kept, blocks=[text.rich_text(kept)], edited=edited))
+        return self.change(before, replace(before, text=kept, blocks=[text.build_rich_text(kept)], edited=edited))
 
     def owned(self, owner: str, channel: str, ts: str, otherwise: str) -> Message:
         """Return a message that somebody wrote.
@@ -165,9 +165,9 @@ class Workspace(Rooms):
         """
         message = self.find(self.room(channel).id, ts)
         if message is None:
-            raise Refused("message_not_found")
+            raise RefusedCall("message_not_found")
         if message.user != self.person(owner).id or message.subtype == "tombstone":
-            raise Refused(otherwise)
+            raise RefusedCall(otherwise)
         return message
 
     def delete(self, owner: str, channel: str, ts: str) -> None:
@@ -179,7 +179,7 @@ class Workspace(Rooms):
         """
         before = self.owned(owner, channel, ts, "cant_delete_message")
         if before.stream == "streaming":
-            raise Refused("cant_delete_message")
+            raise RefusedCall("cant_delete_message")
         event = wire.deleted_event(self, before, self.next_ts())
         if self.threads.get((before.channel, before.ts)):
             stone = Message(before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone")
@@ -210,10 +210,10 @@ class Workspace(Rooms):
         """
         before = self.find(channel, ts)
         if before is None:
-            raise Refused("message_not_found")
+            raise RefusedCall("message_not_found")
         users = list(before.reactions.get(name, ()))
         if (person in users) == add:
-            raise Refused("already_reacted" if add else "no_reaction")
+            raise RefusedCall("already_reacted" if add else "no_reaction")
         users = [*users, person] if add else [user for user in users if user != person]
         reactions = {**before.reactions, name: users}
         self.change(before, replace(before, reactions={n: u for n, u in reactions.items() if u}), announce=False)
@@ -250,7 +250,7 @@ class Workspace(Rooms):
         self.sessions[session.key] = session
         self.changes.keep(session)
         body = {"type": "session", "session": session_frame(session)}
-        self.changes.news.append(News(f"session/{session.key}", body, self.audience(session.channel)))
+        self.changes.news.append(PageUpdate(f"session/{session.key}", body, self.audience(session.channel)))
 
     def stop_session(self, person: str, channel: str, root: str) -> None:
         """Do what the Stop button does: end the thread's streams and tell the app."""
@@ -272,14 +272,14 @@ class Workspace(Rooms):
         self.views[view.id] = view
         self.changes.keep(view)
         body = {"type": "view", "view": view.body}
-        self.changes.news.append(News(f"view/{view.id}", body, frozenset({view.user})))
+        self.changes.news.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
 
     def close_view(self, view: View) -> None:
         """Take a modal away."""
         self.views.pop(view.id, None)
         self.changes.drop(view)
         body = {"type": "view_closed", "id": view.id}
-        self.changes.news.append(News(f"view/{view.id}", body, frozenset({view.user})))
+        self.changes.news.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
 
     def home_of(self, person: str) -> View | None:
         """Return somebody's Home tab, if the app has published one."""
@@ -305,7 +305,7 @@ class Workspace(Rooms):
 
     def _tell(self, message: Message, body: Json) -> None:
         audience = frozenset({message.ephemeral_to}) if message.ephemeral_to else self.audience(message.channel)
-        self.changes.news.append(News(f"message/{message.key}", body, audience))
+        self.changes.news.append(PageUpdate(f"message/{message.key}", body, audience))
 
     def _show(self, message: Message) -> None:
         self._tell(message, {"type": "message", "message": message_frame(self, message)})
@@ -337,12 +337,12 @@ INVITE_ACTION = "sandbox:invite"
 """The workspace's own button: it invites the app and is no interaction for the app."""
 
 
-def app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> Message:
+def build_app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> Message:
     """Return a message of the app."""
     return Message(channel=channel, ts=ts, user=BOT_USER, text=words, blocks=blocks, bot_id=BOT_ID, app_id=APP_ID)
 
 
-def home_id() -> str:
+def new_view_id() -> str:
     """Return a fresh view id."""
     return f"V{secrets.token_hex(5).upper()}"
 
@@ -350,7 +350,7 @@ def home_id() -> str:
 def message_frame(workspace: Workspace, message: Message) -> Json:
     """Return a message as pages get it: Slack's shape, with where it is and how it stands."""
     extra = {"channel": message.channel, "root": message.root, "stream": message.stream}
-    return wire.message(workspace, message) | extra | {"ephemeral": message.ephemeral_to is not None}
+    return wire.message_object(workspace, message) | extra | {"ephemeral": message.ephemeral_to is not None}
 
 
 def session_frame(session: Session) -> Json:

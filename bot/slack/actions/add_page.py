@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from bot.config.configuration import Access
-from bot.page_additions import AddingPages
+from bot.page_additions import PageAdditions
 from bot.slack import texts as words
 from bot.slack.commands import kb_texts
 from bot.slack.errors import SlackError
@@ -23,7 +23,7 @@ _SYNC_WAIT_S = 600.0
 class AddPageAction:
     """Takes pages in. Every answer is seen by the person alone."""
 
-    def __init__(self, adding: AddingPages, access: Access, api: SlackWebApi) -> None:
+    def __init__(self, adding: PageAdditions, access: Access, api: SlackWebApi) -> None:
         self._adding = adding
         self._access = access
         self._api = api

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from bot.config.configuration import ADDED, PAGES
-from bot.durations import ago, span, until
+from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
+from bot.durations import format_age, format_due_time, format_duration
 from bot.slack.commands.parsing import HELP, HELP_CHINESE, HelpCommand
 from bot.slack.posting import render
 from engine.interfaces import EngineStatus
@@ -80,7 +80,7 @@ def format_status(engine: EngineStatus, state: LibraryStatus, *, chinese: bool) 
 def _format_store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
     label, parts = ("存储" if chinese else "Store"), [state.store]
     if state.repaired is not None:
-        compared = ago(_seconds_since(state.repaired.at), chinese=chinese)
+        compared = format_age(_seconds_since(state.repaired.at), chinese=chinese)
         count = state.repaired.differed
         if chinese:
             parts.append(f"{compared}核对，" + (f"{count} 段不一致，已修复" if count else "完全一致"))
@@ -91,10 +91,10 @@ def _format_store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
     if state.growth is not None:
         left = state.growth.eta_s
         if chinese:
-            eta = f"，约剩 {span(left, chinese=True)}" if left is not None else ""
+            eta = f"，约剩 {format_duration(left, chinese=True)}" if left is not None else ""
             yield f"*新索引*: {state.growth.share:.0%}{eta}；完成前仍用旧索引回答"
         else:
-            eta = f", about {span(left)} left" if left is not None else ""
+            eta = f", about {format_duration(left)} left" if left is not None else ""
             yield f"*New index*: {state.growth.share:.0%}{eta}; the old one answers until it is complete"
     if state.elsewhere is not None:
         who = render.escape_mrkdwn(state.elsewhere)
@@ -122,7 +122,7 @@ def format_source(source: SourceStatus, *, chinese: bool) -> str:
     """Return how one source is: a line, and one for each thing that a person should look at."""
     parts = [_format_counts(source, chinese=chinese), format_freshness(source, chinese=chinese)]
     if source.next_at is not None:
-        due = until(source.next_at, datetime.now(UTC), chinese=chinese)
+        due = format_due_time(source.next_at, datetime.now(UTC), chinese=chinese)
         parts.append(f"下次 {due}" if chinese else f"next {due}")
     if source.watched:
         parts.append("实时跟踪" if chinese else "watched")
@@ -140,10 +140,10 @@ def format_freshness(source: SourceStatus, *, chinese: bool = False) -> str:
     """Return how old a source is, and whether that is too old."""
     if source.age_s is None:
         return "尚未同步" if chinese else "never synced"
-    synced = f"{ago(source.age_s, chinese=chinese)}同步" if chinese else f"synced {ago(source.age_s)}"
+    synced = f"{format_age(source.age_s, chinese=chinese)}同步" if chinese else f"synced {format_age(source.age_s)}"
     if not source.late:
         return synced
-    target = span(source.max_age_s, chinese=chinese)
+    target = format_duration(source.max_age_s, chinese=chinese)
     return f"{synced}，*已过期*（目标 {target}）" if chinese else f"{synced}, *stale* (target {target})"
 
 
@@ -194,7 +194,7 @@ def _format_failure(failure: Failure, *, chinese: bool) -> str:
     told = f"{render.escape_mrkdwn(failure.document)}: {render.escape_mrkdwn(failure.reason)}"
     if failure.retry_at is None:
         return told
-    at = until(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), chinese=chinese)
+    at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), chinese=chinese)
     return f"{told} （{at} 之后重试）" if chinese else f"{told} (tried again after {at})"
 
 
@@ -263,7 +263,7 @@ def format_progress(progress: Progress, *, chinese: bool) -> str:
         return f"*{name}*: 已列出 {progress.listed}" if chinese else f"*{name}*: {progress.listed} listed"
     eta = ""
     if progress.eta_s is not None and progress.eta_s >= 1:
-        left = span(progress.eta_s, chinese=chinese)
+        left = format_duration(progress.eta_s, chinese=chinese)
         eta = f" · 约 {left}" if chinese else f" · about {left} left"
     failed = ""
     if progress.failed:
@@ -285,7 +285,7 @@ def format_report(report: SyncReport, *, chinese: bool) -> str:
 
 def is_unused_source(name: str, report: SourceReport) -> bool:
     """Tell whether a report is that of a source for what people add, where there is nothing."""
-    return name in {ADDED, PAGES} and report.ok and not (report.listed or report.deleted or report.held)
+    return name in {ADDED_SOURCE, PAGES_SOURCE} and report.ok and not (report.listed or report.deleted or report.held)
 
 
 def _format_source_report(name: str, told: SourceReport, *, chinese: bool) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from bot.answering.citations import link_displayed, unlink_displayed
 from bot.answering.events import Passage
-from bot.durations import ago
+from bot.durations import format_age
 
 JOINER = "\u2060"
 """WORD JOINER: shown as nothing, and keeps what it splits from being read as one word."""
@@ -263,7 +263,7 @@ def format_sources(
 def _format_seen(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
     if seen is None:
         return ""
-    when = ago((now - seen).total_seconds(), chinese=chinese)
+    when = format_age((now - seen).total_seconds(), chinese=chinese)
     return f"（{when}核实）" if chinese else f" · as of {when}"
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.__main__ import parser
+from bot.__main__ import build_parser
 from engine.planning.candidates import list_layouts
 from engine.planning.cards import parse_machine
 from engine.planning.catalogue import COMPANIONS, VARIANTS, explain_nickname, parse_catalogue, resolve_model
@@ -256,7 +256,7 @@ def test_the_command_that_is_named_shows_the_plan_that_is_named(name: str, where
     assert near is not None
     command = re.search("`kvasir (fit [^`]+)`", found.reasons[-1])
     assert command is not None
-    said = parser().parse_args(command[1].split())
+    said = build_parser().parse_args(command[1].split())
     asked = PlanRequirements(said.context, said.people, said.goal, said.precision, said.offload)
     assert fit_variant(resolve_model(said.variant), parse_machine(where), asked).plan == near
 
