@@ -270,7 +270,7 @@ async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_p
     assert status == 1
     assert set(told["failed"]) == {str(given / "film.mkv"), "broken.pdf", str(given / "absent.md")}
     assert told["found"] == []
-    assert "is no kind of document that is read" in err
+    assert "Kvasir does not read film.mkv" in err
 
     (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 1337.\n")
     assert (await place.json("add", str(given / "parking.md")))["kept"] == {"parking.md": "replaced"}
