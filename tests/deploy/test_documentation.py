@@ -72,6 +72,13 @@ def test_pages_that_files_name_exist() -> None:
             assert (ROOT / page).is_file(), f"{file}: {page}"
 
 
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "docs/security.md", "docs/benchmarks.md"])
+def test_paths_that_pages_name_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:bot|engine|knowledge|scripts|tests|deploy)/[\w/.-]*)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_pages_name_no_registry() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
