@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,7 +17,17 @@ import numpy as np
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Passage, Question, Sources, Text
-from engine.interfaces import ANONYMOUS, ChatEngine, ChatMessage, ContentDelta, Delta, EngineStatus, Requester, Sampling
+from engine.interfaces import (
+    ANONYMOUS,
+    ChatEngine,
+    ChatMessage,
+    ContentDelta,
+    Delta,
+    EngineStatus,
+    Requester,
+    Sampling,
+    StreamEnd,
+)
 from knowledge.library import Library
 from scripts.answer_scores import Item, Record
 from scripts.answer_text import MARK, cited_numbers
@@ -42,12 +54,41 @@ Question: {question}""",
 }
 
 
-class TeeEngine:
-    """A ``ChatEngine`` that keeps what the model writes, at temperature 0; all else is the engine's own."""
+class Completions:
+    """What a model wrote for each prompt at temperature 0, on disk."""
 
-    def __init__(self, engine: ChatEngine, *, small_model: bool) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        self._known = {row["key"]: row["text"] for row in map(json.loads, text.split("\n")[:-1])}
+
+    @staticmethod
+    def key_of(model: str | None, messages: Sequence[ChatMessage], sampling: Sampling) -> str:
+        """Return what a completion depends on, as a hash."""
+        contents = [(message.role, message.content) for message in messages]  # their repr leaves the content out
+        return hashlib.sha256(repr((model, contents, sampling)).encode()).hexdigest()[:24]
+
+    def get(self, key: str) -> str | None:
+        """Return a completion, None if there is none yet."""
+        return self._known.get(key)
+
+    def add(self, key: str, text: str) -> None:
+        """Write a whole completion down."""
+        self._known[key] = text
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "text": text}, ensure_ascii=False) + "\n")
+
+
+class TeeEngine:
+    """A ``ChatEngine`` that keeps what the model writes, at temperature 0; all else is the engine's own.
+
+    With ``completions`` no prompt is asked twice. The seconds of such an answer say nothing.
+    """
+
+    def __init__(self, engine: ChatEngine, *, small_model: bool, completions: Completions | None = None) -> None:
         self._engine = engine
         self._small_model = small_model
+        self._completions = completions
         self.raw: dict[str, str] = {}
         self.prompts: dict[str, str] = {}
 
@@ -64,12 +105,20 @@ class TeeEngine:
         cold = replace(sampling, temperature=0.0, top_p=1.0)
         self.raw[request_id] = ""
         self.prompts[request_id] = "\n\n".join(message.content for message in messages)
+        key = Completions.key_of(self.status().model, messages, cold)
+        if self._completions is not None and (known := self._completions.get(key)) is not None:
+            self.raw[request_id] = known
+            yield ContentDelta(known)
+            yield StreamEnd("stop")
+            return
         deltas: Any = self._engine.stream(messages, cold, request_id=request_id, requester=requester)
         async with aclosing(deltas) as stream:
             async for delta in stream:
                 if isinstance(delta, ContentDelta):
                     self.raw[request_id] += delta.text
                 yield delta
+        if self._completions is not None:
+            self._completions.add(key, self.raw[request_id])
 
 
 async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:

@@ -37,7 +37,16 @@ from bot.config.settings import Settings, load_settings
 from engine.interfaces import EngineState
 from scripts.answer_scores import Item, Record, differences, score, summarise
 from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set
-from scripts.answer_sides import PLAIN_PROMPT, Dense, TeeEngine, ask_kvasir, ask_plain, record_json, record_of
+from scripts.answer_sides import (
+    PLAIN_PROMPT,
+    Completions,
+    Dense,
+    TeeEngine,
+    ask_kvasir,
+    ask_plain,
+    record_json,
+    record_of,
+)
 from scripts.eval_sets import folder_or_exit
 
 SIDES = ("kvasir", "plain")
@@ -113,7 +122,8 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
         status = await engine.wait_until_ready(_ENGINE_S)
         if status.state is not EngineState.READY:
             sys.exit(f"The engine is not ready: {status.state} {status.detail}")
-        tee = TeeEngine(engine, small_model=arguments.small_model)
+        completions = Completions(arguments.results / "completions.jsonl") if arguments.replay else None
+        tee = TeeEngine(engine, small_model=arguments.small_model, completions=completions)
         judges = Judges(engine, Calibrations(settings.home).of)
         patient = replace(settings.limits, first_token_s=_PATIENT_S, answer_s=_PATIENT_S)
         limits = settings.limits if arguments.concurrency == 1 else patient
@@ -227,6 +237,7 @@ if __name__ == "__main__":
     options.add_argument("--small-model", action="store_true", help="treat the engine's model as the CPU's small one")
     options.add_argument("--tag", help="stands for the code of Kvasir's side in the cache's keys")
     options.add_argument("--scratch", type=Path, default=scratch, help="corpora and indexes, kept")
+    options.add_argument("--replay", action="store_true", help="ask the model for no prompt twice")
     options.add_argument("--results", type=Path, default=scratch, help="the folder of answers.jsonl")
     options.add_argument("--failures", type=Path, help="write every answer that is not good to this file")
     options.add_argument("--report", action="store_true", help="score what was answered before, ask nothing")
