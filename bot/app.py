@@ -177,7 +177,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         )
         shelf = ReadyLibrary(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
-            shelf.read.set()
+            shelf.first_sync_done.set()
         metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
@@ -206,7 +206,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await stack.enter_async_context(library.watching())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
-        terminal.say(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
+        terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, shelf, workspace, terminal)
 
 
@@ -246,7 +246,7 @@ async def _run_until_stopped(
             return
         shown.start(keep_page_updated(workspace, engine, shelf.library), "show page")
         async with asyncio.TaskGroup() as group:
-            group.create_task(workspace.ended(), name="workspace")
+            group.create_task(workspace.raise_when_ended(), name="workspace")
             await app.run_until_revoked()
     finally:
         await shown.close(0.0)
@@ -257,18 +257,18 @@ async def _run_first_sync(shelf: ReadyLibrary, terminal: Terminal) -> None:
     try:
         report = await shelf.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
     except KnowledgeError as error:
-        terminal.done("knowledge", str(error))
+        terminal.finish("knowledge", str(error))
         return
     finally:
-        shelf.read.set()
+        shelf.first_sync_done.set()
     for line in format_report(report):
-        terminal.done("knowledge", line)
+        terminal.finish("knowledge", line)
 
 
 async def _show_engine(engine: Engine, terminal: Terminal) -> None:
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
             if status.state is EngineState.READY or (status.state in _SETTLED and status.detail):
-                terminal.done("engine", format_engine_state(status))
+                terminal.finish("engine", format_engine_state(status))
             elif status.detail:
-                terminal.set("engine", status.progress, status.detail)
+                terminal.show_progress("engine", status.progress, status.detail)

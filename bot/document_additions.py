@@ -44,7 +44,7 @@ class StoredDocument:
     """A document that lies in its folder now."""
 
     name: str
-    put: UploadResult
+    result: UploadResult
 
 
 def choose_push_source(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec:
@@ -74,15 +74,15 @@ class DocumentAdditions:
 
     def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
-        self._tray: UploadStore = open_upload_store(spec, home)
+        self._store: UploadStore = open_upload_store(spec, home)
         self._library = library
 
     @property
-    def tray(self) -> UploadStore:
+    def store(self) -> UploadStore:
         """Return the folder in which the documents lie."""
-        return self._tray
+        return self._store
 
-    async def keep(
+    async def store_document(
         self, name: str, data: bytes, *, by: str, title: str | None = None, media_type: str | None = None
     ) -> StoredDocument:
         """Keep a document; it survives whatever happens to this process, and is found after the next sync.
@@ -91,10 +91,10 @@ class DocumentAdditions:
             KnowledgeError: it is of no kind that is read, too large, or the disk does not take it.
 
         """
-        put = await asyncio.to_thread(self._tray.put, name, data, by=by, title=title, media_type=media_type)
+        put = await asyncio.to_thread(self._store.put, name, data, by=by, title=title, media_type=media_type)
         return StoredDocument(parse_document_name(name), put)
 
-    async def take_in(
+    async def sync_documents(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
     ) -> Mapping[str, str]:
         """Sync the source; returns why documents cannot be found, by their names; those that can are left out.
@@ -114,7 +114,7 @@ class DocumentAdditions:
             return dict.fromkeys(names, told.error)
         return {name: why[name] for name in names if name in why}
 
-    async def take_away(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:
+    async def remove_documents(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:
         """Remove documents and have them stop answering; returns the names that were not there.
 
         The guard holds what is gone if it is much; what was taken away on purpose is approved along with it.
@@ -124,7 +124,7 @@ class DocumentAdditions:
             KnowledgeError: the folder or the manifest failed.
 
         """
-        absent = [name for name in names if not await asyncio.to_thread(self._tray.remove, name)]
+        absent = [name for name in names if not await asyncio.to_thread(self._store.remove, name)]
         if len(absent) == len(names):
             return absent
         await self._library.refresh(self.source, on_progress)

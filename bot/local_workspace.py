@@ -37,12 +37,12 @@ class LocalWorkspace:
     _control: aiohttp.ClientSession
     _process: asyncio.subprocess.Process
 
-    def link(self, source: str, document: str, url: str) -> str:
+    def document_url(self, source: str, document: str, url: str) -> str:
         """Return where a person opens a document of a folder: the workspace shows it, at the same anchor."""
         anchor = url.partition("#")[2]
         return f"{self.url}/files/{quote(source, safe='')}/{quote(document)}" + (f"#{anchor}" if anchor else "")
 
-    async def ended(self) -> None:
+    async def raise_when_ended(self) -> None:
         """Wait until its process has ended, which nobody asked it to.
 
         Raises:
@@ -53,7 +53,7 @@ class LocalWorkspace:
         how = f"was killed (signal {-status})" if status < 0 else f"ended (status {status})"
         raise WorkspaceError(f"The workspace on this machine {how}. Start Kvasir again: its messages are kept.")
 
-    async def publish(self, status: Mapping[str, object]) -> bool:
+    async def publish_status(self, status: Mapping[str, object]) -> bool:
         """Show ``status`` on the page and tell whether that worked; where not, it is logged and changes nothing."""
         try:
             async with self._control.put(f"{self.url}/sandbox/status", json=status) as response:

@@ -69,17 +69,17 @@ class _Mask:
     def __init__(self, secrets: Collection[str]) -> None:
         every = {*secrets, *(part for secret in secrets for part in _passwords(secret))}
         known = sorted((secret for secret in every if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._secrets = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
             if not isinstance(value, (int, float, bool, type(None))):
-                event[key] = self.text(str(value))
+                event[key] = self.mask_text(str(value))
         return event
 
-    def text(self, value: str) -> str:
-        if self._known is not None:
-            value = self._known.sub("***", value)
+    def mask_text(self, value: str) -> str:
+        if self._secrets is not None:
+            value = self._secrets.sub("***", value)
         return _TOKEN.sub("***", value)
 
 

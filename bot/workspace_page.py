@@ -25,7 +25,7 @@ _SUGGESTIONS = 3
 class StatusPage(Protocol):
     """Where the page of the workspace on this machine is told things."""
 
-    async def publish(self, status: Mapping[str, object]) -> bool:
+    async def publish_status(self, status: Mapping[str, object]) -> bool:
         """Show ``status``; tell whether it is shown."""
 
 
@@ -46,7 +46,7 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
             status = build_page_status(engine.status(), sources, suggestions.questions)
-            if status != told and await page.publish(status):
+            if status != told and await page.publish_status(status):
                 told = status
             await asyncio.sleep(every_s)
     finally:
@@ -59,9 +59,9 @@ class _Suggestions:
     def __init__(self, library: Library) -> None:
         self.questions: list[str] = []
         self._library = library
-        self._found_for: tuple[int, int] | None = None
-        self._finding: asyncio.Task[list[str]] | None = None
-        self._finding_for = (0, 0)
+        self._counts: tuple[int, int] | None = None
+        self._search: asyncio.Task[list[str]] | None = None
+        self._search_counts = (0, 0)
 
     def update(self, sources: tuple[SourceStatus, ...]) -> None:
         """Take what was found, and begin to find others where the documents are not those of before.
@@ -70,22 +70,22 @@ class _Suggestions:
             KnowledgeError: the search for them failed.
 
         """
-        if self._finding is not None:
-            if not self._finding.done():
+        if self._search is not None:
+            if not self._search.done():
                 return
-            found, self._finding = self._finding, None
-            self.questions, self._found_for = found.result(), self._finding_for
+            found, self._search = self._search, None
+            self.questions, self._counts = found.result(), self._search_counts
         held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
-        settled = self._found_for is None or all(source.syncing is None for source in sources)
-        if held[0] and held != self._found_for and settled:
-            self._finding_for = held
-            self._finding = asyncio.create_task(self._library.suggestions(_SUGGESTIONS), name="suggestions")
+        settled = self._counts is None or all(source.syncing is None for source in sources)
+        if held[0] and held != self._counts and settled:
+            self._search_counts = held
+            self._search = asyncio.create_task(self._library.suggestions(_SUGGESTIONS), name="suggestions")
 
     async def close(self) -> None:
         """End the search that is under way."""
-        if self._finding is not None:
-            self._finding.cancel()
-            await asyncio.gather(self._finding, return_exceptions=True)
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
 
 
 def build_page_status(

@@ -50,7 +50,7 @@ async def invite(box: Box, people: int) -> None:
     for number in range(people):
         person = Person(f"U0GUEST{number:03}", f"guest{number}", f"Guest {number}")
         workspace.people[person.id] = person
-        workspace.join(person.id, workspace.room(CHANNEL).id)
+        workspace.add_member(person.id, workspace.find_channel(CHANNEL).id)
 
 
 def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:

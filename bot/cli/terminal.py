@@ -29,7 +29,7 @@ class Terminal:
             transient=True,
         )
         self._bars: dict[str, TaskID] = {}
-        self._told: dict[str, tuple[str, float]] = {}
+        self._printed: dict[str, tuple[str, float]] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -41,25 +41,25 @@ class Terminal:
     ) -> None:
         self._progress.stop()
 
-    def say(self, line: str = "") -> None:
+    def print_line(self, line: str = "") -> None:
         """Print a line above the bars."""
         self._console.print(strip_control_characters(line), markup=False)
 
-    def set(self, name: str, share: float | None, detail: str) -> None:
+    def show_progress(self, name: str, share: float | None, detail: str) -> None:
         """Show that ``name`` is at ``share`` (0 to 1, None: it cannot be said) and what it is doing."""
         if self._console.is_terminal:
             self._draw(name, share, detail)
         elif self._is_news(name, share, detail):
             percent = f" {share:4.0%}" if share is not None else ""
-            self.say(f"{name}:{percent} {detail}")
+            self.print_line(f"{name}:{percent} {detail}")
 
-    def done(self, name: str, line: str) -> None:
+    def finish(self, name: str, line: str) -> None:
         """Take the bar of ``name`` away and leave a line."""
         bar = self._bars.pop(name, None)
         if bar is not None:
             self._progress.remove_task(bar)
-        self._told.pop(name, None)
-        self.say(f"{name}: {line}")
+        self._printed.pop(name, None)
+        self.print_line(f"{name}: {line}")
 
     def _draw(self, name: str, share: float | None, detail: str) -> None:
         if name not in self._bars:
@@ -73,8 +73,8 @@ class Terminal:
 
     def _is_news(self, name: str, share: float | None, detail: str) -> bool:
         kind = detail.partition(" ")[0]
-        before = self._told.get(name)
+        before = self._printed.get(name)
         if before is not None and before[0] == kind and (share or 0.0) < before[1] + _STEP:
             return False
-        self._told[name] = (kind, share or 0.0)
+        self._printed[name] = (kind, share or 0.0)
         return True

@@ -19,11 +19,11 @@ def show_progress(terminal: Terminal, progress: Progress) -> None:
     """Show how far a source's sync is."""
     name = f"{progress.source}"
     if not progress.total:
-        terminal.set("knowledge", None, f"{name}: {progress.listed} listed")
+        terminal.show_progress("knowledge", None, f"{name}: {progress.listed} listed")
         return
     eta = f", about {progress.eta_s:.0f} s left" if progress.eta_s is not None and progress.eta_s >= 1 else ""
     detail = f"{name}: {progress.done} of {progress.total} documents{eta}"
-    terminal.set("knowledge", progress.done / progress.total, detail)
+    terminal.show_progress("knowledge", progress.done / progress.total, detail)
 
 
 def format_report(report: SyncReport) -> list[str]:

@@ -77,32 +77,32 @@ class Hub:
 
     def settle(self) -> None:
         """Hand on what the last operation on the workspace left to be done; does not wait."""
-        changes = self.workspace.take()
-        if changes.kept:
-            self.storage.put(changes.kept)
+        changes = self.workspace.take_changes()
+        if changes.records:
+            self.storage.queue_records(changes.records)
         for event, shared in changes.events:
             self._send(event, ext_shared=shared)
-        for news in changes.news:
-            self.publish(news)
+        for news in changes.updates:
+            self.publish_update(news)
 
-    async def settled(self) -> None:
+    async def settle_and_store(self) -> None:
         """Hand on, and wait until it is on disk."""
         self.settle()
-        await self.storage.settled()
+        await self.storage.wait_until_stored()
 
     def _send(self, event: Json, *, ext_shared: bool) -> None:
         for _ in range(1 + self.faults.take_duplicates()):
             token = self.credentials.verification_token
             body = wire.event_callback(event, now=self.clock.now(), token=token, ext_shared=ext_shared)
-            self.outbox.put_event(body)
+            self.outbox.send_event(body)
 
-    def publish(self, news: PageUpdate) -> None:
+    def publish_update(self, news: PageUpdate) -> None:
         """Tell the open pages."""
         for listener in list(self._listeners):
             listener(news)
 
     @contextlib.contextmanager
-    def listening(self, listener: Callable[[PageUpdate], None]) -> Iterator[None]:
+    def subscribe(self, listener: Callable[[PageUpdate], None]) -> Iterator[None]:
         """Get news while inside."""
         self._listeners.append(listener)
         try:
@@ -117,11 +117,11 @@ class Hub:
 
     def publish_status(self) -> None:
         """Show engine, knowledge and whether the app is connected."""
-        self.publish(PageUpdate("status", self.status_frame()))
+        self.publish_update(PageUpdate("status", self.status_frame()))
 
     def status_frame(self) -> Json:
         """Return the status as pages get it."""
-        return {"type": "status", "status": self.status, "connected": self.carrier.connected()}
+        return {"type": "status", "status": self.status, "connected": self.carrier.is_connected()}
 
     def new_trigger(self, person: str) -> str:
         """Return a trigger id for something that somebody did."""
@@ -136,7 +136,7 @@ class Hub:
         self._triggers = {name: found for name, found in self._triggers.items() if found[1] >= now}
         return person if ends >= now else None
 
-    def grant(self, *, scopes: Iterable[str] | None = None, revoked: Iterable[str] | None = None) -> None:
+    def change_grants(self, *, scopes: Iterable[str] | None = None, revoked: Iterable[str] | None = None) -> None:
         """Change what the app may do."""
         if scopes is not None:
             self.grants = replace(self.grants, scopes=frozenset(scopes))

@@ -43,7 +43,7 @@ class Interactions:
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def command(self, person: str, channel: str, text: str) -> None:
+    def run_command(self, person: str, channel: str, text: str) -> None:
         """Run a slash command that somebody typed; the app's answer comes later.
 
         Raises:
@@ -51,16 +51,16 @@ class Interactions:
 
         """
         workspace = self._hub.workspace
-        author, room = workspace.person(person), workspace.room(channel)
+        author, room = workspace.find_person(person), workspace.find_channel(channel)
         if author.id not in room.members:
             raise RefusedCall("not_in_channel")
         name = text.strip().partition(" ")[0]
         if name == "/invite":
-            workspace.join(BOT_USER, room.id, author.id)
+            workspace.add_member(BOT_USER, room.id, author.id)
         elif name in APP_COMMANDS:
             self._send_command(author, room.id, text)
         else:
-            workspace.notice(author.id, room.id, f"`{name}` is not a command here. Try `/kb help`.")
+            workspace.post_notice(author.id, room.id, f"`{name}` is not a command here. Try `/kb help`.")
         self._hub.settle()
 
     def _send_command(self, author: Person, channel: str, text: str) -> None:
@@ -75,12 +75,12 @@ class Interactions:
         )
 
         async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
-            self._after(outcome, payload["command"], self._urls[token])
-            await self._hub.settled()
+            self._show_outcome(outcome, payload["command"], self._urls[token])
+            await self._hub.settle_and_store()
 
-        self._hub.outbox.put_once("slash_commands", payload, answered)
+        self._hub.outbox.send_once("slash_commands", payload, answered)
 
-    def _after(self, outcome: Acknowledgement | DeliveryFailure | None, name: str, url: ResponseUrl) -> None:
+    def _show_outcome(self, outcome: Acknowledgement | DeliveryFailure | None, name: str, url: ResponseUrl) -> None:
         """Show what the app answered with its acknowledgement, or what Slack shows where it did not."""
         if isinstance(outcome, Acknowledgement):
             if outcome.payload:
@@ -91,11 +91,11 @@ class Interactions:
         words += (
             "the app is not connected. Try again in a moment." if outcome is None else "the app did not answer in time."
         )
-        self._hub.workspace.notice(url.person, url.channel, words, thread_ts=url.thread_ts)
+        self._hub.workspace.post_notice(url.person, url.channel, words, thread_ts=url.thread_ts)
 
     # ── Buttons ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def press(self, person: str, channel: str, ts: str, action: Json) -> None:
+    def press_button(self, person: str, channel: str, ts: str, action: Json) -> None:
         """Press a button of a message. ``action`` has ``action_id``, ``block_id``, and what the element itself holds.
 
         Raises:
@@ -103,12 +103,12 @@ class Interactions:
 
         """
         workspace = self._hub.workspace
-        author, room = workspace.person(person), workspace.room(channel)
-        message = workspace.find(room.id, ts) or workspace.ephemerals.get((room.id, ts))
+        author, room = workspace.find_person(person), workspace.find_channel(channel)
+        message = workspace.find_message(room.id, ts) or workspace.ephemerals.get((room.id, ts))
         if message is None:
             raise RefusedCall("message_not_found")
         if action.get("action_id") == INVITE_ACTION:
-            workspace.join(BOT_USER, room.id, author.id)
+            workspace.add_member(BOT_USER, room.id, author.id)
             workspace.hide_ephemeral(message)
         else:
             self._send_press(author, message, _build_action(message.blocks, action, workspace.next_ts()))
@@ -118,7 +118,7 @@ class Interactions:
         url = ResponseUrl(author.id, message.channel, message.thread_ts, message, 0.0)
         token = self._new_url(url)
         room = self._hub.workspace.channels[message.channel]
-        payload = self._interaction("block_actions", author) | {
+        payload = self._build_payload("block_actions", author) | {
             "container": {
                 "type": "message",
                 "message_ts": message.ts,
@@ -141,37 +141,37 @@ class Interactions:
             Refused: ``not_found``, ``action_not_found``.
 
         """
-        author, view = self._hub.workspace.person(person), self._view(view_id)
-        payload = self._interaction("block_actions", author) | {
+        author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
+        payload = self._build_payload("block_actions", author) | {
             "container": {"type": "view", "view_id": view.id},
             "view": view.body,
             "actions": [_build_action(view.body["blocks"], action, self._hub.workspace.next_ts())],
         }
-        self._send(payload, "The button", self._home_url(author))
+        self._send(payload, "The button", self._create_home_url(author))
 
-    def submit(self, person: str, view_id: str, values: Mapping[str, Json]) -> None:
+    def submit_view(self, person: str, view_id: str, values: Mapping[str, Json]) -> None:
         """Submit a modal.
 
         Raises:
             Refused: ``not_found``.
 
         """
-        author, view = self._hub.workspace.person(person), self._view(view_id)
-        payload = self._interaction("view_submission", author) | {
+        author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
+        payload = self._build_payload("view_submission", author) | {
             "view": view.body | {"state": {"values": values}},
             "response_urls": [],
         }
 
         async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             if isinstance(outcome, Acknowledgement):
-                self._submitted(view, outcome.payload or {})
+                self._apply_submission(view, outcome.payload or {})
             else:
-                self._after(outcome, "The form", self._home_url(author))
-            await self._hub.settled()
+                self._show_outcome(outcome, "The form", self._create_home_url(author))
+            await self._hub.settle_and_store()
 
-        self._hub.outbox.put_once("interactive", payload, answered)
+        self._hub.outbox.send_once("interactive", payload, answered)
 
-    def _submitted(self, view: View, answer: Json) -> None:
+    def _apply_submission(self, view: View, answer: Json) -> None:
         """Do what the app's answer to a submission says: show errors, another view, or close."""
         match answer.get("response_action"):
             case "errors":
@@ -181,36 +181,36 @@ class Interactions:
             case _:
                 self._hub.workspace.close_view(view)
 
-    def close(self, person: str, view_id: str) -> None:
+    def close_view(self, person: str, view_id: str) -> None:
         """Close a modal; the app is told if it asked for that."""
-        author, view = self._hub.workspace.person(person), self._view(view_id)
+        author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
         self._hub.workspace.close_view(view)
         if view.body.get("notify_on_close"):
-            payload = self._interaction("view_closed", author) | {"view": view.body, "is_cleared": False}
-            self._send(payload, "The form", self._home_url(author))
+            payload = self._build_payload("view_closed", author) | {"view": view.body, "is_cleared": False}
+            self._send(payload, "The form", self._create_home_url(author))
         self._hub.settle()
 
-    def _view(self, view_id: str) -> View:
+    def _find_view(self, view_id: str) -> View:
         view = self._hub.workspace.views.get(view_id)
         if view is None:
             raise RefusedCall("not_found")
         return view
 
-    def _home_url(self, author: Person) -> ResponseUrl:
-        room = self._hub.workspace.direct(author.id, BOT_USER)
+    def _create_home_url(self, author: Person) -> ResponseUrl:
+        room = self._hub.workspace.find_direct_channel(author.id, BOT_USER)
         return ResponseUrl(author.id, room.id if room else "", None, None, 0.0)
 
-    def _interaction(self, kind: str, author: Person) -> Json:
+    def _build_payload(self, kind: str, author: Person) -> Json:
         token = self._hub.credentials.verification_token
         return wire.interaction_payload(kind, author, token=token, trigger_id=self._hub.new_trigger(author.id))
 
     def _send(self, payload: Json, name: str, url: ResponseUrl) -> None:
         async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             if not isinstance(outcome, Acknowledgement):
-                self._after(outcome, name, url)
-            await self._hub.settled()
+                self._show_outcome(outcome, name, url)
+            await self._hub.settle_and_store()
 
-        self._hub.outbox.put_once("interactive", payload, answered)
+        self._hub.outbox.send_once("interactive", payload, answered)
 
     # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -246,27 +246,27 @@ class Interactions:
         """
         workspace = self._hub.workspace
         if answer.get("delete_original") and url.message:
-            self._remove(url.message)
+            self._delete_message(url.message)
             return
         blocks = check_blocks(answer["blocks"]) if answer.get("blocks") else []
         text = str(answer.get("text") or join_text(blocks))
         if not text.strip() and not blocks:
             raise RefusedCall("no_text")
         if answer.get("replace_original") and url.message:
-            url.message = workspace.change(url.message, replace(url.message, text=text, blocks=blocks))
+            url.message = workspace.replace_message(url.message, replace(url.message, text=text, blocks=blocks))
             return
-        root = workspace.root_of(url.channel, answer.get("thread_ts") or url.thread_ts)
+        root = workspace.find_root(url.channel, answer.get("thread_ts") or url.thread_ts)
         message = replace(build_app_message(url.channel, workspace.next_ts(), text, blocks), thread_ts=root)
         if answer.get("response_type") == "in_channel":
-            workspace.post(message)
+            workspace.post_message(message)
         else:
             workspace.post_ephemeral(replace(message, ephemeral_to=url.person))
 
-    def _remove(self, message: Message) -> None:
+    def _delete_message(self, message: Message) -> None:
         if message.ephemeral_to:
             self._hub.workspace.hide_ephemeral(message)
         else:
-            self._hub.workspace.delete(message.user, message.channel, message.ts)
+            self._hub.workspace.delete_message(message.user, message.channel, message.ts)
 
 
 def _build_action(blocks: object, action: Json, ts: str) -> Json:

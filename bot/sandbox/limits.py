@@ -83,11 +83,11 @@ class RateLimiter:
         self.pace: Pace = pace
         self._calls: dict[tuple[str, str], deque[float]] = {}
 
-    def refuse(self, method: str, tier: Tier, channel: str) -> int | None:
+    def count_call(self, method: str, tier: Tier, channel: str) -> int | None:
         """Count a call; return the seconds to wait if it is one too many, else None."""
         if self.pace == "off":
             return None
-        allowed, window_s = self._window(tier)
+        allowed, window_s = self._find_window(tier)
         calls = self._calls.setdefault((method, channel if tier.by_channel else ""), deque())
         now = self._now()
         while calls and calls[0] <= now - window_s:
@@ -98,7 +98,7 @@ class RateLimiter:
         calls.append(now)
         return None
 
-    def _window(self, tier: Tier) -> tuple[int, float]:
+    def _find_window(self, tier: Tier) -> tuple[int, float]:
         factor = _FACTOR[self.pace]
         if tier.by_channel:
             return tier.calls * BURST * factor, tier.per_s * BURST

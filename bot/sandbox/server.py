@@ -97,8 +97,8 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         webhook = _create_webhook(options, credentials)
         hub = _create_hub(options, credentials, storage, webhook or sockets, faults)
         (webhook or sockets).on_change = hub.publish_status
-        hub.workspace.restore(records)
-        await hub.settled()
+        hub.workspace.restore_records(records)
+        await hub.settle_and_store()
 
         browser = Browser(hub, Interactions(hub, base_url), base_url)
         runner = web.AppRunner(
@@ -112,7 +112,7 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         stack.push_async_callback(hub.outbox.close)
         stack.push_async_callback(browser.close)
         stack.push_async_callback(sockets.close)
-        hub.outbox.resume([record for record in records if isinstance(record, Envelope)])
+        hub.outbox.resume_events([record for record in records if isinstance(record, Envelope)])
         if webhook:
             webhook.start()
         stack.push_async_callback(_cancel_task, asyncio.create_task(_expire_streams(hub)))
@@ -129,17 +129,18 @@ def _create_hub(
     options: SandboxOptions, credentials: Credentials, storage: Storage, carrier: Carrier, faults: Faults
 ) -> Hub:
     clock = options.clock
+    schedule = RetrySchedule(options.ack_deadline_s, options.retry_delays_s)
     hub = Hub(
         clock=clock,
         workspace=Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s),
         storage=storage,
-        outbox=Outbox(clock, carrier, storage.put, RetrySchedule(options.ack_deadline_s, options.retry_delays_s)),
+        outbox=Outbox(clock, carrier, storage.queue_records, schedule),
         carrier=carrier,
         faults=faults,
         limiter=RateLimiter(clock.now, options.pace),
         credentials=credentials,
     )
-    hub.grant(scopes=options.scopes)
+    hub.change_grants(scopes=options.scopes)
     return hub
 
 
@@ -147,7 +148,7 @@ def _create_application(
     options: SandboxOptions, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str
 ) -> web.Application:
     """Put all endpoints together behind the guard."""
-    api = Api(hub, browser.interactions, base_url, lambda: sockets.address(base_url))
+    api = Api(hub, browser.interactions, base_url, lambda: sockets.create_url(base_url))
     uploads = Uploads(hub, options.state / "uploads", base_url)
     control = ControlApi(hub, browser.interactions, api, sockets, uploads)
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
@@ -193,7 +194,7 @@ async def _expire_streams(hub: Hub) -> None:
         await asyncio.sleep(_SWEEP_S)
         hub.workspace.expire_streams()
         with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
-            await hub.settled()
+            await hub.settle_and_store()
 
 
 async def _cancel_task(task: asyncio.Task[None]) -> None:

@@ -258,7 +258,7 @@ async def open_slack_app(
             on_unauthorized=token_monitor.suspect,
         )
         preferences = await ThinkingPreferences(dependencies.ledger, dependencies.thinking).open()
-        turns.asking.depth = preferences.depth
+        turns.asking.depth = preferences.choose_depth
         if dependencies.adding is not None:
             turns.intake = FileIntake(api, client, dependencies.adding, dependencies.access)
         kb = KbCommand(

@@ -96,15 +96,15 @@ class FileIntake:
 
     async def _kept(self, file: Mapping[str, Any], user: str) -> tuple[str, UploadResult]:
         name = parse_document_name(str(file.get("name") or ""))
-        data = await download_file(self._client, file, self._adding.tray.max_bytes)
+        data = await download_file(self._client, file, self._adding.store.max_bytes)
         title = str(file.get("title") or "")
-        kept = await self._adding.keep(name, data, by=user, title=title if title not in {"", name} else None)
-        _log.info("document added", user=user, document=kept.name, put=kept.put.value, bytes=len(data))
-        return kept.name, kept.put
+        kept = await self._adding.store_document(name, data, by=user, title=title if title not in {"", name} else None)
+        _log.info("document added", user=user, document=kept.name, put=kept.result.value, bytes=len(data))
+        return kept.name, kept.result
 
     async def _taken_in(self, kept: Mapping[str, UploadResult], addressee: texts.Addressee) -> str:
         try:
-            failed = await self._adding.take_in(kept, patience_s=_SYNC_WAIT_S)
+            failed = await self._adding.sync_documents(kept, patience_s=_SYNC_WAIT_S)
         except SyncRunning:
             return texts.SEARCHABLE_LATER.to(addressee)
         except KnowledgeError as error:

@@ -100,7 +100,7 @@ class SlackListeners:
     async def _note(self, body: Mapping[str, Any]) -> None:
         """Write down what an event changes in the channels that are a source; after the question, which waits."""
         if self.event_log is not None and (news := read_channel_event(body, self.me)) is not None:
-            await self.event_log.note(self.me.team, news)
+            await self.event_log.add_event(self.me.team, news)
 
     async def take(self, body: Mapping[str, Any]) -> None:
         """Do what an event asks for.

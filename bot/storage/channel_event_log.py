@@ -76,7 +76,7 @@ class ChannelEvent:
 
     channel: str
     root: str
-    what: ChannelEventKind
+    kind: ChannelEventKind
     event_ts: str
 
 
@@ -84,16 +84,16 @@ class ChannelEvent:
 class ConnectionPeriod:
     """From when until when a process was connected, in seconds since the epoch."""
 
-    began: float
-    seen: float
+    started_at: float
+    last_seen_at: float
 
 
 def find_coverage_end(watches: Sequence[ConnectionPeriod], since: float, now: float) -> tuple[float, bool]:
     """Return until when nothing was missed that happened after ``since``, and whether that is now. Pure."""
     reached = since
-    for watch in sorted(watches, key=lambda watch: watch.began):
-        if watch.began <= reached + _TOUCHING_S:
-            reached = max(reached, watch.seen)
+    for watch in sorted(watches, key=lambda watch: watch.started_at):
+        if watch.started_at <= reached + _TOUCHING_S:
+            reached = max(reached, watch.last_seen_at)
     return reached, reached >= now - ALIVE_S
 
 
@@ -103,21 +103,21 @@ class ChannelEventLog:
     def __init__(self, ledger: Ledger, now: Callable[[], float] = time.time) -> None:
         self._ledger = ledger
         self._now = now
-        self._watch = 0
-        self._told = asyncio.Event()
+        self._period = 0
+        self._added = asyncio.Event()
 
     async def open(self) -> ChannelEventLog:
         """Make the tables where they are missing."""
         await self._ledger.transact(_metadata.create_all)
         return self
 
-    async def note(self, team: str, news: ChannelEvent) -> None:
+    async def add_event(self, team: str, news: ChannelEvent) -> None:
         """Write something down; it survives whatever happens to this process."""
         row = {
             "team": team,
             "channel": news.channel,
             "root": news.root,
-            "what": news.what,
+            "what": news.kind,
             "event_ts": news.event_ts,
             "noted_at": self._now(),
         }
@@ -126,9 +126,9 @@ class ChannelEventLog:
             connection.execute(sa.insert(_events).values(row))
 
         await self._ledger.transact(noted)
-        self._told.set()
+        self._added.set()
 
-    async def head(self, team: str) -> int:
+    async def find_last_number(self, team: str) -> int:
         """Return the number of the newest row, 0 for none."""
         query = sa.select(sa.func.coalesce(sa.func.max(_events.c.id), 0)).where(_events.c.team == team)
 
@@ -137,7 +137,7 @@ class ChannelEventLog:
 
         return await self._ledger.transact(newest)
 
-    async def after(self, team: str, number: int) -> list[tuple[int, ChannelEvent]]:
+    async def list_events_after(self, team: str, number: int) -> list[tuple[int, ChannelEvent]]:
         """Return what was noted after a row, oldest first, with the rows' numbers."""
         query = sa.select(_events).where((_events.c.team == team) & (_events.c.id > number)).order_by(_events.c.id)
 
@@ -149,26 +149,26 @@ class ChannelEventLog:
 
         return await self._ledger.transact(rows)
 
-    async def wait(self, team: str, number: int, *, look_s: float) -> int:
+    async def wait_for_events(self, team: str, number: int, *, look_s: float) -> int:
         """Wait until there is news after a row, of this process or of another; returns the newest row's number."""
-        while (newest := await self.head(team)) <= number:
-            self._told.clear()
+        while (newest := await self.find_last_number(team)) <= number:
+            self._added.clear()
             try:
                 async with asyncio.timeout(look_s):
-                    await self._told.wait()
+                    await self._added.wait()
             except TimeoutError:
                 continue
         return newest
 
     # ── Who was there ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def beat(self, team: str, *, connected: bool) -> None:
+    async def record_heartbeat(self, team: str, *, connected: bool) -> None:
         """Note that this process is connected now, or that it no longer is."""
         if not connected:
-            self._watch = 0
+            self._period = 0
             return
         now = self._now()
-        watch = self._watch
+        watch = self._period
 
         def seen(connection: sa.Connection) -> int:
             mine = sa.update(_periods).where(_periods.c.id == watch).values(seen=now)
@@ -177,9 +177,9 @@ class ChannelEventLog:
             made = connection.execute(sa.insert(_periods).values(team=team, began=now, seen=now))
             return int((made.inserted_primary_key or (0,))[0])
 
-        self._watch = await self._ledger.transact(seen)
+        self._period = await self._ledger.transact(seen)
 
-    async def watches(self, team: str) -> list[ConnectionPeriod]:
+    async def list_periods(self, team: str) -> list[ConnectionPeriod]:
         """Return when processes were connected."""
         query = sa.select(_periods).where(_periods.c.team == team).order_by(_periods.c.began)
 
@@ -206,7 +206,7 @@ async def record_connection(
     purged_at = float("-inf")
     while True:
         try:
-            await event_log.beat(team, connected=is_connected())
+            await event_log.record_heartbeat(team, connected=is_connected())
             if time.monotonic() - purged_at > _PURGE_EVERY_S:
                 await event_log.purge()
                 purged_at = time.monotonic()

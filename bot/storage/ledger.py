@@ -176,7 +176,7 @@ class Ledger:
     async def list_unfinished(self) -> list[Turn]:
         """Take over what dead processes left open, and return it in the order in which it was asked."""
         query = sa.select(_turns.c.id, _turns.c.owner, _turns.c.lease_until).order_by(_turns.c.id)
-        candidates = await self._rows(query.where(_is_open() & (_turns.c.owner != self._owner)))
+        candidates = await self._fetch_rows(query.where(_is_open() & (_turns.c.owner != self._owner)))
         taken: list[sa.Row[Any]] = []
         for row in candidates:
             if row.lease_until < self._now() or is_dead(row.owner):
@@ -185,19 +185,19 @@ class Ledger:
                 taken += await self._update(still, owner=self._owner, lease_until=self._now() + self._lease_s)
         return [_read_turn(row) for row in taken]
 
-    async def heartbeat(self) -> Mapping[QuestionKey, int]:
+    async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the lease on all that is ours, and return it with its revisions; what others closed is missing."""
         rows = await self._update(_is_open() & (_turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
         return {_read_key(row): int(row.revision) for row in rows}
 
-    async def release(self) -> None:
+    async def release_leases(self) -> None:
         """Give up the lease on all that is ours, so that whoever starts next takes it over at once."""
         await self._update(_is_open() & (_turns.c.owner == self._owner), lease_until=0.0)
 
     async def is_participant(self, team: str, channel: str, thread_ts: str) -> bool:
         """Tell whether the bot was asked anything in this thread."""
         query = sa.select(_threads.c.last_at).where(_is_in_thread(_threads, team, channel, thread_ts))
-        return bool(await self._rows(query))
+        return bool(await self._fetch_rows(query))
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of every message that the ledger knows to be part of an answer in this thread."""
@@ -209,24 +209,24 @@ class Ledger:
         now = self._now()
         old = ~_is_open() & (_turns.c.updated_at < now - turns_older_than_s)
         silent = _threads.c.last_at < now - threads_older_than_s
-        gone = await self._rows(sa.delete(_turns).where(old).returning(_turns.c.id))
-        await self._rows(sa.delete(_threads).where(silent).returning(_threads.c.last_at))
+        gone = await self._fetch_rows(sa.delete(_turns).where(old).returning(_turns.c.id))
+        await self._fetch_rows(sa.delete(_threads).where(silent).returning(_threads.c.last_at))
         return len(gone)
 
     async def close(self) -> None:
         """Give up what is ours and let transactions under way end; nothing may be called afterwards."""
         with contextlib.suppress(LedgerError):
-            await self.release()
+            await self.release_leases()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _select(self, where: sa.ColumnElement[bool]) -> list[Turn]:
-        return [_read_turn(row) for row in await self._rows(sa.select(_turns).where(where).order_by(_turns.c.id))]
+        return [_read_turn(row) for row in await self._fetch_rows(sa.select(_turns).where(where).order_by(_turns.c.id))]
 
     async def _update(self, where: sa.ColumnElement[bool], **values: object) -> Sequence[sa.Row[Any]]:
         statement = sa.update(_turns).where(where).values(updated_at=self._now(), **values)
-        return await self._rows(statement.returning(*_turns.c))
+        return await self._fetch_rows(statement.returning(*_turns.c))
 
-    async def _rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+    async def _fetch_rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
         def rows(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
             return connection.execute(statement).all()
 
@@ -238,12 +238,12 @@ class Ledger:
         A transaction that is cancelled in the middle would leave its connection, and with it SQLite's lock, to the
         garbage collector.
         """
-        task = asyncio.ensure_future(self._worked(work))
+        task = asyncio.ensure_future(self._run_transaction(work))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def _worked(self, work: Work[Result]) -> Result:
+    async def _run_transaction(self, work: Work[Result]) -> Result:
         with map_database_errors(self._database.url):
             return await self._database.transact(work)
 

@@ -39,7 +39,7 @@ class ThinkingPreferences:
         await self._ledger.transact(_metadata.create_all)
         return self
 
-    async def find(self, team: str, user: str) -> Depth | None:
+    async def find_depth(self, team: str, user: str) -> Depth | None:
         """Return what somebody wished for, None where that is nothing."""
         query = sa.select(_preferences.c.think).where(_is_person(team, user))
 
@@ -49,7 +49,7 @@ class ThinkingPreferences:
         told = await self._ledger.transact(found)
         return next((depth for depth in DEPTHS if depth == told), None)
 
-    async def note(self, team: str, user: str, depth: Depth | None) -> None:
+    async def set_depth(self, team: str, user: str, depth: Depth | None) -> None:
         """Remember a wish from now on; None forgets it."""
         row = {"team": team, "user": user, "think": depth, "updated_at": time.time()}
 
@@ -60,10 +60,10 @@ class ThinkingPreferences:
 
         await self._ledger.transact(noted)
 
-    async def depth(self, team: str, user: str, channel: str) -> Depth:
+    async def choose_depth(self, team: str, user: str, channel: str) -> Depth:
         """Return how deep to think for somebody in a channel: as they wished, else as the channel has it."""
         try:
-            wished = await self.find(team, user)
+            wished = await self.find_depth(team, user)
         except LedgerError as error:  # an answer at the usual depth is better than none
             _log.warning("wish not read", error=str(error))
             wished = None

@@ -32,7 +32,7 @@ async def test_a_search_is_cancelled_whatever_the_moment(turns: int) -> None:
     shelf = ReadyLibrary(Endless(), None)  # type: ignore[arg-type]
     search = asyncio.create_task(shelf.search("q", limit=1))
     await asyncio.sleep(0)
-    shelf.read.set()
+    shelf.first_sync_done.set()
     for _ in range(turns):
         await asyncio.sleep(0)
     search.cancel()
@@ -94,7 +94,7 @@ class Wire:
 
         return Runs()
 
-    async def publish(self, status: Mapping[str, object]) -> bool:
+    async def publish_status(self, status: Mapping[str, object]) -> bool:
         if not self.publishing_fails:
             self.shown.append(status)
         return not self.publishing_fails

@@ -21,8 +21,8 @@ async def test_one_that_dies_is_told_with_the_next_step(tmp_path: Path) -> None:
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(WorkspaceError, match=r"killed \(signal 9\)\. Start Kvasir again"):
             async with asyncio.timeout(10.0):
-                await workspace.ended()
-        assert not await workspace.publish({"engine": {}})
+                await workspace.raise_when_ended()
+        assert not await workspace.publish_status({"engine": {}})
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ class _Engine:
 
 
 def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
-    families = text_string_to_metric_families(metrics.text().decode())
+    families = text_string_to_metric_families(metrics.render().decode())
     return {
         (sample.name, ",".join(sample.labels.values())): sample.value
         for family in families
@@ -111,7 +111,7 @@ async def test_answers_by_their_end_with_tokens_and_first_token() -> None:
     assert numbers["kvasir_engine_first_token_seconds_count", ""] == 3
     tokens = {kind: numbers["kvasir_engine_tokens_total", kind] for kind in ("prompt", "cached", "completion")}
     assert tokens == {"prompt": 120, "cached": 100, "completion": 30}
-    assert b"secret" not in metrics.text()
+    assert b"secret" not in metrics.render()
 
 
 async def test_judgements_are_counted_apart_from_answers() -> None:

@@ -109,8 +109,8 @@ def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
 def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream)
-    terminal.set("knowledge", 0.5, "a\x1b[31m.pdf")
-    terminal.done("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
+    terminal.show_progress("knowledge", 0.5, "a\x1b[31m.pdf")
+    terminal.finish("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
     assert stream.getvalue() == "knowledge:  50% a.pdf\nknowledge: b.pdf: it is broken\n"
 
 

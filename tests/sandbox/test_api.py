@@ -197,7 +197,7 @@ async def test_people_channels_and_members(box: Box, client: AsyncWebClient) -> 
     mine = (await client.users_conversations(types="public_channel,im"))["channels"]
     assert {room.get("name") for room in mine} == {"general", "handbook", None}
     assert len([room for room in mine if room["is_im"]]) == 4
-    others = box.hub.workspace.direct("U0ADA00001", "U0BO000002") if box.hub else None
+    others = box.hub.workspace.find_direct_channel("U0ADA00001", "U0BO000002") if box.hub else None
     assert others
     assert await refusal(client.conversations_info(channel=others.id)) == "channel_not_found"
     members = (await client.conversations_members(channel=await channel(client, "general")))["members"]

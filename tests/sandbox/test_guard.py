@@ -93,7 +93,7 @@ async def test_a_page_sees_only_what_its_person_sees(box: Box) -> None:
     news = await socket.receive_json(timeout=5)
     assert [item["message"]["text"] for item in news if item["type"] == "message"] == ["for all"]
     assert box.hub
-    room = box.hub.workspace.direct("U0ADA00001", "U0BO000002")
+    room = box.hub.workspace.find_direct_channel("U0ADA00001", "U0BO000002")
     assert room
     assert (await asked(socket, do="history", channel=room.id, before="9"))["error"] == "channel_not_found"
     assert (await asked(socket, do="say", channel=room.id, text="hello"))["error"] == "channel_not_found"
@@ -108,12 +108,12 @@ async def test_no_news_is_lost_while_a_page_becomes_somebody(box: Box, tmp_path:
     with sqlite3.connect(tmp_path / "sandbox/workspace.sqlite3", isolation_level=None) as slow:
         slow.execute("BEGIN EXCLUSIVE")
         first = asyncio.create_task(box.say("bo", "#general", "one"))
-        await box.wait_until(lambda: len(workspace.history("C0GENERAL1")) == 1)
+        await box.wait_until(lambda: len(workspace.list_history("C0GENERAL1")) == 1)
         await socket.send_json({"do": "be", "id": 2, "person": "ada"})
         for _ in range(3):
             await status(box, "/")
         second = asyncio.create_task(box.say("bo", "#general", "two"))
-        await box.wait_until(lambda: len(workspace.history("C0GENERAL1")) == 2)
+        await box.wait_until(lambda: len(workspace.list_history("C0GENERAL1")) == 2)
         await status(box, "/")
         slow.execute("ROLLBACK")
     said = {await first, await second}

@@ -31,10 +31,10 @@ async def test_the_last_version_is_what_is_kept(tmp_path: Path) -> None:
     """Several puts before a commit are one row; None takes it away."""
     storage = Storage(tmp_path / "w.sqlite3")
     assert await storage.open() == []
-    storage.put(kept(message("1.000001", "old"), message("1.000002")))
-    storage.put(kept(message("1.000001", "new")))
-    storage.put({("message", "C1/1.000002"): None})
-    await asyncio.gather(storage.settled(), storage.settled())
+    storage.queue_records(kept(message("1.000001", "old"), message("1.000002")))
+    storage.queue_records(kept(message("1.000001", "new")))
+    storage.queue_records({("message", "C1/1.000002"): None})
+    await asyncio.gather(storage.wait_until_stored(), storage.wait_until_stored())
     await storage.close()
     again = Storage(tmp_path / "w.sqlite3")
     assert await again.open() == [message("1.000001", "new")]
@@ -49,12 +49,12 @@ async def test_what_cannot_be_written_now_is_written_later(tmp_path: Path) -> No
     await storage.open()
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        storage.put(kept(PEOPLE[0], message("1.000001", "old")))
+        storage.queue_records(kept(PEOPLE[0], message("1.000001", "old")))
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            await storage.settled()
-        storage.put(kept(message("1.000001", "new")))
+            await storage.wait_until_stored()
+        storage.queue_records(kept(message("1.000001", "new")))
         other.execute("ROLLBACK")
-    await storage.settled()
+    await storage.wait_until_stored()
     await storage.close()
     again = Storage(path)
     assert await again.open() == [message("1.000001", "new"), PEOPLE[0]]
@@ -65,8 +65,8 @@ async def test_a_cancelled_waiter_leaves_the_others(tmp_path: Path) -> None:
     """The commit that several wait for goes on without the one who left."""
     storage = Storage(tmp_path / "w.sqlite3")
     await storage.open()
-    storage.put(kept(message("1.000001")))
-    leaver, waiter = asyncio.create_task(storage.settled()), asyncio.create_task(storage.settled())
+    storage.queue_records(kept(message("1.000001")))
+    leaver, waiter = asyncio.create_task(storage.wait_until_stored()), asyncio.create_task(storage.wait_until_stored())
     await asyncio.sleep(0)
     leaver.cancel()
     await waiter

@@ -349,7 +349,7 @@ async def test_a_ledger_that_locks_during_an_answer_does_not_stop_it(tmp_path: P
 
 
 async def _closed(bot: Bot) -> bool:
-    return not await bot.ledger.heartbeat()
+    return not await bot.ledger.renew_leases()
 
 
 def test_settings_do_not_show_their_secrets() -> None:

@@ -70,7 +70,7 @@ class Desk:
         return shown(message)
 
     def names(self) -> list[str]:
-        return [card.name for card in self.adding.tray.list_records()]
+        return [card.name for card in self.adding.store.list_records()]
 
 
 @contextlib.asynccontextmanager
@@ -93,9 +93,9 @@ async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
     text = await desk.told("Can be found now")
     assert "leave.md is kept" in text
     assert desk.books.refreshed == 1
-    (card,) = desk.adding.tray.list_records()
+    (card,) = desk.adding.store.list_records()
     assert (card.name, card.added_by) == ("leave.md", ADA)
-    assert desk.adding.tray.read_data(card) == b"# Leave\n\nThirty days."
+    assert desk.adding.store.read_data(card) == b"# Leave\n\nThirty days."
     assert not desk.bot.answerer.questions
 
     await desk.send("leave.md", data=b"# Leave\n\nForty days.")

@@ -72,7 +72,7 @@ async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
         await bot.box.press("ada", "#general", message["ts"], button["action_id"])
         told = "can be found now" if owner == "U0ADA00001" else "Only an owner"
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and told in shown(m))
-        kept = [page.url for page in await adding.pages()]
+        kept = [page.url for page in await adding.list_pages()]
         assert kept == ([URL] if owner == "U0ADA00001" else [])
         if kept:
             await bot.box.press("ada", "#general", message["ts"], button["action_id"])

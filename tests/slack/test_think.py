@@ -66,12 +66,15 @@ async def test_wishes(tmp_path: Path) -> None:
     """The person's own, else the channel's, else everybody's; a wish taken back is gone; a broken ledger is no bar."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
         wishes = await ThinkingPreferences(ledger, Defaults("off", {"C1": "normal"})).open()
-        await wishes.note("T1", "U1", "deep")
-        await wishes.note("T1", "U1", "off")
-        await wishes.note("T1", "U1", "deep")
-        assert await wishes.depth("T1", "U1", "C1") == "deep"
-        assert [await wishes.depth(*where) for where in (("T2", "U1", "C1"), ("T1", "U2", "C2"))] == ["normal", "off"]
-        await wishes.note("T1", "U1", None)
-        assert await wishes.find("T1", "U1") is None
+        await wishes.set_depth("T1", "U1", "deep")
+        await wishes.set_depth("T1", "U1", "off")
+        await wishes.set_depth("T1", "U1", "deep")
+        assert await wishes.choose_depth("T1", "U1", "C1") == "deep"
+        assert [await wishes.choose_depth(*where) for where in (("T2", "U1", "C1"), ("T1", "U2", "C2"))] == [
+            "normal",
+            "off",
+        ]
+        await wishes.set_depth("T1", "U1", None)
+        assert await wishes.find_depth("T1", "U1") is None
         await ledger.transact(lambda connection: connection.exec_driver_sql("drop table bot_wishes"))
-        assert await wishes.depth("T1", "U1", "C1") == "normal"
+        assert await wishes.choose_depth("T1", "U1", "C1") == "normal"

@@ -325,7 +325,7 @@ async def test_a_thread_of_a_thousand_replies_is_read_page_by_page(house: House)
     root = workspace.say("ada", GENERAL, "A long story").ts
     for n in range(1_000):
         workspace.say("bo", GENERAL, f"chapter {n}", root)
-    workspace.take()
+    workspace.take_changes()
     _, text = await house.text(document(root), rate=SyncRate(10_000, 10_000, page_size=400))
     assert [part.rpartition(" ")[2] for part in text.split("\n\n")[1:]] == [str(n) for n in range(1_000)]
     assert await house.calls("conversations.replies") == 3
@@ -335,7 +335,7 @@ async def test_single_messages_are_read_a_page_at_a_time(house: House) -> None:
     assert house.box.hub is not None
     for n in range(120):
         house.box.hub.workspace.say("ada", GENERAL, f"message {n}")
-    house.box.hub.workspace.take()
+    house.box.hub.workspace.take_changes()
     source = house.source()
     listed = await listing(source)
     assert len(listed) == 120
@@ -352,7 +352,7 @@ async def test_a_walk_that_is_cut_off_goes_on_where_it_was(house: House) -> None
     assert house.box.hub is not None
     for n in range(260):
         house.box.hub.workspace.say("ada", GENERAL, f"message {n}")
-    house.box.hub.workspace.take()
+    house.box.hub.workspace.take_changes()
     rate = SyncRate(10_000, 10_000, page_size=10)
     source = house.source(rate=rate)
     batches = aiter(source.list())
@@ -431,24 +431,26 @@ def _do(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -
             with contextlib.suppress(RefusedCall):
                 said.append(workspace.say("bo", GENERAL, words, target.root))
         case "bot" | "mine" | "bot reply":
-            root = target.root if what == "bot reply" and target and workspace.find(GENERAL, target.root) else None
+            root = (
+                target.root if what == "bot reply" and target and workspace.find_message(GENERAL, target.root) else None
+            )
             message = build_app_message(GENERAL, workspace.next_ts(), words)
             if what != "mine":
                 message = Message(
                     GENERAL, message.ts, "U0PAGER", words, thread_ts=root, bot_id="B0PAGER", subtype="bot_message"
                 )
-            workspace.post(message)
+            workspace.post_message(message)
         case "edit" if target is not None:
             with contextlib.suppress(RefusedCall):
-                workspace.edit(target.user, GENERAL, target.ts, words)
+                workspace.edit_message(target.user, GENERAL, target.ts, words)
         case "delete" if target is not None:
             with contextlib.suppress(RefusedCall):
-                workspace.delete(target.user, GENERAL, target.ts)
+                workspace.delete_message(target.user, GENERAL, target.ts)
 
 
 def _walk(workspace: Workspace, *, bots: bool) -> WorkspaceState:
     remembered = WorkspaceState(channels={GENERAL: ChannelState("general")})
-    page = [wire.message_object(workspace, message) for message in workspace.history(GENERAL)]
+    page = [wire.message_object(workspace, message) for message in workspace.list_history(GENERAL)]
     apply_page(remembered.channels[GENERAL], page, ME, low="0", high=None, bots=bots)
     return remembered
 
@@ -467,15 +469,15 @@ def test_news_leads_to_the_same_threads_as_a_walk(
 ) -> None:
     ticks = itertools.count(1_700_000_000)
     workspace = Workspace(lambda: float(next(ticks)))
-    workspace.restore([])
+    workspace.restore_records([])
     said: list[Message] = []
     for step in before:
         _do(workspace, step, said)
-    workspace.take()
+    workspace.take_changes()
     remembered = _walk(workspace, bots=bots)
     for step in after:
         _do(workspace, step, said)
-        events = [event for event, _ in workspace.take().events]
+        events = [event for event, _ in workspace.take_changes().events]
         news = [one for event in events if (one := read_channel_event({"event": event}, ME)) is not None]
         unknown = set(apply_events(remembered, news, since=0.0, bots=bots))
         assert not unknown, "every thread was begun before our eyes"

@@ -111,7 +111,7 @@ async def test_a_deleted_question_is_closed(ledger: Ledger) -> None:
     assert await ledger.supersede(question.key)
     assert not await ledger.supersede(question.key)
     assert not await ledger.finish(question.key, 0, TurnState.DONE)
-    assert question.key not in await ledger.heartbeat()
+    assert question.key not in await ledger.renew_leases()
     assert not await ledger.claim(question)
 
 
@@ -145,13 +145,13 @@ async def test_what_a_living_process_answers_is_left_to_it_until_its_lease_ends(
         await one.claim(asked())
         now[0] += 25
         assert await other.list_unfinished() == []
-        await one.heartbeat()
+        await one.renew_leases()
         now[0] += 25
         assert await other.list_unfinished() == []
         now[0] += 10
         [turn] = await other.list_unfinished()
         assert turn.message == asked()
-        assert await one.heartbeat() == {}
+        assert await one.renew_leases() == {}
 
 
 async def test_closing_gives_up_the_lease(url: str) -> None:

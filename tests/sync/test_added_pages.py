@@ -44,9 +44,9 @@ class House:
         return await self.kept(name)
 
     async def kept(self, name: str) -> str | None:
-        page = await self.adding.keep(self.url(name), by="ada")
+        page = await self.adding.add_page(self.url(name), by="ada")
         assert page is not None
-        return await self.adding.take_in(page.document)
+        return await self.adding.sync_page(page.document)
 
     async def found(self, query: str) -> list[str]:
         return await texts(self.library, query, limit=20)
@@ -84,7 +84,7 @@ async def test_a_page_is_found_though_another_does_not_answer(house: House) -> N
 
 async def test_a_page_is_taken_out_though_others_do_not_answer(house: House) -> None:
     house.site.pages["/quay"] = BUSY
-    assert await house.adding.take_away(house.url("harbour"))
+    assert await house.adding.remove_page(house.url("harbour"))
     assert "The harbour opens at seven." not in await house.found("harbour opens")
     assert "The quay is closed on Sundays." in await house.found("quay closed")
     house.site.page("/quay", "<p>The quay is closed on Sundays.</p>")
@@ -119,11 +119,11 @@ async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(ho
     house.site.page("/harbour", "<p>The harbour opens at seven.</p>")
     assert (await house.library.refresh()).sources["pages"].failed == 1
     assert await house.found("harbour opens") == ["The harbour opens at seven."]
-    assert await house.adding.take_away(house.url("quay"))
+    assert await house.adding.remove_page(house.url("quay"))
     assert (await house.library.refresh()).ok
 
 
 async def test_the_last_pages_are_taken_out_although_nothing_is_listed_then(house: House) -> None:
     assert house.pages.remove(house.url("harbour")), "while a sync was running, say"
-    assert await house.adding.take_away(house.url("quay"))
+    assert await house.adding.remove_page(house.url("quay"))
     assert await house.found("harbour opens quay closed") == []

@@ -21,7 +21,7 @@ ENGINE = EngineStatus(EngineState.READY, model="r1")
 
 async def everything_shown(library: Library, report: SyncReport) -> str:
     shelf = ReadyLibrary(library, None)
-    shelf.read.set()
+    shelf.first_sync_done.set()
     state = await shelf.status()
     found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
     parts = [one.text + one.around for result in found for one in result.hits]

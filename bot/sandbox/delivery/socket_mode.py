@@ -58,7 +58,7 @@ class SocketMode:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the app comes or goes."""
 
-    def address(self, base_url: str) -> str:
+    def create_url(self, base_url: str) -> str:
         """Return the address of a new connection, good for a while."""
         presented = sign_ticket(self._secret(), self._clock.now())
         return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={presented}&app_id={APP_ID}"
@@ -68,11 +68,11 @@ class SocketMode:
         """Return how many websockets are open."""
         return len(self._sockets)
 
-    def connected(self) -> bool:
+    def is_connected(self) -> bool:
         """Tell whether the app has a connection."""
         return bool(self._sockets)
 
-    async def wait_connected(self) -> None:
+    async def wait_until_connected(self) -> None:
         """Wait until the app has one."""
         await self._present.wait()
 
@@ -92,25 +92,25 @@ class SocketMode:
     async def _serve(self, socket: web.WebSocketResponse) -> None:
         self._sockets.append(socket)
         try:
-            await socket.send_json(self._hello())
-            self._noticed()
+            await socket.send_json(self._hello_frame())
+            self._update_presence()
             async for frame in socket:
                 if frame.type is WSMsgType.TEXT:
-                    self._take(frame.data)
+                    self._handle_frame(frame.data)
         finally:
             if socket in self._sockets:
                 self._sockets.remove(socket)
-            self._lost(socket)
-            self._noticed()
+            self._fail_deliveries(socket)
+            self._update_presence()
 
-    def _noticed(self) -> None:
+    def _update_presence(self) -> None:
         if self._sockets:
             self._present.set()
         else:
             self._present.clear()
         self.on_change()
 
-    def _hello(self) -> Json:
+    def _hello_frame(self) -> Json:
         return {
             "type": "hello",
             "num_connections": len(self._sockets),
@@ -118,7 +118,7 @@ class SocketMode:
             "connection_info": {"app_id": APP_ID},
         }
 
-    def _take(self, data: str) -> None:
+    def _handle_frame(self, data: str) -> None:
         """Take a frame of the app: an acknowledgement, or nothing that we know."""
         try:
             frame = json.loads(data)
@@ -132,7 +132,7 @@ class SocketMode:
             payload = frame.get("payload")
             waiting.set_result(Acknowledgement(payload if isinstance(payload, dict) else None))
 
-    def _lost(self, socket: web.WebSocketResponse) -> None:
+    def _fail_deliveries(self, socket: web.WebSocketResponse) -> None:
         """Count what was sent over a lost connection as not acknowledged."""
         for used, waiting in self._waiting.values():
             if used is socket and not waiting.done():
@@ -164,7 +164,7 @@ class SocketMode:
             await socket.send_json(_disconnect_frame(reason))
             if close:
                 await socket.close()
-        self._noticed()
+        self._update_presence()
 
     async def close(self) -> None:
         """Close every connection."""

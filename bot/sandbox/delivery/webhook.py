@@ -56,11 +56,11 @@ class Webhook:
         if self._session:
             await self._session.close()
 
-    def connected(self) -> bool:
+    def is_connected(self) -> bool:
         """Tell whether the URL has been verified."""
         return self._verified.is_set()
 
-    async def wait_connected(self) -> None:
+    async def wait_until_connected(self) -> None:
         """Wait until it has been."""
         await self._verified.wait()
 

@@ -46,28 +46,28 @@ class Api:
         self._interactions = interactions
         self._base_url = base_url
         self._new_socket_url = new_socket_url
-        self.recorded: deque[CallRecord] = deque(maxlen=_REMEMBERED)
+        self.calls: deque[CallRecord] = deque(maxlen=_REMEMBERED)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         return [
-            web.route("*", "/api/{method}", self.call),
-            web.post("/commands/{token}", self.respond),
-            web.post("/actions/{token}", self.respond),
+            web.route("*", "/api/{method}", self.handle_call),
+            web.post("/commands/{token}", self.handle_response),
+            web.post("/actions/{token}", self.handle_response),
         ]
 
-    async def call(self, request: web.Request) -> web.StreamResponse:
+    async def handle_call(self, request: web.Request) -> web.StreamResponse:
         """Answer one call."""
         name = request.match_info["method"]
         at, started = self._hub.clock.now(), time.perf_counter()
         values: Json = {}
-        fault = self._hub.faults.for_call(name)
+        fault = self._hub.faults.find_fault(name)
         try:
             values = await _read_arguments(request)
             if fault:
                 await _apply_fault(fault)
-            body, headers = self._answer(name, _read_token(request, values), Arguments(values))
-            await self._hub.settled()
+            body, headers = self._run_method(name, _read_token(request, values), Arguments(values))
+            await self._hub.settle_and_store()
         except RefusedCall as refusal:
             self._hub.settle()
             body, headers = {"ok": False, "error": refusal.error, **refusal.extra}, {}
@@ -76,19 +76,19 @@ class Api:
         except sqlite3.Error:
             body, headers = {"ok": False, "error": "internal_error"}, {}
         error = body.get("error")
-        self.recorded.append(CallRecord(name, Arguments(values).shown(), at, time.perf_counter() - started, error))
+        self.calls.append(CallRecord(name, Arguments(values).without_token(), at, time.perf_counter() - started, error))
         if fault and fault.lose_reply and request.transport:
             request.transport.abort()
         if fault and fault.status >= _SERVER_ERROR:
             return web.Response(status=fault.status, text="upstream error", content_type="text/html")
         return web.json_response(body, status=429 if error == "ratelimited" else 200, headers=headers)
 
-    def _answer(self, name: str, token: str, args: Arguments) -> tuple[Json, dict[str, str]]:
+    def _run_method(self, name: str, token: str, args: Arguments) -> tuple[Json, dict[str, str]]:
         method = METHODS.get(name)
         if method is None:
             raise RefusedCall("unknown_method", req_method=name)
         self._authorize(method, token)
-        wait_s = self._hub.limiter.refuse(name, method.tier, args.text("channel"))
+        wait_s = self._hub.limiter.count_call(name, method.tier, args.text("channel"))
         if wait_s is not None:
             raise RefusedCall("ratelimited", retry_after_s=wait_s)
         self._hub.workspace.expire_streams()
@@ -118,7 +118,7 @@ class Api:
         if method.scopes and not granted & set(method.scopes):
             raise RefusedCall("missing_scope", needed=method.scopes[0], provided=",".join(sorted(granted)))
 
-    async def respond(self, request: web.Request) -> web.Response:
+    async def handle_response(self, request: web.Request) -> web.Response:
         """Take what the app posts to a response_url."""
         try:
             answer = await request.json()
@@ -130,7 +130,7 @@ class Api:
         except RefusedCall as refusal:
             status = 404 if refusal.error in {"expired_url", "used_url"} else 400
             return web.json_response({"ok": False, "error": refusal.error}, status=status)
-        await self._hub.settled()
+        await self._hub.settle_and_store()
         return web.Response(text="ok")
 
 

@@ -69,29 +69,29 @@ class BrowserPage:
         self.socket = socket
         self.person = ""
         self._waiting: dict[str, Json] = {}
-        self._news = asyncio.Event()
+        self._has_updates = asyncio.Event()
 
-    def tell(self, news: PageUpdate) -> None:
+    def queue_update(self, news: PageUpdate) -> None:
         """Take news that this page's person may see; the latest of each key is what is sent."""
         if self.person and (news.audience is None or self.person in news.audience):
             self._waiting.pop(news.key, None)
             self._waiting[news.key] = news.body
-            self._news.set()
+            self._has_updates.set()
 
-    def answer(self, number: object, answer: Json) -> None:
+    def queue_answer(self, number: object, answer: Json) -> None:
         """Take an answer; it is sent in its turn, so that a snapshot never overtakes or falls behind the news."""
         self._waiting[f"answer/{number}"] = {"type": "reply", "id": number, **answer}
-        self._news.set()
+        self._has_updates.set()
 
-    def forget(self) -> None:
+    def clear_queue(self) -> None:
         """Drop what is waiting: a snapshot that follows has it all."""
         self._waiting.clear()
 
-    async def send_news(self) -> None:
+    async def send_updates(self) -> None:
         """Send what is waiting, for ever."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._has_updates.wait()
+            self._has_updates.clear()
             waiting, self._waiting = self._waiting, {}
             await self.socket.send_str(json.dumps(list(waiting.values()), ensure_ascii=False))
             await asyncio.sleep(_COALESCE_S)
@@ -107,8 +107,8 @@ class Browser:
         self._session = secrets.token_urlsafe(32)
         self._files = _read_page_files()
         self._pages: set[BrowserPage] = set()
-        self._does: dict[str, Callable[[BrowserPage, Json], Json]] = {
-            "be": self._be,
+        self._actions: dict[str, Callable[[BrowserPage, Json], Json]] = {
+            "be": self._choose_person,
             "say": self._say,
             "edit": self._edit,
             "delete": self._delete,
@@ -140,70 +140,70 @@ class Browser:
 
     async def index(self, request: web.Request) -> web.Response:
         """Return the page, with a session."""
-        response = self._file("index.html")
-        if not self._known(request):
+        response = self._serve_file("index.html")
+        if not self._has_session(request):
             response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
         return response
 
     async def file(self, request: web.Request) -> web.Response:
         """Return one of the page's files."""
-        return self._file(request.match_info["name"])
+        return self._serve_file(request.match_info["name"])
 
-    def _file(self, name: str) -> web.Response:
+    def _serve_file(self, name: str) -> web.Response:
         if name not in self._files:
             raise web.HTTPNotFound
         return web.Response(body=self._files[name], content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8")
 
-    def _known(self, request: web.Request) -> bool:
+    def _has_session(self, request: web.Request) -> bool:
         return hmac.compare_digest(self._session.encode(), request.cookies.get(self._cookie, "").encode())
 
     # ── Websocket ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def socket(self, request: web.Request) -> web.StreamResponse:
         """Serve one open page."""
-        if not self._known(request) or "Origin" not in request.headers:
+        if not self._has_session(request) or "Origin" not in request.headers:
             raise web.HTTPForbidden(text="Open the page first.")
         socket = web.WebSocketResponse(heartbeat=20.0)
         await socket.prepare(request)
         page = BrowserPage(socket)
         self._pages.add(page)
-        sender = asyncio.create_task(page.send_news())
+        sender = asyncio.create_task(page.send_updates())
         try:
-            with self._hub.listening(page.tell):
+            with self._hub.subscribe(page.queue_update):
                 async for frame in socket:
                     if frame.type is WSMsgType.TEXT:
-                        await self._take(page, frame.data)
+                        await self._handle_frame(page, frame.data)
         finally:
             self._pages.discard(page)
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
         return socket
 
-    async def _take(self, page: BrowserPage, data: str) -> None:
+    async def _handle_frame(self, page: BrowserPage, data: str) -> None:
         """Do what the page asks and answer it."""
         asked: Json = {}
         try:
             asked = json.loads(data)
-            answer = {"ok": True, **self._does[asked["do"]](page, asked)}
+            answer = {"ok": True, **self._actions[asked["do"]](page, asked)}
         except RefusedCall as refusal:
             answer = {"ok": False, "error": refusal.error}
         except (KeyError, TypeError, ValueError, AttributeError):
             answer = {"ok": False, "error": "invalid_arguments"}
         self._hub.settle()
-        page.answer(asked.get("id") if isinstance(asked, dict) else None, answer)
+        page.queue_answer(asked.get("id") if isinstance(asked, dict) else None, answer)
         with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
-            await self._hub.storage.settled()
+            await self._hub.storage.wait_until_stored()
 
-    def _be(self, page: BrowserPage, asked: Json) -> Json:
+    def _choose_person(self, page: BrowserPage, asked: Json) -> Json:
         """Become a person: the answer is all that they see."""
-        page.person = self._hub.workspace.person(asked["person"]).id
-        page.forget()
-        return {"snapshot": self._snapshot(page.person)}
+        page.person = self._hub.workspace.find_person(asked["person"]).id
+        page.clear_queue()
+        return {"snapshot": self._build_snapshot(page.person)}
 
-    def _snapshot(self, person: str) -> Json:
+    def _build_snapshot(self, person: str) -> Json:
         workspace = self._hub.workspace
-        rooms = workspace.visible_to(person)
-        home = workspace.home_of(person)
+        rooms = workspace.list_visible_channels(person)
+        home = workspace.find_home(person)
         modals = [v.body for v in workspace.views.values() if v.kind == "modal" and v.user == person]
         return {
             "team": TEAM_NAME,
@@ -212,7 +212,7 @@ class Browser:
             "commands": list(APP_COMMANDS),
             "people": [{**wire.user_object(p), "title": p.title} for p in workspace.people.values()],
             "channels": [self._channel(room, person) for room in rooms],
-            "messages": [frame for room in rooms for frame in self._page_of(room.id, person, None)],
+            "messages": [frame for room in rooms for frame in self._list_messages(room.id, person, None)],
             "sessions": [session_frame(s) for s in workspace.sessions.values() if s.channel in {r.id for r in rooms}],
             "home": home.body if home else None,
             "modals": modals,
@@ -220,64 +220,68 @@ class Browser:
         }
 
     def _channel(self, room: Channel, person: str) -> Json:
-        more = len(self._hub.workspace.history(room.id)) > _HISTORY
+        more = len(self._hub.workspace.list_history(room.id)) > _HISTORY
         return wire.channel_object(room, person) | {"members": list(room.members), "more": more}
 
-    def _page_of(self, room: str, person: str, before: str | None) -> list[Json]:
+    def _list_messages(self, room: str, person: str, before: str | None) -> list[Json]:
         """Return the last messages before a ts, each with its thread, and the ephemeral ones."""
         workspace = self._hub.workspace
-        roots = [m for m in workspace.history(room) if before is None or m.ts < before][-_HISTORY:]
-        found = [m for root in roots for m in (root, *workspace.replies(room, root.ts))]
+        roots = [m for m in workspace.list_history(room) if before is None or m.ts < before][-_HISTORY:]
+        found = [m for root in roots for m in (root, *workspace.list_replies(room, root.ts))]
         if before is None:
             found += [m for m in workspace.ephemerals.values() if m.channel == room and m.ephemeral_to == person]
         return [message_frame(workspace, message) for message in found]
 
     def _history(self, page: BrowserPage, asked: Json) -> Json:
-        room = self._seen(page, asked)
-        frames = self._page_of(room, page.person, str(asked["before"]))
+        room = self._find_visible_channel(page, asked)
+        frames = self._list_messages(room, page.person, str(asked["before"]))
         return {"messages": frames, "more": sum(frame["root"] == frame["ts"] for frame in frames) >= _HISTORY}
 
-    def _seen(self, page: BrowserPage, asked: Json) -> str:
+    def _find_visible_channel(self, page: BrowserPage, asked: Json) -> str:
         """Return the channel that is asked about, if the page's person is in it."""
-        room = self._hub.workspace.room(str(asked["channel"]))
+        room = self._hub.workspace.find_channel(str(asked["channel"]))
         if page.person not in room.members:
             raise RefusedCall("channel_not_found")
         return room.id
 
     def _say(self, page: BrowserPage, asked: Json) -> Json:
-        message = self._hub.workspace.say(page.person, self._seen(page, asked), asked["text"], asked.get("thread_ts"))
+        message = self._hub.workspace.say(
+            page.person, self._find_visible_channel(page, asked), asked["text"], asked.get("thread_ts")
+        )
         return {"ts": message.ts}
 
     def _edit(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.edit(page.person, self._seen(page, asked), asked["ts"], asked["text"])
+        self._hub.workspace.edit_message(
+            page.person, self._find_visible_channel(page, asked), asked["ts"], asked["text"]
+        )
         return {}
 
     def _delete(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.delete(page.person, self._seen(page, asked), asked["ts"])
+        self._hub.workspace.delete_message(page.person, self._find_visible_channel(page, asked), asked["ts"])
         return {}
 
     def _react(self, page: BrowserPage, asked: Json) -> Json:
-        room, add = self._seen(page, asked), bool(asked["add"])
-        self._hub.workspace.react(page.person, room, asked["ts"], asked["name"], add=add)
+        room, add = self._find_visible_channel(page, asked), bool(asked["add"])
+        self._hub.workspace.change_reaction(page.person, room, asked["ts"], asked["name"], add=add)
         return {}
 
     def _command(self, page: BrowserPage, asked: Json) -> Json:
-        self.interactions.command(page.person, self._seen(page, asked), asked["text"])
+        self.interactions.run_command(page.person, self._find_visible_channel(page, asked), asked["text"])
         return {}
 
     def _press(self, page: BrowserPage, asked: Json) -> Json:
         if "view_id" in asked:
             self.interactions.press_in_view(page.person, asked["view_id"], asked)
         else:
-            self.interactions.press(page.person, self._seen(page, asked), asked["ts"], asked)
+            self.interactions.press_button(page.person, self._find_visible_channel(page, asked), asked["ts"], asked)
         return {}
 
     def _submit(self, page: BrowserPage, asked: Json) -> Json:
-        self.interactions.submit(page.person, asked["view_id"], asked["values"])
+        self.interactions.submit_view(page.person, asked["view_id"], asked["values"])
         return {}
 
     def _close_view(self, page: BrowserPage, asked: Json) -> Json:
-        self.interactions.close(page.person, asked["view_id"])
+        self.interactions.close_view(page.person, asked["view_id"])
         return {}
 
     def _home(self, page: BrowserPage, asked: Json) -> Json:
@@ -285,7 +289,7 @@ class Browser:
         return {}
 
     def _stop(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.stop_session(page.person, self._seen(page, asked), asked["thread_ts"])
+        self._hub.workspace.stop_session(page.person, self._find_visible_channel(page, asked), asked["thread_ts"])
         return {}
 
 

@@ -52,14 +52,14 @@ class ControlApi:
             "clock": self.clock,
         }
         return [
-            *(web.post(f"/sandbox/{name}", self._guarded(do)) for name, do in does.items()),
-            web.get("/sandbox/messages", self._guarded(self.messages)),
-            web.get("/sandbox/requests", self._guarded(self.requests)),
-            web.get("/sandbox/state", self._guarded(self.state)),
-            web.put("/sandbox/status", self._guarded(self.status)),
+            *(web.post(f"/sandbox/{name}", self._require_token(do)) for name, do in does.items()),
+            web.get("/sandbox/messages", self._require_token(self.messages)),
+            web.get("/sandbox/requests", self._require_token(self.requests)),
+            web.get("/sandbox/state", self._require_token(self.state)),
+            web.put("/sandbox/status", self._require_token(self.status)),
         ]
 
-    def _guarded(self, do: _Do) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _require_token(self, do: _Do) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
             presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(presented.encode(), self._hub.credentials.control_token.encode()):
@@ -67,7 +67,7 @@ class ControlApi:
             try:
                 body = dict(request.query) if request.method == "GET" else await request.json()
                 answer = await do(body)
-                await self._hub.settled()
+                await self._hub.settle_and_store()
             except RefusedCall as refusal:
                 return web.json_response({"ok": False, "error": refusal.error}, status=400)
             except (KeyError, TypeError, ValueError) as error:
@@ -83,19 +83,19 @@ class ControlApi:
         """Say something as ``person``, with ``files`` (name and base64 of each), or as another bot (``bot``)."""
         if body.get("bot"):
             return self._say_as_bot(body)
-        room, author = self._room(body), self._hub.workspace.person(body["person"])
+        room, author = self._find_channel(body), self._hub.workspace.find_person(body["person"])
         given = [(file["name"], base64.b64decode(file["base64"])) for file in body.get("files") or ()]
-        files = [self._uploads.take(name, data, author.id) for name, data in given]
+        files = [self._uploads.store_file(name, data, author.id) for name, data in given]
         message = self._hub.workspace.say(author.id, room, body["text"], body.get("thread_ts"), files)
         return {"ts": message.ts, "channel": message.channel}
 
-    def _room(self, body: Json) -> str:
+    def _find_channel(self, body: Json) -> str:
         """Return the channel's id: an id, a name, or ``@somebody`` for their direct conversation."""
         wanted = str(body["channel"])
         if not wanted.startswith("@"):
-            return self._hub.workspace.room(wanted).id
-        one, other = self._hub.workspace.person(body["person"]), self._hub.workspace.person(wanted)
-        direct = self._hub.workspace.direct(one.id, other.id)
+            return self._hub.workspace.find_channel(wanted).id
+        one, other = self._hub.workspace.find_person(body["person"]), self._hub.workspace.find_person(wanted)
+        direct = self._hub.workspace.find_direct_channel(one.id, other.id)
         if direct is None:
             raise RefusedCall("channel_not_found")
         return direct.id
@@ -104,44 +104,44 @@ class ControlApi:
         workspace = self._hub.workspace
         name = str(body["bot"])
         user = Person(f"U0{name.upper():X<8}"[:10], name.lower(), name, is_bot=True)
-        room = workspace.room(body["channel"])
+        room = workspace.find_channel(body["channel"])
         if user.id not in workspace.people:
             workspace.people[user.id] = user
-            workspace.changes.keep(user)
+            workspace.changes.save_record(user)
         message = Message(
             channel=room.id,
             ts=workspace.next_ts(),
             user=user.id,
-            text=workspace.compose(body["text"]),
-            thread_ts=workspace.root_of(room.id, body.get("thread_ts")),
+            text=workspace.encode_text(body["text"]),
+            thread_ts=workspace.find_root(room.id, body.get("thread_ts")),
             bot_id=f"B0{name.upper():X<8}"[:10],
             app_id="A0OTHERBOT",
             subtype="bot_message" if body.get("subtype", True) else None,
             username=name,
         )
-        workspace.post(message)
+        workspace.post_message(message)
         return {"ts": message.ts, "channel": room.id}
 
     async def edit(self, body: Json) -> Json:
         """Edit what ``person`` said."""
-        message = self._hub.workspace.edit(body["person"], self._room(body), body["ts"], body["text"])
+        message = self._hub.workspace.edit_message(body["person"], self._find_channel(body), body["ts"], body["text"])
         return {"ts": message.ts}
 
     async def delete(self, body: Json) -> Json:
         """Delete what ``person`` said."""
-        self._hub.workspace.delete(body["person"], self._room(body), body["ts"])
+        self._hub.workspace.delete_message(body["person"], self._find_channel(body), body["ts"])
         return {}
 
     async def react(self, body: Json) -> Json:
         """React as ``person`` with ``name``; ``remove`` takes it back."""
-        person = self._hub.workspace.person(body["person"]).id
+        person = self._hub.workspace.find_person(body["person"]).id
         add = not body.get("remove", False)
-        self._hub.workspace.react(person, self._room(body), body["ts"], body["name"], add=add)
+        self._hub.workspace.change_reaction(person, self._find_channel(body), body["ts"], body["name"], add=add)
         return {}
 
     async def command(self, body: Json) -> Json:
         """Type a slash command as ``person``."""
-        self._interactions.command(body["person"], self._room(body), body["text"])
+        self._interactions.run_command(body["person"], self._find_channel(body), body["text"])
         return {}
 
     async def press(self, body: Json) -> Json:
@@ -149,59 +149,59 @@ class ControlApi:
         if "view_id" in body:
             self._interactions.press_in_view(body["person"], body["view_id"], body)
         else:
-            self._interactions.press(body["person"], self._room(body), body["ts"], body)
+            self._interactions.press_button(body["person"], self._find_channel(body), body["ts"], body)
         return {}
 
     async def submit(self, body: Json) -> Json:
         """Submit the modal ``view_id`` as ``person`` with ``values``."""
-        self._interactions.submit(body["person"], body["view_id"], body["values"])
+        self._interactions.submit_view(body["person"], body["view_id"], body["values"])
         return {}
 
     async def stop(self, body: Json) -> Json:
         """Press Stop under a thread as ``person``."""
-        person = self._hub.workspace.person(body["person"]).id
-        self._hub.workspace.stop_session(person, self._room(body), body["thread_ts"])
+        person = self._hub.workspace.find_person(body["person"]).id
+        self._hub.workspace.stop_session(person, self._find_channel(body), body["thread_ts"])
         return {}
 
     async def home(self, body: Json) -> Json:
         """Open the app's Home (or ``tab``) as ``person``; answers with what is published there."""
-        person = self._hub.workspace.person(body["person"]).id
+        person = self._hub.workspace.find_person(body["person"]).id
         self._hub.workspace.open_home(person, body.get("tab", "home"))
-        view = self._hub.workspace.home_of(person)
+        view = self._hub.workspace.find_home(person)
         return {"view": view.body if view else None}
 
     async def join(self, body: Json) -> Json:
         """Put ``member`` into a channel."""
-        member = self._hub.workspace.person(body["member"]).id
-        self._hub.workspace.join(member, self._hub.workspace.room(body["channel"]).id)
+        member = self._hub.workspace.find_person(body["member"]).id
+        self._hub.workspace.add_member(member, self._hub.workspace.find_channel(body["channel"]).id)
         return {}
 
     async def leave(self, body: Json) -> Json:
         """Take ``member`` out of a channel."""
-        member = self._hub.workspace.person(body["member"]).id
-        self._hub.workspace.leave(member, self._hub.workspace.room(body["channel"]).id)
+        member = self._hub.workspace.find_person(body["member"]).id
+        self._hub.workspace.remove_member(member, self._hub.workspace.find_channel(body["channel"]).id)
         return {}
 
     async def rename(self, body: Json) -> Json:
         """Give a channel the name ``name``."""
-        self._hub.workspace.rename(self._hub.workspace.room(body["channel"]).id, body["name"])
+        self._hub.workspace.rename_channel(self._hub.workspace.find_channel(body["channel"]).id, body["name"])
         return {}
 
     async def archive(self, body: Json) -> Json:
         """Archive a channel as ``person``; with ``archived`` false, open it again."""
-        person = self._hub.workspace.person(body["person"]).id
-        room = self._hub.workspace.room(body["channel"]).id
-        self._hub.workspace.archive(room, person, archived=body.get("archived", True))
+        person = self._hub.workspace.find_person(body["person"]).id
+        room = self._hub.workspace.find_channel(body["channel"]).id
+        self._hub.workspace.set_archived(room, person, archived=body.get("archived", True))
         return {}
 
     async def channel(self, body: Json) -> Json:
         """Change a channel: ``shared_externally``, ``members`` (ids or handles), ``topic``."""
         workspace = self._hub.workspace
-        room = workspace.room(body.pop("channel"))
+        room = workspace.find_channel(body.pop("channel"))
         if "members" in body:
-            body["members"] = [workspace.person(member).id for member in body["members"]]
+            body["members"] = [workspace.find_person(member).id for member in body["members"]]
         workspace.channels[room.id] = replace(room, **body)
-        workspace.changes.keep(workspace.channels[room.id])
+        workspace.changes.save_record(workspace.channels[room.id])
         return {}
 
     # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,9 +209,9 @@ class ControlApi:
     async def messages(self, body: Json) -> Json:
         """Return all messages of a channel (and, with ``person``, the ephemeral ones that they see), oldest first."""
         workspace = self._hub.workspace
-        room = self._room(body)
+        room = self._find_channel(body)
         found = list(workspace.messages.get(room, {}).values())
-        person = workspace.person(body["person"]).id if "person" in body else None
+        person = workspace.find_person(body["person"]).id if "person" in body else None
         found += [
             m for m in workspace.ephemerals.values() if m.channel == room and (not person or m.ephemeral_to == person)
         ]
@@ -221,13 +221,13 @@ class ControlApi:
     async def requests(self, body: Json) -> Json:
         """Return the app's calls, oldest first; with ``method``, those of one method."""
         method = body.get("method")
-        return {"requests": [asdict(call) for call in self._api.recorded if method in {None, call.method}]}
+        return {"requests": [asdict(call) for call in self._api.calls if method in {None, call.method}]}
 
     async def state(self, _body: Json) -> Json:
         """Return connections, sessions and envelopes under way."""
         sessions = [asdict(session) for session in self._hub.workspace.sessions.values()]
         return {
-            "connected": self._hub.carrier.connected(),
+            "connected": self._hub.carrier.is_connected(),
             "connections": self._sockets.connections,
             "pending": [asdict(envelope) for envelope in self._hub.outbox.pending.values()],
             "given_up": [asdict(envelope) for envelope in self._hub.outbox.given_up],
@@ -258,14 +258,14 @@ class ControlApi:
         """
         faults = self._hub.faults
         if body.get("clear"):
-            faults.clear()
+            faults.clear_faults()
         for call in body.get("calls", ()):
-            faults.add(call)
+            faults.add_fault(call)
         faults.acks_to_drop = int(body.get("drop_acks", faults.acks_to_drop))
         faults.duplicates = int(body.get("duplicate_events", faults.duplicates))
         self._hub.limiter.pace = body.get("pace", self._hub.limiter.pace)
         self._hub.workspace.subscriptions = body.get("subscriptions", self._hub.workspace.subscriptions)
-        self._hub.grant(scopes=body.get("scopes"), revoked=body.get("revoke"))
+        self._hub.change_grants(scopes=body.get("scopes"), revoked=body.get("revoke"))
         if "app" in body.get("revoke", ()):
             await self._sockets.disconnect("link_disabled")
         if "disconnect" in body:

@@ -32,11 +32,11 @@ class DocumentPages:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the one route."""
-        return [web.get("/files/{source}/{path:.+}", self.show)]
+        return [web.get("/files/{source}/{path:.+}", self.show_document)]
 
-    async def show(self, request: web.Request) -> web.StreamResponse:
+    async def show_document(self, request: web.Request) -> web.StreamResponse:
         """Answer with a document: Markdown as a page, other text as text, PDF as it is, the rest as a download."""
-        path = self.find(request.match_info["source"], request.match_info["path"])
+        path = self.find_file(request.match_info["source"], request.match_info["path"])
         if path is None:
             return web.Response(status=404, text="There is no such document.")
         kind = path.suffix.lower()
@@ -53,7 +53,7 @@ class DocumentPages:
             body=data, content_type="application/octet-stream", headers={"Content-Disposition": "attachment"}
         )
 
-    def find(self, source: str, path: str) -> Path | None:
+    def find_file(self, source: str, path: str) -> Path | None:
         """Return the file, or None where it is not one of the folder's, is hidden, or is too large to show."""
         folder = self._folders.get(source)
         if folder is None or "\0" in path or any(part.startswith(".") for part in path.split("/")):

@@ -30,7 +30,7 @@ class Uploads:
         """Return the one route."""
         return [web.get("/files-pri/{team}-{id}/download/{name}", self.download)]
 
-    def take(self, name: str, data: bytes, user: str) -> Json:
+    def store_file(self, name: str, data: bytes, user: str) -> Json:
         """Keep a file and return it as an object of Slack's."""
         file_id = f"F{secrets.token_hex(5).upper()}"
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,8 @@ def _find_thread(call: Call) -> tuple[str, str]:
         Refused: ``channel_not_found``, ``not_in_channel``, ``invalid_arguments``, ``thread_not_found``.
 
     """
-    room = call.joined_room("channel_id")
-    root = call.workspace.root_of(room.id, call.args.required("thread_ts"))
+    room = call.find_joined_channel("channel_id")
+    root = call.workspace.find_root(room.id, call.args.required_text("thread_ts"))
     return room.id, root or ""
 
 
@@ -51,7 +51,7 @@ def set_status(call: Call) -> Json:
     if len(title) > limits.SESSION_TITLE:
         raise RefusedCall("title_too_long")
     known = f"{channel}/{root}" in call.workspace.sessions
-    session = set_session_status(call, channel, root, call.args.required("status"))
+    session = set_session_status(call, channel, root, call.args.required_text("status"))
     if title and not known:
         session = replace(session, title=title)
         call.workspace.set_session(session)
@@ -61,7 +61,7 @@ def set_status(call: Call) -> Json:
 def rename_session(call: Call) -> Json:
     """Rename an agent session."""
     channel, root = _find_thread(call)
-    title = call.args.required("title")
+    title = call.args.required_text("title")
     if f"{channel}/{root}" not in call.workspace.sessions:
         raise RefusedCall("session_not_found")
     if len(title) > limits.SESSION_TITLE:
@@ -84,13 +84,13 @@ def legacy_set_status(call: Call) -> Json:
 def legacy_set_title(call: Call) -> Json:
     """Name a thread."""
     channel, root = _find_thread(call)
-    call.workspace.set_session(replace(_find_session(call, channel, root), title=call.args.required("title")))
+    call.workspace.set_session(replace(_find_session(call, channel, root), title=call.args.required_text("title")))
     return {}
 
 
 def legacy_set_prompts(call: Call) -> Json:
     """Suggest up to four prompts; without a thread they stand in the empty conversation."""
-    room = call.joined_room("channel_id")
+    room = call.find_joined_channel("channel_id")
     prompts = call.args.structure("prompts")
     if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):
         raise RefusedCall("invalid_arguments")

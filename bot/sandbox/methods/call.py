@@ -28,11 +28,11 @@ class Arguments:
         value = self._values.get(name, default)
         return value if isinstance(value, str) else json.dumps(value)
 
-    def optional(self, name: str) -> str | None:
+    def optional_text(self, name: str) -> str | None:
         """Return a string, None where it is missing or empty."""
         return self.text(name) or None
 
-    def required(self, name: str, error: str | None = None) -> str:
+    def required_text(self, name: str, error: str | None = None) -> str:
         """Return a string that must be there.
 
         Raises:
@@ -78,7 +78,7 @@ class Arguments:
         except ValueError as cause:
             raise RefusedCall(error) from cause
 
-    def shown(self) -> Json:
+    def without_token(self) -> Json:
         """Return the arguments without the token, for the record of calls."""
         return {name: value for name, value in self._values.items() if name != "token"}
 
@@ -93,34 +93,34 @@ class Call:
     base_url: str
     """``http://127.0.0.1:3000``."""
     new_socket_url: Callable[[], str]
-    triggers: Callable[[str], str | None]
+    take_trigger: Callable[[str], str | None]
     """From a trigger id to the person who caused it; None if it is unknown or used."""
 
-    def room(self, name: str = "channel") -> Channel:
+    def find_channel(self, name: str = "channel") -> Channel:
         """Return the conversation that the call is about; the app sees public channels and those that it is in.
 
         Raises:
             Refused: ``channel_not_found``.
 
         """
-        room = self.workspace.room(self.args.required(name, "channel_not_found"))
+        room = self.workspace.find_channel(self.args.required_text(name, "channel_not_found"))
         if room.kind != "channel" and BOT_USER not in room.members:
             raise RefusedCall("channel_not_found")
         return room
 
-    def joined_room(self, name: str = "channel") -> Channel:
+    def find_joined_channel(self, name: str = "channel") -> Channel:
         """Return the conversation that the call is about, where the app is a member.
 
         Raises:
             Refused: ``channel_not_found``, ``not_in_channel``.
 
         """
-        room = self.room(name)
+        room = self.find_channel(name)
         if BOT_USER not in room.members:
             raise RefusedCall("not_in_channel")
         return room
 
-    def page(self, items: Sequence[Json], name: str, default: int = 100) -> Json:
+    def build_page(self, items: Sequence[Json], name: str, default: int = 100) -> Json:
         """Return one page of a list, with the cursor of the next one.
 
         Raises:

@@ -43,32 +43,32 @@ def find_target(call: Call) -> Channel:
         Refused: ``channel_not_found``, ``not_in_channel``.
 
     """
-    wanted = call.args.required("channel", "channel_not_found")
-    direct = call.workspace.direct(BOT_USER, wanted) if wanted in call.workspace.people else None
-    return direct or call.joined_room()
+    wanted = call.args.required_text("channel", "channel_not_found")
+    direct = call.workspace.find_direct_channel(BOT_USER, wanted) if wanted in call.workspace.people else None
+    return direct or call.find_joined_channel()
 
 
 def post_message(call: Call) -> Json:
     """Post a message of the app."""
     room = find_target(call)
     text, blocks = _read_content(call.args)
-    root = call.workspace.root_of(room.id, call.args.optional("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
     message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
     message = replace(message, thread_ts=root, metadata=call.args.structure("metadata", "invalid_metadata_format"))
     if "chat:write.customize" in call.scopes:
-        message = replace(message, username=call.args.optional("username"))
-    call.workspace.post(message)
+        message = replace(message, username=call.args.optional_text("username"))
+    call.workspace.post_message(message)
     return {"channel": room.id, "ts": message.ts, "message": wire.message_object(call.workspace, message)}
 
 
 def post_ephemeral(call: Call) -> Json:
     """Show a message of the app to one person."""
     room = find_target(call)
-    user = call.args.required("user", "user_not_found")
+    user = call.args.required_text("user", "user_not_found")
     text, blocks = _read_content(call.args)
-    if call.workspace.person(user).id not in room.members:
+    if call.workspace.find_person(user).id not in room.members:
         raise RefusedCall("user_not_in_channel")
-    root = call.workspace.root_of(room.id, call.args.optional("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
     message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
     call.workspace.post_ephemeral(replace(message, thread_ts=root, ephemeral_to=user))
     return {"message_ts": message.ts}
@@ -81,8 +81,10 @@ def find_own_message(call: Call, otherwise: str) -> Message:
         Refused: ``channel_not_found``, ``message_not_found``, or ``otherwise``.
 
     """
-    room = call.room()
-    return call.workspace.owned(BOT_USER, room.id, call.args.required("ts", "message_not_found"), otherwise)
+    room = call.find_channel()
+    return call.workspace.find_own_message(
+        BOT_USER, room.id, call.args.required_text("ts", "message_not_found"), otherwise
+    )
 
 
 def update_message(call: Call) -> Json:
@@ -98,7 +100,7 @@ def update_message(call: Call) -> Json:
     edited = {"user": BOT_USER, "ts": call.workspace.next_ts()}
     metadata = call.args.structure("metadata", "invalid_metadata_format") or before.metadata
     after = replace(before, text=text, blocks=blocks, edited=edited, stream=None, metadata=metadata)
-    after = call.workspace.change(before, after)
+    after = call.workspace.replace_message(before, after)
     body = wire.message_object(call.workspace, after)
     return {"channel": after.channel, "ts": after.ts, "text": text, "message": body}
 
@@ -106,23 +108,26 @@ def update_message(call: Call) -> Json:
 def delete_message(call: Call) -> Json:
     """Delete a message of the app."""
     message = find_own_message(call, "cant_delete_message")
-    call.workspace.delete(BOT_USER, message.channel, message.ts)
+    call.workspace.delete_message(BOT_USER, message.channel, message.ts)
     return {"channel": message.channel, "ts": message.ts}
 
 
 def get_permalink(call: Call) -> Json:
     """Return the address of a message."""
-    room = call.room()
-    ts = call.args.required("message_ts", "message_not_found")
-    if call.workspace.find(room.id, ts) is None:
+    room = call.find_channel()
+    ts = call.args.required_text("message_ts", "message_not_found")
+    if call.workspace.find_message(room.id, ts) is None:
         raise RefusedCall("message_not_found")
     return {"channel": room.id, "permalink": f"{call.base_url}/archives/{room.id}/p{ts.replace('.', '')}"}
 
 
 def _react(call: Call, *, add: bool) -> Json:
-    room = call.joined_room()
-    ts, name = call.args.required("timestamp", "no_item_specified"), call.args.required("name", "invalid_name")
-    call.workspace.react(BOT_USER, room.id, ts, name.strip(":"), add=add)
+    room = call.find_joined_channel()
+    ts, name = (
+        call.args.required_text("timestamp", "no_item_specified"),
+        call.args.required_text("name", "invalid_name"),
+    )
+    call.workspace.change_reaction(BOT_USER, room.id, ts, name.strip(":"), add=add)
     return {}
 
 

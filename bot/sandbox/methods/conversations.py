@@ -33,7 +33,7 @@ def _list_page(call: Call, rooms: Iterable[Channel]) -> Json:
     wanted = call.args.text("types", "public_channel").split(",")
     hidden = call.args.flag("exclude_archived")
     found = [room for room in rooms if _TYPES[room.kind] in wanted and not (hidden and room.archived)]
-    return call.page([wire.channel_object(room) for room in found], "channels")
+    return call.build_page([wire.channel_object(room) for room in found], "channels")
 
 
 def list_conversations(call: Call) -> Json:
@@ -45,32 +45,36 @@ def list_conversations(call: Call) -> Json:
 def list_user_conversations(call: Call) -> Json:
     """List the conversations that the app, or somebody together with the app, is in."""
     user = call.args.text("user", BOT_USER)
-    rooms = call.workspace.visible_to(call.workspace.person(user).id)
+    rooms = call.workspace.list_visible_channels(call.workspace.find_person(user).id)
     return _list_page(call, [room for room in rooms if room.kind == "channel" or BOT_USER in room.members])
 
 
 def get_info(call: Call) -> Json:
     """Describe a conversation."""
-    room = call.room()
+    room = call.find_channel()
     _require_scope(call, room, "read")
     return {"channel": wire.channel_object(room)}
 
 
 def list_members(call: Call) -> Json:
     """List who is in a conversation."""
-    room = call.room()
+    room = call.find_channel()
     _require_scope(call, room, "read")
-    page = call.page([{"id": member} for member in room.members], "members")
+    page = call.build_page([{"id": member} for member in room.members], "members")
     return page | {"members": [member["id"] for member in page["members"]]}
 
 
 def open_direct(call: Call) -> Json:
     """Return the direct conversation with somebody."""
     if "channel" in call.args:
-        room: Channel | None = call.room()
+        room: Channel | None = call.find_channel()
     else:
-        users = call.args.required("users", "users_list_not_supplied").split(",")
-        room = call.workspace.direct(BOT_USER, call.workspace.person(users[0]).id) if len(users) == 1 else None
+        users = call.args.required_text("users", "users_list_not_supplied").split(",")
+        room = (
+            call.workspace.find_direct_channel(BOT_USER, call.workspace.find_person(users[0]).id)
+            if len(users) == 1
+            else None
+        )
     if room is None:
         raise RefusedCall("method_not_supported_for_channel_type")
     body = wire.channel_object(room) if call.args.flag("return_im") else {"id": room.id}
@@ -79,10 +83,10 @@ def open_direct(call: Call) -> Json:
 
 def join_channel(call: Call) -> Json:
     """Let the app join a public channel."""
-    room = call.room()
+    room = call.find_channel()
     if room.kind != "channel":
         raise RefusedCall("method_not_supported_for_channel_type")
-    return {"channel": wire.channel_object(call.workspace.join(BOT_USER, room.id))}
+    return {"channel": wire.channel_object(call.workspace.add_member(BOT_USER, room.id))}
 
 
 def _filter_by_time(call: Call, messages: Iterable[Message]) -> list[Message]:
@@ -102,27 +106,27 @@ def _parse_ts(ts: str) -> float:
 
 def get_history(call: Call) -> Json:
     """Return a channel's messages, newest first."""
-    room = call.joined_room()
+    room = call.find_joined_channel()
     _require_scope(call, room, "history")
-    found = _filter_by_time(call, call.workspace.history(room.id))[::-1]
-    page = call.page([wire.message_object(call.workspace, message) for message in found], "messages")
+    found = _filter_by_time(call, call.workspace.list_history(room.id))[::-1]
+    page = call.build_page([wire.message_object(call.workspace, message) for message in found], "messages")
     more = bool(page["response_metadata"]["next_cursor"])
     return page | {"has_more": more, "pin_count": 0}
 
 
 def get_replies(call: Call) -> Json:
     """Return a thread, its root first on every page, then the replies, oldest first."""
-    room = call.joined_room()
+    room = call.find_joined_channel()
     _require_scope(call, room, "history")
-    asked = call.workspace.find(room.id, call.args.required("ts", "thread_not_found"))
-    root = call.workspace.find(room.id, asked.root) if asked else None
+    asked = call.workspace.find_message(room.id, call.args.required_text("ts", "thread_not_found"))
+    root = call.workspace.find_message(room.id, asked.root) if asked else None
     if asked is None or root is None:
         raise RefusedCall("thread_not_found")
     size = call.args.number("limit", limits.PAGE_LIMIT) or limits.PAGE_LIMIT
     if size < 1:
         raise RefusedCall("invalid_limit")
     start = parse_cursor(call.args.text("cursor"))
-    found = _filter_by_time(call, call.workspace.replies(room.id, root.ts))
+    found = _filter_by_time(call, call.workspace.list_replies(room.id, root.ts))
     page = [root, *found[start : start + size]]
     more = start + size < len(found)
     return {

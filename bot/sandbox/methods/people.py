@@ -29,13 +29,13 @@ def open_connection(call: Call) -> Json:
 
 def get_user(call: Call) -> Json:
     """Describe somebody."""
-    return {"user": wire.user_object(call.workspace.person(call.args.required("user", "user_not_found")))}
+    return {"user": wire.user_object(call.workspace.find_person(call.args.required_text("user", "user_not_found")))}
 
 
 def list_users(call: Call) -> Json:
     """List everybody."""
     people = [wire.user_object(person) for person in call.workspace.people.values()]
-    return call.page(people, "members") | {"cache_ts": int(call.workspace.now())}
+    return call.build_page(people, "members") | {"cache_ts": int(call.workspace.now())}
 
 
 def get_bot(call: Call) -> Json:

@@ -26,11 +26,11 @@ def _check_recipient(call: Call, room: Channel) -> None:
     """
     if room.kind == "im":
         return
-    user = call.args.required("recipient_user_id", "missing_recipient_user_id")
-    team = call.args.required("recipient_team_id", "missing_recipient_team_id")
+    user = call.args.required_text("recipient_user_id", "missing_recipient_user_id")
+    team = call.args.required_text("recipient_team_id", "missing_recipient_team_id")
     if team != TEAM_ID:
         raise RefusedCall("team_not_found")
-    if call.workspace.person(user).id not in room.members:
+    if call.workspace.find_person(user).id not in room.members:
         raise RefusedCall("user_not_in_channel")
 
 
@@ -38,7 +38,7 @@ def start_stream(call: Call) -> Json:
     """Begin a streamed message."""
     room = find_target(call)
     _check_recipient(call, room)
-    root = call.workspace.root_of(room.id, call.args.optional("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
     if root is None and room.kind == "im":
         raise RefusedCall("invalid_thread_ts")
     mode = call.args.text("task_display_mode", "timeline")
@@ -49,12 +49,12 @@ def start_stream(call: Call) -> Json:
     message = replace(
         message, thread_ts=root, stream="streaming", stream_started=call.workspace.now(), plan=mode == "plan"
     )
-    call.workspace.post(message)
+    call.workspace.post_message(message)
     return {"channel": room.id, "ts": message.ts}
 
 
 def _read_chunks(call: Call) -> list[Json]:
-    return read_chunks(call.args.optional("markdown_text"), call.args.structure("chunks", "invalid_chunks"))
+    return read_chunks(call.args.optional_text("markdown_text"), call.args.structure("chunks", "invalid_chunks"))
 
 
 def _find_streaming_message(call: Call) -> Message:
@@ -97,7 +97,7 @@ def stop_stream(call: Call) -> Json:
     last = call.args.structure("blocks", "invalid_blocks_format")
     chunks = _read_chunks(call) + ([{"type": "blocks", "blocks": check_blocks(last)}] if last else [])
     after = replace(_append_chunks(before, chunks), metadata=call.args.structure("metadata", "invalid_metadata_format"))
-    status = call.args.optional("session_status")
+    status = call.args.optional_text("session_status")
     if status:
         set_session_status(call, after.channel, after.root, status)
     after = call.workspace.end_stream(after, "done")

@@ -50,9 +50,9 @@ def _build_view(view_id: str, user: str, given: Json) -> View:
 
 def publish_home(call: Call) -> Json:
     """Publish somebody's Home tab."""
-    user = call.workspace.person(call.args.required("user_id")).id
+    user = call.workspace.find_person(call.args.required_text("user_id")).id
     given = _read_view(call, "home")
-    before = call.workspace.home_of(user)
+    before = call.workspace.find_home(user)
     _check_hash(call, before)
     view = _build_view(before.id if before else new_view_id(), user, given)
     call.workspace.set_view(view)
@@ -60,16 +60,16 @@ def publish_home(call: Call) -> Json:
 
 
 def _check_hash(call: Call, before: View | None) -> None:
-    expected = call.args.optional("hash")
+    expected = call.args.optional_text("hash")
     if expected and before and before.hash != expected:
         raise RefusedCall("hash_conflict")
 
 
 def open_modal(call: Call) -> Json:
     """Open a modal for whoever caused the trigger."""
-    trigger = call.args.required("trigger_id", "invalid_trigger_id")
+    trigger = call.args.required_text("trigger_id", "invalid_trigger_id")
     given = _read_view(call, "modal")
-    user = call.triggers(trigger)
+    user = call.take_trigger(trigger)
     if user is None:
         raise RefusedCall("expired_trigger_id")
     view = _build_view(new_view_id(), user, given)

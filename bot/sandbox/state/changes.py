@@ -21,16 +21,16 @@ class PageUpdate:
 class Changes:
     """Collected while an operation runs, taken by whoever does the I/O."""
 
-    kept: dict[tuple[str, str], Record | None] = field(default_factory=dict)
+    records: dict[tuple[str, str], Record | None] = field(default_factory=dict)
     """By (kind, key): the record as it is now, None if it is gone."""
     events: list[tuple[Json, bool]] = field(default_factory=list)
     """Events for the app, each with whether its channel is shared with another company."""
-    news: list[PageUpdate] = field(default_factory=list)
+    updates: list[PageUpdate] = field(default_factory=list)
 
-    def keep(self, record: Record) -> None:
+    def save_record(self, record: Record) -> None:
         """Note a record that is new or changed."""
-        self.kept[name_kind(record), record.key] = record
+        self.records[name_kind(record), record.key] = record
 
-    def drop(self, record: Record) -> None:
+    def delete_record(self, record: Record) -> None:
         """Note a record that is gone."""
-        self.kept[name_kind(record), record.key] = None
+        self.records[name_kind(record), record.key] = None

@@ -16,12 +16,12 @@ _MESSAGE_SUBSCRIPTION = {"channel": "message.channels", "group": "message.groups
 class Conversations(Records):
     """The operations on conversations."""
 
-    def join(self, member: str, channel: str, inviter: str | None = None) -> Channel:
+    def add_member(self, member: str, channel: str, inviter: str | None = None) -> Channel:
         """Put somebody into a channel; one who is there already stays."""
         room = self.channels[channel]
         if member in room.members:
             return room
-        room = self._alter(channel, members=[*room.members, member])
+        room = self._change_channel(channel, members=[*room.members, member])
         event: Json = {
             "type": "member_joined_channel",
             "user": member,
@@ -30,10 +30,10 @@ class Conversations(Records):
             "team": TEAM_ID,
             "event_ts": self.next_ts(),
         }
-        self._announce(event | ({"inviter": inviter} if inviter else {}), channel)
+        self._send_event(event | ({"inviter": inviter} if inviter else {}), channel)
         return room
 
-    def leave(self, member: str, channel: str) -> Channel:
+    def remove_member(self, member: str, channel: str) -> Channel:
         """Take somebody out of a channel; one who is not there changes nothing."""
         room = self.channels[channel]
         if member not in room.members:
@@ -46,42 +46,42 @@ class Conversations(Records):
             "team": TEAM_ID,
             "event_ts": self.next_ts(),
         }
-        self._announce(event, channel)
-        room = self._alter(channel, members=[one for one in room.members if one != member])
+        self._send_event(event, channel)
+        room = self._change_channel(channel, members=[one for one in room.members if one != member])
         if member == BOT_USER and "channel_left" in self.subscriptions:
             left = {"type": "channel_left", "channel": channel, "event_ts": self.next_ts()}
             self.changes.events.append((left, room.shared_externally))
         return room
 
-    def rename(self, channel: str, name: str) -> Channel:
+    def rename_channel(self, channel: str, name: str) -> Channel:
         """Give a channel another name."""
-        room = self._alter(channel, name=name)
+        room = self._change_channel(channel, name=name)
         about = {"id": room.id, "name": room.name, "created": room.created}
-        self._announce({"type": "channel_rename", "channel": about, "event_ts": self.next_ts()}, channel)
+        self._send_event({"type": "channel_rename", "channel": about, "event_ts": self.next_ts()}, channel)
         return room
 
-    def archive(self, channel: str, person: str, *, archived: bool) -> Channel:
+    def set_archived(self, channel: str, person: str, *, archived: bool) -> Channel:
         """Close a channel, or open it again."""
-        room = self._alter(channel, archived=archived)
+        room = self._change_channel(channel, archived=archived)
         kind = "channel_archive" if archived else "channel_unarchive"
-        self._announce({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
+        self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
         return room
 
-    def _alter(self, channel: str, **changed: Any) -> Channel:  # noqa: ANN401 - any field of a channel
+    def _change_channel(self, channel: str, **changed: Any) -> Channel:  # noqa: ANN401 - any field of a channel
         room = replace(self.channels[channel], **changed)
         self.channels[channel] = room
-        self.changes.keep(room)
+        self.changes.save_record(room)
         body = {"type": "channel", "channel": wire.channel_object(room), "members": list(room.members)}
-        self.changes.news.append(PageUpdate(f"channel/{room.id}", body))
+        self.changes.updates.append(PageUpdate(f"channel/{room.id}", body))
         return room
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def audience(self, channel: str) -> frozenset[str]:
+    def list_audience(self, channel: str) -> frozenset[str]:
         """Return whose pages show a conversation."""
         return frozenset(self.channels[channel].members)
 
-    def _announce(self, event: Json, channel: str) -> None:
+    def _send_event(self, event: Json, channel: str) -> None:
         room = self.channels[channel]
         name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
         if BOT_USER in room.members and name in self.subscriptions:

@@ -69,7 +69,7 @@ class Records:
 
     # ── Beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def restore(self, records: Iterable[Record]) -> None:
+    def restore_records(self, records: Iterable[Record]) -> None:
         """Take what was kept; a workspace that holds nobody yet gets its first people and channels."""
         messages: list[Message] = []
         for record in records:
@@ -87,42 +87,42 @@ class Records:
                 case _:
                     pass
         for message in sorted(messages, key=lambda message: message.ts):
-            self._index(message)
+            self._index_message(message)
         if not self.people:
-            self._settle()
+            self._populate()
 
-    def _settle(self) -> None:
+    def _populate(self) -> None:
         for person in (*PEOPLE, BOT, SYSTEM):
             self.people[person.id] = person
-            self.changes.keep(person)
+            self.changes.save_record(person)
         for channel in first_channels(int(self.now())):
             self.channels[channel.id] = channel
-            self.changes.keep(channel)
+            self.changes.save_record(channel)
 
-    def take(self) -> Changes:
+    def take_changes(self) -> Changes:
         """Return what is to be done and forget it."""
         changes, self.changes = self.changes, Changes()
         return changes
 
     # ── Looking up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def find(self, channel: str, ts: str) -> Message | None:
+    def find_message(self, channel: str, ts: str) -> Message | None:
         """Return a message, or None."""
         return self.messages.get(channel, {}).get(ts)
 
-    def replies(self, channel: str, root: str) -> list[Message]:
+    def list_replies(self, channel: str, root: str) -> list[Message]:
         """Return a thread's replies, oldest first."""
         return [self.messages[channel][ts] for ts in self.threads.get((channel, root), ())]
 
-    def history(self, channel: str) -> list[Message]:
+    def list_history(self, channel: str) -> list[Message]:
         """Return a channel's top-level messages, oldest first."""
         return [message for message in self.messages.get(channel, {}).values() if message.thread_ts is None]
 
-    def direct(self, one: str, other: str) -> Channel | None:
+    def find_direct_channel(self, one: str, other: str) -> Channel | None:
         """Return the direct conversation of two."""
         return next((c for c in self.channels.values() if c.kind == "im" and {one, other} == set(c.members)), None)
 
-    def person(self, name_or_id: str) -> Person:
+    def find_person(self, name_or_id: str) -> Person:
         """Return somebody by id or handle.
 
         Raises:
@@ -135,7 +135,7 @@ class Records:
                 return person
         raise RefusedCall("user_not_found")
 
-    def room(self, name_or_id: str) -> Channel:
+    def find_channel(self, name_or_id: str) -> Channel:
         """Return a conversation by id, by ``#name`` or by name.
 
         Raises:
@@ -149,7 +149,7 @@ class Records:
             raise RefusedCall("channel_not_found")
         return found
 
-    def visible_to(self, person: str) -> list[Channel]:
+    def list_visible_channels(self, person: str) -> list[Channel]:
         """Return the conversations that somebody is in."""
         return [channel for channel in self.channels.values() if person in channel.members]
 
@@ -160,7 +160,7 @@ class Records:
         self._last_micros = max(int(self.now() * 1_000_000), self._last_micros + 1)
         return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
 
-    def _index(self, message: Message) -> None:
+    def _index_message(self, message: Message) -> None:
         self.messages.setdefault(message.channel, {})[message.ts] = message
         seconds, _, micros = message.ts.partition(".")
         self._last_micros = max(self._last_micros, int(seconds) * 1_000_000 + int(micros))

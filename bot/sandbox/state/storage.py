@@ -45,11 +45,11 @@ class Storage:
         """
         return await self._in_thread(self._open)
 
-    def put(self, kept: RecordChanges) -> None:
+    def queue_records(self, kept: RecordChanges) -> None:
         """Take records to write (None: to delete); the latest version of each is what is written."""
         self._waiting.update(kept)
 
-    async def settled(self) -> None:
+    async def wait_until_stored(self) -> None:
         """Wait until everything that was put is committed.
 
         Raises:
@@ -58,7 +58,7 @@ class Storage:
         """
         while self._waiting or self._writing:
             if self._writing is None:
-                self._writing = asyncio.create_task(self._write())
+                self._writing = asyncio.create_task(self._write_batch())
             await asyncio.shield(self._writing)
 
     async def close(self) -> None:
@@ -66,12 +66,12 @@ class Storage:
         if self._database is None:
             return
         try:
-            await self.settled()
+            await self.wait_until_stored()
         finally:
             await self._in_thread(self._close)
             self._thread.shutdown(wait=False)
 
-    async def _write(self) -> None:
+    async def _write_batch(self) -> None:
         batch, self._waiting = self._waiting, {}
         rows = [(kind, key, _encode_record(record)) for (kind, key), record in batch.items()]
         try:

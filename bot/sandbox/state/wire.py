@@ -127,9 +127,9 @@ def message_object(records: Records, found: Message) -> Json:
 
 def _thread_fields(records: Records, found: Message) -> Json:
     if found.thread_ts:
-        root = records.find(found.channel, found.thread_ts)
+        root = records.find_message(found.channel, found.thread_ts)
         return {"thread_ts": found.thread_ts} | ({"parent_user_id": root.user} if root else {})
-    replies = records.replies(found.channel, found.ts)
+    replies = records.list_replies(found.channel, found.ts)
     if not replies:
         return {}
     return {

@@ -60,30 +60,30 @@ class Workspace(Conversations):
             Refused: ``no_text``, ``not_in_channel``, ``thread_not_found``, ``channel_not_found``, ``user_not_found``.
 
         """
-        author, room = self.person(person), self.room(channel)
+        author, room = self.find_person(person), self.find_channel(channel)
         if not typed.strip() and not files:
             raise RefusedCall("no_text")
         if author.id not in room.members:
             raise RefusedCall("not_in_channel")
-        kept = self.compose(typed)
+        kept = self.encode_text(typed)
         message = Message(
             channel=room.id,
             ts=self.next_ts(),
             user=author.id,
             text=kept,
             blocks=[text.build_rich_text(kept)],
-            thread_ts=self.root_of(room.id, thread_ts),
+            thread_ts=self.find_root(room.id, thread_ts),
             client_msg_id=str(uuid.uuid4()),
             files=files,
             subtype="file_share" if files else None,
         )
-        return self.post(message)
+        return self.post_message(message)
 
-    def compose(self, typed: str) -> str:
+    def encode_text(self, typed: str) -> str:
         """Return a typed text as it is kept, mentions and links marked."""
         return text.encode_typed_text(typed, self.people.values(), self.channels.values())
 
-    def root_of(self, channel: str, thread_ts: str | None) -> str | None:
+    def find_root(self, channel: str, thread_ts: str | None) -> str | None:
         """Return the ts of the root of the thread that a message may be put in; a reply's ts leads to its root.
 
         Raises:
@@ -92,21 +92,21 @@ class Workspace(Conversations):
         """
         if not thread_ts:
             return None
-        message = self.find(channel, thread_ts)
+        message = self.find_message(channel, thread_ts)
         if message is None:
             raise RefusedCall("thread_not_found")
         return message.root
 
-    def post(self, message: Message) -> Message:
+    def post_message(self, message: Message) -> Message:
         """Add a message: it is kept, shown, and told to the app."""
-        self._index(message)
-        self.changes.keep(message)
-        self._show(message)
-        self._announce(wire.message_event(self, message), message.channel)
+        self._index_message(message)
+        self.changes.save_record(message)
+        self._show_message(message)
+        self._send_event(wire.message_event(self, message), message.channel)
         self._clear_legacy_status(message)
         mentioned = message.user != BOT_USER and text.has_mention(message.text, BOT_USER)
         if mentioned and self.channels[message.channel].kind != "im":
-            self._announce(wire.mention_event(self, message), message.channel)
+            self._send_event(wire.mention_event(self, message), message.channel)
             self._hint_absence(message)
         return message
 
@@ -121,77 +121,81 @@ class Workspace(Conversations):
         self.ephemerals[message.channel, message.ts] = message
         while len(self.ephemerals) > MAX_EPHEMERALS:
             self.ephemerals.pop(next(iter(self.ephemerals)))
-        self._show(message)
+        self._show_message(message)
         return message
 
-    def notice(self, person: str, channel: str, words: str, *, thread_ts: str | None = None, **more: object) -> Message:
+    def post_notice(
+        self, person: str, channel: str, words: str, *, thread_ts: str | None = None, **more: object
+    ) -> Message:
         """Tell one person something on behalf of the workspace."""
         blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}]
         blocks += more.get("blocks", [])  # type: ignore[arg-type]
         message = Message(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
         return self.post_ephemeral(message)
 
-    def change(self, before: Message, after: Message, *, announce: bool = True) -> Message:
+    def replace_message(self, before: Message, after: Message, *, announce: bool = True) -> Message:
         """Put a message in the place of an earlier version of itself."""
         if before.ephemeral_to:
             return self.post_ephemeral(after)
         self.messages[before.channel][before.ts] = after
-        self.changes.keep(after)
-        self._show(after)
+        self.changes.save_record(after)
+        self._show_message(after)
         if announce:
-            self._announce(wire.changed_event(self, before, after, self.next_ts()), after.channel)
+            self._send_event(wire.changed_event(self, before, after, self.next_ts()), after.channel)
         return after
 
-    def edit(self, editor: str, channel: str, ts: str, typed: str) -> Message:
+    def edit_message(self, editor: str, channel: str, ts: str, typed: str) -> Message:
         """Change what somebody said.
 
         Raises:
             Refused: ``message_not_found``, ``cant_update_message``, ``no_text``.
 
         """
-        before = self.owned(editor, channel, ts, "cant_update_message")
+        before = self.find_own_message(editor, channel, ts, "cant_update_message")
         if not typed.strip():
             raise RefusedCall("no_text")
-        kept = self.compose(typed)
+        kept = self.encode_text(typed)
         edited = {"user": before.user, "ts": self.next_ts()}
-        return self.change(before, replace(before, text=kept, blocks=[text.build_rich_text(kept)], edited=edited))
+        return self.replace_message(
+            before, replace(before, text=kept, blocks=[text.build_rich_text(kept)], edited=edited)
+        )
 
-    def owned(self, owner: str, channel: str, ts: str, otherwise: str) -> Message:
+    def find_own_message(self, owner: str, channel: str, ts: str, otherwise: str) -> Message:
         """Return a message that somebody wrote.
 
         Raises:
             Refused: ``channel_not_found``, ``message_not_found``, or ``otherwise`` if another one wrote it.
 
         """
-        message = self.find(self.room(channel).id, ts)
+        message = self.find_message(self.find_channel(channel).id, ts)
         if message is None:
             raise RefusedCall("message_not_found")
-        if message.user != self.person(owner).id or message.subtype == "tombstone":
+        if message.user != self.find_person(owner).id or message.subtype == "tombstone":
             raise RefusedCall(otherwise)
         return message
 
-    def delete(self, owner: str, channel: str, ts: str) -> None:
+    def delete_message(self, owner: str, channel: str, ts: str) -> None:
         """Delete a message; a thread's root leaves a tombstone as long as there are replies.
 
         Raises:
             Refused: ``message_not_found``, ``cant_delete_message``.
 
         """
-        before = self.owned(owner, channel, ts, "cant_delete_message")
+        before = self.find_own_message(owner, channel, ts, "cant_delete_message")
         if before.stream == "streaming":
             raise RefusedCall("cant_delete_message")
         event = wire.deleted_event(self, before, self.next_ts())
         if self.threads.get((before.channel, before.ts)):
             stone = Message(before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone")
-            self.change(before, stone, announce=False)
+            self.replace_message(before, stone, announce=False)
         else:
-            self._forget(before)
-        self._announce(event, before.channel)
+            self._remove_message(before)
+        self._send_event(event, before.channel)
 
-    def _forget(self, message: Message) -> None:
+    def _remove_message(self, message: Message) -> None:
         del self.messages[message.channel][message.ts]
-        self.changes.drop(message)
-        self._tell(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
+        self.changes.delete_record(message)
+        self._update_pages(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
         if message.thread_ts:
             self.threads[message.channel, message.thread_ts].pop(message.ts, None)
             self._show_root(message)
@@ -199,16 +203,16 @@ class Workspace(Conversations):
     def hide_ephemeral(self, message: Message) -> None:
         """Take an ephemeral message away."""
         if self.ephemerals.pop((message.channel, message.ts), None):
-            self._tell(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
+            self._update_pages(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
 
-    def react(self, person: str, channel: str, ts: str, name: str, *, add: bool) -> None:
+    def change_reaction(self, person: str, channel: str, ts: str, name: str, *, add: bool) -> None:
         """Add or remove a reaction.
 
         Raises:
             Refused: ``message_not_found``, ``already_reacted``, ``no_reaction``.
 
         """
-        before = self.find(channel, ts)
+        before = self.find_message(channel, ts)
         if before is None:
             raise RefusedCall("message_not_found")
         users = list(before.reactions.get(name, ()))
@@ -216,7 +220,9 @@ class Workspace(Conversations):
             raise RefusedCall("already_reacted" if add else "no_reaction")
         users = [*users, person] if add else [user for user in users if user != person]
         reactions = {**before.reactions, name: users}
-        self.change(before, replace(before, reactions={n: u for n, u in reactions.items() if u}), announce=False)
+        self.replace_message(
+            before, replace(before, reactions={n: u for n, u in reactions.items() if u}), announce=False
+        )
         event: Json = {
             "type": "reaction_added" if add else "reaction_removed",
             "user": person,
@@ -225,20 +231,20 @@ class Workspace(Conversations):
             "item_user": before.user,
             "event_ts": self.next_ts(),
         }
-        self._announce(event, channel)
+        self._send_event(event, channel)
 
     # ── Streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def grow_stream(self, before: Message, after: Message) -> Message:
         """Show more of a streamed message; the app gets no event before it ends."""
-        return self.change(before, after, announce=False)
+        return self.replace_message(before, after, announce=False)
 
     def end_stream(self, before: Message, state: StreamState) -> Message:
         """End a streamed message; the app is told of the whole text, as of an edit."""
         self._streaming.pop((before.channel, before.ts), None)
-        return self.change(before, replace(before, stream=state))
+        return self.replace_message(before, replace(before, stream=state))
 
-    def streams_in(self, channel: str, root: str) -> list[Message]:
+    def list_streams(self, channel: str, root: str) -> list[Message]:
         """Return the messages of a thread that are streaming now."""
         streaming = [self.messages[room][ts] for room, ts in self._streaming if room == channel]
         return [message for message in streaming if message.root == root]
@@ -248,13 +254,13 @@ class Workspace(Conversations):
     def set_session(self, session: Session) -> None:
         """Keep an agent's session and show it."""
         self.sessions[session.key] = session
-        self.changes.keep(session)
+        self.changes.save_record(session)
         body = {"type": "session", "session": session_frame(session)}
-        self.changes.news.append(PageUpdate(f"session/{session.key}", body, self.audience(session.channel)))
+        self.changes.updates.append(PageUpdate(f"session/{session.key}", body, self.list_audience(session.channel)))
 
     def stop_session(self, person: str, channel: str, root: str) -> None:
         """Do what the Stop button does: end the thread's streams and tell the app."""
-        streams = self.streams_in(channel, root)
+        streams = self.list_streams(channel, root)
         for message in streams:
             self.end_stream(message, "stopped_by_user")
         event: Json = {
@@ -265,29 +271,29 @@ class Workspace(Conversations):
             "streaming_message_ts": [message.ts for message in streams],
             "event_ts": self.next_ts(),
         }
-        self._announce(event, channel)
+        self._send_event(event, channel)
 
     def set_view(self, view: View) -> None:
         """Keep a Home tab or a modal and show it to its person."""
         self.views[view.id] = view
-        self.changes.keep(view)
+        self.changes.save_record(view)
         body = {"type": "view", "view": view.body}
-        self.changes.news.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
+        self.changes.updates.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
 
     def close_view(self, view: View) -> None:
         """Take a modal away."""
         self.views.pop(view.id, None)
-        self.changes.drop(view)
+        self.changes.delete_record(view)
         body = {"type": "view_closed", "id": view.id}
-        self.changes.news.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
+        self.changes.updates.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
 
-    def home_of(self, person: str) -> View | None:
+    def find_home(self, person: str) -> View | None:
         """Return somebody's Home tab, if the app has published one."""
         return next((view for view in self.views.values() if view.kind == "home" and view.user == person), None)
 
     def open_home(self, person: str, tab: str) -> None:
         """Tell the app that somebody looks at its Home."""
-        room = self.direct(person, BOT_USER)
+        room = self.find_direct_channel(person, BOT_USER)
         event: Json = {
             "type": "app_home_opened",
             "user": person,
@@ -295,7 +301,7 @@ class Workspace(Conversations):
             "tab": tab,
             "event_ts": self.next_ts(),
         }
-        home = self.home_of(person)
+        home = self.find_home(person)
         if tab == "home" and home:
             event["view"] = home.body
         if "app_home_opened" in self.subscriptions:
@@ -303,19 +309,19 @@ class Workspace(Conversations):
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tell(self, message: Message, body: Json) -> None:
-        audience = frozenset({message.ephemeral_to}) if message.ephemeral_to else self.audience(message.channel)
-        self.changes.news.append(PageUpdate(f"message/{message.key}", body, audience))
+    def _update_pages(self, message: Message, body: Json) -> None:
+        audience = frozenset({message.ephemeral_to}) if message.ephemeral_to else self.list_audience(message.channel)
+        self.changes.updates.append(PageUpdate(f"message/{message.key}", body, audience))
 
-    def _show(self, message: Message) -> None:
-        self._tell(message, {"type": "message", "message": message_frame(self, message)})
+    def _show_message(self, message: Message) -> None:
+        self._update_pages(message, {"type": "message", "message": message_frame(self, message)})
         if message.thread_ts and not message.ephemeral_to:
             self._show_root(message)
 
     def _show_root(self, reply: Message) -> None:
-        root = self.find(reply.channel, reply.thread_ts or "")
+        root = self.find_message(reply.channel, reply.thread_ts or "")
         if root:
-            self._tell(root, {"type": "message", "message": message_frame(self, root)})
+            self._update_pages(root, {"type": "message", "message": message_frame(self, root)})
 
     def _hint_absence(self, message: Message) -> None:
         """Say what Slack says when somebody mentions an app that is not in the channel."""
@@ -330,7 +336,7 @@ class Workspace(Conversations):
             "style": "primary",
         }
         actions = {"type": "actions", "block_id": "invite", "elements": [button]}
-        self.notice(message.user, room.id, words, thread_ts=message.thread_ts, blocks=[actions])
+        self.post_notice(message.user, room.id, words, thread_ts=message.thread_ts, actions=[actions])
 
 
 INVITE_ACTION = "sandbox:invite"

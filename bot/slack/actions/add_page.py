@@ -35,7 +35,7 @@ class AddPageAction:
             await self._tell(press, f"{english}\n{kb_texts.format_owners_only(self._access.owners, chinese=True)}")
             return
         try:
-            added = await self._adding.keep(press.value, by=press.user)
+            added = await self._adding.add_page(press.value, by=press.user)
         except KnowledgeError as error:
             await self._tell(press, render.escape_mrkdwn(str(error)))
             return
@@ -46,7 +46,7 @@ class AddPageAction:
             return
         await self._say(press, words.PAGE_SAVED)
         try:
-            why = await self._adding.take_in(added.document, patience_s=_SYNC_WAIT_S)
+            why = await self._adding.sync_page(added.document, patience_s=_SYNC_WAIT_S)
         except SyncRunning:
             await self._say(press, words.SEARCHABLE_LATER)
         except KnowledgeError as error:

@@ -54,9 +54,9 @@ class ThinkCommand:
         if isinstance(meant, UnknownDepth):
             return (_UNKNOWN_CHINESE if chinese else _UNKNOWN).format(word=meant.word)
         if meant is not None:
-            await self._preferences.note(self._team, typed.user, None if meant == DEFAULT_DEPTH else meant)
+            await self._preferences.set_depth(self._team, typed.user, None if meant == DEFAULT_DEPTH else meant)
             _log.info("thinking set", user=typed.user, depth=meant)
-        wished = await self._preferences.find(self._team, typed.user)
+        wished = await self._preferences.find_depth(self._team, typed.user)
         here = self._preferences.defaults.of(typed.channel)
         said = _describe_depth(wished, here, chinese=chinese)
         return " ".join(part for part in (said, remark(self._control(), "zh" if chinese else "en")) if part)

@@ -163,9 +163,9 @@ def apply_events(
         room = state.channels.get(one.channel)
         if room is None or not one.root or float(one.root) < since:
             continue
-        if one.what is ChannelEventKind.GONE:
+        if one.kind is ChannelEventKind.GONE:
             room.threads.pop(one.root, None)
-        elif one.what is ChannelEventKind.TOUCHED:
+        elif one.kind is ChannelEventKind.TOUCHED:
             thread = room.threads.get(one.root)
             if thread is None:
                 yield one.channel, one.root
@@ -187,7 +187,7 @@ def _apply_first_message(room: ChannelState, events: ChannelEvent, *, bots: bool
         ChannelEventKind.SAID: ThreadEligibility.LISTED,
         ChannelEventKind.BOT: ThreadEligibility.LISTED if bots else ThreadEligibility.IF_REPLIED,
         ChannelEventKind.SKIPPED: ThreadEligibility.NEVER,
-    }[events.what]
+    }[events.kind]
     known = room.threads.get(events.root)
     if known is None:
         touched = "" if events.event_ts == events.root else events.event_ts

@@ -145,11 +145,11 @@ class SlackSource:
         with _mapping_errors(self.key.name):
             async with self._connect() as api:  # one of its own: a sync may be running, and closes what is the sync's
                 team = str((await api.call("auth.test")).get("team_id") or "")
-            number = await self._event_log.head(team)
+            number = await self._event_log.find_last_number(team)
             while True:
-                await self._event_log.wait(team, number, look_s=_POLL_EVERY_S)
+                await self._event_log.wait_for_events(team, number, look_s=_POLL_EVERY_S)
                 await self._sleep(_DEBOUNCE_S)
-                number = await self._event_log.head(team)
+                number = await self._event_log.find_last_number(team)
                 yield None
 
     async def _get_reader(self) -> ChannelReader:
@@ -171,12 +171,12 @@ class SlackSource:
         if state.team == team and self._now() - state.complete_until <= RETENTION_S:
             return state
         # What was told before is in the channels' pages.
-        return WorkspaceState(team=team, last_event_id=await self._event_log.head(team))
+        return WorkspaceState(team=team, last_event_id=await self._event_log.find_last_number(team))
 
     async def _update_state(self, slack: ChannelReader, state: WorkspaceState) -> AsyncIterator[None]:
         """Make what is remembered what is there; yields after each call that takes its time."""
         now = self._now()
-        watches = await self._event_log.watches(slack.me.team)
+        watches = await self._event_log.list_periods(slack.me.team)
         watched, is_now = find_coverage_end(watches, state.complete_until, now)
         again = now - state.listed_version > _FULL_LISTING_EVERY_S
         self._update_channels(state, await slack.channels(self._options.channels), again=again)
@@ -248,7 +248,7 @@ class SlackSource:
         return last
 
     async def _apply_events(self, slack: ChannelReader, state: WorkspaceState) -> None:
-        events = await self._event_log.after(slack.me.team, state.last_event_id)
+        events = await self._event_log.list_events_after(slack.me.team, state.last_event_id)
         found = [one for _, one in events]
         unknown = dict.fromkeys(apply_events(state, found, since=self._since, bots=self._options.bots))
         for channel, root in unknown:

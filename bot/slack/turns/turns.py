@@ -255,7 +255,7 @@ class TurnManager:
 
     async def _beat(self) -> None:
         """Renew the leases; see to what others edited or deleted meanwhile, and to what was left open here."""
-        ours = await self._ledger.heartbeat()
+        ours = await self._ledger.renew_leases()
         for key, running in list(self._running.items()):
             if key not in ours:
                 await self._lost(key, running)
