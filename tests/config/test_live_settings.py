@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bot.answering.policy import Policy
+from bot.config.environment import Environment
 from bot.config.live_settings import build_web_policy
 from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
-from knowledge.web.live_settings import LiveSettings
+from knowledge.web.live_settings import PROVIDERS, LiveSettings
 
 
 def loaded(folder: Path, web: str = "", **variables: str) -> Settings:
@@ -43,6 +44,19 @@ def test_who_searches_is_who_has_a_key_in_the_usual_order(tmp_path: Path) -> Non
     assert search.provider_order == ("searxng", "brave", "serper", "sitemap")
     assert (search.searxng_url, search.sites) == ("http://searxng:8080", ("https://docs.example.com",))
     assert search.api_keys == {"brave": "b", "serper": "s"}
+
+
+def test_each_provider_is_documented_in_order_with_its_setting() -> None:
+    root = Path(__file__).parents[2]
+    page, example = ((root / name).read_text(encoding="utf-8") for name in ("docs/live-web.md", ".env.example"))
+    table = page[page.index("| provider | what it needs |") :].partition("\n\n")[0]
+    places = [table.index(f"`{spec.name}`") for spec in PROVIDERS]
+    assert places == sorted(places)
+    for spec in PROVIDERS:
+        assert f"`{spec.setting}`" in table
+        if spec.needs != "sites":
+            assert spec.setting in Environment.model_fields
+            assert f"{spec.setting}=" in example
 
 
 def test_an_order_of_ones_own(tmp_path: Path) -> None:

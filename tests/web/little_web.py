@@ -67,7 +67,7 @@ class LittleWeb:
         """Open the live web as the product does, with these names as the operator's own."""
         search = SearchSettings(("searxng",), f"http://127.0.0.1:{self.engine.port}")
         private = tuple(f"{name}:{self.site.port}" for name in NAMES)
-        live = LiveSettings(**{"private": private, "search": search} | settings)
+        live = LiveSettings(**{"private_hosts": private, "search": search} | settings)
         web = WebSettings(limits=FetchLimits(total_s=20, idle_s=15))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         return await stack.enter_async_context(

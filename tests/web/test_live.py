@@ -139,7 +139,7 @@ async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExit
     # For a question, within what the house allows, and for the house.
     for allowed, wanted in (((), {"b.example"}), (("b.example",), set()), (("example",), {"b.example"})):
         little.site.requests.clear()
-        live = await little.opened(stack, listed=bool(allowed), domains=frozenset(allowed))
+        live = await little.opened(stack, listed_only=bool(allowed), domains=frozenset(allowed))
         looked = await live.look_up(
             QUESTION, Live("always", links=(outside,), domains=frozenset(wanted), within_s=LONG_S)
         )

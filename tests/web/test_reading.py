@@ -143,7 +143,7 @@ async def test_robots_out_of_order_allow_nothing(site: Site, pages: PageReader) 
     assert site.asked("/a") == 0
 
 
-@pytest.mark.parametrize("where", ["permission", "host"])
+@pytest.mark.parametrize("where", ["live web", "crawler"])
 async def test_robots_of_thousands_of_rules_hold_up_nobody(
     site: Site, pages: PageReader, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -161,11 +161,11 @@ async def test_robots_of_thousands_of_rules_hold_up_nobody(
             turns[-1] += 1
 
     turns = [0]
-    monkeypatch.setattr({"permission": robots_policy, "host": host_client}[where], "RobotsRules", Watched)
+    monkeypatch.setattr(robots_policy, "RobotsRules", Watched)
     site.robots(b"User-agent: *\n" + b"".join(b"Disallow: /x%d/*y\n" % n for n in range(25_000)))
     site.answers("/a.md", lambda: web.Response(text="# Guide\n\nRun it.", content_type="text/markdown"))
     ticking = asyncio.create_task(taking_turns())
-    if where == "permission":
+    if where == "live web":
         await pages.read(f"{site.url}/a.md", within_s=30)
     else:
         fetcher = Fetcher(WebSettings(), build_rules([site.host]))
